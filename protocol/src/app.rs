@@ -1,0 +1,292 @@
+//! An app: an id, a key, a secret and what it may do. All traffic belongs to exactly one app.
+//!
+//! The secret is kept only as the HMAC key made from it, so nothing can print it. The number of admitted connections
+//! is the one thing here that cores share and change: an `Admission` is taken before a connection is attached and
+//! gives its place back when it is dropped.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use ring::hmac;
+
+use crate::limits::AppLimits;
+
+/// One app and its rights.
+pub struct App {
+    /// Names the app in the paths of the REST API.
+    pub id: Box<str>,
+    /// Names the app to clients and in signatures. Public.
+    pub key: Box<str>,
+    /// A disabled app refuses connections (4003) and REST calls (403).
+    pub enabled: bool,
+    /// Whether clients may send `client-` events.
+    pub client_events: bool,
+    /// The bounds of this app.
+    pub limits: AppLimits,
+    signing_key: hmac::Key,
+    connections: AtomicU32,
+}
+
+impl App {
+    /// An enabled app with client events and default limits.
+    pub fn new(id: &str, key: &str, secret: &str) -> Self {
+        Self {
+            id: id.into(),
+            key: key.into(),
+            enabled: true,
+            client_events: true,
+            limits: AppLimits::default(),
+            signing_key: hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()),
+            connections: AtomicU32::new(0),
+        }
+    }
+
+    /// An app from `ID:KEY:SECRET`. Only the secret may hold further colons.
+    pub fn parse(id_key_secret: &str) -> Result<Self, AppParseError> {
+        let mut parts = id_key_secret.splitn(3, ':');
+        let (Some(id), Some(key), Some(secret)) = (parts.next(), parts.next(), parts.next()) else {
+            return Err(AppParseError::Shape);
+        };
+        check_name("id", id)?;
+        check_name("key", key)?;
+        if secret.is_empty() {
+            return Err(AppParseError::Empty("secret"));
+        }
+        if secret.chars().any(|c| c.is_whitespace() || c.is_control()) {
+            return Err(AppParseError::SecretCharacter);
+        }
+        Ok(Self::new(id, key, secret))
+    }
+
+    /// What signs and verifies with the app's secret.
+    pub fn signing_key(&self) -> &hmac::Key {
+        &self.signing_key
+    }
+
+    /// Connections admitted and not yet gone.
+    pub fn connections(&self) -> u32 {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    /// A place for one more connection; `None` when `limits.connections_max` are there.
+    pub fn admit(self: &Arc<Self>) -> Option<Admission> {
+        let max = self.limits.connections_max.unwrap_or(u32::MAX);
+        let one_more = |now: u32| (now < max).then_some(now.saturating_add(1));
+        self.connections.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).ok()?;
+        Some(Admission { app: Arc::clone(self) })
+    }
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App")
+            .field("id", &self.id)
+            .field("key", &self.key)
+            .field("secret", &"[redacted]")
+            .field("enabled", &self.enabled)
+            .field("client_events", &self.client_events)
+            .finish_non_exhaustive()
+    }
+}
+
+// An id or a key stands in a URL, and a key before the colon of a signature.
+fn check_name(what: &'static str, name: &str) -> Result<(), AppParseError> {
+    if name.is_empty() {
+        return Err(AppParseError::Empty(what));
+    }
+    match name.chars().find(|c| !c.is_ascii_alphanumeric() && !matches!(c, '-' | '_' | '.')) {
+        Some(character) => Err(AppParseError::Character { what, character }),
+        None => Ok(()),
+    }
+}
+
+/// Why `ID:KEY:SECRET` is no app. Never shows the secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AppParseError {
+    /// Not three parts.
+    Shape,
+    /// The named part is empty.
+    Empty(&'static str),
+    /// The named part holds what cannot stand in a URL.
+    Character {
+        /// `id` or `key`.
+        what: &'static str,
+        /// The first character that is wrong.
+        character: char,
+    },
+    /// The secret holds white space or a control character.
+    SecretCharacter,
+}
+
+impl fmt::Display for AppParseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Shape => write!(f, "an app is written ID:KEY:SECRET"),
+            Self::Empty(what) => {
+                write!(f, "the {what} of the app is empty (an app is written ID:KEY:SECRET)")
+            }
+            Self::Character { what, character } => {
+                write!(f, "the {what} of the app holds {character:?}; it may hold A-Z a-z 0-9 - _ .")
+            }
+            Self::SecretCharacter => {
+                write!(f, "the secret of the app holds white space or a control character")
+            }
+        }
+    }
+}
+
+impl std::error::Error for AppParseError {}
+
+/// One admitted connection of an app. Dropping it gives the place back.
+#[derive(Debug)]
+pub struct Admission {
+    app: Arc<App>,
+}
+
+impl Admission {
+    /// The app, for whoever must keep it longer than the connection.
+    pub fn app(&self) -> &Arc<App> {
+        &self.app
+    }
+}
+
+impl Deref for Admission {
+    type Target = App;
+
+    fn deref(&self) -> &App {
+        &self.app
+    }
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        self.app.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// All apps of the server, found by key or by id.
+#[derive(Debug, Default)]
+pub struct Apps {
+    by_key: HashMap<Box<str>, Arc<App>>,
+    by_id: HashMap<Box<str>, Arc<App>>,
+    all: Vec<Arc<App>>,
+}
+
+impl Apps {
+    /// The apps in the given order. Ids and keys must each be unique.
+    pub fn new(apps: Vec<App>) -> Result<Self, DuplicateApp> {
+        let mut this = Self::default();
+        for app in apps.into_iter().map(Arc::new) {
+            if this.by_id.insert(app.id.clone(), Arc::clone(&app)).is_some() {
+                return Err(DuplicateApp::Id(app.id.clone()));
+            }
+            if this.by_key.insert(app.key.clone(), Arc::clone(&app)).is_some() {
+                return Err(DuplicateApp::Key(app.key.clone()));
+            }
+            this.all.push(app);
+        }
+        Ok(this)
+    }
+
+    /// The app that a client names.
+    pub fn by_key(&self, key: &str) -> Option<&Arc<App>> {
+        self.by_key.get(key)
+    }
+
+    /// The app that a REST path names.
+    pub fn by_id(&self, id: &str) -> Option<&Arc<App>> {
+        self.by_id.get(id)
+    }
+
+    /// Every app, in the order given.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<App>> {
+        self.all.iter()
+    }
+
+    /// Whether there is no app at all.
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+}
+
+/// Two apps have the same id or key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DuplicateApp {
+    /// This id is there twice.
+    Id(Box<str>),
+    /// This key is there twice.
+    Key(Box<str>),
+}
+
+impl fmt::Display for DuplicateApp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Id(id) => write!(f, "two apps have the id {id:?}"),
+            Self::Key(key) => write!(f, "two apps have the key {key:?}"),
+        }
+    }
+}
+
+impl std::error::Error for DuplicateApp {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_app_is_three_parts_and_errors_say_what_is_wrong() {
+        let app = App::parse("1:key-a:se:cr=et/+").unwrap();
+        assert_eq!((&*app.id, &*app.key, app.enabled, app.client_events), ("1", "key-a", true, true));
+        let table = [
+            ("", AppParseError::Shape),
+            ("1:k", AppParseError::Shape),
+            (":k:s", AppParseError::Empty("id")),
+            ("1::s", AppParseError::Empty("key")),
+            ("1:k:", AppParseError::Empty("secret")),
+            ("a/b:k:s", AppParseError::Character { what: "id", character: '/' }),
+            ("1:k y:s", AppParseError::Character { what: "key", character: ' ' }),
+            ("1:k:s t", AppParseError::SecretCharacter),
+        ];
+        for (text, error) in table {
+            assert_eq!(App::parse(text).unwrap_err(), error, "{text}");
+        }
+    }
+
+    #[test]
+    fn debug_does_not_show_the_secret() {
+        let text = format!("{:?}", App::new("1", "k", "hunter2"));
+        assert!(text.contains("redacted") && !text.contains("hunter2"), "{text}");
+    }
+
+    #[test]
+    fn admissions_are_counted_bounded_and_given_back() {
+        let mut app = App::new("1", "k", "s");
+        app.limits.connections_max = Some(2);
+        let app = Arc::new(app);
+        let first = app.admit().unwrap();
+        let second = app.admit().unwrap();
+        assert!(app.admit().is_none());
+        assert_eq!((app.connections(), &*second.key), (2, "k"));
+        drop(first);
+        assert_eq!(app.connections(), 1);
+        assert!(app.admit().is_some());
+        assert!(Arc::ptr_eq(second.app(), &app));
+    }
+
+    #[test]
+    fn apps_are_found_by_key_and_id_and_must_be_unique() {
+        let apps = Apps::new(vec![App::new("1", "a", "s"), App::new("2", "b", "s")]).unwrap();
+        assert_eq!(&*apps.by_key("b").unwrap().id, "2");
+        assert_eq!(&*apps.by_id("1").unwrap().key, "a");
+        assert!(apps.by_key("1").is_none() && apps.by_id("b").is_none());
+        assert_eq!(apps.iter().count(), 2);
+        let same_id = vec![App::new("1", "a", "s"), App::new("1", "b", "s")];
+        assert_eq!(Apps::new(same_id).unwrap_err(), DuplicateApp::Id("1".into()));
+        let same_key = vec![App::new("1", "a", "s"), App::new("2", "a", "s")];
+        assert_eq!(Apps::new(same_key).unwrap_err(), DuplicateApp::Key("a".into()));
+        assert!(Apps::default().is_empty());
+    }
+}

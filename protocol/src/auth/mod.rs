@@ -1,0 +1,32 @@
+//! Signatures: of subscriptions (made by an app's backend for one connection) and of REST requests. All are
+//! HMAC-SHA256 in lower-case hex and compared in constant time.
+//!
+//! Error texts show what was to be signed, which is what an integrator needs, and never the secret or the right
+//! signature.
+
+mod rest;
+mod subscription;
+
+pub use rest::{RestAuthError, sign_request, verify_request};
+pub use subscription::{SubscriptionAuthError, sign_subscription, verify_subscription};
+
+use ring::digest::SHA256_OUTPUT_LEN;
+use ring::hmac;
+
+use crate::hex::{encode_hex, parse_hex};
+
+fn sign_hex(key: &hmac::Key, text: &str) -> String {
+    let mut hex = String::with_capacity(2 * SHA256_OUTPUT_LEN);
+    encode_hex(&mut hex, hmac::sign(key, text.as_bytes()).as_ref());
+    hex
+}
+
+fn is_signature(key: &hmac::Key, text: &str, signature: &str) -> bool {
+    let tag = parse_hex::<SHA256_OUTPUT_LEN>(signature);
+    tag.is_some_and(|tag| hmac::verify(key, text.as_bytes(), &tag).is_ok())
+}
+
+// The beginning of a text from a peer, for an error message.
+fn excerpt(text: &str, bytes_max: usize) -> Box<str> {
+    text.get(..text.floor_char_boundary(bytes_max)).unwrap_or_default().into()
+}

@@ -1,0 +1,327 @@
+//! The signature of a REST request, in its query string.
+//!
+//! Signed are the method, the path as sent, and every parameter but the signature itself, decoded and sorted by its
+//! lower-cased key; `body_md5` among them covers the body. Called by the api for everything below `/apps/`.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use md5::{Digest, Md5};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::{excerpt, is_signature, sign_hex};
+use crate::app::App;
+use crate::hex::{encode_hex, parse_hex};
+use crate::query::Query;
+
+/// How far a request's clock may be from ours, in seconds.
+const TIMESTAMP_SKEW_SECONDS_MAX: u64 = 600;
+
+const EXCERPT_BYTES_MAX: usize = 128;
+
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+/// Checks a request against the app's key and secret and against the clock. `raw_path` is the path as sent, still
+/// percent-encoded.
+pub fn verify_request(
+    app: &App,
+    method: &str,
+    raw_path: &str,
+    query: &Query<'_>,
+    body: &[u8],
+    now_unix_s: u64,
+) -> Result<(), RestAuthError> {
+    let param = |name| query.first(name).ok_or(RestAuthError::Missing(name));
+    let key = param("auth_key")?;
+    if key != &*app.key {
+        return Err(RestAuthError::Key { key: excerpt(key, EXCERPT_BYTES_MAX) });
+    }
+    if param("auth_version")? != "1.0" {
+        return Err(RestAuthError::Version);
+    }
+    let signature = param("auth_signature")?;
+    verify_timestamp(param("auth_timestamp")?, now_unix_s)?;
+    verify_body(query.first("body_md5"), body)?;
+    let text = text_to_sign(method, raw_path, query.iter());
+    if is_signature(app.signing_key(), &text, signature) {
+        return Ok(());
+    }
+    Err(RestAuthError::Signature { expected: text.into(), got: excerpt(signature, EXCERPT_BYTES_MAX) })
+}
+
+fn verify_timestamp(text: &str, now_unix_s: u64) -> Result<(), RestAuthError> {
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let given = text.parse::<u64>().ok().filter(|_| is_number).ok_or(RestAuthError::Timestamp)?;
+    if given.abs_diff(now_unix_s) > TIMESTAMP_SKEW_SECONDS_MAX {
+        return Err(RestAuthError::Expired { given, now: now_unix_s });
+    }
+    Ok(())
+}
+
+// A body must be covered; without one the parameter may be left out, empty, or the digest of nothing.
+fn verify_body(body_md5: Option<&str>, body: &[u8]) -> Result<(), RestAuthError> {
+    match body_md5 {
+        None if body.is_empty() => Ok(()),
+        None => Err(RestAuthError::Missing("body_md5")),
+        Some("") if body.is_empty() => Ok(()),
+        Some(given) if parse_hex(given) == Some(Md5::digest(body).into()) => Ok(()),
+        Some(_) => Err(RestAuthError::BodyMd5),
+    }
+}
+
+/// The whole query string of a signed request, percent-encoded. `params` are further parameters, `path` is the path as
+/// it will be sent.
+pub fn sign_request(
+    app: &App,
+    method: &str,
+    path: &str,
+    params: &[(&str, &str)],
+    body: &[u8],
+    now_unix_s: u64,
+) -> String {
+    let timestamp = now_unix_s.to_string();
+    let body_md5 = md5_hex(body);
+    let mut all = vec![("auth_key", &*app.key), ("auth_timestamp", &*timestamp), ("auth_version", "1.0")];
+    if !body.is_empty() {
+        all.push(("body_md5", &body_md5));
+    }
+    all.extend_from_slice(params);
+    let signature = sign_hex(app.signing_key(), &text_to_sign(method, path, all.iter().copied()));
+    all.push(("auth_signature", &signature));
+    let encode = |text| utf8_percent_encode(text, UNRESERVED);
+    let pairs: Vec<_> = all.iter().map(|(key, value)| format!("{}={}", encode(key), encode(value))).collect();
+    pairs.join("&")
+}
+
+fn text_to_sign<'a>(method: &str, path: &str, params: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    let mut pairs: Vec<_> = params.map(|(key, value)| (lower_case(key), value)).collect();
+    pairs.retain(|(key, _)| key != "auth_signature");
+    pairs.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let mut text = format!("{}\n{path}\n", method.to_ascii_uppercase());
+    for (index, (key, value)) in pairs.iter().enumerate() {
+        if index > 0 {
+            text.push('&');
+        }
+        text.push_str(key);
+        text.push('=');
+        text.push_str(value);
+    }
+    text
+}
+
+fn lower_case(key: &str) -> Cow<'_, str> {
+    if key.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase()) {
+        return Cow::Borrowed(key);
+    }
+    Cow::Owned(key.to_lowercase())
+}
+
+fn md5_hex(bytes: &[u8]) -> String {
+    let mut hex = String::with_capacity(32);
+    encode_hex(&mut hex, &Md5::digest(bytes));
+    hex
+}
+
+/// Why a request is not authorised: 401 with this text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RestAuthError {
+    /// The named parameter is missing.
+    Missing(&'static str),
+    /// The key is not that of the app in the path.
+    Key {
+        /// The beginning of what came.
+        key: Box<str>,
+    },
+    /// `auth_version` is not 1.0.
+    Version,
+    /// `auth_timestamp` is no number.
+    Timestamp,
+    /// The clocks are too far apart, or the request is old.
+    Expired {
+        /// What the request says, in seconds since 1970.
+        given: u64,
+        /// What the server says.
+        now: u64,
+    },
+    /// `body_md5` is not the digest of the body.
+    BodyMd5,
+    /// The signature is not that of this request.
+    Signature {
+        /// What was to be signed.
+        expected: Box<str>,
+        /// The beginning of what came.
+        got: Box<str>,
+    },
+}
+
+impl fmt::Display for RestAuthError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing(name) => write!(f, "Missing parameter: {name}"),
+            Self::Key { key } => write!(f, "Unknown auth_key: {key}"),
+            Self::Version => write!(f, "Invalid auth_version: it must be 1.0"),
+            Self::Timestamp => write!(f, "Invalid auth_timestamp: it must be seconds since 1970"),
+            Self::Expired { given, now } => write!(
+                f,
+                "Timestamp expired: Given timestamp ({given}) not within {TIMESTAMP_SKEW_SECONDS_MAX}s of server time ({now})"
+            ),
+            Self::BodyMd5 => write!(f, "Invalid body_md5: it is not the MD5 of the body that came"),
+            Self::Signature { expected, got } => write!(
+                f,
+                "Invalid signature: you should have sent HmacSHA256Hex(\"{}\", your_secret_key), but you sent {got:?}",
+                expected.replace('\n', "\\n")
+            ),
+        }
+    }
+}
+
+impl std::error::Error for RestAuthError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::query::parse_query;
+    use proptest::prelude::*;
+
+    const KEY: &str = "278d425bdf160c739803";
+    const SECRET: &str = "7ad3773142a6692b25b8";
+    const NOW: u64 = 1_353_088_179;
+    const BODY: &[u8] = br#"{"name":"foo","channels":["project-3"],"data":"{\"some\":\"data\"}"}"#;
+    const POST: &str = "auth_key=278d425bdf160c739803&auth_timestamp=1353088179&auth_version=1.0\
+        &body_md5=ec365a775a4cd0599faeb73354201b6f\
+        &auth_signature=da454824c97ba181a32ccc17a72625ba02771f50b50e1e7430e47a1f3f457e6c";
+    const GET: &str = "auth_key=278d425bdf160c739803&auth_timestamp=1353088179&auth_version=1.0\
+        &filter_by_prefix=presence-&info=user_count\
+        &auth_signature=16819168891cb5dfd72b5c7a5d3d602605b26c6ba1930033b5e2eeeb65010291";
+
+    fn app() -> App {
+        App::new("3", KEY, SECRET)
+    }
+
+    fn verify(method: &str, path: &str, query: &str, body: &[u8], now: u64) -> Result<(), RestAuthError> {
+        verify_request(&app(), method, path, &parse_query(query), body, now)
+    }
+
+    // A query with these parameters and the right signature for a GET of /x.
+    fn signed(params: &[(&str, &str)]) -> String {
+        let signature = sign_hex(app().signing_key(), &text_to_sign("GET", "/x", params.iter().copied()));
+        let pairs = params.iter().map(|(key, value)| format!("{key}={value}&")).collect::<String>();
+        format!("{pairs}auth_signature={signature}")
+    }
+
+    #[test]
+    fn published_requests_are_signed_and_accepted() {
+        assert_eq!(verify("POST", "/apps/3/events", POST, BODY, NOW), Ok(()));
+        assert_eq!(sign_request(&app(), "POST", "/apps/3/events", &[], BODY, NOW), POST);
+        assert_eq!(verify("GET", "/apps/3/channels", GET, b"", NOW), Ok(()));
+        let params = [("filter_by_prefix", "presence-"), ("info", "user_count")];
+        assert_eq!(sign_request(&app(), "GET", "/apps/3/channels", &params, b"", NOW), GET);
+    }
+
+    #[test]
+    fn order_case_and_escapes_of_parameters_do_not_matter() {
+        let mut parts: Vec<_> = GET.split('&').collect();
+        parts.reverse();
+        assert_eq!(verify("get", "/apps/3/channels", &parts.join("&"), b"", NOW), Ok(()));
+        let escaped = GET.replace("presence-", "presence%2D").replace("info=", "INFO=");
+        assert_eq!(verify("GET", "/apps/3/channels", &escaped, b"", NOW), Ok(()));
+        let common = [("auth_key", KEY), ("auth_timestamp", "1353088179"), ("auth_version", "1.0")];
+        let with = |more: &[(&'static str, &'static str)]| [&common[..], more].concat();
+        for query in [
+            signed(&with(&[("info", "user_count,subscription_count")])),
+            signed(&with(&[("info", "a,b")])).replace("a,b", "a%2Cb"),
+            signed(&with(&[("channels[]", "b"), ("channels[]", "a")])),
+            signed(&with(&[("B", "1"), ("a", "2")])),
+        ] {
+            assert_eq!(verify("GET", "/x", &query, b"", NOW), Ok(()), "{query}");
+        }
+    }
+
+    #[test]
+    fn each_missing_or_wrong_part_has_its_error() {
+        use RestAuthError as E;
+        let path = "/apps/3/events";
+        for name in ["auth_key", "auth_timestamp", "auth_version", "auth_signature", "body_md5"] {
+            let query = POST.replace(name, "other");
+            assert_eq!(verify("POST", path, &query, BODY, NOW), Err(E::Missing(name)));
+        }
+        let change = |from: &str, to: &str| verify("POST", path, &POST.replace(from, to), BODY, NOW);
+        assert_eq!(change(KEY, "nobody"), Err(E::Key { key: "nobody".into() }));
+        assert_eq!(change("version=1.0", "version=2"), Err(E::Version));
+        for bad in ["", "x", "-1", "+1353088179", "99999999999999999999999"] {
+            assert_eq!(change("1353088179", bad), Err(E::Timestamp), "{bad}");
+        }
+        assert_eq!(change("ec365a", "ec365b"), Err(E::BodyMd5));
+        assert_eq!(verify("POST", path, POST, b"{}", NOW), Err(E::BodyMd5));
+        let is_signature = |result| matches!(result, Err(E::Signature { .. }));
+        assert!(is_signature(change("da4548", "da4549")));
+        assert!(is_signature(change("signature=da", "signature=zz")));
+        assert!(is_signature(verify("PUT", path, POST, BODY, NOW)));
+        assert!(is_signature(verify("POST", "/apps/3/batch_events", POST, BODY, NOW)));
+        assert!(is_signature(verify("POST", path, &format!("{POST}&more=1"), BODY, NOW)));
+        assert!(is_signature(verify_request(
+            &App::new("3", KEY, "other"),
+            "POST",
+            path,
+            &parse_query(POST),
+            BODY,
+            NOW
+        )));
+    }
+
+    #[test]
+    fn clocks_may_differ_by_ten_minutes() {
+        let at = |now| verify("POST", "/apps/3/events", POST, BODY, now);
+        for now in [NOW - 600, NOW - 599, NOW + 599, NOW + 600] {
+            assert_eq!(at(now), Ok(()));
+        }
+        for now in [0, NOW - 601, NOW + 601, u64::MAX] {
+            assert_eq!(at(now), Err(RestAuthError::Expired { given: NOW, now }));
+        }
+    }
+
+    #[test]
+    fn without_a_body_its_digest_may_be_missing_empty_or_right() {
+        let common = [("auth_key", KEY), ("auth_timestamp", "1353088179"), ("auth_version", "1.0")];
+        let with = |digest| signed(&[&common[..], &[("body_md5", digest)]].concat());
+        assert_eq!(verify("GET", "/x", &signed(&common), b"", NOW), Ok(()));
+        assert_eq!(verify("GET", "/x", &with(""), b"", NOW), Ok(()));
+        assert_eq!(verify("GET", "/x", &with("d41d8cd98f00b204e9800998ecf8427e"), b"", NOW), Ok(()));
+        let wrong = with("ec365a775a4cd0599faeb73354201b6f");
+        assert_eq!(verify("GET", "/x", &wrong, b"", NOW), Err(RestAuthError::BodyMd5));
+        assert_eq!(verify("GET", "/x", &with(""), b"x", NOW), Err(RestAuthError::BodyMd5));
+    }
+
+    #[test]
+    fn a_wrong_signature_is_answered_with_the_text_to_sign_and_no_secret() {
+        let error =
+            verify("POST", "/apps/3/events", &POST.replace("da4548", "000000"), BODY, NOW).unwrap_err();
+        let text = error.to_string();
+        let expected = "Invalid signature: you should have sent HmacSHA256Hex(\"POST\\n/apps/3/events\\n\
+            auth_key=278d425bdf160c739803&auth_timestamp=1353088179&auth_version=1.0&\
+            body_md5=ec365a775a4cd0599faeb73354201b6f\", your_secret_key), but you sent \
+            \"00000024c97ba181a32ccc17a72625ba02771f50b50e1e7430e47a1f3f457e6c\"";
+        assert_eq!(text, expected);
+        assert!(!text.contains(SECRET) && !text.contains("da4548"));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_signed_is_accepted(
+            keys in proptest::collection::vec("[a-zA-Z_\\[\\]]{1,8}", 0..6),
+            value in ".{0,30}",
+            body in proptest::collection::vec(any::<u8>(), 0..60),
+            skew in 0..=600_u64,
+        ) {
+            let keys: Vec<_> = keys.iter().filter(|key| !key.to_lowercase().starts_with("auth")).collect();
+            let params: Vec<_> = keys.iter().map(|key| (key.as_str(), value.as_str())).collect();
+            let query = sign_request(&app(), "POST", "/apps/3/events", &params, &body, NOW);
+            prop_assert_eq!(verify("POST", "/apps/3/events", &query, &body, NOW + skew), Ok(()));
+        }
+
+        #[test]
+        fn any_query_is_refused_without_a_panic(query in ".{0,200}", body in proptest::collection::vec(any::<u8>(), 0..20)) {
+            prop_assert!(verify("POST", "/x", &query, &body, NOW).is_err());
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Why a connection ends: the code and the reason of its close frame, and what the client does next.
+//!
+//! Codes from 4000 are Pusher's: 4000–4099 stop a client for good, 4100–4199 let it come back after a second,
+//! 4200–4299 at once. pusher-js takes any code from 4300 as "never again", so 4301 and 4302 exist only as codes of
+//! `pusher:error` frames: a `Close` cannot be made outside this file, and none here has such a code.
+
+use crate::limits::CLOSE_REASON_BYTES_MAX;
+
+/// `pusher:error` code: the connection sends client events too fast. The event is dropped, the connection stays.
+pub const CLIENT_EVENT_RATE: u16 = 4301;
+
+/// `pusher:error` code: a watchlist was longer than allowed and was cut. The connection stays.
+pub const WATCHLIST: u16 = 4302;
+
+/// Code and reason of a close frame.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub struct Close {
+    /// The code (RFC 6455 §7.4 below 4000, Pusher's from there).
+    pub code: u16,
+    /// The reason, at most 123 bytes.
+    pub reason: &'static str,
+}
+
+/// What a client does after a close.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Retry {
+    /// It stays away until somebody acts.
+    Never,
+    /// It comes back after a second or more.
+    Later,
+    /// It comes back at once.
+    Now,
+}
+
+impl Close {
+    /// The peer closed, or everything is said.
+    pub const NORMAL: Self = Self::new(1000, "");
+    /// The server is going away.
+    pub const GOING_AWAY: Self = Self::new(1001, "Server is going away");
+    /// The peer broke the WebSocket framing.
+    pub const PROTOCOL_ERROR: Self = Self::new(1002, "WebSocket protocol error");
+    /// A binary message came.
+    pub const BINARY: Self = Self::new(1003, "Binary messages are not supported");
+    /// Text that is not UTF-8.
+    pub const NOT_UTF8: Self = Self::new(1007, "Text is not valid UTF-8");
+    /// The peer breaks a rule of ours.
+    pub const POLICY: Self = Self::new(1008, "Policy violation");
+    /// A message is longer than allowed.
+    pub const TOO_BIG: Self = Self::new(1009, "Message is too big");
+    /// Something went wrong here.
+    pub const INTERNAL_ERROR: Self = Self::new(1011, "Internal error");
+
+    /// The app takes TLS connections only.
+    pub const TLS_ONLY: Self = Self::new(4000, "This app accepts only TLS connections");
+    /// No app has this key.
+    pub const APP_UNKNOWN: Self =
+        Self::new(4001, "App key does not exist. Did you use the right key and host?");
+    /// The app is disabled.
+    pub const APP_DISABLED: Self = Self::new(4003, "App is disabled");
+    /// The app may have no more connections, and that will not change by itself.
+    pub const OVER_QUOTA: Self = Self::new(4004, "App is over its connection quota");
+    /// The path is not `/app/KEY`.
+    pub const PATH_NOT_FOUND: Self = Self::new(4005, "Path not found: connect to /app/KEY");
+    /// The protocol version is no number.
+    pub const VERSION_FORMAT: Self = Self::new(4006, "Invalid protocol version: it must be an integer");
+    /// The protocol version is not spoken here.
+    pub const VERSION_UNSUPPORTED: Self = Self::new(4007, "Unsupported protocol version: 4 to 7 are spoken");
+    /// The connection was not authorised in time, or its user was terminated.
+    pub const UNAUTHORIZED: Self = Self::new(4009, "Connection is unauthorized");
+
+    /// There is no room for this connection just now.
+    pub const OVER_CAPACITY: Self = Self::new(4100, "Over capacity");
+    /// The client reads more slowly than its channels speak.
+    pub const SLOW_CONSUMER: Self =
+        Self::new(4100, "Too slow: more was waiting for this connection than allowed");
+    /// The server is being drained.
+    pub const DRAINING: Self = Self::new(4100, "Server is restarting");
+    /// Come back at once: another server waits.
+    pub const RECONNECT: Self = Self::new(4200, "Please reconnect");
+    /// Our ping was not answered.
+    pub const PONG_MISSED: Self = Self::new(4201, "Pong reply not received in time");
+    /// Closed after a long silence.
+    pub const INACTIVE: Self = Self::new(4202, "Closed after inactivity");
+
+    const fn new(code: u16, reason: &'static str) -> Self {
+        assert!(code < 4300 && reason.len() <= CLOSE_REASON_BYTES_MAX);
+        Self { code, reason }
+    }
+
+    /// The same code with another reason of at most 123 bytes.
+    #[must_use]
+    pub const fn with_reason(self, reason: &'static str) -> Self {
+        Self::new(self.code, reason)
+    }
+
+    /// What pusher-js and its siblings do when they see this code.
+    pub const fn retry(self) -> Retry {
+        match self.code {
+            4000..=4099 | 4300.. => Retry::Never,
+            4200..=4299 => Retry::Now,
+            _ => Retry::Later,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_range_of_a_code_says_when_to_come_back() {
+        let table = [
+            (Close::NORMAL, Retry::Later),
+            (Close::TOO_BIG, Retry::Later),
+            (Close::TLS_ONLY, Retry::Never),
+            (Close::UNAUTHORIZED, Retry::Never),
+            (Close::OVER_CAPACITY, Retry::Later),
+            (Close::DRAINING, Retry::Later),
+            (Close::RECONNECT, Retry::Now),
+            (Close::INACTIVE, Retry::Now),
+        ];
+        for (close, retry) in table {
+            assert_eq!(close.retry(), retry, "{close:?}");
+        }
+    }
+
+    #[test]
+    fn another_reason_keeps_the_code() {
+        let close = Close::OVER_CAPACITY.with_reason("no slot");
+        assert_eq!((close.code, close.reason), (4100, "no slot"));
+    }
+
+    #[test]
+    #[should_panic(expected = "assertion failed")]
+    fn a_frame_only_code_cannot_be_a_close() {
+        let _ = Close::new(CLIENT_EVENT_RATE, "");
+    }
+}

@@ -1,0 +1,189 @@
+//! What happened, for the operator's own backend: the events of Pusher webhooks, and published events beside them.
+//!
+//! Shards and the API core make them and put them into the queue of the hooks core; hooks writes them as JSON. An event
+//! owns all that it says, since it outlives the turn that made it.
+
+use std::sync::Arc;
+
+use crate::app::App;
+use crate::json::encode_string;
+use crate::socket_id::SocketId;
+
+/// One thing that happened on a channel of an app.
+#[derive(Clone, Debug)]
+pub enum HookEvent {
+    /// The first subscriber came.
+    ChannelOccupied {
+        /// The app of the channel.
+        app: Arc<App>,
+        /// The name of the channel.
+        channel: Arc<str>,
+    },
+    /// The last subscriber left.
+    ChannelVacated {
+        /// The app of the channel.
+        app: Arc<App>,
+        /// The name of the channel.
+        channel: Arc<str>,
+    },
+    /// A user's first connection joined a presence channel.
+    MemberAdded {
+        /// The app of the channel.
+        app: Arc<App>,
+        /// The name of the channel.
+        channel: Arc<str>,
+        /// The user.
+        user_id: Box<str>,
+    },
+    /// A user's last connection left a presence channel.
+    MemberRemoved {
+        /// The app of the channel.
+        app: Arc<App>,
+        /// The name of the channel.
+        channel: Arc<str>,
+        /// The user.
+        user_id: Box<str>,
+    },
+    /// A client sent an event to the others of its channel.
+    ClientEvent {
+        /// The app of the channel.
+        app: Arc<App>,
+        /// The name of the channel.
+        channel: Arc<str>,
+        /// The name of the event.
+        event: Box<str>,
+        /// The data as a JSON string literal, quotes included.
+        data_literal: Box<str>,
+        /// Who sent it.
+        socket_id: SocketId,
+        /// The sender's user, on presence channels.
+        user_id: Option<Box<str>>,
+    },
+    /// A publisher's event was accepted.
+    ServerEvent {
+        /// The app of the channel.
+        app: Arc<App>,
+        /// The name of the channel.
+        channel: Arc<str>,
+        /// The name of the event.
+        event: Box<str>,
+    },
+}
+
+impl HookEvent {
+    /// The `name` of the event in webhooks.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::ChannelOccupied { .. } => "channel_occupied",
+            Self::ChannelVacated { .. } => "channel_vacated",
+            Self::MemberAdded { .. } => "member_added",
+            Self::MemberRemoved { .. } => "member_removed",
+            Self::ClientEvent { .. } => "client_event",
+            Self::ServerEvent { .. } => "server_event",
+        }
+    }
+
+    /// The app it happened in.
+    pub fn app(&self) -> &Arc<App> {
+        match self {
+            Self::ChannelOccupied { app, .. }
+            | Self::ChannelVacated { app, .. }
+            | Self::MemberAdded { app, .. }
+            | Self::MemberRemoved { app, .. }
+            | Self::ClientEvent { app, .. }
+            | Self::ServerEvent { app, .. } => app,
+        }
+    }
+
+    /// The channel it happened on.
+    pub fn channel(&self) -> &Arc<str> {
+        match self {
+            Self::ChannelOccupied { channel, .. }
+            | Self::ChannelVacated { channel, .. }
+            | Self::MemberAdded { channel, .. }
+            | Self::MemberRemoved { channel, .. }
+            | Self::ClientEvent { channel, .. }
+            | Self::ServerEvent { channel, .. } => channel,
+        }
+    }
+}
+
+/// Appends the event as an object of a webhook's `events`. The data of a client event is a string, as Pusher's are.
+pub fn encode_hook_event(out: &mut Vec<u8>, event: &HookEvent) {
+    out.extend_from_slice(b"{\"name\":\"");
+    out.extend_from_slice(event.name().as_bytes());
+    out.extend_from_slice(b"\",\"channel\":");
+    encode_string(out, event.channel());
+    match event {
+        HookEvent::ChannelOccupied { .. } | HookEvent::ChannelVacated { .. } => {}
+        HookEvent::MemberAdded { user_id, .. } | HookEvent::MemberRemoved { user_id, .. } => {
+            encode_field(out, "user_id", user_id);
+        }
+        HookEvent::ServerEvent { event, .. } => encode_field(out, "event", event),
+        HookEvent::ClientEvent { event, data_literal, socket_id, user_id, .. } => {
+            encode_field(out, "event", event);
+            out.extend_from_slice(b",\"data\":");
+            out.extend_from_slice(data_literal.as_bytes());
+            encode_field(out, "socket_id", &socket_id.to_string());
+            if let Some(user_id) = user_id {
+                encode_field(out, "user_id", user_id);
+            }
+        }
+    }
+    out.push(b'}');
+}
+
+fn encode_field(out: &mut Vec<u8>, key: &str, value: &str) {
+    out.extend_from_slice(b",\"");
+    out.extend_from_slice(key.as_bytes());
+    out.extend_from_slice(b"\":");
+    encode_string(out, value);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(event: &HookEvent) -> String {
+        let mut out = Vec::new();
+        encode_hook_event(&mut out, event);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn events_are_written_as_pusher_writes_them() {
+        let app = Arc::new(App::new("1", "k", "s"));
+        let channel: Arc<str> = "presence-a".into();
+        let place = || (Arc::clone(&app), Arc::clone(&channel));
+        let occupied = |(app, channel)| HookEvent::ChannelOccupied { app, channel };
+        assert_eq!(text(&occupied(place())), r#"{"name":"channel_occupied","channel":"presence-a"}"#);
+        let vacated = |(app, channel)| HookEvent::ChannelVacated { app, channel };
+        assert_eq!(text(&vacated(place())), r#"{"name":"channel_vacated","channel":"presence-a"}"#);
+        let added = |(app, channel)| HookEvent::MemberAdded { app, channel, user_id: "u\"1".into() };
+        let expected = r#"{"name":"member_added","channel":"presence-a","user_id":"u\"1"}"#;
+        assert_eq!(text(&added(place())), expected);
+        let removed = |(app, channel)| HookEvent::MemberRemoved { app, channel, user_id: "2".into() };
+        assert_eq!(
+            text(&removed(place())),
+            r#"{"name":"member_removed","channel":"presence-a","user_id":"2"}"#
+        );
+        let server = |(app, channel)| HookEvent::ServerEvent { app, channel, event: "e".into() };
+        assert_eq!(text(&server(place())), r#"{"name":"server_event","channel":"presence-a","event":"e"}"#);
+    }
+
+    #[test]
+    fn a_client_event_carries_its_data_as_a_string() {
+        let event = |user_id: Option<&str>| HookEvent::ClientEvent {
+            app: Arc::new(App::new("1", "k", "s")),
+            channel: "private-a".into(),
+            event: "client-x".into(),
+            data_literal: r#""{\"a\":1}""#.into(),
+            socket_id: SocketId { first: 12, second: 34 },
+            user_id: user_id.map(Into::into),
+        };
+        let plain = r#"{"name":"client_event","channel":"private-a","event":"client-x","data":"{\"a\":1}","socket_id":"12.34"}"#;
+        assert_eq!(text(&event(None)), plain);
+        let with_user = plain.replace(r#""12.34"}"#, r#""12.34","user_id":"u"}"#);
+        assert_eq!(text(&event(Some("u"))), with_user);
+    }
+}

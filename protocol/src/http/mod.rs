@@ -1,0 +1,9 @@
+//! HTTP/1.1, server side, without a socket: requests out of a buffer, and responses into one. The driver and the API
+//! core own the connection; the api gives the requests their meaning.
+
+mod body;
+mod request;
+mod response;
+
+pub use request::{Head, HeadParse, HttpError, Request, RequestParse, parse_head, parse_request};
+pub use response::encode_response;

@@ -1,0 +1,456 @@
+//! Requests out of a buffer: the head over httparse, then the body by its framing.
+//!
+//! Parsing starts over from the beginning of a request when more bytes have come, so the caller keeps only bytes;
+//! `bytes_min` tells it when that is worth while. Whatever two parsers could read differently (several lengths, a length
+//! and chunks) is refused. A refused request ends the connection, for nobody knows where the next one begins.
+
+use std::borrow::Cow;
+use std::mem::MaybeUninit;
+
+use super::body::{BodyParse, parse_body};
+use crate::limits::{HTTP_HEAD_BYTES_MAX, HTTP_HEADERS_MAX};
+
+/// The head at the beginning of `bytes`.
+pub fn parse_head(bytes: &[u8]) -> HeadParse<'_> {
+    let mut lines = [const { MaybeUninit::uninit() }; HTTP_HEADERS_MAX];
+    let mut request = httparse::Request::new(&mut []);
+    let parsed = request.parse_with_uninit_headers(bytes, &mut lines);
+    let head_bytes = match parsed {
+        Ok(httparse::Status::Complete(head_bytes)) if head_bytes <= HTTP_HEAD_BYTES_MAX => head_bytes,
+        Ok(httparse::Status::Partial) if bytes.len() < HTTP_HEAD_BYTES_MAX => return HeadParse::Partial,
+        Ok(_) => return HeadParse::Refused(HttpError::HEAD_TOO_LONG),
+        Err(error) => return HeadParse::Refused(HttpError::of_head(error)),
+    };
+    match Head::of_parsed(&request) {
+        Some(head) => HeadParse::Complete { head, bytes: head_bytes },
+        None => HeadParse::Refused(HttpError::bad("The request target must be a path")),
+    }
+}
+
+/// The request at the beginning of `bytes`: head and whole body.
+pub fn parse_request(bytes: &[u8]) -> RequestParse<'_> {
+    let (head, head_bytes) = match parse_head(bytes) {
+        HeadParse::Complete { head, bytes } => (head, bytes),
+        HeadParse::Partial => {
+            return RequestParse::Partial { continue_expected: false, bytes_min: bytes.len() + 1 };
+        }
+        HeadParse::Refused(error) => return RequestParse::Refused(error),
+    };
+    let rest = bytes.get(head_bytes..).unwrap_or_default();
+    match parse_body(&head, rest) {
+        BodyParse::Complete { body, bytes } => {
+            RequestParse::Complete { request: Request { head, body }, bytes: head_bytes + bytes }
+        }
+        BodyParse::Partial { bytes_min } => RequestParse::Partial {
+            continue_expected: rest.is_empty() && head.expects_continue(),
+            bytes_min: head_bytes + bytes_min,
+        },
+        BodyParse::Refused(error) => RequestParse::Refused(error),
+    }
+}
+
+/// What bytes are as the head of a request.
+#[derive(Debug)]
+pub enum HeadParse<'a> {
+    /// A head.
+    Complete {
+        /// The head.
+        head: Head<'a>,
+        /// Its length, blank line included.
+        bytes: usize,
+    },
+    /// More is needed.
+    Partial,
+    /// No head that we take: answer and close.
+    Refused(HttpError),
+}
+
+/// What bytes are as a request.
+#[derive(Debug)]
+pub enum RequestParse<'a> {
+    /// A request.
+    Complete {
+        /// The request.
+        request: Request<'a>,
+        /// Its length; the next one begins behind it.
+        bytes: usize,
+    },
+    /// More is needed.
+    Partial {
+        /// The client waits for `100 Continue` before it sends the body, of which nothing has come.
+        continue_expected: bool,
+        /// No request can be complete before the buffer holds so many bytes: parsing sooner is a waste.
+        bytes_min: usize,
+    },
+    /// No request that we take: answer and close.
+    Refused(HttpError),
+}
+
+/// A request.
+#[derive(Clone, Debug)]
+pub struct Request<'a> {
+    /// Its head.
+    pub head: Head<'a>,
+    /// Its body, without any chunk framing.
+    pub body: Cow<'a, [u8]>,
+}
+
+/// The head of a request.
+#[derive(Clone, Debug)]
+pub struct Head<'a> {
+    /// As sent.
+    pub method: &'a str,
+    /// As sent: path and query.
+    pub target: &'a str,
+    /// The path, percent-encoded as sent.
+    pub path: &'a str,
+    /// What stands behind the first question mark, as sent; empty if there is none.
+    pub query: &'a str,
+    /// 0 or 1: HTTP/1.0 or HTTP/1.1.
+    pub version_minor: u8,
+    headers: Vec<httparse::Header<'a>>,
+}
+
+impl<'a> Head<'a> {
+    fn of_parsed(request: &httparse::Request<'_, 'a>) -> Option<Self> {
+        let (method, target, version_minor) = (request.method?, request.path?, request.version?);
+        let (path, query) = split_target(target)?;
+        Some(Self { method, target, path, query, version_minor, headers: request.headers.to_vec() })
+    }
+
+    /// The value of the first header line of this name (any case), if it is text.
+    pub fn header(&self, name: &str) -> Option<&'a str> {
+        self.header_values(name).next()
+    }
+
+    /// The values of all header lines of this name (any case) that are text, in order.
+    pub fn header_values(&self, name: &str) -> impl Iterator<Item = &'a str> {
+        self.raw_values(name).filter_map(|value| std::str::from_utf8(value).ok())
+    }
+
+    /// Whether the request wants to become a WebSocket connection: an `Upgrade` header that names `websocket`, and the
+    /// token in `Connection`. The token alone is plain HTTP; proxies are often set up to add it to every request.
+    pub fn is_upgrade(&self) -> bool {
+        self.has_token("Upgrade", "websocket") && self.has_token("Connection", "upgrade")
+    }
+
+    /// Whether the connection goes on after the answer.
+    pub fn keep_alive(&self) -> bool {
+        match self.version_minor {
+            0 => self.has_token("Connection", "keep-alive") && !self.has_token("Connection", "close"),
+            _ => !self.has_token("Connection", "close"),
+        }
+    }
+
+    // Values as bytes: what frames a body must be seen even if it is no text.
+    pub(super) fn raw_values(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
+        let lines = self.headers.iter().filter(move |header| header.name.eq_ignore_ascii_case(name));
+        lines.map(|header| header.value)
+    }
+
+    fn has_token(&self, name: &str, token: &str) -> bool {
+        let mut tokens = self.header_values(name).flat_map(|value| value.split(','));
+        tokens.any(|text| text.trim().eq_ignore_ascii_case(token))
+    }
+
+    fn expects_continue(&self) -> bool {
+        self.version_minor > 0 && self.has_token("Expect", "100-continue")
+    }
+}
+
+// Path and query of a request target; of an absolute one too, which a server must take (RFC 9112 §3.2.2).
+fn split_target(target: &str) -> Option<(&str, &str)> {
+    let mut origin = target;
+    if !target.starts_with('/') {
+        let (_, rest) = target.split_once("://")?;
+        origin = rest.find(['/', '?']).and_then(|start| rest.get(start..)).unwrap_or("/");
+    }
+    let (path, query) = origin.split_once('?').unwrap_or((origin, ""));
+    Some((if path.is_empty() { "/" } else { path }, query))
+}
+
+/// Why bytes are no request that we take: the answer to give before closing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HttpError {
+    /// The status of the answer.
+    pub status: u16,
+    /// A sentence for its body.
+    pub text: &'static str,
+}
+
+impl HttpError {
+    const HEAD_TOO_LONG: Self = Self { status: 431, text: "The request head is longer than 8 KiB" };
+
+    pub(super) const fn bad(text: &'static str) -> Self {
+        Self { status: 400, text }
+    }
+
+    fn of_head(error: httparse::Error) -> Self {
+        match error {
+            httparse::Error::TooManyHeaders => {
+                Self { status: 431, text: "The request has more than 64 headers" }
+            }
+            httparse::Error::Version => {
+                Self { status: 505, text: "Only HTTP/1.0 and HTTP/1.1 are spoken here" }
+            }
+            _ => Self::bad("The request head is not well formed"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn head(bytes: &[u8]) -> Head<'_> {
+        match parse_head(bytes) {
+            HeadParse::Complete { head, bytes: head_bytes } => {
+                assert_eq!(head_bytes, bytes.len());
+                head
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn head_status(bytes: &[u8]) -> u16 {
+        match parse_head(bytes) {
+            HeadParse::Complete { .. } => 200,
+            HeadParse::Partial => 100,
+            HeadParse::Refused(error) => error.status,
+        }
+    }
+
+    fn with_header(line: &str) -> String {
+        format!("GET / HTTP/1.1\r\n{line}\r\n\r\n")
+    }
+
+    #[test]
+    fn targets_are_split_into_path_and_query() {
+        let table = [
+            ("/", "/", ""),
+            ("/apps/1/events?a=b?c", "/apps/1/events", "a=b?c"),
+            ("/apps/1/channels/a%2Cb", "/apps/1/channels/a%2Cb", ""),
+            ("http://host:80/x?y", "/x", "y"),
+            ("http://host", "/", ""),
+            ("http://host?y=/z", "/", "y=/z"),
+        ];
+        for (target, path, query) in table {
+            let bytes = format!("GET {target} HTTP/1.1\r\n\r\n");
+            let head = head(bytes.as_bytes());
+            assert_eq!((head.target, head.path, head.query), (target, path, query));
+            assert_eq!((head.method, head.version_minor), ("GET", 1));
+        }
+        for target in ["*", "host:80", "x"] {
+            assert_eq!(head_status(format!("GET {target} HTTP/1.1\r\n\r\n").as_bytes()), 400, "{target}");
+        }
+    }
+
+    #[test]
+    fn header_names_have_no_case_and_lines_keep_their_order() {
+        let bytes = b"GET / HTTP/1.1\r\nA: 1\r\nb:2\r\na: 3 \r\nC: \xff\r\n\r\n";
+        let head = head(bytes);
+        assert_eq!(head.header("a"), Some("1"));
+        assert_eq!(head.header_values("A").collect::<Vec<_>>(), ["1", "3"]);
+        assert_eq!((head.header("B"), head.header("c"), head.header("d")), (Some("2"), None, None));
+    }
+
+    #[test]
+    fn a_connection_token_without_an_upgrade_header_is_plain_http() {
+        let table = [
+            ("Upgrade: websocket\r\nConnection: Upgrade", true),
+            ("upgrade: WebSocket\r\nconnection: keep-alive, UPGRADE", true),
+            ("Upgrade: h2c, websocket\r\nConnection: close\r\nConnection: upgrade", true),
+            ("Connection: upgrade", false),
+            ("Upgrade: websocket", false),
+            ("Upgrade: h2c\r\nConnection: Upgrade", false),
+            ("Upgrade: websocket\r\nConnection: upgrades", false),
+        ];
+        for (lines, is_upgrade) in table {
+            assert_eq!(head(with_header(lines).as_bytes()).is_upgrade(), is_upgrade, "{lines}");
+        }
+        let nginx = with_header("Connection: upgrade");
+        assert!(head(nginx.as_bytes()).keep_alive());
+    }
+
+    #[test]
+    fn the_version_says_whether_a_connection_goes_on_by_default() {
+        let table = [
+            ("1.1", "X: y", true),
+            ("1.1", "Connection: close", false),
+            ("1.1", "Connection: foo, Close", false),
+            ("1.1", "Connection: keep-alive", true),
+            ("1.0", "X: y", false),
+            ("1.0", "Connection: Keep-Alive", true),
+            ("1.0", "Connection: keep-alive, close", false),
+        ];
+        for (version, line, keep_alive) in table {
+            let bytes = format!("GET / HTTP/{version}\r\n{line}\r\n\r\n");
+            assert_eq!(head(bytes.as_bytes()).keep_alive(), keep_alive, "{version} {line}");
+        }
+    }
+
+    #[test]
+    fn bad_heads_are_refused_with_their_status() {
+        let many = "a: b\r\n".repeat(HTTP_HEADERS_MAX);
+        let long = "x".repeat(HTTP_HEAD_BYTES_MAX);
+        let exact = format!("GET / HTTP/1.1\r\na: {}\r\n\r\n", "x".repeat(HTTP_HEAD_BYTES_MAX - 23));
+        assert_eq!(exact.len(), HTTP_HEAD_BYTES_MAX);
+        let table = [
+            (200, exact.clone()),
+            (431, exact.replace("a:", "ab:")),
+            (200, format!("GET / HTTP/1.1\r\n{many}\r\n")),
+            (431, format!("GET / HTTP/1.1\r\n{many}a: b\r\n\r\n")),
+            (431, format!("GET /{long}")),
+            (431, format!("GET /{long} HTTP/1.1\r\n\r\n")),
+            (431, "\r\n".repeat(HTTP_HEAD_BYTES_MAX)),
+            (505, "GET / HTTP/2.0\r\n\r\n".into()),
+            (505, "GET / FTP/1.1\r\n\r\n".into()),
+            (400, "\x16\x03\x01\x02\x00\x01\x00".into()),
+            (400, "G\0T / HTTP/1.1\r\n\r\n".into()),
+            (400, "GET / HTTP/1.1\r\na b: c\r\n\r\n".into()),
+            (400, "GET / HTTP/1.1\r\na : c\r\n\r\n".into()),
+            (400, "GET / HTTP/1.1\r\na: b\r\n c\r\n\r\n".into()),
+            (400, "GET / HTTP/1.1\r\na: b\0c\r\n\r\n".into()),
+            (100, "".into()),
+            (100, "GET / HTTP/1.1\r\nHost".into()),
+        ];
+        for (status, bytes) in table {
+            assert_eq!(head_status(bytes.as_bytes()), status, "{}", &bytes[..bytes.len().min(60)]);
+        }
+    }
+
+    // The body, and how many bytes are left over, or the status of the refusal, 100 for more.
+    fn request(bytes: &[u8]) -> Result<(Vec<u8>, usize), u16> {
+        match parse_request(bytes) {
+            RequestParse::Complete { request, bytes: used } => {
+                Ok((request.body.to_vec(), bytes.len() - used))
+            }
+            RequestParse::Partial { .. } => Err(100),
+            RequestParse::Refused(error) => Err(error.status),
+        }
+    }
+
+    fn post(lines: &str, body: &str) -> String {
+        format!("POST / HTTP/1.1\r\n{lines}\r\n\r\n{body}")
+    }
+
+    #[test]
+    fn bodies_end_where_their_framing_says() {
+        let table = [
+            ("X: y", "rest", Ok(("", 4))),
+            ("Content-Length: 0", "rest", Ok(("", 4))),
+            ("content-length: 4", "bodyrest", Ok(("body", 4))),
+            ("Content-Length: 04", "body", Ok(("body", 0))),
+            ("Content-Length: 5", "body", Err(100)),
+            ("Content-Length: 2097152", "body", Err(100)),
+            ("Content-Length: 2097153", "", Err(413)),
+            ("Content-Length: 99999999999999999999999999", "", Err(413)),
+            ("Content-Length: -1", "", Err(400)),
+            ("Content-Length: +4", "body", Err(400)),
+            ("Content-Length: 4, 4", "body", Err(400)),
+            ("Content-Length: 0x4", "body", Err(400)),
+            ("Content-Length:", "", Err(400)),
+            ("Content-Length: \u{664}", "body", Err(400)),
+            ("Content-Length: 4\r\nContent-Length: 4", "body", Err(400)),
+            ("Content-Length: 4\r\nTransfer-Encoding: chunked", "0\r\n\r\n", Err(400)),
+            ("Transfer-Encoding: chunked", "4\r\nbody\r\n0\r\n\r\nrest", Ok(("body", 4))),
+            ("Transfer-Encoding: Chunked", "2\r\nbo\r\n2;x=y\r\ndy\r\n00\r\nT: x\r\n\r\n", Ok(("body", 0))),
+            ("Transfer-Encoding: chunked", "0\r\n\r\n", Ok(("", 0))),
+            ("Transfer-Encoding: chunked", "4\r\nbody\r\n0\r\n\r", Err(100)),
+            ("Transfer-Encoding: chunked", "4\r\nbo", Err(100)),
+            ("Transfer-Encoding: chunked", "", Err(100)),
+            ("Transfer-Encoding: chunked", "4\r\nbodyxx0\r\n\r\n", Err(400)),
+            ("Transfer-Encoding: chunked", "x\r\n", Err(400)),
+            ("Transfer-Encoding: chunked", "-1\r\n", Err(400)),
+            ("Transfer-Encoding: chunked", "200001\r\n", Err(413)),
+            ("Transfer-Encoding: chunked", "fffffffffffffff\r\n", Err(413)),
+            ("Transfer-Encoding: chunked", "ffffffffffffffffffff\r\n", Err(400)),
+            ("Transfer-Encoding: gzip, chunked", "0\r\n\r\n", Err(501)),
+            ("Transfer-Encoding: gzip", "", Err(501)),
+            ("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked", "", Err(501)),
+        ];
+        for (lines, body, expected) in table {
+            let expected = expected.map(|(body, left): (&str, usize)| (body.as_bytes().to_vec(), left));
+            assert_eq!(request(post(lines, body).as_bytes()), expected, "{lines:?} {body:?}");
+        }
+        assert_eq!(request(b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), Err(400));
+    }
+
+    #[test]
+    fn a_body_by_length_is_not_copied() {
+        let bytes = post("Content-Length: 4", "body");
+        let RequestParse::Complete { request, .. } = parse_request(bytes.as_bytes()) else { panic!() };
+        assert!(matches!(request.body, Cow::Borrowed(b"body")));
+    }
+
+    #[test]
+    fn chunk_framing_and_trailers_are_bounded() {
+        let chunked = |body: String| request(post("Transfer-Encoding: chunked", &body).as_bytes());
+        assert!(chunked("1\r\nx\r\n".repeat(6_000) + "0\r\n\r\n").is_ok());
+        assert_eq!(chunked("1\r\nx\r\n".repeat(7_000)), Err(413));
+        assert_eq!(chunked(format!("1;{}", "x".repeat(40_000))), Err(400));
+        assert_eq!(chunked(format!("0\r\n{}", "a: b\r\n".repeat(1_000))), Err(100));
+        assert_eq!(chunked(format!("0\r\n{}", "a: b\r\n".repeat(10_000))), Err(400));
+        let mebibyte = format!("100000\r\n{}\r\n", "x".repeat(1 << 20));
+        assert!(chunked(format!("{mebibyte}{mebibyte}0\r\n\r\n")).is_ok());
+        assert_eq!(chunked(format!("{mebibyte}{mebibyte}1\r\nx\r\n")), Err(413));
+    }
+
+    #[test]
+    fn a_client_that_waits_for_leave_is_recognised_once() {
+        let expected = |bytes: String| match parse_request(bytes.as_bytes()) {
+            RequestParse::Partial { continue_expected, bytes_min } => {
+                (continue_expected, bytes_min - bytes.len())
+            }
+            other => panic!("{other:?}"),
+        };
+        let lines = "Content-Length: 4\r\nExpect: 100-Continue";
+        assert_eq!(expected(post(lines, "")), (true, 4));
+        assert_eq!(expected(post(lines, "b")), (false, 3));
+        assert_eq!(expected(post("Content-Length: 4", "")), (false, 4));
+        assert_eq!(expected(post("Transfer-Encoding: chunked", "5\r\nab")), (false, 5));
+        let old = post(lines, "").replace("HTTP/1.1", "HTTP/1.0");
+        assert_eq!(expected(old), (false, 4));
+    }
+
+    #[test]
+    fn pipelined_requests_follow_each_other() {
+        let bytes =
+            [post("Content-Length: 1", "a"), post("Transfer-Encoding: chunked", "1\r\nb\r\n0\r\n\r\n")]
+                .concat();
+        let (first, left) = request(bytes.as_bytes()).unwrap();
+        let (second, none) = request(&bytes.as_bytes()[bytes.len() - left..]).unwrap();
+        assert_eq!((first.as_slice(), second.as_slice(), none), (&b"a"[..], &b"b"[..], 0));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_request_or_a_refusal(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = parse_request(&bytes);
+            let framed = [b"POST /x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", bytes.as_slice()].concat();
+            let _ = parse_request(&framed);
+            let headed = [b"GET / HTTP/1.1\r\n", bytes.as_slice(), b"\r\n\r\n"].concat();
+            let _ = parse_request(&headed);
+        }
+
+        #[test]
+        fn chunks_join_to_the_body_and_every_prefix_asks_for_more(
+            chunks in proptest::collection::vec("[ -~]{1,40}", 0..8),
+            upper: bool,
+        ) {
+            let size = |chunk: &String| if upper { format!("{:X}", chunk.len()) } else { format!("{:x}", chunk.len()) };
+            let body: String = chunks.iter().map(|chunk| format!("{}\r\n{chunk}\r\n", size(chunk))).collect();
+            let bytes = post("Transfer-Encoding: chunked", &format!("{body}0\r\n\r\n"));
+            prop_assert_eq!(request(bytes.as_bytes()), Ok((chunks.concat().into_bytes(), 0)));
+            for end in 0..bytes.len() {
+                match parse_request(&bytes.as_bytes()[..end]) {
+                    RequestParse::Partial { bytes_min, .. } => {
+                        prop_assert!(bytes_min > end && bytes_min <= bytes.len(), "{} of {}: {}", end, bytes.len(), bytes_min);
+                    }
+                    other => prop_assert!(false, "{:?}", other),
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Responses: a status line, the headers that framing needs, and the body, in one piece. A response always has a
+//! Content-Length, so its end is known on a connection that goes on. Called by the api and by whoever refuses a request.
+
+/// Appends a whole response. `content_type` may be empty if there is nothing to name; `extra` are further header lines.
+/// Names and values come from us, never from a peer.
+pub fn encode_response(
+    out: &mut Vec<u8>,
+    status: u16,
+    content_type: &str,
+    body: &[u8],
+    keep_alive: bool,
+    extra: &[(&str, &str)],
+) {
+    out.reserve(192 + body.len());
+    out.extend_from_slice(b"HTTP/1.1 ");
+    append_number(out, status.into());
+    out.push(b' ');
+    out.extend_from_slice(reason(status).as_bytes());
+    out.extend_from_slice(b"\r\n");
+    if !content_type.is_empty() {
+        append_header(out, "Content-Type", content_type);
+    }
+    out.extend_from_slice(b"Content-Length: ");
+    append_number(out, body.len() as u64);
+    out.extend_from_slice(b"\r\n");
+    append_header(out, "Connection", if keep_alive { "keep-alive" } else { "close" });
+    for (name, value) in extra {
+        append_header(out, name, value);
+    }
+    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(body);
+}
+
+fn append_header(out: &mut Vec<u8>, name: &str, value: &str) {
+    debug_assert!(!value.contains(['\r', '\n']));
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value.as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
+fn append_number(out: &mut Vec<u8>, number: u64) {
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+}
+
+fn reason(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        202 => "Accepted",
+        204 => "No Content",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        408 => "Request Timeout",
+        411 => "Length Required",
+        413 => "Content Too Large",
+        414 => "URI Too Long",
+        415 => "Unsupported Media Type",
+        417 => "Expectation Failed",
+        426 => "Upgrade Required",
+        429 => "Too Many Requests",
+        431 => "Request Header Fields Too Large",
+        500 => "Internal Server Error",
+        501 => "Not Implemented",
+        503 => "Service Unavailable",
+        505 => "HTTP Version Not Supported",
+        _ => "Status",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn responses_say_their_length_and_whether_the_connection_goes_on() {
+        let mut out = Vec::new();
+        encode_response(&mut out, 200, "application/json", b"{}", true, &[]);
+        let first = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\
+            Connection: keep-alive\r\n\r\n{}";
+        assert_eq!(String::from_utf8(out.clone()).unwrap(), first);
+        encode_response(&mut out, 503, "", b"", false, &[("Retry-After", "1")]);
+        let second = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\
+            Retry-After: 1\r\n\r\n";
+        assert_eq!(String::from_utf8(out).unwrap(), format!("{first}{second}"));
+    }
+}

@@ -1,0 +1,29 @@
+//! Bytes and meaning of the Pusher Channels protocol (version 7) and of the transports under it.
+//!
+//! Pure: no runtime, no socket, no clock, no thread; what the time is comes in as an argument. `parse_*` turns bytes
+//! into a type, `encode_*` appends a type's bytes to a buffer. Bytes from a peer give a value or a typed error that
+//! carries what to tell that peer; they never panic. Everybody else in the workspace builds on this crate, and it
+//! builds on none of them.
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)
+)]
+
+pub mod app;
+pub mod auth;
+pub mod channel;
+pub mod close;
+pub mod event_name;
+pub mod hook_event;
+pub mod http;
+pub mod json;
+pub mod limits;
+pub mod message;
+pub mod presence;
+pub mod query;
+pub mod server_event;
+pub mod socket_id;
+pub mod ws;
+
+mod hex;

@@ -1,0 +1,78 @@
+//! Every bound that the protocol puts on what a peer sends, with its default and its unit.
+//!
+//! What belongs to an app can be set per app (`AppLimits`), the rest holds for the whole server. The parsers of this
+//! crate take their bounds from here and nowhere else, so nothing that a peer sends may be unbounded.
+
+/// The longest WebSocket message taken from a client, in decoded bytes and over all its fragments.
+pub const MESSAGE_BYTES_MAX: usize = 128 << 10;
+
+/// The deepest nesting of peer JSON. sonic-rs recurses, so more would be a way to overflow our stack.
+pub const JSON_DEPTH_MAX: usize = 64;
+
+/// The longest HTTP head, request line and blank line included, in bytes.
+pub const HTTP_HEAD_BYTES_MAX: usize = 8 << 10;
+
+/// The most header lines of an HTTP request.
+pub const HTTP_HEADERS_MAX: usize = 64;
+
+/// The longest body of an HTTP request, in decoded bytes.
+pub const HTTP_BODY_BYTES_MAX: usize = 2 << 20;
+
+/// The most bytes that chunk sizes, chunk extensions and trailers may add to a chunked body. It bounds the work of
+/// reading a body that comes in very small chunks.
+pub const HTTP_CHUNK_FRAMING_BYTES_MAX: usize = 32 << 10;
+
+/// The most query parameters of a request that are looked at. A publish by query has up to 100 channels.
+pub const QUERY_PARAMS_MAX: usize = 256;
+
+/// What `pusher:connection_established` announces, in seconds. Clients ping after so long a silence; nginx cuts an
+/// idle connection at 60.
+pub const ACTIVITY_TIMEOUT_SECONDS: u32 = 55;
+
+/// The longest reason of a close frame, in bytes (RFC 6455 §5.5: a control frame holds 125, the code takes two).
+pub const CLOSE_REASON_BYTES_MAX: usize = 123;
+
+/// The bounds of one app.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AppLimits {
+    /// Data of a published event, in decoded bytes.
+    pub event_data_bytes_max: usize,
+    /// Data of a client event, in decoded bytes.
+    pub client_event_data_bytes_max: usize,
+    /// Channels of one publish.
+    pub channels_per_event_max: usize,
+    /// Events of one batch.
+    pub batch_events_max: usize,
+    /// Name of a channel, prefix included, in bytes.
+    pub channel_name_bytes_max: usize,
+    /// Name of an event, in bytes.
+    pub event_name_bytes_max: usize,
+    /// Distinct users of one presence channel.
+    pub presence_members_max: usize,
+    /// `user_info` of a member as compact JSON, in bytes.
+    pub presence_user_bytes_max: usize,
+    /// Id of a user, in bytes.
+    pub user_id_bytes_max: usize,
+    /// Client events of one connection per second, which is also the burst.
+    pub client_events_per_second: u32,
+    /// Connections of the app on this server; `None` is no bound.
+    pub connections_max: Option<u32>,
+}
+
+impl Default for AppLimits {
+    fn default() -> Self {
+        Self {
+            event_data_bytes_max: 100 << 10,
+            client_event_data_bytes_max: 10 << 10,
+            channels_per_event_max: 100,
+            batch_events_max: 10,
+            channel_name_bytes_max: 200,
+            event_name_bytes_max: 200,
+            presence_members_max: 100,
+            presence_user_bytes_max: 2 << 10,
+            user_id_bytes_max: 128,
+            client_events_per_second: 10,
+            connections_max: None,
+        }
+    }
+}

@@ -1,0 +1,346 @@
+//! What the server says: each encoder appends one whole WebSocket text frame to a buffer.
+//!
+//! Server frames are not masked, so the same bytes serve every subscriber. `data` is a JSON string in every event but
+//! `pusher:error`, whose data is an object; clients depend on both. Called by shards and by the API core.
+
+use crate::json::{EventData, encode_string, encode_string_part};
+use crate::presence::Member;
+use crate::socket_id::SocketId;
+use crate::ws::frame::append_text_frame;
+
+/// `pusher:connection_established`, the first frame of every connection. pusher-js throws on a timeout of 0.
+pub fn encode_connection_established(out: &mut Vec<u8>, socket_id: SocketId, activity_timeout_s: u32) {
+    debug_assert!(activity_timeout_s > 0);
+    append_text_frame(out, 125, |out| {
+        out.extend_from_slice(br#"{"event":"pusher:connection_established","data":"{\"socket_id\":\""#);
+        append_number(out, socket_id.first);
+        out.push(b'.');
+        append_number(out, socket_id.second);
+        out.extend_from_slice(br#"\",\"activity_timeout\":"#);
+        append_number(out, activity_timeout_s.into());
+        out.extend_from_slice(br#"}"}"#);
+    });
+}
+
+/// `pusher:pong`, the answer to a `pusher:ping`.
+pub fn encode_pong(out: &mut Vec<u8>) {
+    out.extend_from_slice(PONG);
+}
+
+const PONG: &[u8] = b"\x81\x23{\"event\":\"pusher:pong\",\"data\":\"{}\"}";
+
+/// `pusher:error`. As the first frame of a connection it must have a code, pusher-js throws otherwise.
+pub fn encode_error(out: &mut Vec<u8>, code: Option<u16>, message: &str) {
+    append_text_frame(out, 56 + message.len(), |out| {
+        out.extend_from_slice(br#"{"event":"pusher:error","data":{"code":"#);
+        match code {
+            Some(code) => append_number(out, code.into()),
+            None => out.extend_from_slice(b"null"),
+        }
+        out.extend_from_slice(br#","message":"#);
+        encode_string(out, message);
+        out.extend_from_slice(b"}}");
+    });
+}
+
+/// `pusher_internal:subscription_succeeded` of a channel without members.
+pub fn encode_subscription_succeeded(out: &mut Vec<u8>, channel: &str) {
+    append_channel_event(out, "pusher_internal:subscription_succeeded", channel, 2, |out| {
+        out.extend_from_slice(b"{}");
+    });
+}
+
+/// `pusher_internal:subscription_succeeded` of a presence channel, with its distinct users, the joiner among them.
+pub fn encode_presence_succeeded<'m>(
+    out: &mut Vec<u8>,
+    channel: &str,
+    members: impl Iterator<Item = &'m Member> + Clone,
+) {
+    let roster = encode_roster(members);
+    append_channel_event(out, "pusher_internal:subscription_succeeded", channel, roster.len(), |out| {
+        encode_string_part(out, &roster);
+    });
+}
+
+/// `pusher:subscription_error`. `kind` is what pusher-js calls the type: `AuthError`, `LimitReached`; `status` an HTTP
+/// status that fits.
+pub fn encode_subscription_error(out: &mut Vec<u8>, channel: &str, kind: &str, error: &str, status: u16) {
+    let data = object_text(|json| {
+        json.extend_from_slice(b"{\"type\":");
+        encode_string(json, kind);
+        json.extend_from_slice(b",\"error\":");
+        encode_string(json, error);
+        json.extend_from_slice(b",\"status\":");
+        append_number(json, status.into());
+        json.push(b'}');
+    });
+    append_channel_event(out, "pusher:subscription_error", channel, data.len(), |out| {
+        encode_string_part(out, &data);
+    });
+}
+
+/// `pusher_internal:member_added`, for all subscribers but the joiner. Without `user_info` the data has no such key.
+pub fn encode_member_added(out: &mut Vec<u8>, channel: &str, member: &Member) {
+    let data = object_text(|json| {
+        json.extend_from_slice(b"{\"user_id\":");
+        encode_string(json, &member.user_id);
+        if let Some(user_info) = &member.user_info {
+            json.extend_from_slice(b",\"user_info\":");
+            json.extend_from_slice(user_info.as_bytes());
+        }
+        json.push(b'}');
+    });
+    append_channel_event(out, "pusher_internal:member_added", channel, data.len(), |out| {
+        encode_string_part(out, &data);
+    });
+}
+
+/// `pusher_internal:member_removed`.
+pub fn encode_member_removed(out: &mut Vec<u8>, channel: &str, user_id: &str) {
+    let data = object_text(|json| {
+        json.extend_from_slice(b"{\"user_id\":");
+        encode_string(json, user_id);
+        json.push(b'}');
+    });
+    append_channel_event(out, "pusher_internal:member_removed", channel, data.len(), |out| {
+        encode_string_part(out, &data);
+    });
+}
+
+/// An event of a channel. `user_id` is the verified sender of a client event on a presence channel.
+pub fn encode_event(
+    out: &mut Vec<u8>,
+    event: &str,
+    channel: &str,
+    data: &EventData<'_>,
+    user_id: Option<&str>,
+) {
+    let user_bytes = user_id.map_or(0, |id| id.len() + 13);
+    let estimate = 33 + event.len() + channel.len() + data.literal.len() + user_bytes;
+    out.reserve(estimate + 16);
+    append_text_frame(out, estimate, |out| {
+        append_event_and_channel(out, event, channel);
+        out.extend_from_slice(data.literal.as_bytes());
+        if let Some(user_id) = user_id {
+            out.extend_from_slice(b",\"user_id\":");
+            encode_string(out, user_id);
+        }
+        out.push(b'}');
+    });
+}
+
+// `{"presence":{"count":N,"ids":[..],"hash":{..}}}`; a user without info has `null` in the hash.
+fn encode_roster<'m>(members: impl Iterator<Item = &'m Member> + Clone) -> String {
+    object_text(|json| {
+        json.extend_from_slice(b"{\"presence\":{\"count\":");
+        append_number(json, members.clone().count() as u64);
+        json.extend_from_slice(b",\"ids\":[");
+        append_list(json, members.clone(), |json, member| encode_string(json, &member.user_id));
+        json.extend_from_slice(b"],\"hash\":{");
+        append_list(json, members, |json, member| {
+            encode_string(json, &member.user_id);
+            json.push(b':');
+            json.extend_from_slice(member.user_info.as_deref().unwrap_or("null").as_bytes());
+        });
+        json.extend_from_slice(b"}}}");
+    })
+}
+
+fn append_list<T>(out: &mut Vec<u8>, items: impl Iterator<Item = T>, append: impl Fn(&mut Vec<u8>, T)) {
+    for (index, item) in items.enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        append(out, item);
+    }
+}
+
+// An event whose data is a string that `data` appends escaped.
+fn append_channel_event(
+    out: &mut Vec<u8>,
+    event: &str,
+    channel: &str,
+    data_bytes: usize,
+    data: impl FnOnce(&mut Vec<u8>),
+) {
+    let estimate = 35 + event.len() + channel.len() + data_bytes;
+    append_text_frame(out, estimate, |out| {
+        append_event_and_channel(out, event, channel);
+        out.push(b'"');
+        data(out);
+        out.extend_from_slice(b"\"}");
+    });
+}
+
+fn append_event_and_channel(out: &mut Vec<u8>, event: &str, channel: &str) {
+    out.extend_from_slice(b"{\"event\":");
+    encode_string(out, event);
+    out.extend_from_slice(b",\"channel\":");
+    encode_string(out, channel);
+    out.extend_from_slice(b",\"data\":");
+}
+
+fn append_number(out: &mut Vec<u8>, number: u64) {
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+}
+
+fn object_text(append: impl FnOnce(&mut Vec<u8>)) -> String {
+    let mut json = Vec::with_capacity(128);
+    append(&mut json);
+    // Only UTF-8 was appended, so nothing is ever replaced here.
+    String::from_utf8(json).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ws::Frame;
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    // The whole frame with a header of two or four bytes in front of this payload.
+    fn golden(payload: &str) -> Vec<u8> {
+        let length = payload.len() as u16;
+        let header = match length {
+            0..=125 => vec![0x81, length as u8],
+            _ => [&[0x81, 126][..], &length.to_be_bytes()].concat(),
+        };
+        [header.as_slice(), payload.as_bytes()].concat()
+    }
+
+    fn encoded(encode: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+        let mut out = Vec::new();
+        encode(&mut out);
+        out
+    }
+
+    fn member(user_id: &str, user_info: Option<&str>) -> Member {
+        Member { user_id: user_id.into(), user_info: user_info.map(Into::into) }
+    }
+
+    #[test]
+    fn established_says_the_id_and_the_timeout() {
+        let id = SocketId { first: 123, second: 456 };
+        let frame = encoded(|out| encode_connection_established(out, id, 55));
+        let payload = r#"{"event":"pusher:connection_established","data":"{\"socket_id\":\"123.456\",\"activity_timeout\":55}"}"#;
+        assert_eq!(frame, golden(payload));
+        let longest = SocketId { first: 1 << 53, second: 1 << 53 };
+        let frame = encoded(|out| encode_connection_established(out, longest, u32::MAX));
+        let payload =
+            payload.replace("123.456", "9007199254740992.9007199254740992").replace("55}", "4294967295}");
+        assert_eq!(frame, golden(&payload));
+    }
+
+    #[test]
+    fn pong_has_empty_data_as_a_string() {
+        assert_eq!(encoded(encode_pong), golden(r#"{"event":"pusher:pong","data":"{}"}"#));
+    }
+
+    #[test]
+    fn the_data_of_an_error_is_an_object_with_a_number_or_null() {
+        let frame = encoded(|out| encode_error(out, Some(4001), "no \"app\""));
+        assert_eq!(frame, golden(r#"{"event":"pusher:error","data":{"code":4001,"message":"no \"app\""}}"#));
+        let frame = encoded(|out| encode_error(out, None, "x"));
+        assert_eq!(frame, golden(r#"{"event":"pusher:error","data":{"code":null,"message":"x"}}"#));
+    }
+
+    #[test]
+    fn success_without_members_has_empty_data() {
+        let frame = encoded(|out| encode_subscription_succeeded(out, "a"));
+        let payload = r#"{"event":"pusher_internal:subscription_succeeded","channel":"a","data":"{}"}"#;
+        assert_eq!(frame, golden(payload));
+    }
+
+    #[test]
+    fn success_with_members_lists_them() {
+        let members = [member("1", Some(r#"{"name":"a \"b\""}"#)), member("é\"", None)];
+        let frame = encoded(|out| encode_presence_succeeded(out, "presence-a", members.iter()));
+        let payload = r#"{"event":"pusher_internal:subscription_succeeded","channel":"presence-a","data":"{\"presence\":{\"count\":2,\"ids\":[\"1\",\"é\\\"\"],\"hash\":{\"1\":{\"name\":\"a \\\"b\\\"\"},\"é\\\"\":null}}}"}"#;
+        assert_eq!(frame, golden(payload));
+        let frame = encoded(|out| encode_presence_succeeded(out, "presence-a", [].iter()));
+        let payload = r#"{"event":"pusher_internal:subscription_succeeded","channel":"presence-a","data":"{\"presence\":{\"count\":0,\"ids\":[],\"hash\":{}}}"}"#;
+        assert_eq!(frame, golden(payload));
+    }
+
+    #[test]
+    fn a_refused_subscription_says_why() {
+        let frame =
+            encoded(|out| encode_subscription_error(out, "private-a", "AuthError", "bad \"sig\"", 401));
+        let payload = r#"{"event":"pusher:subscription_error","channel":"private-a","data":"{\"type\":\"AuthError\",\"error\":\"bad \\\"sig\\\"\",\"status\":401}"}"#;
+        assert_eq!(frame, golden(payload));
+    }
+
+    #[test]
+    fn members_come_and_go_with_their_id() {
+        let frame = encoded(|out| encode_member_added(out, "presence-a", &member("u", Some(r#"{"n":1}"#))));
+        let payload = r#"{"event":"pusher_internal:member_added","channel":"presence-a","data":"{\"user_id\":\"u\",\"user_info\":{\"n\":1}}"}"#;
+        assert_eq!(frame, golden(payload));
+        let frame = encoded(|out| encode_member_added(out, "presence-a", &member("u", None)));
+        let payload =
+            r#"{"event":"pusher_internal:member_added","channel":"presence-a","data":"{\"user_id\":\"u\"}"}"#;
+        assert_eq!(frame, golden(payload));
+        let frame = encoded(|out| encode_member_removed(out, "presence-a", "u"));
+        let payload = r#"{"event":"pusher_internal:member_removed","channel":"presence-a","data":"{\"user_id\":\"u\"}"}"#;
+        assert_eq!(frame, golden(payload));
+    }
+
+    #[test]
+    fn an_event_copies_its_data_as_it_is() {
+        let data = EventData::of_text(r#"{"some":"data"}"#);
+        let frame = encoded(|out| encode_event(out, "my-event", "a", &data, None));
+        let payload = r#"{"event":"my-event","channel":"a","data":"{\"some\":\"data\"}"}"#;
+        assert_eq!(frame, golden(payload));
+        let frame = encoded(|out| encode_event(out, "client-\"x\"", "presence-a", &data, Some("u\\1")));
+        let payload = r#"{"event":"client-\"x\"","channel":"presence-a","data":"{\"some\":\"data\"}","user_id":"u\\1"}"#;
+        assert_eq!(frame, golden(payload));
+    }
+
+    #[test]
+    fn frames_follow_each_other_in_one_buffer() {
+        let frames = encoded(|out| {
+            encode_pong(out);
+            encode_member_removed(out, "presence-a", "u");
+            encode_pong(out);
+        });
+        let pong = golden(r#"{"event":"pusher:pong","data":"{}"}"#);
+        assert!(frames.starts_with(&pong) && frames.ends_with(&pong));
+        let between = Frame::from(&frames[pong.len()..frames.len() - pong.len()]);
+        assert!(between.payload().starts_with(b"{\"event\":\"pusher_internal:member_removed\""));
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_said_can_be_read(
+            event in ".{0,40}",
+            text in any::<String>(),
+            more in 0..70_000_usize,
+            user_id in proptest::option::of(any::<String>()),
+        ) {
+            let text = text + &"x".repeat(more);
+            let data = EventData::of_text(&text);
+            let frame = Frame::from(encoded(|out| encode_event(out, &event, "a", &data, user_id.as_deref())));
+            let mut expected = json!({ "event": event, "channel": "a", "data": text });
+            if let Some(user_id) = &user_id {
+                expected["user_id"] = json!(user_id);
+            }
+            prop_assert_eq!(serde_json::from_slice::<Value>(frame.payload()).unwrap(), expected);
+
+            let frame = Frame::from(encoded(|out| encode_error(out, None, &text)));
+            let expected = json!({ "event": "pusher:error", "data": { "code": null, "message": text } });
+            prop_assert_eq!(serde_json::from_slice::<Value>(frame.payload()).unwrap(), expected);
+        }
+
+        #[test]
+        fn rosters_can_be_read(ids in proptest::collection::hash_set(any::<String>(), 0..20)) {
+            let members: Vec<_> = ids.iter().map(|id| member(id, Some(r#"{"a":"\n"}"#))).collect();
+            let frame = Frame::from(encoded(|out| encode_presence_succeeded(out, "presence-a", members.iter())));
+            let event: Value = serde_json::from_slice(frame.payload()).unwrap();
+            let data: Value = serde_json::from_str(event["data"].as_str().unwrap()).unwrap();
+            prop_assert_eq!(&data["presence"]["count"], &json!(ids.len()));
+            prop_assert_eq!(data["presence"]["ids"].as_array().unwrap().len(), ids.len());
+            for id in &ids {
+                prop_assert_eq!(&data["presence"]["hash"][id], &json!({ "a": "\n" }));
+            }
+        }
+    }
+}

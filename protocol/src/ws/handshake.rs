@@ -1,0 +1,187 @@
+//! The opening handshake (RFC 6455 §4.2) and what the URL of a connection says.
+//!
+//! An upgrade that is right as HTTP always succeeds: a wrong path, key or protocol version is told by an error frame
+//! and a close code afterwards, since browsers show scripts nothing of a refused upgrade and pusher-js would retry for
+//! ever. Called by the shard with the head that the driver read.
+
+use tungstenite::handshake::derive_accept_key;
+
+use crate::close::Close;
+use crate::http::Head;
+use crate::query::parse_query;
+
+/// A request to become a WebSocket connection, right as far as HTTP goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Upgrade<'a> {
+    /// The path, for `route_app`.
+    pub path: &'a str,
+    /// The raw query, for `parse_protocol_version`.
+    pub query: &'a str,
+    /// `Sec-WebSocket-Key`, for `encode_upgrade_response`.
+    pub sec_key: &'a str,
+}
+
+/// Why a request cannot be upgraded: the answer to give, as plain HTTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UpgradeRefusal {
+    /// 400, 405 or 426.
+    pub status: u16,
+    /// A sentence for the body.
+    pub body: &'static str,
+    /// Header lines to add.
+    pub headers: &'static [(&'static str, &'static str)],
+}
+
+/// Checks what RFC 6455 §4.2.1 asks of the request.
+pub fn parse_upgrade<'a>(head: &Head<'a>) -> Result<Upgrade<'a>, UpgradeRefusal> {
+    if head.method != "GET" {
+        return Err(refuse(405, "A WebSocket upgrade must be a GET request", &[("Allow", "GET")]));
+    }
+    if head.version_minor < 1 {
+        return Err(refuse(400, "A WebSocket upgrade needs HTTP/1.1", &[]));
+    }
+    if !head.is_upgrade() {
+        return Err(refuse(426, "This path speaks WebSocket", &[("Upgrade", "websocket")]));
+    }
+    if head.header("Sec-WebSocket-Version").map(str::trim) != Some("13") {
+        return Err(refuse(426, "Sec-WebSocket-Version must be 13", &[("Sec-WebSocket-Version", "13")]));
+    }
+    if head.header("Transfer-Encoding").is_some() || head.header("Content-Length").is_some_and(|n| n != "0") {
+        return Err(refuse(400, "A WebSocket upgrade cannot have a body", &[]));
+    }
+    let mut keys = head.header_values("Sec-WebSocket-Key");
+    match (keys.next(), keys.next()) {
+        (Some(sec_key), None) if is_sec_key(sec_key) => {
+            Ok(Upgrade { path: head.path, query: head.query, sec_key })
+        }
+        _ => Err(refuse(400, "Sec-WebSocket-Key must be 16 bytes in base64, once", &[])),
+    }
+}
+
+fn refuse(
+    status: u16,
+    body: &'static str,
+    headers: &'static [(&'static str, &'static str)],
+) -> UpgradeRefusal {
+    UpgradeRefusal { status, body, headers }
+}
+
+// 16 bytes are 22 digits and two signs of padding.
+fn is_sec_key(key: &str) -> bool {
+    let is_digit = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+    key.len() == 24 && key.strip_suffix("==").is_some_and(|digits| digits.bytes().all(is_digit))
+}
+
+/// Appends the `101 Switching Protocols` answer to a request with this `Sec-WebSocket-Key`.
+pub fn encode_upgrade_response(out: &mut Vec<u8>, sec_key: &str) {
+    out.extend_from_slice(
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ",
+    );
+    out.extend_from_slice(derive_accept_key(sec_key.as_bytes()).as_bytes());
+    out.extend_from_slice(b"\r\n\r\n");
+}
+
+/// The app key of a path `/app/KEY` (a slash may follow).
+pub fn route_app(path: &str) -> Result<&str, Close> {
+    let key = path.strip_prefix("/app/").ok_or(Close::PATH_NOT_FOUND)?;
+    let key = key.strip_suffix('/').unwrap_or(key);
+    if key.is_empty() || key.contains('/') { Err(Close::PATH_NOT_FOUND) } else { Ok(key) }
+}
+
+/// The protocol version that a raw query asks for: 4 to 7, and 7 if it does not say.
+pub fn parse_protocol_version(raw_query: &str) -> Result<u8, Close> {
+    let query = parse_query(raw_query);
+    let Some(text) = query.first("protocol").filter(|text| !text.is_empty()) else {
+        return Ok(7);
+    };
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let is_integer = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    match text.parse::<u8>() {
+        Ok(version @ 4..=7) => Ok(version),
+        _ if is_integer => Err(Close::VERSION_UNSUPPORTED),
+        _ => Err(Close::VERSION_FORMAT),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::{HeadParse, parse_head};
+
+    const REQUEST: &str = "GET /app/key?protocol=7&client=js HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n\
+        Connection: keep-alive, Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+        Sec-WebSocket-Version: 13\r\n\r\n";
+
+    fn status(request: &str) -> Result<(), u16> {
+        let HeadParse::Complete { head, .. } = parse_head(request.as_bytes()) else { panic!("{request}") };
+        parse_upgrade(&head).map(|_| ()).map_err(|refusal| refusal.status)
+    }
+
+    #[test]
+    fn the_example_of_the_rfc_is_upgraded() {
+        let HeadParse::Complete { head, .. } = parse_head(REQUEST.as_bytes()) else { panic!() };
+        let upgrade = parse_upgrade(&head).unwrap();
+        assert_eq!((upgrade.path, upgrade.query), ("/app/key", "protocol=7&client=js"));
+        let mut out = Vec::new();
+        encode_upgrade_response(&mut out, upgrade.sec_key);
+        let expected = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+            Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_request_that_is_wrong_as_http_is_refused_as_http() {
+        let with = |from: &str, to: &str| {
+            assert!(REQUEST.contains(from));
+            status(&REQUEST.replace(from, to))
+        };
+        assert_eq!(with("Upgrade: websocket", "upgrade: WebSocket"), Ok(()));
+        assert_eq!(with("Host: h\r\n", "Host: h\r\nContent-Length: 0\r\n"), Ok(()));
+        assert_eq!(with("GET", "POST"), Err(405));
+        assert_eq!(with("HTTP/1.1", "HTTP/1.0"), Err(400));
+        assert_eq!(with("Upgrade: websocket\r\n", ""), Err(426));
+        assert_eq!(with("keep-alive, Upgrade", "keep-alive"), Err(426));
+        assert_eq!(with("Version: 13", "Version: 8"), Err(426));
+        assert_eq!(with("Sec-WebSocket-Version: 13\r\n", ""), Err(426));
+        assert_eq!(with("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", ""), Err(400));
+        assert_eq!(with("dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZSBub25jZQ="), Err(400));
+        assert_eq!(with("dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZSBub25j*Q=="), Err(400));
+        let twice = "Host: h\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+        assert_eq!(with("Host: h\r\n", twice), Err(400));
+        assert_eq!(with("Host: h\r\n", "Host: h\r\nContent-Length: 5\r\n"), Err(400));
+        assert_eq!(with("Host: h\r\n", "Host: h\r\nTransfer-Encoding: chunked\r\n"), Err(400));
+    }
+
+    #[test]
+    fn the_path_names_the_app() {
+        for (path, key) in [("/app/key", "key"), ("/app/key/", "key"), ("/app/a%20b", "a%20b")] {
+            assert_eq!(route_app(path), Ok(key));
+        }
+        for path in ["", "/", "/app", "/app/", "/app//", "/app/a/b", "/apps/key", "/x/app/key", "app/key"] {
+            assert_eq!(route_app(path), Err(Close::PATH_NOT_FOUND), "{path}");
+        }
+    }
+
+    #[test]
+    fn protocol_versions_4_to_7_are_spoken_and_7_is_the_default() {
+        let table = [
+            ("", Ok(7)),
+            ("client=js&version=abc", Ok(7)),
+            ("X-Push-WS-Client=push-server 2.0.0", Ok(7)),
+            ("protocol=", Ok(7)),
+            ("protocol=7&flash=false", Ok(7)),
+            ("protocol=4", Ok(4)),
+            ("protocol=3", Err(4007)),
+            ("protocol=0", Err(4007)),
+            ("protocol=-1", Err(4007)),
+            ("protocol=8", Err(4007)),
+            ("protocol=99999999999999999999", Err(4007)),
+            ("protocol=abc", Err(4006)),
+            ("protocol=7.5", Err(4006)),
+            ("protocol=-", Err(4006)),
+        ];
+        for (query, version) in table {
+            assert_eq!(parse_protocol_version(query).map_err(|close| close.code), version, "{query}");
+        }
+    }
+}
