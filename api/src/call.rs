@@ -1,0 +1,342 @@
+//! From a request to the call that it is: route, app, signature, and then what its endpoint wants.
+//!
+//! The order is that of what a caller may learn: 404 and 405 for paths that are nobody's, 401 before anything is said
+//! about an app's state, and only then what is wrong with the request itself. Names and data are borrowed from it.
+
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
+use protocol::app::{App, Apps};
+use protocol::auth::verify_request;
+use protocol::http::Request;
+use protocol::query::{Query, parse_query};
+
+use crate::channels::{Channel, Channels, parse_channel, parse_channels};
+use crate::events::{Publish, parse_batch, parse_event};
+use crate::health::Probe;
+use crate::refused::Refused;
+use crate::users::{Users, parse_users};
+
+/// What a request asks for.
+#[derive(Clone, Debug)]
+pub enum Call<'a> {
+    /// Publish events.
+    Publish(Publish<'a>),
+    /// List occupied channels.
+    Channels(Channels<'a>),
+    /// Tell of one channel.
+    Channel(Channel<'a>),
+    /// List the members of a presence channel.
+    Users(Users<'a>),
+    /// Tell how the server is.
+    Health(Probe),
+}
+
+/// The call that a request is. `now_unix_s` is the wall clock, in seconds since 1970.
+pub fn parse_call<'a>(
+    apps: &'a Apps,
+    request: &'a Request<'a>,
+    now_unix_s: u64,
+) -> Result<Call<'a>, Refused> {
+    let route = parse_route(request.head.path).ok_or_else(no_such_path)?;
+    check_method(&route, request.head.method)?;
+    let (id, endpoint) = match route {
+        Route::Health(probe) => return Ok(Call::Health(probe)),
+        Route::App(id, endpoint) => (id, endpoint),
+    };
+    let app =
+        apps.by_id(&id).ok_or_else(|| Refused::new(404, "Unknown app: no app has the id in this path"))?;
+    let query = parse_query(request.head.query);
+    authorise(app, request, &query, now_unix_s)?;
+    match endpoint {
+        Endpoint::Events => parse_event(app, &request.body, &query).map(Call::Publish),
+        Endpoint::BatchEvents => parse_batch(app, &request.body).map(Call::Publish),
+        Endpoint::Channels => parse_channels(app, &query).map(Call::Channels),
+        Endpoint::Channel(name) => parse_channel(app, name, &query).map(Call::Channel),
+        Endpoint::Users(name) => parse_users(app, name).map(Call::Users),
+    }
+}
+
+enum Route<'a> {
+    Health(Probe),
+    App(Cow<'a, str>, Endpoint<'a>),
+}
+
+enum Endpoint<'a> {
+    Events,
+    BatchEvents,
+    Channels,
+    Channel(Cow<'a, str>),
+    Users(Cow<'a, str>),
+}
+
+// A path is split before it is decoded: an encoded slash belongs to its segment.
+fn parse_route(path: &str) -> Option<Route<'_>> {
+    match path {
+        "/" => return Some(Route::Health(Probe::Index)),
+        "/live" => return Some(Route::Health(Probe::Live)),
+        "/ready" => return Some(Route::Health(Probe::Ready)),
+        _ => {}
+    }
+    let (id, endpoint) = path.strip_prefix("/apps/")?.split_once('/')?;
+    let endpoint = match endpoint.strip_prefix("channels/") {
+        Some(channel) => parse_channel_route(channel)?,
+        None => match endpoint {
+            "events" => Endpoint::Events,
+            "batch_events" => Endpoint::BatchEvents,
+            "channels" => Endpoint::Channels,
+            _ => return None,
+        },
+    };
+    Some(Route::App(decode(id), endpoint))
+}
+
+fn parse_channel_route(channel: &str) -> Option<Endpoint<'_>> {
+    match channel.split_once('/') {
+        None if channel.is_empty() => None,
+        None => Some(Endpoint::Channel(decode(channel))),
+        Some((name, "users")) => Some(Endpoint::Users(decode(name))),
+        Some(_) => None,
+    }
+}
+
+fn decode(segment: &str) -> Cow<'_, str> {
+    percent_decode_str(segment).decode_utf8_lossy()
+}
+
+fn check_method(route: &Route<'_>, method: &str) -> Result<(), Refused> {
+    let publishes = matches!(route, Route::App(_, Endpoint::Events | Endpoint::BatchEvents));
+    match method {
+        "POST" if publishes => Ok(()),
+        "GET" | "HEAD" if !publishes => Ok(()),
+        _ => Err(Refused::method(if publishes { "POST" } else { "GET, HEAD" })),
+    }
+}
+
+fn authorise(app: &App, request: &Request<'_>, query: &Query<'_>, now_unix_s: u64) -> Result<(), Refused> {
+    let head = &request.head;
+    verify_request(app, head.method, head.path, query, &request.body, now_unix_s)
+        .map_err(|error| Refused::new(401, error.to_string()))?;
+    if !app.enabled {
+        return Err(Refused::new(403, "The app is disabled"));
+    }
+    Ok(())
+}
+
+fn no_such_path() -> Refused {
+    Refused::new(404, "Not found: no endpoint has this path")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use protocol::auth::sign_request;
+    use protocol::http::{RequestParse, parse_request};
+
+    const KEY: &str = "278d425bdf160c739803";
+    const SECRET: &str = "7ad3773142a6692b25b8";
+    const NOW: u64 = 1_353_088_179;
+
+    fn apps() -> Apps {
+        let mut disabled = App::new("4", "k4", "s4");
+        disabled.enabled = false;
+        Apps::new(vec![App::new("3", KEY, SECRET), disabled]).unwrap()
+    }
+
+    fn http(method: &str, target: &str, body: &str) -> Vec<u8> {
+        let length = body.len();
+        format!("{method} {target} HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\n\r\n{body}")
+            .into_bytes()
+    }
+
+    fn with_call<T>(bytes: &[u8], now: u64, then: impl FnOnce(Result<Call<'_>, Refused>) -> T) -> T {
+        let RequestParse::Complete { request, bytes: used } = parse_request(bytes) else {
+            panic!("not a request: {}", String::from_utf8_lossy(bytes))
+        };
+        assert_eq!(used, bytes.len());
+        let apps = apps();
+        then(parse_call(&apps, &request, now))
+    }
+
+    fn status_at(bytes: &[u8], now: u64) -> u16 {
+        with_call(bytes, now, |call| call.map_or_else(|refused| refused.status, |_| 200))
+    }
+
+    fn signed(method: &str, path: &str, params: &[(&str, &str)], body: &str) -> Vec<u8> {
+        let app = App::new("3", KEY, SECRET);
+        let query = sign_request(&app, method, path, params, body.as_bytes(), NOW);
+        http(method, &format!("{path}?{query}"), body)
+    }
+
+    const EVENT: &str = r#"{"name":"foo","channels":["project-3"],"data":"{\"some\":\"data\"}"}"#;
+
+    #[test]
+    fn published_vectors_of_the_signature_are_accepted() {
+        let post = http(
+            "POST",
+            &format!(
+                "/apps/3/events?auth_key={KEY}&auth_timestamp=1353088179&auth_version=1.0\
+                 &body_md5=ec365a775a4cd0599faeb73354201b6f\
+                 &auth_signature=da454824c97ba181a32ccc17a72625ba02771f50b50e1e7430e47a1f3f457e6c"
+            ),
+            EVENT,
+        );
+        with_call(&post, NOW, |call| {
+            let Ok(Call::Publish(publish)) = call else { panic!("{call:?}") };
+            assert_eq!(&*publish.app.id, "3");
+            assert_eq!(publish.events[0].channels[0].name, "project-3");
+        });
+        let get = http(
+            "GET",
+            &format!(
+                "/apps/3/channels?auth_key={KEY}&auth_timestamp=1353088179&auth_version=1.0\
+                 &filter_by_prefix=presence-&info=user_count\
+                 &auth_signature=16819168891cb5dfd72b5c7a5d3d602605b26c6ba1930033b5e2eeeb65010291"
+            ),
+            "",
+        );
+        with_call(&get, NOW, |call| {
+            let Ok(Call::Channels(channels)) = call else { panic!("{call:?}") };
+            assert_eq!(&*channels.prefix, "presence-");
+            assert!(channels.info.user_count);
+        });
+    }
+
+    #[test]
+    fn a_signature_holds_ten_minutes_around_its_time() {
+        let request = signed("POST", "/apps/3/events", &[], EVENT);
+        for (now, status) in
+            [(NOW, 200), (NOW + 599, 200), (NOW - 599, 200), (NOW + 601, 401), (NOW - 601, 401)]
+        {
+            assert_eq!(status_at(&request, now), status, "{now}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_signed_is_refused_with_401() {
+        let good = String::from_utf8(signed("POST", "/apps/3/events", &[], EVENT)).unwrap();
+        let table = [
+            ("auth_signature=", "auth_signature=0"),
+            ("auth_key=27", "auth_key=28"),
+            ("auth_version=1.0", "auth_version=2.0"),
+            ("body_md5=e", "body_md5=f"),
+            ("body_md5=", "x="),
+            ("{\"name\":\"foo\"", "{\"name\":\"fop\""),
+            ("POST /apps/3/events?", "POST /apps/3/batch_events?"),
+            ("events?", "events?name=x&"),
+        ];
+        assert_eq!(status_at(good.as_bytes(), NOW), 200);
+        for (from, to) in table {
+            let bad = good.replace(from, to);
+            assert_ne!(bad, good, "{from}");
+            // The length stays true: only the body's own replacement keeps it.
+            assert_eq!(status_at(bad.as_bytes(), NOW), 401, "{from}");
+        }
+        assert_eq!(status_at(&http("GET", "/apps/3/channels", ""), NOW), 401);
+    }
+
+    #[test]
+    fn a_wrong_signature_is_answered_with_the_text_to_sign_and_never_the_secret() {
+        let mut request = String::from_utf8(signed("GET", "/apps/3/channels", &[], "")).unwrap();
+        request = request.replace("auth_signature=", "auth_signature=0");
+        with_call(request.as_bytes(), NOW, |call| {
+            let refused = call.unwrap_err();
+            assert!(refused.text.contains("GET\\n/apps/3/channels\\nauth_key="), "{}", refused.text);
+            assert!(!refused.text.contains(SECRET));
+        });
+    }
+
+    #[test]
+    fn paths_methods_and_apps_have_their_statuses() {
+        let signed_event = |path| signed("POST", path, &[], EVENT);
+        let table = [
+            (http("GET", "/nothing", ""), 404),
+            (http("GET", "/apps", ""), 404),
+            (http("GET", "/apps/3", ""), 404),
+            (http("GET", "/apps/3/", ""), 404),
+            (http("GET", "/apps/3/channels/", ""), 404),
+            (http("GET", "/apps/3/channels/a/b", ""), 404),
+            (http("GET", "/apps/3/channels/a/users/x", ""), 404),
+            (http("POST", "/apps/3/users/7/events", "{}"), 404),
+            (http("GET", "/apps/3/events", ""), 405),
+            (http("POST", "/apps/3/channels", ""), 405),
+            (http("DELETE", "/apps/3/channels/a", ""), 405),
+            (http("POST", "/live", ""), 405),
+            (http("GET", "/apps/9/channels", ""), 404),
+            (signed_event("/apps/9/events"), 404),
+            (signed_event("/apps/4/events"), 401),
+            (signed("GET", "/apps/3/channels", &[], ""), 200),
+            (signed("HEAD", "/apps/3/channels", &[], ""), 200),
+            (http("GET", "/live", ""), 200),
+            (http("GET", "/ready?x=1", ""), 200),
+            (http("HEAD", "/", ""), 200),
+        ];
+        for (request, status) in table {
+            assert_eq!(status_at(&request, NOW), status, "{}", String::from_utf8_lossy(&request));
+        }
+        let query = sign_request(&App::new("4", "k4", "s4"), "GET", "/apps/4/channels", &[], b"", NOW);
+        assert_eq!(status_at(&http("GET", &format!("/apps/4/channels?{query}"), ""), NOW), 403);
+    }
+
+    #[test]
+    fn a_refused_method_says_which_are_allowed() {
+        with_call(&http("GET", "/apps/3/events", ""), NOW, |call| {
+            assert_eq!(call.unwrap_err().header, Some(("Allow", "POST")));
+        });
+    }
+
+    #[test]
+    fn channel_names_may_be_raw_or_encoded() {
+        for path in ["/apps/3/channels/presence-a,b@c;d=e", "/apps/3/channels/presence-a%2Cb%40c%3Bd%3De"] {
+            with_call(&signed("GET", path, &[("info", "user_count")], ""), NOW, |call| {
+                let Ok(Call::Channel(channel)) = call else { panic!("{call:?}") };
+                assert_eq!(channel.name, "presence-a,b@c;d=e");
+            });
+            with_call(&signed("GET", &format!("{path}/users"), &[], ""), NOW, |call| {
+                let Ok(Call::Users(users)) = call else { panic!("{call:?}") };
+                assert_eq!(users.name, "presence-a,b@c;d=e");
+            });
+        }
+        for path in [
+            "/apps/3/channels/a/users",
+            "/apps/3/channels/a%2Fb",
+            "/apps/3/channels/%ff",
+            "/apps/3/channels/a+b",
+        ] {
+            assert_eq!(status_at(&signed("GET", path, &[], ""), NOW), 400, "{path}");
+        }
+    }
+
+    #[test]
+    fn md5_of_nothing_is_accepted_and_a_body_must_be_covered() {
+        let md5 = "d41d8cd98f00b204e9800998ecf8427e";
+        assert_eq!(status_at(&signed("GET", "/apps/3/channels", &[("body_md5", md5)], ""), NOW), 200);
+        let params = [("name", "e"), ("data", "x"), ("channels[]", "a"), ("channels[]", "b")];
+        with_call(&signed("POST", "/apps/3/events", &params, ""), NOW, |call| {
+            let Ok(Call::Publish(publish)) = call else { panic!("{call:?}") };
+            assert_eq!(publish.events[0].channels.len(), 2);
+        });
+    }
+
+    #[test]
+    fn a_batch_is_routed() {
+        let body = r#"{"batch":[{"name":"e","channel":"c","data":"x"}]}"#;
+        with_call(&signed("POST", "/apps/3/batch_events", &[], body), NOW, |call| {
+            assert!(matches!(call, Ok(Call::Publish(publish)) if publish.is_batch));
+        });
+    }
+
+    proptest! {
+        #[test]
+        fn any_path_is_a_route_or_none(path in "/[a-z0-9/%.,=-]{0,60}") {
+            drop(parse_route(&path));
+        }
+
+        #[test]
+        fn an_unsigned_request_for_an_app_never_becomes_a_call(rest in "[a-z_/]{0,30}", query in "[a-z0-9=&_%.]{0,60}") {
+            let request = http("GET", &format!("/apps/3/{rest}?{query}"), "");
+            prop_assert!(matches!(status_at(&request, NOW), 401 | 404 | 405));
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! `GET /apps/ID/channels` and `GET /apps/ID/channels/NAME`: which channels are occupied, and by how many.
+//!
+//! A channel that nobody is on is not an error: it is not occupied. `channels` is an object even when it is empty,
+//! since strictly typed SDKs fail on a list.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use protocol::app::App;
+use protocol::channel::{ChannelKind, parse_channel_name};
+use protocol::json::encode_string;
+use protocol::query::Query;
+
+use crate::answer::Row;
+use crate::info::{Counts, Info, attributes, parse_info};
+use crate::refused::Refused;
+
+/// Asks for the occupied channels of an app.
+#[derive(Clone, Debug)]
+pub struct Channels<'a> {
+    /// The app.
+    pub app: &'a Arc<App>,
+    /// What the names must begin with; may be empty.
+    pub prefix: Box<str>,
+    /// What to say of each channel.
+    pub info: Info,
+}
+
+/// Asks for one channel.
+#[derive(Clone, Debug)]
+pub struct Channel<'a> {
+    /// The channel's app.
+    pub app: &'a Arc<App>,
+    /// The channel's name.
+    pub name: Cow<'a, str>,
+    /// What the name's prefix says.
+    pub kind: ChannelKind,
+    /// What to say of it.
+    pub info: Info,
+}
+
+pub(crate) fn parse_channels<'a>(app: &'a Arc<App>, query: &Query<'_>) -> Result<Channels<'a>, Refused> {
+    let prefix = match query.first("filter_by_prefix").unwrap_or_default() {
+        // Clients of webman-push-server name a type here, without its hyphen.
+        "presence" => "presence-",
+        "private" => "private-",
+        prefix => prefix,
+    };
+    let info = parse_info(query.first("info").unwrap_or_default())?;
+    if info.user_count && !prefix.starts_with("presence-") {
+        return Err(Refused::invalid("user_count needs a filter_by_prefix that begins with presence-"));
+    }
+    Ok(Channels { app, prefix: prefix.into(), info })
+}
+
+pub(crate) fn parse_channel<'a>(
+    app: &'a Arc<App>,
+    name: Cow<'a, str>,
+    query: &Query<'_>,
+) -> Result<Channel<'a>, Refused> {
+    let kind = parse_name(app, &name)?;
+    let info = parse_info(query.first("info").unwrap_or_default())?;
+    if info.user_count && !kind.is_presence() {
+        return Err(Refused::invalid("user_count can only be asked of presence channels"));
+    }
+    Ok(Channel { app, name, kind, info })
+}
+
+/// Checks a channel's name against its app's limit.
+pub(crate) fn parse_name(app: &App, name: &str) -> Result<ChannelKind, Refused> {
+    parse_channel_name(name, app.limits.channel_name_bytes_max)
+        .map_err(|error| Refused::invalid(error.to_string()))
+}
+
+pub(crate) fn encode_rows(out: &mut Vec<u8>, rows: &[Row<'_>]) {
+    out.extend_from_slice(b"{\"channels\":{");
+    for (index, row) in rows.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        encode_string(out, row.name);
+        out.push(b':');
+        encode_attributes(out, row);
+    }
+    out.extend_from_slice(b"}}");
+}
+
+pub(crate) fn encode_attributes(out: &mut Vec<u8>, row: &Row<'_>) {
+    out.push(b'{');
+    let mut separator = "";
+    attributes(row.info, row.kind, row.counts, |name, value| {
+        out.extend_from_slice(format!("{separator}\"{name}\":{value}").as_bytes());
+        separator = ",";
+    });
+    out.push(b'}');
+}
+
+pub(crate) fn encode_channel(out: &mut Vec<u8>, row: &Row<'_>) {
+    let Counts { subscriptions, .. } = row.counts;
+    out.extend_from_slice(format!("{{\"occupied\":{}", subscriptions > 0).as_bytes());
+    attributes(row.info, row.kind, row.counts, |name, value| {
+        out.extend_from_slice(format!(",\"{name}\":{value}").as_bytes());
+    });
+    out.push(b'}');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::query::parse_query;
+
+    fn app() -> Arc<App> {
+        Arc::new(App::new("3", "key", "secret"))
+    }
+
+    #[test]
+    fn user_count_of_many_needs_a_presence_prefix() {
+        let app = app();
+        let parse = |query| parse_channels(&app, &parse_query(query));
+        let prefix = |query| parse(query).unwrap().prefix;
+        assert_eq!(&*prefix(""), "");
+        assert_eq!(&*prefix("filter_by_prefix=a%2Cb"), "a,b");
+        assert_eq!(&*prefix("filter_by_prefix=presence"), "presence-");
+        assert_eq!(&*prefix("filter_by_prefix=private"), "private-");
+        assert!(parse("filter_by_prefix=presence-x&info=user_count").unwrap().info.user_count);
+        assert!(parse("info=subscription_count").unwrap().info.subscription_count);
+        for bad in ["info=user_count", "info=user_count&filter_by_prefix=private-", "info=x"] {
+            assert_eq!(parse(bad).unwrap_err().status, 400, "{bad}");
+        }
+    }
+
+    #[test]
+    fn user_count_of_one_needs_a_presence_channel() {
+        let app = app();
+        let parse = |name: &'static str, query| parse_channel(&app, name.into(), &parse_query(query));
+        assert_eq!(parse("presence-a", "info=user_count").unwrap().kind, ChannelKind::Presence);
+        assert!(parse("a", "info=subscription_count").unwrap().info.subscription_count);
+        for (name, query) in [("a", "info=user_count"), ("a b", ""), ("", ""), ("a", "info=cache_age")] {
+            assert_eq!(parse(name, query).unwrap_err().status, 400, "{name} {query}");
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! Health, for load balancers and supervisors. Not signed, and says nothing but yes or no.
+//!
+//! `/live` is about the process (restart it if not), `/ready` about traffic (send none if not).
+
+/// What is asked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Probe {
+    /// `GET /live`
+    Live,
+    /// `GET /ready`
+    Ready,
+    /// `GET /`
+    Index,
+}
+
+pub(crate) fn encode_state(out: &mut Vec<u8>, name: &str, state: bool) {
+    out.extend_from_slice(format!("{{\"{name}\":{state}}}").as_bytes());
+}

@@ -1,0 +1,37 @@
+//! `GET /apps/ID/channels/NAME/users`: who is in a presence channel.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use protocol::app::App;
+use protocol::json::encode_string;
+
+use crate::channels::parse_name;
+use crate::refused::Refused;
+
+/// Asks for the members of a presence channel.
+#[derive(Clone, Debug)]
+pub struct Users<'a> {
+    /// The channel's app.
+    pub app: &'a Arc<App>,
+    /// The channel's name.
+    pub name: Cow<'a, str>,
+}
+
+/// The call for this channel. Only presence channels have members.
+pub(crate) fn parse_users<'a>(app: &'a Arc<App>, name: Cow<'a, str>) -> Result<Users<'a>, Refused> {
+    if !parse_name(app, &name)?.is_presence() {
+        return Err(Refused::invalid("Users can only be retrieved for presence channels"));
+    }
+    Ok(Users { app, name })
+}
+
+pub(crate) fn encode_users(out: &mut Vec<u8>, ids: &[Box<str>]) {
+    out.extend_from_slice(b"{\"users\":[");
+    for (index, id) in ids.iter().enumerate() {
+        out.extend_from_slice(if index == 0 { b"{\"id\":" } else { b",{\"id\":" });
+        encode_string(out, id);
+        out.push(b'}');
+    }
+    out.extend_from_slice(b"]}");
+}
