@@ -1,0 +1,113 @@
+//! Puts the house together: real shards and a real API core on the server's cores, the hooks thread behind their
+//! queue. The one place that knows all parts by name; the command line calls it, tests may too.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread;
+
+use hooks::queue::queue;
+use hooks::sink::CountingSink;
+use protocol::app::Apps;
+use ring::rand::{SecureRandom, SystemRandom};
+
+use crate::driver::control::CoreError;
+use crate::limits::{HOOK_QUEUE_MAX, Limits};
+use crate::rest::{ApiConfig, ApiCore, Health};
+use crate::server::{self, Plan, Running, StartError, Surroundings};
+use crate::shard::topic::TopicHash;
+use crate::shard::{Shard, ShardConfig};
+
+/// More shards than any machine has processors for.
+pub const SHARDS_MAX: usize = 256;
+
+/// A core that has not turned for so long hangs: idle ones turn every 50 ms.
+const BEAT_MS_MAX: u64 = 5_000;
+
+/// What an operator decides.
+#[derive(Debug)]
+pub struct House {
+    /// Addresses for WebSocket and REST.
+    pub listen: Vec<SocketAddr>,
+    /// The apps.
+    pub apps: Arc<Apps>,
+    /// How many shards; None: as the machine suggests.
+    pub shards: Option<usize>,
+}
+
+/// Starts the server. Returns when every core is up.
+pub fn start(house: House) -> Result<Inhabited, StartError> {
+    server::install_panic_hook();
+    let shards = house.shards.unwrap_or_else(shards_by_machine);
+    let seed = random_u64(&SystemRandom::new());
+    let plan = Plan { listen: house.listen, api_listen: Vec::new(), shards, pin: true, takeover: false };
+    let (queue, drain) = queue(HOOK_QUEUE_MAX);
+    let (apps, api_apps) = (Arc::clone(&house.apps), house.apps);
+    let make_shard = move |index: usize, around: &Surroundings| {
+        let random = SystemRandom::new();
+        Shard::new(ShardConfig {
+            index,
+            apps: Arc::clone(&apps),
+            topics: TopicHash::new(seed, shards),
+            limits: limits(shards, around),
+            client_event_hooks: true,
+            random: Box::new(move || random_u64(&random)),
+        })
+    };
+    let make_api = move |around: &Surroundings| {
+        let (health, clock) = (Arc::clone(&around.health), around.clock);
+        ApiCore::new(ApiConfig {
+            index: shards,
+            topics: TopicHash::new(seed, shards),
+            apps: api_apps,
+            limits: limits(shards, around),
+            server_event_hooks: false,
+            health: Box::new(move || Health {
+                live: health.oldest_beat_age_ms(clock.now().mono_ms) < BEAT_MS_MAX,
+                ready: health.is_ready(),
+            }),
+        })
+    };
+    let running = server::start_with(&plan, &queue, make_shard, make_api)?;
+    drop(queue);
+    // The thread ends when the last core has dropped its half of the queue, or with the process.
+    let spawned = thread::Builder::new().name("hooks".to_owned()).spawn(move || CountingSink::default().run(&drain));
+    drop(spawned.map_err(StartError::System)?);
+    Ok(Inhabited { running })
+}
+
+/// A house with its cores at work.
+#[derive(Debug)]
+pub struct Inhabited {
+    running: Running,
+}
+
+impl Inhabited {
+    /// Where it listens.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        self.running.addresses()
+    }
+
+    /// Waits for a signal to stop, and for the drain after it.
+    pub fn wait(self) -> Result<(), CoreError> {
+        self.running.wait()
+    }
+}
+
+/// One processor is left to the API core, the hooks and the kernel; a machine with one has one shard all the same.
+fn shards_by_machine() -> usize {
+    let processors = thread::available_parallelism().map_or(1, usize::from);
+    processors.saturating_sub(1).clamp(1, SHARDS_MAX)
+}
+
+fn limits(shards: usize, around: &Surroundings) -> Limits {
+    let defaults = Limits::default();
+    let share = usize::try_from(around.descriptors_max).unwrap_or(usize::MAX) / 8 / shards;
+    Limits { half_open_max: defaults.half_open_max.min(share).max(16), ..defaults }
+}
+
+fn random_u64(random: &SystemRandom) -> u64 {
+    let mut bytes = [0; 8];
+    let filled = random.fill(&mut bytes).is_ok();
+    assert!(filled, "the system has no random bytes, without which socket ids could be guessed");
+    u64::from_ne_bytes(bytes)
+}

@@ -1,0 +1,178 @@
+//! Accepting: the listeners of one core, each polled, at most 64 connections a turn.
+//!
+//! Owns the core's listeners until they are closed, and the pause when descriptors run out (arming a multishot accept
+//! again would burn the core then, and could not be paced before). What must never happen here: a listener shut down
+//! or dropped while clients wait in its queue. Called by the turn.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use super::listen::turn_newcomers_away;
+use super::ring::{self, Completion, Kind, Operation, Ring};
+use super::sockets::Sockets;
+use crate::shard::machine::{Machine, Now, Token};
+
+/// Connections taken per turn, over all listeners of the core.
+const ACCEPTS_PER_TURN_MAX: usize = 64;
+
+/// How long to wait when the system has no descriptors or memory to give.
+const PAUSE_MS: u64 = 100;
+
+/// How long the queue of a closing listener must have been empty.
+const QUIET_MS: u64 = 1_000;
+
+/// The listeners of a core.
+#[derive(Debug)]
+pub struct Acceptor {
+    listeners: Vec<Listener>,
+    paused_until: Option<u64>,
+}
+
+#[derive(Debug)]
+struct Listener {
+    fd: OwnedFd,
+    slot: u32,
+    armed: bool,
+    /// Its queue may hold somebody.
+    ready: bool,
+    /// Newcomers are turned away; since then, or since the last one was taken, in `mono_ms`.
+    quiet_since: Option<u64>,
+    /// Its poll is cancelled; it is dropped when that completes.
+    spent: bool,
+}
+
+/// What an attempt to accept came to.
+enum Accepted {
+    One,
+    None,
+    Exhausted,
+}
+
+impl Acceptor {
+    /// Polls these listeners.
+    pub fn new(listeners: Vec<OwnedFd>, ring: &mut Ring) -> Self {
+        let listener = |(slot, fd)| Listener {
+            fd,
+            slot: slot as u32,
+            armed: false,
+            ready: false,
+            quiet_since: None,
+            spent: false,
+        };
+        let mut listeners: Vec<Listener> = listeners.into_iter().enumerate().map(listener).collect();
+        listeners.iter_mut().for_each(|listener| listener.arm(ring));
+        Self { listeners, paused_until: None }
+    }
+
+    /// Takes in what the kernel says about a listener.
+    pub fn handle_completion(&mut self, completion: Completion, ring: &mut Ring) {
+        let slot = completion.operation.token.slot;
+        let Some(listener) = self.listeners.iter_mut().find(|listener| listener.slot == slot) else { return };
+        listener.ready = true;
+        if !completion.more {
+            listener.armed = false;
+            if !listener.spent {
+                listener.arm(ring);
+            }
+        }
+        self.listeners.retain(|listener| listener.armed || !listener.spent);
+    }
+
+    /// Takes who waits. Returns whether there was anybody, or a listener to close.
+    pub fn accept_some<M: Machine>(&mut self, sockets: &mut Sockets, machine: &mut M, now: Now) -> bool {
+        if self.paused_until.is_some_and(|until| now.mono_ms < until) {
+            return false;
+        }
+        self.paused_until = None;
+        let mut budget = ACCEPTS_PER_TURN_MAX;
+        let mut any = false;
+        for listener in &mut self.listeners {
+            while listener.ready && budget > 0 && self.paused_until.is_none() {
+                budget -= 1;
+                match listener.accept(sockets, machine, now) {
+                    Accepted::One => any = true,
+                    Accepted::None => listener.ready = false,
+                    Accepted::Exhausted => self.paused_until = Some(now.mono_ms + PAUSE_MS),
+                }
+            }
+            any |= listener.close_if_quiet(now.mono_ms, &mut sockets.ring);
+        }
+        if self.paused_until.is_some() {
+            machine.handle_no_descriptors();
+        }
+        any
+    }
+
+    /// Turns newcomers away; each listener is closed when its queue has been empty for a second.
+    pub fn begin_close(&mut self, mono_ms: u64) {
+        for listener in &mut self.listeners {
+            // Where filters are refused, somebody who comes in the listener's last instant meets a reset.
+            let _ = turn_newcomers_away(&listener.fd);
+            listener.quiet_since = Some(mono_ms);
+            listener.ready = true;
+        }
+    }
+
+    /// True when no listener is left.
+    pub fn is_closed(&self) -> bool {
+        self.listeners.is_empty()
+    }
+
+    /// When `accept_some` must be called next though nobody came, in `mono_ms`.
+    pub fn next_deadline(&self) -> Option<u64> {
+        let quiet = self
+            .listeners
+            .iter()
+            .filter(|listener| !listener.spent)
+            .filter_map(|listener| listener.quiet_since);
+        self.paused_until.into_iter().chain(quiet.map(|since| since + QUIET_MS)).min()
+    }
+}
+
+impl Listener {
+    fn arm(&mut self, ring: &mut Ring) {
+        self.armed = true;
+        ring.poll_input(self.fd.as_fd(), self.operation());
+    }
+
+    fn operation(&self) -> Operation {
+        Operation { kind: Kind::Listener, token: Token { slot: self.slot, generation: 0 } }
+    }
+
+    fn accept<M: Machine>(&mut self, sockets: &mut Sockets, machine: &mut M, now: Now) -> Accepted {
+        let (fd, peer) = match ring::accept(self.fd.as_fd()) {
+            Ok(accepted) => accepted,
+            Err(error) => return judge(&error),
+        };
+        if let Some(since) = &mut self.quiet_since {
+            *since = now.mono_ms;
+        }
+        match sockets.attach(fd, Vec::new()) {
+            Some(token) => {
+                machine.handle_open(token, peer, now);
+                Accepted::One
+            }
+            None => Accepted::Exhausted,
+        }
+    }
+
+    fn close_if_quiet(&mut self, mono_ms: u64, ring: &mut Ring) -> bool {
+        let quiet = self.quiet_since.is_some_and(|since| mono_ms >= since + QUIET_MS);
+        if !quiet || self.ready || self.spent {
+            return false;
+        }
+        self.spent = true;
+        ring.cancel(self.operation());
+        true
+    }
+}
+
+fn judge(error: &io::Error) -> Accepted {
+    match error.raw_os_error() {
+        Some(libc::EAGAIN) => Accepted::None,
+        // That one has given up, or its network failed it: the next may be fine.
+        Some(libc::ECONNABORTED | libc::EINTR | libc::EPROTO | libc::EPERM) => Accepted::One,
+        Some(libc::ENETDOWN | libc::EHOSTDOWN | libc::EHOSTUNREACH | libc::ENETUNREACH) => Accepted::One,
+        _ => Accepted::Exhausted,
+    }
+}

@@ -1,0 +1,188 @@
+//! How a connection is closed: last bytes, shutdown(Write), read and discard, drop.
+//!
+//! Owns the closes in progress. Dropping a socket alone would delay its FIN behind the armed poll, and unread input
+//! would turn it into a reset that destroys the last bytes on their way. What must never happen here: a close that
+//! waits without a deadline, or a descriptor dropped while an operation holds it. Called by sockets.rs and the turn.
+
+use std::cmp::Reverse;
+use std::io::{self, IoSlice};
+use std::net::Shutdown;
+use std::time::Duration;
+
+use socket2::SockRef;
+
+use super::connections::{Closing, Connection, Flags, Stage};
+use super::sockets::Sockets;
+use crate::shard::machine::Token;
+
+/// How long a closing peer may take nothing, and after our FIN, how long it may take to answer with its own.
+pub const CLOSE_MS_MAX: u64 = 5_000;
+
+/// What a peer may send after our FIN before it is cut off.
+const DISCARD_BYTES_MAX: usize = 64 << 10;
+
+/// When a close loses patience; ordered so that the soonest is the greatest.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Expiry {
+    deadline: Reverse<u64>,
+    slot: u32,
+    generation: u32,
+}
+
+/// How far a close has come.
+enum Progress {
+    /// It waits for room to write.
+    Blocked,
+    /// It waits for input, or for the end of it.
+    Waiting,
+    /// It is over.
+    Done,
+}
+
+impl Sockets {
+    /// The machine has forgotten this connection: writes `last` and closes it.
+    pub fn begin_close(&mut self, token: Token, last: Vec<u8>, mono_ms: u64) {
+        let Some(connection) = self.connections.find_open(token) else { return };
+        let deadline = mono_ms + CLOSE_MS_MAX;
+        let closing = Closing { last, written: 0, discarded: 0, shut: false, deadline };
+        connection.stage = Some(Box::new(Stage::Closing(closing)));
+        self.expect(token, deadline);
+        self.continue_close(token, mono_ms);
+    }
+
+    /// Goes on with a close as far as it gets.
+    pub(super) fn continue_close(&mut self, token: Token, mono_ms: u64) {
+        let Some(connection) = self.connections.find(token) else { return };
+        match advance(connection, &mut self.scratch, mono_ms) {
+            Progress::Blocked => self.arm_room(token),
+            Progress::Waiting => {}
+            Progress::Done => self.finish(token),
+        }
+    }
+
+    /// Input came for a closing connection. Before our FIN it waits.
+    pub(super) fn continue_close_after_input(&mut self, token: Token, mono_ms: u64) {
+        let Some(connection) = self.connections.find(token) else { return };
+        let broken = connection.flags.has(Flags::BROKEN);
+        if broken {
+            self.finish(token);
+        } else if connection.closing().is_some_and(|closing| closing.shut) {
+            self.continue_close(token, mono_ms);
+        }
+    }
+
+    /// Ends the closes whose time is up. Returns whether there was one.
+    pub fn expire_closes(&mut self, mono_ms: u64) -> bool {
+        let mut expired = false;
+        while self.expiries.peek().is_some_and(|expiry| expiry.deadline.0 <= mono_ms) {
+            let Some(expiry) = self.expiries.pop() else { break };
+            expired |= self.expire(Token { slot: expiry.slot, generation: expiry.generation }, mono_ms);
+        }
+        expired
+    }
+
+    /// When `expire_closes` must be called next, in `mono_ms`.
+    pub fn next_expiry(&self) -> Option<u64> {
+        self.expiries.peek().map(|expiry| expiry.deadline.0)
+    }
+
+    fn expire(&mut self, token: Token, mono_ms: u64) -> bool {
+        let Some(connection) = self.connections.find(token) else { return false };
+        let Some(closing) = connection.closing() else { return false };
+        let (deadline, shut) = (closing.deadline, closing.shut);
+        if deadline > mono_ms {
+            self.expect(token, deadline);
+            return false;
+        }
+        if !shut {
+            reset_on_drop(connection);
+        }
+        self.finish(token);
+        true
+    }
+
+    fn expect(&mut self, token: Token, deadline: u64) {
+        self.expiries.push(Expiry {
+            deadline: Reverse(deadline),
+            slot: token.slot,
+            generation: token.generation,
+        });
+    }
+
+    fn finish(&mut self, token: Token) {
+        if let Some(connection) = self.connections.find(token) {
+            connection.stage = Some(Box::new(Stage::Spent));
+            self.disarm(token);
+        }
+    }
+}
+
+fn advance(connection: &mut Connection, scratch: &mut [u8], mono_ms: u64) -> Progress {
+    if let Err(progress) = write_last(connection, mono_ms) {
+        return progress;
+    }
+    discard_input(connection, scratch)
+}
+
+/// Writes what is left and sends our FIN.
+fn write_last(connection: &mut Connection, mono_ms: u64) -> Result<(), Progress> {
+    let transport = connection.transport;
+    while let Some(closing) = unwritten(connection) {
+        let slice = [IoSlice::new(&closing.last[closing.written..])];
+        let sent = transport.send(connection.fd(), &slice);
+        let Some(closing) = connection.closing() else { return Err(Progress::Done) };
+        match sent {
+            Ok(bytes) => {
+                closing.written += bytes;
+                closing.deadline = mono_ms + CLOSE_MS_MAX;
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(Progress::Blocked),
+            Err(_) => return Err(Progress::Done),
+        }
+    }
+    shut(connection, mono_ms)
+}
+
+fn unwritten(connection: &Connection) -> Option<&Closing> {
+    match connection.stage.as_deref() {
+        Some(Stage::Closing(closing)) if closing.written < closing.last.len() => Some(closing),
+        _ => None,
+    }
+}
+
+fn shut(connection: &mut Connection, mono_ms: u64) -> Result<(), Progress> {
+    let Some(closing) = connection.closing() else { return Err(Progress::Done) };
+    if closing.shut {
+        return Ok(());
+    }
+    closing.shut = true;
+    closing.deadline = mono_ms + CLOSE_MS_MAX;
+    closing.last = Vec::new();
+    closing.written = 0;
+    let fd = connection.fd();
+    SockRef::from(&fd).shutdown(Shutdown::Write).map_err(|_| Progress::Done)
+}
+
+fn discard_input(connection: &mut Connection, scratch: &mut [u8]) -> Progress {
+    let transport = connection.transport;
+    loop {
+        let received = transport.receive(connection.fd(), scratch);
+        let Some(closing) = connection.closing() else { return Progress::Done };
+        match received {
+            Ok(0) => return Progress::Done,
+            Ok(bytes) => closing.discarded += bytes,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Progress::Waiting,
+            Err(_) => return Progress::Done,
+        }
+        if closing.discarded > DISCARD_BYTES_MAX {
+            return Progress::Done;
+        }
+    }
+}
+
+/// The peer takes nothing: what is still in the kernel's buffer must not hold the port for minutes.
+fn reset_on_drop(connection: &Connection) {
+    let fd = connection.fd();
+    // A socket that refuses this is broken already, which is the same.
+    let _ = SockRef::from(&fd).set_linger(Some(Duration::ZERO));
+}

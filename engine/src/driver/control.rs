@@ -1,0 +1,173 @@
+//! What the server says to its cores, and what they say back.
+//!
+//! Owns the phase of the server's life, which only moves forward, and the pulse of each core. What must never happen
+//! here: a core that waits for the server, or a phase that goes back. Called by server.rs and the turn; the API core
+//! reads the pulses.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use super::doorbell::Doorbell;
+use crate::shard::machine::Now;
+
+/// The phases of a server's life.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[repr(u8)]
+pub enum Phase {
+    /// All cores serve.
+    Serving = 0,
+    /// Shards close their listeners and their connections.
+    DrainingShards = 1,
+    /// The API core does the same.
+    DrainingApi = 2,
+    /// Cores end after their turn.
+    Stopping = 3,
+}
+
+/// The phase, with the means to make all cores look at it.
+#[derive(Debug)]
+pub struct Control {
+    phase: AtomicU8,
+    doorbells: Arc<[Doorbell]>,
+}
+
+impl Control {
+    /// Serving.
+    pub fn new(doorbells: Arc<[Doorbell]>) -> Self {
+        Self { phase: AtomicU8::new(Phase::Serving as u8), doorbells }
+    }
+
+    /// Which phase it is.
+    pub fn phase(&self) -> Phase {
+        match self.phase.load(Ordering::SeqCst) {
+            0 => Phase::Serving,
+            1 => Phase::DrainingShards,
+            2 => Phase::DrainingApi,
+            _ => Phase::Stopping,
+        }
+    }
+
+    /// Moves on to `phase`, unless it is passed already, and wakes all cores.
+    pub fn advance(&self, phase: Phase) {
+        self.phase.fetch_max(phase as u8, Ordering::SeqCst);
+        self.doorbells.iter().for_each(Doorbell::ring);
+    }
+}
+
+/// What a core tells the server.
+#[derive(Debug)]
+pub enum Report {
+    /// It has its ring and its listeners.
+    Up,
+    /// It drains and has nobody left.
+    Empty(usize),
+    /// Its thread ends.
+    Ended(usize, Result<(), CoreError>),
+    /// The server shall stop: a signal, or its owner.
+    Stop,
+}
+
+/// Why a core could not start or go on.
+#[derive(Debug)]
+pub struct CoreError {
+    /// What it was doing.
+    pub what: &'static str,
+    /// What the kernel or the executor said.
+    pub error: io::Error,
+}
+
+impl CoreError {
+    /// Gives an error its context.
+    pub fn during(what: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |error| Self { what, error }
+    }
+}
+
+impl std::fmt::Display for CoreError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.what, self.error)
+    }
+}
+
+impl std::error::Error for CoreError {}
+
+/// The pulses of all cores, and whether they serve.
+#[derive(Debug)]
+pub struct Health {
+    ready: AtomicBool,
+    beats: Box<[AtomicU64]>,
+}
+
+impl Health {
+    /// Of `cores` cores, none of which has beaten.
+    pub fn new(cores: usize) -> Self {
+        Self { ready: AtomicBool::new(false), beats: (0..cores).map(|_| AtomicU64::new(0)).collect() }
+    }
+
+    /// True between the start of the last core and the beginning of a drain.
+    pub fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Relaxed)
+    }
+
+    /// Says whether new connections are welcome.
+    pub fn set_ready(&self, ready: bool) {
+        self.ready.store(ready, Ordering::Relaxed);
+    }
+
+    /// Core `core` has begun a turn.
+    pub fn beat(&self, core: usize, mono_ms: u64) {
+        self.beats[core].store(mono_ms, Ordering::Relaxed);
+    }
+
+    /// The age of the oldest pulse, in milliseconds. An idle core still beats every 50 ms.
+    pub fn oldest_beat_age_ms(&self, mono_ms: u64) -> u64 {
+        self.beats.iter().map(|beat| mono_ms.saturating_sub(beat.load(Ordering::Relaxed))).max().unwrap_or(0)
+    }
+}
+
+/// Both clocks. All cores share one origin, so that their times can be compared.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    origin: Instant,
+}
+
+impl Clock {
+    /// Begins at 1 ms: 0 stands for «never».
+    pub fn start() -> Self {
+        Self { origin: Instant::now() }
+    }
+
+    /// Reads both.
+    pub fn now(&self) -> Now {
+        let unix_ms =
+            SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
+        Now { mono_ms: self.origin.elapsed().as_millis() as u64 + 1, unix_ms }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_phase_never_goes_back() {
+        let control = Control::new(Arc::from(vec![Doorbell::new().unwrap()]));
+        assert_eq!(control.phase(), Phase::Serving);
+        for phase in [Phase::DrainingShards, Phase::DrainingApi, Phase::Stopping] {
+            control.advance(phase);
+            assert_eq!(control.phase(), phase);
+        }
+        control.advance(Phase::DrainingShards);
+        assert_eq!(control.phase(), Phase::Stopping);
+    }
+
+    #[test]
+    fn the_oldest_beat_decides() {
+        let health = Health::new(2);
+        health.beat(0, 90);
+        health.beat(1, 40);
+        assert_eq!(health.oldest_beat_age_ms(100), 60);
+    }
+}

@@ -1,0 +1,68 @@
+//! How a foreign thread wakes a core: an eventfd on which the core's ring has a read.
+//!
+//! Owns the eventfd and the flag that spares the write when the core is already called. The order is the protocol: a
+//! producer first pushes, then rings; the core first clears, then looks at its inboxes. What must never happen here:
+//! a wait. Called by the mesh, by the signal thread, and by the core's turn.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::ring;
+
+/// One core's doorbell, shared by all threads.
+#[derive(Debug)]
+pub struct Doorbell {
+    eventfd: OwnedFd,
+    rung: AtomicBool,
+}
+
+impl Doorbell {
+    /// A silent doorbell.
+    pub fn new() -> io::Result<Self> {
+        Ok(Self { eventfd: ring::eventfd()?, rung: AtomicBool::new(false) })
+    }
+
+    /// Wakes the core. To be called after what it shall find is in its place.
+    pub fn ring(&self) {
+        if !self.rung.swap(true, Ordering::SeqCst) {
+            let written = ring::write_eventfd(self.eventfd.as_raw_fd());
+            assert!(written.is_ok(), "an eventfd takes every write: {written:?}");
+        }
+    }
+
+    /// The core is awake and is about to look: what is pushed from now on rings again.
+    pub fn clear(&self) {
+        // A swap and not a store: it pairs with the producer's swap, so that what was pushed before a ring that found
+        // the flag set is seen by the look that follows.
+        self.rung.swap(false, Ordering::SeqCst);
+    }
+}
+
+impl AsFd for Doorbell {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.eventfd.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_first_ring_since_the_last_clear_writes() {
+        let bell = Doorbell::new().unwrap();
+        let written = || {
+            let mut word = [0; 8];
+            let mut file = std::fs::File::from(bell.eventfd.try_clone().unwrap());
+            io::Read::read_exact(&mut file, &mut word).unwrap();
+            u64::from_ne_bytes(word)
+        };
+        bell.ring();
+        bell.ring();
+        assert_eq!(written(), 1);
+        bell.clear();
+        bell.ring();
+        assert_eq!(written(), 1);
+    }
+}

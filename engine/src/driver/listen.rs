@@ -1,0 +1,184 @@
+//! Listeners: how a port is taken, and how it is given up.
+//!
+//! Owns the socket options of all listeners, which their connections inherit. With SO_REUSEPORT a second server would
+//! bind silently beside the first, so an exclusive probe bind comes first. What must never happen here: shutdown() of a
+//! listener, which resets every client in its queue. Called by server.rs before the cores start, and by accept.rs.
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::ring;
+
+/// Why a port could not be taken.
+#[derive(Debug)]
+pub struct ListenError {
+    /// The address that was asked for.
+    pub address: SocketAddr,
+    /// What the kernel said.
+    pub error: io::Error,
+}
+
+impl fmt::Display for ListenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { address, error } = self;
+        match error.kind() {
+            io::ErrorKind::AddrInUse => {
+                write!(
+                    f,
+                    "port taken: another process listens on {address}; stop it, or choose another --listen"
+                )
+            }
+            io::ErrorKind::PermissionDenied => write!(
+                f,
+                "cannot listen on {address}: ports below 1024 need root, CAP_NET_BIND_SERVICE or a smaller \
+                 net.ipv4.ip_unprivileged_port_start"
+            ),
+            io::ErrorKind::AddrNotAvailable => {
+                write!(f, "cannot listen on {address}: no network interface has that address")
+            }
+            _ => write!(f, "cannot listen on {address}: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for ListenError {}
+
+/// How long a port may still be held by a process that has just ended.
+const PROBE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Connections that wait for accept, unless the system allows fewer.
+const BACKLOG_MAX: i32 = 4096;
+
+/// Unsent bytes beyond which a socket is not writable. Without it a dead reader swallows 4 MiB in the kernel before
+/// its outbox sees a byte; with it about 147 KiB, and autotuning for far readers stays on.
+const NOTSENT_LOWAT_BYTES: u32 = 32 << 10;
+
+/// How long a peer may leave what was sent unacknowledged.
+const USER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Makes `count` listeners on one address, one for each core that accepts there. With port 0 they share a port that
+/// the kernel chooses. `takeover` skips the probe, so that a successor may join while its predecessor drains.
+pub fn listen(address: SocketAddr, count: usize, takeover: bool) -> Result<Vec<OwnedFd>, ListenError> {
+    if !takeover && address.port() != 0 {
+        probe(address).map_err(|error| ListenError { address, error })?;
+    }
+    let mut listeners = Vec::with_capacity(count);
+    let mut bound = address;
+    for _ in 0..count {
+        let listener = bind(bound).map_err(|error| ListenError { address, error })?;
+        bound = local_address(&listener).map_err(|error| ListenError { address, error })?;
+        listeners.push(listener);
+    }
+    Ok(listeners)
+}
+
+/// Where a listener listens.
+pub fn local_address(listener: &OwnedFd) -> io::Result<SocketAddr> {
+    let address = socket2::SockRef::from(listener).local_addr()?;
+    address.as_socket().ok_or_else(|| io::Error::from(io::ErrorKind::Unsupported))
+}
+
+/// Keeps newcomers out, while those in the queue can still be accepted.
+pub fn turn_newcomers_away(listener: &OwnedFd) -> io::Result<()> {
+    ring::drop_newcomers(listener.as_fd())
+}
+
+/// Binds the address for a moment without SO_REUSEPORT. With SO_REUSEADDR alone this neither trips over the TIME_WAITs
+/// of our own closes nor misses a live server. io_uring keeps a dead process' port for some 50 ms, hence the patience.
+fn probe(address: SocketAddr) -> io::Result<()> {
+    let give_up = Instant::now() + PROBE_PATIENCE;
+    loop {
+        match bind_exclusively(address) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < give_up => {
+                thread::sleep(Duration::from_millis(10));
+            }
+            result => return result,
+        }
+    }
+}
+
+fn bind_exclusively(address: SocketAddr) -> io::Result<()> {
+    let socket = stream_socket(address)?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())
+}
+
+fn bind(address: SocketAddr) -> io::Result<OwnedFd> {
+    let socket = stream_socket(address)?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_notsent_lowat(NOTSENT_LOWAT_BYTES)?;
+    socket.set_tcp_user_timeout(Some(USER_TIMEOUT))?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(backlog())?;
+    Ok(socket.into())
+}
+
+fn stream_socket(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        // Two addresses in the configuration, two listeners: never one that takes both families by surprise.
+        socket.set_only_v6(true)?;
+    }
+    Ok(socket)
+}
+
+fn backlog() -> i32 {
+    let somaxconn = fs::read_to_string("/proc/sys/net/core/somaxconn");
+    somaxconn
+        .ok()
+        .and_then(|text| text.trim().parse().ok())
+        .map_or(BACKLOG_MAX, |most: i32| most.min(BACKLOG_MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn loopback() -> SocketAddr {
+        ([127, 0, 0, 1], 0).into()
+    }
+
+    #[test]
+    fn listeners_of_one_address_share_its_port() {
+        let listeners = listen(loopback(), 3, false).unwrap();
+        let ports: Vec<u16> =
+            listeners.iter().map(|listener| local_address(listener).unwrap().port()).collect();
+        assert!(ports[0] != 0 && ports.iter().all(|port| *port == ports[0]));
+    }
+
+    #[test]
+    fn a_second_server_finds_the_port_taken_unless_it_takes_over() {
+        let first = listen(loopback(), 1, false).unwrap();
+        let address = local_address(&first[0]).unwrap();
+        let refused = listen(address, 1, false).unwrap_err().to_string();
+        assert!(refused.starts_with("port taken") && !refused.contains('\n'), "{refused}");
+        assert!(listen(address, 1, true).is_ok());
+    }
+
+    #[test]
+    fn connections_inherit_the_options_of_their_listener() {
+        let listeners = listen(loopback(), 1, false).unwrap();
+        let _near = std::net::TcpStream::connect(local_address(&listeners[0]).unwrap()).unwrap();
+        let (far, _) = ring::accept(listeners[0].as_fd()).unwrap();
+        let far = socket2::SockRef::from(&far);
+        assert!(far.tcp_nodelay().unwrap());
+        assert_eq!(far.tcp_notsent_lowat().unwrap(), NOTSENT_LOWAT_BYTES);
+        assert_eq!(far.tcp_user_timeout().unwrap(), Some(USER_TIMEOUT));
+    }
+
+    #[test]
+    fn an_address_of_another_machine_is_named_as_such() {
+        let refused = listen(([192, 0, 2, 1], 6001).into(), 1, false).unwrap_err().to_string();
+        assert!(refused.contains("no network interface"), "{refused}");
+    }
+}

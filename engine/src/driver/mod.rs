@@ -1,0 +1,94 @@
+//! The driver: sockets, rings and time around a pure [`Machine`]. One driver serves both kinds of core, the shard and
+//! the API core.
+//!
+//! A core is a glommio executor (thread, timers, parking) that runs one task, the turn; its sockets are on an io_uring
+//! of our own, made on that thread. Each file says what it owns. What must never happen in the driver: a decision about
+//! what bytes mean. Called by server.rs.
+
+pub mod accept;
+pub mod closing;
+pub mod connections;
+pub mod control;
+pub mod doorbell;
+pub mod flush;
+pub mod inbox;
+pub mod leaving;
+pub mod listen;
+pub mod park;
+pub mod probe;
+pub mod ring;
+pub mod sockets;
+pub mod transport;
+mod turn;
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::Sender;
+use glommio::{LocalExecutor, LocalExecutorBuilder, Placement};
+
+use self::control::{Clock, Control, CoreError, Health, Phase, Report};
+use self::inbox::MeshEnd;
+use self::ring::Sizes;
+use self::turn::Core;
+use crate::shard::machine::Machine;
+
+/// What a core starts with.
+#[derive(Debug)]
+pub struct CoreSetup {
+    /// Its end of the mesh, which also says which core it is.
+    pub mesh: MeshEnd,
+    /// The listeners on which it accepts.
+    pub listeners: Vec<OwnedFd>,
+    /// The sizes of its ring.
+    pub ring_sizes: Sizes,
+    /// The processor it stays on.
+    pub cpu: Option<usize>,
+    /// The phase in which it drains.
+    pub drains_at: Phase,
+    /// The clocks of the server.
+    pub clock: Clock,
+    /// What the server says.
+    pub control: Arc<Control>,
+    /// Where it shows that it lives.
+    pub health: Arc<Health>,
+    /// Where it says what has become of it.
+    pub reports: Sender<Report>,
+    /// Where its hook events go.
+    pub hooks: hooks::queue::Queue,
+}
+
+/// Memory for glommio's own storage I/O, of which a core does none.
+const IO_MEMORY_BYTES: usize = 64 << 10;
+
+/// Entries of glommio's rings, which see one read and one timer at a time.
+const RING_DEPTH: usize = 128;
+
+/// The turn never asks whether it shall yield, so this timer has no work to do; but glommio 0.9 parks with a runnable
+/// task when it fires between a wake and the task's run. At 2 ms a thread that loses its processor for so long lost a
+/// wake in 2 of 9 runs of the sleeping test on a busy machine, at 10 s in none of 9.
+const PREEMPT_TIMER: Duration = Duration::from_secs(10);
+
+/// Runs a core on this thread until the server stops. The machine is made here, since it need not be able to travel.
+pub fn run_core<M: Machine>(setup: CoreSetup, make: impl FnOnce() -> M) -> Result<(), CoreError> {
+    let executor = executor(setup.cpu)?;
+    executor.run(async move {
+        let reports = setup.reports.clone();
+        let core = Core::start(setup, make())?;
+        // The channel holds all that cores ever report; without its far end the server is gone.
+        let _ = reports.try_send(Report::Up);
+        core.run().await
+    })
+}
+
+/// The executor of a core: on processor `cpu`, or wherever the system puts it.
+pub fn executor(cpu: Option<usize>) -> Result<LocalExecutor, CoreError> {
+    LocalExecutorBuilder::new(cpu.map_or(Placement::Unbound, Placement::Fixed))
+        .io_memory(IO_MEMORY_BYTES)
+        .ring_depth(RING_DEPTH)
+        .preempt_timer(PREEMPT_TIMER)
+        .make()
+        .map_err(|error| CoreError { what: "starting an executor", error: io::Error::other(error.to_string()) })
+}

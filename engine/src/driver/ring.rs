@@ -1,0 +1,632 @@
+//! The io_uring of one core and every raw system call of the engine: the only file with `unsafe`.
+//!
+//! Owns the submission and completion queues, and the eventfd that wakes a parked core. What must never happen here:
+//! an operation that points into memory which may move or go away (all but the doorbell's carry none, and the
+//! doorbell's word lives for ever), or a decision. A descriptor with an armed operation may be closed only after that
+//! operation's last completion, since the operation holds the file. Called by the driver, from the ring's own thread.
+#![allow(unsafe_code)]
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::time::{Duration, Instant};
+
+use io_uring::{IoUring, cqueue, opcode, squeue, types};
+use socket2::{SockAddr, SockRef};
+
+use crate::shard::machine::Token;
+
+/// How many entries a ring has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Sizes {
+    /// Operations that fit between two submissions.
+    pub submissions: u32,
+    /// Completions that fit before the kernel keeps the rest in its own list.
+    pub completions: u32,
+}
+
+/// What an operation is for. The values stand in the top byte of its user data.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Kind {
+    /// Multishot poll of a connection for input.
+    Readable = 1,
+    /// One-shot poll of a connection for room to write.
+    Writable = 2,
+    /// Multishot poll of a listener.
+    Listener = 3,
+    /// Read of the doorbell's eventfd.
+    Doorbell = 4,
+    /// A cancellation; completes visibly only when it found nothing.
+    Cancel = 5,
+}
+
+/// Names one operation in flight: packed in 64 bits as kind (8), generation (32), slot (24).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Operation {
+    /// What it is for.
+    pub kind: Kind,
+    /// Whose it is.
+    pub token: Token,
+}
+
+/// The kernel's word about an operation.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Completion {
+    /// Which operation.
+    pub operation: Operation,
+    /// A count, a poll mask, or a negated errno.
+    pub result: i32,
+    /// The operation stays armed. Without it this is its last completion.
+    pub more: bool,
+}
+
+/// What a poll is armed for besides errors, which are always reported.
+const INPUT_EVENTS: u32 = (libc::POLLIN | libc::POLLRDHUP) as u32;
+
+/// The mask bits after which a read must go on until it finds the end, whatever was read before.
+const ENDING_EVENTS: i32 = (libc::POLLRDHUP | libc::POLLHUP | libc::POLLERR) as i32;
+
+/// How long a ring's memory may be missing: a killed process gives back its share late.
+const SETUP_PATIENCE: Duration = Duration::from_secs(2);
+
+const SLOT_BITS: u32 = 24;
+
+/// One core's ring. Lives and dies on the thread that made it.
+pub struct Ring {
+    ring: IoUring,
+    /// Operations that found the submission queue full while the kernel would not take it.
+    backlog: VecDeque<squeue::Entry>,
+    doorbell_word: *mut u64,
+}
+
+impl Ring {
+    /// Makes a ring of these sizes, waiting up to 2 s for its memory.
+    pub fn new(sizes: Sizes) -> io::Result<Self> {
+        let give_up = Instant::now() + SETUP_PATIENCE;
+        loop {
+            match set_up(sizes) {
+                Err(error) if error.raw_os_error() == Some(libc::ENOMEM) && Instant::now() < give_up => {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                Err(error) => return Err(error),
+                Ok(ring) => return Ok(Self::over(ring)),
+            }
+        }
+    }
+
+    fn over(ring: IoUring) -> Self {
+        // Eight bytes per core, never given back: the kernel may write them until the ring is wholly gone, which is
+        // later than its drop.
+        let doorbell_word = Box::into_raw(Box::new(0u64));
+        Self { ring, backlog: VecDeque::new(), doorbell_word }
+    }
+
+    /// Makes the eventfd that the kernel rings for completions between `enable_wakeup` and `disable_wakeup`.
+    pub fn register_wakeup(&mut self) -> io::Result<OwnedFd> {
+        let eventfd = eventfd()?;
+        self.ring.submitter().register_eventfd(eventfd.as_raw_fd())?;
+        self.disable_wakeup();
+        Ok(eventfd)
+    }
+
+    /// From now on each completion adds to the registered eventfd.
+    pub fn enable_wakeup(&mut self) {
+        self.ring.completion().enable_eventfd();
+    }
+
+    /// Completions leave the registered eventfd alone again.
+    pub fn disable_wakeup(&mut self) {
+        self.ring.completion().disable_eventfd();
+    }
+
+    /// Polls a connection or a listener for input until cancelled; like an edge, a completion comes for what is new.
+    pub fn poll_input(&mut self, fd: BorrowedFd<'_>, operation: Operation) {
+        let poll = opcode::PollAdd::new(types::Fd(fd.as_raw_fd()), INPUT_EVENTS).multi(true).build();
+        self.push(poll.user_data(operation.pack()));
+    }
+
+    /// Waits once for room to write.
+    pub fn poll_room(&mut self, fd: BorrowedFd<'_>, operation: Operation) {
+        let poll = opcode::PollAdd::new(types::Fd(fd.as_raw_fd()), libc::POLLOUT as u32).build();
+        self.push(poll.user_data(operation.pack()));
+    }
+
+    /// Reads the doorbell's eventfd once. At most one such read may be in flight.
+    pub fn read_doorbell(&mut self, fd: BorrowedFd<'_>) {
+        let word = self.doorbell_word.cast();
+        let read = opcode::Read::new(types::Fd(fd.as_raw_fd()), word, size_of::<u64>() as u32).build();
+        self.push(read.user_data(Operation::DOORBELL.pack()));
+    }
+
+    /// Asks for the end of an operation, which then completes for the last time.
+    pub fn cancel(&mut self, operation: Operation) {
+        let cancel = opcode::AsyncCancel::new(operation.pack()).build();
+        let done = Operation { kind: Kind::Cancel, token: operation.token };
+        self.push(cancel.user_data(done.pack()).flags(squeue::Flags::SKIP_SUCCESS));
+    }
+
+    /// Gives the kernel what is queued and lets it post what it has, without waiting. Enters it only if there is
+    /// something to give or to fetch.
+    pub fn submit(&mut self) -> io::Result<()> {
+        self.drain_backlog();
+        let queue = self.ring.submission();
+        let needless = queue.is_empty() && !queue.taskrun() && !queue.cq_overflow();
+        drop(queue);
+        if needless { Ok(()) } else { entered(self.ring.submit()) }
+    }
+
+    /// Submits, then waits up to `patience` for a completion.
+    pub fn wait(&mut self, patience: Duration) -> io::Result<()> {
+        self.drain_backlog();
+        if self.has_completions() {
+            return Ok(());
+        }
+        let patience = types::Timespec::from(patience);
+        let args = types::SubmitArgs::new().timespec(&patience);
+        entered(self.ring.submitter().submit_with_args(1, &args))
+    }
+
+    /// True when `reap` would find something.
+    pub fn has_completions(&mut self) -> bool {
+        !self.ring.completion().is_empty()
+    }
+
+    /// Appends what has completed, at most as many as the queue holds.
+    pub fn reap(&mut self, completions: &mut Vec<Completion>) {
+        completions.extend(self.ring.completion().filter_map(|entry| Completion::of(&entry)));
+    }
+
+    fn push(&mut self, entry: squeue::Entry) {
+        if !self.backlog.is_empty() || !self.try_push(&entry) {
+            self.backlog.push_back(entry);
+            self.drain_backlog();
+        }
+    }
+
+    fn drain_backlog(&mut self) {
+        while let Some(entry) = self.backlog.front().cloned() {
+            if !self.try_push(&entry) {
+                // A refusal (the completion queue overflows) is cured by the next reap; the entry stays in line.
+                let _ = entered(self.ring.submit());
+                if !self.try_push(&entry) {
+                    return;
+                }
+            }
+            self.backlog.pop_front();
+        }
+    }
+
+    fn try_push(&mut self, entry: &squeue::Entry) -> bool {
+        // SAFETY: polls, cancellations and no-ops carry no pointer; the doorbell's read points to a word that is
+        // never freed. Descriptors are plain numbers to the kernel: a stale one can fail, not corrupt.
+        unsafe { self.ring.submission().push(entry).is_ok() }
+    }
+}
+
+impl fmt::Debug for Ring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ring").field("backlog", &self.backlog.len()).finish_non_exhaustive()
+    }
+}
+
+impl Operation {
+    /// The one read of the doorbell.
+    pub const DOORBELL: Self = Self { kind: Kind::Doorbell, token: Token { slot: 0, generation: 0 } };
+
+    fn pack(self) -> u64 {
+        assert!(self.token.slot < 1 << SLOT_BITS, "slot {} out of range", self.token.slot);
+        (self.kind as u64) << 56 | u64::from(self.token.generation) << SLOT_BITS | u64::from(self.token.slot)
+    }
+
+    fn unpack(packed: u64) -> Option<Self> {
+        let kind = match packed >> 56 {
+            1 => Kind::Readable,
+            2 => Kind::Writable,
+            3 => Kind::Listener,
+            4 => Kind::Doorbell,
+            5 => Kind::Cancel,
+            _ => return None,
+        };
+        let slot = packed as u32 & ((1 << SLOT_BITS) - 1);
+        Some(Self { kind, token: Token { slot, generation: (packed >> SLOT_BITS) as u32 } })
+    }
+}
+
+impl Completion {
+    fn of(entry: &cqueue::Entry) -> Option<Self> {
+        let operation = Operation::unpack(entry.user_data())?;
+        Some(Self { operation, result: entry.result(), more: cqueue::more(entry.flags()) })
+    }
+
+    /// True when this poll saw the peer's end or an error: reading goes on until it finds that.
+    pub fn is_ending(&self) -> bool {
+        self.result >= 0 && self.result & ENDING_EVENTS != 0
+    }
+}
+
+fn set_up(sizes: Sizes) -> io::Result<IoUring> {
+    // Newest first. Cooperative task running spares interrupts (Linux 5.19), a single issuer spares locks (6.0).
+    let newest = builder(sizes)
+        .setup_coop_taskrun()
+        .setup_taskrun_flag()
+        .setup_single_issuer()
+        .build(sizes.submissions);
+    let newer = or_if_unknown(newest, || {
+        builder(sizes).setup_coop_taskrun().setup_taskrun_flag().build(sizes.submissions)
+    });
+    or_if_unknown(newer, || builder(sizes).build(sizes.submissions))
+}
+
+fn builder(sizes: Sizes) -> io_uring::Builder {
+    let mut builder = IoUring::builder();
+    builder.setup_cqsize(sizes.completions).setup_clamp();
+    builder
+}
+
+fn or_if_unknown(
+    made: io::Result<IoUring>,
+    older: impl FnOnce() -> io::Result<IoUring>,
+) -> io::Result<IoUring> {
+    match made {
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => older(),
+        made => made,
+    }
+}
+
+/// Interruptions, timeouts and a full completion queue are ordinary: the caller reaps and comes back.
+fn entered(result: io::Result<usize>) -> io::Result<()> {
+    match result {
+        Ok(_) => Ok(()),
+        Err(error) => match error.raw_os_error() {
+            Some(libc::ETIME | libc::EINTR | libc::EBUSY | libc::EAGAIN) => Ok(()),
+            _ => Err(error),
+        },
+    }
+}
+
+/// Tries what the driver needs of io_uring on a ring of its own: setup, multishot poll, and successes that stay silent.
+/// The errors are the kernel's, `Unsupported` for a kernel that is too old.
+pub fn probe_io_uring() -> io::Result<()> {
+    let mut ring = Ring::over(set_up(Sizes { submissions: 8, completions: 16 })?);
+    let too_old = || io::Error::from(io::ErrorKind::Unsupported);
+    if !ring.ring.params().is_feature_skip_cqe_on_success() || !ring.ring.params().is_feature_ext_arg() {
+        return Err(too_old());
+    }
+    let eventfd = eventfd()?;
+    write_eventfd(eventfd.as_raw_fd())?;
+    let poll = Operation { kind: Kind::Readable, token: Token { slot: 0, generation: 0 } };
+    ring.poll_input(borrow(&eventfd), poll);
+    ring.push(opcode::Nop::new().build().user_data(poll.pack()).flags(squeue::Flags::SKIP_SUCCESS));
+    ring.wait(Duration::from_secs(1))?;
+    let mut completions = Vec::new();
+    ring.reap(&mut completions);
+    match completions.as_slice() {
+        [seen] if seen.more && seen.result >= 0 => Ok(()),
+        _ => Err(too_old()),
+    }
+}
+
+/// A blocking eventfd. With O_NONBLOCK a read through io_uring would fail at once instead of waiting.
+pub fn eventfd() -> io::Result<OwnedFd> {
+    // SAFETY: takes no pointer.
+    let fd = checked(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC) })?;
+    // SAFETY: the kernel has just given us this descriptor, and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Adds one to an eventfd. Waits only if 2^64 - 2 additions have not been read.
+pub fn write_eventfd(fd: RawFd) -> io::Result<()> {
+    let one = 1u64.to_ne_bytes();
+    // SAFETY: `one` is eight readable bytes.
+    checked_size(unsafe { libc::write(fd, one.as_ptr().cast(), one.len()) }).map(drop)
+}
+
+/// Makes any descriptor type of an owned descriptor: glommio's files are made from raw numbers only.
+pub fn adopt<F: FromRawFd>(fd: OwnedFd) -> F {
+    // SAFETY: the descriptor is open, and its ownership goes over with the call.
+    unsafe { F::from_raw_fd(fd.into_raw_fd()) }
+}
+
+/// Accepts one connection without waiting.
+pub fn accept(listener: BorrowedFd<'_>) -> io::Result<(OwnedFd, SocketAddr)> {
+    let accept = |storage: *mut socket2::SockAddrStorage, length: *mut libc::socklen_t| {
+        // SAFETY: `try_init` gives a storage and its length, both valid for writes.
+        let fd = checked(unsafe {
+            libc::accept4(listener.as_raw_fd(), storage.cast(), length, libc::SOCK_CLOEXEC)
+        })?;
+        // SAFETY: the kernel has just given us this descriptor, and nobody else knows it.
+        Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    };
+    // SAFETY: accept4 has filled in storage and length whenever it succeeds.
+    let (fd, address) = unsafe { SockAddr::try_init(accept) }?;
+    Ok((fd, internet_address(&address)))
+}
+
+/// Where a connection comes from; unspecified if the kernel has forgotten it, as after a reset.
+pub fn peer_address(socket: BorrowedFd<'_>) -> SocketAddr {
+    SockRef::from(&socket).peer_addr().map_or_else(|_| UNSPECIFIED, |address| internet_address(&address))
+}
+
+const UNSPECIFIED: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+
+fn internet_address(address: &SockAddr) -> SocketAddr {
+    address.as_socket().unwrap_or(UNSPECIFIED)
+}
+
+/// Reads what is there without waiting; 0 at the peer's end.
+pub fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
+    // SAFETY: pointer and length are those of a buffer that is ours to write.
+    let read = || unsafe {
+        libc::recv(socket.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), libc::MSG_DONTWAIT)
+    };
+    uninterrupted(read)
+}
+
+/// Writes what fits without waiting.
+pub fn send(socket: BorrowedFd<'_>, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    // SAFETY: all zeroes is a message header without name, data and control.
+    let mut header: libc::msghdr = unsafe { MaybeUninit::zeroed().assume_init() };
+    // IoSlice has the layout of iovec, and sendmsg does not write through it.
+    header.msg_iov = slices.as_ptr().cast_mut().cast();
+    header.msg_iovlen = slices.len() as _;
+    let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+    // SAFETY: the header points to slices that are borrowed for the length of the call.
+    uninterrupted(|| unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const header, flags) })
+}
+
+/// Drops every bare SYN that reaches this listener: the caller's retransmission finds a successor, while connections
+/// that are already queued can still be accepted.
+pub fn drop_newcomers(listener: BorrowedFd<'_>) -> io::Result<()> {
+    const FLAGS_BYTE: u32 = 13;
+    const SYN: u32 = 0x02;
+    const ACK: u32 = 0x10;
+    let filter = [
+        socket2::SockFilter::new((libc::BPF_LD | libc::BPF_B | libc::BPF_ABS) as u16, 0, 0, FLAGS_BYTE),
+        socket2::SockFilter::new((libc::BPF_ALU | libc::BPF_AND | libc::BPF_K) as u16, 0, 0, SYN | ACK),
+        socket2::SockFilter::new((libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16, 0, 1, SYN),
+        socket2::SockFilter::new((libc::BPF_RET | libc::BPF_K) as u16, 0, 0, 0),
+        socket2::SockFilter::new((libc::BPF_RET | libc::BPF_K) as u16, 0, 0, u32::MAX),
+    ];
+    SockRef::from(&listener).attach_filter(&filter)
+}
+
+/// How much memory this user may lock, in bytes; None: as much as there is.
+pub fn memlock_bytes_max() -> Option<u64> {
+    let (soft, _) = resource_limit(libc::RLIMIT_MEMLOCK as i32)?;
+    (soft != libc::RLIM_INFINITY).then_some(soft)
+}
+
+/// Raises the soft limit of open descriptors to the hard one and returns what holds then.
+pub fn raise_descriptors_max() -> u64 {
+    let resource = libc::RLIMIT_NOFILE as i32;
+    let Some((soft, hard)) = resource_limit(resource) else { return 1024 };
+    let limit = libc::rlimit { rlim_cur: hard, rlim_max: hard };
+    // SAFETY: the pointer is to a local of the right type, read only.
+    let raised = checked(unsafe { libc::setrlimit(resource as _, &raw const limit) }).is_ok();
+    if raised { hard } else { soft }
+}
+
+fn resource_limit(resource: i32) -> Option<(u64, u64)> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the pointer is to a local of the right type.
+    checked(unsafe { libc::getrlimit(resource as _, &raw mut limit) }).ok()?;
+    Some((limit.rlim_cur, limit.rlim_max))
+}
+
+/// The processors this process may run on.
+pub fn allowed_cpus() -> Vec<usize> {
+    // SAFETY: all zeroes is the empty set.
+    let mut set: libc::cpu_set_t = unsafe { MaybeUninit::zeroed().assume_init() };
+    // SAFETY: pointer and size are those of a local set.
+    let filled = unsafe { libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &raw mut set) };
+    if filled < 0 {
+        return Vec::new();
+    }
+    // SAFETY: the macro reads bit `cpu` of a set that has CPU_SETSIZE of them.
+    (0..libc::CPU_SETSIZE as usize).filter(|&cpu| unsafe { libc::CPU_ISSET(cpu, &set) }).collect()
+}
+
+/// Keeps SIGTERM and SIGINT from interrupting this thread and all that it starts; `wait_for_signal` takes them.
+pub fn block_signals() -> io::Result<()> {
+    let set = stop_signals();
+    // SAFETY: the set is initialised; the old mask is not asked for.
+    match unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut()) } {
+        0 => Ok(()),
+        error => Err(io::Error::from_raw_os_error(error)),
+    }
+}
+
+/// Sleeps until SIGTERM or SIGINT comes, and returns its number. They must be blocked in every thread.
+pub fn wait_for_signal() -> io::Result<i32> {
+    let set = stop_signals();
+    let mut signal = 0;
+    // SAFETY: both pointers are to locals of the right types.
+    match unsafe { libc::sigwait(&raw const set, &raw mut signal) } {
+        0 => Ok(signal),
+        error => Err(io::Error::from_raw_os_error(error)),
+    }
+}
+
+fn stop_signals() -> libc::sigset_t {
+    let mut set = MaybeUninit::uninit();
+    // SAFETY: sigemptyset initialises the set, sigaddset adds valid signals to it.
+    unsafe {
+        libc::sigemptyset(set.as_mut_ptr());
+        libc::sigaddset(set.as_mut_ptr(), libc::SIGTERM);
+        libc::sigaddset(set.as_mut_ptr(), libc::SIGINT);
+        set.assume_init()
+    }
+}
+
+fn borrow(fd: &OwnedFd) -> BorrowedFd<'_> {
+    std::os::fd::AsFd::as_fd(fd)
+}
+
+fn uninterrupted(mut call: impl FnMut() -> isize) -> io::Result<usize> {
+    loop {
+        match checked_size(call()) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
+fn checked(result: libc::c_int) -> io::Result<libc::c_int> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
+
+fn checked_size(result: isize) -> io::Result<usize> {
+    usize::try_from(result).map_err(|_| io::Error::last_os_error())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+    use std::os::fd::AsFd;
+
+    const SMALL: Sizes = Sizes { submissions: 8, completions: 16 };
+
+    fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (near, listener.accept().unwrap().0)
+    }
+
+    fn operation(kind: Kind) -> Operation {
+        Operation { kind, token: Token { slot: 7, generation: 3 } }
+    }
+
+    fn completions(ring: &mut Ring) -> Vec<Completion> {
+        let mut found = Vec::new();
+        let give_up = Instant::now() + Duration::from_secs(5);
+        while found.is_empty() && Instant::now() < give_up {
+            ring.wait(Duration::from_millis(50)).unwrap();
+            ring.reap(&mut found);
+        }
+        found
+    }
+
+    #[test]
+    fn an_operation_survives_packing() {
+        for kind in [Kind::Readable, Kind::Writable, Kind::Listener, Kind::Doorbell, Kind::Cancel] {
+            for (slot, generation) in
+                [(0, 0), (1, u32::MAX), ((1 << SLOT_BITS) - 1, 0), (0x00ab_cdef, 0x89ab_cdef)]
+            {
+                let operation = Operation { kind, token: Token { slot, generation } };
+                assert_eq!(Operation::unpack(operation.pack()), Some(operation));
+            }
+        }
+        assert_eq!(Operation::unpack(0), None);
+    }
+
+    #[test]
+    fn this_kernel_passes_the_probe() {
+        probe_io_uring().unwrap();
+    }
+
+    #[test]
+    fn a_poll_for_input_completes_for_each_arrival_and_stays_armed() {
+        let (near, mut far) = pair();
+        let mut ring = Ring::new(SMALL).unwrap();
+        ring.poll_input(near.as_fd(), operation(Kind::Readable));
+        for _ in 0..3 {
+            far.write_all(b"x").unwrap();
+            let found = completions(&mut ring);
+            assert_eq!(found.len(), 1);
+            assert_eq!(found[0].operation, operation(Kind::Readable));
+            assert!(found[0].more && !found[0].is_ending());
+        }
+        drop(far);
+        assert!(completions(&mut ring)[0].is_ending());
+    }
+
+    #[test]
+    fn a_cancelled_poll_completes_once_more_and_the_cancellation_is_silent() {
+        let (near, _far) = pair();
+        let mut ring = Ring::new(SMALL).unwrap();
+        ring.poll_input(near.as_fd(), operation(Kind::Readable));
+        ring.submit().unwrap();
+        ring.cancel(operation(Kind::Readable));
+        let found = completions(&mut ring);
+        assert_eq!(
+            found,
+            [Completion { operation: operation(Kind::Readable), result: -libc::ECANCELED, more: false }]
+        );
+        ring.wait(Duration::from_millis(20)).unwrap();
+        assert!(!ring.has_completions());
+    }
+
+    #[test]
+    fn closing_a_polled_descriptor_sends_no_fin_before_the_poll_is_cancelled() {
+        let (near, mut far) = pair();
+        let mut ring = Ring::new(SMALL).unwrap();
+        ring.poll_input(near.as_fd(), operation(Kind::Readable));
+        ring.submit().unwrap();
+        drop(near);
+        far.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+        assert_eq!(far.read(&mut [0]).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        ring.cancel(operation(Kind::Readable));
+        completions(&mut ring);
+        far.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        assert_eq!(far.read(&mut [0]).unwrap(), 0);
+    }
+
+    #[test]
+    fn more_operations_than_the_queue_holds_are_all_submitted() {
+        let (near, far) = pair();
+        let mut ring = Ring::new(SMALL).unwrap();
+        for generation in 0..100 {
+            let token = Token { slot: 1, generation };
+            ring.poll_room(near.as_fd(), Operation { kind: Kind::Writable, token });
+        }
+        let mut found = Vec::new();
+        while found.len() < 100 {
+            let more = completions(&mut ring);
+            assert!(!more.is_empty(), "only {} of 100 completed", found.len());
+            found.extend(more);
+        }
+        let mut generations: Vec<u32> = found.iter().map(|found| found.operation.token.generation).collect();
+        generations.sort_unstable();
+        assert_eq!(generations, (0..100).collect::<Vec<_>>());
+        drop(far);
+    }
+
+    #[test]
+    fn the_doorbell_completes_when_it_is_written() {
+        let bell = eventfd().unwrap();
+        let mut ring = Ring::new(SMALL).unwrap();
+        for _ in 0..2 {
+            ring.read_doorbell(bell.as_fd());
+            ring.submit().unwrap();
+            write_eventfd(bell.as_raw_fd()).unwrap();
+            assert_eq!(completions(&mut ring)[0].operation, Operation::DOORBELL);
+        }
+    }
+
+    #[test]
+    fn sending_to_a_full_socket_would_block_and_to_a_closed_one_is_an_error() {
+        let (near, far) = pair();
+        let block = vec![0u8; 1 << 20];
+        let refusal = loop {
+            match send(near.as_fd(), &[IoSlice::new(&block), IoSlice::new(b"tail")]) {
+                Ok(sent) => assert!(sent > 0),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(refusal.kind(), io::ErrorKind::WouldBlock);
+        near.shutdown(std::net::Shutdown::Write).unwrap();
+        assert_eq!(send(near.as_fd(), &[IoSlice::new(b"x")]).unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+        assert_eq!(receive(far.as_fd(), &mut [0; 4]).unwrap(), 4);
+    }
+
+    #[test]
+    fn this_process_may_run_somewhere() {
+        assert!(!allowed_cpus().is_empty());
+    }
+}

@@ -1,0 +1,233 @@
+//! The turn of a core: gather, decide, send to other cores, write to sockets, sleep when there was nothing.
+//!
+//! Owns the core's machine and everything it works with. The order within a turn is a rule of its own: the doorbell is
+//! cleared before the inboxes are looked at, batches go to other cores before sockets are written, and a core sleeps
+//! only after a turn that took, sent, tried and performed nothing. What must never happen here: a decision about what
+//! bytes mean, or a wait anywhere but in `sleep`. Called by the start of a core.
+
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::Sender;
+use hooks::queue::Queue;
+
+use super::CoreSetup;
+use super::accept::Acceptor;
+use super::connections::Leaving;
+use super::control::{Clock, Control, CoreError, Health, Phase, Report};
+use super::flush::flush_slice;
+use super::inbox::MeshEnd;
+use super::park::{PARK_MAX, Parking};
+use super::ring::{Completion, Kind, Ring};
+use super::sockets::{News, Sockets};
+use crate::shard::machine::{Effect, Inputs, Machine, Now, Socket, Token};
+use crate::shard::mesh::{Leaf, Root};
+
+/// Connections taken over from other cores per turn.
+const HANDOVERS_PER_TURN_MAX: usize = 64;
+
+/// One core at work.
+pub(super) struct Core<M> {
+    machine: M,
+    io: Io,
+    acceptor: Acceptor,
+    parking: Parking,
+    completions: Vec<Completion>,
+    hooks: Queue,
+    clock: Clock,
+    control: Arc<Control>,
+    health: Arc<Health>,
+    reports: Sender<Report>,
+    drains_at: Phase,
+    draining: bool,
+    emptied: bool,
+}
+
+/// What a machine draws from.
+struct Io {
+    mesh: MeshEnd,
+    sockets: Sockets,
+}
+
+impl<M: Machine> Core<M> {
+    /// Makes the core's ring and polls its listeners. Must be called on the executor.
+    pub(super) fn start(setup: CoreSetup, machine: M) -> Result<Self, CoreError> {
+        let mut ring = Ring::new(setup.ring_sizes).map_err(CoreError::during("setting up a ring"))?;
+        let parking = Parking::new(&mut ring).map_err(CoreError::during("registering an eventfd"))?;
+        ring.read_doorbell(setup.mesh.doorbell().as_fd());
+        let acceptor = Acceptor::new(setup.listeners, &mut ring);
+        ring.submit().map_err(CoreError::during("polling the listeners"))?;
+        Ok(Self {
+            machine,
+            io: Io { mesh: setup.mesh, sockets: Sockets::new(ring) },
+            acceptor,
+            parking,
+            completions: Vec::new(),
+            hooks: setup.hooks,
+            clock: setup.clock,
+            control: setup.control,
+            health: setup.health,
+            reports: setup.reports,
+            drains_at: setup.drains_at,
+            draining: false,
+            emptied: false,
+        })
+    }
+
+    /// Turns until the server stops.
+    pub(super) async fn run(mut self) -> Result<(), CoreError> {
+        while self.control.phase() < Phase::Stopping {
+            let now = self.clock.now();
+            if self.turn(now)? {
+                self.parking.warm();
+            } else {
+                self.sleep(now).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns whether there was anything to do.
+    fn turn(&mut self, now: Now) -> Result<bool, CoreError> {
+        self.health.beat(self.io.mesh.me(), now.mono_ms);
+        self.io.mesh.doorbell().clear();
+        let gathered = self.gather(now)?;
+        let decided = self.machine.decide(&mut self.io, now);
+        self.machine.seal();
+        let sent = self.machine.send_batches(&mut self.io.mesh) | self.io.mesh.retry_stuck();
+        // Only now: last bytes of a close may be an answer, and who has it may rely on what was sent.
+        let performed = self.perform(now);
+        let flushed = flush_slice(&mut self.machine, &mut self.io.sockets, now);
+        let performed = self.perform(now) | performed;
+        let departed = self.io.sockets.depart(&self.io.mesh, now.mono_ms);
+        self.io.sockets.ring.submit().map_err(CoreError::during("submitting to the ring"))?;
+        self.report_if_empty();
+        Ok(gathered | decided | sent | performed | flushed | departed)
+    }
+
+    /// Takes in what the kernel, the clock and the server have for this core.
+    fn gather(&mut self, now: Now) -> Result<bool, CoreError> {
+        let completed = self.reap(now);
+        let accepted = self.acceptor.accept_some(&mut self.io.sockets, &mut self.machine, now);
+        let taken_over = self.take_over(now);
+        let expired = self.io.sockets.expire_closes(now.mono_ms);
+        let due = self.meet_deadline(now);
+        Ok(self.obey(now) | completed | accepted | taken_over | expired | due)
+    }
+
+    fn reap(&mut self, now: Now) -> bool {
+        self.io.sockets.ring.reap(&mut self.completions);
+        let mut completions = std::mem::take(&mut self.completions);
+        let any = !completions.is_empty();
+        for completion in completions.drain(..) {
+            self.handle_completion(completion, now);
+        }
+        self.completions = completions;
+        any
+    }
+
+    fn handle_completion(&mut self, completion: Completion, now: Now) {
+        match completion.operation.kind {
+            Kind::Listener => self.acceptor.handle_completion(completion, &mut self.io.sockets.ring),
+            Kind::Doorbell => self.io.sockets.ring.read_doorbell(self.io.mesh.doorbell().as_fd()),
+            Kind::Readable | Kind::Writable | Kind::Cancel => {
+                if let News::Writable(token) = self.io.sockets.handle_completion(completion, now.mono_ms) {
+                    self.machine.handle_writable(token);
+                }
+            }
+        }
+    }
+
+    fn take_over(&mut self, now: Now) -> bool {
+        let mut taken = 0;
+        while taken < HANDOVERS_PER_TURN_MAX {
+            let Some(handover) = self.io.mesh.next_handover() else { break };
+            taken += 1;
+            if let Some(token) = self.io.sockets.attach(handover.fd, handover.bytes) {
+                self.machine.handle_open(token, handover.peer, now);
+            }
+        }
+        taken > 0
+    }
+
+    fn meet_deadline(&mut self, now: Now) -> bool {
+        let due = self.machine.poll_deadline().is_some_and(|deadline| deadline <= now.mono_ms);
+        if due {
+            self.machine.handle_deadline(now);
+        }
+        due
+    }
+
+    fn obey(&mut self, now: Now) -> bool {
+        if self.draining || self.control.phase() < self.drains_at {
+            return false;
+        }
+        self.draining = true;
+        self.acceptor.begin_close(now.mono_ms);
+        self.machine.handle_drain(now);
+        true
+    }
+
+    fn perform(&mut self, now: Now) -> bool {
+        let mut any = false;
+        while let Some(effect) = self.machine.poll_effect() {
+            any = true;
+            match effect {
+                Effect::Close { token, last } => self.io.sockets.begin_close(token, last, now.mono_ms),
+                Effect::Resume(token) => self.io.sockets.resume(token),
+                Effect::HandOver { token, to, bytes, refusal } => {
+                    self.io.sockets.begin_leaving(token, Leaving { to, bytes, refusal });
+                }
+                Effect::Hook(event) => self.hooks.offer(event),
+            }
+        }
+        any
+    }
+
+    fn report_if_empty(&mut self) {
+        let nobody = self.machine.connections() == 0 && self.io.sockets.is_empty();
+        if self.draining && !self.emptied && nobody && self.acceptor.is_closed() {
+            self.emptied = true;
+            // Without a listener for reports the server has gone ahead without waiting.
+            let _ = self.reports.try_send(Report::Empty(self.io.mesh.me()));
+        }
+    }
+
+    async fn sleep(&mut self, now: Now) -> Result<(), CoreError> {
+        let deadlines =
+            [self.machine.poll_deadline(), self.io.sockets.next_expiry(), self.acceptor.next_deadline()];
+        let next = deadlines.into_iter().flatten().min();
+        let patience = next.map_or(PARK_MAX, |next| Duration::from_millis(next.saturating_sub(now.mono_ms)));
+        self.parking
+            .sleep(&mut self.io.sockets.ring, patience)
+            .await
+            .map_err(CoreError::during("sleeping on the ring"))
+    }
+}
+
+impl Inputs for Io {
+    fn next_leaves(&mut self) -> Option<(usize, Vec<Leaf>)> {
+        self.mesh.next_leaves()
+    }
+
+    fn next_roots(&mut self) -> Option<(usize, Vec<Root>)> {
+        self.mesh.next_roots()
+    }
+
+    fn release_leaves(&mut self, from: usize) {
+        self.mesh.release_leaves(from);
+    }
+
+    fn release_roots(&mut self, from: usize) {
+        self.mesh.release_roots(from);
+    }
+
+    fn next_socket(&mut self) -> Option<Socket<'_>> {
+        self.sockets.next_socket()
+    }
+
+    fn pause(&mut self, token: Token) {
+        self.sockets.pause(token);
+    }
+}

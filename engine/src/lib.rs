@@ -1,0 +1,12 @@
+//! The engine of Corecast: shards (pure), the driver that gives them sockets and time, the API core, and the server
+//! that starts them. The only crate that knows glommio, io_uring and client sockets.
+
+pub mod assembly;
+pub mod cli;
+pub mod dev;
+pub mod driver;
+pub mod limits;
+pub mod publish;
+pub mod rest;
+pub mod server;
+pub mod shard;

@@ -1,0 +1,62 @@
+//! Every bound of the engine's queues, with its default and its reason. The limits of the protocol itself (names,
+//! sizes, members) are `protocol::limits`; what an operator may set arrives here as values that are already checked.
+
+/// The bounds of one shard.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// What may remain of an outbox after the kernel refused more, in bytes. Past it the connection is closed with
+    /// 4100: the client reconnects and starts afresh, so the loss shows.
+    pub outbox_bytes_max: usize,
+    /// The same, in frames.
+    pub outbox_frames_max: usize,
+    /// How much may be decided that no socket write was tried for. Past it a shard takes no input until it has
+    /// flushed. At most a quarter of `outbox_bytes_max`, so that a healthy connection never comes near its limit.
+    pub unflushed_bytes_max: usize,
+    /// An open mesh batch with this many messages is full. More would only add delay behind a hot channel.
+    pub batch_messages_max: usize,
+    /// An open mesh batch with this many bytes is full.
+    pub batch_bytes_max: usize,
+    /// Messages that one connection may have handled in a turn before others have theirs.
+    pub commands_per_turn_max: usize,
+    /// Messages of one class of input taken before the next class has its turn.
+    pub quantum: usize,
+    /// Rounds through the classes of input before a phase ends, so that flushing begins.
+    pub rounds_max: usize,
+    /// Connections without a complete HTTP head; past it the oldest is closed.
+    pub half_open_max: usize,
+    /// Time to send a complete HTTP head, in milliseconds.
+    pub head_ms_max: u64,
+    /// Channels that one connection may be subscribed to; past it a subscription is refused.
+    pub subscriptions_per_connection_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            outbox_bytes_max: 1 << 20,
+            outbox_frames_max: 4096,
+            unflushed_bytes_max: 64 << 10,
+            batch_messages_max: 512,
+            batch_bytes_max: 64 << 10,
+            commands_per_turn_max: 32,
+            quantum: 64,
+            rounds_max: 16,
+            half_open_max: 1024,
+            head_ms_max: 10_000,
+            subscriptions_per_connection_max: 10_000,
+        }
+    }
+}
+
+/// Batches of one lane in flight from one core to another. Two keep the pair busy; an inbox of two per sender is then
+/// never full.
+pub const BATCHES_IN_FLIGHT_MAX: u32 = 2;
+
+/// Bytes read from a socket at once, one buffer per core.
+pub const SCRATCH_BYTES: usize = 64 << 10;
+
+/// Connections that wait to be taken over by another core. Past it a plain HTTP connection is answered 503.
+pub const HANDOVERS_MAX: usize = 1024;
+
+/// Hook events that wait for the hooks core. Past it an event is dropped and counted.
+pub const HOOK_QUEUE_MAX: usize = 65_536;

@@ -1,0 +1,179 @@
+//! The API core as the driver sees it: the order of its inputs, and what goes out.
+//!
+//! Answers, parts whose gate has opened, connections that go on, and sockets are taken in rotation, a quantum each. No
+//! gate cuts a class off (each part waits at its own home, each connection for its own answer), so a phase ends only
+//! when nothing is left or its rounds are used up.
+
+use std::io::IoSlice;
+use std::net::SocketAddr;
+
+use api::answer::Manner;
+use api::refused::{Refused, encode_refusal};
+
+use super::connections::Connection;
+use super::requests::Flow;
+use super::{ApiCore, IDLE_MS_MAX};
+use crate::shard::machine::{Effect, Inputs, Machine, Mesh, Now, Socket, Token};
+use crate::shard::mesh::Leaf;
+
+impl Machine for ApiCore {
+    fn handle_open(&mut self, token: Token, _peer: SocketAddr, now: Now) {
+        if self.draining {
+            let mut last = Vec::new();
+            let refused = Refused::retry_later("The server is stopping");
+            encode_refusal(&mut last, &refused, Manner { keep_alive: false, head_only: false });
+            self.effects.push_back(Effect::Close { token, last });
+            return;
+        }
+        self.connections.insert(token, Connection::new(now.mono_ms));
+        self.sweep_by(now.mono_ms + IDLE_MS_MAX);
+    }
+
+    fn handle_no_descriptors(&mut self) {
+        if let Some(token) = self.longest_idle() {
+            self.close(token);
+        }
+    }
+
+    fn decide(&mut self, inputs: &mut impl Inputs, now: Now) -> bool {
+        let mut took = false;
+        for _ in 0..self.limits.rounds_max {
+            let mut any = self.take_leaves(inputs, now);
+            any |= self.let_parts_go(now);
+            any |= self.take_ready_connections(now);
+            any |= self.take_sockets(inputs, now);
+            if !any {
+                break;
+            }
+            took = true;
+        }
+        took
+    }
+
+    fn seal(&mut self) {}
+
+    fn send_batches(&mut self, mesh: &mut impl Mesh) -> bool {
+        let mut any = false;
+        for to in 0..self.shards() {
+            if !self.roots.is_empty(to) && mesh.may_send_roots(to) {
+                mesh.send_roots(to, self.roots.take(to));
+                any = true;
+            }
+        }
+        any
+    }
+
+    fn poll_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    fn poll_dirty(&mut self) -> Option<Token> {
+        self.poll_dirty_connection()
+    }
+
+    fn outbox<'a>(&'a self, token: Token, slices: &mut [IoSlice<'a>]) -> usize {
+        let unwritten = self.connections.view(token).map_or(&[][..], Connection::unwritten);
+        match slices.first_mut() {
+            Some(slice) if !unwritten.is_empty() => {
+                *slice = IoSlice::new(unwritten);
+                1
+            }
+            _ => 0,
+        }
+    }
+
+    fn handle_written(&mut self, token: Token, bytes: usize, now: Now) -> bool {
+        self.connection_wrote(token, bytes, now.mono_ms)
+    }
+
+    fn handle_blocked(&mut self, _token: Token, _now: Now) {
+        // A client that does not read is judged by time alone: its requests wait meanwhile, so nothing grows.
+    }
+
+    fn handle_writable(&mut self, token: Token) {
+        self.connection_writable(token);
+    }
+
+    fn poll_deadline(&self) -> Option<u64> {
+        let sweep = (self.sweep_ms != u64::MAX).then_some(self.sweep_ms);
+        self.calls.due_ms().into_iter().chain(sweep).min()
+    }
+
+    fn handle_deadline(&mut self, now: Now) {
+        self.give_up_late_calls(now);
+        if self.sweep_ms <= now.mono_ms {
+            for token in self.late_connections(now.mono_ms) {
+                self.give_up(token, now);
+            }
+        }
+    }
+
+    fn handle_drain(&mut self, _now: Now) {
+        self.draining = true;
+        let idle = |it: &Connection| it.pending.is_none() && !it.queued && !it.paused;
+        let tokens: Vec<_> =
+            self.connections.iter().filter(|(_, it)| idle(it)).map(|(token, _)| token).collect();
+        for token in tokens {
+            self.close(token);
+        }
+    }
+
+    fn connections(&self) -> usize {
+        self.connections.len()
+    }
+}
+
+impl ApiCore {
+    fn take_leaves(&mut self, inputs: &mut impl Inputs, now: Now) -> bool {
+        let mut any = false;
+        for _ in 0..self.limits.quantum {
+            let Some(leaf) = self.next_leaf(inputs) else { break };
+            match leaf {
+                Leaf::Answer(answer) => self.handle_answer(*answer, now),
+                leaf => debug_assert!(false, "the API core has no subscribers: {leaf:?}"),
+            }
+            any = true;
+        }
+        any
+    }
+
+    fn next_leaf(&mut self, inputs: &mut impl Inputs) -> Option<Leaf> {
+        if self.leaves.is_none() {
+            let (from, leaves) = inputs.next_leaves()?;
+            self.leaves = Some((from, leaves.into()));
+        }
+        let (from, leaves) = self.leaves.as_mut()?;
+        let leaf = leaves.pop_front();
+        if leaves.is_empty() {
+            inputs.release_leaves(*from);
+            self.leaves = None;
+        }
+        leaf
+    }
+
+    fn take_ready_connections(&mut self, now: Now) -> bool {
+        let mut any = false;
+        // Those that line up again meanwhile wait for the next round.
+        for _ in 0..self.limits.quantum.min(self.ready.len()) {
+            any |= self.take_ready(now);
+        }
+        any
+    }
+
+    fn take_sockets(&mut self, inputs: &mut impl Inputs, now: Now) -> bool {
+        for taken in 0..self.limits.quantum {
+            let (token, flow) = match inputs.next_socket() {
+                None => return taken > 0,
+                Some(Socket::Bytes(token, bytes)) => (token, self.handle_bytes(token, bytes, now)),
+                Some(Socket::Hangup(token)) => {
+                    self.handle_hangup(token);
+                    continue;
+                }
+            };
+            if flow == Flow::Pause {
+                inputs.pause(token);
+            }
+        }
+        true
+    }
+}

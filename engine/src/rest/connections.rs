@@ -1,0 +1,233 @@
+//! HTTP connections: what was read and not yet taken, and what waits to be written.
+//!
+//! A connection that is idle keeps no bytes. Kept bytes are bounded by the limits on a request's head and body plus one
+//! read; nothing is read from a paused connection. At most one request of a connection is undecided at a time, which is
+//! what keeps its answers in order.
+
+use std::collections::VecDeque;
+
+use protocol::http::{HeadParse, parse_head};
+
+use super::calls::CallId;
+use super::{ANSWERS_BYTES_MAX, ApiCore, BODY_MS_MAX, IDLE_MS_MAX, UNREAD_MS_MAX};
+use crate::shard::machine::{Effect, Token};
+
+/// An outbox that has been written keeps this much room for the next answer, in bytes.
+const OUTBOX_SPARE_BYTES: usize = 1 << 10;
+
+/// What is kept of a connection.
+#[derive(Debug, Default)]
+pub(super) struct Connection {
+    /// Bytes that were read and belong to no request taken so far.
+    pub(super) kept: Vec<u8>,
+    /// The kept bytes are no request before there are so many.
+    pub(super) kept_min: usize,
+    outbox: Vec<u8>,
+    written: usize,
+    /// When it last changed between idle, unfinished request, and unread answers, on the monotonic clock.
+    pub(super) since_ms: u64,
+    /// The call whose answer must be given before the next request is taken.
+    pub(super) pending: Option<CallId>,
+    /// The kept bytes begin a request that has not come whole.
+    pub(super) unfinished: bool,
+    /// `100 Continue` was said for the unfinished request.
+    pub(super) continued: bool,
+    /// The driver reads nothing from it.
+    pub(super) paused: bool,
+    /// It stands in the ready queue.
+    pub(super) queued: bool,
+    /// Its peer sends nothing more.
+    pub(super) ended: bool,
+    dirty: bool,
+}
+
+impl Connection {
+    /// One that has sent nothing yet.
+    pub(super) fn new(now_ms: u64) -> Self {
+        Self { since_ms: now_ms, ..Self::default() }
+    }
+
+    /// What waits to be written.
+    pub(super) fn unwritten(&self) -> &[u8] {
+        self.outbox.get(self.written..).unwrap_or_default()
+    }
+
+    /// True while its next request may be taken.
+    pub(super) fn may_take(&self) -> bool {
+        self.pending.is_none() && self.unwritten().len() <= ANSWERS_BYTES_MAX
+    }
+
+    fn wrote(&mut self, bytes: usize) {
+        self.written += bytes;
+        if self.unwritten().is_empty() {
+            self.outbox.clear();
+            self.outbox.shrink_to(OUTBOX_SPARE_BYTES);
+            self.written = 0;
+        }
+    }
+
+    /// When it will have used up its time, on the monotonic clock; None while the time is ours.
+    fn due_ms(&self, head_ms_max: u64) -> Option<u64> {
+        if self.pending.is_some() || self.queued {
+            return None;
+        }
+        let allowed = if !self.unwritten().is_empty() {
+            UNREAD_MS_MAX
+        } else if !self.unfinished {
+            IDLE_MS_MAX
+        } else if matches!(parse_head(&self.kept), HeadParse::Partial) {
+            head_ms_max
+        } else {
+            BODY_MS_MAX
+        };
+        Some(self.since_ms + allowed)
+    }
+}
+
+/// All connections, by the driver's tokens.
+#[derive(Debug, Default)]
+pub(super) struct Connections {
+    places: Vec<Option<(u32, Connection)>>,
+    len: usize,
+}
+
+impl Connections {
+    pub(super) fn insert(&mut self, token: Token, connection: Connection) {
+        let slot = token.slot as usize;
+        if slot >= self.places.len() {
+            self.places.resize_with(slot + 1, || None);
+        }
+        if let Some(place) = self.places.get_mut(slot) {
+            debug_assert!(place.is_none(), "the driver gives a slot to one connection at a time");
+            self.len += usize::from(place.is_none());
+            *place = Some((token.generation, connection));
+        }
+    }
+
+    pub(super) fn remove(&mut self, token: Token) -> Option<Connection> {
+        let place = self.places.get_mut(token.slot as usize)?;
+        let (_, connection) = place.take_if(|(generation, _)| *generation == token.generation)?;
+        self.len -= 1;
+        Some(connection)
+    }
+
+    pub(super) fn by_token(&mut self, token: Token) -> Option<&mut Connection> {
+        match self.places.get_mut(token.slot as usize)? {
+            Some((generation, connection)) if *generation == token.generation => Some(connection),
+            _ => None,
+        }
+    }
+
+    pub(super) fn view(&self, token: Token) -> Option<&Connection> {
+        match self.places.get(token.slot as usize)? {
+            Some((generation, connection)) if *generation == token.generation => Some(connection),
+            _ => None,
+        }
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Token, &Connection)> {
+        self.places.iter().enumerate().filter_map(|(slot, place)| {
+            let (generation, connection) = place.as_ref()?;
+            Some((Token { slot: slot as u32, generation: *generation }, connection))
+        })
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+}
+
+impl ApiCore {
+    /// Appends to a connection's outbox. Does nothing when the connection is gone.
+    pub(super) fn write(&mut self, token: Token, now_ms: u64, encode: impl FnOnce(&mut Vec<u8>)) {
+        let Some(connection) = self.connections.by_token(token) else { return };
+        encode(&mut connection.outbox);
+        connection.since_ms = now_ms;
+        mark_dirty(&mut self.dirty, token, connection);
+        self.sweep_by(now_ms + UNREAD_MS_MAX);
+    }
+
+    /// Forgets a connection; what waits to be written still goes out.
+    pub(super) fn close(&mut self, token: Token) {
+        let Some(mut connection) = self.connections.remove(token) else { return };
+        if let Some(call) = connection.pending {
+            self.calls.forget_connection(call);
+        }
+        let mut last = std::mem::take(&mut connection.outbox);
+        last.drain(..connection.written.min(last.len()));
+        self.effects.push_back(Effect::Close { token, last });
+    }
+
+    /// The connection goes on with what was read from it, in its turn.
+    pub(super) fn queue_ready(&mut self, token: Token) {
+        if let Some(connection) = self.connections.by_token(token)
+            && !connection.queued
+        {
+            connection.queued = true;
+            self.ready.push_back(token);
+        }
+    }
+
+    pub(super) fn poll_dirty_connection(&mut self) -> Option<Token> {
+        loop {
+            let token = self.dirty.pop_front()?;
+            if let Some(connection) = self.connections.by_token(token) {
+                connection.dirty = false;
+                return Some(token);
+            }
+        }
+    }
+
+    /// Returns whether more waits.
+    pub(super) fn connection_wrote(&mut self, token: Token, bytes: usize, now_ms: u64) -> bool {
+        let Some(connection) = self.connections.by_token(token) else { return false };
+        connection.wrote(bytes);
+        connection.since_ms = now_ms;
+        let more = !connection.unwritten().is_empty();
+        if !more && connection.paused && connection.pending.is_none() {
+            self.queue_ready(token);
+        }
+        more
+    }
+
+    pub(super) fn connection_writable(&mut self, token: Token) {
+        if let Some(connection) = self.connections.by_token(token) {
+            mark_dirty(&mut self.dirty, token, connection);
+        }
+    }
+
+    /// Connections must be looked through at this time at the latest.
+    pub(super) fn sweep_by(&mut self, due_ms: u64) {
+        self.sweep_ms = self.sweep_ms.min(due_ms);
+    }
+
+    /// Connections whose time is up. The next look is when the first of the others will be late, a second from now at
+    /// the earliest.
+    pub(super) fn late_connections(&mut self, now_ms: u64) -> Vec<Token> {
+        let (mut late, mut next) = (Vec::new(), u64::MAX);
+        for (token, connection) in self.connections.iter() {
+            match connection.due_ms(self.limits.head_ms_max) {
+                Some(due) if due <= now_ms => late.push(token),
+                Some(due) => next = next.min(due),
+                None => next = next.min(now_ms + UNREAD_MS_MAX),
+            }
+        }
+        self.sweep_ms = next.max(now_ms + 1_000);
+        late
+    }
+
+    /// The connection that has been without a request for longest.
+    pub(super) fn longest_idle(&self) -> Option<Token> {
+        let idle = self.connections.iter().filter(|(_, connection)| {
+            connection.pending.is_none() && !connection.queued && connection.unwritten().is_empty()
+        });
+        idle.min_by_key(|(_, connection)| connection.since_ms).map(|(token, _)| token)
+    }
+}
+
+fn mark_dirty(dirty: &mut VecDeque<Token>, token: Token, connection: &mut Connection) {
+    if !connection.dirty && !connection.unwritten().is_empty() {
+        connection.dirty = true;
+        dirty.push_back(token);
+    }
+}

@@ -1,0 +1,174 @@
+//! The API core: the pure state of the one core that parses and authorises REST calls, builds each frame once, sends
+//! events and questions to the home shards and gathers their answers. It owns no connection of a WebSocket client and
+//! no channel.
+//!
+//! Where to look: `connections` is what is kept of an HTTP connection; `requests` takes requests out of its bytes, in
+//! order; `publish` and `ask` split a call into parts, one for each home shard that it concerns; `gate` is where a part
+//! waits for room in the batch to its home; `calls` are the calls whose answer has not been given; `api_machine` is the
+//! border to the driver.
+//!
+//! A call never holds anything that another waits for: a part that its home has room for goes at once, the others wait
+//! first-in first-out at their own homes, and the call is answered when the last of them has gone.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+
+use protocol::app::Apps;
+
+use crate::limits::Limits;
+use crate::shard::machine::{Effect, Token};
+use crate::shard::mesh::{Leaf, Root};
+use crate::shard::outgoing::Outgoing;
+use crate::shard::topic::TopicHash;
+
+mod api_machine;
+mod ask;
+mod calls;
+mod connections;
+mod gate;
+mod publish;
+mod requests;
+#[cfg(test)]
+mod tests;
+
+use calls::Calls;
+use connections::Connections;
+use gate::Gates;
+
+/// Time for all parts of a call to reach their homes and for all answers to come, in milliseconds. After it the caller
+/// gets 503 with `Retry-After`; parts that have gone stay gone.
+const CALL_MS_MAX: u64 = 5_000;
+
+/// How long a connection may stay open without a request, in milliseconds.
+const IDLE_MS_MAX: u64 = 75_000;
+
+/// Time for a request to come whole, in milliseconds.
+const BODY_MS_MAX: u64 = 30_000;
+
+/// How long a client may leave its answers unread, in milliseconds.
+const UNREAD_MS_MAX: u64 = 30_000;
+
+/// Unread answers of one connection, in bytes; past it none of its requests is taken until it has read them. One answer
+/// may overshoot.
+const ANSWERS_BYTES_MAX: usize = 64 << 10;
+
+/// Events that wait at the gates, all together, in bytes. Past it a publish that would have to wait gets 503 at once.
+const PARKED_BYTES_MAX: usize = 64 << 20;
+
+/// The longest list of channels, in bytes of its body (an estimate). A longer one is refused with a hint at the prefix.
+const CHANNELS_BYTES_MAX: usize = 8 << 20;
+
+/// What the API core is made of.
+pub struct ApiConfig {
+    /// Its number among the cores: that of the shards, which come before it.
+    pub index: usize,
+    /// The hash that all cores share.
+    pub topics: TopicHash,
+    /// The apps whose calls it takes.
+    pub apps: Arc<Apps>,
+    /// The bounds of its queues.
+    pub limits: Limits,
+    /// Whether each published event is told to the hooks.
+    pub server_event_hooks: bool,
+    /// How the server is, asked at each `/live` and `/ready`.
+    pub health: Box<dyn Fn() -> Health>,
+}
+
+/// How the server is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Health {
+    /// Every core still turns.
+    pub live: bool,
+    /// New connections are welcome.
+    pub ready: bool,
+}
+
+/// What has happened so far.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct ApiStats {
+    /// Requests taken, whatever became of them.
+    pub requests: u64,
+    /// Requests refused with a 4xx, malformed ones included.
+    pub refused: u64,
+    /// Events published, counted per channel.
+    pub published: u64,
+    /// Parts of calls that had to wait for room in the batch to their home.
+    pub gated: u64,
+    /// Calls answered 503 because their time was up or too much waited already.
+    pub overloaded: u64,
+    /// Connections handed to a shard because they asked for an upgrade.
+    pub handed_over: u64,
+}
+
+/// The state of the API core.
+pub struct ApiCore {
+    apps: Arc<Apps>,
+    topics: TopicHash,
+    limits: Limits,
+    server_event_hooks: bool,
+    health: Box<dyn Fn() -> Health>,
+    connections: Connections,
+    /// Connections that may go on with what was read from them.
+    ready: VecDeque<Token>,
+    dirty: VecDeque<Token>,
+    effects: VecDeque<Effect>,
+    roots: Outgoing<Root>,
+    gates: Gates,
+    calls: Calls,
+    /// The batch of answers that is being used up, and who sent it.
+    leaves: Option<(usize, VecDeque<Leaf>)>,
+    /// When connections are next looked through for those that are late, on the monotonic clock.
+    sweep_ms: u64,
+    next_shard: usize,
+    draining: bool,
+    scratch: Vec<u8>,
+    stats: ApiStats,
+}
+
+impl ApiCore {
+    /// An API core without connections.
+    pub fn new(config: ApiConfig) -> Self {
+        let shards = config.topics.shards();
+        assert!(
+            config.index == shards,
+            "the API core comes after the {shards} shards, not at {}",
+            config.index
+        );
+        Self {
+            apps: config.apps,
+            topics: config.topics,
+            server_event_hooks: config.server_event_hooks,
+            health: config.health,
+            connections: Connections::default(),
+            ready: VecDeque::new(),
+            dirty: VecDeque::new(),
+            effects: VecDeque::new(),
+            roots: Outgoing::new(shards, &config.limits),
+            gates: Gates::new(shards),
+            calls: Calls::default(),
+            leaves: None,
+            sweep_ms: u64::MAX,
+            next_shard: 0,
+            draining: false,
+            scratch: Vec::new(),
+            stats: ApiStats::default(),
+            limits: config.limits,
+        }
+    }
+
+    /// What has happened so far.
+    pub fn stats(&self) -> &ApiStats {
+        &self.stats
+    }
+
+    fn shards(&self) -> usize {
+        self.topics.shards()
+    }
+}
+
+impl fmt::Debug for ApiCore {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("ApiCore").field("stats", &self.stats).finish_non_exhaustive()
+    }
+}

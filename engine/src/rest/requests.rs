@@ -1,0 +1,254 @@
+//! From a connection's bytes to its requests, one after the other, and each to its answer.
+//!
+//! The next request of a connection is taken when the one before is answered and its answers are being read; until then
+//! the connection is paused and keeps what was read. A request for an upgrade is none of ours: the connection goes to a
+//! shard, with that request's bytes, once every answer before it is written.
+
+use std::sync::Arc;
+
+use api::answer::{Answer, Manner, encode_answer};
+use api::call::{Call, parse_call};
+use api::health::Probe;
+use api::refused::{Refused, encode_refusal};
+use protocol::http::{HttpError, Request, RequestParse, parse_request};
+
+use super::ApiCore;
+use crate::shard::machine::{Effect, Now, Token};
+
+/// What to do with a connection's socket after its bytes were looked at.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Flow {
+    /// Read on.
+    Read,
+    /// Stop reading: its next request must wait.
+    Pause,
+    /// It is not ours any more.
+    Gone,
+}
+
+/// What a look at the beginning of a connection's bytes came to.
+enum Step {
+    /// A request of so many bytes was taken.
+    Took(usize),
+    /// The request is not complete.
+    Unfinished,
+    /// It must wait until the answers before it are written.
+    Wait,
+    Gone,
+}
+
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// What the peer of an upgrade gets when the shard cannot take it.
+const REFUSAL: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 1\r\n\
+Content-Length: 43\r\nConnection: close\r\n\r\n{\"error\":\"Over capacity, try again later.\"}";
+
+impl ApiCore {
+    /// Bytes of a connection.
+    pub(super) fn handle_bytes(&mut self, token: Token, bytes: &[u8], now: Now) -> Flow {
+        let Some(connection) = self.connections.by_token(token) else { return Flow::Gone };
+        if connection.kept.is_empty() && connection.may_take() {
+            let (used, flow) = self.take_requests(token, bytes, now);
+            self.keep(token, bytes.get(used..).unwrap_or_default().to_vec(), flow);
+            return flow;
+        }
+        connection.kept.extend_from_slice(bytes);
+        if !connection.may_take() {
+            connection.paused = true;
+            return Flow::Pause;
+        }
+        if connection.kept.len() < connection.kept_min {
+            return Flow::Read;
+        }
+        self.take_kept(token, now)
+    }
+
+    /// A connection that was ready goes on. Returns whether there was one.
+    pub(super) fn take_ready(&mut self, now: Now) -> bool {
+        let Some(token) = self.ready.pop_front() else { return false };
+        let Some(connection) = self.connections.by_token(token) else { return true };
+        connection.queued = false;
+        if !connection.may_take() || self.take_kept(token, now) != Flow::Read {
+            return true;
+        }
+        let Some(connection) = self.connections.by_token(token) else { return true };
+        if connection.ended || self.draining {
+            self.close(token);
+        } else if std::mem::take(&mut connection.paused) {
+            self.effects.push_back(Effect::Resume(token));
+        }
+        true
+    }
+
+    /// The peer sends nothing more. What it has asked for is still done, and answered if it listens.
+    pub(super) fn handle_hangup(&mut self, token: Token) {
+        let Some(connection) = self.connections.by_token(token) else { return };
+        connection.ended = true;
+        if connection.pending.is_none() && !connection.queued && !connection.paused {
+            self.close(token);
+        }
+    }
+
+    fn take_kept(&mut self, token: Token, now: Now) -> Flow {
+        let Some(connection) = self.connections.by_token(token) else { return Flow::Gone };
+        let mut kept = std::mem::take(&mut connection.kept);
+        let (used, flow) = self.take_requests(token, &kept, now);
+        kept.drain(..used);
+        self.keep(token, kept, flow);
+        flow
+    }
+
+    fn keep(&mut self, token: Token, rest: Vec<u8>, flow: Flow) {
+        if let Some(connection) = self.connections.by_token(token) {
+            connection.kept = if rest.is_empty() { Vec::new() } else { rest };
+            connection.paused |= flow == Flow::Pause;
+        }
+    }
+
+    /// Takes as many requests as may be taken now. Returns how many bytes they had.
+    fn take_requests(&mut self, token: Token, bytes: &[u8], now: Now) -> (usize, Flow) {
+        let mut used = 0;
+        for _ in 0..self.limits.commands_per_turn_max {
+            let rest = bytes.get(used..).unwrap_or_default();
+            if rest.is_empty() {
+                return (used, Flow::Read);
+            }
+            match self.take_request(token, rest, now) {
+                Step::Took(bytes) => used += bytes,
+                Step::Unfinished => return (used, Flow::Read),
+                Step::Wait => return (used, Flow::Pause),
+                Step::Gone => return (used, Flow::Gone),
+            }
+            match self.connections.view(token) {
+                None => return (used, Flow::Gone),
+                Some(connection) if !connection.may_take() => return (used, Flow::Pause),
+                Some(_) => {}
+            }
+        }
+        if used == bytes.len() {
+            return (used, Flow::Read);
+        }
+        // Others have their turn first.
+        self.queue_ready(token);
+        (used, Flow::Pause)
+    }
+
+    fn take_request(&mut self, token: Token, bytes: &[u8], now: Now) -> Step {
+        match parse_request(bytes) {
+            RequestParse::Complete { request, .. } if request.head.is_upgrade() => {
+                self.hand_over(token, bytes)
+            }
+            RequestParse::Complete { request, bytes: used } => {
+                self.handle_request(token, &request, now);
+                Step::Took(used)
+            }
+            RequestParse::Partial { continue_expected, bytes_min } => {
+                self.expect_more(token, continue_expected, bytes_min, now);
+                Step::Unfinished
+            }
+            RequestParse::Refused(error) => {
+                self.refuse_malformed(token, error, now);
+                Step::Gone
+            }
+        }
+    }
+
+    /// An unfinished request has its time from when it began.
+    fn expect_more(&mut self, token: Token, continue_expected: bool, bytes_min: usize, now: Now) {
+        let head_ms_max = self.limits.head_ms_max;
+        let Some(connection) = self.connections.by_token(token) else { return };
+        connection.kept_min = bytes_min;
+        if !connection.unfinished {
+            (connection.unfinished, connection.since_ms) = (true, now.mono_ms);
+        }
+        let says_continue = continue_expected && !connection.continued;
+        connection.continued |= says_continue;
+        self.sweep_by(now.mono_ms + head_ms_max);
+        if says_continue {
+            self.write(token, now.mono_ms, |out| out.extend_from_slice(CONTINUE));
+        }
+    }
+
+    fn hand_over(&mut self, token: Token, bytes: &[u8]) -> Step {
+        if self.connections.view(token).is_some_and(|connection| !connection.unwritten().is_empty()) {
+            return Step::Wait;
+        }
+        self.connections.remove(token);
+        let to = self.next_shard;
+        self.next_shard = (to + 1) % self.shards();
+        self.stats.handed_over += 1;
+        self.effects.push_back(Effect::HandOver { token, to, bytes: bytes.to_vec(), refusal: REFUSAL });
+        Step::Gone
+    }
+
+    fn handle_request(&mut self, token: Token, request: &Request<'_>, now: Now) {
+        self.stats.requests += 1;
+        if let Some(connection) = self.connections.by_token(token) {
+            (connection.unfinished, connection.continued) = (false, false);
+        }
+        let manner = Manner::of(&request.head);
+        let apps = Arc::clone(&self.apps);
+        match parse_call(&apps, request, now.unix_ms / 1_000) {
+            Ok(Call::Publish(publish)) => self.publish(token, manner, &publish, now),
+            Ok(Call::Channels(channels)) => self.ask_channels(token, manner, &channels, now),
+            Ok(Call::Channel(channel)) => self.ask_channel(token, manner, &channel, now),
+            Ok(Call::Users(users)) => self.ask_users(token, manner, &users, now),
+            Ok(Call::Health(probe)) => self.respond(token, &self.probe(probe), manner, now),
+            Err(refused) => self.refuse(token, &refused, manner, now),
+        }
+    }
+
+    fn probe(&self, probe: Probe) -> Answer<'static> {
+        match probe {
+            Probe::Index => Answer::Index,
+            Probe::Live => Answer::Live((self.health)().live),
+            Probe::Ready => Answer::Ready((self.health)().ready && !self.draining),
+        }
+    }
+
+    fn refuse(&mut self, token: Token, refused: &Refused, manner: Manner, now: Now) {
+        self.stats.refused += 1;
+        self.respond_refusal(token, refused, manner, now);
+    }
+
+    /// What is no request is answered, and its connection closed: where the next one begins is unknown.
+    fn refuse_malformed(&mut self, token: Token, error: HttpError, now: Now) {
+        self.refuse(token, &Refused::from(error), Manner { keep_alive: false, head_only: false }, now);
+    }
+
+    /// Closes a connection whose time is up; an unfinished request is answered first.
+    pub(super) fn give_up(&mut self, token: Token, now: Now) {
+        let Some(connection) = self.connections.view(token) else { return };
+        if connection.unfinished && connection.unwritten().is_empty() {
+            let error = HttpError { status: 408, text: "The request did not come whole in time" };
+            return self.refuse_malformed(token, error, now);
+        }
+        self.close(token);
+    }
+
+    /// Writes an answer, and closes if the connection ends with it.
+    pub(super) fn respond(&mut self, token: Token, answer: &Answer<'_>, manner: Manner, now: Now) {
+        let manner = self.ending(manner);
+        self.write(token, now.mono_ms, |out| encode_answer(out, answer, manner));
+        self.close_unless(token, manner.keep_alive);
+    }
+
+    /// Writes a refusal, and closes if the connection ends with it.
+    pub(super) fn respond_refusal(&mut self, token: Token, refused: &Refused, manner: Manner, now: Now) {
+        let manner = self.ending(manner);
+        self.write(token, now.mono_ms, |out| encode_refusal(out, refused, manner));
+        self.close_unless(token, manner.keep_alive);
+    }
+
+    /// A server that stops says so with the answer.
+    fn ending(&self, manner: Manner) -> Manner {
+        Manner { keep_alive: manner.keep_alive && !self.draining, ..manner }
+    }
+
+    fn close_unless(&mut self, token: Token, keep_alive: bool) {
+        if !keep_alive {
+            self.close(token);
+        }
+    }
+}

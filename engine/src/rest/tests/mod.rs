@@ -1,0 +1,340 @@
+//! The API core between a fake driver and fake shards. The rig performs effects, writes outboxes and remembers what
+//! went where; the tests say which links are open, which peers read, and what shards answer.
+
+mod gates;
+mod http;
+mod questions;
+mod schedules;
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::io::IoSlice;
+use std::sync::Arc;
+
+use protocol::app::{App, Apps};
+use protocol::auth::sign_request;
+
+use super::{ApiConfig, ApiCore, Health};
+use crate::limits::Limits;
+use crate::shard::machine::{Effect, Inputs, Machine, Mesh, Now, Socket, Token};
+use crate::shard::mesh::{Answer, Ask, Found, Leaf, Query, Root};
+use crate::shard::topic::TopicHash;
+
+const SHARDS: usize = 3;
+const NONE: [u16; 0] = [];
+const UNIX_S: u64 = 1_700_000_000;
+/// A batch is full with so many messages.
+const BATCH_MAX: usize = 4;
+
+enum Read {
+    Bytes(Token, Vec<u8>),
+    Hangup(Token),
+}
+
+#[derive(Default)]
+struct FakeInputs {
+    sockets: VecDeque<Read>,
+    leaves: VecDeque<(usize, Vec<Leaf>)>,
+    released: Vec<usize>,
+    paused: HashSet<Token>,
+    scratch: Vec<u8>,
+}
+
+impl Inputs for FakeInputs {
+    fn next_leaves(&mut self) -> Option<(usize, Vec<Leaf>)> {
+        self.leaves.pop_front()
+    }
+
+    fn next_roots(&mut self) -> Option<(usize, Vec<Root>)> {
+        None
+    }
+
+    fn release_leaves(&mut self, from: usize) {
+        self.released.push(from);
+    }
+
+    fn release_roots(&mut self, _from: usize) {}
+
+    fn next_socket(&mut self) -> Option<Socket<'_>> {
+        let is_read = |read: &Read| match read {
+            Read::Bytes(token, _) | Read::Hangup(token) => !self.paused.contains(token),
+        };
+        let at = self.sockets.iter().position(is_read)?;
+        match self.sockets.remove(at)? {
+            Read::Bytes(token, bytes) => {
+                self.scratch = bytes;
+                Some(Socket::Bytes(token, &mut self.scratch))
+            }
+            Read::Hangup(token) => Some(Socket::Hangup(token)),
+        }
+    }
+
+    fn pause(&mut self, token: Token) {
+        self.paused.insert(token);
+    }
+}
+
+struct FakeMesh {
+    open: [bool; SHARDS],
+    sent: [Vec<Root>; SHARDS],
+}
+
+impl Mesh for FakeMesh {
+    fn may_send_roots(&self, to: usize) -> bool {
+        self.open[to]
+    }
+
+    fn may_send_leaves(&self, _to: usize) -> bool {
+        true
+    }
+
+    fn send_roots(&mut self, to: usize, batch: Vec<Root>) {
+        assert!(self.open[to] && !batch.is_empty());
+        self.sent[to].extend(batch);
+    }
+
+    fn send_leaves(&mut self, _to: usize, _batch: Vec<Leaf>) {
+        panic!("the API core has no leaves");
+    }
+}
+
+struct Rig {
+    core: ApiCore,
+    inputs: FakeInputs,
+    mesh: FakeMesh,
+    now: Now,
+    app: Arc<App>,
+    topics: TopicHash,
+    /// What each peer has got.
+    got: HashMap<Token, Vec<u8>>,
+    closed: HashSet<Token>,
+    /// Peers that read nothing.
+    deaf: HashSet<Token>,
+    handed_over: Vec<(Token, usize, Vec<u8>)>,
+    next_slot: u32,
+}
+
+impl Rig {
+    fn new() -> Self {
+        let apps = Arc::new(Apps::new(vec![App::new("1", "key", "secret")]).unwrap());
+        let app = Arc::clone(apps.by_id("1").unwrap());
+        let topics = TopicHash::new(7, SHARDS);
+        let core = ApiCore::new(ApiConfig {
+            index: SHARDS,
+            topics: topics.clone(),
+            apps,
+            limits: Limits { batch_messages_max: BATCH_MAX, ..Limits::default() },
+            server_event_hooks: true,
+            health: Box::new(|| Health { live: true, ready: true }),
+        });
+        Self {
+            core,
+            inputs: FakeInputs::default(),
+            mesh: FakeMesh { open: [true; SHARDS], sent: Default::default() },
+            now: Now { mono_ms: 1_000, unix_ms: UNIX_S * 1_000 },
+            app,
+            topics,
+            got: HashMap::new(),
+            closed: HashSet::new(),
+            deaf: HashSet::new(),
+            handed_over: Vec::new(),
+            next_slot: 0,
+        }
+    }
+
+    fn open(&mut self) -> Token {
+        let token = Token { slot: self.next_slot, generation: 1 };
+        self.next_slot += 1;
+        self.core.handle_open(token, ([127, 0, 0, 1], 9).into(), self.now);
+        token
+    }
+
+    fn send(&mut self, token: Token, bytes: impl Into<Vec<u8>>) {
+        self.inputs.sockets.push_back(Read::Bytes(token, bytes.into()));
+    }
+
+    fn hang_up(&mut self, token: Token) {
+        self.inputs.sockets.push_back(Read::Hangup(token));
+    }
+
+    /// One turn as the driver makes it. Returns whether the core may not sleep after it.
+    fn turn(&mut self) -> bool {
+        let took = self.core.decide(&mut self.inputs, self.now);
+        let performed = self.perform_effects();
+        self.core.seal();
+        let sent = self.core.send_batches(&mut self.mesh);
+        let wrote = self.flush();
+        if self.core.poll_deadline().is_some_and(|due| due <= self.now.mono_ms) {
+            self.core.handle_deadline(self.now);
+            self.perform_effects();
+        }
+        took || performed || sent || wrote
+    }
+
+    /// Turns until there is nothing to do.
+    fn run(&mut self) {
+        for _ in 0..10_000 {
+            if !self.turn() {
+                return;
+            }
+        }
+        panic!("the core never rests");
+    }
+
+    fn run_after(&mut self, ms: u64) {
+        self.now.mono_ms += ms;
+        self.run();
+        self.run();
+    }
+
+    fn perform_effects(&mut self) -> bool {
+        let mut any = false;
+        while let Some(effect) = self.core.poll_effect() {
+            any = true;
+            match effect {
+                Effect::Close { token, last } => {
+                    self.got.entry(token).or_default().extend(last);
+                    assert!(self.closed.insert(token), "closed once");
+                    self.inputs.sockets.retain(
+                        |read| !matches!(read, Read::Bytes(of, _) | Read::Hangup(of) if *of == token),
+                    );
+                }
+                Effect::Resume(token) => {
+                    assert!(self.inputs.paused.remove(&token), "only a paused socket resumes");
+                }
+                Effect::HandOver { token, to, bytes, refusal } => {
+                    let refusal = std::str::from_utf8(refusal).unwrap();
+                    let (head, body) = refusal.split_once("\r\n\r\n").unwrap();
+                    assert!(head.starts_with("HTTP/1.1 503 "));
+                    assert!(head.contains(&format!("\r\nContent-Length: {}\r\n", body.len())), "{refusal}");
+                    self.handed_over.push((token, to, bytes));
+                }
+                Effect::Hook(event) => panic!("the home shard tells the hooks: {event:?}"),
+            }
+        }
+        any
+    }
+
+    fn flush(&mut self) -> bool {
+        let mut any = false;
+        while let Some(token) = self.core.poll_dirty() {
+            any = true;
+            let mut slices = [IoSlice::new(&[])];
+            if self.core.outbox(token, &mut slices) == 0 {
+                continue;
+            }
+            if self.deaf.contains(&token) {
+                self.core.handle_blocked(token, self.now);
+                continue;
+            }
+            let bytes = slices[0].to_vec();
+            let more = self.core.handle_written(token, bytes.len(), self.now);
+            assert!(!more, "the whole outbox is one slice");
+            self.got.entry(token).or_default().extend(bytes);
+        }
+        any
+    }
+
+    /// The peer reads again.
+    fn listen(&mut self, token: Token) {
+        self.deaf.remove(&token);
+        self.core.handle_writable(token);
+    }
+
+    /// What a peer has got, as responses: status and body.
+    fn responses(&mut self, token: Token) -> Vec<(u16, String)> {
+        let bytes = self.got.remove(&token).unwrap_or_default();
+        let mut text = std::str::from_utf8(&bytes).unwrap();
+        let mut responses = Vec::new();
+        while !text.is_empty() {
+            let (head, rest) = text.split_once("\r\n\r\n").unwrap();
+            let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+            let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: "));
+            let (body, after) = rest.split_at(length.map_or(0, |length| length.parse().unwrap()));
+            responses.push((status, body.to_owned()));
+            text = after;
+        }
+        responses
+    }
+
+    fn statuses(&mut self, token: Token) -> Vec<u16> {
+        self.responses(token).into_iter().map(|(status, _)| status).collect()
+    }
+
+    fn signed(&self, method: &str, path: &str, params: &[(&str, &str)], body: &str) -> String {
+        let query = sign_request(&self.app, method, path, params, body.as_bytes(), UNIX_S);
+        let length = body.len();
+        format!("{method} {path}?{query} HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\n\r\n{body}")
+    }
+
+    fn event(&self, channels: &[&str], data: &str, info: &str) -> String {
+        let body = serde_json::json!({"name": "e", "channels": channels, "data": data, "info": info});
+        self.signed("POST", "/apps/1/events", &[], &body.to_string())
+    }
+
+    /// A channel that lives at this shard.
+    fn channel(&self, home: usize, prefix: &str) -> String {
+        let names = (0..).map(|i| format!("{prefix}{i}"));
+        names.into_iter().find(|name| self.home(name) == home).unwrap()
+    }
+
+    fn home(&self, channel: &str) -> usize {
+        self.topics.home(self.topics.of(&self.app, channel))
+    }
+
+    /// Data of the events that a home was sent, in order.
+    fn events_at(&self, home: usize) -> Vec<String> {
+        let publishes = self.mesh.sent[home].iter().filter_map(|root| match root {
+            Root::Publish(publish) => Some(publish),
+            _ => None,
+        });
+        let data = publishes.map(|publish| {
+            let event: serde_json::Value = serde_json::from_slice(publish.frame.payload()).unwrap();
+            assert_eq!(event["channel"].as_str().unwrap(), &*publish.topic.name);
+            event["data"].as_str().unwrap().to_owned()
+        });
+        data.collect()
+    }
+
+    /// The questions that a home was sent, which are then no longer with it.
+    fn take_questions(&mut self, home: usize) -> Vec<Query> {
+        let questions = self.mesh.sent[home].extract_if(.., |root| matches!(root, Root::Query(_)));
+        let questions = questions.map(|root| match root {
+            Root::Query(query) => *query,
+            _ => unreachable!(),
+        });
+        questions.collect()
+    }
+
+    /// Home shards answer what they were asked.
+    fn answer(&mut self, home: usize, found: impl Fn(&Ask) -> Found) {
+        let questions = self.take_questions(home);
+        let leaf = |query: &Query| Leaf::Answer(Box::new(Answer { id: query.id, found: found(&query.ask) }));
+        let leaves: Vec<_> = questions.iter().map(leaf).collect();
+        if !leaves.is_empty() {
+            self.inputs.leaves.push_back((home, leaves));
+        }
+    }
+
+    /// Publishes to this home until its open batch is full; its link is closed before that.
+    fn fill(&mut self, home: usize) {
+        self.mesh.open[home] = false;
+        let (publisher, channel) = (self.open(), self.channel(home, "fill"));
+        for _ in 0..BATCH_MAX {
+            let request = self.event(&[&channel], "fill", "");
+            self.send(publisher, request);
+        }
+        self.run();
+        assert_eq!(self.statuses(publisher), [200; BATCH_MAX]);
+    }
+
+    fn reopen(&mut self, home: usize) {
+        self.mesh.open[home] = true;
+        self.run();
+    }
+
+    fn assert_nothing_is_left(&self) {
+        assert!(self.core.calls.is_empty(), "calls are left");
+        assert!(self.core.gates.is_empty(), "parts or their bytes are left");
+        assert!(self.core.ready.is_empty() && self.core.effects.is_empty());
+    }
+}

@@ -1,0 +1,395 @@
+//! The server: takes the ports, starts a thread per core, and ends them in order.
+//!
+//! Owns the phases of the server's life and its threads. Whatever can fail on a machine that does not suit fails here,
+//! before the first executor, with one line that names cause and way out. What must never happen here: a thread that
+//! starts before signals are blocked, or work for a single connection. Called by the command line.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use hooks::queue::Queue;
+
+use crate::driver::control::{Clock, Control, CoreError, Health, Phase, Report};
+use crate::driver::inbox::{MeshEnd, mesh};
+use crate::driver::listen::{ListenError, listen, local_address};
+use crate::driver::probe::{ProbeError, probe};
+use crate::driver::ring::{self, Sizes};
+use crate::driver::{CoreSetup, run_core};
+use crate::shard::machine::Machine;
+
+/// What to start.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Where clients and back ends connect.
+    pub listen: Vec<SocketAddr>,
+    /// Where back ends may connect besides; these connections go to the API core directly.
+    pub api_listen: Vec<SocketAddr>,
+    /// How many shards there are, at least one.
+    pub shards: usize,
+    /// Keep each shard on a processor of its own, where there are more processors than shards.
+    pub pin: bool,
+    /// Join a running server's ports instead of finding them taken.
+    pub takeover: bool,
+}
+
+/// What a machine may want to know of its server.
+#[derive(Clone, Debug)]
+pub struct Surroundings {
+    /// The pulses of all cores, and whether the server is ready.
+    pub health: Arc<Health>,
+    /// The clocks whose readings machines are given.
+    pub clock: Clock,
+    /// How many cores there are: the shards, and after them the API core.
+    pub cores: usize,
+    /// How many descriptors the process may open.
+    pub descriptors_max: u64,
+}
+
+/// A server that runs.
+#[derive(Debug)]
+pub struct Running {
+    addresses: Vec<SocketAddr>,
+    threads: Vec<JoinHandle<()>>,
+    reports: Receiver<Report>,
+    stopper: Stopper,
+    control: Arc<Control>,
+    health: Arc<Health>,
+}
+
+/// Asks a server to stop, from any thread.
+#[derive(Clone, Debug)]
+pub struct Stopper {
+    reports: Sender<Report>,
+    asked: Arc<AtomicBool>,
+}
+
+/// Why a server could not start.
+#[derive(Debug)]
+pub enum StartError {
+    /// io_uring does not work here as it must.
+    Probe(ProbeError),
+    /// A port could not be taken.
+    Listen(ListenError),
+    /// A core failed while it started.
+    Core(CoreError),
+    /// The system has refused something else.
+    System(io::Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Probe(error) => error.fmt(f),
+            Self::Listen(error) => error.fmt(f),
+            Self::Core(error) => error.fmt(f),
+            Self::System(error) => write!(f, "the system refuses what a server needs: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+/// How long clients may take to leave when the server stops.
+const SHARD_DRAIN_MAX: Duration = Duration::from_secs(10);
+
+/// How long back ends may take after that, and cores to end.
+const API_DRAIN_MAX: Duration = Duration::from_secs(3);
+
+/// How long a core may take to start; its ring's memory alone may take two seconds.
+const START_MAX: Duration = Duration::from_secs(10);
+
+/// Reports that a core may send: up, empty, ended.
+const REPORTS_PER_CORE_MAX: usize = 3;
+
+/// Starts a server with these machines, which are made on their own threads. `make_shard` gets the shard's number; the
+/// API core's is the number of shards. Blocks SIGTERM and SIGINT in this thread, so call it before starting others:
+/// the first of them makes [`Running::wait`] drain, the second ends the process at once.
+pub fn start_with<S: Machine, A: Machine>(
+    plan: &Plan,
+    hooks: &Queue,
+    make_shard: impl Fn(usize, &Surroundings) -> S + Send + Sync + 'static,
+    make_api: impl FnOnce(&Surroundings) -> A + Send + 'static,
+) -> Result<Running, StartError> {
+    assert!(plan.shards > 0, "a server has at least one shard");
+    let house = House::prepare(plan, hooks)?;
+    let surroundings = house.surroundings.clone();
+    let (addresses, listeners) = take_ports(plan)?;
+    let (mut running, mut setups) = house.furnish(addresses, listeners)?;
+    let api = setups.pop();
+    let make_shard = Arc::new(make_shard);
+    for (shard, setup) in setups.into_iter().enumerate() {
+        let (make, around) = (Arc::clone(&make_shard), surroundings.clone());
+        running.spawn(format!("shard-{shard}"), setup, move || make(shard, &around))?;
+    }
+    if let Some(setup) = api {
+        running.spawn("api".to_owned(), setup, move || make_api(&surroundings))?;
+    }
+    running.await_cores()
+}
+
+impl Running {
+    /// Where the server listens, in the order of the plan.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// A handle that stops the server as a signal does.
+    pub fn stopper(&self) -> Stopper {
+        self.stopper.clone()
+    }
+
+    /// Waits until the server is told to stop, drains it and ends its cores. An error if a core could not go on.
+    pub fn wait(mut self) -> Result<(), CoreError> {
+        let stopped = self.await_report(None, |report| matches!(report, Report::Stop))?;
+        debug_assert!(stopped, "without a deadline only a report ends the wait");
+        self.health.set_ready(false);
+        self.drain()?;
+        self.end();
+        Ok(())
+    }
+
+    fn drain(&self) -> Result<(), CoreError> {
+        let api = self.threads.len() - 1;
+        let mut shards_left = api;
+        self.control.advance(Phase::DrainingShards);
+        self.await_report(Some(SHARD_DRAIN_MAX), |report| {
+            shards_left -= usize::from(matches!(report, Report::Empty(core) if *core != api));
+            shards_left == 0
+        })?;
+        self.control.advance(Phase::DrainingApi);
+        self.await_report(
+            Some(API_DRAIN_MAX),
+            |report| matches!(report, Report::Empty(core) if *core == api),
+        )?;
+        Ok(())
+    }
+
+    /// Ends all cores. One that does not end in time ends with the process.
+    fn end(&mut self) {
+        self.control.advance(Phase::Stopping);
+        let mut left = self.threads.len();
+        let ended = self.await_report(Some(API_DRAIN_MAX), |report| {
+            left -= usize::from(matches!(report, Report::Ended(_, Ok(()))));
+            left == 0
+        });
+        if matches!(ended, Ok(true)) {
+            self.threads.drain(..).for_each(|thread| drop(thread.join()));
+        }
+    }
+
+    /// Takes reports until one is the `last`; false when time runs out before. A core that fails ends every wait.
+    fn await_report(
+        &self,
+        patience: Option<Duration>,
+        mut last: impl FnMut(&Report) -> bool,
+    ) -> Result<bool, CoreError> {
+        let give_up = patience.map(|patience| Instant::now() + patience);
+        loop {
+            let report = match give_up {
+                None => self.reports.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some(give_up) => self.reports.recv_deadline(give_up),
+            };
+            match report {
+                Ok(Report::Ended(_, Err(error))) => return Err(error),
+                Ok(report) if last(&report) => return Ok(true),
+                Ok(_) => {}
+                Err(_) => return Ok(false),
+            }
+        }
+    }
+
+    fn spawn<M: Machine>(
+        &mut self,
+        name: String,
+        setup: CoreSetup,
+        make: impl FnOnce() -> M + Send + 'static,
+    ) -> Result<(), StartError> {
+        let reports = self.stopper.reports.clone();
+        let body = move || {
+            let core = setup.mesh.me();
+            let result = run_core(setup, make);
+            // The channel holds all that cores ever report; without its far end the server is gone.
+            let _ = reports.try_send(Report::Ended(core, result));
+        };
+        let thread = thread::Builder::new().name(name).spawn(body);
+        match thread {
+            Ok(thread) => self.threads.push(thread),
+            Err(error) => {
+                self.end();
+                return Err(StartError::System(error));
+            }
+        }
+        Ok(())
+    }
+
+    fn await_cores(mut self) -> Result<Self, StartError> {
+        let mut left = self.threads.len();
+        let up = self.await_report(Some(START_MAX), |report| {
+            left -= usize::from(matches!(report, Report::Up));
+            left == 0
+        });
+        let late = || CoreError::during("starting the cores")(io::Error::from(io::ErrorKind::TimedOut));
+        match up {
+            Ok(true) => {
+                self.health.set_ready(true);
+                Ok(self)
+            }
+            Ok(false) => self.give_up(late()),
+            Err(error) => self.give_up(error),
+        }
+    }
+
+    fn give_up(&mut self, error: CoreError) -> Result<Self, StartError> {
+        self.end();
+        Err(StartError::Core(error))
+    }
+}
+
+impl Stopper {
+    /// The server stops once, however often it is asked.
+    pub fn stop(&self) {
+        if !self.asked.swap(true, Ordering::SeqCst) {
+            // The channel holds all that is ever reported; without its far end the server is gone.
+            let _ = self.reports.try_send(Report::Stop);
+        }
+    }
+}
+
+/// Makes a panic on any thread end the process, after one line with thread and place: a server that lost one shard is
+/// worse than one that is restarted.
+pub fn install_panic_hook() {
+    std::panic::set_hook(Box::new(|panic| {
+        let thread = thread::current();
+        let place = panic.location().map_or_else(String::new, |place| format!(" at {place}"));
+        let what = panic.payload_as_str().unwrap_or("panic");
+        eprintln!(
+            "corecast: thread {} ends the process{place}: {what}",
+            thread.name().unwrap_or("without name")
+        );
+        std::process::abort();
+    }));
+}
+
+/// What all cores share, before they start.
+struct House<'a> {
+    plan: &'a Plan,
+    hooks: &'a Queue,
+    ring_sizes: Sizes,
+    surroundings: Surroundings,
+}
+
+impl<'a> House<'a> {
+    /// Asks the machine whether it suits. Blocks signals, raises the limit of descriptors.
+    fn prepare(plan: &'a Plan, hooks: &'a Queue) -> Result<Self, StartError> {
+        ring::block_signals().map_err(StartError::System)?;
+        let descriptors_max = ring::raise_descriptors_max();
+        let cores = plan.shards + 1;
+        let ring_sizes = probe(cores).map_err(StartError::Probe)?;
+        let health = Arc::new(Health::new(cores));
+        let surroundings = Surroundings { health, clock: Clock::start(), cores, descriptors_max };
+        Ok(Self { plan, hooks, ring_sizes, surroundings })
+    }
+
+    /// Gives each core what it needs. The API core is the last.
+    fn furnish(
+        self,
+        addresses: Vec<SocketAddr>,
+        listeners: Vec<Vec<OwnedFd>>,
+    ) -> Result<(Running, Vec<CoreSetup>), StartError> {
+        let ends = mesh(self.surroundings.cores).map_err(StartError::System)?;
+        let (sender, reports) = bounded(REPORTS_PER_CORE_MAX * self.surroundings.cores + 1);
+        let control = Arc::new(Control::new(ends[0].doorbells()));
+        let stopper = Stopper { reports: sender, asked: Arc::new(AtomicBool::new(false)) };
+        watch_signals(stopper.clone()).map_err(StartError::System)?;
+        let cpus = cpus(self.plan.pin, self.plan.shards, &ring::allowed_cpus());
+        let each = ends.into_iter().zip(listeners).zip(cpus);
+        let setups =
+            each.map(|((end, listeners), cpu)| self.setup(end, listeners, cpu, &control, &stopper)).collect();
+        let health = Arc::clone(&self.surroundings.health);
+        Ok((Running { addresses, threads: Vec::new(), reports, stopper, control, health }, setups))
+    }
+
+    fn setup(
+        &self,
+        mesh: MeshEnd,
+        listeners: Vec<OwnedFd>,
+        cpu: Option<usize>,
+        control: &Arc<Control>,
+        stopper: &Stopper,
+    ) -> CoreSetup {
+        let is_shard = mesh.me() < self.plan.shards;
+        CoreSetup {
+            mesh,
+            listeners,
+            ring_sizes: self.ring_sizes,
+            cpu,
+            drains_at: if is_shard { Phase::DrainingShards } else { Phase::DrainingApi },
+            clock: self.surroundings.clock,
+            control: Arc::clone(control),
+            health: Arc::clone(&self.surroundings.health),
+            reports: stopper.reports.clone(),
+            hooks: self.hooks.clone(),
+        }
+    }
+}
+
+/// The addresses that were taken, and each core's listeners.
+fn take_ports(plan: &Plan) -> Result<(Vec<SocketAddr>, Vec<Vec<OwnedFd>>), StartError> {
+    let mut of_cores: Vec<Vec<OwnedFd>> = (0..=plan.shards).map(|_| Vec::new()).collect();
+    let mut addresses = Vec::new();
+    let shards = 0..plan.shards;
+    let wanted = plan.listen.iter().map(|address| (*address, shards.clone()));
+    let api = plan.api_listen.iter().map(|address| (*address, plan.shards..plan.shards + 1));
+    for (address, cores) in wanted.chain(api) {
+        let listeners = listen(address, cores.len(), plan.takeover).map_err(StartError::Listen)?;
+        addresses.push(local_address(&listeners[0]).map_err(StartError::System)?);
+        cores.zip(listeners).for_each(|(core, listener)| of_cores[core].push(listener));
+    }
+    Ok((addresses, of_cores))
+}
+
+/// A processor for each shard and for the API core, where pinning makes sense: with a processor per shard and one
+/// more. The API core has its own only if one remains for everything else.
+fn cpus(pin: bool, shards: usize, allowed: &[usize]) -> Vec<Option<usize>> {
+    let pinned = pin && allowed.len() > shards;
+    let for_api = pin && allowed.len() > shards + 1;
+    let mut cpus: Vec<Option<usize>> =
+        (0..shards).map(|shard| allowed.get(shard).copied().filter(|_| pinned)).collect();
+    cpus.push(allowed.get(shards).copied().filter(|_| for_api));
+    cpus
+}
+
+/// One thread takes the signals: the first stops the server, the second ends the process.
+fn watch_signals(stopper: Stopper) -> io::Result<()> {
+    let watch = move || {
+        if ring::wait_for_signal().is_ok() {
+            stopper.stop();
+            if let Ok(signal) = ring::wait_for_signal() {
+                std::process::exit(128 + signal);
+            }
+        }
+    };
+    thread::Builder::new().name("signals".to_owned()).spawn(watch).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shards_are_pinned_only_where_a_processor_remains() {
+        let allowed = [4, 5, 6, 7];
+        assert_eq!(cpus(true, 2, &allowed), [Some(4), Some(5), Some(6)]);
+        assert_eq!(cpus(true, 3, &allowed), [Some(4), Some(5), Some(6), None]);
+        assert_eq!(cpus(true, 4, &allowed), [None; 5]);
+        assert_eq!(cpus(false, 2, &allowed), [None; 3]);
+        assert_eq!(cpus(true, 1, &[]), [None; 2]);
+    }
+}

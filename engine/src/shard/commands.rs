@@ -1,0 +1,412 @@
+//! What a connection's bytes ask for: frames are decoded, messages parsed, and each becomes a command that is taken
+//! at once, or waits for its gate.
+//!
+//! A connection whose next message must wait stands in that home's list, first in first out, with that message and the
+//! bytes behind it kept; so does one that has used up its messages of this turn. Nothing of it is read meanwhile, and
+//! none of its messages overtakes another. A ping is answered under any gate.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use protocol::app::App;
+use protocol::auth::SubscriptionAuthError;
+use protocol::channel::{ChannelKind, parse_channel_name};
+use protocol::close::CLIENT_EVENT_RATE;
+use protocol::hook_event::HookEvent;
+use protocol::json::EventData;
+use protocol::limits::MESSAGE_BYTES_MAX;
+use protocol::message::{ClientMessage, parse_client_message};
+use protocol::server_event;
+use protocol::socket_id::SocketId;
+use protocol::ws::{self, Frame, Message};
+
+use super::Shard;
+use super::connection::{ConnectionId, WAITING};
+use super::machine::{Effect, Now};
+use super::mesh::{Publish, Root};
+use super::mutant::{Mutant, broken};
+use super::run::Run;
+
+/// Connections whose next message waits.
+#[derive(Debug)]
+pub struct Stalled {
+    kept: HashMap<ConnectionId, Kept>,
+    /// By home, those that wait for room in its open batch.
+    gated: Vec<VecDeque<ConnectionId>>,
+    /// Those that have had their messages of this turn.
+    budgeted: VecDeque<ConnectionId>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    message: Option<Vec<u8>>,
+    rest: Vec<u8>,
+}
+
+impl Stalled {
+    /// For so many homes.
+    pub fn new(shards: usize) -> Self {
+        Self {
+            kept: HashMap::new(),
+            gated: (0..shards).map(|_| VecDeque::new()).collect(),
+            budgeted: VecDeque::new(),
+        }
+    }
+
+    fn is_first_in_line(&self, home: usize) -> bool {
+        self.gated.get(home).is_none_or(VecDeque::is_empty)
+    }
+}
+
+/// What became of a message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Verdict {
+    /// It is dealt with.
+    Taken,
+    /// It must wait for room in the batch to this home.
+    Gated(usize),
+}
+
+/// What became of the bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Flow {
+    /// All of them are used.
+    Read,
+    /// The rest is kept; read no more.
+    Stalled,
+}
+
+impl Shard {
+    /// Bytes of a connection, which may be changed in place.
+    pub(super) fn handle_connection_bytes(&mut self, id: ConnectionId, bytes: &mut [u8], now: Now) -> Flow {
+        let mut rest = bytes;
+        let mut budget = self.limits.commands_per_turn_max;
+        loop {
+            let Some(connection) = self.local.connections.by_id(id).filter(|it| !it.closing) else {
+                return Flow::Read;
+            };
+            if rest.is_empty() {
+                return Flow::Read;
+            }
+            if budget == 0 {
+                self.local.stats.commands_budgeted += 1;
+                self.stalled.budgeted.push_back(id);
+                return self.stall(id, None, rest);
+            }
+            budget -= 1;
+            let mut decoder = std::mem::take(&mut connection.decoder);
+            let (used, verdict) = match decoder.decode(rest, MESSAGE_BYTES_MAX) {
+                Ok((used, None)) => (used, Verdict::Taken),
+                Ok((used, Some(Message::Text(text)))) => match self.handle_text(id, text, false, now) {
+                    Verdict::Gated(home) => {
+                        let text = text.to_vec();
+                        self.restore(id, decoder);
+                        self.wait_in_line(id, home);
+                        let behind = rest.get(used..).unwrap_or(&[]);
+                        return self.stall(id, Some(text), behind);
+                    }
+                    taken @ Verdict::Taken => (used, taken),
+                },
+                Ok((used, Some(control))) => {
+                    self.handle_control(id, &control);
+                    (used, Verdict::Taken)
+                }
+                Err(close) => {
+                    self.close(id, close);
+                    return Flow::Read;
+                }
+            };
+            debug_assert_eq!(verdict, Verdict::Taken);
+            self.restore(id, decoder);
+            rest = std::mem::take(&mut rest).get_mut(used..).unwrap_or(&mut []);
+        }
+    }
+
+    fn restore(&mut self, id: ConnectionId, decoder: ws::Decoder) {
+        if let Some(connection) = self.local.connections.by_id(id) {
+            connection.decoder = decoder;
+        }
+    }
+
+    fn wait_in_line(&mut self, id: ConnectionId, home: usize) {
+        self.local.stats.commands_gated += 1;
+        if let Some(line) = self.stalled.gated.get_mut(home) {
+            line.push_back(id);
+        }
+    }
+
+    fn stall(&mut self, id: ConnectionId, message: Option<Vec<u8>>, rest: &[u8]) -> Flow {
+        if let Some(connection) = self.local.connections.by_id(id) {
+            connection.stalled = true;
+            self.stalled.kept.insert(id, Kept { message, rest: rest.to_vec() });
+        }
+        Flow::Stalled
+    }
+
+    /// The connection has gone: nothing of it waits any more (its place in a line is skipped).
+    pub(super) fn forget_stalled(&mut self, id: ConnectionId) {
+        self.stalled.kept.remove(&id);
+    }
+
+    /// Goes on with one connection whose gate is open or whose turn has come. Returns whether there was one.
+    pub(super) fn take_stalled(&mut self, now: Now) -> bool {
+        for home in 0..self.stalled.gated.len() {
+            if !self.command_gate_is_open(home) {
+                continue;
+            }
+            if let Some(id) = self.stalled.gated.get_mut(home).and_then(VecDeque::pop_front) {
+                self.go_on(id, now);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Connections that had used up their messages of the last turn have their next.
+    pub(super) fn take_budgeted(&mut self, now: Now) -> bool {
+        let Some(id) = self.stalled.budgeted.pop_front() else { return false };
+        self.go_on(id, now);
+        true
+    }
+
+    /// How many connections wait for their next turn.
+    pub(super) fn budgeted(&self) -> usize {
+        self.stalled.budgeted.len()
+    }
+
+    fn go_on(&mut self, id: ConnectionId, now: Now) {
+        let Some(mut kept) = self.stalled.kept.remove(&id) else { return };
+        if let Some(message) = kept.message.take()
+            && let Verdict::Gated(home) = self.handle_text(id, &message, true, now)
+        {
+            // Another command filled the batch since the gate was looked at; the connection stays first in line.
+            self.stalled.kept.insert(id, Kept { message: Some(message), rest: kept.rest });
+            if let Some(line) = self.stalled.gated.get_mut(home) {
+                line.push_front(id);
+            }
+            return;
+        }
+        if self.handle_connection_bytes(id, &mut kept.rest, now) == Flow::Read
+            && let Some(connection) = self.local.connections.by_id(id)
+        {
+            connection.stalled = false;
+            let token = connection.token;
+            self.effects.push_back(Effect::Resume(token));
+        }
+    }
+
+    fn handle_control(&mut self, id: ConnectionId, message: &Message<'_>) {
+        match message {
+            Message::Ping(payload) => {
+                let mut bytes = Vec::new();
+                ws::encode_pong_frame(&mut bytes, payload);
+                self.local.push_urgent(id, Run::private(bytes));
+            }
+            Message::Close(code) => self.close_in_answer(id, *code),
+            Message::Pong | Message::Text(_) => {}
+        }
+    }
+
+    /// One text message. `first_in_line`: it has waited for its gate and nobody waits before it.
+    fn handle_text(&mut self, id: ConnectionId, text: &[u8], first_in_line: bool, now: Now) -> Verdict {
+        let message = match parse_client_message(text) {
+            Ok(message) => message,
+            Err(error) => {
+                self.error(id, None, &error.to_string());
+                return Verdict::Taken;
+            }
+        };
+        let verdict = match message {
+            ClientMessage::Ping => {
+                let mut bytes = Vec::new();
+                server_event::encode_pong(&mut bytes);
+                self.local.push_urgent(id, Run::private(bytes));
+                Verdict::Taken
+            }
+            ClientMessage::Pong => Verdict::Taken,
+            ClientMessage::Subscribe { channel, auth, channel_data } => self
+                .gated(id, &channel, first_in_line, |shard, app, kind, hash| {
+                    shard.subscribe(id, app, kind, hash, &channel, &auth, channel_data.as_deref());
+                }),
+            ClientMessage::Unsubscribe { channel } => {
+                self.gated(id, &channel, first_in_line, |shard, app, _, hash| {
+                    shard.unsubscribe(id, app, hash, &channel);
+                })
+            }
+            ClientMessage::ClientEvent { event, channel, data } => {
+                self.gated(id, &channel, first_in_line, |shard, app, kind, hash| {
+                    shard.client_event(id, app, kind, hash, &event, &channel, &data, now);
+                })
+            }
+            ClientMessage::Unknown { event } => {
+                let shown: String = event.chars().take(64).collect();
+                self.error(id, None, &format!("Unknown event '{shown}'"));
+                Verdict::Taken
+            }
+        };
+        if verdict == Verdict::Taken {
+            self.local.stats.commands += 1;
+        }
+        verdict
+    }
+
+    /// Takes a command on a channel when the gate to its home is open and nobody waits there already.
+    fn gated(
+        &mut self,
+        id: ConnectionId,
+        channel: &str,
+        first_in_line: bool,
+        take: impl FnOnce(&mut Self, &Arc<App>, ChannelKind, u64),
+    ) -> Verdict {
+        let Some(connection) = self.local.connections.by_id(id) else { return Verdict::Taken };
+        let app = Arc::clone(connection.app());
+        let kind = match parse_channel_name(channel, app.limits.channel_name_bytes_max) {
+            Ok(kind) => kind,
+            Err(error) => {
+                self.error(id, None, &error.to_string());
+                return Verdict::Taken;
+            }
+        };
+        let hash = self.hash.of(&app, channel);
+        let home = self.hash.home(hash);
+        let in_line = first_in_line || self.stalled.is_first_in_line(home);
+        if !in_line || !self.command_gate_is_open(home) {
+            if broken(Mutant::GatedMessageIsDropped) && !first_in_line {
+                self.keep_aside(id, home, channel);
+                return Verdict::Taken;
+            }
+            return Verdict::Gated(home);
+        }
+        take(self, &app, kind, hash);
+        Verdict::Taken
+    }
+
+    /// What a server would do that lets later messages pass (a mutant): the message is as good as lost in its order.
+    fn keep_aside(&mut self, _: ConnectionId, _: usize, _: &str) {
+        self.local.stats.commands_gated += 1;
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the fields of one message, each by name")]
+    fn client_event(
+        &mut self,
+        id: ConnectionId,
+        app: &Arc<App>,
+        kind: ChannelKind,
+        hash: u64,
+        event: &str,
+        channel: &str,
+        data: &EventData<'_>,
+        now: Now,
+    ) {
+        if let Err((code, why)) = self.check_client_event(id, app, kind, hash, event, channel, data, now) {
+            self.error(id, code, &why);
+            return;
+        }
+        let Some(at) = self.local.find(hash, app, channel) else { return };
+        let Some(index) = self.local.subscription_to(id, at) else { return };
+        let Some(topic) = self.local.topic(at).map(|topic| Arc::clone(&topic.topic)) else { return };
+        let Some(connection) = self.local.connections.by_id(id) else { return };
+        let member = connection.subscriptions.get(index).and_then(|sub| sub.member.clone());
+        let user_id = member.as_ref().map(|member| &*member.user_id);
+        let socket_id = SocketId { first: self.index as u64, second: connection.second };
+        let mut bytes = Vec::new();
+        server_event::encode_event(&mut bytes, event, channel, data, user_id);
+        let hook = self.client_event_hooks.then(|| HookEvent::ClientEvent {
+            app: Arc::clone(app),
+            channel: Arc::clone(&topic.name),
+            event: Box::from(event),
+            data_literal: Box::from(&*data.literal),
+            socket_id,
+            user_id: user_id.map(Box::from),
+        });
+        let home = self.hash.home(hash);
+        let publish = Publish { topic, frame: Frame::from(bytes), except: Some(socket_id), hook };
+        self.roots.push(home, Root::Publish(Box::new(publish)));
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the fields of one message, each by name")]
+    fn check_client_event(
+        &mut self,
+        id: ConnectionId,
+        app: &Arc<App>,
+        kind: ChannelKind,
+        hash: u64,
+        event: &str,
+        channel: &str,
+        data: &EventData<'_>,
+        now: Now,
+    ) -> Result<(), (Option<u16>, String)> {
+        let refuse = |why: &str| Err((None, format!("Client event rejected - {why}")));
+        if !app.client_events {
+            return refuse("client events are not enabled for this app");
+        }
+        if !kind.allows_client_events() {
+            return refuse("only supported on private and presence channels");
+        }
+        if event.len() > app.limits.event_name_bytes_max {
+            return refuse(&format!("the event name is longer than {} bytes", app.limits.event_name_bytes_max));
+        }
+        let bytes_max = app.limits.client_event_data_bytes_max;
+        if data.decoded_bytes > bytes_max {
+            return refuse(&format!("the data content of this event exceeds the allowed maximum ({bytes_max} bytes)"));
+        }
+        let subscribed = self.local.find(hash, app, channel).is_some_and(|at| {
+            self.local.connections.by_id(id).is_some_and(|connection| {
+                connection.subscriptions.iter().any(|sub| sub.leaf == at && sub.back != WAITING)
+            })
+        });
+        if !subscribed {
+            return refuse("you didn't subscribe this channel");
+        }
+        if !self.allow_client_event(id, app.limits.client_events_per_second, now) {
+            self.local.stats.client_events_limited += 1;
+            let limit = app.limits.client_events_per_second;
+            let why = format!("Client event rejected - rate limit of {limit} per second exceeded");
+            return Err((Some(CLIENT_EVENT_RATE), why));
+        }
+        Ok(())
+    }
+
+    /// A bucket of one second's worth, refilled evenly, kept as the time at which it is full again.
+    fn allow_client_event(&mut self, id: ConnectionId, per_second: u32, now: Now) -> bool {
+        let Some(connection) = self.local.connections.by_id(id) else { return false };
+        let Some(each_ms) = 1000_u32.checked_div(per_second) else { return false };
+        let now_ms = now.mono_ms as u32;
+        let until_full_ms = connection.client_events_full_ms.wrapping_sub(now_ms);
+        // More than a second ahead is behind: the clock has wrapped or the bucket has long been full.
+        let until_full_ms = if until_full_ms > 1000 { 0 } else { until_full_ms };
+        if until_full_ms + each_ms > 1000 {
+            return false;
+        }
+        connection.client_events_full_ms = now_ms.wrapping_add(until_full_ms + each_ms);
+        true
+    }
+
+    /// A pusher:error for the sender alone.
+    pub(super) fn error(&mut self, id: ConnectionId, code: Option<u16>, text: &str) {
+        let mut bytes = Vec::new();
+        server_event::encode_error(&mut bytes, code, text);
+        self.local.push_private(id, Run::private(bytes));
+    }
+
+    pub(super) fn refuse_subscription(&mut self, id: ConnectionId, channel: &str, kind: &str, text: &str, status: u16) {
+        self.local.stats.subscribe_refused += 1;
+        let mut bytes = Vec::new();
+        server_event::encode_error(&mut bytes, None, text);
+        server_event::encode_subscription_error(&mut bytes, channel, kind, text, status);
+        self.local.push_private(id, Run::private(bytes));
+    }
+
+    pub(super) fn refuse_auth(&mut self, id: ConnectionId, channel: &str, error: &SubscriptionAuthError) {
+        self.refuse_subscription(id, channel, "AuthError", &error.to_string(), 401);
+    }
+
+    /// The acknowledgement of a subscription without a roster.
+    pub(super) fn succeeded(channel: &str) -> Rc<Run> {
+        let mut bytes = Vec::new();
+        server_event::encode_subscription_succeeded(&mut bytes, channel);
+        Run::private(bytes)
+    }
+}

@@ -1,0 +1,195 @@
+//! The record of one connection and the slab of all of them on this shard.
+//!
+//! A record is at most 96 bytes and owns no buffer while nothing is pending. A slot is free again only when the Exits
+//! of its last tenant are in a batch, so that no two tenants are ever mixed up at a home shard.
+
+use std::sync::Arc;
+
+use protocol::app::{Admission, App};
+use protocol::presence::Member;
+use protocol::ws::Decoder;
+
+use super::machine::Token;
+use super::outbox::Outbox;
+
+/// Names a connection of this shard.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct ConnectionId {
+    /// Its slot.
+    pub slot: u32,
+    /// The slot's tenant.
+    pub generation: u32,
+}
+
+/// What the shard keeps of a connection.
+#[derive(Debug)]
+pub struct Connection {
+    /// Its place among its app's connections; given back when the record goes.
+    pub admission: Admission,
+    /// The second number of its socket_id.
+    pub second: u64,
+    /// Its descriptor.
+    pub token: Token,
+    /// Its channels.
+    pub subscriptions: Vec<Subscription>,
+    /// What waits to be written.
+    pub outbox: Outbox,
+    /// What has arrived of an unfinished message.
+    pub decoder: Decoder,
+    /// Private bytes that came into the outbox since the last attempt to write it.
+    pub private_gain: u32,
+    /// When, in milliseconds of the monotonic clock (low 32 bits), its allowance of client events is full again.
+    pub client_events_full_ms: u32,
+    /// It stands in a dirty FIFO.
+    pub dirty: bool,
+    /// The kernel has refused its bytes; it waits to be writable.
+    pub blocked: bool,
+    /// Its next message waits for a gate or for its next turn; nothing is read meanwhile.
+    pub stalled: bool,
+    /// It will be forgotten at the end of this phase.
+    pub closing: bool,
+}
+
+/// A connection on a channel.
+#[derive(Debug)]
+pub struct Subscription {
+    /// The channel's place among the shard's local topics.
+    pub leaf: u32,
+    /// Its place in that topic's fan-out list, or [`WAITING`].
+    pub back: u32,
+    /// Tells it from earlier subscriptions of the same connection to the same channel.
+    pub ticket: u32,
+    /// Who it is on a presence channel.
+    pub member: Option<Arc<Member>>,
+}
+
+/// In place of a place in the fan-out list: not acknowledged yet.
+pub const WAITING: u32 = u32::MAX;
+
+/// All connections of a shard.
+#[derive(Debug, Default)]
+pub struct Connections {
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    len: usize,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    tenant: Option<Connection>,
+    generation: u32,
+    /// Exits of the last tenant that are not in a batch yet.
+    exits: u32,
+}
+
+/// The protocol gives a slot 20 bits of a socket_id.
+const SLOTS_MAX: usize = 1 << 20;
+
+impl Connections {
+    /// The slot that the next connection will get; None when there is no more room.
+    pub fn next_slot(&self) -> Option<u32> {
+        self.free.last().copied().or_else(|| u32::try_from(self.slots.len()).ok().filter(|_| self.slots.len() < SLOTS_MAX))
+    }
+
+    /// Attaches a connection at [`Connections::next_slot`].
+    pub fn attach(&mut self, connection: Connection) -> ConnectionId {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot::default());
+            self.slots.len() as u32 - 1
+        });
+        self.len += 1;
+        let Some(place) = self.slots.get_mut(slot as usize) else {
+            unreachable!("free slots are in the slab");
+        };
+        debug_assert!(place.tenant.is_none(), "a free slot has no tenant");
+        place.tenant = Some(connection);
+        ConnectionId { slot, generation: place.generation }
+    }
+
+    /// Takes a connection out. Its slot becomes free when none of its Exits waits.
+    pub fn detach(&mut self, id: ConnectionId) -> Option<Connection> {
+        let slot = self.slots.get_mut(id.slot as usize)?;
+        if slot.generation != id.generation {
+            return None;
+        }
+        let connection = slot.tenant.take()?;
+        self.len -= 1;
+        slot.generation = slot.generation.wrapping_add(1);
+        if slot.exits == 0 {
+            self.free.push(id.slot);
+        }
+        Some(connection)
+    }
+
+    /// An Exit of this slot's tenant must wait outside its batch.
+    pub fn keep_for_exit(&mut self, slot: u32) {
+        if let Some(slot) = self.slots.get_mut(slot as usize) {
+            slot.exits += 1;
+        }
+    }
+
+    /// An Exit that waited is in its batch.
+    pub fn exit_sent(&mut self, slot: u32) {
+        let Some(place) = self.slots.get_mut(slot as usize) else { return };
+        place.exits -= 1;
+        if place.exits == 0 && place.tenant.is_none() {
+            self.free.push(slot);
+        }
+    }
+
+    /// The connection, if it is still this tenant.
+    pub fn by_id(&mut self, id: ConnectionId) -> Option<&mut Connection> {
+        let slot = self.slots.get_mut(id.slot as usize)?;
+        if slot.generation == id.generation { slot.tenant.as_mut() } else { None }
+    }
+
+    /// The connection, read only.
+    pub fn view(&self, id: ConnectionId) -> Option<&Connection> {
+        let slot = self.slots.get(id.slot as usize)?;
+        if slot.generation == id.generation { slot.tenant.as_ref() } else { None }
+    }
+
+    /// Whoever has this slot now.
+    pub fn at(&mut self, slot: u32) -> Option<&mut Connection> {
+        self.slots.get_mut(slot as usize)?.tenant.as_mut()
+    }
+
+    /// Who has this slot now.
+    pub fn id_at(&self, slot: u32) -> Option<ConnectionId> {
+        let place = self.slots.get(slot as usize)?;
+        place.tenant.as_ref().map(|_| ConnectionId { slot, generation: place.generation })
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// True when there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// All of them.
+    pub fn ids(&self) -> Vec<ConnectionId> {
+        (0..self.slots.len() as u32).filter_map(|slot| self.id_at(slot)).collect()
+    }
+}
+
+impl Connection {
+    /// The app it belongs to.
+    pub fn app(&self) -> &Arc<App> {
+        self.admission.app()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_and_a_subscription_stay_small() {
+        assert!(size_of::<Connection>() <= 96, "{}", size_of::<Connection>());
+        assert!(size_of::<Subscription>() <= 32, "{}", size_of::<Subscription>());
+    }
+}

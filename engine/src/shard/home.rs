@@ -1,0 +1,278 @@
+//! The home side of a shard: for each topic that lives here, which shards have subscribers and how many, and who is
+//! in its presence roster. One truth per topic, so one order for all its subscribers.
+//!
+//! Only this file changes a roster or a link, and only it reports occupied, vacated and member edges to the hooks.
+
+use std::sync::Arc;
+
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
+use protocol::hook_event::HookEvent;
+use protocol::presence::Member;
+use protocol::server_event;
+use protocol::socket_id::SocketId;
+use protocol::ws::Frame;
+
+use super::Shard;
+use super::mesh::{Answer, Ask, Counts, Found, Leaf, Publish, Query, Refusal, Root, SubRef};
+use super::mutant::{Mutant, broken};
+use super::roster::{Entered, Roster};
+use super::topic::Topic;
+
+/// The topics whose home is this shard and that somebody is subscribed to.
+#[derive(Debug, Default)]
+pub struct Home {
+    topics: HashTable<HomeTopic>,
+}
+
+#[derive(Debug)]
+struct HomeTopic {
+    topic: Arc<Topic>,
+    links: Vec<Link>,
+    roster: Roster,
+}
+
+/// A shard with subscribers.
+#[derive(Clone, Copy, Debug)]
+struct Link {
+    shard: usize,
+    epoch: u64,
+    /// Its subscribers, waiting ones included.
+    n: u32,
+}
+
+impl Home {
+    fn find(&mut self, topic: &Topic) -> Option<&mut HomeTopic> {
+        self.topics.find_mut(topic.hash, |it| it.topic.is(&topic.app, &topic.name))
+    }
+
+    fn find_or_add(&mut self, topic: &Arc<Topic>) -> &mut HomeTopic {
+        let entry = self.topics.entry(
+            topic.hash,
+            |it| it.topic.is(&topic.app, &topic.name),
+            |it| it.topic.hash,
+        );
+        match entry {
+            Entry::Occupied(found) => found.into_mut(),
+            Entry::Vacant(place) => place
+                .insert(HomeTopic { topic: Arc::clone(topic), links: Vec::new(), roster: Roster::default() })
+                .into_mut(),
+        }
+    }
+
+    fn remove(&mut self, topic: &Topic) {
+        if let Ok(entry) = self.topics.find_entry(topic.hash, |it| it.topic.is(&topic.app, &topic.name)) {
+            entry.remove();
+        }
+    }
+
+    /// How many topics are occupied.
+    pub fn len(&self) -> usize {
+        self.topics.len()
+    }
+
+    /// True when no topic is occupied.
+    pub fn is_empty(&self) -> bool {
+        self.topics.is_empty()
+    }
+}
+
+impl HomeTopic {
+    fn counts(&self) -> Counts {
+        let subscriptions = self.links.iter().map(|link| u64::from(link.n)).sum();
+        Counts { subscriptions, users: self.roster.len() as u32 }
+    }
+
+    fn link(&mut self, shard: usize, epoch: u64) -> Option<&mut Link> {
+        self.links
+            .iter_mut()
+            .find(|link| link.shard == shard && (link.epoch == epoch || broken(Mutant::NoEpoch)))
+    }
+}
+
+impl Shard {
+    /// One message to this shard as the home of its topic.
+    pub(super) fn handle_root(&mut self, from: usize, root: Root) {
+        match root {
+            Root::Join { topic, epoch } => self.handle_join(from, topic, epoch),
+            Root::Count { topic, epoch, n } => self.handle_count(from, &topic, epoch, n),
+            Root::Enter { topic, epoch, sub, member } => self.handle_enter(from, topic, epoch, sub, &member),
+            Root::Exit { topic, sub } => self.handle_exit(from, &topic, sub),
+            Root::Publish(publish) => self.handle_publish(*publish),
+            Root::Query(query) => self.handle_query(from, *query),
+            Root::Struck => {}
+        }
+    }
+
+    fn handle_join(&mut self, from: usize, topic: Arc<Topic>, epoch: u64) {
+        self.local.stats.joins += 1;
+        let home = self.home.find_or_add(&topic);
+        let occupied = home.links.is_empty();
+        let link = Link { shard: from, epoch, n: 1 };
+        if let Some(old) = home.links.iter_mut().find(|old| old.shard == from) {
+            self.local.stats.joins_superseding += 1;
+            *old = link;
+        } else {
+            home.links.push(link);
+        }
+        if occupied {
+            self.local.stats.occupied += 1;
+            self.hook(HookEvent::ChannelOccupied {
+                app: Arc::clone(&topic.app),
+                channel: Arc::clone(&topic.name),
+            });
+        }
+        self.to_leaf(from, Leaf::Joined { topic, epoch });
+    }
+
+    fn handle_count(&mut self, from: usize, topic: &Topic, epoch: u64, n: u32) {
+        let Some(home) = self.home.find(topic) else {
+            self.local.stats.roots_stale += 1;
+            return;
+        };
+        let Some(link) = home.link(from, epoch) else {
+            self.local.stats.roots_stale += 1;
+            return;
+        };
+        link.n = n;
+        if n > 0 {
+            return;
+        }
+        debug_assert!(
+            !home.roster.has_shard(from) || super::mutant::any(),
+            "Exits come before the Count that ends a link"
+        );
+        home.links.retain(|link| link.shard != from);
+        if home.links.is_empty() {
+            let event = HookEvent::ChannelVacated {
+                app: Arc::clone(&home.topic.app),
+                channel: Arc::clone(&home.topic.name),
+            };
+            self.home.remove(topic);
+            self.local.stats.vacated += 1;
+            self.hook(event);
+        }
+    }
+
+    fn handle_enter(&mut self, from: usize, topic: Arc<Topic>, epoch: u64, sub: SubRef, member: &Arc<Member>) {
+        let Some(home) = self.home.find(&topic).filter(|home| home.links.iter().any(|it| it.shard == from)) else {
+            self.local.stats.roots_stale += 1;
+            return;
+        };
+        if home.link(from, epoch).is_none() {
+            self.local.stats.roots_stale += 1;
+            return;
+        }
+        let members_max = topic.app.limits.presence_members_max;
+        let entered = home.roster.enter(from, sub, member, members_max);
+        if entered == Entered::Full {
+            self.local.stats.refused += 1;
+            self.to_leaf(from, Leaf::Refused { topic, sub, why: Refusal::MembersMax(members_max) });
+            return;
+        }
+        let mut bytes = Vec::new();
+        server_event::encode_presence_succeeded(&mut bytes, &topic.name, home.roster.members());
+        let granted = Leaf::Granted { topic: Arc::clone(&topic), sub, succeeded: Frame::from(bytes) };
+        let announce = entered == Entered::First || broken(Mutant::EveryConnectionIsAMember);
+        if broken(Mutant::JoinerHearsItself) {
+            self.to_leaf(from, granted);
+            self.announce(&topic, member, announce);
+        } else {
+            self.announce(&topic, member, announce);
+            self.to_leaf(from, granted);
+        }
+        self.local.stats.granted += 1;
+    }
+
+    fn announce(&mut self, topic: &Arc<Topic>, member: &Arc<Member>, first: bool) {
+        if !first {
+            self.local.stats.members_again += 1;
+            return;
+        }
+        let mut bytes = Vec::new();
+        server_event::encode_member_added(&mut bytes, &topic.name, member);
+        self.to_links(topic, &Frame::from(bytes), None);
+        self.local.stats.members_added += 1;
+        self.hook(HookEvent::MemberAdded {
+            app: Arc::clone(&topic.app),
+            channel: Arc::clone(&topic.name),
+            user_id: member.user_id.clone(),
+        });
+    }
+
+    fn handle_exit(&mut self, from: usize, topic: &Arc<Topic>, sub: SubRef) {
+        let Some(member) = self.home.find(topic).and_then(|home| home.roster.exit(from, sub)) else { return };
+        let mut bytes = Vec::new();
+        server_event::encode_member_removed(&mut bytes, &topic.name, &member.user_id);
+        self.to_links(topic, &Frame::from(bytes), None);
+        self.local.stats.members_removed += 1;
+        self.hook(HookEvent::MemberRemoved {
+            app: Arc::clone(&topic.app),
+            channel: Arc::clone(&topic.name),
+            user_id: member.user_id.clone(),
+        });
+    }
+
+    fn handle_publish(&mut self, publish: Publish) {
+        let Publish { topic, frame, except, hook } = publish;
+        self.local.stats.published += 1;
+        if let Some(hook) = hook {
+            self.hook(hook);
+        }
+        self.to_links(&topic, &frame, except);
+    }
+
+    fn handle_query(&mut self, from: usize, query: Query) {
+        let found = match query.ask {
+            Ask::Channels { app, prefix } => Found::Channels(
+                self.home
+                    .topics
+                    .iter()
+                    .filter(|home| home.topic.app.id == app.id && home.topic.name.starts_with(&*prefix))
+                    .map(|home| (Arc::clone(&home.topic.name), home.counts()))
+                    .collect(),
+            ),
+            Ask::Channel { topic } => {
+                Found::Channel(self.home.find(&topic).map_or_else(Counts::default, |home| home.counts()))
+            }
+            Ask::Users { topic } => Found::Users(self.home.find(&topic).map_or_else(Vec::new, |home| {
+                home.roster.members().map(|member| member.user_id.clone()).collect()
+            })),
+        };
+        self.to_leaf(from, Leaf::Answer(Box::new(Answer { id: query.id, found })));
+    }
+
+    /// A frame to exactly the shards that have subscribers; one shared pointer each.
+    fn to_links(
+        &mut self,
+        topic: &Arc<Topic>,
+        frame: &Frame,
+        except: Option<SocketId>,
+    ) {
+        let Some(home) = self.home.topics.find(topic.hash, |it| it.topic.is(&topic.app, &topic.name)) else {
+            self.local.stats.published_unheard += 1;
+            return;
+        };
+        let mut mine = false;
+        for link in &home.links {
+            if link.shard == self.index {
+                mine = true;
+                continue;
+            }
+            let leaf = Leaf::Deliver { topic: Arc::clone(&home.topic), frame: frame.clone(), except };
+            self.leaves.push(link.shard, leaf);
+        }
+        if mine {
+            self.handle_deliver(topic, frame, except);
+        }
+    }
+
+    /// A message to a shard; to this one it is a call.
+    fn to_leaf(&mut self, shard: usize, leaf: Leaf) {
+        if shard == self.index {
+            self.handle_leaf(leaf);
+        } else {
+            self.leaves.push(shard, leaf);
+        }
+    }
+}

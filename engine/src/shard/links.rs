@@ -1,0 +1,221 @@
+//! This shard's links to the homes of the topics that its connections are subscribed to: what is told to home (Count,
+//! Exit), and what comes from it (Joined, Granted, Refused, Deliver).
+//!
+//! What closes have to say when the open batch is full waits *outside*: Exits in order, Counts as a mark per topic
+//! that is read when sent; both go before any command that waits for the same home, Exits before Counts.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use protocol::server_event;
+use protocol::socket_id::SocketId;
+use protocol::ws::Frame;
+
+use super::Shard;
+use super::connection::{ConnectionId, Subscription};
+use super::mesh::{Leaf, Refusal, Root, SubRef};
+use super::mutant::{Mutant, broken};
+use super::run::Run;
+use super::topic::Topic;
+
+/// What waits for room in the open batch to one home. Bounded by the slots: none is reused while its Exits wait here.
+#[derive(Debug, Default)]
+pub struct Outside {
+    exits: VecDeque<(Arc<Topic>, SubRef)>,
+    counts: VecDeque<u32>,
+}
+
+impl Outside {
+    /// True when nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.exits.is_empty() && self.counts.is_empty()
+    }
+}
+
+impl Shard {
+    /// True when a command that adds to the open batch for this home may be taken.
+    pub(super) fn command_gate_is_open(&self, home: usize) -> bool {
+        broken(Mutant::NoCommandGate)
+            || (!self.roots.is_full(home) && self.outside.get(home).is_some_and(Outside::is_empty))
+    }
+
+    /// A subscription has gone: says so to its home, Exit before Count. What a close has to say may wait outside.
+    pub(super) fn tell_gone(&mut self, id: ConnectionId, gone: Subscription, by_close: bool) {
+        let Some(topic) = self.local.topic(gone.leaf) else { return };
+        let (home, name) = (topic.home, Arc::clone(&topic.topic));
+        let wait = by_close && !self.command_gate_is_open(home);
+        if gone.member.is_some() && !(by_close && broken(Mutant::CloseSendsNoExit)) {
+            let sub = SubRef { slot: id.slot, generation: id.generation, ticket: gone.ticket };
+            self.tell_exit(home, name, sub, wait);
+        }
+        let wait = by_close && !self.command_gate_is_open(home);
+        self.tell_count(gone.leaf, wait);
+    }
+
+    fn tell_exit(&mut self, home: usize, topic: Arc<Topic>, sub: SubRef, wait: bool) {
+        if !wait {
+            if broken(Mutant::ExitOvertakesEnter) {
+                self.roots.push_front(home, Root::Exit { topic, sub });
+            } else {
+                self.roots.push(home, Root::Exit { topic, sub });
+            }
+        } else if let Some(outside) = self.outside.get_mut(home) {
+            outside.exits.push_back((topic, sub));
+            self.local.connections.keep_for_exit(sub.slot);
+            self.local.stats.exits_outside += 1;
+        }
+    }
+
+    fn tell_count(&mut self, at: u32, wait: bool) {
+        let Some(topic) = self.local.topic(at) else { return };
+        let home = topic.home;
+        if !wait {
+            self.send_count(at);
+        } else if !topic.count_outside {
+            topic.count_outside = true;
+            if let Some(outside) = self.outside.get_mut(home) {
+                outside.counts.push_back(at);
+            }
+            self.local.stats.counts_outside += 1;
+        }
+    }
+
+    /// Tells home how many subscribers there are, and with none forgets the topic.
+    pub(super) fn send_count(&mut self, at: u32) {
+        let Some(local) = self.local.topic(at) else { return };
+        let (topic, home, epoch, n) = (Arc::clone(&local.topic), local.home, local.epoch, local.subscribers());
+        local.count_outside = false;
+        let (counted, live) = (local.counted, local.live);
+        if n == 0 && !live {
+            self.local.stats.joining_abandoned += 1;
+        }
+        if broken(Mutant::CountOverwritesAcrossEpochs) && self.overwrite_any_count(home, &topic, epoch, n) {
+            self.forget_without_subscribers(at, n);
+            return;
+        }
+        if let Some(earlier) = self.roots.unsent(home, counted)
+            && matches!(earlier, Root::Count { epoch: of, .. } if *of == epoch)
+        {
+            *earlier = Root::Struck;
+            self.local.stats.counts_struck += 1;
+        }
+        if !(n == 0 && broken(Mutant::LastCountUnsent)) {
+            let sequence = self.roots.push(home, Root::Count { topic, epoch, n });
+            if let Some(local) = self.local.topic(at) {
+                local.counted = sequence;
+            }
+        }
+        self.forget_without_subscribers(at, n);
+    }
+
+    fn forget_without_subscribers(&mut self, at: u32, n: u32) {
+        if n == 0 {
+            self.local.remove_topic(at);
+        }
+    }
+
+    fn overwrite_any_count(&mut self, home: usize, topic: &Topic, to_epoch: u64, to_n: u32) -> bool {
+        for root in self.roots.waiting(home) {
+            if let Root::Count { topic: of, epoch, n } = root
+                && of.is(&topic.app, &topic.name)
+            {
+                (*epoch, *n) = (to_epoch, to_n);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// What waits outside goes into the open batches as far as there is room. Returns whether anything did.
+    pub(super) fn bring_in_outside(&mut self) -> bool {
+        let mut any = false;
+        for home in 0..self.outside.len() {
+            while !self.roots.is_full(home) {
+                let Some(outside) = self.outside.get_mut(home) else { break };
+                if let Some((topic, sub)) = outside.exits.pop_front() {
+                    self.roots.push(home, Root::Exit { topic, sub });
+                    self.local.connections.exit_sent(sub.slot);
+                } else if let Some(at) = outside.counts.pop_front() {
+                    self.send_count(at);
+                } else {
+                    break;
+                }
+                any = true;
+            }
+        }
+        any
+    }
+
+    /// One message from the home of a topic.
+    pub(super) fn handle_leaf(&mut self, leaf: Leaf) {
+        match leaf {
+            Leaf::Joined { topic, epoch } => self.handle_joined(&topic, epoch),
+            Leaf::Granted { topic, sub, succeeded } => self.handle_granted(&topic, sub, succeeded),
+            Leaf::Refused { topic, sub, why } => self.handle_refused(&topic, sub, why),
+            Leaf::Deliver { topic, frame, except } => self.handle_deliver(&topic, &frame, except),
+            Leaf::Answer(_) => debug_assert!(false, "answers go to the API core"),
+        }
+    }
+
+    fn handle_joined(&mut self, topic: &Topic, epoch: u64) {
+        let at = self.local.find_topic(topic);
+        let Some((at, local)) = at.and_then(|at| self.local.topic(at).map(|local| (at, local))) else {
+            self.local.stats.joined_stale += 1;
+            return;
+        };
+        if (local.epoch != epoch && !broken(Mutant::NoEpoch)) || local.live {
+            self.local.stats.joined_superseded += 1;
+            return;
+        }
+        local.live = true;
+        let joiners = std::mem::take(&mut local.joiners);
+        self.local.stats.joined += 1;
+        if joiners.is_empty() {
+            return;
+        }
+        let mut bytes = Vec::new();
+        server_event::encode_subscription_succeeded(&mut bytes, &topic.name);
+        let succeeded = Run::private(bytes);
+        for joiner in joiners {
+            if let Some((id, subscription)) = self.local.waiting(at, joiner) {
+                self.local.acknowledge(id, subscription, std::rc::Rc::clone(&succeeded));
+            }
+        }
+    }
+
+    fn handle_granted(&mut self, topic: &Topic, sub: SubRef, succeeded: Frame) {
+        let Some((id, at)) = self.waiting_for(topic, sub) else {
+            self.local.stats.granted_stale += 1;
+            return;
+        };
+        self.local.acknowledge(id, at, Run::shared(succeeded));
+    }
+
+    fn handle_refused(&mut self, topic: &Topic, sub: SubRef, why: Refusal) {
+        let Some((id, at)) = self.waiting_for(topic, sub) else {
+            self.local.stats.granted_stale += 1;
+            return;
+        };
+        let Refusal::MembersMax(members_max) = why;
+        let text = format!("The presence channel {} is full: it has {members_max} members", topic.name);
+        self.refuse_subscription(id, &topic.name, "LimitReached", &text, 4100);
+        if let Some(mut gone) = self.local.remove_subscription(id, at) {
+            // Home has no entry of it, so there is nothing to exit from.
+            gone.member = None;
+            self.tell_gone(id, gone, true);
+        }
+    }
+
+    fn waiting_for(&mut self, topic: &Topic, sub: SubRef) -> Option<(ConnectionId, usize)> {
+        let at = self.local.find_topic(topic)?;
+        self.local.waiting(at, sub)
+    }
+
+    pub(super) fn handle_deliver(&mut self, topic: &Topic, frame: &Frame, except: Option<SocketId>) {
+        let Some(at) = self.local.find_topic(topic) else { return };
+        let except = except
+            .filter(|_| !broken(Mutant::NoExclusion))
+            .and_then(|socket_id| self.local.by_socket_id(self.index, socket_id));
+        self.local.deliver(at, frame, except);
+    }
+}

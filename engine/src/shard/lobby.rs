@@ -1,0 +1,271 @@
+//! Connections that have not sent a complete HTTP head, and which connection a descriptor belongs to after that.
+//!
+//! Admission is the cheap path: until a head is complete there is no record, and what an unknown key or a full app
+//! gets is written from here. A plain HTTP request is handed over to the API core with what was read. Bounded by
+//! `half_open_max`, in time by `head_ms_max`.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use protocol::app::{Admission, App};
+use protocol::close::Close;
+use protocol::http::{self, Head, HeadParse};
+use protocol::limits::ACTIVITY_TIMEOUT_SECONDS;
+use protocol::server_event;
+use protocol::socket_id::SocketId;
+use protocol::ws::{self, Decoder};
+
+use super::Shard;
+use super::close::encode_error_and_close;
+use super::commands::Flow;
+use super::connection::{Connection, ConnectionId};
+use super::machine::{Effect, Now, Token};
+use super::outbox::Outbox;
+use super::run::Run;
+
+/// What the shard knows of the driver's descriptors.
+#[derive(Debug, Default)]
+pub struct Lobby {
+    places: Vec<Place>,
+    /// In order of arrival; entries of those that went on are skipped.
+    half_open: VecDeque<(Token, u64)>,
+    partial: HashMap<u32, Vec<u8>>,
+    waiting: usize,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Place {
+    generation: u32,
+    at: At,
+}
+
+/// How far a descriptor has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum At {
+    /// Unknown, or gone.
+    #[default]
+    Nowhere,
+    /// Its HTTP head is not complete.
+    Head,
+    /// It is a connection.
+    Connection(ConnectionId),
+}
+
+impl Lobby {
+    /// How far this descriptor has come.
+    pub fn at(&self, token: Token) -> At {
+        self.places
+            .get(token.slot as usize)
+            .filter(|place| place.generation == token.generation)
+            .map_or(At::Nowhere, |place| place.at)
+    }
+
+    fn set(&mut self, token: Token, at: At) {
+        let slot = token.slot as usize;
+        if slot >= self.places.len() {
+            self.places.resize(slot + 1, Place::default());
+        }
+        if let Some(place) = self.places.get_mut(slot) {
+            *place = Place { generation: token.generation, at };
+        }
+    }
+
+    /// The descriptor is of no concern any more.
+    pub fn forget(&mut self, token: Token) {
+        self.leave(token);
+        self.set(token, At::Nowhere);
+    }
+
+    /// How many heads are incomplete.
+    pub fn len(&self) -> usize {
+        self.waiting
+    }
+
+    fn enter(&mut self, token: Token, now: Now) {
+        self.set(token, At::Head);
+        self.waiting += 1;
+        self.half_open.push_back((token, now.mono_ms));
+    }
+
+    fn leave(&mut self, token: Token) {
+        if self.at(token) == At::Head {
+            self.waiting -= 1;
+            self.partial.remove(&token.slot);
+            self.set(token, At::Nowhere);
+            self.skip_gone();
+        }
+    }
+
+    /// Those that went on do not stand in the queue's way, nor make it long.
+    fn skip_gone(&mut self) {
+        while self.half_open.front().is_some_and(|(token, _)| self.at(*token) != At::Head) {
+            self.half_open.pop_front();
+        }
+        if self.half_open.len() > 64 + 4 * self.waiting {
+            let mut queue = std::mem::take(&mut self.half_open);
+            queue.retain(|(token, _)| self.at(*token) == At::Head);
+            self.half_open = queue;
+        }
+    }
+
+    fn oldest(&self) -> Option<(Token, u64)> {
+        self.half_open.front().copied()
+    }
+}
+
+/// What a complete head leads to.
+enum Entry {
+    Attach { admission: Admission, response: Vec<u8> },
+    HandOver,
+    Refuse { last: Vec<u8> },
+}
+
+fn encode_refusal(status: u16, text: &str, headers: &[(&str, &str)]) -> Vec<u8> {
+    let (mut body, mut last) = (Vec::new(), Vec::new());
+    body.extend_from_slice(b"{\"error\":");
+    protocol::json::encode_string(&mut body, text);
+    body.push(b'}');
+    http::encode_response(&mut last, status, "application/json", &body, false, headers);
+    last
+}
+
+/// What a plain HTTP connection gets when the API core cannot take it.
+const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 1\r\n\
+Content-Length: 58\r\nConnection: close\r\n\r\n{\"error\":\"The REST API is over capacity, try again later\"}";
+
+impl Shard {
+    pub(super) fn enter_lobby(&mut self, token: Token, now: Now) {
+        self.lobby.enter(token, now);
+        if self.lobby.len() > self.limits.half_open_max {
+            self.give_up_oldest_head();
+        }
+    }
+
+    /// Closes the half-open connection that has waited longest.
+    pub(super) fn give_up_oldest_head(&mut self) {
+        if let Some((token, _)) = self.lobby.oldest() {
+            self.refuse_head(token, Vec::new());
+        }
+    }
+
+    /// When the oldest head is due, on the monotonic clock.
+    pub(super) fn head_deadline(&self) -> Option<u64> {
+        self.lobby.oldest().map(|(_, since)| since + self.limits.head_ms_max)
+    }
+
+    pub(super) fn give_up_late_heads(&mut self, now: Now) {
+        while self.head_deadline().is_some_and(|due| due <= now.mono_ms) {
+            self.give_up_oldest_head();
+        }
+    }
+
+    fn refuse_head(&mut self, token: Token, last: Vec<u8>) {
+        self.local.stats.heads_refused += 1;
+        self.lobby.forget(token);
+        self.effects.push_back(Effect::Close { token, last });
+    }
+
+    /// Bytes of a connection whose head is not complete.
+    pub(super) fn handle_head_bytes(&mut self, token: Token, bytes: &mut [u8], now: Now) -> Flow {
+        let Some(mut kept) = self.lobby.partial.remove(&token.slot) else {
+            return self.handle_head(token, bytes, now);
+        };
+        kept.extend_from_slice(bytes);
+        self.handle_head(token, &mut kept, now)
+    }
+
+    fn handle_head(&mut self, token: Token, bytes: &mut [u8], now: Now) -> Flow {
+        let (entry, used) = match http::parse_head(bytes) {
+            HeadParse::Complete { head, bytes: used } => (self.route(&head), used),
+            HeadParse::Partial => {
+                self.lobby.partial.insert(token.slot, bytes.to_vec());
+                return Flow::Read;
+            }
+            HeadParse::Refused(error) => {
+                (Entry::Refuse { last: encode_refusal(error.status, error.text, &[]) }, 0)
+            }
+        };
+        match entry {
+            Entry::Attach { admission, response } => {
+                let id = self.attach(token, admission, response);
+                let rest = bytes.get_mut(used..).unwrap_or(&mut []);
+                self.handle_connection_bytes(id, rest, now)
+            }
+            Entry::HandOver => {
+                self.lobby.forget(token);
+                let to = self.shards();
+                self.effects.push_back(Effect::HandOver { token, to, bytes: bytes.to_vec(), refusal: BUSY });
+                Flow::Read
+            }
+            Entry::Refuse { last } => {
+                self.refuse_head(token, last);
+                Flow::Read
+            }
+        }
+    }
+
+    fn route(&self, head: &Head<'_>) -> Entry {
+        if !head.is_upgrade() {
+            return Entry::HandOver;
+        }
+        let upgrade = match ws::parse_upgrade(head) {
+            Ok(upgrade) => upgrade,
+            Err(refusal) => {
+                let last = encode_refusal(refusal.status, refusal.body, refusal.headers);
+                return Entry::Refuse { last };
+            }
+        };
+        let mut last = Vec::new();
+        ws::encode_upgrade_response(&mut last, upgrade.sec_key);
+        match self.admit(upgrade.path, upgrade.query) {
+            Ok(admission) => Entry::Attach { admission, response: last },
+            Err(close) => {
+                encode_error_and_close(&mut last, close);
+                Entry::Refuse { last }
+            }
+        }
+    }
+
+    /// An upgrade always succeeds; what is wrong with it is said by close code, the only thing that browsers show.
+    fn admit(&self, path: &str, query: &str) -> Result<Admission, Close> {
+        let key = ws::route_app(path)?;
+        ws::parse_protocol_version(query)?;
+        let app: &Arc<App> = self.apps.by_key(key).ok_or(Close::APP_UNKNOWN)?;
+        if !app.enabled {
+            return Err(Close::APP_DISABLED);
+        }
+        if self.draining {
+            return Err(Close::DRAINING);
+        }
+        app.admit().ok_or(Close::OVER_CAPACITY)
+    }
+
+    fn attach(&mut self, token: Token, admission: Admission, mut response: Vec<u8>) -> ConnectionId {
+        self.lobby.leave(token);
+        let slot = self.local.connections.next_slot().unwrap_or(0);
+        let socket_id = SocketId::new(0, self.index as u16, (self.random)(), slot);
+        server_event::encode_connection_established(&mut response, socket_id, ACTIVITY_TIMEOUT_SECONDS);
+        let id = self.local.connections.attach(Connection {
+            admission,
+            second: socket_id.second,
+            token,
+            subscriptions: Vec::new(),
+            outbox: Outbox::default(),
+            decoder: Decoder::default(),
+            private_gain: 0,
+            client_events_full_ms: 0,
+            dirty: false,
+            blocked: false,
+            stalled: false,
+            closing: false,
+        });
+        self.local.stats.attached += 1;
+        if id.generation > 0 {
+            self.local.stats.slots_reused += 1;
+        }
+        self.lobby.set(token, At::Connection(id));
+        self.local.push_private(id, Run::private(response));
+        id
+    }
+}

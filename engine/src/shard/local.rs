@@ -1,0 +1,416 @@
+//! The fan-out side of a shard: its connections, the topics that they are subscribed to, and the Runs of this phase.
+//!
+//! A connection enters a topic's fan-out list at the instant its acknowledgement enters its outbox, never before. The
+//! cost of an event is one append; the cost of a topic's first event in a phase is one range per subscriber.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use hashbrown::HashTable;
+use protocol::app::App;
+use protocol::socket_id::SocketId;
+use protocol::ws::Frame;
+use slab::Slab;
+
+use super::connection::{ConnectionId, Connections, Subscription, WAITING};
+use super::flush::{Flush, NO_RUN, Touched};
+use super::mesh::SubRef;
+use super::mutant::{Mutant, broken};
+use super::outbox::{OPEN, Range};
+use super::run::{OpenRun, Run};
+use super::stats::Stats;
+use super::topic::Topic;
+use crate::limits::Limits;
+
+/// Connections and their topics on this shard.
+#[derive(Debug)]
+pub struct Local {
+    /// All connections.
+    pub connections: Connections,
+    topics: Slab<LocalTopic>,
+    table: HashTable<u32>,
+    /// What must be written.
+    pub flush: Flush,
+    /// What happened.
+    pub stats: Stats,
+    outbox_bytes_max: usize,
+    outbox_frames_max: usize,
+}
+
+/// A topic with at least one local subscriber, and this shard's link to its home.
+#[derive(Debug)]
+pub struct LocalTopic {
+    /// Which topic.
+    pub topic: Arc<Topic>,
+    /// Its home shard.
+    pub home: usize,
+    /// Tells this link from earlier ones.
+    pub epoch: u64,
+    /// Home has said Joined.
+    pub live: bool,
+    /// Acknowledged subscribers.
+    fanout: Vec<Subscriber>,
+    /// Subscriptions without acknowledgement.
+    pub waiting: u32,
+    /// Those of them that wait for Joined alone.
+    pub joiners: Vec<SubRef>,
+    /// Sequence number of the last Count in the open batch.
+    pub counted: u64,
+    /// A Count waits outside the full batch.
+    pub count_outside: bool,
+    run: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Subscriber {
+    slot: u32,
+    /// Index among the connection's subscriptions.
+    at: u32,
+}
+
+impl LocalTopic {
+    /// Local subscribers, waiting ones included.
+    pub fn subscribers(&self) -> u32 {
+        self.fanout.len() as u32 + self.waiting
+    }
+}
+
+impl Local {
+    /// Nobody is connected.
+    pub fn new(limits: &Limits) -> Self {
+        Self {
+            connections: Connections::default(),
+            topics: Slab::new(),
+            table: HashTable::new(),
+            flush: Flush::default(),
+            stats: Stats::default(),
+            outbox_bytes_max: limits.outbox_bytes_max,
+            outbox_frames_max: limits.outbox_frames_max,
+        }
+    }
+
+    /// Where channel `name` of `app` is among the local topics.
+    pub fn find(&self, hash: u64, app: &App, name: &str) -> Option<u32> {
+        self.table.find(hash, |at| self.topics.get(*at as usize).is_some_and(|it| it.topic.is(app, name))).copied()
+    }
+
+    /// Where this topic is among the local topics.
+    pub fn find_topic(&self, topic: &Topic) -> Option<u32> {
+        self.find(topic.hash, &topic.app, &topic.name)
+    }
+
+    /// The local topic at this place.
+    pub fn topic(&mut self, at: u32) -> Option<&mut LocalTopic> {
+        self.topics.get_mut(at as usize)
+    }
+
+    /// A topic gets its first local subscriber.
+    pub fn add_topic(&mut self, topic: Arc<Topic>, home: usize, epoch: u64) -> u32 {
+        let hash = topic.hash;
+        let at = self.topics.insert(LocalTopic {
+            topic,
+            home,
+            epoch,
+            live: false,
+            fanout: Vec::new(),
+            waiting: 0,
+            joiners: Vec::new(),
+            counted: u64::MAX,
+            count_outside: false,
+            run: NO_RUN,
+        }) as u32;
+        let topics = &self.topics;
+        self.table.insert_unique(hash, at, |at| topics.get(*at as usize).map_or(0, |it| it.topic.hash));
+        at
+    }
+
+    /// A topic has lost its last local subscriber and home has been told.
+    pub fn remove_topic(&mut self, at: u32) {
+        let Some(topic) = self.topics.try_remove(at as usize) else { return };
+        debug_assert!(topic.subscribers() == 0, "only a topic without subscribers goes");
+        if let Ok(entry) = self.table.find_entry(topic.topic.hash, |other| *other == at) {
+            entry.remove();
+        }
+        if let Some(run) = self.flush.open.get_mut(topic.run as usize) {
+            run.leaf = NO_RUN;
+        }
+    }
+
+    /// How many topics have local subscribers.
+    pub fn topics(&self) -> usize {
+        self.topics.len()
+    }
+
+    /// The index of a connection's subscription to a local topic.
+    pub fn subscription_to(&mut self, id: ConnectionId, topic: u32) -> Option<usize> {
+        let connection = self.connections.by_id(id)?;
+        connection.subscriptions.iter().position(|sub| sub.leaf == topic)
+    }
+
+    /// The waiting subscription that an answer is for.
+    pub fn waiting(&mut self, topic: u32, sub: SubRef) -> Option<(ConnectionId, usize)> {
+        let id = ConnectionId { slot: sub.slot, generation: sub.generation };
+        let connection = self.connections.by_id(id).filter(|connection| !connection.closing)?;
+        let at = connection.subscriptions.iter().position(|it| {
+            it.leaf == topic
+                && (it.back == WAITING || broken(Mutant::FanOutBeforeAck))
+                && (it.ticket == sub.ticket || broken(Mutant::NoTicket))
+        })?;
+        Some((id, at))
+    }
+
+    /// A subscription waits for its home's answer.
+    pub fn add_waiting(&mut self, id: ConnectionId, mut subscription: Subscription) {
+        let Some(connection) = self.connections.by_id(id) else { return };
+        let Some(topic) = self.topics.get_mut(subscription.leaf as usize) else { return };
+        topic.waiting += 1;
+        if broken(Mutant::FanOutBeforeAck) {
+            subscription.back = topic.fanout.len() as u32;
+            topic.fanout.push(Subscriber { slot: id.slot, at: connection.subscriptions.len() as u32 });
+        }
+        connection.subscriptions.push(subscription);
+    }
+
+    /// The acknowledgement goes into the outbox, and the connection into the fan-out list.
+    pub fn acknowledge(&mut self, id: ConnectionId, at: usize, succeeded: Rc<Run>) {
+        let Some(connection) = self.connections.by_id(id) else { return };
+        let Some(subscription) = connection.subscriptions.get_mut(at) else { return };
+        let topic_at = subscription.leaf;
+        let Some(topic) = self.topics.get_mut(topic_at as usize) else { return };
+        topic.waiting -= 1;
+        self.stats.subscribed += 1;
+        if subscription.back == WAITING {
+            subscription.back = topic.fanout.len() as u32;
+            topic.fanout.push(Subscriber { slot: id.slot, at: at as u32 });
+        }
+        let run = topic.run;
+        self.push_private(id, succeeded);
+        self.open_range(id, run);
+    }
+
+    /// A range of the topic's open Run, from its present end on.
+    fn open_range(&mut self, id: ConnectionId, run: u32) {
+        let Some(open) = self.flush.open.get(run as usize) else { return };
+        let (range, from) = (Range::open(open.run(), open.end()), open.end());
+        let Some(connection) = self.connections.by_id(id) else { return };
+        connection.outbox.push(range, &mut self.flush.tails);
+        if connection.blocked {
+            self.flush.touched.push(Touched { id, run, from });
+        } else {
+            self.flush.mark(id, connection);
+        }
+    }
+
+    /// Puts a private frame into a connection's outbox.
+    pub fn push_private(&mut self, id: ConnectionId, run: Rc<Run>) {
+        let bytes = run.bytes().len();
+        let Some(connection) = self.connections.by_id(id) else { return };
+        connection.outbox.push(Range::whole(run), &mut self.flush.tails);
+        if connection.blocked {
+            self.charge(id, bytes, 1);
+        } else {
+            self.flush.mark_private(id, connection, bytes);
+        }
+    }
+
+    /// Puts a control frame in behind the frame that is being written.
+    pub fn push_urgent(&mut self, id: ConnectionId, run: Rc<Run>) {
+        let bytes = run.bytes().len();
+        let Some(connection) = self.connections.by_id(id) else { return };
+        if !connection.blocked {
+            self.push_private(id, run);
+            return;
+        }
+        connection.outbox.push_urgent(Range::whole(run), &mut self.flush.tails);
+        self.charge(id, bytes, 1);
+    }
+
+    /// A blocked connection has gained so much. Past its limit it is tried once more: that attempt judges it.
+    fn charge(&mut self, id: ConnectionId, bytes: usize, frames: usize) {
+        let Some(backlog) = self.flush.backlogs.get_mut(&id.slot) else { return };
+        backlog.bytes += bytes;
+        backlog.frames += frames;
+        if (backlog.bytes > self.outbox_bytes_max || backlog.frames > self.outbox_frames_max)
+            && let Some(connection) = self.connections.by_id(id)
+        {
+            self.flush.mark(id, connection);
+        }
+    }
+
+    /// An event for all acknowledged subscribers but one.
+    pub fn deliver(&mut self, at: u32, frame: &Frame, except: Option<ConnectionId>) {
+        let Some(topic) = self.topics.get_mut(at as usize) else { return };
+        if topic.fanout.is_empty() {
+            return;
+        }
+        self.stats.deliveries += topic.fanout.len() as u64;
+        if topic.run == NO_RUN {
+            topic.run = self.flush.open.len() as u32;
+            let open = OpenRun::new(at);
+            for subscriber in &topic.fanout {
+                let Some(id) = self.connections.id_at(subscriber.slot) else { continue };
+                let Some(connection) = self.connections.at(subscriber.slot) else { continue };
+                connection.outbox.push(Range::open(open.run(), 0), &mut self.flush.tails);
+                if connection.blocked {
+                    self.flush.touched.push(Touched { id, run: topic.run, from: 0 });
+                } else {
+                    self.flush.mark(id, connection);
+                }
+            }
+            self.flush.open.push(open);
+        }
+        let run = topic.run;
+        let excluded = except.filter(|id| self.is_acknowledged(*id, at));
+        if let Some(id) = excluded {
+            self.close_range(id, run);
+        }
+        if let Some(open) = self.flush.open.get_mut(run as usize) {
+            open.append(frame);
+            self.flush.decided(frame.len());
+        }
+        if let Some(id) = excluded {
+            self.stats.deliveries -= 1;
+            self.stats.excluded += 1;
+            if !broken(Mutant::ExclusionLosesTheRest) {
+                self.open_range(id, run);
+            }
+        }
+    }
+
+    /// The connection with this socket_id, if it is one of ours: its second number ends with its slot.
+    pub fn by_socket_id(&mut self, shard: usize, socket_id: SocketId) -> Option<ConnectionId> {
+        if usize::from(socket_id.shard()) != shard {
+            return None;
+        }
+        let id = self.connections.id_at(socket_id.slot())?;
+        let connection = self.connections.by_id(id)?;
+        (connection.second == socket_id.second).then_some(id)
+    }
+
+    fn is_acknowledged(&mut self, id: ConnectionId, topic: u32) -> bool {
+        self.connections.by_id(id).is_some_and(|connection| {
+            connection.subscriptions.iter().any(|sub| sub.leaf == topic && sub.back != WAITING)
+        })
+    }
+
+    fn close_range(&mut self, id: ConnectionId, run: u32) {
+        let Some(open) = self.flush.open.get(run as usize) else { return };
+        let Some(connection) = self.connections.by_id(id) else { return };
+        connection.outbox.close_range(open.run(), open.end());
+    }
+
+    /// Takes a subscription out of its connection and its topic. The topic stays, even without subscribers.
+    pub fn remove_subscription(&mut self, id: ConnectionId, at: usize) -> Option<Subscription> {
+        let connection = self.connections.by_id(id)?;
+        if at >= connection.subscriptions.len() {
+            return None;
+        }
+        let removed = connection.subscriptions.swap_remove(at);
+        if let Some(moved) = connection.subscriptions.get(at)
+            && let Some(topic) = self.topics.get_mut(moved.leaf as usize)
+            && let Some(subscriber) = topic.fanout.get_mut(moved.back as usize)
+        {
+            subscriber.at = at as u32;
+        }
+        let topic = self.topics.get_mut(removed.leaf as usize)?;
+        if removed.back == WAITING {
+            self.stats.unsubscribed_waiting += 1;
+            if !broken(Mutant::WaiterNeverLeaves) {
+                topic.waiting -= 1;
+            }
+            topic.joiners.retain(|joiner| joiner.ticket != removed.ticket);
+            return Some(removed);
+        }
+        self.stats.unsubscribed += 1;
+        topic.fanout.swap_remove(removed.back as usize);
+        if let Some(moved) = topic.fanout.get(removed.back as usize)
+            && let Some(connection) = self.connections.at(moved.slot)
+            && let Some(subscription) = connection.subscriptions.get_mut(moved.at as usize)
+        {
+            subscription.back = removed.back;
+        }
+        let run = topic.run;
+        if !broken(Mutant::UnsubscribeKeepsRange) {
+            self.close_range(id, run);
+        }
+        Some(removed)
+    }
+
+    /// Ends the decide phase: no Run grows any more, and blocked connections are charged with what they have gained.
+    pub fn seal(&mut self) {
+        if broken(Mutant::RunGrowsAfterSealing) {
+            self.seal_but_go_on();
+            return;
+        }
+        for touched in std::mem::take(&mut self.flush.touched) {
+            let Some(open) = self.flush.open.get(touched.run as usize) else { continue };
+            let bytes = open.end().saturating_sub(touched.from) as usize;
+            let frames = open.frames_from(touched.from);
+            self.charge(touched.id, bytes, frames);
+        }
+        for open in self.flush.open.drain(..) {
+            if let Some(topic) = self.topics.get_mut(open.leaf as usize) {
+                topic.run = NO_RUN;
+            }
+            open.seal();
+        }
+    }
+
+    /// The connection that is to be written next, with its descriptor.
+    pub fn poll_dirty(&mut self) -> Option<ConnectionId> {
+        while let Some(id) = self.flush.pop() {
+            let Some(connection) = self.connections.by_id(id) else { continue };
+            if !connection.dirty {
+                continue;
+            }
+            connection.dirty = false;
+            connection.private_gain = 0;
+            // Ranges to which nothing was added before sealing are dropped here.
+            if connection.outbox.advance_by(0, &mut self.flush.tails) {
+                return Some(id);
+            }
+        }
+        None
+    }
+
+    /// The kernel took so many bytes. Returns whether more waits.
+    pub fn handle_written(&mut self, id: ConnectionId, bytes: usize) -> bool {
+        let Some(connection) = self.connections.by_id(id) else { return false };
+        let more = connection.outbox.advance_by(bytes, &mut self.flush.tails);
+        if !more && connection.blocked {
+            connection.blocked = false;
+            self.flush.backlogs.remove(&id.slot);
+        }
+        more
+    }
+
+    /// The kernel takes no more. Returns whether the connection is too slow, judged by what remains.
+    pub fn handle_blocked(&mut self, id: ConnectionId) -> bool {
+        let Some(connection) = self.connections.by_id(id) else { return false };
+        if !connection.blocked {
+            connection.blocked = true;
+            self.stats.blocked += 1;
+        }
+        let backlog = connection.outbox.backlog();
+        self.flush.backlogs.insert(id.slot, backlog);
+        backlog.bytes > self.outbox_bytes_max || backlog.frames > self.outbox_frames_max
+    }
+
+    /// The socket can be written again.
+    pub fn handle_writable(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.by_id(id) else { return };
+        if connection.blocked {
+            connection.blocked = false;
+            self.flush.backlogs.remove(&id.slot);
+            self.flush.mark(id, connection);
+        }
+    }
+
+    fn seal_but_go_on(&mut self) {
+        let kept: Vec<OpenRun> = self.flush.open.iter().map(OpenRun::sealed_copy).collect();
+        self.flush.touched.clear();
+        self.flush.open = kept;
+    }
+}
+
+const _: () = assert!(OPEN == NO_RUN, "both are the largest u32, and neither is a length that can occur");

@@ -1,0 +1,130 @@
+//! The border between the pure state of a core and the driver that has its sockets, its ring and its clock.
+//!
+//! A [`Machine`] is a value: a shard, or the state of the API core. The driver gives it what came in (`handle_*`, and
+//! [`Inputs`] to draw from while it decides) and asks what must go out (`poll_*`, [`Mesh`]). Time is an argument.
+//! Nothing here may know a socket, a ring, a clock or a thread; the simulation implements the same traits with fakes.
+
+use std::io::IoSlice;
+use std::net::SocketAddr;
+
+use protocol::hook_event::HookEvent;
+
+use super::mesh::{Leaf, Root};
+
+/// Names one descriptor of the driver. The generation tells a reused slot from its former tenant.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Token {
+    /// Place in the driver's slab.
+    pub slot: u32,
+    /// Counts the tenants of that place.
+    pub generation: u32,
+}
+
+/// Both clocks, read once per turn.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Now {
+    /// Milliseconds of the monotonic clock, from any origin.
+    pub mono_ms: u64,
+    /// Milliseconds since the Unix epoch.
+    pub unix_ms: u64,
+}
+
+/// What a socket has for its machine.
+#[derive(Debug)]
+pub enum Socket<'a> {
+    /// Bytes in the core's scratch buffer, at least one. They may be changed in place (unmasked).
+    Bytes(Token, &'a mut [u8]),
+    /// The peer has closed its side or the connection is broken: nothing more will come.
+    Hangup(Token),
+}
+
+/// What a machine draws from while it decides.
+pub trait Inputs {
+    /// The next batch of the leaf inbox, with the core that sent it.
+    fn next_leaves(&mut self) -> Option<(usize, Vec<Leaf>)>;
+    /// The next batch of the root inbox, with the core that sent it.
+    fn next_roots(&mut self) -> Option<(usize, Vec<Root>)>;
+    /// A batch of leaves from core `from` is used up: its sender may send another.
+    fn release_leaves(&mut self, from: usize);
+    /// A batch of roots from core `from` is used up: its sender may send another.
+    fn release_roots(&mut self, from: usize);
+    /// Reads the next ready socket. None: no socket is ready.
+    fn next_socket(&mut self) -> Option<Socket<'_>>;
+    /// Stop reading this socket until [`Effect::Resume`]; its readiness is remembered meanwhile.
+    fn pause(&mut self, token: Token);
+}
+
+/// The way out to the other cores.
+pub trait Mesh {
+    /// True while fewer than two batches of roots of ours are in flight to core `to`.
+    fn may_send_roots(&self, to: usize) -> bool;
+    /// True while fewer than two batches of leaves of ours are in flight to core `to`.
+    fn may_send_leaves(&self, to: usize) -> bool;
+    /// Sends a batch and rings its receiver; asked only after `may_send_roots`.
+    fn send_roots(&mut self, to: usize, batch: Vec<Root>);
+    /// Sends a batch and rings its receiver; asked only after `may_send_leaves`.
+    fn send_leaves(&mut self, to: usize, batch: Vec<Leaf>);
+}
+
+/// What the driver must do for a machine, in order.
+#[derive(Debug)]
+pub enum Effect {
+    /// The machine has forgotten this connection. Cut any pending read; write `last`, then shutdown(Write), read and
+    /// discard up to 64 KiB or 5 s, close. If nothing can be written for 5 s, reset it.
+    Close {
+        /// The connection.
+        token: Token,
+        /// Bytes that still go out: the rest of its outbox and its close frame.
+        last: Vec<u8>,
+    },
+    /// Read this socket again.
+    Resume(Token),
+    /// Pass the descriptor on to core `to`; the machine has forgotten it.
+    HandOver {
+        /// The connection.
+        token: Token,
+        /// The core that takes it.
+        to: usize,
+        /// What was read from it and belongs to the receiver.
+        bytes: Vec<u8>,
+        /// What the peer gets, before a close, when that core's inbox is full.
+        refusal: &'static [u8],
+    },
+    /// Something happened that the operator's back end may want to know.
+    Hook(HookEvent),
+}
+
+/// The pure state behind one core.
+pub trait Machine {
+    /// A connection came: accepted here, or handed over by another core (whose bytes follow as [`Socket::Bytes`]).
+    fn handle_open(&mut self, token: Token, peer: SocketAddr, now: Now);
+    /// Descriptors have run out: give up the oldest half-open connection, if there is one.
+    fn handle_no_descriptors(&mut self);
+    /// One decide phase: draws from `inputs` until nothing is left, a gate closes or the turn's budget is spent.
+    /// Returns whether it took anything.
+    fn decide(&mut self, inputs: &mut impl Inputs, now: Now) -> bool;
+    /// Ends the decide phase: seals the Runs, before batches are sent and sockets written.
+    fn seal(&mut self);
+    /// Sends what waits for other cores. Returns whether anything was sent.
+    fn send_batches(&mut self, mesh: &mut impl Mesh) -> bool;
+    /// The next thing the driver must do.
+    fn poll_effect(&mut self) -> Option<Effect>;
+    /// The next connection that has something to write, in the order in which they became dirty.
+    fn poll_dirty(&mut self) -> Option<Token>;
+    /// The bytes that wait for this connection, oldest first, as many slices as fit. Returns how many there are.
+    fn outbox<'a>(&'a self, token: Token, slices: &mut [IoSlice<'a>]) -> usize;
+    /// The kernel took this many bytes of the outbox. Returns whether more waits.
+    fn handle_written(&mut self, token: Token, bytes: usize, now: Now) -> bool;
+    /// The kernel takes nothing more now: the connection is judged, and waits for [`Machine::handle_writable`].
+    fn handle_blocked(&mut self, token: Token, now: Now);
+    /// The socket can be written again: the connection becomes dirty.
+    fn handle_writable(&mut self, token: Token);
+    /// When `handle_deadline` must be called next, in `mono_ms`; None: nothing waits for time.
+    fn poll_deadline(&self) -> Option<u64>;
+    /// Time has come for what waits for it.
+    fn handle_deadline(&mut self, now: Now);
+    /// The server stops: refuse newcomers, close everybody.
+    fn handle_drain(&mut self, now: Now);
+    /// How many connections the machine knows, half-open ones included.
+    fn connections(&self) -> usize;
+}

@@ -1,0 +1,161 @@
+//! What cores say to each other about topics. *Roots* go to a topic's home shard, *leaves* come from it.
+//!
+//! A message is small and owns or shares what it carries; a frame travels as one shared pointer, whatever the number
+//! of its subscribers. Weights are what a message counts for in a batch, not its exact size in memory.
+
+use std::sync::Arc;
+
+use protocol::app::App;
+use protocol::hook_event::HookEvent;
+use protocol::presence::Member;
+use protocol::socket_id::SocketId;
+use protocol::ws::Frame;
+
+use super::topic::Topic;
+
+/// One subscription of one connection of one shard, while it waits for its home and as a roster's key after that.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct SubRef {
+    /// The connection's slot on its shard.
+    pub slot: u32,
+    /// That slot's tenant.
+    pub generation: u32,
+    /// Tells one subscription of a connection from a later one to the same channel: an answer whose ticket is not
+    /// the waiting one is dropped.
+    pub ticket: u32,
+}
+
+/// To the home shard.
+#[derive(Debug)]
+pub enum Root {
+    /// The sending shard has its first local subscriber; counts as n = 1.
+    Join { topic: Arc<Topic>, epoch: u64 },
+    /// How many local subscribers the sending shard has, waiting ones included; 0 leaves.
+    Count { topic: Arc<Topic>, epoch: u64, n: u32 },
+    /// A subscription to a presence channel asks to enter the roster.
+    Enter { topic: Arc<Topic>, epoch: u64, sub: SubRef, member: Arc<Member> },
+    /// A subscription that has sent Enter is gone.
+    Exit { topic: Arc<Topic>, sub: SubRef },
+    /// An event for all subscribers.
+    Publish(Box<Publish>),
+    /// A question of the API core.
+    Query(Box<Query>),
+    /// A Count that a newer one of the same epoch has made needless.
+    Struck,
+}
+
+/// From the home shard.
+#[derive(Debug)]
+pub enum Leaf {
+    /// The link of this epoch is known at home: every later event of the topic will come.
+    Joined { topic: Arc<Topic>, epoch: u64 },
+    /// This subscription is in the roster; the frame is its subscription_succeeded.
+    Granted { topic: Arc<Topic>, sub: SubRef, succeeded: Frame },
+    /// This subscription may not enter.
+    Refused { topic: Arc<Topic>, sub: SubRef, why: Refusal },
+    /// A frame for the local subscribers.
+    Deliver { topic: Arc<Topic>, frame: Frame, except: Option<SocketId> },
+    /// What a Query asked for.
+    Answer(Box<Answer>),
+}
+
+/// Why a subscription may not enter a presence channel.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// The channel has as many members as the app allows.
+    MembersMax(usize),
+}
+
+/// An event on its way to its home shard.
+#[derive(Debug)]
+pub struct Publish {
+    /// Where it goes.
+    pub topic: Arc<Topic>,
+    /// Its bytes, encoded once.
+    pub frame: Frame,
+    /// The connection that must not get it.
+    pub except: Option<SocketId>,
+    /// What the home shard tells the hooks when it takes the event.
+    pub hook: Option<HookEvent>,
+}
+
+/// A question of the API core, answered with one [`Answer`] by each shard that it is sent to.
+#[derive(Debug)]
+pub struct Query {
+    /// Comes back in the answer.
+    pub id: u64,
+    /// What is asked.
+    pub ask: Ask,
+}
+
+/// What can be asked of a home shard.
+#[derive(Debug)]
+pub enum Ask {
+    /// The occupied channels of an app whose names begin with the prefix.
+    Channels { app: Arc<App>, prefix: Box<str> },
+    /// The counts of one channel.
+    Channel { topic: Arc<Topic> },
+    /// The members of one presence channel.
+    Users { topic: Arc<Topic> },
+}
+
+/// The answer to a [`Query`].
+#[derive(Debug)]
+pub struct Answer {
+    /// The query's id.
+    pub id: u64,
+    /// What was found.
+    pub found: Found,
+}
+
+/// What a home shard has found.
+#[derive(Debug)]
+pub enum Found {
+    /// The occupied channels of this home.
+    Channels(Vec<(Arc<str>, Counts)>),
+    /// The counts of the channel asked for; zero when nobody is subscribed.
+    Channel(Counts),
+    /// The ids of the members.
+    Users(Vec<Box<str>>),
+}
+
+/// How many are on a channel, over all shards.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Counts {
+    /// Subscriptions, those that wait for their acknowledgement included.
+    pub subscriptions: u64,
+    /// Distinct users of a presence channel.
+    pub users: u32,
+}
+
+/// What a message counts for in its batch, in bytes.
+pub trait Weigh {
+    /// An estimate: the message itself and what it alone keeps alive.
+    fn weight(&self) -> usize;
+}
+
+const MESSAGE_WEIGHT: usize = 64;
+
+impl Weigh for Root {
+    fn weight(&self) -> usize {
+        MESSAGE_WEIGHT
+            + match self {
+                Self::Publish(publish) => publish.frame.len(),
+                Self::Enter { member, .. } => {
+                    member.user_id.len() + member.user_info.as_ref().map_or(0, |info| info.len())
+                }
+                _ => 0,
+            }
+    }
+}
+
+impl Weigh for Leaf {
+    fn weight(&self) -> usize {
+        MESSAGE_WEIGHT
+            + match self {
+                Self::Deliver { frame, .. } => frame.len(),
+                Self::Granted { succeeded, .. } => succeeded.len(),
+                _ => 0,
+            }
+    }
+}

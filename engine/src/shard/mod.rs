@@ -1,0 +1,159 @@
+//! A shard: one core's slice of the connections, and the home of its share of the topics. PURE: a value that is
+//! given what came in and asked what must go out. No socket, no ring, no clock, no randomness of its own, no await.
+//! Everything hard about fan-out, presence and back-pressure is here, and runs in the simulation with a seed.
+//!
+//! Where to look: `machine` is the border to the driver; `turn` takes input in rotation; `lobby` has connections
+//! without a head; `commands` and `subscribe` what clients send; `links` what this shard says to home shards and hears
+//! from them; `home` the topics that live here; `local`, `run`, `outbox` and `flush` the fan-out; `close` the end.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+
+use protocol::app::Apps;
+use protocol::hook_event::HookEvent;
+
+use crate::limits::Limits;
+
+pub mod close;
+pub mod commands;
+pub mod connection;
+pub mod flush;
+pub mod home;
+pub mod links;
+pub mod lobby;
+pub mod local;
+pub mod machine;
+pub mod mesh;
+pub mod mutant;
+pub mod outbox;
+pub mod outgoing;
+pub mod roster;
+pub mod run;
+pub mod shard_machine;
+pub mod stats;
+pub mod subscribe;
+pub mod topic;
+pub mod turn;
+
+use close::Closing;
+use commands::Stalled;
+use home::Home;
+use links::Outside;
+use lobby::Lobby;
+use local::Local;
+use machine::Effect;
+use mesh::{Leaf, Root};
+use outgoing::Outgoing;
+use stats::Stats;
+use topic::TopicHash;
+use turn::Rotation;
+
+/// What a shard is made of.
+pub struct ShardConfig {
+    /// Its number, from 0.
+    pub index: usize,
+    /// The apps whose connections it takes.
+    pub apps: Arc<Apps>,
+    /// The hash that all cores share.
+    pub topics: TopicHash,
+    /// The bounds of its queues.
+    pub limits: Limits,
+    /// Whether each accepted client event is told to the hooks.
+    pub client_event_hooks: bool,
+    /// Random bits: an input, so that a simulation can repeat them.
+    pub random: Box<dyn FnMut() -> u64>,
+}
+
+/// The state of one shard.
+pub struct Shard {
+    index: usize,
+    apps: Arc<Apps>,
+    hash: TopicHash,
+    limits: Limits,
+    client_event_hooks: bool,
+    random: Box<dyn FnMut() -> u64>,
+    lobby: Lobby,
+    local: Local,
+    home: Home,
+    roots: Outgoing<Root>,
+    leaves: Outgoing<Leaf>,
+    outside: Vec<Outside>,
+    stalled: Stalled,
+    rotation: Rotation,
+    closing: Vec<Closing>,
+    effects: VecDeque<Effect>,
+    epoch: u64,
+    ticket: u32,
+    draining: bool,
+}
+
+impl Shard {
+    /// A shard without connections.
+    pub fn new(config: ShardConfig) -> Self {
+        let shards = config.topics.shards();
+        assert!(config.index < shards, "shard {} of {shards}", config.index);
+        assert!(
+            config.limits.unflushed_bytes_max <= config.limits.outbox_bytes_max / 4,
+            "a healthy connection must never come near its limit before a write was tried"
+        );
+        Self {
+            index: config.index,
+            apps: config.apps,
+            hash: config.topics,
+            client_event_hooks: config.client_event_hooks,
+            random: config.random,
+            lobby: Lobby::default(),
+            local: Local::new(&config.limits),
+            home: Home::default(),
+            roots: Outgoing::new(shards, &config.limits),
+            // The API core, whose number follows the shards', gets answers.
+            leaves: Outgoing::new(shards + 1, &config.limits),
+            outside: (0..shards).map(|_| Outside::default()).collect(),
+            stalled: Stalled::new(shards),
+            rotation: Rotation::default(),
+            closing: Vec::new(),
+            effects: VecDeque::new(),
+            epoch: 0,
+            ticket: 0,
+            draining: false,
+            limits: config.limits,
+        }
+    }
+
+    /// What has happened so far.
+    pub fn stats(&self) -> &Stats {
+        &self.local.stats
+    }
+
+    /// The fan-out side, for benchmarks and tests.
+    pub fn local(&self) -> &Local {
+        &self.local
+    }
+
+    /// The home side, for tests.
+    pub fn home(&self) -> &Home {
+        &self.home
+    }
+
+    /// Messages in the fullest open batch of each lane, for tests.
+    pub fn open_batches(&self) -> (usize, usize) {
+        let shards = self.shards();
+        let roots = (0..shards).map(|to| self.roots.len(to)).max().unwrap_or(0);
+        (roots, (0..=shards).map(|to| self.leaves.len(to)).max().unwrap_or(0))
+    }
+
+    fn shards(&self) -> usize {
+        self.hash.shards()
+    }
+
+    fn hook(&mut self, event: HookEvent) {
+        self.effects.push_back(Effect::Hook(event));
+    }
+}
+
+impl fmt::Debug for Shard {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Shard").field("index", &self.index).field("stats", self.stats()).finish_non_exhaustive()
+    }
+}

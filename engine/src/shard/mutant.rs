@@ -1,0 +1,123 @@
+//! Named ways to break one rule of the shard, for the simulation: each must be caught. They exist only in a build with
+//! the feature `mutants`, which the tests ask for; everywhere else [`broken`] is the constant false.
+
+/// A rule, broken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mutant {
+    /// An answer of the home shard goes to whichever subscription of the connection waits for that channel.
+    NoTicket,
+    /// Links are not told apart from their predecessors, on both sides.
+    NoEpoch,
+    /// The first subscriber asks home, later ones are acknowledged at once.
+    LaterSubscribersAckedAtOnce,
+    /// Roots wait for room in batches of roots.
+    RootsWaitForRoots,
+    /// A consumer is judged by what nobody has tried to write.
+    JudgedBeforeAttempt,
+    /// Input is taken whatever waits to be flushed.
+    NoFlushGate,
+    /// A Run takes frames of the next phase.
+    RunGrowsAfterSealing,
+    /// A Count in the open batch is overwritten by one of another epoch.
+    CountOverwritesAcrossEpochs,
+    /// An Exit goes before what is already in the open batch.
+    ExitOvertakesEnter,
+    /// A core sleeps after a turn that took nothing, whatever it sent or wrote.
+    SleepsOnGatedInput,
+    /// Every turn begins with the same class of input.
+    FixedOrderOfClasses,
+    /// A subscription that goes while it waits stays among the waiters' number.
+    WaiterNeverLeaves,
+    /// Every connection of a user is announced.
+    EveryConnectionIsAMember,
+    /// A member is announced after the joiner was let in.
+    JoinerHearsItself,
+    /// A subscriber gets events before its acknowledgement.
+    FanOutBeforeAck,
+    /// A sender that was left out once gets nothing more in that phase.
+    ExclusionLosesTheRest,
+    /// A sender gets its own event.
+    NoExclusion,
+    /// Unsubscribing leaves the open range open.
+    UnsubscribeKeepsRange,
+    /// The last subscriber's going is not told to home.
+    LastCountUnsent,
+    /// A connection that closes leaves its members in their rosters.
+    CloseSendsNoExit,
+    /// A message that finds its gate closed is dropped.
+    GatedMessageIsDropped,
+    /// A gate of commands does not exist: batches grow without bound.
+    NoCommandGate,
+}
+
+impl Mutant {
+    /// All of them.
+    pub const ALL: [Self; 22] = [
+        Self::NoTicket,
+        Self::NoEpoch,
+        Self::LaterSubscribersAckedAtOnce,
+        Self::RootsWaitForRoots,
+        Self::JudgedBeforeAttempt,
+        Self::NoFlushGate,
+        Self::RunGrowsAfterSealing,
+        Self::CountOverwritesAcrossEpochs,
+        Self::ExitOvertakesEnter,
+        Self::SleepsOnGatedInput,
+        Self::FixedOrderOfClasses,
+        Self::WaiterNeverLeaves,
+        Self::EveryConnectionIsAMember,
+        Self::JoinerHearsItself,
+        Self::FanOutBeforeAck,
+        Self::ExclusionLosesTheRest,
+        Self::NoExclusion,
+        Self::UnsubscribeKeepsRange,
+        Self::LastCountUnsent,
+        Self::CloseSendsNoExit,
+        Self::GatedMessageIsDropped,
+        Self::NoCommandGate,
+    ];
+}
+
+#[cfg(feature = "mutants")]
+mod active {
+    use std::cell::Cell;
+
+    use super::Mutant;
+
+    thread_local! {
+        static ACTIVE: Cell<Option<Mutant>> = const { Cell::new(None) };
+    }
+
+    /// Breaks this rule, and no other, on this thread.
+    pub fn set(mutant: Option<Mutant>) {
+        ACTIVE.set(mutant);
+    }
+
+    pub(crate) fn broken(mutant: Mutant) -> bool {
+        ACTIVE.get() == Some(mutant)
+    }
+
+    /// True when some rule is broken: asserts leave the verdict to the simulation's model.
+    pub(crate) fn any() -> bool {
+        ACTIVE.get().is_some()
+    }
+}
+
+#[cfg(not(feature = "mutants"))]
+mod active {
+    use super::Mutant;
+
+    #[inline(always)]
+    pub(crate) const fn broken(_: Mutant) -> bool {
+        false
+    }
+
+    #[inline(always)]
+    pub(crate) const fn any() -> bool {
+        false
+    }
+}
+
+pub(crate) use active::{any, broken};
+#[cfg(feature = "mutants")]
+pub use active::set;

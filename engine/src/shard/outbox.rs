@@ -1,0 +1,218 @@
+//! What waits to be written to one connection: ranges of Runs, oldest first.
+//!
+//! The first range lies in the connection's record, so a connection with one busy topic needs no memory of its own.
+//! Only a backlog that the kernel has refused is counted (`Backlog`): a consumer is slow by what remains after
+//! EAGAIN, never by what nobody has tried to write. Writes end anywhere; a cut goes on to the end of the frame.
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+use std::rc::Rc;
+
+use super::run::Run;
+
+/// The end of a range whose Run is open: up to wherever it will be sealed.
+pub const OPEN: u32 = u32::MAX;
+
+/// Part of a Run.
+#[derive(Clone, Debug)]
+pub struct Range {
+    run: Rc<Run>,
+    from: u32,
+    to: u32,
+}
+
+impl Range {
+    /// From an offset of an open Run to wherever that Run ends.
+    pub fn open(run: &Rc<Run>, from: u32) -> Self {
+        Self { run: Rc::clone(run), from, to: OPEN }
+    }
+
+    /// The whole of a sealed Run.
+    pub fn whole(run: Rc<Run>) -> Self {
+        let to = run.bytes().len() as u32;
+        Self { run, from: 0, to }
+    }
+
+    fn end(&self) -> u32 {
+        if self.to == OPEN { self.run.bytes().len() as u32 } else { self.to }
+    }
+
+    fn len(&self) -> usize {
+        self.end().saturating_sub(self.from) as usize
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.run.bytes().get(self.from as usize..self.end() as usize).unwrap_or(&[])
+    }
+
+    fn frames(&self) -> usize {
+        self.run.frames(self.from, self.end())
+    }
+
+    /// How many bytes remain of a frame that was begun.
+    fn begun(&self) -> usize {
+        (self.run.frame_end(self.from) - self.from) as usize
+    }
+}
+
+/// What waits for one connection.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    head: Option<Range>,
+    tail: Option<Box<Tail>>,
+}
+
+/// Everything behind the first range.
+#[derive(Debug, Default)]
+pub struct Tail {
+    ranges: VecDeque<Range>,
+}
+
+/// Boxes of drained outboxes, for reuse: in steady state nothing is allocated per delivery.
+#[derive(Debug, Default)]
+pub struct Tails {
+    spare: Vec<Box<Tail>>,
+}
+
+const SPARE_TAILS_MAX: usize = 4096;
+
+/// How much of an outbox the kernel has refused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Backlog {
+    /// Bytes, without the largest private item: a roster is admitted whole, it has its own cap.
+    pub bytes: usize,
+    /// Frames, private ones included.
+    pub frames: usize,
+}
+
+impl Outbox {
+    /// Appends a range.
+    pub fn push(&mut self, range: Range, tails: &mut Tails) {
+        if self.head.is_none() {
+            self.head = Some(range);
+        } else {
+            self.tail.get_or_insert_with(|| tails.spare.pop().unwrap_or_default()).ranges.push_back(range);
+        }
+    }
+
+    /// Puts a small control frame in behind the frame that is being written, before all else.
+    pub fn push_urgent(&mut self, range: Range, tails: &mut Tails) {
+        let Some(head) = self.head.take() else {
+            self.head = Some(range);
+            return;
+        };
+        let cut = head.run.frame_end(head.from);
+        let tail = self.tail.get_or_insert_with(|| tails.spare.pop().unwrap_or_default());
+        if cut == head.from {
+            tail.ranges.push_front(head);
+            self.head = Some(range);
+        } else {
+            if cut < head.end() || head.to == OPEN {
+                tail.ranges.push_front(Range { run: Rc::clone(&head.run), from: cut, to: head.to });
+            }
+            tail.ranges.push_front(range);
+            self.head = Some(Range { to: cut, ..head });
+        }
+    }
+
+    /// Ends the open range of this Run at `end`: the subscription has gone, or leaves out the next frame. An empty
+    /// range is dropped.
+    pub fn close_range(&mut self, run: &Rc<Run>, end: u32) {
+        let is_open = |range: &Range| range.to == OPEN && Rc::ptr_eq(&range.run, run);
+        if let Some(tail) = &mut self.tail
+            && let Some(index) = tail.ranges.iter().rposition(is_open)
+        {
+            let empty = tail.ranges.get_mut(index).is_some_and(|range| {
+                range.to = end;
+                range.from == end
+            });
+            if empty {
+                tail.ranges.remove(index);
+            }
+        } else if let Some(head) = self.head.as_mut().filter(|head| is_open(head)) {
+            head.to = end;
+            if head.from == end {
+                self.head = None;
+                self.advance();
+            }
+        }
+    }
+
+    /// True when nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.head.is_none()
+    }
+
+    /// The waiting bytes, oldest first; returns how many slices were filled.
+    pub fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        let mut filled = 0;
+        for (slice, range) in slices.iter_mut().zip(self.ranges()) {
+            *slice = IoSlice::new(range.bytes());
+            filled += 1;
+        }
+        filled
+    }
+
+    /// Takes `bytes` from the front; returns whether anything is left. All Runs must be sealed.
+    pub fn advance_by(&mut self, mut bytes: usize, tails: &mut Tails) -> bool {
+        while let Some(head) = &mut self.head {
+            let len = head.len();
+            if bytes < len {
+                head.from += bytes as u32;
+                break;
+            }
+            bytes -= len;
+            self.head = None;
+            self.advance();
+        }
+        debug_assert!(self.head.is_some() || bytes == 0, "more was written than was waiting");
+        if self.head.is_none()
+            && let Some(tail) = self.tail.take()
+            && tails.spare.len() < SPARE_TAILS_MAX
+        {
+            tails.spare.push(tail);
+        }
+        self.head.is_some()
+    }
+
+    /// What the kernel has left waiting. Walks the outbox: for connections that were refused only.
+    pub fn backlog(&self) -> Backlog {
+        let mut backlog = Backlog::default();
+        let mut largest_private = 0;
+        for range in self.ranges() {
+            backlog.bytes += range.len();
+            backlog.frames += range.frames();
+            if range.run.is_private() {
+                largest_private = largest_private.max(range.len());
+            }
+        }
+        backlog.bytes -= largest_private;
+        backlog
+    }
+
+    /// Copies what must still go out before a close frame: all of it up to `bytes_max` (ending with a whole frame),
+    /// or with 0 just the rest of the frame that was begun.
+    pub fn drain_into(&mut self, out: &mut Vec<u8>, bytes_max: usize) {
+        let mut first = true;
+        for range in self.ranges() {
+            let whole = range.len() <= bytes_max.saturating_sub(out.len());
+            let take = if whole { range.len() } else if first { range.begun() } else { 0 };
+            out.extend_from_slice(range.bytes().get(..take).unwrap_or(&[]));
+            first = false;
+            if !whole {
+                break;
+            }
+        }
+        *self = Self::default();
+    }
+
+    fn ranges(&self) -> impl Iterator<Item = &Range> {
+        self.head.iter().chain(self.tail.iter().flat_map(|tail| &tail.ranges))
+    }
+
+    fn advance(&mut self) {
+        if let Some(tail) = &mut self.tail {
+            self.head = tail.ranges.pop_front();
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! The open batches of one lane: what this core has for each other core and has not sent yet.
+//!
+//! Bounded by fullness, which every producer must ask about before it takes the input that would add to it
+//! (ARCHITECTURE.md, «gates»). One root may overshoot by its own leaves, a close by nothing: it waits outside.
+
+use std::collections::VecDeque;
+
+use super::mesh::Weigh;
+use crate::limits::Limits;
+
+/// One open batch per receiving core.
+#[derive(Debug)]
+pub struct Outgoing<M> {
+    open: Vec<Open<M>>,
+    messages_max: usize,
+    bytes_max: usize,
+}
+
+#[derive(Debug)]
+struct Open<M> {
+    messages: VecDeque<M>,
+    bytes: usize,
+    /// The sequence number of the first message in `messages`.
+    first: u64,
+}
+
+impl<M: Weigh> Outgoing<M> {
+    /// For `cores` receivers.
+    pub fn new(cores: usize, limits: &Limits) -> Self {
+        let open = (0..cores).map(|_| Open { messages: VecDeque::new(), bytes: 0, first: 0 }).collect();
+        Self { open, messages_max: limits.batch_messages_max, bytes_max: limits.batch_bytes_max }
+    }
+
+    /// Appends a message and returns its sequence number within this receiver's messages.
+    pub fn push(&mut self, to: usize, message: M) -> u64 {
+        let Some(open) = self.open.get_mut(to) else {
+            debug_assert!(false, "no core {to}");
+            return 0;
+        };
+        open.bytes += message.weight();
+        open.messages.push_back(message);
+        open.first + open.messages.len() as u64 - 1
+    }
+
+    /// Puts a message before all others (a mutant).
+    pub fn push_front(&mut self, to: usize, message: M) {
+        if let Some(open) = self.open.get_mut(to) {
+            open.messages.push_front(message);
+        }
+    }
+
+    /// All messages that wait for this receiver.
+    pub fn waiting(&mut self, to: usize) -> impl Iterator<Item = &mut M> {
+        self.open.get_mut(to).into_iter().flat_map(|open| open.messages.iter_mut())
+    }
+
+    /// The message with this sequence number, if it has not been sent.
+    pub fn unsent(&mut self, to: usize, sequence: u64) -> Option<&mut M> {
+        let open = self.open.get_mut(to)?;
+        let index = sequence.checked_sub(open.first)?;
+        open.messages.get_mut(usize::try_from(index).ok()?)
+    }
+
+    /// True when nothing may be added for this receiver by input that can wait.
+    pub fn is_full(&self, to: usize) -> bool {
+        self.open
+            .get(to)
+            .is_some_and(|open| open.messages.len() >= self.messages_max || open.bytes >= self.bytes_max)
+    }
+
+    /// True when any receiver's batch is full.
+    pub fn any_full(&self) -> bool {
+        (0..self.open.len()).any(|to| self.is_full(to))
+    }
+
+    /// True when nothing waits for this receiver.
+    pub fn is_empty(&self, to: usize) -> bool {
+        self.open.get(to).is_none_or(|open| open.messages.is_empty())
+    }
+
+    /// How many messages wait for this receiver.
+    pub fn len(&self, to: usize) -> usize {
+        self.open.get(to).map_or(0, |open| open.messages.len())
+    }
+
+    /// The whole open batch.
+    pub fn take(&mut self, to: usize) -> Vec<M> {
+        let Some(open) = self.open.get_mut(to) else { return Vec::new() };
+        open.first += open.messages.len() as u64;
+        open.bytes = 0;
+        Vec::from(std::mem::take(&mut open.messages))
+    }
+
+    /// The first message alone: for what a shard sends to itself.
+    pub fn pop(&mut self, to: usize) -> Option<M> {
+        let open = self.open.get_mut(to)?;
+        let message = open.messages.pop_front()?;
+        open.first += 1;
+        open.bytes = open.bytes.saturating_sub(message.weight());
+        Some(message)
+    }
+}

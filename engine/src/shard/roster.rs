@@ -1,0 +1,93 @@
+//! The members of one presence channel, kept at its home shard: distinct users, and which subscriptions each has.
+//!
+//! The first connection of a user brings its `user_info`, which holds until the user has left altogether: everybody
+//! was told that one.
+
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use protocol::presence::Member;
+
+use super::mesh::SubRef;
+
+/// Users in order of arrival, as far as departures leave it.
+#[derive(Debug, Default)]
+pub struct Roster {
+    users: Vec<User>,
+    by_id: HashMap<Box<str>, usize>,
+    entries: HashMap<(usize, SubRef), Arc<Member>>,
+}
+
+#[derive(Debug)]
+struct User {
+    member: Arc<Member>,
+    subscriptions: u32,
+}
+
+/// What an Enter did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Entered {
+    /// The user was not there.
+    First,
+    /// The user was there already.
+    Again,
+    /// The roster is full.
+    Full,
+}
+
+impl Roster {
+    /// Adds a subscription of shard `shard`; a new user is refused when `members_max` are there.
+    pub fn enter(&mut self, shard: usize, sub: SubRef, member: &Arc<Member>, members_max: usize) -> Entered {
+        if let Some(user) = self.by_id.get(&member.user_id).and_then(|index| self.users.get_mut(*index)) {
+            user.subscriptions += 1;
+            self.entries.insert((shard, sub), Arc::clone(&user.member));
+            return Entered::Again;
+        }
+        if self.users.len() >= members_max {
+            return Entered::Full;
+        }
+        self.by_id.insert(member.user_id.clone(), self.users.len());
+        self.users.push(User { member: Arc::clone(member), subscriptions: 1 });
+        self.entries.insert((shard, sub), Arc::clone(member));
+        Entered::First
+    }
+
+    /// Removes a subscription. Returns the member if that was the user's last. An unknown one was refused before.
+    pub fn exit(&mut self, shard: usize, sub: SubRef) -> Option<Arc<Member>> {
+        let member = self.entries.remove(&(shard, sub))?;
+        let index = *self.by_id.get(&member.user_id)?;
+        let user = self.users.get_mut(index)?;
+        user.subscriptions -= 1;
+        if user.subscriptions > 0 {
+            return None;
+        }
+        self.by_id.remove(&member.user_id);
+        self.users.swap_remove(index);
+        if let Some(moved) = self.users.get(index)
+            && let Some(place) = self.by_id.get_mut(&moved.member.user_id)
+        {
+            *place = index;
+        }
+        Some(member)
+    }
+
+    /// The members.
+    pub fn members(&self) -> impl Iterator<Item = &Member> + Clone {
+        self.users.iter().map(|user| &*user.member)
+    }
+
+    /// How many users there are.
+    pub fn len(&self) -> usize {
+        self.users.len()
+    }
+
+    /// True when nobody is there.
+    pub fn is_empty(&self) -> bool {
+        self.users.is_empty()
+    }
+
+    /// True when a subscription of this shard is there.
+    pub fn has_shard(&self, shard: usize) -> bool {
+        self.entries.keys().any(|(of, _)| *of == shard)
+    }
+}

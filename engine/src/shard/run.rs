@@ -1,0 +1,135 @@
+//! A Run: the bytes of all frames of one topic in one decide phase, concatenated once for all its local subscribers.
+//!
+//! While its phase lasts a Run is open: its bytes grow in an [`OpenRun`] and subscribers hold ranges without an end.
+//! Sealing fixes the bytes for good, before the first flush; a sealed Run never grows. Private frames
+//! (acknowledgements, errors, rosters) are Runs that are sealed from the start and have one holder.
+
+use std::cell::OnceCell;
+use std::rc::Rc;
+
+use protocol::ws::Frame;
+
+/// Shared by the outboxes of one shard.
+#[derive(Debug, Default)]
+pub struct Run {
+    sealed: OnceCell<Sealed>,
+}
+
+#[derive(Debug)]
+struct Sealed {
+    bytes: Bytes,
+    /// Where each frame ends, ascending; the last is the length.
+    ends: Vec<u32>,
+    private: bool,
+}
+
+#[derive(Debug)]
+enum Bytes {
+    Own(Vec<u8>),
+    Shared(Frame),
+}
+
+impl Run {
+    /// A private frame (or several that must stay together), for one connection.
+    pub fn private(bytes: Vec<u8>) -> Rc<Self> {
+        let ends = vec![bytes.len() as u32];
+        Self::sealed(Bytes::Own(bytes), ends)
+    }
+
+    /// A private frame that is shared with other shards or connections.
+    pub fn shared(frame: Frame) -> Rc<Self> {
+        let ends = vec![frame.len() as u32];
+        Self::sealed(Bytes::Shared(frame), ends)
+    }
+
+    fn sealed(bytes: Bytes, ends: Vec<u32>) -> Rc<Self> {
+        Rc::new(Self { sealed: OnceCell::from(Sealed { bytes, ends, private: true }) })
+    }
+
+    /// The bytes; empty while the Run is open.
+    pub fn bytes(&self) -> &[u8] {
+        match self.sealed.get() {
+            Some(Sealed { bytes: Bytes::Own(bytes), .. }) => bytes,
+            Some(Sealed { bytes: Bytes::Shared(frame), .. }) => frame.as_bytes(),
+            None => &[],
+        }
+    }
+
+    /// True for frames that only one connection gets.
+    pub fn is_private(&self) -> bool {
+        self.sealed.get().is_some_and(|sealed| sealed.private)
+    }
+
+    /// Where the frame that holds byte `at` ends; `at` itself when a frame begins there.
+    pub fn frame_end(&self, at: u32) -> u32 {
+        let Some(sealed) = self.sealed.get() else { return at };
+        let index = sealed.ends.partition_point(|end| *end <= at);
+        let start = index.checked_sub(1).and_then(|before| sealed.ends.get(before)).copied().unwrap_or(0);
+        if start == at { at } else { sealed.ends.get(index).copied().unwrap_or(at) }
+    }
+
+    /// How many frames end within the range.
+    pub fn frames(&self, from: u32, to: u32) -> usize {
+        self.sealed.get().map_or(0, |sealed| {
+            sealed.ends.partition_point(|end| *end <= to) - sealed.ends.partition_point(|end| *end <= from)
+        })
+    }
+}
+
+/// A Run that still grows. Owned by the shard, one per topic with events in this phase.
+#[derive(Debug)]
+pub struct OpenRun {
+    run: Rc<Run>,
+    bytes: Vec<u8>,
+    ends: Vec<u32>,
+    /// The topic whose events these are.
+    pub leaf: u32,
+}
+
+impl OpenRun {
+    /// An empty one.
+    pub fn new(leaf: u32) -> Self {
+        Self { run: Rc::default(), bytes: Vec::new(), ends: Vec::new(), leaf }
+    }
+
+    /// What outboxes hold.
+    pub fn run(&self) -> &Rc<Run> {
+        &self.run
+    }
+
+    /// Where the next frame will begin.
+    pub fn end(&self) -> u32 {
+        self.bytes.len() as u32
+    }
+
+    /// Appends a whole frame.
+    pub fn append(&mut self, frame: &Frame) {
+        self.bytes.extend_from_slice(frame.as_bytes());
+        self.ends.push(self.bytes.len() as u32);
+    }
+
+    /// How many frames were appended at or after this offset.
+    pub fn frames_from(&self, from: u32) -> usize {
+        self.ends.len() - self.ends.partition_point(|end| *end <= from)
+    }
+
+    /// What a Run would be that went on growing after it was sealed (a mutant).
+    pub fn sealed_copy(&self) -> Self {
+        let copy = Self {
+            run: Rc::clone(&self.run),
+            bytes: self.bytes.clone(),
+            ends: self.ends.clone(),
+            leaf: self.leaf,
+        };
+        let sealed = Sealed { bytes: Bytes::Own(self.bytes.clone()), ends: self.ends.clone(), private: false };
+        drop(self.run.sealed.set(sealed));
+        copy
+    }
+
+    /// Fixes the bytes. Nobody holds this OpenRun afterwards.
+    pub fn seal(self) {
+        let sealed = Sealed { bytes: Bytes::Own(self.bytes), ends: self.ends, private: false };
+        let first = self.run.sealed.set(sealed).is_ok();
+        debug_assert!(first, "a Run is sealed once");
+    }
+}

@@ -1,0 +1,126 @@
+//! A shard as the driver sees it. Only forwards: what is decided is decided in the other files of this folder.
+
+use std::io::IoSlice;
+use std::net::SocketAddr;
+
+use protocol::close::Close;
+
+use super::Shard;
+use super::connection::ConnectionId;
+use super::lobby::At;
+use super::machine::{Effect, Inputs, Machine, Mesh, Now, Token};
+use super::mutant::{Mutant, broken};
+
+impl Machine for Shard {
+    fn handle_open(&mut self, token: Token, _peer: SocketAddr, now: Now) {
+        self.enter_lobby(token, now);
+    }
+
+    fn handle_no_descriptors(&mut self) {
+        self.give_up_oldest_head();
+    }
+
+    fn decide(&mut self, inputs: &mut impl Inputs, now: Now) -> bool {
+        self.take_in_rotation(inputs, now)
+    }
+
+    fn seal(&mut self) {
+        self.local.seal();
+        self.finish_closes();
+    }
+
+    fn send_batches(&mut self, mesh: &mut impl Mesh) -> bool {
+        let mut any = false;
+        for to in 0..=self.shards() {
+            if to != self.index && !self.roots.is_empty(to) && mesh.may_send_roots(to) {
+                mesh.send_roots(to, self.roots.take(to));
+                self.local.stats.batches_sent += 1;
+                any = true;
+            }
+            if !self.leaves.is_empty(to) && mesh.may_send_leaves(to) {
+                mesh.send_leaves(to, self.leaves.take(to));
+                self.local.stats.batches_sent += 1;
+                any = true;
+            }
+        }
+        any
+    }
+
+    fn poll_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    fn poll_dirty(&mut self) -> Option<Token> {
+        loop {
+            let id = self.local.poll_dirty()?;
+            let connection = self.local.connections.view(id)?;
+            if broken(Mutant::JudgedBeforeAttempt) && connection.blocked {
+                self.close_slow(id);
+                continue;
+            }
+            return Some(connection.token);
+        }
+    }
+
+    fn outbox<'a>(&'a self, token: Token, slices: &mut [IoSlice<'a>]) -> usize {
+        let connection = self.connection_of(token).and_then(|id| self.local.connections.view(id));
+        connection.map_or(0, |connection| connection.outbox.slices(slices))
+    }
+
+    fn handle_written(&mut self, token: Token, bytes: usize, _now: Now) -> bool {
+        self.connection_of(token).is_some_and(|id| self.local.handle_written(id, bytes))
+    }
+
+    fn handle_blocked(&mut self, token: Token, _now: Now) {
+        if let Some(id) = self.connection_of(token)
+            && self.local.handle_blocked(id)
+        {
+            self.close_slow(id);
+        }
+    }
+
+    fn handle_writable(&mut self, token: Token) {
+        if let Some(id) = self.connection_of(token) {
+            self.local.handle_writable(id);
+        }
+    }
+
+    fn poll_deadline(&self) -> Option<u64> {
+        self.head_deadline()
+    }
+
+    fn handle_deadline(&mut self, now: Now) {
+        self.give_up_late_heads(now);
+    }
+
+    fn handle_drain(&mut self, _now: Now) {
+        self.draining = true;
+        while self.lobby.len() > 0 {
+            self.give_up_oldest_head();
+        }
+        for id in self.local.connections.ids() {
+            self.close_after_outbox(id, Close::DRAINING);
+        }
+        self.finish_closes();
+    }
+
+    fn connections(&self) -> usize {
+        self.local.connections.len() + self.lobby.len()
+    }
+}
+
+impl Shard {
+    fn connection_of(&self, token: Token) -> Option<ConnectionId> {
+        match self.lobby.at(token) {
+            At::Connection(id) => Some(id),
+            At::Head | At::Nowhere => None,
+        }
+    }
+
+    /// What remained after EAGAIN was too much.
+    fn close_slow(&mut self, id: ConnectionId) {
+        self.local.stats.slow_consumers += 1;
+        self.close(id, Close::SLOW_CONSUMER);
+        self.finish_closes();
+    }
+}

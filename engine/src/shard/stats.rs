@@ -1,0 +1,103 @@
+//! What happened on a shard, as plain counters. Bumped in place, read by the driver for metrics and by the simulation
+//! to show that it reached every transition. Never consulted to decide anything.
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// Counters since the start of the shard.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+        pub struct Stats { $($(#[$doc])* pub $name: u64,)* }
+
+        impl Stats {
+            /// Adds another shard's counters.
+            pub fn add(&mut self, other: &Self) { $(self.$name += other.$name;)* }
+
+            /// Name and value of each.
+            pub fn entries(&self) -> Vec<(&'static str, u64)> { vec![$((stringify!($name), self.$name),)*] }
+        }
+    };
+}
+
+counters! {
+    /// Connections attached.
+    attached,
+    /// Connections closed, for whatever reason.
+    closed,
+    /// Half-open connections given up: too many, too slow, or malformed.
+    heads_refused,
+    /// Connections closed because they read too slowly.
+    slow_consumers,
+    /// Messages that clients sent and that were taken.
+    commands,
+    /// Connections that had to wait because a root batch was full.
+    commands_gated,
+    /// Connections that used up their messages of a turn.
+    commands_budgeted,
+    /// Decide phases that ended at the flush gate.
+    flush_gated,
+    /// Times that roots had to wait because a leaf batch was full.
+    roots_gated,
+    /// Exits that waited outside a full batch.
+    exits_outside,
+    /// Counts that waited outside a full batch.
+    counts_outside,
+    /// Counts struck out by a newer one of the same epoch.
+    counts_struck,
+    /// Links asked for.
+    joins,
+    /// Links that came up.
+    joined,
+    /// Joined of a link that is gone.
+    joined_stale,
+    /// Joined of a link that a newer one has superseded.
+    joined_superseded,
+    /// Join of a link while home still had the one before.
+    joins_superseding,
+    /// Count or Enter of a link that home has no longer.
+    roots_stale,
+    /// Links whose last waiter went before Joined came.
+    joining_abandoned,
+    /// Subscribers that waited for a link that somebody else had asked for.
+    joining_shared,
+    /// Subscriptions acknowledged.
+    subscribed,
+    /// Subscriptions refused.
+    subscribe_refused,
+    /// Subscriptions that ended.
+    unsubscribed,
+    /// Waiting subscriptions that ended.
+    unsubscribed_waiting,
+    /// Presence answers that came for a subscription that is gone.
+    granted_stale,
+    /// Presence subscriptions let in.
+    granted,
+    /// Presence subscriptions turned away by the home shard.
+    refused,
+    /// Users that entered a roster.
+    members_added,
+    /// Users that left a roster.
+    members_removed,
+    /// Connections that entered a roster in which their user already was.
+    members_again,
+    /// Events taken at their home shard.
+    published,
+    /// Events for a topic that nobody is subscribed to.
+    published_unheard,
+    /// Client events refused because of their rate.
+    client_events_limited,
+    /// Frames put into outboxes, counted per subscriber.
+    deliveries,
+    /// Senders left out of their own event.
+    excluded,
+    /// Batches taken from other cores.
+    batches_taken,
+    /// Batches sent to other cores.
+    batches_sent,
+    /// Connections that the kernel refused to take more for.
+    blocked,
+    /// Topics whose first subscriber came.
+    occupied,
+    /// Topics whose last subscriber went.
+    vacated,
+    /// Slots given to another connection.
+    slots_reused,
+}

@@ -1,0 +1,142 @@
+//! Subscribing and unsubscribing: the checks, and what they change on this shard.
+//!
+//! Only on a live link is a plain channel's subscriber acknowledged at once; on any other it waits for Joined, and on a
+//! presence channel always for its home's answer. Without that wait events are lost.
+
+use std::sync::Arc;
+
+use protocol::app::App;
+use protocol::auth::verify_subscription;
+use protocol::channel::ChannelKind;
+use protocol::presence::{Member, parse_channel_data};
+use protocol::socket_id::SocketId;
+
+use super::Shard;
+use super::connection::{ConnectionId, Subscription, WAITING};
+use super::mesh::{Root, SubRef};
+use super::mutant::{Mutant, broken};
+
+impl Shard {
+    #[expect(clippy::too_many_arguments, reason = "the fields of one message, each by name")]
+    pub(super) fn subscribe(
+        &mut self,
+        id: ConnectionId,
+        app: &Arc<App>,
+        kind: ChannelKind,
+        hash: u64,
+        channel: &str,
+        auth: &str,
+        channel_data: Option<&str>,
+    ) {
+        let found = self.local.find(hash, app, channel);
+        if found.is_some_and(|at| self.local.subscription_to(id, at).is_some()) {
+            self.error(id, None, &format!("Existing subscription to channel {channel}"));
+            return;
+        }
+        let Some(member) = self.check_subscription(id, app, kind, channel, auth, channel_data) else { return };
+        self.add_subscription(id, app, kind, hash, channel, member);
+    }
+
+    /// Whether the connection may subscribe; on presence channels, as whom.
+    fn check_subscription(
+        &mut self,
+        id: ConnectionId,
+        app: &Arc<App>,
+        kind: ChannelKind,
+        channel: &str,
+        auth: &str,
+        channel_data: Option<&str>,
+    ) -> Option<Option<Arc<Member>>> {
+        let connection = self.local.connections.by_id(id)?;
+        let subscriptions_max = self.limits.subscriptions_per_connection_max;
+        if connection.subscriptions.len() >= subscriptions_max {
+            let text = format!("This connection has {subscriptions_max} subscriptions, which is the most it may have");
+            self.refuse_subscription(id, channel, "LimitReached", &text, 4100);
+            return None;
+        }
+        let socket_id = SocketId { first: self.index as u64, second: connection.second };
+        if kind == ChannelKind::ServerToUser {
+            let text = format!("Channel {channel} is for a user who is signed in");
+            self.refuse_subscription(id, channel, "AuthError", &text, 401);
+            return None;
+        }
+        if kind.needs_auth()
+            && let Err(error) = verify_subscription(app, socket_id, channel, channel_data, auth)
+        {
+            self.refuse_auth(id, channel, &error);
+            return None;
+        }
+        if !kind.is_presence() {
+            return Some(None);
+        }
+        let Some(channel_data) = channel_data else {
+            let text = format!("Channel {channel} is a presence channel: its subscription needs channel_data");
+            self.refuse_subscription(id, channel, "AuthError", &text, 401);
+            return None;
+        };
+        match parse_channel_data(channel_data, &app.limits) {
+            Ok(member) => Some(Some(Arc::new(member))),
+            Err(error) => {
+                self.refuse_subscription(id, channel, "AuthError", &error.to_string(), 401);
+                None
+            }
+        }
+    }
+
+    fn add_subscription(
+        &mut self,
+        id: ConnectionId,
+        app: &Arc<App>,
+        kind: ChannelKind,
+        hash: u64,
+        channel: &str,
+        member: Option<Arc<Member>>,
+    ) {
+        let found = self.local.find(hash, app, channel);
+        let at = found.unwrap_or_else(|| self.join(app, kind, channel));
+        self.ticket = self.ticket.wrapping_add(1);
+        let sub = SubRef { slot: id.slot, generation: id.generation, ticket: self.ticket };
+        let subscription = Subscription { leaf: at, back: WAITING, ticket: self.ticket, member: member.clone() };
+        self.local.add_waiting(id, subscription);
+        let Some(topic) = self.local.topic(at) else { return };
+        let (home, epoch, name) = (topic.home, topic.epoch, Arc::clone(&topic.topic));
+        let at_once = topic.live || (found.is_some() && broken(Mutant::LaterSubscribersAckedAtOnce));
+        if found.is_some() {
+            if !topic.live {
+                self.local.stats.joining_shared += 1;
+            }
+            self.send_count(at);
+        }
+        if let Some(member) = member {
+            self.roots.push(home, Root::Enter { topic: name, epoch, sub, member });
+        } else if at_once {
+            if let Some(index) = self.local.subscription_to(id, at) {
+                self.local.acknowledge(id, index, Self::succeeded(channel));
+            }
+        } else if let Some(topic) = self.local.topic(at) {
+            topic.joiners.push(sub);
+        }
+    }
+
+    /// The first local subscriber: a new link, with an epoch of its own.
+    fn join(&mut self, app: &Arc<App>, kind: ChannelKind, channel: &str) -> u32 {
+        self.epoch += 1;
+        let epoch = self.epoch;
+        let topic = self.hash.topic(app, channel, kind);
+        let home = self.hash.home(topic.hash);
+        self.roots.push(home, Root::Join { topic: Arc::clone(&topic), epoch });
+        self.local.add_topic(topic, home, epoch)
+    }
+
+    pub(super) fn unsubscribe(&mut self, id: ConnectionId, app: &Arc<App>, hash: u64, channel: &str) {
+        let at = self.local.find(hash, app, channel);
+        let Some(index) = at.and_then(|at| self.local.subscription_to(id, at)) else {
+            let text = format!("No current subscription to channel {channel}, or subscription in progress");
+            self.error(id, None, &text);
+            return;
+        };
+        if let Some(gone) = self.local.remove_subscription(id, index) {
+            self.tell_gone(id, gone, false);
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! The order in which a shard takes its input: leaves, roots from other cores, its own roots, commands, in rotation, a
+//! quantum each. A phase ends when nothing is left, when the flush gate closes, or after `rounds_max` rounds; the next
+//! begins with the class whose turn it would have been. Any fixed order starves the last class for ever.
+//!
+//! The gates: commands wait for room in the open root batch to their home; roots for room in all open leaf batches,
+//! never for root batches (two shards full of roots for each other would wait for ever); leaves, like everything, for
+//! the flush gate alone, which waits for the kernel only.
+
+use std::collections::VecDeque;
+
+use super::Shard;
+use super::commands::Flow;
+use super::lobby::At;
+use super::machine::{Inputs, Now, Socket, Token};
+use super::mesh::{Leaf, Root};
+use super::mutant::{Mutant, broken};
+
+/// Where the rotation stands, and the batches that are being used up.
+#[derive(Debug, Default)]
+pub struct Rotation {
+    next: Class,
+    leaves: Option<Batch<Leaf>>,
+    roots: Option<Batch<Root>>,
+}
+
+#[derive(Debug)]
+struct Batch<M> {
+    from: usize,
+    messages: VecDeque<M>,
+}
+
+/// A class of input.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+enum Class {
+    #[default]
+    Leaves,
+    Roots,
+    OwnRoots,
+    Commands,
+}
+
+impl Class {
+    const COUNT: usize = 4;
+
+    fn next(self) -> Self {
+        match self {
+            Self::Leaves => Self::Roots,
+            Self::Roots => Self::OwnRoots,
+            Self::OwnRoots => Self::Commands,
+            Self::Commands => Self::Leaves,
+        }
+    }
+}
+
+/// Whether a core may sleep after a turn: only when it took nothing, sent nothing and tried to write nothing. What a
+/// gate holds back goes on in the next turn otherwise.
+pub fn may_sleep(took: bool, sent: bool, wrote: bool) -> bool {
+    !took && (broken(Mutant::SleepsOnGatedInput) || !(sent || wrote))
+}
+
+impl Shard {
+    /// One decide phase.
+    pub(super) fn take_in_rotation(&mut self, inputs: &mut impl Inputs, now: Now) -> bool {
+        self.local.flush.begin_phase();
+        let mut took = self.bring_in_outside();
+        let (mut idle, mut class) = (0, self.rotation.next);
+        if broken(Mutant::FixedOrderOfClasses) {
+            class = Class::default();
+        }
+        let mut turns_left = self.limits.rounds_max * Class::COUNT;
+        // Those that are in line now have one turn in this phase; who stalls again waits for the next phase.
+        let mut budgeted = self.budgeted();
+        while idle < Class::COUNT && turns_left > 0 && !self.flush_gate_is_closed() {
+            let any = match class {
+                Class::Leaves => self.take_leaves(inputs),
+                Class::Roots => self.take_roots(inputs),
+                Class::OwnRoots => self.take_own_roots(),
+                Class::Commands => self.take_commands(inputs, &mut budgeted, now),
+            };
+            took |= any;
+            idle = if any { 0 } else { idle + 1 };
+            class = class.next();
+            turns_left -= 1;
+        }
+        self.rotation.next = class;
+        let gated = self.flush_gate_is_closed();
+        if gated {
+            self.local.stats.flush_gated += 1;
+        }
+        // What the flush gate holds back, and connections that have had their share, go on in the next turn: it must
+        // come even if nothing was left to write, for who stood first in the FIFO may have gone.
+        took || gated || self.budgeted() > 0
+    }
+
+    fn flush_gate_is_closed(&self) -> bool {
+        !broken(Mutant::NoFlushGate)
+            && self.local.flush.unflushed_bytes() > self.limits.unflushed_bytes_max as u64
+    }
+
+    fn roots_gate_is_closed(&mut self) -> bool {
+        let closed = self.leaves.any_full()
+            || (broken(Mutant::RootsWaitForRoots) && (0..self.shards()).any(|to| self.roots.is_full(to)));
+        if closed {
+            self.local.stats.roots_gated += 1;
+        }
+        closed
+    }
+
+    fn take_leaves(&mut self, inputs: &mut impl Inputs) -> bool {
+        let mut any = false;
+        for _ in 0..self.limits.quantum {
+            if self.flush_gate_is_closed() {
+                break;
+            }
+            let Some(leaf) = self.next_leaf(inputs) else { break };
+            self.handle_leaf(leaf);
+            any = true;
+        }
+        any
+    }
+
+    fn next_leaf(&mut self, inputs: &mut impl Inputs) -> Option<Leaf> {
+        if self.rotation.leaves.is_none() {
+            let (from, messages) = inputs.next_leaves()?;
+            self.local.stats.batches_taken += 1;
+            self.rotation.leaves = Some(Batch { from, messages: messages.into() });
+        }
+        let batch = self.rotation.leaves.as_mut()?;
+        let leaf = batch.messages.pop_front();
+        if batch.messages.is_empty() {
+            inputs.release_leaves(batch.from);
+            self.rotation.leaves = None;
+        }
+        leaf
+    }
+
+    fn take_roots(&mut self, inputs: &mut impl Inputs) -> bool {
+        let mut any = false;
+        for _ in 0..self.limits.quantum {
+            if self.flush_gate_is_closed() || self.roots_gate_is_closed() {
+                break;
+            }
+            let Some((from, root)) = self.next_root(inputs) else { break };
+            self.handle_root(from, root);
+            any = true;
+        }
+        any
+    }
+
+    fn next_root(&mut self, inputs: &mut impl Inputs) -> Option<(usize, Root)> {
+        if self.rotation.roots.is_none() {
+            let (from, messages) = inputs.next_roots()?;
+            self.local.stats.batches_taken += 1;
+            self.rotation.roots = Some(Batch { from, messages: messages.into() });
+        }
+        let batch = self.rotation.roots.as_mut()?;
+        let (from, root) = (batch.from, batch.messages.pop_front());
+        if batch.messages.is_empty() {
+            inputs.release_roots(from);
+            self.rotation.roots = None;
+        }
+        root.map(|root| (from, root))
+    }
+
+    /// What this shard says to itself as a home: the same open batch, but no inbox.
+    fn take_own_roots(&mut self) -> bool {
+        let mut any = false;
+        for _ in 0..self.limits.quantum {
+            if self.flush_gate_is_closed() || self.roots_gate_is_closed() {
+                break;
+            }
+            let Some(root) = self.roots.pop(self.index) else { break };
+            self.handle_root(self.index, root);
+            any = true;
+        }
+        any | self.bring_in_outside()
+    }
+
+    /// First those that have waited, then sockets.
+    fn take_commands(&mut self, inputs: &mut impl Inputs, budgeted: &mut usize, now: Now) -> bool {
+        let mut any = false;
+        for _ in 0..self.limits.quantum {
+            if self.flush_gate_is_closed() {
+                break;
+            }
+            if self.take_stalled(now) {
+                any = true;
+                continue;
+            }
+            if *budgeted > 0 && self.take_budgeted(now) {
+                *budgeted -= 1;
+                any = true;
+                continue;
+            }
+            if !self.take_socket(inputs, now) {
+                break;
+            }
+            any = true;
+        }
+        any
+    }
+
+    fn take_socket(&mut self, inputs: &mut impl Inputs, now: Now) -> bool {
+        let (token, flow) = match inputs.next_socket() {
+            None => return false,
+            Some(Socket::Bytes(token, bytes)) => (token, self.handle_socket_bytes(token, bytes, now)),
+            Some(Socket::Hangup(token)) => {
+                self.handle_hangup(token);
+                return true;
+            }
+        };
+        if flow == Flow::Stalled {
+            inputs.pause(token);
+        }
+        true
+    }
+
+    fn handle_socket_bytes(&mut self, token: Token, bytes: &mut [u8], now: Now) -> Flow {
+        match self.lobby.at(token) {
+            At::Nowhere => Flow::Read,
+            At::Head => self.handle_head_bytes(token, bytes, now),
+            At::Connection(id) => {
+                debug_assert!(
+                    self.local.connections.view(id).is_none_or(|connection| !connection.stalled),
+                    "nothing is read from a connection whose last message waits"
+                );
+                self.handle_connection_bytes(id, bytes, now)
+            }
+        }
+    }
+
+    fn handle_hangup(&mut self, token: Token) {
+        match self.lobby.at(token) {
+            At::Nowhere => {}
+            At::Head => {
+                self.lobby.forget(token);
+                self.effects.push_back(super::machine::Effect::Close { token, last: Vec::new() });
+            }
+            At::Connection(id) => self.vanish(id),
+        }
+    }
+}

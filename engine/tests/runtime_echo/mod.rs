@@ -1,0 +1,244 @@
+//! A small machine for the runtime tests: it keeps outboxes, and a script says what happens.
+//!
+//! Owns no rule of the protocol. It is what a shard looks like from the driver, made of the simplest parts.
+#![allow(dead_code, unreachable_pub, missing_docs)]
+
+use std::collections::{HashMap, VecDeque};
+use std::io::{IoSlice, Read};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use corecast::driver::control::CoreError;
+use corecast::server::{Plan, Running, Stopper, Surroundings, start_with};
+use corecast::shard::machine::{Effect, Inputs, Machine, Mesh, Now, Socket, Token};
+
+/// What a script may do.
+#[derive(Default)]
+pub struct Desk {
+    outboxes: HashMap<Token, Vec<u8>>,
+    dirty: VecDeque<Token>,
+    effects: VecDeque<Effect>,
+    pauses: Vec<Token>,
+    /// When `Script::deadline` is called.
+    pub deadline: Option<u64>,
+}
+
+impl Desk {
+    pub fn write(&mut self, token: Token, bytes: &[u8]) {
+        self.outboxes.entry(token).or_default().extend_from_slice(bytes);
+        self.dirty.push_back(token);
+    }
+
+    pub fn close(&mut self, token: Token, last: &[u8]) {
+        let mut bytes = self.outboxes.remove(&token).unwrap_or_default();
+        bytes.extend_from_slice(last);
+        self.effects.push_back(Effect::Close { token, last: bytes });
+    }
+
+    pub fn hand_over(&mut self, token: Token, to: usize, bytes: &[u8]) {
+        self.outboxes.remove(&token);
+        self.effects.push_back(Effect::HandOver { token, to, bytes: bytes.to_vec(), refusal: b"full" });
+    }
+
+    pub fn pause(&mut self, token: Token) {
+        self.pauses.push(token);
+    }
+
+    pub fn resume(&mut self, token: Token) {
+        self.effects.push_back(Effect::Resume(token));
+    }
+
+    pub fn tokens(&self) -> Vec<Token> {
+        self.outboxes.keys().copied().collect()
+    }
+}
+
+/// What happens.
+pub trait Script: 'static {
+    fn open(&mut self, _desk: &mut Desk, _token: Token, _now: Now) {}
+    fn bytes(&mut self, desk: &mut Desk, token: Token, bytes: &[u8], now: Now);
+    fn deadline(&mut self, _desk: &mut Desk, _now: Now) {}
+    fn no_descriptors(&mut self, _desk: &mut Desk) {}
+}
+
+/// Sends back what comes.
+pub struct Echo;
+
+impl Script for Echo {
+    fn bytes(&mut self, desk: &mut Desk, token: Token, bytes: &[u8], _now: Now) {
+        desk.write(token, bytes);
+    }
+}
+
+/// A script behind the driver's border.
+pub struct Scripted<S> {
+    desk: Desk,
+    script: S,
+}
+
+impl<S> Scripted<S> {
+    pub fn new(script: S) -> Self {
+        Self { desk: Desk::default(), script }
+    }
+}
+
+impl<S: Script> Machine for Scripted<S> {
+    fn handle_open(&mut self, token: Token, _peer: SocketAddr, now: Now) {
+        self.desk.outboxes.insert(token, Vec::new());
+        self.script.open(&mut self.desk, token, now);
+    }
+
+    fn handle_no_descriptors(&mut self) {
+        self.script.no_descriptors(&mut self.desk);
+    }
+
+    fn decide(&mut self, inputs: &mut impl Inputs, now: Now) -> bool {
+        let mut any = false;
+        while let Some((from, _)) = inputs.next_roots() {
+            inputs.release_roots(from);
+            any = true;
+        }
+        while let Some(socket) = inputs.next_socket() {
+            any = true;
+            match socket {
+                Socket::Bytes(token, bytes) => self.script.bytes(&mut self.desk, token, bytes, now),
+                Socket::Hangup(token) => self.desk.close(token, b""),
+            }
+            self.desk.pauses.drain(..).for_each(|token| inputs.pause(token));
+        }
+        any
+    }
+
+    fn seal(&mut self) {}
+
+    fn send_batches(&mut self, _mesh: &mut impl Mesh) -> bool {
+        false
+    }
+
+    fn poll_effect(&mut self) -> Option<Effect> {
+        self.desk.effects.pop_front()
+    }
+
+    fn poll_dirty(&mut self) -> Option<Token> {
+        self.desk.dirty.pop_front()
+    }
+
+    fn outbox<'a>(&'a self, token: Token, slices: &mut [IoSlice<'a>]) -> usize {
+        match self.desk.outboxes.get(&token) {
+            Some(bytes) if !bytes.is_empty() => {
+                slices[0] = IoSlice::new(bytes);
+                1
+            }
+            _ => 0,
+        }
+    }
+
+    fn handle_written(&mut self, token: Token, bytes: usize, _now: Now) -> bool {
+        let outbox = self.desk.outboxes.get_mut(&token).expect("an outbox that was asked for");
+        outbox.drain(..bytes);
+        !outbox.is_empty()
+    }
+
+    fn handle_blocked(&mut self, _token: Token, _now: Now) {}
+
+    fn handle_writable(&mut self, token: Token) {
+        self.desk.dirty.push_back(token);
+    }
+
+    fn poll_deadline(&self) -> Option<u64> {
+        self.desk.deadline
+    }
+
+    fn handle_deadline(&mut self, now: Now) {
+        self.desk.deadline = None;
+        self.script.deadline(&mut self.desk, now);
+    }
+
+    fn handle_drain(&mut self, _now: Now) {
+        for token in self.desk.tokens() {
+            self.desk.close(token, b"drained");
+        }
+    }
+
+    fn connections(&self) -> usize {
+        self.desk.outboxes.len()
+    }
+}
+
+/// A server on loopback that stops when it goes out of scope.
+pub struct Server {
+    pub address: SocketAddr,
+    stopper: Stopper,
+    running: Option<Running>,
+}
+
+/// Starts a server on a free port, or on `port`; the API core echoes.
+pub fn serve<S: Script>(
+    port: u16,
+    shards: usize,
+    takeover: bool,
+    script: impl Fn(usize, &Surroundings) -> S + Send + Sync + 'static,
+) -> Server {
+    try_serve(port, shards, takeover, script).unwrap_or_else(|error| panic!("{error}"))
+}
+
+pub fn try_serve<S: Script>(
+    port: u16,
+    shards: usize,
+    takeover: bool,
+    script: impl Fn(usize, &Surroundings) -> S + Send + Sync + 'static,
+) -> Result<Server, corecast::server::StartError> {
+    let listen = vec![SocketAddr::from(([127, 0, 0, 1], port))];
+    let plan = Plan { listen, api_listen: Vec::new(), shards, pin: false, takeover };
+    let (hooks, _) = hooks::queue::queue(1);
+    let shard = move |shard, around: &Surroundings| Scripted::new(script(shard, around));
+    let running = start_with(&plan, &hooks, shard, |_| Scripted::new(Echo))?;
+    Ok(Server { address: running.addresses()[0], stopper: running.stopper(), running: Some(running) })
+}
+
+impl Server {
+    pub fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.address).expect("the server listens");
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.set_write_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream
+    }
+
+    /// Drains it and waits for its end.
+    pub fn stop(mut self) -> Result<(), CoreError> {
+        self.stopper.stop();
+        self.running.take().expect("it stops once").wait()
+    }
+
+    /// Asks it to stop and lets it go on in another thread.
+    pub fn stop_meanwhile(mut self) -> std::thread::JoinHandle<Result<(), CoreError>> {
+        self.stopper.stop();
+        let running = self.running.take().expect("it stops once");
+        std::thread::spawn(move || running.wait())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(running) = self.running.take() {
+            self.stopper.stop();
+            running.wait().expect("all cores end well");
+        }
+    }
+}
+
+/// Reads exactly `length` bytes.
+pub fn read(stream: &mut TcpStream, length: usize) -> Vec<u8> {
+    let mut bytes = vec![0; length];
+    stream.read_exact(&mut bytes).expect("the server answers");
+    bytes
+}
+
+/// Asks `done` until it says so, for at most twenty seconds.
+pub fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
+    let give_up = Instant::now() + Duration::from_secs(20);
+    while !done() {
+        assert!(Instant::now() < give_up, "{what} does not come about");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}

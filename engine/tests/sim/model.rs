@@ -1,0 +1,233 @@
+//! What must be true of a schedule: the order of each channel as its home tells it by hooks, and what each client must
+//! have seen of it. Knows nothing of how shards work.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use protocol::hook_event::HookEvent;
+use protocol::socket_id::SocketId;
+
+use crate::client::{Channel, Client, Seen};
+
+/// One thing that happened on a channel, in the home shard's order.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Item {
+    Event { id: u64, except: Option<SocketId> },
+    Added(String),
+    Removed(String),
+}
+
+#[derive(Debug, Default)]
+pub struct Model {
+    order: BTreeMap<String, Vec<Item>>,
+    occupied: BTreeMap<String, bool>,
+    /// Events of the API core: channel, step at which it was accepted, whom it leaves out.
+    published: BTreeMap<u64, (String, u64, Option<SocketId>)>,
+}
+
+/// What an outsider sees of one channel.
+pub struct Expected {
+    pub subscriptions: u64,
+    pub users: u32,
+}
+
+impl Model {
+    pub fn publish(&mut self, id: u64, channel: &str, step: u64, except: Option<SocketId>) {
+        self.published.insert(id, (channel.to_owned(), step, except));
+    }
+
+    pub fn hook(&mut self, event: &HookEvent) -> Result<(), String> {
+        let channel = event.channel().to_string();
+        let item = match event {
+            HookEvent::ChannelOccupied { .. } => return self.edge(&channel, true),
+            HookEvent::ChannelVacated { .. } => return self.edge(&channel, false),
+            HookEvent::MemberAdded { user_id, .. } => Item::Added(user_id.to_string()),
+            HookEvent::MemberRemoved { user_id, .. } => Item::Removed(user_id.to_string()),
+            HookEvent::ServerEvent { event, .. } => {
+                let id = event.parse().map_err(|_| format!("event {event}"))?;
+                let (of, _, except) = self.published.get(&id).ok_or(format!("event {id} was never published"))?;
+                if *of != channel {
+                    return Err(format!("event {id} of {of} came to {channel}"));
+                }
+                Item::Event { id, except: *except }
+            }
+            HookEvent::ClientEvent { data_literal, socket_id, .. } => {
+                let digits = data_literal.trim_start_matches('"').split(':').next().unwrap_or("");
+                let id = digits.parse().map_err(|_| format!("client event {data_literal}"))?;
+                Item::Event { id, except: Some(*socket_id) }
+            }
+        };
+        let order = self.order.entry(channel.clone()).or_default();
+        if matches!(item, Item::Event { .. }) && order.contains(&item) {
+            return Err(format!("{item:?} was handled twice on {channel}"));
+        }
+        order.push(item);
+        let roster = roster(order)?;
+        if !roster.is_empty() && !self.occupied.get(&channel).copied().unwrap_or(false) {
+            return Err(format!("{channel} is vacated and has members {roster:?}"));
+        }
+        Ok(())
+    }
+
+    fn edge(&mut self, channel: &str, occupied: bool) -> Result<(), String> {
+        let before = self.occupied.insert(channel.to_owned(), occupied).unwrap_or(false);
+        if before == occupied {
+            return Err(format!("{channel}: occupied = {occupied} twice in a row"));
+        }
+        Ok(())
+    }
+
+    /// Everything has come to rest: each client has seen what it had to.
+    pub fn check(&self, clients: &[Client], expected: &BTreeMap<String, Expected>) -> Result<(), String> {
+        for (number, client) in clients.iter().enumerate() {
+            for (name, channel) in &client.channels {
+                self.check_channel(client, name, channel)
+                    .map_err(|why| format!("client {number} ({:?}) on {name}: {why}", client.socket_id))?;
+            }
+        }
+        for (id, (channel, ..)) in &self.published {
+            let handled = self.order.get(channel).is_some_and(|order| {
+                order.iter().any(|item| matches!(item, Item::Event { id: of, .. } if of == id))
+            });
+            if !handled {
+                return Err(format!("event {id} never came to the home of {channel}"));
+            }
+        }
+        for (channel, expected) in expected {
+            let users = self.order.get(channel).map_or(Ok(BTreeSet::new()), |order| roster(order))?;
+            if users.len() as u32 != expected.users {
+                return Err(format!("{channel} has {users:?} in its roster, and {} users", expected.users));
+            }
+            if self.occupied.get(channel).copied().unwrap_or(false) != (expected.subscriptions > 0) {
+                return Err(format!("{channel} has {} subscriptions, wrong edge", expected.subscriptions));
+            }
+        }
+        Ok(())
+    }
+
+    /// Everybody has left.
+    pub fn check_empty(&self) -> Result<(), String> {
+        for (channel, order) in &self.order {
+            let roster = roster(order)?;
+            if !roster.is_empty() {
+                return Err(format!("{roster:?} stay in the roster of {channel}"));
+            }
+        }
+        match self.occupied.iter().find(|(_, occupied)| **occupied) {
+            Some((channel, _)) => Err(format!("{channel} is never vacated")),
+            None => Ok(()),
+        }
+    }
+
+    fn check_channel(&self, client: &Client, name: &str, channel: &Channel) -> Result<(), String> {
+        let none = Vec::new();
+        let order = self.order.get(name).unwrap_or(&none);
+        let mine: Vec<(usize, &Item)> = order.iter().enumerate().filter(|(_, item)| !leaves_out(item, client)).collect();
+        let spans = spans(&channel.seen)?;
+        if spans.len() > channel.accepted {
+            return Err(format!("{} acknowledgements of {} subscriptions", spans.len(), channel.accepted));
+        }
+        let last = spans.last().map(|span| span.step);
+        if channel.wanted && !client.leaving && last.is_none_or(|step| step < channel.asked_at) {
+            return Err("its last subscription was never acknowledged".into());
+        }
+        let mut from = 0;
+        for (index, span) in spans.iter().enumerate() {
+            let open = index + 1 == spans.len() && channel.wanted && !client.leaving;
+            from = self.place(name, order, &mine, span, from, open)?;
+        }
+        Ok(())
+    }
+
+    /// Finds the part of the channel's order that a span shows; returns where it ends.
+    fn place(
+        &self,
+        name: &str,
+        order: &[Item],
+        mine: &[(usize, &Item)],
+        span: &Span<'_>,
+        from: usize,
+        open: bool,
+    ) -> Result<usize, String> {
+        let latest = if open { self.must_begin_by(name, mine, span.step) } else { mine.len() };
+        let candidates: Vec<usize> = (from..=mine.len())
+            .filter(|start| start + span.items.len() <= mine.len())
+            .filter(|start| mine[*start..].iter().zip(&span.items).all(|((_, item), seen)| same(item, seen)))
+            .collect();
+        if candidates.is_empty() {
+            return Err(format!("saw {:?}, which is no part of {mine:?} from {from}", span.items));
+        }
+        for start in candidates {
+            let end = start + span.items.len();
+            if open && (end != mine.len() || start > latest) {
+                continue;
+            }
+            let roster_fits = span.members.is_none_or(|members| {
+                let upto = mine.get(start).map_or(order.len(), |(at, _)| *at);
+                // Between what this client gets, others may have happened that it is left out of, but no members.
+                roster(&order[..upto]).is_ok_and(|roster| roster == members.iter().collect())
+            });
+            if roster_fits || (!open && span.items.is_empty()) {
+                return Ok(end);
+            }
+        }
+        Err(format!(
+            "saw {:?} with members {:?} (open: {open}, from step {}), which does not fit {mine:?}",
+            span.items, span.members, span.step
+        ))
+    }
+
+    /// Whatever was accepted after the acknowledgement had been seen must be within the span.
+    fn must_begin_by(&self, name: &str, mine: &[(usize, &Item)], step: u64) -> usize {
+        let later = |item: &Item| {
+            let Item::Event { id, .. } = item else { return false };
+            self.published.get(id).is_some_and(|(channel, accepted, _)| channel == name && *accepted > step)
+        };
+        mine.iter().position(|(_, item)| later(item)).unwrap_or(mine.len())
+    }
+}
+
+struct Span<'a> {
+    step: u64,
+    members: Option<&'a Vec<String>>,
+    items: Vec<&'a Seen>,
+}
+
+fn spans(seen: &[Seen]) -> Result<Vec<Span<'_>>, String> {
+    let mut spans: Vec<Span<'_>> = Vec::new();
+    for item in seen {
+        match item {
+            Seen::Succeeded { members, step } => {
+                spans.push(Span { step: *step, members: members.as_ref(), items: Vec::new() });
+            }
+            other => spans.last_mut().ok_or(format!("{other:?} before any acknowledgement"))?.items.push(other),
+        }
+    }
+    Ok(spans)
+}
+
+fn same(item: &Item, seen: &Seen) -> bool {
+    match (item, seen) {
+        (Item::Event { id, .. }, Seen::Event(of)) => id == of,
+        (Item::Added(user), Seen::Added(of)) | (Item::Removed(user), Seen::Removed(of)) => user == of,
+        _ => false,
+    }
+}
+
+fn leaves_out(item: &Item, client: &Client) -> bool {
+    matches!(item, Item::Event { except: Some(except), .. } if client.socket_id == Some(*except))
+}
+
+fn roster(order: &[Item]) -> Result<BTreeSet<&String>, String> {
+    let mut roster = BTreeSet::new();
+    for item in order {
+        let fits = match item {
+            Item::Added(user) => roster.insert(user),
+            Item::Removed(user) => roster.remove(user),
+            Item::Event { .. } => true,
+        };
+        if !fits {
+            return Err(format!("{item:?} does not fit the roster {roster:?}"));
+        }
+    }
+    Ok(roster)
+}

@@ -1,0 +1,227 @@
+//! One schedule: random steps of a seed, then rest, checks, everybody's leaving, and checks again.
+
+use corecast::shard::stats::Stats;
+
+use crate::client::Client;
+use crate::socket::Reader;
+use crate::world::{CHANNELS, World};
+
+/// What schedules have reached.
+#[cfg_attr(feature = "mutants", expect(dead_code, reason = "mutants are only asked whether they die"))]
+#[derive(Clone, Debug)]
+pub struct Coverage {
+    pub stats: Stats,
+    pub schedules: u64,
+    pub steps_min: u64,
+}
+
+impl Default for Coverage {
+    fn default() -> Self {
+        Self { stats: Stats::default(), schedules: 0, steps_min: u64::MAX }
+    }
+}
+
+#[cfg_attr(feature = "mutants", expect(dead_code, reason = "mutants are only asked whether they die"))]
+impl Coverage {
+    pub fn add(&mut self, other: &Self) {
+        self.stats.add(&other.stats);
+        self.schedules += other.schedules;
+        self.steps_min = self.steps_min.min(other.steps_min);
+    }
+
+    /// Every transition and refusal that a schedule can reach, and how often it was reached.
+    pub fn transitions(&self) -> Vec<(&'static str, u64)> {
+        // Not to be reached here: heads are complete, no link is superseded while home still has it (the Count that ends it
+        // always comes first), and a stale root would need that too.
+        let never = ["heads_refused", "joins_superseding", "roots_stale"];
+        self.stats.entries().into_iter().filter(|(name, _)| !never.contains(name)).collect()
+    }
+}
+
+/// Runs the schedule of a seed.
+pub fn run(seed: u64) -> Result<Coverage, String> {
+    let mut world = World::new(seed);
+    let steps = world.rng.between(220, 320) as u64;
+    // Some schedules have one hot channel for a while: the API core offers more than can be flushed.
+    let flood = world.rng.chance(15).then(|| (CHANNELS[world.rng.below(CHANNELS.len())], world.rng.between(150, 200)));
+    for _ in 0..world.rng.between(1, 4) {
+        connect(&mut world);
+    }
+    for step in 0..steps {
+        world.step += 1;
+        random_step(&mut world)?;
+        if let Some((channel, length)) = flood
+            && (20..20 + length as u64).contains(&step)
+        {
+            flood_step(&mut world, channel)?;
+        }
+    }
+    world.settle()?;
+    world.check()?;
+    for client in 0..world.clients.len() {
+        world.hang_up(client);
+    }
+    world.settle()?;
+    world.check_empty()?;
+    Ok(Coverage { stats: world.stats(), schedules: 1, steps_min: steps })
+}
+
+fn flood_step(world: &mut World, channel: &str) -> Result<(), String> {
+    for _ in 0..3 {
+        world.publish(channel, 700, None);
+    }
+    world.api_turn();
+    for core in 0..world.shard_count() {
+        world.arrive(core, true);
+        world.arrive(core, false);
+        if world.is_awake(core) {
+            world.turn(core)?;
+        }
+    }
+    Ok(())
+}
+
+fn random_step(world: &mut World) -> Result<(), String> {
+    match world.rng.below(100) {
+        0..40 => {
+            let shard = world.rng.below(world.shard_count());
+            if world.is_awake(shard) {
+                world.turn(shard)?;
+            }
+        }
+        40..55 => {
+            let (core, roots) = (world.rng.below(world.shard_count() + 1), world.rng.chance(50));
+            world.arrive(core, roots);
+        }
+        55..80 => burst(world),
+        80..89 => {
+            for _ in 0..world.rng.between(1, 5) {
+                publish(world);
+            }
+        }
+        89..93 => {
+            world.api_turn();
+        }
+        93..95 => {
+            let shard = world.rng.below(world.shard_count());
+            world.drain_sockets(shard);
+        }
+        95..98 => connect(world),
+        98 => leave(world),
+        _ => world.advance(50),
+    }
+    Ok(())
+}
+
+fn connect(world: &mut World) {
+    if world.clients.len() >= 14 {
+        return;
+    }
+    let shard = world.rng.below(world.shard_count());
+    let reader = match world.rng.below(10) {
+        0..7 => Reader::Healthy,
+        7..9 => Reader::Slow,
+        _ => Reader::Dead,
+    };
+    world.connect(shard, reader);
+}
+
+fn leave(world: &mut World) {
+    let Some(client) = some_client(world) else { return };
+    if world.rng.chance(50) {
+        world.clients[client].leaving = true;
+        world.send(client, &Client::close());
+    } else {
+        world.hang_up(client);
+    }
+}
+
+fn some_client(world: &mut World) -> Option<usize> {
+    let client = world.rng.below(world.clients.len());
+    (!world.clients[client].leaving).then_some(client)
+}
+
+/// One client sends some commands at once.
+fn burst(world: &mut World) {
+    let Some(client) = some_client(world) else { return };
+    let channel = CHANNELS[world.rng.below(CHANNELS.len())];
+    for _ in 0..world.rng.between(1, 4) {
+        // Often the same channel again: subscribe, unsubscribe, subscribe.
+        let channel = if world.rng.chance(70) { channel } else { CHANNELS[world.rng.below(CHANNELS.len())] };
+        command(world, client, channel);
+    }
+}
+
+fn command(world: &mut World, client: usize, channel: &str) {
+    let wanted = world.channel(client, channel).wanted;
+    // Whether the small channel lets a client in is known only afterwards, so it waits for the answer.
+    if channel == "presence-small" && (awaits_answer(world, client, channel) || world.is_dead(client)) {
+        return;
+    }
+    match world.rng.below(10) {
+        0..4 if !wanted || world.rng.chance(20) => subscribe(world, client, channel),
+        0..7 => unsubscribe(world, client, channel),
+        7..9 => {
+            let (id, padding) = (world.next_id, world.rng.below(200));
+            world.next_id += 1;
+            world.send(client, &Client::client_event(channel, id, padding));
+        }
+        _ => {
+            world.clients[client].pings += 1;
+            world.send(client, &Client::ping());
+        }
+    }
+}
+
+fn awaits_answer(world: &mut World, client: usize, name: &str) -> bool {
+    let channel = world.channel(client, name);
+    let answered = channel.seen.iter().filter(|seen| matches!(seen, crate::client::Seen::Succeeded { .. })).count();
+    channel.wanted && answered + usize::from(channel.refused) < channel.accepted
+}
+
+fn subscribe(world: &mut World, client: usize, name: &str) {
+    let step = world.step;
+    let user = World::user_on(client, name);
+    world.clients[client].user = user;
+    let Some(bytes) = world.clients[client].subscribe(&world.app.clone(), name) else { return };
+    let channel = world.channel(client, name);
+    if name == "presence-small" && channel.refused {
+        // It was refused once; what it sees after another try would be hard to tell apart.
+        return;
+    }
+    if channel.wanted {
+        world.clients[client].errors_expected += 1;
+    } else {
+        channel.wanted = true;
+        channel.accepted += 1;
+        channel.asked_at = step;
+    }
+    world.send(client, &bytes);
+}
+
+fn unsubscribe(world: &mut World, client: usize, name: &str) {
+    let step = world.step;
+    if world.clients[client].socket_id.is_none() {
+        return;
+    }
+    let channel = world.channel(client, name);
+    if channel.wanted {
+        channel.wanted = false;
+        channel.left_at = Some(step);
+    } else {
+        world.clients[client].errors_expected += 1;
+    }
+    world.send(client, &Client::unsubscribe(name));
+}
+
+fn publish(world: &mut World) {
+    let channel = CHANNELS[world.rng.below(CHANNELS.len())];
+    let padding = if world.rng.chance(20) { world.rng.below(900) } else { world.rng.below(60) };
+    let except = if world.rng.chance(30) && !world.clients.is_empty() {
+        let client = world.rng.below(world.clients.len());
+        world.clients[client].socket_id
+    } else {
+        None
+    };
+    world.publish(channel, padding, except);
+}

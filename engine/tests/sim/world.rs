@@ -1,0 +1,641 @@
+//! Shards, sockets, the mesh and the API core's side of it, moved one step at a time by a schedule.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::io::IoSlice;
+use std::sync::Arc;
+
+use corecast::limits::Limits;
+use corecast::shard::machine::{self, Effect, Inputs, Machine, Mesh, Now, Token};
+use corecast::shard::mesh::{Answer, Ask, Counts, Found, Leaf, Publish, Query, Root};
+use corecast::shard::outgoing::Outgoing;
+use corecast::shard::stats::Stats;
+use corecast::shard::topic::TopicHash;
+use corecast::shard::turn::may_sleep;
+use corecast::shard::{Shard, ShardConfig};
+use protocol::app::{App, Apps};
+use protocol::channel::ChannelKind;
+use protocol::hook_event::HookEvent;
+use protocol::json::EventData;
+use protocol::server_event::encode_event;
+use protocol::socket_id::SocketId;
+use protocol::ws::Frame;
+
+use crate::client::{Channel, Client};
+use crate::mesh::{Lane, Port};
+use crate::model::{Expected, Model};
+use crate::socket::{Reader, Socket};
+
+/// Random numbers of a seed (splitmix64).
+#[derive(Clone, Debug)]
+pub struct Rng(pub u64);
+
+impl Rng {
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    pub fn below(&mut self, end: usize) -> usize {
+        (self.next() % end as u64) as usize
+    }
+
+    pub fn between(&mut self, low: usize, high: usize) -> usize {
+        low + self.below(high - low + 1)
+    }
+
+    pub fn chance(&mut self, percent: usize) -> bool {
+        self.below(100) < percent
+    }
+}
+
+pub const CHANNELS: [&str; 6] =
+    ["public-a", "b", "private-a", "presence-big", "presence-small", "presence-big-2"];
+
+/// Turns of its shard that unread bytes of a socket may wait.
+const UNREAD_TURNS_MAX: u32 = 120;
+
+/// More than any one message or roster here.
+const ITEM_BYTES_MAX: u64 = 4000;
+
+pub struct World {
+    pub rng: Rng,
+    pub app: Arc<App>,
+    pub clients: Vec<Client>,
+    pub sockets: Vec<Vec<Socket>>,
+    pub step: u64,
+    pub next_id: u64,
+    pub limits: Limits,
+    shards: Vec<Shard>,
+    /// By shard, the driver's slots: generation, and whether in use.
+    slots: Vec<Vec<(u32, bool)>>,
+    awake: Vec<bool>,
+    roots: Lane<Root>,
+    leaves: Lane<Leaf>,
+    hash: TopicHash,
+    api: Outgoing<Root>,
+    api_waits: Vec<VecDeque<Waiting>>,
+    pub answers: Vec<Answer>,
+    model: Model,
+    flush_slice: usize,
+    now_ms: u64,
+    slow_seen: Vec<u64>,
+}
+
+struct Waiting {
+    id: u64,
+    channel: String,
+    root: Root,
+}
+
+impl World {
+    pub fn new(seed: u64) -> Self {
+        let mut rng = Rng(seed ^ 0x5eed);
+        let shards = rng.between(1, 4);
+        let unflushed_bytes_max = rng.between(400, 2000);
+        let limits = Limits {
+            outbox_bytes_max: unflushed_bytes_max * rng.between(4, 6),
+            outbox_frames_max: rng.between(30, 200),
+            unflushed_bytes_max,
+            batch_messages_max: rng.between(2, 8),
+            batch_bytes_max: rng.between(500, 4000),
+            commands_per_turn_max: rng.between(1, 6),
+            quantum: rng.between(1, 4),
+            rounds_max: rng.between(1, 4),
+            ..Limits::default()
+        };
+        let mut app = App::new("1", "key", "secret");
+        app.limits.presence_members_max = 3;
+        app.limits.client_events_per_second = 3;
+        let apps = Arc::new(Apps::new(vec![app]).unwrap());
+        let app = Arc::clone(apps.by_key("key").unwrap());
+        let hash = TopicHash::new(seed, shards);
+        let config = |index| ShardConfig {
+            index,
+            apps: Arc::clone(&apps),
+            topics: hash.clone(),
+            limits: limits.clone(),
+            client_event_hooks: true,
+            random: {
+                let mut rng = Rng(seed.wrapping_mul(31).wrapping_add(index as u64));
+                Box::new(move || rng.next())
+            },
+        };
+        Self {
+            shards: (0..shards).map(|index| Shard::new(config(index))).collect(),
+            sockets: (0..shards).map(|_| Vec::new()).collect(),
+            slots: vec![Vec::new(); shards],
+            awake: vec![false; shards],
+            roots: Lane::new(shards + 1),
+            leaves: Lane::new(shards + 1),
+            api: Outgoing::new(shards, &limits),
+            api_waits: (0..shards).map(|_| VecDeque::new()).collect(),
+            answers: Vec::new(),
+            model: Model::default(),
+            flush_slice: rng.between(1, 8),
+            slow_seen: vec![0; shards],
+            clients: Vec::new(),
+            step: 1,
+            next_id: 1,
+            now_ms: 1_000_000,
+            limits,
+            hash,
+            app,
+            rng,
+        }
+    }
+
+    pub fn shard_count(&self) -> usize {
+        self.shards.len()
+    }
+
+    pub fn stats(&self) -> Stats {
+        let mut total = Stats::default();
+        for shard in &self.shards {
+            total.add(shard.stats());
+        }
+        total
+    }
+
+    fn now(&self) -> Now {
+        Now { mono_ms: self.now_ms, unix_ms: self.now_ms }
+    }
+
+    pub fn advance(&mut self, ms: u64) {
+        self.now_ms += ms;
+    }
+
+    // ---- what clients do
+
+    pub fn connect(&mut self, shard: usize, reader: Reader) {
+        let slots = &mut self.slots[shard];
+        let slot = slots.iter().position(|(_, used)| !used).unwrap_or_else(|| {
+            slots.push((0, false));
+            slots.len() - 1
+        });
+        slots[slot].0 += 1;
+        slots[slot].1 = true;
+        let token = Token { slot: slot as u32, generation: slots[slot].0 };
+        let mut socket = Socket::new(token, reader);
+        socket.inbound.extend(Client::head("key"));
+        let number = self.clients.len();
+        self.clients.push(Client::new(shard, self.sockets[shard].len(), format!("u{}", number % 3)));
+        self.sockets[shard].push(socket);
+        let now = self.now();
+        self.shards[shard].handle_open(token, "127.0.0.1:1".parse().unwrap(), now);
+        self.awake[shard] = true;
+    }
+
+    pub fn send(&mut self, client: usize, bytes: &[u8]) {
+        let (shard, socket) = (self.clients[client].shard, self.clients[client].socket);
+        self.sockets[shard][socket].inbound.extend(bytes);
+        self.awake[shard] = true;
+    }
+
+    pub fn hang_up(&mut self, client: usize) {
+        let (shard, socket) = (self.clients[client].shard, self.clients[client].socket);
+        self.clients[client].leaving = true;
+        self.sockets[shard][socket].hung_up = true;
+        self.awake[shard] = true;
+    }
+
+    /// A client's user on this channel: few on the big ones, each its own on the small one.
+    pub fn user_on(client: usize, channel: &str) -> String {
+        if channel == "presence-small" { format!("c{client}") } else { format!("u{}", client % 3) }
+    }
+
+    // ---- the API core
+
+    pub fn publish(&mut self, channel: &str, padding: usize, except: Option<SocketId>) {
+        let id = self.next_id;
+        self.next_id += 1;
+        let topic = self.hash.topic(&self.app, channel, ChannelKind::of(channel));
+        let home = self.hash.home(topic.hash);
+        let data = format!("{id}:{}", "y".repeat(padding));
+        let mut bytes = Vec::new();
+        encode_event(&mut bytes, "e", channel, &EventData::of_text(&data), None);
+        let hook = HookEvent::ServerEvent {
+            app: Arc::clone(&self.app),
+            channel: Arc::clone(&topic.name),
+            event: id.to_string().into(),
+        };
+        let root = Root::Publish(Box::new(Publish { topic, frame: Frame::from(bytes), except, hook: Some(hook) }));
+        // Until it is in a batch it is not accepted.
+        self.model.publish(id, channel, 0, except);
+        self.api_waits[home].push_back(Waiting { id, channel: channel.to_owned(), root });
+        self.api_accept();
+    }
+
+    fn api_accept(&mut self) {
+        for home in 0..self.shards.len() {
+            while !self.api.is_full(home) {
+                let Some(Waiting { id, channel, root }) = self.api_waits[home].pop_front() else { break };
+                if let Root::Publish(publish) = &root {
+                    self.model.publish(id, &channel, self.step, publish.except);
+                }
+                self.api.push(home, root);
+            }
+        }
+    }
+
+    pub fn api_turn(&mut self) -> bool {
+        let me = self.shards.len();
+        self.api_accept();
+        let mut any = false;
+        for to in 0..me {
+            let mut port = Port { me, roots: &mut self.roots, leaves: &mut self.leaves };
+            if !self.api.is_empty(to) && port.may_send_roots(to) {
+                port.send_roots(to, self.api.take(to));
+                any = true;
+            }
+        }
+        while let Some((from, batch)) = self.leaves.inbox[me].pop_front() {
+            self.leaves.in_flight[from][me] -= 1;
+            self.awake[from] = true;
+            for leaf in batch {
+                let Leaf::Answer(answer) = leaf else { panic!("the API core got {leaf:?}") };
+                self.answers.push(*answer);
+            }
+            any = true;
+        }
+        any
+    }
+
+    // ---- the mesh and the sockets
+
+    /// One batch comes to a core. Returns whether there was one on its way.
+    pub fn arrive(&mut self, to: usize, roots: bool) -> bool {
+        let any = if roots { self.roots.arrive(to) } else { self.leaves.arrive(to) };
+        if any && to < self.shards.len() {
+            self.awake[to] = true;
+        }
+        any
+    }
+
+    pub fn drain_sockets(&mut self, shard: usize) {
+        self.sockets[shard].iter_mut().for_each(Socket::drain);
+    }
+
+    /// The kernel says which sockets can be written again.
+    pub fn tell_writable(&mut self, shard: usize) -> bool {
+        let mut any = false;
+        for socket in self.sockets[shard].iter_mut().filter(|socket| socket.waits_writable && !socket.closed) {
+            if socket.room() > 0 {
+                socket.waits_writable = false;
+                self.shards[shard].handle_writable(socket.token);
+                self.awake[shard] = true;
+                any = true;
+            }
+        }
+        any
+    }
+
+    // ---- a turn
+
+    pub fn is_awake(&self, shard: usize) -> bool {
+        self.awake[shard]
+    }
+
+    pub fn turn(&mut self, me: usize) -> Result<(), String> {
+        if self.rng.chance(50) {
+            self.tell_writable(me);
+        }
+        let now = self.now();
+        let mut rung = Vec::new();
+        let took = {
+            let mut inputs = TurnInputs {
+                me,
+                roots: &mut self.roots,
+                leaves: &mut self.leaves,
+                sockets: &mut self.sockets[me],
+                rung: &mut rung,
+                rng: &mut self.rng,
+                scratch: Vec::new(),
+                next: 0,
+            };
+            self.shards[me].decide(&mut inputs, now)
+        };
+        for core in rung {
+            if let Some(awake) = self.awake.get_mut(core) {
+                *awake = true;
+            }
+        }
+        self.check_bounds(me)?;
+        self.shards[me].seal();
+        let sent = {
+            let mut port = Port { me, roots: &mut self.roots, leaves: &mut self.leaves };
+            self.shards[me].send_batches(&mut port)
+        };
+        self.perform(me)?;
+        let wrote = self.flush(me)?;
+        self.perform(me)?;
+        for socket in &mut self.sockets[me] {
+            socket.turns_unread = if socket.is_ready() { socket.turns_unread + 1 } else { 0 };
+            if socket.turns_unread > UNREAD_TURNS_MAX {
+                return Err(format!("a socket of shard {me} was not read in {UNREAD_TURNS_MAX} turns"));
+            }
+        }
+        self.awake[me] = !may_sleep(took, sent, wrote);
+        self.read_clients()
+    }
+
+    fn check_bounds(&self, me: usize) -> Result<(), String> {
+        let (shard, limits) = (&self.shards[me], &self.limits);
+        let unflushed = shard.local().flush.unflushed_bytes();
+        let unflushed_max = limits.unflushed_bytes_max as u64 + ITEM_BYTES_MAX;
+        if unflushed > unflushed_max {
+            return Err(format!("{unflushed} bytes are unflushed, at most {unflushed_max} may be"));
+        }
+        for (slot, backlog) in &shard.local().flush.backlogs {
+            let most = limits.outbox_bytes_max as u64 + unflushed_max + ITEM_BYTES_MAX;
+            if backlog.bytes as u64 > most {
+                return Err(format!("slot {slot} has {} bytes waiting, at most {most} may be", backlog.bytes));
+            }
+        }
+        let (roots, leaves) = shard.open_batches();
+        // A command adds up to two roots, a root up to two leaves, beyond a batch that was not full.
+        if roots > limits.batch_messages_max + 2 || leaves > limits.batch_messages_max + 2 {
+            return Err(format!("open batches of {roots} roots and {leaves} leaves"));
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self, me: usize) -> Result<bool, String> {
+        let now = self.now();
+        let mut wrote = false;
+        for _ in 0..self.flush_slice {
+            let Some(token) = self.shards[me].poll_dirty() else { break };
+            wrote = true;
+            let at = self.sockets[me].iter().position(|socket| socket.token == token);
+            let socket = &mut self.sockets[me][at.ok_or("dirty, but unknown")?];
+            loop {
+                let mut slices = [IoSlice::new(&[]); 4];
+                let filled = self.shards[me].outbox(token, &mut slices);
+                if filled == 0 {
+                    return Err("dirty, but nothing to write".into());
+                }
+                let bytes: Vec<u8> = slices[..filled].iter().flat_map(|slice| slice.iter().copied()).collect();
+                let offered = if self.rng.chance(30) { self.rng.between(1, bytes.len()) } else { bytes.len() };
+                let taken = socket.write(&bytes[..offered]);
+                if taken == 0 {
+                    socket.waits_writable = true;
+                    self.shards[me].handle_blocked(token, now);
+                    break;
+                }
+                if !self.shards[me].handle_written(token, taken, now) {
+                    break;
+                }
+            }
+        }
+        Ok(wrote)
+    }
+
+    fn perform(&mut self, me: usize) -> Result<(), String> {
+        while let Some(effect) = self.shards[me].poll_effect() {
+            match effect {
+                Effect::Hook(event) => self.model.hook(&event)?,
+                Effect::HandOver { .. } => return Err("nothing here is plain HTTP".into()),
+                Effect::Resume(token) => {
+                    if let Some(socket) = self.socket_mut(me, token) {
+                        socket.paused = false;
+                        self.awake[me] = true;
+                    }
+                }
+                Effect::Close { token, last } => self.close(me, token, &last)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn socket_mut(&mut self, shard: usize, token: Token) -> Option<&mut Socket> {
+        self.sockets[shard].iter_mut().find(|socket| socket.token == token && !socket.closed)
+    }
+
+    fn close(&mut self, me: usize, token: Token, last: &[u8]) -> Result<(), String> {
+        let slow = last.windows(8).any(|eight| eight == b"Too slow");
+        let socket = self.socket_mut(me, token).ok_or("closed twice")?;
+        if slow && socket.room() > 0 {
+            return Err(format!("closed as too slow, while the kernel would take {} bytes", socket.room()));
+        }
+        socket.closed = true;
+        if socket.reader != Reader::Dead {
+            socket.received.extend_from_slice(last);
+        }
+        let at = self.sockets[me].iter().position(|socket| socket.token == token).unwrap();
+        self.slots[me][token.slot as usize].1 = false;
+        let client = self.clients.iter_mut().find(|client| client.shard == me && client.socket == at);
+        let client = client.ok_or("a socket of nobody")?;
+        if !client.leaving && !slow {
+            return Err(format!("closed for no reason: {:?}", String::from_utf8_lossy(last)));
+        }
+        client.leaving = true;
+        self.slow_seen[me] += u64::from(slow);
+        Ok(())
+    }
+
+    fn read_clients(&mut self) -> Result<(), String> {
+        for (number, client) in self.clients.iter_mut().enumerate() {
+            let socket = &self.sockets[client.shard][client.socket];
+            client.read(&socket.received, self.step).map_err(|why| format!("client {number}: {why}"))?;
+        }
+        Ok(())
+    }
+
+    // ---- rest
+
+    /// Everything that can go on goes on, until nothing is left but what waits for dead readers.
+    pub fn settle(&mut self) -> Result<(), String> {
+        for _ in 0..20_000 {
+            let mut any = self.api_turn();
+            for core in 0..=self.shards.len() {
+                any |= self.arrive(core, true);
+                any |= self.arrive(core, false);
+            }
+            for shard in 0..self.shards.len() {
+                self.drain_sockets(shard);
+                any |= self.tell_writable(shard);
+                if self.awake[shard] {
+                    any = true;
+                    self.turn(shard)?;
+                }
+            }
+            self.step += 1;
+            if !any {
+                return self.check_rest();
+            }
+        }
+        Err("it never comes to rest".into())
+    }
+
+    fn check_rest(&self) -> Result<(), String> {
+        if !self.roots.is_empty() || !self.leaves.is_empty() {
+            return Err("all sleep, and batches are left".into());
+        }
+        if self.api_waits.iter().any(|waits| !waits.is_empty()) {
+            return Err("all sleep, and events wait at the API core".into());
+        }
+        for (number, client) in self.clients.iter().enumerate() {
+            let socket = &self.sockets[client.shard][client.socket];
+            if socket.closed {
+                continue;
+            }
+            if !socket.inbound.is_empty() || socket.paused {
+                return Err(format!("all sleep, and client {number} has bytes that nobody reads"));
+            }
+            if socket.reader != Reader::Dead && !client.is_whole(&socket.received) {
+                return Err(format!("client {number} has got half a frame"));
+            }
+        }
+        for (index, shard) in self.shards.iter().enumerate() {
+            if shard.open_batches() != (0, 0) {
+                return Err(format!("shard {index} sleeps with open batches {:?}", shard.open_batches()));
+            }
+        }
+        Ok(())
+    }
+
+    /// What each client saw, and what an outsider is told.
+    pub fn check(&mut self) -> Result<(), String> {
+        let mut expected = BTreeMap::new();
+        for name in CHANNELS {
+            let on: Vec<usize> = (0..self.clients.len())
+                .filter(|client| {
+                    let client = &self.clients[*client];
+                    let attached = !self.sockets[client.shard][client.socket].closed;
+                    attached && client.channels.get(name).is_some_and(|channel| channel.wanted)
+                })
+                .collect();
+            let users: BTreeSet<String> = on.iter().map(|client| Self::user_on(*client, name)).collect();
+            let users = if name.starts_with("presence-") { users.len() as u32 } else { 0 };
+            expected.insert(name.to_owned(), Expected { subscriptions: on.len() as u64, users });
+        }
+        self.check_counts(&expected)?;
+        for client in &mut self.clients {
+            let socket = &self.sockets[client.shard][client.socket];
+            client.leaving |= socket.reader == Reader::Dead;
+            if !client.leaving {
+                Self::check_replies(client)?;
+            }
+        }
+        self.model.check(&self.clients, &expected)
+    }
+
+    fn check_replies(client: &Client) -> Result<(), String> {
+        if client.pings != client.pongs {
+            return Err(format!("{} pongs to {} pings", client.pongs, client.pings));
+        }
+        let commands = client.errors.iter().filter(|text| {
+            text.starts_with("Existing subscription") || text.starts_with("No current subscription")
+        });
+        if commands.count() != client.errors_expected {
+            return Err(format!("{} errors expected, got {:?}", client.errors_expected, client.errors));
+        }
+        let known = ["Existing", "No current", "Client event rejected", "The presence channel"];
+        match client.errors.iter().find(|text| !known.iter().any(|start| text.starts_with(start))) {
+            Some(text) => Err(format!("unexpected error {text}")),
+            None => Ok(()),
+        }
+    }
+
+    fn check_counts(&mut self, expected: &BTreeMap<String, Expected>) -> Result<(), String> {
+        self.answers.clear();
+        for (id, name) in expected.keys().enumerate() {
+            let topic = self.hash.topic(&self.app, name, ChannelKind::of(name));
+            let home = self.hash.home(topic.hash);
+            let query = Query { id: id as u64, ask: Ask::Channel { topic } };
+            let root = Root::Query(Box::new(query));
+            self.api_waits[home].push_back(Waiting { id: 0, channel: String::new(), root });
+        }
+        self.settle()?;
+        for (id, (name, expected)) in expected.iter().enumerate() {
+            let answer = self.answers.iter().find(|answer| answer.id == id as u64).ok_or("no answer")?;
+            let Found::Channel(counts) = &answer.found else { return Err("a strange answer".into()) };
+            if *counts != (Counts { subscriptions: expected.subscriptions, users: expected.users }) {
+                return Err(format!(
+                    "{name}: {counts:?}, and {} subscriptions of {} users",
+                    expected.subscriptions, expected.users
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Everybody has left and everything rests: nothing may be left.
+    pub fn check_empty(&self) -> Result<(), String> {
+        for (index, shard) in self.shards.iter().enumerate() {
+            let left = (shard.connections(), shard.local().topics(), shard.home().len());
+            if left != (0, 0, 0) {
+                return Err(format!("shard {index} keeps connections, local topics, home topics: {left:?}"));
+            }
+        }
+        if self.app.connections() != 0 {
+            return Err(format!("the app still counts {} connections", self.app.connections()));
+        }
+        self.model.check_empty()
+    }
+
+    /// True when this client reads nothing: it never knows what became of its commands.
+    pub fn is_dead(&self, client: usize) -> bool {
+        let client = &self.clients[client];
+        self.sockets[client.shard][client.socket].reader == Reader::Dead
+    }
+
+    pub fn channel(&mut self, client: usize, name: &str) -> &mut Channel {
+        self.clients[client].channels.entry(name.to_owned()).or_default()
+    }
+}
+
+/// What a shard draws from in one turn.
+struct TurnInputs<'a> {
+    me: usize,
+    roots: &'a mut Lane<Root>,
+    leaves: &'a mut Lane<Leaf>,
+    sockets: &'a mut Vec<Socket>,
+    rung: &'a mut Vec<usize>,
+    rng: &'a mut Rng,
+    scratch: Vec<u8>,
+    next: usize,
+}
+
+impl Inputs for TurnInputs<'_> {
+    fn next_leaves(&mut self) -> Option<(usize, Vec<Leaf>)> {
+        self.leaves.inbox[self.me].pop_front()
+    }
+
+    fn next_roots(&mut self) -> Option<(usize, Vec<Root>)> {
+        self.roots.inbox[self.me].pop_front()
+    }
+
+    fn release_leaves(&mut self, from: usize) {
+        self.leaves.in_flight[from][self.me] -= 1;
+        self.rung.push(from);
+    }
+
+    fn release_roots(&mut self, from: usize) {
+        self.roots.in_flight[from][self.me] -= 1;
+        self.rung.push(from);
+    }
+
+    fn next_socket(&mut self) -> Option<machine::Socket<'_>> {
+        let count = self.sockets.len();
+        let at = (0..count).map(|off| (self.next + off) % count).find(|at| self.sockets[*at].is_ready())?;
+        self.next = at + 1;
+        let socket = &mut self.sockets[at];
+        if socket.inbound.is_empty() {
+            socket.hangup_told = true;
+            return Some(machine::Socket::Hangup(socket.token));
+        }
+        let most = if self.rng.chance(20) { self.rng.between(1, 40) } else { 4096 };
+        let len = socket.inbound.len().min(most);
+        self.scratch = socket.inbound.drain(..len).collect();
+        Some(machine::Socket::Bytes(socket.token, &mut self.scratch))
+    }
+
+    fn pause(&mut self, token: Token) {
+        if let Some(socket) = self.sockets.iter_mut().find(|socket| socket.token == token) {
+            socket.paused = true;
+        }
+    }
+}
