@@ -1,0 +1,34 @@
+//! `corecast-loadtest`: an outside observer for any server that speaks the Pusher Channels protocol, version 7.
+//!
+//! Owns the command line and the exit code: 0 when the run could be measured (a slow or lossy server is a
+//! result, not an error), 1 when it could not. It must never import a crate of the server it measures: all it
+//! knows about a target is what arrives on the wire and what /proc says about its process.
+//! Each scenario is one file in `scenario/`; `subscribe/` holds the receiving half, `publish/` the sending half.
+
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+mod clock;
+mod failure;
+mod floor;
+mod options;
+mod proc;
+mod publish;
+mod report;
+mod scenario;
+mod stamp;
+mod subscribe;
+
+fn main() -> ExitCode {
+    let options = options::Options::parse();
+    match scenario::run(&options.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("corecast-loadtest: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}

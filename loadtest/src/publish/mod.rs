@@ -1,0 +1,224 @@
+//! The sending half: when to publish, what to send, over which connections, and what came of it.
+//!
+//! `schedule` says when (pure), `request` builds and signs REST calls (pure), `answer` reads what comes back (pure), `pool`
+//! holds the HTTP connections. `Publisher` ties them together and owns the sequence numbers of a run.
+//! A publish counts from its *intended* time: a stall of the generator or of the server must never hide a latency.
+
+pub(crate) mod answer;
+mod pool;
+mod request;
+pub(crate) mod schedule;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mio::Waker;
+
+use self::pool::Pool;
+pub(crate) use self::pool::{Batch, Limits, Results};
+use self::request::Requests;
+use self::schedule::{Schedule, Step};
+use crate::clock::{Clock, MILLISECOND_NS, SECOND_NS, nanoseconds};
+use crate::failure::Outcome;
+use crate::options::{App, Target};
+use crate::stamp::Stamp;
+
+/// A send this much behind its schedule is late: well above timer slack, well below what people feel.
+const LATE_NS: u64 = MILLISECOND_NS;
+/// With nothing seen for this long, a closed loop publishes all the same, and a drain gives up.
+const PATIENCE_NS: u64 = 2 * SECOND_NS;
+const POLL_MAX: Duration = Duration::from_millis(100);
+
+/// What subscribers have seen so far, as far as a publisher has to know.
+pub(crate) trait Audience {
+    /// Every connected subscriber is past all sequence numbers below this one.
+    fn seen_by_all(&self) -> u64;
+    /// Asks to be woken once `seen_by_all` reaches `sequence`.
+    fn wake_at(&self, sequence: u64);
+    /// Frames received, a sign of life.
+    fn frames(&self) -> u64;
+}
+
+pub(crate) struct Publisher {
+    requests: Requests,
+    pool: Pool,
+    clock: Clock,
+    run: u32,
+    size: usize,
+    next_sequence: u64,
+    sends: Sends,
+}
+
+/// How well the generator kept to its schedule.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Sends {
+    /// Calls sent.
+    pub(crate) calls: u64,
+    /// Calls sent late although a connection had room: the generator's fault.
+    pub(crate) late: u64,
+    pub(crate) late_max_ns: u64,
+    /// Calls sent late because the server had not answered earlier ones.
+    pub(crate) held: u64,
+    /// Events not sent at all, under overload, for the same reason.
+    pub(crate) withheld: u64,
+    /// Times a closed loop went on although nothing was seen for two seconds.
+    pub(crate) stalls: u64,
+}
+
+impl Publisher {
+    pub(crate) fn new(target: &Target, limits: Limits, run: u32, clock: Clock) -> Outcome<Self> {
+        Ok(Self {
+            requests: Requests::new(App::clone(&target.app), target.http(), &target.channel),
+            pool: Pool::new(target.http(), limits)?,
+            clock,
+            run,
+            size: target.size as usize,
+            next_sequence: 0,
+            sends: Sends::default(),
+        })
+    }
+
+    /// Wakes a publisher that waits for its audience.
+    pub(crate) fn waker(&self) -> Arc<Waker> {
+        self.pool.waker()
+    }
+
+    /// Publishes one event that nobody listens to: shows a wrong secret at once, and whether connections are kept.
+    pub(crate) fn probe(&mut self) -> Outcome<()> {
+        let call = self.requests.encode_probe();
+        self.pool.probe(&call)
+    }
+
+    /// Sequence numbers used so far.
+    pub(crate) fn sent(&self) -> u64 {
+        self.next_sequence
+    }
+
+    pub(crate) fn sends(&self) -> Sends {
+        self.sends
+    }
+
+    pub(crate) fn results(&self) -> &Results {
+        self.pool.results()
+    }
+
+    /// Connections used so far.
+    pub(crate) fn connections(&self) -> usize {
+        self.pool.connections()
+    }
+
+    /// Publishes as the schedule says until it ends.
+    pub(crate) fn run(&mut self, schedule: &mut Schedule, audience: &impl Audience) -> Outcome<()> {
+        let mut held = false;
+        let mut patience = Patience::start(self.clock.now_ns());
+        loop {
+            let now_ns = self.clock.now_ns();
+            match schedule.poll(now_ns, self.next_sequence, audience.seen_by_all()) {
+                Step::Done => return Ok(()),
+                Step::Send { intended_ns } if self.pool.has_room() => {
+                    self.note_lateness(now_ns, intended_ns, std::mem::take(&mut held));
+                    self.send(schedule, intended_ns)?;
+                }
+                Step::Send { .. } if schedule.may_skip() => {
+                    self.sends.withheld += schedule.skip();
+                    self.pool.poll(Duration::ZERO)?;
+                }
+                Step::Send { .. } => {
+                    held = true;
+                    self.pool.poll(POLL_MAX)?;
+                }
+                Step::Sleep { until_ns } => self.sleep(until_ns)?,
+                Step::Await { sequence } if patience.is_over(now_ns, audience.frames()) => {
+                    self.sends.stalls += 1;
+                    patience = Patience::start(now_ns);
+                    schedule.widen(sequence);
+                }
+                Step::Await { sequence } => self.wait_for(sequence, audience)?,
+            }
+        }
+    }
+
+    /// Waits until all that was accepted has reached `is_complete`, or nothing moves any more.
+    pub(crate) fn drain(
+        &mut self,
+        audience: &impl Audience,
+        is_complete: impl Fn(&Results) -> bool,
+    ) -> Outcome<()> {
+        let mut patience = Patience::start(self.clock.now_ns());
+        while self.pool.in_flight() > 0 || !is_complete(self.pool.results()) {
+            self.pool.poll(Duration::from_millis(1))?;
+            let signs = audience.frames() + self.pool.results().answers();
+            if patience.is_over(self.clock.now_ns(), signs) {
+                break;
+            }
+        }
+        self.pool.give_up();
+        Ok(())
+    }
+
+    fn send(&mut self, schedule: &mut Schedule, intended_ns: u64) -> Outcome<()> {
+        let batch = Batch { first: self.next_sequence, events: schedule.batch() };
+        let stamps = batch.sequences().map(|sequence| Stamp { sequence, intended_ns });
+        let call = self.requests.encode_publish(self.run, stamps, self.size);
+        self.pool.send(batch, &call)?;
+        self.next_sequence += u64::from(batch.events);
+        self.sends.calls += 1;
+        schedule.advance();
+        Ok(())
+    }
+
+    fn note_lateness(&mut self, now_ns: u64, intended_ns: u64, held: bool) {
+        let behind_ns = now_ns.saturating_sub(intended_ns);
+        if behind_ns <= LATE_NS {
+            return;
+        }
+        if held {
+            self.sends.held += 1;
+        } else {
+            self.sends.late += 1;
+            self.sends.late_max_ns = self.sends.late_max_ns.max(behind_ns);
+        }
+    }
+
+    /// A poll can only wait for whole milliseconds; the rest is slept, so that sends at any rate are on time.
+    fn sleep(&mut self, until_ns: u64) -> Outcome<()> {
+        let left_ns = until_ns.saturating_sub(self.clock.now_ns());
+        if left_ns >= 2 * MILLISECOND_NS {
+            return self.pool.poll(Duration::from_millis(left_ns / MILLISECOND_NS - 1).min(POLL_MAX));
+        }
+        self.pool.poll(Duration::ZERO)?;
+        std::thread::sleep(Duration::from_nanos(until_ns.saturating_sub(self.clock.now_ns())));
+        Ok(())
+    }
+
+    fn wait_for(&mut self, sequence: u64, audience: &impl Audience) -> Outcome<()> {
+        audience.wake_at(sequence);
+        // Seen between the last look and the request to be woken: nobody would wake us for it.
+        let timeout = if audience.seen_by_all() >= sequence { Duration::ZERO } else { POLL_MAX };
+        self.pool.poll(timeout)
+    }
+}
+
+/// Notices that nothing has moved for `PATIENCE_NS`.
+struct Patience {
+    since_ns: u64,
+    signs: u64,
+}
+
+impl Patience {
+    fn start(now_ns: u64) -> Self {
+        Self { since_ns: now_ns, signs: 0 }
+    }
+
+    fn is_over(&mut self, now_ns: u64, signs: u64) -> bool {
+        if signs != self.signs {
+            *self = Self { since_ns: now_ns, signs };
+        }
+        now_ns.saturating_sub(self.since_ns) > PATIENCE_NS
+    }
+}
+
+/// The end of a schedule that starts now.
+pub(crate) fn end_ns(start_ns: u64, duration: Duration) -> u64 {
+    start_ns.saturating_add(nanoseconds(duration))
+}

@@ -1,0 +1,156 @@
+//! Scenarios, one file each: who connects, who publishes, and which figures tell the story.
+//!
+//! A scenario gathers a crowd, drives the server, reads what it cost and gives a `Report`. What all of them need stands here: the
+//! server's process before and after, the generator's own share, and the verdict on who was the bottleneck.
+
+mod connect;
+mod fanout;
+
+use std::hash::{BuildHasher, RandomState};
+
+use crate::clock::Clock;
+use crate::failure::{Failure, Outcome};
+use crate::options::{Command, Target};
+use crate::proc::{Process, Spent, Usage, descriptors_max};
+use crate::report::{Report, Unit};
+
+/// Poll sets, wakers, standard streams, the REST connections' margin.
+const DESCRIPTORS_SPARE: u64 = 32;
+/// From this share of its CPU on, the generator is taken for the bottleneck.
+const BUSY_RATIO: f64 = 0.9;
+/// From this share of the time on that a thread of the server waited for a core, its figures are doubtful.
+const WAIT_RATIO: f64 = 0.05;
+/// More late sends than this share spoil latencies.
+const LATE_RATIO: f64 = 0.01;
+
+pub(crate) fn run(command: &Command) -> Outcome<()> {
+    let (report, target) = match command {
+        Command::Connect(options) => (connect::run(options)?, &options.target),
+        Command::Fanout(options) => (fanout::run(options)?, &options.target),
+        Command::Floor(options) => return crate::floor::run(options),
+    };
+    report.publish(target.json.as_deref())
+}
+
+/// The two processes whose CPU time is compared.
+struct Watch {
+    clock: Clock,
+    own: Process,
+    server: Option<Process>,
+}
+
+/// A reading of both at one moment.
+struct Reading {
+    at_ns: u64,
+    own: Usage,
+    server: Option<Usage>,
+}
+
+/// What happened between two readings.
+struct Cost {
+    wall_ns: u64,
+    own: Spent,
+    server: Option<Spent>,
+}
+
+impl Watch {
+    fn new(target: &Target, clock: Clock) -> Outcome<Self> {
+        Ok(Self { clock, own: Process::own()?, server: target.pid.map(Process::open).transpose()? })
+    }
+
+    fn read(&self) -> Outcome<Reading> {
+        let server = self.server.as_ref().map(Process::usage).transpose()?;
+        Ok(Reading { at_ns: self.clock.now_ns(), own: self.own.usage()?, server })
+    }
+
+    fn cost_since(&self, earlier: &Reading) -> Outcome<Cost> {
+        let now = self.read()?;
+        let server =
+            now.server.as_ref().zip(earlier.server.as_ref()).map(|(now, earlier)| now.since(earlier));
+        Ok(Cost { wall_ns: now.at_ns - earlier.at_ns, own: now.own.since(&earlier.own), server })
+    }
+
+    fn server_rss(&self) -> Outcome<Option<u64>> {
+        self.server.as_ref().map(Process::rss_bytes).transpose()
+    }
+
+    /// The larger of «all threads of all cores that may be used» and «the busiest thread of one core».
+    fn own_cpu_ratio(&self, cost: &Cost) -> Outcome<f64> {
+        let cores = self.own.cores()?.len().max(1) as f64;
+        let (all, one) = (cost.own.total_ns as f64 / cores, cost.own.busiest_thread_ns as f64);
+        Ok(all.max(one) / cost.wall_ns as f64)
+    }
+
+    fn shares_cores(&self) -> Outcome<bool> {
+        let own = self.own.cores()?;
+        let server = self.server.as_ref().map(Process::cores).transpose()?.unwrap_or_default();
+        Ok(server.iter().any(|core| own.contains(core)))
+    }
+
+    /// Under which conditions the other figures came about, and what that means for them.
+    fn report_conditions(&self, report: &mut Report, cost: &Cost, late: Late) -> Outcome<()> {
+        let ratio = self.own_cpu_ratio(cost)?;
+        let is_late = late.sends as f64 > late.calls as f64 * LATE_RATIO;
+        report.figure("generator.cpu_ratio", "generator CPU", ratio, Unit::Ratio);
+        report.count("generator.late_sends", "generator late sends", late.sends);
+        report.figure(
+            "generator.late_max_us",
+            "generator latest send",
+            late.max_ns as f64 / 1e3,
+            Unit::Microseconds,
+        );
+        let is_bottleneck = ratio >= BUSY_RATIO || is_late;
+        report.flag("generator.bottleneck", "generator was the bottleneck", is_bottleneck);
+        if ratio >= BUSY_RATIO {
+            report
+                .note("The generator used up its CPU: it, not the server, may have set rates and latencies.");
+        }
+        if is_late {
+            report.note("The generator sent late: latencies count from the intended time and include that.");
+        }
+        let waited = cost.server.map(|server| server.waited_ns as f64 / cost.wall_ns as f64);
+        report.figure("server.wait_ratio", "server waited for a core", waited, Unit::Ratio);
+        if waited.is_some_and(|ratio| ratio >= WAIT_RATIO) {
+            report.note("The server waited for its core: others ran there, or its threads share one.");
+        }
+        if self.shares_cores()? {
+            report.note(
+                "Server and generator may run on the same cores: pin both with taskset to compare servers.",
+            );
+        }
+        Ok(())
+    }
+}
+
+/// Sends behind schedule by the generator's own fault.
+#[derive(Clone, Copy, Default)]
+struct Late {
+    calls: u64,
+    sends: u64,
+    max_ns: u64,
+}
+
+/// A number that events of other runs do not carry.
+fn random_run() -> u32 {
+    RandomState::new().hash_one(std::process::id()) as u32
+}
+
+fn check_descriptors(target: &Target, others: u32) -> Outcome<()> {
+    let needed = u64::from(target.connections) + u64::from(others) + DESCRIPTORS_SPARE;
+    let max = descriptors_max()?;
+    if needed <= max {
+        return Ok(());
+    }
+    Err(Failure::new(format!(
+        "{} connections need {needed} descriptors, this process may open {max}: raise `ulimit -n` or lower --connections",
+        target.connections
+    )))
+}
+
+/// Reasons with their counts, the most frequent first.
+fn name_partings(partings: &std::collections::BTreeMap<String, u64>) -> String {
+    let mut reasons: Vec<_> = partings.iter().collect();
+    reasons.sort_by_key(|&(_, &count)| std::cmp::Reverse(count));
+    let named = reasons.iter().take(3).map(|(why, count)| format!("{count} × {why}"));
+    named.collect::<Vec<_>>().join("; ")
+}
