@@ -1,7 +1,6 @@
 //! What `corecast dev` gives to somebody who wants to see it work now: fresh credentials, a client to paste into a
 //! page, the line that frameworks want, and one command that publishes. Never used by `serve`.
 
-use std::fmt::Write;
 use std::net::SocketAddr;
 
 use ring::rand::{SecureRandom, SystemRandom};
@@ -70,11 +69,7 @@ fn program() -> String {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a String cannot fail.
-        drop(write!(text, "{byte:02x}"));
-        text
-    })
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -24,6 +24,9 @@ pub struct Sockets {
     pub(super) connections: Connections,
     /// Those that may have something to read, in the order in which they are read.
     ready: VecDeque<Token>,
+    /// How many of them may be read in this phase. Whoever is queued during a phase is read in the next one, so that a
+    /// machine that gives a connection away never meets bytes of it afterwards.
+    ready_now: usize,
     /// Every read of the core goes here.
     pub(super) scratch: Box<[u8]>,
     /// Bytes that came with a connection from another core, while the machine has them.
@@ -57,6 +60,7 @@ impl Sockets {
             ring,
             connections: Connections::default(),
             ready: VecDeque::new(),
+            ready_now: 0,
             scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
             arrived: Vec::new(),
             expiries: BinaryHeap::new(),
@@ -87,7 +91,12 @@ impl Sockets {
         self.connections.is_empty()
     }
 
-    /// The next socket that has something for the machine.
+    /// A decide phase begins, and the machine's effects of the last one are performed.
+    pub fn begin_phase(&mut self) {
+        self.ready_now = self.ready.len();
+    }
+
+    /// The next socket that has something for the machine. Each is read at most once in a phase.
     pub fn next_socket(&mut self) -> Option<Socket<'_>> {
         Some(match self.next_read()? {
             Read::Scratch(token, length) => Socket::Bytes(token, &mut self.scratch[..length]),
@@ -196,7 +205,8 @@ impl Sockets {
     }
 
     fn next_read(&mut self) -> Option<Read> {
-        loop {
+        while self.ready_now > 0 {
+            self.ready_now -= 1;
             let token = self.ready.pop_front()?;
             let Some(connection) = self.connections.find_open(token) else { continue };
             connection.flags.clear(Flags::QUEUED);
@@ -208,6 +218,7 @@ impl Sockets {
                 }
             }
         }
+        None
     }
 
     /// Cancels what is armed; the last completion settles the connection. At once when nothing is armed.
@@ -328,6 +339,7 @@ mod tests {
                 ended += usize::from(!completion.more);
                 sockets.handle_completion(completion, 0);
             }
+            sockets.begin_phase();
         }
         ended
     }
@@ -391,7 +403,10 @@ mod tests {
         drop(peer);
         std::thread::sleep(Duration::from_millis(50));
         turn_until(&mut sockets, |sockets| !sockets.ready.is_empty());
+        sockets.begin_phase();
         assert!(matches!(sockets.next_socket(), Some(Socket::Bytes(_, b)) if *b == *b"bye"));
+        assert!(sockets.next_socket().is_none());
+        sockets.begin_phase();
         assert!(matches!(sockets.next_socket(), Some(Socket::Hangup(found)) if found == token));
         assert!(sockets.next_socket().is_none());
     }
@@ -405,9 +420,31 @@ mod tests {
         turn_until(&mut sockets, |sockets| {
             sockets.connections.find(token).is_some_and(|found| found.flags.has(Flags::READABLE))
         });
+        sockets.begin_phase();
         assert!(sockets.next_socket().is_none());
         sockets.resume(token);
+        sockets.begin_phase();
         assert!(matches!(sockets.next_socket(), Some(Socket::Bytes(_, b)) if *b == *b"early"));
+    }
+
+    #[test]
+    fn a_socket_is_read_at_most_once_in_a_phase() {
+        let mut sockets = sockets();
+        let (mut peer, token) = attached(&mut sockets);
+        let writer = std::thread::spawn(move || {
+            peer.write_all(&vec![1; 4 * SCRATCH_BYTES]).unwrap();
+            peer
+        });
+        let mut left = 4 * SCRATCH_BYTES;
+        turn_until(&mut sockets, |sockets| {
+            if let Some(Socket::Bytes(found, bytes)) = sockets.next_socket() {
+                assert_eq!(found, token);
+                left -= bytes.len();
+                assert!(sockets.next_socket().is_none(), "read twice");
+            }
+            left == 0
+        });
+        drop(writer.join().unwrap());
     }
 
     #[test]
@@ -417,10 +454,13 @@ mod tests {
         peer.write_all(b"x").unwrap();
         turn_until(&mut sockets, |sockets| !sockets.ready.is_empty());
         sockets.pause(token);
+        sockets.begin_phase();
         assert!(sockets.next_socket().is_none());
         sockets.resume(token);
         sockets.resume(token);
+        sockets.begin_phase();
         assert!(matches!(sockets.next_socket(), Some(Socket::Bytes(..))));
+        sockets.begin_phase();
         assert!(sockets.next_socket().is_none());
     }
 

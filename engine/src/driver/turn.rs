@@ -93,6 +93,7 @@ impl<M: Machine> Core<M> {
         self.health.beat(self.io.mesh.me(), now.mono_ms);
         self.io.mesh.doorbell().clear();
         let gathered = self.gather(now)?;
+        self.io.sockets.begin_phase();
         let decided = self.machine.decide(&mut self.io, now);
         self.machine.seal();
         let sent = self.machine.send_batches(&mut self.io.mesh) | self.io.mesh.retry_stuck();

@@ -122,7 +122,7 @@ impl Shard {
                 channel: Arc::clone(&topic.name),
             });
         }
-        self.to_leaf(from, Leaf::Joined { topic, epoch });
+        self.send_to_leaf(from, Leaf::Joined { topic, epoch });
     }
 
     fn handle_count(&mut self, from: usize, topic: &Topic, epoch: u64, n: u32) {
@@ -167,7 +167,7 @@ impl Shard {
         let entered = home.roster.enter(from, sub, member, members_max);
         if entered == Entered::Full {
             self.local.stats.refused += 1;
-            self.to_leaf(from, Leaf::Refused { topic, sub, why: Refusal::MembersMax(members_max) });
+            self.send_to_leaf(from, Leaf::Refused { topic, sub, why: Refusal::MembersMax(members_max) });
             return;
         }
         let mut bytes = Vec::new();
@@ -175,11 +175,11 @@ impl Shard {
         let granted = Leaf::Granted { topic: Arc::clone(&topic), sub, succeeded: Frame::from(bytes) };
         let announce = entered == Entered::First || broken(Mutant::EveryConnectionIsAMember);
         if broken(Mutant::JoinerHearsItself) {
-            self.to_leaf(from, granted);
+            self.send_to_leaf(from, granted);
             self.announce(&topic, member, announce);
         } else {
             self.announce(&topic, member, announce);
-            self.to_leaf(from, granted);
+            self.send_to_leaf(from, granted);
         }
         self.local.stats.granted += 1;
     }
@@ -191,7 +191,7 @@ impl Shard {
         }
         let mut bytes = Vec::new();
         server_event::encode_member_added(&mut bytes, &topic.name, member);
-        self.to_links(topic, &Frame::from(bytes), None);
+        self.send_to_links(topic, &Frame::from(bytes), None);
         self.local.stats.members_added += 1;
         self.hook(HookEvent::MemberAdded {
             app: Arc::clone(&topic.app),
@@ -204,7 +204,7 @@ impl Shard {
         let Some(member) = self.home.find(topic).and_then(|home| home.roster.exit(from, sub)) else { return };
         let mut bytes = Vec::new();
         server_event::encode_member_removed(&mut bytes, &topic.name, &member.user_id);
-        self.to_links(topic, &Frame::from(bytes), None);
+        self.send_to_links(topic, &Frame::from(bytes), None);
         self.local.stats.members_removed += 1;
         self.hook(HookEvent::MemberRemoved {
             app: Arc::clone(&topic.app),
@@ -219,7 +219,7 @@ impl Shard {
         if let Some(hook) = hook {
             self.hook(hook);
         }
-        self.to_links(&topic, &frame, except);
+        self.send_to_links(&topic, &frame, except);
     }
 
     fn handle_query(&mut self, from: usize, query: Query) {
@@ -239,11 +239,11 @@ impl Shard {
                 home.roster.members().map(|member| member.user_id.clone()).collect()
             })),
         };
-        self.to_leaf(from, Leaf::Answer(Box::new(Answer { id: query.id, found })));
+        self.send_to_leaf(from, Leaf::Answer(Box::new(Answer { id: query.id, found })));
     }
 
     /// A frame to exactly the shards that have subscribers; one shared pointer each.
-    fn to_links(
+    fn send_to_links(
         &mut self,
         topic: &Arc<Topic>,
         frame: &Frame,
@@ -268,7 +268,7 @@ impl Shard {
     }
 
     /// A message to a shard; to this one it is a call.
-    fn to_leaf(&mut self, shard: usize, leaf: Leaf) {
+    fn send_to_leaf(&mut self, shard: usize, leaf: Leaf) {
         if shard == self.index {
             self.handle_leaf(leaf);
         } else {

@@ -78,7 +78,7 @@ impl Lobby {
     }
 
     /// How many heads are incomplete.
-    pub fn len(&self) -> usize {
+    pub fn half_open(&self) -> usize {
         self.waiting
     }
 
@@ -137,7 +137,7 @@ Content-Length: 58\r\nConnection: close\r\n\r\n{\"error\":\"The REST API is over
 impl Shard {
     pub(super) fn enter_lobby(&mut self, token: Token, now: Now) {
         self.lobby.enter(token, now);
-        if self.lobby.len() > self.limits.half_open_max {
+        if self.lobby.half_open() > self.limits.half_open_max {
             self.give_up_oldest_head();
         }
     }

@@ -48,7 +48,8 @@ pub trait Inputs {
     fn release_leaves(&mut self, from: usize);
     /// A batch of roots from core `from` is used up: its sender may send another.
     fn release_roots(&mut self, from: usize);
-    /// Reads the next ready socket. None: no socket is ready.
+    /// Reads the next ready socket. None: no socket is ready. Each is read at most once in a decide phase, so a
+    /// connection that was closed or handed over in this phase is not met again.
     fn next_socket(&mut self) -> Option<Socket<'_>>;
     /// Stop reading this socket until [`Effect::Resume`]; its readiness is remembered meanwhile.
     fn pause(&mut self, token: Token);

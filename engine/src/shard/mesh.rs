@@ -25,8 +25,10 @@ pub struct SubRef {
     pub ticket: u32,
 }
 
-/// To the home shard.
+/// To the home shard. The fields mean the same everywhere: `topic` what it is about, `epoch` the link that the sender
+/// speaks of, `sub` one subscription of the sending shard.
 #[derive(Debug)]
+#[expect(missing_docs, reason = "the fields are said above, once")]
 pub enum Root {
     /// The sending shard has its first local subscriber; counts as n = 1.
     Join { topic: Arc<Topic>, epoch: u64 },
@@ -44,8 +46,9 @@ pub enum Root {
     Struck,
 }
 
-/// From the home shard.
+/// From the home shard. The fields mean what they mean in [`Root`]; `succeeded` is a whole subscription_succeeded.
 #[derive(Debug)]
+#[expect(missing_docs, reason = "the fields are said above, once")]
 pub enum Leaf {
     /// The link of this epoch is known at home: every later event of the topic will come.
     Joined { topic: Arc<Topic>, epoch: u64 },
@@ -90,6 +93,7 @@ pub struct Query {
 
 /// What can be asked of a home shard.
 #[derive(Debug)]
+#[expect(missing_docs, reason = "the fields are said with each variant")]
 pub enum Ask {
     /// The occupied channels of an app whose names begin with the prefix.
     Channels { app: Arc<App>, prefix: Box<str> },

@@ -6,6 +6,9 @@
 //! without a head; `commands` and `subscribe` what clients send; `links` what this shard says to home shards and hears
 //! from them; `home` the topics that live here; `local`, `run`, `outbox` and `flush` the fan-out; `close` the end.
 
+#![forbid(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
+
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;

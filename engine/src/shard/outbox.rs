@@ -71,6 +71,7 @@ pub struct Tail {
 /// Boxes of drained outboxes, for reuse: in steady state nothing is allocated per delivery.
 #[derive(Debug, Default)]
 pub struct Tails {
+    #[expect(clippy::vec_box, reason = "the boxes themselves are what is reused")]
     spare: Vec<Box<Tail>>,
 }
 

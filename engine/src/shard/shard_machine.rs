@@ -95,7 +95,7 @@ impl Machine for Shard {
 
     fn handle_drain(&mut self, _now: Now) {
         self.draining = true;
-        while self.lobby.len() > 0 {
+        while self.lobby.half_open() > 0 {
             self.give_up_oldest_head();
         }
         for id in self.local.connections.ids() {
@@ -105,7 +105,7 @@ impl Machine for Shard {
     }
 
     fn connections(&self) -> usize {
-        self.local.connections.len() + self.lobby.len()
+        self.local.connections.len() + self.lobby.half_open()
     }
 }
 
