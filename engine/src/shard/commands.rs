@@ -87,38 +87,38 @@ impl Shard {
             let Some(connection) = self.local.connections.by_id(id).filter(|it| !it.closing) else {
                 return Flow::Read;
             };
-            if rest.is_empty() {
-                return Flow::Read;
-            }
-            if budget == 0 {
+            if budget == 0 && !rest.is_empty() {
                 self.local.stats.commands_budgeted += 1;
                 self.stalled.budgeted.push_back(id);
                 return self.stall(id, None, rest);
             }
-            budget -= 1;
+            budget = budget.saturating_sub(1);
             let mut decoder = std::mem::take(&mut connection.decoder);
-            let (used, verdict) = match decoder.decode(rest, MESSAGE_BYTES_MAX) {
-                Ok((used, None)) => (used, Verdict::Taken),
-                Ok((used, Some(Message::Text(text)))) => match self.handle_text(id, text, false, now) {
-                    Verdict::Gated(home) => {
+            // Asked until it has nothing more to give: that frees what it kept of a message.
+            let used = match decoder.decode(rest, MESSAGE_BYTES_MAX) {
+                Ok((_, None)) => {
+                    self.restore(id, decoder);
+                    return Flow::Read;
+                }
+                Ok((used, Some(Message::Text(text)))) => {
+                    if let Verdict::Gated(home) = self.handle_text(id, text, false, now) {
                         let text = text.to_vec();
                         self.restore(id, decoder);
                         self.wait_in_line(id, home);
                         let behind = rest.get(used..).unwrap_or(&[]);
                         return self.stall(id, Some(text), behind);
                     }
-                    taken @ Verdict::Taken => (used, taken),
-                },
+                    used
+                }
                 Ok((used, Some(control))) => {
                     self.handle_control(id, &control);
-                    (used, Verdict::Taken)
+                    used
                 }
                 Err(close) => {
                     self.close(id, close);
                     return Flow::Read;
                 }
             };
-            debug_assert_eq!(verdict, Verdict::Taken);
             self.restore(id, decoder);
             rest = std::mem::take(&mut rest).get_mut(used..).unwrap_or(&mut []);
         }

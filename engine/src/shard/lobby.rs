@@ -238,6 +238,9 @@ impl Shard {
         if self.draining {
             return Err(Close::DRAINING);
         }
+        if self.local.connections.next_slot().is_none() {
+            return Err(Close::OVER_CAPACITY);
+        }
         app.admit().ok_or(Close::OVER_CAPACITY)
     }
 

@@ -7,7 +7,6 @@ use crate::socket::Reader;
 use crate::world::{CHANNELS, World};
 
 /// What schedules have reached.
-#[cfg_attr(feature = "mutants", expect(dead_code, reason = "mutants are only asked whether they die"))]
 #[derive(Clone, Debug)]
 pub struct Coverage {
     pub stats: Stats,
@@ -74,6 +73,9 @@ fn flood_step(world: &mut World, channel: &str) -> Result<(), String> {
     for core in 0..world.shard_count() {
         world.arrive(core, true);
         world.arrive(core, false);
+        if world.rng.chance(15) {
+            world.drain_sockets(core);
+        }
         if world.is_awake(core) {
             world.turn(core)?;
         }

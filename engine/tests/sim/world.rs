@@ -299,7 +299,7 @@ impl World {
     }
 
     pub fn turn(&mut self, me: usize) -> Result<(), String> {
-        if self.rng.chance(50) {
+        if self.rng.chance(25) {
             self.tell_writable(me);
         }
         let now = self.now();
