@@ -108,7 +108,7 @@ impl World {
         };
         let mut app = App::new("1", "key", "secret");
         app.limits.presence_members_max = 3;
-        app.limits.client_events_per_second = 3;
+        app.limits.client_events_per_second = 2;
         let apps = Arc::new(Apps::new(vec![app]).unwrap());
         let app = Arc::clone(apps.by_key("key").unwrap());
         let hash = TopicHash::new(seed, shards);
@@ -623,6 +623,7 @@ impl Inputs for TurnInputs<'_> {
         let at = (0..count).map(|off| (self.next + off) % count).find(|at| self.sockets[*at].is_ready())?;
         self.next = at + 1;
         let socket = &mut self.sockets[at];
+        socket.turns_unread = 0;
         if socket.inbound.is_empty() {
             socket.hangup_told = true;
             return Some(machine::Socket::Hangup(socket.token));

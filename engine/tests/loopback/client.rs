@@ -1,0 +1,170 @@
+//! A Pusher client over tungstenite, an implementation of WebSocket that is not the server's.
+//!
+//! Blocking: it says something, or hears the next frame. Well behaved; what a hostile peer does is in raw.rs.
+
+use std::net::TcpStream;
+
+use protocol::auth::sign_subscription;
+use protocol::socket_id::SocketId;
+use serde_json::{Value, json};
+use tungstenite::{Message, WebSocket};
+
+use super::{app, text};
+
+/// A connection that is established.
+pub(crate) struct Client {
+    socket: WebSocket<TcpStream>,
+    pub(crate) socket_id: SocketId,
+    /// The first frame.
+    pub(crate) established: Value,
+}
+
+/// The data of an event, which is a string that holds JSON.
+pub(crate) fn data_of(event: &Value) -> Value {
+    let text = event["data"].as_str().unwrap_or_else(|| panic!("data is no string in {event}"));
+    serde_json::from_str(text).unwrap()
+}
+
+impl Client {
+    /// Upgrades the stream on this path and query.
+    pub(crate) fn connect(stream: TcpStream, target: &str) -> Self {
+        let mut socket = upgrade(stream, target);
+        let established = hear(&mut socket);
+        assert_eq!(established["event"], "pusher:connection_established", "{established}");
+        let id = data_of(&established)["socket_id"].as_str().and_then(SocketId::parse);
+        let socket_id = id.unwrap_or_else(|| panic!("no socket_id in {established}"));
+        Self { socket, socket_id, established }
+    }
+
+    pub(crate) fn shard(&self) -> u16 {
+        self.socket_id.shard()
+    }
+
+    pub(crate) fn say(&mut self, message: &Value) {
+        self.say_text(&text(message));
+    }
+
+    pub(crate) fn say_text(&mut self, text: &str) {
+        self.socket.send(Message::text(text)).unwrap();
+    }
+
+    /// The next text message.
+    pub(crate) fn hear(&mut self) -> Value {
+        hear(&mut self.socket)
+    }
+
+    /// The next message, which is this event; returns it.
+    pub(crate) fn hear_event(&mut self, name: &str) -> Value {
+        let event = self.hear();
+        assert_eq!(event["event"], name, "{event}");
+        event
+    }
+
+    /// The next message is an event with this name on this channel and this data.
+    pub(crate) fn expect(&mut self, channel: &str, name: &str, data: &str) {
+        let event = self.hear_event(name);
+        assert_eq!(event["channel"], channel, "{event}");
+        assert_eq!(event["data"], data, "{event}");
+    }
+
+    /// The next message is an error: its code and text.
+    pub(crate) fn hear_error(&mut self) -> (Option<u64>, String) {
+        let event = self.hear_event("pusher:error");
+        let text = event["data"]["message"].as_str().unwrap_or_else(|| panic!("{event}")).to_owned();
+        assert!(event["data"].get("code").is_some(), "{event}");
+        (event["data"]["code"].as_u64(), text)
+    }
+
+    /// What refuses a subscription: an error without a code, and the same on the channel. Returns the text.
+    pub(crate) fn hear_refusal(&mut self, channel: &str) -> String {
+        let (code, text) = self.hear_error();
+        assert_eq!(code, None, "{text}");
+        let event = self.hear_event("pusher:subscription_error");
+        assert_eq!(event["channel"], channel, "{event}");
+        assert_eq!(data_of(&event)["error"], *text, "{event}");
+        text
+    }
+
+    /// Code and reason of the close frame, which comes before anything else.
+    pub(crate) fn hear_close(&mut self) -> (u16, String) {
+        match self.socket.read() {
+            Ok(Message::Close(Some(frame))) => (frame.code.into(), frame.reason.to_string()),
+            other => panic!("no close frame but {other:?}"),
+        }
+    }
+
+    /// Subscribes as a client would whose back end allows everything; waits for the acknowledgement.
+    pub(crate) fn subscribe(&mut self, channel: &str) -> Value {
+        let auth = if channel.starts_with("private-") {
+            sign_subscription(&app(), self.socket_id, channel, None)
+        } else {
+            String::new()
+        };
+        self.say(&json!({"event": "pusher:subscribe", "data": {"auth": auth, "channel": channel}}));
+        self.hear_succeeded(channel)
+    }
+
+    /// Subscribes to a presence channel; returns the acknowledgement's `presence`.
+    pub(crate) fn join(&mut self, channel: &str, channel_data: &str) -> Value {
+        self.ask_to_join(channel, channel_data);
+        let event = self.hear_succeeded(channel);
+        data_of(&event)["presence"].clone()
+    }
+
+    /// Asks to join a presence channel, rightly signed.
+    pub(crate) fn ask_to_join(&mut self, channel: &str, channel_data: &str) {
+        let auth = sign_subscription(&app(), self.socket_id, channel, Some(channel_data));
+        let data = json!({"auth": auth, "channel": channel, "channel_data": channel_data});
+        self.say(&json!({"event": "pusher:subscribe", "data": data}));
+    }
+
+    pub(crate) fn unsubscribe(&mut self, channel: &str) {
+        self.say(&json!({"event": "pusher:unsubscribe", "data": {"channel": channel}}));
+    }
+
+    pub(crate) fn trigger(&mut self, channel: &str, event: &str, data: &Value) {
+        self.say(&json!({"event": event, "channel": channel, "data": data}));
+    }
+
+    fn hear_succeeded(&mut self, channel: &str) -> Value {
+        let event = self.hear_event("pusher_internal:subscription_succeeded");
+        assert_eq!(event["channel"], channel, "{event}");
+        event
+    }
+
+    /// A ping is answered, and nothing was waiting before the answer.
+    pub(crate) fn expect_pong(&mut self) {
+        self.say_text(r#"{"event":"pusher:ping","data":{}}"#);
+        self.hear_event("pusher:pong");
+    }
+
+    /// The socket below.
+    pub(crate) fn tcp(&self) -> &TcpStream {
+        self.socket.get_ref()
+    }
+
+    /// The WebSocket below.
+    pub(crate) fn socket(&mut self) -> &mut WebSocket<TcpStream> {
+        &mut self.socket
+    }
+
+    /// Leaves without a word: RST.
+    pub(crate) fn abort(self) {
+        super::raw::abort(self.socket.get_ref());
+    }
+}
+
+fn upgrade(stream: TcpStream, target: &str) -> WebSocket<TcpStream> {
+    let url = format!("ws://{}{target}", stream.peer_addr().unwrap());
+    tungstenite::client(url, stream).unwrap_or_else(|error| panic!("no upgrade: {error}")).0
+}
+
+fn hear(socket: &mut WebSocket<TcpStream>) -> Value {
+    loop {
+        match socket.read() {
+            Ok(Message::Text(text)) => return serde_json::from_str(&text).unwrap(),
+            Ok(Message::Ping(_) | Message::Pong(_)) => {}
+            other => panic!("no message but {other:?}"),
+        }
+    }
+}

@@ -1,0 +1,98 @@
+// Corecast as a child process: one server per test file, on a free port of the loopback interface.
+//
+// The server is the built binary, never a stand-in. It dies with its test, and its stop by SIGTERM is a test as well:
+// the exit code must be 0. CORECAST_BIN names the binary, CORECAST_SHARDS how many shards it gets.
+
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { randomInt } from "node:crypto";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+import http from "node:http";
+import net from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
+
+const BINARY = process.env.CORECAST_BIN ?? fileURLToPath(new URL("../../../target/release/corecast", import.meta.url));
+const START_MS_MAX = 15_000;
+const STOP_MS_MAX = 20_000;
+
+export const SHARDS = Number(process.env.CORECAST_SHARDS ?? "1");
+// The id is a number, since the SDK for Python takes no other.
+export const APP = { id: "7001", key: "sdk-key", secret: "sdk-secret" };
+
+export class Server {
+  /** Starts a server and returns when it is ready. */
+  static async start() {
+    for (let attempt = 0; attempt < 5; attempt += 1) {
+      const server = new Server(await freePort());
+      if (await server.#becomesReady()) return server;
+      if (!/port|address/i.test(server.output)) server.#giveUp();
+    }
+    throw new Error("no free port in five attempts");
+  }
+
+  constructor(port) {
+    this.host = "127.0.0.1";
+    this.port = port;
+    this.output = "";
+    const { id, key, secret } = APP;
+    const command = ["serve", "--listen", `${this.host}:${port}`, "--app", `${id}:${key}:${secret}`];
+    command.push("--shards", String(SHARDS));
+    // With a parent-death signal no server outlives a test that is killed.
+    this.child = spawn("setpriv", ["--pdeathsig", "KILL", BINARY, ...command], {
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    this.exited = once(this.child, "exit").then(([code, signal]) => ({ code, signal }));
+    for (const stream of [this.child.stdout, this.child.stderr]) {
+      stream.setEncoding("utf8").on("data", (text) => (this.output += text));
+    }
+  }
+
+  /** Stops the server by SIGTERM. It must end by itself, in time, with exit code 0. */
+  async stop() {
+    this.child.kill("SIGTERM");
+    const outcome = await Promise.race([this.exited, sleep(STOP_MS_MAX, "still running", { ref: false })]);
+    this.child.kill("SIGKILL");
+    assert.deepEqual(outcome, { code: 0, signal: null }, `the server did not stop cleanly:\n${this.output}`);
+  }
+
+  /** One HTTP request without any SDK, for what the SDKs cannot ask. */
+  async status(path) {
+    const request = http.get({ host: this.host, port: this.port, path, agent: false });
+    const [response] = await once(request, "response");
+    response.resume();
+    return response.statusCode;
+  }
+
+  async #becomesReady() {
+    let running = true;
+    this.exited.then(() => (running = false));
+    const end = Date.now() + START_MS_MAX;
+    while (running && Date.now() < end) {
+      if ((await this.status("/ready").catch(() => 0)) === 200) return true;
+      await sleep(20);
+    }
+    this.child.kill("SIGKILL");
+    return false;
+  }
+
+  #giveUp() {
+    throw new Error(`the server at ${BINARY} did not become ready:\n${this.output}`);
+  }
+}
+
+/** A port below the range from which the kernel takes the local ports of connections. */
+async function freePort() {
+  for (;;) {
+    const port = randomInt(20_000, 32_000);
+    const probe = net.createServer().listen(port, "127.0.0.1");
+    const free = await Promise.race([
+      once(probe, "listening").then(() => true),
+      once(probe, "error").then(() => false),
+    ]).catch(() => false);
+    if (!free) continue;
+    probe.close();
+    await once(probe, "close");
+    return port;
+  }
+}

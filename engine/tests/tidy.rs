@@ -1,0 +1,135 @@
+//! The invariants of the project that are facts about its own text, held by tests of the tree.
+//!
+//! Each rule is a function from one file to its findings, beside small tests that show it bites; here it meets every
+//! file of the project. What a compiler or a lint can hold is not here. A rule that must be broken once is wrong:
+//! change it with its reason, never make an exception by a mark in a file.
+#![forbid(unsafe_code)]
+
+#[path = "tidy/code.rs"]
+mod code;
+#[path = "tidy/code_rules.rs"]
+mod code_rules;
+#[path = "tidy/manifest_rules.rs"]
+mod manifest_rules;
+#[path = "tidy/text_rules.rs"]
+mod text_rules;
+#[path = "tidy/tree.rs"]
+mod tree;
+
+/// A rule: the path of a file from the root, its text, and what is wrong with it, one line each.
+type Rule = fn(&str, &str) -> Vec<String>;
+
+fn tree_holds(rule: Rule) {
+    let findings: Vec<String> = tree::files().iter().flat_map(|file| rule(&file.path, &file.text)).collect();
+    assert!(findings.is_empty(), "\n{}\n", findings.join("\n"));
+}
+
+#[test]
+fn tree_has_all_crates() {
+    let files = tree::files();
+    for path in
+        ["Cargo.toml", "engine/src/lib.rs", "protocol/src/lib.rs", "api/src/lib.rs", "loadtest/src/main.rs"]
+    {
+        assert!(files.iter().any(|file| file.path == path), "{path} is not among the {} files", files.len());
+    }
+}
+
+#[test]
+fn shard_knows_no_runtime_no_clock_and_no_driver() {
+    tree_holds(code_rules::shard_is_pure);
+}
+
+#[test]
+fn protocol_and_api_know_no_socket_no_clock_and_no_thread() {
+    tree_holds(code_rules::parsers_are_pure);
+}
+
+#[test]
+fn unsafe_stands_in_ring_alone() {
+    tree_holds(code_rules::unsafe_is_in_ring);
+}
+
+#[test]
+fn other_crates_forbid_unsafe() {
+    tree_holds(code_rules::crate_forbids_unsafe);
+}
+
+#[test]
+fn code_that_reads_peers_denies_panics() {
+    tree_holds(code_rules::peers_cannot_panic);
+}
+
+#[test]
+fn every_queue_is_bounded() {
+    tree_holds(code_rules::queues_are_bounded);
+}
+
+#[test]
+fn one_file_names_the_json_crate() {
+    tree_holds(code_rules::json_has_one_door);
+}
+
+#[test]
+fn no_call_skips_its_checks() {
+    tree_holds(code_rules::checks_are_not_skipped);
+}
+
+#[test]
+fn every_file_says_what_it_is() {
+    tree_holds(code_rules::file_opens_with_its_doc);
+}
+
+#[test]
+fn no_module_has_a_name_that_says_nothing() {
+    tree_holds(code_rules::module_names_say_something);
+}
+
+#[test]
+fn no_test_is_ignored() {
+    tree_holds(code_rules::tests_are_run);
+}
+
+#[test]
+fn no_feature_adds_a_field() {
+    tree_holds(code_rules::features_add_no_field);
+}
+
+#[test]
+fn nothing_is_left_to_do() {
+    tree_holds(text_rules::nothing_is_left_to_do);
+}
+
+#[test]
+fn no_file_names_a_package_registry() {
+    tree_holds(text_rules::registries_are_unnamed);
+}
+
+#[test]
+fn no_file_names_a_place_on_one_machine() {
+    tree_holds(text_rules::places_are_unnamed);
+}
+
+#[test]
+fn lock_files_name_no_address() {
+    tree_holds(text_rules::lock_names_no_address);
+}
+
+#[test]
+fn arrows_between_crates_are_as_drawn() {
+    tree_holds(manifest_rules::arrows);
+}
+
+#[test]
+fn only_the_engine_has_a_runtime() {
+    tree_holds(manifest_rules::runtime_is_in_engine);
+}
+
+#[test]
+fn every_dependency_says_why() {
+    tree_holds(manifest_rules::dependencies_say_why);
+}
+
+#[test]
+fn crates_take_their_versions_from_the_workspace() {
+    tree_holds(manifest_rules::versions_are_in_one_place);
+}

@@ -1,0 +1,141 @@
+//! Rules about the manifests: which crate may know which, who has a runtime, and that each dependency says why.
+//!
+//! The arrows are those of ARCHITECTURE.md. A new arrow is a decision: it changes the table here and the picture there
+//! together. Only the tidy test calls this.
+
+use crate::code::lines;
+
+/// Each crate and those of ours that it may know.
+const ARROWS: [(&str, &[&str]); 6] = [
+    ("protocol", &[]),
+    ("api", &["protocol"]),
+    ("hooks", &["protocol"]),
+    ("engine", &["protocol", "api", "hooks"]),
+    ("benches", &["protocol", "api", "corecast"]),
+    ("loadtest", &[]),
+];
+
+/// Our own crates, as dependencies name them.
+const OURS: [&str; 6] = ["protocol", "api", "hooks", "corecast", "benches", "loadtest"];
+
+/// A crate knows only those of ours that the picture lets it know.
+pub(crate) fn arrows(path: &str, text: &str) -> Vec<String> {
+    let Some(folder) = path.strip_suffix("/Cargo.toml") else { return Vec::new() };
+    let Some((_, allowed)) = ARROWS.iter().find(|(name, _)| *name == folder) else {
+        return vec![format!("{path}: is no crate of the picture")];
+    };
+    let bad = dependencies(text).filter(|(_, dependency)| {
+        let name = dependency.name.strip_prefix("corecast-").unwrap_or(dependency.name);
+        OURS.contains(&name) && !allowed.contains(&name)
+    });
+    bad.map(|(number, dependency)| format!("{path}:{number}: may not know {}", dependency.name)).collect()
+}
+
+/// One crate knows executors, rings and client sockets, and nobody brings a second runtime.
+pub(crate) fn runtime_is_in_engine(path: &str, text: &str) -> Vec<String> {
+    let is_manifest = path.ends_with("Cargo.toml");
+    let bad = dependencies(text).filter(|(_, dependency)| match dependency.name {
+        "tokio" | "async-std" | "smol" | "monoio" | "actix-rt" => true,
+        "glommio" | "io-uring" => path != "engine/Cargo.toml" && path != "Cargo.toml",
+        _ => false,
+    });
+    bad.filter(|_| is_manifest)
+        .map(|(number, found)| format!("{path}:{number}: has {}", found.name))
+        .collect()
+}
+
+/// A dependency of the workspace has its reason beside it. Our own crates are explained by the picture.
+pub(crate) fn dependencies_say_why(path: &str, text: &str) -> Vec<String> {
+    let bad = dependencies(text).filter(|(_, dependency)| {
+        let reason = dependency.line.rsplit_once(" # ").map_or("", |(_, reason)| reason);
+        reason.len() < 8 && !dependency.line.contains("path = \"")
+    });
+    let is_root = path == "Cargo.toml";
+    bad.filter(|_| is_root)
+        .map(|(number, found)| format!("{path}:{number}: {} says no reason", found.name))
+        .collect()
+}
+
+/// Versions and features are chosen once, in the workspace.
+pub(crate) fn versions_are_in_one_place(path: &str, text: &str) -> Vec<String> {
+    let is_crate = path.ends_with("/Cargo.toml");
+    let bad = dependencies(text).filter(|(_, dependency)| !dependency.line.contains("workspace = true"));
+    bad.filter(|_| is_crate)
+        .map(|(number, found)| format!("{path}:{number}: {} has its own", found.name))
+        .collect()
+}
+
+struct Dependency<'a> {
+    name: &'a str,
+    line: &'a str,
+}
+
+/// The numbered lines of all dependency tables. `[dependencies.NAME]` is refused by its shape: it has no such line.
+fn dependencies(text: &str) -> impl Iterator<Item = (usize, Dependency<'_>)> {
+    let mut inside = false;
+    lines(text).filter_map(move |(number, line)| {
+        if line.starts_with('[') {
+            let title = line.trim_matches(['[', ']']);
+            inside = title.ends_with("dependencies");
+            let own_table = title.rsplit_once("dependencies.").map(|(_, name)| Dependency { name, line });
+            return own_table.map(|dependency| (number, dependency));
+        }
+        let name = line.split([' ', '=', '.']).next()?;
+        let is_entry = inside && !name.is_empty() && !name.starts_with('#');
+        is_entry.then_some((number, Dependency { name, line }))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WRONG_ARROW: &str = "[dependencies]\napi.workspace = true\n";
+
+    #[test]
+    fn an_arrow_that_is_not_drawn_bites() {
+        for folder in ["protocol", "hooks", "loadtest"] {
+            let path = format!("{folder}/Cargo.toml");
+            assert_eq!(arrows(&path, WRONG_ARROW).len(), 1, "{folder}");
+        }
+        assert_eq!(arrows("loadtest/Cargo.toml", "[dev-dependencies]\ncorecast-protocol = \"1\"\n").len(), 1);
+        assert_eq!(arrows("api/Cargo.toml", "[dependencies.corecast]\nworkspace = true\n").len(), 1);
+        assert_eq!(arrows("extra/Cargo.toml", "").len(), 1);
+        assert!(arrows("engine/Cargo.toml", WRONG_ARROW).is_empty());
+        assert!(arrows("benches/Cargo.toml", WRONG_ARROW).is_empty());
+    }
+
+    #[test]
+    fn a_runtime_elsewhere_bites() {
+        assert_eq!(
+            runtime_is_in_engine("hooks/Cargo.toml", "[dependencies]\nglommio.workspace = true\n").len(),
+            1
+        );
+        assert_eq!(
+            runtime_is_in_engine("Cargo.toml", "[workspace.dependencies]\ntokio = \"1\" # why\n").len(),
+            1
+        );
+        assert!(
+            runtime_is_in_engine("engine/Cargo.toml", "[dependencies]\nglommio.workspace = true\n")
+                .is_empty()
+        );
+    }
+
+    #[test]
+    fn a_dependency_without_reason_bites() {
+        assert_eq!(dependencies_say_why("Cargo.toml", "[workspace.dependencies]\nitoa = \"1\"\n").len(), 1);
+        assert_eq!(
+            dependencies_say_why("Cargo.toml", "[workspace.dependencies]\nitoa = \"1\" # x\n").len(),
+            1
+        );
+        let good = "[workspace.dependencies]\nitoa = \"1\" # integers into frames\napi = { path = \"api\" }\n[profile.a]\nb = 1\n";
+        assert!(dependencies_say_why("Cargo.toml", good).is_empty());
+    }
+
+    #[test]
+    fn a_version_of_its_own_bites() {
+        assert_eq!(versions_are_in_one_place("api/Cargo.toml", "[dependencies]\nitoa = \"1\"\n").len(), 1);
+        let good = "[package]\nversion.workspace = true\n[dependencies]\nitoa.workspace = true\n";
+        assert!(versions_are_in_one_place("api/Cargo.toml", good).is_empty());
+    }
+}

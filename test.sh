@@ -1,0 +1,271 @@
+#!/usr/bin/env bash
+# Every test of Corecast, from a fresh clone on Debian or Ubuntu with nothing but a Rust toolchain.
+#
+#   ./test.sh          all of it
+#   ./test.sh --long   the same with many more seeds for the simulation and cases for the property tests
+#
+# Installs what is missing (as root or by sudo), prints one line for a step that went well and the whole output of one
+# that did not, and ends with «N passed, N failed». Exit code 1 if a test or a step failed: a missing part is a failure,
+# never a skip. What it builds and installs for itself is under target/; it leaves no process and no other file behind.
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")" || exit 1
+
+export CARGO_TERM_COLOR=never RUST_BACKTRACE=${RUST_BACKTRACE:-1}
+export PYTHONDONTWRITEBYTECODE=1 NO_COLOR=1 LC_ALL=C.UTF-8
+readonly BINARY=$PWD/target/release/corecast
+readonly NODE_TESTS=$PWD/target/sdk/node
+readonly PYTHON=$PWD/target/sdk/venv
+readonly STEP_SECONDS_MAX=2400
+
+passed=0
+failed=0
+child=
+policy=untouched
+scratch=$(mktemp -d)
+
+main() {
+    case ${1-} in
+        '') ;;
+        --long) export CORECAST_SIM_SEEDS=${CORECAST_SIM_SEEDS:-200000} PROPTEST_CASES=${PROPTEST_CASES:-20000} ;;
+        *) printf 'usage: ./test.sh [--long]\n' >&2; exit 2 ;;
+    esac
+
+    section 'What the tests need'
+    step 'packages of the system' untold install_packages
+    step 'packages for Node' untold install_node_packages
+    step 'packages for Python' untold install_python_packages
+
+    section 'Form'
+    step 'rustfmt' untold cargo fmt --check
+    step 'clippy' untold cargo clippy --locked --workspace --all-targets -- -D warnings
+    step 'clippy, simulation of mutants' untold \
+        cargo clippy --locked -p corecast --features mutants --test sim -- -D warnings
+    step 'documentation' untold env RUSTDOCFLAGS=-Dwarnings cargo doc --locked --no-deps --workspace
+
+    section 'Rust'
+    step 'unit, property, tree, runtime, loopback, simulation' told_by_rust run_rust_tests
+    step 'the simulation kills every mutant' told_by_rust \
+        cargo test --locked -p corecast --features mutants --test sim --no-fail-fast
+    step 'examples in the documentation' told_by_rust_or_none cargo test --locked --workspace --doc --no-fail-fast
+    step 'release build' untold cargo build --locked --release -p corecast -p corecast-loadtest
+
+    section 'Official clients against the built server'
+    local shards
+    for shards in 1 3; do
+        step "pusher-js, laravel-echo and pusher for Node, $shards shard(s)" told_by_node run_node_tests "$shards"
+        step "pusher for Python, $shards shard(s)" told_by_pytest run_python_tests "$shards"
+    done
+
+    printf '\n%d passed, %d failed\n' "$passed" "$failed"
+    ((failed == 0))
+}
+
+# ---- steps ------------------------------------------------------------------------------------------------------------
+
+section() {
+    printf '\n== %s\n' "$1"
+}
+
+# step NAME COUNTER COMMAND...: runs the command, quietly; COUNTER reads «passed failed» from its output.
+step() {
+    local name=$1 counter=$2 log=$scratch/log started=$SECONDS good bad code
+    shift 2
+    run "$@" >"$log" 2>&1
+    code=$?
+    read -r good bad < <("$counter" <"$log")
+    # A step that fails without a failed test, or whose tests are not there, is a failure by itself.
+    if ((code != 0 && bad == 0)); then bad=1; fi
+    if ((code == 0 && bad == 0 && good == 0)) && [[ $counter == told_by_* && $counter != *_or_none ]]; then
+        printf 'no test was run\n' >>"$log"
+        bad=1
+    fi
+    passed=$((passed + good))
+    failed=$((failed + bad))
+    if ((bad == 0)); then
+        printf 'ok      %s%s (%d s)\n' "$name" "$( ((good)) && printf ': %d passed' "$good")" "$((SECONDS - started))"
+    else
+        sed 's/^/    /' "$log"
+        printf 'FAILED  %s: %d passed, %d failed, exit code %d (%d s)\n' \
+            "$name" "$good" "$bad" "$code" "$((SECONDS - started))"
+    fi
+}
+
+# Runs a command or a function in a process group of its own, so that all of it can be ended.
+run() {
+    local code
+    set -m
+    if [[ $(type -t "$1") == function ]]; then
+        ("$@") </dev/null &
+    else
+        timeout --kill-after=10 "$STEP_SECONDS_MAX" "$@" </dev/null &
+    fi
+    child=$!
+    set +m
+    wait "$child"
+    code=$?
+    end_child
+    return "$code"
+}
+
+# A limit of time inside a step; in the foreground, so that the command stays in the group of its step.
+limited() {
+    timeout --foreground --kill-after=10 "$@"
+}
+
+# Ends what is left of the running step. Only its own group is meant, by number.
+end_child() {
+    [[ -n $child ]] || return 0
+    local tries=50
+    kill -TERM -- "-$child" 2>/dev/null
+    while ((tries-- > 0)) && kill -0 -- "-$child" 2>/dev/null; do sleep 0.1; done
+    kill -KILL -- "-$child" 2>/dev/null
+    child=
+}
+
+# ---- tests ------------------------------------------------------------------------------------------------------------
+
+run_rust_tests() {
+    if cargo nextest --version >/dev/null 2>&1; then
+        limited "$STEP_SECONDS_MAX" cargo nextest run --locked --workspace --no-fail-fast --status-level fail \
+            --final-status-level fail --color never
+    else
+        limited "$STEP_SECONDS_MAX" cargo test --locked --workspace --lib --bins --tests --no-fail-fast
+    fi
+}
+
+run_node_tests() {
+    cd "$NODE_TESTS" || return 1
+    CORECAST_BIN=$BINARY CORECAST_SHARDS=$1 limited 900 node --test --test-reporter=tap ./*.test.mjs
+}
+
+run_python_tests() {
+    CORECAST_BIN=$BINARY CORECAST_SHARDS=$1 limited 600 "$PYTHON/bin/python" -m pytest -p no:cacheprovider --color=no \
+        engine/tests/sdk/python
+}
+
+# ---- counting ---------------------------------------------------------------------------------------------------------
+
+untold() {
+    printf '0 0\n'
+}
+
+# The closing lines of cargo test and of nextest.
+told_by_rust() {
+    awk '
+        /^test result: / { good += $4; bad += $6 }
+        /^ *Summary \[/ {
+            for (i = 2; i <= NF; i++) {
+                if ($i ~ /^passed/) good += $(i - 1)
+                if ($i ~ /^(failed|timed|exec)/) bad += $(i - 1)
+            }
+        }
+        END { print good + 0, bad + 0 }'
+}
+
+# The same where there may be none.
+told_by_rust_or_none() {
+    told_by_rust
+}
+
+told_by_node() {
+    awk '/^# pass / { good += $3 } /^# (fail|cancelled|skipped|todo) / { bad += $3 } END { print good + 0, bad + 0 }'
+}
+
+told_by_pytest() {
+    awk '/^=+ .* in [0-9.]+s/ {
+            for (i = 2; i <= NF; i++) {
+                if ($i ~ /^passed/) good += $(i - 1)
+                if ($i ~ /^(failed|error|skipped|xfailed)/) bad += $(i - 1)
+            }
+        }
+        END { print good + 0, bad + 0 }'
+}
+
+# ---- what the tests need ----------------------------------------------------------------------------------------------
+
+install_packages() {
+    local wanted=()
+    command -v cargo >/dev/null || { echo 'cargo is missing: install a Rust toolchain first'; return 1; }
+    command -v git >/dev/null || wanted+=(git)
+    command -v cc >/dev/null || wanted+=(gcc libc6-dev)
+    command -v node >/dev/null || wanted+=(nodejs)
+    command -v npm >/dev/null || wanted+=(npm)
+    command -v setpriv >/dev/null || wanted+=(util-linux)
+    python3 -c 'import ensurepip, venv' 2>/dev/null || wanted+=(python3 python3-venv)
+    if ((${#wanted[@]} > 0)); then install_by_apt "${wanted[@]}" || return 1; fi
+    node -e 'const [major, minor] = process.versions.node.split(".").map(Number);
+        if (major < 18 || (major === 18 && minor < 15)) {
+            console.log(`Node ${process.versions.node} is too old: its test runner is needed, from 18.15 on`);
+            process.exit(1);
+        }'
+}
+
+# Services must not start just because a test needs their program: a policy forbids it while apt runs.
+install_by_apt() {
+    local sudo=() code
+    if ((EUID != 0)); then sudo=(sudo); fi
+    command -v apt-get >/dev/null || { echo "apt-get is missing: install $* by hand"; return 1; }
+    # This runs in the subshell of its step, which has traps of its own.
+    trap restore_policy EXIT
+    trap 'exit 143' TERM INT
+    forbid_services || return 1
+    "${sudo[@]}" apt-get update &&
+        "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"
+    code=$?
+    restore_policy
+    return "$code"
+}
+
+forbid_services() {
+    if [[ -e /usr/sbin/policy-rc.d ]]; then
+        policy=kept
+        "${sudo[@]}" cp -p /usr/sbin/policy-rc.d "$scratch/policy-rc.d" || return 1
+    else
+        policy=absent
+    fi
+    printf '#!/bin/sh\nexit 101\n' >"$scratch/forbid" &&
+        "${sudo[@]}" install -m 755 "$scratch/forbid" /usr/sbin/policy-rc.d
+}
+
+restore_policy() {
+    case $policy in
+        kept) "${sudo[@]}" cp -p "$scratch/policy-rc.d" /usr/sbin/policy-rc.d ;;
+        absent) "${sudo[@]}" rm -f /usr/sbin/policy-rc.d ;;
+    esac
+    policy=untouched
+}
+
+# A copy under target/, so that the tree itself stays as it is. Installed anew when the lock file has changed.
+install_node_packages() {
+    local source=engine/tests/sdk
+    mkdir -p "$NODE_TESTS" || return 1
+    if ! cmp -s "$source/package-lock.json" "$NODE_TESTS/installed-lock.json"; then
+        cp "$source"/{package.json,package-lock.json,.npmrc} "$NODE_TESTS"/ || return 1
+        rm -f "$NODE_TESTS/installed-lock.json"
+        (cd "$NODE_TESTS" && npm ci --ignore-scripts) || return 1
+        cp "$source/package-lock.json" "$NODE_TESTS/installed-lock.json" || return 1
+    fi
+    rm -f "$NODE_TESTS"/*.mjs
+    cp "$source"/*.mjs "$NODE_TESTS"/
+}
+
+install_python_packages() {
+    local wanted=engine/tests/sdk/python/requirements.txt
+    if cmp -s "$wanted" "$PYTHON/installed.txt" && "$PYTHON/bin/python" -c '' 2>/dev/null; then return 0; fi
+    rm -rf "$PYTHON"
+    python3 -m venv "$PYTHON" &&
+        "$PYTHON/bin/python" -m pip install --disable-pip-version-check --quiet --requirement "$wanted" &&
+        cp "$wanted" "$PYTHON/installed.txt"
+}
+
+# ---- leaving ----------------------------------------------------------------------------------------------------------
+
+leave() {
+    end_child
+    rm -rf "$scratch"
+}
+trap leave EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+
+main "$@"
