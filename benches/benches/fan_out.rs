@@ -33,7 +33,9 @@ fn fan_out(criterion: &mut Criterion) {
     for subscribers in [1_000, 100_000] {
         let mut world = World::with_subscribers(subscribers);
         group.throughput(Throughput::Elements((subscribers * FRAMES_PER_TURN) as u64));
-        group.bench_function(BenchmarkId::from_parameter(subscribers), |bencher| bencher.iter(|| world.turn()));
+        group.bench_function(BenchmarkId::from_parameter(subscribers), |bencher| {
+            bencher.iter(|| world.turn())
+        });
     }
     group.finish();
 }
@@ -62,7 +64,8 @@ impl World {
         // The flush gate would end the phase of so many subscribers' private frames; here only their number matters.
         let limits = Limits { batch_messages_max: 1 << 20, batch_bytes_max: 1 << 30, ..Limits::default() };
         let random = Box::new(|| 7);
-        let shard = Shard::new(ShardConfig { index: 0, apps, topics, limits, client_event_hooks: false, random });
+        let shard =
+            Shard::new(ShardConfig { index: 0, apps, topics, limits, client_event_hooks: false, random });
         let mut bytes = Vec::new();
         encode_event(&mut bytes, "update", "dashboard", &EventData::of_text(&"x".repeat(DATA_BYTES)), None);
         let mut world = Self { shard, topic, frame: Frame::from(bytes) };

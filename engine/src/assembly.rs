@@ -70,7 +70,8 @@ pub fn start(house: House) -> Result<Inhabited, StartError> {
     let running = server::start_with(&plan, &queue, make_shard, make_api)?;
     drop(queue);
     // The thread ends when the last core has dropped its half of the queue, or with the process.
-    let spawned = thread::Builder::new().name("hooks".to_owned()).spawn(move || CountingSink::default().run(&drain));
+    let spawned =
+        thread::Builder::new().name("hooks".to_owned()).spawn(move || CountingSink::default().run(&drain));
     drop(spawned.map_err(StartError::System)?);
     Ok(Inhabited { running })
 }

@@ -134,7 +134,10 @@ fn run_serve(serve: Serve) -> Result<(), Failure> {
 
 fn run_dev(dev: Dev) -> Result<(), Failure> {
     if !dev.listen.ip().is_loopback() {
-        let text = format!("--listen {}: `dev` serves on loopback only; use `serve` for other addresses", dev.listen);
+        let text = format!(
+            "--listen {}: `dev` serves on loopback only; use `serve` for other addresses",
+            dev.listen
+        );
         return Err(Failure::config(text));
     }
     let credentials = match dev.app {

@@ -31,7 +31,8 @@ pub fn fresh_credentials() -> Result<String, NoRandomness> {
 /// What is printed once the server accepts connections.
 pub fn greeting(listen: SocketAddr, credentials: &str) -> String {
     let mut parts = credentials.splitn(3, ':');
-    let (id, key, secret) = (parts.next().unwrap_or(""), parts.next().unwrap_or(""), parts.next().unwrap_or(""));
+    let (id, key, secret) =
+        (parts.next().unwrap_or(""), parts.next().unwrap_or(""), parts.next().unwrap_or(""));
     let (host, port) = (listen.ip(), listen.port());
     let url_host = if listen.is_ipv6() { format!("[{host}]") } else { host.to_string() };
     format!(
@@ -88,7 +89,12 @@ mod tests {
     #[test]
     fn greeting_has_all_that_a_client_needs() {
         let text = greeting("127.0.0.1:6001".parse().unwrap(), "7:thekey:thesecret");
-        for part in ["new Pusher(\"thekey\"", "wsPort: 6001", "http://thekey:thesecret@127.0.0.1:6001/apps/7", " publish --app 7:thekey:thesecret"] {
+        for part in [
+            "new Pusher(\"thekey\"",
+            "wsPort: 6001",
+            "http://thekey:thesecret@127.0.0.1:6001/apps/7",
+            " publish --app 7:thekey:thesecret",
+        ] {
             assert!(text.contains(part), "{part} is missing in {text}");
         }
     }

@@ -33,7 +33,9 @@ pub enum PublishError {
 impl fmt::Display for PublishError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unreachable(to, error) => write!(out, "no answer from {to}: {error} (is the server running there?)"),
+            Self::Unreachable(to, error) => {
+                write!(out, "no answer from {to}: {error} (is the server running there?)")
+            }
             Self::Refused(answer) => write!(out, "the server refused the event: {answer}"),
         }
     }

@@ -90,5 +90,8 @@ pub fn executor(cpu: Option<usize>) -> Result<LocalExecutor, CoreError> {
         .ring_depth(RING_DEPTH)
         .preempt_timer(PREEMPT_TIMER)
         .make()
-        .map_err(|error| CoreError { what: "starting an executor", error: io::Error::other(error.to_string()) })
+        .map_err(|error| CoreError {
+            what: "starting an executor",
+            error: io::Error::other(error.to_string()),
+        })
 }

@@ -226,10 +226,11 @@ impl Shard {
                 Verdict::Taken
             }
             ClientMessage::Pong => Verdict::Taken,
-            ClientMessage::Subscribe { channel, auth, channel_data } => self
-                .gated(id, &channel, first_in_line, |shard, app, kind, hash| {
+            ClientMessage::Subscribe { channel, auth, channel_data } => {
+                self.gated(id, &channel, first_in_line, |shard, app, kind, hash| {
                     shard.subscribe(id, app, kind, hash, &channel, &auth, channel_data.as_deref());
-                }),
+                })
+            }
             ClientMessage::Unsubscribe { channel } => {
                 self.gated(id, &channel, first_in_line, |shard, app, _, hash| {
                     shard.unsubscribe(id, app, hash, &channel);
@@ -346,11 +347,16 @@ impl Shard {
             return refuse("only supported on private and presence channels");
         }
         if event.len() > app.limits.event_name_bytes_max {
-            return refuse(&format!("the event name is longer than {} bytes", app.limits.event_name_bytes_max));
+            return refuse(&format!(
+                "the event name is longer than {} bytes",
+                app.limits.event_name_bytes_max
+            ));
         }
         let bytes_max = app.limits.client_event_data_bytes_max;
         if data.decoded_bytes > bytes_max {
-            return refuse(&format!("the data content of this event exceeds the allowed maximum ({bytes_max} bytes)"));
+            return refuse(&format!(
+                "the data content of this event exceeds the allowed maximum ({bytes_max} bytes)"
+            ));
         }
         let subscribed = self.local.find(hash, app, channel).is_some_and(|at| {
             self.local.connections.by_id(id).is_some_and(|connection| {
@@ -391,7 +397,14 @@ impl Shard {
         self.local.push_private(id, Run::private(bytes));
     }
 
-    pub(super) fn refuse_subscription(&mut self, id: ConnectionId, channel: &str, kind: &str, text: &str, status: u16) {
+    pub(super) fn refuse_subscription(
+        &mut self,
+        id: ConnectionId,
+        channel: &str,
+        kind: &str,
+        text: &str,
+        status: u16,
+    ) {
         self.local.stats.subscribe_refused += 1;
         let mut bytes = Vec::new();
         server_event::encode_error(&mut bytes, None, text);

@@ -88,7 +88,10 @@ const SLOTS_MAX: usize = 1 << 20;
 impl Connections {
     /// The slot that the next connection will get; None when there is no more room.
     pub fn next_slot(&self) -> Option<u32> {
-        self.free.last().copied().or_else(|| u32::try_from(self.slots.len()).ok().filter(|_| self.slots.len() < SLOTS_MAX))
+        self.free
+            .last()
+            .copied()
+            .or_else(|| u32::try_from(self.slots.len()).ok().filter(|_| self.slots.len() < SLOTS_MAX))
     }
 
     /// Attaches a connection at [`Connections::next_slot`].

@@ -47,11 +47,8 @@ impl Home {
     }
 
     fn find_or_add(&mut self, topic: &Arc<Topic>) -> &mut HomeTopic {
-        let entry = self.topics.entry(
-            topic.hash,
-            |it| it.topic.is(&topic.app, &topic.name),
-            |it| it.topic.hash,
-        );
+        let entry =
+            self.topics.entry(topic.hash, |it| it.topic.is(&topic.app, &topic.name), |it| it.topic.hash);
         match entry {
             Entry::Occupied(found) => found.into_mut(),
             Entry::Vacant(place) => place
@@ -154,8 +151,16 @@ impl Shard {
         }
     }
 
-    fn handle_enter(&mut self, from: usize, topic: Arc<Topic>, epoch: u64, sub: SubRef, member: &Arc<Member>) {
-        let Some(home) = self.home.find(&topic).filter(|home| home.links.iter().any(|it| it.shard == from)) else {
+    fn handle_enter(
+        &mut self,
+        from: usize,
+        topic: Arc<Topic>,
+        epoch: u64,
+        sub: SubRef,
+        member: &Arc<Member>,
+    ) {
+        let Some(home) = self.home.find(&topic).filter(|home| home.links.iter().any(|it| it.shard == from))
+        else {
             self.local.stats.roots_stale += 1;
             return;
         };
@@ -243,12 +248,7 @@ impl Shard {
     }
 
     /// A frame to exactly the shards that have subscribers; one shared pointer each.
-    fn send_to_links(
-        &mut self,
-        topic: &Arc<Topic>,
-        frame: &Frame,
-        except: Option<SocketId>,
-    ) {
+    fn send_to_links(&mut self, topic: &Arc<Topic>, frame: &Frame, except: Option<SocketId>) {
         let Some(home) = self.home.topics.find(topic.hash, |it| it.topic.is(&topic.app, &topic.name)) else {
             self.local.stats.published_unheard += 1;
             return;

@@ -83,7 +83,8 @@ impl Shard {
     /// Tells home how many subscribers there are, and with none forgets the topic.
     pub(super) fn send_count(&mut self, at: u32) {
         let Some(local) = self.local.topic(at) else { return };
-        let (topic, home, epoch, n) = (Arc::clone(&local.topic), local.home, local.epoch, local.subscribers());
+        let (topic, home, epoch, n) =
+            (Arc::clone(&local.topic), local.home, local.epoch, local.subscribers());
         local.count_outside = false;
         let (counted, live) = (local.counted, local.live);
         if n == 0 && !live {

@@ -91,7 +91,9 @@ impl Local {
 
     /// Where channel `name` of `app` is among the local topics.
     pub fn find(&self, hash: u64, app: &App, name: &str) -> Option<u32> {
-        self.table.find(hash, |at| self.topics.get(*at as usize).is_some_and(|it| it.topic.is(app, name))).copied()
+        self.table
+            .find(hash, |at| self.topics.get(*at as usize).is_some_and(|it| it.topic.is(app, name)))
+            .copied()
     }
 
     /// Where this topic is among the local topics.

@@ -7,7 +7,10 @@
 //! from them; `home` the topics that live here; `local`, `run`, `outbox` and `flush` the fan-out; `close` the end.
 
 #![forbid(unsafe_code)]
-#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)
+)]
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -157,6 +160,9 @@ impl Shard {
 
 impl fmt::Debug for Shard {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("Shard").field("index", &self.index).field("stats", self.stats()).finish_non_exhaustive()
+        out.debug_struct("Shard")
+            .field("index", &self.index)
+            .field("stats", self.stats())
+            .finish_non_exhaustive()
     }
 }

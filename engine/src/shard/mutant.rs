@@ -118,6 +118,6 @@ mod active {
     }
 }
 
-pub(crate) use active::{any, broken};
 #[cfg(feature = "mutants")]
 pub use active::set;
+pub(crate) use active::{any, broken};

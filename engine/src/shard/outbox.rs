@@ -197,7 +197,13 @@ impl Outbox {
         let mut first = true;
         for range in self.ranges() {
             let whole = range.len() <= bytes_max.saturating_sub(out.len());
-            let take = if whole { range.len() } else if first { range.begun() } else { 0 };
+            let take = if whole {
+                range.len()
+            } else if first {
+                range.begun()
+            } else {
+                0
+            };
             out.extend_from_slice(range.bytes().get(..take).unwrap_or(&[]));
             first = false;
             if !whole {

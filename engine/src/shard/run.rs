@@ -121,7 +121,8 @@ impl OpenRun {
             ends: self.ends.clone(),
             leaf: self.leaf,
         };
-        let sealed = Sealed { bytes: Bytes::Own(self.bytes.clone()), ends: self.ends.clone(), private: false };
+        let sealed =
+            Sealed { bytes: Bytes::Own(self.bytes.clone()), ends: self.ends.clone(), private: false };
         drop(self.run.sealed.set(sealed));
         copy
     }

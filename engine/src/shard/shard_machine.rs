@@ -53,7 +53,7 @@ impl Machine for Shard {
     fn poll_dirty(&mut self) -> Option<Token> {
         loop {
             let id = self.local.poll_dirty()?;
-            let connection = self.local.connections.view(id)?;
+            let Some(connection) = self.local.connections.view(id) else { continue };
             if broken(Mutant::JudgedBeforeAttempt) && connection.blocked {
                 self.close_slow(id);
                 continue;

@@ -33,7 +33,9 @@ impl Shard {
             self.error(id, None, &format!("Existing subscription to channel {channel}"));
             return;
         }
-        let Some(member) = self.check_subscription(id, app, kind, channel, auth, channel_data) else { return };
+        let Some(member) = self.check_subscription(id, app, kind, channel, auth, channel_data) else {
+            return;
+        };
         self.add_subscription(id, app, kind, hash, channel, member);
     }
 
@@ -50,7 +52,9 @@ impl Shard {
         let connection = self.local.connections.by_id(id)?;
         let subscriptions_max = self.limits.subscriptions_per_connection_max;
         if connection.subscriptions.len() >= subscriptions_max {
-            let text = format!("This connection has {subscriptions_max} subscriptions, which is the most it may have");
+            let text = format!(
+                "This connection has {subscriptions_max} subscriptions, which is the most it may have"
+            );
             self.refuse_subscription(id, channel, "LimitReached", &text, 4100);
             return None;
         }
@@ -70,7 +74,8 @@ impl Shard {
             return Some(None);
         }
         let Some(channel_data) = channel_data else {
-            let text = format!("Channel {channel} is a presence channel: its subscription needs channel_data");
+            let text =
+                format!("Channel {channel} is a presence channel: its subscription needs channel_data");
             self.refuse_subscription(id, channel, "AuthError", &text, 401);
             return None;
         };
@@ -96,7 +101,8 @@ impl Shard {
         let at = found.unwrap_or_else(|| self.join(app, kind, channel));
         self.ticket = self.ticket.wrapping_add(1);
         let sub = SubRef { slot: id.slot, generation: id.generation, ticket: self.ticket };
-        let subscription = Subscription { leaf: at, back: WAITING, ticket: self.ticket, member: member.clone() };
+        let subscription =
+            Subscription { leaf: at, back: WAITING, ticket: self.ticket, member: member.clone() };
         self.local.add_waiting(id, subscription);
         let Some(topic) = self.local.topic(at) else { return };
         let (home, epoch, name) = (topic.home, topic.epoch, Arc::clone(&topic.topic));

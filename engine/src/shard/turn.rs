@@ -19,6 +19,7 @@ use super::mutant::{Mutant, broken};
 #[derive(Debug, Default)]
 pub struct Rotation {
     next: Class,
+    source: Source,
     leaves: Option<Batch<Leaf>>,
     roots: Option<Batch<Root>>,
 }
@@ -48,6 +49,27 @@ impl Class {
             Self::Roots => Self::OwnRoots,
             Self::OwnRoots => Self::Commands,
             Self::Commands => Self::Leaves,
+        }
+    }
+}
+
+/// Where a command comes from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+enum Source {
+    #[default]
+    Gated,
+    Budgeted,
+    Sockets,
+}
+
+impl Source {
+    const COUNT: usize = 3;
+
+    fn next(self) -> Self {
+        match self {
+            Self::Gated => Self::Budgeted,
+            Self::Budgeted => Self::Sockets,
+            Self::Sockets => Self::Gated,
         }
     }
 }
@@ -176,28 +198,34 @@ impl Shard {
         any | self.bring_in_outside()
     }
 
-    /// First those that have waited, then sockets.
     fn take_commands(&mut self, inputs: &mut impl Inputs, budgeted: &mut usize, now: Now) -> bool {
         let mut any = false;
         for _ in 0..self.limits.quantum {
-            if self.flush_gate_is_closed() {
-                break;
-            }
-            if self.take_stalled(now) {
-                any = true;
-                continue;
-            }
-            if *budgeted > 0 && self.take_budgeted(now) {
-                *budgeted -= 1;
-                any = true;
-                continue;
-            }
-            if !self.take_socket(inputs, now) {
+            if self.flush_gate_is_closed() || !self.take_command(inputs, budgeted, now) {
                 break;
             }
             any = true;
         }
         any
+    }
+
+    /// One connection, by turns from those that waited for a gate, those that have had their share of the last turn, and
+    /// the sockets: whoever is always busy must not keep the others waiting.
+    fn take_command(&mut self, inputs: &mut impl Inputs, budgeted: &mut usize, now: Now) -> bool {
+        for _ in 0..Source::COUNT {
+            let source = self.rotation.source;
+            self.rotation.source = source.next();
+            let took = match source {
+                Source::Gated => self.take_stalled(now),
+                Source::Budgeted => *budgeted > 0 && self.take_budgeted(now),
+                Source::Sockets => self.take_socket(inputs, now),
+            };
+            if took {
+                *budgeted -= usize::from(source == Source::Budgeted);
+                return true;
+            }
+        }
+        false
     }
 
     fn take_socket(&mut self, inputs: &mut impl Inputs, now: Now) -> bool {

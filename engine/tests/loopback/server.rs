@@ -1,7 +1,8 @@
 //! The server process: started on a free port, stopped with SIGTERM, and expected to end well.
 //!
-//! Owns the child. A server that says anything of a panic, or does not end with exit code 0, fails the test that used it
-//! last. `shared` gives the tests of one file one server, since each takes a second to leave.
+//! Owns the child. A server that says anything of a panic, or does not end with exit code 0, fails its test. `shared`
+//! gives the tests of one file one server, since each takes a second to leave; there a test fails if it is not well
+//! afterwards.
 
 use std::io::Read;
 use std::ops::Deref;
@@ -9,9 +10,10 @@ use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::OnceLock;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
+
 
 use super::client::Client;
 use super::http::{Answer, Http};
@@ -24,44 +26,36 @@ pub(crate) struct Server {
     errors: Option<JoinHandle<String>>,
 }
 
-/// The server of this file's tests: started by the first, stopped after the last.
-pub(crate) fn shared() -> Lease {
-    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-    shared.users += 1;
-    let server = shared.server.get_or_insert_with(|| Arc::new(Server::start(&["--shards", "3"])));
-    Lease(Arc::clone(server))
+/// The server of this file's tests. It is started by the first, and told to stop when this process ends.
+pub(crate) fn shared() -> Shared {
+    static SERVER: OnceLock<Server> = OnceLock::new();
+    Shared(SERVER.get_or_init(|| {
+        let port = free_port();
+        let mut command = Command::new("sh");
+        // The shell waits at a pipe whose other end is held here: it ends with this process, however that ends.
+        command.args(["-c", r#""$@" & server=$!; read -r end; kill -TERM $server; wait $server"#, "sh"]);
+        command.arg(binary()).args(serve_arguments(port)).args(["--shards", "3"]).stdin(Stdio::piped());
+        Server::start_command(command, port)
+    }))
 }
 
-/// A test's use of the shared server.
-pub(crate) struct Lease(Arc<Server>);
+/// A test's use of the shared server, which must be well after it.
+pub(crate) struct Shared(&'static Server);
 
-struct Shared {
-    server: Option<Arc<Server>>,
-    users: usize,
-}
-
-static SHARED: Mutex<Shared> = Mutex::new(Shared { server: None, users: 0 });
-
-/// For so long an unused server waits for the next test. It only saves starts: no test depends on it.
-const IDLE: Duration = Duration::from_millis(50);
-
-impl Deref for Lease {
+impl Deref for Shared {
     type Target = Server;
 
     fn deref(&self) -> &Server {
-        &self.0
+        self.0
     }
 }
 
-impl Drop for Lease {
+impl Drop for Shared {
     fn drop(&mut self) {
-        let lock = || SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-        lock().users -= 1;
-        thread::sleep(IDLE);
-        let mut shared = lock();
-        let last = if shared.users == 0 { shared.server.take() } else { None };
-        drop(shared);
-        drop(last.map(|server| server.stop()));
+        if !thread::panicking() {
+            let answer = self.http().ask(b"GET /live HTTP/1.1\r\nHost: h\r\n\r\n");
+            assert_eq!(answer.body, r#"{"live":true}"#);
+        }
     }
 }
 
@@ -101,6 +95,11 @@ pub(crate) fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T 
     }
 }
 
+fn serve_arguments(port: u16) -> [String; 7] {
+    let listen = format!("127.0.0.1:{port}");
+    ["serve", "--listen", &listen, "--app", APPS[0], "--app", APPS[1]].map(str::to_owned)
+}
+
 impl Server {
     /// Starts `serve` with the apps of the tests and these arguments, and waits until it is ready.
     pub(crate) fn start(arguments: &[&str]) -> Self {
@@ -108,15 +107,14 @@ impl Server {
     }
 
     pub(crate) fn start_on(port: u16, arguments: &[&str]) -> Self {
-        let listen = format!("127.0.0.1:{port}");
         let mut command = Command::new(binary());
-        command.args(["serve", "--listen", &listen, "--app", APPS[0], "--app", APPS[1]]).args(arguments);
+        command.args(serve_arguments(port)).args(arguments).stdin(Stdio::null());
         Self::start_command(command, port)
     }
 
     /// Starts this command and waits until the server at the port is ready.
     pub(crate) fn start_command(mut command: Command, port: u16) -> Self {
-        let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut stderr = child.stderr.take().unwrap();
         let errors = thread::spawn(move || {
             let mut text = String::new();

@@ -11,7 +11,10 @@ use serde_json::{Value, json};
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Seen {
     /// subscription_succeeded, with the members' ids on a presence channel.
-    Succeeded { members: Option<Vec<String>>, step: u64 },
+    Succeeded {
+        members: Option<Vec<String>>,
+        step: u64,
+    },
     /// An event, by the number in its data.
     Event(u64),
     Added(String),
@@ -167,7 +170,8 @@ impl Client {
             }
             ("pusher_internal:subscription_succeeded", Some(channel)) => {
                 let ids = data["presence"]["ids"].as_array();
-                let members = ids.map(|ids| ids.iter().map(|id| id.as_str().unwrap_or("").to_owned()).collect());
+                let members =
+                    ids.map(|ids| ids.iter().map(|id| id.as_str().unwrap_or("").to_owned()).collect());
                 self.see(channel, Seen::Succeeded { members, step });
             }
             ("pusher_internal:member_added", Some(channel)) => {
@@ -178,7 +182,8 @@ impl Client {
             }
             ("e" | "client-e", Some(channel)) => {
                 let text = frame["data"].as_str().ok_or("data is no string")?;
-                let id = text.split(':').next().and_then(|id| id.parse().ok()).ok_or("no number in the data")?;
+                let id =
+                    text.split(':').next().and_then(|id| id.parse().ok()).ok_or("no number in the data")?;
                 self.see(channel, Seen::Event(id));
             }
             _ => return Err(format!("unexpected frame {frame}")),
@@ -210,8 +215,11 @@ fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Opcode, payload, and length with header of the first frame.
-fn parse_frame(bytes: &[u8]) -> Result<Option<(u8, &[u8], usize)>, String> {
+/// Opcode, payload, and length with header.
+type ServerFrame<'a> = (u8, &'a [u8], usize);
+
+/// The first frame, if it is complete.
+fn parse_frame(bytes: &[u8]) -> Result<Option<ServerFrame<'_>>, String> {
     let [first, second, ..] = bytes else { return Ok(None) };
     if first & 0x80 == 0 || second & 0x80 != 0 {
         return Err(format!("a server frame begins with {first:02x} {second:02x}"));

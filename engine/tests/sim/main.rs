@@ -4,6 +4,8 @@
 //! `CORECAST_SIM_SEED=n` replays one schedule; `CORECAST_SIM_SEEDS=n` sets how many are run. No socket, no clock, no
 //! thread may ever appear here.
 
+#![expect(unreachable_pub, reason = "a test binary exports nothing")]
+
 mod client;
 mod mesh;
 mod model;
@@ -44,7 +46,9 @@ fn run_many(seeds: std::ops::Range<u64>) -> Coverage {
                     match std::panic::catch_unwind(|| run(seed)) {
                         Ok(Ok(seen)) => coverage.add(&seen),
                         Ok(Err(why)) => panic!("seed {seed}: {why}\nreplay: CORECAST_SIM_SEED={seed}"),
-                        Err(_) => panic!("seed {seed}: panicked (see above)\nreplay: CORECAST_SIM_SEED={seed}"),
+                        Err(_) => {
+                            panic!("seed {seed}: panicked (see above)\nreplay: CORECAST_SIM_SEED={seed}")
+                        }
                     }
                 }
                 total.lock().unwrap().add(&coverage);

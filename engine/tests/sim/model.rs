@@ -44,7 +44,8 @@ impl Model {
             HookEvent::MemberRemoved { user_id, .. } => Item::Removed(user_id.to_string()),
             HookEvent::ServerEvent { event, .. } => {
                 let id = event.parse().map_err(|_| format!("event {event}"))?;
-                let (of, _, except) = self.published.get(&id).ok_or(format!("event {id} was never published"))?;
+                let (of, _, except) =
+                    self.published.get(&id).ok_or_else(|| format!("event {id} was never published"))?;
                 if *of != channel {
                     return Err(format!("event {id} of {of} came to {channel}"));
                 }
@@ -121,7 +122,8 @@ impl Model {
     fn check_channel(&self, client: &Client, name: &str, channel: &Channel) -> Result<(), String> {
         let none = Vec::new();
         let order = self.order.get(name).unwrap_or(&none);
-        let mine: Vec<(usize, &Item)> = order.iter().enumerate().filter(|(_, item)| !leaves_out(item, client)).collect();
+        let mine: Vec<(usize, &Item)> =
+            order.iter().enumerate().filter(|(_, item)| !leaves_out(item, client)).collect();
         let spans = spans(&channel.seen)?;
         if spans.len() > channel.accepted {
             return Err(format!("{} acknowledgements of {} subscriptions", spans.len(), channel.accepted));
@@ -199,7 +201,11 @@ fn spans(seen: &[Seen]) -> Result<Vec<Span<'_>>, String> {
             Seen::Succeeded { members, step } => {
                 spans.push(Span { step: *step, members: members.as_ref(), items: Vec::new() });
             }
-            other => spans.last_mut().ok_or(format!("{other:?} before any acknowledgement"))?.items.push(other),
+            other => spans
+                .last_mut()
+                .ok_or_else(|| format!("{other:?} before any acknowledgement"))?
+                .items
+                .push(other),
         }
     }
     Ok(spans)

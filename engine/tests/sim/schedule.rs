@@ -42,7 +42,10 @@ pub fn run(seed: u64) -> Result<Coverage, String> {
     let mut world = World::new(seed);
     let steps = world.rng.between(220, 320) as u64;
     // Some schedules have one hot channel for a while: the API core offers more than can be flushed.
-    let flood = world.rng.chance(15).then(|| (CHANNELS[world.rng.below(CHANNELS.len())], world.rng.between(150, 200)));
+    let flood = world
+        .rng
+        .chance(15)
+        .then(|| (CHANNELS[world.rng.below(CHANNELS.len())], world.rng.between(150, 200)));
     for _ in 0..world.rng.between(1, 4) {
         connect(&mut world);
     }
@@ -177,7 +180,8 @@ fn command(world: &mut World, client: usize, channel: &str) {
 
 fn awaits_answer(world: &mut World, client: usize, name: &str) -> bool {
     let channel = world.channel(client, name);
-    let answered = channel.seen.iter().filter(|seen| matches!(seen, crate::client::Seen::Succeeded { .. })).count();
+    let answered =
+        channel.seen.iter().filter(|seen| matches!(seen, crate::client::Seen::Succeeded { .. })).count();
     channel.wanted && answered + usize::from(channel.refused) < channel.accepted
 }
 

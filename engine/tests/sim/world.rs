@@ -221,7 +221,8 @@ impl World {
             channel: Arc::clone(&topic.name),
             event: id.to_string().into(),
         };
-        let root = Root::Publish(Box::new(Publish { topic, frame: Frame::from(bytes), except, hook: Some(hook) }));
+        let root =
+            Root::Publish(Box::new(Publish { topic, frame: Frame::from(bytes), except, hook: Some(hook) }));
         // Until it is in a batch it is not accepted.
         self.model.publish(id, channel, 0, except);
         self.api_waits[home].push_back(Waiting { id, channel: channel.to_owned(), root });
@@ -281,7 +282,8 @@ impl World {
     /// The kernel says which sockets can be written again.
     pub fn tell_writable(&mut self, shard: usize) -> bool {
         let mut any = false;
-        for socket in self.sockets[shard].iter_mut().filter(|socket| socket.waits_writable && !socket.closed) {
+        for socket in self.sockets[shard].iter_mut().filter(|socket| socket.waits_writable && !socket.closed)
+        {
             if socket.room() > 0 {
                 socket.waits_writable = false;
                 self.shards[shard].handle_writable(socket.token);
@@ -351,7 +353,10 @@ impl World {
         for (slot, backlog) in &shard.local().flush.backlogs {
             let most = limits.outbox_bytes_max as u64 + unflushed_max + ITEM_BYTES_MAX;
             if backlog.bytes as u64 > most {
-                return Err(format!("slot {slot} has {} bytes waiting, at most {most} may be", backlog.bytes));
+                return Err(format!(
+                    "slot {slot} has {} bytes waiting, at most {most} may be",
+                    backlog.bytes
+                ));
             }
         }
         let (roots, leaves) = shard.open_batches();
@@ -376,8 +381,10 @@ impl World {
                 if filled == 0 {
                     return Err("dirty, but nothing to write".into());
                 }
-                let bytes: Vec<u8> = slices[..filled].iter().flat_map(|slice| slice.iter().copied()).collect();
-                let offered = if self.rng.chance(30) { self.rng.between(1, bytes.len()) } else { bytes.len() };
+                let bytes: Vec<u8> =
+                    slices[..filled].iter().flat_map(|slice| slice.iter().copied()).collect();
+                let offered =
+                    if self.rng.chance(30) { self.rng.between(1, bytes.len()) } else { bytes.len() };
                 let taken = socket.write(&bytes[..offered]);
                 if taken == 0 {
                     socket.waits_writable = true;
