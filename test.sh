@@ -56,6 +56,9 @@ main() {
         step "pusher for Python, $shards shard(s)" told_by_pytest run_python_tests "$shards"
     done
 
+    section 'Load'
+    step 'overload: nobody is closed, nothing is lost' told_by_pytest run_load_tests
+
     printf '\n%d passed, %d failed\n' "$passed" "$failed"
     ((failed == 0))
 }
@@ -141,6 +144,11 @@ run_node_tests() {
 run_python_tests() {
     CORECAST_BIN=$BINARY CORECAST_SHARDS=$1 limited 600 "$PYTHON/bin/python" -m pytest -p no:cacheprovider --color=no \
         engine/tests/sdk/python
+}
+
+run_load_tests() {
+    CORECAST_BIN=$BINARY CORECAST_LOADTEST=$PWD/target/release/corecast-loadtest limited 600 \
+        "$PYTHON/bin/python" -m pytest -p no:cacheprovider --color=no engine/tests/load
 }
 
 # ---- counting ---------------------------------------------------------------------------------------------------------

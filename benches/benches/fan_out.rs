@@ -34,7 +34,7 @@ fn fan_out(criterion: &mut Criterion) {
         let mut world = World::with_subscribers(subscribers);
         group.throughput(Throughput::Elements((subscribers * FRAMES_PER_TURN) as u64));
         group.bench_function(BenchmarkId::from_parameter(subscribers), |bencher| {
-            bencher.iter(|| world.turn())
+            bencher.iter(|| world.turn());
         });
     }
     group.finish();

@@ -11,12 +11,13 @@ use crate::world::{CHANNELS, World};
 pub struct Coverage {
     pub stats: Stats,
     pub schedules: u64,
+    pub slices_cut: u64,
     pub steps_min: u64,
 }
 
 impl Default for Coverage {
     fn default() -> Self {
-        Self { stats: Stats::default(), schedules: 0, steps_min: u64::MAX }
+        Self { stats: Stats::default(), schedules: 0, slices_cut: 0, steps_min: u64::MAX }
     }
 }
 
@@ -25,6 +26,7 @@ impl Coverage {
     pub fn add(&mut self, other: &Self) {
         self.stats.add(&other.stats);
         self.schedules += other.schedules;
+        self.slices_cut += other.slices_cut;
         self.steps_min = self.steps_min.min(other.steps_min);
     }
 
@@ -33,7 +35,8 @@ impl Coverage {
         // Not to be reached here: heads are complete, no link is superseded while home still has it (the Count that ends it
         // always comes first), and a stale root would need that too.
         let never = ["heads_refused", "joins_superseding", "roots_stale"];
-        self.stats.entries().into_iter().filter(|(name, _)| !never.contains(name)).collect()
+        let slices = ("slices_cut", self.slices_cut);
+        self.stats.entries().into_iter().filter(|(name, _)| !never.contains(name)).chain([slices]).collect()
     }
 }
 
@@ -65,7 +68,7 @@ pub fn run(seed: u64) -> Result<Coverage, String> {
     }
     world.settle()?;
     world.check_empty()?;
-    Ok(Coverage { stats: world.stats(), schedules: 1, steps_min: steps })
+    Ok(Coverage { stats: world.stats(), schedules: 1, slices_cut: world.slices_cut, steps_min: steps })
 }
 
 fn flood_step(world: &mut World, channel: &str) -> Result<(), String> {

@@ -81,7 +81,8 @@ pub struct World {
     model: Model,
     flush_slice: usize,
     now_ms: u64,
-    slow_seen: Vec<u64>,
+    /// Times that a flush slice ended with connections still dirty.
+    pub slices_cut: u64,
 }
 
 struct Waiting {
@@ -135,7 +136,7 @@ impl World {
             answers: Vec::new(),
             model: Model::default(),
             flush_slice: rng.between(1, 8),
-            slow_seen: vec![0; shards],
+            slices_cut: 0,
             clients: Vec::new(),
             step: 1,
             next_id: 1,
@@ -396,6 +397,7 @@ impl World {
                 }
             }
         }
+        self.slices_cut += u64::from(!self.shards[me].local().flush.is_clean());
         Ok(wrote)
     }
 
@@ -438,7 +440,6 @@ impl World {
             return Err(format!("closed for no reason: {:?}", String::from_utf8_lossy(last)));
         }
         client.leaving = true;
-        self.slow_seen[me] += u64::from(slow);
         Ok(())
     }
 
