@@ -13,19 +13,14 @@ use hashbrown::HashMap;
 use protocol::app::App;
 use protocol::auth::SubscriptionAuthError;
 use protocol::channel::{ChannelKind, parse_channel_name};
-use protocol::close::CLIENT_EVENT_RATE;
-use protocol::hook_event::HookEvent;
-use protocol::json::EventData;
 use protocol::limits::MESSAGE_BYTES_MAX;
 use protocol::message::{ClientMessage, parse_client_message};
 use protocol::server_event;
-use protocol::socket_id::SocketId;
-use protocol::ws::{self, Frame, Message};
+use protocol::ws::{self, Message};
 
 use super::Shard;
-use super::connection::{ConnectionId, WAITING};
+use super::connection::ConnectionId;
 use super::machine::{Effect, Now};
-use super::mesh::{Publish, Root};
 use super::mutant::{Mutant, broken};
 use super::run::Run;
 
@@ -58,6 +53,16 @@ impl Stalled {
     fn is_first_in_line(&self, home: usize) -> bool {
         self.gated.get(home).is_none_or(VecDeque::is_empty)
     }
+}
+
+/// The channel that a message names, looked at once.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Target<'a> {
+    pub app: &'a Arc<App>,
+    pub channel: &'a str,
+    pub kind: ChannelKind,
+    /// Its hash as a topic.
+    pub hash: u64,
 }
 
 /// What became of a message.
@@ -227,18 +232,16 @@ impl Shard {
             }
             ClientMessage::Pong => Verdict::Taken,
             ClientMessage::Subscribe { channel, auth, channel_data } => {
-                self.gated(id, &channel, first_in_line, |shard, app, kind, hash| {
-                    shard.subscribe(id, app, kind, hash, &channel, &auth, channel_data.as_deref());
+                self.gated(id, &channel, first_in_line, |shard, target| {
+                    shard.subscribe(id, target, &auth, channel_data.as_deref());
                 })
             }
             ClientMessage::Unsubscribe { channel } => {
-                self.gated(id, &channel, first_in_line, |shard, app, _, hash| {
-                    shard.unsubscribe(id, app, hash, &channel);
-                })
+                self.gated(id, &channel, first_in_line, |shard, target| shard.unsubscribe(id, target))
             }
             ClientMessage::ClientEvent { event, channel, data } => {
-                self.gated(id, &channel, first_in_line, |shard, app, kind, hash| {
-                    shard.client_event(id, app, kind, hash, &event, &channel, &data, now);
+                self.gated(id, &channel, first_in_line, |shard, target| {
+                    shard.client_event(id, target, &event, &data, now);
                 })
             }
             ClientMessage::Unknown { event } => {
@@ -259,7 +262,7 @@ impl Shard {
         id: ConnectionId,
         channel: &str,
         first_in_line: bool,
-        take: impl FnOnce(&mut Self, &Arc<App>, ChannelKind, u64),
+        take: impl FnOnce(&mut Self, &Target<'_>),
     ) -> Verdict {
         let Some(connection) = self.local.connections.by_id(id) else { return Verdict::Taken };
         let app = Arc::clone(connection.app());
@@ -280,114 +283,13 @@ impl Shard {
             }
             return Verdict::Gated(home);
         }
-        take(self, &app, kind, hash);
+        take(self, &Target { app: &app, channel, kind, hash });
         Verdict::Taken
     }
 
     /// What a server would do that lets later messages pass (a mutant): the message is as good as lost in its order.
     fn keep_aside(&mut self, _: ConnectionId, _: usize, _: &str) {
         self.local.stats.commands_gated += 1;
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "the fields of one message, each by name")]
-    fn client_event(
-        &mut self,
-        id: ConnectionId,
-        app: &Arc<App>,
-        kind: ChannelKind,
-        hash: u64,
-        event: &str,
-        channel: &str,
-        data: &EventData<'_>,
-        now: Now,
-    ) {
-        if let Err((code, why)) = self.check_client_event(id, app, kind, hash, event, channel, data, now) {
-            self.error(id, code, &why);
-            return;
-        }
-        let Some(at) = self.local.find(hash, app, channel) else { return };
-        let Some(index) = self.local.subscription_to(id, at) else { return };
-        let Some(topic) = self.local.topic(at).map(|topic| Arc::clone(&topic.topic)) else { return };
-        let Some(connection) = self.local.connections.by_id(id) else { return };
-        let member = connection.subscriptions.get(index).and_then(|sub| sub.member.clone());
-        let user_id = member.as_ref().map(|member| &*member.user_id);
-        let socket_id = SocketId { first: self.index as u64, second: connection.second };
-        let mut bytes = Vec::new();
-        server_event::encode_event(&mut bytes, event, channel, data, user_id);
-        let hook = self.client_event_hooks.then(|| HookEvent::ClientEvent {
-            app: Arc::clone(app),
-            channel: Arc::clone(&topic.name),
-            event: Box::from(event),
-            data_literal: Box::from(&*data.literal),
-            socket_id,
-            user_id: user_id.map(Box::from),
-        });
-        let home = self.hash.home(hash);
-        let publish = Publish { topic, frame: Frame::from(bytes), except: Some(socket_id), hook };
-        self.roots.push(home, Root::Publish(Box::new(publish)));
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "the fields of one message, each by name")]
-    fn check_client_event(
-        &mut self,
-        id: ConnectionId,
-        app: &Arc<App>,
-        kind: ChannelKind,
-        hash: u64,
-        event: &str,
-        channel: &str,
-        data: &EventData<'_>,
-        now: Now,
-    ) -> Result<(), (Option<u16>, String)> {
-        let refuse = |why: &str| Err((None, format!("Client event rejected - {why}")));
-        if !app.client_events {
-            return refuse("client events are not enabled for this app");
-        }
-        if !kind.allows_client_events() {
-            return refuse("only supported on private and presence channels");
-        }
-        if event.len() > app.limits.event_name_bytes_max {
-            return refuse(&format!(
-                "the event name is longer than {} bytes",
-                app.limits.event_name_bytes_max
-            ));
-        }
-        let bytes_max = app.limits.client_event_data_bytes_max;
-        if data.decoded_bytes > bytes_max {
-            return refuse(&format!(
-                "the data content of this event exceeds the allowed maximum ({bytes_max} bytes)"
-            ));
-        }
-        let subscribed = self.local.find(hash, app, channel).is_some_and(|at| {
-            self.local.connections.by_id(id).is_some_and(|connection| {
-                connection.subscriptions.iter().any(|sub| sub.leaf == at && sub.back != WAITING)
-            })
-        });
-        if !subscribed {
-            return refuse("you didn't subscribe this channel");
-        }
-        if !self.allow_client_event(id, app.limits.client_events_per_second, now) {
-            self.local.stats.client_events_limited += 1;
-            let limit = app.limits.client_events_per_second;
-            let why = format!("Client event rejected - rate limit of {limit} per second exceeded");
-            return Err((Some(CLIENT_EVENT_RATE), why));
-        }
-        Ok(())
-    }
-
-    /// A bucket of one second's worth, refilled evenly, kept as the time at which it is full again.
-    fn allow_client_event(&mut self, id: ConnectionId, per_second: u32, now: Now) -> bool {
-        let Some(connection) = self.local.connections.by_id(id) else { return false };
-        let Some(each_ms) = 1000_u32.checked_div(per_second) else { return false };
-        let now_ms = now.mono_ms as u32;
-        let until_full_ms = connection.client_events_full_ms.wrapping_sub(now_ms);
-        // More than a second ahead is behind: the clock has wrapped or the bucket has long been full.
-        let until_full_ms = if until_full_ms > 1000 { 0 } else { until_full_ms };
-        if until_full_ms + each_ms > 1000 {
-            return false;
-        }
-        connection.client_events_full_ms = now_ms.wrapping_add(until_full_ms + each_ms);
-        true
     }
 
     /// A pusher:error for the sender alone.

@@ -3,7 +3,7 @@
 //! Everything hard about fan-out, presence and back-pressure is here, and runs in the simulation with a seed.
 //!
 //! Where to look: `machine` is the border to the driver; `turn` takes input in rotation; `lobby` has connections
-//! without a head; `commands` and `subscribe` what clients send; `links` what this shard says to home shards and hears
+//! without a head; `commands`, `subscribe` and `client_events` what clients send; `links` what this shard says to home shards and hears
 //! from them; `home` the topics that live here; `local`, `run`, `outbox` and `flush` the fan-out; `close` the end.
 
 #![forbid(unsafe_code)]
@@ -21,6 +21,7 @@ use protocol::hook_event::HookEvent;
 
 use crate::limits::Limits;
 
+pub mod client_events;
 pub mod close;
 pub mod commands;
 pub mod connection;

@@ -5,50 +5,48 @@
 
 use std::sync::Arc;
 
-use protocol::app::App;
 use protocol::auth::verify_subscription;
 use protocol::channel::ChannelKind;
 use protocol::presence::{Member, parse_channel_data};
 use protocol::socket_id::SocketId;
 
 use super::Shard;
+use super::commands::Target;
 use super::connection::{ConnectionId, Subscription, WAITING};
 use super::mesh::{Root, SubRef};
 use super::mutant::{Mutant, broken};
 
 impl Shard {
-    #[expect(clippy::too_many_arguments, reason = "the fields of one message, each by name")]
     pub(super) fn subscribe(
         &mut self,
         id: ConnectionId,
-        app: &Arc<App>,
-        kind: ChannelKind,
-        hash: u64,
-        channel: &str,
+        target: &Target<'_>,
         auth: &str,
         channel_data: Option<&str>,
     ) {
-        let found = self.local.find(hash, app, channel);
-        if found.is_some_and(|at| self.local.subscription_to(id, at).is_some()) {
-            self.error(id, None, &format!("Existing subscription to channel {channel}"));
+        if self.subscription_of(id, target).is_some() {
+            self.error(id, None, &format!("Existing subscription to channel {}", target.channel));
             return;
         }
-        let Some(member) = self.check_subscription(id, app, kind, channel, auth, channel_data) else {
-            return;
-        };
-        self.add_subscription(id, app, kind, hash, channel, member);
+        if let Some(member) = self.check_subscription(id, target, auth, channel_data) {
+            self.add_subscription(id, target, member);
+        }
+    }
+
+    fn subscription_of(&mut self, id: ConnectionId, target: &Target<'_>) -> Option<usize> {
+        let at = self.local.find(target.hash, target.app, target.channel)?;
+        self.local.subscription_to(id, at)
     }
 
     /// Whether the connection may subscribe; on presence channels, as whom.
     fn check_subscription(
         &mut self,
         id: ConnectionId,
-        app: &Arc<App>,
-        kind: ChannelKind,
-        channel: &str,
+        target: &Target<'_>,
         auth: &str,
         channel_data: Option<&str>,
     ) -> Option<Option<Arc<Member>>> {
+        let Target { app, channel, kind, .. } = *target;
         let connection = self.local.connections.by_id(id)?;
         let subscriptions_max = self.limits.subscriptions_per_connection_max;
         if connection.subscriptions.len() >= subscriptions_max {
@@ -88,17 +86,9 @@ impl Shard {
         }
     }
 
-    fn add_subscription(
-        &mut self,
-        id: ConnectionId,
-        app: &Arc<App>,
-        kind: ChannelKind,
-        hash: u64,
-        channel: &str,
-        member: Option<Arc<Member>>,
-    ) {
-        let found = self.local.find(hash, app, channel);
-        let at = found.unwrap_or_else(|| self.join(app, kind, channel));
+    fn add_subscription(&mut self, id: ConnectionId, target: &Target<'_>, member: Option<Arc<Member>>) {
+        let found = self.local.find(target.hash, target.app, target.channel);
+        let at = found.unwrap_or_else(|| self.join(target));
         self.ticket = self.ticket.wrapping_add(1);
         let sub = SubRef { slot: id.slot, generation: id.generation, ticket: self.ticket };
         let subscription =
@@ -117,7 +107,7 @@ impl Shard {
             self.roots.push(home, Root::Enter { topic: name, epoch, sub, member });
         } else if at_once {
             if let Some(index) = self.local.subscription_to(id, at) {
-                self.local.acknowledge(id, index, Self::succeeded(channel));
+                self.local.acknowledge(id, index, Self::succeeded(target.channel));
             }
         } else if let Some(topic) = self.local.topic(at) {
             topic.joiners.push(sub);
@@ -125,18 +115,18 @@ impl Shard {
     }
 
     /// The first local subscriber: a new link, with an epoch of its own.
-    fn join(&mut self, app: &Arc<App>, kind: ChannelKind, channel: &str) -> u32 {
+    fn join(&mut self, target: &Target<'_>) -> u32 {
         self.epoch += 1;
         let epoch = self.epoch;
-        let topic = self.hash.topic(app, channel, kind);
+        let topic = self.hash.topic(target.app, target.channel, target.kind);
         let home = self.hash.home(topic.hash);
         self.roots.push(home, Root::Join { topic: Arc::clone(&topic), epoch });
         self.local.add_topic(topic, home, epoch)
     }
 
-    pub(super) fn unsubscribe(&mut self, id: ConnectionId, app: &Arc<App>, hash: u64, channel: &str) {
-        let at = self.local.find(hash, app, channel);
-        let Some(index) = at.and_then(|at| self.local.subscription_to(id, at)) else {
+    pub(super) fn unsubscribe(&mut self, id: ConnectionId, target: &Target<'_>) {
+        let Some(index) = self.subscription_of(id, target) else {
+            let channel = target.channel;
             let text = format!("No current subscription to channel {channel}, or subscription in progress");
             self.error(id, None, &text);
             return;

@@ -1,0 +1,119 @@
+//! Client events: what one client tells the other subscribers of a private or presence channel.
+//!
+//! Checked against the app, the channel, the sender's own subscription and its rate; a refused one costs the sender an
+//! error frame and never its connection. An accepted one goes to the channel's home like any other event.
+
+use std::sync::Arc;
+
+use protocol::close::CLIENT_EVENT_RATE;
+use protocol::hook_event::HookEvent;
+use protocol::json::EventData;
+use protocol::server_event;
+use protocol::socket_id::SocketId;
+use protocol::ws::Frame;
+
+use super::Shard;
+use super::commands::Target;
+use super::connection::{ConnectionId, Subscription, WAITING};
+use super::machine::Now;
+use super::mesh::{Publish, Root};
+
+/// Why a client event is refused: the code of the error frame, if it has one, and its text.
+type Refusal = (Option<u16>, String);
+
+impl Shard {
+    pub(super) fn client_event(
+        &mut self,
+        id: ConnectionId,
+        target: &Target<'_>,
+        event: &str,
+        data: &EventData<'_>,
+        now: Now,
+    ) {
+        if let Err((code, why)) = self.check_client_event(id, target, event, data, now) {
+            self.error(id, code, &format!("Client event rejected - {why}"));
+            return;
+        }
+        let Some((at, subscription)) = self.acknowledged_subscription(id, target) else { return };
+        let member = subscription.member.clone();
+        let Some(topic) = self.local.topic(at).map(|topic| Arc::clone(&topic.topic)) else { return };
+        let Some(connection) = self.local.connections.view(id) else { return };
+        let user_id = member.as_ref().map(|member| &*member.user_id);
+        let socket_id = SocketId { first: self.index as u64, second: connection.second };
+        let mut bytes = Vec::new();
+        server_event::encode_event(&mut bytes, event, target.channel, data, user_id);
+        let hook = self.client_event_hooks.then(|| HookEvent::ClientEvent {
+            app: Arc::clone(target.app),
+            channel: Arc::clone(&topic.name),
+            event: Box::from(event),
+            data_literal: Box::from(&*data.literal),
+            socket_id,
+            user_id: user_id.map(Box::from),
+        });
+        let publish = Publish { topic, frame: Frame::from(bytes), except: Some(socket_id), hook };
+        self.roots.push(self.hash.home(target.hash), Root::Publish(Box::new(publish)));
+    }
+
+    fn check_client_event(
+        &mut self,
+        id: ConnectionId,
+        target: &Target<'_>,
+        event: &str,
+        data: &EventData<'_>,
+        now: Now,
+    ) -> Result<(), Refusal> {
+        let app = target.app;
+        let refuse = |why: String| Err((None, why));
+        if !app.client_events {
+            return refuse("client events are not enabled for this app".into());
+        }
+        if !target.kind.allows_client_events() {
+            return refuse("only supported on private and presence channels".into());
+        }
+        let name_bytes_max = app.limits.event_name_bytes_max;
+        if event.len() > name_bytes_max {
+            return refuse(format!("the event name is longer than {name_bytes_max} bytes"));
+        }
+        let bytes_max = app.limits.client_event_data_bytes_max;
+        if data.decoded_bytes > bytes_max {
+            return refuse(format!(
+                "the data content of this event exceeds the allowed maximum ({bytes_max} bytes)"
+            ));
+        }
+        if self.acknowledged_subscription(id, target).is_none() {
+            return refuse("you didn't subscribe this channel".into());
+        }
+        let per_second = app.limits.client_events_per_second;
+        if !self.allow_client_event(id, per_second, now) {
+            self.local.stats.client_events_limited += 1;
+            return Err((Some(CLIENT_EVENT_RATE), format!("rate limit of {per_second} per second exceeded")));
+        }
+        Ok(())
+    }
+
+    fn acknowledged_subscription(
+        &self,
+        id: ConnectionId,
+        target: &Target<'_>,
+    ) -> Option<(u32, &Subscription)> {
+        let at = self.local.find(target.hash, target.app, target.channel)?;
+        let connection = self.local.connections.view(id)?;
+        let subscription = connection.subscriptions.iter().find(|it| it.leaf == at && it.back != WAITING)?;
+        Some((at, subscription))
+    }
+
+    /// A bucket of one second's worth, refilled evenly, kept as the time at which it is full again.
+    fn allow_client_event(&mut self, id: ConnectionId, per_second: u32, now: Now) -> bool {
+        let Some(connection) = self.local.connections.by_id(id) else { return false };
+        let Some(each_ms) = 1000_u32.checked_div(per_second) else { return false };
+        let now_ms = now.mono_ms as u32;
+        let until_full_ms = connection.client_events_full_ms.wrapping_sub(now_ms);
+        // More than a second ahead is behind: the clock has wrapped or the bucket has long been full.
+        let until_full_ms = if until_full_ms > 1000 { 0 } else { until_full_ms };
+        if until_full_ms + each_ms > 1000 {
+            return false;
+        }
+        connection.client_events_full_ms = now_ms.wrapping_add(until_full_ms + each_ms);
+        true
+    }
+}
