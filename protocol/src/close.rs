@@ -47,7 +47,7 @@ impl Close {
     /// The peer breaks a rule of ours.
     pub const POLICY: Self = Self::new(1008, "Policy violation");
     /// A message is longer than allowed.
-    pub const TOO_BIG: Self = Self::new(1009, "Message is too big");
+    pub const TOO_BIG: Self = Self::new(1009, "Message is too big (message_bytes_max)");
     /// Something went wrong here.
     pub const INTERNAL_ERROR: Self = Self::new(1011, "Internal error");
 
@@ -76,7 +76,7 @@ impl Close {
         Self::new(4100, "Over capacity: the app is at its connection quota (connections_max)");
     /// The client reads more slowly than its channels speak.
     pub const SLOW_CONSUMER: Self =
-        Self::new(4100, "Too slow: more was waiting for this connection than allowed");
+        Self::new(4100, "Too slow: more was waiting for this connection than allowed (outbox_bytes_max)");
     /// The server is being drained.
     pub const DRAINING: Self = Self::new(4100, "Server is restarting");
     /// Come back at once: another server waits.
