@@ -1,6 +1,8 @@
 //! Every bound of the engine's queues, with its default and its reason. The limits of the protocol itself (names,
 //! sizes, members) are `protocol::limits`; what an operator may set arrives here as values that are already checked.
 
+use protocol::limits::{HTTP_BODY_BYTES_MAX, MESSAGE_BYTES_MAX};
+
 /// The bounds of one shard.
 #[derive(Clone, Debug)]
 pub struct Limits {
@@ -26,6 +28,11 @@ pub struct Limits {
     pub half_open_max: usize,
     /// Time to send a complete HTTP head, in milliseconds.
     pub head_ms_max: u64,
+    /// A WebSocket message of a client, in decoded bytes and over all its fragments; past it the connection is closed
+    /// with 1009.
+    pub message_bytes_max: usize,
+    /// The body of a REST call, in decoded bytes; past it the call is answered 413 and its connection closed.
+    pub http_body_bytes_max: usize,
     /// Channels that one connection may be subscribed to; past it a subscription is refused.
     pub subscriptions_per_connection_max: usize,
 }
@@ -43,6 +50,8 @@ impl Default for Limits {
             rounds_max: 16,
             half_open_max: 1024,
             head_ms_max: 10_000,
+            message_bytes_max: MESSAGE_BYTES_MAX,
+            http_body_bytes_max: HTTP_BODY_BYTES_MAX,
             subscriptions_per_connection_max: 10_000,
         }
     }

@@ -241,7 +241,7 @@ impl Shard {
         if self.local.connections.next_slot().is_none() {
             return Err(Close::OVER_CAPACITY);
         }
-        app.admit().ok_or(Close::OVER_CAPACITY)
+        app.admit().ok_or(app.over_quota_close)
     }
 
     fn attach(&mut self, token: Token, admission: Admission, mut response: Vec<u8>) -> ConnectionId {
