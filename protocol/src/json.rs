@@ -467,6 +467,16 @@ mod tests {
     }
 
     #[test]
+    fn the_digits_of_an_escape_are_checked_where_it_is_read() {
+        for bad in [r#""\u0:00""#, r#""\ud800""#, r#"["\uzzzz"]"#] {
+            assert!(probe(&format!("{{\"x\":{bad}}}")).is_ok(), "{bad}");
+            let text = format!("{{\"b\":{bad}}}");
+            let value = probe(&text).unwrap().b.unwrap();
+            assert!(value.event_data().is_err() && value.compact().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
     fn depth_is_bounded_before_anything_recurses() {
         let nested = |open: &str, close: &str, levels: usize| {
             format!("{{\"a\":{}{}}}", open.repeat(levels - 1), close.repeat(levels - 1))

@@ -6,14 +6,18 @@
 use crate::code::lines;
 
 /// Each crate and those of ours that it may know.
-const ARROWS: [(&str, &[&str]); 6] = [
+const ARROWS: [(&str, &[&str]); 7] = [
     ("protocol", &[]),
+    ("protocol/fuzz", &["protocol", "api"]),
     ("api", &["protocol"]),
     ("hooks", &["protocol"]),
     ("engine", &["protocol", "api", "hooks"]),
     ("benches", &["protocol", "api", "corecast"]),
     ("loadtest", &[]),
 ];
+
+/// Manifests of workspaces: the project's, and that of the fuzz targets, which the default build never sees.
+const ROOTS: [&str; 2] = ["Cargo.toml", "protocol/fuzz/Cargo.toml"];
 
 /// Our own crates, as dependencies name them.
 const OURS: [&str; 6] = ["protocol", "api", "hooks", "corecast", "benches", "loadtest"];
@@ -50,15 +54,14 @@ pub(crate) fn dependencies_say_why(path: &str, text: &str) -> Vec<String> {
         let reason = dependency.line.rsplit_once(" # ").map_or("", |(_, reason)| reason);
         reason.len() < 8 && !dependency.line.contains("path = \"")
     });
-    let is_root = path == "Cargo.toml";
-    bad.filter(|_| is_root)
+    bad.filter(|_| ROOTS.contains(&path))
         .map(|(number, found)| format!("{path}:{number}: {} says no reason", found.name))
         .collect()
 }
 
-/// Versions and features are chosen once, in the workspace.
+/// Versions and features are chosen once, in the root of a workspace.
 pub(crate) fn versions_are_in_one_place(path: &str, text: &str) -> Vec<String> {
-    let is_crate = path.ends_with("/Cargo.toml");
+    let is_crate = path.ends_with("/Cargo.toml") && !ROOTS.contains(&path);
     let bad = dependencies(text).filter(|(_, dependency)| !dependency.line.contains("workspace = true"));
     bad.filter(|_| is_crate)
         .map(|(number, found)| format!("{path}:{number}: {} has its own", found.name))
@@ -137,5 +140,11 @@ mod tests {
         assert_eq!(versions_are_in_one_place("api/Cargo.toml", "[dependencies]\nitoa = \"1\"\n").len(), 1);
         let good = "[package]\nversion.workspace = true\n[dependencies]\nitoa.workspace = true\n";
         assert!(versions_are_in_one_place("api/Cargo.toml", good).is_empty());
+        let own = "[dependencies]\nitoa = \"1\" # integers into frames\n";
+        assert!(versions_are_in_one_place("protocol/fuzz/Cargo.toml", own).is_empty());
+        assert_eq!(
+            dependencies_say_why("protocol/fuzz/Cargo.toml", "[dependencies]\nitoa = \"1\"\n").len(),
+            1
+        );
     }
 }
