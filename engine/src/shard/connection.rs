@@ -9,6 +9,7 @@ use protocol::app::{Admission, App};
 use protocol::presence::Member;
 use protocol::ws::Decoder;
 
+use super::idle::Heard;
 use super::machine::Token;
 use super::outbox::Outbox;
 
@@ -40,6 +41,8 @@ pub struct Connection {
     pub private_gain: u32,
     /// When, in milliseconds of the monotonic clock (low 32 bits), its allowance of client events is full again.
     pub client_events_full_ms: u32,
+    /// When bytes of it last came.
+    pub heard: Heard,
     /// It stands in a dirty FIFO.
     pub dirty: bool,
     /// The kernel has refused its bytes; it waits to be writable.

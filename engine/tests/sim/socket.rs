@@ -33,6 +33,10 @@ pub struct Socket {
     pub received: Vec<u8>,
     /// The server has closed it.
     pub closed: bool,
+    /// Seconds in which it was listened to and said nothing.
+    pub silent_s: u32,
+    /// It has got a ping since it was last heard.
+    pub pinged: bool,
     /// Turns of its shard since bytes of it have waited unread.
     pub turns_unread: u32,
 }
@@ -53,6 +57,8 @@ impl Socket {
             waits_writable: false,
             received: Vec::new(),
             closed: false,
+            silent_s: 0,
+            pinged: false,
             turns_unread: 0,
         }
     }
@@ -80,6 +86,12 @@ impl Socket {
         if self.reader == Reader::Slow {
             self.kernel = 0;
         }
+    }
+
+    /// The server has read from it, or does not listen to it: its silence begins anew.
+    pub fn hear(&mut self) {
+        self.silent_s = 0;
+        self.pinged = false;
     }
 
     /// True when the server can read something from it.

@@ -57,6 +57,12 @@ pub const CHANNELS: [&str; 6] =
 /// Turns of its shard that unread bytes of a socket may wait.
 const UNREAD_TURNS_MAX: u32 = 120;
 
+/// Turns of each shard in a second. A client's answer to a ping is read within 120 turns, so it is never late.
+const TURNS_PER_SECOND: usize = 8;
+
+/// What clocks that tick at different moments, and a few turns, may differ by.
+const SECONDS_OFF_MAX: u32 = 4;
+
 /// More than any one message or roster here.
 const ITEM_BYTES_MAX: u64 = 4000;
 
@@ -81,6 +87,7 @@ pub struct World {
     model: Model,
     flush_slice: usize,
     now_ms: u64,
+    seconds: u64,
     /// Times that a flush slice ended with connections still dirty.
     pub slices_cut: u64,
 }
@@ -105,6 +112,12 @@ impl World {
             commands_per_turn_max: rng.between(1, 6),
             quantum: rng.between(1, 4),
             rounds_max: rng.between(1, 4),
+            // Heads wait for their shard's next turn here, not for their senders.
+            head_ms_max: u64::MAX / 2,
+            activity_timeout_s: rng.between(5, 20) as u16,
+            ping_grace_s: rng.between(1, 5) as u16,
+            pong_s_max: rng.between(17, 25) as u16,
+            idle_checks_per_turn_max: rng.between(1, 3),
             ..Limits::default()
         };
         let mut app = App::new("1", "key", "secret");
@@ -141,6 +154,7 @@ impl World {
             step: 1,
             next_id: 1,
             now_ms: 1_000_000,
+            seconds: 0,
             limits,
             hash,
             app,
@@ -166,6 +180,88 @@ impl World {
 
     pub fn advance(&mut self, ms: u64) {
         self.now_ms += ms;
+        for (shard, awake) in self.shards.iter().zip(&mut self.awake) {
+            *awake |= shard.poll_deadline().is_some_and(|due| due <= self.now_ms);
+        }
+    }
+
+    /// All processes are suspended for so long, and go on. It must count as a second at most.
+    pub fn jump(&mut self, ms: u64) {
+        self.grow_silent();
+        self.advance(ms);
+    }
+
+    /// A second passes, in which shards turn and clients answer pings. Without the mesh, what waits for it goes on
+    /// waiting.
+    pub fn second(&mut self, mesh_moves: bool) -> Result<(), String> {
+        self.grow_silent();
+        self.advance(1000);
+        for _ in 0..TURNS_PER_SECOND {
+            self.step += 1;
+            for shard in 0..self.shards.len() {
+                if mesh_moves {
+                    self.arrive(shard, true);
+                    self.arrive(shard, false);
+                    self.api_turn();
+                }
+                self.drain_sockets(shard);
+                self.tell_writable(shard);
+                if self.awake[shard] {
+                    self.turn(shard)?;
+                }
+            }
+            self.answer_pings();
+        }
+        self.check_silence()
+    }
+
+    fn grow_silent(&mut self) {
+        self.seconds += 1;
+        for socket in self.sockets.iter_mut().flatten() {
+            if socket.paused {
+                socket.hear();
+            } else {
+                socket.silent_s += 1;
+            }
+        }
+    }
+
+    fn answer_pings(&mut self) {
+        for client in 0..self.clients.len() {
+            let it = &mut self.clients[client];
+            let fresh = it.server_pings > it.server_pings_seen;
+            it.server_pings_seen = it.server_pings;
+            let (answers, shard, socket) = (!it.silent && !it.leaving, it.shard, it.socket);
+            let socket = &mut self.sockets[shard][socket];
+            if !fresh || socket.closed {
+                continue;
+            }
+            socket.pinged = true;
+            if answers && socket.reader != Reader::Dead {
+                self.send(client, &Client::pong());
+            }
+        }
+    }
+
+    fn ping_after_s(&self) -> u32 {
+        u32::from(self.limits.activity_timeout_s + self.limits.ping_grace_s)
+    }
+
+    /// Whoever was silent for long has been pinged; whoever was silent for longer is gone.
+    fn check_silence(&self) -> Result<(), String> {
+        let ping_s = self.ping_after_s() + SECONDS_OFF_MAX;
+        let close_s = ping_s + u32::from(self.limits.pong_s_max);
+        for (number, client) in self.clients.iter().enumerate().filter(|(_, it)| it.socket_id.is_some()) {
+            let socket = &self.sockets[client.shard][client.socket];
+            let silent_s = socket.silent_s;
+            if !socket.closed && silent_s > close_s {
+                return Err(format!("client {number} is still there after {silent_s} s of silence"));
+            }
+            if !socket.closed && silent_s > ping_s && socket.reader == Reader::Healthy && !socket.pinged {
+                return Err(format!("client {number} was not pinged in {silent_s} s of silence"));
+            }
+        }
+        Ok(())
     }
 
     // ---- what clients do
@@ -306,6 +402,10 @@ impl World {
             self.tell_writable(me);
         }
         let now = self.now();
+        let due = self.shards[me].poll_deadline().is_some_and(|due| due <= now.mono_ms);
+        if due {
+            self.shards[me].handle_deadline(now);
+        }
         let mut rung = Vec::new();
         let took = {
             let mut inputs = TurnInputs {
@@ -340,7 +440,7 @@ impl World {
                 return Err(format!("a socket of shard {me} was not read in {UNREAD_TURNS_MAX} turns"));
             }
         }
-        self.awake[me] = !may_sleep(took, sent, wrote);
+        self.awake[me] = due || !may_sleep(took, sent, wrote);
         self.read_clients()
     }
 
@@ -409,6 +509,7 @@ impl World {
                 Effect::Resume(token) => {
                     if let Some(socket) = self.socket_mut(me, token) {
                         socket.paused = false;
+                        socket.hear();
                         self.awake[me] = true;
                     }
                 }
@@ -424,7 +525,14 @@ impl World {
 
     fn close(&mut self, me: usize, token: Token, last: &[u8]) -> Result<(), String> {
         let slow = last.windows(8).any(|eight| eight == b"Too slow");
+        let unanswered = last.windows(10).any(|ten| ten == b"Pong reply");
+        let silence_s_min =
+            (self.ping_after_s() + u32::from(self.limits.pong_s_max)).saturating_sub(SECONDS_OFF_MAX);
         let socket = self.socket_mut(me, token).ok_or("closed twice")?;
+        if unanswered && (socket.silent_s < silence_s_min || socket.paused) {
+            return Err(format!("closed after {} s of silence", socket.silent_s));
+        }
+        let may_be_silent = socket.reader == Reader::Dead;
         if slow && socket.room() > 0 {
             return Err(format!("closed as too slow, while the kernel would take {} bytes", socket.room()));
         }
@@ -436,7 +544,8 @@ impl World {
         self.slots[me][token.slot as usize].1 = false;
         let client = self.clients.iter_mut().find(|client| client.shard == me && client.socket == at);
         let client = client.ok_or("a socket of nobody")?;
-        if !client.leaving && !slow {
+        let silent = unanswered && (client.silent || may_be_silent);
+        if !client.leaving && !slow && !silent {
             return Err(format!("closed for no reason: {:?}", String::from_utf8_lossy(last)));
         }
         client.leaving = true;
@@ -521,6 +630,9 @@ impl World {
         }
         self.check_counts(&expected)?;
         for client in &mut self.clients {
+            if client.server_pings > 1 + self.seconds / u64::from(self.limits.activity_timeout_s) {
+                return Err(format!("{} pings in {} s", client.server_pings, self.seconds));
+            }
             let socket = &self.sockets[client.shard][client.socket];
             client.leaving |= socket.reader == Reader::Dead;
             if !client.leaving {
@@ -632,6 +744,7 @@ impl Inputs for TurnInputs<'_> {
         self.next = at + 1;
         let socket = &mut self.sockets[at];
         socket.turns_unread = 0;
+        socket.hear();
         if socket.inbound.is_empty() {
             socket.hangup_told = true;
             return Some(machine::Socket::Hangup(socket.token));
