@@ -11,7 +11,8 @@ use protocol::app::Apps;
 use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::driver::control::CoreError;
-use crate::limits::{HOOK_QUEUE_MAX, Limits};
+use crate::ending::Ending;
+use crate::limits::{DESCRIPTORS_KEPT, HOOK_QUEUE_MAX, Limits};
 use crate::rest::{ApiConfig, ApiCore, Health};
 use crate::server::{self, Plan, Running, StartError, Surroundings};
 use crate::shard::topic::TopicHash;
@@ -23,6 +24,9 @@ pub const SHARDS_MAX: usize = 256;
 /// A core that has not turned for so long hangs: idle ones turn every 50 ms.
 const BEAT_MS_MAX: u64 = 5_000;
 
+/// Descriptors of a core itself: rings, eventfds, listeners.
+const DESCRIPTORS_PER_CORE: usize = 16;
+
 /// What an operator decides.
 #[derive(Debug)]
 pub struct House {
@@ -32,6 +36,8 @@ pub struct House {
     pub apps: Arc<Apps>,
     /// How many shards; None: as the machine suggests.
     pub shards: Option<usize>,
+    /// How it ends.
+    pub ending: Ending,
 }
 
 /// Starts the server. Returns when every core is up.
@@ -39,7 +45,16 @@ pub fn start(house: House) -> Result<Inhabited, StartError> {
     server::install_panic_hook();
     let shards = house.shards.unwrap_or_else(shards_by_machine);
     let seed = random_u64(&SystemRandom::new());
-    let plan = Plan { listen: house.listen, api_listen: Vec::new(), shards, pin: true, takeover: false };
+    let Ending { takeover, ready_grace, drain: drain_plan } = house.ending;
+    let plan = Plan {
+        listen: house.listen,
+        api_listen: Vec::new(),
+        shards,
+        pin: true,
+        takeover,
+        ready_grace,
+        drain_rate: drain_plan.connections_per_second_max,
+    };
     let (queue, drain) = queue(HOOK_QUEUE_MAX);
     let (apps, api_apps) = (Arc::clone(&house.apps), house.apps);
     let make_shard = move |index: usize, around: &Surroundings| {
@@ -50,6 +65,7 @@ pub fn start(house: House) -> Result<Inhabited, StartError> {
             topics: TopicHash::new(seed, shards),
             limits: limits(shards, around),
             client_event_hooks: true,
+            drain: drain_plan,
             random: Box::new(move || random_u64(&random)),
         })
     };
@@ -102,8 +118,13 @@ fn shards_by_machine() -> usize {
 
 fn limits(shards: usize, around: &Surroundings) -> Limits {
     let defaults = Limits::default();
-    let share = usize::try_from(around.descriptors_max).unwrap_or(usize::MAX) / 8 / shards;
-    Limits { half_open_max: defaults.half_open_max.min(share).max(16), ..defaults }
+    let descriptors = usize::try_from(around.descriptors_max).unwrap_or(usize::MAX);
+    let kept = DESCRIPTORS_KEPT + DESCRIPTORS_PER_CORE * around.cores;
+    Limits {
+        half_open_max: defaults.half_open_max.min(descriptors / 8 / shards).max(16),
+        connections_max: (descriptors.saturating_sub(kept) / shards).max(16),
+        ..defaults
+    }
 }
 
 fn random_u64(random: &SystemRandom) -> u64 {

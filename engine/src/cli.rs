@@ -10,6 +10,7 @@ use protocol::app::{App, Apps};
 
 use crate::assembly::{self, House, SHARDS_MAX};
 use crate::dev;
+use crate::ending::{Ending, EndingArgs};
 use crate::publish::{self, Publication};
 
 /// What cannot be right as it was asked for (sysexits.h: EX_CONFIG).
@@ -46,6 +47,8 @@ struct Serve {
     /// How many cores hold connections; by default it follows the machine
     #[arg(long, value_name = "N")]
     shards: Option<usize>,
+    #[command(flatten)]
+    ending: EndingArgs,
 }
 
 #[derive(Debug, Args)]
@@ -129,7 +132,7 @@ fn run_serve(serve: Serve) -> Result<(), Failure> {
             eprintln!("corecast: listening on {address}");
         }
     };
-    start(serve.listen, apps, serve.shards, listening)
+    start(serve.listen, apps, serve.shards, serve.ending.ending(), listening)
 }
 
 fn run_dev(dev: Dev) -> Result<(), Failure> {
@@ -149,7 +152,7 @@ fn run_dev(dev: Dev) -> Result<(), Failure> {
     let greet = |addresses: &[SocketAddr]| {
         print!("{}", dev::greeting(addresses.first().copied().unwrap_or(listen), &credentials));
     };
-    start(vec![listen], vec![app], dev.shards, greet)
+    start(vec![listen], vec![app], dev.shards, Ending::default(), greet)
 }
 
 fn run_publish(args: &PublishArgs) -> Result<(), Failure> {
@@ -168,13 +171,14 @@ fn start(
     listen: Vec<SocketAddr>,
     apps: Vec<App>,
     shards: Option<usize>,
+    ending: Ending,
     started: impl FnOnce(&[SocketAddr]),
 ) -> Result<(), Failure> {
     let apps = Apps::new(apps).map_err(|error| Failure::config(format!("--app: {error}")))?;
     if shards.is_some_and(|shards| !(1..=SHARDS_MAX).contains(&shards)) {
         return Err(Failure::config(format!("--shards: from 1 to {SHARDS_MAX} are possible")));
     }
-    let house = House { listen, apps: Arc::new(apps), shards };
+    let house = House { listen, apps: Arc::new(apps), shards, ending };
     let inhabited = assembly::start(house).map_err(|error| Failure::world(&error))?;
     started(inhabited.addresses());
     inhabited.wait().map_err(|error| Failure::world(&error))

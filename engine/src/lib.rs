@@ -5,6 +5,7 @@ pub mod assembly;
 pub mod cli;
 pub mod dev;
 pub mod driver;
+pub mod ending;
 pub mod limits;
 pub mod publish;
 pub mod rest;

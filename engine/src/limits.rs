@@ -28,6 +28,10 @@ pub struct Limits {
     pub half_open_max: usize,
     /// Time to send a complete HTTP head, in milliseconds.
     pub head_ms_max: u64,
+    /// The same for those who come or wait while the server drains, and are only told so.
+    pub drain_head_ms_max: u64,
+    /// WebSocket connections of a shard. Past it newcomers get 4100: descriptors must remain for publishers.
+    pub connections_max: usize,
     /// What clients are told to ping after, in seconds of silence, never 0. Below the 60 s after which nginx cuts a
     /// connection that is idle.
     pub activity_timeout_s: u16,
@@ -59,6 +63,8 @@ impl Default for Limits {
             rounds_max: 16,
             half_open_max: 1024,
             head_ms_max: 10_000,
+            drain_head_ms_max: 2_000,
+            connections_max: usize::MAX,
             activity_timeout_s: ACTIVITY_TIMEOUT_SECONDS as u16,
             ping_grace_s: 10,
             pong_s_max: 30,
@@ -68,6 +74,9 @@ impl Default for Limits {
         }
     }
 }
+
+/// Descriptors that WebSocket clients never get: many publishers open a connection per call.
+pub const DESCRIPTORS_KEPT: usize = 256;
 
 /// Batches of one lane in flight from one core to another. Two keep the pair busy; an inbox of two per sender is then
 /// never full.

@@ -176,9 +176,9 @@ impl Connections {
         self.len == 0
     }
 
-    /// All of them.
-    pub fn ids(&self) -> Vec<ConnectionId> {
-        (0..self.slots.len() as u32).filter_map(|slot| self.id_at(slot)).collect()
+    /// The first connection in this slot or behind it.
+    pub fn next_from(&self, slot: u32) -> Option<ConnectionId> {
+        (slot..self.slots.len() as u32).find_map(|slot| self.id_at(slot))
     }
 }
 

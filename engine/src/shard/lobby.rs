@@ -150,7 +150,9 @@ impl Shard {
 
     /// When the oldest head is due, on the monotonic clock.
     pub(super) fn head_deadline(&self) -> Option<u64> {
-        self.lobby.oldest().map(|(_, since)| since + self.limits.head_ms_max)
+        let draining = self.drain.is_some();
+        let patience = if draining { self.limits.drain_head_ms_max } else { self.limits.head_ms_max };
+        self.lobby.oldest().map(|(_, since)| since + patience)
     }
 
     pub(super) fn give_up_late_heads(&mut self, now: Now) {
@@ -234,10 +236,11 @@ impl Shard {
         if !app.enabled {
             return Err(Close::APP_DISABLED);
         }
-        if self.draining {
+        if self.drain.is_some() {
             return Err(Close::DRAINING);
         }
-        if self.local.connections.next_slot().is_none() {
+        let connections = &self.local.connections;
+        if connections.len() >= self.limits.connections_max || connections.next_slot().is_none() {
             return Err(Close::OVER_CAPACITY);
         }
         app.admit().ok_or(Close::OVER_CAPACITY)

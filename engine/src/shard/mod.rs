@@ -4,7 +4,8 @@
 //!
 //! Where to look: `machine` is the border to the driver; `turn` takes input in rotation; `lobby` has connections
 //! without a head; `commands`, `subscribe` and `client_events` what clients send; `links` what this shard says to home shards and hears
-//! from them; `home` the topics that live here; `local`, `run`, `outbox` and `flush` the fan-out; `idle` who is silent; `close` the end.
+//! from them; `home` the topics that live here; `local`, `run`, `outbox` and `flush` the fan-out; `idle` who is silent; `close` the end of a connection;
+//! `drain` the end of them all.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -26,6 +27,7 @@ pub mod client_events;
 pub mod close;
 pub mod commands;
 pub mod connection;
+pub mod drain;
 pub mod flush;
 pub mod home;
 pub mod idle;
@@ -47,6 +49,7 @@ pub mod turn;
 
 use close::Closing;
 use commands::Stalled;
+use drain::{Drain, DrainPlan};
 use home::Home;
 use idle::Wheel;
 use links::Outside;
@@ -72,6 +75,8 @@ pub struct ShardConfig {
     pub limits: Limits,
     /// Whether each accepted client event is told to the hooks.
     pub client_event_hooks: bool,
+    /// How it ends.
+    pub drain: DrainPlan,
     /// Random bits: an input, so that a simulation can repeat them.
     pub random: Box<dyn FnMut() -> u64>,
 }
@@ -98,7 +103,8 @@ pub struct Shard {
     effects: VecDeque<Effect>,
     epoch: u64,
     ticket: u32,
-    draining: bool,
+    drain_plan: DrainPlan,
+    drain: Option<Drain>,
 }
 
 impl Shard {
@@ -135,7 +141,8 @@ impl Shard {
             effects: VecDeque::new(),
             epoch: 0,
             ticket: 0,
-            draining: false,
+            drain_plan: config.drain,
+            drain: None,
             limits: config.limits,
         }
     }

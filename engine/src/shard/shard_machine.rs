@@ -90,23 +90,17 @@ impl Machine for Shard {
     }
 
     fn poll_deadline(&self) -> Option<u64> {
-        self.head_deadline().into_iter().chain(self.idle_deadline()).min()
+        [self.head_deadline(), self.idle_deadline(), self.drain_deadline()].into_iter().flatten().min()
     }
 
     fn handle_deadline(&mut self, now: Now) {
         self.give_up_late_heads(now);
         self.check_silence(now);
+        self.continue_drain(now);
     }
 
-    fn handle_drain(&mut self, _now: Now) {
-        self.draining = true;
-        while self.lobby.half_open() > 0 {
-            self.give_up_oldest_head();
-        }
-        for id in self.local.connections.ids() {
-            self.close_after_outbox(id, Close::DRAINING);
-        }
-        self.finish_closes();
+    fn handle_drain(&mut self, now: Now) {
+        self.begin_drain(now);
     }
 
     fn connections(&self) -> usize {

@@ -63,6 +63,9 @@ pub fn run(seed: u64) -> Result<Coverage, String> {
     }
     world.settle()?;
     world.check()?;
+    if world.rng.chance(10) {
+        world.drain()?;
+    }
     for client in 0..world.clients.len() {
         world.hang_up(client);
     }

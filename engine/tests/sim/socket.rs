@@ -35,6 +35,8 @@ pub struct Socket {
     pub closed: bool,
     /// Seconds in which it was listened to and said nothing.
     pub silent_s: u32,
+    /// How long it had been silent when its shard last judged that. What is read later in that turn comes too late.
+    pub judged_s: u32,
     /// It has got a ping since it was last heard.
     pub pinged: bool,
     /// Turns of its shard since bytes of it have waited unread.
@@ -58,6 +60,7 @@ impl Socket {
             received: Vec::new(),
             closed: false,
             silent_s: 0,
+            judged_s: 0,
             pinged: false,
             turns_unread: 0,
         }

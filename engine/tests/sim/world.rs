@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::IoSlice;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use corecast::limits::Limits;
+use corecast::shard::drain::DrainPlan;
 use corecast::shard::machine::{self, Effect, Inputs, Machine, Mesh, Now, Token};
 use corecast::shard::mesh::{Answer, Ask, Counts, Found, Leaf, Publish, Query, Root};
 use corecast::shard::outgoing::Outgoing;
@@ -14,6 +16,7 @@ use corecast::shard::turn::may_sleep;
 use corecast::shard::{Shard, ShardConfig};
 use protocol::app::{App, Apps};
 use protocol::channel::ChannelKind;
+use protocol::close::Close;
 use protocol::hook_event::HookEvent;
 use protocol::json::EventData;
 use protocol::server_event::encode_event;
@@ -88,6 +91,8 @@ pub struct World {
     flush_slice: usize,
     now_ms: u64,
     seconds: u64,
+    draining: bool,
+    drain_rate: NonZeroU32,
     /// Times that a flush slice ended with connections still dirty.
     pub slices_cut: u64,
 }
@@ -126,12 +131,14 @@ impl World {
         let apps = Arc::new(Apps::new(vec![app]).unwrap());
         let app = Arc::clone(apps.by_key("key").unwrap());
         let hash = TopicHash::new(seed, shards);
+        let drain_rate = NonZeroU32::new(rng.between(3, 200) as u32).unwrap();
         let config = |index| ShardConfig {
             index,
             apps: Arc::clone(&apps),
             topics: hash.clone(),
             limits: limits.clone(),
             client_event_hooks: true,
+            drain: DrainPlan { connections_per_second_max: drain_rate, close: Close::DRAINING },
             random: {
                 let mut rng = Rng(seed.wrapping_mul(31).wrapping_add(index as u64));
                 Box::new(move || rng.next())
@@ -155,6 +162,8 @@ impl World {
             next_id: 1,
             now_ms: 1_000_000,
             seconds: 0,
+            draining: false,
+            drain_rate,
             limits,
             hash,
             app,
@@ -213,6 +222,45 @@ impl World {
             self.answer_pings();
         }
         self.check_silence()
+    }
+
+    /// All shards drain, and newcomers come meanwhile: everybody is told so, in time and at the rate.
+    pub fn drain(&mut self) -> Result<(), String> {
+        self.draining = true;
+        let now = self.now();
+        self.shards.iter_mut().for_each(|shard| shard.handle_drain(now));
+        self.awake.fill(true);
+        let mut listening: Vec<usize> =
+            (0..self.clients.len()).filter(|client| self.listens(*client)).collect();
+        let (rate, shards) = (u64::from(self.drain_rate.get()), self.shards.len() as u64);
+        // All of them may be on one shard.
+        for second in 0..self.stats().attached * shards * 11 / 10 / rate + 20 {
+            let before = self.stats().drained;
+            if second < 5 {
+                listening.push(self.clients.len());
+                let shard = self.rng.below(self.shards.len());
+                self.connect(shard, Reader::Healthy);
+            }
+            self.second(true)?;
+            let closed = self.stats().drained - before;
+            if closed > rate + shards {
+                return Err(format!("{closed} connections were closed in a second, {rate} may be"));
+            }
+        }
+        let untold = listening.into_iter().find(|client| self.clients[*client].close_code != Some(4100));
+        let stays = self.shards.iter().map(Machine::connections).sum::<usize>();
+        match untold {
+            Some(client) => Err(format!("client {client} was not told of the drain")),
+            None if stays > 0 => Err(format!("{stays} connections are still there after the drain")),
+            None => Ok(()),
+        }
+    }
+
+    /// True when this client reads whatever it is sent.
+    fn listens(&self, client: usize) -> bool {
+        let client = &self.clients[client];
+        let socket = &self.sockets[client.shard][client.socket];
+        !client.leaving && !client.silent && !socket.closed && socket.reader == Reader::Healthy
     }
 
     fn grow_silent(&mut self) {
@@ -404,6 +452,9 @@ impl World {
         let now = self.now();
         let due = self.shards[me].poll_deadline().is_some_and(|due| due <= now.mono_ms);
         if due {
+            for socket in &mut self.sockets[me] {
+                socket.judged_s = if socket.paused { 0 } else { socket.silent_s };
+            }
             self.shards[me].handle_deadline(now);
         }
         let mut rung = Vec::new();
@@ -529,8 +580,8 @@ impl World {
         let silence_s_min =
             (self.ping_after_s() + u32::from(self.limits.pong_s_max)).saturating_sub(SECONDS_OFF_MAX);
         let socket = self.socket_mut(me, token).ok_or("closed twice")?;
-        if unanswered && (socket.silent_s < silence_s_min || socket.paused) {
-            return Err(format!("closed after {} s of silence", socket.silent_s));
+        if unanswered && socket.judged_s < silence_s_min {
+            return Err(format!("closed after {} s of silence", socket.judged_s));
         }
         let may_be_silent = socket.reader == Reader::Dead;
         if slow && socket.room() > 0 {
@@ -545,7 +596,8 @@ impl World {
         let client = self.clients.iter_mut().find(|client| client.shard == me && client.socket == at);
         let client = client.ok_or("a socket of nobody")?;
         let silent = unanswered && (client.silent || may_be_silent);
-        if !client.leaving && !slow && !silent {
+        let drained = self.draining && last.windows(10).any(|ten| ten == b"restarting");
+        if !client.leaving && !slow && !silent && !drained {
             return Err(format!("closed for no reason: {:?}", String::from_utf8_lossy(last)));
         }
         client.leaving = true;
