@@ -12,7 +12,8 @@ use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::config::Shards;
 use crate::driver::control::CoreError;
-use crate::limits::{HOOK_QUEUE_MAX, Limits};
+use crate::ending::Ending;
+use crate::limits::{DESCRIPTORS_KEPT, HOOK_QUEUE_MAX, Limits};
 use crate::rest::{ApiConfig, ApiCore, Health};
 use crate::server::{self, Plan, Running, StartError, Surroundings};
 use crate::shard::topic::TopicHash;
@@ -20,6 +21,9 @@ use crate::shard::{Shard, ShardConfig};
 
 /// A core that has not turned for so long hangs: idle ones turn every 50 ms.
 const BEAT_MS_MAX: u64 = 5_000;
+
+/// Descriptors of a core itself: rings, eventfds, listeners.
+const DESCRIPTORS_PER_CORE: usize = 16;
 
 /// What an operator decides.
 #[derive(Debug)]
@@ -34,6 +38,8 @@ pub struct House {
     pub shards: Shards,
     /// The bounds of each shard and of the API core.
     pub limits: Limits,
+    /// How it ends.
+    pub ending: Ending,
 }
 
 /// Starts the server. Returns when every core is up.
@@ -41,8 +47,16 @@ pub fn start(house: House) -> Result<Inhabited, StartError> {
     server::install_panic_hook();
     let shards = house.shards.count();
     let seed = random_u64(&SystemRandom::new());
-    let plan =
-        Plan { listen: house.listen, api_listen: house.api_listen, shards, pin: true, takeover: false };
+    let Ending { takeover, ready_grace, drain: drain_plan } = house.ending;
+    let plan = Plan {
+        listen: house.listen,
+        api_listen: house.api_listen,
+        shards,
+        pin: true,
+        takeover,
+        ready_grace,
+        drain_rate: drain_plan.connections_per_second_max,
+    };
     let (queue, drain) = queue(HOOK_QUEUE_MAX);
     let (apps, api_apps) = (Arc::clone(&house.apps), house.apps);
     let (shard_limits, api_limits) = (house.limits.clone(), house.limits);
@@ -54,6 +68,7 @@ pub fn start(house: House) -> Result<Inhabited, StartError> {
             topics: TopicHash::new(seed, shards),
             limits: fitted(&shard_limits, shards, around),
             client_event_hooks: true,
+            drain: drain_plan,
             random: Box::new(move || random_u64(&random)),
         })
     };
@@ -98,10 +113,15 @@ impl Inhabited {
     }
 }
 
-/// Connections without a head may not eat the descriptors of the others.
+/// Connections may not eat the descriptors of the others: those without a head, and all of them.
 fn fitted(limits: &Limits, shards: usize, around: &Surroundings) -> Limits {
-    let share = usize::try_from(around.descriptors_max).unwrap_or(usize::MAX) / 8 / shards;
-    Limits { half_open_max: limits.half_open_max.min(share).max(16), ..limits.clone() }
+    let descriptors = usize::try_from(around.descriptors_max).unwrap_or(usize::MAX);
+    let kept = DESCRIPTORS_KEPT + DESCRIPTORS_PER_CORE * around.cores;
+    Limits {
+        half_open_max: limits.half_open_max.min(descriptors / 8 / shards).max(16),
+        connections_max: (descriptors.saturating_sub(kept) / shards).max(16),
+        ..limits.clone()
+    }
 }
 
 fn random_u64(random: &SystemRandom) -> u64 {

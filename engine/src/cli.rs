@@ -13,6 +13,7 @@ use protocol::app::{App, Apps};
 use crate::assembly::{self, House};
 use crate::config::{Config, Fault, SHARDS_MAX, Shards};
 use crate::dev;
+use crate::ending::{Ending, EndingArgs};
 use crate::publish::{self, Publication};
 
 /// What cannot be right as it was asked for (sysexits.h: EX_CONFIG).
@@ -54,6 +55,8 @@ struct Serve {
     /// How many cores hold connections; by default it follows the machine
     #[arg(long, value_name = "N")]
     shards: Option<usize>,
+    #[command(flatten)]
+    ending: EndingArgs,
 }
 
 #[derive(Debug, Args)]
@@ -158,11 +161,12 @@ fn run_serve(serve: Serve) -> Result<(), Failure> {
         Some(path) => format!("add [[apps]] to {}, or give --app ID:KEY:SECRET", path.display()),
         None => "give at least one --app ID:KEY:SECRET".to_owned(),
     };
+    let ending = serve.ending.ending();
     let config = with_flags(config, serve)?;
     if config.apps.is_empty() {
         return Err(Failure::no_app(&wanted));
     }
-    start(config, |addresses: &[SocketAddr]| {
+    start(config, ending, |addresses: &[SocketAddr]| {
         for address in addresses {
             eprintln!("corecast: listening on {address}");
         }
@@ -212,7 +216,7 @@ fn run_dev(dev: Dev) -> Result<(), Failure> {
         print!("{}", dev::greeting(addresses.first().copied().unwrap_or(listen), &credentials));
     };
     let shards = dev.shards.map(parse_shards).transpose()?;
-    start(Config { listen: vec![listen], apps: vec![app], shards, ..Config::default() }, greet)
+    start(Config { listen: vec![listen], apps: vec![app], shards, ..Config::default() }, Ending::default(), greet)
 }
 
 fn run_publish(args: &PublishArgs) -> Result<(), Failure> {
@@ -232,7 +236,7 @@ fn parse_shards(count: usize) -> Result<Shards, Failure> {
     Shards::new(count).ok_or_else(impossible)
 }
 
-fn start(config: Config, started: impl FnOnce(&[SocketAddr])) -> Result<(), Failure> {
+fn start(config: Config, ending: Ending, started: impl FnOnce(&[SocketAddr])) -> Result<(), Failure> {
     // Those of a file are known to differ.
     let apps = Apps::new(config.apps).map_err(|error| Failure::config(format!("--app: {error}")))?;
     let house = House {
@@ -241,6 +245,7 @@ fn start(config: Config, started: impl FnOnce(&[SocketAddr])) -> Result<(), Fail
         apps: Arc::new(apps),
         shards: config.shards.unwrap_or_else(Shards::by_machine),
         limits: config.limits,
+        ending,
     };
     let inhabited = assembly::start(house).map_err(|error| Failure::world(&error))?;
     started(inhabited.addresses());

@@ -85,6 +85,7 @@ pub(super) enum Flow {
 impl Shard {
     /// Bytes of a connection, which may be changed in place.
     pub(super) fn handle_connection_bytes(&mut self, id: ConnectionId, bytes: &mut [u8], now: Now) -> Flow {
+        self.note_heard(id);
         let mut rest = bytes;
         let mut budget = self.limits.commands_per_turn_max;
         loop {
