@@ -3,6 +3,7 @@
 
 pub mod assembly;
 pub mod cli;
+pub mod config;
 pub mod dev;
 pub mod driver;
 pub mod ending;

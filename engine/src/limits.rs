@@ -1,7 +1,7 @@
 //! Every bound of the engine's queues, with its default and its reason. The limits of the protocol itself (names,
 //! sizes, members) are `protocol::limits`; what an operator may set arrives here as values that are already checked.
 
-use protocol::limits::ACTIVITY_TIMEOUT_SECONDS;
+use protocol::limits::{ACTIVITY_TIMEOUT_SECONDS, HTTP_BODY_BYTES_MAX, MESSAGE_BYTES_MAX};
 
 /// The bounds of one shard.
 #[derive(Clone, Debug)]
@@ -46,6 +46,11 @@ pub struct Limits {
     pub idle_check: bool,
     /// Silent connections looked at in a turn; the rest of a second's share follows in the next turns.
     pub idle_checks_per_turn_max: usize,
+    /// A WebSocket message of a client, in decoded bytes and over all its fragments; past it the connection is closed
+    /// with 1009.
+    pub message_bytes_max: usize,
+    /// The body of a REST call, in decoded bytes; past it the call is answered 413 and its connection closed.
+    pub http_body_bytes_max: usize,
     /// Channels that one connection may be subscribed to; past it a subscription is refused.
     pub subscriptions_per_connection_max: usize,
 }
@@ -70,6 +75,8 @@ impl Default for Limits {
             pong_s_max: 30,
             idle_check: true,
             idle_checks_per_turn_max: 512,
+            message_bytes_max: MESSAGE_BYTES_MAX,
+            http_body_bytes_max: HTTP_BODY_BYTES_MAX,
             subscriptions_per_connection_max: 10_000,
         }
     }

@@ -25,9 +25,9 @@ fn sender_does_not_receive_its_own_event() {
         client.subscribe(channel);
     }
     sender.trigger(channel, "client-a", &json!("of the sender"));
-    mark(&mut near, channel);
-    // `near` speaks once it has heard the sender, so what the sender hears next is that and not its own event.
     near.expect(channel, "client-a", "of the sender");
+    // All subscribers hear one order, so what the sender hears next is this and not its own event.
+    mark(&mut near, channel);
     far.expect(channel, "client-a", "of the sender");
     far.expect(channel, "client-mark", "mark");
     sender.expect(channel, "client-mark", "mark");
@@ -64,10 +64,19 @@ fn each_broken_rule_is_told_and_nobody_hears_the_event() {
     let too_long = "x".repeat(DATA_BYTES_MAX + 1);
     let table = [
         (json!({"event": "client-a", "channel": "rules", "data": "x"}), "private and presence channels"),
-        (json!({"event": "client-a", "channel": "private-rules-foreign", "data": "x"}), "you didn't subscribe"),
-        (json!({"event": "client-a", "channel": "private-rules-nobody", "data": "x"}), "you didn't subscribe"),
+        (
+            json!({"event": "client-a", "channel": "private-rules-foreign", "data": "x"}),
+            "you didn't subscribe",
+        ),
+        (
+            json!({"event": "client-a", "channel": "private-rules-nobody", "data": "x"}),
+            "you didn't subscribe",
+        ),
         (json!({"event": "client-a", "channel": channel, "data": too_long}), "exceeds the allowed maximum"),
-        (json!({"event": format!("client-{}", "a".repeat(194)), "channel": channel, "data": "x"}), "longer than"),
+        (
+            json!({"event": format!("client-{}", "a".repeat(194)), "channel": channel, "data": "x"}),
+            "longer than",
+        ),
         (json!({"event": "client-a", "channel": channel}), "Bad data"),
         (json!({"event": "client-a", "data": "x"}), "Bad channel"),
         (json!({"event": "client-a", "channel": 7, "data": "x"}), "Bad channel"),

@@ -5,7 +5,8 @@ mod loopback;
 
 use loopback::KEY;
 use loopback::raw::{
-    BINARY, CLOSE, CONTINUATION, PING, PONG, Raw, TEXT, UNFINISHED, encode_frame, encode_header, encode_upgrade,
+    BINARY, CLOSE, CONTINUATION, PING, PONG, Raw, TEXT, UNFINISHED, encode_frame, encode_header,
+    encode_upgrade,
 };
 use loopback::server::shared;
 use tungstenite::protocol::CloseFrame;
@@ -140,7 +141,12 @@ fn fragments_that_break_a_rule_are_closed_with_its_code() {
         ("a binary message within a message", encode_frame(BINARY, b"{}"), &open, 1002),
         ("a bad character in a later fragment", encode_frame(CONTINUATION, b"\x80"), &open, 1007),
         ("half a character at the end", encode_frame(CONTINUATION, b"\xe2\x82"), &open, 1007),
-        ("too much in fragments", encode_frame(CONTINUATION, &vec![b' '; MESSAGE_BYTES_MAX / 2 + 1]), &half, 1009),
+        (
+            "too much in fragments",
+            encode_frame(CONTINUATION, &vec![b' '; MESSAGE_BYTES_MAX / 2 + 1]),
+            &half,
+            1009,
+        ),
     ];
     for (what, second, first, code) in table {
         let mut raw = Raw::connect(&server);

@@ -44,7 +44,8 @@ fn the_joiner_is_in_its_own_roster_and_the_others_are_told() {
     let roster = second.join(channel, r#"{"user_id":"2","user_info":"plain"}"#);
     assert_eq!(roster["count"], 2);
     assert_eq!(roster["hash"], json!({"1": {"name": "Ada"}, "2": "plain"}));
-    let mut ids: Vec<&str> = roster["ids"].as_array().unwrap().iter().map(|id| id.as_str().unwrap()).collect();
+    let mut ids: Vec<&str> =
+        roster["ids"].as_array().unwrap().iter().map(|id| id.as_str().unwrap()).collect();
     ids.sort_unstable();
     assert_eq!(ids, ["1", "2"]);
     expect_member(&mut first, channel, "member_added", &json!({"user_id": "2", "user_info": "plain"}));
@@ -105,13 +106,16 @@ fn every_member_on_every_shard_is_told_once() {
     }
 }
 
+/// A way to end a connection.
+type End = fn(Client);
+
 #[test]
 fn a_connection_that_ends_in_any_way_is_removed() {
     let server = shared();
     let channel = "presence-ends";
     let mut watcher = server.connect();
     watcher.join(channel, r#"{"user_id":"watcher"}"#);
-    let ends: [(&str, fn(Client)); 4] = [
+    let ends: [(&str, End); 4] = [
         ("a reset", Client::abort),
         ("a FIN", drop),
         ("a close frame", |mut client| client.socket().close(None).unwrap()),
@@ -213,16 +217,16 @@ fn bad_channel_data_is_refused_and_the_connection_stays() {
         ("[]", "Invalid channel_data"),
         ("7", "Invalid channel_data"),
         ("nonsense", "Invalid channel_data"),
-        (r#"{"user_id":"1"} "#, ""),
         (r#"{"user_id":"1"}x"#, "Invalid channel_data"),
     ];
-    for (data, text) in table.into_iter().filter(|(_, text)| !text.is_empty()) {
+    for (data, text) in table {
         client.ask_to_join(channel, data);
         let told = client.hear_refusal(channel);
         assert!(told.contains(text), "{told} for {data}");
     }
     assert_eq!(users(&server, channel), Vec::<String>::new());
-    let longest = json!({"user_id": "x".repeat(USER_ID_BYTES_MAX), "user_info": "y".repeat(USER_INFO_BYTES_MAX - 2)});
+    let longest =
+        json!({"user_id": "x".repeat(USER_ID_BYTES_MAX), "user_info": "y".repeat(USER_INFO_BYTES_MAX - 2)});
     assert_eq!(client.join(channel, &longest.to_string())["count"], 1);
 }
 
@@ -237,8 +241,14 @@ fn channel_data_is_needed_and_must_be_what_was_signed() {
     let table = [
         (json!({"channel": channel, "auth": with}), "Invalid signature"),
         (json!({"channel": channel, "auth": without}), "needs channel_data"),
-        (json!({"channel": channel, "auth": with, "channel_data": r#"{"user_id":"2"}"#}), "Invalid signature"),
-        (json!({"channel": channel, "auth": with, "channel_data": r#"{"user_id": "1"}"#}), "Invalid signature"),
+        (
+            json!({"channel": channel, "auth": with, "channel_data": r#"{"user_id":"2"}"#}),
+            "Invalid signature",
+        ),
+        (
+            json!({"channel": channel, "auth": with, "channel_data": r#"{"user_id": "1"}"#}),
+            "Invalid signature",
+        ),
         (json!({"channel": channel, "auth": without, "channel_data": signed}), "Invalid signature"),
         (json!({"channel": channel, "channel_data": signed}), "key:signature"),
     ];

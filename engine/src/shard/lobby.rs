@@ -243,7 +243,7 @@ impl Shard {
         if connections.len() >= self.limits.connections_max || connections.next_slot().is_none() {
             return Err(Close::OVER_CAPACITY);
         }
-        app.admit().ok_or(Close::OVER_CAPACITY)
+        app.admit().ok_or(app.over_quota_close)
     }
 
     fn attach(

@@ -1,5 +1,5 @@
 //! Named ways to break one rule of the shard, for the simulation: each must be caught. They exist only in a build with
-//! the feature `mutants`, which the tests ask for; everywhere else [`broken`] is the constant false.
+//! the feature `mutants`, which the tests ask for; everywhere else `broken` is the constant false.
 
 /// A rule, broken.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -114,6 +114,11 @@ impl Http {
         self.unread.is_empty() && matches!(self.stream.read(&mut [0]), Ok(0))
     }
 
+    /// The socket below.
+    pub(crate) fn tcp(&self) -> &TcpStream {
+        &self.stream
+    }
+
     /// The connection, for another use.
     pub(crate) fn into_stream(self) -> TcpStream {
         assert!(self.unread.is_empty(), "bytes follow the answer");

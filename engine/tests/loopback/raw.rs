@@ -163,7 +163,9 @@ impl Raw {
         let mut bytes = std::mem::take(&mut self.unread);
         // A reset is an end as well: the server may have closed with our bytes unread.
         match self.stream.read_to_end(&mut bytes) {
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => panic!("the server does not close"),
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                panic!("the server does not close")
+            }
             _ => bytes,
         }
     }

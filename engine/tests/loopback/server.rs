@@ -5,15 +5,14 @@
 //! afterwards.
 
 use std::io::Read;
-use std::ops::Deref;
 use std::net::{TcpListener, TcpStream};
+use std::ops::Deref;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
-
 
 use super::client::Client;
 use super::http::{Answer, Http};
@@ -203,6 +202,11 @@ impl Server {
     /// What the server has written to standard error, once it has ended.
     pub(crate) fn take_errors(&mut self) -> String {
         self.errors.take().map_or_else(String::new, |errors| errors.join().unwrap())
+    }
+
+    /// How the process has ended, once it has.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
     }
 
     /// True while the process runs.
