@@ -113,13 +113,14 @@ impl Inhabited {
     }
 }
 
-/// Connections may not eat the descriptors of the others: those without a head, and all of them.
+/// Connections without a head may not eat the descriptors of the others, nor clients those of publishers.
 fn fitted(limits: &Limits, shards: usize, around: &Surroundings) -> Limits {
     let descriptors = usize::try_from(around.descriptors_max).unwrap_or(usize::MAX);
     let kept = DESCRIPTORS_KEPT + DESCRIPTORS_PER_CORE * around.cores;
+    let connections = (descriptors.saturating_sub(kept) / shards).max(16);
     Limits {
         half_open_max: limits.half_open_max.min(descriptors / 8 / shards).max(16),
-        connections_max: (descriptors.saturating_sub(kept) / shards).max(16),
+        connections_max: limits.connections_max.min(connections),
         ..limits.clone()
     }
 }

@@ -216,11 +216,8 @@ fn run_dev(dev: Dev) -> Result<(), Failure> {
         print!("{}", dev::greeting(addresses.first().copied().unwrap_or(listen), &credentials));
     };
     let shards = dev.shards.map(parse_shards).transpose()?;
-    start(
-        Config { listen: vec![listen], apps: vec![app], shards, ..Config::default() },
-        Ending::default(),
-        greet,
-    )
+    let config = Config { listen: vec![listen], apps: vec![app], shards, ..Config::default() };
+    start(config, Ending::default(), greet)
 }
 
 fn run_publish(args: &PublishArgs) -> Result<(), Failure> {

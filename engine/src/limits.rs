@@ -28,12 +28,7 @@ pub struct Limits {
     pub half_open_max: usize,
     /// Time to send a complete HTTP head, in milliseconds.
     pub head_ms_max: u64,
-    /// A WebSocket message of a client, in decoded bytes and over all its fragments; past it the connection is closed
-    /// with 1009.
-    pub message_bytes_max: usize,
-    /// The body of a REST call, in decoded bytes; past it the call is answered 413 and its connection closed.
-    pub http_body_bytes_max: usize,
-    /// Time to send a complete HTTP head for those who come or wait while the server drains, and are only told so.
+    /// The same for those who come or wait while the server drains, and are only told so.
     pub drain_head_ms_max: u64,
     /// WebSocket connections of a shard. Past it newcomers get 4100: descriptors must remain for publishers.
     pub connections_max: usize,
@@ -51,6 +46,11 @@ pub struct Limits {
     pub idle_check: bool,
     /// Silent connections looked at in a turn; the rest of a second's share follows in the next turns.
     pub idle_checks_per_turn_max: usize,
+    /// A WebSocket message of a client, in decoded bytes and over all its fragments; past it the connection is closed
+    /// with 1009.
+    pub message_bytes_max: usize,
+    /// The body of a REST call, in decoded bytes; past it the call is answered 413 and its connection closed.
+    pub http_body_bytes_max: usize,
     /// Channels that one connection may be subscribed to; past it a subscription is refused.
     pub subscriptions_per_connection_max: usize,
 }
@@ -68,8 +68,6 @@ impl Default for Limits {
             rounds_max: 16,
             half_open_max: 1024,
             head_ms_max: 10_000,
-            message_bytes_max: MESSAGE_BYTES_MAX,
-            http_body_bytes_max: HTTP_BODY_BYTES_MAX,
             drain_head_ms_max: 2_000,
             connections_max: usize::MAX,
             activity_timeout_s: ACTIVITY_TIMEOUT_SECONDS as u16,
@@ -77,6 +75,8 @@ impl Default for Limits {
             pong_s_max: 30,
             idle_check: true,
             idle_checks_per_turn_max: 512,
+            message_bytes_max: MESSAGE_BYTES_MAX,
+            http_body_bytes_max: HTTP_BODY_BYTES_MAX,
             subscriptions_per_connection_max: 10_000,
         }
     }

@@ -37,7 +37,7 @@ macro_rules! limit {
 }
 
 /// The limits that hold for the whole server.
-const SERVER: [Limit<Limits>; 8] = [
+const SERVER: [Limit<Limits>; 11] = [
     limit!(outbox_bytes_max, 64 << 10, 1 << 30),
     limit!(outbox_frames_max, 16, 1 << 20),
     limit!(message_bytes_max, 1 << 10, 16 << 20),
@@ -46,6 +46,10 @@ const SERVER: [Limit<Limits>; 8] = [
     limit!(commands_per_turn_max, 1, 1024),
     limit!(half_open_max, 16, 1 << 20),
     limit!(head_ms_max, 100, 600_000),
+    // Silence is counted in seconds that wrap after 18 hours.
+    limit!(activity_timeout_s, 1, 7200),
+    limit!(ping_grace_s, 1, 3600),
+    limit!(pong_s_max, 1, 3600),
 ];
 
 /// The limits that each app may have for itself.
