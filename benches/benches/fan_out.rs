@@ -9,6 +9,7 @@ use corecast::limits::Limits;
 use corecast::shard::machine::{Inputs, Machine, Now, Socket, Token};
 use corecast::shard::mesh::{Leaf, Publish, Root};
 use corecast::shard::topic::{Topic, TopicHash};
+use corecast::shard::drain::DrainPlan;
 use corecast::shard::{Shard, ShardConfig};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use protocol::app::{App, Apps};
@@ -65,7 +66,15 @@ impl World {
         let limits = Limits { batch_messages_max: 1 << 20, batch_bytes_max: 1 << 30, ..Limits::default() };
         let random = Box::new(|| 7);
         let shard =
-            Shard::new(ShardConfig { index: 0, apps, topics, limits, client_event_hooks: false, random });
+            Shard::new(ShardConfig {
+                index: 0,
+                apps,
+                topics,
+                limits,
+                client_event_hooks: false,
+                drain: DrainPlan::default(),
+                random,
+            });
         let mut bytes = Vec::new();
         encode_event(&mut bytes, "update", "dashboard", &EventData::of_text(&"x".repeat(DATA_BYTES)), None);
         let mut world = Self { shard, topic, frame: Frame::from(bytes) };

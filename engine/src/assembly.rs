@@ -10,46 +10,65 @@ use hooks::sink::CountingSink;
 use protocol::app::Apps;
 use ring::rand::{SecureRandom, SystemRandom};
 
+use crate::config::Shards;
 use crate::driver::control::CoreError;
-use crate::limits::{HOOK_QUEUE_MAX, Limits};
+use crate::ending::Ending;
+use crate::limits::{DESCRIPTORS_KEPT, HOOK_QUEUE_MAX, Limits};
 use crate::rest::{ApiConfig, ApiCore, Health};
 use crate::server::{self, Plan, Running, StartError, Surroundings};
 use crate::shard::topic::TopicHash;
 use crate::shard::{Shard, ShardConfig};
 
-/// More shards than any machine has processors for.
-pub const SHARDS_MAX: usize = 256;
-
 /// A core that has not turned for so long hangs: idle ones turn every 50 ms.
 const BEAT_MS_MAX: u64 = 5_000;
+
+/// Descriptors of a core itself: rings, eventfds, listeners.
+const DESCRIPTORS_PER_CORE: usize = 16;
 
 /// What an operator decides.
 #[derive(Debug)]
 pub struct House {
     /// Addresses for WebSocket and REST.
     pub listen: Vec<SocketAddr>,
+    /// Addresses of the API core, besides.
+    pub api_listen: Vec<SocketAddr>,
     /// The apps.
     pub apps: Arc<Apps>,
-    /// How many shards; None: as the machine suggests.
-    pub shards: Option<usize>,
+    /// How many shards there are.
+    pub shards: Shards,
+    /// The bounds of each shard and of the API core.
+    pub limits: Limits,
+    /// How it ends.
+    pub ending: Ending,
 }
 
 /// Starts the server. Returns when every core is up.
 pub fn start(house: House) -> Result<Inhabited, StartError> {
     server::install_panic_hook();
-    let shards = house.shards.unwrap_or_else(shards_by_machine);
+    let shards = house.shards.count();
     let seed = random_u64(&SystemRandom::new());
-    let plan = Plan { listen: house.listen, api_listen: Vec::new(), shards, pin: true, takeover: false };
+    let Ending { takeover, ready_grace, drain: drain_plan } = house.ending;
+    let plan = Plan {
+        listen: house.listen,
+        api_listen: house.api_listen,
+        shards,
+        pin: true,
+        takeover,
+        ready_grace,
+        drain_rate: drain_plan.connections_per_second_max,
+    };
     let (queue, drain) = queue(HOOK_QUEUE_MAX);
     let (apps, api_apps) = (Arc::clone(&house.apps), house.apps);
+    let (shard_limits, api_limits) = (house.limits.clone(), house.limits);
     let make_shard = move |index: usize, around: &Surroundings| {
         let random = SystemRandom::new();
         Shard::new(ShardConfig {
             index,
             apps: Arc::clone(&apps),
             topics: TopicHash::new(seed, shards),
-            limits: limits(shards, around),
+            limits: fitted(&shard_limits, shards, around),
             client_event_hooks: true,
+            drain: drain_plan,
             random: Box::new(move || random_u64(&random)),
         })
     };
@@ -59,7 +78,7 @@ pub fn start(house: House) -> Result<Inhabited, StartError> {
             index: shards,
             topics: TopicHash::new(seed, shards),
             apps: api_apps,
-            limits: limits(shards, around),
+            limits: fitted(&api_limits, shards, around),
             server_event_hooks: false,
             health: Box::new(move || Health {
                 live: health.oldest_beat_age_ms(clock.now().mono_ms) < BEAT_MS_MAX,
@@ -94,16 +113,15 @@ impl Inhabited {
     }
 }
 
-/// One processor is left to the API core, the hooks and the kernel; a machine with one has one shard all the same.
-fn shards_by_machine() -> usize {
-    let processors = thread::available_parallelism().map_or(1, usize::from);
-    processors.saturating_sub(1).clamp(1, SHARDS_MAX)
-}
-
-fn limits(shards: usize, around: &Surroundings) -> Limits {
-    let defaults = Limits::default();
-    let share = usize::try_from(around.descriptors_max).unwrap_or(usize::MAX) / 8 / shards;
-    Limits { half_open_max: defaults.half_open_max.min(share).max(16), ..defaults }
+/// Connections may not eat the descriptors of the others: those without a head, and all of them.
+fn fitted(limits: &Limits, shards: usize, around: &Surroundings) -> Limits {
+    let descriptors = usize::try_from(around.descriptors_max).unwrap_or(usize::MAX);
+    let kept = DESCRIPTORS_KEPT + DESCRIPTORS_PER_CORE * around.cores;
+    Limits {
+        half_open_max: limits.half_open_max.min(descriptors / 8 / shards).max(16),
+        connections_max: (descriptors.saturating_sub(kept) / shards).max(16),
+        ..limits.clone()
+    }
 }
 
 fn random_u64(random: &SystemRandom) -> u64 {

@@ -1,15 +1,19 @@
-//! The command line: `serve`, `dev` and `publish`. Parsed once into values that are right, or refused with one message
-//! that says what to change. Starts the server; knows nothing of cores and sockets.
+//! The command line: `serve`, `check`, `dev` and `publish`. Parsed once into values that are right, or refused with one
+//! message that says what to change. What a flag says wins over the configuration file. Starts the server; knows nothing
+//! of cores and sockets.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
 use protocol::app::{App, Apps};
 
-use crate::assembly::{self, House, SHARDS_MAX};
+use crate::assembly::{self, House};
+use crate::config::{Config, Fault, SHARDS_MAX, Shards};
 use crate::dev;
+use crate::ending::{Ending, EndingArgs};
 use crate::publish::{self, Publication};
 
 /// What cannot be right as it was asked for (sysexits.h: EX_CONFIG).
@@ -29,6 +33,8 @@ struct Cli {
 enum Command {
     /// Run the server
     Serve(Serve),
+    /// Read a configuration file as `serve` does, and say whether it is right
+    Check(Check),
     /// Run the server on loopback, with fresh credentials and a ready-to-paste client
     Dev(Dev),
     /// Publish one event to a running server, signed as server SDKs do
@@ -37,15 +43,27 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct Serve {
-    /// Address for WebSocket and REST; may be given several times
-    #[arg(long, value_name = "ADDR", default_value = "0.0.0.0:6001")]
+    /// Configuration file (TOML); each option below replaces what it says
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Address for WebSocket and REST; may be given several times [default: 0.0.0.0:6001]
+    #[arg(long, value_name = "ADDR")]
     listen: Vec<SocketAddr>,
-    /// An app and its credentials; may be given several times
+    /// An app and its credentials; may be given several times, and then replaces all apps of the file
     #[arg(long, value_name = "ID:KEY:SECRET")]
     app: Vec<String>,
     /// How many cores hold connections; by default it follows the machine
     #[arg(long, value_name = "N")]
     shards: Option<usize>,
+    #[command(flatten)]
+    ending: EndingArgs,
+}
+
+#[derive(Debug, Args)]
+struct Check {
+    /// Configuration file (TOML)
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -89,6 +107,7 @@ pub fn run() -> ExitCode {
     };
     let outcome = match cli.command {
         Command::Serve(serve) => run_serve(serve),
+        Command::Check(check) => run_check(&check.config),
         Command::Dev(dev) => run_dev(dev),
         Command::Publish(publish) => run_publish(&publish),
     };
@@ -112,24 +131,71 @@ impl Failure {
         Self { code: EXIT_CONFIG, text: text.into() }
     }
 
+    fn no_app(wanted: &str) -> Self {
+        Self::config(format!(
+            "no app is configured: {wanted} \
+             (there are no built-in credentials; `corecast dev` makes fresh ones)"
+        ))
+    }
+
     fn world(error: &impl ToString) -> Self {
         Self { code: EXIT_FAILURE, text: error.to_string() }
     }
 }
 
-fn run_serve(serve: Serve) -> Result<(), Failure> {
-    if serve.app.is_empty() {
-        let text = "no app is configured: give at least one --app ID:KEY:SECRET \
-                    (there are no built-in credentials; `corecast dev` makes fresh ones)";
-        return Err(Failure::config(text));
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Self {
+        Self::config(fault.to_string())
     }
-    let apps = serve.app.iter().map(|text| parse_app(text)).collect::<Result<Vec<_>, _>>()?;
-    let listening = |addresses: &[SocketAddr]| {
+}
+
+/// Where `serve` listens when neither flag nor file says.
+const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 6001);
+
+fn run_serve(serve: Serve) -> Result<(), Failure> {
+    let config = match &serve.config {
+        Some(path) => Config::read(path)?,
+        None => Config::default(),
+    };
+    let wanted = match &serve.config {
+        Some(path) => format!("add [[apps]] to {}, or give --app ID:KEY:SECRET", path.display()),
+        None => "give at least one --app ID:KEY:SECRET".to_owned(),
+    };
+    let ending = serve.ending.ending();
+    let config = with_flags(config, serve)?;
+    if config.apps.is_empty() {
+        return Err(Failure::no_app(&wanted));
+    }
+    start(config, ending, |addresses: &[SocketAddr]| {
         for address in addresses {
             eprintln!("corecast: listening on {address}");
         }
-    };
-    start(serve.listen, apps, serve.shards, listening)
+    })
+}
+
+/// A flag replaces what the file says; an app by flag has the limits that the file gives to all apps.
+fn with_flags(mut config: Config, flags: Serve) -> Result<Config, Failure> {
+    if !flags.listen.is_empty() {
+        config.listen = flags.listen;
+    }
+    if !flags.app.is_empty() {
+        let apps: Result<_, _> = flags.app.iter().map(|text| parse_app(text)).collect();
+        config.apps = apps?;
+        config.apps.iter_mut().for_each(|app| app.limits = config.app_limits.clone());
+    }
+    if let Some(shards) = flags.shards {
+        config.shards = Some(parse_shards(shards)?);
+    }
+    Ok(config)
+}
+
+fn run_check(path: &Path) -> Result<(), Failure> {
+    let config = Config::read(path)?;
+    if config.apps.is_empty() {
+        return Err(Failure::no_app(&format!("add [[apps]] to {}", path.display())));
+    }
+    println!("{}: good, {} app(s)", path.display(), config.apps.len());
+    Ok(())
 }
 
 fn run_dev(dev: Dev) -> Result<(), Failure> {
@@ -149,7 +215,8 @@ fn run_dev(dev: Dev) -> Result<(), Failure> {
     let greet = |addresses: &[SocketAddr]| {
         print!("{}", dev::greeting(addresses.first().copied().unwrap_or(listen), &credentials));
     };
-    start(vec![listen], vec![app], dev.shards, greet)
+    let shards = dev.shards.map(parse_shards).transpose()?;
+    start(Config { listen: vec![listen], apps: vec![app], shards, ..Config::default() }, Ending::default(), greet)
 }
 
 fn run_publish(args: &PublishArgs) -> Result<(), Failure> {
@@ -164,17 +231,22 @@ fn parse_app(text: &str) -> Result<App, Failure> {
     App::parse(text).map_err(|error| Failure::config(format!("--app: {error}")))
 }
 
-fn start(
-    listen: Vec<SocketAddr>,
-    apps: Vec<App>,
-    shards: Option<usize>,
-    started: impl FnOnce(&[SocketAddr]),
-) -> Result<(), Failure> {
-    let apps = Apps::new(apps).map_err(|error| Failure::config(format!("--app: {error}")))?;
-    if shards.is_some_and(|shards| !(1..=SHARDS_MAX).contains(&shards)) {
-        return Err(Failure::config(format!("--shards: from 1 to {SHARDS_MAX} are possible")));
-    }
-    let house = House { listen, apps: Arc::new(apps), shards };
+fn parse_shards(count: usize) -> Result<Shards, Failure> {
+    let impossible = || Failure::config(format!("--shards: from 1 to {SHARDS_MAX} are possible"));
+    Shards::new(count).ok_or_else(impossible)
+}
+
+fn start(config: Config, ending: Ending, started: impl FnOnce(&[SocketAddr])) -> Result<(), Failure> {
+    // Those of a file are known to differ.
+    let apps = Apps::new(config.apps).map_err(|error| Failure::config(format!("--app: {error}")))?;
+    let house = House {
+        listen: if config.listen.is_empty() { vec![LISTEN] } else { config.listen },
+        api_listen: config.api_listen,
+        apps: Arc::new(apps),
+        shards: config.shards.unwrap_or_else(Shards::by_machine),
+        limits: config.limits,
+        ending,
+    };
     let inhabited = assembly::start(house).map_err(|error| Failure::world(&error))?;
     started(inhabited.addresses());
     inhabited.wait().map_err(|error| Failure::world(&error))

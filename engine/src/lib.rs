@@ -3,8 +3,10 @@
 
 pub mod assembly;
 pub mod cli;
+pub mod config;
 pub mod dev;
 pub mod driver;
+pub mod ending;
 pub mod limits;
 pub mod publish;
 pub mod rest;

@@ -1,6 +1,8 @@
 //! Every bound of the engine's queues, with its default and its reason. The limits of the protocol itself (names,
 //! sizes, members) are `protocol::limits`; what an operator may set arrives here as values that are already checked.
 
+use protocol::limits::{ACTIVITY_TIMEOUT_SECONDS, HTTP_BODY_BYTES_MAX, MESSAGE_BYTES_MAX};
+
 /// The bounds of one shard.
 #[derive(Clone, Debug)]
 pub struct Limits {
@@ -26,6 +28,29 @@ pub struct Limits {
     pub half_open_max: usize,
     /// Time to send a complete HTTP head, in milliseconds.
     pub head_ms_max: u64,
+    /// A WebSocket message of a client, in decoded bytes and over all its fragments; past it the connection is closed
+    /// with 1009.
+    pub message_bytes_max: usize,
+    /// The body of a REST call, in decoded bytes; past it the call is answered 413 and its connection closed.
+    pub http_body_bytes_max: usize,
+    /// Time to send a complete HTTP head for those who come or wait while the server drains, and are only told so.
+    pub drain_head_ms_max: u64,
+    /// WebSocket connections of a shard. Past it newcomers get 4100: descriptors must remain for publishers.
+    pub connections_max: usize,
+    /// What clients are told to ping after, in seconds of silence, never 0. Below the 60 s after which nginx cuts a
+    /// connection that is idle.
+    pub activity_timeout_s: u16,
+    /// How long a client's own ping may take after that, in seconds, before it gets one from us: most silent clients
+    /// are well, and speak first.
+    pub ping_grace_s: u16,
+    /// How long a byte in answer to our ping may take, in seconds; what pusher-js allows for ours. Past it the
+    /// connection is closed with 4201.
+    pub pong_s_max: u16,
+    /// Whether silent connections are pinged and closed at all. What is announced does not depend on it: official
+    /// clients do not start without.
+    pub idle_check: bool,
+    /// Silent connections looked at in a turn; the rest of a second's share follows in the next turns.
+    pub idle_checks_per_turn_max: usize,
     /// Channels that one connection may be subscribed to; past it a subscription is refused.
     pub subscriptions_per_connection_max: usize,
 }
@@ -43,10 +68,22 @@ impl Default for Limits {
             rounds_max: 16,
             half_open_max: 1024,
             head_ms_max: 10_000,
+            message_bytes_max: MESSAGE_BYTES_MAX,
+            http_body_bytes_max: HTTP_BODY_BYTES_MAX,
+            drain_head_ms_max: 2_000,
+            connections_max: usize::MAX,
+            activity_timeout_s: ACTIVITY_TIMEOUT_SECONDS as u16,
+            ping_grace_s: 10,
+            pong_s_max: 30,
+            idle_check: true,
+            idle_checks_per_turn_max: 512,
             subscriptions_per_connection_max: 10_000,
         }
     }
 }
+
+/// Descriptors that WebSocket clients never get: many publishers open a connection per call.
+pub const DESCRIPTORS_KEPT: usize = 256;
 
 /// Batches of one lane in flight from one core to another. Two keep the pair busy; an inbox of two per sender is then
 /// never full.

@@ -7,6 +7,7 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -37,6 +38,10 @@ pub struct Plan {
     pub pin: bool,
     /// Join a running server's ports instead of finding them taken.
     pub takeover: bool,
+    /// How long newcomers are still served after the server was told to stop and says that it is not ready.
+    pub ready_grace: Duration,
+    /// At which rate its machines close their connections then. The server only waits as long as that takes.
+    pub drain_rate: NonZeroU32,
 }
 
 /// What a machine may want to know of its server.
@@ -61,6 +66,8 @@ pub struct Running {
     stopper: Stopper,
     control: Arc<Control>,
     health: Arc<Health>,
+    ready_grace: Duration,
+    drain_rate: NonZeroU32,
 }
 
 /// Asks a server to stop, from any thread.
@@ -96,7 +103,10 @@ impl fmt::Display for StartError {
 
 impl std::error::Error for StartError {}
 
-/// How long clients may take to leave when the server stops.
+/// How long shards may take to begin to drain.
+const DRAIN_BEGIN_MAX: Duration = Duration::from_secs(5);
+
+/// How long the last clients may take to leave when the server stops, after the time that the rate allows.
 const SHARD_DRAIN_MAX: Duration = Duration::from_secs(10);
 
 /// How long back ends may take after that, and cores to end.
@@ -105,8 +115,8 @@ const API_DRAIN_MAX: Duration = Duration::from_secs(3);
 /// How long a core may take to start; its ring's memory alone may take two seconds.
 const START_MAX: Duration = Duration::from_secs(10);
 
-/// Reports that a core may send: up, empty, ended.
-const REPORTS_PER_CORE_MAX: usize = 3;
+/// Reports that a core may send: up, draining, empty, ended.
+const REPORTS_PER_CORE_MAX: usize = 4;
 
 /// Starts a server with these machines, which are made on their own threads. `make_shard` gets the shard's number; the
 /// API core's is the number of shards. Blocks SIGTERM and SIGINT in this thread, so call it before starting others:
@@ -150,6 +160,9 @@ impl Running {
         let stopped = self.await_report(None, |report| matches!(report, Report::Stop))?;
         debug_assert!(stopped, "without a deadline only a report ends the wait");
         self.health.set_ready(false);
+        if !self.ready_grace.is_zero() {
+            self.await_report(Some(self.ready_grace), |_| false)?;
+        }
         self.drain()?;
         self.end();
         Ok(())
@@ -157,12 +170,18 @@ impl Running {
 
     fn drain(&self) -> Result<(), CoreError> {
         let api = self.threads.len() - 1;
-        let mut shards_left = api;
+        let mut shards = Drained::default();
         self.control.advance(Phase::DrainingShards);
-        self.await_report(Some(SHARD_DRAIN_MAX), |report| {
-            shards_left -= usize::from(matches!(report, Report::Empty(core) if *core != api));
-            shards_left == 0
+        self.await_report(Some(DRAIN_BEGIN_MAX), |report| {
+            shards.note(report);
+            shards.begun == api
         })?;
+        if shards.empty < api {
+            self.await_report(Some(shards.patience(self.drain_rate)), |report| {
+                shards.note(report);
+                shards.empty == api
+            })?;
+        }
         self.control.advance(Phase::DrainingApi);
         self.await_report(
             Some(API_DRAIN_MAX),
@@ -252,6 +271,32 @@ impl Running {
     }
 }
 
+/// How far the shards are with their drain.
+#[derive(Debug, Default)]
+struct Drained {
+    begun: usize,
+    empty: usize,
+    connections: u64,
+}
+
+impl Drained {
+    fn note(&mut self, report: &Report) {
+        match report {
+            Report::Draining(_, connections) => {
+                self.begun += 1;
+                self.connections += *connections as u64;
+            }
+            Report::Empty(_) => self.empty += 1,
+            Report::Up | Report::Ended(..) | Report::Stop => {}
+        }
+    }
+
+    /// Twice what the rate asks for, since a busy machine stays below it, and what the last ones may take.
+    fn patience(&self, rate: NonZeroU32) -> Duration {
+        Duration::from_secs(2 * self.connections / u64::from(rate.get())) + SHARD_DRAIN_MAX
+    }
+}
+
 impl Stopper {
     /// The server stops once, however often it is asked.
     pub fn stop(&self) {
@@ -313,7 +358,17 @@ impl<'a> House<'a> {
         let setups =
             each.map(|((end, listeners), cpu)| self.setup(end, listeners, cpu, &control, &stopper)).collect();
         let health = Arc::clone(&self.surroundings.health);
-        Ok((Running { addresses, threads: Vec::new(), reports, stopper, control, health }, setups))
+        let running = Running {
+            addresses,
+            threads: Vec::new(),
+            reports,
+            stopper,
+            control,
+            health,
+            ready_grace: self.plan.ready_grace,
+            drain_rate: self.plan.drain_rate,
+        };
+        Ok((running, setups))
     }
 
     fn setup(

@@ -40,6 +40,11 @@ fn shard_knows_no_runtime_no_clock_and_no_driver() {
 }
 
 #[test]
+fn config_knows_nobody_who_uses_it() {
+    tree_holds(code_rules::config_is_a_leaf);
+}
+
+#[test]
 fn protocol_and_api_know_no_socket_no_clock_and_no_thread() {
     tree_holds(code_rules::parsers_are_pure);
 }

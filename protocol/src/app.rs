@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use ring::hmac;
 
+use crate::close::Close;
 use crate::limits::AppLimits;
 
 /// One app and its rights.
@@ -26,6 +27,8 @@ pub struct App {
     pub client_events: bool,
     /// The bounds of this app.
     pub limits: AppLimits,
+    /// What a connection beyond `limits.connections_max` is told.
+    pub over_quota_close: Close,
     signing_key: hmac::Key,
     connections: AtomicU32,
 }
@@ -39,6 +42,7 @@ impl App {
             enabled: true,
             client_events: true,
             limits: AppLimits::default(),
+            over_quota_close: Close::APP_FULL,
             signing_key: hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()),
             connections: AtomicU32::new(0),
         }
@@ -50,6 +54,11 @@ impl App {
         let (Some(id), Some(key), Some(secret)) = (parts.next(), parts.next(), parts.next()) else {
             return Err(AppParseError::Shape);
         };
+        Self::of_parts(id, key, secret)
+    }
+
+    /// An app from credentials that somebody wrote, if they can be such.
+    pub fn of_parts(id: &str, key: &str, secret: &str) -> Result<Self, AppParseError> {
         check_name("id", id)?;
         check_name("key", key)?;
         if secret.is_empty() {
@@ -253,6 +262,8 @@ mod tests {
         for (text, error) in table {
             assert_eq!(App::parse(text).unwrap_err(), error, "{text}");
         }
+        let colon = AppParseError::Character { what: "id", character: ':' };
+        assert_eq!(App::of_parts("1:2", "k", "s").unwrap_err(), colon);
     }
 
     #[test]

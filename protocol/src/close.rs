@@ -47,7 +47,7 @@ impl Close {
     /// The peer breaks a rule of ours.
     pub const POLICY: Self = Self::new(1008, "Policy violation");
     /// A message is longer than allowed.
-    pub const TOO_BIG: Self = Self::new(1009, "Message is too big");
+    pub const TOO_BIG: Self = Self::new(1009, "Message is too big (message_bytes_max)");
     /// Something went wrong here.
     pub const INTERNAL_ERROR: Self = Self::new(1011, "Internal error");
 
@@ -58,8 +58,8 @@ impl Close {
         Self::new(4001, "App key does not exist. Did you use the right key and host?");
     /// The app is disabled.
     pub const APP_DISABLED: Self = Self::new(4003, "App is disabled");
-    /// The app may have no more connections, and that will not change by itself.
-    pub const OVER_QUOTA: Self = Self::new(4004, "App is over its connection quota");
+    /// The app has as many connections as it may, and its operator wants clients to stay away.
+    pub const OVER_QUOTA: Self = Self::new(4004, "App is over its connection quota (connections_max)");
     /// The path is not `/app/KEY`.
     pub const PATH_NOT_FOUND: Self = Self::new(4005, "Path not found: connect to /app/KEY");
     /// The protocol version is no number.
@@ -71,9 +71,12 @@ impl Close {
 
     /// There is no room for this connection just now.
     pub const OVER_CAPACITY: Self = Self::new(4100, "Over capacity");
+    /// The app has as many connections as it may; clients try again.
+    pub const APP_FULL: Self =
+        Self::new(4100, "Over capacity: the app is at its connection quota (connections_max)");
     /// The client reads more slowly than its channels speak.
     pub const SLOW_CONSUMER: Self =
-        Self::new(4100, "Too slow: more was waiting for this connection than allowed");
+        Self::new(4100, "Too slow: more was waiting for this connection than allowed (outbox_bytes_max)");
     /// The server is being drained.
     pub const DRAINING: Self = Self::new(4100, "Server is restarting");
     /// Come back at once: another server waits.
@@ -115,6 +118,8 @@ mod tests {
             (Close::TOO_BIG, Retry::Later),
             (Close::TLS_ONLY, Retry::Never),
             (Close::UNAUTHORIZED, Retry::Never),
+            (Close::OVER_QUOTA, Retry::Never),
+            (Close::APP_FULL, Retry::Later),
             (Close::OVER_CAPACITY, Retry::Later),
             (Close::DRAINING, Retry::Later),
             (Close::RECONNECT, Retry::Now),

@@ -61,6 +61,8 @@ impl Control {
 pub enum Report {
     /// It has its ring and its listeners.
     Up,
+    /// It drains; so many connections it had when it began.
+    Draining(usize, usize),
     /// It drains and has nobody left.
     Empty(usize),
     /// Its thread ends.

@@ -165,6 +165,9 @@ impl<M: Machine> Core<M> {
             return false;
         }
         self.draining = true;
+        let begun = Report::Draining(self.io.mesh.me(), self.machine.connections());
+        // The channel holds all that cores ever report; without its far end the server is gone.
+        let _ = self.reports.try_send(begun);
         self.acceptor.begin_close(now.mono_ms);
         self.machine.handle_drain(now);
         true

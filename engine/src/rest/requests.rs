@@ -10,7 +10,7 @@ use api::answer::{Answer, Manner, encode_answer};
 use api::call::{Call, parse_call};
 use api::health::Probe;
 use api::refused::{Refused, encode_refusal};
-use protocol::http::{HttpError, Request, RequestParse, parse_request};
+use protocol::http::{HttpError, Request, RequestParse, parse_request_up_to};
 
 use super::ApiCore;
 use crate::shard::machine::{Effect, Now, Token};
@@ -135,7 +135,7 @@ impl ApiCore {
     }
 
     fn take_request(&mut self, token: Token, bytes: &[u8], now: Now) -> Step {
-        match parse_request(bytes) {
+        match parse_request_up_to(bytes, self.limits.http_body_bytes_max) {
             RequestParse::Complete { request, .. } if request.head.is_upgrade() => {
                 self.hand_over(token, bytes)
             }

@@ -72,12 +72,16 @@ impl Shard {
         }
         let name_bytes_max = app.limits.event_name_bytes_max;
         if event.len() > name_bytes_max {
-            return refuse(format!("the event name is longer than {name_bytes_max} bytes"));
+            return refuse(format!(
+                "the event name is longer than {name_bytes_max} bytes (event_name_bytes_max)"
+            ));
         }
         let bytes_max = app.limits.client_event_data_bytes_max;
         if data.decoded_bytes > bytes_max {
             return refuse(format!(
-                "the data content of this event exceeds the allowed maximum ({bytes_max} bytes)"
+                "the data content of this event exceeds the allowed maximum ({bytes_max} bytes). \
+                 It has {} bytes (client_event_data_bytes_max)",
+                data.decoded_bytes
             ));
         }
         if self.acknowledged_subscription(id, target).is_none() {
@@ -86,7 +90,8 @@ impl Shard {
         let per_second = app.limits.client_events_per_second;
         if !self.allow_client_event(id, per_second, now) {
             self.local.stats.client_events_limited += 1;
-            return Err((Some(CLIENT_EVENT_RATE), format!("rate limit of {per_second} per second exceeded")));
+            let why = format!("rate limit of {per_second} per second exceeded (client_events_per_second)");
+            return Err((Some(CLIENT_EVENT_RATE), why));
         }
         Ok(())
     }

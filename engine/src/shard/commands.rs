@@ -13,7 +13,6 @@ use hashbrown::HashMap;
 use protocol::app::App;
 use protocol::auth::SubscriptionAuthError;
 use protocol::channel::{ChannelKind, parse_channel_name};
-use protocol::limits::MESSAGE_BYTES_MAX;
 use protocol::message::{ClientMessage, parse_client_message};
 use protocol::server_event;
 use protocol::ws::{self, Message};
@@ -86,6 +85,7 @@ pub(super) enum Flow {
 impl Shard {
     /// Bytes of a connection, which may be changed in place.
     pub(super) fn handle_connection_bytes(&mut self, id: ConnectionId, bytes: &mut [u8], now: Now) -> Flow {
+        self.note_heard(id);
         let mut rest = bytes;
         let mut budget = self.limits.commands_per_turn_max;
         loop {
@@ -100,7 +100,7 @@ impl Shard {
             budget = budget.saturating_sub(1);
             let mut decoder = std::mem::take(&mut connection.decoder);
             // Asked until it has nothing more to give: that frees what it kept of a message.
-            let used = match decoder.decode(rest, MESSAGE_BYTES_MAX) {
+            let used = match decoder.decode(rest, self.limits.message_bytes_max) {
                 Ok((_, None)) => {
                     self.restore(id, decoder);
                     return Flow::Read;

@@ -9,6 +9,7 @@ use protocol::app::{Admission, App};
 use protocol::presence::Member;
 use protocol::ws::Decoder;
 
+use super::idle::Heard;
 use super::machine::Token;
 use super::outbox::Outbox;
 
@@ -40,6 +41,8 @@ pub struct Connection {
     pub private_gain: u32,
     /// When, in milliseconds of the monotonic clock (low 32 bits), its allowance of client events is full again.
     pub client_events_full_ms: u32,
+    /// When bytes of it last came.
+    pub heard: Heard,
     /// It stands in a dirty FIFO.
     pub dirty: bool,
     /// The kernel has refused its bytes; it waits to be writable.
@@ -173,9 +176,9 @@ impl Connections {
         self.len == 0
     }
 
-    /// All of them.
-    pub fn ids(&self) -> Vec<ConnectionId> {
-        (0..self.slots.len() as u32).filter_map(|slot| self.id_at(slot)).collect()
+    /// The first connection in this slot or behind it.
+    pub fn next_from(&self, slot: u32) -> Option<ConnectionId> {
+        (slot..self.slots.len() as u32).find_map(|slot| self.id_at(slot))
     }
 }
 

@@ -198,7 +198,10 @@ impl Shard {
             return;
         };
         let Refusal::MembersMax(members_max) = why;
-        let text = format!("The presence channel {} is full: it has {members_max} members", topic.name);
+        let text = format!(
+            "The presence channel {} is full: it has {members_max} members (presence_members_max)",
+            topic.name
+        );
         self.refuse_subscription(id, &topic.name, "LimitReached", &text, 4100);
         if let Some(mut gone) = self.local.remove_subscription(id, at) {
             // Home has no entry of it, so there is nothing to exit from.

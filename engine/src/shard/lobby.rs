@@ -11,7 +11,6 @@ use hashbrown::HashMap;
 use protocol::app::{Admission, App};
 use protocol::close::Close;
 use protocol::http::{self, Head, HeadParse};
-use protocol::limits::ACTIVITY_TIMEOUT_SECONDS;
 use protocol::server_event;
 use protocol::socket_id::SocketId;
 use protocol::ws::{self, Decoder};
@@ -151,7 +150,9 @@ impl Shard {
 
     /// When the oldest head is due, on the monotonic clock.
     pub(super) fn head_deadline(&self) -> Option<u64> {
-        self.lobby.oldest().map(|(_, since)| since + self.limits.head_ms_max)
+        let draining = self.drain.is_some();
+        let patience = if draining { self.limits.drain_head_ms_max } else { self.limits.head_ms_max };
+        self.lobby.oldest().map(|(_, since)| since + patience)
     }
 
     pub(super) fn give_up_late_heads(&mut self, now: Now) {
@@ -188,7 +189,7 @@ impl Shard {
         };
         match entry {
             Entry::Attach { admission, response } => {
-                let id = self.attach(token, admission, response);
+                let id = self.attach(token, admission, response, now);
                 let rest = bytes.get_mut(used..).unwrap_or(&mut []);
                 self.handle_connection_bytes(id, rest, now)
             }
@@ -235,20 +236,28 @@ impl Shard {
         if !app.enabled {
             return Err(Close::APP_DISABLED);
         }
-        if self.draining {
+        if self.drain.is_some() {
             return Err(Close::DRAINING);
         }
-        if self.local.connections.next_slot().is_none() {
+        let connections = &self.local.connections;
+        if connections.len() >= self.limits.connections_max || connections.next_slot().is_none() {
             return Err(Close::OVER_CAPACITY);
         }
-        app.admit().ok_or(Close::OVER_CAPACITY)
+        app.admit().ok_or(app.over_quota_close)
     }
 
-    fn attach(&mut self, token: Token, admission: Admission, mut response: Vec<u8>) -> ConnectionId {
+    fn attach(
+        &mut self,
+        token: Token,
+        admission: Admission,
+        mut response: Vec<u8>,
+        now: Now,
+    ) -> ConnectionId {
         self.lobby.leave(token);
         let slot = self.local.connections.next_slot().unwrap_or(0);
         let socket_id = SocketId::new(0, self.index as u16, (self.random)(), slot);
-        server_event::encode_connection_established(&mut response, socket_id, ACTIVITY_TIMEOUT_SECONDS);
+        let timeout_s = u32::from(self.limits.activity_timeout_s);
+        server_event::encode_connection_established(&mut response, socket_id, timeout_s);
         let id = self.local.connections.attach(Connection {
             admission,
             second: socket_id.second,
@@ -258,6 +267,7 @@ impl Shard {
             decoder: Decoder::default(),
             private_gain: 0,
             client_events_full_ms: 0,
+            heard: self.wheel.heard(),
             dirty: false,
             blocked: false,
             stalled: false,
@@ -268,6 +278,7 @@ impl Shard {
             self.local.stats.slots_reused += 1;
         }
         self.lobby.set(token, At::Connection(id));
+        self.watch(id, now);
         self.local.push_private(id, Run::private(response));
         id
     }

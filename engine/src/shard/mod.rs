@@ -4,7 +4,8 @@
 //!
 //! Where to look: `machine` is the border to the driver; `turn` takes input in rotation; `lobby` has connections
 //! without a head; `commands`, `subscribe` and `client_events` what clients send; `links` what this shard says to home shards and hears
-//! from them; `home` the topics that live here; `local`, `run`, `outbox` and `flush` the fan-out; `close` the end.
+//! from them; `home` the topics that live here; `local`, `run`, `outbox` and `flush` the fan-out; `idle` who is silent; `close` the end of a connection;
+//! `drain` the end of them all.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -14,6 +15,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use protocol::app::Apps;
@@ -25,8 +27,10 @@ pub mod client_events;
 pub mod close;
 pub mod commands;
 pub mod connection;
+pub mod drain;
 pub mod flush;
 pub mod home;
+pub mod idle;
 pub mod links;
 pub mod lobby;
 pub mod local;
@@ -45,13 +49,16 @@ pub mod turn;
 
 use close::Closing;
 use commands::Stalled;
+use drain::{Drain, DrainPlan};
 use home::Home;
+use idle::Wheel;
 use links::Outside;
 use lobby::Lobby;
 use local::Local;
 use machine::Effect;
 use mesh::{Leaf, Root};
 use outgoing::Outgoing;
+use run::Run;
 use stats::Stats;
 use topic::TopicHash;
 use turn::Rotation;
@@ -68,6 +75,8 @@ pub struct ShardConfig {
     pub limits: Limits,
     /// Whether each accepted client event is told to the hooks.
     pub client_event_hooks: bool,
+    /// How it ends.
+    pub drain: DrainPlan,
     /// Random bits: an input, so that a simulation can repeat them.
     pub random: Box<dyn FnMut() -> u64>,
 }
@@ -88,11 +97,14 @@ pub struct Shard {
     outside: Vec<Outside>,
     stalled: Stalled,
     rotation: Rotation,
+    wheel: Wheel,
+    ping: Rc<Run>,
     closing: Vec<Closing>,
     effects: VecDeque<Effect>,
     epoch: u64,
     ticket: u32,
-    draining: bool,
+    drain_plan: DrainPlan,
+    drain: Option<Drain>,
 }
 
 impl Shard {
@@ -103,6 +115,10 @@ impl Shard {
         assert!(
             config.limits.unflushed_bytes_max <= config.limits.outbox_bytes_max / 4,
             "a healthy connection must never come near its limit before a write was tried"
+        );
+        assert!(
+            config.limits.activity_timeout_s > 0 && config.limits.idle_checks_per_turn_max > 0,
+            "clients need a timeout, and checks must go on"
         );
         Self {
             index: config.index,
@@ -119,11 +135,14 @@ impl Shard {
             outside: (0..shards).map(|_| Outside::default()).collect(),
             stalled: Stalled::new(shards),
             rotation: Rotation::default(),
+            wheel: Wheel::default(),
+            ping: idle::ping_run(),
             closing: Vec::new(),
             effects: VecDeque::new(),
             epoch: 0,
             ticket: 0,
-            draining: false,
+            drain_plan: config.drain,
+            drain: None,
             limits: config.limits,
         }
     }

@@ -48,11 +48,17 @@ pub enum Mutant {
     GatedMessageIsDropped,
     /// A gate of commands does not exist: batches grow without bound.
     NoCommandGate,
+    /// What is sent to a connection counts as a sign of its life.
+    WritingIsHearing,
+    /// A connection that has answered its ping still counts as pinged.
+    AnswerIsForgotten,
+    /// A connection that is not listened to counts as silent.
+    StalledClockRuns,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 25] = [
         Self::NoTicket,
         Self::NoEpoch,
         Self::LaterSubscribersAckedAtOnce,
@@ -75,6 +81,9 @@ impl Mutant {
         Self::CloseSendsNoExit,
         Self::GatedMessageIsDropped,
         Self::NoCommandGate,
+        Self::WritingIsHearing,
+        Self::AnswerIsForgotten,
+        Self::StalledClockRuns,
     ];
 }
 

@@ -68,7 +68,11 @@ impl Machine for Shard {
     }
 
     fn handle_written(&mut self, token: Token, bytes: usize, _now: Now) -> bool {
-        self.connection_of(token).is_some_and(|id| self.local.handle_written(id, bytes))
+        let Some(id) = self.connection_of(token) else { return false };
+        if broken(Mutant::WritingIsHearing) {
+            self.note_heard(id);
+        }
+        self.local.handle_written(id, bytes)
     }
 
     fn handle_blocked(&mut self, token: Token, _now: Now) {
@@ -86,22 +90,17 @@ impl Machine for Shard {
     }
 
     fn poll_deadline(&self) -> Option<u64> {
-        self.head_deadline()
+        [self.head_deadline(), self.idle_deadline(), self.drain_deadline()].into_iter().flatten().min()
     }
 
     fn handle_deadline(&mut self, now: Now) {
         self.give_up_late_heads(now);
+        self.check_silence(now);
+        self.continue_drain(now);
     }
 
-    fn handle_drain(&mut self, _now: Now) {
-        self.draining = true;
-        while self.lobby.half_open() > 0 {
-            self.give_up_oldest_head();
-        }
-        for id in self.local.connections.ids() {
-            self.close_after_outbox(id, Close::DRAINING);
-        }
-        self.finish_closes();
+    fn handle_drain(&mut self, now: Now) {
+        self.begin_drain(now);
     }
 
     fn connections(&self) -> usize {

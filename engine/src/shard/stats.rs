@@ -26,6 +26,12 @@ counters! {
     heads_refused,
     /// Connections closed because they read too slowly.
     slow_consumers,
+    /// Pings sent to silent connections.
+    pings,
+    /// Connections closed because nothing came in answer to a ping.
+    pongs_missed,
+    /// Connections closed because the server ends.
+    drained,
     /// Messages that clients sent and that were taken.
     commands,
     /// Connections that had to wait because a root batch was full.

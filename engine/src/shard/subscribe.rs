@@ -51,7 +51,7 @@ impl Shard {
         let subscriptions_max = self.limits.subscriptions_per_connection_max;
         if connection.subscriptions.len() >= subscriptions_max {
             let text = format!(
-                "This connection has {subscriptions_max} subscriptions, which is the most it may have"
+                "This connection has {subscriptions_max} subscriptions, which is the most it may have (subscriptions_per_connection_max)"
             );
             self.refuse_subscription(id, channel, "LimitReached", &text, 4100);
             return None;

@@ -28,12 +28,19 @@ pub(crate) fn data_of(event: &Value) -> Value {
 impl Client {
     /// Upgrades the stream on this path and query.
     pub(crate) fn connect(stream: TcpStream, target: &str) -> Self {
+        Self::try_connect(stream, target).unwrap_or_else(|refused| panic!("refused: {refused}"))
+    }
+
+    /// The same; the first frame, if that is another event.
+    pub(crate) fn try_connect(stream: TcpStream, target: &str) -> Result<Self, Value> {
         let mut socket = upgrade(stream, target);
         let established = hear(&mut socket);
-        assert_eq!(established["event"], "pusher:connection_established", "{established}");
+        if established["event"] != "pusher:connection_established" {
+            return Err(established);
+        }
         let id = data_of(&established)["socket_id"].as_str().and_then(SocketId::parse);
         let socket_id = id.unwrap_or_else(|| panic!("no socket_id in {established}"));
-        Self { socket, socket_id, established }
+        Ok(Self { socket, socket_id, established })
     }
 
     pub(crate) fn shard(&self) -> u16 {

@@ -189,7 +189,15 @@ pub fn try_serve<S: Script>(
     script: impl Fn(usize, &Surroundings) -> S + Send + Sync + 'static,
 ) -> Result<Server, corecast::server::StartError> {
     let listen = vec![SocketAddr::from(([127, 0, 0, 1], port))];
-    let plan = Plan { listen, api_listen: Vec::new(), shards, pin: false, takeover };
+    let plan = Plan {
+        listen,
+        api_listen: Vec::new(),
+        shards,
+        pin: false,
+        takeover,
+        ready_grace: Duration::ZERO,
+        drain_rate: std::num::NonZeroU32::MAX,
+    };
     let (hooks, _) = hooks::queue::queue(1);
     let shard = move |shard, around: &Surroundings| Scripted::new(script(shard, around));
     let running = start_with(&plan, &hooks, shard, |_| Scripted::new(Echo))?;

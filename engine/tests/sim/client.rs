@@ -51,6 +51,12 @@ pub struct Client {
     pub errors: Vec<String>,
     /// Errors that its commands must have caused, exactly.
     pub errors_expected: usize,
+    /// It says nothing any more, not even in answer to a ping.
+    pub silent: bool,
+    /// Pings of the server that it has got.
+    pub server_pings: u64,
+    /// How many of them it has seen to.
+    pub server_pings_seen: u64,
     pub pings: usize,
     pub pongs: usize,
     parsed: usize,
@@ -69,6 +75,9 @@ impl Client {
             close_code: None,
             errors: Vec::new(),
             errors_expected: 0,
+            silent: false,
+            server_pings: 0,
+            server_pings_seen: 0,
             pings: 0,
             pongs: 0,
             parsed: 0,
@@ -113,6 +122,10 @@ impl Client {
         text(&json!({"event": "pusher:ping", "data": {}}))
     }
 
+    pub fn pong() -> Vec<u8> {
+        frame(10, &[])
+    }
+
     pub fn close() -> Vec<u8> {
         frame(8, &1000_u16.to_be_bytes())
     }
@@ -136,6 +149,7 @@ impl Client {
             match opcode {
                 1 => self.take(&payload, step)?,
                 8 => self.close_code = Some(u16::from_be_bytes([payload[0], payload[1]])),
+                9 => self.server_pings += 1,
                 10 => {}
                 other => return Err(format!("opcode {other}")),
             }

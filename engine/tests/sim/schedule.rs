@@ -63,6 +63,9 @@ pub fn run(seed: u64) -> Result<Coverage, String> {
     }
     world.settle()?;
     world.check()?;
+    if world.rng.chance(10) {
+        world.drain()?;
+    }
     for client in 0..world.clients.len() {
         world.hang_up(client);
     }
@@ -116,7 +119,22 @@ fn random_step(world: &mut World) -> Result<(), String> {
         }
         95..98 => connect(world),
         98 => leave(world),
-        _ => world.advance(50),
+        _ if world.rng.chance(70) => world.advance(50),
+        _ => time_passes(world)?,
+    }
+    Ok(())
+}
+
+/// Long enough for silent clients to be pinged or reaped, sometimes with the mesh stuck or the whole machine suspended.
+fn time_passes(world: &mut World) -> Result<(), String> {
+    let mesh_moves = world.rng.chance(60);
+    let (seconds, suspended_at) = (world.rng.between(5, 75), world.rng.below(200));
+    for second in 0..seconds {
+        if second == suspended_at {
+            let ms = world.rng.between(2_000, 1_000_000) as u64;
+            world.jump(ms);
+        }
+        world.second(mesh_moves)?;
     }
     Ok(())
 }
@@ -136,7 +154,9 @@ fn connect(world: &mut World) {
 
 fn leave(world: &mut World) {
     let Some(client) = some_client(world) else { return };
-    if world.rng.chance(50) {
+    if world.rng.chance(40) {
+        world.clients[client].silent = true;
+    } else if world.rng.chance(50) {
         world.clients[client].leaving = true;
         world.send(client, &Client::close());
     } else {
@@ -146,7 +166,7 @@ fn leave(world: &mut World) {
 
 fn some_client(world: &mut World) -> Option<usize> {
     let client = world.rng.below(world.clients.len());
-    (!world.clients[client].leaving).then_some(client)
+    (!world.clients[client].leaving && !world.clients[client].silent).then_some(client)
 }
 
 /// One client sends some commands at once.

@@ -33,6 +33,12 @@ pub struct Socket {
     pub received: Vec<u8>,
     /// The server has closed it.
     pub closed: bool,
+    /// Seconds in which it was listened to and said nothing.
+    pub silent_s: u32,
+    /// How long it had been silent when its shard last judged that. What is read later in that turn comes too late.
+    pub judged_s: u32,
+    /// It has got a ping since it was last heard.
+    pub pinged: bool,
     /// Turns of its shard since bytes of it have waited unread.
     pub turns_unread: u32,
 }
@@ -53,6 +59,9 @@ impl Socket {
             waits_writable: false,
             received: Vec::new(),
             closed: false,
+            silent_s: 0,
+            judged_s: 0,
+            pinged: false,
             turns_unread: 0,
         }
     }
@@ -80,6 +89,12 @@ impl Socket {
         if self.reader == Reader::Slow {
             self.kernel = 0;
         }
+    }
+
+    /// The server has read from it, or does not listen to it: its silence begins anew.
+    pub fn hear(&mut self) {
+        self.silent_s = 0;
+        self.pinged = false;
     }
 
     /// True when the server can read something from it.

@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::IoSlice;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use corecast::limits::Limits;
+use corecast::shard::drain::DrainPlan;
 use corecast::shard::machine::{self, Effect, Inputs, Machine, Mesh, Now, Token};
 use corecast::shard::mesh::{Answer, Ask, Counts, Found, Leaf, Publish, Query, Root};
 use corecast::shard::outgoing::Outgoing;
@@ -14,6 +16,7 @@ use corecast::shard::turn::may_sleep;
 use corecast::shard::{Shard, ShardConfig};
 use protocol::app::{App, Apps};
 use protocol::channel::ChannelKind;
+use protocol::close::Close;
 use protocol::hook_event::HookEvent;
 use protocol::json::EventData;
 use protocol::server_event::encode_event;
@@ -57,6 +60,12 @@ pub const CHANNELS: [&str; 6] =
 /// Turns of its shard that unread bytes of a socket may wait.
 const UNREAD_TURNS_MAX: u32 = 120;
 
+/// Turns of each shard in a second. A client's answer to a ping is read within 120 turns, so it is never late.
+const TURNS_PER_SECOND: usize = 8;
+
+/// What clocks that tick at different moments, and a few turns, may differ by.
+const SECONDS_OFF_MAX: u32 = 4;
+
 /// More than any one message or roster here.
 const ITEM_BYTES_MAX: u64 = 4000;
 
@@ -81,6 +90,9 @@ pub struct World {
     model: Model,
     flush_slice: usize,
     now_ms: u64,
+    seconds: u64,
+    draining: bool,
+    drain_rate: NonZeroU32,
     /// Times that a flush slice ended with connections still dirty.
     pub slices_cut: u64,
 }
@@ -105,6 +117,12 @@ impl World {
             commands_per_turn_max: rng.between(1, 6),
             quantum: rng.between(1, 4),
             rounds_max: rng.between(1, 4),
+            // Heads wait for their shard's next turn here, not for their senders.
+            head_ms_max: u64::MAX / 2,
+            activity_timeout_s: rng.between(5, 20) as u16,
+            ping_grace_s: rng.between(1, 5) as u16,
+            pong_s_max: rng.between(17, 25) as u16,
+            idle_checks_per_turn_max: rng.between(1, 3),
             ..Limits::default()
         };
         let mut app = App::new("1", "key", "secret");
@@ -113,12 +131,14 @@ impl World {
         let apps = Arc::new(Apps::new(vec![app]).unwrap());
         let app = Arc::clone(apps.by_key("key").unwrap());
         let hash = TopicHash::new(seed, shards);
+        let drain_rate = NonZeroU32::new(rng.between(3, 200) as u32).unwrap();
         let config = |index| ShardConfig {
             index,
             apps: Arc::clone(&apps),
             topics: hash.clone(),
             limits: limits.clone(),
             client_event_hooks: true,
+            drain: DrainPlan { connections_per_second_max: drain_rate, close: Close::DRAINING },
             random: {
                 let mut rng = Rng(seed.wrapping_mul(31).wrapping_add(index as u64));
                 Box::new(move || rng.next())
@@ -141,6 +161,9 @@ impl World {
             step: 1,
             next_id: 1,
             now_ms: 1_000_000,
+            seconds: 0,
+            draining: false,
+            drain_rate,
             limits,
             hash,
             app,
@@ -166,6 +189,127 @@ impl World {
 
     pub fn advance(&mut self, ms: u64) {
         self.now_ms += ms;
+        for (shard, awake) in self.shards.iter().zip(&mut self.awake) {
+            *awake |= shard.poll_deadline().is_some_and(|due| due <= self.now_ms);
+        }
+    }
+
+    /// All processes are suspended for so long, and go on. It must count as a second at most.
+    pub fn jump(&mut self, ms: u64) {
+        self.grow_silent();
+        self.advance(ms);
+    }
+
+    /// A second passes, in which shards turn and clients answer pings. Without the mesh, what waits for it goes on
+    /// waiting.
+    pub fn second(&mut self, mesh_moves: bool) -> Result<(), String> {
+        self.grow_silent();
+        self.advance(1000);
+        for _ in 0..TURNS_PER_SECOND {
+            self.step += 1;
+            for shard in 0..self.shards.len() {
+                if mesh_moves {
+                    self.arrive(shard, true);
+                    self.arrive(shard, false);
+                    self.api_turn();
+                }
+                self.drain_sockets(shard);
+                self.tell_writable(shard);
+                if self.awake[shard] {
+                    self.turn(shard)?;
+                }
+            }
+            self.answer_pings();
+        }
+        self.check_silence()
+    }
+
+    /// All shards drain, and newcomers come meanwhile: everybody is told so, in time and at the rate.
+    pub fn drain(&mut self) -> Result<(), String> {
+        self.draining = true;
+        let now = self.now();
+        self.shards.iter_mut().for_each(|shard| shard.handle_drain(now));
+        self.awake.fill(true);
+        let mut listening: Vec<usize> =
+            (0..self.clients.len()).filter(|client| self.listens(*client)).collect();
+        let (rate, shards) = (u64::from(self.drain_rate.get()), self.shards.len() as u64);
+        // All of them may be on one shard.
+        for second in 0..self.stats().attached * shards * 11 / 10 / rate + 20 {
+            let before = self.stats().drained;
+            if second < 5 {
+                listening.push(self.clients.len());
+                let shard = self.rng.below(self.shards.len());
+                self.connect(shard, Reader::Healthy);
+            }
+            self.second(true)?;
+            let closed = self.stats().drained - before;
+            if closed > rate + shards {
+                return Err(format!("{closed} connections were closed in a second, {rate} may be"));
+            }
+        }
+        let untold = listening.into_iter().find(|client| self.clients[*client].close_code != Some(4100));
+        let stays = self.shards.iter().map(Machine::connections).sum::<usize>();
+        match untold {
+            Some(client) => Err(format!("client {client} was not told of the drain")),
+            None if stays > 0 => Err(format!("{stays} connections are still there after the drain")),
+            None => Ok(()),
+        }
+    }
+
+    /// True when this client reads whatever it is sent.
+    fn listens(&self, client: usize) -> bool {
+        let client = &self.clients[client];
+        let socket = &self.sockets[client.shard][client.socket];
+        !client.leaving && !client.silent && !socket.closed && socket.reader == Reader::Healthy
+    }
+
+    fn grow_silent(&mut self) {
+        self.seconds += 1;
+        for socket in self.sockets.iter_mut().flatten() {
+            if socket.paused {
+                socket.hear();
+            } else {
+                socket.silent_s += 1;
+            }
+        }
+    }
+
+    fn answer_pings(&mut self) {
+        for client in 0..self.clients.len() {
+            let it = &mut self.clients[client];
+            let fresh = it.server_pings > it.server_pings_seen;
+            it.server_pings_seen = it.server_pings;
+            let (answers, shard, socket) = (!it.silent && !it.leaving, it.shard, it.socket);
+            let socket = &mut self.sockets[shard][socket];
+            if !fresh || socket.closed {
+                continue;
+            }
+            socket.pinged = true;
+            if answers && socket.reader != Reader::Dead {
+                self.send(client, &Client::pong());
+            }
+        }
+    }
+
+    fn ping_after_s(&self) -> u32 {
+        u32::from(self.limits.activity_timeout_s + self.limits.ping_grace_s)
+    }
+
+    /// Whoever was silent for long has been pinged; whoever was silent for longer is gone.
+    fn check_silence(&self) -> Result<(), String> {
+        let ping_s = self.ping_after_s() + SECONDS_OFF_MAX;
+        let close_s = ping_s + u32::from(self.limits.pong_s_max);
+        for (number, client) in self.clients.iter().enumerate().filter(|(_, it)| it.socket_id.is_some()) {
+            let socket = &self.sockets[client.shard][client.socket];
+            let silent_s = socket.silent_s;
+            if !socket.closed && silent_s > close_s {
+                return Err(format!("client {number} is still there after {silent_s} s of silence"));
+            }
+            if !socket.closed && silent_s > ping_s && socket.reader == Reader::Healthy && !socket.pinged {
+                return Err(format!("client {number} was not pinged in {silent_s} s of silence"));
+            }
+        }
+        Ok(())
     }
 
     // ---- what clients do
@@ -306,6 +450,13 @@ impl World {
             self.tell_writable(me);
         }
         let now = self.now();
+        let due = self.shards[me].poll_deadline().is_some_and(|due| due <= now.mono_ms);
+        if due {
+            for socket in &mut self.sockets[me] {
+                socket.judged_s = if socket.paused { 0 } else { socket.silent_s };
+            }
+            self.shards[me].handle_deadline(now);
+        }
         let mut rung = Vec::new();
         let took = {
             let mut inputs = TurnInputs {
@@ -340,7 +491,7 @@ impl World {
                 return Err(format!("a socket of shard {me} was not read in {UNREAD_TURNS_MAX} turns"));
             }
         }
-        self.awake[me] = !may_sleep(took, sent, wrote);
+        self.awake[me] = due || !may_sleep(took, sent, wrote);
         self.read_clients()
     }
 
@@ -409,6 +560,7 @@ impl World {
                 Effect::Resume(token) => {
                     if let Some(socket) = self.socket_mut(me, token) {
                         socket.paused = false;
+                        socket.hear();
                         self.awake[me] = true;
                     }
                 }
@@ -424,7 +576,14 @@ impl World {
 
     fn close(&mut self, me: usize, token: Token, last: &[u8]) -> Result<(), String> {
         let slow = last.windows(8).any(|eight| eight == b"Too slow");
+        let unanswered = last.windows(10).any(|ten| ten == b"Pong reply");
+        let silence_s_min =
+            (self.ping_after_s() + u32::from(self.limits.pong_s_max)).saturating_sub(SECONDS_OFF_MAX);
         let socket = self.socket_mut(me, token).ok_or("closed twice")?;
+        if unanswered && socket.judged_s < silence_s_min {
+            return Err(format!("closed after {} s of silence", socket.judged_s));
+        }
+        let may_be_silent = socket.reader == Reader::Dead;
         if slow && socket.room() > 0 {
             return Err(format!("closed as too slow, while the kernel would take {} bytes", socket.room()));
         }
@@ -436,7 +595,9 @@ impl World {
         self.slots[me][token.slot as usize].1 = false;
         let client = self.clients.iter_mut().find(|client| client.shard == me && client.socket == at);
         let client = client.ok_or("a socket of nobody")?;
-        if !client.leaving && !slow {
+        let silent = unanswered && (client.silent || may_be_silent);
+        let drained = self.draining && last.windows(10).any(|ten| ten == b"restarting");
+        if !client.leaving && !slow && !silent && !drained {
             return Err(format!("closed for no reason: {:?}", String::from_utf8_lossy(last)));
         }
         client.leaving = true;
@@ -521,6 +682,9 @@ impl World {
         }
         self.check_counts(&expected)?;
         for client in &mut self.clients {
+            if client.server_pings > 1 + self.seconds / u64::from(self.limits.activity_timeout_s) {
+                return Err(format!("{} pings in {} s", client.server_pings, self.seconds));
+            }
             let socket = &self.sockets[client.shard][client.socket];
             client.leaving |= socket.reader == Reader::Dead;
             if !client.leaving {
@@ -632,6 +796,7 @@ impl Inputs for TurnInputs<'_> {
         self.next = at + 1;
         let socket = &mut self.sockets[at];
         socket.turns_unread = 0;
+        socket.hear();
         if socket.inbound.is_empty() {
             socket.hangup_told = true;
             return Some(machine::Socket::Hangup(socket.token));

@@ -24,6 +24,13 @@ pub(crate) fn shard_is_pure(path: &str, text: &str) -> Vec<String> {
     words_in(path, text, is_under(path, &["engine/src/shard/"]), &[&known[..], &doors[..]].concat())
 }
 
+/// A configuration is values: whoever uses them knows it, and it knows none of them.
+pub(crate) fn config_is_a_leaf(path: &str, text: &str) -> Vec<String> {
+    let parts = ["assembly", "cli", "driver", "rest", "server", "shard"].map(|part| format!("crate::{part}"));
+    let words: Vec<&str> = parts.iter().map(String::as_str).chain(["glommio", "TcpListener"]).collect();
+    words_in(path, text, is_under(path, &["engine/src/config/"]), &words)
+}
+
 /// Parsers and encoders take the time as an argument and bytes as slices.
 pub(crate) fn parsers_are_pure(path: &str, text: &str) -> Vec<String> {
     let words =
@@ -261,6 +268,14 @@ mod tests {
             &["use crate::json;"],
         );
         bites(json_has_one_door, JSON, &[], &["use sonic_rs::LazyValue;"]);
+    }
+
+    #[test]
+    fn a_config_that_knows_its_users_bites() {
+        let bad = ["use crate::shard::Shard;", "use crate::driver::ring;", "crate::assembly::start(house)"];
+        let good = ["use crate::limits::Limits;", "use protocol::app::App;", "// crate::shard has its own"];
+        bites(config_is_a_leaf, "engine/src/config/mod.rs", &bad, &good);
+        bites(config_is_a_leaf, "engine/src/cli.rs", &[], &bad);
     }
 
     #[test]

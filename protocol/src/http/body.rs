@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use super::request::{Head, HttpError};
-use crate::limits::{HTTP_BODY_BYTES_MAX, HTTP_CHUNK_FRAMING_BYTES_MAX};
+use crate::limits::HTTP_CHUNK_FRAMING_BYTES_MAX;
 
 /// What the bytes behind a head are as its body.
 pub(super) enum BodyParse<'a> {
@@ -19,15 +19,18 @@ pub(super) enum BodyParse<'a> {
     Refused(HttpError),
 }
 
-const TOO_BIG: HttpError = HttpError { status: 413, text: "The request body is larger than 2 MiB" };
+const TOO_BIG: HttpError = HttpError {
+    status: 413,
+    text: "The request body is longer than this server takes (http_body_bytes_max)",
+};
 const BAD_LENGTH: HttpError = HttpError::bad("Content-Length must be one number");
 const BAD_CHUNK: HttpError = HttpError::bad("The chunked body is not well formed");
 const BAD_FRAMING: HttpError = HttpError::bad("Transfer-Encoding and Content-Length exclude each other");
 const UNKNOWN_CODING: HttpError =
     HttpError { status: 501, text: "The only transfer coding known here is chunked" };
 
-pub(super) fn parse_body<'a>(head: &Head<'_>, bytes: &'a [u8]) -> BodyParse<'a> {
-    let framing = match parse_framing(head) {
+pub(super) fn parse_body<'a>(head: &Head<'_>, bytes: &'a [u8], bytes_max: usize) -> BodyParse<'a> {
+    let framing = match parse_framing(head, bytes_max) {
         Ok(framing) => framing,
         Err(error) => return BodyParse::Refused(error),
     };
@@ -36,7 +39,7 @@ pub(super) fn parse_body<'a>(head: &Head<'_>, bytes: &'a [u8]) -> BodyParse<'a> 
             Some(body) => BodyParse::Complete { body: Cow::Borrowed(body), bytes: length },
             None => BodyParse::Partial { bytes_min: length },
         },
-        Framing::Chunked => match parse_chunks(bytes) {
+        Framing::Chunked => match parse_chunks(bytes, bytes_max) {
             Ok((body, bytes)) => BodyParse::Complete { body: Cow::Owned(body), bytes },
             Err(Unfinished::Partial { bytes_min }) => BodyParse::Partial { bytes_min },
             Err(Unfinished::Refused(error)) => BodyParse::Refused(error),
@@ -49,12 +52,14 @@ enum Framing {
     Chunked,
 }
 
-fn parse_framing(head: &Head<'_>) -> Result<Framing, HttpError> {
+fn parse_framing(head: &Head<'_>, bytes_max: usize) -> Result<Framing, HttpError> {
     let mut codings = head.raw_values("Transfer-Encoding");
     let mut lengths = head.raw_values("Content-Length");
     match (codings.next(), lengths.next()) {
         (None, None) => Ok(Framing::Length(0)),
-        (None, Some(length)) if lengths.next().is_none() => parse_length(length).map(Framing::Length),
+        (None, Some(length)) if lengths.next().is_none() => {
+            parse_length(length, bytes_max).map(Framing::Length)
+        }
         (None, Some(_)) => Err(BAD_LENGTH),
         (Some(_), Some(_)) => Err(BAD_FRAMING),
         (Some(_), None) if head.version_minor == 0 => Err(HttpError::bad("HTTP/1.0 has no transfer codings")),
@@ -65,13 +70,13 @@ fn parse_framing(head: &Head<'_>) -> Result<Framing, HttpError> {
     }
 }
 
-fn parse_length(digits: &[u8]) -> Result<usize, HttpError> {
+fn parse_length(digits: &[u8], bytes_max: usize) -> Result<usize, HttpError> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return Err(BAD_LENGTH);
     }
     // Digits that fit no number are a number that is too big.
     let length = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok());
-    length.filter(|length| *length <= HTTP_BODY_BYTES_MAX).ok_or(TOO_BIG)
+    length.filter(|length| *length <= bytes_max).ok_or(TOO_BIG)
 }
 
 enum Unfinished {
@@ -80,15 +85,18 @@ enum Unfinished {
 }
 
 // The joined body, and how many bytes its chunks took.
-fn parse_chunks(bytes: &[u8]) -> Result<(Vec<u8>, usize), Unfinished> {
+fn parse_chunks(bytes: &[u8], bytes_max: usize) -> Result<(Vec<u8>, usize), Unfinished> {
     let mut body_bytes = 0;
     let mut chunks = Vec::new();
     let mut position = 0;
     loop {
-        let (start, size) = parse_chunk_head(bytes, position)?;
+        let (start, size) = parse_chunk_head(bytes, position, bytes_max)?;
+        // All that lies before this chunk's data and is not body.
         let framing_bytes = start.saturating_sub(body_bytes);
         body_bytes += size;
-        check_sizes(framing_bytes, body_bytes)?;
+        if body_bytes > bytes_max || framing_bytes > HTTP_CHUNK_FRAMING_BYTES_MAX {
+            return Err(Unfinished::Refused(TOO_BIG));
+        }
         if size == 0 {
             let end = parse_trailers(bytes, start)?;
             return Ok((chunks.concat(), end));
@@ -106,12 +114,12 @@ fn parse_chunks(bytes: &[u8]) -> Result<(Vec<u8>, usize), Unfinished> {
 }
 
 // Where the data of the chunk that begins at `position` starts, and its size.
-fn parse_chunk_head(bytes: &[u8], position: usize) -> Result<(usize, usize), Unfinished> {
+fn parse_chunk_head(bytes: &[u8], position: usize, bytes_max: usize) -> Result<(usize, usize), Unfinished> {
     let rest = bytes.get(position..).unwrap_or_default();
     let line = rest.get(..rest.len().min(HTTP_CHUNK_FRAMING_BYTES_MAX)).unwrap_or_default();
     match httparse::parse_chunk_size(line) {
         Ok(httparse::Status::Complete((line_bytes, size))) => {
-            let size = usize::try_from(size).ok().filter(|size| *size <= HTTP_BODY_BYTES_MAX);
+            let size = usize::try_from(size).ok().filter(|size| *size <= bytes_max);
             let size = size.ok_or(Unfinished::Refused(TOO_BIG))?;
             Ok((position + line_bytes, size))
         }
@@ -120,14 +128,6 @@ fn parse_chunk_head(bytes: &[u8], position: usize) -> Result<(usize, usize), Unf
         }
         _ => Err(Unfinished::Refused(BAD_CHUNK)),
     }
-}
-
-// `framing_bytes` is all that lies before the last chunk's data and is not body.
-fn check_sizes(framing_bytes: usize, body_bytes: usize) -> Result<(), Unfinished> {
-    if body_bytes > HTTP_BODY_BYTES_MAX || framing_bytes > HTTP_CHUNK_FRAMING_BYTES_MAX {
-        return Err(Unfinished::Refused(TOO_BIG));
-    }
-    Ok(())
 }
 
 // The end of the trailers, which nobody reads.

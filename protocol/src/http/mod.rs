@@ -5,5 +5,7 @@ mod body;
 mod request;
 mod response;
 
-pub use request::{Head, HeadParse, HttpError, Request, RequestParse, parse_head, parse_request};
+pub use request::{
+    Head, HeadParse, HttpError, Request, RequestParse, parse_head, parse_request, parse_request_up_to,
+};
 pub use response::encode_response;

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::mem::MaybeUninit;
 
 use super::body::{BodyParse, parse_body};
-use crate::limits::{HTTP_HEAD_BYTES_MAX, HTTP_HEADERS_MAX};
+use crate::limits::{HTTP_BODY_BYTES_MAX, HTTP_HEAD_BYTES_MAX, HTTP_HEADERS_MAX};
 
 /// The head at the beginning of `bytes`.
 pub fn parse_head(bytes: &[u8]) -> HeadParse<'_> {
@@ -27,8 +27,13 @@ pub fn parse_head(bytes: &[u8]) -> HeadParse<'_> {
     }
 }
 
-/// The request at the beginning of `bytes`: head and whole body.
+/// The request at the beginning of `bytes`: head and whole body, which may have the default length.
 pub fn parse_request(bytes: &[u8]) -> RequestParse<'_> {
+    parse_request_up_to(bytes, HTTP_BODY_BYTES_MAX)
+}
+
+/// The request at the beginning of `bytes`: head and whole body, of at most `body_bytes_max` decoded bytes.
+pub fn parse_request_up_to(bytes: &[u8], body_bytes_max: usize) -> RequestParse<'_> {
     let (head, head_bytes) = match parse_head(bytes) {
         HeadParse::Complete { head, bytes } => (head, bytes),
         HeadParse::Partial => {
@@ -37,7 +42,7 @@ pub fn parse_request(bytes: &[u8]) -> RequestParse<'_> {
         HeadParse::Refused(error) => return RequestParse::Refused(error),
     };
     let rest = bytes.get(head_bytes..).unwrap_or_default();
-    match parse_body(&head, rest) {
+    match parse_body(&head, rest, body_bytes_max) {
         BodyParse::Complete { body, bytes } => {
             RequestParse::Complete { request: Request { head, body }, bytes: head_bytes + bytes }
         }
@@ -451,6 +456,27 @@ mod tests {
                     other => prop_assert!(false, "{:?}", other),
                 }
             }
+        }
+    }
+
+    #[test]
+    fn the_longest_body_is_what_the_caller_says() {
+        let by_length =
+            |bytes: usize| format!("POST / HTTP/1.1\r\nContent-Length: {bytes}\r\n\r\n{}", "x".repeat(bytes));
+        let chunked = |bytes: usize| {
+            let chunk = format!("{bytes:x}\r\n{}\r\n0\r\n\r\n", "x".repeat(bytes));
+            format!("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n{chunk}")
+        };
+        for text in [by_length(10), chunked(10)] {
+            let parsed = parse_request_up_to(text.as_bytes(), 10);
+            assert!(matches!(parsed, RequestParse::Complete { .. }), "{text}");
+        }
+        for text in [by_length(11), chunked(11)] {
+            let RequestParse::Refused(error) = parse_request_up_to(text.as_bytes(), 10) else {
+                panic!("{text}")
+            };
+            assert_eq!(error.status, 413);
+            assert!(error.text.contains("http_body_bytes_max"), "{}", error.text);
         }
     }
 }

@@ -1,0 +1,88 @@
+//! Apps in the file: credentials, rights and limits. What must never happen here: a secret in a message.
+
+use protocol::app::{App, AppParseError};
+use protocol::close::Close;
+
+use super::fault::Fault;
+use super::limit::Limited;
+use super::section::{Section, Table, Value};
+
+/// The apps of `[[apps]]`. No two have the same id or key.
+pub(super) fn parse_apps(value: Option<Value<'_>>, limited: &Limited<'_>) -> Result<Vec<App>, Fault> {
+    let sections = value.map_or_else(|| Ok(Vec::new()), |value| value.sections(Table::App))?;
+    let mut placed: Vec<Placed<'_>> = Vec::with_capacity(sections.len());
+    for section in sections {
+        let app = parse_app(section, limited)?;
+        refuse_twin(&placed, &app)?;
+        placed.push(app);
+    }
+    Ok(placed.into_iter().map(|placed| placed.app).collect())
+}
+
+/// An app and where its names stand.
+struct Placed<'a> {
+    app: App,
+    id: Value<'a>,
+    key: Value<'a>,
+}
+
+fn parse_app<'a>(mut section: Section<'a>, limited: &Limited<'_>) -> Result<Placed<'a>, Fault> {
+    let (id, key, secret) = (section.need("id")?, section.need("key")?, section.need("secret")?);
+    let mut app = App::of_parts(id.text()?, key.text()?, secret.text()?)
+        .map_err(|error| bad_credentials(error, &id, &key, &secret))?;
+    app.enabled = boolean(section.take("enabled"), app.enabled)?;
+    app.client_events = boolean(section.take("client_events"), app.client_events)?;
+    if let Some(value) = section.take("over_quota_close_code") {
+        app.over_quota_close = over_quota_close(&value)?;
+    }
+    app.limits = limited.parse_app(section.take("limits"))?;
+    Ok(Placed { app, id, key })
+}
+
+fn bad_credentials(error: AppParseError, id: &Value<'_>, key: &Value<'_>, secret: &Value<'_>) -> Fault {
+    let named = |what| match what {
+        "id" => id,
+        "key" => key,
+        _ => secret,
+    };
+    match error {
+        AppParseError::Empty(what) => named(what).fault("is empty"),
+        AppParseError::Character { what, character } => {
+            named(what).fault(&format!("holds {character:?}; it may hold A-Z a-z 0-9 - _ ."))
+        }
+        AppParseError::SecretCharacter | AppParseError::Shape => {
+            secret.fault("holds white space or a control character")
+        }
+    }
+}
+
+fn boolean(value: Option<Value<'_>>, default: bool) -> Result<bool, Fault> {
+    value.map_or(Ok(default), |value| value.boolean())
+}
+
+/// Clients come back after 4100 and stay away after 4004; no other code says that an app is full.
+fn over_quota_close(value: &Value<'_>) -> Result<Close, Fault> {
+    match value.integer(0, u64::MAX)? {
+        4100 => Ok(Close::APP_FULL),
+        4004 => Ok(Close::OVER_QUOTA),
+        code => {
+            let what = "possible are 4100 (clients come back) and 4004 (they stay away)";
+            Err(value.wrong(&code.to_string(), what))
+        }
+    }
+}
+
+fn refuse_twin(others: &[Placed<'_>], app: &Placed<'_>) -> Result<(), Fault> {
+    let same_id = others.iter().find(|other| other.app.id == app.app.id);
+    if let Some(other) = same_id {
+        return Err(twin(&app.id, &app.app.id, &other.id));
+    }
+    match others.iter().find(|other| other.app.key == app.app.key) {
+        Some(other) => Err(twin(&app.key, &app.app.key, &other.key)),
+        None => Ok(()),
+    }
+}
+
+fn twin(mine: &Value<'_>, name: &str, theirs: &Value<'_>) -> Fault {
+    mine.wrong(&format!("{name:?}"), &format!("the app of line {} has it already", theirs.line()))
+}

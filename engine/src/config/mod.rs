@@ -1,0 +1,200 @@
+//! The configuration file: TOML in, values that cannot be wrong out, or one message that says where and what to change.
+//!
+//! `section` takes tables apart and refuses what it does not know; `limit` has every limit with its bounds; `app` reads
+//! apps; `fault` is the message. A leaf: knows no socket and no command line. What must never happen here: a secret in
+//! a message, a key that is accepted and means nothing, a bad value that becomes a default. Called by the command line.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use protocol::app::App;
+use protocol::limits::AppLimits;
+use toml::de::DeTable;
+
+use crate::limits::Limits;
+
+mod app;
+mod fault;
+mod limit;
+mod nearest;
+mod section;
+mod shards;
+
+pub use fault::Fault;
+pub use shards::{SHARDS_MAX, Shards};
+
+use fault::Document;
+use limit::Limited;
+use section::{Section, Table, Value};
+
+/// What an operator has decided.
+#[derive(Debug, Default)]
+pub struct Config {
+    /// Addresses for WebSocket and REST; none: the file does not say.
+    pub listen: Vec<SocketAddr>,
+    /// Addresses of the API core, besides.
+    pub api_listen: Vec<SocketAddr>,
+    /// How many shards; None: the file does not say.
+    pub shards: Option<Shards>,
+    /// The apps. No two have the same id or key.
+    pub apps: Vec<App>,
+    /// The bounds of every shard and of the API core.
+    pub limits: Limits,
+    /// The bounds of an app that does not say otherwise.
+    pub app_limits: AppLimits,
+}
+
+impl Config {
+    /// What this file says. Blocks while it reads.
+    pub fn read(path: &Path) -> Result<Self, Fault> {
+        let name = path.display().to_string();
+        let text = fs::read_to_string(path).map_err(|error| Fault::unreadable(&name, &error))?;
+        Self::parse(&name, &text)
+    }
+
+    /// What this text says; messages call it `name`.
+    pub fn parse(name: &str, text: &str) -> Result<Self, Fault> {
+        let document = Document { name, text };
+        let root = DeTable::parse(text).map_err(|error| document.not_toml(&error))?;
+        let mut top = Section::open(&document, Table::Top, root.span().start, root.into_inner())?;
+        let listen = addresses(top.take("listen"))?;
+        let api_listen = addresses(top.take("api_listen"))?;
+        let shards = top.take("shards").map(parse_shards).transpose()?;
+        let limited = Limited::parse(top.take("limits"))?;
+        let apps = app::parse_apps(top.take("apps"), &limited)?;
+        let (listen, api_listen) = distinct(listen, api_listen)?;
+        Ok(Self { listen, api_listen, shards, apps, limits: limited.server, app_limits: limited.app })
+    }
+}
+
+fn parse_shards(value: Value<'_>) -> Result<Shards, Fault> {
+    let count = value.integer(1, SHARDS_MAX as u64)?;
+    Shards::new(count as usize).ok_or_else(|| value.fault("is not possible"))
+}
+
+/// An address and where it stands.
+type Placed<'a> = (SocketAddr, Value<'a>);
+
+fn addresses(value: Option<Value<'_>>) -> Result<Vec<Placed<'_>>, Fault> {
+    value.map_or_else(|| Ok(Vec::new()), Value::texts)?.into_iter().map(address).collect()
+}
+
+fn address(value: Value<'_>) -> Result<Placed<'_>, Fault> {
+    let text = value.text()?;
+    match text.parse() {
+        Ok(address) => Ok((address, value)),
+        Err(_) => {
+            let why =
+                format!("is no address; write IP:PORT, such as {:?} or {:?}", "0.0.0.0:6001", "[::]:6001");
+            Err(value.wrong(&format!("{text:?}"), &why))
+        }
+    }
+}
+
+/// A port is taken once. Port 0 is another one each time.
+fn distinct(
+    listen: Vec<Placed<'_>>,
+    api_listen: Vec<Placed<'_>>,
+) -> Result<(Vec<SocketAddr>, Vec<SocketAddr>), Fault> {
+    let mut seen: Vec<SocketAddr> = Vec::new();
+    for (address, value) in listen.iter().chain(&api_listen) {
+        if address.port() != 0 && seen.contains(address) {
+            return Err(value.wrong(&format!("{:?}", address.to_string()), "is there twice"));
+        }
+        seen.push(*address);
+    }
+    let bare = |placed: Vec<Placed<'_>>| placed.into_iter().map(|(address, _)| address).collect();
+    Ok((bare(listen), bare(api_listen)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXAMPLE: &str = include_str!("../../corecast.example.toml");
+
+    /// The example with all its settings in force: prose has a space behind its `#`.
+    fn example_in_force() -> String {
+        let line = |line: &str| match line.strip_prefix('#') {
+            Some(setting) if !setting.is_empty() && !setting.starts_with(' ') => setting.to_owned(),
+            _ => line.to_owned(),
+        };
+        EXAMPLE.lines().map(|text| line(text) + "\n").collect()
+    }
+
+    #[test]
+    fn the_example_decides_nothing_as_it_stands() {
+        let (example, nothing) = (Config::parse("x", EXAMPLE).unwrap(), Config::default());
+        assert_eq!(format!("{example:?}"), format!("{nothing:?}"));
+        assert!(example.apps.is_empty());
+    }
+
+    #[test]
+    fn the_example_shows_every_key_with_its_default() {
+        let text = example_in_force();
+        let mut config = Config::parse("x", &text).unwrap();
+        let app = config.apps.remove(0);
+        assert_eq!((app.enabled, app.client_events), (true, true));
+        assert_eq!(app.over_quota_close, App::new("1", "k", "s").over_quota_close);
+        assert_eq!((app.limits.event_data_bytes_max, app.limits.connections_max), (10_240, Some(1000)));
+        config.app_limits.connections_max = None;
+        assert_eq!(config.app_limits, AppLimits::default());
+        assert_eq!(format!("{:?}", config.limits), format!("{:?}", Limits::default()));
+        for key in Table::ALL.iter().flat_map(|table| table.keys()) {
+            let set =
+                |line: &str| line.starts_with(&format!("{key} = ")) || line.ends_with(&format!("[{key}]"));
+            assert!(text.lines().any(|line| set(line) || line == format!("[[{key}]]")), "{key} is not shown");
+        }
+    }
+
+    #[test]
+    fn a_file_says_what_it_says() {
+        let text = r#"
+            listen = "[::1]:0"
+            api_listen = ["127.0.0.1:0", "127.0.0.1:0"]
+            shards = 0x10
+            [limits]
+            outbox_bytes_max = 131_072
+            event_data_bytes_max = 16_384
+            message_bytes_max = 16_384
+            connections_max = 7
+            [[apps]]
+            id = "1"
+            key = "a"
+            secret = "s:with:colons"
+            [[apps]]
+            id = "2"
+            key = "b"
+            secret = "s"
+            enabled = false
+            client_events = false
+            over_quota_close_code = 4004
+            limits.event_data_bytes_max = 1
+        "#;
+        let config = Config::parse("x", text).unwrap();
+        assert_eq!((config.listen.len(), config.api_listen.len()), (1, 2));
+        assert_eq!(config.shards.map(Shards::count), Some(16));
+        // Less may be undecided than a healthy connection can hold.
+        assert_eq!((config.limits.outbox_bytes_max, config.limits.unflushed_bytes_max), (131_072, 32_768));
+        let [one, other] = &config.apps[..] else { panic!("{config:?}") };
+        assert_eq!((one.enabled, one.client_events, one.over_quota_close.code), (true, true, 4100));
+        assert_eq!((one.limits.event_data_bytes_max, one.limits.connections_max), (16_384, Some(7)));
+        assert_eq!((other.enabled, other.client_events, other.over_quota_close.code), (false, false, 4004));
+        assert_eq!((other.limits.event_data_bytes_max, other.limits.connections_max), (1, Some(7)));
+    }
+
+    #[test]
+    fn what_is_printed_of_a_config_has_no_secret() {
+        let text = "[[apps]]\nid = \"1\"\nkey = \"a\"\nsecret = \"hunter2\"";
+        let printed = format!("{:?}", Config::parse("x", text).unwrap());
+        assert!(printed.contains("redacted") && !printed.contains("hunter2"), "{printed}");
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_named() {
+        let fault = Config::read(Path::new("no/such/file.toml")).unwrap_err().to_string();
+        let start = "no/such/file.toml: the configuration file cannot be read: ";
+        assert!(fault.starts_with(start), "{fault}");
+    }
+}

@@ -1,0 +1,234 @@
+//! A table of the file, whose keys are all known, and the values in it, each with its place.
+//!
+//! A key that is not known is refused when the table is opened, so a reader of a table cannot overlook one. A value
+//! gives what it is asked for or the fault that says why not. Called by the readers of this folder.
+
+use std::borrow::Cow;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::fault::{Document, Fault};
+use super::limit::{app_limit_keys, limit_keys};
+use super::nearest::nearest;
+
+/// A kind of table.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Table {
+    /// What stands before the first table.
+    Top,
+    /// `[limits]`.
+    Limits,
+    /// `[[apps]]`.
+    App,
+    /// `[apps.limits]`.
+    AppLimits,
+}
+
+impl Table {
+    /// All kinds.
+    pub(super) const ALL: [Self; 4] = [Self::Top, Self::Limits, Self::App, Self::AppLimits];
+
+    /// The keys that the table may have.
+    pub(super) fn keys(self) -> Vec<&'static str> {
+        match self {
+            Self::Top => vec!["listen", "api_listen", "shards", "limits", "apps"],
+            Self::Limits => limit_keys().collect(),
+            Self::App => {
+                vec!["id", "key", "secret", "enabled", "client_events", "over_quota_close_code", "limits"]
+            }
+            Self::AppLimits => app_limit_keys().collect(),
+        }
+    }
+
+    /// Whether the table may have this key.
+    pub(super) fn has(self, key: &str) -> bool {
+        self.keys().contains(&key)
+    }
+
+    fn title(self) -> &'static str {
+        match self {
+            Self::Top => "the top of the file, before any table",
+            Self::Limits => "[limits]",
+            Self::App => "[[apps]]",
+            Self::AppLimits => "[apps.limits]",
+        }
+    }
+
+    fn path(self) -> &'static str {
+        match self {
+            Self::Top => "",
+            Self::Limits => "limits.",
+            Self::App => "apps.",
+            Self::AppLimits => "apps.limits.",
+        }
+    }
+
+    /// What to write instead of a key that this table does not have.
+    fn advice(self, key: &str) -> String {
+        // What stands among an app's own keys is meant for that app.
+        let tables =
+            if self == Self::App { [Self::AppLimits, Self::Top, Self::Limits, self] } else { Self::ALL };
+        if let Some(right) = tables.into_iter().find(|table| table.has(key)) {
+            return format!("it belongs to {}", right.title());
+        }
+        let keys = self.keys();
+        match nearest(key, keys.iter().copied()) {
+            Some(near) => format!("did you mean {near:?}?"),
+            None => format!("valid here are {}", keys.join(", ")),
+        }
+    }
+}
+
+/// A table whose keys are known.
+pub(super) struct Section<'a> {
+    document: &'a Document<'a>,
+    table: Table,
+    at: usize,
+    entries: DeTable<'a>,
+}
+
+impl<'a> Section<'a> {
+    /// The table that begins at this byte, if all its keys are known. The first that is not is refused.
+    pub(super) fn open(
+        document: &'a Document<'a>,
+        table: Table,
+        at: usize,
+        entries: DeTable<'a>,
+    ) -> Result<Self, Fault> {
+        let unknown = entries.keys().filter(|key| !table.has(key.get_ref()));
+        match unknown.min_by_key(|key| key.span().start) {
+            Some(key) => Err(unknown_key(document, table, key)),
+            None => Ok(Self { document, table, at, entries }),
+        }
+    }
+
+    /// The value of a key.
+    pub(super) fn take(&mut self, key: &'static str) -> Option<Value<'a>> {
+        assert!(self.table.has(key), "{key} is no key of {}", self.table.title());
+        let (document, table) = (self.document, self.table);
+        let (at, value) = self.entries.remove_entry(key)?;
+        Some(Value { document, table, key, at: at.span().start, value: value.into_inner() })
+    }
+
+    /// The value of a key without which the table means nothing.
+    pub(super) fn need(&mut self, key: &'static str) -> Result<Value<'a>, Fault> {
+        let what = format!("{}{key} is missing: each {} needs one", self.table.path(), self.table.title());
+        self.take(key).ok_or_else(|| self.document.fault(self.at, &what))
+    }
+}
+
+fn unknown_key(document: &Document<'_>, table: Table, key: &Spanned<Cow<'_, str>>) -> Fault {
+    let name = key.get_ref();
+    let place = if table == Table::Top { String::new() } else { format!(" in {}", table.title()) };
+    let what = format!("unknown key {name:?}{place}: {}", table.advice(name));
+    document.fault(key.span().start, &what)
+}
+
+/// What a key is set to.
+pub(super) struct Value<'a> {
+    document: &'a Document<'a>,
+    table: Table,
+    key: &'static str,
+    at: usize,
+    value: DeValue<'a>,
+}
+
+impl<'a> Value<'a> {
+    /// The line where its key stands.
+    pub(super) fn line(&self) -> usize {
+        self.document.line(self.at)
+    }
+
+    /// The key that is set.
+    pub(super) fn key(&self) -> &'static str {
+        self.key
+    }
+
+    /// It says what cannot be said. Shows nothing of the value.
+    pub(super) fn fault(&self, what: &str) -> Fault {
+        self.document.fault(self.at, &format!("{}{} {what}", self.table.path(), self.key))
+    }
+
+    /// It says what cannot be said, which is shown.
+    pub(super) fn wrong(&self, shown: &str, what: &str) -> Fault {
+        self.fault(&format!("= {shown}: {what}"))
+    }
+
+    /// A whole number within bounds.
+    pub(super) fn integer(&self, min: u64, max: u64) -> Result<u64, Fault> {
+        let DeValue::Integer(integer) = &self.value else { return Err(self.of_other_kind("a whole number")) };
+        let number = i128::from_str_radix(integer.as_str(), integer.radix()).ok();
+        let number = number.and_then(|number| u64::try_from(number).ok());
+        number
+            .filter(|number| (min..=max).contains(number))
+            .ok_or_else(|| self.wrong(&integer.to_string(), &format!("possible are {min} to {max}")))
+    }
+
+    /// True or false.
+    pub(super) fn boolean(&self) -> Result<bool, Fault> {
+        self.value.as_bool().ok_or_else(|| self.of_other_kind("true or false"))
+    }
+
+    /// A text.
+    pub(super) fn text(&self) -> Result<&str, Fault> {
+        self.value.as_str().ok_or_else(|| self.of_other_kind("a text in quotes"))
+    }
+
+    /// One text or a list of them, each at its own place.
+    pub(super) fn texts(self) -> Result<Vec<Self>, Fault> {
+        if self.value.as_array().is_some_and(|list| list.is_empty()) {
+            return Err(self.fault("is an empty list: leave the key out, or name something"));
+        }
+        Ok(self.items().collect())
+    }
+
+    /// A table of this kind.
+    pub(super) fn section(self, table: Table) -> Result<Section<'a>, Fault> {
+        self.section_or(table, &format!("a table, written {}", table.title()))
+    }
+
+    /// Tables of this kind.
+    pub(super) fn sections(self, table: Table) -> Result<Vec<Section<'a>>, Fault> {
+        let what = format!("tables, each written {}", table.title());
+        if !self.value.is_array() {
+            return Err(self.of_other_kind(&what));
+        }
+        self.items().map(|item| item.section_or(table, &what)).collect()
+    }
+
+    fn section_or(self, table: Table, wanted: &str) -> Result<Section<'a>, Fault> {
+        match self.value {
+            DeValue::Table(entries) => Section::open(self.document, table, self.at, entries),
+            value => Err(Self { value, ..self }.of_other_kind(wanted)),
+        }
+    }
+
+    /// What a list holds, each at its own place; anything else is its only item.
+    fn items(self) -> impl Iterator<Item = Self> {
+        let (document, table, key) = (self.document, self.table, self.key);
+        let list = match self.value {
+            DeValue::Array(list) => {
+                list.into_iter().map(|item| (item.span().start, item.into_inner())).collect()
+            }
+            value => vec![(self.at, value)],
+        };
+        list.into_iter().map(move |(at, value)| Self { document, table, key, at, value })
+    }
+
+    fn of_other_kind(&self, wanted: &str) -> Fault {
+        self.fault(&format!("must be {wanted}, and is {}", kind(&self.value)))
+    }
+}
+
+fn kind(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "a text",
+        DeValue::Integer(_) => "a number",
+        DeValue::Float(_) => "a number with a fraction",
+        DeValue::Boolean(_) => "true or false",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    }
+}

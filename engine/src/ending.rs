@@ -1,0 +1,81 @@
+//! How a server ends, as its operator wants it: what is asked for on the command line, and its defaults.
+//!
+//! A leaf: knows neither cores nor sockets. Read by the command line, carried out by server.rs and by each shard.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use clap::Args;
+use protocol::close::Close;
+
+use crate::shard::drain::DrainPlan;
+
+/// How the server ends, and whether another may come before it has ended.
+#[derive(Clone, Debug, Default)]
+pub struct Ending {
+    /// Join the ports of a server that still runs.
+    pub takeover: bool,
+    /// How long newcomers are still welcome after SIGTERM, while `/ready` says no: the time that a load balancer
+    /// takes to notice.
+    pub ready_grace: Duration,
+    /// How connections are closed.
+    pub drain: DrainPlan,
+}
+
+/// The options of `serve`.
+#[derive(Debug, Args)]
+pub struct EndingArgs {
+    /// Connections closed per second at the end, by the whole server
+    #[arg(long, value_name = "N", default_value_t = DrainPlan::default().connections_per_second_max)]
+    drain_rate: NonZeroU32,
+    /// What clients are told at the end: 4100 come back after a second, 4200 at once; by default 4100, with --takeover 4200
+    #[arg(long, value_name = "CODE", value_parser = parse_drain_close)]
+    drain_close: Option<Close>,
+    /// After SIGTERM newcomers are still welcome for so long, while /ready fails
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    ready_grace: u32,
+    /// Join the port of a server that still runs, so that this one is there when that one ends
+    #[arg(long)]
+    takeover: bool,
+}
+
+impl EndingArgs {
+    /// What they ask for.
+    pub fn ending(&self) -> Ending {
+        let by_default = if self.takeover { Close::RECONNECT } else { Close::DRAINING };
+        Ending {
+            takeover: self.takeover,
+            ready_grace: Duration::from_secs(self.ready_grace.into()),
+            drain: DrainPlan {
+                connections_per_second_max: self.drain_rate,
+                close: self.drain_close.unwrap_or(by_default),
+            },
+        }
+    }
+}
+
+fn parse_drain_close(text: &str) -> Result<Close, String> {
+    let known = [Close::DRAINING, Close::RECONNECT];
+    let close = known.into_iter().find(|close| close.code.to_string() == text);
+    close.ok_or_else(|| "4100 and 4200 are possible".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args(takeover: bool, drain_close: Option<&str>) -> EndingArgs {
+        let drain_close = drain_close.map(|text| parse_drain_close(text).unwrap());
+        EndingArgs { drain_rate: NonZeroU32::MIN, drain_close, ready_grace: 3, takeover }
+    }
+
+    #[test]
+    fn clients_come_back_at_once_only_where_somebody_waits_for_them() {
+        for (takeover, asked, code) in
+            [(false, None, 4100), (true, None, 4200), (true, Some("4100"), 4100), (false, Some("4200"), 4200)]
+        {
+            assert_eq!(args(takeover, asked).ending().drain.close.code, code);
+        }
+        assert!(parse_drain_close("4300").is_err() && parse_drain_close("").is_err());
+    }
+}

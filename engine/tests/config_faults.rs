@@ -1,0 +1,262 @@
+//! What an operator is told about a wrong configuration file: one mistake, one message, word for word.
+//!
+//! The files differ from a right one in one thing. No message may show a secret or have a second line.
+#![forbid(unsafe_code)]
+
+use corecast::config::Config;
+
+const SECRET: &str = "hunter2-hunter2";
+
+/// A file, and what follows its name in the message.
+type Table<'a> = &'a [(&'a str, &'a str)];
+
+fn fault(text: &str) -> String {
+    match Config::parse("c.toml", text) {
+        Ok(config) => panic!("taken: {text}\n{config:?}"),
+        Err(fault) => fault.to_string(),
+    }
+}
+
+fn each_gets(table: Table<'_>) {
+    for (text, message) in table {
+        let told = fault(text);
+        assert!(!told.contains(SECRET) && !told.contains('\n'), "{told}");
+        assert_eq!(told, format!("c.toml:{message}"), "{text}");
+    }
+}
+
+/// The same, with each text after an app that is right and has four lines.
+fn each_app_gets(table: Table<'_>) {
+    let app = format!("[[apps]]\nid = \"1\"\nkey = \"a\"\nsecret = \"{SECRET}\"\n");
+    Config::parse("c.toml", &app).unwrap();
+    for (text, message) in table {
+        each_gets(&[(&format!("{app}{text}"), message)]);
+    }
+}
+
+#[test]
+fn a_key_that_is_not_known_gets_the_nearest_or_its_right_place() {
+    each_gets(&[
+        ("lisen = \"0.0.0.0:1\"", "1: unknown key \"lisen\": did you mean \"listen\"?"),
+        ("# x\n\nListen = 1", "3: unknown key \"Listen\": did you mean \"listen\"?"),
+        ("[limit]", "1: unknown key \"limit\": did you mean \"limits\"?"),
+        ("[[app]]", "1: unknown key \"app\": did you mean \"apps\"?"),
+        ("xyz = 1", "1: unknown key \"xyz\": valid here are listen, api_listen, shards, limits, apps"),
+        ("a.b = 1", "1: unknown key \"a\": valid here are listen, api_listen, shards, limits, apps"),
+        ("user_id_bytes_max = 1", "1: unknown key \"user_id_bytes_max\": it belongs to [limits]"),
+        ("secret = \"hunter2-hunter2\"", "1: unknown key \"secret\": it belongs to [[apps]]"),
+        (
+            "[limits]\nevent_data_byte_max = 1",
+            "2: unknown key \"event_data_byte_max\" in [limits]: did you mean \"event_data_bytes_max\"?",
+        ),
+        (
+            "[limits]\nshards = 2",
+            "2: unknown key \"shards\" in [limits]: it belongs to the top of the file, before any table",
+        ),
+        // The first in the file, not the first in the alphabet.
+        ("zisten = 1\nabc = 2", "1: unknown key \"zisten\": did you mean \"listen\"?"),
+    ]);
+    each_app_gets(&[
+        ("enable = true", "5: unknown key \"enable\" in [[apps]]: did you mean \"enabled\"?"),
+        (
+            "capacity = 1",
+            "5: unknown key \"capacity\" in [[apps]]: valid here are id, key, secret, enabled, client_events, \
+             over_quota_close_code, limits",
+        ),
+        (
+            "connections_max = 1",
+            "5: unknown key \"connections_max\" in [[apps]]: it belongs to [apps.limits]",
+        ),
+        (
+            "[apps.limits]\noutbox_bytes_max = 65536",
+            "6: unknown key \"outbox_bytes_max\" in [apps.limits]: it belongs to [limits]",
+        ),
+        (
+            "[apps.limits]\nconnection_max = 65536",
+            "6: unknown key \"connection_max\" in [apps.limits]: did you mean \"connections_max\"?",
+        ),
+    ]);
+}
+
+#[test]
+fn a_setting_whose_feature_does_not_exist_is_not_taken() {
+    for key in ["cache_ttl", "tls", "webhooks", "redis"] {
+        assert!(fault(&format!("{key} = 1")).contains("unknown key"), "{key}");
+        assert!(fault(&format!("[limits]\n{key} = 1")).contains("unknown key"), "{key}");
+    }
+}
+
+#[test]
+fn a_bad_value_gets_what_is_possible() {
+    each_gets(&[
+        ("listen = 6001", "1: listen must be a text in quotes, and is a number"),
+        (
+            "listen = \"localhost:6001\"",
+            "1: listen = \"localhost:6001\": is no address; write IP:PORT, such as \"0.0.0.0:6001\" or \
+             \"[::]:6001\"",
+        ),
+        (
+            "api_listen = [\"127.0.0.1:1\",\n \"tcp://10.0.0.1:6001\"]",
+            "2: api_listen = \"tcp://10.0.0.1:6001\": is no address; write IP:PORT, such as \"0.0.0.0:6001\" \
+             or \"[::]:6001\"",
+        ),
+        ("listen = []", "1: listen is an empty list: leave the key out, or name something"),
+        ("listen = [\"1.1.1.1:1\",\n1]", "2: listen must be a text in quotes, and is a number"),
+        (
+            "listen = \"1.1.1.1:1\"\napi_listen = \"1.1.1.1:1\"",
+            "2: api_listen = \"1.1.1.1:1\": is there twice",
+        ),
+        ("shards = 0", "1: shards = 0: possible are 1 to 256"),
+        ("shards = 257", "1: shards = 257: possible are 1 to 256"),
+        ("shards = -1", "1: shards = -1: possible are 1 to 256"),
+        ("shards = 1.5", "1: shards must be a whole number, and is a number with a fraction"),
+        ("shards = \"2\"", "1: shards must be a whole number, and is a text"),
+        (
+            "shards = 999999999999999999999999999999999999999999",
+            "1: shards = 999999999999999999999999999999999999999999: possible are 1 to 256",
+        ),
+        ("limits = 1", "1: limits must be a table, written [limits], and is a number"),
+        ("[[limits]]", "1: limits must be a table, written [limits], and is a list"),
+        ("apps = [1]", "1: apps must be tables, each written [[apps]], and is a number"),
+        ("[apps]\nid = \"1\"", "1: apps must be tables, each written [[apps]], and is a table"),
+        (
+            "[limits]\nevent_data_bytes_max = 0",
+            "2: limits.event_data_bytes_max = 0: possible are 1 to 67108864",
+        ),
+        ("[limits]\nhead_ms_max = \"10s\"", "2: limits.head_ms_max must be a whole number, and is a text"),
+        (
+            "[limits]\nclient_events_per_second = 1001",
+            "2: limits.client_events_per_second = 1001: possible are 1 to 1000",
+        ),
+    ]);
+    each_app_gets(&[
+        ("limits = 3", "5: apps.limits must be a table, written [apps.limits], and is a number"),
+        ("enabled = \"yes\"", "5: apps.enabled must be true or false, and is a text"),
+        ("client_events = 1", "5: apps.client_events must be true or false, and is a number"),
+        (
+            "over_quota_close_code = 4200",
+            "5: apps.over_quota_close_code = 4200: possible are 4100 (clients come back) and 4004 (they stay \
+             away)",
+        ),
+        (
+            "over_quota_close_code = \"4100\"",
+            "5: apps.over_quota_close_code must be a whole number, and is a text",
+        ),
+        (
+            "limits = { connections_max = 0 }",
+            "5: apps.limits.connections_max = 0: possible are 1 to 4294967295",
+        ),
+    ]);
+}
+
+#[test]
+fn limits_that_would_break_each_other_are_refused_where_one_was_set() {
+    each_gets(&[
+        (
+            "[limits]\nevent_data_bytes_max = 204800",
+            "2: limits.event_data_bytes_max does not fit: outbox_bytes_max (1048576) must be at least 8 times \
+             event_data_bytes_max (204800), or healthy readers are closed as too slow",
+        ),
+        (
+            "[limits]\n\noutbox_bytes_max = 65536",
+            "3: limits.outbox_bytes_max does not fit: outbox_bytes_max (65536) must be at least 8 times \
+             event_data_bytes_max (102400), or healthy readers are closed as too slow",
+        ),
+        (
+            "[limits]\nevent_data_bytes_max = 4194304\noutbox_bytes_max = 67108864",
+            "2: limits.event_data_bytes_max does not fit: event_data_bytes_max (4194304) is more than \
+             http_body_bytes_max (2097152), so no call could hold it",
+        ),
+        (
+            "[limits]\nmessage_bytes_max = 1048576",
+            "2: limits.message_bytes_max does not fit: outbox_bytes_max (1048576) must be at least 4 times \
+             message_bytes_max (1048576), or healthy readers are closed as too slow",
+        ),
+        (
+            "[limits]\nclient_event_data_bytes_max = 204800",
+            "2: limits.client_event_data_bytes_max does not fit: client_event_data_bytes_max (204800) is more \
+             than message_bytes_max (131072), so no message could hold it",
+        ),
+        (
+            "[limits]\npresence_members_max = 100000",
+            "2: limits.presence_members_max does not fit: presence_members_max (100000) times \
+             presence_user_bytes_max + user_id_bytes_max (2176) is 217600000, and a roster may have 16777216 \
+             bytes",
+        ),
+    ]);
+    each_app_gets(&[(
+        "[apps.limits]\nevent_data_bytes_max = 200000",
+        "6: apps.limits.event_data_bytes_max does not fit: outbox_bytes_max (1048576) must be at least 8 times \
+         event_data_bytes_max (200000), or healthy readers are closed as too slow",
+    )]);
+}
+
+#[test]
+fn apps_are_whole_and_differ() {
+    each_gets(&[
+        ("\n[[apps]]\nkey = \"a\"\nsecret = \"s\"", "2: apps.id is missing: each [[apps]] needs one"),
+        ("[[apps]]\nid = \"a\"\nsecret = \"s\"", "1: apps.key is missing: each [[apps]] needs one"),
+        ("apps = [{ id = \"2\", key = \"b\" }]", "1: apps.secret is missing: each [[apps]] needs one"),
+        (
+            "[[apps]]\nid = 1\nkey = \"a\"\nsecret = \"s\"",
+            "2: apps.id must be a text in quotes, and is a number",
+        ),
+        (
+            "[[apps]]\nid = \"1/2\"\nkey = \"a\"\nsecret = \"s\"",
+            "2: apps.id holds '/'; it may hold A-Z a-z 0-9 - _ .",
+        ),
+        ("[[apps]]\nid = \"\"\nkey = \"a\"\nsecret = \"s\"", "2: apps.id is empty"),
+        (
+            "[[apps]]\nid = \"1\"\nkey = \"a:b\"\nsecret = \"s\"",
+            "3: apps.key holds ':'; it may hold A-Z a-z 0-9 - _ .",
+        ),
+    ]);
+    each_app_gets(&[
+        (
+            "[[apps]]\nid = \"1\"\nkey = \"b\"\nsecret = \"s\"",
+            "6: apps.id = \"1\": the app of line 2 has it already",
+        ),
+        (
+            "[[apps]]\nid = \"2\"\nkey = \"a\"\nsecret = \"s\"",
+            "7: apps.key = \"a\": the app of line 3 has it already",
+        ),
+        ("[[apps]]\nid = \"2\"\nkey = \"b\"", "5: apps.secret is missing: each [[apps]] needs one"),
+    ]);
+}
+
+#[test]
+fn what_is_wrong_with_a_secret_is_told_without_it() {
+    let table = [
+        ("secret = \"hunter2-hunter2 \"", "3: apps.secret holds white space or a control character"),
+        ("secret = \"\"", "3: apps.secret is empty"),
+        ("secret = 12345", "3: apps.secret must be a text in quotes, and is a number"),
+        ("secret = [\"hunter2-hunter2\"]", "3: apps.secret must be a text in quotes, and is a list"),
+        (
+            "secret = hunter2-hunter2",
+            "3: secret: this is not TOML: string values must be quoted, expected literal string",
+        ),
+        ("secret = \"hunter2-hunter2", "3: secret: this is not TOML: invalid basic string, expected `\"`"),
+        ("secret \"hunter2-hunter2=\"", "3: this is not TOML: key with no value, expected `=`"),
+        ("secret: \"hunter2-hunter2\"", "3: this is not TOML: key with no value, expected `=`"),
+        (
+            "secret = \"hunter2-hunter2\"\nsecret = \"hunter2-hunter2\"",
+            "4: secret: this is not TOML: duplicate key",
+        ),
+    ];
+    for (line, message) in table {
+        let file = format!("[[apps]]\nid = \"1\"\n{line}\nkey = \"a\"\n");
+        each_gets(&[(&file, message)]);
+    }
+}
+
+#[test]
+fn what_is_no_toml_gets_its_line_and_where_possible_its_key() {
+    each_gets(&[
+        ("\nlisten = ", "2: listen: this is not TOML: string values must be quoted, expected literal string"),
+        ("listen", "1: this is not TOML: key with no value, expected `=`"),
+        ("shards = 1\nshards = 1", "2: shards: this is not TOML: duplicate key"),
+        ("[limits]\n[limits]", "2: this is not TOML: duplicate key"),
+        ("[limits", "1: this is not TOML: unclosed table, expected `]`"),
+        ("shards = 01", "1: shards: this is not TOML: unexpected leading zero, expected nothing"),
+    ]);
+}
