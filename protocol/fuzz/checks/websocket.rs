@@ -108,6 +108,7 @@ fn said(message: Message<'_>) -> Said {
 // and where we find nothing wrong it must hear nothing else.
 fn compare(ours: &Heard, bytes: &[u8]) {
     let config = WebSocketConfig::default()
+        .read_buffer_size(MESSAGE_BYTES_MAX)
         .max_message_size(Some(MESSAGE_BYTES_MAX))
         .max_frame_size(Some(MESSAGE_BYTES_MAX));
     let mut socket = WebSocket::from_raw_socket(Wire(Cursor::new(bytes)), Role::Server, Some(config));
