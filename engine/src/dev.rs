@@ -40,7 +40,7 @@ pub fn greeting(listen: SocketAddr, credentials: &str) -> String {
 
 In a page (an official pusher-js, nothing else):
 
-    <script src="pusher.min.js"></script>
+    <script src="https://js.pusher.com/8.4.0/pusher.min.js"></script>
     <script>
       const pusher = new Pusher("{key}", {{
         wsHost: "{host}", wsPort: {port}, forceTLS: false,
