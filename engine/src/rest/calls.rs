@@ -15,6 +15,7 @@ use protocol::channel::ChannelKind;
 use super::{ApiCore, CALL_MS_MAX, CHANNELS_BYTES_MAX};
 use crate::shard::machine::{Now, Token};
 use crate::shard::mesh::{self, Found};
+use crate::shard::reading::Reading;
 
 /// Names a call.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -53,6 +54,8 @@ pub(super) struct PendingCall {
     pub(super) rows: Vec<CallRow>,
     /// What is known so far of the members asked for.
     pub(super) users: Vec<Box<str>>,
+    /// How shards stand that have answered so far, each with its number.
+    pub(super) readings: Vec<(usize, Reading)>,
 }
 
 /// What a call is answered with.
@@ -65,6 +68,7 @@ pub(super) enum Form {
     Channels(Info),
     Channel,
     Users,
+    Metrics,
 }
 
 /// A channel in an answer.
@@ -88,6 +92,7 @@ impl PendingCall {
             parked_bytes: 0,
             rows: Vec::new(),
             users: Vec::new(),
+            readings: Vec::new(),
         }
     }
 
@@ -113,6 +118,7 @@ impl PendingCall {
                 }
             }
             (Found::Users(users), _) => self.users = users,
+            (Found::Reading(reading), _) => self.readings.push((question, *reading)),
             (Found::Channels(_), form) => debug_assert!(false, "channels were not asked for by {form:?}"),
         }
     }
@@ -219,12 +225,15 @@ impl ApiCore {
             return self.respond_refusal(token, &Refused::new(413, text), call.manner, now);
         }
         let rows = call.rows();
+        let metrics =
+            if call.form == Form::Metrics { self.encode_metrics(&call.readings) } else { String::new() };
         let answer = match (call.form, rows.first()) {
             (Form::Event, _) => Answer::Event(&rows),
             (Form::Batch, _) => Answer::Batch(&rows),
             (Form::Channels(_), _) => Answer::Channels(&rows),
             (Form::Channel, Some(row)) => Answer::Channel(*row),
             (Form::Users, _) => Answer::Users(&call.users),
+            (Form::Metrics, _) => Answer::Metrics(&metrics),
             (Form::Published | Form::Channel, _) => Answer::Published,
         };
         self.respond(token, &answer, call.manner, now);
