@@ -20,6 +20,17 @@ pub struct ProcessReading {
     pub started_unix_s: Option<f64>,
     /// Descriptors that it has open (from Linux 6.2 on).
     pub descriptors: Option<u64>,
+    /// What its allocator has counted; only a build with the feature `counting` has one that does.
+    pub allocator: Option<AllocatorReading>,
+}
+
+/// An allocator in numbers.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct AllocatorReading {
+    /// Bytes that were asked for and not given back.
+    pub live_bytes: u64,
+    /// Blocks asked for since the start, those that only grew or shrank included.
+    pub allocations: u64,
 }
 
 impl ProcessReading {
@@ -28,7 +39,12 @@ impl ProcessReading {
         let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
         let uptime = fs::read_to_string("/proc/uptime").unwrap_or_default();
         let of_stat = parse_stat(&stat, parse_uptime(&uptime)).unwrap_or_default();
-        Self { resident_bytes: resident_bytes(), descriptors: descriptors(), ..of_stat }
+        Self {
+            resident_bytes: resident_bytes(),
+            descriptors: descriptors(),
+            allocator: allocator(),
+            ..of_stat
+        }
     }
 }
 
@@ -62,6 +78,19 @@ fn resident_bytes() -> Option<u64> {
 /// The size of that folder is the number of its entries; older kernels say 0, and counting takes too long.
 fn descriptors() -> Option<u64> {
     fs::metadata("/proc/self/fd").ok().map(|folder| folder.len()).filter(|count| *count > 0)
+}
+
+#[cfg(feature = "counting")]
+fn allocator() -> Option<AllocatorReading> {
+    let stats = stats_alloc::INSTRUMENTED_SYSTEM.stats();
+    // Both sums have what blocks have grown or shrunk by.
+    let live = (stats.bytes_allocated as u64).saturating_sub(stats.bytes_deallocated as u64);
+    Some(AllocatorReading { live_bytes: live, allocations: (stats.allocations + stats.reallocations) as u64 })
+}
+
+#[cfg(not(feature = "counting"))]
+fn allocator() -> Option<AllocatorReading> {
+    None
 }
 
 #[cfg(test)]

@@ -91,6 +91,18 @@ impl Sockets {
         self.connections.is_empty()
     }
 
+    /// Gives back what nothing needs now.
+    pub fn give_back_room(&mut self) {
+        if self.is_empty() {
+            // Closes that ended before their time have left theirs behind.
+            self.expiries.clear();
+        }
+        self.expiries.shrink_to_fit();
+        self.ready.shrink_to_fit();
+        self.departures.shrink_to_fit();
+        self.arrived = Vec::new();
+    }
+
     /// A decide phase begins, and the machine's effects of the last one are performed.
     pub fn begin_phase(&mut self) {
         self.ready_now = self.ready.len();

@@ -27,6 +27,9 @@ use crate::shard::mesh::{Leaf, Root};
 /// Connections taken over from other cores per turn.
 const HANDOVERS_PER_TURN_MAX: usize = 64;
 
+/// Fewer connections than this need no room worth giving back.
+const CROWD_MIN: usize = 256;
+
 /// One core at work.
 pub(super) struct Core<M> {
     machine: M,
@@ -42,6 +45,8 @@ pub(super) struct Core<M> {
     drains_at: Phase,
     draining: bool,
     emptied: bool,
+    /// The most connections since room was last given back.
+    crowd: usize,
 }
 
 /// What a machine draws from.
@@ -72,6 +77,7 @@ impl<M: Machine> Core<M> {
             drains_at: setup.drains_at,
             draining: false,
             emptied: false,
+            crowd: 0,
         })
     }
 
@@ -105,6 +111,7 @@ impl<M: Machine> Core<M> {
         let departed = self.io.sockets.depart(&self.io.mesh, now.mono_ms);
         self.io.sockets.ring.submit().map_err(CoreError::during("submitting to the ring"))?;
         self.report_if_empty();
+        self.give_back_room();
         Ok(gathered | decided | sent | performed | flushed | departed)
     }
 
@@ -196,6 +203,18 @@ impl<M: Machine> Core<M> {
             self.emptied = true;
             // Without a listener for reports the server has gone ahead without waiting.
             let _ = self.reports.try_send(Report::Empty(self.io.mesh.me()));
+        }
+    }
+
+    /// Queues keep the room of their longest time, so that none allocates in the steady state. When a crowd has gone
+    /// altogether, what it needed goes back.
+    fn give_back_room(&mut self) {
+        self.crowd = self.crowd.max(self.io.sockets.len());
+        if self.crowd >= CROWD_MIN && self.io.sockets.is_empty() && self.machine.connections() == 0 {
+            self.crowd = 0;
+            self.machine.give_back_room();
+            self.io.sockets.give_back_room();
+            self.completions.shrink_to_fit();
         }
     }
 

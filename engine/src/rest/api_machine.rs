@@ -119,6 +119,12 @@ impl Machine for ApiCore {
         }
     }
 
+    fn give_back_room(&mut self) {
+        self.ready.shrink_to_fit();
+        self.dirty.shrink_to_fit();
+        self.effects.shrink_to_fit();
+    }
+
     fn connections(&self) -> usize {
         self.connections.len()
     }

@@ -173,6 +173,10 @@ fn describe_process(all: &mut Exposition, outside: &Outside) {
     let mut build = all.gauges("build_info", "Which Corecast this is.");
     build.sample(&[("version", env!("CARGO_PKG_VERSION"))], 1.0);
     all.add(build);
+    if let Some(allocator) = process.allocator {
+        all.gauge("allocated_bytes", "Bytes that the allocator has given out.", allocator.live_bytes);
+        all.counter("allocations_total", "Blocks asked of the allocator.", allocator.allocations);
+    }
     all.standard("process_cpu_seconds_total", "CPU time.", COUNTER, process.cpu_s);
     all.standard("process_resident_memory_bytes", "Memory in RAM.", GAUGE, number(process.resident_bytes));
     all.standard("process_virtual_memory_bytes", "Address space.", GAUGE, number(process.virtual_bytes));

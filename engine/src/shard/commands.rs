@@ -49,6 +49,13 @@ impl Stalled {
         }
     }
 
+    /// Gives back what nothing needs now.
+    pub(super) fn give_back_room(&mut self) {
+        self.kept.shrink_to_fit();
+        self.gated.iter_mut().for_each(VecDeque::shrink_to_fit);
+        self.budgeted.shrink_to_fit();
+    }
+
     /// Whether somebody waits for room in the batch to some home.
     pub(super) fn any_gated(&self) -> bool {
         self.gated.iter().any(|line| !line.is_empty())

@@ -68,6 +68,16 @@ impl Flush {
         self.run_bytes += bytes as u64;
     }
 
+    /// Gives back what nothing needs now.
+    pub fn give_back_room(&mut self) {
+        self.dirty.shrink_to_fit();
+        self.small.shrink_to_fit();
+        self.open.shrink_to_fit();
+        self.backlogs.shrink_to_fit();
+        self.touched.shrink_to_fit();
+        self.tails = Tails::default();
+    }
+
     /// The connection has something to write.
     pub fn mark(&mut self, id: ConnectionId, connection: &mut Connection) {
         if !connection.dirty {

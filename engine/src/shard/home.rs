@@ -63,6 +63,11 @@ impl Home {
         }
     }
 
+    /// Gives back what nothing needs now.
+    pub fn give_back_room(&mut self) {
+        self.topics.shrink_to_fit(|it| it.topic.hash);
+    }
+
     /// How many topics are occupied.
     pub fn len(&self) -> usize {
         self.topics.len()

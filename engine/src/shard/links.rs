@@ -26,6 +26,14 @@ pub struct Outside {
 }
 
 impl Outside {
+    /// Gives back what nothing needs now.
+    pub fn give_back_room(&mut self) {
+        self.exits.shrink_to_fit();
+        self.counts.shrink_to_fit();
+    }
+}
+
+impl Outside {
     /// True when nothing waits.
     pub fn is_empty(&self) -> bool {
         self.exits.is_empty() && self.counts.is_empty()

@@ -81,6 +81,12 @@ impl Lobby {
         self.waiting
     }
 
+    /// Gives back what nothing needs now.
+    pub fn give_back_room(&mut self) {
+        self.half_open.shrink_to_fit();
+        self.partial.shrink_to_fit();
+    }
+
     fn enter(&mut self, token: Token, now: Now) {
         self.set(token, At::Head);
         self.waiting += 1;

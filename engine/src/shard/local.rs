@@ -138,6 +138,14 @@ impl Local {
         }
     }
 
+    /// Gives back what nothing needs now.
+    pub fn give_back_room(&mut self) {
+        self.flush.give_back_room();
+        self.topics.shrink_to_fit();
+        let topics = &self.topics;
+        self.table.shrink_to_fit(|at| topics.get(*at as usize).map_or(0, |it| it.topic.hash));
+    }
+
     /// How many topics have local subscribers.
     pub fn topics(&self) -> usize {
         self.topics.len()

@@ -135,6 +135,9 @@ pub trait Machine {
     fn handle_deadline(&mut self, now: Now);
     /// The server stops: refuse newcomers, close everybody.
     fn handle_drain(&mut self, now: Now);
+    /// A crowd has gone: gives back what its queues needed and nothing needs now. Harmless at any time; the driver asks
+    /// when nobody is left.
+    fn give_back_room(&mut self);
     /// How many connections the machine knows, half-open ones included.
     fn connections(&self) -> usize;
 }

@@ -7,6 +7,7 @@ use protocol::close::Close;
 
 use super::Shard;
 use super::connection::ConnectionId;
+use super::links::Outside;
 use super::lobby::At;
 use super::machine::{Door, Effect, Inputs, Machine, Mesh, Now, Token};
 use super::mutant::{Mutant, broken};
@@ -102,6 +103,16 @@ impl Machine for Shard {
 
     fn handle_drain(&mut self, now: Now) {
         self.begin_drain(now);
+    }
+
+    fn give_back_room(&mut self) {
+        self.local.give_back_room();
+        self.lobby.give_back_room();
+        self.home.give_back_room();
+        self.stalled.give_back_room();
+        self.closing.shrink_to_fit();
+        self.effects.shrink_to_fit();
+        self.outside.iter_mut().for_each(Outside::give_back_room);
     }
 
     fn connections(&self) -> usize {

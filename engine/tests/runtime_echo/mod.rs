@@ -160,6 +160,8 @@ impl<S: Script> Machine for Scripted<S> {
         }
     }
 
+    fn give_back_room(&mut self) {}
+
     fn connections(&self) -> usize {
         self.desk.outboxes.len()
     }

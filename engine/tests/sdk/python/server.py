@@ -26,14 +26,15 @@ STOP_S_MAX = 20
 class Server:
     """One running server; made ready by its construction."""
 
-    def __init__(self):
+    def __init__(self, binary=BINARY, arguments=()):
+        self.binary, self.arguments = binary, arguments
         for _ in range(5):
             self._spawn(free_port())
             if self._becomes_ready():
                 return
             if "port" not in self.output() and "address" not in self.output():
                 break
-        raise RuntimeError(f"the server at {BINARY} did not become ready:\n{self.output()}")
+        raise RuntimeError(f"the server at {binary} did not become ready:\n{self.output()}")
 
     def stop(self):
         """Stops the server by SIGTERM. It must end by itself, in time, with exit code 0."""
@@ -53,10 +54,10 @@ class Server:
     def _spawn(self, port):
         self.port = port
         self.log = tempfile.TemporaryFile("w+")
-        command = [BINARY, "serve", "--listen", f"{HOST}:{port}", "--app", f"{APP_ID}:{KEY}:{SECRET}"]
+        command = [self.binary, "serve", "--listen", f"{HOST}:{port}", "--app", f"{APP_ID}:{KEY}:{SECRET}"]
         # With a parent-death signal no server outlives a test run that is killed.
         self.process = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "KILL", *command, "--shards", str(SHARDS)],
+            ["setpriv", "--pdeathsig", "KILL", *command, "--shards", str(SHARDS), *self.arguments],
             stdin=subprocess.DEVNULL,
             stdout=self.log,
             stderr=subprocess.STDOUT,
