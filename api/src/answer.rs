@@ -34,6 +34,8 @@ pub enum Answer<'a> {
     Ready(bool),
     /// Somebody is there.
     Index,
+    /// All metrics, in Prometheus' text format.
+    Metrics(&'a str),
 }
 
 /// A channel and what was asked about it.
@@ -80,7 +82,11 @@ pub fn encode_answer(out: &mut Vec<u8>, answer: &Answer<'_>, manner: Manner) {
         Answer::Live(false) | Answer::Ready(false) => 503,
         _ => 200,
     };
-    let content_type = if matches!(answer, Answer::Index) { "text/plain" } else { JSON };
+    let content_type = match answer {
+        Answer::Index => "text/plain",
+        Answer::Metrics(_) => "text/plain; version=0.0.4; charset=utf-8",
+        _ => JSON,
+    };
     encode_response(out, status, content_type, &body, manner.keep_alive, &[]);
     manner.finish(out, body.len());
 }
@@ -95,6 +101,7 @@ fn encode_body(out: &mut Vec<u8>, answer: &Answer<'_>) {
         Answer::Live(live) => health::encode_state(out, "live", *live),
         Answer::Ready(ready) => health::encode_state(out, "ready", *ready),
         Answer::Index => out.extend_from_slice(b"OK"),
+        Answer::Metrics(text) => out.extend_from_slice(text.as_bytes()),
     }
 }
 

@@ -14,7 +14,7 @@ use protocol::query::{Query, parse_query};
 
 use crate::channels::{Channel, Channels, parse_channel, parse_channels};
 use crate::events::{Publish, parse_batch, parse_event};
-use crate::health::Probe;
+use crate::health::{Probe, parse_probe};
 use crate::refused::Refused;
 use crate::terminate::{Terminate, parse_terminate};
 use crate::users::{Users, parse_users};
@@ -80,11 +80,8 @@ enum Endpoint<'a> {
 
 // A path is split before it is decoded: an encoded slash belongs to its segment.
 fn parse_route(path: &str) -> Option<Route<'_>> {
-    match path {
-        "/" => return Some(Route::Health(Probe::Index)),
-        "/live" => return Some(Route::Health(Probe::Live)),
-        "/ready" => return Some(Route::Health(Probe::Ready)),
-        _ => {}
+    if let Some(probe) = parse_probe(path) {
+        return Some(Route::Health(probe));
     }
     // So asks Pusher's SDK for Python, which leaves the app out of this one path.
     if let Some(user) = path.strip_prefix("/users/") {

@@ -13,6 +13,16 @@ pub enum Probe {
     Index,
 }
 
+/// The probe of this path.
+pub(crate) fn parse_probe(path: &str) -> Option<Probe> {
+    match path {
+        "/" => Some(Probe::Index),
+        "/live" => Some(Probe::Live),
+        "/ready" => Some(Probe::Ready),
+        _ => None,
+    }
+}
+
 pub(crate) fn encode_state(out: &mut Vec<u8>, name: &str, state: bool) {
     out.extend_from_slice(format!("{{\"{name}\":{state}}}").as_bytes());
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use corecast::limits::Limits;
 use corecast::shard::drain::DrainPlan;
-use corecast::shard::machine::{Inputs, Machine, Now, Socket, Token};
+use corecast::shard::machine::{Door, Inputs, Machine, Now, Socket, Token};
 use corecast::shard::mesh::{Leaf, Publish, Root};
 use corecast::shard::topic::{Topic, TopicHash};
 use corecast::shard::{Shard, ShardConfig};
@@ -83,7 +83,7 @@ impl World {
 
     fn subscribe(&mut self, slot: u32) {
         let token = Token { slot, generation: 1 };
-        self.shard.handle_open(token, "127.0.0.1:1".parse().unwrap(), NOW);
+        self.shard.handle_open(token, "127.0.0.1:1".parse().unwrap(), Door::Public, NOW);
         let mut bytes = b"GET /app/key HTTP/1.1\r\nHost: b\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
             .to_vec();

@@ -5,17 +5,19 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread;
 
-use hooks::queue::queue;
+use hooks::queue::{Queue, queue};
 use hooks::sink::CountingSink;
 use protocol::app::Apps;
 use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::config::Shards;
 use crate::driver::control::CoreError;
+use crate::driver::listen::ListenError;
 use crate::ending::Ending;
 use crate::limits::{DESCRIPTORS_KEPT, HOOK_QUEUE_MAX, Limits};
-use crate::rest::{ApiConfig, ApiCore, Health};
-use crate::server::{self, Plan, Running, StartError, Surroundings};
+use crate::process::ProcessReading;
+use crate::rest::{ApiConfig, ApiCore, Health, MetricsConfig, Outside};
+use crate::server::{self, AdminPlan, Plan, Running, StartError, Surroundings};
 use crate::shard::topic::TopicHash;
 use crate::shard::{Shard, ShardConfig};
 
@@ -32,6 +34,10 @@ pub struct House {
     pub listen: Vec<SocketAddr>,
     /// Addresses of the API core, besides.
     pub api_listen: Vec<SocketAddr>,
+    /// Where the operator's tools connect.
+    pub admin: Option<AdminPlan>,
+    /// What the names of metrics begin with.
+    pub metrics_prefix: Box<str>,
     /// The apps.
     pub apps: Arc<Apps>,
     /// How many shards there are.
@@ -51,6 +57,7 @@ pub fn start(house: House) -> Result<Inhabited, StartError> {
     let plan = Plan {
         listen: house.listen,
         api_listen: house.api_listen,
+        admin: house.admin,
         shards,
         pin: true,
         takeover,
@@ -58,6 +65,7 @@ pub fn start(house: House) -> Result<Inhabited, StartError> {
         drain_rate: drain_plan.connections_per_second_max,
     };
     let (queue, drain) = queue(HOOK_QUEUE_MAX);
+    let hooks = queue.clone();
     let (apps, api_apps) = (Arc::clone(&house.apps), house.apps);
     let (shard_limits, api_limits) = (house.limits.clone(), house.limits);
     let make_shard = move |index: usize, around: &Surroundings| {
@@ -74,6 +82,7 @@ pub fn start(house: House) -> Result<Inhabited, StartError> {
     };
     let make_api = move |around: &Surroundings| {
         let (health, clock) = (Arc::clone(&around.health), around.clock);
+        let outside = outside(around, hooks);
         ApiCore::new(ApiConfig {
             index: shards,
             topics: TopicHash::new(seed, shards),
@@ -84,6 +93,7 @@ pub fn start(house: House) -> Result<Inhabited, StartError> {
                 live: health.oldest_beat_age_ms(clock.now().mono_ms) < BEAT_MS_MAX,
                 ready: health.is_ready(),
             }),
+            metrics: MetricsConfig { prefix: house.metrics_prefix, outside },
         })
     };
     let running = server::start_with(&plan, &queue, make_shard, make_api)?;
@@ -107,10 +117,27 @@ impl Inhabited {
         self.running.addresses()
     }
 
+    /// Where the operator's tools connect, or why they cannot; None where nobody asked for it.
+    pub fn admin(&self) -> Option<&Result<SocketAddr, ListenError>> {
+        self.running.admin()
+    }
+
     /// Waits for a signal to stop, and for the drain after it.
     pub fn wait(self) -> Result<(), CoreError> {
         self.running.wait()
     }
+}
+
+/// What `/metrics` tells of everything but the cores.
+fn outside(around: &Surroundings, hooks: Queue) -> Box<dyn Fn() -> Outside> {
+    let (health, descriptors_max) = (Arc::clone(&around.health), around.descriptors_max);
+    Box::new(move || Outside {
+        process: ProcessReading::take(),
+        descriptors_max,
+        hooks_queued: hooks.len() as u64,
+        hooks_dropped: hooks.dropped(),
+        stuck_batches: health.stuck_batches(),
+    })
 }
 
 /// Connections without a head may not eat the descriptors of the others, nor clients those of publishers.

@@ -10,11 +10,12 @@ use std::sync::Arc;
 use clap::{Args, Parser, Subcommand};
 use protocol::app::{App, Apps};
 
-use crate::assembly::{self, House};
-use crate::config::{Config, Fault, SHARDS_MAX, Shards};
+use crate::assembly::{self, House, Inhabited};
+use crate::config::{Admin, Config, Fault, METRICS_PREFIX, SHARDS_MAX, Shards};
 use crate::dev;
 use crate::ending::{Ending, EndingArgs};
 use crate::publish::{self, Publication};
+use crate::server::AdminPlan;
 
 /// What cannot be right as it was asked for (sysexits.h: EX_CONFIG).
 const EXIT_CONFIG: u8 = 78;
@@ -52,6 +53,9 @@ struct Serve {
     /// An app and its credentials; may be given several times, and then replaces all apps of the file
     #[arg(long, value_name = "ID:KEY:SECRET")]
     app: Vec<String>,
+    /// Address for /metrics, without credentials, or `off` [default: 127.0.0.1:9601, if it is free]
+    #[arg(long, value_name = "ADDR")]
+    admin: Option<Admin>,
     /// How many cores hold connections; by default it follows the machine
     #[arg(long, value_name = "N")]
     shards: Option<usize>,
@@ -149,6 +153,9 @@ impl From<Fault> for Failure {
     }
 }
 
+/// Where tools connect when neither flag nor file says; the port that soketi has for its metrics.
+const ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9601);
+
 /// Where `serve` listens when neither flag nor file says.
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 6001);
 
@@ -166,11 +173,28 @@ fn run_serve(serve: Serve) -> Result<(), Failure> {
     if config.apps.is_empty() {
         return Err(Failure::no_app(&wanted));
     }
-    start(config, ending, |addresses: &[SocketAddr]| {
-        for address in addresses {
-            eprintln!("corecast: listening on {address}");
-        }
-    })
+    let admin = admin_plan(config.admin);
+    start(config, ending, admin, announce)
+}
+
+/// Tools find metrics where nobody has said anything, unless another server is there already.
+fn admin_plan(said: Option<Admin>) -> Option<AdminPlan> {
+    match said {
+        None => Some(AdminPlan { address: ADMIN, wanted: false }),
+        Some(Admin::At(address)) => Some(AdminPlan { address, wanted: true }),
+        Some(Admin::Off) => None,
+    }
+}
+
+fn announce(house: &Inhabited) {
+    for address in house.addresses() {
+        eprintln!("corecast: listening on {address}");
+    }
+    match house.admin() {
+        Some(Ok(address)) => eprintln!("corecast: metrics at http://{address}/metrics"),
+        Some(Err(error)) => eprintln!("corecast: no metrics: {error}, or --admin off"),
+        None => {}
+    }
 }
 
 /// A flag replaces what the file says; an app by flag has the limits that the file gives to all apps.
@@ -183,6 +207,7 @@ fn with_flags(mut config: Config, flags: Serve) -> Result<Config, Failure> {
         config.apps = apps?;
         config.apps.iter_mut().for_each(|app| app.limits = config.app_limits.clone());
     }
+    config.admin = flags.admin.or(config.admin);
     if let Some(shards) = flags.shards {
         config.shards = Some(parse_shards(shards)?);
     }
@@ -212,12 +237,13 @@ fn run_dev(dev: Dev) -> Result<(), Failure> {
     };
     let app = parse_app(&credentials)?;
     let listen = dev.listen;
-    let greet = |addresses: &[SocketAddr]| {
-        print!("{}", dev::greeting(addresses.first().copied().unwrap_or(listen), &credentials));
+    let greet = |house: &Inhabited| {
+        let address = house.addresses().first().copied().unwrap_or(listen);
+        print!("{}", dev::greeting(address, &credentials));
     };
     let shards = dev.shards.map(parse_shards).transpose()?;
     let config = Config { listen: vec![listen], apps: vec![app], shards, ..Config::default() };
-    start(config, Ending::default(), greet)
+    start(config, Ending::default(), None, greet)
 }
 
 fn run_publish(args: &PublishArgs) -> Result<(), Failure> {
@@ -237,18 +263,25 @@ fn parse_shards(count: usize) -> Result<Shards, Failure> {
     Shards::new(count).ok_or_else(impossible)
 }
 
-fn start(config: Config, ending: Ending, started: impl FnOnce(&[SocketAddr])) -> Result<(), Failure> {
+fn start(
+    config: Config,
+    ending: Ending,
+    admin: Option<AdminPlan>,
+    started: impl FnOnce(&Inhabited),
+) -> Result<(), Failure> {
     // Those of a file are known to differ.
     let apps = Apps::new(config.apps).map_err(|error| Failure::config(format!("--app: {error}")))?;
     let house = House {
         listen: if config.listen.is_empty() { vec![LISTEN] } else { config.listen },
         api_listen: config.api_listen,
+        admin,
+        metrics_prefix: config.metrics_prefix.unwrap_or_else(|| METRICS_PREFIX.into()),
         apps: Arc::new(apps),
         shards: config.shards.unwrap_or_else(Shards::by_machine),
         limits: config.limits,
         ending,
     };
     let inhabited = assembly::start(house).map_err(|error| Failure::world(&error))?;
-    started(inhabited.addresses());
+    started(&inhabited);
     inhabited.wait().map_err(|error| Failure::world(&error))
 }

@@ -19,11 +19,11 @@ use hooks::queue::Queue;
 
 use crate::driver::control::{Clock, Control, CoreError, Health, Phase, Report};
 use crate::driver::inbox::{MeshEnd, mesh};
-use crate::driver::listen::{ListenError, listen, local_address};
+use crate::driver::listen::{ListenError, listen, listen_for_tools, local_address};
 use crate::driver::probe::{ProbeError, probe};
 use crate::driver::ring::{self, Sizes};
 use crate::driver::{CoreSetup, run_core};
-use crate::shard::machine::Machine;
+use crate::shard::machine::{Door, Machine};
 
 /// What to start.
 #[derive(Clone, Debug)]
@@ -32,6 +32,8 @@ pub struct Plan {
     pub listen: Vec<SocketAddr>,
     /// Where back ends may connect besides; these connections go to the API core directly.
     pub api_listen: Vec<SocketAddr>,
+    /// Where the operator's tools connect; they too go to the API core.
+    pub admin: Option<AdminPlan>,
     /// How many shards there are, at least one.
     pub shards: usize,
     /// Keep each shard on a processor of its own, where there are more processors than shards.
@@ -42,6 +44,15 @@ pub struct Plan {
     pub ready_grace: Duration,
     /// At which rate its machines close their connections then. The server only waits as long as that takes.
     pub drain_rate: NonZeroU32,
+}
+
+/// Where the operator's tools connect.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AdminPlan {
+    /// The address.
+    pub address: SocketAddr,
+    /// Whether the operator has named it. A server goes on without an address that is only its default.
+    pub wanted: bool,
 }
 
 /// What a machine may want to know of its server.
@@ -61,6 +72,7 @@ pub struct Surroundings {
 #[derive(Debug)]
 pub struct Running {
     addresses: Vec<SocketAddr>,
+    admin: Option<Result<SocketAddr, ListenError>>,
     threads: Vec<JoinHandle<()>>,
     reports: Receiver<Report>,
     stopper: Stopper,
@@ -130,8 +142,8 @@ pub fn start_with<S: Machine, A: Machine>(
     assert!(plan.shards > 0, "a server has at least one shard");
     let house = House::prepare(plan, hooks)?;
     let surroundings = house.surroundings.clone();
-    let (addresses, listeners) = take_ports(plan)?;
-    let (mut running, mut setups) = house.furnish(addresses, listeners)?;
+    let ports = take_ports(plan)?;
+    let (mut running, mut setups) = house.furnish(ports)?;
     let api = setups.pop();
     let make_shard = Arc::new(make_shard);
     for (shard, setup) in setups.into_iter().enumerate() {
@@ -148,6 +160,11 @@ impl Running {
     /// Where the server listens, in the order of the plan.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// Where the operator's tools connect, or why they cannot; None where that is not in the plan.
+    pub fn admin(&self) -> Option<&Result<SocketAddr, ListenError>> {
+        self.admin.as_ref()
     }
 
     /// A handle that stops the server as a signal does.
@@ -343,11 +360,8 @@ impl<'a> House<'a> {
     }
 
     /// Gives each core what it needs. The API core is the last.
-    fn furnish(
-        self,
-        addresses: Vec<SocketAddr>,
-        listeners: Vec<Vec<OwnedFd>>,
-    ) -> Result<(Running, Vec<CoreSetup>), StartError> {
+    fn furnish(self, ports: Ports) -> Result<(Running, Vec<CoreSetup>), StartError> {
+        let Ports { addresses, admin, listeners } = ports;
         let ends = mesh(self.surroundings.cores).map_err(StartError::System)?;
         let (sender, reports) = bounded(REPORTS_PER_CORE_MAX * self.surroundings.cores + 1);
         let control = Arc::new(Control::new(ends[0].doorbells()));
@@ -360,6 +374,7 @@ impl<'a> House<'a> {
         let health = Arc::clone(&self.surroundings.health);
         let running = Running {
             addresses,
+            admin,
             threads: Vec::new(),
             reports,
             stopper,
@@ -374,7 +389,7 @@ impl<'a> House<'a> {
     fn setup(
         &self,
         mesh: MeshEnd,
-        listeners: Vec<OwnedFd>,
+        listeners: Vec<(Door, OwnedFd)>,
         cpu: Option<usize>,
         control: &Arc<Control>,
         stopper: &Stopper,
@@ -395,9 +410,16 @@ impl<'a> House<'a> {
     }
 }
 
-/// The addresses that were taken, and each core's listeners.
-fn take_ports(plan: &Plan) -> Result<(Vec<SocketAddr>, Vec<Vec<OwnedFd>>), StartError> {
-    let mut of_cores: Vec<Vec<OwnedFd>> = (0..=plan.shards).map(|_| Vec::new()).collect();
+/// What was taken of the machine's ports.
+struct Ports {
+    addresses: Vec<SocketAddr>,
+    admin: Option<Result<SocketAddr, ListenError>>,
+    /// By core.
+    listeners: Vec<Vec<(Door, OwnedFd)>>,
+}
+
+fn take_ports(plan: &Plan) -> Result<Ports, StartError> {
+    let mut of_cores: Vec<Vec<(Door, OwnedFd)>> = (0..=plan.shards).map(|_| Vec::new()).collect();
     let mut addresses = Vec::new();
     let shards = 0..plan.shards;
     let wanted = plan.listen.iter().map(|address| (*address, shards.clone()));
@@ -405,9 +427,28 @@ fn take_ports(plan: &Plan) -> Result<(Vec<SocketAddr>, Vec<Vec<OwnedFd>>), Start
     for (address, cores) in wanted.chain(api) {
         let listeners = listen(address, cores.len(), plan.takeover).map_err(StartError::Listen)?;
         addresses.push(local_address(&listeners[0]).map_err(StartError::System)?);
-        cores.zip(listeners).for_each(|(core, listener)| of_cores[core].push(listener));
+        cores.zip(listeners).for_each(|(core, listener)| of_cores[core].push((Door::Public, listener)));
     }
-    Ok((addresses, of_cores))
+    let admin = plan.admin.map(|admin| take_admin_port(admin, plan.takeover)).transpose()?;
+    let admin = admin.map(|taken| {
+        taken.map(|(address, listener)| {
+            of_cores[plan.shards].push((Door::Admin, listener));
+            address
+        })
+    });
+    Ok(Ports { addresses, admin, listeners: of_cores })
+}
+
+/// The inner error is of a port that was not asked for.
+fn take_admin_port(
+    plan: AdminPlan,
+    takeover: bool,
+) -> Result<Result<(SocketAddr, OwnedFd), ListenError>, StartError> {
+    match listen_for_tools(plan.address, plan.wanted, takeover) {
+        Ok(listener) => Ok(Ok((local_address(&listener).map_err(StartError::System)?, listener))),
+        Err(error) if plan.wanted => Err(StartError::Listen(error)),
+        Err(error) => Ok(Err(error)),
+    }
 }
 
 /// A processor for each shard and for the API core, where pinning makes sense: with a processor per shard and one

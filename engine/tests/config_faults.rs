@@ -41,8 +41,14 @@ fn a_key_that_is_not_known_gets_the_nearest_or_its_right_place() {
         ("# x\n\nListen = 1", "3: unknown key \"Listen\": did you mean \"listen\"?"),
         ("[limit]", "1: unknown key \"limit\": did you mean \"limits\"?"),
         ("[[app]]", "1: unknown key \"app\": did you mean \"apps\"?"),
-        ("xyz = 1", "1: unknown key \"xyz\": valid here are listen, api_listen, shards, limits, apps"),
-        ("a.b = 1", "1: unknown key \"a\": valid here are listen, api_listen, shards, limits, apps"),
+        (
+            "xyz = 1",
+            "1: unknown key \"xyz\": valid here are listen, api_listen, admin, metrics_prefix, shards, limits, apps",
+        ),
+        (
+            "a.b = 1",
+            "1: unknown key \"a\": valid here are listen, api_listen, admin, metrics_prefix, shards, limits, apps",
+        ),
         ("user_id_bytes_max = 1", "1: unknown key \"user_id_bytes_max\": it belongs to [limits]"),
         ("secret = \"hunter2-hunter2\"", "1: unknown key \"secret\": it belongs to [[apps]]"),
         (
@@ -90,6 +96,19 @@ fn a_setting_whose_feature_does_not_exist_is_not_taken() {
 fn a_bad_value_gets_what_is_possible() {
     each_gets(&[
         ("listen = 6001", "1: listen must be a text in quotes, and is a number"),
+        (
+            "admin = \"9601\"",
+            "1: admin = \"9601\": is no address; write IP:PORT, such as \"127.0.0.1:9601\", or \"off\"",
+        ),
+        ("admin = false", "1: admin must be a text in quotes, and is true or false"),
+        (
+            "metrics_prefix = \"1_\"",
+            "1: metrics_prefix = \"1_\": a name begins with up to 64 of a-z A-Z 0-9 _, no digit first",
+        ),
+        (
+            "metrics_prefix = \"a-b\"",
+            "1: metrics_prefix = \"a-b\": a name begins with up to 64 of a-z A-Z 0-9 _, no digit first",
+        ),
         (
             "listen = \"localhost:6001\"",
             "1: listen = \"localhost:6001\": is no address; write IP:PORT, such as \"0.0.0.0:6001\" or \

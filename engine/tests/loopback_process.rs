@@ -151,7 +151,7 @@ fn sigterm_says_4100_to_everybody_and_the_port_is_free_at_once() {
 
 #[test]
 fn sigterm_without_connections_ends_well() {
-    let mut server = Server::start(&["--shards", "1"]);
+    let mut server = Server::start(&["--shards", "1", "--admin", "off"]);
     assert_eq!(server.terminate().code(), Some(0));
     let errors = server.take_errors();
     assert_eq!(errors.lines().count(), 1, "{errors}");

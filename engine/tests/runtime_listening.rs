@@ -13,7 +13,7 @@ use corecast::driver::control::Clock;
 use corecast::driver::listen::{listen, local_address};
 use corecast::driver::ring::{Kind, Ring, Sizes, accept};
 use corecast::driver::sockets::Sockets;
-use corecast::shard::machine::Machine;
+use corecast::shard::machine::{Door, Machine};
 use runtime_echo::{Echo, Scripted, read, serve, try_serve};
 
 fn loopback(port: u16) -> SocketAddr {
@@ -81,7 +81,7 @@ fn greet(address: SocketAddr) -> std::io::Result<Vec<u8>> {
 /// Closes a listener whose queue holds five clients, and returns how many of them were accepted.
 fn close_with_a_queue(listener: std::os::fd::OwnedFd) -> usize {
     let mut ring = Ring::new(Sizes { submissions: 8, completions: 64 }).unwrap();
-    let mut acceptor = Acceptor::new(vec![listener], &mut ring);
+    let mut acceptor = Acceptor::new(vec![(Door::Public, listener)], &mut ring);
     let mut sockets = Sockets::new(ring);
     let mut machine = Scripted::new(Echo);
     let (clock, mut completions) = (Clock::start(), Vec::new());

@@ -35,6 +35,16 @@ impl Queue {
         }
     }
 
+    /// How many events wait.
+    pub fn len(&self) -> usize {
+        self.sender.len()
+    }
+
+    /// True when none waits.
+    pub fn is_empty(&self) -> bool {
+        self.sender.is_empty()
+    }
+
     /// How many events were dropped since the start.
     pub fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use ring::hmac;
 
@@ -34,6 +34,7 @@ pub struct App {
     pub over_quota_close: Close,
     signing_key: hmac::Key,
     connections: AtomicU32,
+    admitted: AtomicU64,
 }
 
 impl App {
@@ -49,6 +50,7 @@ impl App {
             over_quota_close: Close::APP_FULL,
             signing_key: hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()),
             connections: AtomicU32::new(0),
+            admitted: AtomicU64::new(0),
         }
     }
 
@@ -84,11 +86,17 @@ impl App {
         self.connections.load(Ordering::Relaxed)
     }
 
+    /// Connections admitted since the start.
+    pub fn admitted(&self) -> u64 {
+        self.admitted.load(Ordering::Relaxed)
+    }
+
     /// A place for one more connection; `None` when `limits.connections_max` are there.
     pub fn admit(self: &Arc<Self>) -> Option<Admission> {
         let max = self.limits.connections_max.unwrap_or(u32::MAX);
         let one_more = |now: u32| (now < max).then_some(now.saturating_add(1));
         self.connections.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).ok()?;
+        self.admitted.fetch_add(1, Ordering::Relaxed);
         Some(Admission { app: Arc::clone(self) })
     }
 }
@@ -288,6 +296,7 @@ mod tests {
         drop(first);
         assert_eq!(app.connections(), 1);
         assert!(app.admit().is_some());
+        assert_eq!(app.admitted(), 3, "those that were refused were not admitted");
         assert!(Arc::ptr_eq(second.app(), &app));
     }
 

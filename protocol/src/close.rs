@@ -99,6 +99,11 @@ impl Close {
         Self::new(self.code, reason)
     }
 
+    /// Whether a code means the same to everybody: one of RFC 6455, or one of Pusher's.
+    pub const fn is_known(code: u16) -> bool {
+        matches!(code, 1000..=1003 | 1007..=1011 | 4000..=4009 | 4100 | 4200..=4202)
+    }
+
     /// What pusher-js and its siblings do when they see this code.
     pub const fn retry(self) -> Retry {
         match self.code {

@@ -14,6 +14,7 @@ use toml::de::DeTable;
 
 use crate::limits::Limits;
 
+mod admin;
 mod app;
 mod fault;
 mod limit;
@@ -21,6 +22,7 @@ mod nearest;
 mod section;
 mod shards;
 
+pub use admin::{Admin, METRICS_PREFIX};
 pub use fault::Fault;
 pub use shards::{SHARDS_MAX, Shards};
 
@@ -35,6 +37,10 @@ pub struct Config {
     pub listen: Vec<SocketAddr>,
     /// Addresses of the API core, besides.
     pub api_listen: Vec<SocketAddr>,
+    /// Where the operator's tools connect; None: the file does not say.
+    pub admin: Option<Admin>,
+    /// What the names of metrics begin with; None: the file does not say.
+    pub metrics_prefix: Option<Box<str>>,
     /// How many shards; None: the file does not say.
     pub shards: Option<Shards>,
     /// The apps. No two have the same id or key.
@@ -60,11 +66,22 @@ impl Config {
         let mut top = Section::open(&document, Table::Top, root.span().start, root.into_inner())?;
         let listen = addresses(top.take("listen"))?;
         let api_listen = addresses(top.take("api_listen"))?;
+        let admin = top.take("admin").map(admin::parse_admin).transpose()?;
+        let metrics_prefix = top.take("metrics_prefix").map(admin::parse_prefix).transpose()?;
         let shards = top.take("shards").map(parse_shards).transpose()?;
         let limited = Limited::parse(top.take("limits"))?;
         let apps = app::parse_apps(top.take("apps"), &limited)?;
         let (listen, api_listen) = distinct(listen, api_listen)?;
-        Ok(Self { listen, api_listen, shards, apps, limits: limited.server, app_limits: limited.app })
+        Ok(Self {
+            listen,
+            api_listen,
+            admin,
+            metrics_prefix,
+            shards,
+            apps,
+            limits: limited.server,
+            app_limits: limited.app,
+        })
     }
 }
 

@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use super::listen::turn_newcomers_away;
 use super::ring::{self, Completion, Kind, Operation, Ring};
 use super::sockets::Sockets;
-use crate::shard::machine::{Machine, Now, Token};
+use crate::shard::machine::{Door, Machine, Now, Token};
 
 /// Connections taken per turn, over all listeners of the core.
 const ACCEPTS_PER_TURN_MAX: usize = 64;
@@ -31,6 +31,7 @@ pub struct Acceptor {
 #[derive(Debug)]
 struct Listener {
     fd: OwnedFd,
+    door: Door,
     slot: u32,
     armed: bool,
     /// Its queue may hold somebody.
@@ -50,9 +51,10 @@ enum Accepted {
 
 impl Acceptor {
     /// Polls these listeners.
-    pub fn new(listeners: Vec<OwnedFd>, ring: &mut Ring) -> Self {
-        let listener = |(slot, fd)| Listener {
+    pub fn new(listeners: Vec<(Door, OwnedFd)>, ring: &mut Ring) -> Self {
+        let listener = |(slot, (door, fd))| Listener {
             fd,
+            door,
             slot: slot as u32,
             armed: false,
             ready: false,
@@ -149,7 +151,7 @@ impl Listener {
         }
         match sockets.attach(fd, Vec::new()) {
             Some(token) => {
-                machine.handle_open(token, peer, now);
+                machine.handle_open(token, peer, self.door, now);
                 Accepted::One
             }
             None => Accepted::Exhausted,

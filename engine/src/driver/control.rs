@@ -99,13 +99,18 @@ impl std::error::Error for CoreError {}
 #[derive(Debug)]
 pub struct Health {
     ready: AtomicBool,
+    stuck_batches: AtomicU64,
     beats: Box<[AtomicU64]>,
 }
 
 impl Health {
     /// Of `cores` cores, none of which has beaten.
     pub fn new(cores: usize) -> Self {
-        Self { ready: AtomicBool::new(false), beats: (0..cores).map(|_| AtomicU64::new(0)).collect() }
+        Self {
+            ready: AtomicBool::new(false),
+            stuck_batches: AtomicU64::new(0),
+            beats: (0..cores).map(|_| AtomicU64::new(0)).collect(),
+        }
     }
 
     /// True between the start of the last core and the beginning of a drain.
@@ -116,6 +121,18 @@ impl Health {
     /// Says whether new connections are welcome.
     pub fn set_ready(&self, ready: bool) {
         self.ready.store(ready, Ordering::Relaxed);
+    }
+
+    /// So many batches have found a full inbox, which never is: a mistake of ours that must not go unseen.
+    pub fn note_stuck_batches(&self, count: u64) {
+        if count > 0 {
+            self.stuck_batches.fetch_add(count, Ordering::Relaxed);
+        }
+    }
+
+    /// Batches that have found a full inbox so far.
+    pub fn stuck_batches(&self) -> u64 {
+        self.stuck_batches.load(Ordering::Relaxed)
     }
 
     /// Core `core` has begun a turn.

@@ -132,9 +132,9 @@ impl MeshEnd {
         self.leaves.retry_stuck(&self.doorbells) | roots
     }
 
-    /// How many batches have found an inbox full; anything but 0 is a mistake of ours.
-    pub fn stuck_count(&self) -> u64 {
-        self.roots.stuck_count + self.leaves.stuck_count
+    /// How many batches have found an inbox full since this was last asked; anything but 0 is a mistake of ours.
+    pub fn take_stuck_count(&mut self) -> u64 {
+        std::mem::take(&mut self.roots.stuck_count) + std::mem::take(&mut self.leaves.stuck_count)
     }
 }
 
@@ -259,7 +259,7 @@ mod tests {
         }
         assert_eq!(std::iter::from_fn(|| ends[3].next_roots()).count(), 8);
         assert_eq!(std::iter::from_fn(|| ends[3].next_leaves()).count(), 8);
-        assert!(ends.iter().all(|end| end.stuck_count() == 0));
+        assert!(ends.iter_mut().all(|end| end.take_stuck_count() == 0));
     }
 
     #[test]

@@ -21,18 +21,20 @@ use super::ring;
 pub struct ListenError {
     /// The address that was asked for.
     pub address: SocketAddr,
+    /// The option that asked for it.
+    pub option: &'static str,
     /// What the kernel said.
     pub error: io::Error,
 }
 
 impl fmt::Display for ListenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { address, error } = self;
+        let Self { address, option, error } = self;
         match error.kind() {
             io::ErrorKind::AddrInUse => {
                 write!(
                     f,
-                    "port taken: another process listens on {address}; stop it, or choose another --listen"
+                    "port taken: another process listens on {address}; stop it, or choose another {option}"
                 )
             }
             io::ErrorKind::PermissionDenied => write!(
@@ -53,6 +55,9 @@ impl std::error::Error for ListenError {}
 /// How long a port may still be held by a process that has just ended.
 const PROBE_PATIENCE: Duration = Duration::from_secs(2);
 
+/// The same where the server goes on without the port.
+const UNWANTED_PATIENCE: Duration = Duration::from_millis(100);
+
 /// Connections that wait for accept, unless the system allows fewer.
 const BACKLOG_MAX: i32 = 4096;
 
@@ -66,14 +71,34 @@ const USER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Makes `count` listeners on one address, one for each core that accepts there. With port 0 they share a port that
 /// the kernel chooses. `takeover` skips the probe, so that a successor may join while its predecessor drains.
 pub fn listen(address: SocketAddr, count: usize, takeover: bool) -> Result<Vec<OwnedFd>, ListenError> {
-    if !takeover && address.port() != 0 {
-        probe(address).map_err(|error| ListenError { address, error })?;
+    let patience = (!takeover).then_some(PROBE_PATIENCE);
+    listen_within(address, count, patience).map_err(|error| ListenError {
+        address,
+        option: "--listen",
+        error,
+    })
+}
+
+/// Makes the listener of the operator's tools. One that nobody has asked for may not delay the start.
+pub fn listen_for_tools(address: SocketAddr, wanted: bool, takeover: bool) -> Result<OwnedFd, ListenError> {
+    let patience = if wanted { PROBE_PATIENCE } else { UNWANTED_PATIENCE };
+    let made = listen_within(address, 1, (!takeover).then_some(patience)).map(|mut one| one.remove(0));
+    made.map_err(|error| ListenError { address, option: "--admin", error })
+}
+
+fn listen_within(
+    address: SocketAddr,
+    count: usize,
+    probe_patience: Option<Duration>,
+) -> io::Result<Vec<OwnedFd>> {
+    if let Some(patience) = probe_patience.filter(|_| address.port() != 0) {
+        probe(address, patience)?;
     }
     let mut listeners = Vec::with_capacity(count);
     let mut bound = address;
     for _ in 0..count {
-        let listener = bind(bound).map_err(|error| ListenError { address, error })?;
-        bound = local_address(&listener).map_err(|error| ListenError { address, error })?;
+        let listener = bind(bound)?;
+        bound = local_address(&listener)?;
         listeners.push(listener);
     }
     Ok(listeners)
@@ -92,8 +117,8 @@ pub fn turn_newcomers_away(listener: &OwnedFd) -> io::Result<()> {
 
 /// Binds the address for a moment without SO_REUSEPORT. With SO_REUSEADDR alone this neither trips over the TIME_WAITs
 /// of our own closes nor misses a live server. io_uring keeps a dead process' port for some 50 ms, hence the patience.
-fn probe(address: SocketAddr) -> io::Result<()> {
-    let give_up = Instant::now() + PROBE_PATIENCE;
+fn probe(address: SocketAddr, patience: Duration) -> io::Result<()> {
+    let give_up = Instant::now() + patience;
     loop {
         match bind_exclusively(address) {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < give_up => {

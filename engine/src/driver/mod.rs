@@ -33,15 +33,15 @@ use self::control::{Clock, Control, CoreError, Health, Phase, Report};
 use self::inbox::MeshEnd;
 use self::ring::Sizes;
 use self::turn::Core;
-use crate::shard::machine::Machine;
+use crate::shard::machine::{Door, Machine};
 
 /// What a core starts with.
 #[derive(Debug)]
 pub struct CoreSetup {
     /// Its end of the mesh, which also says which core it is.
     pub mesh: MeshEnd,
-    /// The listeners on which it accepts.
-    pub listeners: Vec<OwnedFd>,
+    /// The listeners on which it accepts, and what is behind each.
+    pub listeners: Vec<(Door, OwnedFd)>,
     /// The sizes of its ring.
     pub ring_sizes: Sizes,
     /// The processor it stays on.

@@ -21,7 +21,7 @@ use super::inbox::MeshEnd;
 use super::park::{PARK_MAX, Parking};
 use super::ring::{Completion, Kind, Ring};
 use super::sockets::{News, Sockets};
-use crate::shard::machine::{Effect, Inputs, Machine, Now, Socket, Token};
+use crate::shard::machine::{Door, Effect, Inputs, Machine, Now, Socket, Token};
 use crate::shard::mesh::{Leaf, Root};
 
 /// Connections taken over from other cores per turn.
@@ -97,6 +97,7 @@ impl<M: Machine> Core<M> {
         let decided = self.machine.decide(&mut self.io, now);
         self.machine.seal();
         let sent = self.machine.send_batches(&mut self.io.mesh) | self.io.mesh.retry_stuck();
+        self.health.note_stuck_batches(self.io.mesh.take_stuck_count());
         // Only now: last bytes of a close may be an answer, and who has it may rely on what was sent.
         let performed = self.perform(now);
         let flushed = flush_slice(&mut self.machine, &mut self.io.sockets, now);
@@ -146,7 +147,7 @@ impl<M: Machine> Core<M> {
             let Some(handover) = self.io.mesh.next_handover() else { break };
             taken += 1;
             if let Some(token) = self.io.sockets.attach(handover.fd, handover.bytes) {
-                self.machine.handle_open(token, handover.peer, now);
+                self.machine.handle_open(token, handover.peer, Door::Public, now);
             }
         }
         taken > 0

@@ -13,11 +13,11 @@ use api::refused::{Refused, encode_refusal};
 use super::connections::Connection;
 use super::requests::Flow;
 use super::{ApiCore, IDLE_MS_MAX};
-use crate::shard::machine::{Effect, Inputs, Machine, Mesh, Now, Socket, Token};
+use crate::shard::machine::{Door, Effect, Inputs, Machine, Mesh, Now, Socket, Token};
 use crate::shard::mesh::Leaf;
 
 impl Machine for ApiCore {
-    fn handle_open(&mut self, token: Token, _peer: SocketAddr, now: Now) {
+    fn handle_open(&mut self, token: Token, _peer: SocketAddr, door: Door, now: Now) {
         if self.draining {
             let mut last = Vec::new();
             let refused = Refused::retry_later("The server is stopping");
@@ -25,7 +25,7 @@ impl Machine for ApiCore {
             self.effects.push_back(Effect::Close { token, last });
             return;
         }
-        self.connections.insert(token, Connection::new(now.mono_ms));
+        self.connections.insert(token, Connection::new(door, now.mono_ms));
         self.sweep_by(now.mono_ms + IDLE_MS_MAX);
     }
 
@@ -47,6 +47,7 @@ impl Machine for ApiCore {
             }
             took = true;
         }
+        self.gates.note(now.mono_ms);
         took
     }
 

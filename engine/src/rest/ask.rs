@@ -54,7 +54,7 @@ impl ApiCore {
         self.answer_now_or_later(id, call, now);
     }
 
-    fn ask(&mut self, id: CallId, call: &mut PendingCall, home: usize, index: u32, ask: Ask) {
+    pub(super) fn ask(&mut self, id: CallId, call: &mut PendingCall, home: usize, index: u32, ask: Ask) {
         let query = Query { id: id.question(index), ask };
         call.answers_missing += 1;
         if self.gate_is_open(home) {

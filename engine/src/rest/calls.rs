@@ -15,6 +15,7 @@ use protocol::channel::ChannelKind;
 use super::{ApiCore, CALL_MS_MAX, CHANNELS_BYTES_MAX};
 use crate::shard::machine::{Now, Token};
 use crate::shard::mesh::{self, Found, listed_bytes};
+use crate::shard::reading::Reading;
 
 /// Names a call.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -57,6 +58,8 @@ pub(super) struct PendingCall {
     pub(super) users: Vec<Box<str>>,
     /// Why it cannot be answered as it was asked.
     refused: Option<Refused>,
+    /// How shards stand that have answered so far, each with its number.
+    pub(super) readings: Vec<(usize, Reading)>,
 }
 
 /// What a call is answered with.
@@ -70,6 +73,7 @@ pub(super) enum Form {
     Channel,
     Users,
     Terminated,
+    Metrics,
 }
 
 /// A channel in an answer.
@@ -95,6 +99,7 @@ impl PendingCall {
             listed_bytes: 0,
             users: Vec::new(),
             refused: None,
+            readings: Vec::new(),
         }
     }
 
@@ -117,6 +122,7 @@ impl PendingCall {
                 }
             }
             (Found::Users(users), _) => self.users = users,
+            (Found::Reading(reading), _) => self.readings.push((question, *reading)),
             (Found::Channels(_), form) => debug_assert!(false, "channels were not asked for by {form:?}"),
         }
     }
@@ -240,6 +246,8 @@ impl ApiCore {
             return self.respond_refusal(token, refused, call.manner, now);
         }
         let rows = call.rows();
+        let metrics =
+            if call.form == Form::Metrics { self.encode_metrics(&call.readings) } else { String::new() };
         let answer = match (call.form, rows.first()) {
             (Form::Event, _) => Answer::Event(&rows),
             (Form::Batch, _) => Answer::Batch(&rows),
@@ -247,6 +255,7 @@ impl ApiCore {
             (Form::Channel, Some(row)) => Answer::Channel(*row),
             (Form::Users, _) => Answer::Users(&call.users),
             (Form::Terminated, _) => Answer::Terminated,
+            (Form::Metrics, _) => Answer::Metrics(&metrics),
             (Form::Published | Form::Channel, _) => Answer::Published,
         };
         self.respond(token, &answer, call.manner, now);

@@ -10,7 +10,7 @@ use protocol::http::{HeadParse, parse_head};
 
 use super::calls::CallId;
 use super::{ANSWERS_BYTES_MAX, ApiCore, BODY_MS_MAX, IDLE_MS_MAX, UNREAD_MS_MAX};
-use crate::shard::machine::{Effect, Token};
+use crate::shard::machine::{Door, Effect, Token};
 
 /// An outbox that has been written keeps this much room for the next answer, in bytes.
 const OUTBOX_SPARE_BYTES: usize = 1 << 10;
@@ -38,13 +38,15 @@ pub(super) struct Connection {
     pub(super) queued: bool,
     /// Its peer sends nothing more.
     pub(super) ended: bool,
+    /// It came through the operator's door.
+    pub(super) admin: bool,
     dirty: bool,
 }
 
 impl Connection {
     /// One that has sent nothing yet.
-    pub(super) fn new(now_ms: u64) -> Self {
-        Self { since_ms: now_ms, ..Self::default() }
+    pub(super) fn new(door: Door, now_ms: u64) -> Self {
+        Self { since_ms: now_ms, admin: door == Door::Admin, ..Self::default() }
     }
 
     /// What waits to be written.
@@ -180,6 +182,7 @@ impl ApiCore {
 
     /// Returns whether more waits.
     pub(super) fn connection_wrote(&mut self, token: Token, bytes: usize, now_ms: u64) -> bool {
+        self.stats.bytes_sent += bytes as u64;
         let Some(connection) = self.connections.by_token(token) else { return false };
         connection.wrote(bytes);
         connection.since_ms = now_ms;

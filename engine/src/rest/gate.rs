@@ -17,6 +17,7 @@ use protocol::ws::Frame;
 
 use super::calls::CallId;
 use super::{ApiCore, PARKED_BYTES_MAX};
+use crate::shard::gated::GatedTime;
 use crate::shard::machine::Now;
 use crate::shard::mesh::{Ask, Publish, Query, Root, Terminate};
 use crate::shard::topic::Topic;
@@ -26,6 +27,7 @@ use crate::shard::topic::Topic;
 pub(super) struct Gates {
     homes: Vec<VecDeque<Waiting>>,
     bytes: usize,
+    time: GatedTime,
 }
 
 /// A part of a call that waits for its home.
@@ -72,7 +74,22 @@ pub(super) struct EventView<'a> {
 impl Gates {
     /// Nothing waits.
     pub(super) fn new(homes: usize) -> Self {
-        Self { homes: (0..homes).map(|_| VecDeque::new()).collect(), bytes: 0 }
+        Self { homes: (0..homes).map(|_| VecDeque::new()).collect(), bytes: 0, time: GatedTime::default() }
+    }
+
+    /// Whether anything waits, at the end of a phase.
+    pub(super) fn note(&mut self, mono_ms: u64) {
+        self.time.note(self.homes.iter().any(|parts| !parts.is_empty()), mono_ms);
+    }
+
+    /// For how long something has waited, in milliseconds.
+    pub(super) fn ms(&self) -> u64 {
+        self.time.ms()
+    }
+
+    /// What waits, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// True when no more events may wait.

@@ -3,7 +3,7 @@
 //! no channel.
 //!
 //! Where to look: `connections` is what is kept of an HTTP connection; `requests` takes requests out of its bytes, in
-//! order; `publish`, `ask` and `terminate` split a call into parts, one for each home shard that it concerns; `gate` is where a part
+//! order; `publish`, `ask`, `terminate` and `metrics` split a call into parts, one for each home shard that it concerns; `gate` is where a part
 //! waits for room in the batch to its home; `calls` are the calls whose answer has not been given; `api_machine` is the
 //! border to the driver.
 //!
@@ -26,7 +26,9 @@ mod api_machine;
 mod ask;
 mod calls;
 mod connections;
+mod exposition;
 mod gate;
+mod metrics;
 mod publish;
 mod requests;
 mod terminate;
@@ -36,6 +38,7 @@ mod tests;
 use calls::Calls;
 use connections::Connections;
 use gate::Gates;
+pub use metrics::Outside;
 
 /// Time for all parts of a call to reach their homes and for all answers to come, in milliseconds. After it the caller
 /// gets 503 with `Retry-After`; parts that have gone stay gone.
@@ -75,6 +78,16 @@ pub struct ApiConfig {
     pub server_event_hooks: bool,
     /// How the server is, asked at each `/live` and `/ready`.
     pub health: Box<dyn Fn() -> Health>,
+    /// What `/metrics` needs besides.
+    pub metrics: MetricsConfig,
+}
+
+/// How metrics are told.
+pub struct MetricsConfig {
+    /// What their names begin with.
+    pub prefix: Box<str>,
+    /// What this core cannot know, asked at each scrape.
+    pub outside: Box<dyn Fn() -> Outside>,
 }
 
 /// How the server is.
@@ -101,6 +114,10 @@ pub struct ApiStats {
     pub overloaded: u64,
     /// Connections handed to a shard because they asked for an upgrade.
     pub handed_over: u64,
+    /// Bytes that came from sockets.
+    pub bytes_received: u64,
+    /// Bytes that sockets took.
+    pub bytes_sent: u64,
 }
 
 /// The state of the API core.
@@ -110,6 +127,7 @@ pub struct ApiCore {
     limits: Limits,
     server_event_hooks: bool,
     health: Box<dyn Fn() -> Health>,
+    metrics: MetricsConfig,
     connections: Connections,
     /// Connections that may go on with what was read from them.
     ready: VecDeque<Token>,
@@ -142,6 +160,7 @@ impl ApiCore {
             topics: config.topics,
             server_event_hooks: config.server_event_hooks,
             health: config.health,
+            metrics: config.metrics,
             connections: Connections::default(),
             ready: VecDeque::new(),
             dirty: VecDeque::new(),

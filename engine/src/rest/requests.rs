@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use api::admin::{AdminCall, parse_admin_call};
 use api::answer::{Answer, Manner, encode_answer};
 use api::call::{Call, parse_call};
 use api::health::Probe;
@@ -47,6 +48,7 @@ Content-Length: 43\r\nConnection: close\r\n\r\n{\"error\":\"Over capacity, try a
 impl ApiCore {
     /// Bytes of a connection.
     pub(super) fn handle_bytes(&mut self, token: Token, bytes: &[u8], now: Now) -> Flow {
+        self.stats.bytes_received += bytes.len() as u64;
         let Some(connection) = self.connections.by_token(token) else { return Flow::Gone };
         if connection.kept.is_empty() && connection.may_take() {
             let (used, flow) = self.take_requests(token, bytes, now);
@@ -136,7 +138,7 @@ impl ApiCore {
 
     fn take_request(&mut self, token: Token, bytes: &[u8], now: Now) -> Step {
         match parse_request_up_to(bytes, self.limits.http_body_bytes_max) {
-            RequestParse::Complete { request, .. } if request.head.is_upgrade() => {
+            RequestParse::Complete { request, .. } if request.head.is_upgrade() && !self.is_admin(token) => {
                 self.hand_over(token, bytes)
             }
             RequestParse::Complete { request, bytes: used } => {
@@ -152,6 +154,11 @@ impl ApiCore {
                 Step::Gone
             }
         }
+    }
+
+    /// Whoever comes through the operator's door never becomes a client.
+    fn is_admin(&self, token: Token) -> bool {
+        self.connections.view(token).is_some_and(|connection| connection.admin)
     }
 
     /// An unfinished request has its time from when it began.
@@ -184,10 +191,12 @@ impl ApiCore {
 
     fn handle_request(&mut self, token: Token, request: &Request<'_>, now: Now) {
         self.stats.requests += 1;
-        if let Some(connection) = self.connections.by_token(token) {
-            (connection.unfinished, connection.continued) = (false, false);
-        }
+        let Some(connection) = self.connections.by_token(token) else { return };
+        (connection.unfinished, connection.continued) = (false, false);
         let manner = Manner::of(&request.head);
+        if connection.admin {
+            return self.handle_admin_request(token, manner, request, now);
+        }
         let apps = Arc::clone(&self.apps);
         match parse_call(&apps, request, now.unix_ms / 1_000) {
             Ok(Call::Publish(publish)) => self.publish(token, manner, &publish, now),
@@ -196,6 +205,14 @@ impl ApiCore {
             Ok(Call::Users(users)) => self.ask_users(token, manner, &users, now),
             Ok(Call::Terminate(terminate)) => self.terminate(token, manner, &terminate, now),
             Ok(Call::Health(probe)) => self.respond(token, &self.probe(probe), manner, now),
+            Err(refused) => self.refuse(token, &refused, manner, now),
+        }
+    }
+
+    fn handle_admin_request(&mut self, token: Token, manner: Manner, request: &Request<'_>, now: Now) {
+        match parse_admin_call(request) {
+            Ok(AdminCall::Metrics) => self.ask_readings(token, manner, now),
+            Ok(AdminCall::Health(probe)) => self.respond(token, &self.probe(probe), manner, now),
             Err(refused) => self.refuse(token, &refused, manner, now),
         }
     }

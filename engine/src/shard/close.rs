@@ -60,6 +60,11 @@ impl Shard {
         let Some(connection) = self.local.connections.by_id(id).filter(|it| !it.closing) else { return };
         connection.closing = true;
         self.local.stats.closed += 1;
+        match last_words {
+            LastWords::Close(close) => self.closes.by_server(close),
+            LastWords::Answer(code) => self.closes.by_peer(Some(code)),
+            LastWords::Nothing => self.closes.by_peer(None),
+        }
         self.forget_stalled(id);
         self.closing.push(Closing { id, last_words, outbox_bytes_max });
         while let Some(last) = self.last_subscription(id) {

@@ -49,6 +49,11 @@ impl Stalled {
         }
     }
 
+    /// Whether somebody waits for room in the batch to some home.
+    pub(super) fn any_gated(&self) -> bool {
+        self.gated.iter().any(|line| !line.is_empty())
+    }
+
     fn is_first_in_line(&self, home: usize) -> bool {
         self.gated.get(home).is_none_or(VecDeque::is_empty)
     }

@@ -279,6 +279,7 @@ impl Shard {
             Ask::Channel { topic } => {
                 Found::Channel(self.home.find(&topic).map_or_else(Counts::default, |home| home.counts()))
             }
+            Ask::Reading => Found::Reading(Box::new(self.read())),
             Ask::Users { topic } => Found::Users(self.home.find(&topic).map_or_else(Vec::new, |home| {
                 home.roster.members().map(|member| member.user_id.clone()).collect()
             })),

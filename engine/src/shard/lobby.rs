@@ -206,7 +206,7 @@ impl Shard {
         }
     }
 
-    fn route(&self, head: &Head<'_>) -> Entry {
+    fn route(&mut self, head: &Head<'_>) -> Entry {
         if !head.is_upgrade() {
             return Entry::HandOver;
         }
@@ -222,6 +222,7 @@ impl Shard {
         match self.admit(upgrade.path, upgrade.query) {
             Ok(admission) => Entry::Attach { admission, response: last },
             Err(close) => {
+                self.closes.by_server(close);
                 encode_error_and_close(&mut last, close);
                 Entry::Refuse { last }
             }

@@ -207,6 +207,7 @@ impl Local {
     pub fn push_private(&mut self, id: ConnectionId, run: Rc<Run>) {
         let bytes = run.bytes().len();
         let Some(connection) = self.connections.by_id(id) else { return };
+        self.stats.replies += 1;
         connection.outbox.push(Range::whole(run), &mut self.flush.tails);
         if connection.blocked {
             self.charge(id, bytes, 1);
@@ -223,6 +224,7 @@ impl Local {
             self.push_private(id, run);
             return;
         }
+        self.stats.replies += 1;
         connection.outbox.push_urgent(Range::whole(run), &mut self.flush.tails);
         self.charge(id, bytes, 1);
     }

@@ -20,6 +20,15 @@ pub struct Token {
     pub generation: u32,
 }
 
+/// Through which listener a connection has come. What is behind a door is nobody's business at the others.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Door {
+    /// Clients and back ends.
+    Public,
+    /// The operator's tools.
+    Admin,
+}
+
 /// Both clocks, read once per turn.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Now {
@@ -98,7 +107,7 @@ pub enum Effect {
 /// The pure state behind one core.
 pub trait Machine {
     /// A connection came: accepted here, or handed over by another core (whose bytes follow as [`Socket::Bytes`]).
-    fn handle_open(&mut self, token: Token, peer: SocketAddr, now: Now);
+    fn handle_open(&mut self, token: Token, peer: SocketAddr, door: Door, now: Now);
     /// Descriptors have run out: give up the oldest half-open connection, if there is one.
     fn handle_no_descriptors(&mut self);
     /// One decide phase: draws from `inputs` until nothing is left, a gate closes or the turn's budget is spent.

@@ -11,6 +11,7 @@ use protocol::presence::Member;
 use protocol::socket_id::SocketId;
 use protocol::ws::Frame;
 
+use super::reading::Reading;
 use super::topic::Topic;
 
 /// One subscription of one connection of one shard, while it waits for its home and as a roster's key after that.
@@ -113,6 +114,8 @@ pub enum Ask {
     Channel { topic: Arc<Topic> },
     /// The members of one presence channel.
     Users { topic: Arc<Topic> },
+    /// How this shard stands.
+    Reading,
 }
 
 /// The answer to a [`Query`].
@@ -137,6 +140,8 @@ pub enum Found {
     Channel(Counts),
     /// The ids of the members.
     Users(Vec<Box<str>>),
+    /// How the shard stands.
+    Reading(Box<Reading>),
 }
 
 /// How many are on a channel, over all shards.

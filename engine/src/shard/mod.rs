@@ -5,7 +5,7 @@
 //! Where to look: `machine` is the border to the driver; `turn` takes input in rotation; `lobby` has connections
 //! without a head; `commands`, `subscribe` and `client_events` what clients send; `links` what this shard says to home shards and hears
 //! from them; `home` the topics that live here, `list` lists of them; `terminate` users who must go; `local`, `run`, `outbox` and `flush` the fan-out; `idle` who is silent; `close` the end of a connection;
-//! `drain` the end of them all.
+//! `drain` the end of them all; `reading` what can be seen of all this from outside.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -25,10 +25,12 @@ use crate::limits::Limits;
 
 pub mod client_events;
 pub mod close;
+pub mod closes;
 pub mod commands;
 pub mod connection;
 pub mod drain;
 pub mod flush;
+pub mod gated;
 pub mod home;
 pub mod idle;
 pub mod links;
@@ -40,6 +42,7 @@ pub mod mesh;
 pub mod mutant;
 pub mod outbox;
 pub mod outgoing;
+pub mod reading;
 pub mod roster;
 pub mod run;
 pub mod shard_machine;
@@ -50,6 +53,7 @@ pub mod topic;
 pub mod turn;
 
 use close::Closing;
+use closes::Closes;
 use commands::Stalled;
 use drain::{Drain, DrainPlan};
 use home::Home;
@@ -61,6 +65,7 @@ use local::Local;
 use machine::Effect;
 use mesh::{Leaf, Root};
 use outgoing::Outgoing;
+use reading::Gates;
 use run::Run;
 use stats::Stats;
 use terminate::Terminations;
@@ -106,6 +111,8 @@ pub struct Shard {
     wheel: Wheel,
     ping: Rc<Run>,
     closing: Vec<Closing>,
+    closes: Closes,
+    gates: Gates,
     effects: VecDeque<Effect>,
     epoch: u64,
     ticket: u32,
@@ -150,6 +157,8 @@ impl Shard {
             wheel: Wheel::default(),
             ping: idle::ping_run(),
             closing: Vec::new(),
+            closes: Closes::default(),
+            gates: Gates::default(),
             effects: VecDeque::new(),
             epoch: 0,
             ticket: 0,
@@ -191,6 +200,7 @@ impl Shard {
     }
 
     fn hook(&mut self, event: HookEvent) {
+        self.local.stats.hooks += 1;
         self.effects.push_back(Effect::Hook(event));
     }
 }

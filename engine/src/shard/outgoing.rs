@@ -83,6 +83,11 @@ impl<M: Weigh> Outgoing<M> {
         self.open.get(to).map_or(0, |open| open.messages.len())
     }
 
+    /// What waits for all receivers, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.open.iter().map(|open| open.bytes).sum()
+    }
+
     /// The whole open batch.
     pub fn take(&mut self, to: usize) -> Vec<M> {
         let Some(open) = self.open.get_mut(to) else { return Vec::new() };

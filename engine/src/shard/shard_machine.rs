@@ -8,11 +8,11 @@ use protocol::close::Close;
 use super::Shard;
 use super::connection::ConnectionId;
 use super::lobby::At;
-use super::machine::{Effect, Inputs, Machine, Mesh, Now, Token};
+use super::machine::{Door, Effect, Inputs, Machine, Mesh, Now, Token};
 use super::mutant::{Mutant, broken};
 
 impl Machine for Shard {
-    fn handle_open(&mut self, token: Token, _peer: SocketAddr, now: Now) {
+    fn handle_open(&mut self, token: Token, _peer: SocketAddr, _door: Door, now: Now) {
         self.enter_lobby(token, now);
     }
 
@@ -68,6 +68,7 @@ impl Machine for Shard {
     }
 
     fn handle_written(&mut self, token: Token, bytes: usize, _now: Now) -> bool {
+        self.local.stats.bytes_sent += bytes as u64;
         let Some(id) = self.connection_of(token) else { return false };
         if broken(Mutant::WritingIsHearing) {
             self.note_heard(id);

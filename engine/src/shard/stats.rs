@@ -2,10 +2,10 @@
 //! to show that it reached every transition. Never consulted to decide anything.
 
 macro_rules! counters {
-    ($($(#[$doc:meta])* $name:ident,)*) => {
+    ($(#[doc = $doc:literal] $name:ident,)*) => {
         /// Counters since the start of the shard.
         #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-        pub struct Stats { $($(#[$doc])* pub $name: u64,)* }
+        pub struct Stats { $(#[doc = $doc] pub $name: u64,)* }
 
         impl Stats {
             /// Adds another shard's counters.
@@ -13,6 +13,11 @@ macro_rules! counters {
 
             /// Name and value of each.
             pub fn entries(&self) -> Vec<(&'static str, u64)> { vec![$((stringify!($name), self.$name),)*] }
+
+            /// Name, meaning and value of each.
+            pub fn explained(&self) -> Vec<(&'static str, &'static str, u64)> {
+                vec![$((stringify!($name), $doc.trim_ascii(), self.$name),)*]
+            }
         }
     };
 }
@@ -102,8 +107,14 @@ counters! {
     published_unheard,
     /// Client events refused because of their rate.
     client_events_limited,
-    /// Frames put into outboxes, counted per subscriber.
+    /// Frames of events put into outboxes, counted per subscriber.
     deliveries,
+    /// Frames put into one connection's outbox alone: acknowledgements, pongs, errors.
+    replies,
+    /// Bytes that sockets took.
+    bytes_sent,
+    /// Bytes that came from sockets.
+    bytes_received,
     /// Senders left out of their own event.
     excluded,
     /// Batches taken from other cores.
@@ -118,4 +129,6 @@ counters! {
     vacated,
     /// Slots given to another connection.
     slots_reused,
+    /// Events told to the hooks.
+    hooks,
 }

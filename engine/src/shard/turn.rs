@@ -110,6 +110,7 @@ impl Shard {
         }
         self.rotation.next = class;
         let gated = self.flush_gate_is_closed();
+        self.note_gates(gated, now);
         if gated {
             self.local.stats.flush_gated += 1;
         }
@@ -255,6 +256,7 @@ impl Shard {
     }
 
     fn handle_socket_bytes(&mut self, token: Token, bytes: &mut [u8], now: Now) -> Flow {
+        self.local.stats.bytes_received += bytes.len() as u64;
         match self.lobby.at(token) {
             At::Nowhere => Flow::Read,
             At::Head => self.handle_head_bytes(token, bytes, now),

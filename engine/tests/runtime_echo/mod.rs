@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use corecast::driver::control::CoreError;
 use corecast::server::{Plan, Running, Stopper, Surroundings, start_with};
-use corecast::shard::machine::{Effect, Inputs, Machine, Mesh, Now, Socket, Token};
+use corecast::shard::machine::{Door, Effect, Inputs, Machine, Mesh, Now, Socket, Token};
 
 /// What a script may do.
 #[derive(Default)]
@@ -83,7 +83,7 @@ impl<S> Scripted<S> {
 }
 
 impl<S: Script> Machine for Scripted<S> {
-    fn handle_open(&mut self, token: Token, _peer: SocketAddr, now: Now) {
+    fn handle_open(&mut self, token: Token, _peer: SocketAddr, _door: Door, now: Now) {
         self.desk.outboxes.insert(token, Vec::new());
         self.script.open(&mut self.desk, token, now);
     }
@@ -192,6 +192,7 @@ pub fn try_serve<S: Script>(
     let plan = Plan {
         listen,
         api_listen: Vec::new(),
+        admin: None,
         shards,
         pin: false,
         takeover,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use corecast::limits::Limits;
 use corecast::shard::drain::DrainPlan;
-use corecast::shard::machine::{self, Effect, Inputs, Machine, Mesh, Now, Token};
+use corecast::shard::machine::{self, Door, Effect, Inputs, Machine, Mesh, Now, Token};
 use corecast::shard::mesh::{Answer, Ask, Counts, Found, Leaf, Publish, Query, Root, Terminate};
 use corecast::shard::outgoing::Outgoing;
 use corecast::shard::stats::Stats;
@@ -351,7 +351,7 @@ impl World {
         self.clients.push(Client::new(shard, self.sockets[shard].len(), format!("u{}", number % 3)));
         self.sockets[shard].push(socket);
         let now = self.now();
-        self.shards[shard].handle_open(token, "127.0.0.1:1".parse().unwrap(), now);
+        self.shards[shard].handle_open(token, "127.0.0.1:1".parse().unwrap(), Door::Public, now);
         self.awake[shard] = true;
     }
 

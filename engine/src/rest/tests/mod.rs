@@ -14,9 +14,9 @@ use std::sync::Arc;
 use protocol::app::{App, Apps};
 use protocol::auth::sign_request;
 
-use super::{ApiConfig, ApiCore, Health};
+use super::{ApiConfig, ApiCore, Health, MetricsConfig, Outside};
 use crate::limits::Limits;
-use crate::shard::machine::{Effect, Inputs, Machine, Mesh, Now, Socket, Token};
+use crate::shard::machine::{Door, Effect, Inputs, Machine, Mesh, Now, Socket, Token};
 use crate::shard::mesh::{Answer, Ask, Found, Leaf, Query, Root};
 use crate::shard::topic::TopicHash;
 
@@ -126,6 +126,7 @@ impl Rig {
             limits: Limits { batch_messages_max: BATCH_MAX, ..Limits::default() },
             server_event_hooks: true,
             health: Box::new(|| Health { live: true, ready: true }),
+            metrics: MetricsConfig { prefix: "corecast_".into(), outside: Box::new(Outside::default) },
         });
         Self {
             core,
@@ -143,9 +144,13 @@ impl Rig {
     }
 
     fn open(&mut self) -> Token {
+        self.open_at(Door::Public)
+    }
+
+    fn open_at(&mut self, door: Door) -> Token {
         let token = Token { slot: self.next_slot, generation: 1 };
         self.next_slot += 1;
-        self.core.handle_open(token, ([127, 0, 0, 1], 9).into(), self.now);
+        self.core.handle_open(token, ([127, 0, 0, 1], 9).into(), door, self.now);
         token
     }
 

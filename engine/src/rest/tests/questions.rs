@@ -202,3 +202,32 @@ fn a_list_that_a_home_has_no_place_for_is_503() {
     assert_eq!(rig.core.stats().overloaded, 1);
     rig.assert_nothing_is_left();
 }
+
+#[test]
+fn metrics_are_the_sum_of_all_shards_and_wait_for_the_last() {
+    use crate::shard::reading::Reading;
+    let mut rig = Rig::new();
+    let tool = rig.open_at(Door::Admin);
+    rig.send(tool, "GET /metrics HTTP/1.1\r\nHost: h\r\n\r\n");
+    rig.run();
+    for home in 0..SHARDS {
+        assert_eq!(rig.statuses(tool), NONE);
+        rig.answer(home, |ask| {
+            assert!(matches!(ask, Ask::Reading));
+            let mut reading = Reading { channels: 10 + home as u64, ..Reading::default() };
+            reading.stats.deliveries = 100;
+            Found::Reading(Box::new(reading))
+        });
+        rig.run();
+    }
+    let answers = rig.responses(tool);
+    let [(200, text)] = &answers[..] else { panic!("{answers:?}") };
+    for line in [
+        "corecast_channels{shard=\"2\"} 12",
+        "corecast_deliveries_total 300",
+        "corecast_connected{app_id=\"1\"} 0",
+    ] {
+        assert!(text.lines().any(|it| it == line), "{line} is not in {text}");
+    }
+    rig.assert_nothing_is_left();
+}

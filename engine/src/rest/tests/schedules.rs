@@ -108,6 +108,7 @@ impl Schedule {
             Ask::Channels { .. } => Found::Channels(vec![]),
             Ask::Channel { .. } => Found::Channel(Default::default()),
             Ask::Users { .. } => Found::Users(vec![]),
+            Ask::Reading => Found::Reading(Box::default()),
         });
     }
 

@@ -1,0 +1,50 @@
+//! What the file says of the operator's tools: where they connect, and how metrics are named.
+
+use std::net::SocketAddr;
+use std::str::FromStr;
+
+use super::fault::Fault;
+use super::section::Value;
+
+/// What the names of metrics begin with, unless the operator says otherwise.
+pub const METRICS_PREFIX: &str = "corecast_";
+
+const PREFIX_BYTES_MAX: usize = 64;
+
+/// Where the operator's tools connect.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Admin {
+    /// Nowhere.
+    Off,
+    /// Here.
+    At(SocketAddr),
+}
+
+impl FromStr for Admin {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "off" => Ok(Self::Off),
+            _ => text.parse().map(Self::At).map_err(|_| {
+                format!("is no address; write IP:PORT, such as {:?}, or {:?}", "127.0.0.1:9601", "off")
+            }),
+        }
+    }
+}
+
+pub(super) fn parse_admin(value: Value<'_>) -> Result<Admin, Fault> {
+    let text = value.text()?;
+    text.parse().map_err(|why: String| value.wrong(&format!("{text:?}"), &why))
+}
+
+pub(super) fn parse_prefix(value: Value<'_>) -> Result<Box<str>, Fault> {
+    let text = value.text()?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    let fits = text.len() <= PREFIX_BYTES_MAX && text.bytes().all(plain);
+    if !fits || text.starts_with(|first: char| first.is_ascii_digit()) {
+        let why = format!("a name begins with up to {PREFIX_BYTES_MAX} of a-z A-Z 0-9 _, no digit first");
+        return Err(value.wrong(&format!("{text:?}"), &why));
+    }
+    Ok(text.into())
+}

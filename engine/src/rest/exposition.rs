@@ -1,0 +1,121 @@
+//! Metric families in Prometheus' text format, version 0.0.4. Owns how a family is put together and nothing of what it
+//! means; the library writes and escapes. A family without samples is left out.
+
+use prometheus::TextEncoder;
+use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
+
+/// Families, in the order in which they were added.
+#[derive(Debug)]
+pub(super) struct Exposition {
+    prefix: Box<str>,
+    families: Vec<MetricFamily>,
+}
+
+/// Names and values of labels.
+pub(super) type Labels<'a> = &'a [(&'a str, &'a str)];
+
+impl Exposition {
+    /// An empty one, whose names begin with `prefix`.
+    pub(super) fn new(prefix: &str) -> Self {
+        Self { prefix: prefix.into(), families: Vec::new() }
+    }
+
+    /// What only grows.
+    pub(super) fn counter(&mut self, name: &str, help: &str, value: u64) {
+        let mut family = Family::new(&format!("{}{name}", self.prefix), help, MetricType::COUNTER);
+        family.sample(&[], value as f64);
+        self.add(family);
+    }
+
+    /// How much there is now.
+    pub(super) fn gauge(&mut self, name: &str, help: &str, value: u64) {
+        let mut family = Family::new(&format!("{}{name}", self.prefix), help, MetricType::GAUGE);
+        family.sample(&[], value as f64);
+        self.add(family);
+    }
+
+    /// A counter with several samples.
+    pub(super) fn counters(&self, name: &str, help: &str) -> Family {
+        Family::new(&format!("{}{name}", self.prefix), help, MetricType::COUNTER)
+    }
+
+    /// A gauge with several samples.
+    pub(super) fn gauges(&self, name: &str, help: &str) -> Family {
+        Family::new(&format!("{}{name}", self.prefix), help, MetricType::GAUGE)
+    }
+
+    /// Of the names that every exporter uses, without a prefix; nothing where the value is not known.
+    pub(super) fn standard(&mut self, name: &str, help: &str, kind: MetricType, value: Option<f64>) {
+        let mut family = Family::new(name, help, kind);
+        value.into_iter().for_each(|value| family.sample(&[], value));
+        self.add(family);
+    }
+
+    pub(super) fn add(&mut self, family: Family) {
+        if !family.0.get_metric().is_empty() {
+            self.families.push(family.0);
+        }
+    }
+
+    /// All of it.
+    pub(super) fn encode(&self) -> String {
+        let text = TextEncoder::new().encode_to_string(&self.families);
+        text.unwrap_or_else(|error| format!("# {error}\n"))
+    }
+}
+
+/// One family.
+#[derive(Debug)]
+pub(super) struct Family(MetricFamily);
+
+impl Family {
+    fn new(name: &str, help: &str, kind: MetricType) -> Self {
+        let mut family = MetricFamily::default();
+        family.set_name(name.to_owned());
+        family.set_help(help.to_owned());
+        family.set_field_type(kind);
+        Self(family)
+    }
+
+    /// Adds a sample. Those of one family have the same labels with different values.
+    pub(super) fn sample(&mut self, labels: Labels<'_>, value: f64) {
+        let mut metric = Metric::from_label(labels.iter().map(|(name, value)| label(name, value)).collect());
+        if self.0.get_field_type() == MetricType::COUNTER {
+            let mut counter = Counter::default();
+            counter.set_value(value);
+            metric.set_counter(counter);
+        } else {
+            let mut gauge = Gauge::default();
+            gauge.set_value(value);
+            metric.set_gauge(gauge);
+        }
+        self.0.mut_metric().push(metric);
+    }
+}
+
+fn label(name: &str, value: &str) -> LabelPair {
+    let mut pair = LabelPair::default();
+    pair.set_name(name.to_owned());
+    pair.set_value(value.to_owned());
+    pair
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn families_are_what_prometheus_reads() {
+        let mut all = Exposition::new("x_");
+        all.counter("a_total", "As.", 3);
+        let mut family = all.gauges("b", "Bs by name.");
+        family.sample(&[("name", "q\"\\")], 1.0);
+        family.sample(&[("name", "r")], 0.5);
+        all.add(family);
+        all.add(all.counters("none_total", "Nothing."));
+        all.standard("up_s", "Time.", MetricType::GAUGE, None);
+        let expected = "# HELP x_a_total As.\n# TYPE x_a_total counter\nx_a_total 3\n\
+            # HELP x_b Bs by name.\n# TYPE x_b gauge\nx_b{name=\"q\\\"\\\\\"} 1\nx_b{name=\"r\"} 0.5\n";
+        assert_eq!(all.encode(), expected);
+    }
+}

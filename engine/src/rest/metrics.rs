@@ -1,0 +1,187 @@
+//! `/metrics`: every shard is asked how it stands, and what all of them say is put together with what the API core and
+//! the process know. Nothing is kept between two scrapes and no label names a channel or a user, so a scrape costs the
+//! same however many there are.
+//!
+//! Names that users of other servers know (`connected`, `new_connections_total`, `socket_received_bytes`, …) mean here
+//! what they mean there. All else has the name of its counter in the code, with `_total`.
+
+use api::answer::Manner;
+use prometheus::proto::MetricType;
+
+use super::ApiCore;
+use super::calls::{Form, PendingCall};
+use super::exposition::Exposition;
+use crate::process::ProcessReading;
+use crate::shard::closes::{By, Closes, Code};
+use crate::shard::machine::{Now, Token};
+use crate::shard::mesh::Ask;
+use crate::shard::reading::Reading;
+use crate::shard::stats::Stats;
+
+/// What the API core cannot know by itself.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct Outside {
+    /// The process.
+    pub process: ProcessReading,
+    /// How many descriptors it may open.
+    pub descriptors_max: u64,
+    /// Hook events that wait.
+    pub hooks_queued: u64,
+    /// Hook events that were dropped.
+    pub hooks_dropped: u64,
+    /// Batches that have found a full inbox.
+    pub stuck_batches: u64,
+}
+
+impl ApiCore {
+    /// Asks every shard how it stands.
+    pub(super) fn ask_readings(&mut self, token: Token, manner: Manner, now: Now) {
+        let id = self.calls.name();
+        let mut call = PendingCall::new(token, manner, Form::Metrics);
+        for home in 0..self.shards() {
+            self.ask(id, &mut call, home, home as u32, Ask::Reading);
+        }
+        self.answer_now_or_later(id, call, now);
+    }
+
+    /// All metrics. The readings are those of all shards, each with its shard's number.
+    pub(super) fn encode_metrics(&self, readings: &[(usize, Reading)]) -> String {
+        let mut all = Exposition::new(&self.metrics.prefix);
+        let outside = (self.metrics.outside)();
+        self.describe_apps(&mut all);
+        describe_shards(&mut all, readings);
+        let sum = sum(readings);
+        describe_traffic(&mut all, &sum.stats);
+        self.describe_rest(&mut all);
+        describe_back_pressure(&mut all, &sum, self.gates.ms(), self.gates.bytes());
+        describe_closes(&mut all, &sum.closes);
+        describe_hooks(&mut all, &outside);
+        describe_counters(&mut all, &sum.stats);
+        describe_process(&mut all, &outside);
+        all.encode()
+    }
+
+    fn describe_apps(&self, all: &mut Exposition) {
+        let mut connected = all.gauges("connected", "WebSocket connections of an app.");
+        let mut opened = all.counters("new_connections_total", "WebSocket connections that an app has had.");
+        let mut ended = all.counters("new_disconnections_total", "Those of them that have ended.");
+        for app in self.apps.iter() {
+            let labels = [("app_id", &*app.id)];
+            let now = u64::from(app.connections());
+            let ever = app.admitted().max(now);
+            connected.sample(&labels, now as f64);
+            opened.sample(&labels, ever as f64);
+            ended.sample(&labels, (ever - now) as f64);
+        }
+        [connected, opened, ended].into_iter().for_each(|family| all.add(family));
+    }
+
+    fn describe_rest(&self, all: &mut Exposition) {
+        let stats = &self.stats;
+        all.counter("http_calls_received_total", "Requests taken by the API core.", stats.requests);
+        all.counter("http_calls_refused_total", "Requests answered with 4xx.", stats.refused);
+        all.counter("http_calls_overloaded_total", "Requests answered with 503.", stats.overloaded);
+        all.counter("http_calls_gated_total", "Parts of calls that waited for their home.", stats.gated);
+        all.counter("http_received_bytes", "Bytes received by the API core.", stats.bytes_received);
+        all.counter("http_transmitted_bytes", "Bytes sent by the API core.", stats.bytes_sent);
+        all.gauge("http_connections", "Connections of the API core.", self.connections.len() as u64);
+        all.counter("rest_published_total", "Events published over REST, by channel.", stats.published);
+    }
+}
+
+fn sum(readings: &[(usize, Reading)]) -> Reading {
+    let mut sum = Reading::default();
+    readings.iter().for_each(|(_, reading)| sum.add(reading));
+    sum
+}
+
+fn describe_shards(all: &mut Exposition, readings: &[(usize, Reading)]) {
+    let mut connections = all.gauges("connections", "WebSocket connections of a shard.");
+    let mut half_open = all.gauges("half_open", "Connections of a shard without a complete request head.");
+    let mut channels = all.gauges("channels", "Occupied channels that have their home on a shard.");
+    for (shard, reading) in readings {
+        let number = shard.to_string();
+        let labels = [("shard", &*number)];
+        connections.sample(&labels, reading.connections as f64);
+        half_open.sample(&labels, reading.half_open as f64);
+        channels.sample(&labels, reading.channels as f64);
+    }
+    [connections, half_open, channels].into_iter().for_each(|family| all.add(family));
+}
+
+fn describe_traffic(all: &mut Exposition, stats: &Stats) {
+    all.counter("socket_received_bytes", "Bytes received from WebSocket clients.", stats.bytes_received);
+    all.counter("socket_transmitted_bytes", "Bytes sent to WebSocket clients.", stats.bytes_sent);
+    all.counter("ws_messages_received_total", "Messages of WebSocket clients.", stats.commands);
+    let sent = stats.deliveries + stats.replies;
+    all.counter("ws_messages_sent_total", "Messages to WebSocket clients.", sent);
+}
+
+fn describe_back_pressure(all: &mut Exposition, sum: &Reading, parts_ms: u64, parts_bytes: usize) {
+    let mut gated = all.counters("gated_seconds_total", "Time behind a closed gate, over all cores.");
+    let (flush, roots) = (sum.gated_ms.flush, sum.gated_ms.roots);
+    for (gate, ms) in
+        [("flush", flush), ("roots", roots), ("commands", sum.gated_ms.commands), ("rest", parts_ms)]
+    {
+        gated.sample(&[("gate", gate)], ms as f64 / 1e3);
+    }
+    let mut queues = all.gauges("queue_bytes", "What waits for another core, by queue.");
+    for (queue, bytes) in
+        [("roots", sum.queue_bytes.roots), ("leaves", sum.queue_bytes.leaves), ("rest", parts_bytes as u64)]
+    {
+        queues.sample(&[("queue", queue)], bytes as f64);
+    }
+    [gated, queues].into_iter().for_each(|family| all.add(family));
+    all.gauge("outbox_bytes", "What waits for clients that read too slowly.", sum.outbox_bytes);
+    all.gauge("blocked_connections", "Clients that the kernel takes nothing more for.", sum.blocked);
+}
+
+fn describe_closes(all: &mut Exposition, closes: &Closes) {
+    let mut family = all.counters("closes_total", "WebSocket connections ended or refused, by code.");
+    for (by, code, count) in closes.iter() {
+        let by = match by {
+            By::Server => "server",
+            By::Peer => "peer",
+        };
+        let code = match code {
+            Code::None => "none".to_owned(),
+            Code::Known(code) => code.to_string(),
+            Code::Other => "other".to_owned(),
+        };
+        family.sample(&[("by", by), ("code", &code)], count as f64);
+    }
+    all.add(family);
+}
+
+fn describe_hooks(all: &mut Exposition, outside: &Outside) {
+    all.gauge("hooks_queued", "Hook events that wait for the hooks core.", outside.hooks_queued);
+    all.counter("hooks_dropped_total", "Hook events dropped for want of room.", outside.hooks_dropped);
+    all.counter("stuck_batches_total", "Batches that found a full inbox: a fault.", outside.stuck_batches);
+}
+
+/// Every counter of the shards, under its own name.
+fn describe_counters(all: &mut Exposition, stats: &Stats) {
+    for (name, help, value) in stats.explained() {
+        all.counter(&format!("{name}_total"), help, value);
+    }
+}
+
+fn describe_process(all: &mut Exposition, outside: &Outside) {
+    use MetricType::{COUNTER, GAUGE};
+    let process = &outside.process;
+    let number = |value: Option<u64>| value.map(|value| value as f64);
+    let mut build = all.gauges("build_info", "Which Corecast this is.");
+    build.sample(&[("version", env!("CARGO_PKG_VERSION"))], 1.0);
+    all.add(build);
+    all.standard("process_cpu_seconds_total", "CPU time.", COUNTER, process.cpu_s);
+    all.standard("process_resident_memory_bytes", "Memory in RAM.", GAUGE, number(process.resident_bytes));
+    all.standard("process_virtual_memory_bytes", "Address space.", GAUGE, number(process.virtual_bytes));
+    all.standard("process_start_time_seconds", "Start, since the epoch.", GAUGE, process.started_unix_s);
+    all.standard("process_open_fds", "Open descriptors.", GAUGE, number(process.descriptors));
+    all.standard(
+        "process_max_fds",
+        "Descriptors that may be open.",
+        GAUGE,
+        Some(outside.descriptors_max as f64),
+    );
+}

@@ -1,0 +1,107 @@
+//! What can be read of a shard from outside, at one instant: counters, and how much there is of everything. Taken from
+//! the live tables when somebody asks, so that no gauge can drift. No walk over connections or topics: a reading takes
+//! as long on a full shard as on an empty one, but for the few connections that the kernel keeps waiting.
+
+use super::Shard;
+use super::closes::Closes;
+use super::gated::GatedTime;
+use super::machine::Now;
+use super::stats::Stats;
+
+/// The state of a shard in numbers.
+#[derive(Clone, Debug, Default)]
+pub struct Reading {
+    /// Counters since the start.
+    pub stats: Stats,
+    /// How connections have ended.
+    pub closes: Closes,
+    /// How long gates have been closed.
+    pub gated_ms: GatedMs,
+    /// WebSocket connections.
+    pub connections: u64,
+    /// Connections without a complete head.
+    pub half_open: u64,
+    /// Occupied channels that have their home here.
+    pub channels: u64,
+    /// Connections that the kernel takes nothing more for.
+    pub blocked: u64,
+    /// What waits for them, in bytes.
+    pub outbox_bytes: u64,
+    /// Roots and leaves that are not sent yet, in bytes.
+    pub queue_bytes: QueueBytes,
+}
+
+/// Milliseconds behind each gate.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct GatedMs {
+    /// Everything waited until sockets were written.
+    pub flush: u64,
+    /// Roots waited for room in the leaf batches.
+    pub roots: u64,
+    /// Some message of a client waited for room in a root batch.
+    pub commands: u64,
+}
+
+/// Bytes in the open batches of a lane, over all receivers.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct QueueBytes {
+    /// To home shards.
+    pub roots: u64,
+    /// From this shard as a home.
+    pub leaves: u64,
+}
+
+impl Reading {
+    /// Adds another shard's.
+    pub fn add(&mut self, other: &Self) {
+        self.stats.add(&other.stats);
+        self.closes.add(&other.closes);
+        self.gated_ms.flush += other.gated_ms.flush;
+        self.gated_ms.roots += other.gated_ms.roots;
+        self.gated_ms.commands += other.gated_ms.commands;
+        self.connections += other.connections;
+        self.half_open += other.half_open;
+        self.channels += other.channels;
+        self.blocked += other.blocked;
+        self.outbox_bytes += other.outbox_bytes;
+        self.queue_bytes.roots += other.queue_bytes.roots;
+        self.queue_bytes.leaves += other.queue_bytes.leaves;
+    }
+}
+
+/// The clocks of a shard's gates.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Gates {
+    pub(super) flush: GatedTime,
+    pub(super) roots: GatedTime,
+    pub(super) commands: GatedTime,
+}
+
+impl Shard {
+    /// How it stands.
+    pub(super) fn read(&self) -> Reading {
+        let backlogs = self.local.flush.backlogs.values();
+        Reading {
+            stats: self.local.stats,
+            closes: self.closes.clone(),
+            gated_ms: GatedMs {
+                flush: self.gates.flush.ms(),
+                roots: self.gates.roots.ms(),
+                commands: self.gates.commands.ms(),
+            },
+            connections: self.local.connections.len() as u64,
+            half_open: self.lobby.half_open() as u64,
+            channels: self.home.len() as u64,
+            blocked: self.local.flush.backlogs.len() as u64,
+            outbox_bytes: backlogs.map(|backlog| backlog.bytes as u64).sum(),
+            queue_bytes: QueueBytes { roots: self.roots.bytes() as u64, leaves: self.leaves.bytes() as u64 },
+        }
+    }
+
+    /// Which gates are closed at the end of a phase.
+    pub(super) fn note_gates(&mut self, flush_gated: bool, now: Now) {
+        self.gates.flush.note(flush_gated, now.mono_ms);
+        self.gates.roots.note(self.leaves.any_full(), now.mono_ms);
+        self.gates.commands.note(self.stalled.any_gated(), now.mono_ms);
+    }
+}
