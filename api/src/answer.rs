@@ -26,6 +26,8 @@ pub enum Answer<'a> {
     Channel(Row<'a>),
     /// Ids of the members of a presence channel.
     Users(&'a [Box<str>]),
+    /// The user's connections will be closed.
+    Terminated,
     /// Whether every core still turns.
     Live(bool),
     /// Whether new connections are welcome.
@@ -91,7 +93,7 @@ pub fn encode_answer(out: &mut Vec<u8>, answer: &Answer<'_>, manner: Manner) {
 
 fn encode_body(out: &mut Vec<u8>, answer: &Answer<'_>) {
     match answer {
-        Answer::Published => out.extend_from_slice(b"{}"),
+        Answer::Published | Answer::Terminated => out.extend_from_slice(b"{}"),
         Answer::Event(rows) | Answer::Channels(rows) => channels::encode_rows(out, rows),
         Answer::Batch(rows) => events::encode_batch(out, rows),
         Answer::Channel(row) => channels::encode_channel(out, row),
@@ -125,6 +127,7 @@ mod tests {
         let rows = [row("presence-a", BOTH, 50, 42), row("b", BOTH, 13, 0), row("c", NONE, 1, 0)];
         let table = [
             (Answer::Published, "{}"),
+            (Answer::Terminated, "{}"),
             (
                 Answer::Event(&rows),
                 r#"{"channels":{"presence-a":{"user_count":42},"b":{"subscription_count":13},"c":{}}}"#,

@@ -4,6 +4,7 @@
 //! about an app's state, and only then what is wrong with the request itself. Names and data are borrowed from it.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use percent_encoding::percent_decode_str;
 use protocol::app::{App, Apps};
@@ -15,6 +16,7 @@ use crate::channels::{Channel, Channels, parse_channel, parse_channels};
 use crate::events::{Publish, parse_batch, parse_event};
 use crate::health::{Probe, parse_probe};
 use crate::refused::Refused;
+use crate::terminate::{Terminate, parse_terminate};
 use crate::users::{Users, parse_users};
 
 /// What a request asks for.
@@ -28,6 +30,8 @@ pub enum Call<'a> {
     Channel(Channel<'a>),
     /// List the members of a presence channel.
     Users(Users<'a>),
+    /// Close the connections of a user.
+    Terminate(Terminate<'a>),
     /// Tell how the server is.
     Health(Probe),
 }
@@ -40,13 +44,12 @@ pub fn parse_call<'a>(
 ) -> Result<Call<'a>, Refused> {
     let route = parse_route(request.head.path).ok_or_else(no_such_path)?;
     check_method(&route, request.head.method)?;
-    let (id, endpoint) = match route {
-        Route::Health(probe) => return Ok(Call::Health(probe)),
-        Route::App(id, endpoint) => (id, endpoint),
-    };
-    let app =
-        apps.by_id(&id).ok_or_else(|| Refused::new(404, "Unknown app: no app has the id in this path"))?;
     let query = parse_query(request.head.query);
+    let (app, endpoint) = match route {
+        Route::Health(probe) => return Ok(Call::Health(probe)),
+        Route::App(id, endpoint) => (apps.by_id(&id).ok_or_else(unknown_app)?, endpoint),
+        Route::AppOfKey(endpoint) => (app_of_key(apps, &query)?, endpoint),
+    };
     authorise(app, request, &query, now_unix_s)?;
     match endpoint {
         Endpoint::Events => parse_event(app, &request.body, &query).map(Call::Publish),
@@ -54,12 +57,15 @@ pub fn parse_call<'a>(
         Endpoint::Channels => parse_channels(app, &query).map(Call::Channels),
         Endpoint::Channel(name) => parse_channel(app, name, &query).map(Call::Channel),
         Endpoint::Users(name) => parse_users(app, name).map(Call::Users),
+        Endpoint::Terminate(user) => parse_terminate(app, user).map(Call::Terminate),
     }
 }
 
 enum Route<'a> {
     Health(Probe),
     App(Cow<'a, str>, Endpoint<'a>),
+    /// The path names no app, so the key of the signature must.
+    AppOfKey(Endpoint<'a>),
 }
 
 enum Endpoint<'a> {
@@ -68,6 +74,8 @@ enum Endpoint<'a> {
     Channels,
     Channel(Cow<'a, str>),
     Users(Cow<'a, str>),
+    /// As it stands in the path.
+    Terminate(&'a str),
 }
 
 // A path is split before it is decoded: an encoded slash belongs to its segment.
@@ -75,17 +83,32 @@ fn parse_route(path: &str) -> Option<Route<'_>> {
     if let Some(probe) = parse_probe(path) {
         return Some(Route::Health(probe));
     }
+    // So asks Pusher's SDK for Python, which leaves the app out of this one path.
+    if let Some(user) = path.strip_prefix("/users/") {
+        return parse_user_route(user).map(Route::AppOfKey);
+    }
     let (id, endpoint) = path.strip_prefix("/apps/")?.split_once('/')?;
-    let endpoint = match endpoint.strip_prefix("channels/") {
-        Some(channel) => parse_channel_route(channel)?,
-        None => match endpoint {
-            "events" => Endpoint::Events,
-            "batch_events" => Endpoint::BatchEvents,
-            "channels" => Endpoint::Channels,
-            _ => return None,
-        },
-    };
-    Some(Route::App(decode(id), endpoint))
+    Some(Route::App(decode(id), parse_endpoint(endpoint)?))
+}
+
+fn parse_endpoint(endpoint: &str) -> Option<Endpoint<'_>> {
+    if let Some(channel) = endpoint.strip_prefix("channels/") {
+        return parse_channel_route(channel);
+    }
+    if let Some(user) = endpoint.strip_prefix("users/") {
+        return parse_user_route(user);
+    }
+    match endpoint {
+        "events" => Some(Endpoint::Events),
+        "batch_events" => Some(Endpoint::BatchEvents),
+        "channels" => Some(Endpoint::Channels),
+        _ => None,
+    }
+}
+
+// Not every SDK encodes the id, and nothing else is below it: a slash before the last belongs to the id.
+fn parse_user_route(user: &str) -> Option<Endpoint<'_>> {
+    user.strip_suffix("/terminate_connections").map(Endpoint::Terminate)
 }
 
 fn parse_channel_route(channel: &str) -> Option<Endpoint<'_>> {
@@ -102,12 +125,27 @@ fn decode(segment: &str) -> Cow<'_, str> {
 }
 
 fn check_method(route: &Route<'_>, method: &str) -> Result<(), Refused> {
-    let publishes = matches!(route, Route::App(_, Endpoint::Events | Endpoint::BatchEvents));
+    let acts = match route {
+        Route::App(_, endpoint) | Route::AppOfKey(endpoint) => endpoint.acts(),
+        Route::Health(_) => false,
+    };
     match method {
-        "POST" if publishes => Ok(()),
-        "GET" | "HEAD" if !publishes => Ok(()),
-        _ => Err(Refused::method(if publishes { "POST" } else { "GET, HEAD" })),
+        "POST" if acts => Ok(()),
+        "GET" | "HEAD" if !acts => Ok(()),
+        _ => Err(Refused::method(if acts { "POST" } else { "GET, HEAD" })),
     }
+}
+
+impl Endpoint<'_> {
+    /// True of what is done, false of what is only asked.
+    fn acts(&self) -> bool {
+        matches!(self, Self::Events | Self::BatchEvents | Self::Terminate(_))
+    }
+}
+
+fn app_of_key<'a>(apps: &'a Apps, query: &Query<'_>) -> Result<&'a Arc<App>, Refused> {
+    let app = query.first("auth_key").and_then(|key| apps.by_key(key));
+    app.ok_or_else(|| Refused::new(401, "Unknown auth_key: this path names no app, so the key must"))
 }
 
 fn authorise(app: &App, request: &Request<'_>, query: &Query<'_>, now_unix_s: u64) -> Result<(), Refused> {
@@ -118,6 +156,10 @@ fn authorise(app: &App, request: &Request<'_>, query: &Query<'_>, now_unix_s: u6
         return Err(Refused::new(403, "The app is disabled"));
     }
     Ok(())
+}
+
+fn unknown_app() -> Refused {
+    Refused::new(404, "Unknown app: no app has the id in this path")
 }
 
 fn no_such_path() -> Refused {
@@ -314,6 +356,29 @@ mod tests {
             let Ok(Call::Publish(publish)) = call else { panic!("{call:?}") };
             assert_eq!(publish.events[0].channels.len(), 2);
         });
+    }
+
+    #[test]
+    fn a_user_is_terminated_with_and_without_a_body_and_by_the_path_of_every_sdk() {
+        let paths = ["/apps/3/users/a%2Fb/terminate_connections", "/users/a/b/terminate_connections"];
+        for (path, body) in paths.into_iter().flat_map(|path| ["", "{}", "[]"].map(|body| (path, body))) {
+            with_call(&signed("POST", path, &[], body), NOW, |call| {
+                let Ok(Call::Terminate(terminate)) = call else { panic!("{call:?}") };
+                assert_eq!((&*terminate.app.id, &*terminate.user_id), ("3", "a/b"));
+            });
+            assert_eq!(status_at(&signed("GET", path, &[], ""), NOW), 405);
+            assert_eq!(status_at(&http("POST", path, body), NOW), 401);
+        }
+        let foreign = sign_request(&App::new("3", "k4", "x"), "POST", paths[1], &[], b"", NOW);
+        assert_eq!(status_at(&http("POST", &format!("{}?{foreign}", paths[1]), ""), NOW), 401);
+        let disabled = sign_request(&App::new("4", "k4", "s4"), "POST", paths[1], &[], b"", NOW);
+        assert_eq!(status_at(&http("POST", &format!("{}?{disabled}", paths[1]), ""), NOW), 403);
+        for path in ["/apps/3/users//terminate_connections", "/apps/3/users/%ff/terminate_connections"] {
+            assert_eq!(status_at(&signed("POST", path, &[], ""), NOW), 400, "{path}");
+        }
+        for path in ["/apps/3/users/terminate_connections", "/apps/3/users/7", "/users/7"] {
+            assert_eq!(status_at(&signed("POST", path, &[], ""), NOW), 404, "{path}");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! | `GET /apps/ID/channels` | occupied channels | `{"channels":{"NAME":{..}}}` |
 //! | `GET /apps/ID/channels/NAME` | one channel | `{"occupied":true,..}` |
 //! | `GET /apps/ID/channels/NAME/users` | members of a presence channel | `{"users":[{"id":"1"}]}` |
+//! | `POST /apps/ID/users/USER_ID/terminate_connections` | close the connections of a user | `{}` |
 //! | `GET /live`, `GET /ready` | health | `{"live":true}`, `{"ready":true}`; 503 when false |
 //! | `GET /` | anybody there? | `OK` |
 //!
@@ -29,4 +30,5 @@ pub mod events;
 pub mod health;
 pub mod info;
 pub mod refused;
+pub mod terminate;
 pub mod users;

@@ -24,6 +24,13 @@ pub struct Limits {
     pub quantum: usize,
     /// Rounds through the classes of input before a phase ends, so that flushing begins.
     pub rounds_max: usize,
+    /// Places that one step of a walk through all topics or all connections looks at. With a phase of `rounds_max` steps
+    /// a walk takes well under a millisecond of it.
+    pub walk_looks_max: usize,
+    /// Lists of channels that one shard makes or has in line. Past it a call for another is answered 503.
+    pub lists_max: usize,
+    /// Users whose connections must go, and who wait for the walk that looks for them; past it roots wait.
+    pub terminations_max: usize,
     /// Connections without a complete HTTP head; past it the oldest is closed.
     pub half_open_max: usize,
     /// Time to send a complete HTTP head, in milliseconds.
@@ -66,6 +73,9 @@ impl Default for Limits {
             commands_per_turn_max: 32,
             quantum: 64,
             rounds_max: 16,
+            walk_looks_max: 128,
+            lists_max: 16,
+            terminations_max: 1024,
             half_open_max: 1024,
             head_ms_max: 10_000,
             drain_head_ms_max: 2_000,

@@ -67,7 +67,7 @@ fn a_key_that_is_not_known_gets_the_nearest_or_its_right_place() {
         (
             "capacity = 1",
             "5: unknown key \"capacity\" in [[apps]]: valid here are id, key, secret, enabled, client_events, \
-             over_quota_close_code, limits",
+             terminate_by_presence, over_quota_close_code, limits",
         ),
         (
             "connections_max = 1",
@@ -151,6 +151,7 @@ fn a_bad_value_gets_what_is_possible() {
     each_app_gets(&[
         ("limits = 3", "5: apps.limits must be a table, written [apps.limits], and is a number"),
         ("enabled = \"yes\"", "5: apps.enabled must be true or false, and is a text"),
+        ("terminate_by_presence = 1", "5: apps.terminate_by_presence must be true or false, and is a number"),
         ("client_events = 1", "5: apps.client_events must be true or false, and is a number"),
         (
             "over_quota_close_code = 4200",

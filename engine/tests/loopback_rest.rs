@@ -16,12 +16,13 @@ const EVENTS: &str = "/apps/7/events";
 const BATCH: &str = "/apps/7/batch_events";
 
 /// A method, a path, and a body with which the call is right.
-const CALLS: [(&str, &str, &str); 5] = [
+const CALLS: [(&str, &str, &str); 6] = [
     ("POST", EVENTS, r#"{"name":"e","channel":"calls","data":"x"}"#),
     ("POST", BATCH, r#"{"batch":[{"name":"e","channel":"calls","data":"x"}]}"#),
     ("GET", "/apps/7/channels", ""),
     ("GET", "/apps/7/channels/calls", ""),
     ("GET", "/apps/7/channels/presence-calls/users", ""),
+    ("POST", "/apps/7/users/calls/terminate_connections", r#"{"x":1}"#),
 ];
 
 fn publish(server: &Server, body: &Value) -> (u16, String) {

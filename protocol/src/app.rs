@@ -25,6 +25,9 @@ pub struct App {
     pub enabled: bool,
     /// Whether clients may send `client-` events.
     pub client_events: bool,
+    /// Whether terminating a user's connections closes those, too, that are in a presence channel under its id. Pusher
+    /// closes connections that are signed in as the user, and no others.
+    pub terminate_by_presence: bool,
     /// The bounds of this app.
     pub limits: AppLimits,
     /// What a connection beyond `limits.connections_max` is told.
@@ -42,6 +45,7 @@ impl App {
             key: key.into(),
             enabled: true,
             client_events: true,
+            terminate_by_presence: false,
             limits: AppLimits::default(),
             over_quota_close: Close::APP_FULL,
             signing_key: hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()),

@@ -66,8 +66,10 @@ impl Close {
     pub const VERSION_FORMAT: Self = Self::new(4006, "Invalid protocol version: it must be an integer");
     /// The protocol version is not spoken here.
     pub const VERSION_UNSUPPORTED: Self = Self::new(4007, "Unsupported protocol version: 4 to 7 are spoken");
-    /// The connection was not authorised in time, or its user was terminated.
+    /// The connection was not authorised in time.
     pub const UNAUTHORIZED: Self = Self::new(4009, "Connection is unauthorized");
+    /// The app's back end has terminated the connections of this user.
+    pub const TERMINATED: Self = Self::new(4009, "You got disconnected by the app");
 
     /// There is no room for this connection just now.
     pub const OVER_CAPACITY: Self = Self::new(4100, "Over capacity");
@@ -123,6 +125,7 @@ mod tests {
             (Close::TOO_BIG, Retry::Later),
             (Close::TLS_ONLY, Retry::Never),
             (Close::UNAUTHORIZED, Retry::Never),
+            (Close::TERMINATED, Retry::Never),
             (Close::OVER_QUOTA, Retry::Never),
             (Close::APP_FULL, Retry::Later),
             (Close::OVER_CAPACITY, Retry::Later),

@@ -32,6 +32,8 @@ fn parse_app<'a>(mut section: Section<'a>, limited: &Limited<'_>) -> Result<Plac
         .map_err(|error| bad_credentials(error, &id, &key, &secret))?;
     app.enabled = boolean(section.take("enabled"), app.enabled)?;
     app.client_events = boolean(section.take("client_events"), app.client_events)?;
+    let by_presence = section.take("terminate_by_presence");
+    app.terminate_by_presence = boolean(by_presence, app.terminate_by_presence)?;
     if let Some(value) = section.take("over_quota_close_code") {
         app.over_quota_close = over_quota_close(&value)?;
     }

@@ -152,7 +152,7 @@ mod tests {
         let text = example_in_force();
         let mut config = Config::parse("x", &text).unwrap();
         let app = config.apps.remove(0);
-        assert_eq!((app.enabled, app.client_events), (true, true));
+        assert_eq!((app.enabled, app.client_events, app.terminate_by_presence), (true, true, false));
         assert_eq!(app.over_quota_close, App::new("1", "k", "s").over_quota_close);
         assert_eq!((app.limits.event_data_bytes_max, app.limits.connections_max), (10_240, Some(1000)));
         config.app_limits.connections_max = None;
@@ -186,6 +186,7 @@ mod tests {
             secret = "s"
             enabled = false
             client_events = false
+            terminate_by_presence = true
             over_quota_close_code = 4004
             limits.event_data_bytes_max = 1
         "#;
@@ -198,6 +199,7 @@ mod tests {
         assert_eq!((one.enabled, one.client_events, one.over_quota_close.code), (true, true, 4100));
         assert_eq!((one.limits.event_data_bytes_max, one.limits.connections_max), (16_384, Some(7)));
         assert_eq!((other.enabled, other.client_events, other.over_quota_close.code), (false, false, 4004));
+        assert!(!one.terminate_by_presence && other.terminate_by_presence);
         assert_eq!((other.limits.event_data_bytes_max, other.limits.connections_max), (1, Some(7)));
     }
 

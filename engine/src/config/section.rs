@@ -34,9 +34,16 @@ impl Table {
         match self {
             Self::Top => vec!["listen", "api_listen", "admin", "metrics_prefix", "shards", "limits", "apps"],
             Self::Limits => limit_keys().collect(),
-            Self::App => {
-                vec!["id", "key", "secret", "enabled", "client_events", "over_quota_close_code", "limits"]
-            }
+            Self::App => vec![
+                "id",
+                "key",
+                "secret",
+                "enabled",
+                "client_events",
+                "terminate_by_presence",
+                "over_quota_close_code",
+                "limits",
+            ],
             Self::AppLimits => app_limit_keys().collect(),
         }
     }

@@ -1,5 +1,7 @@
 //! Questions: which channels are occupied (every shard is asked, each for those that it is home to), and how many or
-//! who is on one channel (its home is asked). An answer is given when all have come, never a part of it.
+//! who is on one channel (its home is asked). An answer is given when all have come, never a part of it. A list of channels
+//! is made by each home in steps and merged here; one that is too long, or that a home has no place for, is refused at
+//! once.
 
 use std::sync::Arc;
 
@@ -9,9 +11,9 @@ use api::info::Counts;
 use api::users::Users;
 use protocol::channel::ChannelKind;
 
-use super::ApiCore;
 use super::calls::{CallId, CallRow, Form, PendingCall};
 use super::gate::{Part, Waiting};
+use super::{ApiCore, CHANNELS_BYTES_MAX};
 use crate::shard::machine::{Now, Token};
 use crate::shard::mesh::{Ask, Query};
 
@@ -21,7 +23,8 @@ impl ApiCore {
         let id = self.calls.name();
         let mut call = PendingCall::new(token, manner, Form::Channels(channels.info));
         for home in 0..self.shards() {
-            let ask = Ask::Channels { app: Arc::clone(channels.app), prefix: channels.prefix.clone() };
+            let (app, prefix) = (Arc::clone(channels.app), channels.prefix.clone());
+            let ask = Ask::Channels { app, prefix, bytes_max: CHANNELS_BYTES_MAX };
             self.ask(id, &mut call, home, home as u32, ask);
         }
         self.answer_now_or_later(id, call, now);

@@ -14,7 +14,7 @@ use protocol::channel::ChannelKind;
 
 use super::{ApiCore, CALL_MS_MAX, CHANNELS_BYTES_MAX};
 use crate::shard::machine::{Now, Token};
-use crate::shard::mesh::{self, Found};
+use crate::shard::mesh::{self, Found, listed_bytes};
 use crate::shard::reading::Reading;
 
 /// Names a call.
@@ -52,8 +52,12 @@ pub(super) struct PendingCall {
     pub(super) parked_bytes: usize,
     /// What is known so far of the channels asked for.
     pub(super) rows: Vec<CallRow>,
+    /// What the channels of a list count for, in bytes.
+    listed_bytes: usize,
     /// What is known so far of the members asked for.
     pub(super) users: Vec<Box<str>>,
+    /// Why it cannot be answered as it was asked.
+    refused: Option<Refused>,
     /// How shards stand that have answered so far, each with its number.
     pub(super) readings: Vec<(usize, Reading)>,
 }
@@ -68,6 +72,7 @@ pub(super) enum Form {
     Channels(Info),
     Channel,
     Users,
+    Terminated,
     Metrics,
 }
 
@@ -91,26 +96,25 @@ impl PendingCall {
             answers_missing: 0,
             parked_bytes: 0,
             rows: Vec::new(),
+            listed_bytes: 0,
             users: Vec::new(),
+            refused: None,
             readings: Vec::new(),
         }
     }
 
     /// True when it can be answered.
     pub(super) fn is_complete(&self) -> bool {
-        self.parts_waiting == 0 && self.answers_missing == 0
+        self.refused.is_some() || (self.parts_waiting == 0 && self.answers_missing == 0)
     }
 
     fn take_found(&mut self, question: usize, found: Found) {
         match (found, self.form) {
-            (Found::Channels(channels), Form::Channels(info)) => {
-                let row = |(name, counts): (Arc<str>, mesh::Counts)| CallRow {
-                    kind: ChannelKind::of(&name),
-                    name,
-                    info,
-                    counts: counts_of(counts),
-                };
-                self.rows.extend(channels.into_iter().map(row));
+            (Found::Channels(channels), Form::Channels(info)) => self.take_channels(channels, info),
+            (Found::ChannelsTooLong, _) => self.refused = Some(too_long()),
+            (Found::Busy, _) => {
+                self.refused =
+                    Some(Refused::retry_later("Over capacity: too many lists are being made already"));
             }
             (Found::Channel(counts), _) => {
                 if let Some(row) = self.rows.get_mut(question) {
@@ -123,15 +127,30 @@ impl PendingCall {
         }
     }
 
+    fn take_channels(&mut self, channels: Vec<(Arc<str>, mesh::Counts)>, info: Info) {
+        self.listed_bytes += channels.iter().map(|(name, _)| listed_bytes(name)).sum::<usize>();
+        if self.listed_bytes > CHANNELS_BYTES_MAX {
+            self.refused = Some(too_long());
+            return;
+        }
+        let row = |(name, counts): (Arc<str>, mesh::Counts)| CallRow {
+            kind: ChannelKind::of(&name),
+            name,
+            info,
+            counts: counts_of(counts),
+        };
+        self.rows.extend(channels.into_iter().map(row));
+    }
+
     fn rows(&self) -> Vec<Row<'_>> {
         let row = |row: &CallRow| (row.kind, row.info, row.counts);
         let rows = self.rows.iter().map(|it| (&*it.name, row(it)));
         rows.map(|(name, (kind, info, counts))| Row { name, kind, info, counts }).collect()
     }
+}
 
-    fn rows_bytes(&self) -> usize {
-        self.rows.iter().map(|row| row.name.len() + 32).sum()
-    }
+fn too_long() -> Refused {
+    Refused::new(413, "The list of channels is too long: ask for a part of it with filter_by_prefix")
 }
 
 fn counts_of(counts: mesh::Counts) -> Counts {
@@ -220,9 +239,11 @@ impl ApiCore {
     /// Answers a call that is complete.
     pub(super) fn answer_call(&mut self, call: &PendingCall, now: Now) {
         let Some(token) = call.connection else { return };
-        if matches!(call.form, Form::Channels(_)) && call.rows_bytes() > CHANNELS_BYTES_MAX {
-            let text = "The list of channels is too long: ask for a part of it with filter_by_prefix";
-            return self.respond_refusal(token, &Refused::new(413, text), call.manner, now);
+        if let Some(refused) = &call.refused {
+            let count =
+                if refused.status == 503 { &mut self.stats.overloaded } else { &mut self.stats.refused };
+            *count += 1;
+            return self.respond_refusal(token, refused, call.manner, now);
         }
         let rows = call.rows();
         let metrics =
@@ -233,6 +254,7 @@ impl ApiCore {
             (Form::Channels(_), _) => Answer::Channels(&rows),
             (Form::Channel, Some(row)) => Answer::Channel(*row),
             (Form::Users, _) => Answer::Users(&call.users),
+            (Form::Terminated, _) => Answer::Terminated,
             (Form::Metrics, _) => Answer::Metrics(&metrics),
             (Form::Published | Form::Channel, _) => Answer::Published,
         };

@@ -19,7 +19,7 @@ use super::calls::CallId;
 use super::{ApiCore, PARKED_BYTES_MAX};
 use crate::shard::gated::GatedTime;
 use crate::shard::machine::Now;
-use crate::shard::mesh::{Ask, Publish, Query, Root};
+use crate::shard::mesh::{Ask, Publish, Query, Root, Terminate};
 use crate::shard::topic::Topic;
 
 /// What waits, for each home.
@@ -44,6 +44,8 @@ pub(super) enum Part {
     Event { event: Rc<ParkedEvent>, topic: Arc<Topic>, question: Option<u64> },
     /// Answer a question.
     Ask(Query),
+    /// Close the connections of a user.
+    Terminate(Box<Terminate>),
 }
 
 /// An event that waits.
@@ -164,6 +166,7 @@ impl ApiCore {
                 self.send_event(home, topic, view, question);
             }
             Part::Ask(query) => self.send_query(home, query),
+            Part::Terminate(terminate) => self.send_terminate(home, terminate),
         }
         if let Some(call) = self.calls.by_id(waiting.call) {
             call.parts_waiting = call.parts_waiting.saturating_sub(1);

@@ -3,7 +3,7 @@
 //! no channel.
 //!
 //! Where to look: `connections` is what is kept of an HTTP connection; `requests` takes requests out of its bytes, in
-//! order; `publish`, `ask` and `metrics` split a call into parts, one for each home shard that it concerns; `gate` is where a part
+//! order; `publish`, `ask`, `terminate` and `metrics` split a call into parts, one for each home shard that it concerns; `gate` is where a part
 //! waits for room in the batch to its home; `calls` are the calls whose answer has not been given; `api_machine` is the
 //! border to the driver.
 //!
@@ -31,6 +31,7 @@ mod gate;
 mod metrics;
 mod publish;
 mod requests;
+mod terminate;
 #[cfg(test)]
 mod tests;
 
@@ -59,7 +60,8 @@ const ANSWERS_BYTES_MAX: usize = 64 << 10;
 /// Events that wait at the gates, all together, in bytes. Past it a publish that would have to wait gets 503 at once.
 const PARKED_BYTES_MAX: usize = 64 << 20;
 
-/// The longest list of channels, in bytes of its body (an estimate). A longer one is refused with a hint at the prefix.
+/// The longest list of channels, in bytes of its body (an estimate). A longer one is refused with a hint at the prefix;
+/// a home stops looking when its own part alone is longer.
 const CHANNELS_BYTES_MAX: usize = 8 << 20;
 
 /// What the API core is made of.

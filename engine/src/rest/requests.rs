@@ -203,6 +203,7 @@ impl ApiCore {
             Ok(Call::Channels(channels)) => self.ask_channels(token, manner, &channels, now),
             Ok(Call::Channel(channel)) => self.ask_channel(token, manner, &channel, now),
             Ok(Call::Users(users)) => self.ask_users(token, manner, &users, now),
+            Ok(Call::Terminate(terminate)) => self.terminate(token, manner, &terminate, now),
             Ok(Call::Health(probe)) => self.respond(token, &self.probe(probe), manner, now),
             Err(refused) => self.refuse(token, &refused, manner, now),
         }

@@ -166,6 +166,11 @@ impl Connections {
         place.tenant.as_ref().map(|_| ConnectionId { slot, generation: place.generation })
     }
 
+    /// All slots are below this one.
+    pub fn slots(&self) -> u32 {
+        self.slots.len() as u32
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.len

@@ -6,12 +6,12 @@
 use std::sync::Arc;
 
 use hashbrown::HashTable;
-use hashbrown::hash_table::Entry;
 use protocol::hook_event::HookEvent;
 use protocol::presence::Member;
 use protocol::server_event;
 use protocol::socket_id::SocketId;
 use protocol::ws::Frame;
+use slab::Slab;
 
 use super::Shard;
 use super::mesh::{Answer, Ask, Counts, Found, Leaf, Publish, Query, Refusal, Root, SubRef};
@@ -22,12 +22,19 @@ use super::topic::Topic;
 /// The topics whose home is this shard and that somebody is subscribed to.
 #[derive(Debug, Default)]
 pub struct Home {
-    topics: HashTable<HomeTopic>,
+    /// Places do not move, so that a walk through them can be left and taken up again.
+    topics: Slab<HomeTopic>,
+    table: HashTable<u32>,
+    births: u64,
 }
 
+/// A topic that somebody is subscribed to.
 #[derive(Debug)]
-struct HomeTopic {
-    topic: Arc<Topic>,
+pub(super) struct HomeTopic {
+    /// Which topic.
+    pub(super) topic: Arc<Topic>,
+    /// Its number in the order in which topics became occupied here.
+    pub(super) birth: u64,
     links: Vec<Link>,
     roster: Roster,
 }
@@ -42,25 +49,60 @@ struct Link {
 }
 
 impl Home {
+    fn place_of(&self, topic: &Topic) -> Option<usize> {
+        let is = |at: &u32| self.at(*at as usize).is_some_and(|it| it.topic.is(&topic.app, &topic.name));
+        self.table.find(topic.hash, is).map(|at| *at as usize)
+    }
+
+    fn view(&self, topic: &Topic) -> Option<&HomeTopic> {
+        self.at(self.place_of(topic)?)
+    }
+
     fn find(&mut self, topic: &Topic) -> Option<&mut HomeTopic> {
-        self.topics.find_mut(topic.hash, |it| it.topic.is(&topic.app, &topic.name))
+        let at = self.place_of(topic)?;
+        self.topics.get_mut(at)
     }
 
     fn find_or_add(&mut self, topic: &Arc<Topic>) -> &mut HomeTopic {
-        let entry =
-            self.topics.entry(topic.hash, |it| it.topic.is(&topic.app, &topic.name), |it| it.topic.hash);
-        match entry {
-            Entry::Occupied(found) => found.into_mut(),
-            Entry::Vacant(place) => place
-                .insert(HomeTopic { topic: Arc::clone(topic), links: Vec::new(), roster: Roster::default() })
-                .into_mut(),
-        }
+        let at = self.place_of(topic).unwrap_or_else(|| self.add(topic));
+        let Some(home) = self.topics.get_mut(at) else {
+            unreachable!("what is found or added is there");
+        };
+        home
+    }
+
+    fn add(&mut self, topic: &Arc<Topic>) -> usize {
+        let (topic, birth) = (Arc::clone(topic), self.births);
+        let hash = topic.hash;
+        let at = self.topics.insert(HomeTopic { topic, birth, links: Vec::new(), roster: Roster::default() });
+        self.births += 1;
+        let topics = &self.topics;
+        let hash_at = |at: &u32| topics.get(*at as usize).map_or(0, |it| it.topic.hash);
+        self.table.insert_unique(hash, at as u32, hash_at);
+        at
     }
 
     fn remove(&mut self, topic: &Topic) {
-        if let Ok(entry) = self.topics.find_entry(topic.hash, |it| it.topic.is(&topic.app, &topic.name)) {
+        let Some(at) = self.place_of(topic) else { return };
+        if let Ok(entry) = self.table.find_entry(topic.hash, |other| *other as usize == at) {
             entry.remove();
         }
+        self.topics.try_remove(at);
+    }
+
+    /// The topic at this place.
+    pub(super) fn at(&self, place: usize) -> Option<&HomeTopic> {
+        self.topics.get(place)
+    }
+
+    /// All topics are at places below this one.
+    pub(super) fn places(&self) -> usize {
+        self.topics.capacity()
+    }
+
+    /// The birth of the next topic that becomes occupied.
+    pub(super) fn births(&self) -> u64 {
+        self.births
     }
 
     /// Gives back what nothing needs now.
@@ -80,7 +122,8 @@ impl Home {
 }
 
 impl HomeTopic {
-    fn counts(&self) -> Counts {
+    /// How many are on it.
+    pub(super) fn counts(&self) -> Counts {
         let subscriptions = self.links.iter().map(|link| u64::from(link.n)).sum();
         Counts { subscriptions, users: self.roster.len() as u32 }
     }
@@ -102,6 +145,7 @@ impl Shard {
             Root::Exit { topic, sub } => self.handle_exit(from, &topic, sub),
             Root::Publish(publish) => self.handle_publish(*publish),
             Root::Query(query) => self.handle_query(from, *query),
+            Root::Terminate(terminate) => self.handle_terminate(*terminate),
             Root::Struck => {}
         }
     }
@@ -234,14 +278,9 @@ impl Shard {
 
     fn handle_query(&mut self, from: usize, query: Query) {
         let found = match query.ask {
-            Ask::Channels { app, prefix } => Found::Channels(
-                self.home
-                    .topics
-                    .iter()
-                    .filter(|home| home.topic.app.id == app.id && home.topic.name.starts_with(&*prefix))
-                    .map(|home| (Arc::clone(&home.topic.name), home.counts()))
-                    .collect(),
-            ),
+            Ask::Channels { app, prefix, bytes_max } => {
+                return self.begin_list(from, query.id, app, prefix, bytes_max);
+            }
             Ask::Channel { topic } => {
                 Found::Channel(self.home.find(&topic).map_or_else(Counts::default, |home| home.counts()))
             }
@@ -250,12 +289,17 @@ impl Shard {
                 home.roster.members().map(|member| member.user_id.clone()).collect()
             })),
         };
-        self.send_to_leaf(from, Leaf::Answer(Box::new(Answer { id: query.id, found })));
+        self.answer(from, query.id, found);
+    }
+
+    /// Answers a question of core `to`.
+    pub(super) fn answer(&mut self, to: usize, id: u64, found: Found) {
+        self.send_to_leaf(to, Leaf::Answer(Box::new(Answer { id, found })));
     }
 
     /// A frame to exactly the shards that have subscribers; one shared pointer each.
     fn send_to_links(&mut self, topic: &Arc<Topic>, frame: &Frame, except: Option<SocketId>) {
-        let Some(home) = self.home.topics.find(topic.hash, |it| it.topic.is(&topic.app, &topic.name)) else {
+        let Some(home) = self.home.view(topic) else {
             self.local.stats.published_unheard += 1;
             return;
         };

@@ -43,6 +43,8 @@ pub enum Root {
     Publish(Box<Publish>),
     /// A question of the API core.
     Query(Box<Query>),
+    /// Connections of a user must go. Not for a home: every shard gets it, and closes those of its own.
+    Terminate(Box<Terminate>),
     /// A Count that a newer one of the same epoch has made needless.
     Struck,
 }
@@ -83,6 +85,15 @@ pub struct Publish {
     pub hook: Option<HookEvent>,
 }
 
+/// A user whose connections must go.
+#[derive(Clone, Debug)]
+pub struct Terminate {
+    /// The app of the connections.
+    pub app: Arc<App>,
+    /// The user.
+    pub user_id: Box<str>,
+}
+
 /// A question of the API core, answered with one [`Answer`] by each shard that it is sent to.
 #[derive(Debug)]
 pub struct Query {
@@ -96,8 +107,9 @@ pub struct Query {
 #[derive(Debug)]
 #[expect(missing_docs, reason = "the fields are said with each variant")]
 pub enum Ask {
-    /// The occupied channels of an app whose names begin with the prefix.
-    Channels { app: Arc<App>, prefix: Box<str> },
+    /// The occupied channels of an app whose names begin with the prefix; a list of more than `bytes_max` is of no use
+    /// ([`listed_bytes`] each).
+    Channels { app: Arc<App>, prefix: Box<str>, bytes_max: usize },
     /// The counts of one channel.
     Channel { topic: Arc<Topic> },
     /// The members of one presence channel.
@@ -118,8 +130,12 @@ pub struct Answer {
 /// What a home shard has found.
 #[derive(Debug)]
 pub enum Found {
-    /// The occupied channels of this home.
+    /// The occupied channels of this home. Each is there once; those that were occupied all the time are there.
     Channels(Vec<(Arc<str>, Counts)>),
+    /// More channels than were asked for.
+    ChannelsTooLong,
+    /// Nothing: too many lists are being made already.
+    Busy,
     /// The counts of the channel asked for; zero when nobody is subscribed.
     Channel(Counts),
     /// The ids of the members.
@@ -135,6 +151,11 @@ pub struct Counts {
     pub subscriptions: u64,
     /// Distinct users of a presence channel.
     pub users: u32,
+}
+
+/// What a channel counts for in a list, in bytes: its name, and about what is said of it.
+pub fn listed_bytes(name: &str) -> usize {
+    name.len() + 32
 }
 
 /// What a message counts for in its batch, in bytes.
@@ -153,6 +174,7 @@ impl Weigh for Root {
                 Self::Enter { member, .. } => {
                     member.user_id.len() + member.user_info.as_ref().map_or(0, |info| info.len())
                 }
+                Self::Terminate(terminate) => terminate.user_id.len(),
                 _ => 0,
             }
     }

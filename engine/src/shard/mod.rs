@@ -4,7 +4,7 @@
 //!
 //! Where to look: `machine` is the border to the driver; `turn` takes input in rotation; `lobby` has connections
 //! without a head; `commands`, `subscribe` and `client_events` what clients send; `links` what this shard says to home shards and hears
-//! from them; `home` the topics that live here; `local`, `run`, `outbox` and `flush` the fan-out; `idle` who is silent; `close` the end of a connection;
+//! from them; `home` the topics that live here, `list` lists of them; `terminate` users who must go; `local`, `run`, `outbox` and `flush` the fan-out; `idle` who is silent; `close` the end of a connection;
 //! `drain` the end of them all; `reading` what can be seen of all this from outside.
 
 #![forbid(unsafe_code)]
@@ -34,6 +34,7 @@ pub mod gated;
 pub mod home;
 pub mod idle;
 pub mod links;
+mod list;
 pub mod lobby;
 pub mod local;
 pub mod machine;
@@ -47,6 +48,7 @@ pub mod run;
 pub mod shard_machine;
 pub mod stats;
 pub mod subscribe;
+mod terminate;
 pub mod topic;
 pub mod turn;
 
@@ -57,6 +59,7 @@ use drain::{Drain, DrainPlan};
 use home::Home;
 use idle::Wheel;
 use links::Outside;
+use list::Lists;
 use lobby::Lobby;
 use local::Local;
 use machine::Effect;
@@ -65,6 +68,7 @@ use outgoing::Outgoing;
 use reading::Gates;
 use run::Run;
 use stats::Stats;
+use terminate::Terminations;
 use topic::TopicHash;
 use turn::Rotation;
 
@@ -97,6 +101,8 @@ pub struct Shard {
     lobby: Lobby,
     local: Local,
     home: Home,
+    lists: Lists,
+    terminations: Terminations,
     roots: Outgoing<Root>,
     leaves: Outgoing<Leaf>,
     outside: Vec<Outside>,
@@ -127,6 +133,10 @@ impl Shard {
             config.limits.activity_timeout_s > 0 && config.limits.idle_checks_per_turn_max > 0,
             "clients need a timeout, and checks must go on"
         );
+        assert!(
+            config.limits.walk_looks_max > 0 && config.limits.terminations_max > 0,
+            "walks must come to their end"
+        );
         Self {
             index: config.index,
             apps: config.apps,
@@ -136,6 +146,8 @@ impl Shard {
             lobby: Lobby::default(),
             local: Local::new(&config.limits),
             home: Home::default(),
+            lists: Lists::default(),
+            terminations: Terminations::default(),
             roots: Outgoing::new(shards, &config.limits),
             // The API core, whose number follows the shards', gets answers.
             leaves: Outgoing::new(shards + 1, &config.limits),
@@ -176,6 +188,11 @@ impl Shard {
         let shards = self.shards();
         let roots = (0..shards).map(|to| self.roots.len(to)).max().unwrap_or(0);
         (roots, (0..=shards).map(|to| self.leaves.len(to)).max().unwrap_or(0))
+    }
+
+    /// Lists in the making and users whose connections must go, for tests.
+    pub fn open_walks(&self) -> (usize, usize) {
+        (self.lists.len(), self.terminations.len())
     }
 
     fn shards(&self) -> usize {

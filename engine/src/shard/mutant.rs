@@ -54,11 +54,25 @@ pub enum Mutant {
     AnswerIsForgotten,
     /// A connection that is not listened to counts as silent.
     StalledClockRuns,
+    /// A user who must go is looked for among acknowledged subscriptions only.
+    TerminationSparesWhoWaits,
+    /// Users of the same id in other apps go as well.
+    TerminationCrossesApps,
+    /// Connections go by presence even where the app does not want it.
+    TerminationIgnoresItsSwitch,
+    /// A user is looked for from where the walk has come to.
+    TerminationJoinsTheWalk,
+    /// The walk for users who must go ends with its first step.
+    TerminationEndsWithItsStep,
+    /// A list of channels ends with its first step.
+    ListEndsWithItsStep,
+    /// A list has channels that are younger than it.
+    ListNamesNewcomers,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 32] = [
         Self::NoTicket,
         Self::NoEpoch,
         Self::LaterSubscribersAckedAtOnce,
@@ -84,6 +98,13 @@ impl Mutant {
         Self::WritingIsHearing,
         Self::AnswerIsForgotten,
         Self::StalledClockRuns,
+        Self::TerminationSparesWhoWaits,
+        Self::TerminationCrossesApps,
+        Self::TerminationIgnoresItsSwitch,
+        Self::TerminationJoinsTheWalk,
+        Self::TerminationEndsWithItsStep,
+        Self::ListEndsWithItsStep,
+        Self::ListNamesNewcomers,
     ];
 }
 

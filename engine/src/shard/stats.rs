@@ -37,6 +37,18 @@ counters! {
     pongs_missed,
     /// Connections closed because the server ends.
     drained,
+    /// Connections closed because their user had to go.
+    terminated,
+    /// Users named whose connections must go.
+    terminations,
+    /// Steps of walks for them.
+    termination_steps,
+    /// Lists of channels begun.
+    lists,
+    /// Lists of channels refused because too many were being made.
+    lists_refused,
+    /// Steps of lists of channels.
+    list_steps,
     /// Messages that clients sent and that were taken.
     commands,
     /// Connections that had to wait because a root batch was full.

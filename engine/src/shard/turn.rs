@@ -1,10 +1,11 @@
-//! The order in which a shard takes its input: leaves, roots from other cores, its own roots, commands, in rotation, a
-//! quantum each. A phase ends when nothing is left, when the flush gate closes, or after `rounds_max` rounds; the next
+//! The order in which a shard takes its input: leaves, roots from other cores, its own roots, commands, steps of long
+//! walks, in rotation, a quantum each, of walks a step. A phase ends when nothing is left, when the flush gate closes, or after `rounds_max` rounds; the next
 //! begins with the class whose turn it would have been. Any fixed order starves the last class for ever.
 //!
 //! The gates: commands wait for room in the open root batch to their home; roots for room in all open leaf batches,
 //! never for root batches (two shards full of roots for each other would wait for ever); leaves, like everything, for
-//! the flush gate alone, which waits for the kernel only.
+//! the flush gate alone, which waits for the kernel only. A list of channels ends in a leaf and waits like a root; the
+//! walk for users who must go adds to no batch and waits like a leaf, and roots for it when too many are named.
 
 use std::collections::VecDeque;
 
@@ -38,17 +39,19 @@ enum Class {
     Roots,
     OwnRoots,
     Commands,
+    Walks,
 }
 
 impl Class {
-    const COUNT: usize = 4;
+    const COUNT: usize = 5;
 
     fn next(self) -> Self {
         match self {
             Self::Leaves => Self::Roots,
             Self::Roots => Self::OwnRoots,
             Self::OwnRoots => Self::Commands,
-            Self::Commands => Self::Leaves,
+            Self::Commands => Self::Walks,
+            Self::Walks => Self::Leaves,
         }
     }
 }
@@ -98,6 +101,7 @@ impl Shard {
                 Class::Roots => self.take_roots(inputs),
                 Class::OwnRoots => self.take_own_roots(),
                 Class::Commands => self.take_commands(inputs, &mut budgeted, now),
+                Class::Walks => self.take_walks(),
             };
             took |= any;
             idle = if any { 0 } else { idle + 1 };
@@ -122,6 +126,7 @@ impl Shard {
 
     fn roots_gate_is_closed(&mut self) -> bool {
         let closed = self.leaves.any_full()
+            || self.terminations.is_full(self.limits.terminations_max)
             || (broken(Mutant::RootsWaitForRoots) && (0..self.shards()).any(|to| self.roots.is_full(to)));
         if closed {
             self.local.stats.roots_gated += 1;
@@ -197,6 +202,12 @@ impl Shard {
             any = true;
         }
         any | self.bring_in_outside()
+    }
+
+    /// A step of each kind of walk.
+    fn take_walks(&mut self) -> bool {
+        let any = self.continue_terminations();
+        any | (!self.lists.is_empty() && !self.roots_gate_is_closed() && self.continue_list())
     }
 
     fn take_commands(&mut self, inputs: &mut impl Inputs, budgeted: &mut usize, now: Now) -> bool {

@@ -1,9 +1,10 @@
-// What the server SDK for Node can ask: which channels are occupied, by how many users, and who they are.
+// What the server SDK for Node can ask: which channels are occupied, by how many users, and who they are; and what it
+// can do about a user.
 
 import assert from "node:assert/strict";
 import http from "node:http";
 import { after, before, test } from "node:test";
-import { Clients, publisherOf, subscribed } from "./clients.mjs";
+import { Clients, fence, publisherOf, subscribed } from "./clients.mjs";
 import { Server } from "./server.mjs";
 
 let server;
@@ -120,6 +121,16 @@ test("a presence channel without members has an empty list of users", async () =
 
 test("the users of a public channel are refused with 400", async () => {
   await assert.rejects(publisher.get({ path: "/channels/asked/users" }), { status: 400 });
+});
+
+test("terminating a user is answered, and closes nobody who is only in a presence channel", async () => {
+  const client = await clients.connect({ user: { user_id: "ann" } });
+  const channel = await subscribed(client, "presence-terminated");
+  const response = await publisher.terminateUserConnections("ann");
+  assert.equal(response.status, 200);
+  assert.deepEqual(await response.json(), {});
+  await fence(publisher, channel);
+  assert.equal(client.connection.state, "connected");
 });
 
 test("requests on a kept connection are answered in order", async () => {

@@ -46,6 +46,8 @@ pub struct Client {
     pub user: String,
     /// It has closed or vanished, or will be closed for a fault of its own.
     pub leaving: bool,
+    /// Its user has been named as one who must go, and it may be on a presence channel under that id.
+    pub may_be_terminated: bool,
     /// The close code it got.
     pub close_code: Option<u16>,
     pub errors: Vec<String>,
@@ -72,6 +74,7 @@ impl Client {
             channels: BTreeMap::new(),
             user,
             leaving: false,
+            may_be_terminated: false,
             close_code: None,
             errors: Vec::new(),
             errors_expected: 0,

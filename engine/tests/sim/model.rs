@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use corecast::shard::mesh::{Found, listed_bytes};
 use protocol::hook_event::HookEvent;
 use protocol::socket_id::SocketId;
 
@@ -22,6 +23,20 @@ pub struct Model {
     occupied: BTreeMap<String, bool>,
     /// Events of the API core: channel, step at which it was accepted, whom it leaves out.
     published: BTreeMap<u64, (String, u64, Option<SocketId>)>,
+    /// Lists of channels that were asked for and not answered.
+    lists: BTreeMap<u64, List>,
+}
+
+/// A list of the channels of one home, while it is made.
+#[derive(Debug)]
+pub struct List {
+    /// The channels that it may name.
+    pub asked: BTreeSet<String>,
+    pub bytes_max: usize,
+    /// Those of them that were occupied all the time.
+    always: BTreeSet<String>,
+    /// Those of them that were occupied at any time.
+    ever: BTreeSet<String>,
 }
 
 /// What an outsider sees of one channel.
@@ -33,6 +48,36 @@ pub struct Expected {
 impl Model {
     pub fn publish(&mut self, id: u64, channel: &str, step: u64, except: Option<SocketId>) {
         self.published.insert(id, (channel.to_owned(), step, except));
+    }
+
+    /// A home is asked for those of these channels that are occupied.
+    pub fn list(&mut self, id: u64, asked: BTreeSet<String>, bytes_max: usize) {
+        let is_occupied = |name: &&String| self.occupied.get(*name).copied().unwrap_or(false);
+        let now: BTreeSet<String> = asked.iter().filter(is_occupied).cloned().collect();
+        self.lists.insert(id, List { asked, bytes_max, always: now.clone(), ever: now });
+    }
+
+    /// What came of it.
+    pub fn listed(&mut self, id: u64, found: &Found) -> Result<(), String> {
+        let list = self.lists.remove(&id).ok_or_else(|| format!("list {id} is answered twice"))?;
+        let bytes = |names: &BTreeSet<String>| names.iter().map(|name| listed_bytes(name)).sum::<usize>();
+        let channels = match found {
+            Found::Channels(channels) => channels,
+            Found::ChannelsTooLong if bytes(&list.ever) > list.bytes_max => return Ok(()),
+            Found::Busy => return Ok(()),
+            other => return Err(format!("{other:?} answers {list:?}")),
+        };
+        let names: BTreeSet<String> = channels.iter().map(|(name, _)| name.to_string()).collect();
+        let right = names.len() == channels.len()
+            && names.is_superset(&list.always)
+            && names.is_subset(&list.ever)
+            && bytes(&names) <= list.bytes_max;
+        if right { Ok(()) } else { Err(format!("{channels:?} answers {list:?}")) }
+    }
+
+    /// Lists that were not answered.
+    pub fn lists_open(&self) -> usize {
+        self.lists.len()
     }
 
     pub fn hook(&mut self, event: &HookEvent) -> Result<(), String> {
@@ -73,6 +118,13 @@ impl Model {
         let before = self.occupied.insert(channel.to_owned(), occupied).unwrap_or(false);
         if before == occupied {
             return Err(format!("{channel}: occupied = {occupied} twice in a row"));
+        }
+        for list in self.lists.values_mut().filter(|list| list.asked.contains(channel)) {
+            if occupied {
+                list.ever.insert(channel.to_owned());
+            } else {
+                list.always.remove(channel);
+            }
         }
         Ok(())
     }

@@ -52,9 +52,15 @@ pub fn run(seed: u64) -> Result<Coverage, String> {
     for _ in 0..world.rng.between(1, 4) {
         connect(&mut world);
     }
+    // Whoever is terminated never comes back, so it happens in some schedules only.
+    let mut terminations = if world.rng.chance(50) { world.rng.between(1, 4) } else { 0 };
     for step in 0..steps {
         world.step += 1;
         random_step(&mut world)?;
+        if terminations > 0 && world.rng.chance(2) {
+            terminations -= 1;
+            terminate(&mut world);
+        }
         if let Some((channel, length)) = flood
             && (20..20 + length as u64).contains(&step)
         {
@@ -105,7 +111,14 @@ fn random_step(world: &mut World) -> Result<(), String> {
             world.arrive(core, roots);
         }
         55..80 => burst(world),
-        80..89 => {
+        80..82 => {
+            let prefix = ["", "presence-", "presence-big", "private-"][world.rng.below(4)];
+            let bytes_max = if world.rng.chance(20) { 60 } else { 10_000 };
+            for _ in 0..world.rng.between(1, 3) {
+                world.list(prefix, bytes_max);
+            }
+        }
+        82..89 => {
             for _ in 0..world.rng.between(1, 5) {
                 publish(world);
             }
@@ -201,7 +214,17 @@ fn command(world: &mut World, client: usize, channel: &str) {
     }
 }
 
-fn awaits_answer(world: &mut World, client: usize, name: &str) -> bool {
+/// Mostly a user who is there, sometimes several at once, or the same name in another app.
+fn terminate(world: &mut World) {
+    for _ in 0..world.rng.between(1, 3) {
+        let client = world.rng.below(world.clients.len());
+        let channel = if world.rng.chance(70) { "presence-big" } else { "presence-small" };
+        let elsewhere = world.rng.chance(25);
+        world.terminate(&World::user_on(client, channel), elsewhere);
+    }
+}
+
+pub fn awaits_answer(world: &mut World, client: usize, name: &str) -> bool {
     let channel = world.channel(client, name);
     let answered =
         channel.seen.iter().filter(|seen| matches!(seen, crate::client::Seen::Succeeded { .. })).count();
@@ -211,6 +234,9 @@ fn awaits_answer(world: &mut World, client: usize, name: &str) -> bool {
 fn subscribe(world: &mut World, client: usize, name: &str) {
     let step = world.step;
     let user = World::user_on(client, name);
+    if name.starts_with("presence-") {
+        world.clients[client].may_be_terminated |= world.is_terminated(&user);
+    }
     world.clients[client].user = user;
     let Some(bytes) = world.clients[client].subscribe(&world.app.clone(), name) else { return };
     let channel = world.channel(client, name);

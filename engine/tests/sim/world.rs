@@ -8,7 +8,7 @@ use std::sync::Arc;
 use corecast::limits::Limits;
 use corecast::shard::drain::DrainPlan;
 use corecast::shard::machine::{self, Door, Effect, Inputs, Machine, Mesh, Now, Token};
-use corecast::shard::mesh::{Answer, Ask, Counts, Found, Leaf, Publish, Query, Root};
+use corecast::shard::mesh::{Answer, Ask, Counts, Found, Leaf, Publish, Query, Root, Terminate};
 use corecast::shard::outgoing::Outgoing;
 use corecast::shard::stats::Stats;
 use corecast::shard::topic::TopicHash;
@@ -26,6 +26,7 @@ use protocol::ws::Frame;
 use crate::client::{Channel, Client};
 use crate::mesh::{Lane, Port};
 use crate::model::{Expected, Model};
+use crate::schedule::awaits_answer;
 use crate::socket::{Reader, Socket};
 
 /// Random numbers of a seed (splitmix64).
@@ -69,9 +70,14 @@ const SECONDS_OFF_MAX: u32 = 4;
 /// More than any one message or roster here.
 const ITEM_BYTES_MAX: u64 = 4000;
 
+/// Ids of questions for lists begin here.
+const LIST_ID: u64 = 1 << 40;
+
 pub struct World {
     pub rng: Rng,
     pub app: Arc<App>,
+    /// An app without connections.
+    other_app: Arc<App>,
     pub clients: Vec<Client>,
     pub sockets: Vec<Vec<Socket>>,
     pub step: u64,
@@ -93,6 +99,12 @@ pub struct World {
     seconds: u64,
     draining: bool,
     drain_rate: NonZeroU32,
+    /// Users of the app who must go.
+    terminated: BTreeSet<String>,
+    /// Clients whose shards were told of it while they were on this channel, after so many subscriptions.
+    must_go: Vec<(usize, String, usize)>,
+    /// What an answer showed.
+    fault: Option<String>,
     /// Times that a flush slice ended with connections still dirty.
     pub slices_cut: u64,
     turns: u64,
@@ -124,13 +136,19 @@ impl World {
             ping_grace_s: rng.between(1, 5) as u16,
             pong_s_max: rng.between(17, 25) as u16,
             idle_checks_per_turn_max: rng.between(1, 3),
+            walk_looks_max: if rng.chance(60) { 1 } else { rng.between(2, 4) },
+            lists_max: rng.between(1, 3),
+            terminations_max: rng.between(1, 2),
             ..Limits::default()
         };
         let mut app = App::new("1", "key", "secret");
         app.limits.presence_members_max = 3;
         app.limits.client_events_per_second = 2;
-        let apps = Arc::new(Apps::new(vec![app]).unwrap());
-        let app = Arc::clone(apps.by_key("key").unwrap());
+        app.terminate_by_presence = rng.chance(80);
+        let mut other_app = App::new("2", "other", "secret");
+        other_app.terminate_by_presence = true;
+        let apps = Arc::new(Apps::new(vec![app, other_app]).unwrap());
+        let [app, other_app] = ["1", "2"].map(|id| Arc::clone(apps.by_id(id).unwrap()));
         let hash = TopicHash::new(seed, shards);
         let drain_rate = NonZeroU32::new(rng.between(3, 200) as u32).unwrap();
         let config = |index| ShardConfig {
@@ -166,9 +184,13 @@ impl World {
             seconds: 0,
             draining: false,
             drain_rate,
+            terminated: BTreeSet::new(),
+            must_go: Vec::new(),
+            fault: None,
             limits,
             hash,
             app,
+            other_app,
             rng,
         }
     }
@@ -376,16 +398,114 @@ impl World {
         self.api_accept();
     }
 
+    /// Asks all homes for their occupied channels.
+    pub fn list(&mut self, prefix: &str, bytes_max: usize) {
+        for home in 0..self.shards.len() {
+            let id = LIST_ID + self.next_id;
+            self.next_id += 1;
+            let (app, prefix) = (Arc::clone(&self.app), prefix.into());
+            let query = Query { id, ask: Ask::Channels { app, prefix, bytes_max } };
+            let root = Root::Query(Box::new(query));
+            self.api_waits[home].push_back(Waiting { id: 0, channel: String::new(), root });
+        }
+        self.api_accept();
+    }
+
+    /// The connections of a user must go, or those of one with the same name in another app.
+    pub fn terminate(&mut self, user: &str, elsewhere: bool) {
+        let app = if elsewhere { &self.other_app } else { &self.app };
+        if !elsewhere && app.terminate_by_presence {
+            self.terminated.insert(user.to_owned());
+            self.mark_who_may_go(user);
+        }
+        for shard in 0..self.shards.len() {
+            let app = Arc::clone(if elsewhere { &self.other_app } else { &self.app });
+            let root = Root::Terminate(Box::new(Terminate { app, user_id: user.into() }));
+            self.api_waits[shard].push_back(Waiting { id: 0, channel: String::new(), root });
+        }
+        self.api_accept();
+    }
+
+    /// True when this user of the app was named as one who must go.
+    pub fn is_terminated(&self, user: &str) -> bool {
+        self.terminated.contains(user)
+    }
+
+    fn mark_who_may_go(&mut self, user: &str) {
+        for client in 0..self.clients.len() {
+            let settled = self.has_taken_all(client);
+            let channels = &self.clients[client].channels;
+            let may = channels.iter().any(|(name, channel)| {
+                name.starts_with("presence-")
+                    && Self::user_on(client, name) == user
+                    && (channel.wanted || !settled)
+            });
+            self.clients[client].may_be_terminated |= may;
+        }
+    }
+
+    /// The shard gets to know that the user must go: whoever it knows to be on a channel as that user must be closed.
+    fn mark_who_must_go(&mut self, shard: usize, user: &str) {
+        for client in 0..self.clients.len() {
+            if self.clients[client].shard != shard || !self.has_taken_all(client) {
+                continue;
+            }
+            for name in CHANNELS.iter().filter(|name| name.starts_with("presence-")) {
+                let unsure = *name == "presence-small" && awaits_answer(self, client, name);
+                let channel = self.channel(client, name);
+                if channel.wanted && !unsure && Self::user_on(client, name) == user {
+                    let accepted = channel.accepted;
+                    self.must_go.push((client, (*name).to_owned(), accepted));
+                }
+            }
+        }
+    }
+
+    /// Its shard has taken all that this client has sent.
+    fn has_taken_all(&self, client: usize) -> bool {
+        let client = &self.clients[client];
+        let socket = &self.sockets[client.shard][client.socket];
+        socket.inbound.is_empty() && !socket.paused && !socket.closed
+    }
+
+    fn check_gone(&mut self) -> Result<(), String> {
+        for (client, name, accepted) in std::mem::take(&mut self.must_go) {
+            let (shard, socket) = (self.clients[client].shard, self.clients[client].socket);
+            let gone = self.sockets[shard][socket].closed;
+            let channel = self.channel(client, &name);
+            if !gone && channel.wanted && channel.accepted == accepted {
+                return Err(format!("client {client} is still on {name}, and its user must go"));
+            }
+        }
+        Ok(())
+    }
+
     fn api_accept(&mut self) {
         for home in 0..self.shards.len() {
             while !self.api.is_full(home) {
                 let Some(Waiting { id, channel, root }) = self.api_waits[home].pop_front() else { break };
-                if let Root::Publish(publish) = &root {
-                    self.model.publish(id, &channel, self.step, publish.except);
+                match &root {
+                    Root::Publish(publish) => {
+                        self.model.publish(id, &channel, self.step, publish.except);
+                    }
+                    Root::Query(query) => self.note_list(home, query),
+                    Root::Terminate(terminate)
+                        if terminate.app.id == self.app.id && self.app.terminate_by_presence =>
+                    {
+                        self.mark_who_must_go(home, &terminate.user_id);
+                    }
+                    _ => {}
                 }
                 self.api.push(home, root);
             }
         }
+    }
+
+    fn note_list(&mut self, home: usize, query: &Query) {
+        let Ask::Channels { prefix, bytes_max, .. } = &query.ask else { return };
+        let lives_here = |name: &&str| self.hash.home(self.hash.of(&self.app, name)) == home;
+        let asked = CHANNELS.into_iter().filter(|name| name.starts_with(&**prefix)).filter(lives_here);
+        self.model.list(query.id, asked.map(str::to_owned).collect(), *bytes_max);
     }
 
     pub fn api_turn(&mut self) -> bool {
@@ -404,7 +524,11 @@ impl World {
             self.awake[from] = true;
             for leaf in batch {
                 let Leaf::Answer(answer) = leaf else { panic!("the API core got {leaf:?}") };
-                self.answers.push(*answer);
+                if answer.id < LIST_ID {
+                    self.answers.push(*answer);
+                } else if let Err(why) = self.model.listed(answer.id, &answer.found) {
+                    self.fault.get_or_insert(why);
+                }
             }
             any = true;
         }
@@ -499,6 +623,7 @@ impl World {
         }
         self.turns += 1;
         self.awake[me] = due || !may_sleep(took, sent, wrote);
+        self.fault.take().map_or(Ok(()), Err)?;
         self.read_clients()
     }
 
@@ -522,6 +647,10 @@ impl World {
         // A command adds up to two roots, a root up to two leaves, beyond a batch that was not full.
         if roots > limits.batch_messages_max + 2 || leaves > limits.batch_messages_max + 2 {
             return Err(format!("open batches of {roots} roots and {leaves} leaves"));
+        }
+        let (lists, terminations) = shard.open_walks();
+        if lists > limits.lists_max || terminations > 2 * limits.terminations_max {
+            return Err(format!("{lists} lists and {terminations} terminations"));
         }
         Ok(())
     }
@@ -604,7 +733,11 @@ impl World {
         let client = client.ok_or("a socket of nobody")?;
         let silent = unanswered && (client.silent || may_be_silent);
         let drained = self.draining && last.windows(10).any(|ten| ten == b"restarting");
-        if !client.leaving && !slow && !silent && !drained {
+        let terminated = last.windows(12).any(|twelve| twelve == b"disconnected");
+        if terminated && !client.may_be_terminated {
+            return Err("closed as one whose user must go, which it need not".into());
+        }
+        if !client.leaving && !slow && !silent && !drained && !terminated {
             return Err(format!("closed for no reason: {:?}", String::from_utf8_lossy(last)));
         }
         client.leaving = true;
@@ -665,6 +798,9 @@ impl World {
             }
         }
         for (index, shard) in self.shards.iter().enumerate() {
+            if shard.open_walks() != (0, 0) {
+                return Err(format!("shard {index} sleeps with open walks {:?}", shard.open_walks()));
+            }
             if shard.open_batches() != (0, 0) {
                 return Err(format!("shard {index} sleeps with open batches {:?}", shard.open_batches()));
             }
@@ -687,6 +823,7 @@ impl World {
             let users = if name.starts_with("presence-") { users.len() as u32 } else { 0 };
             expected.insert(name.to_owned(), Expected { subscriptions: on.len() as u64, users });
         }
+        self.check_gone()?;
         self.check_counts(&expected)?;
         for client in &mut self.clients {
             if client.server_pings > 1 + self.seconds / u64::from(self.limits.activity_timeout_s) {
@@ -727,7 +864,11 @@ impl World {
             let root = Root::Query(Box::new(query));
             self.api_waits[home].push_back(Waiting { id: 0, channel: String::new(), root });
         }
+        self.list("", 10_000);
         self.settle()?;
+        if self.model.lists_open() > 0 {
+            return Err(format!("{} lists are not answered", self.model.lists_open()));
+        }
         for (id, (name, expected)) in expected.iter().enumerate() {
             let answer = self.answers.iter().find(|answer| answer.id == id as u64).ok_or("no answer")?;
             let Found::Channel(counts) = &answer.found else { return Err("a strange answer".into()) };

@@ -78,6 +78,9 @@ fn check_taken(call: &Call<'_>) {
             assert!(parse_channel_name(&channel.name, limits.channel_name_bytes_max).is_ok());
         }
         Call::Users(users) => assert!(ChannelKind::of(&users.name).is_presence()),
+        Call::Terminate(terminate) => {
+            assert!((1..=limits.user_id_bytes_max).contains(&terminate.user_id.len()));
+        }
         Call::Channels(_) | Call::Health(_) => {}
     }
 }

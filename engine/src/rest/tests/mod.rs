@@ -5,6 +5,7 @@ mod gates;
 mod http;
 mod questions;
 mod schedules;
+mod terminate;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::io::IoSlice;

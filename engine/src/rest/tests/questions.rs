@@ -159,6 +159,51 @@ fn a_question_waits_at_a_full_home_like_an_event() {
 }
 
 #[test]
+fn a_list_that_one_home_or_all_together_find_too_long_is_413_at_once() {
+    let name: Arc<str> = "n".repeat(200).into();
+    let part = |count| Found::Channels(vec![(Arc::clone(&name), counts(1, 0)); count]);
+    // 36,157 names of this length may be in one answer.
+    for parts in [[18_000, 18_157].map(part), [18_000, 18_158].map(part), [part(1), Found::ChannelsTooLong]] {
+        let mut rig = Rig::new();
+        let asker = rig.open();
+        let request = rig.signed("GET", "/apps/1/channels", &[], "");
+        rig.send(asker, request);
+        rig.run();
+        let fits = matches!(&parts[1], Found::Channels(channels) if channels.len() == 18_157);
+        for (home, found) in parts.into_iter().enumerate() {
+            assert_eq!(rig.statuses(asker), NONE);
+            let found = std::cell::Cell::new(Some(found));
+            rig.answer(home, |_| found.take().unwrap());
+            rig.run();
+        }
+        if fits {
+            assert_eq!(rig.statuses(asker), NONE, "the third part is missing");
+            continue;
+        }
+        let [(413, text)] = &rig.responses(asker)[..] else { panic!("not refused at once") };
+        assert!(text.contains("filter_by_prefix"), "{text}");
+        rig.answer(2, |_| Found::Channels(vec![]));
+        rig.run();
+        assert_eq!(rig.statuses(asker), NONE);
+        rig.assert_nothing_is_left();
+    }
+}
+
+#[test]
+fn a_list_that_a_home_has_no_place_for_is_503() {
+    let mut rig = Rig::new();
+    let asker = rig.open();
+    let request = rig.signed("GET", "/apps/1/channels", &[], "");
+    rig.send(asker, request);
+    rig.run();
+    rig.answer(1, |_| Found::Busy);
+    rig.run();
+    assert_eq!(rig.statuses(asker), [503]);
+    assert_eq!(rig.core.stats().overloaded, 1);
+    rig.assert_nothing_is_left();
+}
+
+#[test]
 fn metrics_are_the_sum_of_all_shards_and_wait_for_the_last() {
     use crate::shard::reading::Reading;
     let mut rig = Rig::new();

@@ -9,6 +9,7 @@ use super::*;
 enum Step {
     Publish { peer: usize, channels: Vec<u8>, info: bool },
     AskChannels(usize),
+    Terminate(usize),
     Probe(usize),
     Link(usize, bool),
     Hear(usize, bool),
@@ -25,6 +26,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (peer.clone(), proptest::collection::vec(0_u8..9, 1..4), any::<bool>())
             .prop_map(|(peer, channels, info)| Step::Publish { peer, channels, info }),
         1 => peer.clone().prop_map(Step::AskChannels),
+        1 => peer.clone().prop_map(Step::Terminate),
         1 => peer.clone().prop_map(Step::Probe),
         2 => (0..SHARDS, any::<bool>()).prop_map(|(home, open)| Step::Link(home, open)),
         1 => (peer.clone(), any::<bool>()).prop_map(|(peer, hears)| Step::Hear(peer, hears)),
@@ -41,6 +43,8 @@ struct Schedule {
     owed: Vec<Vec<&'static str>>,
     /// What was published: the peer, its number among the peer's events, and the channel.
     published: Vec<(usize, usize, String)>,
+    /// How many users were terminated, each known by its number.
+    terminated: usize,
     gone: HashSet<usize>,
 }
 
@@ -49,7 +53,7 @@ impl Schedule {
         let mut rig = Rig::new();
         let peers = (0..PEERS).map(|_| rig.open()).collect();
         let owed = vec![Vec::new(); PEERS];
-        Self { rig, peers, owed, published: Vec::new(), gone: HashSet::new() }
+        Self { rig, peers, owed, published: Vec::new(), terminated: 0, gone: HashSet::new() }
     }
 
     fn ask(&mut self, peer: usize, request: String, marker: &'static str) {
@@ -80,6 +84,13 @@ impl Schedule {
             Step::AskChannels(peer) => {
                 let request = self.rig.signed("GET", "/apps/1/channels", &[], "");
                 self.ask(peer, request, r#"{"channels":{}}"#);
+            }
+            Step::Terminate(peer) if self.gone.contains(&peer) => {}
+            Step::Terminate(peer) => {
+                let path = format!("/apps/1/users/{}/terminate_connections", self.terminated);
+                self.terminated += 1;
+                let request = self.rig.signed("POST", &path, &[], "{}");
+                self.ask(peer, request, "{}");
             }
             Step::Probe(peer) => self.ask(peer, "GET /live HTTP/1.1\r\n\r\n".into(), r#"{"live":true}"#),
             Step::Link(home, open) => self.rig.mesh.open[home] = open,
@@ -126,12 +137,20 @@ impl Schedule {
         }
     }
 
-    /// Every event is at its home once, and those of one peer to one channel in order.
+    /// Every event is at its home once, those of one peer to one channel in order, and every shard is told of each user.
     fn check_events(&self) {
+        let mut told = vec![0; self.terminated];
         let mut arrived: HashMap<(usize, String), Vec<usize>> = HashMap::new();
         for home in 0..SHARDS {
             for root in &self.rig.mesh.sent[home] {
-                let Root::Publish(publish) = root else { panic!("{root:?}") };
+                let publish = match root {
+                    Root::Publish(publish) => publish,
+                    Root::Terminate(it) => {
+                        told[it.user_id.parse::<usize>().unwrap()] += 1;
+                        continue;
+                    }
+                    root => panic!("{root:?}"),
+                };
                 assert_eq!(self.rig.home(&publish.topic.name), home);
                 let event: serde_json::Value = serde_json::from_slice(publish.frame.payload()).unwrap();
                 let (peer, number) = event["data"].as_str().unwrap().split_once('.').unwrap();
@@ -144,6 +163,7 @@ impl Schedule {
             expected.entry((*peer, channel.clone())).or_default().push(*number);
         }
         assert_eq!(arrived, expected);
+        assert!(told.iter().all(|shards| *shards == SHARDS), "{told:?}");
     }
 }
 

@@ -1,4 +1,4 @@
-"""What the server SDK for Python can ask: occupied channels, their users, and who they are."""
+"""What the server SDK for Python can ask: occupied channels, their users, and who they are; and what it can do about one."""
 
 import time
 
@@ -73,6 +73,13 @@ def test_the_roster_holds_user_info_as_it_was_signed(sdk, connect):
     assert roster["count"] == 2
     assert sorted(roster["ids"]) == ["ann", "zoe"]
     assert roster["hash"] == {"zoe": info, "ann": {}}
+
+
+def test_terminating_a_user_is_answered_and_closes_nobody_who_is_only_in_a_presence_channel(sdk, connect):
+    connection = connect()
+    connection.subscribe("presence-terminated", {"user_id": "ann"})
+    assert sdk.terminate_user_connections("ann") == {}
+    connection.subscribe("terminated-fence")
 
 
 def test_user_count_without_a_presence_prefix_is_a_bad_request(sdk):

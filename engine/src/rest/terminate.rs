@@ -1,0 +1,36 @@
+//! Terminating a user: one part for every shard, since any of them may have connections of it. The caller gets 200 when
+//! the last part is in the batch to its shard; what is closed then is the shards' affair.
+
+use std::sync::Arc;
+
+use api::answer::Manner;
+use api::terminate::Terminate;
+
+use super::ApiCore;
+use super::calls::{Form, PendingCall};
+use super::gate::{Part, Waiting};
+use crate::shard::machine::{Now, Token};
+use crate::shard::mesh;
+
+impl ApiCore {
+    /// Tells every shard; answers at once when nothing has to wait.
+    pub(super) fn terminate(&mut self, token: Token, manner: Manner, terminate: &Terminate<'_>, now: Now) {
+        let id = self.calls.name();
+        let mut call = PendingCall::new(token, manner, Form::Terminated);
+        for shard in 0..self.shards() {
+            let (app, user_id) = (Arc::clone(terminate.app), terminate.user_id.clone());
+            let part = Box::new(mesh::Terminate { app, user_id });
+            if self.gate_is_open(shard) {
+                self.send_terminate(shard, part);
+            } else {
+                self.park(shard, &mut call, Waiting { call: id, part: Part::Terminate(part) });
+            }
+        }
+        self.answer_now_or_later(id, call, now);
+    }
+
+    /// Puts the word into the open batch to a shard.
+    pub(super) fn send_terminate(&mut self, shard: usize, terminate: Box<mesh::Terminate>) {
+        self.roots.push(shard, mesh::Root::Terminate(terminate));
+    }
+}

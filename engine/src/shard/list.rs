@@ -1,0 +1,233 @@
+//! Lists of channels. A home may have a million topics and may not stop for them, so a list is made in steps: each looks
+//! at `walk_looks_max` places, and between two of them everything else has its turn. Lists are made one after another;
+//! past `lists_max` a question is answered Busy. A list that is longer than its asker can use ends at once.
+//!
+//! Channels come and go meanwhile. A topic keeps its place while it is occupied, and one that is younger than the list
+//! is passed over: so no channel is there twice, and every one that was occupied all the time is there.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use protocol::app::App;
+use protocol::channel::ChannelKind;
+
+use super::Shard;
+use super::home::{Home, HomeTopic};
+use super::mesh::{Counts, Found, listed_bytes};
+use super::mutant::{Mutant, broken};
+
+/// Lists that are not ready, the first of them in the making.
+pub(super) type Lists = VecDeque<List>;
+
+/// A list of channels in the making.
+#[derive(Debug)]
+pub(super) struct List {
+    asker: usize,
+    id: u64,
+    app: Arc<App>,
+    prefix: Box<str>,
+    bytes_left: usize,
+    /// The place to be looked at next.
+    next: usize,
+    /// Topics from this birth on are younger than the list.
+    births: u64,
+    found: Vec<(Arc<str>, Counts)>,
+}
+
+impl Shard {
+    pub(super) fn begin_list(
+        &mut self,
+        asker: usize,
+        id: u64,
+        app: Arc<App>,
+        prefix: Box<str>,
+        bytes_max: usize,
+    ) {
+        if self.lists.len() >= self.limits.lists_max {
+            self.local.stats.lists_refused += 1;
+            return self.answer(asker, id, Found::Busy);
+        }
+        self.local.stats.lists += 1;
+        let (births, found) = (self.home.births(), Vec::new());
+        self.lists.push_back(List { asker, id, app, prefix, bytes_left: bytes_max, next: 0, births, found });
+    }
+
+    /// One step of the first list. Returns whether there was one.
+    pub(super) fn continue_list(&mut self) -> bool {
+        let Some(list) = self.lists.front_mut() else { return false };
+        self.local.stats.list_steps += 1;
+        if let Some(found) = list.step(&self.home, self.limits.walk_looks_max) {
+            let (asker, id) = (list.asker, list.id);
+            self.lists.pop_front();
+            self.answer(asker, id, found);
+        }
+        true
+    }
+}
+
+impl List {
+    /// Looks at so many places; returns what was found when nothing is left to look at.
+    fn step(&mut self, home: &Home, looks_max: usize) -> Option<Found> {
+        let places = home.places();
+        let end = places.min(self.next + looks_max);
+        for topic in (self.next..end).filter_map(|place| home.at(place)) {
+            if !self.names(topic) {
+                continue;
+            }
+            let name = &topic.topic.name;
+            let Some(bytes_left) = self.bytes_left.checked_sub(listed_bytes(name)) else {
+                return Some(Found::ChannelsTooLong);
+            };
+            self.bytes_left = bytes_left;
+            self.found.push((Arc::clone(name), topic.counts()));
+        }
+        self.next = end;
+        let ends = end == places || broken(Mutant::ListEndsWithItsStep);
+        ends.then(|| Found::Channels(std::mem::take(&mut self.found)))
+    }
+
+    /// The channel of a user is that user's alone, and not shown.
+    fn names(&self, HomeTopic { topic, birth, .. }: &HomeTopic) -> bool {
+        (*birth < self.births || broken(Mutant::ListNamesNewcomers))
+            && topic.app.id == self.app.id
+            && topic.name.starts_with(&*self.prefix)
+            && topic.kind != ChannelKind::ServerToUser
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::app::Apps;
+
+    use super::*;
+    use crate::limits::Limits;
+    use crate::shard::ShardConfig;
+    use crate::shard::drain::DrainPlan;
+    use crate::shard::mesh::{Ask, Leaf, Query, Root};
+    use crate::shard::topic::TopicHash;
+
+    /// The core that asks: it follows the only shard.
+    const ASKER: usize = 1;
+
+    struct Rig {
+        shard: Shard,
+        apps: Arc<Apps>,
+        topics: TopicHash,
+    }
+
+    impl Rig {
+        fn new(walk_looks_max: usize) -> Self {
+            let apps = Arc::new(Apps::new(vec![App::new("1", "a", "s"), App::new("2", "b", "s")]).unwrap());
+            let topics = TopicHash::new(7, 1);
+            let shard = Shard::new(ShardConfig {
+                index: 0,
+                apps: Arc::clone(&apps),
+                topics: topics.clone(),
+                limits: Limits { walk_looks_max, lists_max: 2, ..Limits::default() },
+                client_event_hooks: false,
+                drain: DrainPlan::default(),
+                random: Box::new(|| 0),
+            });
+            Self { shard, apps, topics }
+        }
+
+        fn app(&self, id: &str) -> Arc<App> {
+            Arc::clone(self.apps.by_id(id).unwrap())
+        }
+
+        fn join_in(&mut self, app: &str, name: &str) {
+            let topic = self.topics.topic(&self.app(app), name, ChannelKind::of(name));
+            self.shard.handle_root(0, Root::Join { topic, epoch: 1 });
+        }
+
+        fn join(&mut self, names: &[&str]) {
+            names.iter().for_each(|name| self.join_in("1", name));
+        }
+
+        fn leave(&mut self, name: &str) {
+            let topic = self.topics.topic(&self.app("1"), name, ChannelKind::of(name));
+            self.shard.handle_root(0, Root::Count { topic, epoch: 1, n: 0 });
+        }
+
+        fn ask(&mut self, id: u64, prefix: &str, bytes_max: usize) {
+            let ask = Ask::Channels { app: self.app("1"), prefix: prefix.into(), bytes_max };
+            self.shard.handle_root(ASKER, Root::Query(Box::new(Query { id, ask })));
+        }
+
+        fn answer(&mut self) -> Option<(u64, Found)> {
+            let Leaf::Answer(answer) = self.shard.leaves.pop(ASKER)? else { panic!("no answer") };
+            Some((answer.id, answer.found))
+        }
+
+        /// The names of the only list, in the order of the alphabet, and the steps that it took.
+        fn finish(&mut self) -> (Vec<String>, usize) {
+            let mut steps = 0;
+            while self.shard.continue_list() {
+                steps += 1;
+            }
+            let Some((_, Found::Channels(channels))) = self.answer() else { panic!("no list") };
+            let mut names: Vec<_> = channels.into_iter().map(|(name, _)| name.to_string()).collect();
+            names.sort();
+            (names, steps)
+        }
+    }
+
+    #[test]
+    fn a_channel_that_goes_and_comes_back_meanwhile_is_there_once() {
+        let mut rig = Rig::new(1);
+        rig.join(&["a", "b", "c", "d"]);
+        rig.ask(1, "", 1000);
+        assert!(rig.shard.continue_list());
+        rig.leave("a");
+        rig.leave("c");
+        rig.join(&["a", "e"]);
+        assert_eq!(rig.finish().0, ["a", "b", "d"]);
+    }
+
+    #[test]
+    fn a_step_looks_at_so_many_places_and_no_more() {
+        let mut rig = Rig::new(256);
+        let mut names: Vec<String> = (0..5_000).map(|number| format!("c{number}")).collect();
+        names.iter().for_each(|name| rig.join_in("1", name));
+        rig.ask(1, "", usize::MAX);
+        let places = rig.shard.home.places();
+        let (found, steps) = rig.finish();
+        names.sort();
+        assert!(found == names && steps == places.div_ceil(256), "{} in {steps} steps", found.len());
+    }
+
+    #[test]
+    fn only_channels_of_the_app_with_the_prefix_are_named_and_never_those_of_users() {
+        let mut rig = Rig::new(2);
+        rig.join(&["presence-a", "presence-b", "private-a", "#server-to-user-1"]);
+        rig.join_in("2", "presence-c");
+        rig.ask(1, "presence-", 1000);
+        assert_eq!(rig.finish().0, ["presence-a", "presence-b"]);
+        rig.ask(1, "", 1000);
+        assert_eq!(rig.finish().0, ["presence-a", "presence-b", "private-a"]);
+        rig.ask(1, "#", 1000);
+        assert!(rig.finish().0.is_empty());
+    }
+
+    #[test]
+    fn a_list_that_is_too_long_ends_where_that_is_known() {
+        let mut rig = Rig::new(1);
+        rig.join(&["a", "b", "c", "d"]);
+        rig.ask(1, "", 2 * listed_bytes("a"));
+        let steps = std::iter::from_fn(|| rig.shard.continue_list().then_some(())).count();
+        assert!(steps == 3 && matches!(rig.answer(), Some((1, Found::ChannelsTooLong))), "{steps} steps");
+    }
+
+    #[test]
+    fn lists_are_made_one_after_another_and_past_their_number_refused() {
+        let mut rig = Rig::new(1);
+        rig.join(&["a", "b"]);
+        (1..=3).for_each(|id| rig.ask(id, "", 1000));
+        assert!(matches!(rig.answer(), Some((3, Found::Busy))));
+        while rig.shard.continue_list() {}
+        for id in [1, 2] {
+            assert!(matches!(rig.answer(), Some((of, Found::Channels(two))) if of == id && two.len() == 2));
+        }
+        assert_eq!((rig.shard.stats().lists, rig.shard.stats().lists_refused), (2, 1));
+    }
+}

@@ -1,0 +1,134 @@
+//! Closing the connections of a user at the word of its app. Every shard is told, and looks for its own.
+//!
+//! There is no index of users: it would cost every presence subscription something, for a rare call. A walk through all
+//! connections looks for all users at once, in steps of `walk_looks_max` looks. Users who are named meanwhile wait for
+//! the next walk, so that none of their connections is behind it already; with `terminations_max` of them, roots wait.
+//! Whoever joins under such an id while the walk goes on may be closed as well.
+
+use hashbrown::{Equivalent, HashSet};
+use protocol::close::Close;
+
+use super::Shard;
+use super::connection::{Connection, ConnectionId, WAITING};
+use super::mesh::Terminate;
+use super::mutant::{Mutant, broken};
+
+/// What closing a connection counts for, in looks at connections and subscriptions.
+const CLOSE_LOOKS: usize = 32;
+
+/// Users whose connections must go, and how far the walk has come.
+#[derive(Debug, Default)]
+pub(super) struct Terminations {
+    /// Those that this walk looks for; while there is none, there is no walk.
+    wanted: HashSet<User>,
+    /// Those that the next one will look for.
+    waiting: HashSet<User>,
+    /// The slot that is looked at next.
+    next_slot: u32,
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct User {
+    app_id: Box<str>,
+    user_id: Box<str>,
+}
+
+impl Equivalent<User> for (&str, &str) {
+    fn equivalent(&self, user: &User) -> bool {
+        &*user.app_id == self.0 && &*user.user_id == self.1
+    }
+}
+
+impl Terminations {
+    /// Users whose connections must go.
+    pub(super) fn len(&self) -> usize {
+        self.wanted.len() + self.waiting.len()
+    }
+
+    /// True when no more users may be named.
+    pub(super) fn is_full(&self, terminations_max: usize) -> bool {
+        let named = if broken(Mutant::TerminationJoinsTheWalk) { &self.wanted } else { &self.waiting };
+        named.len() >= terminations_max
+    }
+
+    fn add(&mut self, user: User) {
+        if broken(Mutant::TerminationJoinsTheWalk) {
+            self.wanted.insert(user);
+        } else {
+            self.waiting.insert(user);
+        }
+    }
+
+    /// Returns whether there is a walk to go on with.
+    fn begin_or_go_on(&mut self) -> bool {
+        if self.wanted.is_empty() {
+            std::mem::swap(&mut self.wanted, &mut self.waiting);
+            self.next_slot = 0;
+        }
+        !self.wanted.is_empty()
+    }
+
+    fn end(&mut self) {
+        self.wanted = HashSet::new();
+    }
+
+    fn has(&self, connection: &Connection) -> bool {
+        let app_id = &*connection.app().id;
+        let mut members = connection.subscriptions.iter().filter_map(|it| {
+            let spared = it.back == WAITING && broken(Mutant::TerminationSparesWhoWaits);
+            it.member.as_ref().filter(|_| !spared)
+        });
+        members.any(|member| self.wants(app_id, &member.user_id))
+    }
+
+    fn wants(&self, app_id: &str, user_id: &str) -> bool {
+        self.wanted.contains(&(app_id, user_id))
+            || (broken(Mutant::TerminationCrossesApps)
+                && self.wanted.iter().any(|it| *it.user_id == *user_id))
+    }
+}
+
+impl Shard {
+    pub(super) fn handle_terminate(&mut self, terminate: Terminate) {
+        self.local.stats.terminations += 1;
+        let Terminate { app, user_id } = terminate;
+        if app.terminate_by_presence || broken(Mutant::TerminationIgnoresItsSwitch) {
+            self.terminations.add(User { app_id: app.id.clone(), user_id });
+        }
+    }
+
+    /// One step of the walk. Returns whether there was one.
+    pub(super) fn continue_terminations(&mut self) -> bool {
+        if !self.terminations.begin_or_go_on() {
+            return false;
+        }
+        self.local.stats.termination_steps += 1;
+        let mut looks_left = self.limits.walk_looks_max;
+        while looks_left > 0 {
+            let slot = self.terminations.next_slot;
+            if slot >= self.local.connections.slots() {
+                self.terminations.end();
+                return true;
+            }
+            self.terminations.next_slot = slot + 1;
+            let looks = self.local.connections.id_at(slot).map_or(1, |id| self.look_at(id));
+            looks_left = looks_left.saturating_sub(looks);
+        }
+        if broken(Mutant::TerminationEndsWithItsStep) {
+            self.terminations.end();
+        }
+        true
+    }
+
+    /// Closes the connection if its user must go. Returns what that counts for.
+    fn look_at(&mut self, id: ConnectionId) -> usize {
+        let Some(connection) = self.local.connections.view(id).filter(|it| !it.closing) else { return 1 };
+        let looks = 1 + connection.subscriptions.len();
+        if !self.terminations.has(connection) {
+            return looks;
+        }
+        self.local.stats.terminated += 1;
+        self.close(id, Close::TERMINATED);
+        looks + CLOSE_LOOKS
+    }
+}
