@@ -107,7 +107,9 @@ impl Home {
 
     /// Gives back what nothing needs now.
     pub fn give_back_room(&mut self) {
-        self.topics.shrink_to_fit(|it| it.topic.hash);
+        self.topics.shrink_to_fit();
+        let topics = &self.topics;
+        self.table.shrink_to_fit(|at| topics.get(*at as usize).map_or(0, |it| it.topic.hash));
     }
 
     /// How many topics are occupied.
