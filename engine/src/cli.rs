@@ -161,12 +161,11 @@ fn run_serve(serve: Serve) -> Result<(), Failure> {
         Some(path) => format!("add [[apps]] to {}, or give --app ID:KEY:SECRET", path.display()),
         None => "give at least one --app ID:KEY:SECRET".to_owned(),
     };
-    let ending = serve.ending.ending();
     let config = with_flags(config, serve)?;
     if config.apps.is_empty() {
         return Err(Failure::no_app(&wanted));
     }
-    start(config, ending, |addresses: &[SocketAddr]| {
+    start(config, |addresses: &[SocketAddr]| {
         for address in addresses {
             eprintln!("corecast: listening on {address}");
         }
@@ -183,6 +182,7 @@ fn with_flags(mut config: Config, flags: Serve) -> Result<Config, Failure> {
         config.apps = apps?;
         config.apps.iter_mut().for_each(|app| app.limits = config.app_limits.clone());
     }
+    config.ending = flags.ending.wish().or(config.ending);
     if let Some(shards) = flags.shards {
         config.shards = Some(parse_shards(shards)?);
     }
@@ -217,7 +217,7 @@ fn run_dev(dev: Dev) -> Result<(), Failure> {
     };
     let shards = dev.shards.map(parse_shards).transpose()?;
     let config = Config { listen: vec![listen], apps: vec![app], shards, ..Config::default() };
-    start(config, Ending::default(), greet)
+    start(config, greet)
 }
 
 fn run_publish(args: &PublishArgs) -> Result<(), Failure> {
@@ -237,7 +237,7 @@ fn parse_shards(count: usize) -> Result<Shards, Failure> {
     Shards::new(count).ok_or_else(impossible)
 }
 
-fn start(config: Config, ending: Ending, started: impl FnOnce(&[SocketAddr])) -> Result<(), Failure> {
+fn start(config: Config, started: impl FnOnce(&[SocketAddr])) -> Result<(), Failure> {
     // Those of a file are known to differ.
     let apps = Apps::new(config.apps).map_err(|error| Failure::config(format!("--app: {error}")))?;
     let house = House {
@@ -245,8 +245,9 @@ fn start(config: Config, ending: Ending, started: impl FnOnce(&[SocketAddr])) ->
         api_listen: config.api_listen,
         apps: Arc::new(apps),
         shards: config.shards.unwrap_or_else(Shards::by_machine),
+        pin: config.pin.unwrap_or(true),
         limits: config.limits,
-        ending,
+        ending: Ending::from(config.ending),
     };
     let inhabited = assembly::start(house).map_err(|error| Failure::world(&error))?;
     started(inhabited.addresses());

@@ -4,7 +4,7 @@
 //!
 //! Where to look: `machine` is the border to the driver; `turn` takes input in rotation; `lobby` has connections
 //! without a head; `commands`, `subscribe` and `client_events` what clients send; `links` what this shard says to home shards and hears
-//! from them; `home` the topics that live here; `local`, `run`, `outbox` and `flush` the fan-out; `idle` who is silent; `close` the end of a connection;
+//! from them; `home` the topics that live here; `local`, `run`, `outbox` and `flush` the fan-out; `budget` what outboxes keep together; `idle` who is silent; `close` the end of a connection;
 //! `drain` the end of them all.
 
 #![forbid(unsafe_code)]
@@ -23,6 +23,7 @@ use protocol::hook_event::HookEvent;
 
 use crate::limits::Limits;
 
+pub mod budget;
 pub mod client_events;
 pub mod close;
 pub mod commands;
@@ -120,6 +121,9 @@ impl Shard {
             config.limits.activity_timeout_s > 0 && config.limits.idle_checks_per_turn_max > 0,
             "clients need a timeout, and checks must go on"
         );
+        let local = Local::new(&config.limits);
+        let ping = idle::ping_run();
+        ping.charge(&local.held);
         Self {
             index: config.index,
             apps: config.apps,
@@ -127,7 +131,7 @@ impl Shard {
             client_event_hooks: config.client_event_hooks,
             random: config.random,
             lobby: Lobby::default(),
-            local: Local::new(&config.limits),
+            local,
             home: Home::default(),
             roots: Outgoing::new(shards, &config.limits),
             // The API core, whose number follows the shards', gets answers.
@@ -136,7 +140,7 @@ impl Shard {
             stalled: Stalled::new(shards),
             rotation: Rotation::default(),
             wheel: Wheel::default(),
-            ping: idle::ping_run(),
+            ping,
             closing: Vec::new(),
             effects: VecDeque::new(),
             epoch: 0,

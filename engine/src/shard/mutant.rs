@@ -54,11 +54,15 @@ pub enum Mutant {
     AnswerIsForgotten,
     /// A connection that is not listened to counts as silent.
     StalledClockRuns,
+    /// The outboxes of a shard keep whatever they like together.
+    BudgetIsNotKept,
+    /// Past the budget somebody goes, whether the kernel has refused its bytes or not.
+    BudgetTakesAnybody,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 27] = [
         Self::NoTicket,
         Self::NoEpoch,
         Self::LaterSubscribersAckedAtOnce,
@@ -84,6 +88,8 @@ impl Mutant {
         Self::WritingIsHearing,
         Self::AnswerIsForgotten,
         Self::StalledClockRuns,
+        Self::BudgetIsNotKept,
+        Self::BudgetTakesAnybody,
     ];
 }
 
