@@ -14,7 +14,8 @@ use crate::config::Shards;
 use crate::driver::control::CoreError;
 use crate::driver::listen::ListenError;
 use crate::ending::Ending;
-use crate::limits::{DESCRIPTORS_KEPT, HOOK_QUEUE_MAX, Limits};
+use crate::limits::{DESCRIPTORS_KEPT, HOOK_QUEUE_MAX, Limits, OUTBOXES_BYTES_MIN, OUTBOXES_MEMORY_PART};
+use crate::memory::memory_bytes;
 use crate::process::ProcessReading;
 use crate::rest::{ApiConfig, ApiCore, Health, MetricsConfig, Outside};
 use crate::server::{self, AdminPlan, Plan, Running, StartError, Surroundings};
@@ -42,6 +43,8 @@ pub struct House {
     pub apps: Arc<Apps>,
     /// How many shards there are.
     pub shards: Shards,
+    /// Whether each shard has a processor of its own, where there are enough.
+    pub pin: bool,
     /// The bounds of each shard and of the API core.
     pub limits: Limits,
     /// How it ends.
@@ -59,7 +62,7 @@ pub fn start(house: House) -> Result<Inhabited, StartError> {
         api_listen: house.api_listen,
         admin: house.admin,
         shards,
-        pin: true,
+        pin: house.pin,
         takeover,
         ready_grace,
         drain_rate: drain_plan.connections_per_second_max,
@@ -148,8 +151,15 @@ fn fitted(limits: &Limits, shards: usize, around: &Surroundings) -> Limits {
     Limits {
         half_open_max: limits.half_open_max.min(descriptors / 8 / shards).max(16),
         connections_max: limits.connections_max.min(connections),
+        outboxes_bytes_max: Some(limits.outboxes_bytes_max.unwrap_or_else(|| outboxes_bytes(limits, shards))),
         ..limits.clone()
     }
+}
+
+/// What the outboxes of one of so many shards may keep, by the memory that there is.
+fn outboxes_bytes(limits: &Limits, shards: usize) -> usize {
+    let memory = memory_bytes().and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(0);
+    (memory / OUTBOXES_MEMORY_PART / shards).max(OUTBOXES_BYTES_MIN).max(limits.outbox_bytes_max)
 }
 
 fn random_u64(random: &SystemRandom) -> u64 {

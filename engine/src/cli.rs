@@ -168,13 +168,12 @@ fn run_serve(serve: Serve) -> Result<(), Failure> {
         Some(path) => format!("add [[apps]] to {}, or give --app ID:KEY:SECRET", path.display()),
         None => "give at least one --app ID:KEY:SECRET".to_owned(),
     };
-    let ending = serve.ending.ending();
     let config = with_flags(config, serve)?;
     if config.apps.is_empty() {
         return Err(Failure::no_app(&wanted));
     }
     let admin = admin_plan(config.admin);
-    start(config, ending, admin, announce)
+    start(config, admin, announce)
 }
 
 /// Tools find metrics where nobody has said anything, unless another server is there already.
@@ -208,6 +207,7 @@ fn with_flags(mut config: Config, flags: Serve) -> Result<Config, Failure> {
         config.apps.iter_mut().for_each(|app| app.limits = config.app_limits.clone());
     }
     config.admin = flags.admin.or(config.admin);
+    config.ending = flags.ending.wish().or(config.ending);
     if let Some(shards) = flags.shards {
         config.shards = Some(parse_shards(shards)?);
     }
@@ -243,7 +243,7 @@ fn run_dev(dev: Dev) -> Result<(), Failure> {
     };
     let shards = dev.shards.map(parse_shards).transpose()?;
     let config = Config { listen: vec![listen], apps: vec![app], shards, ..Config::default() };
-    start(config, Ending::default(), None, greet)
+    start(config, None, greet)
 }
 
 fn run_publish(args: &PublishArgs) -> Result<(), Failure> {
@@ -263,12 +263,7 @@ fn parse_shards(count: usize) -> Result<Shards, Failure> {
     Shards::new(count).ok_or_else(impossible)
 }
 
-fn start(
-    config: Config,
-    ending: Ending,
-    admin: Option<AdminPlan>,
-    started: impl FnOnce(&Inhabited),
-) -> Result<(), Failure> {
+fn start(config: Config, admin: Option<AdminPlan>, started: impl FnOnce(&Inhabited)) -> Result<(), Failure> {
     // Those of a file are known to differ.
     let apps = Apps::new(config.apps).map_err(|error| Failure::config(format!("--app: {error}")))?;
     let house = House {
@@ -278,8 +273,9 @@ fn start(
         metrics_prefix: config.metrics_prefix.unwrap_or_else(|| METRICS_PREFIX.into()),
         apps: Arc::new(apps),
         shards: config.shards.unwrap_or_else(Shards::by_machine),
+        pin: config.pin.unwrap_or(true),
         limits: config.limits,
-        ending,
+        ending: Ending::from(config.ending),
     };
     let inhabited = assembly::start(house).map_err(|error| Failure::world(&error))?;
     started(&inhabited);

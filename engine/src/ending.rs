@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::Args;
 use protocol::close::Close;
 
+use crate::config::EndingWish;
 use crate::shard::drain::DrainPlan;
 
 /// How the server ends, and whether another may come before it has ended.
@@ -22,18 +23,34 @@ pub struct Ending {
     pub drain: DrainPlan,
 }
 
+impl From<EndingWish> for Ending {
+    fn from(wish: EndingWish) -> Self {
+        let takeover = wish.takeover.unwrap_or(false);
+        let (default, by_default) =
+            (DrainPlan::default(), if takeover { Close::RECONNECT } else { Close::DRAINING });
+        Self {
+            takeover,
+            ready_grace: wish.ready_grace.unwrap_or_default(),
+            drain: DrainPlan {
+                connections_per_second_max: wish.drain_rate.unwrap_or(default.connections_per_second_max),
+                close: wish.drain_close.unwrap_or(by_default),
+            },
+        }
+    }
+}
+
 /// The options of `serve`.
 #[derive(Debug, Args)]
 pub struct EndingArgs {
-    /// Connections closed per second at the end, by the whole server
-    #[arg(long, value_name = "N", default_value_t = DrainPlan::default().connections_per_second_max)]
-    drain_rate: NonZeroU32,
+    /// Connections closed per second at the end, by the whole server [default: 1000]
+    #[arg(long, value_name = "N")]
+    drain_rate: Option<NonZeroU32>,
     /// What clients are told at the end: 4100 come back after a second, 4200 at once; by default 4100, with --takeover 4200
     #[arg(long, value_name = "CODE", value_parser = parse_drain_close)]
     drain_close: Option<Close>,
-    /// After SIGTERM newcomers are still welcome for so long, while /ready fails
-    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
-    ready_grace: u32,
+    /// After SIGTERM newcomers are still welcome for so long, while /ready fails [default: 0]
+    #[arg(long, value_name = "SECONDS")]
+    ready_grace: Option<u32>,
     /// Join the port of a server that still runs, so that this one is there when that one ends
     #[arg(long)]
     takeover: bool,
@@ -41,15 +58,12 @@ pub struct EndingArgs {
 
 impl EndingArgs {
     /// What they ask for.
-    pub fn ending(&self) -> Ending {
-        let by_default = if self.takeover { Close::RECONNECT } else { Close::DRAINING };
-        Ending {
-            takeover: self.takeover,
-            ready_grace: Duration::from_secs(self.ready_grace.into()),
-            drain: DrainPlan {
-                connections_per_second_max: self.drain_rate,
-                close: self.drain_close.unwrap_or(by_default),
-            },
+    pub fn wish(&self) -> EndingWish {
+        EndingWish {
+            drain_rate: self.drain_rate,
+            drain_close: self.drain_close,
+            ready_grace: self.ready_grace.map(|seconds| Duration::from_secs(seconds.into())),
+            takeover: self.takeover.then_some(true),
         }
     }
 }
@@ -66,7 +80,7 @@ mod tests {
 
     fn args(takeover: bool, drain_close: Option<&str>) -> EndingArgs {
         let drain_close = drain_close.map(|text| parse_drain_close(text).unwrap());
-        EndingArgs { drain_rate: NonZeroU32::MIN, drain_close, ready_grace: 3, takeover }
+        EndingArgs { drain_rate: None, drain_close, ready_grace: Some(3), takeover }
     }
 
     #[test]
@@ -74,7 +88,8 @@ mod tests {
         for (takeover, asked, code) in
             [(false, None, 4100), (true, None, 4200), (true, Some("4100"), 4100), (false, Some("4200"), 4200)]
         {
-            assert_eq!(args(takeover, asked).ending().drain.close.code, code);
+            let ending = Ending::from(args(takeover, asked).wish());
+            assert_eq!(ending.drain.close.code, code);
         }
         assert!(parse_drain_close("4300").is_err() && parse_drain_close("").is_err());
     }

@@ -8,6 +8,7 @@ pub mod dev;
 pub mod driver;
 pub mod ending;
 pub mod limits;
+mod memory;
 pub mod process;
 pub mod publish;
 pub mod rest;

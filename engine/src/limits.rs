@@ -1,7 +1,10 @@
 //! Every bound of the engine's queues, with its default and its reason. The limits of the protocol itself (names,
 //! sizes, members) are `protocol::limits`; what an operator may set arrives here as values that are already checked.
 
-use protocol::limits::{ACTIVITY_TIMEOUT_SECONDS, HTTP_BODY_BYTES_MAX, MESSAGE_BYTES_MAX};
+use protocol::limits::{
+    ACTIVITY_TIMEOUT_SECONDS, HTTP_BODY_BYTES_MAX, HTTP_HEAD_BYTES_MAX, HTTP_HEADERS_MAX, HttpLimits,
+    MESSAGE_BYTES_MAX,
+};
 
 /// The bounds of one shard.
 #[derive(Clone, Debug)]
@@ -11,6 +14,9 @@ pub struct Limits {
     pub outbox_bytes_max: usize,
     /// The same, in frames.
     pub outbox_frames_max: usize,
+    /// What all outboxes of a shard may keep alive together, in bytes, each Run counted once. Past it those go for whom
+    /// most is waiting after the kernel refused more, with 4100. None: by the memory of the machine.
+    pub outboxes_bytes_max: Option<usize>,
     /// How much may be decided that no socket write was tried for. Past it a shard takes no input until it has
     /// flushed. At most a quarter of `outbox_bytes_max`, so that a healthy connection never comes near its limit.
     pub unflushed_bytes_max: usize,
@@ -58,6 +64,10 @@ pub struct Limits {
     pub message_bytes_max: usize,
     /// The body of a REST call, in decoded bytes; past it the call is answered 413 and its connection closed.
     pub http_body_bytes_max: usize,
+    /// An HTTP head, in bytes; past it the request is answered 431 and its connection closed.
+    pub http_head_bytes_max: usize,
+    /// Header lines of an HTTP head; past it the same.
+    pub http_headers_max: usize,
     /// Channels that one connection may be subscribed to; past it a subscription is refused.
     pub subscriptions_per_connection_max: usize,
 }
@@ -67,6 +77,7 @@ impl Default for Limits {
         Self {
             outbox_bytes_max: 1 << 20,
             outbox_frames_max: 4096,
+            outboxes_bytes_max: None,
             unflushed_bytes_max: 64 << 10,
             batch_messages_max: 512,
             batch_bytes_max: 64 << 10,
@@ -87,7 +98,26 @@ impl Default for Limits {
             idle_checks_per_turn_max: 512,
             message_bytes_max: MESSAGE_BYTES_MAX,
             http_body_bytes_max: HTTP_BODY_BYTES_MAX,
+            http_head_bytes_max: HTTP_HEAD_BYTES_MAX,
+            http_headers_max: HTTP_HEADERS_MAX,
             subscriptions_per_connection_max: 10_000,
+        }
+    }
+}
+
+/// What all outboxes of a shard may keep together on the smallest machine, in bytes.
+pub const OUTBOXES_BYTES_MIN: usize = 64 << 20;
+
+/// The part of the memory that all outboxes of all shards may keep together: one of so many.
+pub const OUTBOXES_MEMORY_PART: usize = 8;
+
+impl Limits {
+    /// Those of HTTP requests.
+    pub fn http(&self) -> HttpLimits {
+        HttpLimits {
+            head_bytes_max: self.http_head_bytes_max,
+            headers_max: self.http_headers_max,
+            body_bytes_max: self.http_body_bytes_max,
         }
     }
 }

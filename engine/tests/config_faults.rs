@@ -43,11 +43,13 @@ fn a_key_that_is_not_known_gets_the_nearest_or_its_right_place() {
         ("[[app]]", "1: unknown key \"app\": did you mean \"apps\"?"),
         (
             "xyz = 1",
-            "1: unknown key \"xyz\": valid here are listen, api_listen, admin, metrics_prefix, shards, limits, apps",
+            "1: unknown key \"xyz\": valid here are listen, api_listen, admin, metrics_prefix, shards, pin, takeover, \
+             ready_grace, drain_rate, drain_close, limits, apps",
         ),
         (
             "a.b = 1",
-            "1: unknown key \"a\": valid here are listen, api_listen, admin, metrics_prefix, shards, limits, apps",
+            "1: unknown key \"a\": valid here are listen, api_listen, admin, metrics_prefix, shards, pin, takeover, \
+             ready_grace, drain_rate, drain_close, limits, apps",
         ),
         ("user_id_bytes_max = 1", "1: unknown key \"user_id_bytes_max\": it belongs to [limits]"),
         ("secret = \"hunter2-hunter2\"", "1: unknown key \"secret\": it belongs to [[apps]]"),
@@ -134,6 +136,29 @@ fn a_bad_value_gets_what_is_possible() {
             "shards = 999999999999999999999999999999999999999999",
             "1: shards = 999999999999999999999999999999999999999999: possible are 1 to 256",
         ),
+        ("pin = 1", "1: pin must be true or false, and is a number"),
+        ("takeover = \"yes\"", "1: takeover must be true or false, and is a text"),
+        ("drain_rate = 0", "1: drain_rate = 0: possible are 1 to 4294967295"),
+        (
+            "drain_close = 4300",
+            "1: drain_close = 4300: possible are 4100 (clients come back after a second) and 4200 (at once)",
+        ),
+        ("ready_grace = 3601", "1: ready_grace = 3601: possible are 0 to 3600"),
+        ("ready_grace = 1.5", "1: ready_grace must be a whole number, and is a number with a fraction"),
+        ("[limits]\nidle_check = 0", "2: limits.idle_check must be true or false, and is a number"),
+        (
+            "[limits]\nhttp_head_bytes_max = 65536",
+            "2: limits.http_head_bytes_max = 65536: possible are 1024 to 32768",
+        ),
+        ("[limits]\nhttp_headers_max = 1", "2: limits.http_headers_max = 1: possible are 8 to 256"),
+        (
+            "[limits]\noutboxes_bytes_max = 65536",
+            "2: limits.outboxes_bytes_max = 65536: possible are 1048576 to 1099511627776",
+        ),
+        (
+            "[limits]\nroster_bytes_max = 33554432",
+            "2: limits.roster_bytes_max = 33554432: possible are 1024 to 16777216",
+        ),
         ("limits = 1", "1: limits must be a table, written [limits], and is a number"),
         ("[[limits]]", "1: limits must be a table, written [limits], and is a list"),
         ("apps = [1]", "1: apps must be tables, each written [[apps]], and is a number"),
@@ -191,6 +216,11 @@ fn limits_that_would_break_each_other_are_refused_where_one_was_set() {
             "[limits]\nmessage_bytes_max = 1048576",
             "2: limits.message_bytes_max does not fit: outbox_bytes_max (1048576) must be at least 4 times \
              message_bytes_max (1048576), or healthy readers are closed as too slow",
+        ),
+        (
+            "[limits]\noutboxes_bytes_max = 1048576\noutbox_bytes_max = 2097152",
+            "3: limits.outbox_bytes_max does not fit: outboxes_bytes_max (1048576) is less than outbox_bytes_max \
+             (2097152), so no outbox could reach its limit",
         ),
         (
             "[limits]\nclient_event_data_bytes_max = 204800",

@@ -79,6 +79,12 @@ impl Close {
     /// The client reads more slowly than its channels speak.
     pub const SLOW_CONSUMER: Self =
         Self::new(4100, "Too slow: more was waiting for this connection than allowed (outbox_bytes_max)");
+    /// The same, counted in frames.
+    pub const SLOW_CONSUMER_FRAMES: Self =
+        Self::new(4100, "Too slow: more was waiting for this connection than allowed (outbox_frames_max)");
+    /// Too much is waiting for all connections together, and most of it for this one.
+    pub const OUTBOXES_FULL: Self =
+        Self::new(4100, "Too slow: more was waiting for all connections than allowed (outboxes_bytes_max)");
     /// The server is being drained.
     pub const DRAINING: Self = Self::new(4100, "Server is restarting");
     /// Come back at once: another server waits.

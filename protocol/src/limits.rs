@@ -15,6 +15,9 @@ pub const HTTP_HEAD_BYTES_MAX: usize = 8 << 10;
 /// The most header lines of an HTTP request.
 pub const HTTP_HEADERS_MAX: usize = 64;
 
+/// The largest value that the bound of header lines may have: parsing has room for so many on its stack.
+pub const HTTP_HEADERS_CAP: usize = 256;
+
 /// The longest body of an HTTP request, in decoded bytes.
 pub const HTTP_BODY_BYTES_MAX: usize = 2 << 20;
 
@@ -31,6 +34,27 @@ pub const ACTIVITY_TIMEOUT_SECONDS: u32 = 55;
 
 /// The longest reason of a close frame, in bytes (RFC 6455 §5.5: a control frame holds 125, the code takes two).
 pub const CLOSE_REASON_BYTES_MAX: usize = 123;
+
+/// The bounds of HTTP requests.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct HttpLimits {
+    /// The head, request line and blank line included, in bytes.
+    pub head_bytes_max: usize,
+    /// Header lines, at most [`HTTP_HEADERS_CAP`].
+    pub headers_max: usize,
+    /// The body, in decoded bytes.
+    pub body_bytes_max: usize,
+}
+
+impl Default for HttpLimits {
+    fn default() -> Self {
+        Self {
+            head_bytes_max: HTTP_HEAD_BYTES_MAX,
+            headers_max: HTTP_HEADERS_MAX,
+            body_bytes_max: HTTP_BODY_BYTES_MAX,
+        }
+    }
+}
 
 /// The bounds of one app.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +77,8 @@ pub struct AppLimits {
     pub presence_user_bytes_max: usize,
     /// Id of a user, in bytes.
     pub user_id_bytes_max: usize,
+    /// The roster of a presence channel as it is sent to who joins, in bytes on the wire.
+    pub roster_bytes_max: usize,
     /// Client events of one connection per second, which is also the burst.
     pub client_events_per_second: u32,
     /// Connections of the app on this server; `None` is no bound.
@@ -71,6 +97,7 @@ impl Default for AppLimits {
             presence_members_max: 100,
             presence_user_bytes_max: 2 << 10,
             user_id_bytes_max: 128,
+            roster_bytes_max: 1 << 20,
             client_events_per_second: 10,
             connections_max: None,
         }

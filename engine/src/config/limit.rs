@@ -3,13 +3,13 @@
 //! A key is the name of its field, and the name that refusals give to clients. Limits that would break each other are
 //! refused together, whichever was set. Defaults are those of `Limits` and `AppLimits`, and stand nowhere else.
 
-use protocol::limits::AppLimits;
+use protocol::limits::{AppLimits, HTTP_HEADERS_CAP};
 
 use super::fault::Fault;
 use super::section::{Section, Table, Value};
 use crate::limits::Limits;
 
-/// How long the roster of a presence channel may be, in bytes, as far as limits can tell.
+/// The largest value of `roster_bytes_max`, and what a roster's limits may come to together.
 const ROSTER_BYTES_MAX: usize = 16 << 20;
 
 /// An event is up to six times as long on the wire as its data, when each character must be escaped; outboxes hold that
@@ -37,11 +37,20 @@ macro_rules! limit {
 }
 
 /// The limits that hold for the whole server.
-const SERVER: [Limit<Limits>; 11] = [
+const SERVER: [Limit<Limits>; 14] = [
     limit!(outbox_bytes_max, 64 << 10, 1 << 30),
     limit!(outbox_frames_max, 16, 1 << 20),
+    Limit {
+        key: "outboxes_bytes_max",
+        min: 1 << 20,
+        max: 1 << 40,
+        set: |limits, value| limits.outboxes_bytes_max = Some(value as usize),
+    },
     limit!(message_bytes_max, 1 << 10, 16 << 20),
     limit!(http_body_bytes_max, 1 << 10, 64 << 20),
+    // Each byte of a head that comes alone has it parsed again.
+    limit!(http_head_bytes_max, 1 << 10, 32 << 10),
+    limit!(http_headers_max, 8, HTTP_HEADERS_CAP as u64),
     limit!(subscriptions_per_connection_max, 1, 1_000_000),
     limit!(commands_per_turn_max, 1, 1024),
     limit!(half_open_max, 16, 1 << 20),
@@ -52,8 +61,11 @@ const SERVER: [Limit<Limits>; 11] = [
     limit!(pong_s_max, 1, 3600),
 ];
 
+/// The one key here that is no number.
+const IDLE_CHECK: &str = "idle_check";
+
 /// The limits that each app may have for itself.
-const APP: [Limit<AppLimits>; 11] = [
+const APP: [Limit<AppLimits>; 12] = [
     limit!(event_data_bytes_max, 1, 64 << 20),
     limit!(client_event_data_bytes_max, 1, 16 << 20),
     limit!(channels_per_event_max, 1, 1000),
@@ -63,6 +75,7 @@ const APP: [Limit<AppLimits>; 11] = [
     limit!(presence_members_max, 1, 100_000),
     limit!(presence_user_bytes_max, 2, 64 << 10),
     limit!(user_id_bytes_max, 1, 1000),
+    limit!(roster_bytes_max, 1 << 10, ROSTER_BYTES_MAX as u64),
     // A bucket of one second is refilled in whole milliseconds.
     limit!(client_events_per_second, 1, 1000),
     Limit {
@@ -75,7 +88,7 @@ const APP: [Limit<AppLimits>; 11] = [
 
 /// The keys of limits that may stand in `[limits]`: an app's there hold for all apps.
 pub(super) fn limit_keys() -> impl Iterator<Item = &'static str> {
-    SERVER.iter().map(|limit| limit.key).chain(app_limit_keys())
+    SERVER.iter().map(|limit| limit.key).chain([IDLE_CHECK]).chain(app_limit_keys())
 }
 
 /// The keys of limits that an app may have for itself.
@@ -98,6 +111,9 @@ impl<'a> Limited<'a> {
         let mut section = value.section(Table::Limits)?;
         read(&SERVER, &mut section, &mut this.server, &mut this.set)?;
         read(&APP, &mut section, &mut this.app, &mut this.set)?;
+        if let Some(value) = section.take(IDLE_CHECK) {
+            this.server.idle_check = value.boolean()?;
+        }
         this.server.unflushed_bytes_max =
             this.server.unflushed_bytes_max.min(this.server.outbox_bytes_max / 4);
         this.check(&this.app, &[])?;
@@ -149,10 +165,11 @@ struct Pair {
     broken: fn(&Limits, &AppLimits) -> Option<String>,
 }
 
-const PAIRS: [Pair; 5] = [
+const PAIRS: [Pair; 6] = [
     Pair { keys: &["event_data_bytes_max", "outbox_bytes_max"], broken: event_beyond_outbox },
     Pair { keys: &["event_data_bytes_max", "http_body_bytes_max"], broken: event_beyond_body },
     Pair { keys: &["message_bytes_max", "outbox_bytes_max"], broken: message_beyond_outbox },
+    Pair { keys: &["outboxes_bytes_max", "outbox_bytes_max"], broken: outbox_beyond_all },
     Pair { keys: &["client_event_data_bytes_max", "message_bytes_max"], broken: client_event_beyond_message },
     Pair {
         keys: &["presence_members_max", "presence_user_bytes_max", "user_id_bytes_max"],
@@ -183,6 +200,15 @@ fn message_beyond_outbox(server: &Limits, _: &AppLimits) -> Option<String> {
         format!(
             "outbox_bytes_max ({outbox}) must be at least 4 times message_bytes_max ({message}), \
              or healthy readers are closed as too slow"
+        )
+    })
+}
+
+fn outbox_beyond_all(server: &Limits, _: &AppLimits) -> Option<String> {
+    let (all, outbox) = (server.outboxes_bytes_max?, server.outbox_bytes_max);
+    (all < outbox).then(|| {
+        format!(
+            "outboxes_bytes_max ({all}) is less than outbox_bytes_max ({outbox}), so no outbox could reach its limit"
         )
     })
 }

@@ -1,7 +1,7 @@
 //! The configuration file: TOML in, values that cannot be wrong out, or one message that says where and what to change.
 //!
 //! `section` takes tables apart and refuses what it does not know; `limit` has every limit with its bounds; `app` reads
-//! apps; `fault` is the message. A leaf: knows no socket and no command line. What must never happen here: a secret in
+//! apps; `ending` how a server ends; `fault` is the message. A leaf: knows no socket and no command line. What must never happen here: a secret in
 //! a message, a key that is accepted and means nothing, a bad value that becomes a default. Called by the command line.
 
 use std::fs;
@@ -16,6 +16,7 @@ use crate::limits::Limits;
 
 mod admin;
 mod app;
+mod ending;
 mod fault;
 mod limit;
 mod nearest;
@@ -23,6 +24,7 @@ mod section;
 mod shards;
 
 pub use admin::{Admin, METRICS_PREFIX};
+pub use ending::EndingWish;
 pub use fault::Fault;
 pub use shards::{SHARDS_MAX, Shards};
 
@@ -43,6 +45,10 @@ pub struct Config {
     pub metrics_prefix: Option<Box<str>>,
     /// How many shards; None: the file does not say.
     pub shards: Option<Shards>,
+    /// Whether each shard has a processor of its own; None: the file does not say.
+    pub pin: Option<bool>,
+    /// How the server ends.
+    pub ending: EndingWish,
     /// The apps. No two have the same id or key.
     pub apps: Vec<App>,
     /// The bounds of every shard and of the API core.
@@ -69,6 +75,8 @@ impl Config {
         let admin = top.take("admin").map(admin::parse_admin).transpose()?;
         let metrics_prefix = top.take("metrics_prefix").map(admin::parse_prefix).transpose()?;
         let shards = top.take("shards").map(parse_shards).transpose()?;
+        let pin = top.take("pin").map(|value| value.boolean()).transpose()?;
+        let ending = EndingWish::parse(&mut top)?;
         let limited = Limited::parse(top.take("limits"))?;
         let apps = app::parse_apps(top.take("apps"), &limited)?;
         let (listen, api_listen) = distinct(listen, api_listen)?;
@@ -78,6 +86,8 @@ impl Config {
             admin,
             metrics_prefix,
             shards,
+            pin,
+            ending,
             apps,
             limits: limited.server,
             app_limits: limited.app,
@@ -127,7 +137,13 @@ fn distinct(
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU32;
+    use std::time::Duration;
+
+    use protocol::close::Close;
+
     use super::*;
+    use crate::limits::OUTBOXES_BYTES_MIN;
 
     const EXAMPLE: &str = include_str!("../../corecast.example.toml");
 
@@ -153,9 +169,17 @@ mod tests {
         let mut config = Config::parse("x", &text).unwrap();
         let app = config.apps.remove(0);
         assert_eq!((app.enabled, app.client_events, app.terminate_by_presence), (true, true, false));
+        let shown = EndingWish {
+            drain_rate: NonZeroU32::new(1000),
+            drain_close: Some(Close::DRAINING),
+            ready_grace: Some(Duration::ZERO),
+            takeover: Some(false),
+        };
+        assert_eq!((config.pin, config.ending), (Some(true), shown));
         assert_eq!(app.over_quota_close, App::new("1", "k", "s").over_quota_close);
         assert_eq!((app.limits.event_data_bytes_max, app.limits.connections_max), (10_240, Some(1000)));
         config.app_limits.connections_max = None;
+        assert_eq!(config.limits.outboxes_bytes_max.take(), Some(OUTBOXES_BYTES_MIN));
         assert_eq!(config.app_limits, AppLimits::default());
         assert_eq!(format!("{:?}", config.limits), format!("{:?}", Limits::default()));
         for key in Table::ALL.iter().flat_map(|table| table.keys()) {

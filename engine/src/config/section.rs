@@ -32,7 +32,20 @@ impl Table {
     /// The keys that the table may have.
     pub(super) fn keys(self) -> Vec<&'static str> {
         match self {
-            Self::Top => vec!["listen", "api_listen", "admin", "metrics_prefix", "shards", "limits", "apps"],
+            Self::Top => vec![
+                "listen",
+                "api_listen",
+                "admin",
+                "metrics_prefix",
+                "shards",
+                "pin",
+                "takeover",
+                "ready_grace",
+                "drain_rate",
+                "drain_close",
+                "limits",
+                "apps",
+            ],
             Self::Limits => limit_keys().collect(),
             Self::App => vec![
                 "id",

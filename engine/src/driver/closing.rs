@@ -50,6 +50,25 @@ impl Sockets {
         self.continue_close(token, mono_ms);
     }
 
+    /// The machine has forgotten this connection and wants its descriptor: one write, and no patience.
+    pub fn let_go(&mut self, token: Token, last: &[u8]) {
+        let Some(connection) = self.connections.find_open(token) else { return };
+        if !last.is_empty() {
+            // Best effort: who does not hear it finds the connection closed.
+            let _ = connection.transport.send(connection.fd(), &[IoSlice::new(last)]);
+        }
+        // With an armed poll, dropping alone would send the FIN late.
+        let _ = SockRef::from(&connection.fd()).shutdown(Shutdown::Write);
+        self.finish(token);
+    }
+
+    /// The machine has forgotten this connection and nothing of it may linger.
+    pub fn reset(&mut self, token: Token) {
+        let Some(connection) = self.connections.find_open(token) else { return };
+        reset_on_drop(connection);
+        self.finish(token);
+    }
+
     /// Goes on with a close as far as it gets.
     pub(super) fn continue_close(&mut self, token: Token, mono_ms: u64) {
         let Some(connection) = self.connections.find(token) else { return };

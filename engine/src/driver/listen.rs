@@ -58,8 +58,9 @@ const PROBE_PATIENCE: Duration = Duration::from_secs(2);
 /// The same where the server goes on without the port.
 const UNWANTED_PATIENCE: Duration = Duration::from_millis(100);
 
-/// Connections that wait for accept, unless the system allows fewer.
-const BACKLOG_MAX: i32 = 4096;
+/// Connections that wait for accept, unless the system allows fewer (`net.core.somaxconn`, 4096 by default). When
+/// everybody comes back at once, whom the queue cannot hold tries again after one second, then after three.
+const BACKLOG_MAX: i32 = 65_535;
 
 /// Unsent bytes beyond which a socket is not writable. Without it a dead reader swallows 4 MiB in the kernel before
 /// its outbox sees a byte; with it about 147 KiB, and autotuning for far readers stays on.

@@ -187,6 +187,8 @@ impl<M: Machine> Core<M> {
             any = true;
             match effect {
                 Effect::Close { token, last } => self.io.sockets.begin_close(token, last, now.mono_ms),
+                Effect::Drop { token, last } => self.io.sockets.let_go(token, &last),
+                Effect::Reset(token) => self.io.sockets.reset(token),
                 Effect::Resume(token) => self.io.sockets.resume(token),
                 Effect::HandOver { token, to, bytes, refusal } => {
                     self.io.sockets.begin_leaving(token, Leaving { to, bytes, refusal });

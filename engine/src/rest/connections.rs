@@ -6,10 +6,11 @@
 
 use std::collections::VecDeque;
 
-use protocol::http::{HeadParse, parse_head};
+use protocol::http::{HeadParse, parse_head_within};
 
 use super::calls::CallId;
 use super::{ANSWERS_BYTES_MAX, ApiCore, BODY_MS_MAX, IDLE_MS_MAX, UNREAD_MS_MAX};
+use crate::limits::Limits;
 use crate::shard::machine::{Door, Effect, Token};
 
 /// An outbox that has been written keeps this much room for the next answer, in bytes.
@@ -68,8 +69,13 @@ impl Connection {
         }
     }
 
+    /// True when not even the head of its next request is complete.
+    pub(super) fn is_within_head(&self, limits: &Limits) -> bool {
+        matches!(parse_head_within(&self.kept, &limits.http()), HeadParse::Partial)
+    }
+
     /// When it will have used up its time, on the monotonic clock; None while the time is ours.
-    fn due_ms(&self, head_ms_max: u64) -> Option<u64> {
+    fn due_ms(&self, limits: &Limits) -> Option<u64> {
         if self.pending.is_some() || self.queued {
             return None;
         }
@@ -77,8 +83,8 @@ impl Connection {
             UNREAD_MS_MAX
         } else if !self.unfinished {
             IDLE_MS_MAX
-        } else if matches!(parse_head(&self.kept), HeadParse::Partial) {
-            head_ms_max
+        } else if self.is_within_head(limits) {
+            limits.head_ms_max
         } else {
             BODY_MS_MAX
         };
@@ -209,7 +215,7 @@ impl ApiCore {
     pub(super) fn late_connections(&mut self, now_ms: u64) -> Vec<Token> {
         let (mut late, mut next) = (Vec::new(), u64::MAX);
         for (token, connection) in self.connections.iter() {
-            match connection.due_ms(self.limits.head_ms_max) {
+            match connection.due_ms(&self.limits) {
                 Some(due) if due <= now_ms => late.push(token),
                 Some(due) => next = next.min(due),
                 None => next = next.min(now_ms + UNREAD_MS_MAX),

@@ -132,7 +132,7 @@ fn describe_back_pressure(all: &mut Exposition, sum: &Reading, parts_ms: u64, pa
         queues.sample(&[("queue", queue)], bytes as f64);
     }
     [gated, queues].into_iter().for_each(|family| all.add(family));
-    all.gauge("outbox_bytes", "What waits for clients that read too slowly.", sum.outbox_bytes);
+    all.gauge("outbox_bytes", "What all outboxes keep in memory, each frame once.", sum.outbox_bytes);
     all.gauge("blocked_connections", "Clients that the kernel takes nothing more for.", sum.blocked);
 }
 

@@ -11,7 +11,7 @@ use api::answer::{Answer, Manner, encode_answer};
 use api::call::{Call, parse_call};
 use api::health::Probe;
 use api::refused::{Refused, encode_refusal};
-use protocol::http::{HttpError, Request, RequestParse, parse_request_up_to};
+use protocol::http::{HttpError, Request, RequestParse, parse_request_within};
 
 use super::ApiCore;
 use crate::shard::machine::{Effect, Now, Token};
@@ -137,7 +137,7 @@ impl ApiCore {
     }
 
     fn take_request(&mut self, token: Token, bytes: &[u8], now: Now) -> Step {
-        match parse_request_up_to(bytes, self.limits.http_body_bytes_max) {
+        match parse_request_within(bytes, &self.limits.http()) {
             RequestParse::Complete { request, .. } if request.head.is_upgrade() && !self.is_admin(token) => {
                 self.hand_over(token, bytes)
             }
@@ -239,7 +239,12 @@ impl ApiCore {
     pub(super) fn give_up(&mut self, token: Token, now: Now) {
         let Some(connection) = self.connections.view(token) else { return };
         if connection.unfinished && connection.unwritten().is_empty() {
-            let error = HttpError { status: 408, text: "The request did not come whole in time" };
+            let text = if connection.is_within_head(&self.limits) {
+                "No complete HTTP head came in time (head_ms_max)"
+            } else {
+                "The request did not come whole in time"
+            };
+            let error = HttpError { status: 408, text };
             return self.refuse_malformed(token, error, now);
         }
         self.close(token);

@@ -30,6 +30,8 @@ enum LastWords {
     Answer(u16),
     /// The peer has gone.
     Nothing,
+    /// Not even the frame that was begun.
+    Reset,
 }
 
 /// What still goes out of an outbox before a close that is nobody's fault.
@@ -56,6 +58,11 @@ impl Shard {
         self.begin_close(id, LastWords::Nothing, 0);
     }
 
+    /// Too many such peers go at once: cuts it off within a frame.
+    pub(super) fn reset(&mut self, id: ConnectionId) {
+        self.begin_close(id, LastWords::Reset, 0);
+    }
+
     fn begin_close(&mut self, id: ConnectionId, last_words: LastWords, outbox_bytes_max: usize) {
         let Some(connection) = self.local.connections.by_id(id).filter(|it| !it.closing) else { return };
         connection.closing = true;
@@ -64,6 +71,7 @@ impl Shard {
             LastWords::Close(close) => self.closes.by_server(close),
             LastWords::Answer(code) => self.closes.by_peer(Some(code)),
             LastWords::Nothing => self.closes.by_peer(None),
+            LastWords::Reset => self.closes.by_server(Close::OUTBOXES_FULL),
         }
         self.forget_stalled(id);
         self.closing.push(Closing { id, last_words, outbox_bytes_max });
@@ -81,7 +89,12 @@ impl Shard {
     pub(super) fn finish_closes(&mut self) {
         for closing in std::mem::take(&mut self.closing) {
             let Some(mut connection) = self.local.connections.detach(closing.id) else { continue };
-            self.local.flush.backlogs.remove(&closing.id.slot);
+            self.local.flush.backlogs.remove(closing.id.slot);
+            if matches!(closing.last_words, LastWords::Reset) {
+                self.lobby.forget(connection.token);
+                self.effects.push_back(Effect::Reset(connection.token));
+                continue;
+            }
             let mut last = Vec::new();
             if !matches!(closing.last_words, LastWords::Nothing) {
                 connection.outbox.drain_into(&mut last, closing.outbox_bytes_max);
@@ -98,7 +111,7 @@ impl LastWords {
         match self {
             Self::Close(close) => encode_error_and_close(out, *close),
             Self::Answer(code) => ws::encode_close_frame(out, *code, ""),
-            Self::Nothing => {}
+            Self::Nothing | Self::Reset => {}
         }
     }
 }

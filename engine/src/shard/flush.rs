@@ -6,10 +6,9 @@
 
 use std::collections::VecDeque;
 
-use hashbrown::HashMap;
-
+use super::budget::Backlogs;
 use super::connection::{Connection, ConnectionId};
-use super::outbox::{Backlog, Tails};
+use super::outbox::Tails;
 use super::run::OpenRun;
 
 /// In place of an index of [`Flush::open`]: the topic has no event in this phase.
@@ -33,7 +32,7 @@ pub struct Flush {
     /// The most private bytes that one outbox gained, while anything was dirty.
     private_gain_max: u32,
     /// What waits for connections that the kernel refused.
-    pub backlogs: HashMap<u32, Backlog>,
+    pub backlogs: Backlogs,
     /// Blocked connections that an open Run of this phase reaches, with where their range begins.
     pub touched: Vec<Touched>,
     /// Spare parts of outboxes.
@@ -73,7 +72,7 @@ impl Flush {
         self.dirty.shrink_to_fit();
         self.small.shrink_to_fit();
         self.open.shrink_to_fit();
-        self.backlogs.shrink_to_fit();
+        self.backlogs.give_back_room();
         self.touched.shrink_to_fit();
         self.tails = Tails::default();
     }

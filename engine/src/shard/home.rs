@@ -219,15 +219,23 @@ impl Shard {
             self.local.stats.roots_stale += 1;
             return;
         }
-        let members_max = topic.app.limits.presence_members_max;
-        let entered = home.roster.enter(from, sub, member, members_max);
-        if entered == Entered::Full {
+        let limits = &topic.app.limits;
+        let entered = home.roster.enter(from, sub, member, limits.presence_members_max);
+        let mut bytes = Vec::new();
+        let refusal = if entered == Entered::Full {
+            Some(Refusal::MembersMax(limits.presence_members_max))
+        } else {
+            server_event::encode_presence_succeeded(&mut bytes, &topic.name, home.roster.members());
+            // Who is there already makes it no longer.
+            let too_long = entered == Entered::First && bytes.len() > limits.roster_bytes_max;
+            too_long.then_some(Refusal::RosterMax(limits.roster_bytes_max))
+        };
+        if let Some(why) = refusal {
+            home.roster.exit(from, sub);
             self.local.stats.refused += 1;
-            self.send_to_leaf(from, Leaf::Refused { topic, sub, why: Refusal::MembersMax(members_max) });
+            self.send_to_leaf(from, Leaf::Refused { topic, sub, why });
             return;
         }
-        let mut bytes = Vec::new();
-        server_event::encode_presence_succeeded(&mut bytes, &topic.name, home.roster.members());
         let granted = Leaf::Granted { topic: Arc::clone(&topic), sub, succeeded: Frame::from(bytes) };
         let announce = entered == Entered::First || broken(Mutant::EveryConnectionIsAMember);
         if broken(Mutant::JoinerHearsItself) {

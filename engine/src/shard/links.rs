@@ -205,11 +205,15 @@ impl Shard {
             self.local.stats.granted_stale += 1;
             return;
         };
-        let Refusal::MembersMax(members_max) = why;
-        let text = format!(
-            "The presence channel {} is full: it has {members_max} members (presence_members_max)",
-            topic.name
-        );
+        let full = format!("The presence channel {} is full", topic.name);
+        let text = match why {
+            Refusal::MembersMax(members) => {
+                format!("{full}: it has {members} members (presence_members_max)")
+            }
+            Refusal::RosterMax(bytes) => {
+                format!("{full}: its roster would have more than {bytes} bytes (roster_bytes_max)")
+            }
+        };
         self.refuse_subscription(id, &topic.name, "LimitReached", &text, 4100);
         if let Some(mut gone) = self.local.remove_subscription(id, at) {
             // Home has no entry of it, so there is nothing to exit from.

@@ -23,6 +23,10 @@ use super::machine::{Effect, Now, Token};
 use super::outbox::Outbox;
 use super::run::Run;
 
+/// What a half-open connection has for its head, in milliseconds, whoever else waits: a round trip of most clients. At
+/// the default of 1,024 a flood of silent connections still lets 5,000 newcomers a second in.
+const HEAD_MS_MIN: u64 = 200;
+
 /// What the shard knows of the driver's descriptors.
 #[derive(Debug, Default)]
 pub struct Lobby {
@@ -31,6 +35,8 @@ pub struct Lobby {
     half_open: VecDeque<(Token, u64)>,
     partial: HashMap<u32, Vec<u8>>,
     waiting: usize,
+    /// When a decide phase last began that read all there was: what came before then has been read.
+    heard_ms: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -85,6 +91,11 @@ impl Lobby {
     pub fn give_back_room(&mut self) {
         self.half_open.shrink_to_fit();
         self.partial.shrink_to_fit();
+    }
+
+    /// All that had come by then has been read.
+    pub fn note_heard(&mut self, now: Now) {
+        self.heard_ms = now.mono_ms;
     }
 
     fn enter(&mut self, token: Token, now: Now) {
@@ -143,15 +154,38 @@ impl Shard {
     pub(super) fn enter_lobby(&mut self, token: Token, now: Now) {
         self.lobby.enter(token, now);
         if self.lobby.half_open() > self.limits.half_open_max {
-            self.give_up_oldest_head();
+            let text = format!(
+                "Over capacity: {} connections without a head (half_open_max)",
+                self.limits.half_open_max
+            );
+            self.give_up_oldest_head(503, &text);
         }
     }
 
-    /// Closes the half-open connection that has waited longest.
-    pub(super) fn give_up_oldest_head(&mut self) {
-        if let Some((token, _)) = self.lobby.oldest() {
-            self.refuse_head(token, Vec::new());
-        }
+    /// When the next connection may be accepted, on the monotonic clock; None: now. While as many are half-open as may
+    /// be, the next takes the place of the oldest, but not before that has had time for a round trip: when everybody
+    /// comes back at once, heads are on their way, and who waits in the kernel's queue loses nothing.
+    pub(super) fn newcomers_wait_until(&self) -> Option<u64> {
+        let (_, since) =
+            self.lobby.oldest().filter(|_| self.lobby.half_open() >= self.limits.half_open_max)?;
+        // Time in which a busy core did not listen is no time for a head.
+        Some(since + HEAD_MS_MIN).filter(|until| *until > self.lobby.heard_ms)
+    }
+
+    /// Gives up the half-open connection that has waited longest, because descriptors have run out.
+    pub(super) fn give_up_head_for_descriptors(&mut self) {
+        self.give_up_oldest_head(503, "Over capacity: the server has no descriptors left");
+    }
+
+    /// Closes the half-open connection that has waited longest. Who has begun to speak HTTP is told why; who has said
+    /// nothing asked for nothing, and many HTTP clients take an answer without a question for a fault.
+    fn give_up_oldest_head(&mut self, status: u16, text: &str) {
+        let Some((token, _)) = self.lobby.oldest() else { return };
+        let spoke = self.lobby.partial.contains_key(&token.slot);
+        let last = if spoke { encode_refusal(status, text, &[]) } else { Vec::new() };
+        self.local.stats.heads_refused += 1;
+        self.lobby.forget(token);
+        self.effects.push_back(Effect::Drop { token, last });
     }
 
     /// When the oldest head is due, on the monotonic clock.
@@ -163,7 +197,11 @@ impl Shard {
 
     pub(super) fn give_up_late_heads(&mut self, now: Now) {
         while self.head_deadline().is_some_and(|due| due <= now.mono_ms) {
-            self.give_up_oldest_head();
+            let (ms, setting) = match self.drain {
+                Some(_) => (self.limits.drain_head_ms_max, "the server is restarting"),
+                None => (self.limits.head_ms_max, "head_ms_max"),
+            };
+            self.give_up_oldest_head(408, &format!("No complete HTTP head came in {ms} ms ({setting})"));
         }
     }
 
@@ -183,7 +221,7 @@ impl Shard {
     }
 
     fn handle_head(&mut self, token: Token, bytes: &mut [u8], now: Now) -> Flow {
-        let (entry, used) = match http::parse_head(bytes) {
+        let (entry, used) = match http::parse_head_within(bytes, &self.limits.http()) {
             HeadParse::Complete { head, bytes: used } => (self.route(&head), used),
             HeadParse::Partial => {
                 self.lobby.partial.insert(token.slot, bytes.to_vec());

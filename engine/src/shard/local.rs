@@ -8,19 +8,21 @@ use std::sync::Arc;
 
 use hashbrown::HashTable;
 use protocol::app::App;
+use protocol::close::Close;
 use protocol::socket_id::SocketId;
 use protocol::ws::Frame;
 use slab::Slab;
 
+use super::budget::Held;
 use super::connection::{ConnectionId, Connections, Subscription, WAITING};
 use super::flush::{Flush, NO_RUN, Touched};
 use super::mesh::SubRef;
 use super::mutant::{Mutant, broken};
-use super::outbox::{OPEN, Range};
+use super::outbox::{Backlog, OPEN, Range};
 use super::run::{OpenRun, Run};
 use super::stats::Stats;
 use super::topic::Topic;
-use crate::limits::Limits;
+use crate::limits::{Limits, OUTBOXES_BYTES_MIN};
 
 /// Connections and their topics on this shard.
 #[derive(Debug)]
@@ -33,6 +35,10 @@ pub struct Local {
     pub flush: Flush,
     /// What happened.
     pub stats: Stats,
+    /// What Runs keep alive.
+    pub held: Held,
+    /// What the outboxes may keep together.
+    pub outboxes_bytes_max: usize,
     outbox_bytes_max: usize,
     outbox_frames_max: usize,
 }
@@ -84,6 +90,8 @@ impl Local {
             table: HashTable::new(),
             flush: Flush::default(),
             stats: Stats::default(),
+            held: Held::default(),
+            outboxes_bytes_max: limits.outboxes_bytes_max.unwrap_or(OUTBOXES_BYTES_MIN),
             outbox_bytes_max: limits.outbox_bytes_max,
             outbox_frames_max: limits.outbox_frames_max,
         }
@@ -214,6 +222,7 @@ impl Local {
     /// Puts a private frame into a connection's outbox.
     pub fn push_private(&mut self, id: ConnectionId, run: Rc<Run>) {
         let bytes = run.bytes().len();
+        run.charge(&self.held);
         let Some(connection) = self.connections.by_id(id) else { return };
         self.stats.replies += 1;
         connection.outbox.push(Range::whole(run), &mut self.flush.tails);
@@ -233,16 +242,15 @@ impl Local {
             return;
         }
         self.stats.replies += 1;
+        run.charge(&self.held);
         connection.outbox.push_urgent(Range::whole(run), &mut self.flush.tails);
         self.charge(id, bytes, 1);
     }
 
     /// A blocked connection has gained so much. Past its limit it is tried once more: that attempt judges it.
     fn charge(&mut self, id: ConnectionId, bytes: usize, frames: usize) {
-        let Some(backlog) = self.flush.backlogs.get_mut(&id.slot) else { return };
-        backlog.bytes += bytes;
-        backlog.frames += frames;
-        if (backlog.bytes > self.outbox_bytes_max || backlog.frames > self.outbox_frames_max)
+        let Some(backlog) = self.flush.backlogs.add(id.slot, bytes, frames) else { return };
+        if self.excess(backlog).is_some()
             && let Some(connection) = self.connections.by_id(id)
         {
             self.flush.mark(id, connection);
@@ -364,7 +372,7 @@ impl Local {
             if let Some(topic) = self.topics.get_mut(open.leaf as usize) {
                 topic.run = NO_RUN;
             }
-            open.seal();
+            open.seal(&self.held);
         }
     }
 
@@ -391,21 +399,35 @@ impl Local {
         let more = connection.outbox.advance_by(bytes, &mut self.flush.tails);
         if !more && connection.blocked {
             connection.blocked = false;
-            self.flush.backlogs.remove(&id.slot);
+            self.flush.backlogs.remove(id.slot);
         }
         more
     }
 
-    /// The kernel takes no more. Returns whether the connection is too slow, judged by what remains.
-    pub fn handle_blocked(&mut self, id: ConnectionId) -> bool {
-        let Some(connection) = self.connections.by_id(id) else { return false };
+    /// The kernel takes no more. If the connection is too slow, judged by what remains, returns how it is to be closed.
+    pub fn handle_blocked(&mut self, id: ConnectionId) -> Option<Close> {
+        let connection = self.connections.by_id(id)?;
         if !connection.blocked {
             connection.blocked = true;
             self.stats.blocked += 1;
         }
         let backlog = connection.outbox.backlog();
         self.flush.backlogs.insert(id.slot, backlog);
-        backlog.bytes > self.outbox_bytes_max || backlog.frames > self.outbox_frames_max
+        self.excess(backlog)
+    }
+
+    /// What more waits of than is allowed.
+    fn excess(&self, backlog: Backlog) -> Option<Close> {
+        if backlog.bytes > self.outbox_bytes_max {
+            Some(Close::SLOW_CONSUMER)
+        } else {
+            (backlog.frames > self.outbox_frames_max).then_some(Close::SLOW_CONSUMER_FRAMES)
+        }
+    }
+
+    /// What all outboxes keep alive, in bytes.
+    pub fn held_bytes(&self) -> usize {
+        self.held.bytes() + self.flush.backlogs.range_bytes()
     }
 
     /// The socket can be written again.
@@ -413,7 +435,7 @@ impl Local {
         let Some(connection) = self.connections.by_id(id) else { return };
         if connection.blocked {
             connection.blocked = false;
-            self.flush.backlogs.remove(&id.slot);
+            self.flush.backlogs.remove(id.slot);
             self.flush.mark(id, connection);
         }
     }

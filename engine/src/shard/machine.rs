@@ -87,6 +87,16 @@ pub enum Effect {
         /// Bytes that still go out: the rest of its outbox and its close frame.
         last: Vec<u8>,
     },
+    /// The machine has forgotten this connection and its descriptor is wanted: write of `last` what fits at once, and let
+    /// it go. Nothing is waited for.
+    Drop {
+        /// The connection.
+        token: Token,
+        /// What the peer is told, if it hears it.
+        last: Vec<u8>,
+    },
+    /// The machine has forgotten this connection: reset it, so that nothing of it lingers, nor what the kernel holds.
+    Reset(Token),
     /// Read this socket again.
     Resume(Token),
     /// Pass the descriptor on to core `to`; the machine has forgotten it.
@@ -108,6 +118,10 @@ pub enum Effect {
 pub trait Machine {
     /// A connection came: accepted here, or handed over by another core (whose bytes follow as [`Socket::Bytes`]).
     fn handle_open(&mut self, token: Token, peer: SocketAddr, door: Door, now: Now);
+    /// When the next connection may be accepted, in `mono_ms`; None: at once. Until then who comes waits with the kernel.
+    fn newcomers_wait_until(&self) -> Option<u64> {
+        None
+    }
     /// Descriptors have run out: give up the oldest half-open connection, if there is one.
     fn handle_no_descriptors(&mut self);
     /// One decide phase: draws from `inputs` until nothing is left, a gate closes or the turn's budget is spent.

@@ -70,6 +70,8 @@ pub enum Leaf {
 pub enum Refusal {
     /// The channel has as many members as the app allows.
     MembersMax(usize),
+    /// With one more member its roster would be longer than the app allows, in bytes.
+    RosterMax(usize),
 }
 
 /// An event on its way to its home shard.

@@ -4,7 +4,7 @@
 //!
 //! Where to look: `machine` is the border to the driver; `turn` takes input in rotation; `lobby` has connections
 //! without a head; `commands`, `subscribe` and `client_events` what clients send; `links` what this shard says to home shards and hears
-//! from them; `home` the topics that live here, `list` lists of them; `terminate` users who must go; `local`, `run`, `outbox` and `flush` the fan-out; `idle` who is silent; `close` the end of a connection;
+//! from them; `home` the topics that live here, `list` lists of them; `terminate` users who must go; `local`, `run`, `outbox` and `flush` the fan-out; `budget` what outboxes keep together; `idle` who is silent; `close` the end of a connection;
 //! `drain` the end of them all; `reading` what can be seen of all this from outside.
 
 #![forbid(unsafe_code)]
@@ -23,6 +23,7 @@ use protocol::hook_event::HookEvent;
 
 use crate::limits::Limits;
 
+pub mod budget;
 pub mod client_events;
 pub mod close;
 pub mod closes;
@@ -137,6 +138,9 @@ impl Shard {
             config.limits.walk_looks_max > 0 && config.limits.terminations_max > 0,
             "walks must come to their end"
         );
+        let local = Local::new(&config.limits);
+        let ping = idle::ping_run();
+        ping.charge(&local.held);
         Self {
             index: config.index,
             apps: config.apps,
@@ -144,7 +148,7 @@ impl Shard {
             client_event_hooks: config.client_event_hooks,
             random: config.random,
             lobby: Lobby::default(),
-            local: Local::new(&config.limits),
+            local,
             home: Home::default(),
             lists: Lists::default(),
             terminations: Terminations::default(),
@@ -155,7 +159,7 @@ impl Shard {
             stalled: Stalled::new(shards),
             rotation: Rotation::default(),
             wheel: Wheel::default(),
-            ping: idle::ping_run(),
+            ping,
             closing: Vec::new(),
             closes: Closes::default(),
             gates: Gates::default(),

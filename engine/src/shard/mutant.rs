@@ -68,11 +68,15 @@ pub enum Mutant {
     ListEndsWithItsStep,
     /// A list has channels that are younger than it.
     ListNamesNewcomers,
+    /// The outboxes of a shard keep whatever they like together.
+    BudgetIsNotKept,
+    /// Past the budget somebody goes, whether the kernel has refused its bytes or not.
+    BudgetTakesAnybody,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 34] = [
         Self::NoTicket,
         Self::NoEpoch,
         Self::LaterSubscribersAckedAtOnce,
@@ -105,6 +109,8 @@ impl Mutant {
         Self::TerminationEndsWithItsStep,
         Self::ListEndsWithItsStep,
         Self::ListNamesNewcomers,
+        Self::BudgetIsNotKept,
+        Self::BudgetTakesAnybody,
     ];
 }
 

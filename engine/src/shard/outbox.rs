@@ -77,6 +77,9 @@ pub struct Tails {
 
 const SPARE_TAILS_MAX: usize = 4096;
 
+/// Ranges of a box that is kept for reuse; one that a backlog has blown up is not.
+const SPARE_RANGES_MAX: usize = 64;
+
 /// How much of an outbox the kernel has refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Backlog {
@@ -84,6 +87,10 @@ pub struct Backlog {
     pub bytes: usize,
     /// Frames, private ones included.
     pub frames: usize,
+    /// All bytes.
+    pub waiting: usize,
+    /// Ranges in which they wait.
+    pub ranges: usize,
 }
 
 impl Outbox {
@@ -170,6 +177,7 @@ impl Outbox {
         if self.head.is_none()
             && let Some(tail) = self.tail.take()
             && tails.spare.len() < SPARE_TAILS_MAX
+            && tail.ranges.capacity() <= SPARE_RANGES_MAX
         {
             tails.spare.push(tail);
         }
@@ -181,14 +189,20 @@ impl Outbox {
         let mut backlog = Backlog::default();
         let mut largest_private = 0;
         for range in self.ranges() {
-            backlog.bytes += range.len();
+            backlog.waiting += range.len();
             backlog.frames += range.frames();
+            backlog.ranges += 1;
             if range.run.is_private() {
                 largest_private = largest_private.max(range.len());
             }
         }
-        backlog.bytes -= largest_private;
+        backlog.bytes = backlog.waiting - largest_private;
         backlog
+    }
+
+    /// How many bytes remain of a frame that was begun.
+    pub fn begun_bytes(&self) -> usize {
+        self.head.as_ref().map_or(0, Range::begun)
     }
 
     /// Copies what must still go out before a close frame: all of it up to `bytes_max` (ending with a whole frame),

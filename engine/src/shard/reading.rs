@@ -1,6 +1,6 @@
 //! What can be read of a shard from outside, at one instant: counters, and how much there is of everything. Taken from
 //! the live tables when somebody asks, so that no gauge can drift. No walk over connections or topics: a reading takes
-//! as long on a full shard as on an empty one, but for the few connections that the kernel keeps waiting.
+//! as long on a full shard as on an empty one.
 
 use super::Shard;
 use super::closes::Closes;
@@ -25,7 +25,7 @@ pub struct Reading {
     pub channels: u64,
     /// Connections that the kernel takes nothing more for.
     pub blocked: u64,
-    /// What waits for them, in bytes.
+    /// What all outboxes keep together, each frame once, in bytes.
     pub outbox_bytes: u64,
     /// Roots and leaves that are not sent yet, in bytes.
     pub queue_bytes: QueueBytes,
@@ -80,7 +80,6 @@ pub(super) struct Gates {
 impl Shard {
     /// How it stands.
     pub(super) fn read(&self) -> Reading {
-        let backlogs = self.local.flush.backlogs.values();
         Reading {
             stats: self.local.stats,
             closes: self.closes.clone(),
@@ -93,7 +92,7 @@ impl Shard {
             half_open: self.lobby.half_open() as u64,
             channels: self.home.len() as u64,
             blocked: self.local.flush.backlogs.len() as u64,
-            outbox_bytes: backlogs.map(|backlog| backlog.bytes as u64).sum(),
+            outbox_bytes: self.local.held_bytes() as u64,
             queue_bytes: QueueBytes { roots: self.roots.bytes() as u64, leaves: self.leaves.bytes() as u64 },
         }
     }

@@ -9,10 +9,14 @@ use std::rc::Rc;
 
 use protocol::ws::Frame;
 
+use super::budget::{Charge, Held};
+
 /// Shared by the outboxes of one shard.
 #[derive(Debug, Default)]
 pub struct Run {
     sealed: OnceCell<Sealed>,
+    /// What it counts for in its shard's budget, once it is sealed and somebody may hold it.
+    charge: OnceCell<Charge>,
 }
 
 #[derive(Debug)]
@@ -43,7 +47,14 @@ impl Run {
     }
 
     fn sealed(bytes: Bytes, ends: Vec<u32>) -> Rc<Self> {
-        Rc::new(Self { sealed: OnceCell::from(Sealed { bytes, ends, private: true }) })
+        let sealed = OnceCell::from(Sealed { bytes, ends, private: true });
+        Rc::new(Self { sealed, charge: OnceCell::new() })
+    }
+
+    /// Counts the memory of a sealed Run until it is dropped; once, however often it is said.
+    pub fn charge(&self, held: &Held) {
+        let Some(sealed) = self.sealed.get() else { return };
+        self.charge.get_or_init(|| held.charge(sealed.memory_bytes()));
     }
 
     /// The bytes; empty while the Run is open.
@@ -73,6 +84,17 @@ impl Run {
         self.sealed.get().map_or(0, |sealed| {
             sealed.ends.partition_point(|end| *end <= to) - sealed.ends.partition_point(|end| *end <= from)
         })
+    }
+}
+
+impl Sealed {
+    /// What is freed with it, as far as it is more than a few words.
+    fn memory_bytes(&self) -> usize {
+        let bytes = match &self.bytes {
+            Bytes::Own(bytes) => bytes.capacity(),
+            Bytes::Shared(frame) => frame.len(),
+        };
+        size_of::<Run>() + bytes + self.ends.capacity() * size_of::<u32>()
     }
 }
 
@@ -128,9 +150,10 @@ impl OpenRun {
     }
 
     /// Fixes the bytes. Nobody holds this OpenRun afterwards.
-    pub fn seal(self) {
+    pub fn seal(self, held: &Held) {
         let sealed = Sealed { bytes: Bytes::Own(self.bytes), ends: self.ends, private: false };
         let first = self.run.sealed.set(sealed).is_ok();
         debug_assert!(first, "a Run is sealed once");
+        self.run.charge(held);
     }
 }

@@ -17,8 +17,12 @@ impl Machine for Shard {
         self.enter_lobby(token, now);
     }
 
+    fn newcomers_wait_until(&self) -> Option<u64> {
+        Self::newcomers_wait_until(self)
+    }
+
     fn handle_no_descriptors(&mut self) {
-        self.give_up_oldest_head();
+        self.give_up_head_for_descriptors();
     }
 
     fn decide(&mut self, inputs: &mut impl Inputs, now: Now) -> bool {
@@ -28,6 +32,7 @@ impl Machine for Shard {
     fn seal(&mut self) {
         self.local.seal();
         self.finish_closes();
+        self.keep_to_budget();
     }
 
     fn send_batches(&mut self, mesh: &mut impl Mesh) -> bool {
@@ -56,7 +61,7 @@ impl Machine for Shard {
             let id = self.local.poll_dirty()?;
             let Some(connection) = self.local.connections.view(id) else { continue };
             if broken(Mutant::JudgedBeforeAttempt) && connection.blocked {
-                self.close_slow(id);
+                self.close_slow(id, Close::SLOW_CONSUMER);
                 continue;
             }
             return Some(connection.token);
@@ -79,10 +84,11 @@ impl Machine for Shard {
 
     fn handle_blocked(&mut self, token: Token, _now: Now) {
         if let Some(id) = self.connection_of(token)
-            && self.local.handle_blocked(id)
+            && let Some(close) = self.local.handle_blocked(id)
         {
-            self.close_slow(id);
+            self.close_slow(id, close);
         }
+        self.keep_to_budget();
     }
 
     fn handle_writable(&mut self, token: Token) {
@@ -129,9 +135,9 @@ impl Shard {
     }
 
     /// What remained after EAGAIN was too much.
-    fn close_slow(&mut self, id: ConnectionId) {
+    fn close_slow(&mut self, id: ConnectionId, close: Close) {
         self.local.stats.slow_consumers += 1;
-        self.close(id, Close::SLOW_CONSUMER);
+        self.close(id, close);
         self.finish_closes();
     }
 }

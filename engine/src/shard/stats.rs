@@ -31,6 +31,8 @@ counters! {
     heads_refused,
     /// Connections closed because they read too slowly.
     slow_consumers,
+    /// Connections closed because all outboxes together kept too much, and most was waiting for them.
+    outboxes_shed,
     /// Pings sent to silent connections.
     pings,
     /// Connections closed because nothing came in answer to a ping.

@@ -109,6 +109,9 @@ impl Shard {
             turns_left -= 1;
         }
         self.rotation.next = class;
+        if idle == Class::COUNT {
+            self.lobby.note_heard(now);
+        }
         let gated = self.flush_gate_is_closed();
         self.note_gates(gated, now);
         if gated {
@@ -119,9 +122,11 @@ impl Shard {
         took || gated || self.budgeted() > 0
     }
 
+    /// Past the budget of all outboxes, too: what was not tried to be written may be what is over it.
     fn flush_gate_is_closed(&self) -> bool {
-        !broken(Mutant::NoFlushGate)
-            && self.local.flush.unflushed_bytes() > self.limits.unflushed_bytes_max as u64
+        let flush = &self.local.flush;
+        let full = flush.unflushed_bytes() > self.limits.unflushed_bytes_max as u64;
+        !broken(Mutant::NoFlushGate) && (full || (self.is_over_budget() && !flush.is_clean()))
     }
 
     fn roots_gate_is_closed(&mut self) -> bool {

@@ -5,7 +5,7 @@ use corecast::shard::mutant::{Mutant, set};
 use crate::env;
 use crate::schedule::run;
 
-const SCHEDULES_MAX: u64 = 4000;
+const SCHEDULES_MAX: u64 = 10_000;
 
 /// The first schedule in which this mutant is caught, and by what.
 fn first_failure(mutant: Mutant) -> Option<(u64, String)> {

@@ -47,7 +47,7 @@ pub fn run(seed: u64) -> Result<Coverage, String> {
     // Some schedules have one hot channel for a while: the API core offers more than can be flushed.
     let flood = world
         .rng
-        .chance(15)
+        .chance(28)
         .then(|| (CHANNELS[world.rng.below(CHANNELS.len())], world.rng.between(150, 200)));
     for _ in 0..world.rng.between(1, 4) {
         connect(&mut world);

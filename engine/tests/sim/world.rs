@@ -67,6 +67,9 @@ const TURNS_PER_SECOND: usize = 8;
 /// What clocks that tick at different moments, and a few turns, may differ by.
 const SECONDS_OFF_MAX: u32 = 4;
 
+/// More than outboxes may gain in a decide phase here, with what growing memory leaves unused.
+const PHASE_BYTES_MAX: usize = 2 * (2000 + 2 * ITEM_BYTES_MAX as usize);
+
 /// More than any one message or roster here.
 const ITEM_BYTES_MAX: u64 = 4000;
 
@@ -105,6 +108,8 @@ pub struct World {
     must_go: Vec<(usize, String, usize)>,
     /// What an answer showed.
     fault: Option<String>,
+    /// What a shard without connections keeps.
+    held_bytes_min: usize,
     /// Times that a flush slice ended with connections still dirty.
     pub slices_cut: u64,
     turns: u64,
@@ -124,6 +129,7 @@ impl World {
         let limits = Limits {
             outbox_bytes_max: unflushed_bytes_max * rng.between(4, 6),
             outbox_frames_max: rng.between(30, 200),
+            outboxes_bytes_max: rng.chance(40).then(|| rng.between(2500, 6000)),
             unflushed_bytes_max,
             batch_messages_max: rng.between(2, 8),
             batch_bytes_max: rng.between(500, 4000),
@@ -163,15 +169,19 @@ impl World {
                 Box::new(move || rng.next())
             },
         };
+        let shards: Vec<Shard> = (0..shards).map(|index| Shard::new(config(index))).collect();
+        let held_bytes_min = shards[0].local().held_bytes();
+        let (cores, shards_len) = (shards.len() + 1, shards.len());
         Self {
-            shards: (0..shards).map(|index| Shard::new(config(index))).collect(),
-            sockets: (0..shards).map(|_| Vec::new()).collect(),
-            slots: vec![Vec::new(); shards],
-            awake: vec![false; shards],
-            roots: Lane::new(shards + 1),
-            leaves: Lane::new(shards + 1),
-            api: Outgoing::new(shards, &limits),
-            api_waits: (0..shards).map(|_| VecDeque::new()).collect(),
+            shards,
+            held_bytes_min,
+            sockets: (0..shards_len).map(|_| Vec::new()).collect(),
+            slots: vec![Vec::new(); shards_len],
+            awake: vec![false; shards_len],
+            roots: Lane::new(cores),
+            leaves: Lane::new(cores),
+            api: Outgoing::new(shards_len, &limits),
+            api_waits: (0..shards_len).map(|_| VecDeque::new()).collect(),
             answers: Vec::new(),
             model: Model::default(),
             flush_slice: rng.between(1, 8),
@@ -604,12 +614,14 @@ impl World {
         }
         self.check_bounds(me)?;
         self.shards[me].seal();
+        self.check_budget(me)?;
         let sent = {
             let mut port = Port { me, roots: &mut self.roots, leaves: &mut self.leaves };
             self.shards[me].send_batches(&mut port)
         };
         self.perform(me)?;
         let wrote = self.flush(me)?;
+        self.check_budget(me)?;
         self.perform(me)?;
         for socket in &mut self.sockets[me] {
             socket.turns_unread = if socket.is_ready() { socket.turns_unread + 1 } else { 0 };
@@ -634,7 +646,13 @@ impl World {
         if unflushed > unflushed_max {
             return Err(format!("{unflushed} bytes are unflushed, at most {unflushed_max} may be"));
         }
-        for (slot, backlog) in &shard.local().flush.backlogs {
+        if let Some(budget) = limits.outboxes_bytes_max {
+            let (held, most) = (shard.local().held_bytes(), budget + PHASE_BYTES_MAX);
+            if held > most {
+                return Err(format!("outboxes keep {held} bytes in a phase, at most {most} may be"));
+            }
+        }
+        for (slot, backlog) in shard.local().flush.backlogs.iter() {
             let most = limits.outbox_bytes_max as u64 + unflushed_max + ITEM_BYTES_MAX;
             if backlog.bytes as u64 > most {
                 return Err(format!(
@@ -651,6 +669,16 @@ impl World {
         let (lists, terminations) = shard.open_walks();
         if lists > limits.lists_max || terminations > 2 * limits.terminations_max {
             return Err(format!("{lists} lists and {terminations} terminations"));
+        }
+        Ok(())
+    }
+
+    /// No Run grows: past the budget only those may be for whom no write was tried.
+    fn check_budget(&self, me: usize) -> Result<(), String> {
+        let local = self.shards[me].local();
+        let Some(budget) = self.limits.outboxes_bytes_max else { return Ok(()) };
+        if local.held_bytes() > budget && !local.flush.backlogs.is_empty() {
+            return Err(format!("outboxes keep {} bytes, {budget} may be", local.held_bytes()));
         }
         Ok(())
     }
@@ -692,6 +720,8 @@ impl World {
         while let Some(effect) = self.shards[me].poll_effect() {
             match effect {
                 Effect::Hook(event) => self.model.hook(&event)?,
+                Effect::Drop { .. } => return Err("all heads are complete".into()),
+                Effect::Reset(_) => return Err("no frame here is so long that its rest is not sent".into()),
                 Effect::HandOver { .. } => return Err("nothing here is plain HTTP".into()),
                 Effect::Resume(token) => {
                     if let Some(socket) = self.socket_mut(me, token) {
@@ -720,7 +750,11 @@ impl World {
             return Err(format!("closed after {} s of silence", socket.judged_s));
         }
         let may_be_silent = socket.reader == Reader::Dead;
-        if slow && socket.room() > 0 {
+        let shed = last.windows(18).any(|text| text == b"outboxes_bytes_max");
+        if shed && !socket.waits_writable {
+            return Err("closed for the budget of all, and the kernel had not refused it".into());
+        }
+        if slow && !shed && socket.room() > 0 {
             return Err(format!("closed as too slow, while the kernel would take {} bytes", socket.room()));
         }
         socket.closed = true;
@@ -888,6 +922,10 @@ impl World {
             let left = (shard.connections(), shard.local().topics(), shard.home().len());
             if left != (0, 0, 0) {
                 return Err(format!("shard {index} keeps connections, local topics, home topics: {left:?}"));
+            }
+            let held = shard.local().held_bytes();
+            if held != self.held_bytes_min {
+                return Err(format!("shard {index} counts {held} bytes of outboxes that are gone"));
             }
         }
         if self.app.connections() != 0 {

@@ -6,6 +6,7 @@ mod request;
 mod response;
 
 pub use request::{
-    Head, HeadParse, HttpError, Request, RequestParse, parse_head, parse_request, parse_request_up_to,
+    Head, HeadParse, HttpError, Request, RequestParse, parse_head, parse_head_within, parse_request,
+    parse_request_within,
 };
 pub use response::encode_response;

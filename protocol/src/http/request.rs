@@ -8,16 +8,22 @@ use std::borrow::Cow;
 use std::mem::MaybeUninit;
 
 use super::body::{BodyParse, parse_body};
-use crate::limits::{HTTP_BODY_BYTES_MAX, HTTP_HEAD_BYTES_MAX, HTTP_HEADERS_MAX};
+use crate::limits::{HTTP_HEADERS_CAP, HttpLimits};
 
-/// The head at the beginning of `bytes`.
+/// The head at the beginning of `bytes`, within the default limits.
 pub fn parse_head(bytes: &[u8]) -> HeadParse<'_> {
-    let mut lines = [const { MaybeUninit::uninit() }; HTTP_HEADERS_MAX];
+    parse_head_within(bytes, &HttpLimits::default())
+}
+
+/// The head at the beginning of `bytes`, within these limits.
+pub fn parse_head_within<'a>(bytes: &'a [u8], limits: &HttpLimits) -> HeadParse<'a> {
+    let mut lines = [const { MaybeUninit::uninit() }; HTTP_HEADERS_CAP];
+    let lines = lines.get_mut(..limits.headers_max).unwrap_or_default();
     let mut request = httparse::Request::new(&mut []);
-    let parsed = request.parse_with_uninit_headers(bytes, &mut lines);
+    let parsed = request.parse_with_uninit_headers(bytes, lines);
     let head_bytes = match parsed {
-        Ok(httparse::Status::Complete(head_bytes)) if head_bytes <= HTTP_HEAD_BYTES_MAX => head_bytes,
-        Ok(httparse::Status::Partial) if bytes.len() < HTTP_HEAD_BYTES_MAX => return HeadParse::Partial,
+        Ok(httparse::Status::Complete(head_bytes)) if head_bytes <= limits.head_bytes_max => head_bytes,
+        Ok(httparse::Status::Partial) if bytes.len() < limits.head_bytes_max => return HeadParse::Partial,
         Ok(_) => return HeadParse::Refused(HttpError::HEAD_TOO_LONG),
         Err(error) => return HeadParse::Refused(HttpError::of_head(error)),
     };
@@ -27,14 +33,14 @@ pub fn parse_head(bytes: &[u8]) -> HeadParse<'_> {
     }
 }
 
-/// The request at the beginning of `bytes`: head and whole body, which may have the default length.
+/// The request at the beginning of `bytes`: head and whole body, within the default limits.
 pub fn parse_request(bytes: &[u8]) -> RequestParse<'_> {
-    parse_request_up_to(bytes, HTTP_BODY_BYTES_MAX)
+    parse_request_within(bytes, &HttpLimits::default())
 }
 
-/// The request at the beginning of `bytes`: head and whole body, of at most `body_bytes_max` decoded bytes.
-pub fn parse_request_up_to(bytes: &[u8], body_bytes_max: usize) -> RequestParse<'_> {
-    let (head, head_bytes) = match parse_head(bytes) {
+/// The request at the beginning of `bytes`: head and whole body, within these limits.
+pub fn parse_request_within<'a>(bytes: &'a [u8], limits: &HttpLimits) -> RequestParse<'a> {
+    let (head, head_bytes) = match parse_head_within(bytes, limits) {
         HeadParse::Complete { head, bytes } => (head, bytes),
         HeadParse::Partial => {
             return RequestParse::Partial { continue_expected: false, bytes_min: bytes.len() + 1 };
@@ -42,7 +48,7 @@ pub fn parse_request_up_to(bytes: &[u8], body_bytes_max: usize) -> RequestParse<
         HeadParse::Refused(error) => return RequestParse::Refused(error),
     };
     let rest = bytes.get(head_bytes..).unwrap_or_default();
-    match parse_body(&head, rest, body_bytes_max) {
+    match parse_body(&head, rest, limits.body_bytes_max) {
         BodyParse::Complete { body, bytes } => {
             RequestParse::Complete { request: Request { head, body }, bytes: head_bytes + bytes }
         }
@@ -184,7 +190,8 @@ pub struct HttpError {
 }
 
 impl HttpError {
-    const HEAD_TOO_LONG: Self = Self { status: 431, text: "The request head is longer than 8 KiB" };
+    const HEAD_TOO_LONG: Self =
+        Self { status: 431, text: "The request head is too long (http_head_bytes_max)" };
 
     pub(super) const fn bad(text: &'static str) -> Self {
         Self { status: 400, text }
@@ -193,7 +200,7 @@ impl HttpError {
     fn of_head(error: httparse::Error) -> Self {
         match error {
             httparse::Error::TooManyHeaders => {
-                Self { status: 431, text: "The request has more than 64 headers" }
+                Self { status: 431, text: "The request has too many headers (http_headers_max)" }
             }
             httparse::Error::Version => {
                 Self { status: 505, text: "Only HTTP/1.0 and HTTP/1.1 are spoken here" }
@@ -206,6 +213,7 @@ impl HttpError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::{HTTP_HEAD_BYTES_MAX, HTTP_HEADERS_MAX};
     use proptest::prelude::*;
 
     fn head(bytes: &[u8]) -> Head<'_> {
@@ -461,6 +469,7 @@ mod tests {
 
     #[test]
     fn the_longest_body_is_what_the_caller_says() {
+        let short = HttpLimits { body_bytes_max: 10, ..HttpLimits::default() };
         let by_length =
             |bytes: usize| format!("POST / HTTP/1.1\r\nContent-Length: {bytes}\r\n\r\n{}", "x".repeat(bytes));
         let chunked = |bytes: usize| {
@@ -468,11 +477,11 @@ mod tests {
             format!("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n{chunk}")
         };
         for text in [by_length(10), chunked(10)] {
-            let parsed = parse_request_up_to(text.as_bytes(), 10);
+            let parsed = parse_request_within(text.as_bytes(), &short);
             assert!(matches!(parsed, RequestParse::Complete { .. }), "{text}");
         }
         for text in [by_length(11), chunked(11)] {
-            let RequestParse::Refused(error) = parse_request_up_to(text.as_bytes(), 10) else {
+            let RequestParse::Refused(error) = parse_request_within(text.as_bytes(), &short) else {
                 panic!("{text}")
             };
             assert_eq!(error.status, 413);

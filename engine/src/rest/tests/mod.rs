@@ -214,6 +214,9 @@ impl Rig {
                     assert!(head.contains(&format!("\r\nContent-Length: {}\r\n", body.len())), "{refusal}");
                     self.handed_over.push((token, to, bytes));
                 }
+                Effect::Drop { .. } | Effect::Reset(_) => {
+                    panic!("the API core has no half-open connections and no outboxes")
+                }
                 Effect::Hook(event) => panic!("the home shard tells the hooks: {event:?}"),
             }
         }

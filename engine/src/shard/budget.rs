@@ -1,0 +1,209 @@
+//! The budget for all outboxes of a shard together: how much memory they keep, and who goes when it is too much.
+//!
+//! What counts is what would be freed: each Run once, however many outboxes share it, from its sealing until its last
+//! holder lets go, and the ranges of connections that the kernel has refused. Past the budget those of them go for whom
+//! most is waiting, until an eighth of it is free again: so the blocked are looked through once per eighth, and a
+//! delivery pays nothing. What must never happen here: closing a connection for which no write was tried.
+
+use std::cell::Cell;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::rc::Rc;
+
+use hashbrown::HashMap;
+use protocol::close::Close;
+
+use super::Shard;
+use super::mutant::{Mutant, broken};
+use super::outbox::{Backlog, Range};
+
+/// Bytes of Runs that something holds.
+#[derive(Clone, Debug, Default)]
+pub struct Held(Rc<Cell<usize>>);
+
+impl Held {
+    /// Counts so many bytes until the charge is dropped.
+    pub fn charge(&self, bytes: usize) -> Charge {
+        self.0.set(self.0.get() + bytes);
+        Charge { held: self.clone(), bytes }
+    }
+
+    /// All that is counted now.
+    pub fn bytes(&self) -> usize {
+        self.0.get()
+    }
+}
+
+/// Bytes that count while this lives.
+#[derive(Debug)]
+pub struct Charge {
+    held: Held,
+    bytes: usize,
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.held.0.set(self.held.0.get() - self.bytes);
+    }
+}
+
+/// What waits for each connection that the kernel has refused, by slot.
+#[derive(Debug, Default)]
+pub struct Backlogs {
+    of: HashMap<u32, Backlog>,
+    ranges: usize,
+}
+
+/// What a range may take in an outbox, whose memory grows by doubling.
+const RANGE_BYTES: usize = 2 * size_of::<Range>();
+
+impl Backlogs {
+    /// The kernel has refused the connection in this slot, and this is what is left.
+    pub fn insert(&mut self, slot: u32, backlog: Backlog) {
+        self.ranges += backlog.ranges;
+        if let Some(old) = self.of.insert(slot, backlog) {
+            self.ranges -= old.ranges;
+        }
+    }
+
+    /// The connection in this slot is gone, or takes bytes again.
+    pub fn remove(&mut self, slot: u32) {
+        if let Some(old) = self.of.remove(&slot) {
+            self.ranges -= old.ranges;
+        }
+    }
+
+    /// One more range waits in this slot. Returns what waits now, if the connection is blocked.
+    pub fn add(&mut self, slot: u32, bytes: usize, frames: usize) -> Option<Backlog> {
+        let backlog = self.of.get_mut(&slot)?;
+        backlog.bytes += bytes;
+        backlog.waiting += bytes;
+        backlog.frames += frames;
+        backlog.ranges += 1;
+        self.ranges += 1;
+        Some(*backlog)
+    }
+
+    /// The blocked connections' slots, with what waits for them.
+    pub fn iter(&self) -> impl Iterator<Item = (u32, Backlog)> {
+        self.of.iter().map(|(slot, backlog)| (*slot, *backlog))
+    }
+
+    /// How many connections are blocked.
+    pub fn len(&self) -> usize {
+        self.of.len()
+    }
+
+    /// Gives back what nothing needs now.
+    pub fn give_back_room(&mut self) {
+        self.of.shrink_to_fit();
+    }
+
+    /// True when no connection is blocked.
+    pub fn is_empty(&self) -> bool {
+        self.of.is_empty()
+    }
+
+    /// The memory of their ranges, in bytes.
+    pub fn range_bytes(&self) -> usize {
+        self.ranges * RANGE_BYTES
+    }
+
+    /// All of them; those for whom most is waiting come out first.
+    fn worst_first(&self) -> BinaryHeap<(usize, Reverse<u32>)> {
+        self.iter().map(|(slot, backlog)| (backlog.waiting, Reverse(slot))).collect()
+    }
+}
+
+/// How much of the budget is free after it was exceeded: one part of so many.
+const FREED_PART: usize = 8;
+
+/// The rests of frames that are copied for those who go at once, in bytes. Whoever comes after that is reset within
+/// a frame, without a word: a thousand readers that share one Run must not leave a thousand copies of it.
+const PARTING_BYTES_MAX: usize = 256 << 10;
+
+impl Shard {
+    /// True when the outboxes keep more than they may together.
+    pub(super) fn is_over_budget(&self) -> bool {
+        self.local.held_bytes() > self.local.outboxes_bytes_max
+    }
+
+    /// Closes blocked connections, the worst first, if the outboxes are over their budget. All Runs are sealed.
+    pub(super) fn keep_to_budget(&mut self) {
+        if !self.is_over_budget() || broken(Mutant::BudgetIsNotKept) {
+            return;
+        }
+        let enough = self.local.outboxes_bytes_max / FREED_PART * (FREED_PART - 1);
+        let mut parting = PARTING_BYTES_MAX;
+        let mut worst = self.local.flush.backlogs.worst_first();
+        if broken(Mutant::BudgetTakesAnybody) {
+            worst.extend(self.local.connections.next_from(0).map(|id| (usize::MAX, Reverse(id.slot))));
+        }
+        while self.local.held_bytes() > enough
+            && let Some((_, Reverse(slot))) = worst.pop()
+        {
+            self.shed(slot, &mut parting);
+        }
+    }
+
+    fn shed(&mut self, slot: u32, parting: &mut usize) {
+        let Some(id) = self.local.connections.id_at(slot) else { return };
+        let begun = self.local.connections.view(id).map_or(0, |connection| connection.outbox.begun_bytes());
+        self.local.stats.outboxes_shed += 1;
+        match parting.checked_sub(begun) {
+            Some(left) => {
+                *parting = left;
+                self.close(id, Close::OUTBOXES_FULL);
+            }
+            None => self.reset(id),
+        }
+        self.finish_closes();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn backlog(waiting: usize, ranges: usize) -> Backlog {
+        Backlog { bytes: waiting, frames: 1, waiting, ranges }
+    }
+
+    #[test]
+    fn a_charge_counts_until_it_is_dropped() {
+        let held = Held::default();
+        let (one, other) = (held.charge(10), held.clone().charge(5));
+        assert_eq!(held.bytes(), 15);
+        drop(one);
+        assert_eq!(held.bytes(), 5);
+        drop(other);
+        assert_eq!(held.bytes(), 0);
+    }
+
+    #[test]
+    fn the_worst_come_first_and_among_equals_the_lowest_slot() {
+        let mut backlogs = Backlogs::default();
+        for (slot, waiting) in [(7, 10), (1, 30), (2, 10), (9, 20)] {
+            backlogs.insert(slot, backlog(waiting, 1));
+        }
+        backlogs.add(2, 5, 1);
+        let mut worst = backlogs.worst_first();
+        let order: Vec<u32> = std::iter::from_fn(|| worst.pop()).map(|(_, Reverse(slot))| slot).collect();
+        assert_eq!(order, [1, 9, 2, 7]);
+    }
+
+    #[test]
+    fn ranges_are_counted_while_their_connection_is_blocked() {
+        let mut backlogs = Backlogs::default();
+        backlogs.insert(1, backlog(0, 3));
+        backlogs.insert(2, backlog(0, 1));
+        backlogs.add(1, 1, 1);
+        assert_eq!(backlogs.range_bytes(), 5 * RANGE_BYTES);
+        backlogs.insert(1, backlog(0, 2));
+        backlogs.remove(2);
+        assert_eq!(backlogs.range_bytes(), 2 * RANGE_BYTES);
+        assert_eq!(backlogs.add(2, 1, 1), None);
+        backlogs.remove(1);
+        assert_eq!((backlogs.range_bytes(), backlogs.is_empty()), (0, true));
+    }
+}
