@@ -106,10 +106,22 @@ impl Watch {
                 .note("The generator used up its CPU: it, not the server, may have set rates and latencies.");
         }
         if is_late {
-            report.note("The generator sent late: latencies count from the intended time and include that.");
+            report.note(
+                "The generator sent late: such publishes count from when they were sent, not from when they were due.",
+            );
         }
         let waited = cost.server.map(|server| server.waited_ns as f64 / cost.wall_ns as f64);
         report.figure("server.wait_ratio", "server waited for a core", waited, Unit::Ratio);
+        if let Some(server) = cost.server {
+            let system = (server.total_ns > 0).then(|| server.system_ns as f64 / server.total_ns as f64);
+            report.figure("server.system_ratio", "server CPU, in the kernel", system, Unit::Ratio);
+            report.count("server.voluntary_switches", "server switches, asleep", server.voluntary_switches);
+            report.count(
+                "server.involuntary_switches",
+                "server switches, sent off",
+                server.involuntary_switches,
+            );
+        }
         if waited.is_some_and(|ratio| ratio >= WAIT_RATIO) {
             report.note("The server waited for its core: others ran there, or its threads share one.");
         }
