@@ -5,14 +5,27 @@
 
 use std::time::Duration;
 
-use super::{Late, Watch, check_descriptors, name_partings, random_run};
+use clap::Args;
+
+use super::{Late, Watch, check_descriptors, name_partings, random_run, several_channels};
 use crate::clock::{Clock, SECOND_NS};
 use crate::failure::Outcome;
-use crate::options::ConnectOptions;
+use crate::options::Target;
 use crate::report::{Report, Unit};
-use crate::subscribe::crowd::{Crowd, Tally};
+use crate::subscribe::crowd::Crowd;
+use crate::subscribe::plan::Plan;
+use crate::subscribe::tally::Tally;
 
-pub(crate) fn run(options: &ConnectOptions) -> Outcome<Report> {
+#[derive(Args)]
+pub(crate) struct ConnectOptions {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// Spread the connections over this many channels, NAME-0, NAME-1, … (1: all on NAME)
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) channels: u32,
+}
+
+pub(super) fn run(options: &ConnectOptions) -> Outcome<Report> {
     let target = &options.target;
     check_descriptors(target, 0)?;
     let clock = Clock::start();
@@ -20,12 +33,13 @@ pub(crate) fn run(options: &ConnectOptions) -> Outcome<Report> {
     let (before, rss_before) = (watch.read()?, watch.server_rss()?);
 
     let period_ns = target.rate.map(|rate| (SECOND_NS as f64 / rate) as u64);
-    let crowd = Crowd::gather(target, &channels(options), period_ns, random_run(), clock)?;
+    let plan = Plan { period_ns, ..Plan::new(target, several_channels(target, options.channels)) };
+    let crowd = Crowd::gather(&plan, target.processes, random_run(), clock)?;
     let planned = Duration::from_nanos(period_ns.unwrap_or(0) * u64::from(target.connections));
     let live = crowd.wait_until_settled(planned + target.duration);
 
     let (cost, rss_after) = (watch.cost_since(&before)?, watch.server_rss()?);
-    let tally = crowd.dismiss(0, &[])?;
+    let tally = crowd.dismiss(&[])?;
     let mut report = Report::new("connect");
     report_connects(&mut report, options, &tally, live, before.at_ns);
     let spent = cost.server.map(|server| server.total_ns as f64);
@@ -66,7 +80,7 @@ fn report_connects(report: &mut Report, options: &ConnectOptions, tally: &Tally,
     report.count("unfinished", "not finished in time", asked.saturating_sub(live + failed));
     report.figure("seconds", "time", seconds, Unit::Seconds);
     report.figure("connects_per_second", "connects", live as f64 / seconds, Unit::PerSecond);
-    report.latency("connect to subscribed", &tally.took);
+    report.latency("connect to subscribed", &tally.took[0]);
     for (path, label) in [
         ("delivered", "delivered"),
         ("lost", "lost"),
@@ -78,13 +92,5 @@ fn report_connects(report: &mut Report, options: &ConnectOptions, tally: &Tally,
     report.figure("deliveries_per_second", "deliveries", 0.0, Unit::PerSecond);
     if failed > 0 {
         report.note(format!("Connections that ended: {}", name_partings(&tally.partings)));
-    }
-}
-
-fn channels(options: &ConnectOptions) -> Vec<String> {
-    let name = &options.target.channel;
-    match options.channels {
-        1 => vec![name.clone()],
-        several => (0..several).map(|index| format!("{name}-{index}")).collect(),
     }
 }

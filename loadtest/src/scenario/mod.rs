@@ -3,8 +3,10 @@
 //! A scenario gathers a crowd, drives the server, reads what it cost and gives a `Report`. What all of them need stands here: the
 //! server's process before and after, the generator's own share, and the verdict on who was the bottleneck.
 
-mod connect;
-mod fanout;
+mod broadcast;
+pub(crate) mod connect;
+mod deliveries;
+pub(crate) mod fanout;
 
 use std::hash::{BuildHasher, RandomState};
 
@@ -12,6 +14,7 @@ use crate::clock::Clock;
 use crate::failure::{Failure, Outcome};
 use crate::options::{Command, Target};
 use crate::proc::{Process, Spent, Usage, descriptors_max};
+use crate::publish::LATE_NS;
 use crate::report::{Report, Unit};
 
 /// Poll sets, wakers, standard streams, the REST connections' margin.
@@ -28,6 +31,7 @@ pub(crate) fn run(command: &Command) -> Outcome<()> {
         Command::Connect(options) => (connect::run(options)?, &options.target),
         Command::Fanout(options) => (fanout::run(options)?, &options.target),
         Command::Floor(options) => return crate::floor::run(options),
+        Command::Receive => return crate::subscribe::remote::receive(),
     };
     report.publish(target.json.as_deref())
 }
@@ -130,21 +134,59 @@ struct Late {
     max_ns: u64,
 }
 
+impl Late {
+    /// Notes one send that was due at `intended_ns`.
+    fn note(&mut self, now_ns: u64, intended_ns: u64) {
+        let behind_ns = now_ns.saturating_sub(intended_ns);
+        self.calls += 1;
+        if behind_ns > LATE_NS {
+            self.sends += 1;
+            self.max_ns = self.max_ns.max(behind_ns);
+        }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.calls += other.calls;
+        self.sends += other.sends;
+        self.max_ns = self.max_ns.max(other.max_ns);
+    }
+}
+
 /// A number that events of other runs do not carry.
 fn random_run() -> u32 {
     RandomState::new().hash_one(std::process::id()) as u32
 }
 
+/// Whether this process, or each receiving process, may open what it needs.
 fn check_descriptors(target: &Target, others: u32) -> Outcome<()> {
-    let needed = u64::from(target.connections) + u64::from(others) + DESCRIPTORS_SPARE;
+    let connections = target.connections.div_ceil(target.processes);
+    let needed = u64::from(connections) + u64::from(others) + DESCRIPTORS_SPARE;
     let max = descriptors_max()?;
     if needed <= max {
         return Ok(());
     }
     Err(Failure::new(format!(
-        "{} connections need {needed} descriptors, this process may open {max}: raise `ulimit -n` or lower --connections",
-        target.connections
+        "{connections} connections need {needed} descriptors, a process may open {max}: raise `ulimit -n`, \
+         lower --connections, or spread them over --processes"
     )))
+}
+
+/// For scenarios whose connections act, all of them in this process.
+fn check_one_process(target: &Target) -> Outcome<()> {
+    if target.processes == 1 && target.threads == 1 {
+        return Ok(());
+    }
+    Err(Failure::new(
+        "--processes and --threads are for scenarios that only receive: fanout, channels, connect, idle, slow",
+    ))
+}
+
+/// NAME, or NAME-0, NAME-1, …
+fn several_channels(target: &Target, count: u32) -> Vec<String> {
+    match count {
+        1 => vec![target.channel.clone()],
+        several => (0..several).map(|index| format!("{}-{index}", target.channel)).collect(),
+    }
 }
 
 /// Reasons with their counts, the most frequent first.
