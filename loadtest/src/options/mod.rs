@@ -11,8 +11,15 @@ use clap::{Parser, Subcommand};
 
 pub(crate) use self::floor::{FloorMode, FloorOptions};
 pub(crate) use self::target::{App, Endpoint, Site, Target};
+use crate::scenario::channels::ChannelsOptions;
+use crate::scenario::client_events::ClientEventsOptions;
 use crate::scenario::connect::ConnectOptions;
 use crate::scenario::fanout::FanoutOptions;
+use crate::scenario::idle::IdleOptions;
+use crate::scenario::presence::PresenceOptions;
+use crate::scenario::publish::PublishOnlyOptions;
+use crate::scenario::slow::SlowOptions;
+use crate::scenario::soak::SoakOptions;
 
 /// Measures servers that speak the Pusher Channels protocol.
 #[derive(Parser)]
@@ -24,10 +31,24 @@ pub(crate) struct Options {
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Opens connections and subscribes each of them: rate, failures, cost and memory per connection
+    /// Many channels with few subscribers each: what a channel costs beside a delivery
+    Channels(ChannelsOptions),
+    /// Groups on private channels whose members send to each other: latency, loss, order
+    ClientEvents(ClientEventsOptions),
+    /// Opens connections and subscribes each of them: rate, failures, cost and memory per connection; --storm drops all and lets them come back
     Connect(ConnectOptions),
     /// One channel, many subscribers: latency, loss, order, cost per delivery
     Fanout(FanoutOptions),
+    /// Connections that only ping: memory of each, and CPU of the server
+    Idle(IdleOptions),
+    /// Members come and go in waves: who was told, how late, and whether all rosters are right
+    Presence(PresenceOptions),
+    /// REST calls alone, to a channel without subscribers: rate, cost and time to the answer
+    Publish(PublishOnlyOptions),
+    /// Some subscribers never read: what becomes of the others, beside a run with none that is slow
+    Slow(SlowOptions),
+    /// All of it at once, gently, for long: what is lost, who falls out, and how memory grows
+    Soak(SoakOptions),
     /// The least a fan-out server can do, as a yardstick: ready-made bytes to every socket
     Floor(FloorOptions),
     /// Receives for another process of the same run, which writes the task to its standard input

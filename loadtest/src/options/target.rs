@@ -14,6 +14,8 @@ use super::values::{
     loopback_sources, parse_app, parse_channel, parse_endpoint, parse_prefix, parse_rate, parse_seconds,
 };
 
+const DURATION_DEFAULT: Duration = Duration::from_secs(10);
+
 /// Which server, how many connections, how long, and where the figures go.
 #[derive(Args, Clone)]
 pub(crate) struct Target {
@@ -41,9 +43,9 @@ pub(crate) struct Target {
     /// Bytes of `data` in each event; at least 50, for sequence number and send time
     #[arg(long, value_name = "BYTES", default_value_t = 200, value_parser = clap::value_parser!(u32).range(50..))]
     pub(crate) size: u32,
-    /// How long to act (or 90m, or 8h); for connect, how long to wait for the last connection
-    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = parse_seconds)]
-    pub(crate) duration: Duration,
+    /// How long to act, or 90m, or 8h; for connect, how long to wait for the last connection [default: 10; soak: 1h]
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
+    pub(crate) duration: Option<Duration>,
     /// A local server process whose CPU and memory to read from /proc
     #[arg(long, value_name = "PID")]
     pub(crate) pid: Option<u32>,
@@ -73,6 +75,10 @@ pub(crate) struct Target {
 impl Target {
     pub(crate) fn http(&self) -> &Endpoint {
         self.http.as_ref().unwrap_or(&self.ws)
+    }
+
+    pub(crate) fn duration(&self) -> Duration {
+        self.duration.unwrap_or(DURATION_DEFAULT)
     }
 
     pub(crate) fn site(&self) -> Site {

@@ -91,7 +91,7 @@ impl Broadcast<'_> {
         crowd.progress().begin_phase(1, publisher.sent());
         let (before, frames_before) = (watch.read()?, crowd.progress().frames());
         let sends_before = publisher.sends().calls;
-        self.drive(pace, self.target.duration, &mut publisher, &crowd, clock)?;
+        self.drive(pace, self.target.duration(), &mut publisher, &crowd, clock)?;
         let cost = watch.cost_since(&before)?;
         let rss = watch.server_rss()?;
 

@@ -2,6 +2,8 @@
 //!
 //! Owns their paths in the JSON and their labels, so that all scenarios tell them alike. Nothing is measured here.
 
+use hdrhistogram::Histogram;
+
 use super::broadcast::{Measured, Round};
 use super::name_partings;
 use crate::publish::Publisher;
@@ -13,6 +15,11 @@ use crate::subscribe::tally::Tally;
 pub(super) fn report_round(report: &mut Report, round: &Round) {
     report_tally(report, &round.tally, &round.measured);
     report_publishes(report, &round.publisher);
+    if round.publisher.connections() > 1 {
+        report.note(
+            "Publishes went over several connections: reordering between those is not the server's fault.",
+        );
+    }
     report_server(report, &round.measured, round.rss, round.rss_per_connection);
 }
 
@@ -39,6 +46,14 @@ pub(super) fn report_rate(report: &mut Report, frames: u64, seconds: f64) {
     report.figure("deliveries_per_second", "deliveries", per_second.unwrap_or(0.0), Unit::PerSecond);
 }
 
+/// Latencies beside the one of the scenario: a group of the JSON, a row for each of three percentiles.
+pub(super) fn report_percentiles(report: &mut Report, group: &str, label: &str, latency: &Histogram<u64>) {
+    for (name, quantile) in [("p50", 0.5), ("p99", 0.99), ("max", 1.0)] {
+        let us = (!latency.is_empty()).then(|| latency.value_at_quantile(quantile) as f64);
+        report.figure(&format!("{group}.{name}"), &format!("{label}, {name}"), us, Unit::Microseconds);
+    }
+}
+
 pub(super) fn report_publishes(report: &mut Report, publisher: &Publisher) {
     let (results, sends) = (publisher.results(), publisher.sends());
     report.count("publishes.sent", "events published", publisher.sent());
@@ -52,11 +67,6 @@ pub(super) fn report_publishes(report: &mut Report, publisher: &Publisher) {
     if !results.refusals.is_empty() {
         let named = results.refusals.iter().map(|(status, count)| format!("{count} × HTTP {status}"));
         report.note(format!("Calls refused: {}", named.collect::<Vec<_>>().join(", ")));
-    }
-    if publisher.connections() > 1 {
-        report.note(
-            "Publishes went over several connections: reordering between those is not the server's fault.",
-        );
     }
     if sends.stalls > 0 {
         report.note(format!(

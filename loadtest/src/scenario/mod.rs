@@ -4,9 +4,19 @@
 //! server's process before and after, the generator's own share, and the verdict on who was the bottleneck.
 
 mod broadcast;
+pub(crate) mod channels;
+mod churn;
+pub(crate) mod client_events;
 pub(crate) mod connect;
 mod deliveries;
 pub(crate) mod fanout;
+pub(crate) mod idle;
+pub(crate) mod presence;
+pub(crate) mod publish;
+pub(crate) mod slow;
+pub(crate) mod soak;
+mod storm;
+mod views;
 
 use std::hash::{BuildHasher, RandomState};
 
@@ -28,8 +38,15 @@ const LATE_RATIO: f64 = 0.01;
 
 pub(crate) fn run(command: &Command) -> Outcome<()> {
     let (report, target) = match command {
+        Command::Channels(options) => (channels::run(options)?, &options.target),
+        Command::ClientEvents(options) => (client_events::run(options)?, &options.target),
         Command::Connect(options) => (connect::run(options)?, &options.target),
         Command::Fanout(options) => (fanout::run(options)?, &options.target),
+        Command::Idle(options) => (idle::run(options)?, &options.target),
+        Command::Presence(options) => (presence::run(options)?, &options.target),
+        Command::Publish(options) => (publish::run(options)?, &options.target),
+        Command::Slow(options) => (slow::run(options)?, &options.target),
+        Command::Soak(options) => (soak::run(options)?, &options.target),
         Command::Floor(options) => return crate::floor::run(options),
         Command::Receive => return crate::subscribe::remote::receive(),
     };

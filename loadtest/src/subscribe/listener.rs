@@ -15,7 +15,7 @@ use super::plan::Plan;
 use super::progress::Progress;
 use super::swarm::{Observer, Swarm};
 use super::tally::Tally;
-use crate::clock::Clock;
+use crate::clock::{Clock, SECOND_NS};
 use crate::failure::Outcome;
 use crate::stamp::Reader;
 
@@ -59,6 +59,7 @@ impl Listener {
             swarm.poll(IDLE, &mut self)?;
             self.show(index, &swarm);
         }
+        self.tally.silences += swarm.unanswered_pings(SECOND_NS);
         self.tally.mutes_closed = swarm.dismiss_mutes();
         Ok(self)
     }

@@ -139,12 +139,6 @@ impl Swarm {
         self.under_way == 0 && self.again.is_empty() && self.connections.len() == self.plan.subscribers.len()
     }
 
-    pub(crate) fn is_live(&self, subscriber: usize) -> bool {
-        self.connections
-            .get(subscriber)
-            .is_some_and(|slot| slot.as_ref().is_some_and(|c| c.dialogue.is_live()))
-    }
-
     /// Subscribes a greeted connection to a private or presence channel; false when it cannot be done now. The confirmation
     /// counts from `due_ns`.
     pub(crate) fn subscribe(&mut self, subscriber: usize, channel: &str, due_ns: u64) -> bool {
@@ -182,6 +176,13 @@ impl Swarm {
     pub(crate) fn reopen_all(&mut self, ending: Ending) {
         let now_ns = self.clock.now_ns();
         (0..self.connections.len()).for_each(|subscriber| self.reopen(subscriber, ending, now_ns));
+    }
+
+    /// Pings that were due at least `patience_ns` ago and have no answer.
+    pub(crate) fn unanswered_pings(&self, patience_ns: u64) -> u64 {
+        let before_ns = self.clock.now_ns().saturating_sub(patience_ns);
+        let pinged = self.connections.iter().flatten().filter_map(|connection| connection.pinged_ns);
+        pinged.filter(|&due_ns| due_ns < before_ns).count() as u64
     }
 
     /// How many of those that never read were closed by the server. Ends them.
