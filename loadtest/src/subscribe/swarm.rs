@@ -28,6 +28,10 @@ const EVENTS_PER_POLL: usize = 1024;
 /// What the kernel may take for a connection that never reads, so that the server feels it soon.
 const MUTE_BUFFER_BYTES: usize = 4096;
 
+/// A connection that never read is given up when nothing has come for so many rounds.
+const STILL_ROUNDS: u32 = 50;
+const STILL_ROUND: Duration = Duration::from_millis(10);
+
 /// What a scenario wants to know.
 pub(crate) trait Observer {
     /// A text message; true when it was one of the scenario's own events.
@@ -185,12 +189,30 @@ impl Swarm {
         pinged.filter(|&due_ns| due_ns < before_ns).count() as u64
     }
 
-    /// How many of those that never read were closed by the server. Ends them.
+    /// How many of those that never read were closed by the server. Ends them all: reads away what still comes, until the stream
+    /// ends or stands still.
     pub(crate) fn dismiss_mutes(&mut self) -> u64 {
         let mutes = self.plan.subscribers.clone().enumerate().filter(|&(_, index)| self.plan.is_mute(index));
         let mutes: Vec<usize> = mutes.map(|(subscriber, _)| subscriber).collect();
-        let taken = mutes.into_iter().filter_map(|subscriber| self.connections.get_mut(subscriber)?.take());
-        taken.filter_map(|mut connection| connection.has_ended(&mut self.buffer).then_some(())).count() as u64
+        let mut left: Vec<Connection> =
+            mutes.into_iter().filter_map(|subscriber| self.connections.get_mut(subscriber)?.take()).collect();
+        let (mut closed, mut still) = (0, 0);
+        while !left.is_empty() && still < STILL_ROUNDS {
+            still += 1;
+            left.retain_mut(|connection| match connection.drain(&mut self.buffer) {
+                Drained::Ended => {
+                    closed += 1;
+                    false
+                }
+                Drained::Some => {
+                    still = 0;
+                    true
+                }
+                Drained::Nothing => true,
+            });
+            std::thread::sleep(STILL_ROUND);
+        }
+        closed
     }
 
     /// Returns how long until the next one is due; without a schedule that is never.
@@ -357,17 +379,26 @@ impl Connection {
         self.link.write_from(&mut self.out).map_err(socket_parting)
     }
 
-    /// Reads away what is there; true when the stream has ended.
-    fn has_ended(&mut self, buffer: &mut [u8]) -> bool {
+    /// Reads away what is there.
+    fn drain(&mut self, buffer: &mut [u8]) -> Drained {
+        let mut drained = Drained::Nothing;
         loop {
             match self.link.read(buffer) {
-                Ok(0) => return true,
-                Ok(_) => {}
+                Ok(0) => return Drained::Ended,
+                Ok(_) => drained = Drained::Some,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return !is_for_later(&error),
+                Err(error) if is_for_later(&error) => return drained,
+                Err(_) => return Drained::Ended,
             }
         }
     }
+}
+
+/// What was still in a stream that nobody had read.
+enum Drained {
+    Nothing,
+    Some,
+    Ended,
 }
 
 fn socket_parting(error: std::io::Error) -> Parting {
