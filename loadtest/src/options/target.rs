@@ -37,7 +37,8 @@ pub(crate) struct Target {
     /// WebSocket connections
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) connections: u32,
-    /// How often the scenario acts, in all: publishes, joins, client events or connects
+    /// How often the scenario acts, in all: publishes (fanout and slow 100, channels 1000, soak 10), joins and leaves (100), client
+    /// events (5 of each sender); connect and publish go as fast as they can without it
     #[arg(long, value_name = "PER_SECOND", value_parser = parse_rate)]
     pub(crate) rate: Option<f64>,
     /// Bytes of `data` in each event; at least 50, for sequence number and send time
