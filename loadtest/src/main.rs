@@ -14,6 +14,7 @@ use clap::Parser;
 mod clock;
 mod failure;
 mod floor;
+mod late;
 mod link;
 mod options;
 mod proc;

@@ -2,7 +2,8 @@
 //!
 //! `schedule` says when (pure), `request` builds and signs REST calls (pure), `answer` reads what comes back (pure), `pool`
 //! holds the HTTP connections. `Publisher` ties them together and owns the sequence numbers of a run.
-//! A publish counts from its *intended* time: a stall of the generator or of the server must never hide a latency.
+//! A publish counts from its *intended* time: a stall of the server must never hide a latency. Only where the generator
+//! itself was late does it count from when it was sent, and the report says by how much.
 
 pub(crate) mod answer;
 mod lineup;
@@ -22,13 +23,12 @@ use self::request::{Event, Requests};
 use self::schedule::{Schedule, Step};
 use crate::clock::{Clock, MILLISECOND_NS, SECOND_NS, nanoseconds};
 use crate::failure::Outcome;
+use crate::late::LATE_NS;
 use crate::link::Door;
 use crate::options::Target;
 use crate::stamp::Stamp;
 use crate::subscribe::ledger::Promise;
 
-/// A send this much behind its schedule is late: well above timer slack, well below what people feel.
-pub(crate) const LATE_NS: u64 = MILLISECOND_NS;
 /// With nothing seen for this long, a closed loop publishes all the same, and a drain gives up.
 const PATIENCE_NS: u64 = 2 * SECOND_NS;
 const POLL_MAX: Duration = Duration::from_millis(100);
@@ -149,8 +149,8 @@ impl Publisher {
             match schedule.poll(now_ns, self.next_sequence, audience.seen_by_all()) {
                 Step::Done => return Ok(()),
                 Step::Send { intended_ns } if self.pool.has_room() => {
-                    self.note_lateness(now_ns, intended_ns, std::mem::take(&mut held));
-                    self.send(schedule, intended_ns)?;
+                    let counts_from_ns = self.note_lateness(now_ns, intended_ns, std::mem::take(&mut held));
+                    self.send(schedule, counts_from_ns)?;
                 }
                 Step::Send { .. } if schedule.may_skip() => {
                     self.sends.withheld += schedule.skip();
@@ -189,12 +189,13 @@ impl Publisher {
         Ok(())
     }
 
-    fn send(&mut self, schedule: &mut Schedule, intended_ns: u64) -> Outcome<()> {
-        let batch = Batch { first: self.next_sequence, events: schedule.batch(), intended_ns };
+    fn send(&mut self, schedule: &mut Schedule, counts_from_ns: u64) -> Outcome<()> {
+        let batch = Batch { first: self.next_sequence, events: schedule.batch(), counts_from_ns };
         self.events.clear();
         for sequence in batch.range() {
             let (channel, number) = self.lineup.place(sequence);
-            self.events.push(Event { channel, stamp: Stamp { sequence: number, intended_ns } });
+            self.events
+                .push(Event { channel, stamp: Stamp { sequence: number, intended_ns: counts_from_ns } });
         }
         let call = self.requests.encode_publish(self.run, &self.events, self.size);
         self.pool.send(batch, &call)?;
@@ -204,17 +205,20 @@ impl Publisher {
         Ok(())
     }
 
-    fn note_lateness(&mut self, now_ns: u64, intended_ns: u64, held: bool) {
+    /// Returns from when the publish counts: what the server held back counts from when it was due, what this program
+    /// itself was late with is told as its own lateness and must not look like the server's.
+    fn note_lateness(&mut self, now_ns: u64, intended_ns: u64, held: bool) -> u64 {
         let behind_ns = now_ns.saturating_sub(intended_ns);
         if behind_ns <= LATE_NS {
-            return;
+            return intended_ns;
         }
         if held {
             self.sends.held += 1;
-        } else {
-            self.sends.late += 1;
-            self.sends.late_max_ns = self.sends.late_max_ns.max(behind_ns);
+            return intended_ns;
         }
+        self.sends.late += 1;
+        self.sends.late_max_ns = self.sends.late_max_ns.max(behind_ns);
+        now_ns
     }
 
     /// A poll can only wait for whole milliseconds; the rest is slept, so that sends at any rate are on time.

@@ -40,8 +40,8 @@ pub(crate) struct Limits {
 pub(crate) struct Batch {
     pub(crate) first: u64,
     pub(crate) events: u32,
-    /// When the schedule wanted it sent.
-    pub(crate) intended_ns: u64,
+    /// From when its answer counts.
+    pub(crate) counts_from_ns: u64,
 }
 
 impl Batch {
@@ -63,7 +63,7 @@ pub(crate) struct Results {
     /// Sequence numbers of both: nobody can expect them to arrive.
     excused: Vec<u64>,
     answers: u64,
-    /// Microseconds from the intended time of a call to its answer, whatever it says.
+    /// Microseconds from when a call counts to its answer, whatever it says.
     pub(crate) latency: Histogram<u64>,
 }
 
@@ -92,7 +92,7 @@ impl Results {
 
     fn note_answer(&mut self, batch: Batch, status: u16, now_ns: u64) {
         self.answers += 1;
-        self.latency.saturating_record(now_ns.saturating_sub(batch.intended_ns) / 1000);
+        self.latency.saturating_record(now_ns.saturating_sub(batch.counts_from_ns) / 1000);
         if status == 200 {
             self.accepted += u64::from(batch.events);
         } else {
@@ -245,7 +245,7 @@ impl Pool {
     }
 
     fn probe_batch(&self) -> Batch {
-        Batch { first: 0, events: 0, intended_ns: self.clock.now_ns() }
+        Batch { first: 0, events: 0, counts_from_ns: self.clock.now_ns() }
     }
 
     fn poll_until_answered(&mut self, patience: Duration) -> Outcome<bool> {
@@ -384,7 +384,7 @@ mod tests {
     }
 
     fn batch(first: u64) -> Batch {
-        Batch { first, events: 2, intended_ns: 0 }
+        Batch { first, events: 2, counts_from_ns: 0 }
     }
 
     fn poll_until(pool: &mut Pool, done: impl Fn(&Pool) -> bool) {

@@ -85,9 +85,9 @@ impl Churn {
     fn reopen(&mut self, due_ns: u64) {
         let subscriber = (self.reopened % self.connections as u64) as usize;
         let ending = if self.reopened.is_multiple_of(2) { Ending::Fin } else { Ending::Reset };
-        self.late.note(self.clock.now_ns(), due_ns);
+        let counts_from_ns = self.late.note(self.clock.now_ns(), due_ns);
         self.sessions.next[subscriber] = None;
-        self.swarm.reopen(subscriber, ending, due_ns);
+        self.swarm.reopen(subscriber, ending, counts_from_ns);
         self.reopened += 1;
     }
 }

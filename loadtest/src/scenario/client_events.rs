@@ -1,6 +1,6 @@
 //! `client-events`: groups on private channels whose members send to each other over their own connections.
 //!
-//! Every member checks every sender of its group by sequence number; latency counts from when the event was due. Servers limit client
+//! Every member checks every sender of its group by sequence number; latency counts from when the event was due, or from when it was sent if this program itself was late. Servers limit client
 //! events per connection (Pusher: ten a second), so the default rate stays below that; an event that the server objects to is counted
 //! as refused and not as lost, since its sender was told.
 
@@ -204,7 +204,8 @@ impl Talk {
         let (groups, turn) = (self.ears.groups as u64, number / self.ears.groups as u64);
         let rank = (turn % self.senders as u64) as usize;
         let sender = (number % groups) as usize + rank * self.ears.groups;
-        let stamp = Stamp { sequence: in_stream(rank as u16, self.sent[sender]), intended_ns: due_ns };
+        let intended_ns = self.late.note(self.clock.now_ns(), due_ns);
+        let stamp = Stamp { sequence: in_stream(rank as u16, self.sent[sender]), intended_ns };
         let channel = &self.plan.channels[self.plan.channel_of(sender)];
         let mut message =
             format!(r#"{{"event":"client-loadtest","channel":"{channel}","data":""#).into_bytes();
@@ -212,7 +213,6 @@ impl Talk {
         message.extend_from_slice(b"\"}");
         let mut frame = Vec::with_capacity(message.len() + 14);
         encode_text(&mut frame, &String::from_utf8_lossy(&message));
-        self.late.note(self.clock.now_ns(), due_ns);
         // A sender whose connection is gone sends nothing, and nothing is promised.
         if self.swarm.say(sender, &frame) {
             self.sent[sender] += 1;

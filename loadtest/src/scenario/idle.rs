@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::broadcast::gather;
 use super::deliveries::report_counts;
-use super::{Late, Watch, check_descriptors, name_partings, random_run, several_channels};
+use super::{Watch, check_descriptors, name_partings, random_run, several_channels};
 use crate::clock::{Clock, SECOND_NS, nanoseconds};
 use crate::failure::Outcome;
 use crate::options::Target;
@@ -66,7 +66,7 @@ pub(super) fn run(options: &IdleOptions) -> Outcome<Report> {
         per_connection,
         Unit::Bytes,
     );
-    watch.report_conditions(&mut report, &cost, Late::default())?;
+    watch.report_conditions(&mut report, &cost, tally.pings_late)?;
     Ok(report)
 }
 

@@ -22,9 +22,9 @@ use std::hash::{BuildHasher, RandomState};
 
 use crate::clock::Clock;
 use crate::failure::{Failure, Outcome};
+use crate::late::Late;
 use crate::options::{Command, Target};
 use crate::proc::{Process, Spent, Usage, descriptors_max};
-use crate::publish::LATE_NS;
 use crate::report::{Report, Unit};
 
 /// Poll sets, wakers, standard streams, the REST connections' margin.
@@ -127,7 +127,9 @@ impl Watch {
                 .note("The generator used up its CPU: it, not the server, may have set rates and latencies.");
         }
         if is_late {
-            report.note("The generator sent late: latencies count from the intended time and include that.");
+            report.note(
+                "The generator sent late: such publishes count from when they were sent, not from when they were due.",
+            );
         }
         let waited = cost.server.map(|server| server.waited_ns as f64 / cost.wall_ns as f64);
         report.figure("server.wait_ratio", "server waited for a core", waited, Unit::Ratio);
@@ -140,32 +142,6 @@ impl Watch {
             );
         }
         Ok(())
-    }
-}
-
-/// Sends behind schedule by the generator's own fault.
-#[derive(Clone, Copy, Default)]
-struct Late {
-    calls: u64,
-    sends: u64,
-    max_ns: u64,
-}
-
-impl Late {
-    /// Notes one send that was due at `intended_ns`.
-    fn note(&mut self, now_ns: u64, intended_ns: u64) {
-        let behind_ns = now_ns.saturating_sub(intended_ns);
-        self.calls += 1;
-        if behind_ns > LATE_NS {
-            self.sends += 1;
-            self.max_ns = self.max_ns.max(behind_ns);
-        }
-    }
-
-    fn add(&mut self, other: Self) {
-        self.calls += other.calls;
-        self.sends += other.sends;
-        self.max_ns = self.max_ns.max(other.max_ns);
     }
 }
 

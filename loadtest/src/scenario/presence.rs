@@ -219,8 +219,8 @@ impl Waves {
             let whole = Duration::from_millis(left.as_millis() as u64 - 1);
             self.swarm.poll(whole.min(POLL_MAX), &mut self.views)?;
         }
-        self.late.note(self.clock.now_ns(), due_ns);
-        self.change(member, change, due_ns);
+        let counts_from_ns = self.late.note(self.clock.now_ns(), due_ns);
+        self.change(member, change, counts_from_ns);
         Ok(())
     }
 

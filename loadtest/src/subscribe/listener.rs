@@ -60,6 +60,7 @@ impl Listener {
             self.show(index, &swarm);
         }
         self.tally.silences += swarm.unanswered_pings(SECOND_NS);
+        self.tally.pings_late = swarm.pings_late();
         self.tally.mutes_closed = swarm.dismiss_mutes();
         Ok(self)
     }

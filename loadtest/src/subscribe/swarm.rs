@@ -20,6 +20,7 @@ use super::plan::Plan;
 use super::script::{Script, encode_ping};
 use crate::clock::Clock;
 use crate::failure::{Context, Outcome};
+use crate::late::Late;
 use crate::link::{Door, Link, is_for_later};
 
 /// Room for the largest frame beside what a read of a busy socket brings.
@@ -74,6 +75,7 @@ pub(crate) struct Swarm {
     /// Ended by us and to be opened again, with the time from which they count.
     again: VecDeque<(usize, u64)>,
     pings: Option<Pings>,
+    pings_late: Late,
     /// None once parted.
     connections: Vec<Option<Connection>>,
 }
@@ -118,6 +120,7 @@ impl Swarm {
             pings: plan
                 .ping_period_ns
                 .map(|period_ns| Pings::new(period_ns, plan.subscribers.len(), start_ns)),
+            pings_late: Late::default(),
             plan,
             clock,
         })
@@ -180,6 +183,11 @@ impl Swarm {
     pub(crate) fn reopen_all(&mut self, ending: Ending) {
         let now_ns = self.clock.now_ns();
         (0..self.connections.len()).for_each(|subscriber| self.reopen(subscriber, ending, now_ns));
+    }
+
+    /// How well pings kept to their times.
+    pub(crate) fn pings_late(&self) -> Late {
+        self.pings_late
     }
 
     /// Pings that were due at least `patience_ns` ago and have no answer.
@@ -274,7 +282,7 @@ impl Swarm {
         while let Some((subscriber, due_ns)) = pings.poll(now_ns) {
             let Some(Some(connection)) = self.connections.get_mut(subscriber) else { continue };
             if connection.dialogue.has_arrived() {
-                connection.ping(due_ns, observer);
+                connection.ping(self.pings_late.note(now_ns, due_ns), observer);
             }
         }
         pings.until_next(now_ns)

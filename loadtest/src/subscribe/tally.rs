@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::ledger::Counts;
 use super::progress::PHASES;
 use crate::failure::{Context, Outcome};
+use crate::late::Late;
 
 const HOUR_US: u64 = 3_600_000_000;
 
@@ -25,6 +26,8 @@ pub(crate) struct Tally {
     pub(crate) pongs: Histogram<u64>,
     /// Pings that had no answer when the next one was due.
     pub(crate) silences: u64,
+    /// How well pings kept to their times.
+    pub(crate) pings_late: Late,
     /// Why connections ended, and how many of them had been subscribed.
     pub(crate) partings: BTreeMap<String, u64>,
     pub(crate) parted_live: u64,
@@ -43,6 +46,7 @@ impl Tally {
             took: [histogram(), histogram()],
             pongs: histogram(),
             silences: 0,
+            pings_late: Late::default(),
             partings: BTreeMap::new(),
             parted_live: 0,
             mutes_closed: 0,
@@ -66,6 +70,7 @@ impl Tally {
             sum.add(part).context("cannot add up latencies")?;
         }
         self.silences += other.silences;
+        self.pings_late.add(other.pings_late);
         for (why, count) in other.partings {
             *self.partings.entry(why).or_default() += count;
         }
@@ -82,6 +87,7 @@ impl Tally {
             lost: self.lost,
             histograms: self.latency.iter().chain(&self.took).chain([&self.pongs]).map(buckets).collect(),
             silences: self.silences,
+            pings_late: self.pings_late,
             partings: self.partings.clone(),
             parted_live: self.parted_live,
             mutes_closed: self.mutes_closed,
@@ -99,6 +105,7 @@ pub(crate) struct Packed {
     /// Each as values with their counts.
     histograms: Vec<Vec<(u64, u64)>>,
     silences: u64,
+    pings_late: Late,
     partings: BTreeMap<String, u64>,
     parted_live: u64,
     mutes_closed: u64,
@@ -117,6 +124,7 @@ impl Packed {
             counts: self.counts,
             lost: self.lost,
             silences: self.silences,
+            pings_late: self.pings_late,
             partings: self.partings,
             parted_live: self.parted_live,
             mutes_closed: self.mutes_closed,
