@@ -15,6 +15,8 @@ use clap::Parser;
 mod clock;
 mod failure;
 mod floor;
+mod late;
+mod link;
 mod options;
 mod proc;
 mod publish;

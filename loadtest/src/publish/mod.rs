@@ -6,6 +6,7 @@
 //! itself was late does it count from when it was sent, and the report says by how much.
 
 pub(crate) mod answer;
+mod lineup;
 mod pool;
 mod request;
 pub(crate) mod schedule;
@@ -15,17 +16,19 @@ use std::time::Duration;
 
 use mio::Waker;
 
-use self::pool::Pool;
-pub(crate) use self::pool::{Batch, Limits, Results};
-use self::request::Requests;
+use self::lineup::Lineup;
+use self::pool::{Batch, Pool};
+pub(crate) use self::pool::{Limits, Results};
+use self::request::{Event, Requests};
 use self::schedule::{Schedule, Step};
 use crate::clock::{Clock, MILLISECOND_NS, SECOND_NS, nanoseconds};
 use crate::failure::Outcome;
-use crate::options::{App, Target};
+use crate::late::LATE_NS;
+use crate::link::Door;
+use crate::options::Target;
 use crate::stamp::Stamp;
+use crate::subscribe::ledger::Promise;
 
-/// A send this much behind its schedule is late: well above timer slack, well below what people feel.
-const LATE_NS: u64 = MILLISECOND_NS;
 /// With nothing seen for this long, a closed loop publishes all the same, and a drain gives up.
 const PATIENCE_NS: u64 = 2 * SECOND_NS;
 const POLL_MAX: Duration = Duration::from_millis(100);
@@ -43,9 +46,11 @@ pub(crate) trait Audience {
 pub(crate) struct Publisher {
     requests: Requests,
     pool: Pool,
+    lineup: Lineup,
     clock: Clock,
     run: u32,
     size: usize,
+    events: Vec<Event>,
     next_sequence: u64,
     sends: Sends,
 }
@@ -67,13 +72,23 @@ pub(crate) struct Sends {
 }
 
 impl Publisher {
-    pub(crate) fn new(target: &Target, limits: Limits, run: u32, clock: Clock) -> Outcome<Self> {
+    /// Publishes to these channels in turn; with a `seed`, at random.
+    pub(crate) fn new(
+        target: &Target,
+        channels: Vec<String>,
+        seed: Option<u64>,
+        limits: Limits,
+        run: u32,
+        clock: Clock,
+    ) -> Outcome<Self> {
         Ok(Self {
-            requests: Requests::new(App::clone(&target.app), target.http(), &target.channel),
-            pool: Pool::new(target.http(), limits)?,
+            lineup: Lineup::new(channels.len(), seed),
+            requests: Requests::new(target, channels),
+            pool: Pool::new(Door::new(target.http().clone(), target.tls), limits, clock)?,
             clock,
             run,
             size: target.size as usize,
+            events: Vec::new(),
             next_sequence: 0,
             sends: Sends::default(),
         })
@@ -84,10 +99,27 @@ impl Publisher {
         self.pool.waker()
     }
 
-    /// Publishes one event that nobody listens to: shows a wrong secret at once, and whether connections are kept.
+    /// Publishes events that nobody listens to: shows a wrong secret at once, whether connections are kept, and whether
+    /// answers come in order.
     pub(crate) fn probe(&mut self) -> Outcome<()> {
-        let call = self.requests.encode_probe();
-        self.pool.probe(&call)
+        let good = self.requests.encode_probe();
+        self.pool.probe(&good)?;
+        self.pool.probe_pipelining(&good, &self.requests.encode_bad_probe())?;
+        self.pool.forget_results();
+        Ok(())
+    }
+
+    pub(crate) fn is_pipelined(&self) -> bool {
+        self.pool.is_pipelined()
+    }
+
+    pub(crate) fn keeps_connections(&self) -> bool {
+        self.pool.keeps_connections()
+    }
+
+    /// What subscribers of each channel can expect, as far as `run` and `drain` have come.
+    pub(crate) fn promises(&self) -> Vec<Promise> {
+        self.lineup.promises(self.next_sequence, &self.pool.results().excused())
     }
 
     /// Sequence numbers used so far.
@@ -158,9 +190,14 @@ impl Publisher {
     }
 
     fn send(&mut self, schedule: &mut Schedule, counts_from_ns: u64) -> Outcome<()> {
-        let batch = Batch { first: self.next_sequence, events: schedule.batch() };
-        let stamps = batch.sequences().map(|sequence| Stamp { sequence, intended_ns: counts_from_ns });
-        let call = self.requests.encode_publish(self.run, stamps, self.size);
+        let batch = Batch { first: self.next_sequence, events: schedule.batch(), counts_from_ns };
+        self.events.clear();
+        for sequence in batch.range() {
+            let (channel, number) = self.lineup.place(sequence);
+            self.events
+                .push(Event { channel, stamp: Stamp { sequence: number, intended_ns: counts_from_ns } });
+        }
+        let call = self.requests.encode_publish(self.run, &self.events, self.size);
         self.pool.send(batch, &call)?;
         self.next_sequence += u64::from(batch.events);
         self.sends.calls += 1;
