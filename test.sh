@@ -59,7 +59,7 @@ main() {
     done
 
     section 'Load'
-    step 'overload, hostile clients, leaks' told_by_pytest run_load_tests
+    step 'overload, hostile clients, leaks, each scenario of the load generator' told_by_pytest run_load_tests
 
     printf '\n%d passed, %d failed\n' "$passed" "$failed"
     ((failed == 0))
@@ -208,6 +208,7 @@ install_packages() {
     command -v node >/dev/null || wanted+=(nodejs)
     command -v npm >/dev/null || wanted+=(npm)
     command -v setpriv >/dev/null || wanted+=(util-linux)
+    command -v openssl >/dev/null || wanted+=(openssl)
     python3 -c 'import ensurepip, venv' 2>/dev/null || wanted+=(python3 python3-venv)
     if ((${#wanted[@]} > 0)); then install_by_apt "${wanted[@]}" || return 1; fi
     node -e 'const [major, minor] = process.versions.node.split(".").map(Number);

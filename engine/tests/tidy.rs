@@ -50,12 +50,12 @@ fn protocol_and_api_know_no_socket_no_clock_and_no_thread() {
 }
 
 #[test]
-fn unsafe_stands_in_ring_alone() {
-    tree_holds(code_rules::unsafe_is_in_ring);
+fn unsafe_stands_in_the_rings_alone() {
+    tree_holds(code_rules::unsafe_is_in_rings);
 }
 
 #[test]
-fn other_crates_forbid_unsafe() {
+fn crates_deny_unsafe() {
     tree_holds(code_rules::crate_forbids_unsafe);
 }
 

@@ -7,6 +7,7 @@
 /// Prefix, run, and the colon behind it.
 const HEAD_LEN: usize = 3 + 8 + 1;
 const DIGITS: usize = 16;
+const STREAM_SHIFT: u32 = 48;
 const STAMP_LEN: usize = HEAD_LEN + DIGITS + 1 + DIGITS + 1;
 
 /// One event's place in the run.
@@ -42,6 +43,15 @@ impl Reader {
         let (sequence, rest) = stamp.split_at(DIGITS);
         Some(Stamp { sequence: parse_hex(sequence)?, intended_ns: parse_hex(&rest[1..=DIGITS])? })
     }
+}
+
+/// Sequence numbers of one of several streams that come in on the same channel: 16 bits of stream, 48 of number.
+pub(crate) fn in_stream(stream: u16, number: u64) -> u64 {
+    u64::from(stream) << STREAM_SHIFT | number
+}
+
+pub(crate) fn split_stream(sequence: u64) -> (u16, u64) {
+    ((sequence >> STREAM_SHIFT) as u16, sequence & ((1 << STREAM_SHIFT) - 1))
 }
 
 /// Appends `size` bytes of `data` (never fewer than the stamp needs, 47).
@@ -81,6 +91,12 @@ mod tests {
             let stamp = Stamp { sequence, intended_ns: sequence ^ 0xff };
             assert_eq!(reader.parse_message(&message(0xdead_beef, stamp, size)), Some(stamp));
         }
+    }
+
+    #[test]
+    fn streams_keep_their_numbers_apart() {
+        assert_eq!(split_stream(in_stream(0xfedc, 5)), (0xfedc, 5));
+        assert_eq!(in_stream(0, 5), 5);
     }
 
     #[test]

@@ -2,9 +2,11 @@
 //!
 //! Each test starts its own floor on a free port and ends it by its handle.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -17,11 +19,20 @@ struct Floor {
 
 impl Floor {
     fn start(mode: &str) -> Self {
+        Self::start_as(mode, mode)
+    }
+
+    /// With a name for its own report.
+    fn start_as(mode: &str, name: &str) -> Self {
         let mut command = Command::new(BINARY);
-        command.args(["floor", "--listen", "127.0.0.1:0", "--mode", mode]).stdout(Stdio::piped());
+        command.args(["floor", "--listen", "127.0.0.1:0", "--mode", mode, "--json"]).arg(report_of(name));
+        command.stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let mut told = BufReader::new(child.stdout.take().unwrap());
+        told.read_line(&mut line).unwrap();
+        // Its last words must find a reader.
+        std::thread::spawn(move || std::io::copy(&mut told, &mut std::io::sink()));
         let address = line.trim().strip_prefix("floor listening on ").unwrap().to_owned();
         Self { child, address }
     }
@@ -36,6 +47,37 @@ impl Floor {
         assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
         serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap()
     }
+}
+
+impl Floor {
+    /// Ends it as a person would, and returns what it says it did.
+    fn end(mut self, name: &str) -> Value {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        assert!(self.child.wait().unwrap().success(), "{name}");
+        serde_json::from_slice(&std::fs::read(report_of(name)).unwrap()).unwrap()
+    }
+
+    /// All that it says to a client that upgrades, sends these messages and hangs up.
+    fn converse(&self, messages: &[&[u8]]) -> Vec<u8> {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        stream
+            .write_all(b"GET /app/key HTTP/1.1\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+            .unwrap();
+        for message in messages {
+            let mask = [0x81, 0x80 | message.len() as u8, 0, 0, 0, 0];
+            stream.write_all(&[&mask, *message].concat()).unwrap();
+        }
+        stream.shutdown(Shutdown::Write).unwrap();
+        let mut heard = Vec::new();
+        stream.read_to_end(&mut heard).unwrap();
+        heard
+    }
+}
+
+fn report_of(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("floor-{name}.json"))
 }
 
 impl Drop for Floor {
@@ -73,7 +115,7 @@ fn all_connections_are_subscribed() {
 
 #[test]
 fn paced_publishes_all_arrive_once_and_in_order() {
-    for mode in ["each", "coalesced"] {
+    for mode in ["each", "coalesced", "uring"] {
         let floor = Floor::start(mode);
         let arguments =
             ["fanout", "--connections", "40", "--rate", "200", "--duration", "1", "--threads", "2"];
@@ -86,7 +128,7 @@ fn paced_publishes_all_arrive_once_and_in_order() {
 
 #[test]
 fn closed_loop_keeps_going_and_nothing_is_lost() {
-    for mode in ["each", "coalesced"] {
+    for mode in ["each", "coalesced", "uring"] {
         let floor = Floor::start(mode);
         let arguments = ["fanout", "--connections", "50", "--saturate", "--duration", "1", "--size", "300"];
         let report = floor.run(&format!("saturate-{mode}"), &arguments);
@@ -94,6 +136,51 @@ fn closed_loop_keeps_going_and_nothing_is_lost() {
         let accepted = report["publishes"]["accepted"].as_u64().unwrap();
         assert!(accepted > 200, "a closed loop that stalls would not get this far: {report:#}");
     }
+}
+
+#[test]
+fn floor_tells_its_system_calls() {
+    // A full socket costs a send that delivers nothing; with so few subscribers there is none.
+    for (mode, most) in [("each", 1.0), ("coalesced", 1.0), ("uring", 0.2)] {
+        let name = format!("syscalls-{mode}");
+        let floor = Floor::start_as(mode, &name);
+        let report = floor.run(&name, &["fanout", "--connections", "50", "--rate", "100", "--duration", "1"]);
+        let told = floor.end(&name);
+        assert_eq!(told["deliveries"], report["delivered"], "{told:#}");
+        let calls = told["syscalls_per_delivery"].as_f64().unwrap();
+        assert!(calls > 0.0 && calls <= most, "{told:#}");
+        if mode == "each" {
+            assert_eq!((&told["syscalls"], &told["writes"]), (&told["deliveries"], &told["deliveries"]));
+        }
+    }
+}
+
+#[test]
+fn messages_are_echoed_in_the_echo_mode_alone() {
+    const SUBSCRIBE: &[u8] = br#"{"event":"pusher:subscribe"}"#;
+    const PING: &[u8] = br#"{"event":"pusher:ping"}"#;
+    for (mode, pongs) in [("echo", 2), ("coalesced", 0)] {
+        let floor = Floor::start_as(mode, &format!("echo-{mode}"));
+        let heard = String::from_utf8_lossy(&floor.converse(&[SUBSCRIBE, PING, PING])).into_owned();
+        assert!(heard.contains("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=") && heard.contains("connection_established"));
+        assert_eq!(heard.matches("subscription_succeeded").count(), 1, "{heard}");
+        assert_eq!(heard.matches("pusher:pong").count(), pongs, "{heard}");
+    }
+}
+
+#[test]
+fn publishes_go_nowhere_in_the_http_mode() {
+    let floor = Floor::start_as("http", "http");
+    let call = "POST /apps/1/events HTTP/1.1\r\nContent-Length: 11\r\n\r\n{\"data\":\"\"}";
+    let mut stream = TcpStream::connect(&floor.address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    stream.write_all(call.repeat(3).as_bytes()).unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    let mut answers = Vec::new();
+    stream.read_to_end(&mut answers).unwrap();
+    assert_eq!(String::from_utf8(answers).unwrap().matches("HTTP/1.1 200 OK").count(), 3);
+    let told = floor.end("http");
+    assert_eq!((&told["requests"], &told["deliveries"]), (&3.into(), &0.into()), "{told:#}");
 }
 
 #[test]

@@ -6,6 +6,8 @@
 use crate::code::{code_of, has_word, lines, names};
 
 const RING: &str = "engine/src/driver/ring.rs";
+/// The ring of the floor.
+const FLOOR_RING: &str = "loadtest/src/floor/uring.rs";
 const JSON: &str = "protocol/src/json.rs";
 
 /// The shard is a value: it can be simulated with a seed and no socket.
@@ -38,16 +40,19 @@ pub(crate) fn parsers_are_pure(path: &str, text: &str) -> Vec<String> {
     words_in(path, text, is_under(path, &["protocol/src/", "api/src/"]), &words)
 }
 
-/// Raw calls and ring operations stand together, where they can be read together.
-pub(crate) fn unsafe_is_in_ring(path: &str, text: &str) -> Vec<String> {
-    words_in(path, text, path != RING, &["unsafe"])
+/// Raw calls and ring operations stand together, where they can be read together: those of the server in one file,
+/// and in another the one push of the floor that servers are compared with.
+pub(crate) fn unsafe_is_in_rings(path: &str, text: &str) -> Vec<String> {
+    words_in(path, text, path != RING && path != FLOOR_RING, &["unsafe"])
 }
 
-/// A crate without raw calls says so to the compiler. The engine denies instead, for the one file.
+/// A crate without raw calls says so to the compiler. Engine and loadtest deny instead, for their one file.
 pub(crate) fn crate_forbids_unsafe(path: &str, text: &str) -> Vec<String> {
+    let lint =
+        if path == "loadtest/src/main.rs" { "#![deny(unsafe_code)]" } else { "#![forbid(unsafe_code)]" };
     let is_root = path.ends_with("/src/lib.rs") || path == "loadtest/src/main.rs";
-    let bad = is_root && !path.starts_with("engine/") && !code_of(text).contains("#![forbid(unsafe_code)]");
-    found(bad, || format!("{path}: does not forbid unsafe code"))
+    let bad = is_root && !path.starts_with("engine/") && !code_of(text).contains(lint);
+    found(bad, || format!("{path}: does not say {lint}"))
 }
 
 /// Bytes from a peer never reach an unwrap, an index out of range or a panic.
@@ -215,10 +220,13 @@ mod tests {
     }
 
     #[test]
-    fn unsafe_outside_the_ring_bites() {
+    fn unsafe_outside_the_rings_bites() {
         let bad = ["unsafe { f() }", "unsafe fn f() {}", "unsafe impl Send for A {}"];
-        bites(unsafe_is_in_ring, "engine/src/driver/turn.rs", &bad, &["#![deny(unsafe_code)]", "// unsafe"]);
-        bites(unsafe_is_in_ring, RING, &[], &bad);
+        for path in ["engine/src/driver/turn.rs", "loadtest/src/floor/fan.rs"] {
+            bites(unsafe_is_in_rings, path, &bad, &["#![deny(unsafe_code)]", "// unsafe"]);
+        }
+        bites(unsafe_is_in_rings, RING, &[], &bad);
+        bites(unsafe_is_in_rings, FLOOR_RING, &[], &bad);
     }
 
     #[test]
@@ -230,7 +238,8 @@ mod tests {
             &["//! A crate.\n", "// #![forbid(unsafe_code)]"],
             &good,
         );
-        bites(crate_forbids_unsafe, "loadtest/src/main.rs", &["fn main() {}"], &good);
+        let denies = ["//! A program.\n#![deny(unsafe_code)]\n"];
+        bites(crate_forbids_unsafe, "loadtest/src/main.rs", &["fn main() {}"], &denies);
         bites(crate_forbids_unsafe, "engine/src/lib.rs", &[], &["//! The engine.\n"]);
     }
 

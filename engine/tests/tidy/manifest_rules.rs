@@ -40,7 +40,9 @@ pub(crate) fn runtime_is_in_engine(path: &str, text: &str) -> Vec<String> {
     let is_manifest = path.ends_with("Cargo.toml");
     let bad = dependencies(text).filter(|(_, dependency)| match dependency.name {
         "tokio" | "async-std" | "smol" | "monoio" | "actix-rt" => true,
-        "glommio" | "io-uring" => path != "engine/Cargo.toml" && path != "Cargo.toml",
+        "glommio" => path != "engine/Cargo.toml" && path != "Cargo.toml",
+        // The floor of the load test submits its sends to a ring, without any runtime.
+        "io-uring" => !["Cargo.toml", "engine/Cargo.toml", "loadtest/Cargo.toml"].contains(&path),
         _ => false,
     });
     bad.filter(|_| is_manifest)

@@ -2,9 +2,11 @@
 //!
 //! `schedule` says when (pure), `request` builds and signs REST calls (pure), `answer` reads what comes back (pure), `pool`
 //! holds the HTTP connections. `Publisher` ties them together and owns the sequence numbers of a run.
-//! A publish counts from its *intended* time: a stall of the generator or of the server must never hide a latency.
+//! A publish counts from its *intended* time: a stall of the server must never hide a latency. Only where the generator
+//! itself was late does it count from when it was sent, and the report says by how much.
 
 pub(crate) mod answer;
+mod lineup;
 mod pool;
 mod request;
 pub(crate) mod schedule;
@@ -14,17 +16,19 @@ use std::time::Duration;
 
 use mio::Waker;
 
-use self::pool::Pool;
-pub(crate) use self::pool::{Batch, Limits, Results};
-use self::request::Requests;
+use self::lineup::Lineup;
+use self::pool::{Batch, Pool};
+pub(crate) use self::pool::{Limits, Results};
+use self::request::{Event, Requests};
 use self::schedule::{Schedule, Step};
 use crate::clock::{Clock, MILLISECOND_NS, SECOND_NS, nanoseconds};
 use crate::failure::Outcome;
-use crate::options::{App, Target};
+use crate::late::LATE_NS;
+use crate::link::Door;
+use crate::options::Target;
 use crate::stamp::Stamp;
+use crate::subscribe::ledger::Promise;
 
-/// A send this much behind its schedule is late: well above timer slack, well below what people feel.
-const LATE_NS: u64 = MILLISECOND_NS;
 /// With nothing seen for this long, a closed loop publishes all the same, and a drain gives up.
 const PATIENCE_NS: u64 = 2 * SECOND_NS;
 const POLL_MAX: Duration = Duration::from_millis(100);
@@ -42,9 +46,11 @@ pub(crate) trait Audience {
 pub(crate) struct Publisher {
     requests: Requests,
     pool: Pool,
+    lineup: Lineup,
     clock: Clock,
     run: u32,
     size: usize,
+    events: Vec<Event>,
     next_sequence: u64,
     sends: Sends,
 }
@@ -66,13 +72,23 @@ pub(crate) struct Sends {
 }
 
 impl Publisher {
-    pub(crate) fn new(target: &Target, limits: Limits, run: u32, clock: Clock) -> Outcome<Self> {
+    /// Publishes to these channels in turn; with a `seed`, at random.
+    pub(crate) fn new(
+        target: &Target,
+        channels: Vec<String>,
+        seed: Option<u64>,
+        limits: Limits,
+        run: u32,
+        clock: Clock,
+    ) -> Outcome<Self> {
         Ok(Self {
-            requests: Requests::new(App::clone(&target.app), target.http(), &target.channel),
-            pool: Pool::new(target.http(), limits)?,
+            lineup: Lineup::new(channels.len(), seed),
+            requests: Requests::new(target, channels),
+            pool: Pool::new(Door::new(target.http().clone(), target.tls), limits, clock)?,
             clock,
             run,
             size: target.size as usize,
+            events: Vec::new(),
             next_sequence: 0,
             sends: Sends::default(),
         })
@@ -83,10 +99,27 @@ impl Publisher {
         self.pool.waker()
     }
 
-    /// Publishes one event that nobody listens to: shows a wrong secret at once, and whether connections are kept.
+    /// Publishes events that nobody listens to: shows a wrong secret at once, whether connections are kept, and whether
+    /// answers come in order.
     pub(crate) fn probe(&mut self) -> Outcome<()> {
-        let call = self.requests.encode_probe();
-        self.pool.probe(&call)
+        let good = self.requests.encode_probe();
+        self.pool.probe(&good)?;
+        self.pool.probe_pipelining(&good, &self.requests.encode_bad_probe())?;
+        self.pool.forget_results();
+        Ok(())
+    }
+
+    pub(crate) fn is_pipelined(&self) -> bool {
+        self.pool.is_pipelined()
+    }
+
+    pub(crate) fn keeps_connections(&self) -> bool {
+        self.pool.keeps_connections()
+    }
+
+    /// What subscribers of each channel can expect, as far as `run` and `drain` have come.
+    pub(crate) fn promises(&self) -> Vec<Promise> {
+        self.lineup.promises(self.next_sequence, &self.pool.results().excused())
     }
 
     /// Sequence numbers used so far.
@@ -116,8 +149,8 @@ impl Publisher {
             match schedule.poll(now_ns, self.next_sequence, audience.seen_by_all()) {
                 Step::Done => return Ok(()),
                 Step::Send { intended_ns } if self.pool.has_room() => {
-                    self.note_lateness(now_ns, intended_ns, std::mem::take(&mut held));
-                    self.send(schedule, intended_ns)?;
+                    let counts_from_ns = self.note_lateness(now_ns, intended_ns, std::mem::take(&mut held));
+                    self.send(schedule, counts_from_ns)?;
                 }
                 Step::Send { .. } if schedule.may_skip() => {
                     self.sends.withheld += schedule.skip();
@@ -156,10 +189,15 @@ impl Publisher {
         Ok(())
     }
 
-    fn send(&mut self, schedule: &mut Schedule, intended_ns: u64) -> Outcome<()> {
-        let batch = Batch { first: self.next_sequence, events: schedule.batch() };
-        let stamps = batch.sequences().map(|sequence| Stamp { sequence, intended_ns });
-        let call = self.requests.encode_publish(self.run, stamps, self.size);
+    fn send(&mut self, schedule: &mut Schedule, counts_from_ns: u64) -> Outcome<()> {
+        let batch = Batch { first: self.next_sequence, events: schedule.batch(), counts_from_ns };
+        self.events.clear();
+        for sequence in batch.range() {
+            let (channel, number) = self.lineup.place(sequence);
+            self.events
+                .push(Event { channel, stamp: Stamp { sequence: number, intended_ns: counts_from_ns } });
+        }
+        let call = self.requests.encode_publish(self.run, &self.events, self.size);
         self.pool.send(batch, &call)?;
         self.next_sequence += u64::from(batch.events);
         self.sends.calls += 1;
@@ -167,17 +205,20 @@ impl Publisher {
         Ok(())
     }
 
-    fn note_lateness(&mut self, now_ns: u64, intended_ns: u64, held: bool) {
+    /// Returns from when the publish counts: what the server held back counts from when it was due, what this program
+    /// itself was late with is told as its own lateness and must not look like the server's.
+    fn note_lateness(&mut self, now_ns: u64, intended_ns: u64, held: bool) -> u64 {
         let behind_ns = now_ns.saturating_sub(intended_ns);
         if behind_ns <= LATE_NS {
-            return;
+            return intended_ns;
         }
         if held {
             self.sends.held += 1;
-        } else {
-            self.sends.late += 1;
-            self.sends.late_max_ns = self.sends.late_max_ns.max(behind_ns);
+            return intended_ns;
         }
+        self.sends.late += 1;
+        self.sends.late_max_ns = self.sends.late_max_ns.max(behind_ns);
+        now_ns
     }
 
     /// A poll can only wait for whole milliseconds; the rest is slept, so that sends at any rate are on time.

@@ -4,20 +4,23 @@
 //! connection broke is unanswered, and its events are neither lost nor accepted. Must not block; `publish::Publisher` polls it.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::io::{ErrorKind, Read, Write};
-use std::net::SocketAddr;
+use std::io::ErrorKind;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mio::net::TcpStream;
-use mio::{Events, Interest, Poll, Token, Waker};
+use hdrhistogram::Histogram;
+use mio::{Events, Poll, Token, Waker};
 
 use super::answer::{Answer, parse_answer};
+use crate::clock::Clock;
 use crate::failure::{Context, Failure, Outcome};
+use crate::link::{Door, Link, is_for_later};
+use crate::subscribe::tally::histogram;
 
 const WAKER: Token = Token(usize::MAX);
 const PROBE_PATIENCE: Duration = Duration::from_secs(5);
+const PIPELINE_PATIENCE: Duration = Duration::from_secs(1);
 const CLOSE_PATIENCE: Duration = Duration::from_millis(50);
 /// What one connection may hold in this process, unread by the server, before it counts as full.
 const OUT_BYTES_MAX: usize = 256 * 1024;
@@ -37,21 +40,18 @@ pub(crate) struct Limits {
 pub(crate) struct Batch {
     pub(crate) first: u64,
     pub(crate) events: u32,
+    /// From when its answer counts.
+    pub(crate) counts_from_ns: u64,
 }
 
 impl Batch {
-    /// An ExactSizeIterator, unlike a range of u64.
-    pub(crate) fn sequences(self) -> impl ExactSizeIterator<Item = u64> {
-        (0..self.events).map(move |offset| self.first + u64::from(offset))
-    }
-
-    fn range(self) -> Range<u64> {
+    /// The numbers of its events in the run.
+    pub(crate) fn range(self) -> Range<u64> {
         self.first..self.first + u64::from(self.events)
     }
 }
 
 /// What came of the events published so far.
-#[derive(Default)]
 pub(crate) struct Results {
     /// Events answered with 200.
     pub(crate) accepted: u64,
@@ -63,9 +63,23 @@ pub(crate) struct Results {
     /// Sequence numbers of both: nobody can expect them to arrive.
     excused: Vec<u64>,
     answers: u64,
+    /// Microseconds from when a call counts to its answer, whatever it says.
+    pub(crate) latency: Histogram<u64>,
 }
 
 impl Results {
+    fn new() -> Self {
+        Self {
+            accepted: 0,
+            refusals: BTreeMap::new(),
+            refused: 0,
+            unanswered: 0,
+            excused: Vec::new(),
+            answers: 0,
+            latency: histogram(),
+        }
+    }
+
     pub(crate) fn answers(&self) -> u64 {
         self.answers
     }
@@ -76,8 +90,9 @@ impl Results {
         sorted
     }
 
-    fn note_answer(&mut self, batch: Batch, status: u16) {
+    fn note_answer(&mut self, batch: Batch, status: u16, now_ns: u64) {
         self.answers += 1;
+        self.latency.saturating_record(now_ns.saturating_sub(batch.counts_from_ns) / 1000);
         if status == 200 {
             self.accepted += u64::from(batch.events);
         } else {
@@ -94,10 +109,13 @@ impl Results {
 }
 
 pub(crate) struct Pool {
-    server: SocketAddr,
+    door: Door,
     limits: Limits,
+    clock: Clock,
     /// The server has been seen to close after its answer.
     closing: bool,
+    /// The server has been seen not to answer in order what comes without waiting.
+    one_by_one: bool,
     poll: Poll,
     events: Events,
     waker: Arc<Waker>,
@@ -108,26 +126,30 @@ pub(crate) struct Pool {
 /// One connection, or the place of one.
 #[derive(Default)]
 struct Line {
-    stream: Option<TcpStream>,
+    link: Option<Link>,
     out: Vec<u8>,
     inbox: Vec<u8>,
     flight: VecDeque<Batch>,
+    /// Answers to a probe.
+    statuses: Vec<u16>,
 }
 
 impl Pool {
-    pub(crate) fn new(server: SocketAddr, limits: Limits) -> Outcome<Self> {
+    pub(crate) fn new(door: Door, limits: Limits, clock: Clock) -> Outcome<Self> {
         let poll = Poll::new().context("cannot create a poll set")?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER).context("cannot create a waker")?);
         let events = Events::with_capacity(256);
         Ok(Self {
-            server,
+            door,
             limits,
+            clock,
             closing: false,
+            one_by_one: false,
             poll,
             events,
             waker,
             lines: Vec::new(),
-            results: Results::default(),
+            results: Results::new(),
         })
     }
 
@@ -156,8 +178,8 @@ impl Pool {
     pub(crate) fn send(&mut self, batch: Batch, call: &[u8]) -> Outcome<()> {
         let index = self.pick();
         let line = &mut self.lines[index];
-        if line.stream.is_none() {
-            line.connect(self.server, Token(index), &self.poll)?;
+        if line.link.is_none() {
+            line.connect(&self.door, Token(index), &self.poll)?;
         }
         line.flight.push_back(batch);
         line.out.extend_from_slice(call);
@@ -167,29 +189,71 @@ impl Pool {
         Ok(())
     }
 
+    /// What came so far is forgotten: a probe, or a phase that is not measured.
+    pub(crate) fn forget_results(&mut self) {
+        self.results = Results::new();
+    }
+
+    /// Whether the server keeps connections, and answers in order what is sent without waiting.
+    pub(crate) fn is_pipelined(&self) -> bool {
+        !self.closing && !self.one_by_one && self.limits.depth > 1
+    }
+
+    pub(crate) fn keeps_connections(&self) -> bool {
+        !self.closing
+    }
+
     /// One call, one answer, nothing else in flight. Anything but 200 is a failure of the run.
     pub(crate) fn probe(&mut self, call: &[u8]) -> Outcome<()> {
-        self.send(Batch { first: 0, events: 0 }, call)?;
-        let start = Instant::now();
-        while self.in_flight() > 0 {
-            self.poll(Duration::from_millis(100))?;
-            if start.elapsed() > PROBE_PATIENCE {
-                return Err(Failure::new(format!("no answer to a publish from {} within 5 s", self.server)));
-            }
+        self.send(self.probe_batch(), call)?;
+        let server = self.door.endpoint().name.clone();
+        if !self.poll_until_answered(PROBE_PATIENCE)? {
+            return Err(Failure::new(format!("no answer to a publish from {server} within 5 s")));
         }
         // A server may close without having said so in its answer.
         self.poll(CLOSE_PATIENCE)?;
-        self.closing |= self.lines.iter().all(|line| line.stream.is_none());
+        self.closing |= self.lines.iter().all(|line| line.link.is_none());
         match self.results.refusals.keys().next() {
             Some(401) => {
                 Err(Failure::new("a publish was answered with HTTP 401: is --app ID:KEY:SECRET right?"))
             }
             Some(status) => Err(Failure::new(format!("a publish was answered with HTTP {status}"))),
             None if self.results.answers == 0 => {
-                Err(Failure::new(format!("{} takes no publishes: the connection broke", self.server)))
+                Err(Failure::new(format!("{server} takes no publishes: the connection broke")))
             }
             None => Ok(()),
         }
+    }
+
+    /// Three calls without waiting, the second of them wrong, so that answers out of order show.
+    pub(crate) fn probe_pipelining(&mut self, good: &[u8], bad: &[u8]) -> Outcome<()> {
+        if !self.is_pipelined() {
+            return Ok(());
+        }
+        let calls = [good, bad, good].concat();
+        self.send(self.probe_batch(), &calls)?;
+        let line = &mut self.lines[0];
+        let batch = line.flight[0];
+        line.flight.extend([batch, batch]);
+        line.statuses.clear();
+        let all_came = self.poll_until_answered(PIPELINE_PATIENCE)?;
+        let statuses = std::mem::take(&mut self.lines[0].statuses);
+        let in_order = matches!(statuses.as_slice(), [200, _, 200]);
+        self.one_by_one = !all_came || !in_order || self.lines[0].link.is_none();
+        self.give_up();
+        Ok(())
+    }
+
+    fn probe_batch(&self) -> Batch {
+        Batch { first: 0, events: 0, counts_from_ns: self.clock.now_ns() }
+    }
+
+    fn poll_until_answered(&mut self, patience: Duration) -> Outcome<bool> {
+        let start = Instant::now();
+        while self.in_flight() > 0 && start.elapsed() < patience {
+            self.poll(Duration::from_millis(100))?;
+        }
+        Ok(self.in_flight() == 0)
     }
 
     /// Waits for sockets or the waker, and handles all that is ready.
@@ -216,7 +280,7 @@ impl Pool {
     }
 
     fn line_has_room(&self, line: &Line) -> bool {
-        let depth = if self.closing { 1 } else { self.limits.depth };
+        let depth = if self.closing || self.one_by_one { 1 } else { self.limits.depth };
         line.flight.len() < depth && line.out.len() < OUT_BYTES_MAX
     }
 
@@ -238,10 +302,11 @@ impl Pool {
         let line = &mut self.lines[index];
         let alive = line.flush().is_ok() && line.read().is_ok();
         let answers = line.take_answers();
+        let now_ns = self.clock.now_ns();
         // Bytes that are not an answer end the connection as surely as its end does.
         let mut broken = !alive || answers.is_err();
         for (batch, answer) in answers.unwrap_or_default() {
-            self.results.note_answer(batch, answer.status);
+            self.results.note_answer(batch, answer.status, now_ns);
             broken |= !answer.keep_alive;
             self.closing |= !answer.keep_alive;
         }
@@ -257,41 +322,28 @@ impl Pool {
 }
 
 impl Line {
-    fn connect(&mut self, server: SocketAddr, token: Token, poll: &Poll) -> Outcome<()> {
-        let mut stream = TcpStream::connect(server).context(format!("cannot connect to {server}"))?;
-        stream.set_nodelay(true).context("cannot set TCP_NODELAY")?;
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        poll.registry().register(&mut stream, token, interest).context("cannot watch a socket")?;
-        self.stream = Some(stream);
+    fn connect(&mut self, door: &Door, token: Token, poll: &Poll) -> Outcome<()> {
+        let name = &door.endpoint().name;
+        let mut link = door.connect(None, None).context(format!("cannot connect to {name}"))?;
+        link.register(poll.registry(), token).context("cannot watch a socket")?;
+        self.link = Some(link);
         Ok(())
     }
 
     fn flush(&mut self) -> Result<(), ()> {
-        let Some(stream) = &mut self.stream else { return Ok(()) };
-        while !self.out.is_empty() {
-            match stream.write(&self.out) {
-                Ok(written) => drop(self.out.drain(..written)),
-                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::NotConnected) => {
-                    return Ok(());
-                }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(_) => return Err(()),
-            }
-        }
-        Ok(())
+        let Some(link) = &mut self.link else { return Ok(()) };
+        link.write_from(&mut self.out).map_err(|_| ())
     }
 
     /// Reads all there is; Err at the end of the stream, with what came before it in the inbox.
     fn read(&mut self) -> Result<(), ()> {
-        let Some(stream) = &mut self.stream else { return Ok(()) };
+        let Some(link) = &mut self.link else { return Ok(()) };
         let mut chunk = [0; 16 * 1024];
         loop {
-            match stream.read(&mut chunk) {
+            match link.read(&mut chunk) {
                 Ok(0) => return Err(()),
                 Ok(read) => self.inbox.extend_from_slice(&chunk[..read]),
-                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::NotConnected) => {
-                    return Ok(());
-                }
+                Err(error) if is_for_later(&error) => return Ok(()),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(_) => return Err(()),
             }
@@ -305,6 +357,9 @@ impl Line {
             let Some((answer, len)) = parse_answer(&self.inbox[used..]).map_err(|_| ())? else { break };
             used += len;
             self.flight.pop_front();
+            if batch.events == 0 {
+                self.statuses.push(answer.status);
+            }
             answers.push((batch, answer));
         }
         self.inbox.drain(..used);
@@ -314,19 +369,22 @@ impl Line {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
     use std::net::TcpListener;
 
     use super::*;
+    use crate::options::values::parse_endpoint;
 
     const LIMITS: Limits = Limits { lines: 1, lines_closing: 4, depth: 3 };
 
     fn pool() -> (Pool, TcpListener) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        (Pool::new(listener.local_addr().unwrap(), LIMITS).unwrap(), listener)
+        let endpoint = parse_endpoint(&listener.local_addr().unwrap().to_string()).unwrap();
+        (Pool::new(Door::new(endpoint, false), LIMITS, Clock::start()).unwrap(), listener)
     }
 
     fn batch(first: u64) -> Batch {
-        Batch { first, events: 2 }
+        Batch { first, events: 2, counts_from_ns: 0 }
     }
 
     fn poll_until(pool: &mut Pool, done: impl Fn(&Pool) -> bool) {
@@ -375,6 +433,31 @@ mod tests {
         }
         assert!(!pool.has_room());
         assert!(pool.lines.iter().all(|line| line.flight.len() == 1));
+    }
+
+    /// Answers three calls that come without waiting with these statuses.
+    fn pipelined_after(statuses: [u16; 3]) -> bool {
+        let (mut pool, listener) = pool();
+        let server = std::thread::spawn(move || {
+            let (mut peer, _) = listener.accept().unwrap();
+            let mut calls = [0; 10];
+            peer.read_exact(&mut calls).unwrap();
+            assert_eq!(&calls, b"goodbadgoo");
+            let answers = statuses.map(|status| format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n"));
+            peer.write_all(answers.concat().as_bytes()).unwrap();
+            peer
+        });
+        pool.probe_pipelining(b"good", b"bad").unwrap();
+        drop(server.join());
+        pool.is_pipelined()
+    }
+
+    #[test]
+    fn only_a_server_that_answers_in_order_is_pipelined() {
+        assert!(pipelined_after([200, 401, 200]));
+        assert!(pipelined_after([200, 200, 200]), "one that checks nothing");
+        assert!(!pipelined_after([401, 200, 200]));
+        assert!(!pipelined_after([200, 200, 401]));
     }
 
     #[test]

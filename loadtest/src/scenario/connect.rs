@@ -5,86 +5,112 @@
 
 use std::time::Duration;
 
-use super::{Late, Watch, check_descriptors, name_partings, random_run};
+use clap::Args;
+
+use super::deliveries::{report_counts, report_rate};
+use super::storm::{StormOptions, Witnesses, ride};
+use super::{Cost, Late, Watch, check_descriptors, name_partings, random_run, several_channels};
 use crate::clock::{Clock, SECOND_NS};
 use crate::failure::Outcome;
-use crate::options::ConnectOptions;
+use crate::options::Target;
 use crate::report::{Report, Unit};
-use crate::subscribe::crowd::{Crowd, Tally};
+use crate::subscribe::crowd::Crowd;
+use crate::subscribe::ledger::Counts;
+use crate::subscribe::plan::Plan;
+use crate::subscribe::tally::Tally;
 
-pub(crate) fn run(options: &ConnectOptions) -> Outcome<Report> {
+#[derive(Args)]
+pub(crate) struct ConnectOptions {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// Spread the connections over this many channels, NAME-0, NAME-1, … (1: all on NAME)
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) channels: u32,
+    #[command(flatten)]
+    pub(crate) storm: StormOptions,
+}
+
+/// The first time that all come in.
+struct Arrival {
+    live: u64,
+    start_ns: u64,
+    cost: Cost,
+    rss_before: Option<u64>,
+    rss: Option<u64>,
+}
+
+pub(super) fn run(options: &ConnectOptions) -> Outcome<Report> {
     let target = &options.target;
-    check_descriptors(target, 0)?;
-    let clock = Clock::start();
+    let is_storm = options.storm.storm;
+    check_descriptors(target, if is_storm { options.storm.witnesses } else { 0 })?;
+    let (clock, run) = (Clock::start(), random_run());
     let watch = Watch::new(target, clock)?;
+    let witnesses = is_storm.then(|| Witnesses::gather(target, &options.storm, run, clock)).transpose()?;
     let (before, rss_before) = (watch.read()?, watch.server_rss()?);
 
     let period_ns = target.rate.map(|rate| (SECOND_NS as f64 / rate) as u64);
-    let crowd = Crowd::gather(target, &channels(options), period_ns, random_run(), clock)?;
+    let plan = Plan { period_ns, ..Plan::new(target, several_channels(target, options.channels)) };
+    let crowd = Crowd::gather(&plan, target.processes, run, clock)?;
     let planned = Duration::from_nanos(period_ns.unwrap_or(0) * u64::from(target.connections));
-    let live = crowd.wait_until_settled(planned + target.duration);
+    let live = crowd.wait_until_settled(planned + target.duration());
+    let (cost, rss) = (watch.cost_since(&before)?, watch.server_rss()?);
+    let arrival = Arrival { live, start_ns: before.at_ns, cost, rss_before, rss };
 
-    let (cost, rss_after) = (watch.cost_since(&before)?, watch.server_rss()?);
-    let tally = crowd.dismiss(0, &[])?;
+    let first_ns = clock.now_ns();
+    let storm =
+        witnesses.map(|witnesses| ride(&crowd, witnesses, &options.storm, &watch, clock)).transpose()?;
+    let tally = crowd.dismiss(&[])?;
     let mut report = Report::new("connect");
-    report_connects(&mut report, options, &tally, live, before.at_ns);
-    let spent = cost.server.map(|server| server.total_ns as f64);
-    let ksoftirqd = cost.server.map(|server| server.ksoftirqd_ns as f64);
-    let growth = rss_before.zip(rss_after).map(|(before, after)| after as f64 - before as f64);
-    let per_connection = |value: Option<f64>| value.map(|value| value / live as f64);
-    report.figure(
-        "server.cpu_ns_per_connect",
-        "server CPU per connect",
-        per_connection(spent),
-        Unit::Nanoseconds,
-    );
-    report.figure(
-        "server.ksoftirqd_ns_per_connect",
-        "ksoftirqd per connect",
-        per_connection(ksoftirqd),
-        Unit::Nanoseconds,
-    );
-    report.figure("server.rss_bytes", "server memory", rss_after.map(|bytes| bytes as f64), Unit::Bytes);
-    report.figure(
-        "server.rss_bytes_per_connection",
-        "server memory per connection",
-        per_connection(growth),
-        Unit::Bytes,
-    );
-    report.figure("server.cpu_ns_per_delivery", "server CPU per delivery", None, Unit::Nanoseconds);
-    watch.report_conditions(&mut report, &cost, Late::default())?;
+    // After a storm the last subscription is that of the storm; the first time ended when all had settled.
+    let end_ns = if is_storm { first_ns } else { tally.last_subscribed_ns };
+    report_connects(&mut report, options, &tally, &arrival, end_ns);
+    match &storm {
+        Some(storm) => storm.report(&mut report, &tally),
+        None => {
+            report_counts(&mut report, Counts::default(), 0);
+            report_rate(&mut report, 0, 0.0);
+        }
+    }
+    report_server(&mut report, &arrival);
+    let late = storm.map_or_else(Late::default, |storm| storm.late());
+    watch.report_conditions(&mut report, &arrival.cost, late)?;
     Ok(report)
 }
 
-fn report_connects(report: &mut Report, options: &ConnectOptions, tally: &Tally, live: u64, start_ns: u64) {
+fn report_connects(
+    report: &mut Report,
+    options: &ConnectOptions,
+    tally: &Tally,
+    arrival: &Arrival,
+    end_ns: u64,
+) {
     let asked = u64::from(options.target.connections);
     let failed: u64 = tally.partings.values().sum();
-    let seconds = tally.last_subscribed_ns.saturating_sub(start_ns) as f64 / SECOND_NS as f64;
+    let seconds = end_ns.saturating_sub(arrival.start_ns) as f64 / SECOND_NS as f64;
     report.count("connections", "connections", asked);
-    report.count("subscribed", "subscribed", live);
+    report.count("subscribed", "subscribed", arrival.live);
     report.count("failed", "failed", failed);
-    report.count("unfinished", "not finished in time", asked.saturating_sub(live + failed));
+    report.count("unfinished", "not finished in time", asked.saturating_sub(arrival.live + failed));
     report.figure("seconds", "time", seconds, Unit::Seconds);
-    report.figure("connects_per_second", "connects", live as f64 / seconds, Unit::PerSecond);
-    report.latency("connect to subscribed", &tally.took);
-    for (path, label) in [
-        ("delivered", "delivered"),
-        ("lost", "lost"),
-        ("duplicated", "duplicated"),
-        ("reordered", "reordered"),
-    ] {
-        report.count(path, label, 0);
-    }
-    report.figure("deliveries_per_second", "deliveries", 0.0, Unit::PerSecond);
+    report.figure("connects_per_second", "connects", arrival.live as f64 / seconds, Unit::PerSecond);
+    report.latency("connect to subscribed", &tally.took[0]);
     if failed > 0 {
         report.note(format!("Connections that ended: {}", name_partings(&tally.partings)));
     }
 }
 
-fn channels(options: &ConnectOptions) -> Vec<String> {
-    let name = &options.target.channel;
-    match options.channels {
-        1 => vec![name.clone()],
-        several => (0..several).map(|index| format!("{name}-{index}")).collect(),
-    }
+fn report_server(report: &mut Report, arrival: &Arrival) {
+    let per_connection = |value: Option<f64>| value.map(|value| value / arrival.live as f64);
+    let server = arrival.cost.server;
+    let (cpu, ksoftirqd) = (
+        per_connection(server.map(|spent| spent.total_ns as f64)),
+        per_connection(server.map(|spent| spent.ksoftirqd_ns as f64)),
+    );
+    let growth = arrival.rss_before.zip(arrival.rss).map(|(before, after)| after as f64 - before as f64);
+    let memory = per_connection(growth);
+    report.figure("server.cpu_ns_per_connect", "server CPU per connect", cpu, Unit::Nanoseconds);
+    report.figure("server.ksoftirqd_ns_per_connect", "ksoftirqd per connect", ksoftirqd, Unit::Nanoseconds);
+    report.figure("server.rss_bytes", "server memory", arrival.rss.map(|bytes| bytes as f64), Unit::Bytes);
+    report.figure("server.rss_bytes_per_connection", "server memory per connection", memory, Unit::Bytes);
+    report.figure("server.cpu_ns_per_delivery", "server CPU per delivery", None, Unit::Nanoseconds);
 }

@@ -3,13 +3,26 @@
 //! A scenario gathers a crowd, drives the server, reads what it cost and gives a `Report`. What all of them need stands here: the
 //! server's process before and after, the generator's own share, and the verdict on who was the bottleneck.
 
-mod connect;
-mod fanout;
+mod broadcast;
+pub(crate) mod channels;
+mod churn;
+pub(crate) mod client_events;
+pub(crate) mod connect;
+mod deliveries;
+pub(crate) mod fanout;
+pub(crate) mod idle;
+pub(crate) mod presence;
+pub(crate) mod publish;
+pub(crate) mod slow;
+pub(crate) mod soak;
+mod storm;
+mod views;
 
 use std::hash::{BuildHasher, RandomState};
 
 use crate::clock::Clock;
 use crate::failure::{Failure, Outcome};
+use crate::late::Late;
 use crate::options::{Command, Target};
 use crate::proc::{Process, Spent, Usage, descriptors_max};
 use crate::report::{Report, Unit};
@@ -25,9 +38,17 @@ const LATE_RATIO: f64 = 0.01;
 
 pub(crate) fn run(command: &Command) -> Outcome<()> {
     let (report, target) = match command {
+        Command::Channels(options) => (channels::run(options)?, &options.target),
+        Command::ClientEvents(options) => (client_events::run(options)?, &options.target),
         Command::Connect(options) => (connect::run(options)?, &options.target),
         Command::Fanout(options) => (fanout::run(options)?, &options.target),
+        Command::Idle(options) => (idle::run(options)?, &options.target),
+        Command::Presence(options) => (presence::run(options)?, &options.target),
+        Command::Publish(options) => (publish::run(options)?, &options.target),
+        Command::Slow(options) => (slow::run(options)?, &options.target),
+        Command::Soak(options) => (soak::run(options)?, &options.target),
         Command::Floor(options) => return crate::floor::run(options),
+        Command::Receive => return crate::subscribe::remote::receive(),
     };
     report.publish(target.json.as_deref())
 }
@@ -106,10 +127,22 @@ impl Watch {
                 .note("The generator used up its CPU: it, not the server, may have set rates and latencies.");
         }
         if is_late {
-            report.note("The generator sent late: latencies count from the intended time and include that.");
+            report.note(
+                "The generator sent late: such publishes count from when they were sent, not from when they were due.",
+            );
         }
         let waited = cost.server.map(|server| server.waited_ns as f64 / cost.wall_ns as f64);
         report.figure("server.wait_ratio", "server waited for a core", waited, Unit::Ratio);
+        if let Some(server) = cost.server {
+            let system = (server.total_ns > 0).then(|| server.system_ns as f64 / server.total_ns as f64);
+            report.figure("server.system_ratio", "server CPU, in the kernel", system, Unit::Ratio);
+            report.count("server.voluntary_switches", "server switches, asleep", server.voluntary_switches);
+            report.count(
+                "server.involuntary_switches",
+                "server switches, sent off",
+                server.involuntary_switches,
+            );
+        }
         if waited.is_some_and(|ratio| ratio >= WAIT_RATIO) {
             report.note("The server waited for its core: others ran there, or its threads share one.");
         }
@@ -122,29 +155,41 @@ impl Watch {
     }
 }
 
-/// Sends behind schedule by the generator's own fault.
-#[derive(Clone, Copy, Default)]
-struct Late {
-    calls: u64,
-    sends: u64,
-    max_ns: u64,
-}
-
 /// A number that events of other runs do not carry.
 fn random_run() -> u32 {
     RandomState::new().hash_one(std::process::id()) as u32
 }
 
+/// Whether this process, or each receiving process, may open what it needs.
 fn check_descriptors(target: &Target, others: u32) -> Outcome<()> {
-    let needed = u64::from(target.connections) + u64::from(others) + DESCRIPTORS_SPARE;
+    let connections = target.connections.div_ceil(target.processes);
+    let needed = u64::from(connections) + u64::from(others) + DESCRIPTORS_SPARE;
     let max = descriptors_max()?;
     if needed <= max {
         return Ok(());
     }
     Err(Failure::new(format!(
-        "{} connections need {needed} descriptors, this process may open {max}: raise `ulimit -n` or lower --connections",
-        target.connections
+        "{connections} connections need {needed} descriptors, a process may open {max}: raise `ulimit -n`, \
+         lower --connections, or spread them over --processes"
     )))
+}
+
+/// For scenarios whose connections act, all of them in this process.
+fn check_one_process(target: &Target) -> Outcome<()> {
+    if target.processes == 1 && target.threads == 1 {
+        return Ok(());
+    }
+    Err(Failure::new(
+        "--processes and --threads are for scenarios that only receive: fanout, channels, connect, idle, slow",
+    ))
+}
+
+/// NAME, or NAME-0, NAME-1, …
+fn several_channels(target: &Target, count: u32) -> Vec<String> {
+    match count {
+        1 => vec![target.channel.clone()],
+        several => (0..several).map(|index| format!("{}-{index}", target.channel)).collect(),
+    }
 }
 
 /// Reasons with their counts, the most frequent first.

@@ -5,26 +5,34 @@
 //! listener took, that is for any published event. Called by `swarm` with whatever one read returned.
 
 use std::fmt;
-use std::net::SocketAddr;
 
 use serde_json::Value;
 use tungstenite::handshake::{client::generate_key, derive_accept_key};
 
 use super::frame::{self, Frame, FrameError, encode_client_frame, parse_frame};
+use super::script::{Script, encode_text};
 
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 
-/// What every subscriber of one channel says, made once.
-pub(crate) struct Script {
-    upgrade: String,
-    subscribe: Vec<u8>,
-}
-
 /// What the server said that concerns a scenario.
 pub(crate) enum Heard<'a> {
-    Subscribed,
+    /// Greeted, and the script has nothing to subscribe to.
+    Greeted,
+    /// The subscription is confirmed; with the roster, on a presence channel.
+    Subscribed(&'a Value),
     /// A text message. The listener answers whether it was its own; if not, the dialogue looks at it.
     Message(&'a [u8]),
+    /// An answer to a ping, a change of a roster, or what else there is: the event's name, and the whole message.
+    Event(&'a str, &'a Value),
+    /// pusher:error that the connection survives.
+    Complaint(&'a Value),
+}
+
+/// Who speaks: a subscriber by its number in the run, and what it has to say.
+#[derive(Clone, Copy)]
+pub(crate) struct Part<'a> {
+    pub(crate) script: &'a Script,
+    pub(crate) index: usize,
 }
 
 /// Why a conversation ended.
@@ -46,40 +54,58 @@ pub(crate) enum Parting {
 
 pub(crate) struct Dialogue {
     stage: Stage,
+    /// Empty before the greeting.
+    socket_id: Box<str>,
 }
 
+#[derive(PartialEq, Eq)]
 enum Stage {
-    Upgrading { accept: String },
+    Upgrading {
+        accept: String,
+    },
     Greeting,
+    /// Greeted, and subscribed to nothing.
+    Idle,
     Subscribing,
     Live,
-}
-
-impl Script {
-    pub(crate) fn new(server: SocketAddr, key: &str, channel: &str) -> Self {
-        let upgrade = format!(
-            "GET /app/{key}?protocol=7&client=loadtest&version=1.0 HTTP/1.1\r\nHost: {server}\r\n\
-             Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: "
-        );
-        let message = format!(r#"{{"event":"pusher:subscribe","data":{{"channel":"{channel}"}}}}"#);
-        let mut subscribe = Vec::new();
-        encode_client_frame(&mut subscribe, frame::TEXT, message.as_bytes());
-        Self { upgrade, subscribe }
-    }
 }
 
 impl Dialogue {
     /// Starts a conversation; `out` gets the upgrade request.
     pub(crate) fn open(script: &Script, out: &mut Vec<u8>) -> Self {
         let key = generate_key();
-        out.extend_from_slice(script.upgrade.as_bytes());
-        out.extend_from_slice(key.as_bytes());
-        out.extend_from_slice(b"\r\n\r\n");
-        Self { stage: Stage::Upgrading { accept: derive_accept_key(key.as_bytes()) } }
+        script.encode_upgrade(out, &key);
+        let accept = derive_accept_key(key.as_bytes());
+        Self { stage: Stage::Upgrading { accept }, socket_id: Box::default() }
     }
 
     pub(crate) fn is_live(&self) -> bool {
-        matches!(self.stage, Stage::Live)
+        self.stage == Stage::Live
+    }
+
+    /// As far as the script leads: subscribed, or greeted where there is nothing to subscribe to.
+    pub(crate) fn has_arrived(&self) -> bool {
+        matches!(self.stage, Stage::Live | Stage::Idle)
+    }
+
+    /// Subscribes to a private or presence channel now. False unless greeted and without a subscription.
+    pub(crate) fn subscribe(&mut self, part: Part<'_>, channel: &str, out: &mut Vec<u8>) -> bool {
+        let is_idle = self.stage == Stage::Idle;
+        if is_idle {
+            part.script.encode_signed(out, channel, part.index, &self.socket_id);
+            self.stage = Stage::Subscribing;
+        }
+        is_idle
+    }
+
+    /// Leaves the channel. False when there is no confirmed subscription.
+    pub(crate) fn unsubscribe(&mut self, channel: &str, out: &mut Vec<u8>) -> bool {
+        let is_live = self.is_live();
+        if is_live {
+            super::script::encode_unsubscribe(out, channel);
+            self.stage = Stage::Idle;
+        }
+        is_live
     }
 
     /// Takes what was read and returns how much of it was used up; the rest comes again with the next bytes.
@@ -87,7 +113,7 @@ impl Dialogue {
     pub(crate) fn handle_bytes(
         &mut self,
         bytes: &[u8],
-        script: &Script,
+        part: Part<'_>,
         out: &mut Vec<u8>,
         mut listener: impl FnMut(Heard<'_>) -> bool,
     ) -> Result<usize, Parting> {
@@ -100,7 +126,7 @@ impl Dialogue {
         while let Some((frame, len)) = parse_frame(&bytes[used..]).map_err(Parting::BadFrame)? {
             used += len;
             if frame.opcode != frame::TEXT || !listener(Heard::Message(frame.payload)) {
-                self.handle_frame(frame, script, out, &mut listener)?;
+                self.handle_frame(frame, part, out, &mut listener)?;
             }
         }
         Ok(used)
@@ -109,12 +135,12 @@ impl Dialogue {
     fn handle_frame(
         &mut self,
         frame: Frame<'_>,
-        script: &Script,
+        part: Part<'_>,
         out: &mut Vec<u8>,
         listener: &mut impl FnMut(Heard<'_>) -> bool,
     ) -> Result<(), Parting> {
         match frame.opcode {
-            frame::TEXT => self.handle_protocol_message(frame.payload, script, out, listener),
+            frame::TEXT => self.handle_protocol_message(frame.payload, part, out, listener),
             frame::PING => {
                 encode_client_frame(out, frame::PONG, frame.payload);
                 Ok(())
@@ -129,30 +155,60 @@ impl Dialogue {
     fn handle_protocol_message(
         &mut self,
         message: &[u8],
-        script: &Script,
+        part: Part<'_>,
         out: &mut Vec<u8>,
         listener: &mut impl FnMut(Heard<'_>) -> bool,
     ) -> Result<(), Parting> {
         let message: Value = serde_json::from_slice(message).map_err(|_| Parting::BadJson)?;
-        match (message["event"].as_str().unwrap_or_default(), &self.stage) {
+        let event = message["event"].as_str().unwrap_or_default();
+        match (event, &self.stage) {
             ("pusher:connection_established", Stage::Greeting) => {
-                out.extend_from_slice(&script.subscribe);
-                self.stage = Stage::Subscribing;
+                self.handle_greeting(&message["data"], part, out, listener);
             }
             ("pusher_internal:subscription_succeeded", Stage::Subscribing) => {
                 self.stage = Stage::Live;
-                listener(Heard::Subscribed);
+                listener(Heard::Subscribed(&message["data"]));
             }
-            ("pusher:ping", _) => {
-                encode_client_frame(out, frame::TEXT, br#"{"event":"pusher:pong","data":{}}"#);
+            ("pusher:ping", _) => encode_text(out, r#"{"event":"pusher:pong","data":{}}"#),
+            ("pusher:error", Stage::Live) if is_survived(&message["data"]) => {
+                listener(Heard::Complaint(&message["data"]));
             }
             ("pusher:error" | "pusher:subscription_error", _) => {
                 return Err(Parting::ServerError(message["data"].to_string()));
             }
-            _ => {}
+            _ => {
+                listener(Heard::Event(event, &message));
+            }
         }
         Ok(())
     }
+
+    fn handle_greeting(
+        &mut self,
+        data: &Value,
+        part: Part<'_>,
+        out: &mut Vec<u8>,
+        listener: &mut impl FnMut(Heard<'_>) -> bool,
+    ) {
+        self.socket_id = unfold(data)["socket_id"].as_str().unwrap_or_default().into();
+        if part.script.subscribes() {
+            part.script.encode_subscribe(out, part.index, &self.socket_id);
+            self.stage = Stage::Subscribing;
+        } else {
+            self.stage = Stage::Idle;
+            listener(Heard::Greeted);
+        }
+    }
+}
+
+/// `data` of a message: JSON in a string, as Pusher sends it, or the value itself, as some servers do.
+pub(crate) fn unfold(data: &Value) -> Value {
+    data.as_str().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_else(|| data.clone())
+}
+
+/// Codes up to 4299 announce the end of a connection; those above, and none at all, do not.
+fn is_survived(data: &Value) -> bool {
+    unfold(data)["code"].as_u64().is_none_or(|code| code >= 4300)
 }
 
 impl fmt::Display for Parting {
@@ -193,13 +249,20 @@ fn parse_upgrade(bytes: &[u8], accept: &str) -> Result<Option<usize>, Parting> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::script::tests::site;
     use super::*;
 
     const ESTABLISHED: &str = r#"{"event":"pusher:connection_established","data":"{\"socket_id\":\"1.1\",\"activity_timeout\":120}"}"#;
     const SUCCEEDED: &str = r#"{"event":"pusher_internal:subscription_succeeded","channel":"c","data":"{}"}"#;
 
     fn script() -> Script {
-        Script::new("127.0.0.1:1".parse().unwrap(), "key", "c")
+        Script::new(&site(), &["c".to_owned()])
+    }
+
+    fn subscription() -> Vec<u8> {
+        let mut out = Vec::new();
+        script().encode_subscribe(&mut out, 0, "1.1");
+        out
     }
 
     fn text(message: &str) -> Vec<u8> {
@@ -221,7 +284,7 @@ mod tests {
     }
 
     fn live() -> Dialogue {
-        Dialogue { stage: Stage::Live }
+        Dialogue { stage: Stage::Live, socket_id: "1.1".into() }
     }
 
     fn hear(
@@ -230,9 +293,23 @@ mod tests {
         out: &mut Vec<u8>,
     ) -> (Result<usize, Parting>, Vec<String>) {
         let mut heard = Vec::new();
-        let result = dialogue.handle_bytes(bytes, &script(), out, |what| match what {
-            Heard::Subscribed => {
+        let script = script();
+        let part = Part { script: &script, index: 0 };
+        let result = dialogue.handle_bytes(bytes, part, out, |what| match what {
+            Heard::Greeted => {
+                heard.push("greeted".to_owned());
+                true
+            }
+            Heard::Subscribed(_) => {
                 heard.push("subscribed".to_owned());
+                true
+            }
+            Heard::Event(name, _) => {
+                heard.push(name.to_owned());
+                true
+            }
+            Heard::Complaint(data) => {
+                heard.push(format!("complaint {data}"));
                 true
             }
             Heard::Message(message) if message.starts_with(b"{\"event\":\"mine\"") => {
@@ -255,7 +332,7 @@ mod tests {
         assert_eq!(used, Ok(bytes.len()));
         assert_eq!(heard, ["subscribed", r#"{"event":"mine"}"#]);
         assert!(dialogue.is_live());
-        assert_eq!(out, script().subscribe);
+        assert_eq!(out, subscription());
     }
 
     #[test]
@@ -300,6 +377,52 @@ mod tests {
         for (bytes, parting) in cases {
             assert_eq!(hear(&mut live(), &bytes, &mut out).0, Err(parting));
         }
+    }
+
+    #[test]
+    fn greeting_is_understood_as_string_and_as_object_and_with_more_in_it() {
+        for greeting in [
+            ESTABLISHED,
+            r#"{"event":"pusher:connection_established","data":{"socket_id":"1.1","activity_timeout":30,"x":[1]},"y":2}"#,
+        ] {
+            let (mut dialogue, mut bytes) = opened();
+            bytes.extend(text(greeting));
+            let mut out = Vec::new();
+            assert!(hear(&mut dialogue, &bytes, &mut out).0.is_ok());
+            assert_eq!((&*dialogue.socket_id, &out), ("1.1", &subscription()));
+        }
+    }
+
+    #[test]
+    fn error_about_one_event_does_not_end_the_conversation() {
+        let mut out = Vec::new();
+        let bytes = text(r#"{"event":"pusher:error","data":{"code":4301,"message":"slower"}}"#);
+        let (result, heard) = hear(&mut live(), &bytes, &mut out);
+        assert!(result.is_ok());
+        assert_eq!(heard, [r#"complaint {"code":4301,"message":"slower"}"#]);
+    }
+
+    #[test]
+    fn subscriptions_come_and_go_on_one_connection() {
+        let script = Script::new(&site(), &[]);
+        let part = Part { script: &script, index: 7 };
+        let (mut dialogue, mut bytes) = opened();
+        bytes.extend(text(ESTABLISHED));
+        let (mut out, mut greeted) = (Vec::new(), false);
+        let listener = |heard: Heard<'_>| {
+            greeted |= matches!(heard, Heard::Greeted);
+            !matches!(heard, Heard::Message(_))
+        };
+        dialogue.handle_bytes(&bytes, part, &mut out, listener).unwrap();
+        assert!(greeted && dialogue.has_arrived() && !dialogue.is_live() && out.is_empty());
+        assert!(dialogue.subscribe(part, "presence-x", &mut out) && !out.is_empty());
+        assert!(!dialogue.subscribe(part, "presence-x", &mut out), "one at a time");
+        assert!(!dialogue.unsubscribe("presence-x", &mut out), "not confirmed yet");
+        dialogue
+            .handle_bytes(&text(SUCCEEDED), part, &mut out, |heard| !matches!(heard, Heard::Message(_)))
+            .unwrap();
+        assert!(dialogue.is_live() && dialogue.unsubscribe("presence-x", &mut out));
+        assert!(dialogue.subscribe(part, "presence-x", &mut out));
     }
 
     #[test]

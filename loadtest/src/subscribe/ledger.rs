@@ -7,6 +7,8 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 /// Sequence numbers of a run count from 0 without holes.
 pub(crate) struct Ledger {
     /// Per subscriber, dense, because the slowest one is looked for while publishers wait.
@@ -18,7 +20,7 @@ pub(crate) struct Ledger {
     counts: Counts,
 }
 
-#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Counts {
     /// Events that came for the first time.
     pub(crate) delivered: u64,
@@ -26,6 +28,23 @@ pub(crate) struct Counts {
     pub(crate) duplicated: u64,
     /// Events that came after one with a higher number.
     pub(crate) reordered: u64,
+}
+
+/// What the subscribers of a channel could expect.
+#[derive(Clone, Default, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Promise {
+    /// All sequence numbers below this one,
+    pub(crate) sent: u64,
+    /// but for these, sorted: refused, or never answered.
+    pub(crate) excused: Vec<u64>,
+}
+
+impl Promise {
+    fn missing(&self, range: Range<u64>) -> u64 {
+        let first = self.excused.partition_point(|&sequence| sequence < range.start);
+        let end = self.excused.partition_point(|&sequence| sequence < range.end);
+        range.end.saturating_sub(range.start) - (end - first) as u64
+    }
 }
 
 impl Ledger {
@@ -64,23 +83,31 @@ impl Ledger {
         self.next.iter().copied().min().unwrap_or(u64::MAX)
     }
 
-    /// Deliveries that never came of sequence numbers below `sent`, those in `excused` (sorted) left out.
-    pub(crate) fn lost(&self, sent: u64, excused: &[u64]) -> u64 {
-        let missing = |range: Range<u64>| {
-            let first = excused.partition_point(|&sequence| sequence < range.start);
-            let end = excused.partition_point(|&sequence| sequence < range.end);
-            range.end.saturating_sub(range.start) - (end - first) as u64
-        };
+    /// Nobody expects anything of this subscriber from here on, whatever its connection does.
+    pub(crate) fn excuse(&mut self, subscriber: usize) {
+        self.next[subscriber] = u64::MAX;
+        self.parted.insert(subscriber, u64::MAX);
+    }
+
+    /// Deliveries that never came, of those promised to each subscriber.
+    pub(crate) fn lost<'p>(&self, promise_to: impl Fn(usize) -> &'p Promise) -> u64 {
         let tails = self.next.iter().enumerate().map(|(subscriber, &next)| {
             let next = self.parted.get(&subscriber).copied().unwrap_or(next);
-            missing(next.min(sent)..sent)
+            let promise = promise_to(subscriber);
+            promise.missing(next.min(promise.sent)..promise.sent)
         });
-        tails.sum::<u64>() + self.gaps.values().flatten().cloned().map(missing).sum::<u64>()
+        let gaps =
+            self.gaps.iter().flat_map(|(&subscriber, gaps)| gaps.iter().map(move |gap| (subscriber, gap)));
+        tails.sum::<u64>()
+            + gaps.map(|(subscriber, gap)| promise_to(subscriber).missing(gap.clone())).sum::<u64>()
     }
 
     #[cold]
     fn handle_irregular(&mut self, subscriber: usize, sequence: u64) {
         let next = self.next[subscriber];
+        if next == u64::MAX {
+            return;
+        }
         if sequence > next {
             self.gaps.entry(subscriber).or_default().push(next..sequence);
             self.next[subscriber] = sequence + 1;
@@ -112,7 +139,12 @@ mod tests {
     fn play(arrivals: &[u64], sent: u64, excused: &[u64]) -> (Counts, u64) {
         let mut ledger = Ledger::new(1);
         arrivals.iter().for_each(|&sequence| ledger.handle_event(0, sequence));
-        (ledger.counts(), ledger.lost(sent, excused))
+        let promise = promise(sent, excused);
+        (ledger.counts(), ledger.lost(|_| &promise))
+    }
+
+    fn promise(sent: u64, excused: &[u64]) -> Promise {
+        Promise { sent, excused: excused.to_vec() }
     }
 
     fn counts(delivered: u64, duplicated: u64, reordered: u64) -> Counts {
@@ -158,7 +190,18 @@ mod tests {
         assert_eq!(ledger.seen_by_all(), 1);
         ledger.handle_parted(0);
         assert_eq!(ledger.seen_by_all(), 2);
-        assert_eq!(ledger.lost(3, &[]), 2 + 1);
+        let three = promise(3, &[]);
+        assert_eq!(ledger.lost(|_| &three), 2 + 1);
+    }
+
+    #[test]
+    fn excused_subscriber_loses_nothing() {
+        let mut ledger = Ledger::new(2);
+        ledger.handle_event(0, 0);
+        ledger.excuse(1);
+        ledger.handle_parted(1);
+        let one = promise(1, &[]);
+        assert_eq!((ledger.seen_by_all(), ledger.lost(|_| &one)), (1, 0));
     }
 
     #[test]
@@ -168,6 +211,7 @@ mod tests {
             ledger.handle_event(subscriber, sequence);
         }
         assert_eq!(ledger.counts(), counts(5, 0, 1));
-        assert_eq!(ledger.lost(2, &[]), 1);
+        let two = promise(2, &[]);
+        assert_eq!(ledger.lost(|_| &two), 1);
     }
 }

@@ -1,0 +1,210 @@
+//! Shards that believe in sockets: bytes go in, and every write is taken at once.
+//!
+//! Owns the smallest driver there can be, and what one app and its channels are called. It decides nothing and checks
+//! nothing; the simulation does that.
+
+use std::io::IoSlice;
+use std::sync::Arc;
+
+use corecast::limits::Limits;
+use corecast::shard::drain::DrainPlan;
+use corecast::shard::machine::{Door, Inputs, Machine, Mesh, Now, Socket, Token};
+use corecast::shard::mesh::{Leaf, Publish, Root};
+use corecast::shard::topic::{Topic, TopicHash};
+use corecast::shard::{Shard, ShardConfig};
+use protocol::app::{App, Apps};
+use protocol::channel::ChannelKind;
+use protocol::json::EventData;
+use protocol::server_event::encode_event;
+use protocol::ws::Frame;
+
+/// The time at which everything happens.
+pub const NOW: Now = Now { mono_ms: 1, unix_ms: 1 };
+
+/// The data of events, as in the load test.
+pub const DATA_BYTES: usize = 200;
+
+/// All shards place channels alike.
+const SEED: u64 = 1;
+
+/// The only app.
+pub fn app() -> App {
+    App::new("1", "key", "secret")
+}
+
+/// An event of the usual size, encoded.
+pub fn frame(channel: &str) -> Frame {
+    let mut bytes = Vec::new();
+    encode_event(&mut bytes, "update", channel, &EventData::of_text(&"x".repeat(DATA_BYTES)), None);
+    Frame::from(bytes)
+}
+
+/// A client's text frame. Its mask is zero: unmasking costs the same, and the bytes can be read.
+pub fn client_frame(message: &str) -> Vec<u8> {
+    let mut bytes = vec![0x81];
+    match u8::try_from(message.len()) {
+        Ok(short) if short < 126 => bytes.push(0x80 | short),
+        _ => {
+            bytes.push(0x80 | 126);
+            bytes.extend_from_slice(&(message.len() as u16).to_be_bytes());
+        }
+    }
+    bytes.extend_from_slice(&[0; 4]);
+    bytes.extend_from_slice(message.as_bytes());
+    bytes
+}
+
+/// One shard of several, with the names that all share.
+pub struct Place {
+    /// The shard.
+    pub shard: Shard,
+    apps: Arc<Apps>,
+    topics: TopicHash,
+}
+
+impl Place {
+    /// Shard `index` of `shards`.
+    pub fn new(index: usize, shards: usize) -> Self {
+        let apps = Arc::new(Apps::new(vec![app()]).expect("one app has no twin"));
+        // The gates would end the phase of so many subscribers' private frames; here only their number matters.
+        let limits = Limits { batch_messages_max: 1 << 20, batch_bytes_max: 1 << 30, ..Limits::default() };
+        let shard = Shard::new(ShardConfig {
+            index,
+            apps: Arc::clone(&apps),
+            topics: TopicHash::new(SEED, shards),
+            limits,
+            client_event_hooks: false,
+            drain: DrainPlan::default(),
+            random: Box::new(|| 7),
+        });
+        Self { shard, apps, topics: TopicHash::new(SEED, shards) }
+    }
+
+    /// A channel of the app.
+    pub fn topic(&self, name: &str) -> Arc<Topic> {
+        let app = self.apps.by_key("key").expect("the app is there");
+        self.topics.topic(app, name, ChannelKind::of(name))
+    }
+
+    /// Whether this channel is at home on shard `index`.
+    pub fn is_home(&self, name: &str, index: usize) -> bool {
+        let app = self.apps.by_key("key").expect("the app is there");
+        self.topics.home(self.topics.of(app, name)) == index
+    }
+
+    /// A connection comes, upgrades and subscribes.
+    pub fn subscribe(&mut self, slot: u32, channel: &str) {
+        let token = Token { slot, generation: 1 };
+        self.shard.handle_open(token, "127.0.0.1:1".parse().expect("an address"), Door::Public, NOW);
+        let mut bytes = b"GET /app/key HTTP/1.1\r\nHost: b\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+            Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+            .to_vec();
+        let message = format!(r#"{{"event":"pusher:subscribe","data":{{"channel":"{channel}"}}}}"#);
+        bytes.extend(client_frame(&message));
+        self.decide(&mut Given { socket: Some((token, bytes)), ..Given::default() });
+    }
+
+    /// One decide phase and its end.
+    pub fn decide(&mut self, given: &mut Given) {
+        self.shard.decide(given, NOW);
+        self.shard.seal();
+        while self.shard.poll_effect().is_some() {}
+    }
+
+    /// Sends what waits for other shards.
+    pub fn send(&mut self, sent: &mut Sent) {
+        self.shard.send_batches(sent);
+    }
+
+    /// Writes everything; the kernel takes it. Returns how many bytes that were.
+    pub fn flush(&mut self) -> usize {
+        let mut written = 0;
+        while let Some(token) = self.shard.poll_dirty() {
+            let mut slices = [IoSlice::new(&[]); 8];
+            let filled = self.shard.outbox(token, &mut slices);
+            let bytes = slices[..filled].iter().map(|slice| slice.len()).sum();
+            written += bytes;
+            assert!(!self.shard.handle_written(token, bytes, NOW), "eight slices hold all of a turn");
+        }
+        written
+    }
+}
+
+/// `count` times this event, for its home.
+pub fn publishes(topic: &Arc<Topic>, frame: &Frame, count: usize) -> Vec<Root> {
+    let publish = || {
+        let (topic, frame) = (Arc::clone(topic), frame.clone());
+        Root::Publish(Box::new(Publish { topic, frame, except: None, hook: None }))
+    };
+    (0..count).map(|_| publish()).collect()
+}
+
+/// What a shard is given in one phase: one batch from another core, or the bytes of one socket.
+#[derive(Default)]
+pub struct Given {
+    roots: Option<Vec<Root>>,
+    leaves: Option<Vec<Leaf>>,
+    socket: Option<(Token, Vec<u8>)>,
+    bytes: Vec<u8>,
+}
+
+impl Given {
+    /// A batch from core 1.
+    pub fn roots(batch: Vec<Root>) -> Self {
+        Self { roots: Some(batch), ..Self::default() }
+    }
+
+    /// A batch from core 0.
+    pub fn leaves(batch: Vec<Leaf>) -> Self {
+        Self { leaves: Some(batch), ..Self::default() }
+    }
+}
+
+impl Inputs for Given {
+    fn next_leaves(&mut self) -> Option<(usize, Vec<Leaf>)> {
+        self.leaves.take().map(|leaves| (0, leaves))
+    }
+
+    fn next_roots(&mut self) -> Option<(usize, Vec<Root>)> {
+        self.roots.take().map(|roots| (1, roots))
+    }
+
+    fn release_leaves(&mut self, _: usize) {}
+
+    fn release_roots(&mut self, _: usize) {}
+
+    fn next_socket(&mut self) -> Option<Socket<'_>> {
+        let (token, bytes) = self.socket.take()?;
+        self.bytes = bytes;
+        Some(Socket::Bytes(token, &mut self.bytes))
+    }
+
+    fn pause(&mut self, _: Token) {}
+}
+
+/// What a shard has sent to others: the last batch of each kind.
+#[derive(Default)]
+pub struct Sent {
+    /// To a home.
+    pub roots: Option<Vec<Root>>,
+    /// From a home.
+    pub leaves: Option<Vec<Leaf>>,
+}
+
+impl Mesh for Sent {
+    fn may_send_roots(&self, _: usize) -> bool {
+        self.roots.is_none()
+    }
+
+    fn may_send_leaves(&self, _: usize) -> bool {
+        self.leaves.is_none()
+    }
+
+    fn send_roots(&mut self, _: usize, batch: Vec<Root>) {
+        self.roots = Some(batch);
+    }
+
+    fn send_leaves(&mut self, _: usize, batch: Vec<Leaf>) {
+        self.leaves = Some(batch);
+    }
+}

@@ -1,0 +1,136 @@
+"""Servers that are started, measured once by one run of the load test, and ended; and rounds of such runs, interleaved."""
+
+import json
+import signal
+import socket
+import statistics
+import subprocess
+import tempfile
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+APP = "1:key:secret"
+
+
+class Bench:
+    def __init__(self, options, cores, reports):
+        self.options, self.cores, self.reports = options, cores, reports
+        self.quick, self.rounds = options.quick, options.rounds
+        self.seconds = 2 if options.quick else 10
+        # Commands before both processes, for a network of their own.
+        self.prefix = []
+        self.commands = []
+        reports.mkdir(parents=True, exist_ok=True)
+        told = subprocess.run([options.loadtest, "fanout", "--help"], capture_output=True, text=True, check=True)
+        self.has_pages = "--report" in told.stdout
+
+    def few(self, connections):
+        """As many connections as asked for, or what shows in short that it works."""
+        return max(connections // 20, 1) if self.quick else connections
+
+    def measure(self, row, server, *scenario, shards=None):
+        """One run against a fresh server: the JSON of the load test, with that of the floor under `floor`."""
+        with self.serve(server, shards) as (pid, address, told):
+            report = self.drive(f"{row}-{server}", pid, address, scenario)
+        report["floor"] = told
+        return report
+
+    def drive(self, name, pid, address, scenario):
+        with tempfile.NamedTemporaryFile(suffix=".json") as file:
+            arguments = [*map(str, scenario), "--ws", address, "--app", APP]
+            command = self.pinned(self.cores.generator, self.options.loadtest, *arguments, "--pid", pid, "--json", file.name)
+            if self.has_pages:
+                command += ["--report", str(self.reports / f"{name}.html")]
+            shown = "corecast-loadtest " + " ".join(map(str, scenario))
+            if shown not in self.commands:
+                self.commands.append(shown)
+            ran = subprocess.run(command, capture_output=True, text=True, timeout=900)
+            if ran.returncode != 0:
+                raise RuntimeError(ran.stderr.strip().splitlines()[-1] if ran.stderr.strip() else "the load test failed")
+            return json.loads(Path(file.name).read_text())
+
+    @contextmanager
+    def serve(self, server, shards):
+        """`corecast`, or a mode of the floor. Gives pid, address, and what the floor says when it has ended."""
+        told, address = {}, f"127.0.0.1:{free_port()}"
+        with tempfile.TemporaryDirectory() as folder:
+            last_words = Path(folder) / "floor.json"
+            if server == "corecast":
+                command = [self.options.corecast, "serve", "--listen", address, "--app", APP]
+                command += ["--shards", shards] if shards else []
+            else:
+                command = [self.options.loadtest, "floor", "--mode", server, "--listen", address, "--json", last_words]
+            command = self.pinned(self.cores.server, *command)
+            process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            try:
+                wait_until_listening(process)
+                yield process.pid, address, told
+            finally:
+                end(process)
+            if last_words.exists():
+                told.update(json.loads(last_words.read_text()))
+
+    def pinned(self, core, *command):
+        return [*self.prefix, "taskset", "-c", str(core), *map(str, command)]
+
+    def interleaved(self, row, runs):
+        """Runs each of `runs` (name: arguments of `measure`) in turn, over all rounds. Gives a list of reports by name."""
+        found = {name: [] for name in runs}
+        for _ in range(self.rounds):
+            for name, (server, scenario, extra) in runs.items():
+                found[name].append(self.measure(row, server, *scenario, **extra))
+        return found
+
+
+def median(values):
+    return statistics.median(values)
+
+
+def ratio(ours, theirs):
+    """Median of the ratios within each round, with their range."""
+    ratios = sorted(mine / other for mine, other in zip(ours, theirs))
+    return median(ratios), f"{median(ratios):.2f} × ({ratios[0]:.2f}–{ratios[-1]:.2f})"
+
+
+def free_port():
+    """Below the range from which the kernel gives ports to clients."""
+    for port in range(21_000, 32_000):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) != 0:
+                try:
+                    probe.bind(("127.0.0.1", port))
+                except OSError:
+                    continue
+                return port
+    raise RuntimeError("no free port")
+
+
+def wait_until_listening(process):
+    """A listening socket of the process shows in its descriptors; asking it would be a connection that counts."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise RuntimeError(f"the server ended with {process.returncode}")
+        if is_listening(process.pid):
+            return time.sleep(0.3)
+        time.sleep(0.05)
+    raise RuntimeError("the server does not listen")
+
+
+def is_listening(pid):
+    try:
+        lines = Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]
+        listening = {f"socket:[{line.split()[9]}]" for line in lines if line.split()[3] == "0A"}
+        return any(str(fd.readlink()) in listening for fd in Path(f"/proc/{pid}/fd").iterdir())
+    except OSError:
+        return False
+
+
+def end(process):
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(5)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

@@ -1,0 +1,233 @@
+"""The rows of the table of targets, each a function from a bench to what it found. Their order is that of the table."""
+
+import json
+import resource
+import subprocess
+from pathlib import Path
+
+from bench import median, ratio
+from namespace import steered_network
+from table import Row, verdict
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def cpu(reports, per="delivery"):
+    """Nanoseconds of the server and of ksoftirqd for each delivery, or whatever it is per."""
+    return [r["server"][f"cpu_ns_per_{per}"] + (r["server"].get(f"ksoftirqd_ns_per_{per}") or 0) for r in reports]
+
+
+def us(values):
+    return f"{median(values) / 1000:.3f} µs"
+
+
+def calls(reports):
+    """System calls of the floor per delivery."""
+    return f"{median([r['floor']['syscalls_per_delivery'] for r in reports]):.3f} syscalls"
+
+
+def spoiled(*groups):
+    """What makes figures doubtful, for the last column."""
+    reports = [report for group in groups for report in group]
+    late = sum(report["generator"]["bottleneck"] for report in reports)
+    waited = sum((report["server"].get("wait_ratio") or 0) > 0.05 for report in reports)
+    notes = [f"generator was the bottleneck in {late} of {len(reports)} runs"] if late else []
+    notes += [f"server waited for its core in {waited} of {len(reports)} runs"] if waited else []
+    return "".join(f"; {note}" for note in notes)
+
+
+def against_floor(bench, row, modes, scenario, per="delivery", **extra):
+    runs = {"corecast": ("corecast", scenario, extra)} | {mode: (mode, scenario, {}) for mode in modes}
+    found = bench.interleaved(row, runs)
+    return found, {name: cpu(reports, per) for name, reports in found.items()}
+
+
+def paced(bench):
+    """paced fan-out, 1,000 subscribers × 100 msg/s, CPU per delivery"""
+    scenario = ["fanout", "--connections", bench.few(1000), "--rate", 100, "--duration", bench.seconds]
+    found, cost = against_floor(bench, "paced", ["each", "uring"], scenario)
+    doubt, ours = spoiled(*found.values()), us(cost["corecast"])
+    rows = []
+    for mode, most, kind in [("each", 1.05, "must"), ("uring", 1.10, "goal")]:
+        value, text = ratio(cost["corecast"], cost[mode])
+        absolute = f"{ours}; floor `{mode}` {us(cost[mode])}, {calls(found[mode])}"
+        rows.append(Row(paced.__doc__, f"{kind}: ≤ {most} × floor `{mode}`", text, absolute, verdict(value <= most) + doubt))
+    return rows
+
+
+def paced_steered(bench):
+    """the same in a network whose receive work is steered to the other core"""
+    scenario = ["fanout", "--connections", bench.few(1000), "--rate", 100, "--duration", bench.seconds]
+    with steered_network(bench):
+        found, cost = against_floor(bench, "steered", ["each"], scenario)
+    value, text = ratio(cost["corecast"], cost["each"])
+    absolute = f"{us(cost['corecast'])}; floor `each` {us(cost['each'])}, {calls(found['each'])}"
+    return [Row(paced_steered.__doc__, "≤ 1.05 × floor `each`", text, absolute, verdict(value <= 1.05) + spoiled(*found.values()))]
+
+
+def saturated(bench):
+    """saturated fan-out, 1,000 subscribers, CPU per delivery"""
+    scenario = ["fanout", "--connections", bench.few(1000), "--saturate", "--duration", bench.seconds]
+    found, cost = against_floor(bench, "saturated", ["coalesced"], scenario)
+    value, text = ratio(cost["corecast"], cost["coalesced"])
+    rate = median([r["deliveries_per_second"] for r in found["corecast"]])
+    absolute = f"{us(cost['corecast'])}, {rate / 1e6:.2f} M/s; floor `coalesced` {us(cost['coalesced'])}, {calls(found['coalesced'])}"
+    met = value <= 1.25 and rate >= 1.8e6
+    target = "≤ 1.25 × floor `coalesced`, ≥ 1.8 M/s"
+    return [Row(saturated.__doc__, target, text, absolute, verdict(met) + spoiled(*found.values()))]
+
+
+def ten_thousand(bench):
+    """10,000 subscribers × 5 msg/s, time from POST to delivery, p99"""
+    scenario = ["fanout", "--connections", bench.few(10_000), "--rate", 5, "--duration", bench.seconds]
+    found, _ = against_floor(bench, "ten-thousand", ["each"], scenario)
+    times = {name: [r["latency_us"]["p99"] for r in reports] for name, reports in found.items()}
+    value, text = ratio(times["corecast"], times["each"])
+    absolute = f"{median(times['corecast']) / 1000:.1f} ms; floor `each` {median(times['each']) / 1000:.1f} ms, {calls(found['each'])}"
+    return [Row(ten_thousand.__doc__, "≤ 1.1 × floor `each`", text, absolute, verdict(value <= 1.1) + spoiled(*found.values()))]
+
+
+def connecting(bench):
+    """connect + upgrade + subscribe, CPU per connection"""
+    scenario = ["connect", "--connections", bench.few(10_000), "--duration", 30]
+    found, cost = against_floor(bench, "connect", ["echo"], scenario, per="connect")
+    value, text = ratio(cost["corecast"], cost["echo"])
+    rate = median([r["connects_per_second"] for r in found["corecast"]])
+    memory = median([r["server"]["rss_bytes_per_connection"] for r in found["corecast"]])
+    doubt = spoiled(*found.values())
+    absolute = f"{us(cost['corecast'])}, {rate:,.0f}/s; floor `echo` {us(cost['echo'])}"
+    return [
+        Row(connecting.__doc__, "≤ 1.3 × floor `echo`, ≥ 20,000/s", text, absolute, verdict(value <= 1.3 and rate >= 20_000) + doubt),
+        Row("memory per idle subscribed connection (RSS)", "≤ 400 B", f"{memory:,.0f} B", "", verdict(memory <= 400)),
+        Row("the same with TLS", "≤ 8 KiB", "–", "", "not built yet"),
+    ]
+
+
+def three_shards(bench):
+    """connect + subscribe on 3 shards, CPU per connection"""
+    scenario = ["connect", "--connections", bench.few(10_000), "--duration", 30]
+    runs = {"three": ("corecast", scenario, {"shards": 3}), "one": ("corecast", scenario, {"shards": 1})}
+    found = bench.interleaved("three-shards", runs)
+    cost = {name: cpu(reports, "connect") for name, reports in found.items()}
+    value, text = ratio(cost["three"], cost["one"])
+    absolute = f"{us(cost['three'])}; on one {us(cost['one'])}; all shards on one core"
+    return [Row(three_shards.__doc__, "≤ 1.5 × on one", text, absolute, verdict(value <= 1.5) + spoiled(*found.values()))]
+
+
+def simulated(bench):
+    """the pure shard with 1,000,000 connections, no socket"""
+    command = ["cargo", "bench", "--locked", "-p", "corecast-benches", "--bench", "fan_out", "--", "1000000"]
+    ran = subprocess.run(bench.pinned(bench.cores.server, *command), cwd=ROOT, capture_output=True, text=True, timeout=1800)
+    if ran.returncode != 0:
+        raise RuntimeError("cargo bench failed")
+    memory = next(line for line in ran.stdout.splitlines() if line.startswith("memory of 1000000"))
+    memory = int(memory.split(":")[1].split()[0])
+    [estimates] = (ROOT / "target/criterion").glob("fan-out*/subscribers/1000000/new/estimates.json")
+    ns = json.loads(estimates.read_text())["mean"]["point_estimate"] / 16e6
+    met = memory <= 300 and ns <= 3
+    return [Row(simulated.__doc__, "≤ 300 B, ≤ 3 ns per delivery", f"{memory} B, {ns:.2f} ns", "16 frames per turn", verdict(met))]
+
+
+def inbound(bench):
+    """inbound pings, 10,000 connections, 20,000/s, CPU per message"""
+    connections = bench.few(10_000)
+    scenario = ["idle", "--connections", connections, "--ping-every", 0.5, "--duration", bench.seconds]
+    runs = {"corecast": ("corecast", scenario, {}), "echo": ("echo", scenario, {})}
+    found = bench.interleaved("inbound", runs)
+    cost = {name: [r["server"]["cpu_ratio"] * 1e9 / (connections * 2) for r in reports] for name, reports in found.items()}
+    value, text = ratio(cost["corecast"], cost["echo"])
+    absolute = f"{us(cost['corecast'])}; floor `echo` {us(cost['echo'])}"
+    return [Row(inbound.__doc__, "≤ 1.3 × floor `echo`", text, absolute, verdict(value <= 1.3) + spoiled(*found.values()))]
+
+
+def publishing(bench):
+    """signed REST publish to an empty channel, CPU per publish"""
+    rows = []
+    for kind, most_us, arguments in [
+        ("pipelined, depth 16", 8, ["--publishers", 1, "--pipeline", 16]),
+        ("keep-alive, 16 connections", 14, ["--publishers", 16, "--pipeline", 1]),
+    ]:
+        scenario = ["publish", *arguments, "--duration", bench.seconds]
+        found, cost = against_floor(bench, "publish", ["http"], scenario, per="publish")
+        value, text = ratio(cost["corecast"], cost["http"])
+        absolute = f"{us(cost['corecast'])}; floor `http` {us(cost['http'])}"
+        met = value <= 2 and median(cost["corecast"]) <= most_us * 1000
+        target = f"≤ {most_us} µs, ≤ 2 × floor `http`"
+        rows.append(Row(f"{publishing.__doc__}, {kind}", target, text, absolute, verdict(met) + spoiled(*found.values())))
+    return rows
+
+
+def idle(bench):
+    """idle, 19,000 connections, share of a core"""
+    connections = min(bench.few(19_000), resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 700)
+    report = bench.measure("idle", "corecast", "idle", "--connections", connections, "--ping-every", 120, "--duration", bench.seconds)
+    share = report["server"]["cpu_ratio"]
+    return [Row(idle.__doc__, "< 0.5 %", f"{share * 100:.2f} %", f"{connections:,} connections", verdict(share < 0.005) + spoiled([report]))]
+
+
+def many_channels(bench):
+    """500 channels × 20 against one × 10,000, CPU per delivery"""
+    connections, rows = ["--connections", bench.few(10_000)], []
+    channels = ["channels", "--channels", bench.few(500), *connections, "--duration", bench.seconds]
+    fanout = ["fanout", *connections, "--duration", bench.seconds]
+    kinds = [("saturated", 1.3, ["--saturate"], ["--saturate"]), ("paced, 5,000 publishes/s", 2.5, ["--rate", bench.few(5000)], ["--rate", 10])]
+    for kind, most, many, one in kinds:
+        runs = {"many": ("corecast", channels + many, {}), "one": ("corecast", fanout + one, {})}
+        found = bench.interleaved("channels", runs)
+        cost = {name: cpu(reports) for name, reports in found.items()}
+        value, text = ratio(cost["many"], cost["one"])
+        absolute = f"{us(cost['many'])}; one channel {us(cost['one'])}"
+        rows.append(Row(f"{many_channels.__doc__}, {kind}", f"≤ {most} ×", text, absolute, verdict(value <= most) + spoiled(*found.values())))
+    return rows
+
+
+def slow_readers(bench):
+    """publish p99 while 10 % of the subscribers never read"""
+    scenario = ["slow", "--connections", bench.few(1000), "--slow-percent", 10, "--rounds", bench.rounds, "--duration", bench.seconds]
+    report = bench.measure("slow", "corecast", *scenario)
+    value = report["p99_ratio"]
+    absolute = f"p99 {report['latency_us']['p99'] / 1000:.1f} ms; without {report['without_slow_us']['p99'] / 1000:.1f} ms"
+    return [Row(slow_readers.__doc__, "≤ 1.2 × of none", f"{value:.2f} ×", absolute, verdict(value <= 1.2) + spoiled([report]))]
+
+
+def overload(bench):
+    """publishers offer 5 × what can be fanned out"""
+    rows = []
+    for connections in [bench.few(1000), bench.few(10_000)]:
+        base = ["fanout", "--connections", connections, "--duration"]
+        most = bench.measure("overload-base", "corecast", *base, bench.seconds, "--saturate")
+        report = bench.measure("overload", "corecast", *base, 4 if bench.quick else 60, "--overload", 5)
+        share = report["deliveries_per_second"] / most["deliveries_per_second"]
+        met = report["parted"] == 0 and report["lost"] == 0 and share >= 0.9
+        absolute = f"{report['deliveries_per_second'] / 1e6:.2f} M/s; {report['lost']} lost, {report['parted']} closed; RSS {report['server']['rss_bytes'] / 1e6:.0f} MB"
+        what = f"{overload.__doc__}, {connections:,} subscribers"
+        rows.append(Row(what, "none lost or closed, goodput ≥ 0.9", f"{share:.2f} × saturated", absolute, verdict(met)))
+    return rows
+
+
+def storm(bench):
+    """reconnect storm: 10,000 connections dropped, all back and subscribed"""
+    report = bench.measure("storm", "corecast", "connect", "--storm", "--connections", bench.few(10_000), "--duration", 30)
+    found = report["storm"]
+    met = found["reconnects_per_second"] >= 20_000 and found["live_p99_ratio"] <= 3
+    measured = f"{found['reconnects_per_second']:,.0f}/s, live p99 {found['live_p99_ratio']:.1f} ×"
+    return [Row(storm.__doc__, "≥ 20,000/s, live p99 ≤ 3 × before", measured, f"{found['failed']} failed", verdict(met) + spoiled([report]))]
+
+
+def wake_up(bench):
+    """publish → delivery at 10 publishes/s on an idle server, p99.9"""
+    report = bench.measure("wake-up", "corecast", "fanout", "--connections", 1, "--rate", 10, "--duration", 3 * bench.seconds)
+    value = report["latency_us"]["p999"] / 1000
+    absolute = f"p50 {report['latency_us']['p50'] / 1000:.2f} ms"
+    return [Row(wake_up.__doc__, "≤ 5 ms", f"{value:.2f} ms", absolute, verdict(value <= 5) + spoiled([report]))]
+
+
+def hooks(_):
+    """hook events through the journal to a null sink"""
+    return [Row(hooks.__doc__, "≥ 100,000/s, file bounded, broadcast p99 unchanged", "–", "", "not built yet")]
+
+
+ROWS = [
+    paced, paced_steered, saturated, ten_thousand, connecting, simulated, inbound, publishing, idle, many_channels, slow_readers,
+    overload, storm, three_shards, wake_up, hooks,
+]

@@ -1,0 +1,39 @@
+"""PERFORMANCE.md: the table, and what must be known to believe it."""
+
+from dataclasses import dataclass
+
+HEAD = """# Performance
+
+Written by `loadtest/reproduce.sh`; change that, not this.
+
+Every ratio is between runs of the same half hour, interleaved, each against a freshly started server: the median of the ratios
+within each round, with their range. The *floor* (`corecast-loadtest floor`) is the least a program can do for the same clients:
+handshake, then ready-made bytes, no JSON, no channels, no checks. CPU is that of all threads and children of the server, and
+of ksoftirqd on its core, for the floor alike. Loopback bills the receiver's kernel work to the sender.
+"""
+
+
+@dataclass
+class Row:
+    what: str
+    target: str
+    measured: str
+    absolute: str
+    verdict: str
+
+
+def verdict(is_met):
+    return "met" if is_met else "**missed**"
+
+
+def write(path, rows, facts, bench):
+    lines = [HEAD]
+    if bench.quick:
+        lines.append("**A quick run: it shows that all of it works, not how fast anything is.**\n")
+    lines += [f"* {name}: {value}" for name, value in facts.items()]
+    lines += [f"* {bench.cores.describe()}", f"* rounds: {bench.rounds}", ""]
+    lines += ["| what | target | measured | absolute figures | |", "|---|---|---|---|---|"]
+    lines += [f"| {row.what} | {row.target} | {row.measured} | {row.absolute} | {row.verdict} |" for row in rows]
+    lines += ["", "## What was run", ""]
+    lines += [f"    {command}" for command in bench.commands]
+    path.write_text("\n".join(lines) + "\n")

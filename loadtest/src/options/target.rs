@@ -1,0 +1,135 @@
+//! Flags of all scenarios: which server, how many connections, how hard, how long, and where figures go.
+//!
+//! Owns what a server is to this program: its addresses, whether it speaks TLS, what stands before `/app` and `/apps`, and
+//! the app's credentials. `Site` is the part that receiving processes are told.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
+use super::values::{
+    loopback_sources, parse_app, parse_channel, parse_endpoint, parse_prefix, parse_rate, parse_seconds,
+};
+
+const DURATION_DEFAULT: Duration = Duration::from_secs(10);
+
+/// Which server, how many connections, how long, and where the figures go.
+#[derive(Args, Clone)]
+pub(crate) struct Target {
+    /// Where WebSocket clients connect
+    #[arg(long, value_name = "HOST:PORT", value_parser = parse_endpoint)]
+    pub(crate) ws: Endpoint,
+    /// Where the REST API listens [default: the value of --ws]
+    #[arg(long, value_name = "HOST:PORT", value_parser = parse_endpoint)]
+    pub(crate) http: Option<Endpoint>,
+    /// The app to use
+    #[arg(long, value_name = "ID:KEY:SECRET", value_parser = parse_app)]
+    pub(crate) app: App,
+    /// What the server has in front of /app/KEY and /apps/ID
+    #[arg(long, value_name = "PATH", default_value = "", hide_default_value = true, value_parser = parse_prefix)]
+    pub(crate) path_prefix: String,
+    /// TLS for WebSocket and REST. Any certificate is accepted: this measures a server, it does not trust it
+    #[arg(long)]
+    pub(crate) tls: bool,
+    /// WebSocket connections
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) connections: u32,
+    /// How often the scenario acts, in all: publishes (fanout and slow 100, channels 1000, soak 10), joins and leaves (100), client
+    /// events (5 of each sender); connect and publish go as fast as they can without it
+    #[arg(long, value_name = "PER_SECOND", value_parser = parse_rate)]
+    pub(crate) rate: Option<f64>,
+    /// Bytes of `data` in each event; at least 50, for sequence number and send time
+    #[arg(long, value_name = "BYTES", default_value_t = 200, value_parser = clap::value_parser!(u32).range(50..))]
+    pub(crate) size: u32,
+    /// How long to act, or 90m, or 8h; for connect, how long to wait for the last connection [default: 10; soak: 1h]
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
+    pub(crate) duration: Option<Duration>,
+    /// A local server process whose CPU and memory to read from /proc
+    #[arg(long, value_name = "PID")]
+    pub(crate) pid: Option<u32>,
+    /// Writes the result as one JSON object
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// Receiving threads of a process; more than one pays only when the generator has several cores
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub(crate) threads: u32,
+    /// Receiving processes, where one may not open enough descriptors; their figures are added up exactly
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub(crate) processes: u32,
+    /// Connections that may be under way at once while connecting
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) opening: u32,
+    /// Channel, or what its name begins with where there are several; private- and presence- are signed for
+    #[arg(long, value_name = "NAME", default_value = "loadtest", value_parser = parse_channel)]
+    pub(crate) channel: String,
+    /// Local addresses to connect from in turn: each has about 28,000 ports
+    #[arg(long, value_name = "ADDRESS,…", value_delimiter = ',', conflicts_with = "source_addresses")]
+    pub(crate) sources: Vec<IpAddr>,
+    /// The same for a server on loopback: connect from N addresses, 127.0.0.2 and on
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    pub(crate) source_addresses: u8,
+}
+
+impl Target {
+    pub(crate) fn http(&self) -> &Endpoint {
+        self.http.as_ref().unwrap_or(&self.ws)
+    }
+
+    pub(crate) fn duration(&self) -> Duration {
+        self.duration.unwrap_or(DURATION_DEFAULT)
+    }
+
+    pub(crate) fn site(&self) -> Site {
+        let sources = match self.sources.as_slice() {
+            [] => loopback_sources(self.source_addresses),
+            given => given.to_vec(),
+        };
+        Site {
+            ws: self.ws.clone(),
+            tls: self.tls,
+            path_prefix: self.path_prefix.clone(),
+            key: self.app.key.clone(),
+            secret: self.app.secret.clone(),
+            sources,
+        }
+    }
+}
+
+/// What a subscriber must know of the server, and how it gets there.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Site {
+    pub(crate) ws: Endpoint,
+    pub(crate) tls: bool,
+    pub(crate) path_prefix: String,
+    pub(crate) key: String,
+    pub(crate) secret: String,
+    /// Taken in turn; none lets the kernel choose.
+    pub(crate) sources: Vec<IpAddr>,
+}
+
+/// A name and what it stands for.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Endpoint {
+    /// HOST:PORT as it was given.
+    pub(crate) name: String,
+    pub(crate) address: std::net::SocketAddr,
+}
+
+impl Endpoint {
+    /// The name without its port.
+    pub(crate) fn host(&self) -> &str {
+        let host = self.name.rsplit_once(':').map_or(self.name.as_str(), |(host, _)| host);
+        host.trim_start_matches('[').trim_end_matches(']')
+    }
+}
+
+/// An app as its owner knows it.
+#[derive(Clone)]
+pub(crate) struct App {
+    pub(crate) id: String,
+    pub(crate) key: String,
+    pub(crate) secret: String,
+}

@@ -1,0 +1,177 @@
+//! One round of publishing to a crowd: gather, publish over the REST API for a while, and see what became of it.
+//!
+//! Shared by the scenarios whose events come from back ends. Owns the phases of a round and what is read at their borders: CPU and
+//! rates are those of the measured phase, from its first publish until nothing moves any more.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use super::{Cost, Late, Watch, name_partings, random_run};
+use crate::clock::{Clock, SECOND_NS};
+use crate::failure::{Failure, Outcome};
+use crate::options::Target;
+use crate::options::values::parse_rate;
+use crate::publish::schedule::{Pace, Schedule};
+use crate::publish::{Audience, Limits, Publisher, end_ns};
+use crate::subscribe::crowd::Crowd;
+use crate::subscribe::plan::Plan;
+use crate::subscribe::tally::Tally;
+
+const BATCH_DEFAULT: u32 = 10;
+const CALIBRATION: Duration = Duration::from_secs(2);
+pub(super) const CONNECT_PATIENCE: Duration = Duration::from_secs(60);
+/// Lets the server finish what connecting left behind before its CPU is read.
+const SETTLE: Duration = Duration::from_millis(200);
+
+/// How events are published.
+#[derive(Args, Clone)]
+pub(crate) struct PublishOptions {
+    /// Closed loop: always keep --window publishes under way that not every subscriber has seen
+    #[arg(long, conflicts_with_all = ["rate", "overload"])]
+    pub(crate) saturate: bool,
+    /// Publishes not yet seen by all subscribers, with --saturate and while --overload calibrates
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) window: u32,
+    /// Finds what arrives in 2 s of closed loop, then offers K times as much
+    #[arg(long, value_name = "K", conflicts_with = "rate", value_parser = parse_rate)]
+    pub(crate) overload: Option<f64>,
+    /// Events per batch_events call [default: 1 when paced, otherwise 10]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10))]
+    pub(crate) batch: Option<u32>,
+    /// Publishing connections where the server closes them after its answer, and under overload; otherwise one keeps order
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) publishers: u32,
+    /// Calls in flight on one publishing connection; 1 where the server closes, or answers out of order
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) pipeline: u32,
+}
+
+/// What one round does.
+pub(super) struct Broadcast<'a> {
+    pub(super) target: &'a Target,
+    pub(super) options: &'a PublishOptions,
+    pub(super) plan: Plan,
+    /// Channels at random instead of in turn.
+    pub(super) seed: Option<u64>,
+    /// Events per second where --rate does not say.
+    pub(super) rate_default: f64,
+}
+
+/// What came of it.
+pub(super) struct Round {
+    pub(super) tally: Tally,
+    pub(super) measured: Measured,
+    pub(super) publisher: Publisher,
+    pub(super) pace: Pace,
+    pub(super) late: Late,
+    pub(super) rss: Option<u64>,
+    pub(super) rss_per_connection: Option<f64>,
+}
+
+/// Figures of the measured phase alone.
+pub(super) struct Measured {
+    pub(super) frames: u64,
+    pub(super) seconds: f64,
+    pub(super) cost: Cost,
+}
+
+impl Broadcast<'_> {
+    pub(super) fn run(&self, watch: &Watch, clock: Clock) -> Outcome<Round> {
+        let run = random_run();
+        let channels = self.plan.channels.clone();
+        let mut publisher = Publisher::new(self.target, channels, self.seed, self.limits(), run, clock)?;
+        publisher.probe()?;
+        let rss_before = watch.server_rss()?;
+        let crowd = gather(&self.plan, self.target.processes, run, clock)?;
+        std::thread::sleep(SETTLE);
+        let rss_gathered = watch.server_rss()?;
+
+        let pace = self.pace(&mut publisher, &crowd, clock)?;
+        crowd.progress().begin_phase(1, publisher.sent());
+        let (before, frames_before) = (watch.read()?, crowd.progress().frames());
+        let sends_before = publisher.sends().calls;
+        self.drive(pace, self.target.duration(), &mut publisher, &crowd, clock)?;
+        let cost = watch.cost_since(&before)?;
+        let rss = watch.server_rss()?;
+
+        let tally = crowd.dismiss(&publisher.promises())?;
+        let sends = publisher.sends();
+        let growth = rss_before.zip(rss_gathered).map(|(before, after)| after as f64 - before as f64);
+        Ok(Round {
+            measured: Measured {
+                frames: (tally.counts.delivered + tally.counts.duplicated).saturating_sub(frames_before),
+                seconds: tally.last_arrival_ns.saturating_sub(before.at_ns) as f64 / SECOND_NS as f64,
+                cost,
+            },
+            tally,
+            pace,
+            late: Late { calls: sends.calls - sends_before, sends: sends.late, max_ns: sends.late_max_ns },
+            publisher,
+            rss,
+            rss_per_connection: growth.map(|bytes| bytes / self.plan.subscribers.len() as f64),
+        })
+    }
+
+    fn limits(&self) -> Limits {
+        let PublishOptions { overload, publishers, pipeline, .. } = *self.options;
+        // Publishes stay in order on one connection only; overload is about many publishers.
+        let lines = if overload.is_some() { publishers as usize } else { 1 };
+        Limits { lines, lines_closing: publishers as usize, depth: pipeline as usize }
+    }
+
+    /// Subscribers of one channel that read.
+    fn readers(&self) -> u64 {
+        (self.plan.readers() / self.plan.channels.len()) as u64
+    }
+
+    /// The pace of the measured phase; overload has to find out first how much arrives.
+    fn pace(&self, publisher: &mut Publisher, crowd: &Crowd, clock: Clock) -> Outcome<Pace> {
+        let window = Pace::Window(u64::from(self.options.window));
+        let Some(factor) = self.options.overload else {
+            let paced = Pace::Paced(self.target.rate.unwrap_or(self.rate_default));
+            return Ok(if self.options.saturate { window } else { paced });
+        };
+        let (start_ns, frames) = (clock.now_ns(), crowd.progress().frames());
+        self.drive(window, CALIBRATION, publisher, crowd, clock)?;
+        let seconds = clock.now_ns().saturating_sub(start_ns) as f64 / SECOND_NS as f64;
+        let arrived = (crowd.progress().frames() - frames) as f64 / self.readers() as f64;
+        Ok(Pace::Overload(factor * (arrived / seconds).max(1.0)))
+    }
+
+    /// Publishes for `duration` and waits until all that was accepted has arrived, or nothing moves.
+    fn drive(
+        &self,
+        pace: Pace,
+        duration: Duration,
+        publisher: &mut Publisher,
+        crowd: &Crowd,
+        clock: Clock,
+    ) -> Outcome<()> {
+        let progress = &**crowd.progress();
+        let is_paced = matches!(pace, Pace::Paced(_));
+        let readers = self.readers();
+        if matches!(pace, Pace::Window(_)) {
+            let several = self.plan.channels.len() > 1;
+            progress.follow(publisher.waker(), several.then_some(readers.max(1)));
+        }
+        let batch = self.options.batch.unwrap_or(if is_paced { 1 } else { BATCH_DEFAULT });
+        let start_ns = clock.now_ns();
+        publisher.run(&mut Schedule::new(pace, batch, start_ns, end_ns(start_ns, duration)), progress)?;
+        progress.unfollow();
+        publisher.drain(progress, |results| progress.frames() >= results.accepted * readers)
+    }
+}
+
+/// All subscribers of the plan, or a failure: a crowd that is not complete would be another measurement.
+pub(super) fn gather(plan: &Plan, processes: u32, run: u32, clock: Clock) -> Outcome<Crowd> {
+    let crowd = Crowd::gather(plan, processes, run, clock)?;
+    let live = crowd.wait_until_settled(CONNECT_PATIENCE);
+    let wanted = plan.subscribers.len();
+    if live == wanted as u64 {
+        return Ok(crowd);
+    }
+    let partings = name_partings(&crowd.dismiss(&[])?.partings);
+    let why = if partings.is_empty() { "the server is silent".to_owned() } else { partings };
+    Err(Failure::new(format!("only {live} of {wanted} subscribers came in: {why}")))
+}

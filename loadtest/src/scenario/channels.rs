@@ -1,0 +1,60 @@
+//! `channels`: many channels with few subscribers each, publishes over the REST API to all of them.
+//!
+//! Shows what a channel costs beside what a delivery costs: compare with `fanout` at the same number of deliveries. Each connection is
+//! on one channel and checks every event of it; numbers count per channel.
+
+use clap::Args;
+
+use super::broadcast::{Broadcast, PublishOptions};
+use super::deliveries::report_round;
+use super::fanout::report_load;
+use super::{Watch, check_descriptors, random_run, several_channels};
+use crate::clock::Clock;
+use crate::failure::{Failure, Outcome};
+use crate::options::Target;
+use crate::report::Report;
+use crate::subscribe::plan::Plan;
+
+const RATE_DEFAULT: f64 = 1000.0;
+
+#[derive(Args)]
+pub(crate) struct ChannelsOptions {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    #[command(flatten)]
+    pub(crate) publish: PublishOptions,
+    /// Channels NAME-0, NAME-1, …; the connections are divided among them evenly
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) channels: u32,
+    /// Publish to a random channel each time instead of one after the other
+    #[arg(long)]
+    pub(crate) random: bool,
+}
+
+pub(super) fn run(options: &ChannelsOptions) -> Outcome<Report> {
+    let (target, channels) = (&options.target, options.channels);
+    if !target.connections.is_multiple_of(channels) {
+        let connections = target.connections;
+        return Err(Failure::new(format!(
+            "{connections} connections cannot be divided evenly among {channels} channels"
+        )));
+    }
+    check_descriptors(target, options.publish.publishers)?;
+    let clock = Clock::start();
+    let watch = Watch::new(target, clock)?;
+    let broadcast = Broadcast {
+        target,
+        options: &options.publish,
+        plan: Plan::new(target, several_channels(target, channels)),
+        seed: options.random.then(|| u64::from(random_run())),
+        rate_default: RATE_DEFAULT,
+    };
+    let round = broadcast.run(&watch, clock)?;
+    let mut report = Report::new("channels");
+    report_load(&mut report, target, &options.publish, &round);
+    report.count("channels", "channels", u64::from(channels));
+    report.count("subscribers_per_channel", "subscribers of each", u64::from(target.connections / channels));
+    report_round(&mut report, &round);
+    watch.report_conditions(&mut report, &round.measured.cost, round.late)?;
+    Ok(report)
+}

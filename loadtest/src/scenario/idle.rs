@@ -1,0 +1,81 @@
+//! `idle`: connections that do nothing but ping, as clients do on a quiet day: what they cost in memory and CPU.
+//!
+//! Memory is the growth of the server's RSS, so a freshly started server gives the truest figure; what the kernel keeps for a socket is not
+//! in it. `delivered` counts answers to pings, `lost` pings without one.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use super::broadcast::gather;
+use super::deliveries::report_counts;
+use super::{Watch, check_descriptors, name_partings, random_run, several_channels};
+use crate::clock::{Clock, SECOND_NS, nanoseconds};
+use crate::failure::Outcome;
+use crate::options::Target;
+use crate::options::values::parse_seconds;
+use crate::report::{Report, Unit};
+use crate::subscribe::ledger::Counts;
+use crate::subscribe::plan::Plan;
+use crate::subscribe::tally::Tally;
+
+/// Lets the server finish what connecting left behind.
+const SETTLE: Duration = Duration::from_secs(1);
+
+#[derive(Args)]
+pub(crate) struct IdleOptions {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// Each connection pings once in this time; official clients do after 120 s of silence, or what the server tells them
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = parse_seconds)]
+    pub(crate) ping_every: Duration,
+    /// Spread the connections over this many channels, NAME-0, NAME-1, … (1: all on NAME)
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) channels: u32,
+}
+
+pub(super) fn run(options: &IdleOptions) -> Outcome<Report> {
+    let target = &options.target;
+    check_descriptors(target, 0)?;
+    let clock = Clock::start();
+    let watch = Watch::new(target, clock)?;
+    let rss_before = watch.server_rss()?;
+    let ping_period_ns = Some(nanoseconds(options.ping_every));
+    let plan = Plan { ping_period_ns, ..Plan::new(target, several_channels(target, options.channels)) };
+    let crowd = gather(&plan, target.processes, random_run(), clock)?;
+    std::thread::sleep(SETTLE);
+    let before = watch.read()?;
+    std::thread::sleep(target.duration());
+    let (cost, rss) = (watch.cost_since(&before)?, watch.server_rss()?);
+    let tally = crowd.dismiss(&[])?;
+
+    let mut report = Report::new("idle");
+    report.count("connections", "connections", u64::from(target.connections));
+    report.figure("ping_every_seconds", "each pings every", options.ping_every.as_secs_f64(), Unit::Seconds);
+    report.figure("seconds", "time", cost.wall_ns as f64 / SECOND_NS as f64, Unit::Seconds);
+    report_pings(&mut report, &tally);
+    let growth = rss_before.zip(rss).map(|(before, after)| after as f64 - before as f64);
+    let per_connection = growth.map(|bytes| bytes / f64::from(target.connections));
+    let ratio = cost.server.map(|spent| spent.total_ns as f64 / cost.wall_ns as f64);
+    report.figure("server.cpu_ratio", "server CPU, of one core", ratio, Unit::Ratio);
+    report.figure("server.cpu_ns_per_delivery", "server CPU per delivery", None, Unit::Nanoseconds);
+    report.figure("server.rss_bytes", "server memory", rss.map(|bytes| bytes as f64), Unit::Bytes);
+    report.figure(
+        "server.rss_bytes_per_connection",
+        "server memory per connection",
+        per_connection,
+        Unit::Bytes,
+    );
+    watch.report_conditions(&mut report, &cost, tally.pings_late)?;
+    Ok(report)
+}
+
+fn report_pings(report: &mut Report, tally: &Tally) {
+    let answered = Counts { delivered: tally.pongs.len(), ..Counts::default() };
+    report_counts(report, answered, tally.silences);
+    report.count("parted", "connections closed", tally.parted_live);
+    report.latency("ping to pong", &tally.pongs);
+    if tally.parted_live > 0 {
+        report.note(format!("Connections closed: {}", name_partings(&tally.partings)));
+    }
+}

@@ -1,0 +1,201 @@
+//! `connect --storm`: all connections are lost at once and all come back, while a small group goes on receiving.
+//!
+//! Owns the storm and its witnesses: a second crowd on a channel of its own, published to at a steady rate, whose latency before and during
+//! tells what the storm did to live traffic. Those that come back count from the moment of the drop, since that is what people wait for.
+//! Connections that fail on their way back are counted and not tried again.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use super::broadcast::{CONNECT_PATIENCE, gather};
+use super::deliveries::{report_counts, report_percentiles, report_publishes};
+use super::{Late, Watch};
+use crate::clock::{Clock, MILLISECOND_NS, SECOND_NS, nanoseconds};
+use crate::failure::Outcome;
+use crate::options::Target;
+use crate::publish::schedule::{Pace, Schedule};
+use crate::publish::{Audience, Limits, Publisher};
+use crate::report::{Report, Unit};
+use crate::subscribe::crowd::Crowd;
+use crate::subscribe::plan::Plan;
+use crate::subscribe::swarm::Ending;
+use crate::subscribe::tally::Tally;
+
+const BEFORE: usize = 1;
+const DURING: usize = 2;
+const AFTER: usize = 3;
+/// The publisher looks up this often whether the storm is over.
+const LEG_NS: u64 = 20 * MILLISECOND_NS;
+
+#[derive(Args)]
+pub(crate) struct StormOptions {
+    /// Once all are subscribed, drops all connections at once and lets them come back
+    #[arg(long)]
+    pub(crate) storm: bool,
+    /// How connections are dropped in the storm
+    #[arg(long, value_enum, default_value_t = Drops::Reset)]
+    pub(crate) drops: Drops,
+    /// Subscribers of a channel of their own that stay, to see what the storm does to live traffic
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) witnesses: u32,
+    /// Events per second for them
+    #[arg(long, value_name = "PER_SECOND", default_value = "100", value_parser = crate::options::values::parse_rate)]
+    pub(crate) witness_rate: f64,
+    /// How long they are watched before the storm and after it
+    #[arg(long, value_name = "SECONDS", default_value = "3", value_parser = crate::options::values::parse_seconds)]
+    pub(crate) calm: Duration,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+pub(crate) enum Drops {
+    /// As when clients or their network fail
+    Reset,
+    /// An orderly end, without a close frame
+    Fin,
+}
+
+/// The small group and its publisher.
+pub(super) struct Witnesses {
+    crowd: Crowd,
+    publisher: Publisher,
+    rate: f64,
+    count: u64,
+    next_ns: u64,
+}
+
+/// What a storm did.
+pub(super) struct Storm {
+    dropped: u64,
+    back: u64,
+    start_ns: u64,
+    server_cpu_ns: Option<u64>,
+    witnesses: Tally,
+    publisher: Publisher,
+}
+
+impl Witnesses {
+    pub(super) fn gather(target: &Target, options: &StormOptions, run: u32, clock: Clock) -> Outcome<Self> {
+        let channel = format!("{}-witness", target.channel);
+        let limits = Limits { lines: 1, lines_closing: 16, depth: 16 };
+        let mut publisher = Publisher::new(target, vec![channel.clone()], None, limits, run, clock)?;
+        publisher.probe()?;
+        let count = options.witnesses as usize;
+        let plan = Plan { subscribers: 0..count, threads: 1, ..Plan::new(target, vec![channel]) };
+        let crowd = gather(&plan, 1, run, clock)?;
+        Ok(Self {
+            crowd,
+            publisher,
+            rate: options.witness_rate,
+            count: count as u64,
+            next_ns: clock.now_ns(),
+        })
+    }
+
+    /// Publishes at its rate for a while, without a gap to the time before.
+    fn publish_for(&mut self, length_ns: u64) -> Outcome<()> {
+        let (start_ns, end_ns) = (self.next_ns, self.next_ns + length_ns);
+        self.next_ns = end_ns;
+        self.publisher
+            .run(&mut Schedule::new(Pace::Paced(self.rate), 1, start_ns, end_ns), &**self.crowd.progress())
+    }
+
+    fn begin_phase(&self, phase: usize) {
+        self.crowd.progress().begin_phase(phase, self.publisher.sent());
+    }
+
+    fn dismiss(mut self) -> Outcome<(Tally, Publisher)> {
+        let progress = &**self.crowd.progress();
+        self.publisher.drain(progress, |results| progress.frames() >= results.accepted * self.count)?;
+        Ok((self.crowd.dismiss(&self.publisher.promises())?, self.publisher))
+    }
+}
+
+/// Calm, storm, calm. The crowd must be settled.
+pub(super) fn ride(
+    crowd: &Crowd,
+    mut witnesses: Witnesses,
+    options: &StormOptions,
+    watch: &Watch,
+    clock: Clock,
+) -> Outcome<Storm> {
+    let calm_ns = nanoseconds(options.calm);
+    witnesses.next_ns = clock.now_ns();
+    witnesses.begin_phase(BEFORE);
+    witnesses.publish_for(calm_ns)?;
+    witnesses.begin_phase(DURING);
+    let (dropped, before) = (crowd.progress().live(), watch.read()?);
+    crowd.storm(match options.drops {
+        Drops::Reset => Ending::Reset,
+        Drops::Fin => Ending::Fin,
+    });
+    let patience_ns = before.at_ns + nanoseconds(CONNECT_PATIENCE);
+    // At least one leg, so that the order has reached everybody.
+    loop {
+        witnesses.publish_for(leg_ns(options.witness_rate))?;
+        if crowd.progress().is_settled() || clock.now_ns() > patience_ns {
+            break;
+        }
+    }
+    let cost = watch.cost_since(&before)?;
+    let back = crowd.progress().live();
+    witnesses.begin_phase(AFTER);
+    witnesses.publish_for(calm_ns)?;
+    let (tally, publisher) = witnesses.dismiss()?;
+    Ok(Storm {
+        dropped,
+        back,
+        start_ns: before.at_ns,
+        server_cpu_ns: cost.server.map(|spent| spent.total_ns),
+        witnesses: tally,
+        publisher,
+    })
+}
+
+/// Whole periods, so that legs do not change the rate.
+fn leg_ns(rate: f64) -> u64 {
+    let period_ns = (SECOND_NS as f64 / rate) as u64;
+    period_ns * LEG_NS.div_ceil(period_ns.max(1)).max(1)
+}
+
+impl Storm {
+    pub(super) fn late(&self) -> Late {
+        let sends = self.publisher.sends();
+        Late { calls: sends.calls, sends: sends.late, max_ns: sends.late_max_ns }
+    }
+
+    /// `tally` is that of the crowd that was dropped.
+    pub(super) fn report(&self, report: &mut Report, tally: &Tally) {
+        let took = &tally.took[1];
+        let seconds = tally.last_subscribed_ns.saturating_sub(self.start_ns) as f64 / SECOND_NS as f64;
+        let cpu = self.server_cpu_ns.map(|ns| ns as f64 / self.back as f64);
+        report.count("storm.dropped", "dropped in the storm", self.dropped);
+        report.count("storm.back", "back and subscribed", self.back);
+        report.count("storm.failed", "not back", self.dropped.saturating_sub(self.back));
+        report.figure("storm.seconds", "until the last was back", seconds, Unit::Seconds);
+        report.figure(
+            "storm.reconnects_per_second",
+            "came back",
+            self.back as f64 / seconds,
+            Unit::PerSecond,
+        );
+        report.figure("storm.cpu_ns_per_reconnect", "server CPU per return", cpu, Unit::Nanoseconds);
+        report_percentiles(report, "storm_return_us", "from the drop until back", took);
+        let [_, before, during, after] = &self.witnesses.latency;
+        for (group, label, latency) in [
+            ("live_before_us", "live traffic before", before),
+            ("live_during_us", "live traffic during", during),
+            ("live_after_us", "live traffic after", after),
+        ] {
+            report_percentiles(report, group, label, latency);
+        }
+        let p99 = |phase: usize| self.witnesses.latency[phase].value_at_quantile(0.99).max(1) as f64;
+        let ratio = (!during.is_empty()).then(|| p99(DURING) / p99(BEFORE));
+        report.figure("storm.live_p99_ratio", "live p99 during ÷ before", ratio, Unit::Ratio);
+        report_counts(report, self.witnesses.counts, self.witnesses.lost);
+        report_publishes(report, &self.publisher);
+        if during.len() < 100 * 20 {
+            report.note("The storm was so short that its p99 rests on few events: raise --witness-rate or --connections.");
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! Receiving processes: this program started again by itself, each with its part of the plan.
+//!
+//! Owns the talk between them, one JSON object a line: the task and then orders on the child's standard input, its state and at last
+//! its tally on its standard output. The secret goes that way too, never over a command line. A child whose parent is gone sees
+//! the end of its input and ends.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::crowd::Crowd;
+use super::ledger::Promise;
+use super::plan::Plan;
+use super::progress::{PHASES, Progress};
+use super::swarm::Ending;
+use super::tally::{Packed, Tally};
+use crate::clock::Clock;
+use crate::failure::{Context, Failure, Outcome};
+use crate::publish::Audience;
+
+/// How often a child tells its state if it has changed: what a closed loop waits for at most.
+const TELL: Duration = Duration::from_millis(1);
+
+/// The first line.
+#[derive(Serialize, Deserialize)]
+struct Task {
+    plan: Plan,
+    run: u32,
+    epoch_ns: u64,
+}
+
+/// What a crowd is told while it runs, as a whole, so that a line may be missed.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+struct Orders {
+    phases: [u64; PHASES - 1],
+    followed: bool,
+    storms: u64,
+    resets: bool,
+    /// Given once, at the end.
+    dismiss: Option<Vec<Promise>>,
+}
+
+/// What a child tells.
+#[derive(Serialize, Deserialize)]
+enum Told {
+    State { settled: bool, storms: u64, live: u64, frames: u64, seen: u64 },
+    Tally(Packed),
+}
+
+/// The parent's side of one child.
+pub(crate) struct Remote {
+    child: Child,
+    reader: JoinHandle<Outcome<Tally>>,
+    orders: JoinHandle<Outcome<ChildStdin>>,
+}
+
+impl Remote {
+    pub(crate) fn start(
+        plan: Plan,
+        run: u32,
+        clock: Clock,
+        index: usize,
+        progress: &Arc<Progress>,
+    ) -> Outcome<Self> {
+        let program = std::env::current_exe().context("cannot find this program")?;
+        let mut command = Command::new(program);
+        command.arg("receive").stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().context("cannot start a receiving process")?;
+        let (mut input, output) = child.stdin.take().zip(child.stdout.take()).expect("both are piped");
+        tell(&mut input, &Task { plan, run, epoch_ns: clock.epoch_ns() })?;
+        let (listening, ordering) = (Arc::clone(progress), Arc::clone(progress));
+        let reader = std::thread::spawn(move || {
+            let result = hear(BufReader::new(output), &listening, index);
+            listening.member(index).ended.store(true, Ordering::Release);
+            result
+        });
+        let orders = std::thread::spawn(move || pass_orders(input, &ordering));
+        Ok(Self { child, reader, orders })
+    }
+
+    /// The crowd's `stop` must have been ordered.
+    pub(crate) fn dismiss(mut self, promises: &[Promise]) -> Outcome<Tally> {
+        let input = self.orders.join().map_err(|_| Failure::new("a thread panicked"))?;
+        let dismissed = input.and_then(|mut input| {
+            tell(&mut input, &Orders { dismiss: Some(promises.to_vec()), ..Orders::default() })
+        });
+        let tally = self.reader.join().map_err(|_| Failure::new("a thread panicked"))?;
+        self.child.wait().context("cannot wait for a receiving process")?;
+        // What the child said about its end is worth more than that it was not there to be told.
+        tally.and_then(|tally| dismissed.map(|()| tally))
+    }
+}
+
+/// Takes in what a child tells until its tally comes.
+fn hear(output: impl BufRead, progress: &Progress, index: usize) -> Outcome<Tally> {
+    for line in output.lines() {
+        let line = line.context("cannot read from a receiving process")?;
+        match serde_json::from_str(&line).context("a receiving process says nonsense")? {
+            Told::State { settled, storms, live, frames, seen } => {
+                let member = progress.member(index);
+                member.live.store(live, Ordering::Release);
+                member.settled.store(settled, Ordering::Release);
+                member.storms.store(storms, Ordering::Release);
+                member.frames.store(frames, Ordering::SeqCst);
+                member.seen.store(seen, Ordering::SeqCst);
+                progress.wake_if_wanted();
+            }
+            Told::Tally(packed) => return Ok(packed.unpack()),
+        }
+    }
+    Err(Failure::new("a receiving process ended before its time"))
+}
+
+/// Passes on what has changed until the crowd stops.
+fn pass_orders(mut input: ChildStdin, progress: &Progress) -> Outcome<ChildStdin> {
+    let mut last = Orders { phases: [u64::MAX; PHASES - 1], ..Orders::default() };
+    while !progress.is_stopped() {
+        let orders = Orders {
+            phases: progress.phases(),
+            followed: progress.is_followed(),
+            storms: progress.storms(),
+            resets: progress.ending() == Ending::Reset,
+            dismiss: None,
+        };
+        if orders != last {
+            tell(&mut input, &orders)?;
+            last = orders;
+        }
+        std::thread::sleep(TELL);
+    }
+    Ok(input)
+}
+
+/// The child's whole life: `corecast-loadtest receive`.
+pub(crate) fn receive() -> Outcome<()> {
+    let mut lines = std::io::stdin().lines();
+    let mut next = move || lines.next().and_then(Result::ok);
+    let first = next().ok_or_else(|| Failure::new("receive: no task on standard input"))?;
+    let task: Task = serde_json::from_str(&first).context("receive: the task on standard input")?;
+    let crowd = Crowd::gather_here(&task.plan, task.run, Clock::join(task.epoch_ns))?;
+    let progress = Arc::clone(crowd.progress());
+    // Ends with this process.
+    std::thread::spawn(move || tell_states(&progress));
+    while let Some(line) = next() {
+        let orders: Orders = serde_json::from_str(&line).context("receive: orders on standard input")?;
+        if let Some(promises) = orders.dismiss {
+            let tally = crowd.dismiss(&promises)?;
+            return tell(&mut std::io::stdout().lock(), &Told::Tally(tally.pack()));
+        }
+        obey(crowd.progress(), &orders);
+    }
+    Err(Failure::new("receive: nobody is there any more"))
+}
+
+fn obey(progress: &Progress, orders: &Orders) {
+    (1..).zip(orders.phases).for_each(|(phase, sequence)| progress.begin_phase(phase, sequence));
+    progress.set_followed(orders.followed);
+    let ending = if orders.resets { Ending::Reset } else { Ending::Fin };
+    (progress.storms()..orders.storms).for_each(|_| progress.order_storm(ending));
+}
+
+fn tell_states(progress: &Progress) {
+    let mut last = None;
+    while !progress.is_stopped() {
+        // In this order: what is settled is meant after these storms.
+        let storms = progress.storms_done();
+        let state = Told::State {
+            settled: progress.is_settled(),
+            storms,
+            live: progress.live(),
+            frames: progress.frames(),
+            seen: progress.seen_by_all(),
+        };
+        let line = serde_json::to_string(&state).ok();
+        if line != last && tell(&mut std::io::stdout().lock(), &state).is_err() {
+            return;
+        }
+        last = line;
+        std::thread::sleep(TELL);
+    }
+}
+
+fn tell(to: &mut impl Write, what: &impl Serialize) -> Outcome<()> {
+    let mut line = serde_json::to_vec(what).context("cannot encode a line")?;
+    line.push(b'\n');
+    to.write_all(&line).and_then(|()| to.flush()).context("a process of this run cannot be told")
+}
