@@ -19,6 +19,9 @@ pub(crate) struct FloorOptions {
     /// The one channel that exists
     #[arg(long, value_name = "NAME", default_value = "loadtest", value_parser = parse_channel)]
     pub(crate) channel: String,
+    /// Ends when standard input closes
+    #[arg(long, hide = true)]
+    pub(crate) with_parent: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
