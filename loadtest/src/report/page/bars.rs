@@ -25,9 +25,9 @@ pub(crate) struct Bar {
     pub(crate) ratio: Option<String>,
 }
 
-const WIDTH: f64 = 420.0;
+const WIDTH: f64 = 340.0;
 const ROW: f64 = 46.0;
-const NAME_CHARS_MAX: usize = 24;
+const NAME_CHARS_MAX: usize = 22;
 
 impl Bars {
     /// A `<figure>`.

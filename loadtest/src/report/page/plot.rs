@@ -77,13 +77,13 @@ impl Plot {
         } else {
             Scale::from_zero(worst)
         };
-        let named = [(0.0, "0 %"), (nines(0.5), "50"), (1.0, "90"), (2.0, "99"), (3.0, "99.9")];
+        let named = [(nines(0.5), "50 %"), (1.0, "90"), (2.0, "99"), (3.0, "99.9")];
         let more = [(4.0, "99.99"), (5.0, "99.999"), (6.0, "99.9999")];
         let ticks = named.iter().chain(&more).filter(|(nines, _)| *nines <= far);
         let x = Axis {
             scale: Scale::Linear(0.0, far),
             ticks: ticks.map(|(nines, text)| (*nines, (*text).to_owned())).collect(),
-            label: "percentile; each step looks ten times closer at the slowest",
+            label: "percentile, each step ten times rarer",
         };
         let y = Axis::new(scale, 5, Unit::Microseconds, "");
         let spoken = lines.iter().map(Line::tell_percentiles).collect::<Vec<_>>().join(" ");
