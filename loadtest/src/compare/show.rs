@@ -9,21 +9,9 @@ use serde_json::{Map, Value, json};
 use super::summary::{Comparison, Figure, Spread};
 use crate::failure::Outcome;
 use crate::host::Host;
-use crate::report::page::{Bar, Bars, Line, Page, Plot, host_rows};
+use crate::report::page::{Bar, Bars, Line, MAIN, Page, Plot, host_rows};
 use crate::report::series::Series;
 use crate::report::{Group, Unit, capitalised, group, heading, table, write_json};
-
-/// Charts, in this order, of what the scenario has.
-const CHARTED: [&str; 8] = [
-    "server.cpu_ns_per_delivery",
-    "latency_us.p50",
-    "latency_us.p99",
-    "deliveries_per_second",
-    "connects_per_second",
-    "server.cpu_ns_per_connect",
-    "server.rss_bytes_per_connection",
-    "server.rss_bytes",
-];
 
 pub(super) fn publish(
     comparison: &Comparison,
@@ -121,9 +109,9 @@ fn encode(comparison: &Comparison, scenario: &[String], host: &Host) -> Value {
 }
 
 fn draw(comparison: &Comparison, scenario: &[String], host: &Host) -> Page {
-    let charted = CHARTED.iter().filter_map(|path| {
+    let charted = MAIN.iter().filter_map(|(path, _)| {
         let figure = comparison.figures.iter().find(|figure| figure.path == *path)?;
-        bars(comparison, figure)
+        bars(comparison, figure).filter(|_| has_ratio(figure))
     });
     Page {
         title: format!("{}, compared", comparison.names.join(", ")),

@@ -27,17 +27,24 @@ use crate::host::Host;
 const FRAME: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
 
-/// The figures shown large, as far as a scenario has them.
-const MAIN: [(&str, &str); 10] = [
+/// The figures shown large, or compared by bars, as far as a scenario has them.
+pub(crate) const MAIN: [(&str, &str); 17] = [
     ("deliveries_per_second", "deliveries"),
     ("connects_per_second", "connects"),
+    ("storm.reconnects_per_second", "reconnects"),
+    ("publishes_per_second", "publishes"),
+    ("calls_per_second", "REST calls"),
     ("latency_us.p50", "latency p50"),
     ("latency_us.p99", "latency p99"),
     ("lost", "lost"),
     ("failed", "failed"),
     ("server.cpu_ns_per_delivery", "server CPU per delivery"),
     ("server.cpu_ns_per_connect", "server CPU per connect"),
+    ("storm.cpu_ns_per_reconnect", "server CPU per reconnect"),
+    ("server.cpu_ns_per_publish", "server CPU per publish"),
     ("server.rss_bytes_per_connection", "memory per connection"),
+    ("server.rss_bytes", "server memory"),
+    ("server.rss_bytes_per_hour", "memory growth per hour"),
     ("generator.cpu_ratio", "generator CPU"),
 ];
 
