@@ -14,6 +14,7 @@ export CARGO_TERM_COLOR=never RUST_BACKTRACE=${RUST_BACKTRACE:-1}
 export PYTHONDONTWRITEBYTECODE=1 NO_COLOR=1 LC_ALL=C.UTF-8
 readonly BINARY=$PWD/target/release/corecast
 readonly NODE_TESTS=$PWD/target/sdk/node
+readonly PAGE_TESTS=$PWD/target/page
 readonly PYTHON=$PWD/target/sdk/venv
 readonly COUNTING_BINARY=$PWD/target/counting/corecast
 readonly STEP_SECONDS_MAX=2400
@@ -60,6 +61,7 @@ main() {
 
     section 'Load'
     step 'overload, hostile clients, leaks, each scenario of the load generator' told_by_pytest run_load_tests
+    step "the load generator's report in a browser" told_by_node run_page_tests
 
     printf '\n%d passed, %d failed\n' "$passed" "$failed"
     ((failed == 0))
@@ -160,6 +162,11 @@ build_counting() {
         mkdir -p "${COUNTING_BINARY%/*}" && cp target/release/corecast "$COUNTING_BINARY"
 }
 
+run_page_tests() {
+    cd "$PAGE_TESTS" || return 1
+    CORECAST_LOADTEST=$OLDPWD/target/release/corecast-loadtest limited 600 node --test --test-reporter=tap ./*.test.mjs
+}
+
 # ---- counting ---------------------------------------------------------------------------------------------------------
 
 untold() {
@@ -207,6 +214,7 @@ install_packages() {
     command -v cc >/dev/null || wanted+=(gcc libc6-dev)
     command -v node >/dev/null || wanted+=(nodejs)
     command -v npm >/dev/null || wanted+=(npm)
+    [[ -n ${CHROMIUM-} ]] || command -v chromium >/dev/null || wanted+=(chromium fonts-liberation)
     command -v setpriv >/dev/null || wanted+=(util-linux)
     command -v openssl >/dev/null || wanted+=(openssl)
     python3 -c 'import ensurepip, venv' 2>/dev/null || wanted+=(python3 python3-venv)
@@ -253,18 +261,23 @@ restore_policy() {
     policy=untouched
 }
 
-# A copy under target/, so that the tree itself stays as it is. Installed anew when the lock file has changed.
 install_node_packages() {
-    local source=engine/tests/sdk
-    mkdir -p "$NODE_TESTS" || return 1
-    if ! cmp -s "$source/package-lock.json" "$NODE_TESTS/installed-lock.json"; then
-        cp "$source"/{package.json,package-lock.json,.npmrc} "$NODE_TESTS"/ || return 1
-        rm -f "$NODE_TESTS/installed-lock.json"
-        (cd "$NODE_TESTS" && npm ci --ignore-scripts) || return 1
-        cp "$source/package-lock.json" "$NODE_TESTS/installed-lock.json" || return 1
+    copy_node_tests engine/tests/sdk "$NODE_TESTS" &&
+        copy_node_tests loadtest/tests/page "$PAGE_TESTS"
+}
+
+# A copy under target/, so that the tree itself stays as it is. Installed anew when the lock file has changed.
+copy_node_tests() {
+    local source=$1 copy=$2
+    mkdir -p "$copy" || return 1
+    if ! cmp -s "$source/package-lock.json" "$copy/installed-lock.json"; then
+        cp "$source"/{package.json,package-lock.json,.npmrc} "$copy"/ || return 1
+        rm -f "$copy/installed-lock.json"
+        (cd "$copy" && npm ci --ignore-scripts) || return 1
+        cp "$source/package-lock.json" "$copy/installed-lock.json" || return 1
     fi
-    rm -f "$NODE_TESTS"/*.mjs
-    cp "$source"/*.mjs "$NODE_TESTS"/
+    rm -f "$copy"/*.mjs
+    cp "$source"/*.mjs "$copy"/
 }
 
 install_python_packages() {

@@ -13,12 +13,15 @@ use std::process::ExitCode;
 use clap::Parser;
 
 mod clock;
+mod compare;
 mod failure;
 mod floor;
+mod host;
 mod late;
 mod link;
 mod options;
 mod proc;
+mod progress;
 mod publish;
 mod report;
 mod scenario;
@@ -26,7 +29,7 @@ mod stamp;
 mod subscribe;
 
 fn main() -> ExitCode {
-    let options = options::Options::parse();
+    let options = options::Options::parse_from(compare::in_order(std::env::args_os()));
     match scenario::run(&options.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

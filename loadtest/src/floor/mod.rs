@@ -53,7 +53,7 @@ pub(crate) fn run(options: &FloorOptions) -> Outcome<()> {
     while !stop.load(Ordering::Relaxed) {
         floor.turn(&mut events)?;
     }
-    floor.stats.report(floor.mode).publish(options.json.as_deref())
+    floor.stats.report(floor.mode).publish(options.json.as_deref(), None)
 }
 
 struct Floor {

@@ -24,6 +24,9 @@ pub(crate) struct FloorOptions {
     /// Writes what it did as one JSON object when it is told to end (SIGTERM, SIGINT)
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
+    /// Ends when standard input closes
+    #[arg(long, hide = true)]
+    pub(crate) with_parent: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -11,6 +11,7 @@ use clap::{Parser, Subcommand};
 
 pub(crate) use self::floor::{FloorMode, FloorOptions};
 pub(crate) use self::target::{App, Endpoint, Site, Target};
+use crate::compare::CompareOptions;
 use crate::scenario::channels::ChannelsOptions;
 use crate::scenario::client_events::ClientEventsOptions;
 use crate::scenario::connect::ConnectOptions;
@@ -49,6 +50,8 @@ pub(crate) enum Command {
     Slow(SlowOptions),
     /// All of it at once, gently, for long: what is lost, who falls out, and how memory grows
     Soak(SoakOptions),
+    /// The same scenario on several servers in turn: medians, and ratios with their spread
+    Compare(CompareOptions),
     /// The least a fan-out server can do, as a yardstick: ready-made bytes to every socket
     Floor(FloorOptions),
     /// Receives for another process of the same run, which writes the task to its standard input

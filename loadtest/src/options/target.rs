@@ -53,6 +53,9 @@ pub(crate) struct Target {
     /// Writes the result as one JSON object
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
+    /// Writes the result as one HTML page with plots, which needs no network to open
+    #[arg(long, value_name = "FILE.html")]
+    pub(crate) report: Option<PathBuf>,
     /// Receiving threads of a process; more than one pays only when the generator has several cores
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub(crate) threads: u32,

@@ -3,6 +3,7 @@
 //! Shared by the scenarios whose events come from back ends. Owns the phases of a round and what is read at their borders: CPU and
 //! rates are those of the measured phase, from its first publish until nothing moves any more.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
@@ -12,6 +13,7 @@ use crate::clock::{Clock, SECOND_NS};
 use crate::failure::{Failure, Outcome};
 use crate::options::Target;
 use crate::options::values::parse_rate;
+use crate::progress::{Phase, Readings, Ticker};
 use crate::publish::schedule::{Pace, Schedule};
 use crate::publish::{Audience, Limits, Publisher, end_ns};
 use crate::subscribe::crowd::Crowd;
@@ -62,6 +64,8 @@ pub(super) struct Broadcast<'a> {
 pub(super) struct Round {
     pub(super) tally: Tally,
     pub(super) measured: Measured,
+    /// Deliveries over the measured phase.
+    pub(super) readings: Readings,
     pub(super) publisher: Publisher,
     pub(super) pace: Pace,
     pub(super) late: Late,
@@ -91,7 +95,11 @@ impl Broadcast<'_> {
         crowd.progress().begin_phase(1, publisher.sent());
         let (before, frames_before) = (watch.read()?, crowd.progress().frames());
         let sends_before = publisher.sends().calls;
-        self.drive(pace, self.target.duration(), &mut publisher, &crowd, clock)?;
+        let (ticker, duration) = (Ticker::start(), self.target.duration());
+        let progress = Arc::clone(crowd.progress());
+        ticker.begin(Phase::timed("publishing", duration, "deliveries", move || progress.frames()));
+        self.drive(pace, duration, &mut publisher, &crowd, clock)?;
+        let readings = ticker.finish();
         let cost = watch.cost_since(&before)?;
         let rss = watch.server_rss()?;
 
@@ -105,6 +113,7 @@ impl Broadcast<'_> {
                 cost,
             },
             tally,
+            readings,
             pace,
             late: Late { calls: sends.calls - sends_before, sends: sends.late, max_ns: sends.late_max_ns },
             publisher,
@@ -166,8 +175,11 @@ impl Broadcast<'_> {
 /// All subscribers of the plan, or a failure: a crowd that is not complete would be another measurement.
 pub(super) fn gather(plan: &Plan, processes: u32, run: u32, clock: Clock) -> Outcome<Crowd> {
     let crowd = Crowd::gather(plan, processes, run, clock)?;
-    let live = crowd.wait_until_settled(CONNECT_PATIENCE);
     let wanted = plan.subscribers.len();
+    let (ticker, progress) = (Ticker::start(), Arc::clone(crowd.progress()));
+    ticker.begin(Phase::counted("connecting", wanted as u64, "connections", move || progress.live()));
+    let live = crowd.wait_until_settled(CONNECT_PATIENCE);
+    drop(ticker);
     if live == wanted as u64 {
         return Ok(crowd);
     }

@@ -3,6 +3,7 @@
 //! A connection counts from its connect (with --rate: from when it was due) to its confirmed subscription. Failures are a
 //! result. Memory is the growth of the server's RSS, so a freshly started server gives the truest figure.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
@@ -13,6 +14,7 @@ use super::{Cost, Late, Watch, check_descriptors, name_partings, random_run, sev
 use crate::clock::{Clock, SECOND_NS};
 use crate::failure::Outcome;
 use crate::options::Target;
+use crate::progress::{Phase, Ticker};
 use crate::report::{Report, Unit};
 use crate::subscribe::crowd::Crowd;
 use crate::subscribe::ledger::Counts;
@@ -51,8 +53,11 @@ pub(super) fn run(options: &ConnectOptions) -> Outcome<Report> {
     let period_ns = target.rate.map(|rate| (SECOND_NS as f64 / rate) as u64);
     let plan = Plan { period_ns, ..Plan::new(target, several_channels(target, options.channels)) };
     let crowd = Crowd::gather(&plan, target.processes, run, clock)?;
+    let (ticker, progress) = (Ticker::start(), Arc::clone(crowd.progress()));
+    ticker.begin(Phase::timed("connecting", target.duration(), "connections", move || progress.live()));
     let planned = Duration::from_nanos(period_ns.unwrap_or(0) * u64::from(target.connections));
     let live = crowd.wait_until_settled(planned + target.duration());
+    let readings = ticker.finish();
     let (cost, rss) = (watch.cost_since(&before)?, watch.server_rss()?);
     let arrival = Arrival { live, start_ns: before.at_ns, cost, rss_before, rss };
 
@@ -64,6 +69,7 @@ pub(super) fn run(options: &ConnectOptions) -> Outcome<Report> {
     // After a storm the last subscription is that of the storm; the first time ended when all had settled.
     let end_ns = if is_storm { first_ns } else { tally.last_subscribed_ns };
     report_connects(&mut report, options, &tally, &arrival, end_ns);
+    report.rate_over_time("connects", &readings);
     match &storm {
         Some(storm) => storm.report(&mut report, &tally),
         None => {

@@ -14,6 +14,7 @@ use crate::subscribe::tally::Tally;
 /// Everything about a round but the conditions under which it came about.
 pub(super) fn report_round(report: &mut Report, round: &Round) {
     report_tally(report, &round.tally, &round.measured);
+    report.rate_over_time("deliveries", &round.readings);
     report_publishes(report, &round.publisher);
     if round.publisher.connections() > 1 {
         report.note(
@@ -46,12 +47,13 @@ pub(super) fn report_rate(report: &mut Report, frames: u64, seconds: f64) {
     report.figure("deliveries_per_second", "deliveries", per_second.unwrap_or(0.0), Unit::PerSecond);
 }
 
-/// Latencies beside the one of the scenario: a group of the JSON, a row for each of three percentiles.
+/// Latencies beside the one of the scenario: a group of the JSON, a row for each of three percentiles, a line in the plot.
 pub(super) fn report_percentiles(report: &mut Report, group: &str, label: &str, latency: &Histogram<u64>) {
     for (name, quantile) in [("p50", 0.5), ("p99", 0.99), ("max", 1.0)] {
         let us = (!latency.is_empty()).then(|| latency.value_at_quantile(quantile) as f64);
         report.figure(&format!("{group}.{name}"), &format!("{label}, {name}"), us, Unit::Microseconds);
     }
+    report.distribution(label, latency);
 }
 
 pub(super) fn report_publishes(report: &mut Report, publisher: &Publisher) {

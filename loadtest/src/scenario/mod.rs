@@ -47,10 +47,16 @@ pub(crate) fn run(command: &Command) -> Outcome<()> {
         Command::Publish(options) => (publish::run(options)?, &options.target),
         Command::Slow(options) => (slow::run(options)?, &options.target),
         Command::Soak(options) => (soak::run(options)?, &options.target),
-        Command::Floor(options) => return crate::floor::run(options),
+        Command::Compare(options) => return crate::compare::run(options),
+        Command::Floor(options) => {
+            if options.with_parent {
+                crate::compare::leave_with_parent();
+            }
+            return crate::floor::run(options);
+        }
         Command::Receive => return crate::subscribe::remote::receive(),
     };
-    report.publish(target.json.as_deref())
+    report.publish(target.json.as_deref(), target.report.as_deref())
 }
 
 /// The two processes whose CPU time is compared.
