@@ -6,6 +6,8 @@ mod loopback;
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use loopback::client::Client;
 use loopback::raw::{Raw, encode_upgrade};
@@ -62,7 +64,9 @@ fn a_head_that_comes_too_late_is_told_so_and_silence_gets_silence() {
 #[test]
 fn one_half_open_connection_too_many_costs_the_oldest_its_place() {
     let server = start("crowd", "half_open_max = 16", 1024);
-    let mut crowd: Vec<Raw> = (0..17).map(|_| half_open(&server)).collect();
+    let mut crowd: Vec<Raw> = (0..16).map(|_| half_open(&server)).collect();
+    thread::sleep(Duration::from_millis(400));
+    crowd.push(half_open(&server));
     assert_told(&told(crowd.remove(0)), 503, &["half_open_max", "16"]);
     // The others still have theirs.
     let rest = encode_upgrade(TARGET);

@@ -26,8 +26,6 @@ const QUIET_MS: u64 = 1_000;
 pub struct Acceptor {
     listeners: Vec<Listener>,
     paused_until: Option<u64>,
-    /// The machine wants nobody yet.
-    crowded_until: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -65,7 +63,7 @@ impl Acceptor {
         };
         let mut listeners: Vec<Listener> = listeners.into_iter().enumerate().map(listener).collect();
         listeners.iter_mut().for_each(|listener| listener.arm(ring));
-        Self { listeners, paused_until: None, crowded_until: None }
+        Self { listeners, paused_until: None }
     }
 
     /// Takes in what the kernel says about a listener.
@@ -88,15 +86,10 @@ impl Acceptor {
             return false;
         }
         self.paused_until = None;
-        self.crowded_until = None;
         let mut budget = ACCEPTS_PER_TURN_MAX;
         let mut any = false;
         for listener in &mut self.listeners {
             while listener.ready && budget > 0 && self.paused_until.is_none() {
-                self.crowded_until = machine.newcomers_wait_until();
-                if self.crowded_until.is_some() {
-                    break;
-                }
                 budget -= 1;
                 match listener.accept(sockets, machine, now) {
                     Accepted::One => any = true,
@@ -134,8 +127,7 @@ impl Acceptor {
             .iter()
             .filter(|listener| !listener.spent)
             .filter_map(|listener| listener.quiet_since);
-        let waits = self.paused_until.into_iter().chain(self.crowded_until);
-        waits.chain(quiet.map(|since| since + QUIET_MS)).min()
+        self.paused_until.into_iter().chain(quiet.map(|since| since + QUIET_MS)).min()
     }
 }
 

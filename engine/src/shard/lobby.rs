@@ -23,9 +23,12 @@ use super::machine::{Effect, Now, Token};
 use super::outbox::Outbox;
 use super::run::Run;
 
-/// What a half-open connection has for its head, in milliseconds, whoever else waits: a round trip of most clients. At
-/// the default of 1,024 a flood of silent connections still lets 5,000 newcomers a second in.
+/// What a half-open connection has for its head, in milliseconds, though the lobby is full: a round trip of most clients.
 const HEAD_MS_MIN: u64 = 200;
+
+/// So many times `half_open_max` may be half-open because they have just come. A flood that is faster than that costs
+/// others their place; it costs nobody any time.
+const CROWD_FACTOR: usize = 4;
 
 /// What the shard knows of the driver's descriptors.
 #[derive(Debug, Default)]
@@ -153,7 +156,7 @@ Content-Length: 58\r\nConnection: close\r\n\r\n{\"error\":\"The REST API is over
 impl Shard {
     pub(super) fn enter_lobby(&mut self, token: Token, now: Now) {
         self.lobby.enter(token, now);
-        if self.lobby.half_open() > self.limits.half_open_max {
+        if self.is_too_full() {
             let text = format!(
                 "Over capacity: {} connections without a head (half_open_max)",
                 self.limits.half_open_max
@@ -162,14 +165,12 @@ impl Shard {
         }
     }
 
-    /// When the next connection may be accepted, on the monotonic clock; None: now. While as many are half-open as may
-    /// be, the next takes the place of the oldest, but not before that has had time for a round trip: when everybody
-    /// comes back at once, heads are on their way, and who waits in the kernel's queue loses nothing.
-    pub(super) fn newcomers_wait_until(&self) -> Option<u64> {
-        let (_, since) =
-            self.lobby.oldest().filter(|_| self.lobby.half_open() >= self.limits.half_open_max)?;
-        // Time in which a busy core did not listen is no time for a head.
-        Some(since + HEAD_MS_MIN).filter(|until| *until > self.lobby.heard_ms)
+    /// Whether somebody must go because of a newcomer. Not one who has just come: when everybody comes back at once,
+    /// heads are on their way. Time in which a busy core did not listen is no time for a head.
+    fn is_too_full(&self) -> bool {
+        let (many, max) = (self.lobby.half_open(), self.limits.half_open_max);
+        let had_its_time = |(_, since): (Token, u64)| since + HEAD_MS_MIN <= self.lobby.heard_ms;
+        many > max && (many > CROWD_FACTOR * max || self.lobby.oldest().is_some_and(had_its_time))
     }
 
     /// Gives up the half-open connection that has waited longest, because descriptors have run out.

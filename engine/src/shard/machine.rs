@@ -118,10 +118,6 @@ pub enum Effect {
 pub trait Machine {
     /// A connection came: accepted here, or handed over by another core (whose bytes follow as [`Socket::Bytes`]).
     fn handle_open(&mut self, token: Token, peer: SocketAddr, door: Door, now: Now);
-    /// When the next connection may be accepted, in `mono_ms`; None: at once. Until then who comes waits with the kernel.
-    fn newcomers_wait_until(&self) -> Option<u64> {
-        None
-    }
     /// Descriptors have run out: give up the oldest half-open connection, if there is one.
     fn handle_no_descriptors(&mut self);
     /// One decide phase: draws from `inputs` until nothing is left, a gate closes or the turn's budget is spent.

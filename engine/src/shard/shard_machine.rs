@@ -17,10 +17,6 @@ impl Machine for Shard {
         self.enter_lobby(token, now);
     }
 
-    fn newcomers_wait_until(&self) -> Option<u64> {
-        Self::newcomers_wait_until(self)
-    }
-
     fn handle_no_descriptors(&mut self) {
         self.give_up_head_for_descriptors();
     }
