@@ -1,10 +1,15 @@
 //! HTTP/1.1 answers to publishes: status, how long they are, and whether the connection lives on (RFC 9112 §6, §9.3).
 //!
-//! Pure. Bodies are skipped, not kept: a load generator only needs to know where the next answer starts.
+//! Pure. Bodies are skipped, not kept: a load generator only needs to know where the next answer starts. One thing is looked for in
+//! them: soketi refuses with 200 and says so in the body only, and a publish that was refused must never pass for a lost event.
 //! Called by `pool` with all bytes that a connection has received and not yet used.
+
+use serde_json::Value;
 
 /// Larger answers to a publish are not believed.
 const ANSWER_BYTES_MAX: u64 = 1024 * 1024;
+/// How the body of a refusal begins where the status says 200.
+const REFUSAL: &[u8] = br#"{"error":"#;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Answer {
@@ -34,7 +39,19 @@ pub(crate) fn parse_answer(bytes: &[u8]) -> Result<Option<(Answer, usize)>, BadA
         let keep_alive = keep_alive && status == 204;
         return Ok(Some((Answer { keep_alive, ..answer }, if keep_alive { head_len } else { bytes.len() })));
     };
-    Ok((body.len() >= length).then_some((answer, head_len + length)))
+    let Some(body) = body.get(..length) else { return Ok(None) };
+    let refusal = if status == 200 { refusal_status(body) } else { None };
+    Ok(Some((Answer { status: refusal.unwrap_or(status), ..answer }, head_len + length)))
+}
+
+/// The status that a body `{"error":…,"code":401}` stands for; 400 where it names none.
+fn refusal_status(body: &[u8]) -> Option<u16> {
+    if !body.starts_with(REFUSAL) {
+        return None;
+    }
+    let body: Value = serde_json::from_slice(body).ok()?;
+    let code = body["code"].as_u64().filter(|code| (400..600).contains(code));
+    Some(code.map_or(400, |code| code as u16))
 }
 
 fn values<'h>(headers: &'h [httparse::Header<'_>], name: &str) -> impl Iterator<Item = &'h [u8]> {
@@ -116,6 +133,25 @@ mod tests {
                 assert_eq!(parse_answer(&whole.as_bytes()[..cut]), Ok(None), "{whole} cut at {cut}");
             }
         }
+    }
+
+    #[test]
+    fn refusal_under_a_good_status_is_a_refusal() {
+        let cases = [
+            (r#"{"error":"The secret authentication failed","code":401}"#, 401),
+            (r#"{"error":"Too many requests","code":429}"#, 429),
+            (r#"{"error":"no"}"#, 400),
+            (r#"{"ok":true}"#, 200),
+            (r#"{"error":"cut"#, 200),
+        ];
+        let told = |status: u16, body: &str| {
+            let whole = format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+            parse_answer(whole.as_bytes()).unwrap().unwrap().0.status
+        };
+        for (body, status) in cases {
+            assert_eq!(told(200, body), status, "{body}");
+        }
+        assert_eq!(told(503, r#"{"error":"no"}"#), 503);
     }
 
     #[test]

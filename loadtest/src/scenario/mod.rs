@@ -134,7 +134,7 @@ impl Watch {
         }
         if is_late {
             report.note(
-                "The generator sent late: such publishes count from when they were sent, not from when they were due.",
+                "The generator sent late: what was late counts from when it was sent, not from when it was due.",
             );
         }
         let waited = cost.server.map(|server| server.waited_ns as f64 / cost.wall_ns as f64);
