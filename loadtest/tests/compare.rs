@@ -64,6 +64,15 @@ fn targets_take_turns_and_ratios_are_to_the_floor() {
         assert_eq!(report["medians"][target]["lost"], 0.0);
         assert_eq!(report["medians"][target]["delivered"], 1000.0);
     }
+    let floor = &report["floor"];
+    assert_eq!(
+        (&floor["mode"], &floor["figure"]),
+        (&"coalesced".into(), &"server.cpu_ns_per_delivery".into())
+    );
+    let calls = floor["syscalls_per_delivery"].as_f64().unwrap();
+    assert!(calls > 0.0 && calls <= 1.1, "{floor}");
+    assert!(floor["times_what_this_machine_allows"]["A"]["median"].as_f64().unwrap() > 0.0, "{floor}");
+    assert!(told.contains("what this machine allows") && told.contains("syscalls per delivery)"), "{told}");
     let cpu = "server.cpu_ns_per_delivery";
     let ratio = &report["ratios"]["A"][cpu];
     assert!(ratio["least"].as_f64().unwrap() <= ratio["median"].as_f64().unwrap(), "{ratio}");
@@ -100,6 +109,66 @@ fn run_that_fails_ends_the_comparison_and_names_it() {
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(told.contains("round 1, deaf: the run failed"), "{told}");
     assert!(told.contains("takes no publishes"), "the run's own reason is there too: {told}");
+}
+
+#[test]
+fn interrupted_comparison_leaves_no_child_and_no_folder() {
+    let (one, folder) = (Floor::start(), scratch("interrupted"));
+    std::fs::create_dir_all(&folder).unwrap();
+    let mut command = Command::new(BINARY);
+    command.args([
+        "compare",
+        "fanout",
+        "--connections",
+        "20",
+        "--processes",
+        "2",
+        "--duration",
+        "60",
+        "--floor",
+    ]);
+    command.args(["--target", &one.target("A")]).env("TMPDIR", &folder);
+    let mut comparison = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let pid = comparison.id();
+    // The floor, the run, and its two receiving processes.
+    wait_for("four descendants", || descendants(pid).len() == 4);
+    let descendants = descendants(pid);
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1);
+
+    // To this process alone, unlike a terminal, which would tell all of them.
+    assert!(Command::new("kill").args(["-INT", &pid.to_string()]).status().unwrap().success());
+    let mut told = String::new();
+    std::io::Read::read_to_string(&mut comparison.stderr.take().unwrap(), &mut told).unwrap();
+    assert!(!comparison.wait().unwrap().success());
+    assert_eq!(told, "corecast-loadtest: round 1, A: interrupted\n");
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
+    wait_for("end of all", || !descendants.iter().any(|&pid| is_alive(pid)));
+}
+
+/// Children, and theirs.
+fn descendants(pid: u32) -> Vec<u32> {
+    let mut found = vec![pid];
+    let mut next = 0;
+    while let Some(&pid) = found.get(next) {
+        next += 1;
+        let path = format!("/proc/{pid}/task/{pid}/children");
+        let children = std::fs::read_to_string(path).unwrap_or_default();
+        found.extend(children.split_whitespace().map(|child| child.parse::<u32>().unwrap()));
+    }
+    found.split_off(1)
+}
+
+/// Whoever is dead but not yet waited for does nothing any more.
+fn is_alive(pid: u32) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+}
+
+fn wait_for(what: &str, is_there: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !is_there() {
+        assert!(start.elapsed() < Duration::from_secs(20), "no {what} within 20 s");
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 #[test]

@@ -2,16 +2,18 @@
 //!
 //! A B A B, never A A B B. Each run is a process of its own, like one started by hand, and its JSON is all that is known of it. Figures
 //! are medians with their range; a ratio is taken within each round, before its median. `arguments` reads the command line, `floor`
-//! runs the yardstick, `summary` is pure arithmetic, `show` tells it.
+//! runs the yardstick, `interrupt` ends all of it in order, `summary` is pure arithmetic, `verdict` and `show` tell it.
 
 mod arguments;
 mod floor;
+mod interrupt;
 mod show;
 mod summary;
+mod verdict;
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 
 use serde_json::Value;
 
@@ -19,6 +21,7 @@ pub(crate) use self::arguments::{CompareOptions, in_order};
 use self::arguments::{Contender, check_scenario};
 use self::floor::Floor;
 pub(crate) use self::floor::leave_with_parent;
+use self::interrupt::Interrupt;
 use self::summary::Comparison;
 use crate::failure::{Context, Failure, Outcome};
 
@@ -30,18 +33,19 @@ struct Run {
 }
 
 pub(crate) fn run(options: &CompareOptions) -> Outcome<()> {
-    let mut contenders = options.targets.clone();
-    let floor = options.floor.map(|mode| Floor::start(mode, &contenders, &options.scenario)).transpose()?;
+    let (mut contenders, interrupt) = (options.targets.clone(), Interrupt::watch()?);
+    let folder = Folder::create()?;
+    let start = |mode| Floor::start(mode, &contenders, &options.scenario, folder.file("floor.json"));
+    let floor = options.floor.map(start).transpose()?;
     contenders.extend(floor.as_ref().map(Floor::contender));
     check_names(&contenders)?;
     check_scenario(&options.scenario, &contenders)?;
 
-    let folder = Folder::create()?;
     let mut runs = Vec::new();
     for round in 1..=options.rounds {
         for (index, contender) in contenders.iter().enumerate() {
             tell(round, options.rounds, contender);
-            let json = measure(&options.scenario, contender, &folder.file("run.json"))
+            let json = measure(&options.scenario, contender, &folder.file("run.json"), &interrupt)
                 .map_err(|failure| Failure::new(format!("round {round}, {}: {failure}", contender.name)))?;
             runs.push(Run { contender: index, round, json });
         }
@@ -49,15 +53,17 @@ pub(crate) fn run(options: &CompareOptions) -> Outcome<()> {
     let names = contenders.into_iter().map(|contender| contender.name).collect();
     // The floor is the yardstick where there is one; it is the last.
     let base = if floor.is_some() { options.targets.len() } else { 0 };
-    let comparison = Comparison::new(names, base, options.rounds, runs);
+    let yardstick = floor.map(Floor::end).transpose()?;
+    let comparison = Comparison { yardstick, ..Comparison::new(names, base, options.rounds, runs) };
     show::publish(&comparison, &options.scenario, options.json.as_deref(), options.report.as_deref())
 }
 
 /// One run, as if started by hand. Its live line is shown, its table is not.
-fn measure(scenario: &[String], contender: &Contender, file: &Path) -> Outcome<Value> {
+fn measure(scenario: &[String], contender: &Contender, file: &Path, interrupt: &Interrupt) -> Outcome<Value> {
     let mut command = Command::new(own_executable()?);
     command.args(scenario).args(&contender.flags).arg("--json").arg(file);
-    let status = command.stdin(Stdio::null()).stdout(Stdio::null()).status().context("cannot start a run")?;
+    let run = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().context("cannot start a run")?;
+    let status: ExitStatus = interrupt.wait_for(run)?;
     if !status.success() {
         return Err(Failure::new(format!("the run failed ({status})")));
     }

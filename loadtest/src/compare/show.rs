@@ -7,6 +7,7 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use super::summary::{Comparison, Figure, Spread};
+use super::verdict::{self, Verdict};
 use crate::failure::Outcome;
 use crate::host::Host;
 use crate::report::page::{Bar, Bars, Line, MAIN, Page, Plot, host_rows};
@@ -21,6 +22,11 @@ pub(super) fn publish(
 ) -> Outcome<()> {
     let title = format!("compare {}", scenario.join(" "));
     print!("{}", table(&title, &columns(comparison), &groups(comparison), &comparison.notes()));
+    let verdicts = Verdict::all(comparison);
+    if !verdicts.is_empty() {
+        println!();
+    }
+    verdicts.iter().for_each(|verdict| println!("{}", verdict.sentence(comparison)));
     let host = Host::read();
     if let Some(file) = json {
         write_json(file, &encode(comparison, scenario, &host))?;
@@ -43,7 +49,8 @@ fn columns(comparison: &Comparison) -> Vec<String> {
 fn groups(comparison: &Comparison) -> Vec<Group> {
     let told = comparison.figures.iter().filter(|figure| heading(&figure.path) != "load");
     let told = told.filter(|figure| figure.spreads.iter().any(Option::is_some));
-    group(told.map(|figure| (heading(&figure.path), row(comparison, figure))))
+    let rows = told.map(|figure| (heading(&figure.path), row(comparison, figure)));
+    group(rows.chain(verdict::syscalls_row(comparison).map(|row| ("server", row))))
 }
 
 fn row(comparison: &Comparison, figure: &Figure) -> Vec<String> {
@@ -60,17 +67,17 @@ fn row(comparison: &Comparison, figure: &Figure) -> Vec<String> {
 
 /// A ratio of counts or of ratios says little.
 fn has_ratio(figure: &Figure) -> bool {
-    !matches!(figure.unit, Unit::Count | Unit::Ratio | Unit::Seconds)
+    !matches!(figure.unit, Unit::Count | Unit::Plain | Unit::Ratio | Unit::Seconds)
 }
 
 /// `3.640 µs (3.512–3.900)`
-fn show_spread(spread: Spread, unit: Unit) -> String {
+pub(super) fn show_spread(spread: Spread, unit: Unit) -> String {
     let (least, most, median) = (unit.show(spread.least), unit.show(spread.most), unit.show(spread.median));
     let bare = |text: &str| text.split(' ').next().unwrap_or_default().to_owned();
     if least == most { median } else { format!("{median} ({}–{})", bare(&least), bare(&most)) }
 }
 
-fn show_ratio_spread(ratio: Spread) -> String {
+pub(super) fn show_ratio_spread(ratio: Spread) -> String {
     format!("{} ({:.2}–{:.2})", show_ratio(ratio), ratio.least, ratio.most)
 }
 
@@ -89,7 +96,6 @@ fn encode(comparison: &Comparison, scenario: &[String], host: &Host) -> Value {
         names.map(|(index, name)| (name.clone(), Value::Object(figures(index)))).collect()
     };
     let range = |spread: Spread| json!([spread.least, spread.most]);
-    let whole = |spread: Spread| json!({"median": spread.median, "least": spread.least, "most": spread.most});
     let runs = comparison.runs.iter().map(
         |run| json!({"target": comparison.names[run.contender], "round": run.round, "result": run.json}),
     );
@@ -101,7 +107,8 @@ fn encode(comparison: &Comparison, scenario: &[String], host: &Host) -> Value {
         "base": comparison.names[comparison.base],
         "medians": by_name(&|figure, one| figure.spreads[one].map(|spread| json!(spread.median))),
         "ranges": by_name(&|figure, one| figure.spreads[one].map(range)),
-        "ratios": by_name(&|figure, one| figure.ratios[one].map(whole)),
+        "ratios": by_name(&|figure, one| figure.ratios[one].map(Spread::encode)),
+        "floor": verdict::encode(comparison),
         "notes": comparison.notes(),
         "runs": runs.collect::<Vec<_>>(),
         "host": host.encode(),
@@ -122,12 +129,12 @@ fn draw(comparison: &Comparison, scenario: &[String], host: &Host) -> Page {
             comparison.names[comparison.base]
         ),
         notes: comparison.notes(),
+        main: verdict::tiles(comparison),
         bars: charted.collect(),
         plots: plots(comparison),
         columns: columns(comparison),
         groups: groups(comparison),
         host: host_rows(host),
-        ..Page::default()
     }
 }
 
@@ -142,7 +149,7 @@ fn bars(comparison: &Comparison, figure: &Figure) -> Option<Bars> {
     let hint = match figure.unit {
         Unit::Nanoseconds | Unit::Microseconds | Unit::Bytes => "lower is better",
         Unit::PerSecond => "higher is better",
-        Unit::Count | Unit::Seconds | Unit::Ratio => "",
+        Unit::Count | Unit::Plain | Unit::Seconds | Unit::Ratio => "",
     };
     let title = capitalised(&figure.label);
     let has_length = bars.iter().all(|bar| bar.median > 0.0);

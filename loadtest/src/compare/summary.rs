@@ -5,12 +5,17 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Run;
+use super::floor::Yardstick;
 use crate::report::Unit;
 use crate::report::distribution::Distribution;
 use crate::report::page::Line;
+
+/// By scenario one of them is measured.
+const HEADLINES: [&str; 3] =
+    ["server.cpu_ns_per_delivery", "server.cpu_ns_per_connect", "server.cpu_ns_per_publish"];
 
 pub(super) struct Comparison {
     pub(super) names: Vec<String>,
@@ -19,6 +24,8 @@ pub(super) struct Comparison {
     pub(super) rounds: u32,
     pub(super) runs: Vec<Run>,
     pub(super) figures: Vec<Figure>,
+    /// What the base did, where it is the floor.
+    pub(super) yardstick: Option<Yardstick>,
 }
 
 /// One figure of all contenders.
@@ -41,7 +48,7 @@ pub(super) struct Spread {
 
 impl Comparison {
     pub(super) fn new(names: Vec<String>, base: usize, rounds: u32, runs: Vec<Run>) -> Self {
-        let mut comparison = Self { names, base, rounds, runs, figures: Vec::new() };
+        let mut comparison = Self { names, base, rounds, runs, figures: Vec::new(), yardstick: None };
         let described = comparison.runs.iter().flat_map(|run| described(&run.json));
         let mut figures: Vec<(String, String, Unit)> = Vec::new();
         for figure in described {
@@ -51,6 +58,12 @@ impl Comparison {
         }
         comparison.figures = figures.into_iter().map(|figure| comparison.summarise(figure)).collect();
         comparison
+    }
+
+    /// The figure that says how far a contender is from the base: CPU for what the scenario is about.
+    pub(super) fn headline(&self) -> Option<&Figure> {
+        let figure = |path: &&str| self.figures.iter().find(|figure| figure.path == *path);
+        HEADLINES.iter().filter_map(figure).find(|figure| figure.ratios.iter().any(Option::is_some))
     }
 
     /// Notes of the runs, each with where it was said.
@@ -127,6 +140,10 @@ impl Comparison {
 }
 
 impl Spread {
+    pub(super) fn encode(self) -> Value {
+        json!({"median": self.median, "least": self.least, "most": self.most})
+    }
+
     /// None of no values.
     pub(super) fn of(mut values: Vec<f64>) -> Option<Self> {
         values.sort_by(f64::total_cmp);
@@ -168,8 +185,6 @@ fn lay_over(name: &str, all: &[&Distribution]) -> Line {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn run(contender: usize, round: u32, ns: f64, notes: &[&str]) -> Run {

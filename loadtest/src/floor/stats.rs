@@ -38,7 +38,7 @@ impl Stats {
         report.text("mode", "mode", &mode.to_string());
         self.counts().into_iter().for_each(|(name, count)| report.count(name, name, count));
         let ratio = (self.deliveries > 0).then(|| self.syscalls as f64 / self.deliveries as f64);
-        report.figure("syscalls_per_delivery", "syscalls per delivery", ratio, Unit::Ratio);
+        report.figure("syscalls_per_delivery", "syscalls per delivery", ratio, Unit::Plain);
         report
     }
 

@@ -14,65 +14,70 @@ use super::values::{
     loopback_sources, parse_app, parse_channel, parse_endpoint, parse_prefix, parse_rate, parse_seconds,
 };
 
+/// Under which the flags of all scenarios stand in the help; those of one stand before them.
+const SERVER: &str = "The server";
+const LOAD: &str = "Load";
+const OUTPUT: &str = "Results";
+const GENERATOR: &str = "The generator itself";
+
 const DURATION_DEFAULT: Duration = Duration::from_secs(10);
 
 /// Which server, how many connections, how long, and where the figures go.
 #[derive(Args, Clone)]
 pub(crate) struct Target {
     /// Where WebSocket clients connect
-    #[arg(long, value_name = "HOST:PORT", value_parser = parse_endpoint)]
+    #[arg(long, help_heading = SERVER, value_name = "HOST:PORT", value_parser = parse_endpoint)]
     pub(crate) ws: Endpoint,
     /// Where the REST API listens [default: the value of --ws]
-    #[arg(long, value_name = "HOST:PORT", value_parser = parse_endpoint)]
+    #[arg(long, help_heading = SERVER, value_name = "HOST:PORT", value_parser = parse_endpoint)]
     pub(crate) http: Option<Endpoint>,
     /// The app to use
-    #[arg(long, value_name = "ID:KEY:SECRET", value_parser = parse_app)]
+    #[arg(long, help_heading = SERVER, value_name = "ID:KEY:SECRET", value_parser = parse_app)]
     pub(crate) app: App,
     /// What the server has in front of /app/KEY and /apps/ID
-    #[arg(long, value_name = "PATH", default_value = "", hide_default_value = true, value_parser = parse_prefix)]
+    #[arg(long, help_heading = SERVER, value_name = "PATH", default_value = "", hide_default_value = true, value_parser = parse_prefix)]
     pub(crate) path_prefix: String,
     /// TLS for WebSocket and REST. Any certificate is accepted: this measures a server, it does not trust it
-    #[arg(long)]
+    #[arg(long, help_heading = SERVER)]
     pub(crate) tls: bool,
     /// WebSocket connections
-    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, help_heading = LOAD, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) connections: u32,
-    /// How often the scenario acts, in all: publishes (fanout and slow 100, channels 1000, soak 10), joins and leaves (100), client
-    /// events (5 of each sender); connect and publish go as fast as they can without it
-    #[arg(long, value_name = "PER_SECOND", value_parser = parse_rate)]
+    /// How often the scenario acts, in all; what that means it says itself
+    #[arg(long, help_heading = LOAD, value_name = "PER_SECOND", value_parser = parse_rate)]
     pub(crate) rate: Option<f64>,
     /// Bytes of `data` in each event; at least 50, for sequence number and send time
-    #[arg(long, value_name = "BYTES", default_value_t = 200, value_parser = clap::value_parser!(u32).range(50..))]
+    #[arg(long, help_heading = LOAD, value_name = "BYTES", default_value_t = 200, value_parser = clap::value_parser!(u32).range(50..))]
     pub(crate) size: u32,
-    /// How long to act, or 90m, or 8h; for connect, how long to wait for the last connection [default: 10; soak: 1h]
-    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
+    /// How long to act; also 90m or 8h [default: 10]
+    #[arg(long, help_heading = LOAD, value_name = "SECONDS", value_parser = parse_seconds)]
     pub(crate) duration: Option<Duration>,
-    /// A local server process whose CPU and memory to read from /proc
-    #[arg(long, value_name = "PID")]
+    /// The server's process, if it is on this machine: its CPU and memory are read from /proc, with those of its children
+    #[arg(long, help_heading = SERVER, value_name = "PID")]
     pub(crate) pid: Option<u32>,
     /// Writes the result as one JSON object
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, help_heading = OUTPUT, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
     /// Writes the result as one HTML page with plots, which needs no network to open
-    #[arg(long, value_name = "FILE.html")]
+    #[arg(long, help_heading = OUTPUT, value_name = "FILE.html")]
     pub(crate) report: Option<PathBuf>,
     /// Receiving threads of a process; more than one pays only when the generator has several cores
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    #[arg(long, help_heading = GENERATOR, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub(crate) threads: u32,
     /// Receiving processes, where one may not open enough descriptors; their figures are added up exactly
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    #[arg(long, help_heading = GENERATOR, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub(crate) processes: u32,
     /// Connections that may be under way at once while connecting
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, help_heading = GENERATOR, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) opening: u32,
     /// Channel, or what its name begins with where there are several; private- and presence- are signed for
-    #[arg(long, value_name = "NAME", default_value = "loadtest", value_parser = parse_channel)]
+    #[arg(long, help_heading = LOAD, value_name = "NAME", default_value = "loadtest", value_parser = parse_channel)]
     pub(crate) channel: String,
-    /// Local addresses to connect from in turn: each has about 28,000 ports
-    #[arg(long, value_name = "ADDRESS,…", value_delimiter = ',', conflicts_with = "source_addresses")]
+    /// Local addresses to connect from in turn, since each has about 28,000 ports
+    #[arg(long, help_heading = GENERATOR, value_name = "ADDRESS,…", value_delimiter = ',', conflicts_with = "source_addresses")]
     pub(crate) sources: Vec<IpAddr>,
-    /// The same for a server on loopback: connect from N addresses, 127.0.0.2 and on
-    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    /// The same for a server on loopback: N addresses, 127.0.0.2 and on
+    #[arg(long, help_heading = GENERATOR, value_name = "N", default_value_t = 0, hide_default_value = true)]
     pub(crate) source_addresses: u8,
 }
 

@@ -17,6 +17,7 @@ use crate::failure::{Context, Failure, Outcome};
 const TICKS_UNSURE: u64 = 2;
 
 /// A process with all its descendants.
+#[derive(Clone, Copy)]
 pub(crate) struct Process {
     pid: u32,
 }
@@ -149,6 +150,14 @@ impl Usage {
     }
 }
 
+impl Spent {
+    /// The larger of «all threads of all cores that may be used» and «the busiest thread of one core».
+    pub(crate) fn busy_ratio(&self, cores: usize, wall_ns: u64) -> Option<f64> {
+        let all = self.total_ns as f64 / cores.max(1) as f64;
+        (wall_ns > 0).then(|| all.max(self.busiest_thread_ns as f64) / wall_ns as f64)
+    }
+}
+
 impl Member {
     /// Adds what this process used since then, its children left out.
     fn add_since(&self, before: &Self, spent: &mut Spent) {
@@ -234,6 +243,15 @@ mod tests {
     fn usage(members: Vec<(u32, Member)>, ksoftirqd_ns: u64) -> Usage {
         let named = |(pid, member)| (Identity { pid, started: 0 }, member);
         Usage { members: members.into_iter().map(named).collect(), ksoftirqd_ns }
+    }
+
+    #[test]
+    fn busy_is_one_thread_without_rest_or_all_cores_without_rest() {
+        let spent = |total_ns, busiest_thread_ns| Spent { total_ns, busiest_thread_ns, ..Spent::default() };
+        assert_eq!(spent(100, 90).busy_ratio(4, 100), Some(0.9));
+        assert_eq!(spent(380, 95).busy_ratio(4, 100), Some(0.95));
+        assert_eq!(spent(360, 90).busy_ratio(2, 200), Some(0.9));
+        assert_eq!(spent(0, 0).busy_ratio(1, 0), None);
     }
 
     #[test]

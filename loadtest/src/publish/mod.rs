@@ -26,6 +26,7 @@ use crate::failure::Outcome;
 use crate::late::LATE_NS;
 use crate::link::Door;
 use crate::options::Target;
+use crate::progress::Pulse;
 use crate::stamp::Stamp;
 use crate::subscribe::ledger::Promise;
 
@@ -53,6 +54,8 @@ pub(crate) struct Publisher {
     events: Vec<Event>,
     next_sequence: u64,
     sends: Sends,
+    /// Calls answered.
+    pulse: Arc<Pulse>,
 }
 
 /// How well the generator kept to its schedule.
@@ -91,6 +94,7 @@ impl Publisher {
             events: Vec::new(),
             next_sequence: 0,
             sends: Sends::default(),
+            pulse: Arc::default(),
         })
     }
 
@@ -135,6 +139,11 @@ impl Publisher {
         self.pool.results()
     }
 
+    /// Calls answered so far, for whoever looks on.
+    pub(crate) fn pulse(&self) -> &Arc<Pulse> {
+        &self.pulse
+    }
+
     /// Connections used so far.
     pub(crate) fn connections(&self) -> usize {
         self.pool.connections()
@@ -146,6 +155,7 @@ impl Publisher {
         let mut patience = Patience::start(self.clock.now_ns());
         loop {
             let now_ns = self.clock.now_ns();
+            self.pulse.note(now_ns, self.results().answers(), &self.results().latency);
             match schedule.poll(now_ns, self.next_sequence, audience.seen_by_all()) {
                 Step::Done => return Ok(()),
                 Step::Send { intended_ns } if self.pool.has_room() => {

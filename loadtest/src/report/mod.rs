@@ -119,6 +119,13 @@ impl Report {
         self.series.push(Series::rate(name, readings));
     }
 
+    /// A value over the run, from readings (seconds, value); nothing where it was not read.
+    pub(crate) fn level_over_time(&mut self, name: &str, unit: Unit, readings: &[(f64, u64)]) {
+        if !readings.is_empty() {
+            self.series.push(Series::level(name, unit, readings));
+        }
+    }
+
     pub(crate) fn note(&mut self, sentence: impl Into<String>) {
         self.notes.push(sentence.into());
     }

@@ -1,6 +1,6 @@
 //! A value over the time of a run: what the «throughput over time» plot shows.
 //!
-//! Owns the shape of a series in the JSON and how readings of a counter become a rate. Pure.
+//! Owns the shape of a series in the JSON, how readings of a counter become a rate, and how many points are enough. Pure.
 
 use serde_json::{Value, json};
 
@@ -34,6 +34,16 @@ impl Series {
             }
         }
         Self { name: name.to_owned(), unit: Unit::PerSecond, points }
+    }
+
+    /// A value as it was read, averaged where there are more readings than points.
+    pub(crate) fn level(name: &str, unit: Unit, readings: &[(f64, u64)]) -> Self {
+        let mean = |some: &[(f64, u64)]| {
+            some.iter().map(|&(_, value)| value as f64).sum::<f64>() / some.len() as f64
+        };
+        let together = readings.len().div_ceil(POINTS_MAX).max(1);
+        let points = readings.chunks(together).filter_map(|some| Some((some.last()?.0, mean(some))));
+        Self { name: name.to_owned(), unit, points: points.collect() }
     }
 
     pub(crate) fn encode(&self) -> Value {
@@ -72,6 +82,15 @@ mod tests {
             assert!(found <= POINTS_MAX + 1 && found >= points * 9 / 10, "{seconds} s: {found}");
         }
         assert!(Series::rate("x", &[]).points.is_empty());
+    }
+
+    #[test]
+    fn level_is_what_was_read_and_no_more_points_than_a_plot_shows() {
+        let readings: Vec<_> = (0..1800_u64).map(|second| (second as f64, second)).collect();
+        let few = Series::level("memory", Unit::Bytes, &readings[..5]);
+        assert_eq!(few.points, [(0.0, 0.0), (1.0, 1.0), (2.0, 2.0), (3.0, 3.0), (4.0, 4.0)]);
+        let many = Series::level("memory", Unit::Bytes, &readings);
+        assert_eq!((many.points.len(), many.points[0]), (600, (2.0, 1.0)));
     }
 
     #[test]

@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unit {
     Count,
+    /// A number that is not whole: calls per delivery.
+    Plain,
     PerSecond,
     Bytes,
     Nanoseconds,
@@ -17,8 +19,9 @@ pub(crate) enum Unit {
     Ratio,
 }
 
-const NAMES: [(Unit, &str); 7] = [
+const NAMES: [(Unit, &str); 8] = [
     (Unit::Count, "count"),
+    (Unit::Plain, "number"),
     (Unit::PerSecond, "per_second"),
     (Unit::Bytes, "bytes"),
     (Unit::Nanoseconds, "ns"),
@@ -42,13 +45,14 @@ impl Unit {
         match self {
             Self::Count | Self::Bytes | Self::Microseconds => json!(value.round() as i64),
             Self::Nanoseconds | Self::PerSecond => json!((value * 10.0).round() / 10.0),
-            Self::Seconds | Self::Ratio => json!((value * 1e4).round() / 1e4),
+            Self::Plain | Self::Seconds | Self::Ratio => json!((value * 1e4).round() / 1e4),
         }
     }
 
     pub(crate) fn show(self, value: f64) -> String {
         match self {
             Self::Count => thousands(value),
+            Self::Plain => format!("{value:.3}"),
             Self::PerSecond => format!("{} /s", thousands(value)),
             Self::Bytes => format!("{} B", thousands(value)),
             Self::Nanoseconds if value.abs() >= 10_000.0 => format!("{:.1} µs", value / 1e3),
@@ -62,7 +66,7 @@ impl Unit {
     /// Short, for the ticks of an axis: `5 ms`, `2.5 M/s`.
     pub(crate) fn tick(self, value: f64) -> String {
         match self {
-            Self::Count => scaled(value, ""),
+            Self::Count | Self::Plain => scaled(value, ""),
             Self::PerSecond => scaled(value, "/s"),
             Self::Bytes => scaled(value, "B"),
             Self::Nanoseconds => duration(value / 1e9),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{Cost, Late, Watch, name_partings, random_run};
+use super::{Cost, Late, Own, Watch, name_partings, random_run};
 use crate::clock::{Clock, SECOND_NS};
 use crate::failure::{Failure, Outcome};
 use crate::options::Target;
@@ -64,7 +64,7 @@ pub(super) struct Broadcast<'a> {
 pub(super) struct Round {
     pub(super) tally: Tally,
     pub(super) measured: Measured,
-    /// Deliveries over the measured phase.
+    /// Deliveries over the time of publishing.
     pub(super) readings: Readings,
     pub(super) publisher: Publisher,
     pub(super) pace: Pace,
@@ -80,6 +80,16 @@ pub(super) struct Measured {
     pub(super) cost: Cost,
 }
 
+impl Round {
+    pub(super) fn own(&self) -> Own {
+        Own {
+            late: self.late,
+            cpu_max: self.readings.own_cpu_max(),
+            closed_as_slow: self.tally.parted_as_slow,
+        }
+    }
+}
+
 impl Broadcast<'_> {
     pub(super) fn run(&self, watch: &Watch, clock: Clock) -> Outcome<Round> {
         let run = random_run();
@@ -91,14 +101,15 @@ impl Broadcast<'_> {
         std::thread::sleep(SETTLE);
         let rss_gathered = watch.server_rss()?;
 
-        let pace = self.pace(&mut publisher, &crowd, clock)?;
+        let ticker = Ticker::start();
+        let pace = self.pace(&ticker, &mut publisher, &crowd, clock)?;
         crowd.progress().begin_phase(1, publisher.sent());
         let (before, frames_before) = (watch.read()?, crowd.progress().frames());
         let sends_before = publisher.sends().calls;
-        let (ticker, duration) = (Ticker::start(), self.target.duration());
-        let progress = Arc::clone(crowd.progress());
-        ticker.begin(Phase::timed("publishing", duration, "deliveries", move || progress.frames()));
-        self.drive(pace, duration, &mut publisher, &crowd, clock)?;
+        let duration = self.target.duration();
+        ticker.begin(deliveries("publishing", duration, &crowd).kept());
+        self.publish(pace, duration, &mut publisher, &crowd, clock)?;
+        self.drain(&ticker, &mut publisher, &crowd)?;
         let readings = ticker.finish();
         let cost = watch.cost_since(&before)?;
         let rss = watch.server_rss()?;
@@ -135,21 +146,23 @@ impl Broadcast<'_> {
     }
 
     /// The pace of the measured phase; overload has to find out first how much arrives.
-    fn pace(&self, publisher: &mut Publisher, crowd: &Crowd, clock: Clock) -> Outcome<Pace> {
+    fn pace(&self, ticker: &Ticker, publisher: &mut Publisher, crowd: &Crowd, clock: Clock) -> Outcome<Pace> {
         let window = Pace::Window(u64::from(self.options.window));
         let Some(factor) = self.options.overload else {
             let paced = Pace::Paced(self.target.rate.unwrap_or(self.rate_default));
             return Ok(if self.options.saturate { window } else { paced });
         };
         let (start_ns, frames) = (clock.now_ns(), crowd.progress().frames());
-        self.drive(window, CALIBRATION, publisher, crowd, clock)?;
+        ticker.begin(deliveries("calibrating", CALIBRATION, crowd));
+        self.publish(window, CALIBRATION, publisher, crowd, clock)?;
+        self.drain(ticker, publisher, crowd)?;
         let seconds = clock.now_ns().saturating_sub(start_ns) as f64 / SECOND_NS as f64;
         let arrived = (crowd.progress().frames() - frames) as f64 / self.readers() as f64;
         Ok(Pace::Overload(factor * (arrived / seconds).max(1.0)))
     }
 
-    /// Publishes for `duration` and waits until all that was accepted has arrived, or nothing moves.
-    fn drive(
+    /// Publishes for `duration`.
+    fn publish(
         &self,
         pace: Pace,
         duration: Duration,
@@ -168,8 +181,22 @@ impl Broadcast<'_> {
         let start_ns = clock.now_ns();
         publisher.run(&mut Schedule::new(pace, batch, start_ns, end_ns(start_ns, duration)), progress)?;
         progress.unfollow();
-        publisher.drain(progress, |results| progress.frames() >= results.accepted * readers)
+        Ok(())
     }
+
+    /// Waits until all that was accepted has arrived, or nothing moves.
+    fn drain(&self, ticker: &Ticker, publisher: &mut Publisher, crowd: &Crowd) -> Outcome<()> {
+        let (progress, readers) = (Arc::clone(crowd.progress()), self.readers());
+        let (shown, goal) = (Arc::clone(&progress), publisher.sent() * readers);
+        ticker.begin(Phase::counted("draining", goal, "deliveries", move || shown.frames()));
+        publisher.drain(&*progress, |results| progress.frames() >= results.accepted * readers)
+    }
+}
+
+/// What a crowd receives, with how late it is.
+pub(super) fn deliveries(name: &'static str, duration: Duration, crowd: &Crowd) -> Phase {
+    let (frames, latency) = (Arc::clone(crowd.progress()), Arc::clone(crowd.progress()));
+    Phase::timed(name, duration, "deliveries", move || frames.frames()).p99(move || latency.p99_us())
 }
 
 /// All subscribers of the plan, or a failure: a crowd that is not complete would be another measurement.

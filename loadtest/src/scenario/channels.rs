@@ -55,6 +55,6 @@ pub(super) fn run(options: &ChannelsOptions) -> Outcome<Report> {
     report.count("channels", "channels", u64::from(channels));
     report.count("subscribers_per_channel", "subscribers of each", u64::from(target.connections / channels));
     report_round(&mut report, &round);
-    watch.report_conditions(&mut report, &round.measured.cost, round.late)?;
+    watch.report_conditions(&mut report, &round.measured.cost, &round.own())?;
     Ok(report)
 }

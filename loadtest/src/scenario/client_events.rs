@@ -4,6 +4,7 @@
 //! events per connection (Pusher: ten a second), so the default rate stays below that; an event that the server objects to is counted
 //! as refused and not as lost, since its sender was told.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -13,11 +14,12 @@ use serde_json::Value;
 use super::broadcast::CONNECT_PATIENCE;
 use super::deliveries::{report_counts, report_rate, report_server};
 use super::{
-    Late, Watch, broadcast::Measured, check_descriptors, check_one_process, name_partings, random_run,
+    Late, Own, Watch, broadcast::Measured, check_descriptors, check_one_process, name_partings, random_run,
 };
 use crate::clock::{Clock, SECOND_NS, nanoseconds};
 use crate::failure::{Failure, Outcome};
 use crate::options::Target;
+use crate::progress::{Phase, Pulse, Readings, Ticker};
 use crate::report::{Report, Unit};
 use crate::stamp::{Reader, Stamp, encode_data, in_stream, split_stream};
 use crate::subscribe::dialogue::Parting;
@@ -54,7 +56,7 @@ pub(super) fn run(options: &ClientEventsOptions) -> Outcome<Report> {
     let rss_before = watch.server_rss()?;
     let mut talk = Talk::gather(target, options.group, options.senders, target.rate, clock)?;
     let (before, rss_gathered) = (watch.read()?, watch.server_rss()?);
-    talk.run(target.duration(), &AtomicBool::new(false))?;
+    let readings = look_on(&mut talk, target.duration())?;
     let (cost, rss) = (watch.cost_since(&before)?, watch.server_rss()?);
 
     let rate = talk.rate;
@@ -75,13 +77,27 @@ pub(super) fn run(options: &ClientEventsOptions) -> Outcome<Report> {
     report_counts(&mut report, tally.counts, tally.lost);
     report.count("parted", "connections closed", tally.parted_live);
     report_rate(&mut report, frames, seconds);
+    report.rate_over_time("deliveries", readings.counts());
     report.latency("latency", &tally.latency[1]);
     said.report_notes(&mut report);
     let growth = rss_before.zip(rss_gathered).map(|(before, after)| after as f64 - before as f64);
     let measured = Measured { frames, seconds, cost };
     report_server(&mut report, &measured, rss, growth.map(|bytes| bytes / f64::from(target.connections)));
-    watch.report_conditions(&mut report, &measured.cost, said.late)?;
+    let own =
+        Own { late: said.late, cpu_max: readings.own_cpu_max(), closed_as_slow: said.tally.parted_as_slow };
+    watch.report_conditions(&mut report, &measured.cost, &own)?;
     Ok(report)
+}
+
+fn look_on(talk: &mut Talk, duration: Duration) -> Outcome<Readings> {
+    let (ticker, heard, latency, rest) =
+        (Ticker::start(), Arc::clone(&talk.pulse), Arc::clone(&talk.pulse), Arc::clone(&talk.pulse));
+    let phase = Phase::timed("talking", duration, "deliveries", move || heard.count());
+    ticker.begin(phase.kept().p99(move || latency.p99_us()));
+    talk.talk(duration, &AtomicBool::new(false))?;
+    ticker.begin(Phase::counted("draining", talk.expected(), "deliveries", move || rest.count()));
+    talk.wait_for_the_rest()?;
+    Ok(ticker.finish())
 }
 
 /// Groups that talk, until their time is over.
@@ -94,6 +110,8 @@ pub(super) struct Talk {
     senders: usize,
     clock: Clock,
     pub(super) rate: f64,
+    /// For whoever looks on.
+    pulse: Arc<Pulse>,
     /// Events sent, by sender.
     sent: Vec<u64>,
     late: Late,
@@ -149,6 +167,7 @@ impl Talk {
             senders: senders as usize,
             clock,
             rate: rate.unwrap_or_else(|| RATE_PER_SENDER * f64::from(senders) * groups as f64),
+            pulse: Arc::default(),
             sent: vec![0; connections as usize],
             late: Late::default(),
         };
@@ -156,8 +175,8 @@ impl Talk {
         Ok(talk)
     }
 
-    /// Sends for `duration`, or until it is stopped, and waits for what is on its way.
-    pub(super) fn run(&mut self, duration: Duration, stop: &AtomicBool) -> Outcome<()> {
+    /// Sends for `duration`, or until it is stopped.
+    pub(super) fn talk(&mut self, duration: Duration, stop: &AtomicBool) -> Outcome<()> {
         let start_ns = self.clock.now_ns();
         let end_ns = start_ns + nanoseconds(duration);
         for number in 0_u64.. {
@@ -168,7 +187,7 @@ impl Talk {
             }
             self.send(number, due_ns);
         }
-        self.wait_for_the_rest()
+        Ok(())
     }
 
     pub(super) fn end(self) -> Said {
@@ -188,10 +207,12 @@ impl Talk {
 
     fn come_in(&mut self) -> Outcome<()> {
         let end_ns = self.clock.now_ns() + nanoseconds(CONNECT_PATIENCE);
+        let (ticker, pulse, wanted) = (Ticker::start(), Arc::clone(&self.pulse), self.plan.subscribers.len());
+        ticker.begin(Phase::counted("connecting", wanted as u64, "connections", move || pulse.live()));
         while !self.swarm.is_settled() && self.clock.now_ns() < end_ns {
-            self.swarm.poll(POLL_MAX, &mut self.ears)?;
+            self.poll(POLL_MAX)?;
         }
-        let (live, wanted) = (self.ears.live, self.plan.subscribers.len());
+        let live = self.ears.live;
         if live == wanted {
             return Ok(());
         }
@@ -224,20 +245,38 @@ impl Talk {
         loop {
             let left = Duration::from_nanos(due_ns.saturating_sub(self.clock.now_ns()));
             if left < Duration::from_millis(2) {
-                self.swarm.poll(Duration::ZERO, &mut self.ears)?;
+                self.poll(Duration::ZERO)?;
                 std::thread::sleep(Duration::from_nanos(due_ns.saturating_sub(self.clock.now_ns())));
                 return Ok(());
             }
             let whole = Duration::from_millis(left.as_millis() as u64 - 1);
-            self.swarm.poll(whole.min(POLL_MAX), &mut self.ears)?;
+            self.poll(whole.min(POLL_MAX))?;
         }
     }
 
-    fn wait_for_the_rest(&mut self) -> Outcome<()> {
-        let expected = self.sent.iter().sum::<u64>() * (self.ears.group as u64 - 1);
+    fn poll(&mut self, timeout: Duration) -> Outcome<()> {
+        self.swarm.poll(timeout, &mut self.ears)?;
+        let counts = self.ears.ledger.counts();
+        self.pulse.note_live(self.ears.live);
+        self.pulse.note(
+            self.clock.now_ns(),
+            counts.delivered + counts.duplicated,
+            self.ears.tally.measured(),
+        );
+        Ok(())
+    }
+
+    /// Deliveries of what was sent so far.
+    fn expected(&self) -> u64 {
+        self.sent.iter().sum::<u64>() * (self.ears.group as u64 - 1)
+    }
+
+    /// Waits for what is on its way.
+    pub(super) fn wait_for_the_rest(&mut self) -> Outcome<()> {
+        let expected = self.expected();
         let (mut frames, mut since_ns) = (0, self.clock.now_ns());
         while self.clock.now_ns() < since_ns + PATIENCE_NS {
-            self.swarm.poll(POLL_MAX, &mut self.ears)?;
+            self.poll(POLL_MAX)?;
             let now = self.ears.ledger.counts();
             if now.delivered + now.duplicated != frames {
                 (frames, since_ns) = (now.delivered + now.duplicated, self.clock.now_ns());
@@ -301,6 +340,7 @@ impl Observer for Ears {
         *self.tally.partings.entry(parting.to_string()).or_default() += 1;
         self.live -= usize::from(was_live);
         self.tally.parted_live += u64::from(was_live);
+        self.tally.parted_as_slow += u64::from(was_live && parting.is_over_capacity());
     }
 
     fn handle_complaint(&mut self, _member: usize, data: &Value) {

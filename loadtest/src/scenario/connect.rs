@@ -9,8 +9,8 @@ use std::time::Duration;
 use clap::Args;
 
 use super::deliveries::{report_counts, report_rate};
-use super::storm::{StormOptions, Witnesses, ride};
-use super::{Cost, Late, Watch, check_descriptors, name_partings, random_run, several_channels};
+use super::storm::{Storm, StormOptions, Witnesses, ride};
+use super::{Cost, Late, Own, Watch, check_descriptors, name_partings, random_run, several_channels};
 use crate::clock::{Clock, SECOND_NS};
 use crate::failure::Outcome;
 use crate::options::Target;
@@ -54,7 +54,8 @@ pub(super) fn run(options: &ConnectOptions) -> Outcome<Report> {
     let plan = Plan { period_ns, ..Plan::new(target, several_channels(target, options.channels)) };
     let crowd = Crowd::gather(&plan, target.processes, run, clock)?;
     let (ticker, progress) = (Ticker::start(), Arc::clone(crowd.progress()));
-    ticker.begin(Phase::timed("connecting", target.duration(), "connections", move || progress.live()));
+    ticker
+        .begin(Phase::timed("connecting", target.duration(), "connections", move || progress.live()).kept());
     let planned = Duration::from_nanos(period_ns.unwrap_or(0) * u64::from(target.connections));
     let live = crowd.wait_until_settled(planned + target.duration());
     let readings = ticker.finish();
@@ -69,7 +70,7 @@ pub(super) fn run(options: &ConnectOptions) -> Outcome<Report> {
     // After a storm the last subscription is that of the storm; the first time ended when all had settled.
     let end_ns = if is_storm { first_ns } else { tally.last_subscribed_ns };
     report_connects(&mut report, options, &tally, &arrival, end_ns);
-    report.rate_over_time("connects", &readings);
+    report.rate_over_time("connects", readings.counts());
     match &storm {
         Some(storm) => storm.report(&mut report, &tally),
         None => {
@@ -78,8 +79,10 @@ pub(super) fn run(options: &ConnectOptions) -> Outcome<Report> {
         }
     }
     report_server(&mut report, &arrival);
-    let late = storm.map_or_else(Late::default, |storm| storm.late());
-    watch.report_conditions(&mut report, &arrival.cost, late)?;
+    let late = storm.as_ref().map_or_else(Late::default, Storm::late);
+    let shares = readings.own_cpu_max().into_iter().chain(storm.and_then(|storm| storm.own_cpu_max()));
+    let own = Own { late, cpu_max: shares.reduce(f64::max), ..Own::default() };
+    watch.report_conditions(&mut report, &arrival.cost, &own)?;
     Ok(report)
 }
 

@@ -14,7 +14,7 @@ use crate::subscribe::tally::Tally;
 /// Everything about a round but the conditions under which it came about.
 pub(super) fn report_round(report: &mut Report, round: &Round) {
     report_tally(report, &round.tally, &round.measured);
-    report.rate_over_time("deliveries", &round.readings);
+    report.rate_over_time("deliveries", round.readings.counts());
     report_publishes(report, &round.publisher);
     if round.publisher.connections() > 1 {
         report.note(

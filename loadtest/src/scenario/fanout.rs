@@ -41,7 +41,7 @@ pub(super) fn run(options: &FanoutOptions) -> Outcome<Report> {
     let mut report = Report::new("fanout");
     report_load(&mut report, target, &options.publish, &round);
     report_round(&mut report, &round);
-    watch.report_conditions(&mut report, &round.measured.cost, round.late)?;
+    watch.report_conditions(&mut report, &round.measured.cost, &round.own())?;
     Ok(report)
 }
 

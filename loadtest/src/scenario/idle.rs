@@ -3,18 +3,21 @@
 //! Memory is the growth of the server's RSS, so a freshly started server gives the truest figure; what the kernel keeps for a socket is not
 //! in it. `delivered` counts answers to pings, `lost` pings without one.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 
 use super::broadcast::gather;
 use super::deliveries::report_counts;
-use super::{Watch, check_descriptors, name_partings, random_run, several_channels};
+use super::{Own, Watch, check_descriptors, name_partings, random_run, several_channels};
 use crate::clock::{Clock, SECOND_NS, nanoseconds};
 use crate::failure::Outcome;
 use crate::options::Target;
 use crate::options::values::parse_seconds;
+use crate::progress::{Phase, Readings, Ticker};
 use crate::report::{Report, Unit};
+use crate::subscribe::crowd::Crowd;
 use crate::subscribe::ledger::Counts;
 use crate::subscribe::plan::Plan;
 use crate::subscribe::tally::Tally;
@@ -45,7 +48,7 @@ pub(super) fn run(options: &IdleOptions) -> Outcome<Report> {
     let crowd = gather(&plan, target.processes, random_run(), clock)?;
     std::thread::sleep(SETTLE);
     let before = watch.read()?;
-    std::thread::sleep(target.duration());
+    let readings = look_on(target.duration(), &crowd, &watch);
     let (cost, rss) = (watch.cost_since(&before)?, watch.server_rss()?);
     let tally = crowd.dismiss(&[])?;
 
@@ -54,6 +57,8 @@ pub(super) fn run(options: &IdleOptions) -> Outcome<Report> {
     report.figure("ping_every_seconds", "each pings every", options.ping_every.as_secs_f64(), Unit::Seconds);
     report.figure("seconds", "time", cost.wall_ns as f64 / SECOND_NS as f64, Unit::Seconds);
     report_pings(&mut report, &tally);
+    report.rate_over_time("answers to pings", readings.counts());
+    report.level_over_time("server memory", Unit::Bytes, readings.memory());
     let growth = rss_before.zip(rss).map(|(before, after)| after as f64 - before as f64);
     let per_connection = growth.map(|bytes| bytes / f64::from(target.connections));
     let ratio = cost.server.map(|spent| spent.total_ns as f64 / cost.wall_ns as f64);
@@ -66,8 +71,18 @@ pub(super) fn run(options: &IdleOptions) -> Outcome<Report> {
         per_connection,
         Unit::Bytes,
     );
-    watch.report_conditions(&mut report, &cost, tally.pings_late)?;
+    let own = Own { late: tally.pings_late, cpu_max: readings.own_cpu_max(), ..Own::default() };
+    watch.report_conditions(&mut report, &cost, &own)?;
     Ok(report)
+}
+
+fn look_on(duration: Duration, crowd: &Crowd, watch: &Watch) -> Readings {
+    let (ticker, pongs, latency) =
+        (Ticker::start(), Arc::clone(crowd.progress()), Arc::clone(crowd.progress()));
+    let phase = Phase::timed("idling", duration, "answers to pings", move || pongs.pongs());
+    ticker.begin(phase.kept().p99(move || latency.p99_us()).memory_of(watch.server()));
+    std::thread::sleep(duration);
+    ticker.finish()
 }
 
 fn report_pings(report: &mut Report, tally: &Tally) {

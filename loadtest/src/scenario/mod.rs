@@ -97,15 +97,12 @@ impl Watch {
         Ok(Cost { wall_ns: now.at_ns - earlier.at_ns, own: now.own.since(&earlier.own), server })
     }
 
-    fn server_rss(&self) -> Outcome<Option<u64>> {
-        self.server.as_ref().map(Process::rss_bytes).transpose()
+    fn server(&self) -> Option<Process> {
+        self.server
     }
 
-    /// The larger of «all threads of all cores that may be used» and «the busiest thread of one core».
-    fn own_cpu_ratio(&self, cost: &Cost) -> Outcome<f64> {
-        let cores = self.own.cores()?.len().max(1) as f64;
-        let (all, one) = (cost.own.total_ns as f64 / cores, cost.own.busiest_thread_ns as f64);
-        Ok(all.max(one) / cost.wall_ns as f64)
+    fn server_rss(&self) -> Outcome<Option<u64>> {
+        self.server.as_ref().map(Process::rss_bytes).transpose()
     }
 
     fn shares_cores(&self) -> Outcome<bool> {
@@ -115,8 +112,9 @@ impl Watch {
     }
 
     /// Under which conditions the other figures came about, and what that means for them.
-    fn report_conditions(&self, report: &mut Report, cost: &Cost, late: Late) -> Outcome<()> {
-        let ratio = self.own_cpu_ratio(cost)?;
+    fn report_conditions(&self, report: &mut Report, cost: &Cost, own: &Own) -> Outcome<()> {
+        let late = own.late;
+        let ratio = cost.own.busy_ratio(self.own.cores()?.len(), cost.wall_ns).unwrap_or(0.0);
         let is_late = late.sends as f64 > late.calls as f64 * LATE_RATIO;
         report.figure("generator.cpu_ratio", "generator CPU", ratio, Unit::Ratio);
         report.count("generator.late_sends", "generator late sends", late.sends);
@@ -126,11 +124,21 @@ impl Watch {
             late.max_ns as f64 / 1e3,
             Unit::Microseconds,
         );
-        let is_bottleneck = ratio >= BUSY_RATIO || is_late;
+        report.figure("generator.cpu_ratio_max", "generator CPU, busiest second", own.cpu_max, Unit::Ratio);
+        let is_slow = own.was_closed_for_its_own_slowness(ratio);
+        let is_bottleneck = ratio >= BUSY_RATIO || is_late || is_slow;
         report.flag("generator.bottleneck", "generator was the bottleneck", is_bottleneck);
         if ratio >= BUSY_RATIO {
             report
                 .note("The generator used up its CPU: it, not the server, may have set rates and latencies.");
+        }
+        if is_slow {
+            report.note(format!(
+                "The server closed {} subscribers as too slow (4100) while the generator used up its CPU: it was the generator that \
+                 did not read in time. What they lost, and latencies, say nothing about the server. Give the generator more cores \
+                 (--threads), or less to read: fewer --connections, a lower --rate, a smaller --size.",
+                own.closed_as_slow
+            ));
         }
         if is_late {
             report.note(
@@ -158,6 +166,24 @@ impl Watch {
             );
         }
         Ok(())
+    }
+}
+
+/// How this program itself fared.
+#[derive(Default)]
+struct Own {
+    late: Late,
+    /// Share of its CPU in the busiest second.
+    cpu_max: Option<f64>,
+    /// Subscribers that the server closed with 4100.
+    closed_as_slow: u64,
+}
+
+impl Own {
+    /// Whether subscribers were closed as slow while this program had no time to read. A mean hides that: after the closings there is
+    /// less to do.
+    fn was_closed_for_its_own_slowness(&self, mean: f64) -> bool {
+        self.closed_as_slow > 0 && self.cpu_max.unwrap_or(mean).max(mean) >= BUSY_RATIO
     }
 }
 
@@ -204,4 +230,18 @@ fn name_partings(partings: &std::collections::BTreeMap<String, u64>) -> String {
     reasons.sort_by_key(|&(_, &count)| std::cmp::Reverse(count));
     let named = reasons.iter().take(3).map(|(why, count)| format!("{count} × {why}"));
     named.collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn closings_are_the_generators_fault_if_it_was_busy_in_any_second() {
+        let own = |closed_as_slow, cpu_max| Own { closed_as_slow, cpu_max, ..Own::default() };
+        assert!(own(1, Some(0.95)).was_closed_for_its_own_slowness(0.4));
+        assert!(own(1, None).was_closed_for_its_own_slowness(0.9));
+        assert!(!own(1, Some(0.5)).was_closed_for_its_own_slowness(0.4));
+        assert!(!own(0, Some(1.0)).was_closed_for_its_own_slowness(1.0));
+    }
 }

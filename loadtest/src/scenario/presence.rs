@@ -5,6 +5,7 @@
 //! stale. Latency counts from when the join was due to when another member was told.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -14,11 +15,12 @@ use hdrhistogram::Histogram;
 use super::broadcast::{CONNECT_PATIENCE, Measured};
 use super::deliveries::{report_counts, report_percentiles, report_rate, report_server};
 use super::views::{Change, Views};
-use super::{Late, Watch, check_descriptors, check_one_process, name_partings};
+use super::{Late, Own, Watch, check_descriptors, check_one_process, name_partings};
 use crate::clock::{Clock, MILLISECOND_NS, SECOND_NS, nanoseconds};
 use crate::failure::{Failure, Outcome};
 use crate::options::Target;
 use crate::options::values::parse_percent;
+use crate::progress::{Phase, Pulse, Readings, Ticker};
 use crate::report::{Report, Unit};
 use crate::subscribe::plan::Plan;
 use crate::subscribe::swarm::Swarm;
@@ -53,7 +55,7 @@ pub(super) fn run(options: &PresenceOptions) -> Outcome<Report> {
     let rate = target.rate.unwrap_or(RATE_DEFAULT);
     let mut waves = Waves::gather(target, options.channels, options.movers_percent, rate, clock)?;
     let (before, rss_gathered) = (watch.read()?, watch.server_rss()?);
-    waves.run(target.duration(), &AtomicBool::new(false))?;
+    let readings = look_on(&mut waves, target.duration())?;
     let (cost, rss) = (watch.cost_since(&before)?, watch.server_rss()?);
 
     let told = waves.end();
@@ -66,20 +68,32 @@ pub(super) fn run(options: &PresenceOptions) -> Outcome<Report> {
     report.figure("seconds", "time", seconds, Unit::Seconds);
     told.report(&mut report);
     report_rate(&mut report, told.views.counts.delivered, seconds);
+    report.rate_over_time("members told", readings.counts());
     report.latency("join until told", &told.views.added);
     report_percentiles(&mut report, "leave_us", "leave until told", &told.views.removed);
     report_percentiles(&mut report, "roster_us", "join until confirmed with roster", &told.entered());
     let growth = rss_before.zip(rss_gathered).map(|(before, after)| after as f64 - before as f64);
     let measured = Measured { frames: told.views.counts.delivered, seconds, cost };
     report_server(&mut report, &measured, rss, growth.map(|bytes| bytes / f64::from(target.connections)));
-    watch.report_conditions(&mut report, &measured.cost, told.late)?;
+    let own = Own { late: told.late, cpu_max: readings.own_cpu_max(), ..Own::default() };
+    watch.report_conditions(&mut report, &measured.cost, &own)?;
     Ok(report)
+}
+
+fn look_on(waves: &mut Waves, duration: Duration) -> Outcome<Readings> {
+    let (ticker, told, latency) = (Ticker::start(), Arc::clone(&waves.pulse), Arc::clone(&waves.pulse));
+    let phase = Phase::timed("waves", duration, "members told", move || told.count());
+    ticker.begin(phase.kept().p99(move || latency.p99_us()));
+    waves.run(duration, &AtomicBool::new(false))?;
+    Ok(ticker.finish())
 }
 
 /// Residents and movers of presence channels, on connections that all stand from the beginning.
 pub(super) struct Waves {
     swarm: Swarm,
     views: Views,
+    /// For whoever looks on.
+    pulse: Arc<Pulse>,
     channels: Vec<String>,
     residents: usize,
     /// Members that should be in their channel now.
@@ -119,6 +133,7 @@ impl Waves {
         let mut waves = Self {
             swarm: Swarm::new(Plan::new(target, Vec::new()), clock)?,
             views: Views::new(connections, channels.len()),
+            pulse: Arc::default(),
             channels,
             residents: connections - movers,
             present: BTreeSet::new(),
@@ -172,8 +187,10 @@ impl Waves {
 
     fn connect(&mut self, connections: usize) -> Outcome<()> {
         let end_ns = self.clock.now_ns() + nanoseconds(CONNECT_PATIENCE);
+        let (ticker, pulse) = (Ticker::start(), Arc::clone(&self.pulse));
+        ticker.begin(Phase::counted("connecting", connections as u64, "connections", move || pulse.live()));
         while !self.swarm.is_settled() && self.clock.now_ns() < end_ns {
-            self.swarm.poll(POLL_MAX, &mut self.views)?;
+            self.poll(POLL_MAX)?;
         }
         let greeted = self.views.greeted;
         if greeted == connections {
@@ -191,7 +208,7 @@ impl Waves {
                 self.change(asked, Change::Join, self.clock.now_ns());
                 asked += 1;
             }
-            self.swarm.poll(POLL_MAX, &mut self.views)?;
+            self.poll(POLL_MAX)?;
             if !self.views.partings.is_empty() {
                 break;
             }
@@ -204,6 +221,13 @@ impl Waves {
         self.compare()
     }
 
+    fn poll(&mut self, timeout: Duration) -> Outcome<()> {
+        self.swarm.poll(timeout, &mut self.views)?;
+        self.pulse.note_live(self.views.greeted);
+        self.pulse.note(self.clock.now_ns(), self.views.counts.delivered, &self.views.added);
+        Ok(())
+    }
+
     /// One join or leave when it is due.
     fn step(&mut self, member: usize, change: Change) -> Outcome<()> {
         let due_ns = self.next_ns;
@@ -212,12 +236,12 @@ impl Waves {
             let left = Duration::from_nanos(due_ns.saturating_sub(self.clock.now_ns()));
             // A poll can only wait for whole milliseconds; the rest is slept, so that steps are on time.
             if left < Duration::from_millis(2) {
-                self.swarm.poll(Duration::ZERO, &mut self.views)?;
+                self.poll(Duration::ZERO)?;
                 std::thread::sleep(Duration::from_nanos(due_ns.saturating_sub(self.clock.now_ns())));
                 break;
             }
             let whole = Duration::from_millis(left.as_millis() as u64 - 1);
-            self.swarm.poll(whole.min(POLL_MAX), &mut self.views)?;
+            self.poll(whole.min(POLL_MAX))?;
         }
         let counts_from_ns = self.late.note(self.clock.now_ns(), due_ns);
         self.change(member, change, counts_from_ns);
@@ -246,7 +270,7 @@ impl Waves {
     fn compare(&mut self) -> Outcome<()> {
         let (mut seen, mut since_ns) = (self.views.counts, self.clock.now_ns());
         loop {
-            self.swarm.poll(POLL_MAX, &mut self.views)?;
+            self.poll(POLL_MAX)?;
             let now_ns = self.clock.now_ns();
             if self.views.counts != seen {
                 (seen, since_ns) = (self.views.counts, now_ns);

@@ -3,13 +3,16 @@
 //! Without --rate it is a closed loop: each publishing connection always has as many calls in flight as --pipeline says. With it, an
 //! answer counts from when its call was due. A server that closes its connections is driven with as many as --publishers says.
 
+use std::sync::Arc;
+
 use clap::Args;
 
 use super::deliveries::{report_counts, report_publishes};
-use super::{Late, Watch, random_run};
+use super::{Late, Own, Watch, random_run};
 use crate::clock::{Clock, SECOND_NS};
 use crate::failure::Outcome;
 use crate::options::Target;
+use crate::progress::{Phase, Ticker};
 use crate::publish::schedule::{Pace, Schedule};
 use crate::publish::{Audience, Limits, Publisher, end_ns};
 use crate::report::{Report, Unit};
@@ -19,7 +22,7 @@ use crate::subscribe::ledger::Counts;
 pub(crate) struct PublishOnlyOptions {
     #[command(flatten)]
     pub(crate) target: Target,
-    /// Publishing connections; --connections means nothing here, since nobody subscribes
+    /// Publishing connections; nobody subscribes, so --connections means nothing here
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub(crate) publishers: u32,
     /// Calls in flight on each; 1 waits for every answer. Servers that close, or answer out of order, get 1
@@ -56,9 +59,14 @@ pub(super) fn run(options: &PublishOnlyOptions) -> Outcome<Report> {
     publisher.probe()?;
 
     let pace = target.rate.map_or(Pace::Window(u64::MAX), Pace::Paced);
+    let (ticker, pulse) = (Ticker::start(), [(); 2].map(|()| Arc::clone(publisher.pulse())));
+    let [answers, latency] = pulse;
+    let phase = Phase::timed("publishing", target.duration(), "answers", move || answers.count());
+    ticker.begin(phase.kept().p99(move || latency.p99_us()));
     let before = watch.read()?;
     let end_ns = end_ns(before.at_ns, target.duration());
     publisher.run(&mut Schedule::new(pace, options.batch, before.at_ns, end_ns), &Nobody)?;
+    let readings = ticker.finish();
     publisher.drain(&Nobody, |_| true)?;
     let seconds = (clock.now_ns() - before.at_ns) as f64 / SECOND_NS as f64;
     let cost = watch.cost_since(&before)?;
@@ -70,6 +78,7 @@ pub(super) fn run(options: &PublishOnlyOptions) -> Outcome<Report> {
     let per_second = |count: u64| count as f64 / seconds;
     report.figure("calls_per_second", "calls answered", per_second(results.answers()), Unit::PerSecond);
     report.figure("publishes_per_second", "events accepted", per_second(results.accepted), Unit::PerSecond);
+    report.rate_over_time("answers", readings.counts());
     report.latency("time to the answer", &results.latency);
     report_publishes(&mut report, &publisher);
     report_counts(&mut report, Counts::default(), 0);
@@ -80,7 +89,8 @@ pub(super) fn run(options: &PublishOnlyOptions) -> Outcome<Report> {
     report.figure("server.cpu_ns_per_delivery", "server CPU per delivery", None, Unit::Nanoseconds);
     report.figure("server.rss_bytes", "server memory", rss, Unit::Bytes);
     let late = Late { calls: sends.calls, sends: sends.late, max_ns: sends.late_max_ns };
-    watch.report_conditions(&mut report, &cost, late)?;
+    let own = Own { late, cpu_max: readings.own_cpu_max(), ..Own::default() };
+    watch.report_conditions(&mut report, &cost, &own)?;
     Ok(report)
 }
 

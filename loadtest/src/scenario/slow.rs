@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::failure::{Context, Outcome};
 use crate::options::Target;
 use crate::options::values::parse_percent;
+use crate::progress::Readings;
 use crate::report::{Report, Unit};
 use crate::subscribe::plan::Plan;
 use crate::subscribe::tally::{Tally, histogram};
@@ -63,10 +64,11 @@ pub(super) fn run(options: &SlowOptions) -> Outcome<Report> {
 fn report(options: &SlowOptions, watch: &Watch, pairs: Vec<Pair>) -> Outcome<Report> {
     let ratio = median(pairs.iter().map(Pair::p99_ratio).collect());
     let (mut without, mut with, mut alone) = (Tally::new(), Tally::new(), histogram());
-    let mut last = None;
+    let (mut last, mut readings_alone) = (None, Readings::default());
     for Pair { without: calm, with: mut slow } in pairs {
         add_latency(&mut alone, &calm)?;
         without.add(calm.tally)?;
+        readings_alone = calm.readings;
         with.add(std::mem::replace(&mut slow.tally, Tally::new()))?;
         last = Some(slow);
     }
@@ -79,6 +81,7 @@ fn report(options: &SlowOptions, watch: &Watch, pairs: Vec<Pair>) -> Outcome<Rep
     report_round(&mut report, &last);
     report.count("slow_closed", "of those, closed by the server", last.tally.mutes_closed);
     report_felt(&mut report, options, &last);
+    report.rate_over_time("deliveries without slow ones", readings_alone.counts());
     report_percentiles(&mut report, "without_slow_us", "without slow ones", &alone);
     report.count("without_slow.delivered", "delivered without slow ones", without.counts.delivered);
     report.count("without_slow.lost", "lost without slow ones", without.lost);
@@ -86,7 +89,7 @@ fn report(options: &SlowOptions, watch: &Watch, pairs: Vec<Pair>) -> Outcome<Rep
     if options.rounds > 1 {
         report.note("Deliveries and latencies are those of all rounds; publishes, rates and server figures of the last.");
     }
-    watch.report_conditions(&mut report, &last.measured.cost, last.late)?;
+    watch.report_conditions(&mut report, &last.measured.cost, &last.own())?;
     Ok(report)
 }
 

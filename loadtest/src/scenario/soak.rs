@@ -11,16 +11,19 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::broadcast::gather;
+use super::broadcast::{deliveries, gather};
 use super::churn::Churn;
 use super::client_events::{Said, Talk};
 use super::deliveries::{report_counts, report_percentiles, report_publishes, report_rate};
 use super::presence::{Told, Waves};
-use super::{Cost, Late, Reading, Watch, check_descriptors, check_one_process, name_partings, random_run};
+use super::{
+    Cost, Late, Own, Reading, Watch, check_descriptors, check_one_process, name_partings, random_run,
+};
 use crate::clock::{Clock, SECOND_NS, nanoseconds};
 use crate::failure::{Context, Failure, Outcome};
 use crate::options::Target;
 use crate::options::values::{parse_rate, parse_seconds};
+use crate::progress::{Readings, Ticker};
 use crate::publish::schedule::{Pace, Schedule};
 use crate::publish::{Audience, Limits, Publisher};
 use crate::report::{Report, Unit};
@@ -68,6 +71,13 @@ struct Town {
     talk: JoinHandle<Outcome<Said>>,
 }
 
+/// How it went meanwhile.
+struct Course {
+    cost: Cost,
+    memory: Memory,
+    readings: Readings,
+}
+
 /// What came of it.
 struct Ended {
     tally: Tally,
@@ -88,10 +98,13 @@ pub(super) fn run(options: &SoakOptions) -> Outcome<Report> {
     let watch = Watch::new(target, clock)?;
     let mut town = Town::gather(options, clock)?;
     let before = watch.read()?;
-    let memory = town.live(options, &watch, &before, clock)?;
+    let (ticker, duration) = (Ticker::start(), target.duration.unwrap_or(DURATION_DEFAULT));
+    ticker.begin(deliveries("soaking", duration, &town.crowd).kept().memory_of(watch.server()));
+    let memory = town.live(options, &watch, &before, &ticker)?;
+    let readings = ticker.finish();
     let cost = watch.cost_since(&before)?;
     let ended = town.end()?;
-    report(options, &watch, &cost, &memory, &ended)
+    report(options, &watch, Course { cost, memory, readings }, &ended)
 }
 
 impl Town {
@@ -133,7 +146,8 @@ impl Town {
             })?,
             talk: start("talk", &failed, move || {
                 let mut talk = talk;
-                talk.run(duration, &talk_stop)?;
+                talk.talk(duration, &talk_stop)?;
+                talk.wait_for_the_rest()?;
                 Ok(talk.end())
             })?,
             churn: start("churn", &failed, move || {
@@ -152,9 +166,9 @@ impl Town {
         options: &SoakOptions,
         watch: &Watch,
         before: &Reading,
-        clock: Clock,
+        ticker: &Ticker,
     ) -> Outcome<Memory> {
-        let target = &options.target;
+        let (target, clock) = (&options.target, watch.clock);
         let duration_ns = nanoseconds(target.duration.unwrap_or(DURATION_DEFAULT));
         let (start_ns, end_ns) = (before.at_ns, before.at_ns + duration_ns);
         let mut memory = Memory { warm_ns: start_ns + duration_ns / 10, samples: Vec::new() };
@@ -171,20 +185,20 @@ impl Town {
             memory.note(clock.now_ns(), watch.server_rss()?);
             if clock.now_ns() >= line_ns {
                 line_ns += nanoseconds(options.every);
-                self.print_line(clock.now_ns() - start_ns, &memory, watch.cost_since(before)?);
+                ticker.say(self.line(clock.now_ns() - start_ns, &memory, watch.cost_since(before)?));
             }
         }
         Ok(memory)
     }
 
-    fn print_line(&self, age_ns: u64, memory: &Memory, cost: Cost) {
+    fn line(&self, age_ns: u64, memory: &Memory, cost: Cost) -> String {
         let results = self.publisher.results();
         let megabytes =
             memory.samples.last().map_or_else(|| "?".to_owned(), |&(_, rss)| format!("{:.1}", rss / 1e6));
         let slope =
             memory.slope_per_hour().map_or_else(|| "?".to_owned(), |slope| format!("{:+.2}", slope / 1e6));
         let cpu = cost.server.map_or(f64::NAN, |spent| spent.total_ns as f64 / cost.wall_ns as f64 * 100.0);
-        eprintln!(
+        format!(
             "{:>6} s  subscribers {}  events {} accepted {} refused {}  deliveries {}  answer p99 {:.1} ms  server {megabytes} MB ({slope} MB/h), {cpu:.1} % of a core",
             age_ns / SECOND_NS,
             self.crowd.progress().live(),
@@ -193,7 +207,7 @@ impl Town {
             results.refused + results.unanswered,
             self.crowd.progress().frames(),
             results.latency.value_at_quantile(0.99) as f64 / 1e3,
-        );
+        )
     }
 
     fn end(mut self) -> Outcome<Ended> {
@@ -250,13 +264,8 @@ impl Memory {
     }
 }
 
-fn report(
-    options: &SoakOptions,
-    watch: &Watch,
-    cost: &Cost,
-    memory: &Memory,
-    ended: &Ended,
-) -> Outcome<Report> {
+fn report(options: &SoakOptions, watch: &Watch, course: Course, ended: &Ended) -> Outcome<Report> {
+    let Course { cost, memory, readings } = course;
     let Ended { tally, publisher, churn, told, said } = ended;
     let sessions = churn.sessions();
     let mut counts = tally.counts;
@@ -274,6 +283,8 @@ fn report(
     report.figure("seconds", "time", seconds, Unit::Seconds);
     report_counts(&mut report, counts, lost);
     report_rate(&mut report, counts.delivered, seconds);
+    report.rate_over_time("deliveries to steady subscribers", readings.counts());
+    report.level_over_time("server memory", Unit::Bytes, readings.memory());
     report.latency("latency of events by REST", tally.measured());
     report_parts(&mut report, ended);
     report_publishes(&mut report, publisher);
@@ -295,7 +306,8 @@ fn report(
     let sends = publisher.sends();
     let mut late = Late { calls: sends.calls, sends: sends.late, max_ns: sends.late_max_ns };
     [churn.late, told.late, said.late].into_iter().for_each(|part| late.add(part));
-    watch.report_conditions(&mut report, cost, late)?;
+    let own = Own { late, cpu_max: readings.own_cpu_max(), closed_as_slow: tally.parted_as_slow };
+    watch.report_conditions(&mut report, &cost, &own)?;
     Ok(report)
 }
 

@@ -4,16 +4,18 @@
 //! tells what the storm did to live traffic. Those that come back count from the moment of the drop, since that is what people wait for.
 //! Connections that fail on their way back are counted and not tried again.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 
-use super::broadcast::{CONNECT_PATIENCE, gather};
+use super::broadcast::{CONNECT_PATIENCE, deliveries, gather};
 use super::deliveries::{report_counts, report_percentiles, report_publishes};
 use super::{Late, Watch};
 use crate::clock::{Clock, MILLISECOND_NS, SECOND_NS, nanoseconds};
 use crate::failure::Outcome;
 use crate::options::Target;
+use crate::progress::{Phase, Readings, Ticker};
 use crate::publish::schedule::{Pace, Schedule};
 use crate::publish::{Audience, Limits, Publisher};
 use crate::report::{Report, Unit};
@@ -70,6 +72,8 @@ pub(super) struct Storm {
     back: u64,
     start_ns: u64,
     server_cpu_ns: Option<u64>,
+    /// Connections that stand, while they come back.
+    readings: Readings,
     witnesses: Tally,
     publisher: Publisher,
 }
@@ -119,12 +123,14 @@ pub(super) fn ride(
     watch: &Watch,
     clock: Clock,
 ) -> Outcome<Storm> {
-    let calm_ns = nanoseconds(options.calm);
+    let (calm_ns, ticker) = (nanoseconds(options.calm), Ticker::start());
+    ticker.begin(deliveries("calm before", options.calm, &witnesses.crowd));
     witnesses.next_ns = clock.now_ns();
     witnesses.begin_phase(BEFORE);
     witnesses.publish_for(calm_ns)?;
     witnesses.begin_phase(DURING);
     let (dropped, before) = (crowd.progress().live(), watch.read()?);
+    ticker.begin(return_of(crowd, dropped, &witnesses));
     crowd.storm(match options.drops {
         Drops::Reset => Ending::Reset,
         Drops::Fin => Ending::Fin,
@@ -140,6 +146,7 @@ pub(super) fn ride(
     let cost = watch.cost_since(&before)?;
     let back = crowd.progress().live();
     witnesses.begin_phase(AFTER);
+    ticker.begin(deliveries("calm after", options.calm, &witnesses.crowd));
     witnesses.publish_for(calm_ns)?;
     let (tally, publisher) = witnesses.dismiss()?;
     Ok(Storm {
@@ -147,9 +154,16 @@ pub(super) fn ride(
         back,
         start_ns: before.at_ns,
         server_cpu_ns: cost.server.map(|spent| spent.total_ns),
+        readings: ticker.finish(),
         witnesses: tally,
         publisher,
     })
+}
+
+fn return_of(crowd: &Crowd, dropped: u64, witnesses: &Witnesses) -> Phase {
+    let (crowd, latency) = (Arc::clone(crowd.progress()), Arc::clone(witnesses.crowd.progress()));
+    let phase = Phase::counted("coming back", dropped, "connections", move || crowd.live());
+    phase.kept().p99(move || latency.p99_us())
 }
 
 /// Whole periods, so that legs do not change the rate.
@@ -159,6 +173,11 @@ fn leg_ns(rate: f64) -> u64 {
 }
 
 impl Storm {
+    /// Share of this program's CPU in its busiest second.
+    pub(super) fn own_cpu_max(&self) -> Option<f64> {
+        self.readings.own_cpu_max()
+    }
+
     pub(super) fn late(&self) -> Late {
         let sends = self.publisher.sends();
         Late { calls: sends.calls, sends: sends.late, max_ns: sends.late_max_ns }
@@ -179,6 +198,7 @@ impl Storm {
             self.back as f64 / seconds,
             Unit::PerSecond,
         );
+        report.rate_over_time("returns", self.readings.counts());
         report.figure("storm.cpu_ns_per_reconnect", "server CPU per return", cpu, Unit::Nanoseconds);
         report_percentiles(report, "storm_return_us", "from the drop until back", took);
         let [_, before, during, after] = &self.witnesses.latency;

@@ -13,6 +13,7 @@ use super::frame::{self, Frame, FrameError, encode_client_frame, parse_frame};
 use super::script::{Script, encode_text};
 
 const HEAD_BYTES_MAX: usize = 16 * 1024;
+const OVER_CAPACITY: u16 = 4100;
 
 /// What the server said that concerns a scenario.
 pub(crate) enum Heard<'a> {
@@ -50,6 +51,20 @@ pub(crate) enum Parting {
     /// End of stream without a close frame.
     Dropped,
     Socket(String),
+}
+
+impl Parting {
+    /// Code 4100 of the Pusher Channels protocol: what servers say to a client that reads too slowly, for one.
+    pub(crate) fn is_over_capacity(&self) -> bool {
+        match self {
+            Self::Closed(code) => *code == OVER_CAPACITY,
+            Self::ServerError(data) => {
+                let data = serde_json::from_str(data).unwrap_or_default();
+                unfold(&data)["code"].as_u64() == Some(u64::from(OVER_CAPACITY))
+            }
+            _ => false,
+        }
+    }
 }
 
 pub(crate) struct Dialogue {
@@ -443,5 +458,13 @@ mod tests {
         let (mut dialogue, _) = opened();
         let endless = [b"HTTP/1.1 101 S\r\nA: ".as_slice(), &[b'a'; HEAD_BYTES_MAX]].concat();
         assert_eq!(hear(&mut dialogue, &endless, &mut out).0, Err(Parting::BadUpgrade("endless head")));
+    }
+
+    #[test]
+    fn over_capacity_is_known_in_every_form() {
+        let told = |data: &str| Parting::ServerError(data.to_owned()).is_over_capacity();
+        assert!(Parting::Closed(4100).is_over_capacity() && told(r#"{"code":4100,"message":"slow"}"#));
+        assert!(told(r#""{\"code\":4100}""#), "as a string");
+        assert!(!Parting::Closed(4200).is_over_capacity() && !told(r#"{"code":4301}"#) && !told("4100"));
     }
 }

@@ -83,6 +83,8 @@ impl Listener {
         member.settled.store(swarm.is_settled(), Ordering::Release);
         member.storms.store(self.storms, Ordering::Release);
         member.frames.store(counts.delivered + counts.duplicated, Ordering::SeqCst);
+        member.pongs.store(self.tally.pongs.len(), Ordering::Relaxed);
+        member.p99.note(self.clock.now_ns(), self.tally.latest());
         if self.progress.is_followed() {
             member.seen.store(self.ledger.seen_by_all(), Ordering::SeqCst);
             self.progress.wake_if_wanted();
@@ -121,6 +123,7 @@ impl Observer for Listener {
         *self.tally.partings.entry(parting.to_string()).or_default() += 1;
         self.live -= u64::from(was_live);
         self.tally.parted_live += u64::from(was_live);
+        self.tally.parted_as_slow += u64::from(was_live && parting.is_over_capacity());
     }
 
     fn handle_pong(&mut self, took_ns: u64) {

@@ -9,6 +9,7 @@ use std::sync::{Arc, OnceLock};
 use mio::Waker;
 
 use super::swarm::Ending;
+use crate::progress::CoarseP99;
 use crate::publish::Audience;
 
 /// Phase 0 is the time before anything is measured.
@@ -40,6 +41,9 @@ pub(crate) struct Member {
     pub(crate) live: AtomicU64,
     pub(crate) frames: AtomicU64,
     pub(crate) seen: AtomicU64,
+    /// Pings that were answered.
+    pub(crate) pongs: AtomicU64,
+    pub(crate) p99: CoarseP99,
     pub(crate) ended: AtomicBool,
 }
 
@@ -65,6 +69,15 @@ impl Progress {
     /// Connections that are subscribed now.
     pub(crate) fn live(&self) -> u64 {
         self.members.iter().map(|member| member.live.load(Ordering::Acquire)).sum()
+    }
+
+    pub(crate) fn pongs(&self) -> u64 {
+        self.members.iter().map(|member| member.pongs.load(Ordering::Relaxed)).sum()
+    }
+
+    /// Microseconds, of the member that is worst off; 0 while nothing has arrived that is measured.
+    pub(crate) fn p99_us(&self) -> u64 {
+        self.members.iter().map(|member| member.p99.us()).max().unwrap_or(0)
     }
 
     /// Every connection was begun, also again after each storm, and none is under way.

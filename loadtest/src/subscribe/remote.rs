@@ -48,7 +48,7 @@ struct Orders {
 /// What a child tells.
 #[derive(Serialize, Deserialize)]
 enum Told {
-    State { settled: bool, storms: u64, live: u64, frames: u64, seen: u64 },
+    State { settled: bool, storms: u64, live: u64, frames: u64, seen: u64, pongs: u64, p99_us: u64 },
     Tally(Packed),
 }
 
@@ -101,13 +101,15 @@ fn hear(output: impl BufRead, progress: &Progress, index: usize) -> Outcome<Tall
     for line in output.lines() {
         let line = line.context("cannot read from a receiving process")?;
         match serde_json::from_str(&line).context("a receiving process says nonsense")? {
-            Told::State { settled, storms, live, frames, seen } => {
+            Told::State { settled, storms, live, frames, seen, pongs, p99_us } => {
                 let member = progress.member(index);
                 member.live.store(live, Ordering::Release);
                 member.settled.store(settled, Ordering::Release);
                 member.storms.store(storms, Ordering::Release);
                 member.frames.store(frames, Ordering::SeqCst);
                 member.seen.store(seen, Ordering::SeqCst);
+                member.pongs.store(pongs, Ordering::Relaxed);
+                member.p99.show(p99_us);
                 progress.wake_if_wanted();
             }
             Told::Tally(packed) => return Ok(packed.unpack()),
@@ -154,7 +156,8 @@ pub(crate) fn receive() -> Outcome<()> {
         }
         obey(crowd.progress(), &orders);
     }
-    Err(Failure::new("receive: nobody is there any more"))
+    // Whoever started it is gone, and so is everybody who would want to know.
+    Ok(())
 }
 
 fn obey(progress: &Progress, orders: &Orders) {
@@ -175,6 +178,8 @@ fn tell_states(progress: &Progress) {
             live: progress.live(),
             frames: progress.frames(),
             seen: progress.seen_by_all(),
+            pongs: progress.pongs(),
+            p99_us: progress.p99_us(),
         };
         let line = serde_json::to_string(&state).ok();
         if line != last && tell(&mut std::io::stdout().lock(), &state).is_err() {

@@ -31,6 +31,8 @@ pub(crate) struct Tally {
     /// Why connections ended, and how many of them had been subscribed.
     pub(crate) partings: BTreeMap<String, u64>,
     pub(crate) parted_live: u64,
+    /// Those of them that the server closed with 4100.
+    pub(crate) parted_as_slow: u64,
     /// Subscribers that never read, and were closed by the server.
     pub(crate) mutes_closed: u64,
     pub(crate) last_arrival_ns: u64,
@@ -49,6 +51,7 @@ impl Tally {
             pings_late: Late::default(),
             partings: BTreeMap::new(),
             parted_live: 0,
+            parted_as_slow: 0,
             mutes_closed: 0,
             last_arrival_ns: 0,
             last_subscribed_ns: 0,
@@ -58,6 +61,11 @@ impl Tally {
     /// Latency of the one measured phase of most scenarios.
     pub(crate) fn measured(&self) -> &Histogram<u64> {
         &self.latency[1]
+    }
+
+    /// Of the last phase in which something arrived; of pings, where nothing else is measured.
+    pub(crate) fn latest(&self) -> &Histogram<u64> {
+        self.latency.iter().rev().find(|latency| !latency.is_empty()).unwrap_or(&self.pongs)
     }
 
     pub(crate) fn add(&mut self, other: Self) -> Outcome<()> {
@@ -75,6 +83,7 @@ impl Tally {
             *self.partings.entry(why).or_default() += count;
         }
         self.parted_live += other.parted_live;
+        self.parted_as_slow += other.parted_as_slow;
         self.mutes_closed += other.mutes_closed;
         self.last_arrival_ns = self.last_arrival_ns.max(other.last_arrival_ns);
         self.last_subscribed_ns = self.last_subscribed_ns.max(other.last_subscribed_ns);
@@ -90,6 +99,7 @@ impl Tally {
             pings_late: self.pings_late,
             partings: self.partings.clone(),
             parted_live: self.parted_live,
+            parted_as_slow: self.parted_as_slow,
             mutes_closed: self.mutes_closed,
             last_arrival_ns: self.last_arrival_ns,
             last_subscribed_ns: self.last_subscribed_ns,
@@ -108,6 +118,7 @@ pub(crate) struct Packed {
     pings_late: Late,
     partings: BTreeMap<String, u64>,
     parted_live: u64,
+    parted_as_slow: u64,
     mutes_closed: u64,
     last_arrival_ns: u64,
     last_subscribed_ns: u64,
@@ -127,6 +138,7 @@ impl Packed {
             pings_late: self.pings_late,
             partings: self.partings,
             parted_live: self.parted_live,
+            parted_as_slow: self.parted_as_slow,
             mutes_closed: self.mutes_closed,
             last_arrival_ns: self.last_arrival_ns,
             last_subscribed_ns: self.last_subscribed_ns,
