@@ -191,7 +191,8 @@ class Client:
         life = self.life
         for opcode, payload, _ in frames(life.heard):
             if opcode == CLOSE_OPCODE:
-                life.code, life.reason, life.closed = struct.unpack_from("!H", payload)[0], payload[2:].decode(), life.spans[-1]
+                life.code, life.reason = struct.unpack_from("!H", payload)[0], payload[2:].decode()
+                life.closed = life.spans[-1]
                 # The answer that the protocol asks for; the server's FIN is waited for.
                 self.socket.send(b"\x88\x82\0\0\0\0" + payload[:2])
 
