@@ -60,7 +60,7 @@ main() {
     done
 
     section 'Load'
-    step 'overload, hostile clients, leaks, each scenario of the load generator' told_by_pytest run_load_tests
+    step 'overload, drains, hostile clients, leaks, each scenario of the load generator' told_by_pytest run_load_tests
     step "the load generator's report in a browser" told_by_node run_page_tests
 
     printf '\n%d passed, %d failed\n' "$passed" "$failed"

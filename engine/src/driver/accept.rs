@@ -26,6 +26,8 @@ const QUIET_MS: u64 = 1_000;
 pub struct Acceptor {
     listeners: Vec<Listener>,
     paused_until: Option<u64>,
+    /// The last call found no descriptor for somebody.
+    ran_out: bool,
 }
 
 #[derive(Debug)]
@@ -63,7 +65,7 @@ impl Acceptor {
         };
         let mut listeners: Vec<Listener> = listeners.into_iter().enumerate().map(listener).collect();
         listeners.iter_mut().for_each(|listener| listener.arm(ring));
-        Self { listeners, paused_until: None }
+        Self { listeners, paused_until: None, ran_out: false }
     }
 
     /// Takes in what the kernel says about a listener.
@@ -82,6 +84,7 @@ impl Acceptor {
 
     /// Takes who waits. Returns whether there was anybody, or a listener to close.
     pub fn accept_some<M: Machine>(&mut self, sockets: &mut Sockets, machine: &mut M, now: Now) -> bool {
+        self.ran_out = false;
         if self.paused_until.is_some_and(|until| now.mono_ms < until) {
             return false;
         }
@@ -100,9 +103,15 @@ impl Acceptor {
             any |= listener.close_if_quiet(now.mono_ms, &mut sockets.ring);
         }
         if self.paused_until.is_some() {
-            machine.handle_no_descriptors();
+            self.ran_out = true;
+            machine.handle_no_descriptors(now);
         }
         any
+    }
+
+    /// True when the last call of `accept_some` found no descriptor for somebody.
+    pub fn ran_out(&self) -> bool {
+        self.ran_out
     }
 
     /// Turns newcomers away; each listener is closed when its queue has been empty for a second.

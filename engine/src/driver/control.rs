@@ -26,17 +26,23 @@ pub enum Phase {
     Stopping = 3,
 }
 
-/// The phase, with the means to make all cores look at it.
+/// The phase, with the means to make all cores look at it, and what a core asks of the API core.
 #[derive(Debug)]
 pub struct Control {
     phase: AtomicU8,
+    descriptor_wanted: AtomicBool,
+    /// The API core's is the last.
     doorbells: Arc<[Doorbell]>,
 }
 
 impl Control {
     /// Serving.
     pub fn new(doorbells: Arc<[Doorbell]>) -> Self {
-        Self { phase: AtomicU8::new(Phase::Serving as u8), doorbells }
+        Self {
+            phase: AtomicU8::new(Phase::Serving as u8),
+            descriptor_wanted: AtomicBool::new(false),
+            doorbells,
+        }
     }
 
     /// Which phase it is.
@@ -53,6 +59,24 @@ impl Control {
     pub fn advance(&self, phase: Phase) {
         self.phase.fetch_max(phase as u8, Ordering::SeqCst);
         self.doorbells.iter().for_each(Doorbell::ring);
+    }
+
+    /// Core `core` could not accept: the API core shall give up a descriptor as well, since idle connections of back
+    /// ends may hold all there are for longer than newcomers wait.
+    pub fn ask_for_descriptor(&self, core: usize) {
+        if !self.is_api(core) {
+            self.descriptor_wanted.store(true, Ordering::SeqCst);
+            self.doorbells.iter().next_back().into_iter().for_each(Doorbell::ring);
+        }
+    }
+
+    /// True once after another core has asked, for the API core only.
+    pub fn take_descriptor_wish(&self, core: usize) -> bool {
+        self.is_api(core) && self.descriptor_wanted.swap(false, Ordering::SeqCst)
+    }
+
+    fn is_api(&self, core: usize) -> bool {
+        core + 1 == self.doorbells.len()
     }
 }
 
@@ -180,6 +204,17 @@ mod tests {
         }
         control.advance(Phase::DrainingShards);
         assert_eq!(control.phase(), Phase::Stopping);
+    }
+
+    #[test]
+    fn a_shard_asks_the_api_core_for_a_descriptor_and_it_hears_that_once() {
+        let control = Control::new(Arc::from([Doorbell::new().unwrap(), Doorbell::new().unwrap()]));
+        control.ask_for_descriptor(1);
+        assert!(!control.take_descriptor_wish(1), "it has asked itself");
+        control.ask_for_descriptor(0);
+        control.ask_for_descriptor(0);
+        assert!(!control.take_descriptor_wish(0));
+        assert!(control.take_descriptor_wish(1) && !control.take_descriptor_wish(1));
     }
 
     #[test]

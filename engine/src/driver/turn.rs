@@ -119,6 +119,7 @@ impl<M: Machine> Core<M> {
     fn gather(&mut self, now: Now) -> Result<bool, CoreError> {
         let completed = self.reap(now);
         let accepted = self.acceptor.accept_some(&mut self.io.sockets, &mut self.machine, now);
+        self.share_descriptors(now);
         let taken_over = self.take_over(now);
         let expired = self.io.sockets.expire_closes(now.mono_ms);
         let due = self.meet_deadline(now);
@@ -158,6 +159,17 @@ impl<M: Machine> Core<M> {
             }
         }
         taken > 0
+    }
+
+    /// Whoever has no descriptor left for a newcomer asks the API core for one.
+    fn share_descriptors(&mut self, now: Now) {
+        let me = self.io.mesh.me();
+        if self.acceptor.ran_out() {
+            self.control.ask_for_descriptor(me);
+        }
+        if self.control.take_descriptor_wish(me) {
+            self.machine.handle_no_descriptors(now);
+        }
     }
 
     fn meet_deadline(&mut self, now: Now) -> bool {

@@ -29,9 +29,9 @@ impl Machine for ApiCore {
         self.sweep_by(now.mono_ms + IDLE_MS_MAX);
     }
 
-    fn handle_no_descriptors(&mut self) {
-        if let Some(token) = self.longest_idle() {
-            self.close(token);
+    fn handle_no_descriptors(&mut self, now: Now) {
+        if let Some(token) = self.longest_idle(now.mono_ms) {
+            self.let_go(token);
         }
     }
 

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use protocol::http::{HeadParse, parse_head_within};
 
 use super::calls::CallId;
-use super::{ANSWERS_BYTES_MAX, ApiCore, BODY_MS_MAX, IDLE_MS_MAX, UNREAD_MS_MAX};
+use super::{ANSWERS_BYTES_MAX, ApiCore, BODY_MS_MAX, IDLE_MS_MAX, IDLE_MS_MIN, UNREAD_MS_MAX};
 use crate::limits::Limits;
 use crate::shard::machine::{Door, Effect, Token};
 
@@ -166,6 +166,13 @@ impl ApiCore {
         self.effects.push_back(Effect::Close { token, last });
     }
 
+    /// Forgets a connection that asks nothing; its descriptor is wanted, so its peer is not waited for.
+    pub(super) fn let_go(&mut self, token: Token) {
+        if self.connections.remove(token).is_some() {
+            self.effects.push_back(Effect::Drop { token, last: Vec::new() });
+        }
+    }
+
     /// The connection goes on with what was read from it, in its turn.
     pub(super) fn queue_ready(&mut self, token: Token) {
         if let Some(connection) = self.connections.by_token(token)
@@ -225,12 +232,18 @@ impl ApiCore {
         late
     }
 
-    /// The connection that has been without a request for longest.
-    pub(super) fn longest_idle(&self) -> Option<Token> {
+    /// The connection that has been without a request for longest; none that was used a moment ago, which is how back
+    /// ends that publish look between two requests.
+    pub(super) fn longest_idle(&self, now_ms: u64) -> Option<Token> {
         let idle = self.connections.iter().filter(|(_, connection)| {
-            connection.pending.is_none() && !connection.queued && connection.unwritten().is_empty()
+            connection.pending.is_none()
+                && !connection.queued
+                && connection.unwritten().is_empty()
+                && connection.since_ms + IDLE_MS_MIN <= now_ms
         });
-        idle.min_by_key(|(_, connection)| connection.since_ms).map(|(token, _)| token)
+        // What has begun to ask comes after all that ask nothing.
+        idle.min_by_key(|(_, connection)| (connection.unfinished, connection.since_ms))
+            .map(|(token, _)| token)
     }
 }
 

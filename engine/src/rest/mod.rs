@@ -47,6 +47,9 @@ const CALL_MS_MAX: u64 = 5_000;
 /// How long a connection may stay open without a request, in milliseconds.
 const IDLE_MS_MAX: u64 = 75_000;
 
+/// How long a connection without a request is kept though its descriptor is wanted, in milliseconds.
+const IDLE_MS_MIN: u64 = 1_000;
+
 /// Time for a request to come whole, in milliseconds.
 const BODY_MS_MAX: u64 = 30_000;
 

@@ -131,6 +131,10 @@ impl Lobby {
     fn oldest(&self) -> Option<(Token, u64)> {
         self.half_open.front().copied()
     }
+
+    fn oldest_had_its_time(&self) -> bool {
+        self.oldest().is_some_and(|(_, since)| since + HEAD_MS_MIN <= self.heard_ms)
+    }
 }
 
 /// What a complete head leads to.
@@ -169,13 +173,15 @@ impl Shard {
     /// heads are on their way. Time in which a busy core did not listen is no time for a head.
     fn is_too_full(&self) -> bool {
         let (many, max) = (self.lobby.half_open(), self.limits.half_open_max);
-        let had_its_time = |(_, since): (Token, u64)| since + HEAD_MS_MIN <= self.lobby.heard_ms;
-        many > max && (many > CROWD_FACTOR * max || self.lobby.oldest().is_some_and(had_its_time))
+        many > max && (many > CROWD_FACTOR * max || self.lobby.oldest_had_its_time())
     }
 
-    /// Gives up the half-open connection that has waited longest, because descriptors have run out.
+    /// Gives up the half-open connection that has waited longest, because descriptors have run out. Not one who has just
+    /// come: he may have got the last of them, and whoever comes next would take it from him in vain.
     pub(super) fn give_up_head_for_descriptors(&mut self) {
-        self.give_up_oldest_head(503, "Over capacity: the server has no descriptors left");
+        if self.lobby.oldest_had_its_time() {
+            self.give_up_oldest_head(503, "Over capacity: the server has no descriptors left");
+        }
     }
 
     /// Closes the half-open connection that has waited longest. Who has begun to speak HTTP is told why; who has said

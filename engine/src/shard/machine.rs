@@ -118,8 +118,9 @@ pub enum Effect {
 pub trait Machine {
     /// A connection came: accepted here, or handed over by another core (whose bytes follow as [`Socket::Bytes`]).
     fn handle_open(&mut self, token: Token, peer: SocketAddr, door: Door, now: Now);
-    /// Descriptors have run out: give up the oldest half-open connection, if there is one.
-    fn handle_no_descriptors(&mut self);
+    /// Descriptors have run out: give up the connection that is least worth its descriptor, if there is one. A shard's
+    /// is the oldest without a head, the API core's the one that has asked nothing for longest.
+    fn handle_no_descriptors(&mut self, now: Now);
     /// One decide phase: draws from `inputs` until nothing is left, a gate closes or the turn's budget is spent.
     /// Returns whether it took anything.
     fn decide(&mut self, inputs: &mut impl Inputs, now: Now) -> bool;

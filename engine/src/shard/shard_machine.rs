@@ -17,7 +17,7 @@ impl Machine for Shard {
         self.enter_lobby(token, now);
     }
 
-    fn handle_no_descriptors(&mut self) {
+    fn handle_no_descriptors(&mut self, _now: Now) {
         self.give_up_head_for_descriptors();
     }
 

@@ -88,7 +88,7 @@ impl<S: Script> Machine for Scripted<S> {
         self.script.open(&mut self.desk, token, now);
     }
 
-    fn handle_no_descriptors(&mut self) {
+    fn handle_no_descriptors(&mut self, _now: Now) {
         self.script.no_descriptors(&mut self.desk);
     }
 

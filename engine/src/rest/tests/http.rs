@@ -241,13 +241,31 @@ fn slow_bytes_do_not_prolong_a_request() {
 #[test]
 fn the_longest_idle_connection_gives_way_when_descriptors_run_out() {
     let mut rig = Rig::new();
-    let (old, young) = (rig.open(), rig.open());
+    let (old, young, asking) = (rig.open(), rig.open(), rig.open());
+    rig.send(asking, "GET");
     rig.run_after(10);
     rig.send(old, LIVE);
     rig.run();
-    rig.core.handle_no_descriptors();
+    rig.run_after(1_000);
+    for given_up in [young, old, asking] {
+        assert!(!rig.closed.contains(&given_up));
+        rig.core.handle_no_descriptors(rig.now);
+        rig.run();
+        assert!(rig.closed.contains(&given_up));
+    }
+}
+
+#[test]
+fn a_connection_that_was_just_used_keeps_its_descriptor() {
+    let mut rig = Rig::new();
+    let peer = rig.open();
+    rig.run_after(5_000);
+    rig.send(peer, LIVE);
     rig.run();
-    assert!(rig.closed.contains(&young) && !rig.closed.contains(&old));
+    rig.run_after(999);
+    rig.core.handle_no_descriptors(rig.now);
+    rig.run();
+    assert!(!rig.closed.contains(&peer));
 }
 
 #[test]

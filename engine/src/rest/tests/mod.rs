@@ -214,9 +214,11 @@ impl Rig {
                     assert!(head.contains(&format!("\r\nContent-Length: {}\r\n", body.len())), "{refusal}");
                     self.handed_over.push((token, to, bytes));
                 }
-                Effect::Drop { .. } | Effect::Reset(_) => {
-                    panic!("the API core has no half-open connections and no outboxes")
+                Effect::Drop { token, last } => {
+                    assert!(last.is_empty(), "nobody has asked");
+                    assert!(self.closed.insert(token), "closed once");
                 }
+                Effect::Reset(_) => panic!("the API core has no outboxes"),
                 Effect::Hook(event) => panic!("the home shard tells the hooks: {event:?}"),
             }
         }

@@ -26,8 +26,8 @@ STOP_S_MAX = 20
 class Server:
     """One running server; made ready by its construction."""
 
-    def __init__(self, binary=BINARY, arguments=()):
-        self.binary, self.arguments = binary, arguments
+    def __init__(self, binary=BINARY, arguments=(), shards=SHARDS):
+        self.binary, self.arguments, self.shards = binary, arguments, shards
         for _ in range(5):
             self._spawn(free_port())
             if self._becomes_ready():
@@ -57,7 +57,7 @@ class Server:
         command = [self.binary, "serve", "--listen", f"{HOST}:{port}", "--app", f"{APP_ID}:{KEY}:{SECRET}"]
         # With a parent-death signal no server outlives a test run that is killed.
         self.process = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "KILL", *command, "--shards", str(SHARDS), *self.arguments],
+            ["setpriv", "--pdeathsig", "KILL", *command, "--shards", str(self.shards), *self.arguments],
             stdin=subprocess.DEVNULL,
             stdout=self.log,
             stderr=subprocess.STDOUT,
