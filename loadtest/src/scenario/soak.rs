@@ -38,6 +38,8 @@ const GROUP: u32 = 10;
 const MEMBERS_PER_CHANNEL: u32 = 50;
 const MOVERS_PERCENT: f64 = 20.0;
 const CONNECTIONS_MIN: u32 = 50;
+/// One garbage collection within a minute would stand for gigabytes per hour.
+const SLOPE_SECONDS_MIN: f64 = 600.0;
 /// How long the publisher goes on between two looks at the server's memory.
 const LEG_NS: u64 = SECOND_NS;
 
@@ -294,14 +296,12 @@ fn report(options: &SoakOptions, watch: &Watch, course: Course, ended: &Ended) -
     report.figure("server.cpu_ns_per_delivery", "server CPU per delivery", per_delivery, Unit::Nanoseconds);
     report.figure("server.cpu_ratio", "server CPU, of one core", ratio, Unit::Ratio);
     report.figure("server.rss_bytes", "server memory", rss, Unit::Bytes);
-    report.figure(
-        "server.rss_bytes_per_hour",
-        "server memory grows per hour",
-        memory.slope_per_hour(),
-        Unit::Bytes,
-    );
-    if seconds < 600.0 {
-        report.note("Under ten minutes the slope of memory says little.");
+    let slope = memory.slope_per_hour().filter(|_| seconds >= SLOPE_SECONDS_MIN);
+    report.figure("server.rss_bytes_per_hour", "server memory grows per hour", slope, Unit::Bytes);
+    if seconds < SLOPE_SECONDS_MIN && rss.is_some() {
+        report.note(
+            "How the server's memory grows is told from ten minutes on: below that its noise is larger.",
+        );
     }
     let sends = publisher.sends();
     let mut late = Late { calls: sends.calls, sends: sends.late, max_ns: sends.late_max_ns };
