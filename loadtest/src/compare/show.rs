@@ -81,7 +81,7 @@ pub(super) fn show_ratio_spread(ratio: Spread) -> String {
     format!("{} ({:.2}–{:.2})", show_ratio(ratio), ratio.least, ratio.most)
 }
 
-fn show_ratio(ratio: Spread) -> String {
+pub(super) fn show_ratio(ratio: Spread) -> String {
     format!("{:.2} ×", ratio.median)
 }
 

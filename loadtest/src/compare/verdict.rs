@@ -6,7 +6,7 @@
 use serde_json::{Map, Value, json};
 
 use super::floor::Yardstick;
-use super::show::{show_ratio_spread, show_spread};
+use super::show::{show_ratio, show_ratio_spread, show_spread};
 use super::summary::{Comparison, Figure, Spread};
 use crate::report::Unit;
 
@@ -49,19 +49,18 @@ impl<'a> Verdict<'a> {
     }
 }
 
-/// The verdicts and the floor's own figures, large.
+/// The verdicts and the floor's own figures, large. Their ranges are in the table.
 pub(super) fn tiles(comparison: &Comparison) -> Vec<(String, String)> {
     let verdicts = Verdict::all(comparison);
     let floor = verdicts.first().map(|verdict| {
-        let label = format!("{} of the floor", verdict.figure.label);
-        (label, show_spread(verdict.floor, verdict.figure.unit))
+        (format!("{}, the floor", verdict.figure.label), verdict.figure.unit.show(verdict.floor.median))
     });
     let calls = comparison.yardstick.as_ref().and_then(|yardstick| {
         let calls = yardstick.syscalls_per_delivery?;
-        Some(("syscalls per delivery of the floor".to_owned(), Unit::Plain.show(calls)))
+        Some(("syscalls per delivery, the floor".to_owned(), Unit::Plain.show(calls)))
     });
     let ratio = |verdict: &Verdict<'_>| {
-        (format!("{}, to what this machine allows", verdict.name), show_ratio_spread(verdict.ratio))
+        (format!("{}, to what this machine allows", verdict.name), show_ratio(verdict.ratio))
     };
     verdicts.iter().map(ratio).chain(floor).chain(calls).collect()
 }

@@ -55,6 +55,8 @@ pub(crate) struct Spent {
     /// The part of it in the kernel, estimated from ticks.
     pub(crate) system_ns: u64,
     pub(crate) busiest_thread_ns: u64,
+    /// How long the thread that rested least ran or waited for a core: it could have done no more.
+    pub(crate) restless_thread_ns: u64,
     /// How long the longest waiting thread was ready to run but had no core: others ran there.
     pub(crate) waited_ns: u64,
     /// By ksoftirqd of all cores that the processes may use, whoever caused it.
@@ -156,6 +158,13 @@ impl Spent {
         let all = self.total_ns as f64 / cores.max(1) as f64;
         (wall_ns > 0).then(|| all.max(self.busiest_thread_ns as f64) / wall_ns as f64)
     }
+
+    /// The same, with the time in which a thread wanted a core and had none: what others take counts as well.
+    pub(crate) fn restless_ratio(&self, cores: usize, wall_ns: u64) -> Option<f64> {
+        let one = self.restless_thread_ns as f64 / wall_ns as f64;
+        // What the kernel counts a moment late may come into the next second.
+        self.busy_ratio(cores, wall_ns).map(|busy| busy.max(one.min(1.0)))
+    }
 }
 
 impl Member {
@@ -166,8 +175,10 @@ impl Member {
             let then = before.threads.get(tid).copied().unwrap_or_default();
             let thread_ns = now.time.ran_ns.saturating_sub(then.time.ran_ns);
             ran_ns += thread_ns;
+            let waited_ns = now.time.waited_ns.saturating_sub(then.time.waited_ns);
             spent.busiest_thread_ns = spent.busiest_thread_ns.max(thread_ns);
-            spent.waited_ns = spent.waited_ns.max(now.time.waited_ns.saturating_sub(then.time.waited_ns));
+            spent.waited_ns = spent.waited_ns.max(waited_ns);
+            spent.restless_thread_ns = spent.restless_thread_ns.max(thread_ns + waited_ns);
             spent.voluntary_switches += now.switches.voluntary.saturating_sub(then.switches.voluntary);
             spent.involuntary_switches += now.switches.involuntary.saturating_sub(then.switches.involuntary);
         }
@@ -252,6 +263,9 @@ mod tests {
         assert_eq!(spent(380, 95).busy_ratio(4, 100), Some(0.95));
         assert_eq!(spent(360, 90).busy_ratio(2, 200), Some(0.9));
         assert_eq!(spent(0, 0).busy_ratio(1, 0), None);
+        let held_up = Spent { restless_thread_ns: 97, ..spent(40, 40) };
+        assert_eq!((held_up.busy_ratio(2, 100), held_up.restless_ratio(2, 100)), (Some(0.4), Some(0.97)));
+        assert_eq!(spent(0, 0).restless_ratio(1, 0), None);
     }
 
     #[test]
@@ -261,6 +275,7 @@ mod tests {
         let expected = Spent {
             total_ns: 80,
             busiest_thread_ns: 50,
+            restless_thread_ns: 56,
             waited_ns: 6,
             ksoftirqd_ns: 5,
             voluntary_switches: 80,

@@ -1,6 +1,7 @@
-//! How busy this program is, second by second: a mean over a run hides the moment in which it could not keep up.
+//! How little this program rests, second by second: a mean over a run hides the moment in which it could not keep up.
 //!
-//! Owns the reading before. All threads count, and receiving processes. What cannot be read is not told.
+//! Owns the reading before. All threads count, and receiving processes; waiting for a core that others have counts like using it. What
+//! cannot be read is not told.
 
 use std::time::{Duration, Instant};
 
@@ -31,7 +32,7 @@ impl Meter {
         self.since = Instant::now();
         let spent = self.before.as_ref().map(|before| now.since(before));
         self.before = Some(now);
-        spent?.busy_ratio(own.cores().ok()?.len(), wall_ns)
+        spent?.restless_ratio(own.cores().ok()?.len(), wall_ns)
     }
 }
 

@@ -152,7 +152,7 @@ fn watch(words: &Receiver<Word>) -> Readings {
                     kept = readings;
                 } else {
                     // What is measured may end in a phase of its own, such as draining.
-                    kept.note_own_cpu(readings.own_cpu_max());
+                    kept.note_own_busy(readings.own_busy_max());
                 }
                 next.map(Word::Begin)
             }
@@ -172,7 +172,7 @@ fn follow(phase: &Phase, words: &Receiver<Word>) -> (Option<Phase>, Readings) {
         readings.note_count(seconds, (phase.counter)());
         let is_over = matches!(word, Err(RecvTimeoutError::Disconnected) | Ok(Word::Begin(_)));
         if tick.is_multiple_of(TICKS_PER_SECOND) || is_over && meter.age() >= SHARE_MIN {
-            readings.note_own_cpu(meter.share());
+            readings.note_own_busy(meter.share());
             let memory = phase.server.as_ref().and_then(|server| server.rss_bytes().ok());
             memory.into_iter().for_each(|bytes| readings.note_memory(seconds, bytes));
         }
@@ -214,6 +214,6 @@ mod tests {
     #[test]
     fn run_without_phases_has_no_readings() {
         let readings = Ticker::start().finish();
-        assert!(readings.counts().is_empty() && readings.own_cpu_max().is_none());
+        assert!(readings.counts().is_empty() && readings.own_busy_max().is_none());
     }
 }

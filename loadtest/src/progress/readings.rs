@@ -16,7 +16,7 @@ pub(crate) struct Readings {
     /// The last second of counts, at full resolution.
     recent: VecDeque<(f64, u64)>,
     taken: usize,
-    own_cpu_max: Option<f64>,
+    own_busy_max: Option<f64>,
 }
 
 impl Readings {
@@ -33,8 +33,8 @@ impl Readings {
         self.memory.push((seconds, bytes));
     }
 
-    pub(super) fn note_own_cpu(&mut self, share: Option<f64>) {
-        self.own_cpu_max = self.own_cpu_max.into_iter().chain(share).reduce(f64::max);
+    pub(super) fn note_own_busy(&mut self, share: Option<f64>) {
+        self.own_busy_max = self.own_busy_max.into_iter().chain(share).reduce(f64::max);
     }
 
     /// (seconds since the phase began, count)
@@ -47,9 +47,9 @@ impl Readings {
         &self.memory.kept
     }
 
-    /// The largest share of its CPU that this program used in a second of it and of what came after.
-    pub(crate) fn own_cpu_max(&self) -> Option<f64> {
-        self.own_cpu_max
+    /// In the second of it, and of what came after, in which this program rested least: the share that it was busy, or waited for a core.
+    pub(crate) fn own_busy_max(&self) -> Option<f64> {
+        self.own_busy_max
     }
 
     pub(super) fn taken(&self) -> usize {

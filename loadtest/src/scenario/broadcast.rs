@@ -84,7 +84,7 @@ impl Round {
     pub(super) fn own(&self) -> Own {
         Own {
             late: self.late,
-            cpu_max: self.readings.own_cpu_max(),
+            busy_max: self.readings.own_busy_max(),
             closed_as_slow: self.tally.parted_as_slow,
         }
     }

@@ -84,7 +84,7 @@ pub(super) fn run(options: &ClientEventsOptions) -> Outcome<Report> {
     let measured = Measured { frames, seconds, cost };
     report_server(&mut report, &measured, rss, growth.map(|bytes| bytes / f64::from(target.connections)));
     let own =
-        Own { late: said.late, cpu_max: readings.own_cpu_max(), closed_as_slow: said.tally.parted_as_slow };
+        Own { late: said.late, busy_max: readings.own_busy_max(), closed_as_slow: said.tally.parted_as_slow };
     watch.report_conditions(&mut report, &measured.cost, &own)?;
     Ok(report)
 }

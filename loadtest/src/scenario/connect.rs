@@ -80,8 +80,8 @@ pub(super) fn run(options: &ConnectOptions) -> Outcome<Report> {
     }
     report_server(&mut report, &arrival);
     let late = storm.as_ref().map_or_else(Late::default, Storm::late);
-    let shares = readings.own_cpu_max().into_iter().chain(storm.and_then(|storm| storm.own_cpu_max()));
-    let own = Own { late, cpu_max: shares.reduce(f64::max), ..Own::default() };
+    let shares = readings.own_busy_max().into_iter().chain(storm.and_then(|storm| storm.own_busy_max()));
+    let own = Own { late, busy_max: shares.reduce(f64::max), ..Own::default() };
     watch.report_conditions(&mut report, &arrival.cost, &own)?;
     Ok(report)
 }

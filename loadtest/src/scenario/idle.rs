@@ -71,7 +71,7 @@ pub(super) fn run(options: &IdleOptions) -> Outcome<Report> {
         per_connection,
         Unit::Bytes,
     );
-    let own = Own { late: tally.pings_late, cpu_max: readings.own_cpu_max(), ..Own::default() };
+    let own = Own { late: tally.pings_late, busy_max: readings.own_busy_max(), ..Own::default() };
     watch.report_conditions(&mut report, &cost, &own)?;
     Ok(report)
 }

@@ -124,7 +124,12 @@ impl Watch {
             late.max_ns as f64 / 1e3,
             Unit::Microseconds,
         );
-        report.figure("generator.cpu_ratio_max", "generator CPU, busiest second", own.cpu_max, Unit::Ratio);
+        report.figure(
+            "generator.busy_ratio_max",
+            "generator busy or without a core, worst second",
+            own.busy_max_with(ratio),
+            Unit::Ratio,
+        );
         let is_slow = own.was_closed_for_its_own_slowness(ratio);
         let is_bottleneck = ratio >= BUSY_RATIO || is_late || is_slow;
         report.flag("generator.bottleneck", "generator was the bottleneck", is_bottleneck);
@@ -134,8 +139,8 @@ impl Watch {
         }
         if is_slow {
             report.note(format!(
-                "The server closed {} subscribers as too slow (4100) while the generator used up its CPU: it was the generator that \
-                 did not read in time. What they lost, and latencies, say nothing about the server. Give the generator more cores \
+                "The server closed {} subscribers as too slow (4100) while the generator had no time left to read: its sockets were slow, \
+                 not the server. What those subscribers lost, and latencies, say little about the server. Give the generator more cores \
                  (--threads), or less to read: fewer --connections, a lower --rate, a smaller --size.",
                 own.closed_as_slow
             ));
@@ -173,8 +178,8 @@ impl Watch {
 #[derive(Default)]
 struct Own {
     late: Late,
-    /// Share of its CPU in the busiest second.
-    cpu_max: Option<f64>,
+    /// Share of the busiest second in which it ran or waited for a core.
+    busy_max: Option<f64>,
     /// Subscribers that the server closed with 4100.
     closed_as_slow: u64,
 }
@@ -183,7 +188,12 @@ impl Own {
     /// Whether subscribers were closed as slow while this program had no time to read. A mean hides that: after the closings there is
     /// less to do.
     fn was_closed_for_its_own_slowness(&self, mean: f64) -> bool {
-        self.closed_as_slow > 0 && self.cpu_max.unwrap_or(mean).max(mean) >= BUSY_RATIO
+        self.closed_as_slow > 0 && self.busy_max_with(mean) >= BUSY_RATIO
+    }
+
+    /// Where no second was looked at, the mean is all that is known.
+    fn busy_max_with(&self, mean: f64) -> f64 {
+        self.busy_max.map_or(mean, |busy| busy.max(mean))
     }
 }
 
@@ -238,7 +248,7 @@ mod tests {
 
     #[test]
     fn closings_are_the_generators_fault_if_it_was_busy_in_any_second() {
-        let own = |closed_as_slow, cpu_max| Own { closed_as_slow, cpu_max, ..Own::default() };
+        let own = |closed_as_slow, busy_max| Own { closed_as_slow, busy_max, ..Own::default() };
         assert!(own(1, Some(0.95)).was_closed_for_its_own_slowness(0.4));
         assert!(own(1, None).was_closed_for_its_own_slowness(0.9));
         assert!(!own(1, Some(0.5)).was_closed_for_its_own_slowness(0.4));

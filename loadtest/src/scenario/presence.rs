@@ -75,7 +75,7 @@ pub(super) fn run(options: &PresenceOptions) -> Outcome<Report> {
     let growth = rss_before.zip(rss_gathered).map(|(before, after)| after as f64 - before as f64);
     let measured = Measured { frames: told.views.counts.delivered, seconds, cost };
     report_server(&mut report, &measured, rss, growth.map(|bytes| bytes / f64::from(target.connections)));
-    let own = Own { late: told.late, cpu_max: readings.own_cpu_max(), ..Own::default() };
+    let own = Own { late: told.late, busy_max: readings.own_busy_max(), ..Own::default() };
     watch.report_conditions(&mut report, &measured.cost, &own)?;
     Ok(report)
 }

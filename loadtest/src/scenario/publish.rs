@@ -89,7 +89,7 @@ pub(super) fn run(options: &PublishOnlyOptions) -> Outcome<Report> {
     report.figure("server.cpu_ns_per_delivery", "server CPU per delivery", None, Unit::Nanoseconds);
     report.figure("server.rss_bytes", "server memory", rss, Unit::Bytes);
     let late = Late { calls: sends.calls, sends: sends.late, max_ns: sends.late_max_ns };
-    let own = Own { late, cpu_max: readings.own_cpu_max(), ..Own::default() };
+    let own = Own { late, busy_max: readings.own_busy_max(), ..Own::default() };
     watch.report_conditions(&mut report, &cost, &own)?;
     Ok(report)
 }

@@ -306,7 +306,7 @@ fn report(options: &SoakOptions, watch: &Watch, course: Course, ended: &Ended) -
     let sends = publisher.sends();
     let mut late = Late { calls: sends.calls, sends: sends.late, max_ns: sends.late_max_ns };
     [churn.late, told.late, said.late].into_iter().for_each(|part| late.add(part));
-    let own = Own { late, cpu_max: readings.own_cpu_max(), closed_as_slow: tally.parted_as_slow };
+    let own = Own { late, busy_max: readings.own_busy_max(), closed_as_slow: tally.parted_as_slow };
     watch.report_conditions(&mut report, &cost, &own)?;
     Ok(report)
 }

@@ -173,9 +173,9 @@ fn leg_ns(rate: f64) -> u64 {
 }
 
 impl Storm {
-    /// Share of this program's CPU in its busiest second.
-    pub(super) fn own_cpu_max(&self) -> Option<f64> {
-        self.readings.own_cpu_max()
+    /// See `Readings`.
+    pub(super) fn own_busy_max(&self) -> Option<f64> {
+        self.readings.own_busy_max()
     }
 
     pub(super) fn late(&self) -> Late {
