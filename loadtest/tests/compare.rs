@@ -137,12 +137,13 @@ fn interrupted_comparison_leaves_no_child_and_no_folder() {
 
     // To this process alone, unlike a terminal, which would tell all of them.
     assert!(Command::new("kill").args(["-INT", &pid.to_string()]).status().unwrap().success());
+    assert!(!comparison.wait().unwrap().success());
+    wait_for("end of all", || !descendants.iter().any(|&pid| is_alive(pid)));
+    // Whoever lives on would keep this from ending.
     let mut told = String::new();
     std::io::Read::read_to_string(&mut comparison.stderr.take().unwrap(), &mut told).unwrap();
-    assert!(!comparison.wait().unwrap().success());
     assert_eq!(told, "corecast-loadtest: round 1, A: interrupted\n");
     assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
-    wait_for("end of all", || !descendants.iter().any(|&pid| is_alive(pid)));
 }
 
 /// Children, and theirs.
