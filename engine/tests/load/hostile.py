@@ -116,23 +116,25 @@ def huge_head(port, key):
 
 
 def half_open(port, key):
-    """As many silent connections as descriptors allow; those that are cut off are made again."""
+    """As many silent connections as descriptors allow; those that are cut off are made again, 1,000 a second."""
     peers = []
-    poll = select.poll()
+    poll = select.epoll()
     by_descriptor = {}
+    at_once = 500
     while True:
-        for _ in range(min(500, 19_500 - len(by_descriptor))):
+        for _ in range(min(at_once, 19_500 - len(by_descriptor))):
             try:
                 peer = connect(port)
             except OSError:
                 break
             by_descriptor[peer.fileno()] = peer
-            poll.register(peer, select.POLLIN | select.POLLHUP)
+            poll.register(peer, select.EPOLLIN | select.EPOLLHUP)
         for descriptor, _ in poll.poll(0):
             poll.unregister(descriptor)
             by_descriptor.pop(descriptor).close()
             peers.append(descriptor)
         if len(peers) + len(by_descriptor) >= 19_500:
+            at_once = 50
             under_way()
         time.sleep(0.05)
 
