@@ -81,6 +81,7 @@ def run(server, folder):
     """What subscribers and a caller of the REST API see for some seconds."""
     report = folder / "report.json"
     asked = ["--connections", str(SUBSCRIBERS), "--rate", str(RATE), "--duration", str(SECONDS)]
+    asked += ["--size", "2000"]
     command = apart(server.process.pid, generate(server, "fanout", *asked, "--json", str(report)))
     calls = []
     done = threading.Event()
