@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread;
 
+use hooks::count::CountingSink;
 use hooks::queue::{Queue, queue};
-use hooks::sink::CountingSink;
 use protocol::app::Apps;
 use ring::rand::{SecureRandom, SystemRandom};
 

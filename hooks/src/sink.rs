@@ -1,31 +1,40 @@
-//! Where hook events end for now: a sink that counts them by name. It owns the hooks thread's loop; it never touches
-//! a shard. The journal and the destinations will take its place.
+//! What a sink is: something that takes batches of rows and says what became of them.
+//!
+//! A sink may block for as long as its timeout; a dispatcher calls it on a thread of its own. What must never happen in
+//! a sink: a retry (the dispatcher decides that, in order per channel), or success without an acknowledgement.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
+use std::sync::Arc;
 
-use crate::queue::{Drain, Waited};
+use protocol::app::App;
 
-/// Counts of events by name.
-#[derive(Debug, Default)]
-pub struct CountingSink {
-    counts: BTreeMap<&'static str, u64>,
+use crate::row::Row;
+
+/// Rows of one app that go to one endpoint together. Tried again as it is: same rows, same time, so the same bytes.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// The app of all rows.
+    pub app: Arc<App>,
+    /// Oldest first, never empty.
+    pub rows: Vec<Arc<Row>>,
+    /// When it was put together, in milliseconds of Unix time.
+    pub time_ms: u64,
+    /// How often it was tried before.
+    pub tries: u32,
 }
 
-impl CountingSink {
-    /// Takes events until every producer is gone and the queue is empty.
-    pub fn run(mut self, drain: &Drain) -> Self {
-        loop {
-            match drain.wait(Duration::from_secs(1)) {
-                Waited::Event(event) => *self.counts.entry(event.name()).or_default() += 1,
-                Waited::Nothing => {}
-                Waited::Finished => return self,
-            }
-        }
-    }
+/// What became of a batch.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// It was accepted.
+    Done,
+    /// The endpoint answered, but not with success: the text says how, for the operator.
+    Refused(String),
+    /// There was no answer: it could not be reached, hung, or broke off.
+    Unreachable(String),
+}
 
-    /// How many events of this name came.
-    pub fn count(&self, name: &str) -> u64 {
-        self.counts.get(name).copied().unwrap_or(0)
-    }
+/// Takes batches for one endpoint.
+pub trait Sink: Send {
+    /// Delivers a batch, or says why not.
+    fn deliver(&mut self, batch: &Batch) -> Outcome;
 }

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use ring::hmac;
 
 use crate::close::Close;
+use crate::hook_event::HookKinds;
 use crate::limits::AppLimits;
 
 /// One app and its rights.
@@ -28,6 +29,8 @@ pub struct App {
     /// Whether terminating a user's connections closes those, too, that are in a presence channel under its id. Pusher
     /// closes connections that are signed in as the user, and no others.
     pub terminate_by_presence: bool,
+    /// The kinds of hook events that some endpoint of this app wants. No others are made.
+    pub hooks: HookKinds,
     /// The bounds of this app.
     pub limits: AppLimits,
     /// What a connection beyond `limits.connections_max` is told.
@@ -46,6 +49,7 @@ impl App {
             enabled: true,
             client_events: true,
             terminate_by_presence: false,
+            hooks: HookKinds::NONE,
             limits: AppLimits::default(),
             over_quota_close: Close::APP_FULL,
             signing_key: hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()),

@@ -191,6 +191,7 @@ impl ApiCore {
                 app: Arc::clone(&topic.app),
                 channel: Arc::clone(&topic.name),
                 event: event.name.into(),
+                recipients: 0,
             }),
             topic: Arc::clone(&topic),
         };

@@ -261,6 +261,7 @@ impl Shard {
             app: Arc::clone(&topic.app),
             channel: Arc::clone(&topic.name),
             user_id: member.user_id.clone(),
+            user_info: member.user_info.clone(),
         });
     }
 

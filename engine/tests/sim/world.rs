@@ -399,6 +399,7 @@ impl World {
             app: Arc::clone(&self.app),
             channel: Arc::clone(&topic.name),
             event: id.to_string().into(),
+            recipients: 0,
         };
         let root =
             Root::Publish(Box::new(Publish { topic, frame: Frame::from(bytes), except, hook: Some(hook) }));
