@@ -6,8 +6,13 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
 
 pub mod count;
+pub mod counters;
+pub mod dead_letters;
+pub mod dispatch;
+pub mod encoding;
 pub mod queue;
 pub mod row;
 pub mod settings;
 pub mod sink;
+pub mod sinks;
 pub mod source;
