@@ -6,6 +6,8 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
 
 pub mod count;
+pub mod counters;
+pub mod encoding;
 pub mod queue;
 pub mod row;
 pub mod settings;
