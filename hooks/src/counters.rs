@@ -3,13 +3,26 @@
 //! Written by the thread that a part belongs to, read by anybody. Totals only grow; gauges say how it is now. What must
 //! never happen here: a decision that depends on one of these.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Everything that is counted.
-#[derive(Debug, Default)]
+use crate::dispatch::DeliveryCounters;
+use crate::settings::Endpoint;
+
+/// Everything that is counted, part by part. A clone is the same counters.
+#[derive(Clone, Debug)]
 pub struct Counters {
     /// The journal.
-    pub journal: JournalCounters,
+    pub journal: Arc<JournalCounters>,
+    /// The endpoints, where the server delivers.
+    pub delivery: Arc<DeliveryCounters>,
+}
+
+impl Counters {
+    /// Counters for these endpoints.
+    pub(crate) fn new(endpoints: &[Endpoint]) -> Self {
+        Self { journal: Arc::default(), delivery: Arc::new(DeliveryCounters::new(endpoints)) }
+    }
 }
 
 /// What the journal's writer and its readers count.
