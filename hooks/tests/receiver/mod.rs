@@ -1,6 +1,7 @@
 //! A real HTTP receiver on threads that keeps what it is sent and can misbehave.
 //!
 //! It knows nothing of the code under test. Each connection has a thread; all end with the receiver.
+#![allow(dead_code)] // each test uses its part of it
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
