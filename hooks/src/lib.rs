@@ -6,8 +6,11 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
 
 pub mod count;
+pub mod encoding;
+mod notice;
 pub mod queue;
 pub mod row;
 pub mod settings;
 pub mod sink;
 pub mod source;
+pub mod stream;
