@@ -4,6 +4,8 @@
 mod reader;
 #[path = "stream/redis_server.rs"]
 mod redis_server;
+#[path = "stream/settling.rs"]
+mod settling;
 #[path = "stream/shelf.rs"]
 mod shelf;
 
@@ -19,6 +21,7 @@ use hooks::stream::mover::Mover;
 
 use reader::Reader;
 use redis_server::RedisServer;
+use settling::{complete_and_in_order, until};
 use shelf::{Shelf, app, row};
 
 const STREAM: &str = "corecast:hooks";
@@ -66,22 +69,6 @@ impl Moving {
         self.mover.stop(Duration::from_secs(2));
         self.shelf
     }
-}
-
-fn until(what: &str, holds: impl Fn() -> bool) {
-    let patience = Instant::now() + Duration::from_secs(20);
-    while !holds() {
-        assert!(Instant::now() < patience, "{what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
-/// All are there, and each came first after those before it. Gives how many came more than once.
-fn complete_and_in_order(ids: &[u64], last: u64) -> usize {
-    let mut seen = HashSet::new();
-    let first_times: Vec<u64> = ids.iter().copied().filter(|id| seen.insert(*id)).collect();
-    assert_eq!(first_times, (1..=last).collect::<Vec<u64>>());
-    ids.len() - first_times.len()
 }
 
 fn ids_in(server: &RedisServer) -> Vec<u64> {

@@ -68,7 +68,7 @@ impl Link {
     }
 
     /// Lets an answer take longer, for questions that wait on purpose.
-    pub(super) fn be_patient(&mut self, more: Duration) -> Result<(), Trouble> {
+    pub(super) fn be_patient(&self, more: Duration) -> Result<(), Trouble> {
         Ok(self.connection.set_read_timeout(Some(ANSWER_PATIENCE + more))?)
     }
 }

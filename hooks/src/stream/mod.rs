@@ -7,15 +7,16 @@
 
 pub mod counters;
 pub mod mover;
+pub mod source;
 pub mod trouble;
 
 mod backoff;
 mod checkpoints;
 mod entry;
-
+mod lease;
 mod link;
 mod mark;
-
+mod runs;
 mod tail;
 
 pub use link::Link;

@@ -32,13 +32,10 @@ impl Runs {
         }
     }
 
-    /// Takes out up to `entries_max` entries that lie at or before `mark`.
-    pub(super) fn take(&mut self, mark: Position, entries_max: usize, out: &mut Vec<Position>) {
+    /// Takes out the entries that lie at or before `mark`.
+    pub(super) fn take(&mut self, mark: Position, out: &mut Vec<Position>) {
         while let Some(run) = self.runs.front_mut() {
             while run.first <= run.last && Position(run.ms, run.first) <= mark {
-                if out.len() == entries_max {
-                    return;
-                }
                 out.push(Position(run.ms, run.first));
                 run.first += 1;
             }
@@ -71,14 +68,11 @@ mod tests {
         entries.iter().for_each(|at| runs.push(*at));
         assert_eq!(runs.len(), 4);
         let mut out = Vec::new();
-        runs.take(Position(2, 0), 100, &mut out);
+        runs.take(Position(2, 0), &mut out);
         assert_eq!(out, [(1, 0), (1, 1), (1, 3), (2, 0)].map(|(ms, n)| Position(ms, n)));
         out.clear();
-        runs.take(Position(9, 0), 1, &mut out);
-        assert_eq!(out, [Position(2, 1)]);
-        out.clear();
-        runs.take(Position(9, 0), 100, &mut out);
-        assert_eq!(out, [Position(3, 0)]);
+        runs.take(Position(9, 0), &mut out);
+        assert_eq!(out, [Position(2, 1), Position(3, 0)]);
         assert_eq!(runs.len(), 0);
     }
 }
