@@ -138,7 +138,7 @@ fn outside(around: &Surroundings, hooks: Queue) -> Box<dyn Fn() -> Outside> {
         process: ProcessReading::take(),
         descriptors_max,
         hooks_queued: hooks.len() as u64,
-        hooks_dropped: hooks.dropped(),
+        hooks_dropped: hooks.refused(),
         stuck_batches: health.stuck_batches(),
     })
 }

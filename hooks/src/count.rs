@@ -17,7 +17,7 @@ impl CountingSink {
     pub fn run(mut self, drain: &Drain) -> Self {
         loop {
             match drain.wait(Duration::from_secs(1)) {
-                Waited::Event(event) => *self.counts.entry(event.name()).or_default() += 1,
+                Waited::Event(happened) => *self.counts.entry(happened.event.name()).or_default() += 1,
                 Waited::Nothing => {}
                 Waited::Finished => return self,
             }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::Sender;
-use hooks::queue::Queue;
+use hooks::queue::{Happened, Queue};
 
 use super::CoreSetup;
 use super::accept::Acceptor;
@@ -205,7 +205,9 @@ impl<M: Machine> Core<M> {
                 Effect::HandOver { token, to, bytes, refusal } => {
                     self.io.sockets.begin_leaving(token, Leaving { to, bytes, refusal });
                 }
-                Effect::Hook(event) => self.hooks.offer(event),
+                Effect::Hook(event) => {
+                    let _ = self.hooks.offer(Happened { event, time_ms: now.unix_ms });
+                }
             }
         }
         any
