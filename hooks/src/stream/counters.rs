@@ -1,27 +1,6 @@
 //! What can be seen of the road through Redis: counters since the start, and gauges. Read by metrics and tests.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
-/// One number that its owner alone changes.
-#[derive(Debug, Default)]
-pub struct Count(AtomicU64);
-
-impl Count {
-    /// What it is now.
-    pub fn now(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    /// Adds to a total.
-    pub fn add(&self, more: u64) {
-        self.0.fetch_add(more, Ordering::Relaxed);
-    }
-
-    /// Sets a gauge.
-    pub fn set(&self, value: u64) {
-        self.0.store(value, Ordering::Relaxed);
-    }
-}
+use crate::counters::Count;
 
 /// Figures of the mover and of this server's consumer of the stream.
 #[derive(Debug, Default)]

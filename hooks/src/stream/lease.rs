@@ -16,8 +16,7 @@ use redis::{Cmd, Value, cmd};
 use super::backoff::Backoff;
 use super::entry::parse_read;
 use super::link::Link;
-use super::trouble::{Trouble, TroubleKind};
-use crate::notice::say;
+use super::trouble::Trouble;
 use crate::row::Position;
 use crate::settings::StreamSettings;
 use crate::source::Wake;
@@ -61,6 +60,8 @@ struct Shared {
     term: AtomicU64,
     /// The last entry that was taken.
     front: Mutex<Position>,
+    /// Why nobody can say whose the lease is.
+    trouble: Mutex<Option<Trouble>>,
 }
 
 impl Lease {
@@ -72,6 +73,7 @@ impl Lease {
             held_until_ms: AtomicU64::new(0),
             term: AtomicU64::new(0),
             front: Mutex::default(),
+            trouble: Mutex::default(),
         });
         let (stop, stopped) = bounded(0);
         let keeper = Keeper {
@@ -91,9 +93,13 @@ impl Lease {
         format!("{stream}:active")
     }
 
-    /// The number of the term for which the lease is ours, while it is.
-    pub(super) fn term(&self) -> Option<u64> {
-        self.shared.holds().then(|| self.shared.term.load(Ordering::Acquire))
+    /// The number of the term for which the lease is ours, while it is; or why nobody can say.
+    pub(super) fn term(&self) -> Result<Option<u64>, Trouble> {
+        if self.shared.holds() {
+            return Ok(Some(self.shared.term.load(Ordering::Acquire)));
+        }
+        let trouble = self.shared.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        trouble.clone().map_or(Ok(None), Err)
     }
 
     /// Somebody else has it, as Redis says.
@@ -108,9 +114,13 @@ impl Lease {
 }
 
 impl Drop for Lease {
+    /// Waits for the lease to be given up, unless Redis does not answer.
     fn drop(&mut self) {
         drop(self.stop.take());
-        let _ = self.thread.take().map(JoinHandle::join);
+        let end = Instant::now() + BLOCK * 2;
+        while self.thread.as_ref().is_some_and(|thread| !thread.is_finished()) && Instant::now() < end {
+            thread::sleep(Duration::from_millis(1));
+        }
     }
 }
 
@@ -143,22 +153,19 @@ struct Keeper {
 impl Keeper {
     fn run(self) {
         let mut link = None;
-        let mut trouble: Option<TroubleKind> = None;
         let mut backoff = Backoff::new(PAUSE_MAX.min(self.settings.requeue_interval));
         loop {
-            let pause = match self.turn(&mut link) {
+            let turn = self.turn(&mut link);
+            *self.shared.trouble.lock().unwrap_or_else(PoisonError::into_inner) =
+                turn.as_ref().err().cloned();
+            let pause = match turn {
                 Ok(pause) => {
-                    if trouble.take().is_some() {
-                        say(format_args!("the stream {} can be read again", self.settings.key));
-                    }
                     backoff.reset();
                     pause
                 }
-                Err(now) => {
+                // Whoever reads says so.
+                Err(_) => {
                     link = None;
-                    if trouble.replace(now.kind) != Some(now.kind) {
-                        say(format_args!("the stream {} cannot be read: {now}", self.settings.key));
-                    }
                     backoff.pause()
                 }
             };

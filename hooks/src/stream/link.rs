@@ -9,10 +9,10 @@ use redis::{Client, Cmd, Connection, FromRedisValue, Value};
 
 use super::trouble::{Trouble, TroubleKind};
 
-const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
+const CONNECT_PATIENCE: Duration = Duration::from_secs(3);
 
 /// How long Redis may take for an answer.
-pub(super) const ANSWER_PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const ANSWER_PATIENCE: Duration = Duration::from_secs(3);
 
 /// A connection to Redis.
 pub struct Link {

@@ -21,13 +21,11 @@ use super::link::{Link, into};
 use super::mark::{Standing, make_group, read_standing};
 use super::tail;
 use super::trouble::{Trouble, TroubleKind};
+use crate::journal::STREAM_PLACE;
 use crate::notice::say;
 use crate::row::{Position, Row};
 use crate::settings::StreamSettings;
 use crate::source::{Source, SourceError};
-
-/// Under this name the mover's place is kept in the journal.
-pub const PLACE: &str = "stream";
 
 /// Rows of one transaction.
 const BATCH_ROWS_MAX: usize = 1_000;
@@ -37,12 +35,14 @@ const BATCH_BYTES_MAX: usize = 1 << 20;
 const MARK_EVERY: Duration = Duration::from_secs(1);
 /// How long the mover sleeps when nobody wakes it, and while the stream is as long as it may be.
 const IDLE: Duration = Duration::from_millis(100);
+/// How much longer than its patience a mover may take to end.
+const LAST_QUESTION: Duration = Duration::from_millis(200);
 
 /// A running mover.
 #[derive(Debug)]
 pub struct Mover {
     stop: Sender<Instant>,
-    thread: Option<JoinHandle<()>>,
+    thread: JoinHandle<()>,
 }
 
 impl Mover {
@@ -58,14 +58,16 @@ impl Mover {
         let work = Work::new(Box::new(journal), settings, counters);
         let thread =
             thread::Builder::new().name("hooks-mover".into()).spawn(move || work.run(&wake, &stopped))?;
-        Ok(Self { stop, thread: Some(thread) })
+        Ok(Self { stop, thread })
     }
 
-    /// Moves what can be moved until all is in the stream or the time is over; the rest stays in the journal.
-    pub fn stop(mut self, patience: Duration) {
-        let _ = self.stop.send(Instant::now() + patience);
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
+    /// Moves what can be moved until all is in the stream or the time is over; the rest stays in the journal. A mover that
+    /// waits for an answer of Redis at that moment is left to the end of the process.
+    pub fn stop(self, patience: Duration) {
+        let end = Instant::now() + patience;
+        let _ = self.stop.send(end);
+        while !self.thread.is_finished() && Instant::now() < end + LAST_QUESTION {
+            thread::sleep(Duration::from_millis(1));
         }
     }
 }
@@ -246,7 +248,7 @@ impl Work {
 
     fn connect(&mut self) -> Result<Link, Trouble> {
         if self.released.is_none() {
-            let place = self.journal.place_of(PLACE).map_err(of_journal)?;
+            let place = self.journal.place_of(STREAM_PLACE).map_err(of_journal)?;
             self.released = Some(place.0);
             self.added = place.0;
         }
@@ -351,7 +353,7 @@ impl Work {
         }
         let Some(row) = self.acknowledged(link)?.filter(|row| *row > released) else { return Ok(()) };
         let place = Position(row, 0);
-        self.journal.release(place, &[(PLACE, place)]).map_err(of_journal)?;
+        self.journal.release(place, &[(STREAM_PLACE, place)]).map_err(of_journal)?;
         self.released = Some(row);
         self.counters.last_released.set(row);
         Ok(())

@@ -150,8 +150,8 @@ impl StreamSource {
     /// True when this is the active consumer.
     fn is_active(&mut self) -> Result<bool, Trouble> {
         let term = self.lease.term();
-        self.counters.active.set(u64::from(term.is_some()));
-        match term {
+        self.counters.active.set(u64::from(matches!(term, Ok(Some(_)))));
+        match term? {
             None => Ok(false),
             Some(term) if self.term == Some(term) => Ok(true),
             Some(term) => {

@@ -1,5 +1,7 @@
 //! A real redis-server for one test: on a port of its own, with a directory of its own, and gone with the test.
 
+#![allow(dead_code)] // each test binary uses its own part of it
+
 use std::fs;
 use std::net::TcpListener;
 use std::path::PathBuf;
