@@ -1,11 +1,11 @@
 //! What happened on the channels, on its way from the shards to the operator's back end.
 //!
 //! Shards hold only a [`queue::Queue`], which never waits. Nothing here may block a shard, and nothing here knows an
-//! engine. For now the far end is a [`count::CountingSink`]: events are counted by kind and end there.
+//! engine.
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
 
-pub mod count;
+pub mod house;
 pub mod queue;
 pub mod row;
 pub mod settings;
