@@ -70,6 +70,7 @@ pub fn start(house: House) -> Result<Inhabited, StartError> {
         drain_rate: drain_plan.connections_per_second_max,
     };
     server::block_signals()?;
+    let hook_grace_ms = house.hooks.as_ref().map_or(0, |settings| settings.grace.as_millis() as u64);
     let hooks = house.hooks.map(|settings| HooksRun::start(&settings, &house.apps));
     let hooks = hooks.transpose().map_err(StartError::Hooks)?;
     let line = hooks.as_ref().map_or(HookLine::Absent, HooksRun::line);
@@ -83,6 +84,8 @@ pub fn start(house: House) -> Result<Inhabited, StartError> {
             apps: Arc::clone(&apps),
             topics: TopicHash::new(seed, shards),
             limits: fitted(&shard_limits, shards, around),
+            hook_grace_ms,
+            witness: None,
             drain: drain_plan,
             random: Box::new(move || random_u64(&random)),
         })

@@ -16,11 +16,13 @@ use crate::settings::Settings;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct OpenEdges {
     /// The app of the channel.
-    pub app_id: String,
+    pub app_id: Box<str>,
     /// The name of the channel.
-    pub channel: String,
-    /// The users who were added and not removed.
-    pub members: Vec<String>,
+    pub channel: Box<str>,
+    /// Whether the channel was reported as occupied. Where only members are reported, it was not.
+    pub occupied: bool,
+    /// The users that were reported as members.
+    pub members: Vec<Box<str>>,
 }
 
 /// Why hooks cannot start.
