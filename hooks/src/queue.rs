@@ -104,7 +104,6 @@ impl Drain {
     }
 
     /// For a wait on several things at once.
-    #[expect(dead_code, reason = "for the journal")]
     pub(crate) fn receiver(&self) -> &Receiver<Happened> {
         &self.receiver
     }

@@ -16,6 +16,8 @@ pub struct Settings {
     pub durability: Durability,
     /// What the journal's file may grow to, in bytes.
     pub journal_bytes_max: u64,
+    /// How many events may wait for the journal.
+    pub queue_events_max: usize,
     /// How long vacated and removed wait for a return.
     pub grace: Duration,
     /// Rows go through this stream, if there is one; without it from the journal to the endpoints.
@@ -176,6 +178,7 @@ impl Settings {
             data_dir,
             durability: Durability::default(),
             journal_bytes_max: 1 << 30,
+            queue_events_max: 65_536,
             grace: Duration::from_secs(3),
             stream: None,
             endpoints,

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 
 use api::answer::Manner;
 use api::refused::{Refused, encode_refusal};
-use hooks::house::OpenEdges;
+use hooks::journal::OpenEdges;
 
 use super::connections::Connection;
 use super::requests::Flow;
@@ -54,7 +54,9 @@ impl Machine for ApiCore {
 
     fn seal(&mut self) {}
 
-    fn tell_hooks(&mut self, _port: &mut impl HookPort, _now: Now) {}
+    fn tell_hooks(&mut self, _port: &mut impl HookPort, _now: Now) -> u64 {
+        0
+    }
 
     fn handle_open_edges(&mut self, _edges: &[OpenEdges], _now: Now) {}
 

@@ -15,7 +15,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use hashbrown::HashTable;
-use hooks::house::OpenEdges;
+use hooks::journal::OpenEdges;
 use hooks::queue::Happened;
 use protocol::channel::ChannelKind;
 use protocol::hook_event::{HookEvent, HookKind};
@@ -359,7 +359,10 @@ impl Shard {
         }
     }
 
-    pub(super) fn tell_edges_and_events(&mut self, port: &mut impl HookPort, now: Now) {
+    pub(super) fn tell_edges_and_events(&mut self, port: &mut impl HookPort, now: Now) -> u64 {
+        let dropped = |stats: &Stats| stats.hook_client_events_dropped + stats.hook_server_events_dropped;
+        let before = dropped(&self.local.stats);
         self.edges.tell(port, now, &mut self.local.stats);
+        dropped(&self.local.stats) - before
     }
 }

@@ -3,7 +3,7 @@
 use std::io::IoSlice;
 use std::net::SocketAddr;
 
-use hooks::house::OpenEdges;
+use hooks::journal::OpenEdges;
 use protocol::close::Close;
 
 use super::Shard;
@@ -49,8 +49,8 @@ impl Machine for Shard {
         any
     }
 
-    fn tell_hooks(&mut self, port: &mut impl HookPort, now: Now) {
-        self.tell_edges_and_events(port, now);
+    fn tell_hooks(&mut self, port: &mut impl HookPort, now: Now) -> u64 {
+        self.tell_edges_and_events(port, now)
     }
 
     fn handle_open_edges(&mut self, edges: &[OpenEdges], now: Now) {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use corecast::shard::machine::HookPort;
-use hooks::house::OpenEdges;
+use hooks::journal::OpenEdges;
 use hooks::queue::Happened;
 use protocol::hook_event::{HookEvent, HookKind, HookKinds};
 
