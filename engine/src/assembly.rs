@@ -17,7 +17,7 @@ use crate::hooks_run::HooksRun;
 use crate::limits::{DESCRIPTORS_KEPT, Limits, OUTBOXES_BYTES_MIN, OUTBOXES_MEMORY_PART};
 use crate::memory::memory_bytes;
 use crate::process::ProcessReading;
-use crate::rest::{ApiConfig, ApiCore, Health, MetricsConfig, Outside};
+use crate::rest::{ApiConfig, ApiCore, Health, HooksReading, MetricsConfig, Outside};
 use crate::server::{self, AdminPlan, Plan, Running, StartError, Surroundings};
 use crate::shard::topic::TopicHash;
 use crate::shard::{Shard, ShardConfig};
@@ -70,7 +70,9 @@ pub fn start(house: House) -> Result<Inhabited, StartError> {
         drain_rate: drain_plan.connections_per_second_max,
     };
     server::block_signals()?;
-    let hooks = house.hooks.map(|settings| HooksRun::start(&settings, &house.apps));
+    let hook_grace_ms = house.hooks.as_ref().map_or(0, |settings| settings.grace.as_millis() as u64);
+    let stream = house.hooks.as_ref().is_some_and(|settings| settings.stream.is_some());
+    let hooks = house.hooks.map(|settings| HooksRun::start(settings, Arc::clone(&house.apps), takeover));
     let hooks = hooks.transpose().map_err(StartError::Hooks)?;
     let line = hooks.as_ref().map_or(HookLine::Absent, HooksRun::line);
     let api_line = line.clone();
@@ -83,13 +85,15 @@ pub fn start(house: House) -> Result<Inhabited, StartError> {
             apps: Arc::clone(&apps),
             topics: TopicHash::new(seed, shards),
             limits: fitted(&shard_limits, shards, around),
+            hook_grace_ms,
+            witness: None,
             drain: drain_plan,
             random: Box::new(move || random_u64(&random)),
         })
     };
     let make_api = move |around: &Surroundings| {
         let (health, clock) = (Arc::clone(&around.health), around.clock);
-        let outside = outside(around, api_line);
+        let outside = outside(around, api_line, stream);
         ApiCore::new(ApiConfig {
             index: shards,
             topics: TopicHash::new(seed, shards),
@@ -133,12 +137,12 @@ impl Inhabited {
 }
 
 /// What `/metrics` tells of everything but the cores.
-fn outside(around: &Surroundings, hooks: HookLine) -> Box<dyn Fn() -> Outside> {
+fn outside(around: &Surroundings, hooks: HookLine, stream: bool) -> Box<dyn Fn() -> Outside> {
     let (health, descriptors_max) = (Arc::clone(&around.health), around.descriptors_max);
     Box::new(move || Outside {
         process: ProcessReading::take(),
         descriptors_max,
-        hooks_queued: hooks.queued(),
+        hooks: hooks.reading().map(|(queued, counters)| HooksReading { queued, counters, stream }),
         stuck_batches: health.stuck_batches(),
     })
 }

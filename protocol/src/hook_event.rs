@@ -144,8 +144,8 @@ impl HookKinds {
         Self(self.0 | other.0)
     }
 
-    /// The same with the other half of each pair. Who is told of vacated must have been told of occupied first, or nobody
-    /// could know after a crash what is still to be vacated.
+    /// The same with the other half of each pair: who is to be told of vacated must be known to have been occupied, even after
+    /// a crash.
     #[must_use]
     pub const fn in_pairs(self) -> Self {
         let (mut kinds, pairs) = (self, [Self::CHANNEL_PAIR, Self::MEMBER_PAIR]);

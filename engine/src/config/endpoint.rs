@@ -242,6 +242,9 @@ fn parse_name(value: &Value<'_>) -> Result<String, Fault> {
         let why = format!("a name has 1 to {NAME_BYTES_MAX} of A-Z a-z 0-9 - _ .");
         return Err(value.wrong(&format!("{text:?}"), &why));
     }
+    if text == hooks::journal::STREAM_PLACE {
+        return Err(value.wrong(&format!("{text:?}"), "this name is taken by the stream itself"));
+    }
     Ok(text.to_owned())
 }
 

@@ -71,7 +71,7 @@ impl HooksWish {
         for app in apps {
             let of_app = self.endpoints.iter().filter(|endpoint| endpoint.app_id == app.id);
             let wanted = of_app.fold(HookKinds::NONE, |kinds, endpoint| kinds.and(endpoint.kinds));
-            app.hooks = if stream_alone { HookKinds::USUAL } else { wanted.in_pairs() };
+            app.hooks = if stream_alone { HookKinds::USUAL } else { wanted };
         }
     }
 

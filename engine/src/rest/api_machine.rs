@@ -54,7 +54,9 @@ impl Machine for ApiCore {
 
     fn seal(&mut self) {}
 
-    fn tell_hooks(&mut self, _port: &mut impl HookPort, _now: Now) {}
+    fn tell_hooks(&mut self, _port: &mut impl HookPort, _now: Now) -> u64 {
+        0
+    }
 
     fn handle_open_edges(&mut self, _edges: &[OpenEdges], _now: Now) {}
 

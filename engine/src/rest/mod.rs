@@ -28,6 +28,7 @@ mod calls;
 mod connections;
 mod exposition;
 mod gate;
+mod hook_metrics;
 mod metrics;
 mod publish;
 mod requests;
@@ -38,6 +39,7 @@ mod tests;
 use calls::Calls;
 use connections::Connections;
 use gate::Gates;
+pub use hook_metrics::HooksReading;
 pub use metrics::Outside;
 
 /// Time for all parts of a call to reach their homes and for all answers to come, in milliseconds. After it the caller

@@ -133,8 +133,9 @@ pub trait Machine {
     fn seal(&mut self);
     /// Sends what waits for other cores. Returns whether anything was sent.
     fn send_batches(&mut self, mesh: &mut impl Mesh) -> bool;
-    /// Tells what has happened on the channels that live here. Called once per turn, where there are hooks.
-    fn tell_hooks(&mut self, port: &mut impl HookPort, now: Now);
+    /// Tells what has happened on the channels that live here. Called once per turn, where there are hooks. Returns how
+    /// many events were dropped for want of room.
+    fn tell_hooks(&mut self, port: &mut impl HookPort, now: Now) -> u64;
     /// The hooks core begins to take events, and this is what it was told before: once, before it has taken anything.
     fn handle_open_edges(&mut self, edges: &[OpenEdges], now: Now);
     /// The next thing the driver must do.

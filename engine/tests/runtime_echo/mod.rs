@@ -12,7 +12,7 @@ use corecast::driver::control::CoreError;
 use corecast::driver::hook_line::HookLine;
 use corecast::server::{Plan, Running, Stopper, Surroundings, start_with};
 use corecast::shard::machine::{Door, Effect, HookPort, Inputs, Machine, Mesh, Now, Socket, Token};
-use hooks::house::OpenEdges;
+use hooks::journal::OpenEdges;
 
 /// What a script may do.
 #[derive(Default)]
@@ -117,7 +117,9 @@ impl<S: Script> Machine for Scripted<S> {
         false
     }
 
-    fn tell_hooks(&mut self, _port: &mut impl HookPort, _now: Now) {}
+    fn tell_hooks(&mut self, _port: &mut impl HookPort, _now: Now) -> u64 {
+        0
+    }
 
     fn handle_open_edges(&mut self, _edges: &[OpenEdges], _now: Now) {}
 
