@@ -121,7 +121,10 @@ fn measure(
             if begin.elapsed().as_secs() > lines {
                 lines += 1;
                 let (in_, out, rows) = (journal.written.now(), out(), journal.rows.now());
-                println!("{lines:>3} s: in {in_}, out {out}, kept {rows} rows, {} MB", journal.bytes.now() >> 20);
+                println!(
+                    "{lines:>3} s: in {in_}, out {out}, kept {rows} rows, {} MB",
+                    journal.bytes.now() >> 20
+                );
             }
         }
         stop.store(true, Ordering::Relaxed);
@@ -184,6 +187,7 @@ fn cpu_by_thread() -> Vec<(String, f64)> {
 
 fn cpu_of(task: &Path) -> Option<(String, f64)> {
     let name = fs::read_to_string(task.join("comm")).ok()?.trim().to_owned();
-    let nanoseconds: u64 = fs::read_to_string(task.join("schedstat")).ok()?.split(' ').next()?.parse().ok()?;
+    let nanoseconds: u64 =
+        fs::read_to_string(task.join("schedstat")).ok()?.split(' ').next()?.parse().ok()?;
     Some((name, nanoseconds as f64 / 1e9))
 }
