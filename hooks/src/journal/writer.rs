@@ -205,9 +205,10 @@ impl Writer {
         self.counters.commits.add(1);
         self.first_id = self.first_id.max(release.all + 1);
         self.board.released(release);
-        if let Some(last_id) = batch.last_id() {
+        if let Some(last) = batch.last() {
             self.counters.written.add(batch.rows().count() as u64);
-            self.counters.last_id.set(last_id);
+            self.counters.last_id.set(last.id);
+            self.counters.newest_ms.set(last.time_ms);
         }
         self.board.publish(batch);
         Ok(())
