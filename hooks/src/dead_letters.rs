@@ -5,6 +5,8 @@
 //! away unaccepted for another reason than that bound.
 
 use std::fmt;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -96,11 +98,12 @@ pub struct DeadLetters {
 }
 
 impl DeadLetters {
-    /// Opens the letters of a data directory, and makes the file if it is not there.
+    /// Opens the letters of a data directory, and makes directory and file if they are not there.
     pub fn open(data_dir: &Path) -> Result<Self, DeadLettersError> {
         let path = data_dir.join(FILE);
-        Self::open_with(&path, OpenFlags::SQLITE_OPEN_CREATE)
-            .map_err(|fault| DeadLettersError { path, fault })
+        let made = fs::create_dir_all(data_dir).map_err(Fault::Directory);
+        let opened = made.and_then(|()| Self::open_with(&path, OpenFlags::SQLITE_OPEN_CREATE));
+        opened.map_err(|fault| DeadLettersError { path, fault })
     }
 
     /// Opens the letters of a data directory; `None` if there were never any.
@@ -305,6 +308,7 @@ pub struct DeadLettersError {
 
 #[derive(Debug)]
 enum Fault {
+    Directory(io::Error),
     Newer(i64),
     Sqlite(rusqlite::Error),
 }
@@ -319,6 +323,9 @@ impl fmt::Display for DeadLettersError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = self.path.display();
         match &self.fault {
+            Fault::Directory(error) => {
+                write!(f, "the directory of the dead letters {path} cannot be made: {error}")
+            }
             Fault::Newer(version) => write!(
                 f,
                 "the dead letters in {path} have schema {version}, written by a newer corecast; this one knows {SCHEMA_VERSION}"

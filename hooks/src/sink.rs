@@ -58,4 +58,9 @@ impl Outlet {
     pub fn threads(parallel_max: usize, make: impl Fn() -> Box<dyn Sink> + Send + 'static) -> Self {
         Self { make: Some(Box::new(make)), parallel_max: parallel_max.max(1) }
     }
+
+    /// A sink as each thread gets one; none when there are no threads.
+    pub fn sink(&self) -> Option<Box<dyn Sink>> {
+        self.make.as_ref().map(|make| make())
+    }
 }

@@ -114,7 +114,8 @@ impl Letters {
 
     fn try_replay(&mut self, desk: &mut Desk, now: Now) -> rusqlite::Result<()> {
         let Some(courier) = &mut desk.courier else { return Ok(()) };
-        if courier.failure().is_some() || !courier.has_room(REPLAY_ROWS) {
+        let has_other_worries = courier.failure().is_some() && courier.held_rows() > 0;
+        if has_other_worries || !courier.has_room(REPLAY_ROWS) {
             return Ok(());
         }
         for letter in self.file.take_marked(&desk.endpoint.name, REPLAY_ROWS)? {

@@ -32,8 +32,8 @@ impl File {
         let bytes_before = file.metadata()?.len();
         let written = (&file).write_all(&self.lines).and_then(|()| self.sync(&file));
         if written.is_err() {
-            // What was written of it comes again with the next try.
-            file.set_len(bytes_before)?;
+            // What was written of it comes again with the next try. A device cannot be cut, and has no lines to spoil.
+            let _ = file.set_len(bytes_before);
         }
         self.open = Some(file);
         written
