@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::dispatch::DeliveryCounters;
 use crate::settings::Endpoint;
+use crate::stream::counters::StreamCounters;
 
 /// Everything that is counted, part by part. A clone is the same counters.
 #[derive(Clone, Debug)]
@@ -16,12 +17,15 @@ pub struct Counters {
     pub journal: Arc<JournalCounters>,
     /// The endpoints, where the server delivers.
     pub delivery: Arc<DeliveryCounters>,
+    /// The road through Redis, where there is one.
+    pub stream: Arc<StreamCounters>,
 }
 
 impl Counters {
     /// Counters for these endpoints.
     pub(crate) fn new(endpoints: &[Endpoint]) -> Self {
-        Self { journal: Arc::default(), delivery: Arc::new(DeliveryCounters::new(endpoints)) }
+        let delivery = Arc::new(DeliveryCounters::new(endpoints));
+        Self { journal: Arc::default(), delivery, stream: Arc::default() }
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,9 @@ use crate::dispatch::{self, Dispatcher, Means};
 use crate::journal::{self, Journal, OpenEdges};
 use crate::queue::{Queue, queue};
 use crate::settings::Settings;
+use crate::source::Wake;
+use crate::stream::mover::Mover;
+use crate::stream::source::StreamSource;
 
 /// What of the time to stop is kept for the last commit.
 const LAST_COMMIT: Duration = Duration::from_millis(500);
@@ -23,7 +27,8 @@ const LAST_COMMIT: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub struct Hooks {
     journal: Journal,
-    dispatcher: Dispatcher,
+    mover: Option<Mover>,
+    dispatcher: Option<Dispatcher>,
     counters: Counters,
 }
 
@@ -35,17 +40,41 @@ impl Hooks {
         let (queue, drain) = queue(settings.queue_events_max);
         let (journal, open_edges) =
             Journal::start(settings, Arc::clone(&apps), drain, Arc::clone(&counters.journal))?;
-        let source = journal.source();
-        let wake = source.rows_here();
-        let dispatcher = Means::new(settings, apps, Arc::clone(&counters.delivery))
-            .and_then(|means| Dispatcher::start(source, wake, means));
-        match dispatcher {
-            Ok(dispatcher) => Ok((Self { journal, dispatcher, counters }, queue, open_edges)),
+        match Self::start_road(settings, apps, &journal, &counters) {
+            Ok((mover, dispatcher)) => Ok((Self { journal, mover, dispatcher, counters }, queue, open_edges)),
             Err(error) => {
                 journal.stop(LAST_COMMIT);
-                Err(error.into())
+                Err(error)
             }
         }
+    }
+
+    /// What takes rows out of the journal: a dispatcher; or a mover into a stream, and a dispatcher behind that. Of several
+    /// consumers in one process only one would ever be active, so there is one.
+    fn start_road(
+        settings: &Settings,
+        apps: Arc<Apps>,
+        journal: &Journal,
+        counters: &Counters,
+    ) -> Result<(Option<Mover>, Option<Dispatcher>), StartError> {
+        let source = journal.source();
+        let rows_here = source.rows_here();
+        let means = || Means::new(settings, Arc::clone(&apps), Arc::clone(&counters.delivery));
+        let Some(stream) = &settings.stream else {
+            return Ok((None, Some(Dispatcher::start(source, rows_here, means()?)?)));
+        };
+        let here = stream.consumers > 0 && stream.deliver && !settings.endpoints.is_empty();
+        let dispatcher = if here {
+            let (wake, woken) = Wake::new();
+            let means = means()?;
+            let figures = Arc::clone(&counters.stream);
+            let entries = StreamSource::open(stream.clone(), Arc::clone(&apps), wake, figures)?;
+            Some(Dispatcher::start(entries, woken, means)?)
+        } else {
+            None
+        };
+        let mover = Mover::start(source, rows_here, stream.clone(), Arc::clone(&counters.stream))?;
+        Ok((Some(mover), dispatcher))
     }
 
     /// What is counted.
@@ -60,7 +89,12 @@ impl Hooks {
         let end = Instant::now() + patience;
         self.journal.wait_until_drained(patience / 2);
         let left = |end: Instant| end.saturating_duration_since(Instant::now());
-        self.dispatcher.stop(left(end).saturating_sub(LAST_COMMIT));
+        if let Some(mover) = self.mover {
+            mover.stop(left(end) / 2);
+        }
+        if let Some(dispatcher) = self.dispatcher {
+            dispatcher.stop(left(end).saturating_sub(LAST_COMMIT));
+        }
         self.journal.stop(left(end).max(LAST_COMMIT));
     }
 }
@@ -72,6 +106,8 @@ pub enum StartError {
     Journal(journal::StartError),
     /// There are no deliveries.
     Dispatch(dispatch::StartError),
+    /// The system gives no thread.
+    Thread(io::Error),
 }
 
 impl fmt::Display for StartError {
@@ -79,6 +115,7 @@ impl fmt::Display for StartError {
         match self {
             Self::Journal(error) => error.fmt(f),
             Self::Dispatch(error) => error.fmt(f),
+            Self::Thread(error) => write!(f, "no thread for hooks: {error}"),
         }
     }
 }
@@ -94,5 +131,11 @@ impl From<journal::StartError> for StartError {
 impl From<dispatch::StartError> for StartError {
     fn from(error: dispatch::StartError) -> Self {
         Self::Dispatch(error)
+    }
+}
+
+impl From<io::Error> for StartError {
+    fn from(error: io::Error) -> Self {
+        Self::Thread(error)
     }
 }

@@ -23,7 +23,7 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use protocol::app::Apps;
@@ -35,6 +35,9 @@ use crate::settings::{DeliverySettings, Endpoint, Settings};
 use crate::sink::Outlet;
 use crate::sinks::{self, SinkFault};
 use crate::source::Source;
+
+/// How much longer than its patience a dispatcher may take to end.
+const LAST_RELEASE: Duration = Duration::from_millis(500);
 
 /// Delivers rows until it is stopped.
 #[derive(Debug)]
@@ -90,11 +93,14 @@ impl Dispatcher {
 
     /// Delivers what is there without waiting for batches to fill, for at most so long, and ends. What endpoints do not
     /// take in time stays in the source. Returns soon after everything is accepted, or when all that is left waits for an
-    /// endpoint that fails.
+    /// endpoint that fails. A dispatcher whose source does not answer in time is left to the end of the process.
     pub fn stop(self, patience: Duration) {
+        let end = Instant::now() + patience + LAST_RELEASE;
         // A thread that is gone needs no word.
         let _ = self.stop.send(patience);
-        let _ = self.thread.join();
+        while !self.thread.is_finished() && Instant::now() < end {
+            thread::sleep(Duration::from_millis(1));
+        }
     }
 }
 
