@@ -73,7 +73,6 @@ impl Place {
             apps: Arc::clone(&apps),
             topics: TopicHash::new(SEED, shards),
             limits,
-            client_event_hooks: false,
             drain: DrainPlan::default(),
             random: Box::new(|| 7),
         });

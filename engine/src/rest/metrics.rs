@@ -27,8 +27,6 @@ pub struct Outside {
     pub descriptors_max: u64,
     /// Hook events that wait.
     pub hooks_queued: u64,
-    /// Hook events that were dropped.
-    pub hooks_dropped: u64,
     /// Batches that have found a full inbox.
     pub stuck_batches: u64,
 }
@@ -155,7 +153,6 @@ fn describe_closes(all: &mut Exposition, closes: &Closes) {
 
 fn describe_hooks(all: &mut Exposition, outside: &Outside) {
     all.gauge("hooks_queued", "Hook events that wait for the hooks core.", outside.hooks_queued);
-    all.counter("hooks_dropped_total", "Hook events dropped for want of room.", outside.hooks_dropped);
     all.counter("stuck_batches_total", "Batches that found a full inbox: a fault.", outside.stuck_batches);
 }
 

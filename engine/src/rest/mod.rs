@@ -77,8 +77,6 @@ pub struct ApiConfig {
     pub apps: Arc<Apps>,
     /// The bounds of its queues.
     pub limits: Limits,
-    /// Whether each published event is told to the hooks.
-    pub server_event_hooks: bool,
     /// How the server is, asked at each `/live` and `/ready`.
     pub health: Box<dyn Fn() -> Health>,
     /// What `/metrics` needs besides.
@@ -128,7 +126,6 @@ pub struct ApiCore {
     apps: Arc<Apps>,
     topics: TopicHash,
     limits: Limits,
-    server_event_hooks: bool,
     health: Box<dyn Fn() -> Health>,
     metrics: MetricsConfig,
     connections: Connections,
@@ -161,7 +158,6 @@ impl ApiCore {
         Self {
             apps: config.apps,
             topics: config.topics,
-            server_event_hooks: config.server_event_hooks,
             health: config.health,
             metrics: config.metrics,
             connections: Connections::default(),

@@ -124,7 +124,6 @@ mod tests {
                 apps: Arc::clone(&apps),
                 topics: topics.clone(),
                 limits: Limits { walk_looks_max, lists_max: 2, ..Limits::default() },
-                client_event_hooks: false,
                 drain: DrainPlan::default(),
                 random: Box::new(|| 0),
             });

@@ -83,8 +83,6 @@ pub struct ShardConfig {
     pub topics: TopicHash,
     /// The bounds of its queues.
     pub limits: Limits,
-    /// Whether each accepted client event is told to the hooks.
-    pub client_event_hooks: bool,
     /// How it ends.
     pub drain: DrainPlan,
     /// Random bits: an input, so that a simulation can repeat them.
@@ -97,7 +95,7 @@ pub struct Shard {
     apps: Arc<Apps>,
     hash: TopicHash,
     limits: Limits,
-    client_event_hooks: bool,
+    untold: VecDeque<HookEvent>,
     random: Box<dyn FnMut() -> u64>,
     lobby: Lobby,
     local: Local,
@@ -145,7 +143,7 @@ impl Shard {
             index: config.index,
             apps: config.apps,
             hash: config.topics,
-            client_event_hooks: config.client_event_hooks,
+            untold: VecDeque::new(),
             random: config.random,
             lobby: Lobby::default(),
             local,
@@ -205,7 +203,7 @@ impl Shard {
 
     fn hook(&mut self, event: HookEvent) {
         self.local.stats.hooks += 1;
-        self.effects.push_back(Effect::Hook(event));
+        self.untold.push_back(event);
     }
 }
 

@@ -3,13 +3,14 @@
 use std::io::IoSlice;
 use std::net::SocketAddr;
 
+use hooks::house::OpenEdges;
 use protocol::close::Close;
 
 use super::Shard;
 use super::connection::ConnectionId;
 use super::links::Outside;
 use super::lobby::At;
-use super::machine::{Door, Effect, Inputs, Machine, Mesh, Now, Token};
+use super::machine::{Door, Effect, HookPort, Inputs, Machine, Mesh, Now, Token};
 use super::mutant::{Mutant, broken};
 
 impl Machine for Shard {
@@ -47,6 +48,14 @@ impl Machine for Shard {
         }
         any
     }
+
+    fn tell_hooks(&mut self, port: &mut impl HookPort, now: Now) {
+        for event in self.untold.drain(..) {
+            drop(port.offer(hooks::queue::Happened { event, time_ms: now.unix_ms }));
+        }
+    }
+
+    fn handle_open_edges(&mut self, _edges: &[OpenEdges], _now: Now) {}
 
     fn poll_effect(&mut self) -> Option<Effect> {
         self.effects.pop_front()

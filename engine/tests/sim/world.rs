@@ -7,17 +7,18 @@ use std::sync::Arc;
 
 use corecast::limits::Limits;
 use corecast::shard::drain::DrainPlan;
-use corecast::shard::machine::{self, Door, Effect, Inputs, Machine, Mesh, Now, Token};
+use corecast::shard::machine::{self, Door, Effect, HookPort, Inputs, Machine, Mesh, Now, Token};
 use corecast::shard::mesh::{Answer, Ask, Counts, Found, Leaf, Publish, Query, Root, Terminate};
 use corecast::shard::outgoing::Outgoing;
 use corecast::shard::stats::Stats;
 use corecast::shard::topic::TopicHash;
 use corecast::shard::turn::may_sleep;
 use corecast::shard::{Shard, ShardConfig};
+use hooks::queue::Happened;
 use protocol::app::{App, Apps};
 use protocol::channel::ChannelKind;
 use protocol::close::Close;
-use protocol::hook_event::HookEvent;
+use protocol::hook_event::{HookEvent, HookKind, HookKinds};
 use protocol::json::EventData;
 use protocol::server_event::encode_event;
 use protocol::socket_id::SocketId;
@@ -148,6 +149,7 @@ impl World {
             ..Limits::default()
         };
         let mut app = App::new("1", "key", "secret");
+        app.hooks = HookKinds::USUAL.with(HookKind::ServerEvent);
         app.limits.presence_members_max = 3;
         app.limits.client_events_per_second = 2;
         app.terminate_by_presence = rng.chance(80);
@@ -162,7 +164,6 @@ impl World {
             apps: Arc::clone(&apps),
             topics: hash.clone(),
             limits: limits.clone(),
-            client_event_hooks: true,
             drain: DrainPlan { connections_per_second_max: drain_rate, close: Close::DRAINING },
             random: {
                 let mut rng = Rng(seed.wrapping_mul(31).wrapping_add(index as u64));
@@ -620,6 +621,9 @@ impl World {
             let mut port = Port { me, roots: &mut self.roots, leaves: &mut self.leaves };
             self.shards[me].send_batches(&mut port)
         };
+        let mut told = Vec::new();
+        self.shards[me].tell_hooks(&mut Told(&mut told), now);
+        told.iter().try_for_each(|happened| self.model.hook(&happened.event))?;
         self.perform(me)?;
         let wrote = self.flush(me)?;
         self.check_budget(me)?;
@@ -720,7 +724,6 @@ impl World {
     fn perform(&mut self, me: usize) -> Result<(), String> {
         while let Some(effect) = self.shards[me].poll_effect() {
             match effect {
-                Effect::Hook(event) => self.model.hook(&event)?,
                 Effect::Drop { .. } => return Err("all heads are complete".into()),
                 Effect::Reset(_) => return Err("no frame here is so long that its rest is not sent".into()),
                 Effect::HandOver { .. } => return Err("nothing here is plain HTTP".into()),
@@ -943,6 +946,16 @@ impl World {
 
     pub fn channel(&mut self, client: usize, name: &str) -> &mut Channel {
         self.clients[client].channels.entry(name.to_owned()).or_default()
+    }
+}
+
+/// Takes all that is told.
+struct Told<'a>(&'a mut Vec<Happened>);
+
+impl HookPort for Told<'_> {
+    fn offer(&mut self, happened: Happened) -> Result<(), Happened> {
+        self.0.push(happened);
+        Ok(())
     }
 }
 
