@@ -20,5 +20,4 @@ mod mark;
 mod runs;
 mod tail;
 
-
 pub use mark::{GroupStanding, Standing};

@@ -65,7 +65,11 @@ impl StreamView {
     }
 
     /// Entries behind this place, oldest first, at most so many.
-    pub fn entries_after(&mut self, after: Position, entries_max: usize) -> Result<Vec<StreamEvent>, Trouble> {
+    pub fn entries_after(
+        &mut self,
+        after: Position,
+        entries_max: usize,
+    ) -> Result<Vec<StreamEvent>, Trouble> {
         let mut question = cmd("XRANGE");
         question.arg(&self.key).arg(format!("({after}")).arg("+").arg("COUNT").arg(entries_max);
         let entries = parse_entries(self.link.ask::<Value>(&question)?);
