@@ -1,4 +1,4 @@
-//! The command line: `serve`, `check`, `dev` and `publish`. Parsed once into values that are right, or refused with one
+//! The command line: `serve`, `check`, `dev`, `publish` and `hooks`. Parsed once into values that are right, or refused with one
 //! message that says what to change. What a flag says wins over the configuration file. Starts the server; knows nothing
 //! of cores and sockets.
 
@@ -14,6 +14,7 @@ use crate::assembly::{self, House, Inhabited};
 use crate::config::{Admin, Config, EndpointWish, Fault, METRICS_PREFIX, SHARDS_MAX, Shards};
 use crate::dev;
 use crate::ending::{Ending, EndingArgs};
+use crate::hooks_cli::{self, HooksArgs, HooksFailure};
 use crate::publish::{self, Publication};
 use crate::server::AdminPlan;
 
@@ -40,6 +41,8 @@ enum Command {
     Dev(Dev),
     /// Publish one event to a running server, signed as server SDKs do
     Publish(PublishArgs),
+    /// Look at what hooks have to deliver, try again what failed, deliver from a stream
+    Hooks(HooksArgs),
 }
 
 #[derive(Debug, Args)]
@@ -123,6 +126,7 @@ pub fn run() -> ExitCode {
         Command::Check(check) => run_check(&check.config),
         Command::Dev(dev) => run_dev(dev),
         Command::Publish(publish) => run_publish(&publish),
+        Command::Hooks(args) => hooks_cli::run(args).map_err(Failure::from),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -153,6 +157,15 @@ impl Failure {
 
     fn world(error: &impl ToString) -> Self {
         Self { code: EXIT_FAILURE, text: error.to_string() }
+    }
+}
+
+impl From<HooksFailure> for Failure {
+    fn from(failure: HooksFailure) -> Self {
+        match failure {
+            HooksFailure::Config(text) => Self::config(text),
+            HooksFailure::World(text) => Self { code: EXIT_FAILURE, text },
+        }
     }
 }
 
@@ -227,23 +240,10 @@ fn with_flags(mut config: Config, flags: Serve) -> Result<Config, Failure> {
         config.hooks.set_redis_url(url).map_err(|why| Failure::config(format!("--redis {why}")))?;
     }
     if !flags.webhook.is_empty() {
-        config.hooks.endpoints = webhooks(&config.apps, &flags.webhook)?;
+        config.hooks.endpoints = EndpointWish::webhooks(&config.apps, &flags.webhook)
+            .map_err(|why| Failure::config(format!("--webhook {why}")))?;
     }
     Ok(config)
-}
-
-/// Each URL for each app.
-fn webhooks(apps: &[App], urls: &[String]) -> Result<Vec<EndpointWish>, Failure> {
-    let mut endpoints: Vec<EndpointWish> = Vec::new();
-    for (app, url) in apps.iter().flat_map(|app| urls.iter().map(move |url| (app, url))) {
-        let endpoint = EndpointWish::webhook(&app.id, url);
-        let endpoint = endpoint.map_err(|why| Failure::config(format!("--webhook {why}")))?;
-        if endpoints.iter().any(|other| other.name == endpoint.name) {
-            return Err(Failure::config("--webhook: the same URL is there twice"));
-        }
-        endpoints.push(endpoint);
-    }
-    Ok(endpoints)
 }
 
 fn run_check(path: &Path) -> Result<(), Failure> {

@@ -332,6 +332,11 @@ pub fn block_signals() -> Result<(), StartError> {
     ring::block_signals().map_err(StartError::System)
 }
 
+/// Sleeps until SIGTERM or SIGINT comes. `block_signals` was called before any other thread was started.
+pub fn wait_for_signal() -> Result<(), StartError> {
+    ring::wait_for_signal().map(drop).map_err(StartError::System)
+}
+
 /// Makes a panic on any thread end the process, after one line with thread and place: a server that lost one shard is
 /// worse than one that is restarted.
 pub fn install_panic_hook() {
