@@ -28,7 +28,7 @@ struct Game {
 
 /// A core that does nothing but see what was posted.
 async fn core(game: &Game, linger: Duration) {
-    let mut ring = Ring::new(Sizes { submissions: 8, completions: 16 }).unwrap();
+    let mut ring = Ring::new(Sizes { submissions: 8, completions: 16, sends: 0 }).unwrap();
     let mut parking = Parking::with_limits(&mut ring, linger, PARK).unwrap();
     let mut completions = Vec::new();
     ring.read_doorbell(game.bell.as_fd());

@@ -141,6 +141,11 @@ impl Connection {
         matches!(self.stage.as_deref(), None | Some(Stage::Arrived(_)))
     }
 
+    /// True while the machine's bytes may go out.
+    pub fn is_writable(&self) -> bool {
+        self.is_open() && !self.flags.has(Flags::BROKEN)
+    }
+
     /// True while an operation holds its file.
     pub fn is_armed(&self) -> bool {
         self.flags.has_any(Flags::INPUT_ARMED.and(Flags::ROOM_ARMED))
@@ -189,6 +194,12 @@ impl Connections {
     pub fn find(&mut self, token: Token) -> Option<&mut Connection> {
         let place = self.slots.get_mut(token.slot as usize)?;
         if place.generation == token.generation { place.tenant.as_mut() } else { None }
+    }
+
+    /// The same, to look at.
+    pub fn view(&self, token: Token) -> Option<&Connection> {
+        let place = self.slots.get(token.slot as usize)?;
+        if place.generation == token.generation { place.tenant.as_ref() } else { None }
     }
 
     /// The connection of this token, if the machine still knows it.

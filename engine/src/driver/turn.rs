@@ -19,7 +19,7 @@ use super::control::{Clock, Control, CoreError, Health, Phase, Report};
 use super::flush::flush_slice;
 use super::inbox::MeshEnd;
 use super::park::{PARK_MAX, Parking};
-use super::ring::{Completion, Kind, Ring};
+use super::ring::{Completion, Kind, Ring, SendRing};
 use super::sockets::{News, Sockets};
 use crate::shard::machine::{Door, Effect, Inputs, Machine, Now, Socket, Token};
 use crate::shard::mesh::{Leaf, Root};
@@ -59,13 +59,16 @@ impl<M: Machine> Core<M> {
     /// Makes the core's ring and polls its listeners. Must be called on the executor.
     pub(super) fn start(setup: CoreSetup, machine: M) -> Result<Self, CoreError> {
         let mut ring = Ring::new(setup.ring_sizes).map_err(CoreError::during("setting up a ring"))?;
+        // Without it, on an older kernel or for want of memory, outboxes are written one at a time.
+        let sends = Some(setup.ring_sizes.sends).filter(|sends| *sends > 0);
+        let sends = sends.and_then(|sends| SendRing::new(sends).ok());
         let parking = Parking::new(&mut ring).map_err(CoreError::during("registering an eventfd"))?;
         ring.read_doorbell(setup.mesh.doorbell().as_fd());
         let acceptor = Acceptor::new(setup.listeners, &mut ring);
         ring.submit().map_err(CoreError::during("polling the listeners"))?;
         Ok(Self {
             machine,
-            io: Io { mesh: setup.mesh, sockets: Sockets::new(ring) },
+            io: Io { mesh: setup.mesh, sockets: Sockets::new(ring, sends) },
             acceptor,
             parking,
             completions: Vec::new(),

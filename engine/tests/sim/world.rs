@@ -683,37 +683,72 @@ impl World {
         Ok(())
     }
 
+    /// Writes a chunk of outboxes together: all are tried before the shard is told of any, and it hears of what was
+    /// taken before it judges those that took nothing.
     fn flush(&mut self, me: usize) -> Result<bool, String> {
         let now = self.now();
-        let mut wrote = false;
-        for _ in 0..self.flush_slice {
-            let Some(token) = self.shards[me].poll_dirty() else { break };
-            wrote = true;
-            let at = self.sockets[me].iter().position(|socket| socket.token == token);
-            let socket = &mut self.sockets[me][at.ok_or("dirty, but unknown")?];
-            loop {
-                let mut slices = [IoSlice::new(&[]); 4];
-                let filled = self.shards[me].outbox(token, &mut slices);
-                if filled == 0 {
-                    return Err("dirty, but nothing to write".into());
-                }
-                let bytes: Vec<u8> =
-                    slices[..filled].iter().flat_map(|slice| slice.iter().copied()).collect();
-                let offered =
-                    if self.rng.chance(30) { self.rng.between(1, bytes.len()) } else { bytes.len() };
-                let taken = socket.write(&bytes[..offered]);
-                if taken == 0 {
-                    socket.waits_writable = true;
-                    self.shards[me].handle_blocked(token, now);
-                    break;
-                }
-                if !self.shards[me].handle_written(token, taken, now) {
-                    break;
-                }
+        let mut attempts: Vec<(Token, usize)> = Vec::new();
+        while attempts.len() < self.flush_slice
+            && let Some(token) = self.shards[me].poll_dirty()
+        {
+            if attempts.iter().any(|(other, _)| *other == token) {
+                return Err("dirty twice".into());
             }
+            attempts.push((token, 0));
+        }
+        for (token, taken) in &mut attempts {
+            *taken = self.write(me, *token)?.ok_or("dirty, but nothing to write")?;
+        }
+        let wrote = !attempts.is_empty();
+        attempts.sort_by_key(|(_, taken)| *taken == 0);
+        let mut rest = Vec::new();
+        for (token, taken) in attempts {
+            if taken == 0 {
+                self.refuse(me, token);
+            } else if self.shards[me].handle_written(token, taken, now) {
+                rest.push(token);
+            }
+        }
+        for token in rest {
+            self.write_on(me, token)?;
         }
         self.slices_cut += u64::from(!self.shards[me].local().flush.is_clean());
         Ok(wrote)
+    }
+
+    /// Offers what waits to a socket, or less. None: nothing waits.
+    fn write(&mut self, me: usize, token: Token) -> Result<Option<usize>, String> {
+        let mut slices = [IoSlice::new(&[]); 4];
+        let filled = self.shards[me].outbox(token, &mut slices);
+        let bytes: Vec<u8> = slices[..filled].iter().flat_map(|slice| slice.iter().copied()).collect();
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        let offered = if self.rng.chance(30) { self.rng.between(1, bytes.len()) } else { bytes.len() };
+        let socket = self.sockets[me].iter_mut().find(|socket| socket.token == token);
+        Ok(Some(socket.ok_or("dirty, but unknown")?.write(&bytes[..offered])))
+    }
+
+    fn write_on(&mut self, me: usize, token: Token) -> Result<(), String> {
+        let now = self.now();
+        while let Some(taken) = self.write(me, token)? {
+            if taken == 0 {
+                self.refuse(me, token);
+                break;
+            }
+            if !self.shards[me].handle_written(token, taken, now) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn refuse(&mut self, me: usize, token: Token) {
+        if let Some(socket) = self.sockets[me].iter_mut().find(|socket| socket.token == token) {
+            socket.waits_writable = true;
+        }
+        let now = self.now();
+        self.shards[me].handle_blocked(token, now);
     }
 
     fn perform(&mut self, me: usize) -> Result<(), String> {
