@@ -39,6 +39,7 @@ impl Table {
                 "metrics_prefix",
                 "shards",
                 "pin",
+                "accept_steering",
                 "takeover",
                 "ready_grace",
                 "drain_rate",

@@ -18,6 +18,7 @@ pub mod park;
 pub mod probe;
 pub mod ring;
 pub mod sockets;
+pub mod steering;
 pub mod transport;
 mod turn;
 

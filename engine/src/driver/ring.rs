@@ -543,6 +543,56 @@ pub fn drop_newcomers(listener: BorrowedFd<'_>) -> io::Result<()> {
     SockRef::from(&listener).attach_filter(&filter)
 }
 
+/// Gives each newcomer of this listener's group to the listener whose place in `cpus` is that of the processor that
+/// received it. Listeners have their places in the order in which they began to listen. A processor that is not in
+/// `cpus` leaves the choice to the kernel's hash, as it is without this.
+pub fn steer_by_cpu(listener: BorrowedFd<'_>, cpus: &[usize]) -> io::Result<()> {
+    let instruction = |code: u32, jf, k| libc::sock_filter { code: code as u16, jt: 0, jf, k };
+    let mut program = vec![instruction(
+        libc::BPF_LD | libc::BPF_W | libc::BPF_ABS,
+        0,
+        (libc::SKF_AD_OFF + libc::SKF_AD_CPU) as u32,
+    )];
+    for (place, cpu) in cpus.iter().enumerate() {
+        program.push(instruction(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 1, *cpu as u32));
+        program.push(instruction(libc::BPF_RET | libc::BPF_K, 0, place as u32));
+    }
+    // No group is so large: the kernel takes a place that does not exist for «by hash».
+    program.push(instruction(libc::BPF_RET | libc::BPF_K, 0, u32::MAX));
+    let shown = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
+    // SAFETY: the option's value is a program header, whose pointer and length are those of a vector that outlives the
+    // call; the kernel copies both.
+    checked(unsafe {
+        libc::setsockopt(
+            listener.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_ATTACH_REUSEPORT_CBPF,
+            (&raw const shown).cast(),
+            size_of_val(&shown) as libc::socklen_t,
+        )
+    })
+    .map(drop)
+}
+
+/// Takes away what `steer_by_cpu` gave this listener's group. Fine when there was nothing.
+pub fn steer_by_nothing(listener: BorrowedFd<'_>) -> io::Result<()> {
+    let none: libc::c_int = 0;
+    // SAFETY: the option's value is a readable int, which the kernel ignores.
+    let detached = checked(unsafe {
+        libc::setsockopt(
+            listener.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_DETACH_REUSEPORT_BPF,
+            (&raw const none).cast(),
+            size_of_val(&none) as libc::socklen_t,
+        )
+    });
+    match detached {
+        Err(error) if error.raw_os_error() != Some(libc::ENOENT) => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// How much memory this user may lock, in bytes; None: as much as there is.
 pub fn memlock_bytes_max() -> Option<u64> {
     let (soft, _) = resource_limit(libc::RLIMIT_MEMLOCK as i32)?;

@@ -186,6 +186,10 @@ impl Local {
             subscription.back = topic.fanout.len() as u32;
             topic.fanout.push(Subscriber { slot: id.slot, at: connection.subscriptions.len() as u32 });
         }
+        if connection.subscriptions.capacity() == 0 {
+            // Most connections have one channel; a vector that begins by itself begins with room for four.
+            connection.subscriptions.reserve_exact(1);
+        }
         connection.subscriptions.push(subscription);
     }
 

@@ -205,6 +205,7 @@ pub fn try_serve<S: Script>(
         admin: None,
         shards,
         pin: false,
+        steer_by_cpu: false,
         takeover,
         ready_grace: Duration::ZERO,
         drain_rate: std::num::NonZeroU32::MAX,
