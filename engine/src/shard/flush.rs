@@ -1,13 +1,16 @@
 //! Which connections have something to write, and whether that is already too much to take more input.
 //!
 //! Dirty connections stand in a FIFO that the driver drains slice by slice; those with nothing but a small frame of
-//! their own (a pong, an error) stand in a second one and go first, up to a quarter. The gate is closed while more
-//! than `unflushed_bytes_max` was decided that no write was tried for, so no outbox can have gained more than that.
+//! their own (a pong, an error) stand in a second one and go first, up to a quarter. The gate is closed while any one
+//! outbox may have gained more than `unflushed_bytes_max` that no write was tried for (`gain` bounds that), or all of
+//! them together more than `unflushed_shard_bytes_max`.
 
 use std::collections::VecDeque;
 
 use super::budget::Backlogs;
 use super::connection::{Connection, ConnectionId};
+use super::gain::{Gain, TopicGain};
+use super::mutant::{Mutant, broken};
 use super::outbox::Tails;
 use super::run::OpenRun;
 
@@ -20,9 +23,11 @@ const SMALL_BYTES_MAX: usize = 1024;
 /// The flushing side of a shard.
 #[derive(Debug, Default)]
 pub struct Flush {
-    dirty: VecDeque<Dirty>,
-    small: VecDeque<Dirty>,
+    dirty: Fifo,
+    small: Fifo,
     picks: u32,
+    /// What outboxes may have gained since an attempt.
+    pub gain: Gain,
     /// The Runs of this phase.
     pub open: Vec<OpenRun>,
     /// Bytes of all Runs decided since the start.
@@ -45,6 +50,29 @@ struct Dirty {
     mark: u64,
 }
 
+/// Dirty connections in their order.
+#[derive(Debug, Default)]
+struct Fifo {
+    queue: VecDeque<Dirty>,
+    /// How many of them, the first ones, were there when the round began.
+    of_last_round: usize,
+}
+
+impl Fifo {
+    fn pop(&mut self) -> Option<Dirty> {
+        self.of_last_round = self.of_last_round.saturating_sub(1);
+        self.queue.pop_front()
+    }
+
+    fn begin_round(&mut self) {
+        self.of_last_round = self.queue.len();
+    }
+
+    fn oldest_mark(&self) -> Option<u64> {
+        self.queue.front().map(|dirty| dirty.mark)
+    }
+}
+
 /// A blocked connection and its range of an open Run.
 #[derive(Debug)]
 pub struct Touched {
@@ -60,17 +88,21 @@ impl Flush {
     /// A decide phase begins.
     pub fn begin_phase(&mut self) {
         self.phase_mark = self.run_bytes;
+        if self.is_clean() {
+            self.gain.clear();
+        }
     }
 
-    /// Bytes were appended to a Run.
-    pub fn decided(&mut self, bytes: usize) {
+    /// Bytes were appended to a Run of this topic.
+    pub fn decided(&mut self, topic: &mut TopicGain, bytes: usize) {
         self.run_bytes += bytes as u64;
+        self.gain.decided(topic, bytes);
     }
 
     /// Gives back what nothing needs now.
     pub fn give_back_room(&mut self) {
-        self.dirty.shrink_to_fit();
-        self.small.shrink_to_fit();
+        self.dirty.queue.shrink_to_fit();
+        self.small.queue.shrink_to_fit();
         self.open.shrink_to_fit();
         self.backlogs.give_back_room();
         self.touched.shrink_to_fit();
@@ -81,42 +113,70 @@ impl Flush {
     pub fn mark(&mut self, id: ConnectionId, connection: &mut Connection) {
         if !connection.dirty {
             connection.dirty = true;
-            self.dirty.push_back(Dirty { id, mark: self.phase_mark });
+            self.dirty.queue.push_back(Dirty { id, mark: self.phase_mark });
         }
     }
 
     /// The connection has a private frame of so many bytes to write.
     pub fn mark_private(&mut self, id: ConnectionId, connection: &mut Connection, bytes: usize) {
-        connection.private_gain = connection.private_gain.saturating_add(bytes as u32);
-        self.private_gain_max = self.private_gain_max.max(connection.private_gain);
+        self.count_private(connection, bytes);
         if !connection.dirty {
             connection.dirty = true;
             let fifo = if bytes <= SMALL_BYTES_MAX { &mut self.small } else { &mut self.dirty };
-            fifo.push_back(Dirty { id, mark: self.phase_mark });
+            fifo.queue.push_back(Dirty { id, mark: self.phase_mark });
         }
+    }
+
+    /// A dirty connection loses its subscription to this topic: what that has gained counts as its own from now on.
+    /// Returns whether it was anything.
+    pub fn count_gone(&mut self, connection: &mut Connection, topic: TopicGain) -> bool {
+        let bytes = if connection.dirty { self.gain.bytes_of(topic) as usize } else { 0 };
+        if !broken(Mutant::GoneSubscriptionsGainNothing) {
+            self.count_private(connection, bytes);
+        }
+        bytes > 0
+    }
+
+    fn count_private(&mut self, connection: &mut Connection, bytes: usize) {
+        connection.private_gain = connection.private_gain.saturating_add(bytes as u32);
+        self.private_gain_max = self.private_gain_max.max(connection.private_gain);
     }
 
     /// The connection whose turn it is to be written. May be gone by now, or have nothing.
     pub fn pop(&mut self) -> Option<ConnectionId> {
         self.picks = self.picks.wrapping_add(1);
-        let small_first = self.picks % 4 == 1 || self.dirty.is_empty();
-        let fifo = if small_first && !self.small.is_empty() { &mut self.small } else { &mut self.dirty };
-        let id = fifo.pop_front()?.id;
+        let small_first = self.picks % 4 == 1 || self.dirty.queue.is_empty();
+        let small_first = small_first && !self.small.queue.is_empty();
+        let id = if small_first { self.small.pop() } else { self.dirty.pop() }?.id;
+        self.end_round_when_due();
+        Some(id)
+    }
+
+    fn end_round_when_due(&mut self) {
+        if self.dirty.of_last_round == 0 && self.small.of_last_round == 0 {
+            self.dirty.begin_round();
+            self.small.begin_round();
+            self.gain.end_round();
+        }
         if self.is_clean() {
             self.private_gain_max = 0;
         }
-        Some(id)
     }
 
     /// True when no connection waits to be written.
     pub fn is_clean(&self) -> bool {
-        self.dirty.is_empty() && self.small.is_empty()
+        self.dirty.queue.is_empty() && self.small.queue.is_empty()
     }
 
     /// An upper bound of what any outbox has gained since a write was last tried for it, in bytes.
     pub fn unflushed_bytes(&self) -> u64 {
-        let oldest = |fifo: &VecDeque<Dirty>| fifo.front().map_or(self.phase_mark, |dirty| dirty.mark);
-        let mark = oldest(&self.dirty).min(oldest(&self.small)).min(self.phase_mark);
-        self.run_bytes - mark + u64::from(self.private_gain_max)
+        self.untried_bytes().min(self.gain.bytes_max()) + u64::from(self.private_gain_max)
+    }
+
+    /// An upper bound of what all Runs have together that somebody's write was not tried for yet, in bytes.
+    pub fn untried_bytes(&self) -> u64 {
+        let oldest = [self.dirty.oldest_mark(), self.small.oldest_mark()];
+        let mark = oldest.into_iter().flatten().fold(self.phase_mark, u64::min);
+        self.run_bytes - mark
     }
 }

@@ -16,6 +16,7 @@ use slab::Slab;
 use super::budget::Held;
 use super::connection::{ConnectionId, Connections, Subscription, WAITING};
 use super::flush::{Flush, NO_RUN, Touched};
+use super::gain::TopicGain;
 use super::mesh::SubRef;
 use super::mutant::{Mutant, broken};
 use super::outbox::{Backlog, OPEN, Range};
@@ -65,6 +66,7 @@ pub struct LocalTopic {
     /// A Count waits outside the full batch.
     pub count_outside: bool,
     run: u32,
+    gain: TopicGain,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -128,6 +130,7 @@ impl Local {
             counted: u64::MAX,
             count_outside: false,
             run: NO_RUN,
+            gain: TopicGain::default(),
         }) as u32;
         let topics = &self.topics;
         self.table.insert_unique(hash, at, |at| topics.get(*at as usize).map_or(0, |it| it.topic.hash));
@@ -216,6 +219,7 @@ impl Local {
         let (range, from) = (Range::open(open.run(), open.end()), open.end());
         let Some(connection) = self.connections.by_id(id) else { return };
         connection.outbox.push(range, &mut self.flush.tails);
+        self.flush.gain.taken_by(connection.subscriptions.len());
         if connection.blocked {
             self.flush.touched.push(Touched { id, run, from });
         } else {
@@ -275,6 +279,7 @@ impl Local {
                 let Some(id) = self.connections.id_at(subscriber.slot) else { continue };
                 let Some(connection) = self.connections.at(subscriber.slot) else { continue };
                 connection.outbox.push(Range::open(open.run(), 0), &mut self.flush.tails);
+                self.flush.gain.taken_by(connection.subscriptions.len());
                 if connection.blocked {
                     self.flush.touched.push(Touched { id, run: topic.run, from: 0 });
                 } else {
@@ -290,7 +295,9 @@ impl Local {
         }
         if let Some(open) = self.flush.open.get_mut(run as usize) {
             open.append(frame);
-            self.flush.decided(frame.len());
+        }
+        if let Some(topic) = self.topics.get_mut(at as usize) {
+            self.flush.decided(&mut topic.gain, frame.len());
         }
         if let Some(id) = excluded {
             self.stats.deliveries -= 1;
@@ -347,6 +354,7 @@ impl Local {
         }
         self.stats.unsubscribed += 1;
         topic.fanout.swap_remove(removed.back as usize);
+        self.stats.gained_of_gone += u64::from(self.flush.count_gone(connection, topic.gain));
         if let Some(moved) = topic.fanout.get(removed.back as usize)
             && let Some(connection) = self.connections.at(moved.slot)
             && let Some(subscription) = connection.subscriptions.get_mut(moved.at as usize)

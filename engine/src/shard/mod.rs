@@ -4,7 +4,7 @@
 //!
 //! Where to look: `machine` is the border to the driver; `turn` takes input in rotation; `lobby` has connections
 //! without a head; `commands`, `subscribe` and `client_events` what clients send; `links` what this shard says to home shards and hears
-//! from them; `home` the topics that live here, `list` lists of them; `terminate` users who must go; `local`, `run`, `outbox` and `flush` the fan-out; `budget` what outboxes keep together; `idle` who is silent; `close` the end of a connection;
+//! from them; `home` the topics that live here, `list` lists of them; `terminate` users who must go; `local`, `run`, `outbox`, `flush` and `gain` the fan-out; `budget` what outboxes keep together; `idle` who is silent; `close` the end of a connection;
 //! `drain` the end of them all; `reading` what can be seen of all this from outside.
 
 #![forbid(unsafe_code)]
@@ -31,6 +31,7 @@ pub mod commands;
 pub mod connection;
 pub mod drain;
 pub mod flush;
+pub mod gain;
 pub mod gated;
 pub mod home;
 pub mod idle;
@@ -129,6 +130,10 @@ impl Shard {
         assert!(
             config.limits.unflushed_bytes_max <= config.limits.outbox_bytes_max / 4,
             "a healthy connection must never come near its limit before a write was tried"
+        );
+        assert!(
+            config.limits.unflushed_bytes_max <= config.limits.unflushed_shard_bytes_max,
+            "what one outbox may gain, all of them may"
         );
         assert!(
             config.limits.activity_timeout_s > 0 && config.limits.idle_checks_per_turn_max > 0,

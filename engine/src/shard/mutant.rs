@@ -72,11 +72,19 @@ pub enum Mutant {
     BudgetIsNotKept,
     /// Past the budget somebody goes, whether the kernel has refused its bytes or not.
     BudgetTakesAnybody,
+    /// Whoever takes an event counts as having one subscription.
+    TakersHaveOneSubscription,
+    /// What was gained in the round before this one does not count.
+    OnlyThisRoundCounts,
+    /// What a subscription has gained is forgotten when it goes.
+    GoneSubscriptionsGainNothing,
+    /// Runs that were not tried for everybody may be as much as they like together.
+    UntriedRunsHaveNoBound,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 38] = [
         Self::NoTicket,
         Self::NoEpoch,
         Self::LaterSubscribersAckedAtOnce,
@@ -111,6 +119,10 @@ impl Mutant {
         Self::ListNamesNewcomers,
         Self::BudgetIsNotKept,
         Self::BudgetTakesAnybody,
+        Self::TakersHaveOneSubscription,
+        Self::OnlyThisRoundCounts,
+        Self::GoneSubscriptionsGainNothing,
+        Self::UntriedRunsHaveNoBound,
     ];
 }
 

@@ -59,6 +59,10 @@ counters! {
     commands_budgeted,
     /// Decide phases that ended at the flush gate.
     flush_gated,
+    /// Those of them that ended because of what all connections together had not been tried with.
+    flush_gated_by_all,
+    /// Dirty connections that lost a subscription of which something was waiting for them.
+    gained_of_gone,
     /// Times that roots had to wait because a leaf batch was full.
     roots_gated,
     /// Exits that waited outside a full batch.

@@ -116,6 +116,7 @@ impl Shard {
         self.note_gates(gated, now);
         if gated {
             self.local.stats.flush_gated += 1;
+            self.local.stats.flush_gated_by_all += u64::from(self.all_have_gained_too_much());
         }
         // What the flush gate holds back, and connections that have had their share, go on in the next turn: it must
         // come even if nothing was left to write, for who stood first in the FIFO may have gone.
@@ -125,8 +126,14 @@ impl Shard {
     /// Past the budget of all outboxes, too: what was not tried to be written may be what is over it.
     fn flush_gate_is_closed(&self) -> bool {
         let flush = &self.local.flush;
-        let full = flush.unflushed_bytes() > self.limits.unflushed_bytes_max as u64;
+        let one = flush.unflushed_bytes() > self.limits.unflushed_bytes_max as u64;
+        let full = one || self.all_have_gained_too_much();
         !broken(Mutant::NoFlushGate) && (full || (self.is_over_budget() && !flush.is_clean()))
+    }
+
+    fn all_have_gained_too_much(&self) -> bool {
+        self.local.flush.untried_bytes() > self.limits.unflushed_shard_bytes_max as u64
+            && !broken(Mutant::UntriedRunsHaveNoBound)
     }
 
     fn roots_gate_is_closed(&mut self) -> bool {

@@ -73,6 +73,9 @@ const PHASE_BYTES_MAX: usize = 2 * (2000 + 2 * ITEM_BYTES_MAX as usize);
 /// More than any one message or roster here.
 const ITEM_BYTES_MAX: u64 = 4000;
 
+/// More than any one event or any one small private item here.
+const EVENT_BYTES_MAX: usize = 1200;
+
 /// Ids of questions for lists begin here.
 const LIST_ID: u64 = 1 << 40;
 
@@ -100,6 +103,8 @@ pub struct World {
     flush_slice: usize,
     now_ms: u64,
     seconds: u64,
+    /// Clients have one channel after another, and never two.
+    pub hopping: bool,
     draining: bool,
     drain_rate: NonZeroU32,
     /// Users of the app who must go.
@@ -131,6 +136,7 @@ impl World {
             outbox_frames_max: rng.between(30, 200),
             outboxes_bytes_max: rng.chance(40).then(|| rng.between(2500, 6000)),
             unflushed_bytes_max,
+            unflushed_shard_bytes_max: unflushed_bytes_max * rng.between(1, 4),
             batch_messages_max: rng.between(2, 8),
             batch_bytes_max: rng.between(500, 4000),
             commands_per_turn_max: rng.between(1, 6),
@@ -192,6 +198,7 @@ impl World {
             next_id: 1,
             now_ms: 1_000_000,
             seconds: 0,
+            hopping: false,
             draining: false,
             drain_rate,
             terminated: BTreeSet::new(),
@@ -568,6 +575,7 @@ impl World {
             if socket.room() > 0 {
                 socket.waits_writable = false;
                 self.shards[shard].handle_writable(socket.token);
+                socket.refused = waiting_bytes(&self.shards[shard], socket.token);
                 self.awake[shard] = true;
                 any = true;
             }
@@ -614,6 +622,7 @@ impl World {
         }
         self.check_bounds(me)?;
         self.shards[me].seal();
+        self.check_gains(me)?;
         self.check_budget(me)?;
         let sent = {
             let mut port = Port { me, roots: &mut self.roots, leaves: &mut self.leaves };
@@ -646,6 +655,11 @@ impl World {
         if unflushed > unflushed_max {
             return Err(format!("{unflushed} bytes are unflushed, at most {unflushed_max} may be"));
         }
+        let untried = shard.local().flush.untried_bytes() as usize;
+        let untried_max = limits.unflushed_shard_bytes_max + EVENT_BYTES_MAX;
+        if untried > untried_max {
+            return Err(format!("{untried} bytes of Runs are untried, at most {untried_max} may be"));
+        }
         if let Some(budget) = limits.outboxes_bytes_max {
             let (held, most) = (shard.local().held_bytes(), budget + PHASE_BYTES_MAX);
             if held > most {
@@ -669,6 +683,22 @@ impl World {
         let (lists, terminations) = shard.open_walks();
         if lists > limits.lists_max || terminations > 2 * limits.terminations_max {
             return Err(format!("{lists} lists and {terminations} terminations"));
+        }
+        Ok(())
+    }
+
+    /// What waits for a connection that the kernel has not refused is what it has gained since it was last tried.
+    fn check_gains(&self, me: usize) -> Result<(), String> {
+        let connections = &self.shards[me].local().connections;
+        let most = self.limits.unflushed_bytes_max + EVENT_BYTES_MAX;
+        for id in (0..connections.slots()).filter_map(|slot| connections.id_at(slot)) {
+            let Some(connection) = connections.view(id).filter(|it| !it.blocked) else { continue };
+            let socket = self.sockets[me].iter().find(|socket| socket.token == connection.token);
+            let old = socket.map_or(0, |socket| socket.refused);
+            let gained = connection.outbox.backlog().waiting.saturating_sub(old);
+            if gained > most {
+                return Err(format!("slot {} has gained {gained} bytes untried, {most} may be", id.slot));
+            }
         }
         Ok(())
     }
@@ -726,7 +756,9 @@ impl World {
         }
         let offered = if self.rng.chance(30) { self.rng.between(1, bytes.len()) } else { bytes.len() };
         let socket = self.sockets[me].iter_mut().find(|socket| socket.token == token);
-        Ok(Some(socket.ok_or("dirty, but unknown")?.write(&bytes[..offered])))
+        let socket = socket.ok_or("dirty, but unknown")?;
+        socket.refused = 0;
+        Ok(Some(socket.write(&bytes[..offered])))
     }
 
     fn write_on(&mut self, me: usize, token: Token) -> Result<(), String> {
@@ -978,6 +1010,13 @@ impl World {
     pub fn channel(&mut self, client: usize, name: &str) -> &mut Channel {
         self.clients[client].channels.entry(name.to_owned()).or_default()
     }
+}
+
+/// What waits for the connection behind this token, in bytes.
+fn waiting_bytes(shard: &Shard, token: Token) -> usize {
+    let connections = &shard.local().connections;
+    let mut all = (0..connections.slots()).filter_map(|slot| connections.view(connections.id_at(slot)?));
+    all.find(|connection| connection.token == token).map_or(0, |it| it.outbox.backlog().waiting)
 }
 
 /// What a shard draws from in one turn.
