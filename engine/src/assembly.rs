@@ -22,7 +22,7 @@ use crate::server::{self, AdminPlan, Plan, Running, StartError, Surroundings};
 use crate::shard::topic::TopicHash;
 use crate::shard::{Shard, ShardConfig};
 
-/// A core that has not turned for so long hangs: idle ones turn every 50 ms.
+/// A core that has not turned for so long hangs: idle ones turn every second.
 const BEAT_MS_MAX: u64 = 5_000;
 
 /// Descriptors of a core itself: rings, eventfds, listeners.

@@ -1,10 +1,10 @@
 //! The io_uring of one core and every raw system call of the engine: the only file with `unsafe`.
 //!
-//! Owns the submission and completion queues, and the eventfd that wakes a parked core. What must never happen here:
-//! an operation that points into memory which may move or go away while the kernel may look at it (the doorbell's word
-//! lives for ever; sends are over when their batch has been submitted; all others carry none), or a decision. A
-//! descriptor with an armed operation may be closed only after that operation's last completion, since the operation
-//! holds the file. Called by the driver, from the ring's own thread.
+//! Owns the submission and completion queues. What must never happen here: an operation that points into memory which may
+//! move or go away while the kernel may look at it (the doorbell's word lives for ever; sends are over when their batch
+//! has been submitted; all others carry none), or a decision. A descriptor with an armed operation may be closed only
+//! after that operation's last completion, since the operation holds the file. Called by the driver, from the ring's own
+//! thread.
 #![allow(unsafe_code)]
 
 use std::collections::VecDeque;
@@ -13,7 +13,7 @@ use std::io::{self, IoSlice};
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
 
 use io_uring::{IoUring, cqueue, opcode, squeue, types};
@@ -107,24 +107,6 @@ impl Ring {
         // later than its drop.
         let doorbell_word = Box::into_raw(Box::new(0u64));
         Self { ring, backlog: VecDeque::new(), doorbell_word }
-    }
-
-    /// Makes the eventfd that the kernel rings for completions between `enable_wakeup` and `disable_wakeup`.
-    pub fn register_wakeup(&mut self) -> io::Result<OwnedFd> {
-        let eventfd = eventfd()?;
-        self.ring.submitter().register_eventfd(eventfd.as_raw_fd())?;
-        self.disable_wakeup();
-        Ok(eventfd)
-    }
-
-    /// From now on each completion adds to the registered eventfd.
-    pub fn enable_wakeup(&mut self) {
-        self.ring.completion().enable_eventfd();
-    }
-
-    /// Completions leave the registered eventfd alone again.
-    pub fn disable_wakeup(&mut self) {
-        self.ring.completion().disable_eventfd();
     }
 
     /// Polls a connection or a listener for input until cancelled; like an edge, a completion comes for what is new.
@@ -472,12 +454,6 @@ pub fn write_eventfd(fd: RawFd) -> io::Result<()> {
     let one = 1u64.to_ne_bytes();
     // SAFETY: `one` is eight readable bytes.
     checked_size(unsafe { libc::write(fd, one.as_ptr().cast(), one.len()) }).map(drop)
-}
-
-/// Makes any descriptor type of an owned descriptor: glommio's files are made from raw numbers only.
-pub fn adopt<F: FromRawFd>(fd: OwnedFd) -> F {
-    // SAFETY: the descriptor is open, and its ownership goes over with the call.
-    unsafe { F::from_raw_fd(fd.into_raw_fd()) }
 }
 
 /// Accepts one connection without waiting.
