@@ -80,11 +80,17 @@ pub enum Mutant {
     GoneSubscriptionsGainNothing,
     /// Runs that were not tried for everybody may be as much as they like together.
     UntriedRunsHaveNoBound,
+    /// A roster that several share lacks the last of them.
+    SharedRosterLacksTheLast,
+    /// Grants that are put off do not count in their batches.
+    PutOffGrantsWeighNothing,
+    /// Grants are put off to the end of the phase however long their rosters are.
+    GrantsAreNeverHurried,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 38] = [
+    pub const ALL: [Self; 41] = [
         Self::NoTicket,
         Self::NoEpoch,
         Self::LaterSubscribersAckedAtOnce,
@@ -123,6 +129,9 @@ impl Mutant {
         Self::OnlyThisRoundCounts,
         Self::GoneSubscriptionsGainNothing,
         Self::UntriedRunsHaveNoBound,
+        Self::SharedRosterLacksTheLast,
+        Self::PutOffGrantsWeighNothing,
+        Self::GrantsAreNeverHurried,
     ];
 }
 

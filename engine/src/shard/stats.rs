@@ -99,6 +99,10 @@ counters! {
     granted_stale,
     /// Presence subscriptions let in.
     granted,
+    /// Those of them that got the roster that was encoded for another one.
+    rosters_shared,
+    /// Times that grants were not put off to the end of their phase, because of how long their rosters are.
+    grants_hurried,
     /// Presence subscriptions turned away by the home shard.
     refused,
     /// Users that entered a roster.

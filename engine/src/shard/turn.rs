@@ -109,6 +109,7 @@ impl Shard {
             turns_left -= 1;
         }
         self.rotation.next = class;
+        self.grant_all();
         if idle == Class::COUNT {
             self.lobby.note_heard(now);
         }

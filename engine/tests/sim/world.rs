@@ -676,8 +676,8 @@ impl World {
             }
         }
         let (roots, leaves) = shard.open_batches();
-        // A command adds up to two roots, a root up to two leaves, beyond a batch that was not full.
-        if roots > limits.batch_messages_max + 2 || leaves > limits.batch_messages_max + 2 {
+        // A command adds up to two roots, a root up to two leaves, to a batch that was not full.
+        if roots > limits.batch_messages_max + 2 || leaves > limits.batch_messages_max + 1 {
             return Err(format!("open batches of {roots} roots and {leaves} leaves"));
         }
         let (lists, terminations) = shard.open_walks();
@@ -695,7 +695,7 @@ impl World {
             let Some(connection) = connections.view(id).filter(|it| !it.blocked) else { continue };
             let socket = self.sockets[me].iter().find(|socket| socket.token == connection.token);
             let old = socket.map_or(0, |socket| socket.refused);
-            let gained = connection.outbox.backlog().waiting.saturating_sub(old);
+            let gained = connection.outbox.backlog().bytes.saturating_sub(old);
             if gained > most {
                 return Err(format!("slot {} has gained {gained} bytes untried, {most} may be", id.slot));
             }
@@ -976,11 +976,11 @@ impl World {
     }
 }
 
-/// What waits for the connection behind this token, in bytes.
+/// What waits for the connection behind this token, in bytes, without the largest private item.
 fn waiting_bytes(shard: &Shard, token: Token) -> usize {
     let connections = &shard.local().connections;
     let mut all = (0..connections.slots()).filter_map(|slot| connections.view(connections.id_at(slot)?));
-    all.find(|connection| connection.token == token).map_or(0, |it| it.outbox.backlog().waiting)
+    all.find(|connection| connection.token == token).map_or(0, |it| it.outbox.backlog().bytes)
 }
 
 /// What a shard draws from in one turn.
