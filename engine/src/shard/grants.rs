@@ -23,6 +23,14 @@ pub(super) struct Grants {
     bytes: usize,
 }
 
+impl Grants {
+    /// What a connection that enters each of these topics may gain at the end of the phase, in bytes. The only roster of
+    /// a connection does not count, as it does not when slow readers are judged.
+    pub(super) fn gain_bytes_max(&self) -> u64 {
+        if self.topics.len() > 1 && !broken(Mutant::PutOffGrantsGainNothing) { self.bytes as u64 } else { 0 }
+    }
+}
+
 impl Shard {
     /// The subscription of shard `from` has entered the roster, and will be told so.
     pub(super) fn put_off_grant(&mut self, from: usize, topic: &Arc<Topic>, sub: SubRef) {
@@ -42,12 +50,6 @@ impl Shard {
             let message =
                 if first_of_shard { (1, GRANT_BYTES + roster_bytes) } else { (0, size_of::<SubRef>()) };
             self.leaves.promise(from, message.0, message.1);
-        }
-        // A connection may be among those who enter each of these topics.
-        let too_much = self.grants.topics.len() > 1 && self.grants.bytes > self.limits.unflushed_bytes_max;
-        if too_much && !broken(Mutant::GrantsAreNeverHurried) {
-            self.local.stats.grants_hurried += 1;
-            self.grant_all();
         }
     }
 

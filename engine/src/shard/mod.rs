@@ -4,7 +4,7 @@
 //!
 //! Where to look: `machine` is the border to the driver; `turn` takes input in rotation; `lobby` has connections
 //! without a head; `commands`, `subscribe` and `client_events` what clients send; `links` what this shard says to home shards and hears
-//! from them; `home` the topics that live here, `grants` who is let in, `list` lists of them; `terminate` users who must go; `local`, `run`, `outbox`, `flush` and `gain` the fan-out; `budget` what outboxes keep together; `idle` who is silent; `close` the end of a connection;
+//! from them; `home` the topics that live here, `grants` who is let in, `list` lists of them; `terminate` users who must go; `local`, `run`, `outbox`, `flush`, `gain` and `hold` the fan-out; `budget` what outboxes keep together; `idle` who is silent; `close` the end of a connection;
 //! `drain` the end of them all; `reading` what can be seen of all this from outside.
 
 #![forbid(unsafe_code)]
@@ -34,6 +34,7 @@ pub mod flush;
 pub mod gain;
 pub mod gated;
 mod grants;
+pub mod hold;
 pub mod home;
 pub mod idle;
 pub mod links;

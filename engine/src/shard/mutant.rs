@@ -84,13 +84,17 @@ pub enum Mutant {
     SharedRosterLacksTheLast,
     /// Grants that are put off do not count in their batches.
     PutOffGrantsWeighNothing,
-    /// Grants are put off to the end of the phase however long their rosters are.
-    GrantsAreNeverHurried,
+    /// Grants that are put off do not count against what an outbox may gain.
+    PutOffGrantsGainNothing,
+    /// Connections that wait for a tick are not written when it comes.
+    HeldAreForgotten,
+    /// Holds go on to their tick however much is waiting.
+    HoldsIgnoreTheGate,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 41] = [
+    pub const ALL: [Self; 43] = [
         Self::NoTicket,
         Self::NoEpoch,
         Self::LaterSubscribersAckedAtOnce,
@@ -131,7 +135,9 @@ impl Mutant {
         Self::UntriedRunsHaveNoBound,
         Self::SharedRosterLacksTheLast,
         Self::PutOffGrantsWeighNothing,
-        Self::GrantsAreNeverHurried,
+        Self::PutOffGrantsGainNothing,
+        Self::HeldAreForgotten,
+        Self::HoldsIgnoreTheGate,
     ];
 }
 

@@ -157,6 +157,8 @@ impl World {
         app.limits.presence_members_max = 3;
         app.limits.client_events_per_second = 2;
         app.terminate_by_presence = rng.chance(80);
+        // Clocks must not come apart by more than they may.
+        app.flush_interval_ms = if rng.chance(50) { 0 } else { rng.between(1, 30) as u32 };
         let mut other_app = App::new("2", "other", "secret");
         other_app.terminate_by_presence = true;
         let apps = Arc::new(Apps::new(vec![app, other_app]).unwrap());
@@ -623,6 +625,7 @@ impl World {
         self.check_bounds(me)?;
         self.shards[me].seal();
         self.check_gains(me)?;
+        self.check_holds(me)?;
         self.check_budget(me)?;
         let sent = {
             let mut port = Port { me, roots: &mut self.roots, leaves: &mut self.leaves };
@@ -685,6 +688,16 @@ impl World {
             return Err(format!("{lists} lists and {terminations} terminations"));
         }
         Ok(())
+    }
+
+    /// Nobody waits beyond the next multiple of the interval.
+    fn check_holds(&self, me: usize) -> Result<(), String> {
+        let due_ms = self.shards[me].local().flush.holds.deadline_ms();
+        let next_ms = self.now_ms + u64::from(self.app.flush_interval_ms);
+        match due_ms.filter(|due_ms| !(self.now_ms + 1..=next_ms).contains(due_ms)) {
+            Some(due_ms) => Err(format!("a hold ends at {due_ms} ms, and it is {} ms", self.now_ms)),
+            None => Ok(()),
+        }
     }
 
     /// What waits for a connection that the kernel has not refused is what it has gained since it was last tried.
@@ -836,6 +849,11 @@ impl World {
                 }
             }
             self.step += 1;
+            // What is held waits for nothing but time.
+            if !any && self.shards.iter().any(|shard| !shard.local().flush.holds.is_empty()) {
+                self.advance(1);
+                continue;
+            }
             if !any {
                 return self.check_rest();
             }
