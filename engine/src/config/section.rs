@@ -55,6 +55,7 @@ impl Table {
                 "enabled",
                 "client_events",
                 "terminate_by_presence",
+                "flush_interval_ms",
                 "over_quota_close_code",
                 "limits",
             ],

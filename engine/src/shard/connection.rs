@@ -46,6 +46,8 @@ pub struct Connection {
     pub heard: Heard,
     /// It stands in a dirty FIFO.
     pub dirty: bool,
+    /// It stands among those who wait for a tick of their app's flush interval.
+    pub held: bool,
     /// The kernel has refused its bytes; it waits to be writable.
     pub blocked: bool,
     /// Its next message waits for a gate or for its next turn; nothing is read meanwhile.

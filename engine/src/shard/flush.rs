@@ -8,8 +8,9 @@
 use std::collections::VecDeque;
 
 use super::budget::Backlogs;
-use super::connection::{Connection, ConnectionId};
+use super::connection::{Connection, ConnectionId, Connections};
 use super::gain::{Gain, TopicGain};
+use super::hold::Holds;
 use super::mutant::{Mutant, broken};
 use super::outbox::Tails;
 use super::run::OpenRun;
@@ -28,6 +29,10 @@ pub struct Flush {
     picks: u32,
     /// What outboxes may have gained since an attempt.
     pub gain: Gain,
+    /// Who waits for a tick.
+    pub holds: Holds,
+    /// When this phase began, in `mono_ms`.
+    phase_ms: u64,
     /// The Runs of this phase.
     pub open: Vec<OpenRun>,
     /// Bytes of all Runs decided since the start.
@@ -56,11 +61,15 @@ struct Fifo {
     queue: VecDeque<Dirty>,
     /// How many of them, the first ones, were there when the round began.
     of_last_round: usize,
+    /// The oldest mark of any of the first so many, where they do not stand in the order of their marks.
+    floor: u64,
+    under_floor: usize,
 }
 
 impl Fifo {
     fn pop(&mut self) -> Option<Dirty> {
         self.of_last_round = self.of_last_round.saturating_sub(1);
+        self.under_floor = self.under_floor.saturating_sub(1);
         self.queue.pop_front()
     }
 
@@ -68,8 +77,18 @@ impl Fifo {
         self.of_last_round = self.queue.len();
     }
 
+    /// All that stand here may have gained since this mark, and if `old` since before this round.
+    fn count_as_gaining_since(&mut self, mark: u64, old: bool) {
+        self.floor = if self.under_floor > 0 { self.floor.min(mark) } else { mark };
+        self.under_floor = self.queue.len();
+        if old {
+            self.of_last_round = self.queue.len();
+        }
+    }
+
     fn oldest_mark(&self) -> Option<u64> {
-        self.queue.front().map(|dirty| dirty.mark)
+        let front = self.queue.front()?.mark;
+        Some(if self.under_floor > 0 { front.min(self.floor) } else { front })
     }
 }
 
@@ -86,8 +105,9 @@ pub struct Touched {
 
 impl Flush {
     /// A decide phase begins.
-    pub fn begin_phase(&mut self) {
+    pub fn begin_phase(&mut self, now_ms: u64) {
         self.phase_mark = self.run_bytes;
+        self.phase_ms = now_ms;
         if self.is_clean() {
             self.gain.clear();
         }
@@ -103,6 +123,7 @@ impl Flush {
     pub fn give_back_room(&mut self) {
         self.dirty.queue.shrink_to_fit();
         self.small.queue.shrink_to_fit();
+        self.holds.give_back_room();
         self.open.shrink_to_fit();
         self.backlogs.give_back_room();
         self.touched.shrink_to_fit();
@@ -117,6 +138,34 @@ impl Flush {
         }
     }
 
+    /// The connection has something to write when its app's interval ends; with an interval of 0, now.
+    pub fn mark_or_hold(&mut self, id: ConnectionId, connection: &mut Connection, interval_ms: u32) -> bool {
+        if interval_ms == 0 {
+            self.mark(id, connection);
+            return false;
+        }
+        let begins = !connection.dirty && !connection.held;
+        if begins {
+            connection.held = true;
+            self.holds.hold(id, interval_ms, self.phase_ms, self.phase_mark);
+        }
+        begins
+    }
+
+    /// A group of holds has ended: those of it who still have something become dirty.
+    pub fn release(&mut self, mark: u64, old: bool, held: &[ConnectionId], connections: &mut Connections) {
+        for id in held {
+            let Some(connection) = connections.by_id(*id) else { continue };
+            connection.held = false;
+            if !connection.outbox.is_empty() && !connection.blocked {
+                self.mark(*id, connection);
+            }
+        }
+        // Those who had a small frame meanwhile stand in the other line.
+        self.dirty.count_as_gaining_since(mark, old);
+        self.small.count_as_gaining_since(mark, old);
+    }
+
     /// The connection has a private frame of so many bytes to write.
     pub fn mark_private(&mut self, id: ConnectionId, connection: &mut Connection, bytes: usize) {
         self.count_private(connection, bytes);
@@ -127,10 +176,10 @@ impl Flush {
         }
     }
 
-    /// A dirty connection loses its subscription to this topic: what that has gained counts as its own from now on.
+    /// A dirty or held connection loses its subscription to this topic: what that has gained counts as its own from now on.
     /// Returns whether it was anything.
     pub fn count_gone(&mut self, connection: &mut Connection, topic: TopicGain) -> bool {
-        let bytes = if connection.dirty { self.gain.bytes_of(topic) as usize } else { 0 };
+        let bytes = if connection.dirty || connection.held { self.gain.bytes_of(topic) as usize } else { 0 };
         if !broken(Mutant::GoneSubscriptionsGainNothing) {
             self.count_private(connection, bytes);
         }
@@ -153,9 +202,11 @@ impl Flush {
     }
 
     fn end_round_when_due(&mut self) {
-        if self.dirty.of_last_round == 0 && self.small.of_last_round == 0 {
+        let old = self.dirty.of_last_round + self.small.of_last_round;
+        if old == 0 && !self.holds.any_of_last_round() {
             self.dirty.begin_round();
             self.small.begin_round();
+            self.holds.begin_round();
             self.gain.end_round();
         }
         if self.is_clean() {
@@ -163,9 +214,9 @@ impl Flush {
         }
     }
 
-    /// True when no connection waits to be written.
+    /// True when no connection waits to be written, or for its tick.
     pub fn is_clean(&self) -> bool {
-        self.dirty.queue.is_empty() && self.small.queue.is_empty()
+        self.dirty.queue.is_empty() && self.small.queue.is_empty() && self.holds.is_empty()
     }
 
     /// An upper bound of what any outbox has gained since a write was last tried for it, in bytes.
@@ -175,7 +226,7 @@ impl Flush {
 
     /// An upper bound of what all Runs have together that somebody's write was not tried for yet, in bytes.
     pub fn untried_bytes(&self) -> u64 {
-        let oldest = [self.dirty.oldest_mark(), self.small.oldest_mark()];
+        let oldest = [self.dirty.oldest_mark(), self.small.oldest_mark(), self.holds.oldest_mark()];
         let mark = oldest.into_iter().flatten().fold(self.phase_mark, u64::min);
         self.run_bytes - mark
     }

@@ -320,6 +320,7 @@ impl Shard {
             client_events_full_ms: 0,
             heard: self.wheel.heard(),
             dirty: false,
+            held: false,
             blocked: false,
             stalled: false,
             closing: false,

@@ -77,6 +77,10 @@ struct Subscriber {
 }
 
 impl LocalTopic {
+    fn flush_interval_ms(&self) -> u32 {
+        self.topic.app.flush_interval_ms
+    }
+
     /// Local subscribers, waiting ones included.
     pub fn subscribers(&self) -> u32 {
         self.fanout.len() as u32 + self.waiting
@@ -217,13 +221,14 @@ impl Local {
     fn open_range(&mut self, id: ConnectionId, run: u32) {
         let Some(open) = self.flush.open.get(run as usize) else { return };
         let (range, from) = (Range::open(open.run(), open.end()), open.end());
+        let interval_ms = self.topics.get(open.leaf as usize).map_or(0, LocalTopic::flush_interval_ms);
         let Some(connection) = self.connections.by_id(id) else { return };
         connection.outbox.push(range, &mut self.flush.tails);
         self.flush.gain.taken_by(connection.subscriptions.len());
         if connection.blocked {
             self.flush.touched.push(Touched { id, run, from });
         } else {
-            self.flush.mark(id, connection);
+            self.stats.held += u64::from(self.flush.mark_or_hold(id, connection, interval_ms));
         }
     }
 
@@ -274,7 +279,7 @@ impl Local {
         self.stats.deliveries += topic.fanout.len() as u64;
         if topic.run == NO_RUN {
             topic.run = self.flush.open.len() as u32;
-            let open = OpenRun::new(at);
+            let (open, interval_ms) = (OpenRun::new(at), topic.flush_interval_ms());
             for subscriber in &topic.fanout {
                 let Some(id) = self.connections.id_at(subscriber.slot) else { continue };
                 let Some(connection) = self.connections.at(subscriber.slot) else { continue };
@@ -283,7 +288,7 @@ impl Local {
                 if connection.blocked {
                     self.flush.touched.push(Touched { id, run: topic.run, from: 0 });
                 } else {
-                    self.flush.mark(id, connection);
+                    self.stats.held += u64::from(self.flush.mark_or_hold(id, connection, interval_ms));
                 }
             }
             self.flush.open.push(open);
@@ -386,6 +391,19 @@ impl Local {
             }
             open.seal(&self.held);
         }
+    }
+
+    /// Ends the holds whose tick was before or is at this moment. Returns whether there was any.
+    pub fn end_holds(&mut self, now_ms: u64) -> bool {
+        let mut any = false;
+        while let Some((mark, old, held)) = self.flush.holds.poll_due(now_ms) {
+            if !broken(Mutant::HeldAreForgotten) {
+                self.flush.release(mark, old, &held, &mut self.connections);
+            }
+            self.flush.holds.give_back(held);
+            any = true;
+        }
+        any
     }
 
     /// The connection that is to be written next, with its descriptor.

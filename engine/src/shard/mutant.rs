@@ -80,11 +80,21 @@ pub enum Mutant {
     GoneSubscriptionsGainNothing,
     /// Runs that were not tried for everybody may be as much as they like together.
     UntriedRunsHaveNoBound,
+    /// A roster that several share lacks the last of them.
+    SharedRosterLacksTheLast,
+    /// Grants that are put off do not count in their batches.
+    PutOffGrantsWeighNothing,
+    /// Grants that are put off do not count against what an outbox may gain.
+    PutOffGrantsGainNothing,
+    /// Connections that wait for a tick are not written when it comes.
+    HeldAreForgotten,
+    /// Holds go on to their tick however much is waiting.
+    HoldsIgnoreTheGate,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 38] = [
+    pub const ALL: [Self; 43] = [
         Self::NoTicket,
         Self::NoEpoch,
         Self::LaterSubscribersAckedAtOnce,
@@ -123,6 +133,11 @@ impl Mutant {
         Self::OnlyThisRoundCounts,
         Self::GoneSubscriptionsGainNothing,
         Self::UntriedRunsHaveNoBound,
+        Self::SharedRosterLacksTheLast,
+        Self::PutOffGrantsWeighNothing,
+        Self::PutOffGrantsGainNothing,
+        Self::HeldAreForgotten,
+        Self::HoldsIgnoreTheGate,
     ];
 }
 

@@ -99,6 +99,10 @@ counters! {
     granted_stale,
     /// Presence subscriptions let in.
     granted,
+    /// Those of them that got the roster that was encoded for another one.
+    rosters_shared,
+    /// Decide phases that ended at the flush gate with rosters of several channels still to be told.
+    grants_gated,
     /// Presence subscriptions turned away by the home shard.
     refused,
     /// Users that entered a roster.
@@ -115,6 +119,12 @@ counters! {
     client_events_limited,
     /// Frames of events put into outboxes, counted per subscriber.
     deliveries,
+    /// Connections put on hold until the next tick of their app's flush interval.
+    held,
+    /// Ticks at which holds ended.
+    holds_ended,
+    /// Times that all holds ended before their tick because of how much was waiting.
+    holds_cut,
     /// Frames put into one connection's outbox alone: acknowledgements, pongs, errors.
     replies,
     /// Bytes that sockets took.

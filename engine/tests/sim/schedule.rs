@@ -91,6 +91,9 @@ fn flood_step(world: &mut World, hot: &[&str]) -> Result<(), String> {
     for _ in 0..if world.hopping { 4 } else { world.rng.below(3) * (hot.len() / CHANNELS.len()) } {
         burst(world);
     }
+    if world.rng.chance(20) {
+        world.advance(5);
+    }
     world.api_turn();
     for core in 0..world.shard_count() {
         world.arrive(core, true);
@@ -131,6 +134,7 @@ fn random_step(world: &mut World) -> Result<(), String> {
             }
         }
         89..93 => {
+            world.advance(1);
             world.api_turn();
         }
         93..95 => {

@@ -157,6 +157,8 @@ impl World {
         app.limits.presence_members_max = 3;
         app.limits.client_events_per_second = 2;
         app.terminate_by_presence = rng.chance(80);
+        // Clocks must not come apart by more than they may.
+        app.flush_interval_ms = if rng.chance(50) { 0 } else { rng.between(1, 30) as u32 };
         let mut other_app = App::new("2", "other", "secret");
         other_app.terminate_by_presence = true;
         let apps = Arc::new(Apps::new(vec![app, other_app]).unwrap());
@@ -623,6 +625,7 @@ impl World {
         self.check_bounds(me)?;
         self.shards[me].seal();
         self.check_gains(me)?;
+        self.check_holds(me)?;
         self.check_budget(me)?;
         let sent = {
             let mut port = Port { me, roots: &mut self.roots, leaves: &mut self.leaves };
@@ -676,8 +679,8 @@ impl World {
             }
         }
         let (roots, leaves) = shard.open_batches();
-        // A command adds up to two roots, a root up to two leaves, beyond a batch that was not full.
-        if roots > limits.batch_messages_max + 2 || leaves > limits.batch_messages_max + 2 {
+        // A command adds up to two roots, a root up to two leaves, to a batch that was not full.
+        if roots > limits.batch_messages_max + 2 || leaves > limits.batch_messages_max + 1 {
             return Err(format!("open batches of {roots} roots and {leaves} leaves"));
         }
         let (lists, terminations) = shard.open_walks();
@@ -685,6 +688,16 @@ impl World {
             return Err(format!("{lists} lists and {terminations} terminations"));
         }
         Ok(())
+    }
+
+    /// Nobody waits beyond the next multiple of the interval.
+    fn check_holds(&self, me: usize) -> Result<(), String> {
+        let due_ms = self.shards[me].local().flush.holds.deadline_ms();
+        let next_ms = self.now_ms + u64::from(self.app.flush_interval_ms);
+        match due_ms.filter(|due_ms| !(self.now_ms + 1..=next_ms).contains(due_ms)) {
+            Some(due_ms) => Err(format!("a hold ends at {due_ms} ms, and it is {} ms", self.now_ms)),
+            None => Ok(()),
+        }
     }
 
     /// What waits for a connection that the kernel has not refused is what it has gained since it was last tried.
@@ -695,7 +708,7 @@ impl World {
             let Some(connection) = connections.view(id).filter(|it| !it.blocked) else { continue };
             let socket = self.sockets[me].iter().find(|socket| socket.token == connection.token);
             let old = socket.map_or(0, |socket| socket.refused);
-            let gained = connection.outbox.backlog().waiting.saturating_sub(old);
+            let gained = connection.outbox.backlog().bytes.saturating_sub(old);
             if gained > most {
                 return Err(format!("slot {} has gained {gained} bytes untried, {most} may be", id.slot));
             }
@@ -872,6 +885,11 @@ impl World {
                 }
             }
             self.step += 1;
+            // What is held waits for nothing but time.
+            if !any && self.shards.iter().any(|shard| !shard.local().flush.holds.is_empty()) {
+                self.advance(1);
+                continue;
+            }
             if !any {
                 return self.check_rest();
             }
@@ -1012,11 +1030,11 @@ impl World {
     }
 }
 
-/// What waits for the connection behind this token, in bytes.
+/// What waits for the connection behind this token, in bytes, without the largest private item.
 fn waiting_bytes(shard: &Shard, token: Token) -> usize {
     let connections = &shard.local().connections;
     let mut all = (0..connections.slots()).filter_map(|slot| connections.view(connections.id_at(slot)?));
-    all.find(|connection| connection.token == token).map_or(0, |it| it.outbox.backlog().waiting)
+    all.find(|connection| connection.token == token).map_or(0, |it| it.outbox.backlog().bytes)
 }
 
 /// What a shard draws from in one turn.
