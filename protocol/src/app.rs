@@ -28,6 +28,10 @@ pub struct App {
     /// Whether terminating a user's connections closes those, too, that are in a presence channel under its id. Pusher
     /// closes connections that are signed in as the user, and no others.
     pub terminate_by_presence: bool,
+    /// How often what a channel's subscribers all get is written, in milliseconds; 0: as soon as can be. With more each
+    /// connection gets at most one write per interval, and its frames wait for the next multiple of it. What is for one
+    /// connection alone never waits, nor does what stands before it.
+    pub flush_interval_ms: u32,
     /// The bounds of this app.
     pub limits: AppLimits,
     /// What a connection beyond `limits.connections_max` is told.
@@ -46,6 +50,7 @@ impl App {
             enabled: true,
             client_events: true,
             terminate_by_presence: false,
+            flush_interval_ms: 0,
             limits: AppLimits::default(),
             over_quota_close: Close::APP_FULL,
             signing_key: hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()),

@@ -22,11 +22,13 @@ mod limit;
 mod nearest;
 mod section;
 mod shards;
+mod steering;
 
 pub use admin::{Admin, METRICS_PREFIX};
 pub use ending::EndingWish;
 pub use fault::Fault;
 pub use shards::{SHARDS_MAX, Shards};
+pub use steering::Steering;
 
 use fault::Document;
 use limit::Limited;
@@ -47,6 +49,8 @@ pub struct Config {
     pub shards: Option<Shards>,
     /// Whether each shard has a processor of its own; None: the file does not say.
     pub pin: Option<bool>,
+    /// Who decides which shard a newcomer gets; None: the file does not say.
+    pub accept_steering: Option<Steering>,
     /// How the server ends.
     pub ending: EndingWish,
     /// The apps. No two have the same id or key.
@@ -76,6 +80,7 @@ impl Config {
         let metrics_prefix = top.take("metrics_prefix").map(admin::parse_prefix).transpose()?;
         let shards = top.take("shards").map(parse_shards).transpose()?;
         let pin = top.take("pin").map(|value| value.boolean()).transpose()?;
+        let accept_steering = top.take("accept_steering").map(steering::parse_steering).transpose()?;
         let ending = EndingWish::parse(&mut top)?;
         let limited = Limited::parse(top.take("limits"))?;
         let apps = app::parse_apps(top.take("apps"), &limited)?;
@@ -87,6 +92,7 @@ impl Config {
             metrics_prefix,
             shards,
             pin,
+            accept_steering,
             ending,
             apps,
             limits: limited.server,
@@ -176,6 +182,7 @@ mod tests {
             takeover: Some(false),
         };
         assert_eq!((config.pin, config.ending), (Some(true), shown));
+        assert_eq!(config.accept_steering, Some(Steering::Hash));
         assert_eq!(app.over_quota_close, App::new("1", "k", "s").over_quota_close);
         assert_eq!((app.limits.event_data_bytes_max, app.limits.connections_max), (10_240, Some(1000)));
         config.app_limits.connections_max = None;

@@ -72,11 +72,29 @@ pub enum Mutant {
     BudgetIsNotKept,
     /// Past the budget somebody goes, whether the kernel has refused its bytes or not.
     BudgetTakesAnybody,
+    /// Whoever takes an event counts as having one subscription.
+    TakersHaveOneSubscription,
+    /// What was gained in the round before this one does not count.
+    OnlyThisRoundCounts,
+    /// What a subscription has gained is forgotten when it goes.
+    GoneSubscriptionsGainNothing,
+    /// Runs that were not tried for everybody may be as much as they like together.
+    UntriedRunsHaveNoBound,
+    /// A roster that several share lacks the last of them.
+    SharedRosterLacksTheLast,
+    /// Grants that are put off do not count in their batches.
+    PutOffGrantsWeighNothing,
+    /// Grants that are put off do not count against what an outbox may gain.
+    PutOffGrantsGainNothing,
+    /// Connections that wait for a tick are not written when it comes.
+    HeldAreForgotten,
+    /// Holds go on to their tick however much is waiting.
+    HoldsIgnoreTheGate,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 43] = [
         Self::NoTicket,
         Self::NoEpoch,
         Self::LaterSubscribersAckedAtOnce,
@@ -111,6 +129,15 @@ impl Mutant {
         Self::ListNamesNewcomers,
         Self::BudgetIsNotKept,
         Self::BudgetTakesAnybody,
+        Self::TakersHaveOneSubscription,
+        Self::OnlyThisRoundCounts,
+        Self::GoneSubscriptionsGainNothing,
+        Self::UntriedRunsHaveNoBound,
+        Self::SharedRosterLacksTheLast,
+        Self::PutOffGrantsWeighNothing,
+        Self::PutOffGrantsGainNothing,
+        Self::HeldAreForgotten,
+        Self::HoldsIgnoreTheGate,
     ];
 }
 
