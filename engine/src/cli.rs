@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand};
 use protocol::app::{App, Apps};
 
 use crate::assembly::{self, House, Inhabited};
-use crate::config::{Admin, Config, EndpointWish, Fault, METRICS_PREFIX, SHARDS_MAX, Shards};
+use crate::config::{Admin, Config, EndpointWish, Fault, METRICS_PREFIX, SHARDS_MAX, Shards, Steering};
 use crate::dev;
 use crate::ending::{Ending, EndingArgs};
 use crate::hooks_cli::{self, HooksArgs, HooksFailure};
@@ -62,6 +62,9 @@ struct Serve {
     /// How many cores hold connections; by default it follows the machine
     #[arg(long, value_name = "N")]
     shards: Option<usize>,
+    /// Which shard a new connection gets: `hash` spreads them evenly, `cpu` gives it to the shard on the processor that received it [default: hash]
+    #[arg(long, value_name = "hash|cpu")]
+    accept_steering: Option<Steering>,
     /// Where hook events are kept until they are delivered [default: corecast-data, if there are hooks]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
@@ -229,6 +232,7 @@ fn with_flags(mut config: Config, flags: Serve) -> Result<Config, Failure> {
         config.apps.iter_mut().for_each(|app| app.limits = config.app_limits.clone());
     }
     config.admin = flags.admin.or(config.admin);
+    config.accept_steering = flags.accept_steering.or(config.accept_steering);
     config.ending = flags.ending.wish().or(config.ending);
     if let Some(shards) = flags.shards {
         config.shards = Some(parse_shards(shards)?);
@@ -312,6 +316,7 @@ fn start(
         apps: Arc::new(apps),
         shards: config.shards.unwrap_or_else(Shards::by_machine),
         pin: config.pin.unwrap_or(true),
+        accept_steering: config.accept_steering.unwrap_or_default(),
         limits: config.limits,
         ending: Ending::from(config.ending),
     };

@@ -2,6 +2,7 @@
 //! that starts them. The only crate that knows glommio, io_uring and client sockets.
 
 pub mod assembly;
+pub mod chunks;
 pub mod cli;
 pub mod config;
 pub mod dev;
