@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand};
 use protocol::app::{App, Apps};
 
 use crate::assembly::{self, House, Inhabited};
-use crate::config::{Admin, Config, Fault, METRICS_PREFIX, SHARDS_MAX, Shards};
+use crate::config::{Admin, Config, EndpointWish, Fault, METRICS_PREFIX, SHARDS_MAX, Shards};
 use crate::dev;
 use crate::ending::{Ending, EndingArgs};
 use crate::publish::{self, Publication};
@@ -59,6 +59,15 @@ struct Serve {
     /// How many cores hold connections; by default it follows the machine
     #[arg(long, value_name = "N")]
     shards: Option<usize>,
+    /// Where hook events are kept until they are delivered [default: corecast-data, if there are hooks]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Webhook for the events of every app; may be given several times, and then replaces all endpoints of the file
+    #[arg(long, value_name = "URL")]
+    webhook: Vec<String>,
+    /// Redis whose stream hook events pass through
+    #[arg(long, value_name = "URL")]
+    redis: Option<String>,
     #[command(flatten)]
     ending: EndingArgs,
 }
@@ -211,7 +220,30 @@ fn with_flags(mut config: Config, flags: Serve) -> Result<Config, Failure> {
     if let Some(shards) = flags.shards {
         config.shards = Some(parse_shards(shards)?);
     }
+    if let Some(data_dir) = flags.data_dir {
+        config.hooks.set_data_dir(data_dir);
+    }
+    if let Some(url) = &flags.redis {
+        config.hooks.set_redis_url(url).map_err(|why| Failure::config(format!("--redis {why}")))?;
+    }
+    if !flags.webhook.is_empty() {
+        config.hooks.endpoints = webhooks(&config.apps, &flags.webhook)?;
+    }
     Ok(config)
+}
+
+/// Each URL for each app.
+fn webhooks(apps: &[App], urls: &[String]) -> Result<Vec<EndpointWish>, Failure> {
+    let mut endpoints: Vec<EndpointWish> = Vec::new();
+    for (app, url) in apps.iter().flat_map(|app| urls.iter().map(move |url| (app, url))) {
+        let endpoint = EndpointWish::webhook(&app.id, url);
+        let endpoint = endpoint.map_err(|why| Failure::config(format!("--webhook {why}")))?;
+        if endpoints.iter().any(|other| other.name == endpoint.name) {
+            return Err(Failure::config("--webhook: the same URL is there twice"));
+        }
+        endpoints.push(endpoint);
+    }
+    Ok(endpoints)
 }
 
 fn run_check(path: &Path) -> Result<(), Failure> {
@@ -263,7 +295,12 @@ fn parse_shards(count: usize) -> Result<Shards, Failure> {
     Shards::new(count).ok_or_else(impossible)
 }
 
-fn start(config: Config, admin: Option<AdminPlan>, started: impl FnOnce(&Inhabited)) -> Result<(), Failure> {
+fn start(
+    mut config: Config,
+    admin: Option<AdminPlan>,
+    started: impl FnOnce(&Inhabited),
+) -> Result<(), Failure> {
+    config.hooks.give_kinds(&mut config.apps);
     // Those of a file are known to differ.
     let apps = Apps::new(config.apps).map_err(|error| Failure::config(format!("--app: {error}")))?;
     let house = House {
@@ -271,6 +308,7 @@ fn start(config: Config, admin: Option<AdminPlan>, started: impl FnOnce(&Inhabit
         api_listen: config.api_listen,
         admin,
         metrics_prefix: config.metrics_prefix.unwrap_or_else(|| METRICS_PREFIX.into()),
+        hooks: config.hooks.settled(&apps),
         apps: Arc::new(apps),
         shards: config.shards.unwrap_or_else(Shards::by_machine),
         pin: config.pin.unwrap_or(true),

@@ -61,8 +61,8 @@ pub struct Endpoint {
     pub batch_events_max: usize,
 }
 
-/// What an endpoint is.
-#[derive(Clone, Debug)]
+/// What an endpoint is. Printed without URL, headers and arguments, which may hold credentials.
+#[derive(Clone)]
 pub enum SinkSettings {
     /// A POST.
     Webhook {
@@ -85,6 +85,19 @@ pub enum SinkSettings {
     },
     /// Nothing: every event is accepted.
     None,
+}
+
+impl std::fmt::Debug for SinkSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Webhook { format, .. } => {
+                f.debug_struct("Webhook").field("format", format).finish_non_exhaustive()
+            }
+            Self::File { path } => f.debug_struct("File").field("path", path).finish(),
+            Self::Exec { .. } => f.debug_struct("Exec").finish_non_exhaustive(),
+            Self::None => f.write_str("None"),
+        }
+    }
 }
 
 /// Body and signature of a webhook.

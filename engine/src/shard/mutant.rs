@@ -72,11 +72,23 @@ pub enum Mutant {
     BudgetIsNotKept,
     /// Past the budget somebody goes, whether the kernel has refused its bytes or not.
     BudgetTakesAnybody,
+    /// A fall is told at once.
+    GraceIsIgnored,
+    /// A fall is told although who went has come back.
+    ReturnDoesNotCancel,
+    /// An edge that the queue refuses is forgotten.
+    RefusedEdgeIsLost,
+    /// Events are told while an edge before them is not.
+    EventOvertakesEdge,
+    /// A channel is told as vacated before its members are removed.
+    VacatedBeforeRemoved,
+    /// What was told before the server began is taken for nothing.
+    OpenEdgesAreIgnored,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 40] = [
         Self::NoTicket,
         Self::NoEpoch,
         Self::LaterSubscribersAckedAtOnce,
@@ -111,6 +123,12 @@ impl Mutant {
         Self::ListNamesNewcomers,
         Self::BudgetIsNotKept,
         Self::BudgetTakesAnybody,
+        Self::GraceIsIgnored,
+        Self::ReturnDoesNotCancel,
+        Self::RefusedEdgeIsLost,
+        Self::EventOvertakesEdge,
+        Self::VacatedBeforeRemoved,
+        Self::OpenEdgesAreIgnored,
     ];
 }
 
