@@ -148,15 +148,11 @@ impl HookKinds {
     /// a crash.
     #[must_use]
     pub const fn in_pairs(self) -> Self {
-        let (mut kinds, pairs) = (self, [Self::CHANNEL_PAIR, Self::MEMBER_PAIR]);
-        let mut at = 0;
-        while at < pairs.len() {
-            if kinds.0 & pairs[at].0 != 0 {
-                kinds = kinds.and(pairs[at]);
-            }
-            at += 1;
-        }
-        kinds
+        self.completed(Self::CHANNEL_PAIR).completed(Self::MEMBER_PAIR)
+    }
+
+    const fn completed(self, pair: Self) -> Self {
+        if self.0 & pair.0 == 0 { self } else { self.and(pair) }
     }
 
     const CHANNEL_PAIR: Self = Self::NONE.with(HookKind::ChannelOccupied).with(HookKind::ChannelVacated);

@@ -49,7 +49,7 @@ fn dead_letters(data_dir: &Path) -> Result<Option<(u64, u64)>, HooksFailure> {
 
 fn show_journal(facts: &mut Table, data_dir: &Path, status: &Status) {
     let row = |facts: &mut Table, name: &str, value: String, note: String| {
-        facts.push([name.to_owned(), value, note])
+        facts.push([name.to_owned(), value, note]);
     };
     row(facts, "journal", String::new(), data_dir.display().to_string());
     row(
@@ -78,7 +78,7 @@ fn show_journal_places(places: &mut Table, status: &Status) {
 
 fn show_stream(facts: &mut Table, settings: &StreamSettings, status: &StreamStatus) {
     let row = |facts: &mut Table, name: &str, value: String, note: String| {
-        facts.push([name.to_owned(), value, note])
+        facts.push([name.to_owned(), value, note]);
     };
     let Some(standing) = &status.standing else {
         return row(facts, "stream", "none".to_owned(), format!("there is no key {}", settings.key));
