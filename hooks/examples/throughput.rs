@@ -3,8 +3,9 @@
 //!
 //!     cargo run --release -p corecast-hooks --example throughput -- [--seconds N] [--rate N] [--dir DIR] [--insert-only]
 //!
-//! Prints a line a second and a table at the end; the delay is that from an event to its commit, sampled. `--rate` offers so many events a second instead of as many as are
-//! taken; `--insert-only` lets nobody read, so that the file grows. The directory must not exist; it is removed.
+//! Prints a line a second and a table at the end; the delay is that from an event to its commit, sampled each
+//! millisecond. `--rate` offers so many events a second instead of as many as are taken; `--insert-only` lets nobody
+//! read, so that the file grows. The directory must not exist; it is removed.
 
 use std::error::Error;
 use std::fs;
@@ -118,7 +119,7 @@ fn measure(
         while begin.elapsed() < Duration::from_secs(options.seconds) {
             for _ in 0..50 {
                 thread::sleep(Duration::from_millis(1));
-                delays.push(now_ms().saturating_sub(journal.newest_ms.now()));
+                delays.push(journal.delay_ms.now());
             }
             bytes_max = bytes_max.max(journal.bytes.now());
             rss_max = rss_max.max(resident_bytes());
@@ -140,7 +141,7 @@ fn measure(
     println!("commits {:>8.0} /s", per_second(journal.commits.now()));
     delays.sort_unstable();
     let at = |part: usize| delays.get(delays.len() * part / 1_000).copied().unwrap_or(0);
-    println!("delay {:>10} ms half the time, {} ms p99, {} ms at most", at(500), at(990), at(999));
+    println!("delay {:>10} ms half the time, {} ms p99, {} ms p99.9", at(500), at(990), at(999));
     println!("file  {:>10} MB at most", bytes_max >> 20);
     println!("RSS   {:>10} MB at most", rss_max >> 20);
     for (name, seconds_of_cpu) in cpu_by_thread() {

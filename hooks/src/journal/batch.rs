@@ -49,9 +49,14 @@ impl Batch {
         &self.edges
     }
 
-    /// The last row.
-    pub(super) fn last(&self) -> Option<&Row> {
-        self.rows.last().map(|row| &**row)
+    /// The id of the last row.
+    pub(super) fn last_id(&self) -> Option<u64> {
+        self.rows.last().map(|row| row.id)
+    }
+
+    /// When the first row happened, in milliseconds of Unix time.
+    pub(super) fn oldest_ms(&self) -> u64 {
+        self.rows.first().map_or(0, |row| row.time_ms)
     }
 
     /// How many rows and edges it holds.

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 
@@ -205,10 +205,10 @@ impl Writer {
         self.counters.commits.add(1);
         self.first_id = self.first_id.max(release.all + 1);
         self.board.released(release);
-        if let Some(last) = batch.last() {
+        if let Some(last_id) = batch.last_id() {
             self.counters.written.add(batch.rows().count() as u64);
-            self.counters.last_id.set(last.id);
-            self.counters.newest_ms.set(last.time_ms);
+            self.counters.last_id.set(last_id);
+            self.counters.delay_ms.set(now_ms().saturating_sub(batch.oldest_ms()));
         }
         self.board.publish(batch);
         Ok(())
@@ -286,4 +286,9 @@ impl Writer {
         }
         let _ = self.file.checkpoint();
     }
+}
+
+fn now_ms() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
 }
