@@ -22,13 +22,15 @@ ROOMS = [f"private-room-{number}" for number in range(10)]
 # Of the healthy endpoint, while the other one misbehaves; less than a timeout, more than a busy machine.
 P99_S_MAX = 0.5
 GROWTH_BYTES_MAX = 24 << 20
+# A fault is over for the server when it has tried again.
+HOOKS = {"retry_pause_max_s": 10 if IS_LONG else 1}
 FAULTS = [refuse, hang, reset, fail, redirect, never_end, drip]
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=[it.__name__ for it in FAULTS])
 def test_a_fault_loses_nothing_and_delays_nobody_else(receive, operate, gather, fault, capsys):
     sick, healthy = receive(), receive()
-    server = operate(endpoint("sick", sick), endpoint("healthy", healthy), shards=2)
+    server = operate(endpoint("sick", sick), endpoint("healthy", healthy), hooks=HOOKS, shards=2)
     crowd = gather(server)
     talkers = [Talker(crowd, room) for room in ROOMS]
     join(crowd, *talkers)
@@ -79,7 +81,7 @@ def test_a_certificate_of_nobody_is_not_trusted(receive, operate, gather, tmp_pa
 
 def test_what_nobody_takes_becomes_a_dead_letter_and_can_be_replayed(receive, operate, gather):
     receiver = receive()
-    server = operate(endpoint("sick", receiver), hooks={"give_up_after_s": 1})
+    server = operate(endpoint("sick", receiver), hooks={**HOOKS, "give_up_after_s": 1})
     crowd = gather(server)
     with receiver.behaving(fail):
         said = say_some(crowd)

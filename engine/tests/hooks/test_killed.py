@@ -31,7 +31,7 @@ def test_what_was_seen_before_a_kill_is_told_after_it(receive, operate, gather, 
     chance = random.Random(SEED)
     receiver = receive()
     endpoint = {"name": "back end", "url": receiver.url, "batch_ms": 20}
-    server = operate(endpoint, hooks={"grace_ms": GRACE_MS}, shards=shards)
+    server = operate(endpoint, hooks={"grace_ms": GRACE_MS, "retry_pause_max_s": 1}, shards=shards)
     ledger, returned = Ledger(receiver), []
     for number in range(ROUNDS):
         one = Round(number, chance, receiver, server, gather(server))
