@@ -98,7 +98,7 @@ def settle(receiver, said):
 
 
 def endpoint(receiver):
-    return {"name": "back end", "url": receiver.url, "batch_ms": 20}
+    return {"name": "backend", "url": receiver.url, "batch_ms": 20}
 
 
 def as_root(*words):

@@ -70,7 +70,7 @@ def test_a_return_within_the_grace_is_no_news(receive, operate, gather):
 
 
 def endpoint(receiver):
-    return {"name": "back end", "url": receiver.url, "batch_ms": 20, "timeout_ms": 30_000}
+    return {"name": "backend", "url": receiver.url, "batch_ms": 20, "timeout_ms": 30_000}
 
 
 def say_some(crowd):

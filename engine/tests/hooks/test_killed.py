@@ -30,7 +30,7 @@ BEHAVIOURS = [accept, fail, hang, refuse]
 def test_what_was_seen_before_a_kill_is_told_after_it(receive, operate, gather, shards, capsys):
     chance = random.Random(SEED)
     receiver = receive()
-    endpoint = {"name": "back end", "url": receiver.url, "batch_ms": 20}
+    endpoint = {"name": "backend", "url": receiver.url, "batch_ms": 20}
     server = operate(endpoint, hooks={"grace_ms": GRACE_MS, "retry_pause_max_s": 1}, shards=shards)
     ledger, returned = Ledger(receiver), []
     for number in range(ROUNDS):

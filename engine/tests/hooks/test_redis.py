@@ -123,7 +123,6 @@ def test_a_fault_of_redis_loses_nothing(receive, operate, gather, redis, fault, 
         print(f"\n{fault.__name__}: {len(talk.said())} words, none lost, {ledger.repeated} repeated; {used:.1%} of a core", end="")
     assert used <= PROCESSOR_RATIO_MAX, f"{used:.0%} of a core: {server.output()}"
     wait_until(lambda: server.total("corecast_hooks_journal_rows") == 0, "the journal to be empty")
-    server.end()
 
 
 def test_a_redis_that_is_down_at_the_start_is_waited_for(receive, operate, gather, redis, capsys):
@@ -137,7 +136,6 @@ def test_a_redis_that_is_down_at_the_start_is_waited_for(receive, operate, gathe
     talk.stop()
     settle(receiver, talk.said())
     assert used <= PROCESSOR_RATIO_MAX, f"{used:.0%} of a core: {server.output()}"
-    server.end()
 
 
 def test_what_waits_for_redis_survives_a_kill(receive, operate, gather, redis):
@@ -155,7 +153,6 @@ def test_what_waits_for_redis_survives_a_kill(receive, operate, gather, redis):
     server.start()
     store.start()
     settle(receiver, said)
-    server.end()
 
 
 def test_entries_have_the_fields_that_consumers_of_webman_read(operate, gather, redis):
@@ -174,11 +171,10 @@ def test_entries_have_the_fields_that_consumers_of_webman_read(operate, gather, 
     ids = [int(it["id"]) for it in entries]
     assert ids == sorted(set(ids)), "ids do not increase"
     wait_until(lambda: server.total("corecast_hooks_journal_rows") == 0, "the journal to be empty")
-    server.end()
 
 
 def endpoint(receiver):
-    return {"name": "back end", "url": receiver.url, "batch_ms": 20}
+    return {"name": "backend", "url": receiver.url, "batch_ms": 20}
 
 
 def begin_to_talk(crowd):
