@@ -38,9 +38,9 @@ def test_a_full_disk_is_waited_for(receive, operate, gather, disk):
         say(crowd, talkers, 3)
         newcomer = Talker(crowd, "private-newcomer")
         join(crowd, newcomer)
-        wait_until(lambda: server.total("corecast_hooks_journal_failing") == 1, "the gauge to rise")
+        wait_until(lambda: server.total("corecast_hooks_journal_blocked") == 1, "the gauge to rise")
         assert "full" in server.output(), server.output()
-    wait_until(lambda: server.total("corecast_hooks_journal_failing") == 0, "the gauge to fall")
+    wait_until(lambda: server.total("corecast_hooks_journal_blocked") == 0, "the gauge to fall")
     after = say(crowd, talkers, 0.5)
     told = settle(receiver, {**before, **after})
     # An edge is never lost, however long the disk was full.

@@ -23,6 +23,9 @@ HOOKS = {"requeue_interval_s": 1, "claim_interval_s": 1, "pending_timeout_s": 2}
 class Fault:
     """What is wrong with a Redis. It is named by its class."""
 
+    # Whether it goes on for a while, in which the server only waits.
+    lasts = True
+
     def __init__(self, redis):
         self.redis = redis
 
@@ -49,6 +52,8 @@ class RestartedEmpty(Killed):
 
 class EmptiedAtOnce(Fault):
     """No time passes between the end of the one and the start of the other."""
+
+    lasts = False
 
     def begin(self):
         self.redis.kill()
@@ -121,7 +126,7 @@ def test_a_fault_of_redis_loses_nothing(receive, operate, gather, redis, fault, 
     ledger = settle(receiver, talk.said())
     with capsys.disabled():
         print(f"\n{fault.__name__}: {len(talk.said())} words, none lost, {ledger.repeated} repeated; {used:.1%} of a core", end="")
-    assert used <= PROCESSOR_RATIO_MAX, f"{used:.0%} of a core: {server.output()}"
+    assert used <= PROCESSOR_RATIO_MAX or not wrong.lasts, f"{used:.0%} of a core: {server.output()}"
     wait_until(lambda: server.total("corecast_hooks_journal_rows") == 0, "the journal to be empty")
 
 
