@@ -16,6 +16,8 @@ pub struct Settings {
     pub durability: Durability,
     /// What the journal's file may grow to, in bytes.
     pub journal_bytes_max: u64,
+    /// How many events may wait for the journal.
+    pub queue_events_max: usize,
     /// How long vacated and removed wait for a return.
     pub grace: Duration,
     /// Rows go through this stream, if there is one; without it from the journal to the endpoints.
@@ -59,8 +61,8 @@ pub struct Endpoint {
     pub batch_events_max: usize,
 }
 
-/// What an endpoint is.
-#[derive(Clone, Debug)]
+/// What an endpoint is. Printed without URL, headers and arguments, which may hold credentials.
+#[derive(Clone)]
 pub enum SinkSettings {
     /// A POST.
     Webhook {
@@ -83,6 +85,19 @@ pub enum SinkSettings {
     },
     /// Nothing: every event is accepted.
     None,
+}
+
+impl std::fmt::Debug for SinkSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Webhook { format, .. } => {
+                f.debug_struct("Webhook").field("format", format).finish_non_exhaustive()
+            }
+            Self::File { path } => f.debug_struct("File").field("path", path).finish(),
+            Self::Exec { .. } => f.debug_struct("Exec").finish_non_exhaustive(),
+            Self::None => f.write_str("None"),
+        }
+    }
 }
 
 /// Body and signature of a webhook.
@@ -163,6 +178,7 @@ impl Settings {
             data_dir,
             durability: Durability::default(),
             journal_bytes_max: 1 << 30,
+            queue_events_max: 65_536,
             grace: Duration::from_secs(3),
             stream: None,
             endpoints,

@@ -38,3 +38,29 @@ pub trait Sink: Send {
     /// Delivers a batch, or says why not.
     fn deliver(&mut self, batch: &Batch) -> Outcome;
 }
+
+/// How the batches of one endpoint leave: at once, or on threads of their own.
+pub struct Outlet {
+    pub(crate) make: Option<MakeSink>,
+    pub(crate) parallel_max: usize,
+}
+
+pub(crate) type MakeSink = Box<dyn Fn() -> Box<dyn Sink> + Send>;
+
+impl Outlet {
+    /// Every batch is accepted at once, without a thread.
+    pub fn instant() -> Self {
+        Self { make: None, parallel_max: 1 }
+    }
+
+    /// Batches go to sinks on up to so many threads, each with a sink of its own. Batches that are on their way at the
+    /// same time are never of one channel.
+    pub fn threads(parallel_max: usize, make: impl Fn() -> Box<dyn Sink> + Send + 'static) -> Self {
+        Self { make: Some(Box::new(make)), parallel_max: parallel_max.max(1) }
+    }
+
+    /// A sink as each thread gets one; none when there are no threads.
+    pub fn sink(&self) -> Option<Box<dyn Sink>> {
+        self.make.as_ref().map(|make| make())
+    }
+}

@@ -6,9 +6,30 @@
 use std::error::Error;
 use std::sync::Arc;
 
+use crossbeam_channel::{Receiver, Sender, bounded};
+
 use crate::row::{Position, Row};
 
-/// What stands behind a dispatcher. All methods may block on disk or network; none is called by a shard.
+/// Wakes a dispatcher when its source has new rows. Cheap, never waits, and may be called too often.
+#[derive(Clone, Debug)]
+pub struct Wake(Sender<()>);
+
+impl Wake {
+    /// Both ends. Without a call the dispatcher looks once a second.
+    pub fn new() -> (Self, Receiver<()>) {
+        let (sender, receiver) = bounded(1);
+        (Self(sender), receiver)
+    }
+
+    /// There are new rows, or the source can be read again.
+    pub fn wake(&self) {
+        // A wake that is already there says the same.
+        let _ = self.0.try_send(());
+    }
+}
+
+/// What stands behind a dispatcher. All methods may block on disk or network for as long as these take to answer, but
+/// never to wait for rows that are not there yet; none is called by a shard.
 pub trait Source: Send {
     /// Where the endpoint of this name goes on: behind the last row that it has done with. A new one begins at the start
     /// of what is kept.

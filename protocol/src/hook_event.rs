@@ -144,6 +144,24 @@ impl HookKinds {
         Self(self.0 | other.0)
     }
 
+    /// The same with the other half of each pair: who is to be told of vacated must be known to have been occupied, even after
+    /// a crash.
+    #[must_use]
+    pub const fn in_pairs(self) -> Self {
+        let (mut kinds, pairs) = (self, [Self::CHANNEL_PAIR, Self::MEMBER_PAIR]);
+        let mut at = 0;
+        while at < pairs.len() {
+            if kinds.0 & pairs[at].0 != 0 {
+                kinds = kinds.and(pairs[at]);
+            }
+            at += 1;
+        }
+        kinds
+    }
+
+    const CHANNEL_PAIR: Self = Self::NONE.with(HookKind::ChannelOccupied).with(HookKind::ChannelVacated);
+    const MEMBER_PAIR: Self = Self::NONE.with(HookKind::MemberAdded).with(HookKind::MemberRemoved);
+
     /// True when this kind is in it.
     pub const fn has(self, kind: HookKind) -> bool {
         self.0 & 1 << kind as u16 != 0

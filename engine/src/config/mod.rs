@@ -1,8 +1,8 @@
 //! The configuration file: TOML in, values that cannot be wrong out, or one message that says where and what to change.
 //!
 //! `section` takes tables apart and refuses what it does not know; `limit` has every limit with its bounds; `app` reads
-//! apps; `ending` how a server ends; `fault` is the message. A leaf: knows no socket and no command line. What must never happen here: a secret in
-//! a message, a key that is accepted and means nothing, a bad value that becomes a default. Called by the command line.
+//! apps; `ending` how a server ends; `hooks` and `endpoint` where events go; `fault` is the message. A leaf: knows no
+//! socket and no command line. What must never happen here: a secret in a message, a key that is accepted and means nothing, a bad value that becomes a default. Called by the command line.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -17,16 +17,22 @@ use crate::limits::Limits;
 mod admin;
 mod app;
 mod ending;
+mod endpoint;
 mod fault;
+mod hooks;
 mod limit;
 mod nearest;
 mod section;
 mod shards;
+mod steering;
 
 pub use admin::{Admin, METRICS_PREFIX};
 pub use ending::EndingWish;
+pub use endpoint::EndpointWish;
 pub use fault::Fault;
+pub use hooks::HooksWish;
 pub use shards::{SHARDS_MAX, Shards};
+pub use steering::Steering;
 
 use fault::Document;
 use limit::Limited;
@@ -47,8 +53,12 @@ pub struct Config {
     pub shards: Option<Shards>,
     /// Whether each shard has a processor of its own; None: the file does not say.
     pub pin: Option<bool>,
+    /// Who decides which shard a newcomer gets; None: the file does not say.
+    pub accept_steering: Option<Steering>,
     /// How the server ends.
     pub ending: EndingWish,
+    /// Where events go.
+    pub hooks: HooksWish,
     /// The apps. No two have the same id or key.
     pub apps: Vec<App>,
     /// The bounds of every shard and of the API core.
@@ -76,9 +86,11 @@ impl Config {
         let metrics_prefix = top.take("metrics_prefix").map(admin::parse_prefix).transpose()?;
         let shards = top.take("shards").map(parse_shards).transpose()?;
         let pin = top.take("pin").map(|value| value.boolean()).transpose()?;
+        let accept_steering = top.take("accept_steering").map(steering::parse_steering).transpose()?;
         let ending = EndingWish::parse(&mut top)?;
         let limited = Limited::parse(top.take("limits"))?;
-        let apps = app::parse_apps(top.take("apps"), &limited)?;
+        let (apps, endpoints) = app::parse_apps(top.take("apps"), &limited)?;
+        let hooks = HooksWish::parse(top.take("hooks"), endpoints)?;
         let (listen, api_listen) = distinct(listen, api_listen)?;
         Ok(Self {
             listen,
@@ -87,7 +99,9 @@ impl Config {
             metrics_prefix,
             shards,
             pin,
+            accept_steering,
             ending,
+            hooks,
             apps,
             limits: limited.server,
             app_limits: limited.app,
@@ -138,9 +152,13 @@ fn distinct(
 #[cfg(test)]
 mod tests {
     use std::num::NonZeroU32;
+    use std::sync::Arc;
     use std::time::Duration;
 
+    use ::hooks::settings::{Endpoint, Settings, StreamSettings};
+    use protocol::app::Apps;
     use protocol::close::Close;
+    use protocol::hook_event::{HookKind, HookKinds};
 
     use super::*;
     use crate::limits::OUTBOXES_BYTES_MIN;
@@ -176,12 +194,27 @@ mod tests {
             takeover: Some(false),
         };
         assert_eq!((config.pin, config.ending), (Some(true), shown));
+        assert_eq!(config.accept_steering, Some(Steering::Hash));
         assert_eq!(app.over_quota_close, App::new("1", "k", "s").over_quota_close);
         assert_eq!((app.limits.event_data_bytes_max, app.limits.connections_max), (10_240, Some(1000)));
         config.app_limits.connections_max = None;
         assert_eq!(config.limits.outboxes_bytes_max.take(), Some(OUTBOXES_BYTES_MIN));
         assert_eq!(config.app_limits, AppLimits::default());
         assert_eq!(format!("{:?}", config.limits), format!("{:?}", Limits::default()));
+        let apps = Apps::new(vec![App::new("1", "k", "s")]).unwrap();
+        let mut hooks = config.hooks.settled(&apps).unwrap();
+        let stream = hooks.stream.take();
+        assert_eq!(format!("{stream:?}"), format!("{:?}", Some(StreamSettings::new(""))));
+        let endpoint = hooks.endpoints.remove(0);
+        let default = Endpoint::new("backend", Arc::clone(&endpoint.app), endpoint.sink.clone());
+        let prefixed = Endpoint {
+            channel_prefix: Some("presence-".into()),
+            channel_suffix: Some("-eu".into()),
+            ..default
+        };
+        assert_eq!(format!("{endpoint:?}"), format!("{prefixed:?}"));
+        assert_eq!(hooks.endpoints.drain(..).count(), 3);
+        assert_eq!(format!("{hooks:?}"), format!("{:?}", Settings::new("corecast-data".into(), Vec::new())));
         for key in Table::ALL.iter().flat_map(|table| table.keys()) {
             let set =
                 |line: &str| line.starts_with(&format!("{key} = ")) || line.ends_with(&format!("[{key}]"));
@@ -228,8 +261,25 @@ mod tests {
     }
 
     #[test]
+    fn kinds_of_an_app_are_those_that_its_endpoints_want() {
+        let kinds = |text: &str| {
+            let apps = "[[apps]]\nid = \"1\"\nkey = \"a\"\nsecret = \"s\"\n[[apps]]\nid = \"2\"\nkey = \"b\"\nsecret = \"s\"\n";
+            let mut config = Config::parse("x", &format!("{apps}{text}")).unwrap();
+            config.hooks.give_kinds(&mut config.apps);
+            [config.apps[0].hooks, config.apps[1].hooks]
+        };
+        let none = HookKinds::NONE;
+        assert_eq!(kinds(""), [none; 2]);
+        assert_eq!(kinds("[[apps.hooks]]\nnone = true"), [none, HookKinds::USUAL]);
+        assert_eq!(kinds("[hooks]\nredis_url = \"redis://h\""), [HookKinds::USUAL; 2]);
+        let some = "[[apps.hooks]]\nnone = true\nevents = [\"channel_vacated\", \"server_event\"]\n[hooks]\nredis_url = \"redis://h\"";
+        assert_eq!(kinds(some), [none, none.with(HookKind::ChannelVacated).with(HookKind::ServerEvent)]);
+    }
+
+    #[test]
     fn what_is_printed_of_a_config_has_no_secret() {
-        let text = "[[apps]]\nid = \"1\"\nkey = \"a\"\nsecret = \"hunter2\"";
+        let text = "[[apps]]\nid = \"1\"\nkey = \"a\"\nsecret = \"hunter2\"\n[[apps.hooks]]\nurl = \"http://:hunter2@h/\"\n\
+                    headers = { A = \"hunter2\" }\n[hooks]\nredis_url = \"redis://:hunter2@h\"";
         let printed = format!("{:?}", Config::parse("x", text).unwrap());
         assert!(printed.contains("redacted") && !printed.contains("hunter2"), "{printed}");
     }

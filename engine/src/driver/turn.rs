@@ -10,16 +10,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::Sender;
-use hooks::queue::Queue;
 
 use super::CoreSetup;
 use super::accept::Acceptor;
 use super::connections::Leaving;
 use super::control::{Clock, Control, CoreError, Health, Phase, Report};
 use super::flush::flush_slice;
+use super::hook_line::HookLine;
 use super::inbox::MeshEnd;
-use super::park::{PARK_MAX, Parking};
-use super::ring::{Completion, Kind, Ring};
+use super::park::{self, SLEEP_MAX};
+use super::ring::{Completion, Kind, Ring, SendRing};
 use super::sockets::{News, Sockets};
 use crate::shard::machine::{Door, Effect, Inputs, Machine, Now, Socket, Token};
 use crate::shard::mesh::{Leaf, Root};
@@ -35,9 +35,8 @@ pub(super) struct Core<M> {
     machine: M,
     io: Io,
     acceptor: Acceptor,
-    parking: Parking,
     completions: Vec<Completion>,
-    hooks: Queue,
+    hooks: HookLine,
     clock: Clock,
     control: Arc<Control>,
     health: Arc<Health>,
@@ -59,15 +58,16 @@ impl<M: Machine> Core<M> {
     /// Makes the core's ring and polls its listeners. Must be called on the executor.
     pub(super) fn start(setup: CoreSetup, machine: M) -> Result<Self, CoreError> {
         let mut ring = Ring::new(setup.ring_sizes).map_err(CoreError::during("setting up a ring"))?;
-        let parking = Parking::new(&mut ring).map_err(CoreError::during("registering an eventfd"))?;
+        // Without it, on an older kernel or for want of memory, outboxes are written one at a time.
+        let sends = Some(setup.ring_sizes.sends).filter(|sends| *sends > 0);
+        let sends = sends.and_then(|sends| SendRing::new(sends).ok());
         ring.read_doorbell(setup.mesh.doorbell().as_fd());
         let acceptor = Acceptor::new(setup.listeners, &mut ring);
         ring.submit().map_err(CoreError::during("polling the listeners"))?;
         Ok(Self {
             machine,
-            io: Io { mesh: setup.mesh, sockets: Sockets::new(ring) },
+            io: Io { mesh: setup.mesh, sockets: Sockets::new(ring, sends) },
             acceptor,
-            parking,
             completions: Vec::new(),
             hooks: setup.hooks,
             clock: setup.clock,
@@ -82,13 +82,11 @@ impl<M: Machine> Core<M> {
     }
 
     /// Turns until the server stops.
-    pub(super) async fn run(mut self) -> Result<(), CoreError> {
+    pub(super) fn run(mut self) -> Result<(), CoreError> {
         while self.control.phase() < Phase::Stopping {
             let now = self.clock.now();
-            if self.turn(now)? {
-                self.parking.warm();
-            } else {
-                self.sleep(now).await?;
+            if !self.turn(now)? {
+                self.sleep(now)?;
             }
         }
         Ok(())
@@ -98,12 +96,14 @@ impl<M: Machine> Core<M> {
     fn turn(&mut self, now: Now) -> Result<bool, CoreError> {
         self.health.beat(self.io.mesh.me(), now.mono_ms);
         self.io.mesh.doorbell().clear();
+        self.hooks.open(&mut self.machine, now);
         let gathered = self.gather(now)?;
         self.io.sockets.begin_phase();
         let decided = self.machine.decide(&mut self.io, now);
         self.machine.seal();
         let sent = self.machine.send_batches(&mut self.io.mesh) | self.io.mesh.retry_stuck();
         self.health.note_stuck_batches(self.io.mesh.take_stuck_count());
+        self.hooks.tell(&mut self.machine, now);
         // Only now: last bytes of a close may be an answer, and who has it may rely on what was sent.
         let performed = self.perform(now);
         let flushed = flush_slice(&mut self.machine, &mut self.io.sockets, now);
@@ -205,7 +205,6 @@ impl<M: Machine> Core<M> {
                 Effect::HandOver { token, to, bytes, refusal } => {
                     self.io.sockets.begin_leaving(token, Leaving { to, bytes, refusal });
                 }
-                Effect::Hook(event) => self.hooks.offer(event),
             }
         }
         any
@@ -232,15 +231,12 @@ impl<M: Machine> Core<M> {
         }
     }
 
-    async fn sleep(&mut self, now: Now) -> Result<(), CoreError> {
+    fn sleep(&mut self, now: Now) -> Result<(), CoreError> {
         let deadlines =
             [self.machine.poll_deadline(), self.io.sockets.next_expiry(), self.acceptor.next_deadline()];
         let next = deadlines.into_iter().flatten().min();
-        let patience = next.map_or(PARK_MAX, |next| Duration::from_millis(next.saturating_sub(now.mono_ms)));
-        self.parking
-            .sleep(&mut self.io.sockets.ring, patience)
-            .await
-            .map_err(CoreError::during("sleeping on the ring"))
+        let patience = next.map_or(SLEEP_MAX, |next| Duration::from_millis(next.saturating_sub(now.mono_ms)));
+        park::sleep(&mut self.io.sockets.ring, patience).map_err(CoreError::during("sleeping on the ring"))
     }
 }
 

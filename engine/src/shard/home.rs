@@ -1,7 +1,7 @@
 //! The home side of a shard: for each topic that lives here, which shards have subscribers and how many, and who is
 //! in its presence roster. One truth per topic, so one order for all its subscribers.
 //!
-//! Only this file changes a roster or a link, and only it reports occupied, vacated and member edges to the hooks.
+//! Only this file changes a roster or a link, and only it says which edges that makes (`edges` tells them).
 
 use std::sync::Arc;
 
@@ -18,6 +18,7 @@ use super::mesh::{Answer, Ask, Counts, Found, Leaf, Publish, Query, Refusal, Roo
 use super::mutant::{Mutant, broken};
 use super::roster::{Entered, Roster};
 use super::topic::Topic;
+use super::witness::Deed;
 
 /// The topics whose home is this shard and that somebody is subscribed to.
 #[derive(Debug, Default)]
@@ -37,6 +38,10 @@ pub(super) struct HomeTopic {
     pub(super) birth: u64,
     links: Vec<Link>,
     roster: Roster,
+    /// Who is in it since this phase and will be told so at its end, with the shard.
+    pub(super) entered: Vec<(usize, SubRef)>,
+    /// How long the roster is that they will get, as far as it was counted.
+    pub(super) entered_bytes: usize,
 }
 
 /// A shard with subscribers.
@@ -58,7 +63,7 @@ impl Home {
         self.at(self.place_of(topic)?)
     }
 
-    fn find(&mut self, topic: &Topic) -> Option<&mut HomeTopic> {
+    pub(super) fn find(&mut self, topic: &Topic) -> Option<&mut HomeTopic> {
         let at = self.place_of(topic)?;
         self.topics.get_mut(at)
     }
@@ -74,7 +79,14 @@ impl Home {
     fn add(&mut self, topic: &Arc<Topic>) -> usize {
         let (topic, birth) = (Arc::clone(topic), self.births);
         let hash = topic.hash;
-        let at = self.topics.insert(HomeTopic { topic, birth, links: Vec::new(), roster: Roster::default() });
+        let at = self.topics.insert(HomeTopic {
+            topic,
+            birth,
+            links: Vec::new(),
+            roster: Roster::default(),
+            entered: Vec::new(),
+            entered_bytes: 0,
+        });
         self.births += 1;
         let topics = &self.topics;
         let hash_at = |at: &u32| topics.get(*at as usize).map_or(0, |it| it.topic.hash);
@@ -124,6 +136,25 @@ impl Home {
 }
 
 impl HomeTopic {
+    /// How long the subscription_succeeded of who enters is.
+    pub(super) fn roster_bytes(&self) -> usize {
+        server_event::presence_succeeded_bytes(&self.topic.name, self.roster.len(), self.roster.bytes())
+    }
+
+    /// Takes those who are to be told that they have entered, with what each of them gets.
+    pub(super) fn take_entered(&mut self) -> (Vec<(usize, SubRef)>, Frame) {
+        let mut bytes = Vec::new();
+        let lacks = usize::from(self.entered.len() > 1 && broken(Mutant::SharedRosterLacksTheLast));
+        let members = self.roster.members().take(self.roster.len() - lacks.min(self.roster.len()));
+        server_event::encode_presence_succeeded(&mut bytes, &self.topic.name, members);
+        debug_assert!(
+            bytes.len() == self.roster_bytes() || super::mutant::any(),
+            "the length of a roster is known before"
+        );
+        self.entered_bytes = 0;
+        (std::mem::take(&mut self.entered), Frame::from(bytes))
+    }
+
     /// How many are on it.
     pub(super) fn counts(&self) -> Counts {
         let subscriptions = self.links.iter().map(|link| u64::from(link.n)).sum();
@@ -165,10 +196,8 @@ impl Shard {
         }
         if occupied {
             self.local.stats.occupied += 1;
-            self.hook(HookEvent::ChannelOccupied {
-                app: Arc::clone(&topic.app),
-                channel: Arc::clone(&topic.name),
-            });
+            self.show(Deed::Occupied(&topic));
+            self.note_channel(&topic, true);
         }
         self.send_to_leaf(from, Leaf::Joined { topic, epoch });
     }
@@ -192,13 +221,11 @@ impl Shard {
         );
         home.links.retain(|link| link.shard != from);
         if home.links.is_empty() {
-            let event = HookEvent::ChannelVacated {
-                app: Arc::clone(&home.topic.app),
-                channel: Arc::clone(&home.topic.name),
-            };
-            self.home.remove(topic);
+            let topic = Arc::clone(&home.topic);
+            self.home.remove(&topic);
             self.local.stats.vacated += 1;
-            self.hook(event);
+            self.show(Deed::Vacated(&topic));
+            self.note_channel(&topic, false);
         }
     }
 
@@ -221,13 +248,12 @@ impl Shard {
         }
         let limits = &topic.app.limits;
         let entered = home.roster.enter(from, sub, member, limits.presence_members_max);
-        let mut bytes = Vec::new();
+        let roster_bytes = home.roster_bytes();
+        // Who is there already makes it no longer.
+        let too_long = entered == Entered::First && roster_bytes > limits.roster_bytes_max;
         let refusal = if entered == Entered::Full {
             Some(Refusal::MembersMax(limits.presence_members_max))
         } else {
-            server_event::encode_presence_succeeded(&mut bytes, &topic.name, home.roster.members());
-            // Who is there already makes it no longer.
-            let too_long = entered == Entered::First && bytes.len() > limits.roster_bytes_max;
             too_long.then_some(Refusal::RosterMax(limits.roster_bytes_max))
         };
         if let Some(why) = refusal {
@@ -236,16 +262,14 @@ impl Shard {
             self.send_to_leaf(from, Leaf::Refused { topic, sub, why });
             return;
         }
-        let granted = Leaf::Granted { topic: Arc::clone(&topic), sub, succeeded: Frame::from(bytes) };
-        let announce = entered == Entered::First || broken(Mutant::EveryConnectionIsAMember);
         if broken(Mutant::JoinerHearsItself) {
-            self.send_to_leaf(from, granted);
-            self.announce(&topic, member, announce);
-        } else {
-            self.announce(&topic, member, announce);
-            self.send_to_leaf(from, granted);
+            self.put_off_grant(from, &topic, sub);
+            self.grant_all();
         }
-        self.local.stats.granted += 1;
+        self.announce(&topic, member, entered == Entered::First || broken(Mutant::EveryConnectionIsAMember));
+        if !broken(Mutant::JoinerHearsItself) {
+            self.put_off_grant(from, &topic, sub);
+        }
     }
 
     fn announce(&mut self, topic: &Arc<Topic>, member: &Arc<Member>, first: bool) {
@@ -257,12 +281,8 @@ impl Shard {
         server_event::encode_member_added(&mut bytes, &topic.name, member);
         self.send_to_links(topic, &Frame::from(bytes), None);
         self.local.stats.members_added += 1;
-        self.hook(HookEvent::MemberAdded {
-            app: Arc::clone(&topic.app),
-            channel: Arc::clone(&topic.name),
-            user_id: member.user_id.clone(),
-            user_info: member.user_info.clone(),
-        });
+        self.show(Deed::Added { topic, user_id: &member.user_id });
+        self.note_member(topic, member, true);
     }
 
     fn handle_exit(&mut self, from: usize, topic: &Arc<Topic>, sub: SubRef) {
@@ -271,20 +291,27 @@ impl Shard {
         server_event::encode_member_removed(&mut bytes, &topic.name, &member.user_id);
         self.send_to_links(topic, &Frame::from(bytes), None);
         self.local.stats.members_removed += 1;
-        self.hook(HookEvent::MemberRemoved {
-            app: Arc::clone(&topic.app),
-            channel: Arc::clone(&topic.name),
-            user_id: member.user_id.clone(),
-        });
+        self.show(Deed::Removed { topic, user_id: &member.user_id });
+        self.note_member(topic, &member, false);
     }
 
     fn handle_publish(&mut self, publish: Publish) {
         let Publish { topic, frame, except, hook } = publish;
         self.local.stats.published += 1;
+        self.show(Deed::Published { topic: &topic, frame: &frame, except, hooked: hook.is_some() });
         if let Some(hook) = hook {
-            self.hook(hook);
+            let hook = self.with_recipients(hook, &topic);
+            self.note_event(hook);
         }
         self.send_to_links(&topic, &frame, except);
+    }
+
+    /// A publisher's event, with how many it goes to: all who are subscribed here and now, whoever is left out included.
+    fn with_recipients(&self, mut event: HookEvent, topic: &Topic) -> HookEvent {
+        if let HookEvent::ServerEvent { recipients, .. } = &mut event {
+            *recipients = self.home.view(topic).map_or(0, |home| home.counts().subscriptions);
+        }
+        event
     }
 
     fn handle_query(&mut self, from: usize, query: Query) {
@@ -329,7 +356,7 @@ impl Shard {
     }
 
     /// A message to a shard; to this one it is a call.
-    fn send_to_leaf(&mut self, shard: usize, leaf: Leaf) {
+    pub(super) fn send_to_leaf(&mut self, shard: usize, leaf: Leaf) {
         if shard == self.index {
             self.handle_leaf(leaf);
         } else {

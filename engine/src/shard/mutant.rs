@@ -72,11 +72,41 @@ pub enum Mutant {
     BudgetIsNotKept,
     /// Past the budget somebody goes, whether the kernel has refused its bytes or not.
     BudgetTakesAnybody,
+    /// A fall is told at once.
+    GraceIsIgnored,
+    /// A fall is told although who went has come back.
+    ReturnDoesNotCancel,
+    /// An edge that the queue refuses is forgotten.
+    RefusedEdgeIsLost,
+    /// Events are told while an edge before them is not.
+    EventOvertakesEdge,
+    /// A channel is told as vacated before its members are removed.
+    VacatedBeforeRemoved,
+    /// What was told before the server began is taken for nothing.
+    OpenEdgesAreIgnored,
+    /// Whoever takes an event counts as having one subscription.
+    TakersHaveOneSubscription,
+    /// What was gained in the round before this one does not count.
+    OnlyThisRoundCounts,
+    /// What a subscription has gained is forgotten when it goes.
+    GoneSubscriptionsGainNothing,
+    /// Runs that were not tried for everybody may be as much as they like together.
+    UntriedRunsHaveNoBound,
+    /// A roster that several share lacks the last of them.
+    SharedRosterLacksTheLast,
+    /// Grants that are put off do not count in their batches.
+    PutOffGrantsWeighNothing,
+    /// Grants that are put off do not count against what an outbox may gain.
+    PutOffGrantsGainNothing,
+    /// Connections that wait for a tick are not written when it comes.
+    HeldAreForgotten,
+    /// Holds go on to their tick however much is waiting.
+    HoldsIgnoreTheGate,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 49] = [
         Self::NoTicket,
         Self::NoEpoch,
         Self::LaterSubscribersAckedAtOnce,
@@ -111,6 +141,21 @@ impl Mutant {
         Self::ListNamesNewcomers,
         Self::BudgetIsNotKept,
         Self::BudgetTakesAnybody,
+        Self::GraceIsIgnored,
+        Self::ReturnDoesNotCancel,
+        Self::RefusedEdgeIsLost,
+        Self::EventOvertakesEdge,
+        Self::VacatedBeforeRemoved,
+        Self::OpenEdgesAreIgnored,
+        Self::TakersHaveOneSubscription,
+        Self::OnlyThisRoundCounts,
+        Self::GoneSubscriptionsGainNothing,
+        Self::UntriedRunsHaveNoBound,
+        Self::SharedRosterLacksTheLast,
+        Self::PutOffGrantsWeighNothing,
+        Self::PutOffGrantsGainNothing,
+        Self::HeldAreForgotten,
+        Self::HoldsIgnoreTheGate,
     ];
 }
 

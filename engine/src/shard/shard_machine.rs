@@ -3,13 +3,14 @@
 use std::io::IoSlice;
 use std::net::SocketAddr;
 
+use hooks::journal::OpenEdges;
 use protocol::close::Close;
 
 use super::Shard;
 use super::connection::ConnectionId;
 use super::links::Outside;
 use super::lobby::At;
-use super::machine::{Door, Effect, Inputs, Machine, Mesh, Now, Token};
+use super::machine::{Door, Effect, HookPort, Inputs, Machine, Mesh, Now, Token};
 use super::mutant::{Mutant, broken};
 
 impl Machine for Shard {
@@ -27,6 +28,7 @@ impl Machine for Shard {
 
     fn seal(&mut self) {
         self.local.seal();
+        self.end_holds_early();
         self.finish_closes();
         self.keep_to_budget();
     }
@@ -46,6 +48,14 @@ impl Machine for Shard {
             }
         }
         any
+    }
+
+    fn tell_hooks(&mut self, port: &mut impl HookPort, now: Now) -> u64 {
+        self.tell_edges_and_events(port, now)
+    }
+
+    fn handle_open_edges(&mut self, edges: &[OpenEdges], now: Now) {
+        self.take_open_edges(edges, now);
     }
 
     fn poll_effect(&mut self) -> Option<Effect> {
@@ -94,12 +104,15 @@ impl Machine for Shard {
     }
 
     fn poll_deadline(&self) -> Option<u64> {
-        [self.head_deadline(), self.idle_deadline(), self.drain_deadline()].into_iter().flatten().min()
+        let holds = self.local.flush.holds.deadline_ms();
+        let of_connections = [self.head_deadline(), self.idle_deadline(), self.drain_deadline()];
+        of_connections.into_iter().chain([holds, self.edges.deadline()]).flatten().min()
     }
 
     fn handle_deadline(&mut self, now: Now) {
         self.give_up_late_heads(now);
         self.check_silence(now);
+        self.local.stats.holds_ended += u64::from(self.local.end_holds(now.mono_ms));
         self.continue_drain(now);
     }
 
@@ -111,6 +124,7 @@ impl Machine for Shard {
         self.local.give_back_room();
         self.lobby.give_back_room();
         self.home.give_back_room();
+        self.edges.give_back_room();
         self.stalled.give_back_room();
         self.closing.shrink_to_fit();
         self.effects.shrink_to_fit();

@@ -1,8 +1,10 @@
 //! Shards, sockets, the mesh and the API core's side of it, moved one step at a time by a schedule.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::IoSlice;
 use std::num::NonZeroU32;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use corecast::limits::Limits;
@@ -13,19 +15,21 @@ use corecast::shard::outgoing::Outgoing;
 use corecast::shard::stats::Stats;
 use corecast::shard::topic::TopicHash;
 use corecast::shard::turn::may_sleep;
+use corecast::shard::witness::{Deed, Witness};
 use corecast::shard::{Shard, ShardConfig};
 use protocol::app::{App, Apps};
 use protocol::channel::ChannelKind;
 use protocol::close::Close;
-use protocol::hook_event::HookEvent;
+use protocol::hook_event::{HookEvent, HookKind};
 use protocol::json::EventData;
 use protocol::server_event::encode_event;
 use protocol::socket_id::SocketId;
 use protocol::ws::Frame;
 
 use crate::client::{Channel, Client};
+use crate::hooks::HooksCore;
 use crate::mesh::{Lane, Port};
-use crate::model::{Expected, Model};
+use crate::model::{Done, Expected, Model};
 use crate::schedule::awaits_answer;
 use crate::socket::{Reader, Socket};
 
@@ -73,6 +77,9 @@ const PHASE_BYTES_MAX: usize = 2 * (2000 + 2 * ITEM_BYTES_MAX as usize);
 /// More than any one message or roster here.
 const ITEM_BYTES_MAX: u64 = 4000;
 
+/// More than any one event or any one small private item here.
+const EVENT_BYTES_MAX: usize = 1200;
+
 /// Ids of questions for lists begin here.
 const LIST_ID: u64 = 1 << 40;
 
@@ -97,9 +104,14 @@ pub struct World {
     api_waits: Vec<VecDeque<Waiting>>,
     pub answers: Vec<Answer>,
     model: Model,
+    pub hooks: HooksCore,
+    /// What homes have done since the model was last told.
+    deeds: Rc<RefCell<Vec<Deeds>>>,
     flush_slice: usize,
     now_ms: u64,
     seconds: u64,
+    /// Clients have one channel after another, and never two.
+    pub hopping: bool,
     draining: bool,
     drain_rate: NonZeroU32,
     /// Users of the app who must go.
@@ -124,6 +136,7 @@ struct Waiting {
 impl World {
     pub fn new(seed: u64) -> Self {
         let mut rng = Rng(seed ^ 0x5eed);
+        let hooks = HooksCore::new(seed);
         let shards = rng.between(1, 4);
         let unflushed_bytes_max = rng.between(400, 2000);
         let limits = Limits {
@@ -131,6 +144,7 @@ impl World {
             outbox_frames_max: rng.between(30, 200),
             outboxes_bytes_max: rng.chance(40).then(|| rng.between(2500, 6000)),
             unflushed_bytes_max,
+            unflushed_shard_bytes_max: unflushed_bytes_max * rng.between(1, 4),
             batch_messages_max: rng.between(2, 8),
             batch_bytes_max: rng.between(500, 4000),
             commands_per_turn_max: rng.between(1, 6),
@@ -148,21 +162,26 @@ impl World {
             ..Limits::default()
         };
         let mut app = App::new("1", "key", "secret");
+        app.hooks = hooks.kinds;
         app.limits.presence_members_max = 3;
         app.limits.client_events_per_second = 2;
         app.terminate_by_presence = rng.chance(80);
+        // Clocks must not come apart by more than they may.
+        app.flush_interval_ms = if rng.chance(50) { 0 } else { rng.between(1, 30) as u32 };
         let mut other_app = App::new("2", "other", "secret");
         other_app.terminate_by_presence = true;
         let apps = Arc::new(Apps::new(vec![app, other_app]).unwrap());
         let [app, other_app] = ["1", "2"].map(|id| Arc::clone(apps.by_id(id).unwrap()));
         let hash = TopicHash::new(seed, shards);
         let drain_rate = NonZeroU32::new(rng.between(3, 200) as u32).unwrap();
+        let deeds = Rc::<RefCell<Vec<Deeds>>>::default();
         let config = |index| ShardConfig {
             index,
             apps: Arc::clone(&apps),
             topics: hash.clone(),
             limits: limits.clone(),
-            client_event_hooks: true,
+            hook_grace_ms: hooks.grace_ms,
+            witness: Some(witness(&deeds)),
             drain: DrainPlan { connections_per_second_max: drain_rate, close: Close::DRAINING },
             random: {
                 let mut rng = Rng(seed.wrapping_mul(31).wrapping_add(index as u64));
@@ -192,6 +211,7 @@ impl World {
             next_id: 1,
             now_ms: 1_000_000,
             seconds: 0,
+            hopping: false,
             draining: false,
             drain_rate,
             terminated: BTreeSet::new(),
@@ -201,6 +221,8 @@ impl World {
             hash,
             app,
             other_app,
+            hooks,
+            deeds,
             rng,
         }
     }
@@ -395,14 +417,13 @@ impl World {
         let data = format!("{id}:{}", "y".repeat(padding));
         let mut bytes = Vec::new();
         encode_event(&mut bytes, "e", channel, &EventData::of_text(&data), None);
-        let hook = HookEvent::ServerEvent {
+        let hook = self.app.hooks.has(HookKind::ServerEvent).then(|| HookEvent::ServerEvent {
             app: Arc::clone(&self.app),
             channel: Arc::clone(&topic.name),
             event: id.to_string().into(),
             recipients: 0,
-        };
-        let root =
-            Root::Publish(Box::new(Publish { topic, frame: Frame::from(bytes), except, hook: Some(hook) }));
+        });
+        let root = Root::Publish(Box::new(Publish { topic, frame: Frame::from(bytes), except, hook }));
         // Until it is in a batch it is not accepted.
         self.model.publish(id, channel, 0, except);
         self.api_waits[home].push_back(Waiting { id, channel: channel.to_owned(), root });
@@ -569,6 +590,7 @@ impl World {
             if socket.room() > 0 {
                 socket.waits_writable = false;
                 self.shards[shard].handle_writable(socket.token);
+                socket.refused = waiting_bytes(&self.shards[shard], socket.token);
                 self.awake[shard] = true;
                 any = true;
             }
@@ -615,11 +637,17 @@ impl World {
         }
         self.check_bounds(me)?;
         self.shards[me].seal();
+        self.check_gains(me)?;
+        self.check_holds(me)?;
         self.check_budget(me)?;
         let sent = {
             let mut port = Port { me, roots: &mut self.roots, leaves: &mut self.leaves };
             self.shards[me].send_batches(&mut port)
         };
+        self.take_deeds()?;
+        self.hooks.listen(now.mono_ms);
+        self.shards[me].tell_hooks(&mut self.hooks, now);
+        self.hooks.heard()?;
         self.perform(me)?;
         let wrote = self.flush(me)?;
         self.check_budget(me)?;
@@ -640,12 +668,51 @@ impl World {
         self.read_clients()
     }
 
+    fn take_deeds(&mut self) -> Result<(), String> {
+        for (channel, done, hooked) in self.deeds.take() {
+            self.model.done(&channel, &done)?;
+            self.hooks.done(&channel, &done, hooked, self.now_ms);
+        }
+        Ok(())
+    }
+
+    /// The hooks core opens, if the schedule says so.
+    pub fn open_hooks(&mut self, surely: bool) {
+        if self.hooks.opens(if surely { u64::MAX } else { self.step }) {
+            let (now, open) = (self.now(), self.hooks.open(self.now_ms));
+            self.shards.iter_mut().for_each(|shard| shard.handle_open_edges(&open, now));
+            self.awake.fill(true);
+        }
+    }
+
+    /// The queue of the hooks core has room, the grace passes, and everything rests: all that is known there is true.
+    pub fn check_hooks(&mut self, all_left: bool) -> Result<(), String> {
+        self.open_hooks(true);
+        self.hooks.unjam();
+        for _ in 0..self.hooks.grace_ms / 1000 + 2 {
+            self.second(true)?;
+        }
+        self.settle()?;
+        for (index, shard) in self.shards.iter().enumerate() {
+            if all_left && !shard.edges().is_empty() {
+                return Err(format!("shard {index} keeps {:?}", shard.edges()));
+            }
+        }
+        let stats = self.stats();
+        self.hooks.check(self.now_ms, stats.hook_client_events_dropped + stats.hook_server_events_dropped)
+    }
+
     fn check_bounds(&self, me: usize) -> Result<(), String> {
         let (shard, limits) = (&self.shards[me], &self.limits);
         let unflushed = shard.local().flush.unflushed_bytes();
         let unflushed_max = limits.unflushed_bytes_max as u64 + ITEM_BYTES_MAX;
         if unflushed > unflushed_max {
             return Err(format!("{unflushed} bytes are unflushed, at most {unflushed_max} may be"));
+        }
+        let untried = shard.local().flush.untried_bytes() as usize;
+        let untried_max = limits.unflushed_shard_bytes_max + EVENT_BYTES_MAX;
+        if untried > untried_max {
+            return Err(format!("{untried} bytes of Runs are untried, at most {untried_max} may be"));
         }
         if let Some(budget) = limits.outboxes_bytes_max {
             let (held, most) = (shard.local().held_bytes(), budget + PHASE_BYTES_MAX);
@@ -663,13 +730,39 @@ impl World {
             }
         }
         let (roots, leaves) = shard.open_batches();
-        // A command adds up to two roots, a root up to two leaves, beyond a batch that was not full.
-        if roots > limits.batch_messages_max + 2 || leaves > limits.batch_messages_max + 2 {
+        // A command adds up to two roots, a root up to two leaves, to a batch that was not full.
+        if roots > limits.batch_messages_max + 2 || leaves > limits.batch_messages_max + 1 {
             return Err(format!("open batches of {roots} roots and {leaves} leaves"));
         }
         let (lists, terminations) = shard.open_walks();
         if lists > limits.lists_max || terminations > 2 * limits.terminations_max {
             return Err(format!("{lists} lists and {terminations} terminations"));
+        }
+        Ok(())
+    }
+
+    /// Nobody waits beyond the next multiple of the interval.
+    fn check_holds(&self, me: usize) -> Result<(), String> {
+        let due_ms = self.shards[me].local().flush.holds.deadline_ms();
+        let next_ms = self.now_ms + u64::from(self.app.flush_interval_ms);
+        match due_ms.filter(|due_ms| !(self.now_ms + 1..=next_ms).contains(due_ms)) {
+            Some(due_ms) => Err(format!("a hold ends at {due_ms} ms, and it is {} ms", self.now_ms)),
+            None => Ok(()),
+        }
+    }
+
+    /// What waits for a connection that the kernel has not refused is what it has gained since it was last tried.
+    fn check_gains(&self, me: usize) -> Result<(), String> {
+        let connections = &self.shards[me].local().connections;
+        let most = self.limits.unflushed_bytes_max + EVENT_BYTES_MAX;
+        for id in (0..connections.slots()).filter_map(|slot| connections.id_at(slot)) {
+            let Some(connection) = connections.view(id).filter(|it| !it.blocked) else { continue };
+            let socket = self.sockets[me].iter().find(|socket| socket.token == connection.token);
+            let old = socket.map_or(0, |socket| socket.refused);
+            let gained = connection.outbox.backlog().bytes.saturating_sub(old);
+            if gained > most {
+                return Err(format!("slot {} has gained {gained} bytes untried, {most} may be", id.slot));
+            }
         }
         Ok(())
     }
@@ -684,43 +777,79 @@ impl World {
         Ok(())
     }
 
+    /// Writes a chunk of outboxes together: all are tried before the shard is told of any, and it hears of what was
+    /// taken before it judges those that took nothing.
     fn flush(&mut self, me: usize) -> Result<bool, String> {
         let now = self.now();
-        let mut wrote = false;
-        for _ in 0..self.flush_slice {
-            let Some(token) = self.shards[me].poll_dirty() else { break };
-            wrote = true;
-            let at = self.sockets[me].iter().position(|socket| socket.token == token);
-            let socket = &mut self.sockets[me][at.ok_or("dirty, but unknown")?];
-            loop {
-                let mut slices = [IoSlice::new(&[]); 4];
-                let filled = self.shards[me].outbox(token, &mut slices);
-                if filled == 0 {
-                    return Err("dirty, but nothing to write".into());
-                }
-                let bytes: Vec<u8> =
-                    slices[..filled].iter().flat_map(|slice| slice.iter().copied()).collect();
-                let offered =
-                    if self.rng.chance(30) { self.rng.between(1, bytes.len()) } else { bytes.len() };
-                let taken = socket.write(&bytes[..offered]);
-                if taken == 0 {
-                    socket.waits_writable = true;
-                    self.shards[me].handle_blocked(token, now);
-                    break;
-                }
-                if !self.shards[me].handle_written(token, taken, now) {
-                    break;
-                }
+        let mut attempts: Vec<(Token, usize)> = Vec::new();
+        while attempts.len() < self.flush_slice
+            && let Some(token) = self.shards[me].poll_dirty()
+        {
+            if attempts.iter().any(|(other, _)| *other == token) {
+                return Err("dirty twice".into());
             }
+            attempts.push((token, 0));
+        }
+        for (token, taken) in &mut attempts {
+            *taken = self.write(me, *token)?.ok_or("dirty, but nothing to write")?;
+        }
+        let wrote = !attempts.is_empty();
+        attempts.sort_by_key(|(_, taken)| *taken == 0);
+        let mut rest = Vec::new();
+        for (token, taken) in attempts {
+            if taken == 0 {
+                self.refuse(me, token);
+            } else if self.shards[me].handle_written(token, taken, now) {
+                rest.push(token);
+            }
+        }
+        for token in rest {
+            self.write_on(me, token)?;
         }
         self.slices_cut += u64::from(!self.shards[me].local().flush.is_clean());
         Ok(wrote)
     }
 
+    /// Offers what waits to a socket, or less. None: nothing waits.
+    fn write(&mut self, me: usize, token: Token) -> Result<Option<usize>, String> {
+        let mut slices = [IoSlice::new(&[]); 4];
+        let filled = self.shards[me].outbox(token, &mut slices);
+        let bytes: Vec<u8> = slices[..filled].iter().flat_map(|slice| slice.iter().copied()).collect();
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        let offered = if self.rng.chance(30) { self.rng.between(1, bytes.len()) } else { bytes.len() };
+        let socket = self.sockets[me].iter_mut().find(|socket| socket.token == token);
+        let socket = socket.ok_or("dirty, but unknown")?;
+        socket.refused = 0;
+        Ok(Some(socket.write(&bytes[..offered])))
+    }
+
+    fn write_on(&mut self, me: usize, token: Token) -> Result<(), String> {
+        let now = self.now();
+        while let Some(taken) = self.write(me, token)? {
+            if taken == 0 {
+                self.refuse(me, token);
+                break;
+            }
+            if !self.shards[me].handle_written(token, taken, now) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn refuse(&mut self, me: usize, token: Token) {
+        if let Some(socket) = self.sockets[me].iter_mut().find(|socket| socket.token == token) {
+            socket.waits_writable = true;
+        }
+        let now = self.now();
+        self.shards[me].handle_blocked(token, now);
+    }
+
     fn perform(&mut self, me: usize) -> Result<(), String> {
         while let Some(effect) = self.shards[me].poll_effect() {
             match effect {
-                Effect::Hook(event) => self.model.hook(&event)?,
                 Effect::Drop { .. } => return Err("all heads are complete".into()),
                 Effect::Reset(_) => return Err("no frame here is so long that its rest is not sent".into()),
                 Effect::HandOver { .. } => return Err("nothing here is plain HTTP".into()),
@@ -806,6 +935,11 @@ impl World {
                 }
             }
             self.step += 1;
+            // What is held waits for nothing but time.
+            if !any && self.shards.iter().any(|shard| !shard.local().flush.holds.is_empty()) {
+                self.advance(1);
+                continue;
+            }
             if !any {
                 return self.check_rest();
             }
@@ -944,6 +1078,40 @@ impl World {
     pub fn channel(&mut self, client: usize, name: &str) -> &mut Channel {
         self.clients[client].channels.entry(name.to_owned()).or_default()
     }
+}
+
+/// What was done to a channel, and whether the hooks want to know of it.
+type Deeds = (String, Done, bool);
+
+/// Notes what homes do.
+fn witness(deeds: &Rc<RefCell<Vec<Deeds>>>) -> Witness {
+    let deeds = Rc::clone(deeds);
+    Box::new(move |deed| {
+        let (topic, done, hooked) = match deed {
+            Deed::Occupied(topic) => (topic, Done::Occupied, false),
+            Deed::Vacated(topic) => (topic, Done::Vacated, false),
+            Deed::Added { topic, user_id } => (topic, Done::Added(user_id.to_owned()), false),
+            Deed::Removed { topic, user_id } => (topic, Done::Removed(user_id.to_owned()), false),
+            Deed::Published { topic, frame, except, hooked } => {
+                (topic, Done::Event { id: event_id(frame.as_bytes()), except }, hooked)
+            }
+        };
+        deeds.borrow_mut().push((topic.name.to_string(), done, hooked));
+    })
+}
+
+/// The number at the beginning of an event's data.
+fn event_id(frame: &[u8]) -> u64 {
+    let text = String::from_utf8_lossy(frame);
+    let data = text.split("\"data\":\"").nth(1).and_then(|data| data.split(':').next());
+    data.and_then(|id| id.parse().ok()).expect("each event's data begins with its number")
+}
+
+/// What waits for the connection behind this token, in bytes, without the largest private item.
+fn waiting_bytes(shard: &Shard, token: Token) -> usize {
+    let connections = &shard.local().connections;
+    let mut all = (0..connections.slots()).filter_map(|slot| connections.view(connections.id_at(slot)?));
+    all.find(|connection| connection.token == token).map_or(0, |it| it.outbox.backlog().bytes)
 }
 
 /// What a shard draws from in one turn.
