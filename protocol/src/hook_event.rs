@@ -148,15 +148,13 @@ impl HookKinds {
     /// a crash.
     #[must_use]
     pub const fn in_pairs(self) -> Self {
-        let (mut kinds, pairs) = (self, [Self::CHANNEL_PAIR, Self::MEMBER_PAIR]);
-        let mut at = 0;
-        while at < pairs.len() {
-            if kinds.0 & pairs[at].0 != 0 {
-                kinds = kinds.and(pairs[at]);
-            }
-            at += 1;
-        }
-        kinds
+        let channels = if self.meets(Self::CHANNEL_PAIR) { Self::CHANNEL_PAIR } else { Self::NONE };
+        let members = if self.meets(Self::MEMBER_PAIR) { Self::MEMBER_PAIR } else { Self::NONE };
+        self.and(channels).and(members)
+    }
+
+    const fn meets(self, other: Self) -> bool {
+        self.0 & other.0 != 0
     }
 
     const CHANNEL_PAIR: Self = Self::NONE.with(HookKind::ChannelOccupied).with(HookKind::ChannelVacated);
