@@ -3,6 +3,8 @@
 //! Bodies are exact: SDKs of strictly typed languages fail on an empty list where an object should be, on a number where
 //! a string should be, and on any status but 200.
 
+use std::borrow::Cow;
+
 use protocol::channel::ChannelKind;
 use protocol::http::{Head, encode_response};
 
@@ -76,8 +78,7 @@ impl Manner {
 
 /// Appends the whole response.
 pub fn encode_answer(out: &mut Vec<u8>, answer: &Answer<'_>, manner: Manner) {
-    let mut body = Vec::new();
-    encode_body(&mut body, answer);
+    let body = body_of(answer);
     let status = match answer {
         Answer::Live(false) | Answer::Ready(false) => 503,
         _ => 200,
@@ -91,18 +92,20 @@ pub fn encode_answer(out: &mut Vec<u8>, answer: &Answer<'_>, manner: Manner) {
     manner.finish(out, body.len());
 }
 
-fn encode_body(out: &mut Vec<u8>, answer: &Answer<'_>) {
+fn body_of<'a>(answer: &Answer<'a>) -> Cow<'a, [u8]> {
+    let mut out = Vec::new();
     match answer {
-        Answer::Published | Answer::Terminated => out.extend_from_slice(b"{}"),
-        Answer::Event(rows) | Answer::Channels(rows) => channels::encode_rows(out, rows),
-        Answer::Batch(rows) => events::encode_batch(out, rows),
-        Answer::Channel(row) => channels::encode_channel(out, row),
-        Answer::Users(ids) => users::encode_users(out, ids),
-        Answer::Live(live) => health::encode_state(out, "live", *live),
-        Answer::Ready(ready) => health::encode_state(out, "ready", *ready),
-        Answer::Index => out.extend_from_slice(b"OK"),
-        Answer::Metrics(text) => out.extend_from_slice(text.as_bytes()),
+        Answer::Published | Answer::Terminated => return b"{}".into(),
+        Answer::Index => return b"OK".into(),
+        Answer::Metrics(text) => return text.as_bytes().into(),
+        Answer::Event(rows) | Answer::Channels(rows) => channels::encode_rows(&mut out, rows),
+        Answer::Batch(rows) => events::encode_batch(&mut out, rows),
+        Answer::Channel(row) => channels::encode_channel(&mut out, row),
+        Answer::Users(ids) => users::encode_users(&mut out, ids),
+        Answer::Live(live) => health::encode_state(&mut out, "live", *live),
+        Answer::Ready(ready) => health::encode_state(&mut out, "ready", *ready),
     }
+    out.into()
 }
 
 #[cfg(test)]
@@ -114,9 +117,7 @@ mod tests {
     }
 
     fn body(answer: &Answer<'_>) -> String {
-        let mut out = Vec::new();
-        encode_body(&mut out, answer);
-        String::from_utf8(out).unwrap()
+        String::from_utf8(body_of(answer).into_owned()).unwrap()
     }
 
     const BOTH: Info = Info { user_count: true, subscription_count: true };

@@ -8,7 +8,7 @@ use hooks::settings::Settings;
 use protocol::app::Apps;
 use ring::rand::{SecureRandom, SystemRandom};
 
-use crate::config::Shards;
+use crate::config::{Shards, Steering};
 use crate::driver::control::CoreError;
 use crate::driver::hook_line::HookLine;
 use crate::driver::listen::ListenError;
@@ -22,7 +22,7 @@ use crate::server::{self, AdminPlan, Plan, Running, StartError, Surroundings};
 use crate::shard::topic::TopicHash;
 use crate::shard::{Shard, ShardConfig};
 
-/// A core that has not turned for so long hangs: idle ones turn every 50 ms.
+/// A core that has not turned for so long hangs: idle ones turn every second.
 const BEAT_MS_MAX: u64 = 5_000;
 
 /// Descriptors of a core itself: rings, eventfds, listeners.
@@ -47,6 +47,8 @@ pub struct House {
     pub shards: Shards,
     /// Whether each shard has a processor of its own, where there are enough.
     pub pin: bool,
+    /// Who decides which shard a newcomer gets.
+    pub accept_steering: Steering,
     /// The bounds of each shard and of the API core.
     pub limits: Limits,
     /// How it ends.
@@ -65,6 +67,7 @@ pub fn start(house: House) -> Result<Inhabited, StartError> {
         admin: house.admin,
         shards,
         pin: house.pin,
+        steer_by_cpu: house.accept_steering == Steering::Cpu,
         takeover,
         ready_grace,
         drain_rate: drain_plan.connections_per_second_max,

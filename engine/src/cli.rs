@@ -1,4 +1,4 @@
-//! The command line: `serve`, `check`, `dev` and `publish`. Parsed once into values that are right, or refused with one
+//! The command line: `serve`, `check`, `dev`, `publish` and `hooks`. Parsed once into values that are right, or refused with one
 //! message that says what to change. What a flag says wins over the configuration file. Starts the server; knows nothing
 //! of cores and sockets.
 
@@ -11,9 +11,10 @@ use clap::{Args, Parser, Subcommand};
 use protocol::app::{App, Apps};
 
 use crate::assembly::{self, House, Inhabited};
-use crate::config::{Admin, Config, EndpointWish, Fault, METRICS_PREFIX, SHARDS_MAX, Shards};
+use crate::config::{Admin, Config, EndpointWish, Fault, METRICS_PREFIX, SHARDS_MAX, Shards, Steering};
 use crate::dev;
 use crate::ending::{Ending, EndingArgs};
+use crate::hooks_cli::{self, HooksArgs, HooksFailure};
 use crate::publish::{self, Publication};
 use crate::server::AdminPlan;
 
@@ -40,6 +41,8 @@ enum Command {
     Dev(Dev),
     /// Publish one event to a running server, signed as server SDKs do
     Publish(PublishArgs),
+    /// Look at what hooks have to deliver, try again what failed, deliver from a stream
+    Hooks(HooksArgs),
 }
 
 #[derive(Debug, Args)]
@@ -59,6 +62,9 @@ struct Serve {
     /// How many cores hold connections; by default it follows the machine
     #[arg(long, value_name = "N")]
     shards: Option<usize>,
+    /// Which shard a new connection gets: `hash` spreads them evenly, `cpu` gives it to the shard on the processor that received it [default: hash]
+    #[arg(long, value_name = "hash|cpu")]
+    accept_steering: Option<Steering>,
     /// Where hook events are kept until they are delivered [default: corecast-data, if there are hooks]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
@@ -123,6 +129,7 @@ pub fn run() -> ExitCode {
         Command::Check(check) => run_check(&check.config),
         Command::Dev(dev) => run_dev(dev),
         Command::Publish(publish) => run_publish(&publish),
+        Command::Hooks(args) => hooks_cli::run(args).map_err(Failure::from),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -153,6 +160,15 @@ impl Failure {
 
     fn world(error: &impl ToString) -> Self {
         Self { code: EXIT_FAILURE, text: error.to_string() }
+    }
+}
+
+impl From<HooksFailure> for Failure {
+    fn from(failure: HooksFailure) -> Self {
+        match failure {
+            HooksFailure::Config(text) => Self::config(text),
+            HooksFailure::World(text) => Self { code: EXIT_FAILURE, text },
+        }
     }
 }
 
@@ -216,6 +232,7 @@ fn with_flags(mut config: Config, flags: Serve) -> Result<Config, Failure> {
         config.apps.iter_mut().for_each(|app| app.limits = config.app_limits.clone());
     }
     config.admin = flags.admin.or(config.admin);
+    config.accept_steering = flags.accept_steering.or(config.accept_steering);
     config.ending = flags.ending.wish().or(config.ending);
     if let Some(shards) = flags.shards {
         config.shards = Some(parse_shards(shards)?);
@@ -227,23 +244,10 @@ fn with_flags(mut config: Config, flags: Serve) -> Result<Config, Failure> {
         config.hooks.set_redis_url(url).map_err(|why| Failure::config(format!("--redis {why}")))?;
     }
     if !flags.webhook.is_empty() {
-        config.hooks.endpoints = webhooks(&config.apps, &flags.webhook)?;
+        config.hooks.endpoints = EndpointWish::webhooks(&config.apps, &flags.webhook)
+            .map_err(|why| Failure::config(format!("--webhook {why}")))?;
     }
     Ok(config)
-}
-
-/// Each URL for each app.
-fn webhooks(apps: &[App], urls: &[String]) -> Result<Vec<EndpointWish>, Failure> {
-    let mut endpoints: Vec<EndpointWish> = Vec::new();
-    for (app, url) in apps.iter().flat_map(|app| urls.iter().map(move |url| (app, url))) {
-        let endpoint = EndpointWish::webhook(&app.id, url);
-        let endpoint = endpoint.map_err(|why| Failure::config(format!("--webhook {why}")))?;
-        if endpoints.iter().any(|other| other.name == endpoint.name) {
-            return Err(Failure::config("--webhook: the same URL is there twice"));
-        }
-        endpoints.push(endpoint);
-    }
-    Ok(endpoints)
 }
 
 fn run_check(path: &Path) -> Result<(), Failure> {
@@ -312,6 +316,7 @@ fn start(
         apps: Arc::new(apps),
         shards: config.shards.unwrap_or_else(Shards::by_machine),
         pin: config.pin.unwrap_or(true),
+        accept_steering: config.accept_steering.unwrap_or_default(),
         limits: config.limits,
         ending: Ending::from(config.ending),
     };

@@ -2,11 +2,13 @@
 //! that starts them. The only crate that knows glommio, io_uring and client sockets.
 
 pub mod assembly;
+pub mod chunks;
 pub mod cli;
 pub mod config;
 pub mod dev;
 pub mod driver;
 pub mod ending;
+pub mod hooks_cli;
 pub mod hooks_run;
 pub mod limits;
 mod memory;

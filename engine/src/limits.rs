@@ -17,9 +17,13 @@ pub struct Limits {
     /// What all outboxes of a shard may keep alive together, in bytes, each Run counted once. Past it those go for whom
     /// most is waiting after the kernel refused more, with 4100. None: by the memory of the machine.
     pub outboxes_bytes_max: Option<usize>,
-    /// How much may be decided that no socket write was tried for. Past it a shard takes no input until it has
+    /// How much any one outbox may gain that no write was tried for. Past it a shard takes no input until it has
     /// flushed. At most a quarter of `outbox_bytes_max`, so that a healthy connection never comes near its limit.
     pub unflushed_bytes_max: usize,
+    /// How much all events of a shard may come to that were not yet tried to be written to all of their subscribers,
+    /// each counted once. Past it a shard takes no input until it has flushed. More of it lets more events of many
+    /// channels leave in one write each; beyond what caches hold that gains nothing.
+    pub unflushed_shard_bytes_max: usize,
     /// An open mesh batch with this many messages is full. More would only add delay behind a hot channel.
     pub batch_messages_max: usize,
     /// An open mesh batch with this many bytes is full.
@@ -79,6 +83,7 @@ impl Default for Limits {
             outbox_frames_max: 4096,
             outboxes_bytes_max: None,
             unflushed_bytes_max: 64 << 10,
+            unflushed_shard_bytes_max: 4 << 20,
             batch_messages_max: 512,
             batch_bytes_max: 64 << 10,
             commands_per_turn_max: 32,

@@ -22,6 +22,7 @@ use crate::driver::inbox::{MeshEnd, mesh};
 use crate::driver::listen::{ListenError, listen, listen_for_tools, local_address};
 use crate::driver::probe::{ProbeError, probe};
 use crate::driver::ring::{self, Sizes};
+use crate::driver::steering::{SteeringError, steer_by_cpu};
 use crate::driver::{CoreSetup, run_core};
 use crate::shard::machine::{Door, Machine};
 
@@ -38,6 +39,8 @@ pub struct Plan {
     pub shards: usize,
     /// Keep each shard on a processor of its own, where there are more processors than shards.
     pub pin: bool,
+    /// Give a newcomer to the shard on the processor that received it.
+    pub steer_by_cpu: bool,
     /// Join a running server's ports instead of finding them taken.
     pub takeover: bool,
     /// How long newcomers are still served after the server was told to stop and says that it is not ready.
@@ -96,6 +99,8 @@ pub enum StartError {
     Probe(ProbeError),
     /// A port could not be taken.
     Listen(ListenError),
+    /// Newcomers cannot be spread as was asked.
+    Steering(SteeringError),
     /// A core failed while it started.
     Core(CoreError),
     /// Hook events cannot be kept.
@@ -109,6 +114,7 @@ impl fmt::Display for StartError {
         match self {
             Self::Probe(error) => error.fmt(f),
             Self::Listen(error) => error.fmt(f),
+            Self::Steering(error) => error.fmt(f),
             Self::Core(error) => error.fmt(f),
             Self::Hooks(error) => error.fmt(f),
             Self::System(error) => write!(f, "the system refuses what a server needs: {error}"),
@@ -332,6 +338,11 @@ pub fn block_signals() -> Result<(), StartError> {
     ring::block_signals().map_err(StartError::System)
 }
 
+/// Sleeps until SIGTERM or SIGINT comes. `block_signals` was called before any other thread was started.
+pub fn wait_for_signal() -> Result<(), StartError> {
+    ring::wait_for_signal().map(drop).map_err(StartError::System)
+}
+
 /// Makes a panic on any thread end the process, after one line with thread and place: a server that lost one shard is
 /// worse than one that is restarted.
 pub fn install_panic_hook() {
@@ -434,6 +445,10 @@ fn take_ports(plan: &Plan) -> Result<Ports, StartError> {
     let api = plan.api_listen.iter().map(|address| (*address, plan.shards..plan.shards + 1));
     for (address, cores) in wanted.chain(api) {
         let listeners = listen(address, cores.len(), plan.takeover).map_err(StartError::Listen)?;
+        if plan.steer_by_cpu && cores.len() > 1 {
+            let cpus = ring::allowed_cpus();
+            steer_by_cpu(&listeners, &cpus, plan.takeover).map_err(StartError::Steering)?;
+        }
         addresses.push(local_address(&listeners[0]).map_err(StartError::System)?);
         cores.zip(listeners).for_each(|(core, listener)| of_cores[core].push((Door::Public, listener)));
     }

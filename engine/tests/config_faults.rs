@@ -43,12 +43,12 @@ fn a_key_that_is_not_known_gets_the_nearest_or_its_right_place() {
         ("[[app]]", "1: unknown key \"app\": did you mean \"apps\"?"),
         (
             "xyz = 1",
-            "1: unknown key \"xyz\": valid here are listen, api_listen, admin, metrics_prefix, shards, pin, takeover, \
+            "1: unknown key \"xyz\": valid here are listen, api_listen, admin, metrics_prefix, shards, pin, accept_steering, takeover, \
              ready_grace, drain_rate, drain_close, limits, hooks, apps",
         ),
         (
             "a.b = 1",
-            "1: unknown key \"a\": valid here are listen, api_listen, admin, metrics_prefix, shards, pin, takeover, \
+            "1: unknown key \"a\": valid here are listen, api_listen, admin, metrics_prefix, shards, pin, accept_steering, takeover, \
              ready_grace, drain_rate, drain_close, limits, hooks, apps",
         ),
         ("user_id_bytes_max = 1", "1: unknown key \"user_id_bytes_max\": it belongs to [limits]"),
@@ -69,7 +69,7 @@ fn a_key_that_is_not_known_gets_the_nearest_or_its_right_place() {
         (
             "capacity = 1",
             "5: unknown key \"capacity\" in [[apps]]: valid here are id, key, secret, enabled, client_events, \
-             terminate_by_presence, over_quota_close_code, limits, hooks",
+             terminate_by_presence, flush_interval_ms, over_quota_close_code, limits, hooks",
         ),
         (
             "connections_max = 1",
@@ -178,6 +178,7 @@ fn a_bad_value_gets_what_is_possible() {
         ("enabled = \"yes\"", "5: apps.enabled must be true or false, and is a text"),
         ("terminate_by_presence = 1", "5: apps.terminate_by_presence must be true or false, and is a number"),
         ("client_events = 1", "5: apps.client_events must be true or false, and is a number"),
+        ("flush_interval_ms = 1001", "5: apps.flush_interval_ms = 1001: possible are 0 to 1000"),
         (
             "over_quota_close_code = 4200",
             "5: apps.over_quota_close_code = 4200: possible are 4100 (clients come back) and 4004 (they stay \

@@ -80,9 +80,9 @@ fn greet(address: SocketAddr) -> std::io::Result<Vec<u8>> {
 
 /// Closes a listener whose queue holds five clients, and returns how many of them were accepted.
 fn close_with_a_queue(listener: std::os::fd::OwnedFd) -> usize {
-    let mut ring = Ring::new(Sizes { submissions: 8, completions: 64 }).unwrap();
+    let mut ring = Ring::new(Sizes { submissions: 8, completions: 64, sends: 0 }).unwrap();
     let mut acceptor = Acceptor::new(vec![(Door::Public, listener)], &mut ring);
-    let mut sockets = Sockets::new(ring);
+    let mut sockets = Sockets::new(ring, None);
     let mut machine = Scripted::new(Echo);
     let (clock, mut completions) = (Clock::start(), Vec::new());
     acceptor.begin_close(clock.now().mono_ms);

@@ -1,4 +1,4 @@
-//! That no wake is lost, whether the core is awake, lingers or is parked.
+//! That no wake is lost, whether the core is awake, asleep or between.
 
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -7,14 +7,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use corecast::driver::doorbell::Doorbell;
-use corecast::driver::executor;
-use corecast::driver::park::Parking;
 use corecast::driver::ring::{Ring, Sizes};
 
 const WAKES: u64 = 150_000;
 const TIME_MAX: Duration = Duration::from_secs(20);
 /// A lost wake costs this long: no timer comes to the rescue before.
-const PARK: Duration = Duration::from_secs(8);
+const SLEEP: Duration = Duration::from_secs(8);
 const LOST_AFTER: Duration = Duration::from_secs(5);
 const FINISHED: u64 = u64::MAX;
 
@@ -23,13 +21,12 @@ struct Game {
     bell: Doorbell,
     posted: AtomicU64,
     seen: AtomicU64,
-    parks: AtomicU64,
+    sleeps: AtomicU64,
 }
 
 /// A core that does nothing but see what was posted.
-async fn core(game: &Game, linger: Duration) {
-    let mut ring = Ring::new(Sizes { submissions: 8, completions: 16 }).unwrap();
-    let mut parking = Parking::with_limits(&mut ring, linger, PARK).unwrap();
+fn core(game: &Game) {
+    let mut ring = Ring::new(Sizes { submissions: 8, completions: 16, sends: 0 }).unwrap();
     let mut completions = Vec::new();
     ring.read_doorbell(game.bell.as_fd());
     loop {
@@ -43,11 +40,10 @@ async fn core(game: &Game, linger: Duration) {
             return;
         }
         if completed || game.seen.swap(posted, Ordering::SeqCst) != posted {
-            parking.warm();
-        } else {
-            game.parks.fetch_add(1, Ordering::Relaxed);
-            parking.sleep(&mut ring, PARK).await.unwrap();
+            continue;
         }
+        game.sleeps.fetch_add(1, Ordering::Relaxed);
+        ring.wait(SLEEP).unwrap();
     }
 }
 
@@ -77,31 +73,23 @@ fn post(game: &Game, wakes: u64, distance_max: Duration) -> u64 {
     wakes
 }
 
-fn play(linger: Duration, wakes: u64, distance_max: Duration) -> (u64, u64) {
+fn play(wakes: u64, distance_max: Duration) -> (u64, u64) {
     let zero = || AtomicU64::new(0);
-    let game = Arc::new(Game { bell: Doorbell::new().unwrap(), posted: zero(), seen: zero(), parks: zero() });
+    let game =
+        Arc::new(Game { bell: Doorbell::new().unwrap(), posted: zero(), seen: zero(), sleeps: zero() });
     let theirs = Arc::clone(&game);
-    let sleeper = thread::spawn(move || {
-        executor(None).unwrap().run(async move { core(&theirs, linger).await });
-    });
+    let sleeper = thread::spawn(move || core(&theirs));
     let done = post(&game, wakes, distance_max);
     game.posted.store(FINISHED, Ordering::SeqCst);
     game.bell.ring();
     sleeper.join().unwrap();
-    (done, game.parks.load(Ordering::Relaxed))
+    (done, game.sleeps.load(Ordering::Relaxed))
 }
 
 #[test]
-fn no_wake_is_lost_while_the_core_lingers_and_parks_at_random() {
-    // A linger about as long as the distances: wakes fall before, into and after the change from one to the other.
-    let (wakes, sleeps) = play(Duration::from_micros(50), WAKES, Duration::from_micros(120));
+fn no_wake_is_lost_while_the_core_falls_asleep_at_random() {
+    // Wakes fall before the sleep, into it and after it.
+    let (wakes, sleeps) = play(WAKES, Duration::from_micros(120));
     assert!(wakes >= 5_000, "only {wakes} wakes in 20 s");
-    assert!(sleeps >= wakes / 10, "{sleeps} sleeps at {wakes} wakes");
-}
-
-#[test]
-fn no_wake_is_lost_when_every_sleep_is_a_park() {
-    let (wakes, sleeps) = play(Duration::ZERO, WAKES / 5, Duration::from_micros(60));
-    assert!(wakes >= 2_000, "only {wakes} wakes in 20 s");
     assert!(sleeps >= wakes / 10, "{sleeps} sleeps at {wakes} wakes");
 }

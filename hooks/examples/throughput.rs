@@ -3,7 +3,7 @@
 //!
 //!     cargo run --release -p corecast-hooks --example throughput -- [--seconds N] [--rate N] [--dir DIR] [--insert-only]
 //!
-//! Prints a line a second and a table at the end. `--rate` offers so many events a second instead of as many as are
+//! Prints a line a second and a table at the end; the delay is that from an event to its commit, sampled. `--rate` offers so many events a second instead of as many as are
 //! taken; `--insert-only` lets nobody read, so that the file grows. The directory must not exist; it is removed.
 
 use std::error::Error;
@@ -112,10 +112,14 @@ fn measure(
     let stop = AtomicBool::new(false);
     let begin = Instant::now();
     let (mut bytes_max, mut rss_max, mut lines) = (0, 0, 0);
+    let mut delays = Vec::new();
     thread::scope(|scope| {
         scope.spawn(|| offer(queue, app, options.rate, &stop));
         while begin.elapsed() < Duration::from_secs(options.seconds) {
-            thread::sleep(Duration::from_millis(50));
+            for _ in 0..50 {
+                thread::sleep(Duration::from_millis(1));
+                delays.push(now_ms().saturating_sub(journal.newest_ms.now()));
+            }
             bytes_max = bytes_max.max(journal.bytes.now());
             rss_max = rss_max.max(resident_bytes());
             if begin.elapsed().as_secs() > lines {
@@ -134,6 +138,9 @@ fn measure(
     println!("in    {:>10.0} events/s", per_second(journal.written.now()));
     println!("out   {:>10.0} events/s", per_second(out()));
     println!("commits {:>8.0} /s", per_second(journal.commits.now()));
+    delays.sort_unstable();
+    let at = |part: usize| delays.get(delays.len() * part / 1_000).copied().unwrap_or(0);
+    println!("delay {:>10} ms half the time, {} ms p99, {} ms at most", at(500), at(990), at(999));
     println!("file  {:>10} MB at most", bytes_max >> 20);
     println!("RSS   {:>10} MB at most", rss_max >> 20);
     for (name, seconds_of_cpu) in cpu_by_thread() {
@@ -170,8 +177,11 @@ fn client_event(app: &Arc<App>, channel: &Arc<str>) -> Happened {
         socket_id: SocketId { first: 1, second: 7_205_759_403_792 },
         user_id: None,
     };
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Happened { event, time_ms: now.as_millis() as u64 }
+    Happened { event, time_ms: now_ms() }
+}
+
+fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64
 }
 
 fn resident_bytes() -> u64 {

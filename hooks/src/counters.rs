@@ -48,6 +48,8 @@ pub struct JournalCounters {
     pub bytes: Count,
     /// Gauge: when the oldest row that is kept happened, in milliseconds of Unix time; 0 without rows.
     pub oldest_ms: Count,
+    /// Gauge: when the newest row happened, in milliseconds of Unix time.
+    pub newest_ms: Count,
     /// Gauge: the id of the newest row.
     pub last_id: Count,
 }

@@ -13,12 +13,14 @@ use protocol::app::Apps;
 
 use crate::counters::Counters;
 use crate::dispatch::{self, Dispatcher, Means};
-use crate::journal::{self, Journal, OpenEdges};
+use crate::journal::{self, Journal};
 use crate::queue::{Queue, queue};
 use crate::settings::Settings;
 use crate::source::Wake;
 use crate::stream::mover::Mover;
 use crate::stream::source::StreamSource;
+
+pub use crate::journal::OpenEdges;
 
 /// What of the time to stop is kept for the last commit.
 const LAST_COMMIT: Duration = Duration::from_millis(500);

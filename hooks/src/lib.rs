@@ -20,3 +20,4 @@ pub mod sink;
 pub mod sinks;
 pub mod source;
 pub mod stream;
+pub mod worker;

@@ -5,7 +5,6 @@ mod receiver;
 mod scratch;
 
 use std::collections::HashMap;
-use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
@@ -17,7 +16,7 @@ use hooks::queue::{Happened, Queue};
 use hooks::settings::{Endpoint, Format, Settings, SinkSettings};
 use protocol::app::{App, Apps};
 use protocol::hook_event::{HookEvent, HookKind, HookKinds};
-use receiver::{Answer, Receiver, Request, listener};
+use receiver::{Answer, Receiver, Request, closed_port};
 use scratch::Scratch;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -228,7 +227,7 @@ fn a_batch_is_tried_again_byte_for_byte_and_holds_its_channel_back() {
 #[test]
 fn a_port_that_opens_again_gets_everything() {
     let (scratch, apps) = (Scratch::new(), apps());
-    let address = listener().local_addr().unwrap();
+    let (port, address) = closed_port();
     let endpoint = webhook("a", &apps, format!("http://{address}/"));
     let house = House::start(&scratch, apps, vec![endpoint], |_| {});
     for number in 0..200 {
@@ -236,7 +235,7 @@ fn a_port_that_opens_again_gets_everything() {
     }
     let counters = Arc::clone(&house.hooks.counters().delivery);
     until("the pause", || counters.endpoints[0].paused.now() == 1);
-    let receiver = Receiver::start_on(TcpListener::bind(address).unwrap(), |_| Answer::Status(200));
+    let receiver = Receiver::start_on(port.open(), |_| Answer::Status(200));
     until("all events", || count(&receiver.requests()) >= 200);
     house.stop(PATIENCE);
     assert_in_order(&receiver.requests(), 2, 100);
@@ -292,7 +291,7 @@ fn a_channel_that_is_never_taken_dies_alone_and_is_taken_when_tried_again() {
 #[test]
 fn an_endpoint_that_is_gone_for_long_gets_dead_letters_for_all_and_holds_nothing_back() {
     let (scratch, apps) = (Scratch::new(), apps());
-    let address = listener().local_addr().unwrap();
+    let (_port, address) = closed_port();
     let endpoint = webhook("gone", &apps, format!("http://{address}/"));
     let house = House::start(&scratch, apps, vec![endpoint], |settings| {
         settings.delivery.give_up_after = Duration::from_millis(500);

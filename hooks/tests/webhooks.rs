@@ -13,7 +13,7 @@ use hooks::sinks;
 use protocol::app::App;
 use protocol::hook_event::HookEvent;
 use protocol::socket_id::SocketId;
-use receiver::{Answer, Receiver, listener, read_request, write_answer};
+use receiver::{Answer, Receiver, closed_port, listener, read_request, write_answer};
 use ring::hmac;
 
 const SECRET: &str = "7ad3773142a6692b25b8";
@@ -172,8 +172,8 @@ fn a_body_that_does_not_come_costs_the_connection_but_not_the_delivery() {
 fn a_reset_and_a_closed_port_are_unreachable() {
     let receiver = Receiver::start(|_| Answer::Reset);
     assert!(matches!(webhook(receiver.url("/"), 5_000).deliver(&batch()), Outcome::Unreachable(_)));
-    let url = receiver.url("/");
-    drop(receiver);
+    let (_port, address) = closed_port();
+    let url = format!("http://{address}/");
     let Outcome::Unreachable(reason) = webhook(url, 5_000).deliver(&batch()) else { panic!("it is reached") };
     assert!(reason.to_lowercase().contains("refused"), "{reason}");
 }

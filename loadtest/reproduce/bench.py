@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 APP = "1:key:secret"
+FLAMES = Path(__file__).resolve().parents[1] / "flames"
 
 
 class Bench:
@@ -21,6 +22,9 @@ class Bench:
         # Commands before both processes, for a network of their own.
         self.prefix = []
         self.commands = []
+        # While set, the server yields to the generator, which has its core besides its own.
+        self.generator_first = False
+        self.flames = FLAMES
         reports.mkdir(parents=True, exist_ok=True)
         told = subprocess.run([options.loadtest, "fanout", "--help"], capture_output=True, text=True, check=True)
         self.has_pages = "--report" in told.stdout
@@ -29,9 +33,9 @@ class Bench:
         """As many connections as asked for, or what shows in short that it works."""
         return max(connections // 20, 1) if self.quick else connections
 
-    def measure(self, row, server, *scenario, shards=None):
+    def measure(self, row, server, *scenario, **extra):
         """One run against a fresh server: the JSON of the load test, with that of the floor under `floor`."""
-        with self.serve(server, shards) as (pid, address, told):
+        with self.serve(server, **extra) as (pid, address, told):
             report = self.drive(f"{row}-{server}", pid, address, scenario)
         report["floor"] = told
         return report
@@ -39,7 +43,8 @@ class Bench:
     def drive(self, name, pid, address, scenario):
         with tempfile.NamedTemporaryFile(suffix=".json") as file:
             arguments = [*map(str, scenario), "--ws", address, "--app", APP]
-            command = self.pinned(self.cores.generator, self.options.loadtest, *arguments, "--pid", pid, "--json", file.name)
+            cores = f"{self.cores.server},{self.cores.generator}" if self.generator_first else self.cores.generator
+            command = self.pinned(cores, self.options.loadtest, *arguments, "--pid", pid, "--json", file.name)
             if self.has_pages:
                 command += ["--report", str(self.reports / f"{name}.html")]
             shown = "corecast-loadtest " + " ".join(map(str, scenario))
@@ -51,16 +56,19 @@ class Bench:
             return json.loads(Path(file.name).read_text())
 
     @contextmanager
-    def serve(self, server, shards):
-        """`corecast`, or a mode of the floor. Gives pid, address, and what the floor says when it has ended."""
+    def serve(self, server, shards=None, config=None, arguments=(), binary=None):
+        """`corecast`, or a mode of the floor. Gives pid, address, and what the floor says when it has ended. `config` is the
+        text of a file that has the app."""
         told, address = {}, f"127.0.0.1:{free_port()}"
         with tempfile.TemporaryDirectory() as folder:
             last_words = Path(folder) / "floor.json"
             if server == "corecast":
-                command = [self.options.corecast, "serve", "--listen", address, "--app", APP]
+                command = [binary or self.options.corecast, "serve", "--listen", address, *arguments]
                 command += ["--shards", shards] if shards else []
+                command += self.app_of(config, Path(folder))
             else:
                 command = [self.options.loadtest, "floor", "--mode", server, "--listen", address, "--json", last_words]
+            command = ["nice", "-n", 19, *command] if self.generator_first else command
             command = self.pinned(self.cores.server, *command)
             process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             try:
@@ -70,6 +78,13 @@ class Bench:
                 end(process)
             if last_words.exists():
                 told.update(json.loads(last_words.read_text()))
+
+    def app_of(self, config, folder):
+        if config is None:
+            return ["--app", APP]
+        file = folder / "corecast.toml"
+        file.write_text(config)
+        return ["--config", file]
 
     def pinned(self, core, *command):
         return [*self.prefix, "taskset", "-c", str(core), *map(str, command)]
@@ -93,9 +108,9 @@ def ratio(ours, theirs):
     return median(ratios), f"{median(ratios):.2f} × ({ratios[0]:.2f}–{ratios[-1]:.2f})"
 
 
-def free_port():
+def free_port(first=21_000):
     """Below the range from which the kernel gives ports to clients."""
-    for port in range(21_000, 32_000):
+    for port in range(first, 32_000):
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) != 0:
                 try:

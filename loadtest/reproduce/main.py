@@ -11,9 +11,11 @@ import time
 from pathlib import Path
 
 from bench import Bench
+from curve import flush_intervals
+from flame import profile
 from machine import Cores, facts
 from rows import ROWS
-from table import Row, write
+from table import Row, Section, write
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -36,9 +38,30 @@ def main():
             print(f"   {row.measured} · {row.absolute} · {row.verdict}", flush=True)
         print(f"   ({time.monotonic() - begun:.0f} s)", flush=True)
         rows.extend(found)
-    write(options.output, rows, facts(ROOT), bench)
+    sections = [flush_intervals(bench)] if not options.only or "flush" in options.only else []
+    if not bench.quick:
+        sections.append(missing_time(bench, rows))
+    write(options.output, rows, facts(ROOT), bench, sections)
     print(f"\nwritten: {options.output}, {bench.reports}")
     return 0
+
+
+def missing_time(bench, rows):
+    """For each missed row that says how: its flame graph, and who has the time."""
+    lines = ["Samples of the server alone in a run of its own. The share is that of a function itself, without what it calls."]
+    for row in rows:
+        if not (row.is_missed() and row.scenario):
+            continue
+        name, scenario, extra = row.scenario
+        print(f"\n== where the time goes: {row.what}", flush=True)
+        try:
+            graph, shares = profile(bench, name, scenario, f"{row.what} ({row.measured})", **extra)
+        except (RuntimeError, OSError, subprocess.SubprocessError) as error:
+            lines += ["", f"**{row.what}** ({row.measured}, {row.target}): not sampled: {error}"]
+            continue
+        told = "; ".join(f"`{function}` {share * 100:.1f} %" for function, share in shares)
+        lines += ["", f"**{row.what}** ({row.measured}, {row.target}): [flame graph]({graph.relative_to(ROOT)}). {told}."]
+    return Section("Where the time of missed rows goes", lines)
 
 
 def parse_options():
@@ -48,6 +71,7 @@ def parse_options():
     parser.add_argument("--only", action="append", metavar="WORD", help="only rows whose name has this word; repeatable")
     parser.add_argument("--output", type=Path, default=ROOT / "PERFORMANCE.md", metavar="FILE")
     parser.add_argument("--corecast", type=Path, default=ROOT / "target/release/corecast", metavar="FILE")
+    parser.add_argument("--counting", type=Path, default=ROOT / "target/counting/corecast", metavar="FILE", help="built with the feature `counting`")
     parser.add_argument("--loadtest", type=Path, default=ROOT / "target/release/corecast-loadtest", metavar="FILE")
     options = parser.parse_args()
     options.rounds = options.rounds or (1 if options.quick else 5)

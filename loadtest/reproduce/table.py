@@ -20,13 +20,29 @@ class Row:
     measured: str
     absolute: str
     verdict: str
+    # What to look into when it is missed: a name, the arguments of the load test, and what the server is started with.
+    scenario: tuple = None
+
+    def is_missed(self):
+        return self.verdict.startswith(MISSED)
+
+
+@dataclass
+class Section:
+    """A table of its own below that of the rows, or some text."""
+
+    title: str
+    lines: list
+
+
+MISSED = "**missed**"
 
 
 def verdict(is_met):
-    return "met" if is_met else "**missed**"
+    return "met" if is_met else MISSED
 
 
-def write(path, rows, facts, bench):
+def write(path, rows, facts, bench, sections=()):
     lines = [HEAD]
     if bench.quick:
         lines.append("**A quick run: it shows that all of it works, not how fast anything is.**\n")
@@ -34,6 +50,8 @@ def write(path, rows, facts, bench):
     lines += [f"* {bench.cores.describe()}", f"* rounds: {bench.rounds}", ""]
     lines += ["| what | target | measured | absolute figures | |", "|---|---|---|---|---|"]
     lines += [f"| {row.what} | {row.target} | {row.measured} | {row.absolute} | {row.verdict} |" for row in rows]
+    for section in sections:
+        lines += ["", f"## {section.title}", "", *section.lines]
     lines += ["", "## What was run", ""]
     lines += [f"    {command}" for command in bench.commands]
     path.write_text("\n".join(lines) + "\n")

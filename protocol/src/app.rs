@@ -31,6 +31,10 @@ pub struct App {
     pub terminate_by_presence: bool,
     /// The kinds of hook events that some endpoint of this app wants. No others are made.
     pub hooks: HookKinds,
+    /// How often what a channel's subscribers all get is written, in milliseconds; 0: as soon as can be. With more each
+    /// connection gets at most one write per interval, and its frames wait for the next multiple of it. What is for one
+    /// connection alone never waits, nor does what stands before it.
+    pub flush_interval_ms: u32,
     /// The bounds of this app.
     pub limits: AppLimits,
     /// What a connection beyond `limits.connections_max` is told.
@@ -50,6 +54,7 @@ impl App {
             client_events: true,
             terminate_by_presence: false,
             hooks: HookKinds::NONE,
+            flush_interval_ms: 0,
             limits: AppLimits::default(),
             over_quota_close: Close::APP_FULL,
             signing_key: hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()),

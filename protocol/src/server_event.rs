@@ -6,7 +6,8 @@
 use crate::json::{EventData, encode_string, encode_string_part};
 use crate::presence::Member;
 use crate::socket_id::SocketId;
-use crate::ws::frame::append_text_frame;
+use crate::ws::Frame;
+use crate::ws::frame::{append_text_frame, text_frame_header_bytes};
 
 /// `pusher:connection_established`, the first frame of every connection. pusher-js throws on a timeout of 0.
 pub fn encode_connection_established(out: &mut Vec<u8>, socket_id: SocketId, activity_timeout_s: u32) {
@@ -60,6 +61,27 @@ pub fn encode_presence_succeeded<'m>(
     append_channel_event(out, "pusher_internal:subscription_succeeded", channel, roster.len(), |out| {
         encode_string_part(out, &roster);
     });
+}
+
+/// How many bytes a member adds to a roster in [`encode_presence_succeeded`], with its two separators.
+pub fn roster_bytes_of(member: &Member) -> usize {
+    let one = presence_succeeded_payload("", [member].into_iter());
+    one - presence_succeeded_payload("", [].into_iter()) + 2
+}
+
+/// The length of what [`encode_presence_succeeded`] appends for so many members, whose [`roster_bytes_of`] come to
+/// `members_bytes` together: a roster need not be encoded to know whether it is too long.
+pub fn presence_succeeded_bytes(channel: &str, members: usize, members_bytes: usize) -> usize {
+    let empty = presence_succeeded_payload(channel, [].into_iter());
+    let digits = itoa::Buffer::new().format(members).len();
+    let payload = empty + digits - 1 + members_bytes - if members > 0 { 2 } else { 0 };
+    payload + text_frame_header_bytes(payload)
+}
+
+fn presence_succeeded_payload<'m>(channel: &str, members: impl Iterator<Item = &'m Member> + Clone) -> usize {
+    let mut frame = Vec::new();
+    encode_presence_succeeded(&mut frame, channel, members);
+    Frame::from(frame).payload().len()
 }
 
 /// `pusher:subscription_error`. `kind` is what pusher-js calls the type: `AuthError`, `LimitReached`; `status` an HTTP
@@ -194,7 +216,6 @@ fn object_text(append: impl FnOnce(&mut Vec<u8>)) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ws::Frame;
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
@@ -309,6 +330,17 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn the_length_of_a_roster_is_known_before_it_is_encoded(
+            members in prop::collection::vec((".{1,30}", prop::option::of("\\{\"a\":\"[a-z\\\\\"é]{0,60}\"\\}")), 0..120),
+            channel in ".{0,20}",
+        ) {
+            let members: Vec<Member> = members.iter().map(|(id, info)| member(id, info.as_deref())).collect();
+            let bytes = members.iter().map(roster_bytes_of).sum();
+            let frame = encoded(|out| encode_presence_succeeded(out, &channel, members.iter()));
+            prop_assert_eq!(presence_succeeded_bytes(&channel, members.len(), bytes), frame.len());
+        }
+
         #[test]
         fn whatever_is_said_can_be_read(
             event in ".{0,40}",

@@ -8,6 +8,9 @@ use super::fault::Fault;
 use super::limit::Limited;
 use super::section::{Section, Table, Value};
 
+/// Whoever waits for longer than a second does not want a realtime server.
+const FLUSH_INTERVAL_MS_MAX: u64 = 1000;
+
 /// The apps of `[[apps]]`, no two of which have the same id or key, and where their events go.
 pub(super) fn parse_apps(
     value: Option<Value<'_>>,
@@ -42,6 +45,9 @@ fn parse_app<'a>(mut section: Section<'a>, limited: &Limited<'_>) -> Result<Plac
     app.client_events = boolean(section.take("client_events"), app.client_events)?;
     let by_presence = section.take("terminate_by_presence");
     app.terminate_by_presence = boolean(by_presence, app.terminate_by_presence)?;
+    if let Some(value) = section.take("flush_interval_ms") {
+        app.flush_interval_ms = value.integer(0, FLUSH_INTERVAL_MS_MAX)? as u32;
+    }
     if let Some(value) = section.take("over_quota_close_code") {
         app.over_quota_close = over_quota_close(&value)?;
     }

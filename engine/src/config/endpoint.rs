@@ -56,6 +56,19 @@ impl EndpointWish {
         Ok(Self::new(app_id, derived_name(app_id, url), sink))
     }
 
+    /// Each URL for each app.
+    pub fn webhooks(apps: &[App], urls: &[String]) -> Result<Vec<Self>, &'static str> {
+        let mut endpoints: Vec<Self> = Vec::new();
+        for (app, url) in apps.iter().flat_map(|app| urls.iter().map(move |url| (app, url))) {
+            let endpoint = Self::webhook(&app.id, url)?;
+            if endpoints.iter().any(|other| other.name == endpoint.name) {
+                return Err(": the same URL is there twice");
+            }
+            endpoints.push(endpoint);
+        }
+        Ok(endpoints)
+    }
+
     /// The endpoint of this app.
     pub(super) fn into_endpoint(self, app: &Arc<App>) -> Endpoint {
         let usual = Endpoint::new(self.name, Arc::clone(app), self.sink);

@@ -4,7 +4,7 @@
 //! Endpoints stand with their apps and are read in `endpoint`. What must never happen here: a URL in a message, since
 //! it may hold a password.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hooks::settings::{Durability, Endpoint, Secret, Settings, StreamSettings};
@@ -62,6 +62,16 @@ impl HooksWish {
         let stream = self.settings.stream.get_or_insert_with(|| StreamSettings::new(url));
         stream.url = Secret(url.to_owned());
         Ok(())
+    }
+
+    /// Where events are kept.
+    pub fn data_dir(&self) -> &Path {
+        &self.settings.data_dir
+    }
+
+    /// The stream they pass through, if there is one.
+    pub fn stream(&self) -> Option<&StreamSettings> {
+        self.settings.stream.as_ref()
     }
 
     /// Each app gets the kinds that are made for it: those that some endpoint of its wants; and where there is a stream and

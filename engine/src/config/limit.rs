@@ -37,7 +37,7 @@ macro_rules! limit {
 }
 
 /// The limits that hold for the whole server.
-const SERVER: [Limit<Limits>; 14] = [
+const SERVER: [Limit<Limits>; 15] = [
     limit!(outbox_bytes_max, 64 << 10, 1 << 30),
     limit!(outbox_frames_max, 16, 1 << 20),
     Limit {
@@ -46,6 +46,8 @@ const SERVER: [Limit<Limits>; 14] = [
         max: 1 << 40,
         set: |limits, value| limits.outboxes_bytes_max = Some(value as usize),
     },
+    // Never less than what one outbox may gain.
+    limit!(unflushed_shard_bytes_max, 64 << 10, 1 << 30),
     limit!(message_bytes_max, 1 << 10, 16 << 20),
     limit!(http_body_bytes_max, 1 << 10, 64 << 20),
     // Each byte of a head that comes alone has it parsed again.

@@ -24,6 +24,7 @@ mod limit;
 mod nearest;
 mod section;
 mod shards;
+mod steering;
 
 pub use admin::{Admin, METRICS_PREFIX};
 pub use ending::EndingWish;
@@ -31,6 +32,7 @@ pub use endpoint::EndpointWish;
 pub use fault::Fault;
 pub use hooks::HooksWish;
 pub use shards::{SHARDS_MAX, Shards};
+pub use steering::Steering;
 
 use fault::Document;
 use limit::Limited;
@@ -51,6 +53,8 @@ pub struct Config {
     pub shards: Option<Shards>,
     /// Whether each shard has a processor of its own; None: the file does not say.
     pub pin: Option<bool>,
+    /// Who decides which shard a newcomer gets; None: the file does not say.
+    pub accept_steering: Option<Steering>,
     /// How the server ends.
     pub ending: EndingWish,
     /// Where events go.
@@ -82,6 +86,7 @@ impl Config {
         let metrics_prefix = top.take("metrics_prefix").map(admin::parse_prefix).transpose()?;
         let shards = top.take("shards").map(parse_shards).transpose()?;
         let pin = top.take("pin").map(|value| value.boolean()).transpose()?;
+        let accept_steering = top.take("accept_steering").map(steering::parse_steering).transpose()?;
         let ending = EndingWish::parse(&mut top)?;
         let limited = Limited::parse(top.take("limits"))?;
         let (apps, endpoints) = app::parse_apps(top.take("apps"), &limited)?;
@@ -94,6 +99,7 @@ impl Config {
             metrics_prefix,
             shards,
             pin,
+            accept_steering,
             ending,
             hooks,
             apps,
@@ -188,6 +194,7 @@ mod tests {
             takeover: Some(false),
         };
         assert_eq!((config.pin, config.ending), (Some(true), shown));
+        assert_eq!(config.accept_steering, Some(Steering::Hash));
         assert_eq!(app.over_quota_close, App::new("1", "k", "s").over_quota_close);
         assert_eq!((app.limits.event_data_bytes_max, app.limits.connections_max), (10_240, Some(1000)));
         config.app_limits.connections_max = None;

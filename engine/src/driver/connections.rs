@@ -8,12 +8,13 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::transport::Transport;
+use crate::chunks::Chunks;
 use crate::shard::machine::Token;
 
 /// All connections of a core.
 #[derive(Debug, Default)]
 pub struct Connections {
-    slots: Vec<Slot>,
+    slots: Chunks<Slot>,
     free: Vec<u32>,
 }
 
@@ -141,6 +142,11 @@ impl Connection {
         matches!(self.stage.as_deref(), None | Some(Stage::Arrived(_)))
     }
 
+    /// True while the machine's bytes may go out.
+    pub fn is_writable(&self) -> bool {
+        self.is_open() && !self.flags.has(Flags::BROKEN)
+    }
+
     /// True while an operation holds its file.
     pub fn is_armed(&self) -> bool {
         self.flags.has_any(Flags::INPUT_ARMED.and(Flags::ROOM_ARMED))
@@ -172,23 +178,24 @@ impl Connections {
     pub fn attach(&mut self, fd: OwnedFd, bytes: Vec<u8>) -> Option<Token> {
         let slot = match self.free.pop() {
             Some(slot) => slot,
-            None if self.slots.len() < SLOTS_MAX => self.grow(),
+            None if self.slots.len() < SLOTS_MAX => self.slots.push(Slot::default()) as u32,
             None => return None,
         };
-        let place = &mut self.slots[slot as usize];
+        let place = self.slots.get_mut(slot as usize)?;
         place.tenant = Some(Connection::new(fd, bytes));
         Some(Token { slot, generation: place.generation })
-    }
-
-    fn grow(&mut self) -> u32 {
-        self.slots.push(Slot::default());
-        self.slots.len() as u32 - 1
     }
 
     /// The connection of this token, in whatever stage.
     pub fn find(&mut self, token: Token) -> Option<&mut Connection> {
         let place = self.slots.get_mut(token.slot as usize)?;
         if place.generation == token.generation { place.tenant.as_mut() } else { None }
+    }
+
+    /// The same, to look at.
+    pub fn view(&self, token: Token) -> Option<&Connection> {
+        let place = self.slots.get(token.slot as usize)?;
+        if place.generation == token.generation { place.tenant.as_ref() } else { None }
     }
 
     /// The connection of this token, if the machine still knows it.
@@ -200,7 +207,7 @@ impl Connections {
     pub fn detach(&mut self, token: Token) -> Option<Connection> {
         let armed = self.find(token)?.is_armed();
         assert!(!armed, "slot {} is freed with an operation in flight", token.slot);
-        let place = &mut self.slots[token.slot as usize];
+        let place = self.slots.get_mut(token.slot as usize)?;
         place.generation = place.generation.wrapping_add(1);
         self.free.push(token.slot);
         place.tenant.take()

@@ -164,7 +164,7 @@ impl Health {
         self.beats[core].store(mono_ms, Ordering::Relaxed);
     }
 
-    /// The age of the oldest pulse, in milliseconds. An idle core still beats every 50 ms.
+    /// The age of the oldest pulse, in milliseconds. An idle core still beats every second.
     pub fn oldest_beat_age_ms(&self, mono_ms: u64) -> u64 {
         self.beats.iter().map(|beat| mono_ms.saturating_sub(beat.load(Ordering::Relaxed))).max().unwrap_or(0)
     }

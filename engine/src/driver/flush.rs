@@ -1,12 +1,15 @@
 //! The one place where outboxes are written to sockets.
 //!
 //! A slice of a flush takes dirty connections in their order, up to 512 writes or 1 ms; then the core takes input again.
-//! Owns nothing. What must never happen here: a wait, a judgement (the machine is told what the kernel took and what it
-//! refused), or a second function that writes outboxes. Called by the turn.
+//! Within a slice as many go out with one system call as the time that is left allows. Owns nothing. What must never
+//! happen here: a wait, a judgement (the machine is told what the kernel took and what it refused), or a second place
+//! that writes outboxes. Called by the turn.
 
 use std::io::{self, IoSlice};
 use std::time::{Duration, Instant};
 
+use super::connections::Connections;
+use super::ring::{Batch, SendRing};
 use super::sockets::Sockets;
 use crate::shard::machine::{Machine, Now, Token};
 
@@ -19,69 +22,193 @@ const TIME_MAX: Duration = Duration::from_millis(1);
 /// Pieces of an outbox that go out in one write.
 const PIECES_MAX: usize = 64;
 
-/// After how many connections a slice looks at the clock.
-const CLOCK_EVERY: usize = 16;
+/// Outboxes in the first chunk of a slice; what they cost says how many may follow before the clock is looked at again.
+const CHUNK_FIRST: usize = 16;
 
-/// What the kernel said to one write.
+/// Outboxes in a chunk.
+const CHUNK_MAX: usize = 128;
+
+/// So many are written one at a time. A batch of one costs 1.10 × a plain write, of two 0.94, of sixteen and more 0.78.
+const SINGLES_MAX: usize = 1;
+
+/// An outbox that is being written together with others.
+#[derive(Debug)]
+pub struct Attempt {
+    token: Token,
+    /// What was offered to the kernel.
+    bytes: usize,
+    sent: Sent,
+}
+
+/// What came of one write.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Sent {
-    /// Took this many bytes.
+    /// The kernel took this many bytes.
     Some(usize),
-    /// There was nothing to write.
-    Nothing,
-    /// It takes no more now.
+    /// It was not tried.
+    Untried,
+    /// The kernel takes no more now.
     Blocked,
     /// The connection is broken.
     Broken,
 }
 
-/// Writes dirty outboxes until none is left or the slice is used up. Returns whether there was any.
-pub fn flush_slice<M: Machine>(machine: &mut M, sockets: &mut Sockets, now: Now) -> bool {
-    let mut writes = 0;
-    let mut attempts = 0;
-    let begun = Instant::now();
-    while writes < WRITES_MAX && (attempts % CLOCK_EVERY != CLOCK_EVERY - 1 || begun.elapsed() < TIME_MAX) {
-        let Some(token) = machine.poll_dirty() else { break };
-        writes += write_outbox(machine, sockets, token, now);
-        attempts += 1;
+impl Sent {
+    fn of(sent: io::Result<usize>) -> Self {
+        match sent {
+            Ok(bytes) => Self::Some(bytes),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Self::Blocked,
+            Err(_) => Self::Broken,
+        }
     }
-    attempts > 0
 }
 
-/// Writes until the outbox is empty or the kernel refuses. Returns the number of writes.
-fn write_outbox<M: Machine>(machine: &mut M, sockets: &mut Sockets, token: Token, now: Now) -> usize {
+/// Writes dirty outboxes until none is left or the slice is used up. Returns whether there was any.
+pub fn flush_slice<M: Machine>(machine: &mut M, sockets: &mut Sockets, now: Now) -> bool {
+    let begun = Instant::now();
+    let mut chunk = CHUNK_FIRST;
     let mut writes = 0;
+    while chunk > 0 {
+        let more = write_chunk(machine, sockets, chunk, now);
+        writes += more;
+        if more < chunk || writes >= WRITES_MAX {
+            break;
+        }
+        chunk = affordable(writes, begun.elapsed());
+    }
+    writes > 0
+}
+
+/// How many outboxes may be written before the clock is looked at again.
+fn affordable(writes: usize, elapsed: Duration) -> usize {
+    let left = TIME_MAX.saturating_sub(elapsed).as_nanos();
+    let writes_left = writes as u128 * left / elapsed.as_nanos().max(1);
+    (writes_left as usize).min(CHUNK_MAX).min(WRITES_MAX - writes)
+}
+
+/// Writes up to `outboxes`. Returns the number of writes, fewer than that if no more connections are dirty.
+fn write_chunk<M: Machine>(machine: &mut M, sockets: &mut Sockets, outboxes: usize, now: Now) -> usize {
+    let mut attempts = std::mem::take(&mut sockets.attempts);
+    let untried = |token| Attempt { token, bytes: 0, sent: Sent::Untried };
+    attempts.extend(std::iter::from_fn(|| machine.poll_dirty()).take(outboxes).map(untried));
+    if attempts.len() > SINGLES_MAX
+        && let Some(sends) = &mut sockets.sends
+    {
+        write_together(machine, &sockets.connections, sends, &mut attempts);
+    }
+    let writes = tell(machine, sockets, &mut attempts, now);
+    attempts.clear();
+    sockets.attempts = attempts;
+    writes
+}
+
+/// Tries all attempts that can be sent as they are, in batches.
+fn write_together<M: Machine>(
+    machine: &M,
+    connections: &Connections,
+    sends: &mut SendRing,
+    attempts: &mut [Attempt],
+) {
+    let mut rest = attempts;
+    while let Some(mut batch) = sends.batch() {
+        let filled = fill(machine, connections, &mut batch, rest);
+        if filled == 0 {
+            return;
+        }
+        let (now, later) = rest.split_at_mut(filled);
+        submit(batch, now);
+        rest = later;
+    }
+}
+
+/// Puts attempts into the batch until it is full. Returns how many of them it has passed.
+fn fill<'a, M: Machine>(
+    machine: &'a M,
+    connections: &'a Connections,
+    batch: &mut Batch<'_, 'a>,
+    attempts: &mut [Attempt],
+) -> usize {
+    let mut slices = [IoSlice::new(&[]); PIECES_MAX];
+    for (at, attempt) in attempts.iter_mut().enumerate() {
+        let writable = connections.view(attempt.token).filter(|connection| connection.is_writable());
+        let Some(connection) = writable.filter(|connection| connection.transport.sends_as_is()) else {
+            continue;
+        };
+        let pieces = machine.outbox(attempt.token, &mut slices);
+        if pieces == 0 {
+            continue;
+        }
+        if !batch.push(at, connection.fd(), &slices[..pieces]) {
+            return at;
+        }
+        attempt.bytes = slices[..pieces].iter().map(|slice| slice.len()).sum();
+    }
+    attempts.len()
+}
+
+/// Sends a batch: what is not told has gone as a whole.
+fn submit(batch: Batch<'_, '_>, attempts: &mut [Attempt]) {
+    let queued = |attempt: &&mut Attempt| attempt.bytes > 0;
+    attempts.iter_mut().filter(queued).for_each(|attempt| attempt.sent = Sent::Some(attempt.bytes));
+    let unseen = batch.submit(|at, sent| {
+        if let Some(attempt) = attempts.get_mut(at) {
+            attempt.sent = Sent::of(sent);
+        }
+    });
+    attempts.iter_mut().rev().filter(queued).take(unseen).for_each(|attempt| attempt.sent = Sent::Untried);
+}
+
+/// Tells the machine what the kernel has taken, and only then what it has refused: judging one connection may end
+/// another, and its last bytes must not be some that have gone. Goes on where more waits. Returns the number of writes.
+fn tell<M: Machine>(machine: &mut M, sockets: &mut Sockets, attempts: &mut [Attempt], now: Now) -> usize {
+    for attempt in &mut *attempts {
+        if let Sent::Some(bytes) = attempt.sent
+            && machine.handle_written(attempt.token, bytes, now)
+        {
+            attempt.sent = Sent::Untried;
+        }
+    }
+    let mut writes = attempts.len();
+    for attempt in attempts {
+        match attempt.sent {
+            Sent::Some(_) => {}
+            Sent::Untried => writes += write_outbox(machine, sockets, attempt.token, now) - 1,
+            refused => tell_refusal(machine, sockets, attempt.token, refused, now),
+        }
+    }
+    writes
+}
+
+fn tell_refusal<M: Machine>(machine: &mut M, sockets: &mut Sockets, token: Token, refused: Sent, now: Now) {
+    if refused == Sent::Blocked {
+        sockets.arm_room(token);
+        machine.handle_blocked(token, now);
+    } else {
+        sockets.handle_broken(token);
+    }
+}
+
+/// Writes until the outbox is empty or the kernel refuses. Returns the number of writes, at least one.
+fn write_outbox<M: Machine>(machine: &mut M, sockets: &mut Sockets, token: Token, now: Now) -> usize {
+    let mut writes = 1;
     loop {
-        writes += 1;
         match write_once(machine, sockets, token) {
-            Sent::Some(bytes) => {
-                if !machine.handle_written(token, bytes, now) {
-                    return writes;
-                }
-            }
-            Sent::Nothing => return writes,
-            Sent::Blocked => {
-                sockets.arm_room(token);
-                machine.handle_blocked(token, now);
-                return writes;
-            }
-            Sent::Broken => {
-                sockets.handle_broken(token);
+            Sent::Some(bytes) if machine.handle_written(token, bytes, now) => writes += 1,
+            Sent::Some(_) | Sent::Untried => return writes,
+            refused => {
+                tell_refusal(machine, sockets, token, refused, now);
                 return writes;
             }
         }
     }
 }
 
-fn write_once<M: Machine>(machine: &M, sockets: &mut Sockets, token: Token) -> Sent {
-    let Some(connection) = sockets.writable(token) else { return Sent::Nothing };
+fn write_once<M: Machine>(machine: &M, sockets: &Sockets, token: Token) -> Sent {
+    let writable = sockets.connections.view(token).filter(|connection| connection.is_writable());
+    let Some(connection) = writable else { return Sent::Untried };
     let mut slices = [IoSlice::new(&[]); PIECES_MAX];
-    let pieces = machine.outbox(token, &mut slices);
-    if pieces == 0 {
-        return Sent::Nothing;
-    }
-    match connection.transport.send(connection.fd(), &slices[..pieces]) {
-        Ok(bytes) => Sent::Some(bytes),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Sent::Blocked,
-        Err(_) => Sent::Broken,
+    match machine.outbox(token, &mut slices) {
+        0 => Sent::Untried,
+        pieces => Sent::of(connection.transport.send(connection.fd(), &slices[..pieces])),
     }
 }

@@ -1,7 +1,7 @@
 //! The driver: sockets, rings and time around a pure [`Machine`]. One driver serves both kinds of core, the shard and
 //! the API core.
 //!
-//! A core is a glommio executor (thread, timers, parking) that runs one task, the turn; its sockets are on an io_uring
+//! A core is a glommio executor (a thread on its processor) that runs one task, the turn; its sockets are on an io_uring
 //! of our own, made on that thread. Each file says what it owns. What must never happen in the driver: a decision about
 //! what bytes mean. Called by server.rs.
 
@@ -19,6 +19,7 @@ pub mod park;
 pub mod probe;
 pub mod ring;
 pub mod sockets;
+pub mod steering;
 pub mod transport;
 mod turn;
 
@@ -65,7 +66,7 @@ pub struct CoreSetup {
 /// Memory for glommio's own storage I/O, of which a core does none.
 const IO_MEMORY_BYTES: usize = 64 << 10;
 
-/// Entries of glommio's rings, which see one read and one timer at a time.
+/// Entries of glommio's rings, which see nothing.
 const RING_DEPTH: usize = 128;
 
 /// The turn never asks whether it shall yield, so this timer has no work to do; but glommio 0.9 parks with a runnable
@@ -81,7 +82,7 @@ pub fn run_core<M: Machine>(setup: CoreSetup, make: impl FnOnce() -> M) -> Resul
         let core = Core::start(setup, make())?;
         // The channel holds all that cores ever report; without its far end the server is gone.
         let _ = reports.try_send(Report::Up);
-        core.run().await
+        core.run()
     })
 }
 

@@ -83,14 +83,14 @@ impl From<io::Error> for ProbeError {
 }
 
 /// The rings that a core gets when memory allows.
-pub const SIZES_MAX: Sizes = Sizes { submissions: 4096, completions: 32_768 };
+pub const SIZES_MAX: Sizes = Sizes { submissions: 4096, completions: 32_768, sends: 128 };
 
 /// The choices, largest first, with what each locks, in bytes (measured on kernels of both ways of accounting; the
 /// larger figure).
 const CHOICES: [(Sizes, u64); 3] = [
-    (SIZES_MAX, 1088 << 10),
-    (Sizes { submissions: 1024, completions: 16_384 }, 544 << 10),
-    (Sizes { submissions: 256, completions: 4096 }, 160 << 10),
+    (SIZES_MAX, 1104 << 10),
+    (Sizes { submissions: 1024, completions: 16_384, sends: 128 }, 560 << 10),
+    (Sizes { submissions: 256, completions: 4096, sends: 0 }, 160 << 10),
 ];
 
 /// What glommio's own three rings and buffers lock per core, in bytes (measured: 8 MiB hold 34 of them).

@@ -1,17 +1,19 @@
 //! The io_uring of one core and every raw system call of the engine: the only file with `unsafe`.
 //!
-//! Owns the submission and completion queues, and the eventfd that wakes a parked core. What must never happen here:
-//! an operation that points into memory which may move or go away (all but the doorbell's carry none, and the
-//! doorbell's word lives for ever), or a decision. A descriptor with an armed operation may be closed only after that
-//! operation's last completion, since the operation holds the file. Called by the driver, from the ring's own thread.
+//! Owns the submission and completion queues. What must never happen here: an operation that points into memory which may
+//! move or go away while the kernel may look at it (the doorbell's word lives for ever; sends are over when their batch
+//! has been submitted; all others carry none), or a decision. A descriptor with an armed operation may be closed only
+//! after that operation's last completion, since the operation holds the file. Called by the driver, from the ring's own
+//! thread.
 #![allow(unsafe_code)]
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, IoSlice};
+use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
 
 use io_uring::{IoUring, cqueue, opcode, squeue, types};
@@ -26,6 +28,8 @@ pub struct Sizes {
     pub submissions: u32,
     /// Completions that fit before the kernel keeps the rest in its own list.
     pub completions: u32,
+    /// Sends that fit in one batch, on a ring of their own; 0: there is none.
+    pub sends: u32,
 }
 
 /// What an operation is for. The values stand in the top byte of its user data.
@@ -103,24 +107,6 @@ impl Ring {
         // later than its drop.
         let doorbell_word = Box::into_raw(Box::new(0u64));
         Self { ring, backlog: VecDeque::new(), doorbell_word }
-    }
-
-    /// Makes the eventfd that the kernel rings for completions between `enable_wakeup` and `disable_wakeup`.
-    pub fn register_wakeup(&mut self) -> io::Result<OwnedFd> {
-        let eventfd = eventfd()?;
-        self.ring.submitter().register_eventfd(eventfd.as_raw_fd())?;
-        self.disable_wakeup();
-        Ok(eventfd)
-    }
-
-    /// From now on each completion adds to the registered eventfd.
-    pub fn enable_wakeup(&mut self) {
-        self.ring.completion().enable_eventfd();
-    }
-
-    /// Completions leave the registered eventfd alone again.
-    pub fn disable_wakeup(&mut self) {
-        self.ring.completion().disable_eventfd();
     }
 
     /// Polls a connection or a listener for input until cancelled; like an edge, a completion comes for what is new.
@@ -213,6 +199,151 @@ impl fmt::Debug for Ring {
     }
 }
 
+/// A ring for sends alone, many of them with one system call.
+///
+/// It is apart from the core's ring because that one may not be let down: when a batch cannot be submitted, this ring
+/// is dropped, and with it all that the kernel has not seen. Nothing is left in it between two batches.
+pub struct SendRing {
+    /// None once it has failed.
+    ring: Option<IoUring>,
+    /// What messages of several slices point to. Never moves.
+    headers: Box<[libc::msghdr]>,
+    iovecs: Box<[libc::iovec]>,
+}
+
+/// Sends that go out together. All that they point to is borrowed until they are submitted.
+pub struct Batch<'r, 'a> {
+    sends: &'r mut SendRing,
+    headers_used: usize,
+    iovecs_used: usize,
+    borrowed: PhantomData<(BorrowedFd<'a>, &'a [u8])>,
+}
+
+/// Takes what fits, at once; only with WAITALL a part that was taken counts as a failure and is told.
+const SEND_FLAGS: libc::c_int = libc::MSG_DONTWAIT | libc::MSG_WAITALL | libc::MSG_NOSIGNAL;
+
+/// Slices of all messages of a batch that have several, per send.
+const IOVECS_PER_SEND: usize = 4;
+
+/// How often a submission is tried again that the kernel puts off, for want of memory.
+const SUBMISSIONS_MAX: usize = 32;
+
+impl SendRing {
+    /// A ring for batches of up to `sends`; the error is the kernel's, `Unsupported` if sends are not as told here.
+    pub fn new(sends: u32) -> io::Result<Self> {
+        let size = Sizes { submissions: sends, completions: 2 * sends, sends };
+        // SAFETY: all zeroes is a message header without name, data and control.
+        let header: libc::msghdr = unsafe { MaybeUninit::zeroed().assume_init() };
+        let iovec = libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 };
+        let mut ring = Self {
+            ring: Some(set_up(size)?),
+            headers: vec![header; sends as usize].into_boxed_slice(),
+            iovecs: vec![iovec; sends as usize * IOVECS_PER_SEND].into_boxed_slice(),
+        };
+        if ring.keeps_its_word()? { Ok(ring) } else { Err(io::ErrorKind::Unsupported.into()) }
+    }
+
+    /// Begins a batch; None when the ring has failed.
+    pub fn batch<'a>(&mut self) -> Option<Batch<'_, 'a>> {
+        // What a batch has left behind that was never submitted may point anywhere by now.
+        self.ring.take_if(|ring| !ring.submission().is_empty());
+        self.ring.is_some().then_some(Batch {
+            sends: self,
+            headers_used: 0,
+            iovecs_used: 0,
+            borrowed: PhantomData,
+        })
+    }
+
+    /// Tries on a pair of sockets that success is silent, a part is told exactly, and a refusal at once.
+    fn keeps_its_word(&mut self) -> io::Result<bool> {
+        let (near, _far) = socket2::Socket::pair(socket2::Domain::UNIX, socket2::Type::STREAM, None)?;
+        near.set_send_buffer_size(4 << 10)?;
+        let block = [0; 64 << 10];
+        let near = std::os::fd::AsFd::as_fd(&near);
+        let mut seen = Vec::new();
+        for bytes in [&block[..1], &block, &block] {
+            let Some(mut batch) = self.batch() else { return Ok(false) };
+            batch.push(0, near, &[IoSlice::new(bytes)]);
+            batch.submit(|_, sent| seen.push(sent.ok()));
+        }
+        Ok(matches!(seen[..], [Some(part), None] if part > 0 && part < block.len()))
+    }
+}
+
+impl<'a> Batch<'_, 'a> {
+    /// Adds a send of at least one slice, number `at` of its caller's; false: the batch has no room for it.
+    pub fn push(&mut self, at: usize, socket: BorrowedFd<'a>, slices: &[IoSlice<'a>]) -> bool {
+        let fd = types::Fd(socket.as_raw_fd());
+        let entry = if let [bytes] = slices
+            && let Ok(length) = u32::try_from(bytes.len())
+        {
+            opcode::Send::new(fd, bytes.as_ptr(), length).flags(SEND_FLAGS).build()
+        } else if let Some(header) = self.message(slices) {
+            opcode::SendMsg::new(fd, header).flags(SEND_FLAGS as u32).build()
+        } else {
+            return false;
+        };
+        let entry = entry.flags(squeue::Flags::SKIP_SUCCESS).user_data(at as u64);
+        let Some(ring) = &mut self.sends.ring else { return false };
+        // SAFETY: descriptor and bytes are borrowed for longer than this batch, header and slices lie in boxes of its
+        // ring. `submit` returns with that ring only when the kernel has taken every entry, and a send with
+        // MSG_DONTWAIT is over when it has been taken: it is never put off. A batch that is never submitted leaves its
+        // entries to the next one, which drops the ring with them.
+        unsafe { ring.submission().push(&entry).is_ok() }
+    }
+
+    /// Sends all. `fell_short` is told the number of each send that did not go through as a whole, and what the socket
+    /// took before it was full, or its error; `WouldBlock` if it took nothing. Returns how many sends, the last of
+    /// them, the kernel has not seen and never will.
+    pub fn submit(self, mut fell_short: impl FnMut(usize, io::Result<usize>)) -> usize {
+        let Some(mut ring) = self.sends.ring.take() else { return 0 };
+        for _ in 0..SUBMISSIONS_MAX {
+            let entered = entered(ring.submit());
+            for completion in ring.completion() {
+                fell_short(completion.user_data() as usize, sent(completion.result()));
+            }
+            if entered.is_err() || ring.submission().is_empty() {
+                break;
+            }
+        }
+        let left = ring.submission().len();
+        if left == 0 {
+            self.sends.ring = Some(ring);
+        }
+        left
+    }
+
+    fn message(&mut self, slices: &[IoSlice<'a>]) -> Option<*const libc::msghdr> {
+        let end = self.iovecs_used + slices.len();
+        let iovecs = self.sends.iovecs.get_mut(self.iovecs_used..end)?;
+        let header = self.sends.headers.get_mut(self.headers_used)?;
+        for (iovec, slice) in iovecs.iter_mut().zip(slices) {
+            // The kernel does not write through it.
+            *iovec = libc::iovec { iov_base: slice.as_ptr().cast_mut().cast(), iov_len: slice.len() };
+        }
+        header.msg_iov = iovecs.as_mut_ptr();
+        header.msg_iovlen = iovecs.len() as _;
+        self.iovecs_used = end;
+        self.headers_used += 1;
+        Some(header)
+    }
+}
+
+fn sent(result: i32) -> io::Result<usize> {
+    match result {
+        // An interruption before the first byte: nothing was taken, and nothing is wrong.
+        result if result == -libc::EINTR => Ok(0),
+        result => usize::try_from(result).map_err(|_| io::Error::from_raw_os_error(-result)),
+    }
+}
+
+impl fmt::Debug for SendRing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SendRing").field("failed", &self.ring.is_none()).finish_non_exhaustive()
+    }
+}
+
 impl Operation {
     /// The one read of the doorbell.
     pub const DOORBELL: Self = Self { kind: Kind::Doorbell, token: Token { slot: 0, generation: 0 } };
@@ -291,7 +422,7 @@ fn entered(result: io::Result<usize>) -> io::Result<()> {
 /// Tries what the driver needs of io_uring on a ring of its own: setup, multishot poll, and successes that stay silent.
 /// The errors are the kernel's, `Unsupported` for a kernel that is too old.
 pub fn probe_io_uring() -> io::Result<()> {
-    let mut ring = Ring::over(set_up(Sizes { submissions: 8, completions: 16 })?);
+    let mut ring = Ring::over(set_up(Sizes { submissions: 8, completions: 16, sends: 0 })?);
     let too_old = || io::Error::from(io::ErrorKind::Unsupported);
     if !ring.ring.params().is_feature_skip_cqe_on_success() || !ring.ring.params().is_feature_ext_arg() {
         return Err(too_old());
@@ -323,12 +454,6 @@ pub fn write_eventfd(fd: RawFd) -> io::Result<()> {
     let one = 1u64.to_ne_bytes();
     // SAFETY: `one` is eight readable bytes.
     checked_size(unsafe { libc::write(fd, one.as_ptr().cast(), one.len()) }).map(drop)
-}
-
-/// Makes any descriptor type of an owned descriptor: glommio's files are made from raw numbers only.
-pub fn adopt<F: FromRawFd>(fd: OwnedFd) -> F {
-    // SAFETY: the descriptor is open, and its ownership goes over with the call.
-    unsafe { F::from_raw_fd(fd.into_raw_fd()) }
 }
 
 /// Accepts one connection without waiting.
@@ -392,6 +517,56 @@ pub fn drop_newcomers(listener: BorrowedFd<'_>) -> io::Result<()> {
         socket2::SockFilter::new((libc::BPF_RET | libc::BPF_K) as u16, 0, 0, u32::MAX),
     ];
     SockRef::from(&listener).attach_filter(&filter)
+}
+
+/// Gives each newcomer of this listener's group to the listener whose place in `cpus` is that of the processor that
+/// received it. Listeners have their places in the order in which they began to listen. A processor that is not in
+/// `cpus` leaves the choice to the kernel's hash, as it is without this.
+pub fn steer_by_cpu(listener: BorrowedFd<'_>, cpus: &[usize]) -> io::Result<()> {
+    let instruction = |code: u32, jf, k| libc::sock_filter { code: code as u16, jt: 0, jf, k };
+    let mut program = vec![instruction(
+        libc::BPF_LD | libc::BPF_W | libc::BPF_ABS,
+        0,
+        (libc::SKF_AD_OFF + libc::SKF_AD_CPU) as u32,
+    )];
+    for (place, cpu) in cpus.iter().enumerate() {
+        program.push(instruction(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 1, *cpu as u32));
+        program.push(instruction(libc::BPF_RET | libc::BPF_K, 0, place as u32));
+    }
+    // No group is so large: the kernel takes a place that does not exist for «by hash».
+    program.push(instruction(libc::BPF_RET | libc::BPF_K, 0, u32::MAX));
+    let shown = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
+    // SAFETY: the option's value is a program header, whose pointer and length are those of a vector that outlives the
+    // call; the kernel copies both.
+    checked(unsafe {
+        libc::setsockopt(
+            listener.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_ATTACH_REUSEPORT_CBPF,
+            (&raw const shown).cast(),
+            size_of_val(&shown) as libc::socklen_t,
+        )
+    })
+    .map(drop)
+}
+
+/// Takes away what `steer_by_cpu` gave this listener's group. Fine when there was nothing.
+pub fn steer_by_nothing(listener: BorrowedFd<'_>) -> io::Result<()> {
+    let none: libc::c_int = 0;
+    // SAFETY: the option's value is a readable int, which the kernel ignores.
+    let detached = checked(unsafe {
+        libc::setsockopt(
+            listener.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_DETACH_REUSEPORT_BPF,
+            (&raw const none).cast(),
+            size_of_val(&none) as libc::socklen_t,
+        )
+    });
+    match detached {
+        Err(error) if error.raw_os_error() != Some(libc::ENOENT) => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// How much memory this user may lock, in bytes; None: as much as there is.
@@ -490,7 +665,7 @@ mod tests {
     use std::net::{TcpListener, TcpStream};
     use std::os::fd::AsFd;
 
-    const SMALL: Sizes = Sizes { submissions: 8, completions: 16 };
+    const SMALL: Sizes = Sizes { submissions: 8, completions: 16, sends: 0 };
 
     fn pair() -> (TcpStream, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

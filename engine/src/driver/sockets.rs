@@ -12,8 +12,9 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use super::closing::Expiry;
 use super::connections::{Connection, Connections, Flags, Stage};
+use super::flush::Attempt;
 use super::leaving::Departure;
-use super::ring::{self, Completion, Kind, Operation, Ring};
+use super::ring::{self, Completion, Kind, Operation, Ring, SendRing};
 use crate::limits::SCRATCH_BYTES;
 use crate::shard::machine::{Socket, Token};
 
@@ -22,6 +23,10 @@ use crate::shard::machine::{Socket, Token};
 pub struct Sockets {
     pub(super) ring: Ring,
     pub(super) connections: Connections,
+    /// Where many outboxes are written at once; None: one at a time.
+    pub(super) sends: Option<SendRing>,
+    /// Room for what is written at once.
+    pub(super) attempts: Vec<Attempt>,
     /// Those that may have something to read, in the order in which they are read.
     ready: VecDeque<Token>,
     /// How many of them may be read in this phase. Whoever is queued during a phase is read in the next one, so that a
@@ -55,9 +60,11 @@ enum Read {
 
 impl Sockets {
     /// Without any connection.
-    pub fn new(ring: Ring) -> Self {
+    pub fn new(ring: Ring, sends: Option<SendRing>) -> Self {
         Self {
             ring,
+            sends,
+            attempts: Vec::new(),
             connections: Connections::default(),
             ready: VecDeque::new(),
             ready_now: 0,
@@ -147,14 +154,6 @@ impl Sockets {
             connection.flags.set(Flags::ROOM_ARMED);
             self.ring.poll_room(connection.fd(), Operation { kind: Kind::Writable, token });
         }
-    }
-
-    /// The connection of this token, if it is open and not known to be broken.
-    pub fn writable(&mut self, token: Token) -> Option<&Connection> {
-        self.connections
-            .find_open(token)
-            .filter(|connection| !connection.flags.has(Flags::BROKEN))
-            .map(|found| &*found)
     }
 
     /// Takes in what the kernel says about a connection.
@@ -323,7 +322,7 @@ mod tests {
     use crate::limits::HANDOVERS_MAX;
 
     fn sockets() -> Sockets {
-        Sockets::new(Ring::new(Sizes { submissions: 64, completions: 128 }).unwrap())
+        Sockets::new(Ring::new(Sizes { submissions: 64, completions: 128, sends: 0 }).unwrap(), None)
     }
 
     /// The peer's end, and ours.
@@ -479,7 +478,8 @@ mod tests {
     #[test]
     fn a_poll_that_the_kernel_ends_is_armed_again() {
         // A completion queue that overflows ends multishot polls.
-        let mut sockets = Sockets::new(Ring::new(Sizes { submissions: 8, completions: 16 }).unwrap());
+        let mut sockets =
+            Sockets::new(Ring::new(Sizes { submissions: 8, completions: 16, sends: 0 }).unwrap(), None);
         let mut peers: Vec<TcpStream> = (0..64).map(|_| attached(&mut sockets).0).collect();
         sockets.ring.submit().unwrap();
         let mut ended = 0;

@@ -24,6 +24,13 @@ impl Transport {
         }
     }
 
+    /// True when what waits for the connection is what its socket gets, so that many can be sent at once.
+    pub fn sends_as_is(self) -> bool {
+        match self {
+            Self::Plain => true,
+        }
+    }
+
     /// Writes what fits; `WouldBlock` when nothing does.
     pub fn send(self, socket: BorrowedFd<'_>, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {

@@ -18,8 +18,8 @@ use super::control::{Clock, Control, CoreError, Health, Phase, Report};
 use super::flush::flush_slice;
 use super::hook_line::HookLine;
 use super::inbox::MeshEnd;
-use super::park::{PARK_MAX, Parking};
-use super::ring::{Completion, Kind, Ring};
+use super::park::{self, SLEEP_MAX};
+use super::ring::{Completion, Kind, Ring, SendRing};
 use super::sockets::{News, Sockets};
 use crate::shard::machine::{Door, Effect, Inputs, Machine, Now, Socket, Token};
 use crate::shard::mesh::{Leaf, Root};
@@ -35,7 +35,6 @@ pub(super) struct Core<M> {
     machine: M,
     io: Io,
     acceptor: Acceptor,
-    parking: Parking,
     completions: Vec<Completion>,
     hooks: HookLine,
     clock: Clock,
@@ -59,15 +58,16 @@ impl<M: Machine> Core<M> {
     /// Makes the core's ring and polls its listeners. Must be called on the executor.
     pub(super) fn start(setup: CoreSetup, machine: M) -> Result<Self, CoreError> {
         let mut ring = Ring::new(setup.ring_sizes).map_err(CoreError::during("setting up a ring"))?;
-        let parking = Parking::new(&mut ring).map_err(CoreError::during("registering an eventfd"))?;
+        // Without it, on an older kernel or for want of memory, outboxes are written one at a time.
+        let sends = Some(setup.ring_sizes.sends).filter(|sends| *sends > 0);
+        let sends = sends.and_then(|sends| SendRing::new(sends).ok());
         ring.read_doorbell(setup.mesh.doorbell().as_fd());
         let acceptor = Acceptor::new(setup.listeners, &mut ring);
         ring.submit().map_err(CoreError::during("polling the listeners"))?;
         Ok(Self {
             machine,
-            io: Io { mesh: setup.mesh, sockets: Sockets::new(ring) },
+            io: Io { mesh: setup.mesh, sockets: Sockets::new(ring, sends) },
             acceptor,
-            parking,
             completions: Vec::new(),
             hooks: setup.hooks,
             clock: setup.clock,
@@ -82,13 +82,11 @@ impl<M: Machine> Core<M> {
     }
 
     /// Turns until the server stops.
-    pub(super) async fn run(mut self) -> Result<(), CoreError> {
+    pub(super) fn run(mut self) -> Result<(), CoreError> {
         while self.control.phase() < Phase::Stopping {
             let now = self.clock.now();
-            if self.turn(now)? {
-                self.parking.warm();
-            } else {
-                self.sleep(now).await?;
+            if !self.turn(now)? {
+                self.sleep(now)?;
             }
         }
         Ok(())
@@ -233,15 +231,12 @@ impl<M: Machine> Core<M> {
         }
     }
 
-    async fn sleep(&mut self, now: Now) -> Result<(), CoreError> {
+    fn sleep(&mut self, now: Now) -> Result<(), CoreError> {
         let deadlines =
             [self.machine.poll_deadline(), self.io.sockets.next_expiry(), self.acceptor.next_deadline()];
         let next = deadlines.into_iter().flatten().min();
-        let patience = next.map_or(PARK_MAX, |next| Duration::from_millis(next.saturating_sub(now.mono_ms)));
-        self.parking
-            .sleep(&mut self.io.sockets.ring, patience)
-            .await
-            .map_err(CoreError::during("sleeping on the ring"))
+        let patience = next.map_or(SLEEP_MAX, |next| Duration::from_millis(next.saturating_sub(now.mono_ms)));
+        park::sleep(&mut self.io.sockets.ring, patience).map_err(CoreError::during("sleeping on the ring"))
     }
 }
 

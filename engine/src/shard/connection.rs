@@ -12,6 +12,7 @@ use protocol::ws::Decoder;
 use super::idle::Heard;
 use super::machine::Token;
 use super::outbox::Outbox;
+use crate::chunks::Chunks;
 
 /// Names a connection of this shard.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -45,6 +46,8 @@ pub struct Connection {
     pub heard: Heard,
     /// It stands in a dirty FIFO.
     pub dirty: bool,
+    /// It stands among those who wait for a tick of their app's flush interval.
+    pub held: bool,
     /// The kernel has refused its bytes; it waits to be writable.
     pub blocked: bool,
     /// Its next message waits for a gate or for its next turn; nothing is read meanwhile.
@@ -72,7 +75,7 @@ pub const WAITING: u32 = u32::MAX;
 /// All connections of a shard.
 #[derive(Debug, Default)]
 pub struct Connections {
-    slots: Vec<Slot>,
+    slots: Chunks<Slot>,
     free: Vec<u32>,
     len: usize,
 }
@@ -99,10 +102,7 @@ impl Connections {
 
     /// Attaches a connection at [`Connections::next_slot`].
     pub fn attach(&mut self, connection: Connection) -> ConnectionId {
-        let slot = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(Slot::default());
-            self.slots.len() as u32 - 1
-        });
+        let slot = self.free.pop().unwrap_or_else(|| self.slots.push(Slot::default()) as u32);
         self.len += 1;
         let Some(place) = self.slots.get_mut(slot as usize) else {
             unreachable!("free slots are in the slab");

@@ -1,13 +1,17 @@
 //! Which connections have something to write, and whether that is already too much to take more input.
 //!
 //! Dirty connections stand in a FIFO that the driver drains slice by slice; those with nothing but a small frame of
-//! their own (a pong, an error) stand in a second one and go first, up to a quarter. The gate is closed while more
-//! than `unflushed_bytes_max` was decided that no write was tried for, so no outbox can have gained more than that.
+//! their own (a pong, an error) stand in a second one and go first, up to a quarter. The gate is closed while any one
+//! outbox may have gained more than `unflushed_bytes_max` that no write was tried for (`gain` bounds that), or all of
+//! them together more than `unflushed_shard_bytes_max`.
 
 use std::collections::VecDeque;
 
 use super::budget::Backlogs;
-use super::connection::{Connection, ConnectionId};
+use super::connection::{Connection, ConnectionId, Connections};
+use super::gain::{Gain, TopicGain};
+use super::hold::Holds;
+use super::mutant::{Mutant, broken};
 use super::outbox::Tails;
 use super::run::OpenRun;
 
@@ -20,9 +24,15 @@ const SMALL_BYTES_MAX: usize = 1024;
 /// The flushing side of a shard.
 #[derive(Debug, Default)]
 pub struct Flush {
-    dirty: VecDeque<Dirty>,
-    small: VecDeque<Dirty>,
+    dirty: Fifo,
+    small: Fifo,
     picks: u32,
+    /// What outboxes may have gained since an attempt.
+    pub gain: Gain,
+    /// Who waits for a tick.
+    pub holds: Holds,
+    /// When this phase began, in `mono_ms`.
+    phase_ms: u64,
     /// The Runs of this phase.
     pub open: Vec<OpenRun>,
     /// Bytes of all Runs decided since the start.
@@ -45,6 +55,43 @@ struct Dirty {
     mark: u64,
 }
 
+/// Dirty connections in their order.
+#[derive(Debug, Default)]
+struct Fifo {
+    queue: VecDeque<Dirty>,
+    /// How many of them, the first ones, were there when the round began.
+    of_last_round: usize,
+    /// The oldest mark of any of the first so many, where they do not stand in the order of their marks.
+    floor: u64,
+    under_floor: usize,
+}
+
+impl Fifo {
+    fn pop(&mut self) -> Option<Dirty> {
+        self.of_last_round = self.of_last_round.saturating_sub(1);
+        self.under_floor = self.under_floor.saturating_sub(1);
+        self.queue.pop_front()
+    }
+
+    fn begin_round(&mut self) {
+        self.of_last_round = self.queue.len();
+    }
+
+    /// All that stand here may have gained since this mark, and if `old` since before this round.
+    fn count_as_gaining_since(&mut self, mark: u64, old: bool) {
+        self.floor = if self.under_floor > 0 { self.floor.min(mark) } else { mark };
+        self.under_floor = self.queue.len();
+        if old {
+            self.of_last_round = self.queue.len();
+        }
+    }
+
+    fn oldest_mark(&self) -> Option<u64> {
+        let front = self.queue.front()?.mark;
+        Some(if self.under_floor > 0 { front.min(self.floor) } else { front })
+    }
+}
+
 /// A blocked connection and its range of an open Run.
 #[derive(Debug)]
 pub struct Touched {
@@ -58,19 +105,25 @@ pub struct Touched {
 
 impl Flush {
     /// A decide phase begins.
-    pub fn begin_phase(&mut self) {
+    pub fn begin_phase(&mut self, now_ms: u64) {
         self.phase_mark = self.run_bytes;
+        self.phase_ms = now_ms;
+        if self.is_clean() {
+            self.gain.clear();
+        }
     }
 
-    /// Bytes were appended to a Run.
-    pub fn decided(&mut self, bytes: usize) {
+    /// Bytes were appended to a Run of this topic.
+    pub fn decided(&mut self, topic: &mut TopicGain, bytes: usize) {
         self.run_bytes += bytes as u64;
+        self.gain.decided(topic, bytes);
     }
 
     /// Gives back what nothing needs now.
     pub fn give_back_room(&mut self) {
-        self.dirty.shrink_to_fit();
-        self.small.shrink_to_fit();
+        self.dirty.queue.shrink_to_fit();
+        self.small.queue.shrink_to_fit();
+        self.holds.give_back_room();
         self.open.shrink_to_fit();
         self.backlogs.give_back_room();
         self.touched.shrink_to_fit();
@@ -81,42 +134,100 @@ impl Flush {
     pub fn mark(&mut self, id: ConnectionId, connection: &mut Connection) {
         if !connection.dirty {
             connection.dirty = true;
-            self.dirty.push_back(Dirty { id, mark: self.phase_mark });
+            self.dirty.queue.push_back(Dirty { id, mark: self.phase_mark });
         }
+    }
+
+    /// The connection has something to write when its app's interval ends; with an interval of 0, now.
+    pub fn mark_or_hold(&mut self, id: ConnectionId, connection: &mut Connection, interval_ms: u32) -> bool {
+        if interval_ms == 0 {
+            self.mark(id, connection);
+            return false;
+        }
+        let begins = !connection.dirty && !connection.held;
+        if begins {
+            connection.held = true;
+            self.holds.hold(id, interval_ms, self.phase_ms, self.phase_mark);
+        }
+        begins
+    }
+
+    /// A group of holds has ended: those of it who still have something become dirty.
+    pub fn release(&mut self, mark: u64, old: bool, held: &[ConnectionId], connections: &mut Connections) {
+        for id in held {
+            let Some(connection) = connections.by_id(*id) else { continue };
+            connection.held = false;
+            if !connection.outbox.is_empty() && !connection.blocked {
+                self.mark(*id, connection);
+            }
+        }
+        // Those who had a small frame meanwhile stand in the other line.
+        self.dirty.count_as_gaining_since(mark, old);
+        self.small.count_as_gaining_since(mark, old);
     }
 
     /// The connection has a private frame of so many bytes to write.
     pub fn mark_private(&mut self, id: ConnectionId, connection: &mut Connection, bytes: usize) {
-        connection.private_gain = connection.private_gain.saturating_add(bytes as u32);
-        self.private_gain_max = self.private_gain_max.max(connection.private_gain);
+        self.count_private(connection, bytes);
         if !connection.dirty {
             connection.dirty = true;
             let fifo = if bytes <= SMALL_BYTES_MAX { &mut self.small } else { &mut self.dirty };
-            fifo.push_back(Dirty { id, mark: self.phase_mark });
+            fifo.queue.push_back(Dirty { id, mark: self.phase_mark });
         }
+    }
+
+    /// A dirty or held connection loses its subscription to this topic: what that has gained counts as its own from now on.
+    /// Returns whether it was anything.
+    pub fn count_gone(&mut self, connection: &mut Connection, topic: TopicGain) -> bool {
+        let bytes = if connection.dirty || connection.held { self.gain.bytes_of(topic) as usize } else { 0 };
+        if !broken(Mutant::GoneSubscriptionsGainNothing) {
+            self.count_private(connection, bytes);
+        }
+        bytes > 0
+    }
+
+    fn count_private(&mut self, connection: &mut Connection, bytes: usize) {
+        connection.private_gain = connection.private_gain.saturating_add(bytes as u32);
+        self.private_gain_max = self.private_gain_max.max(connection.private_gain);
     }
 
     /// The connection whose turn it is to be written. May be gone by now, or have nothing.
     pub fn pop(&mut self) -> Option<ConnectionId> {
         self.picks = self.picks.wrapping_add(1);
-        let small_first = self.picks % 4 == 1 || self.dirty.is_empty();
-        let fifo = if small_first && !self.small.is_empty() { &mut self.small } else { &mut self.dirty };
-        let id = fifo.pop_front()?.id;
-        if self.is_clean() {
-            self.private_gain_max = 0;
-        }
+        let small_first = self.picks % 4 == 1 || self.dirty.queue.is_empty();
+        let small_first = small_first && !self.small.queue.is_empty();
+        let id = if small_first { self.small.pop() } else { self.dirty.pop() }?.id;
+        self.end_round_when_due();
         Some(id)
     }
 
-    /// True when no connection waits to be written.
+    fn end_round_when_due(&mut self) {
+        let old = self.dirty.of_last_round + self.small.of_last_round;
+        if old == 0 && !self.holds.any_of_last_round() {
+            self.dirty.begin_round();
+            self.small.begin_round();
+            self.holds.begin_round();
+            self.gain.end_round();
+        }
+        if self.is_clean() {
+            self.private_gain_max = 0;
+        }
+    }
+
+    /// True when no connection waits to be written, or for its tick.
     pub fn is_clean(&self) -> bool {
-        self.dirty.is_empty() && self.small.is_empty()
+        self.dirty.queue.is_empty() && self.small.queue.is_empty() && self.holds.is_empty()
     }
 
     /// An upper bound of what any outbox has gained since a write was last tried for it, in bytes.
     pub fn unflushed_bytes(&self) -> u64 {
-        let oldest = |fifo: &VecDeque<Dirty>| fifo.front().map_or(self.phase_mark, |dirty| dirty.mark);
-        let mark = oldest(&self.dirty).min(oldest(&self.small)).min(self.phase_mark);
-        self.run_bytes - mark + u64::from(self.private_gain_max)
+        self.untried_bytes().min(self.gain.bytes_max()) + u64::from(self.private_gain_max)
+    }
+
+    /// An upper bound of what all Runs have together that somebody's write was not tried for yet, in bytes.
+    pub fn untried_bytes(&self) -> u64 {
+        let oldest = [self.dirty.oldest_mark(), self.small.oldest_mark(), self.holds.oldest_mark()];
+        let mark = oldest.into_iter().flatten().fold(self.phase_mark, u64::min);
+        self.run_bytes - mark
     }
 }

@@ -38,6 +38,10 @@ pub(super) struct HomeTopic {
     pub(super) birth: u64,
     links: Vec<Link>,
     roster: Roster,
+    /// Who is in it since this phase and will be told so at its end, with the shard.
+    pub(super) entered: Vec<(usize, SubRef)>,
+    /// How long the roster is that they will get, as far as it was counted.
+    pub(super) entered_bytes: usize,
 }
 
 /// A shard with subscribers.
@@ -59,7 +63,7 @@ impl Home {
         self.at(self.place_of(topic)?)
     }
 
-    fn find(&mut self, topic: &Topic) -> Option<&mut HomeTopic> {
+    pub(super) fn find(&mut self, topic: &Topic) -> Option<&mut HomeTopic> {
         let at = self.place_of(topic)?;
         self.topics.get_mut(at)
     }
@@ -75,7 +79,14 @@ impl Home {
     fn add(&mut self, topic: &Arc<Topic>) -> usize {
         let (topic, birth) = (Arc::clone(topic), self.births);
         let hash = topic.hash;
-        let at = self.topics.insert(HomeTopic { topic, birth, links: Vec::new(), roster: Roster::default() });
+        let at = self.topics.insert(HomeTopic {
+            topic,
+            birth,
+            links: Vec::new(),
+            roster: Roster::default(),
+            entered: Vec::new(),
+            entered_bytes: 0,
+        });
         self.births += 1;
         let topics = &self.topics;
         let hash_at = |at: &u32| topics.get(*at as usize).map_or(0, |it| it.topic.hash);
@@ -125,6 +136,25 @@ impl Home {
 }
 
 impl HomeTopic {
+    /// How long the subscription_succeeded of who enters is.
+    pub(super) fn roster_bytes(&self) -> usize {
+        server_event::presence_succeeded_bytes(&self.topic.name, self.roster.len(), self.roster.bytes())
+    }
+
+    /// Takes those who are to be told that they have entered, with what each of them gets.
+    pub(super) fn take_entered(&mut self) -> (Vec<(usize, SubRef)>, Frame) {
+        let mut bytes = Vec::new();
+        let lacks = usize::from(self.entered.len() > 1 && broken(Mutant::SharedRosterLacksTheLast));
+        let members = self.roster.members().take(self.roster.len() - lacks.min(self.roster.len()));
+        server_event::encode_presence_succeeded(&mut bytes, &self.topic.name, members);
+        debug_assert!(
+            bytes.len() == self.roster_bytes() || super::mutant::any(),
+            "the length of a roster is known before"
+        );
+        self.entered_bytes = 0;
+        (std::mem::take(&mut self.entered), Frame::from(bytes))
+    }
+
     /// How many are on it.
     pub(super) fn counts(&self) -> Counts {
         let subscriptions = self.links.iter().map(|link| u64::from(link.n)).sum();
@@ -218,13 +248,12 @@ impl Shard {
         }
         let limits = &topic.app.limits;
         let entered = home.roster.enter(from, sub, member, limits.presence_members_max);
-        let mut bytes = Vec::new();
+        let roster_bytes = home.roster_bytes();
+        // Who is there already makes it no longer.
+        let too_long = entered == Entered::First && roster_bytes > limits.roster_bytes_max;
         let refusal = if entered == Entered::Full {
             Some(Refusal::MembersMax(limits.presence_members_max))
         } else {
-            server_event::encode_presence_succeeded(&mut bytes, &topic.name, home.roster.members());
-            // Who is there already makes it no longer.
-            let too_long = entered == Entered::First && bytes.len() > limits.roster_bytes_max;
             too_long.then_some(Refusal::RosterMax(limits.roster_bytes_max))
         };
         if let Some(why) = refusal {
@@ -233,16 +262,14 @@ impl Shard {
             self.send_to_leaf(from, Leaf::Refused { topic, sub, why });
             return;
         }
-        let granted = Leaf::Granted { topic: Arc::clone(&topic), sub, succeeded: Frame::from(bytes) };
-        let announce = entered == Entered::First || broken(Mutant::EveryConnectionIsAMember);
         if broken(Mutant::JoinerHearsItself) {
-            self.send_to_leaf(from, granted);
-            self.announce(&topic, member, announce);
-        } else {
-            self.announce(&topic, member, announce);
-            self.send_to_leaf(from, granted);
+            self.put_off_grant(from, &topic, sub);
+            self.grant_all();
         }
-        self.local.stats.granted += 1;
+        self.announce(&topic, member, entered == Entered::First || broken(Mutant::EveryConnectionIsAMember));
+        if !broken(Mutant::JoinerHearsItself) {
+            self.put_off_grant(from, &topic, sub);
+        }
     }
 
     fn announce(&mut self, topic: &Arc<Topic>, member: &Arc<Member>, first: bool) {
@@ -329,7 +356,7 @@ impl Shard {
     }
 
     /// A message to a shard; to this one it is a call.
-    fn send_to_leaf(&mut self, shard: usize, leaf: Leaf) {
+    pub(super) fn send_to_leaf(&mut self, shard: usize, leaf: Leaf) {
         if shard == self.index {
             self.handle_leaf(leaf);
         } else {

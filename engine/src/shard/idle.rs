@@ -15,6 +15,7 @@ use super::connection::ConnectionId;
 use super::machine::Now;
 use super::mutant::{Mutant, broken};
 use super::run::Run;
+use crate::chunks::Chunks;
 
 /// When a connection was last heard. Part of its record.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,7 +41,7 @@ const ABSENT: u32 = u32::MAX - 1;
 pub struct Wheel {
     seconds: [u32; TURN_SECONDS],
     /// By slot: the next one in the same list.
-    next: Vec<u32>,
+    next: Chunks<u32>,
     /// Those of the present second that are still to be looked at.
     due: u32,
     second: u16,
@@ -54,7 +55,7 @@ impl Default for Wheel {
     fn default() -> Self {
         Self {
             seconds: [NONE; TURN_SECONDS],
-            next: Vec::new(),
+            next: Chunks::default(),
             due: NONE,
             second: 0,
             next_second_ms: 0,
@@ -80,9 +81,7 @@ impl Wheel {
             self.next_second_ms = now_ms + 1000;
         }
         let index = slot as usize;
-        if index >= self.next.len() {
-            self.next.resize(index + 1, ABSENT);
-        }
+        self.next.grow_to(index + 1, &ABSENT);
         let after = usize::from(after_s).clamp(1, TURN_SECONDS - 1);
         let at = (usize::from(self.second) + after) % TURN_SECONDS;
         if let Some(next) = self.next.get_mut(index).filter(|next| **next == ABSENT)

@@ -5,6 +5,7 @@
 //! that is read when sent; both go before any command that waits for the same home, Exits before Counts.
 
 use std::collections::VecDeque;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use protocol::server_event;
@@ -159,7 +160,7 @@ impl Shard {
     pub(super) fn handle_leaf(&mut self, leaf: Leaf) {
         match leaf {
             Leaf::Joined { topic, epoch } => self.handle_joined(&topic, epoch),
-            Leaf::Granted { topic, sub, succeeded } => self.handle_granted(&topic, sub, succeeded),
+            Leaf::Granted { topic, subs, succeeded } => self.handle_granted(&topic, subs, succeeded),
             Leaf::Refused { topic, sub, why } => self.handle_refused(&topic, sub, why),
             Leaf::Deliver { topic, frame, except } => self.handle_deliver(&topic, &frame, except),
             Leaf::Answer(_) => debug_assert!(false, "answers go to the API core"),
@@ -187,17 +188,19 @@ impl Shard {
         let succeeded = Run::private(bytes);
         for joiner in joiners {
             if let Some((id, subscription)) = self.local.waiting(at, joiner) {
-                self.local.acknowledge(id, subscription, std::rc::Rc::clone(&succeeded));
+                self.local.acknowledge(id, subscription, Rc::clone(&succeeded));
             }
         }
     }
 
-    fn handle_granted(&mut self, topic: &Topic, sub: SubRef, succeeded: Frame) {
-        let Some((id, at)) = self.waiting_for(topic, sub) else {
-            self.local.stats.granted_stale += 1;
-            return;
-        };
-        self.local.acknowledge(id, at, Run::shared(succeeded));
+    fn handle_granted(&mut self, topic: &Topic, subs: Vec<SubRef>, succeeded: Frame) {
+        let succeeded = Run::shared(succeeded);
+        for sub in subs {
+            match self.waiting_for(topic, sub) {
+                Some((id, at)) => self.local.acknowledge(id, at, Rc::clone(&succeeded)),
+                None => self.local.stats.granted_stale += 1,
+            }
+        }
     }
 
     fn handle_refused(&mut self, topic: &Topic, sub: SubRef, why: Refusal) {

@@ -22,6 +22,7 @@ use super::connection::{Connection, ConnectionId};
 use super::machine::{Effect, Now, Token};
 use super::outbox::Outbox;
 use super::run::Run;
+use crate::chunks::Chunks;
 
 /// What a half-open connection has for its head, in milliseconds, though the lobby is full: a round trip of most clients.
 const HEAD_MS_MIN: u64 = 200;
@@ -33,7 +34,7 @@ const CROWD_FACTOR: usize = 4;
 /// What the shard knows of the driver's descriptors.
 #[derive(Debug, Default)]
 pub struct Lobby {
-    places: Vec<Place>,
+    places: Chunks<Place>,
     /// In order of arrival; entries of those that went on are skipped.
     half_open: VecDeque<(Token, u64)>,
     partial: HashMap<u32, Vec<u8>>,
@@ -71,9 +72,7 @@ impl Lobby {
 
     fn set(&mut self, token: Token, at: At) {
         let slot = token.slot as usize;
-        if slot >= self.places.len() {
-            self.places.resize(slot + 1, Place::default());
-        }
+        self.places.grow_to(slot + 1, &Place::default());
         if let Some(place) = self.places.get_mut(slot) {
             *place = Place { generation: token.generation, at };
         }
@@ -321,6 +320,7 @@ impl Shard {
             client_events_full_ms: 0,
             heard: self.wheel.heard(),
             dirty: false,
+            held: false,
             blocked: false,
             stalled: false,
             closing: false,

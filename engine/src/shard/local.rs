@@ -16,6 +16,7 @@ use slab::Slab;
 use super::budget::Held;
 use super::connection::{ConnectionId, Connections, Subscription, WAITING};
 use super::flush::{Flush, NO_RUN, Touched};
+use super::gain::TopicGain;
 use super::mesh::SubRef;
 use super::mutant::{Mutant, broken};
 use super::outbox::{Backlog, OPEN, Range};
@@ -65,6 +66,7 @@ pub struct LocalTopic {
     /// A Count waits outside the full batch.
     pub count_outside: bool,
     run: u32,
+    gain: TopicGain,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -75,6 +77,10 @@ struct Subscriber {
 }
 
 impl LocalTopic {
+    fn flush_interval_ms(&self) -> u32 {
+        self.topic.app.flush_interval_ms
+    }
+
     /// Local subscribers, waiting ones included.
     pub fn subscribers(&self) -> u32 {
         self.fanout.len() as u32 + self.waiting
@@ -128,6 +134,7 @@ impl Local {
             counted: u64::MAX,
             count_outside: false,
             run: NO_RUN,
+            gain: TopicGain::default(),
         }) as u32;
         let topics = &self.topics;
         self.table.insert_unique(hash, at, |at| topics.get(*at as usize).map_or(0, |it| it.topic.hash));
@@ -186,6 +193,10 @@ impl Local {
             subscription.back = topic.fanout.len() as u32;
             topic.fanout.push(Subscriber { slot: id.slot, at: connection.subscriptions.len() as u32 });
         }
+        if connection.subscriptions.capacity() == 0 {
+            // Most connections have one channel; a vector that begins by itself begins with room for four.
+            connection.subscriptions.reserve_exact(1);
+        }
         connection.subscriptions.push(subscription);
     }
 
@@ -210,12 +221,14 @@ impl Local {
     fn open_range(&mut self, id: ConnectionId, run: u32) {
         let Some(open) = self.flush.open.get(run as usize) else { return };
         let (range, from) = (Range::open(open.run(), open.end()), open.end());
+        let interval_ms = self.topics.get(open.leaf as usize).map_or(0, LocalTopic::flush_interval_ms);
         let Some(connection) = self.connections.by_id(id) else { return };
         connection.outbox.push(range, &mut self.flush.tails);
+        self.flush.gain.taken_by(connection.subscriptions.len());
         if connection.blocked {
             self.flush.touched.push(Touched { id, run, from });
         } else {
-            self.flush.mark(id, connection);
+            self.stats.held += u64::from(self.flush.mark_or_hold(id, connection, interval_ms));
         }
     }
 
@@ -266,15 +279,16 @@ impl Local {
         self.stats.deliveries += topic.fanout.len() as u64;
         if topic.run == NO_RUN {
             topic.run = self.flush.open.len() as u32;
-            let open = OpenRun::new(at);
+            let (open, interval_ms) = (OpenRun::new(at), topic.flush_interval_ms());
             for subscriber in &topic.fanout {
                 let Some(id) = self.connections.id_at(subscriber.slot) else { continue };
                 let Some(connection) = self.connections.at(subscriber.slot) else { continue };
                 connection.outbox.push(Range::open(open.run(), 0), &mut self.flush.tails);
+                self.flush.gain.taken_by(connection.subscriptions.len());
                 if connection.blocked {
                     self.flush.touched.push(Touched { id, run: topic.run, from: 0 });
                 } else {
-                    self.flush.mark(id, connection);
+                    self.stats.held += u64::from(self.flush.mark_or_hold(id, connection, interval_ms));
                 }
             }
             self.flush.open.push(open);
@@ -286,7 +300,9 @@ impl Local {
         }
         if let Some(open) = self.flush.open.get_mut(run as usize) {
             open.append(frame);
-            self.flush.decided(frame.len());
+        }
+        if let Some(topic) = self.topics.get_mut(at as usize) {
+            self.flush.decided(&mut topic.gain, frame.len());
         }
         if let Some(id) = excluded {
             self.stats.deliveries -= 1;
@@ -343,6 +359,7 @@ impl Local {
         }
         self.stats.unsubscribed += 1;
         topic.fanout.swap_remove(removed.back as usize);
+        self.stats.gained_of_gone += u64::from(self.flush.count_gone(connection, topic.gain));
         if let Some(moved) = topic.fanout.get(removed.back as usize)
             && let Some(connection) = self.connections.at(moved.slot)
             && let Some(subscription) = connection.subscriptions.get_mut(moved.at as usize)
@@ -374,6 +391,19 @@ impl Local {
             }
             open.seal(&self.held);
         }
+    }
+
+    /// Ends the holds whose tick was before or is at this moment. Returns whether there was any.
+    pub fn end_holds(&mut self, now_ms: u64) -> bool {
+        let mut any = false;
+        while let Some((mark, old, held)) = self.flush.holds.poll_due(now_ms) {
+            if !broken(Mutant::HeldAreForgotten) {
+                self.flush.release(mark, old, &held, &mut self.connections);
+            }
+            self.flush.holds.give_back(held);
+            any = true;
+        }
+        any
     }
 
     /// The connection that is to be written next, with its descriptor.

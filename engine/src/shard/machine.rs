@@ -140,7 +140,9 @@ pub trait Machine {
     fn handle_open_edges(&mut self, edges: &[OpenEdges], now: Now);
     /// The next thing the driver must do.
     fn poll_effect(&mut self) -> Option<Effect>;
-    /// The next connection that has something to write, in the order in which they became dirty.
+    /// The next connection that has something to write, in the order in which they became dirty. None comes twice before
+    /// it was told what became of its outbox: many are asked for and written together, then each is told. Those for
+    /// whom something was taken are told first, because judging one connection may end another.
     fn poll_dirty(&mut self) -> Option<Token>;
     /// The bytes that wait for this connection, oldest first, as many slices as fit. Returns how many there are.
     fn outbox<'a>(&'a self, token: Token, slices: &mut [IoSlice<'a>]) -> usize;

@@ -55,8 +55,8 @@ pub enum Root {
 pub enum Leaf {
     /// The link of this epoch is known at home: every later event of the topic will come.
     Joined { topic: Arc<Topic>, epoch: u64 },
-    /// This subscription is in the roster; the frame is its subscription_succeeded.
-    Granted { topic: Arc<Topic>, sub: SubRef, succeeded: Frame },
+    /// These subscriptions are in the roster; the frame is the subscription_succeeded of each.
+    Granted { topic: Arc<Topic>, subs: Vec<SubRef>, succeeded: Frame },
     /// This subscription may not enter.
     Refused { topic: Arc<Topic>, sub: SubRef, why: Refusal },
     /// A frame for the local subscribers.
@@ -187,7 +187,7 @@ impl Weigh for Leaf {
         MESSAGE_WEIGHT
             + match self {
                 Self::Deliver { frame, .. } => frame.len(),
-                Self::Granted { succeeded, .. } => succeeded.len(),
+                Self::Granted { subs, succeeded, .. } => succeeded.len() + size_of_val(&**subs),
                 _ => 0,
             }
     }

@@ -4,7 +4,7 @@
 //!
 //! Where to look: `machine` is the border to the driver; `turn` takes input in rotation; `lobby` has connections
 //! without a head; `commands`, `subscribe` and `client_events` what clients send; `links` what this shard says to home shards and hears
-//! from them; `home` the topics that live here, `edges` what hooks are told of them, `list` lists of them; `terminate` users who must go; `local`, `run`, `outbox` and `flush` the fan-out; `budget` what outboxes keep together; `idle` who is silent; `close` the end of a connection;
+//! from them; `home` the topics that live here, `edges` what hooks are told of them, `grants` who is let in, `list` lists of them; `terminate` users who must go; `local`, `run`, `outbox`, `flush`, `gain` and `hold` the fan-out; `budget` what outboxes keep together; `idle` who is silent; `close` the end of a connection;
 //! `drain` the end of them all; `reading` what can be seen of all this from outside.
 
 #![forbid(unsafe_code)]
@@ -31,7 +31,10 @@ pub mod connection;
 pub mod drain;
 pub mod edges;
 pub mod flush;
+pub mod gain;
 pub mod gated;
+mod grants;
+pub mod hold;
 pub mod home;
 pub mod idle;
 pub mod links;
@@ -59,6 +62,7 @@ use closes::Closes;
 use commands::Stalled;
 use drain::{Drain, DrainPlan};
 use edges::Edges;
+use grants::Grants;
 use home::Home;
 use idle::Wheel;
 use links::Outside;
@@ -108,6 +112,7 @@ pub struct Shard {
     lobby: Lobby,
     local: Local,
     home: Home,
+    grants: Grants,
     lists: Lists,
     terminations: Terminations,
     roots: Outgoing<Root>,
@@ -137,6 +142,10 @@ impl Shard {
             "a healthy connection must never come near its limit before a write was tried"
         );
         assert!(
+            config.limits.unflushed_bytes_max <= config.limits.unflushed_shard_bytes_max,
+            "what one outbox may gain, all of them may"
+        );
+        assert!(
             config.limits.activity_timeout_s > 0 && config.limits.idle_checks_per_turn_max > 0,
             "clients need a timeout, and checks must go on"
         );
@@ -157,6 +166,7 @@ impl Shard {
             lobby: Lobby::default(),
             local,
             home: Home::default(),
+            grants: Grants::default(),
             lists: Lists::default(),
             terminations: Terminations::default(),
             roots: Outgoing::new(shards, &config.limits),

@@ -84,11 +84,29 @@ pub enum Mutant {
     VacatedBeforeRemoved,
     /// What was told before the server began is taken for nothing.
     OpenEdgesAreIgnored,
+    /// Whoever takes an event counts as having one subscription.
+    TakersHaveOneSubscription,
+    /// What was gained in the round before this one does not count.
+    OnlyThisRoundCounts,
+    /// What a subscription has gained is forgotten when it goes.
+    GoneSubscriptionsGainNothing,
+    /// Runs that were not tried for everybody may be as much as they like together.
+    UntriedRunsHaveNoBound,
+    /// A roster that several share lacks the last of them.
+    SharedRosterLacksTheLast,
+    /// Grants that are put off do not count in their batches.
+    PutOffGrantsWeighNothing,
+    /// Grants that are put off do not count against what an outbox may gain.
+    PutOffGrantsGainNothing,
+    /// Connections that wait for a tick are not written when it comes.
+    HeldAreForgotten,
+    /// Holds go on to their tick however much is waiting.
+    HoldsIgnoreTheGate,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 49] = [
         Self::NoTicket,
         Self::NoEpoch,
         Self::LaterSubscribersAckedAtOnce,
@@ -129,6 +147,15 @@ impl Mutant {
         Self::EventOvertakesEdge,
         Self::VacatedBeforeRemoved,
         Self::OpenEdgesAreIgnored,
+        Self::TakersHaveOneSubscription,
+        Self::OnlyThisRoundCounts,
+        Self::GoneSubscriptionsGainNothing,
+        Self::UntriedRunsHaveNoBound,
+        Self::SharedRosterLacksTheLast,
+        Self::PutOffGrantsWeighNothing,
+        Self::PutOffGrantsGainNothing,
+        Self::HeldAreForgotten,
+        Self::HoldsIgnoreTheGate,
     ];
 }
 

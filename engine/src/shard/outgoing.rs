@@ -20,14 +20,23 @@ pub struct Outgoing<M> {
 struct Open<M> {
     messages: VecDeque<M>,
     bytes: usize,
+    promised: Promised,
     /// The sequence number of the first message in `messages`.
     first: u64,
+}
+
+/// What will be added at the end of the phase, and counts already.
+#[derive(Clone, Copy, Debug, Default)]
+struct Promised {
+    messages: usize,
+    bytes: usize,
 }
 
 impl<M: Weigh> Outgoing<M> {
     /// For `cores` receivers.
     pub fn new(cores: usize, limits: &Limits) -> Self {
-        let open = (0..cores).map(|_| Open { messages: VecDeque::new(), bytes: 0, first: 0 }).collect();
+        let open = || Open { messages: VecDeque::new(), bytes: 0, promised: Promised::default(), first: 0 };
+        let open = (0..cores).map(|_| open()).collect();
         Self { open, messages_max: limits.batch_messages_max, bytes_max: limits.batch_bytes_max }
     }
 
@@ -40,6 +49,19 @@ impl<M: Weigh> Outgoing<M> {
         open.bytes += message.weight();
         open.messages.push_back(message);
         open.first + open.messages.len() as u64 - 1
+    }
+
+    /// So much will be added before the batch is sent.
+    pub fn promise(&mut self, to: usize, messages: usize, bytes: usize) {
+        if let Some(open) = self.open.get_mut(to) {
+            open.promised.messages += messages;
+            open.promised.bytes += bytes;
+        }
+    }
+
+    /// What was promised is added now.
+    pub fn keep_promises(&mut self) {
+        self.open.iter_mut().for_each(|open| open.promised = Promised::default());
     }
 
     /// Puts a message before all others (a mutant).
@@ -63,9 +85,10 @@ impl<M: Weigh> Outgoing<M> {
 
     /// True when nothing may be added for this receiver by input that can wait.
     pub fn is_full(&self, to: usize) -> bool {
-        self.open
-            .get(to)
-            .is_some_and(|open| open.messages.len() >= self.messages_max || open.bytes >= self.bytes_max)
+        self.open.get(to).is_some_and(|open| {
+            open.messages.len() + open.promised.messages >= self.messages_max
+                || open.bytes + open.promised.bytes >= self.bytes_max
+        })
     }
 
     /// True when any receiver's batch is full.

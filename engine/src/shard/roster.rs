@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 use protocol::presence::Member;
+use protocol::server_event::roster_bytes_of;
 
 use super::mesh::SubRef;
 
@@ -16,12 +17,15 @@ pub struct Roster {
     users: Vec<User>,
     by_id: HashMap<Box<str>, usize>,
     entries: HashMap<(usize, SubRef), Arc<Member>>,
+    bytes: usize,
 }
 
 #[derive(Debug)]
 struct User {
     member: Arc<Member>,
     subscriptions: u32,
+    /// What it adds to the encoded roster.
+    bytes: usize,
 }
 
 /// What an Enter did.
@@ -47,7 +51,9 @@ impl Roster {
             return Entered::Full;
         }
         self.by_id.insert(member.user_id.clone(), self.users.len());
-        self.users.push(User { member: Arc::clone(member), subscriptions: 1 });
+        let bytes = roster_bytes_of(member);
+        self.bytes += bytes;
+        self.users.push(User { member: Arc::clone(member), subscriptions: 1, bytes });
         self.entries.insert((shard, sub), Arc::clone(member));
         Entered::First
     }
@@ -62,7 +68,7 @@ impl Roster {
             return None;
         }
         self.by_id.remove(&member.user_id);
-        self.users.swap_remove(index);
+        self.bytes -= self.users.swap_remove(index).bytes;
         if let Some(moved) = self.users.get(index)
             && let Some(place) = self.by_id.get_mut(&moved.member.user_id)
         {
@@ -74,6 +80,11 @@ impl Roster {
     /// The members.
     pub fn members(&self) -> impl Iterator<Item = &Member> + Clone {
         self.users.iter().map(|user| &*user.member)
+    }
+
+    /// What all members come to in an encoded roster, in bytes ([`roster_bytes_of`]).
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// How many users there are.

@@ -28,6 +28,7 @@ impl Machine for Shard {
 
     fn seal(&mut self) {
         self.local.seal();
+        self.end_holds_early();
         self.finish_closes();
         self.keep_to_budget();
     }
@@ -103,15 +104,15 @@ impl Machine for Shard {
     }
 
     fn poll_deadline(&self) -> Option<u64> {
-        [self.head_deadline(), self.idle_deadline(), self.drain_deadline(), self.edges.deadline()]
-            .into_iter()
-            .flatten()
-            .min()
+        let holds = self.local.flush.holds.deadline_ms();
+        let of_connections = [self.head_deadline(), self.idle_deadline(), self.drain_deadline()];
+        of_connections.into_iter().chain([holds, self.edges.deadline()]).flatten().min()
     }
 
     fn handle_deadline(&mut self, now: Now) {
         self.give_up_late_heads(now);
         self.check_silence(now);
+        self.local.stats.holds_ended += u64::from(self.local.end_holds(now.mono_ms));
         self.continue_drain(now);
     }
 

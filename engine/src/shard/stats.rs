@@ -59,6 +59,10 @@ counters! {
     commands_budgeted,
     /// Decide phases that ended at the flush gate.
     flush_gated,
+    /// Those of them that ended because of what all connections together had not been tried with.
+    flush_gated_by_all,
+    /// Dirty connections that lost a subscription of which something was waiting for them.
+    gained_of_gone,
     /// Times that roots had to wait because a leaf batch was full.
     roots_gated,
     /// Exits that waited outside a full batch.
@@ -95,6 +99,10 @@ counters! {
     granted_stale,
     /// Presence subscriptions let in.
     granted,
+    /// Those of them that got the roster that was encoded for another one.
+    rosters_shared,
+    /// Decide phases that ended at the flush gate with rosters of several channels still to be told.
+    grants_gated,
     /// Presence subscriptions turned away by the home shard.
     refused,
     /// Users that entered a roster.
@@ -111,6 +119,12 @@ counters! {
     client_events_limited,
     /// Frames of events put into outboxes, counted per subscriber.
     deliveries,
+    /// Connections put on hold until the next tick of their app's flush interval.
+    held,
+    /// Ticks at which holds ended.
+    holds_ended,
+    /// Times that all holds ended before their tick because of how much was waiting.
+    holds_cut,
     /// Frames put into one connection's outbox alone: acknowledgements, pongs, errors.
     replies,
     /// Bytes that sockets took.

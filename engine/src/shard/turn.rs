@@ -86,7 +86,7 @@ pub fn may_sleep(took: bool, sent: bool, wrote: bool) -> bool {
 impl Shard {
     /// One decide phase.
     pub(super) fn take_in_rotation(&mut self, inputs: &mut impl Inputs, now: Now) -> bool {
-        self.local.flush.begin_phase();
+        self.local.flush.begin_phase(now.mono_ms);
         self.edges.begin_phase(now.mono_ms);
         let mut took = self.bring_in_outside();
         let (mut idle, mut class) = (0, self.rotation.next);
@@ -110,6 +110,9 @@ impl Shard {
             turns_left -= 1;
         }
         self.rotation.next = class;
+        self.local.stats.grants_gated +=
+            u64::from(self.grants.gain_bytes_max() > 0 && self.flush_gate_is_closed());
+        self.grant_all();
         if idle == Class::COUNT {
             self.lobby.note_heard(now);
         }
@@ -117,6 +120,7 @@ impl Shard {
         self.note_gates(gated, now);
         if gated {
             self.local.stats.flush_gated += 1;
+            self.local.stats.flush_gated_by_all += u64::from(self.all_have_gained_too_much());
         }
         // What the flush gate holds back, and connections that have had their share, go on in the next turn: it must
         // come even if nothing was left to write, for who stood first in the FIFO may have gone.
@@ -126,8 +130,26 @@ impl Shard {
     /// Past the budget of all outboxes, too: what was not tried to be written may be what is over it.
     fn flush_gate_is_closed(&self) -> bool {
         let flush = &self.local.flush;
-        let full = flush.unflushed_bytes() > self.limits.unflushed_bytes_max as u64;
+        let gained = flush.unflushed_bytes() + self.grants.gain_bytes_max();
+        let one = gained > self.limits.unflushed_bytes_max as u64;
+        let full = one || self.all_have_gained_too_much();
         !broken(Mutant::NoFlushGate) && (full || (self.is_over_budget() && !flush.is_clean()))
+    }
+
+    fn all_have_gained_too_much(&self) -> bool {
+        self.local.flush.untried_bytes() > self.limits.unflushed_shard_bytes_max as u64
+            && !broken(Mutant::UntriedRunsHaveNoBound)
+    }
+
+    /// Ends all holds when they come to half of what the gate allows, so that it never waits for a tick.
+    pub(super) fn end_holds_early(&mut self) {
+        let flush = &self.local.flush;
+        let one = flush.unflushed_bytes() > self.limits.unflushed_bytes_max as u64 / 2;
+        let all = flush.untried_bytes() > self.limits.unflushed_shard_bytes_max as u64 / 2;
+        let enough = one || all || self.is_over_budget();
+        if enough && !broken(Mutant::HoldsIgnoreTheGate) && self.local.end_holds(u64::MAX) {
+            self.local.stats.holds_cut += 1;
+        }
     }
 
     fn roots_gate_is_closed(&mut self) -> bool {

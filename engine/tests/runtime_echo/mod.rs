@@ -21,6 +21,8 @@ pub struct Desk {
     dirty: VecDeque<Token>,
     effects: VecDeque<Effect>,
     pauses: Vec<Token>,
+    /// How many bytes of an outbox are one piece; 0: all of it.
+    pub piece_bytes: usize,
     /// When `Script::deadline` is called.
     pub deadline: Option<u64>,
 }
@@ -28,7 +30,13 @@ pub struct Desk {
 impl Desk {
     pub fn write(&mut self, token: Token, bytes: &[u8]) {
         self.outboxes.entry(token).or_default().extend_from_slice(bytes);
-        self.dirty.push_back(token);
+        self.mark(token);
+    }
+
+    fn mark(&mut self, token: Token) {
+        if !self.dirty.contains(&token) {
+            self.dirty.push_back(token);
+        }
     }
 
     pub fn close(&mut self, token: Token, last: &[u8]) {
@@ -61,6 +69,7 @@ pub trait Script: 'static {
     fn bytes(&mut self, desk: &mut Desk, token: Token, bytes: &[u8], now: Now);
     fn deadline(&mut self, _desk: &mut Desk, _now: Now) {}
     fn no_descriptors(&mut self, _desk: &mut Desk) {}
+    fn blocked(&mut self, _desk: &mut Desk, _token: Token) {}
 }
 
 /// Sends back what comes.
@@ -74,8 +83,8 @@ impl Script for Echo {
 
 /// A script behind the driver's border.
 pub struct Scripted<S> {
-    desk: Desk,
-    script: S,
+    pub desk: Desk,
+    pub script: S,
 }
 
 impl<S> Scripted<S> {
@@ -132,13 +141,10 @@ impl<S: Script> Machine for Scripted<S> {
     }
 
     fn outbox<'a>(&'a self, token: Token, slices: &mut [IoSlice<'a>]) -> usize {
-        match self.desk.outboxes.get(&token) {
-            Some(bytes) if !bytes.is_empty() => {
-                slices[0] = IoSlice::new(bytes);
-                1
-            }
-            _ => 0,
-        }
+        let Some(bytes) = self.desk.outboxes.get(&token).filter(|bytes| !bytes.is_empty()) else { return 0 };
+        let piece_bytes = if self.desk.piece_bytes == 0 { bytes.len() } else { self.desk.piece_bytes };
+        let pieces = bytes.chunks(piece_bytes).zip(slices);
+        pieces.map(|(piece, slice)| *slice = IoSlice::new(piece)).count()
     }
 
     fn handle_written(&mut self, token: Token, bytes: usize, _now: Now) -> bool {
@@ -147,10 +153,12 @@ impl<S: Script> Machine for Scripted<S> {
         !outbox.is_empty()
     }
 
-    fn handle_blocked(&mut self, _token: Token, _now: Now) {}
+    fn handle_blocked(&mut self, token: Token, _now: Now) {
+        self.script.blocked(&mut self.desk, token);
+    }
 
     fn handle_writable(&mut self, token: Token) {
-        self.desk.dirty.push_back(token);
+        self.desk.mark(token);
     }
 
     fn poll_deadline(&self) -> Option<u64> {
@@ -205,6 +213,7 @@ pub fn try_serve<S: Script>(
         admin: None,
         shards,
         pin: false,
+        steer_by_cpu: false,
         takeover,
         ready_grace: Duration::ZERO,
         drain_rate: std::num::NonZeroU32::MAX,

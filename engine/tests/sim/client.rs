@@ -101,7 +101,9 @@ impl Client {
     pub fn subscribe(&self, app: &App, channel: &str) -> Option<Vec<u8>> {
         let socket_id = self.socket_id?;
         let data = if channel.starts_with("presence-") {
-            let channel_data = json!({"user_id": self.user, "user_info": {"name": self.user}}).to_string();
+            let channel_data =
+                json!({"user_id": self.user, "user_info": {"name": self.user, "padding": "z".repeat(350)}})
+                    .to_string();
             let auth = sign_subscription(app, socket_id, channel, Some(&channel_data));
             json!({"channel": channel, "auth": auth, "channel_data": channel_data})
         } else if channel.starts_with("private-") {

@@ -26,7 +26,10 @@ fn first_failure(mutant: Mutant) -> Option<(u64, String)> {
 fn every_mutant_dies() {
     std::panic::set_hook(Box::new(|_| {}));
     let mut survivors = Vec::new();
-    for mutant in Mutant::ALL {
+    let only = std::env::var("CORECAST_SIM_MUTANT").ok();
+    for mutant in
+        Mutant::ALL.into_iter().filter(|it| only.as_ref().is_none_or(|only| format!("{it:?}") == *only))
+    {
         match first_failure(mutant) {
             Some((seed, why)) => {
                 let why: String = why.chars().take(150).collect();

@@ -44,11 +44,14 @@ impl Coverage {
 pub fn run(seed: u64) -> Result<Coverage, String> {
     let mut world = World::new(seed);
     let steps = world.rng.between(220, 320) as u64;
-    // Some schedules have one hot channel for a while: the API core offers more than can be flushed.
-    let flood = world
-        .rng
-        .chance(28)
-        .then(|| (CHANNELS[world.rng.below(CHANNELS.len())], world.rng.between(150, 200)));
+    // Some schedules have one hot channel for a while, or all are hot: the API core offers more than can be flushed.
+    let flood = world.rng.chance(40).then(|| {
+        let one = world.rng.below(CHANNELS.len());
+        let hot = if world.rng.chance(50) { &CHANNELS[one..=one] } else { &CHANNELS[..] };
+        // Where all is hot, clients have several channels, or one after another.
+        world.hopping = hot.len() > 1 && world.rng.chance(60);
+        (hot, world.rng.between(150, 200))
+    });
     for _ in 0..world.rng.between(1, 4) {
         connect(&mut world);
     }
@@ -62,10 +65,10 @@ pub fn run(seed: u64) -> Result<Coverage, String> {
             terminations -= 1;
             terminate(&mut world);
         }
-        if let Some((channel, length)) = flood
+        if let Some((hot, length)) = flood
             && (20..20 + length as u64).contains(&step)
         {
-            flood_step(&mut world, channel)?;
+            flood_step(&mut world, hot)?;
         }
     }
     world.settle()?;
@@ -85,9 +88,16 @@ pub fn run(seed: u64) -> Result<Coverage, String> {
     Ok(Coverage { stats: world.stats(), schedules: 1, slices_cut: world.slices_cut, steps_min: steps })
 }
 
-fn flood_step(world: &mut World, channel: &str) -> Result<(), String> {
+fn flood_step(world: &mut World, hot: &[&str]) -> Result<(), String> {
     for _ in 0..3 {
-        world.publish(channel, 700, None);
+        let channel = if world.hopping { fashion(world) } else { hot[world.rng.below(hot.len())] };
+        world.publish(channel, if hot.len() == 1 { 700 } else { 350 }, None);
+    }
+    for _ in 0..if world.hopping { 4 } else { world.rng.below(3) * (hot.len() / CHANNELS.len()) } {
+        burst(world);
+    }
+    if world.rng.chance(20) {
+        world.advance(5);
     }
     world.api_turn();
     for core in 0..world.shard_count() {
@@ -129,6 +139,7 @@ fn random_step(world: &mut World) -> Result<(), String> {
             }
         }
         89..93 => {
+            world.advance(1);
             world.api_turn();
         }
         93..95 => {
@@ -190,11 +201,32 @@ fn some_client(world: &mut World) -> Option<usize> {
 /// One client sends some commands at once.
 fn burst(world: &mut World) {
     let Some(client) = some_client(world) else { return };
+    if world.hopping {
+        return hop(world, client);
+    }
     let channel = CHANNELS[world.rng.below(CHANNELS.len())];
     for _ in 0..world.rng.between(1, 4) {
         // Often the same channel again: subscribe, unsubscribe, subscribe.
         let channel = if world.rng.chance(70) { channel } else { CHANNELS[world.rng.below(CHANNELS.len())] };
         command(world, client, channel);
+    }
+}
+
+/// Where clients hop to, and what is published on, while they hop: one channel after another.
+fn fashion(world: &World) -> &'static str {
+    CHANNELS[world.step as usize / 6 % 3]
+}
+
+/// A client leaves its channel for the one that is in fashion.
+fn hop(world: &mut World, client: usize) {
+    let to = fashion(world);
+    for name in CHANNELS {
+        if name != to && world.channel(client, name).wanted {
+            unsubscribe(world, client, name);
+        }
+    }
+    if !world.channel(client, to).wanted {
+        subscribe(world, client, to);
     }
 }
 

@@ -29,6 +29,8 @@ pub struct Socket {
     pub kernel: usize,
     /// The server waits for it to be writable.
     pub waits_writable: bool,
+    /// Bytes that waited when it could be written again, until it is tried.
+    pub refused: usize,
     /// All bytes that the peer has got or will get.
     pub received: Vec<u8>,
     /// The server has closed it.
@@ -57,6 +59,7 @@ impl Socket {
             hangup_told: false,
             kernel: 0,
             waits_writable: false,
+            refused: 0,
             received: Vec::new(),
             closed: false,
             silent_s: 0,

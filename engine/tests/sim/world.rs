@@ -77,6 +77,9 @@ const PHASE_BYTES_MAX: usize = 2 * (2000 + 2 * ITEM_BYTES_MAX as usize);
 /// More than any one message or roster here.
 const ITEM_BYTES_MAX: u64 = 4000;
 
+/// More than any one event or any one small private item here.
+const EVENT_BYTES_MAX: usize = 1200;
+
 /// Ids of questions for lists begin here.
 const LIST_ID: u64 = 1 << 40;
 
@@ -107,6 +110,8 @@ pub struct World {
     flush_slice: usize,
     now_ms: u64,
     seconds: u64,
+    /// Clients have one channel after another, and never two.
+    pub hopping: bool,
     draining: bool,
     drain_rate: NonZeroU32,
     /// Users of the app who must go.
@@ -139,6 +144,7 @@ impl World {
             outbox_frames_max: rng.between(30, 200),
             outboxes_bytes_max: rng.chance(40).then(|| rng.between(2500, 6000)),
             unflushed_bytes_max,
+            unflushed_shard_bytes_max: unflushed_bytes_max * rng.between(1, 4),
             batch_messages_max: rng.between(2, 8),
             batch_bytes_max: rng.between(500, 4000),
             commands_per_turn_max: rng.between(1, 6),
@@ -160,6 +166,8 @@ impl World {
         app.limits.presence_members_max = 3;
         app.limits.client_events_per_second = 2;
         app.terminate_by_presence = rng.chance(80);
+        // Clocks must not come apart by more than they may.
+        app.flush_interval_ms = if rng.chance(50) { 0 } else { rng.between(1, 30) as u32 };
         let mut other_app = App::new("2", "other", "secret");
         other_app.terminate_by_presence = true;
         let apps = Arc::new(Apps::new(vec![app, other_app]).unwrap());
@@ -203,6 +211,7 @@ impl World {
             next_id: 1,
             now_ms: 1_000_000,
             seconds: 0,
+            hopping: false,
             draining: false,
             drain_rate,
             terminated: BTreeSet::new(),
@@ -581,6 +590,7 @@ impl World {
             if socket.room() > 0 {
                 socket.waits_writable = false;
                 self.shards[shard].handle_writable(socket.token);
+                socket.refused = waiting_bytes(&self.shards[shard], socket.token);
                 self.awake[shard] = true;
                 any = true;
             }
@@ -627,6 +637,8 @@ impl World {
         }
         self.check_bounds(me)?;
         self.shards[me].seal();
+        self.check_gains(me)?;
+        self.check_holds(me)?;
         self.check_budget(me)?;
         let sent = {
             let mut port = Port { me, roots: &mut self.roots, leaves: &mut self.leaves };
@@ -697,6 +709,11 @@ impl World {
         if unflushed > unflushed_max {
             return Err(format!("{unflushed} bytes are unflushed, at most {unflushed_max} may be"));
         }
+        let untried = shard.local().flush.untried_bytes() as usize;
+        let untried_max = limits.unflushed_shard_bytes_max + EVENT_BYTES_MAX;
+        if untried > untried_max {
+            return Err(format!("{untried} bytes of Runs are untried, at most {untried_max} may be"));
+        }
         if let Some(budget) = limits.outboxes_bytes_max {
             let (held, most) = (shard.local().held_bytes(), budget + PHASE_BYTES_MAX);
             if held > most {
@@ -713,13 +730,39 @@ impl World {
             }
         }
         let (roots, leaves) = shard.open_batches();
-        // A command adds up to two roots, a root up to two leaves, beyond a batch that was not full.
-        if roots > limits.batch_messages_max + 2 || leaves > limits.batch_messages_max + 2 {
+        // A command adds up to two roots, a root up to two leaves, to a batch that was not full.
+        if roots > limits.batch_messages_max + 2 || leaves > limits.batch_messages_max + 1 {
             return Err(format!("open batches of {roots} roots and {leaves} leaves"));
         }
         let (lists, terminations) = shard.open_walks();
         if lists > limits.lists_max || terminations > 2 * limits.terminations_max {
             return Err(format!("{lists} lists and {terminations} terminations"));
+        }
+        Ok(())
+    }
+
+    /// Nobody waits beyond the next multiple of the interval.
+    fn check_holds(&self, me: usize) -> Result<(), String> {
+        let due_ms = self.shards[me].local().flush.holds.deadline_ms();
+        let next_ms = self.now_ms + u64::from(self.app.flush_interval_ms);
+        match due_ms.filter(|due_ms| !(self.now_ms + 1..=next_ms).contains(due_ms)) {
+            Some(due_ms) => Err(format!("a hold ends at {due_ms} ms, and it is {} ms", self.now_ms)),
+            None => Ok(()),
+        }
+    }
+
+    /// What waits for a connection that the kernel has not refused is what it has gained since it was last tried.
+    fn check_gains(&self, me: usize) -> Result<(), String> {
+        let connections = &self.shards[me].local().connections;
+        let most = self.limits.unflushed_bytes_max + EVENT_BYTES_MAX;
+        for id in (0..connections.slots()).filter_map(|slot| connections.id_at(slot)) {
+            let Some(connection) = connections.view(id).filter(|it| !it.blocked) else { continue };
+            let socket = self.sockets[me].iter().find(|socket| socket.token == connection.token);
+            let old = socket.map_or(0, |socket| socket.refused);
+            let gained = connection.outbox.backlog().bytes.saturating_sub(old);
+            if gained > most {
+                return Err(format!("slot {} has gained {gained} bytes untried, {most} may be", id.slot));
+            }
         }
         Ok(())
     }
@@ -734,37 +777,74 @@ impl World {
         Ok(())
     }
 
+    /// Writes a chunk of outboxes together: all are tried before the shard is told of any, and it hears of what was
+    /// taken before it judges those that took nothing.
     fn flush(&mut self, me: usize) -> Result<bool, String> {
         let now = self.now();
-        let mut wrote = false;
-        for _ in 0..self.flush_slice {
-            let Some(token) = self.shards[me].poll_dirty() else { break };
-            wrote = true;
-            let at = self.sockets[me].iter().position(|socket| socket.token == token);
-            let socket = &mut self.sockets[me][at.ok_or("dirty, but unknown")?];
-            loop {
-                let mut slices = [IoSlice::new(&[]); 4];
-                let filled = self.shards[me].outbox(token, &mut slices);
-                if filled == 0 {
-                    return Err("dirty, but nothing to write".into());
-                }
-                let bytes: Vec<u8> =
-                    slices[..filled].iter().flat_map(|slice| slice.iter().copied()).collect();
-                let offered =
-                    if self.rng.chance(30) { self.rng.between(1, bytes.len()) } else { bytes.len() };
-                let taken = socket.write(&bytes[..offered]);
-                if taken == 0 {
-                    socket.waits_writable = true;
-                    self.shards[me].handle_blocked(token, now);
-                    break;
-                }
-                if !self.shards[me].handle_written(token, taken, now) {
-                    break;
-                }
+        let mut attempts: Vec<(Token, usize)> = Vec::new();
+        while attempts.len() < self.flush_slice
+            && let Some(token) = self.shards[me].poll_dirty()
+        {
+            if attempts.iter().any(|(other, _)| *other == token) {
+                return Err("dirty twice".into());
             }
+            attempts.push((token, 0));
+        }
+        for (token, taken) in &mut attempts {
+            *taken = self.write(me, *token)?.ok_or("dirty, but nothing to write")?;
+        }
+        let wrote = !attempts.is_empty();
+        attempts.sort_by_key(|(_, taken)| *taken == 0);
+        let mut rest = Vec::new();
+        for (token, taken) in attempts {
+            if taken == 0 {
+                self.refuse(me, token);
+            } else if self.shards[me].handle_written(token, taken, now) {
+                rest.push(token);
+            }
+        }
+        for token in rest {
+            self.write_on(me, token)?;
         }
         self.slices_cut += u64::from(!self.shards[me].local().flush.is_clean());
         Ok(wrote)
+    }
+
+    /// Offers what waits to a socket, or less. None: nothing waits.
+    fn write(&mut self, me: usize, token: Token) -> Result<Option<usize>, String> {
+        let mut slices = [IoSlice::new(&[]); 4];
+        let filled = self.shards[me].outbox(token, &mut slices);
+        let bytes: Vec<u8> = slices[..filled].iter().flat_map(|slice| slice.iter().copied()).collect();
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        let offered = if self.rng.chance(30) { self.rng.between(1, bytes.len()) } else { bytes.len() };
+        let socket = self.sockets[me].iter_mut().find(|socket| socket.token == token);
+        let socket = socket.ok_or("dirty, but unknown")?;
+        socket.refused = 0;
+        Ok(Some(socket.write(&bytes[..offered])))
+    }
+
+    fn write_on(&mut self, me: usize, token: Token) -> Result<(), String> {
+        let now = self.now();
+        while let Some(taken) = self.write(me, token)? {
+            if taken == 0 {
+                self.refuse(me, token);
+                break;
+            }
+            if !self.shards[me].handle_written(token, taken, now) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn refuse(&mut self, me: usize, token: Token) {
+        if let Some(socket) = self.sockets[me].iter_mut().find(|socket| socket.token == token) {
+            socket.waits_writable = true;
+        }
+        let now = self.now();
+        self.shards[me].handle_blocked(token, now);
     }
 
     fn perform(&mut self, me: usize) -> Result<(), String> {
@@ -855,6 +935,11 @@ impl World {
                 }
             }
             self.step += 1;
+            // What is held waits for nothing but time.
+            if !any && self.shards.iter().any(|shard| !shard.local().flush.holds.is_empty()) {
+                self.advance(1);
+                continue;
+            }
             if !any {
                 return self.check_rest();
             }
@@ -1020,6 +1105,13 @@ fn event_id(frame: &[u8]) -> u64 {
     let text = String::from_utf8_lossy(frame);
     let data = text.split("\"data\":\"").nth(1).and_then(|data| data.split(':').next());
     data.and_then(|id| id.parse().ok()).expect("each event's data begins with its number")
+}
+
+/// What waits for the connection behind this token, in bytes, without the largest private item.
+fn waiting_bytes(shard: &Shard, token: Token) -> usize {
+    let connections = &shard.local().connections;
+    let mut all = (0..connections.slots()).filter_map(|slot| connections.view(connections.id_at(slot)?));
+    all.find(|connection| connection.token == token).map_or(0, |it| it.outbox.backlog().bytes)
 }
 
 /// What a shard draws from in one turn.

@@ -9,10 +9,11 @@ use std::mem;
 use std::sync::Arc;
 
 use fastrand::Rng;
-use protocol::app::App;
-use protocol::hook_event::{HookEvent, HookKinds};
+use protocol::hook_event::HookEvent;
 
 use super::backoff;
+use super::filter::Filter;
+use super::health::Health;
 use super::lines::{Held, Lines, Origin};
 use super::watermark::Watermark;
 use crate::row::{Position, Row};
@@ -23,8 +24,6 @@ use crate::sink::{Batch, Outcome};
 pub(crate) const HELD_ROWS_MAX: usize = 20_000;
 /// About the bytes of these rows.
 pub(crate) const HELD_BYTES_MAX: usize = 16 << 20;
-/// Transport failures in a row that pause an endpoint.
-const FAILURES_TO_PAUSE: u32 = 5;
 /// Batches that wait for their next try. At that many no new one is begun, so a new row cannot be refused for long.
 const RETRIES_MAX: usize = 256;
 
@@ -80,14 +79,6 @@ pub(crate) struct Courier {
 }
 
 #[derive(Debug)]
-struct Filter {
-    app: Arc<App>,
-    kinds: HookKinds,
-    prefix: Option<String>,
-    suffix: Option<String>,
-}
-
-#[derive(Debug)]
 struct Timing {
     window_ms: u64,
     events_max: usize,
@@ -107,28 +98,9 @@ struct Flight {
     reason: Arc<str>,
 }
 
-/// What the last answers say of the endpoint.
-#[derive(Debug)]
-struct Health {
-    unreachable_in_row: u32,
-    /// Since when nothing was accepted, if the last outcome was a failure.
-    failing_since_ms: Option<u64>,
-    last_failure: Arc<str>,
-    pause: Option<Pause>,
-}
-
-#[derive(Debug)]
-struct Pause {
-    until_ms: u64,
-    probes: u32,
-    probe: Option<u64>,
-}
-
 impl Courier {
     /// Deliveries to this endpoint, from this place on.
     pub(crate) fn new(endpoint: &Endpoint, delivery: &DeliverySettings, place: Position, rng: Rng) -> Self {
-        let health =
-            Health { unreachable_in_row: 0, failing_since_ms: None, last_failure: "".into(), pause: None };
         Self {
             filter: Filter::new(endpoint),
             timing: Timing::new(endpoint, delivery),
@@ -143,7 +115,7 @@ impl Courier {
             sent: 0,
             waiting: BTreeSet::new(),
             due: BTreeSet::new(),
-            health,
+            health: Health::new(),
             replayed: Vec::new(),
             flushing: false,
         }
@@ -171,11 +143,12 @@ impl Courier {
         match outcome {
             Outcome::Done => self.handle_done(flight, now),
             Outcome::Refused(reason) => {
-                self.health.handle_refused(reason.into(), now);
+                self.health.handle_refused(reason, now.steady_ms);
                 self.handle_failure(flight, now);
             }
             Outcome::Unreachable(reason) => {
-                self.handle_unreachable(flight, reason.into(), now);
+                let (now_ms, max_ms) = (now.steady_ms, self.timing.pause_max_ms);
+                self.health.handle_unreachable(flight, reason, now_ms, max_ms, &mut self.rng);
                 self.handle_failure(flight, now);
             }
         }
@@ -205,9 +178,7 @@ impl Courier {
         let batch = self.flights.get(&flight)?.batch.clone();
         self.unschedule(flight);
         self.sent += 1;
-        if let Some(pause) = &mut self.health.pause {
-            pause.probe = Some(flight);
-        }
+        self.health.handle_sent(flight);
         Some(Action::Send { flight, batch })
     }
 
@@ -257,12 +228,12 @@ impl Courier {
 
     /// True while the endpoint gets nothing but a probe now and then.
     pub(crate) fn is_paused(&self) -> bool {
-        self.health.pause.is_some()
+        self.health.pause().is_some()
     }
 
     /// What it said last that was no success, if nothing was accepted since.
     pub(crate) fn failure(&self) -> Option<&str> {
-        self.health.failing_since_ms.map(|_| &*self.health.last_failure)
+        self.health.failing_since_ms().map(|_| &**self.health.last_failure())
     }
 
     fn hold(&mut self, row: Arc<Row>, origin: Origin, happened_ms: u64, now: Now) {
@@ -294,26 +265,10 @@ impl Courier {
         }
     }
 
-    fn handle_unreachable(&mut self, flight: u64, reason: Arc<str>, now: Now) {
-        let Health { unreachable_in_row, failing_since_ms, last_failure, pause } = &mut self.health;
-        *unreachable_in_row = unreachable_in_row.saturating_add(1);
-        failing_since_ms.get_or_insert(now.steady_ms);
-        *last_failure = reason;
-        if pause.as_ref().is_some_and(|pause| pause.probe != Some(flight)) {
-            return;
-        }
-        if *unreachable_in_row < FAILURES_TO_PAUSE {
-            return;
-        }
-        let probes = pause.as_ref().map_or(0, |pause| pause.probes) + 1;
-        let until_ms = now.steady_ms + backoff::pause_ms(probes, self.timing.pause_max_ms, &mut self.rng);
-        *pause = Some(Pause { until_ms, probes, probe: None });
-    }
-
     fn handle_failure(&mut self, id: u64, now: Now) {
         let Some(flight) = self.flights.get_mut(&id) else { return };
         flight.batch.tries += 1;
-        flight.reason = Arc::clone(&self.health.last_failure);
+        flight.reason = Arc::clone(self.health.last_failure());
         let pause_ms = backoff::pause_ms(flight.batch.tries, self.timing.pause_max_ms, &mut self.rng);
         flight.due_ms = now.steady_ms + pause_ms;
         self.due.insert((flight.due_ms, id));
@@ -358,18 +313,18 @@ impl Courier {
 
     /// True while rows that were never tried stand behind others that fail.
     fn is_stuck(&self) -> bool {
-        self.health.failing_since_ms.is_some() && (self.is_paused() || self.waiting.len() >= RETRIES_MAX)
+        self.health.failing_since_ms().is_some() && (self.is_paused() || self.waiting.len() >= RETRIES_MAX)
     }
 
     /// Had it not been spared while it failed, a row would have been tried since it happened, or since the failures began.
     fn hopeless_at_ms(&self, held: &Held) -> u64 {
-        let failing_since_ms = self.health.failing_since_ms.unwrap_or(u64::MAX);
+        let failing_since_ms = self.health.failing_since_ms().unwrap_or(u64::MAX);
         held.happened_ms.max(failing_since_ms).saturating_add(self.timing.give_up_after_ms)
     }
 
     fn take_hopeless(&mut self, now: Now) -> Option<u64> {
         let since_ms = now.steady_ms.checked_sub(self.timing.give_up_after_ms)?;
-        let failing_since_ms = self.health.failing_since_ms?;
+        let failing_since_ms = self.health.failing_since_ms()?;
         self.take(now, |held| held.happened_ms.max(failing_since_ms) <= since_ms)
     }
 
@@ -393,7 +348,7 @@ impl Courier {
         if self.send_at_ms()? > now.steady_ms {
             return None;
         }
-        if let Some(pause) = &self.health.pause {
+        if let Some(pause) = self.health.pause() {
             return self.next_probe(pause.probes, now);
         }
         self.next_due(now).or_else(|| self.take(now, |_| true))
@@ -415,7 +370,7 @@ impl Courier {
 
     /// When the next batch may go, if nothing else happens before.
     fn send_at_ms(&self) -> Option<u64> {
-        if let Some(pause) = &self.health.pause {
+        if let Some(pause) = self.health.pause() {
             let has_work = !self.waiting.is_empty() || self.lines.rows_ready() > 0;
             return (pause.probe.is_none() && self.sent < self.timing.in_flight_max && has_work)
                 .then_some(pause.until_ms);
@@ -445,9 +400,9 @@ impl Courier {
             lines,
             first_try_ms: now.steady_ms,
             due_ms: now.steady_ms,
-            reason: Arc::clone(&self.health.last_failure),
+            reason: Arc::clone(self.health.last_failure()),
             batch: Batch {
-                app: Arc::clone(&self.filter.app),
+                app: Arc::clone(self.filter.app()),
                 rows: taken.into_iter().map(|held| held.row).collect(),
                 time_ms: now.unix_ms,
                 tries: 0,
@@ -460,25 +415,6 @@ impl Courier {
     }
 }
 
-impl Filter {
-    fn new(endpoint: &Endpoint) -> Self {
-        Self {
-            app: Arc::clone(&endpoint.app),
-            kinds: endpoint.kinds,
-            prefix: endpoint.channel_prefix.clone(),
-            suffix: endpoint.channel_suffix.clone(),
-        }
-    }
-
-    fn wants(&self, event: &HookEvent) -> bool {
-        let channel = event.channel();
-        self.kinds.has(event.kind())
-            && (Arc::ptr_eq(event.app(), &self.app) || event.app().id == self.app.id)
-            && self.prefix.as_ref().is_none_or(|prefix| channel.starts_with(&**prefix))
-            && self.suffix.as_ref().is_none_or(|suffix| channel.ends_with(&**suffix))
-    }
-}
-
 impl Timing {
     fn new(endpoint: &Endpoint, delivery: &DeliverySettings) -> Self {
         Self {
@@ -488,22 +424,6 @@ impl Timing {
             give_up_after_ms: millis(delivery.give_up_after),
             pause_max_ms: millis(delivery.pause_max),
         }
-    }
-}
-
-impl Health {
-    fn handle_done(&mut self) {
-        self.unreachable_in_row = 0;
-        self.failing_since_ms = None;
-        self.pause = None;
-    }
-
-    /// It answers, so it is there.
-    fn handle_refused(&mut self, reason: Arc<str>, now: Now) {
-        self.unreachable_in_row = 0;
-        self.failing_since_ms.get_or_insert(now.steady_ms);
-        self.last_failure = reason;
-        self.pause = None;
     }
 }
 
@@ -526,4 +446,106 @@ fn bytes_of(event: &HookEvent) -> usize {
         HookEvent::ServerEvent { event, .. } => event.len(),
     };
     ROW_BYTES + event.channel().len() + own
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::app::App;
+
+    use super::*;
+    use crate::settings::SinkSettings;
+
+    const WINDOW_MS: u64 = 250;
+
+    fn courier() -> (Courier, Arc<App>) {
+        let app = Arc::new(App::new("1", "k", "s"));
+        let endpoint = Endpoint::new("e", Arc::clone(&app), SinkSettings::None);
+        let rng = Rng::with_seed(1);
+        (Courier::new(&endpoint, &DeliverySettings::default(), Position(0, 0), rng), app)
+    }
+
+    fn at(ms: u64) -> Now {
+        Now { steady_ms: ms, unix_ms: 1_000_000 + ms }
+    }
+
+    fn read(courier: &mut Courier, app: &Arc<App>, ids: std::ops::Range<u64>, now: Now) {
+        for id in ids {
+            let event =
+                HookEvent::ChannelVacated { app: Arc::clone(app), channel: format!("c{}", id % 7).into() };
+            courier.handle_row(Position(id, 0), &Arc::new(Row { id, time_ms: now.unix_ms, event }), now);
+        }
+    }
+
+    fn sent(courier: &mut Courier, now: Now) -> Option<(u64, usize)> {
+        match courier.poll(now)? {
+            Action::Send { flight, batch } => Some((flight, batch.rows.len())),
+            Action::Bury { .. } => panic!("nothing is given up"),
+        }
+    }
+
+    #[test]
+    fn a_batch_goes_when_it_is_full_or_its_window_is_over() {
+        let (mut courier, app) = courier();
+        read(&mut courier, &app, 1..20, at(10));
+        assert_eq!(sent(&mut courier, at(10 + WINDOW_MS - 1)), None);
+        assert_eq!(courier.deadline_ms(), Some(10 + WINDOW_MS));
+        read(&mut courier, &app, 20..21, at(11));
+        let full = sent(&mut courier, at(11)).unwrap();
+        assert_eq!(full.1, 20);
+        courier.handle_outcome(full.0, Outcome::Done, at(12));
+        read(&mut courier, &app, 21..22, at(20));
+        assert_eq!(sent(&mut courier, at(20 + WINDOW_MS)).map(|(_, rows)| rows), Some(1));
+    }
+
+    #[test]
+    fn nothing_waits_for_a_window_when_flushing() {
+        let (mut courier, app) = courier();
+        read(&mut courier, &app, 1..3, at(10));
+        courier.flush();
+        assert_eq!(sent(&mut courier, at(10)).map(|(_, rows)| rows), Some(2));
+    }
+
+    #[test]
+    fn the_first_retry_comes_within_a_second() {
+        let (mut courier, app) = courier();
+        read(&mut courier, &app, 1..21, at(10));
+        let (flight, _) = sent(&mut courier, at(10)).unwrap();
+        courier.handle_outcome(flight, Outcome::Refused("500".to_owned()), at(10));
+        let retry_ms = courier.deadline_ms().unwrap();
+        assert!((11..=1_010).contains(&retry_ms), "{retry_ms}");
+        assert_eq!(sent(&mut courier, at(retry_ms)), Some((flight, 20)));
+    }
+
+    #[test]
+    fn a_paused_endpoint_gets_one_probe_and_then_all_that_failed() {
+        let (mut courier, app) = courier();
+        read(&mut courier, &app, 1..8, at(10));
+        courier.flush();
+        courier.timing.events_max = 1;
+        let flights: Vec<u64> =
+            std::iter::from_fn(|| sent(&mut courier, at(10))).map(|(flight, _)| flight).collect();
+        assert_eq!(flights.len(), 7);
+        for flight in &flights {
+            courier.handle_outcome(*flight, Outcome::Unreachable("gone".to_owned()), at(10));
+        }
+        assert!(courier.is_paused());
+        let probe_ms = courier.deadline_ms().unwrap();
+        assert_eq!(sent(&mut courier, at(probe_ms - 1)), None);
+        let (probe, _) = sent(&mut courier, at(probe_ms)).unwrap();
+        assert_eq!(sent(&mut courier, at(probe_ms + 10_000)), None, "a second probe");
+        courier.handle_outcome(probe, Outcome::Done, at(probe_ms + 10_000));
+        let rest = std::iter::from_fn(|| sent(&mut courier, at(probe_ms + 10_000))).count();
+        assert_eq!(rest, 6);
+    }
+
+    #[test]
+    fn an_endpoint_that_holds_much_reads_no_more() {
+        let (mut courier, app) = courier();
+        let most = HELD_ROWS_MAX as u64;
+        read(&mut courier, &app, 1..most, at(10));
+        assert!(courier.has_room(1) && !courier.has_room(2));
+        let (flight, rows) = sent(&mut courier, at(10)).unwrap();
+        courier.handle_outcome(flight, Outcome::Done, at(10));
+        assert!(courier.has_room(1 + rows) && !courier.has_room(2 + rows));
+    }
 }

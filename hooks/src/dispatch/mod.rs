@@ -8,6 +8,8 @@ mod backoff;
 mod counts;
 mod courier;
 mod desk;
+mod filter;
+mod health;
 mod letters;
 mod lines;
 mod reading;

@@ -40,6 +40,7 @@ fn an_endpoint_keeps_its_promises_under_any_schedule() {
         ("replays accepted", seen.replayed),
         ("restarts", seen.restarts),
         ("pauses", seen.pauses),
+        ("probes", seen.probes),
         ("batches at the same time", seen.side_by_side),
     ] {
         assert!(count > 100, "the schedules hardly reach {what}: {count}");
@@ -55,6 +56,7 @@ struct Seen {
     replayed: u64,
     restarts: u64,
     pauses: u64,
+    probes: u64,
     side_by_side: u64,
 }
 
@@ -78,6 +80,9 @@ struct World {
     mood: Mood,
     /// A channel that the endpoint never takes, if there is one.
     poison: Option<String>,
+    /// While paused, whether a probe is on its way, and which.
+    probing: bool,
+    probe: Option<u64>,
     model: Model,
     seen: Seen,
 }
@@ -119,7 +124,21 @@ impl World {
         let poison = (rng.u8(0..4) == 0).then(|| "c0x".to_owned());
         let (model, seen) = (Model::default(), Seen::default());
         let journal = Vec::new();
-        Self { seed, rng, endpoint, delivery, now, journal, courier, mood: Mood::Well, poison, model, seen }
+        Self {
+            seed,
+            rng,
+            endpoint,
+            delivery,
+            now,
+            journal,
+            courier,
+            mood: Mood::Well,
+            poison,
+            probing: false,
+            probe: None,
+            model,
+            seen,
+        }
     }
 
     fn step(&mut self) {
@@ -173,6 +192,7 @@ impl World {
             self.seen.failures += 1;
         }
         self.courier.handle_outcome(flight, outcome, self.now);
+        self.probing &= self.probe != Some(flight) && self.courier.is_paused();
         for letter in self.courier.take_replayed() {
             assert!(self.model.taken.remove(&letter), "{self}: {letter} was not to be tried again");
             self.model.letters.remove(&letter);
@@ -262,6 +282,7 @@ impl World {
         let place = self.courier.place();
         self.courier = Courier::new(&self.endpoint, &self.delivery, place, self.rng.fork());
         self.model.sent.clear();
+        self.probing = false;
         self.model.first.clear();
         self.model.accepted_now.clear();
         self.model.taken.clear();
@@ -282,7 +303,13 @@ impl World {
         let was_paused = self.courier.is_paused();
         while let Some(action) = self.courier.poll(self.now) {
             match action {
-                Action::Send { flight, batch } => self.check_send(flight, batch),
+                Action::Send { flight, batch } => {
+                    assert!(!(was_paused && self.probing), "{self}: a second probe");
+                    self.probing = was_paused;
+                    self.seen.probes += u64::from(was_paused);
+                    self.probe = was_paused.then_some(flight);
+                    self.check_send(flight, batch);
+                }
                 Action::Bury { flight, burial } => self.handle_burial(flight, &burial),
             }
         }
@@ -376,8 +403,17 @@ impl std::fmt::Display for World {
 
 impl Seen {
     fn add(&mut self, world: &World) {
-        let Self { rows, failures, died_tried, died_untried, replayed, restarts, pauses, side_by_side } =
-            &world.seen;
+        let Self {
+            rows,
+            failures,
+            died_tried,
+            died_untried,
+            replayed,
+            restarts,
+            pauses,
+            probes,
+            side_by_side,
+        } = &world.seen;
         self.rows += rows;
         self.failures += failures;
         self.died_tried += died_tried;
@@ -385,6 +421,7 @@ impl Seen {
         self.replayed += replayed;
         self.restarts += restarts;
         self.pauses += pauses;
+        self.probes += probes;
         self.side_by_side += side_by_side;
     }
 }

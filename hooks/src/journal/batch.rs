@@ -49,9 +49,9 @@ impl Batch {
         &self.edges
     }
 
-    /// The id of the last row.
-    pub(super) fn last_id(&self) -> Option<u64> {
-        self.rows.last().map(|row| row.id)
+    /// The last row.
+    pub(super) fn last(&self) -> Option<&Row> {
+        self.rows.last().map(|row| &**row)
     }
 
     /// How many rows and edges it holds.

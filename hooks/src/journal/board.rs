@@ -50,6 +50,11 @@ impl Board {
         }
     }
 
+    /// The oldest row that was kept at the start, or the next one to come.
+    pub(super) fn first_id(&self) -> u64 {
+        self.first_id
+    }
+
     /// Where this endpoint goes on, as it was at the start.
     pub(super) fn place_of(&self, endpoint: &str) -> Position {
         let start = Position(self.first_id - 1, 0);

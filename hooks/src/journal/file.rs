@@ -214,7 +214,7 @@ fn create(connection: &Connection) -> rusqlite::Result<()> {
 
 // After a commit that failed nobody knows whether it did: the last id tells.
 fn was_written(tx: &Transaction<'_>, batch: &Batch) -> rusqlite::Result<bool> {
-    let Some(last_id) = batch.last_id() else { return Ok(false) };
+    let Some(last_id) = batch.last().map(|row| row.id) else { return Ok(false) };
     let last: u64 = tx.prepare_cached("SELECT last FROM ids")?.query_row([], |row| row.get(0))?;
     Ok(last >= last_id)
 }
@@ -224,7 +224,7 @@ fn insert_rows(tx: &Transaction<'_>, batch: &Batch) -> rusqlite::Result<()> {
     for (row, text) in batch.rows() {
         insert.execute(params![row.id, row.time_ms, &*row.event.app().id, row.event.name(), text])?;
     }
-    if let Some(last_id) = batch.last_id() {
+    if let Some(last_id) = batch.last().map(|row| row.id) {
         tx.prepare_cached("UPDATE ids SET last = ?1")?.execute([last_id])?;
     }
     Ok(())

@@ -26,7 +26,16 @@ pub struct JournalSource {
     apps: Arc<Apps>,
     counters: Arc<JournalCounters>,
     reader: Option<Connection>,
-    said_undecodable: bool,
+    released: u64,
+    passed_over: u64,
+    gap: Gap,
+}
+
+/// Nobody here can read the rows behind `after` and up to `up_to`.
+#[derive(Clone, Copy, Default, Debug)]
+struct Gap {
+    after: u64,
+    up_to: u64,
 }
 
 impl JournalSource {
@@ -36,7 +45,8 @@ impl JournalSource {
         apps: Arc<Apps>,
         counters: Arc<JournalCounters>,
     ) -> Self {
-        Self { path, board, apps, counters, reader: None, said_undecodable: false }
+        let released = board.first_id() - 1;
+        Self { path, board, apps, counters, reader: None, released, passed_over: 0, gap: Gap::default() }
     }
 
     /// Tells when there are new rows: one message for any number of them.
@@ -47,22 +57,26 @@ impl JournalSource {
     // Rows in (after, up_to] that can be read. Goes on over those that cannot, or an endpoint would stop before them.
     fn read_file(
         &mut self,
-        mut after: u64,
+        after: u64,
         up_to: u64,
         rows_max: usize,
         rows: &mut Vec<(Position, Arc<Row>)>,
     ) -> Result<(), SourceError> {
-        let before = rows.len();
-        while rows.len() == before && after < up_to {
-            let found = self.select(after, up_to, rows_max)?;
-            let Some((last_id, _)) = found.last() else { return Ok(()) };
-            after = *last_id;
+        let (mut from, before) = (self.gap.jump(after), rows.len());
+        while rows.len() == before && from < up_to {
+            let found = self.select(from, up_to, rows_max)?;
+            let Some((last_id, _)) = found.last() else { break };
+            from = *last_id;
             for (id, row) in found {
                 match row {
                     Ok(row) => rows.push((Position(id, 0), Arc::new(row))),
-                    Err(error) => self.pass_over(&error),
+                    Err(error) => self.pass_over(id, &error),
                 }
             }
+        }
+        if rows.len() == before && from > after {
+            self.gap = Gap { after, up_to: from };
+            self.release_gap();
         }
         Ok(())
     }
@@ -84,12 +98,31 @@ impl JournalSource {
         select.query_map(params![after, up_to, rows_max], each)?.collect()
     }
 
-    fn pass_over(&mut self, why: &dyn Display) {
-        self.counters.undecodable.add(1);
-        if !self.said_undecodable {
-            self.said_undecodable = true;
+    // Each row counts once, however many endpoints pass it.
+    fn pass_over(&mut self, id: u64, why: &dyn Display) {
+        if id <= self.passed_over {
+            return;
+        }
+        if self.passed_over == 0 {
             say(format_args!("an event in the journal is passed over: {why}"));
         }
+        self.passed_over = id;
+        self.counters.undecodable.add(1);
+    }
+
+    // No endpoint will ever say that it has done with rows that nobody reads.
+    fn release_gap(&mut self) {
+        let released = self.gap.jump(self.released);
+        if released > self.released {
+            self.released = released;
+            self.board.release(Position(released, 0), &[]);
+        }
+    }
+}
+
+impl Gap {
+    fn jump(self, id: u64) -> u64 {
+        if id >= self.after { id.max(self.up_to) } else { id }
     }
 }
 
@@ -126,6 +159,8 @@ impl Source for JournalSource {
 
     fn release(&mut self, all: Position, places: &[(&str, Position)]) -> Result<(), SourceError> {
         self.board.release(all, places);
+        self.released = self.released.max(all.0);
+        self.release_gap();
         Ok(())
     }
 }

@@ -68,10 +68,10 @@ pub(super) struct Writer {
     _lock: DirectoryLock,
 }
 
-enum Woken {
-    ByEvent(Happened),
-    ByRelease,
-    ByNobody,
+enum Next {
+    Event(Happened),
+    Release,
+    Tidying,
 }
 
 impl Writer {
@@ -111,9 +111,9 @@ impl Writer {
     pub(super) fn run(mut self) {
         while !self.board.is_stopping() {
             match self.wait() {
-                Woken::ByEvent(happened) => self.gather(happened),
-                Woken::ByRelease => self.commit(),
-                Woken::ByNobody => self.tidy(),
+                Next::Event(happened) => self.gather(happened),
+                Next::Release => self.commit(),
+                Next::Tidying => self.tidy(),
             }
             self.tell_if_drained();
         }
@@ -121,30 +121,30 @@ impl Writer {
     }
 
     // While a batch cannot be written or the journal is full, events stay in the queue.
-    fn wait(&mut self) -> Woken {
+    fn wait(&mut self) -> Next {
         let work = self.board.work_here();
         if let Some(pause) = self.failing.pause() {
             let _ = work.recv_timeout(pause);
-            return Woken::ByRelease;
+            return Next::Release;
         }
         if self.full.is_there() {
             let _ = work.recv_timeout(FULL_PAUSE);
-            return Woken::ByRelease;
+            return Next::Release;
         }
         if self.has_more_to_release() {
-            return self.drain.next_now().map_or(Woken::ByRelease, Woken::ByEvent);
+            return self.drain.next_now().map_or(Next::Release, Next::Event);
         }
         let quiet = if self.untidy { QUIET } else { SLEEP_MAX };
         if self.producers_gone {
-            return work.recv_timeout(quiet).map_or(Woken::ByNobody, |()| Woken::ByRelease);
+            return work.recv_timeout(quiet).map_or(Next::Tidying, |()| Next::Release);
         }
         select! {
             recv(self.drain.receiver()) -> next => match next {
-                Ok(happened) => Woken::ByEvent(happened),
-                Err(_) => { self.producers_gone = true; Woken::ByRelease }
+                Ok(happened) => Next::Event(happened),
+                Err(_) => { self.producers_gone = true; Next::Release }
             },
-            recv(work) -> _ => Woken::ByRelease,
-            default(quiet) => Woken::ByNobody,
+            recv(work) -> _ => Next::Release,
+            default(quiet) => Next::Tidying,
         }
     }
 
@@ -205,9 +205,10 @@ impl Writer {
         self.counters.commits.add(1);
         self.first_id = self.first_id.max(release.all + 1);
         self.board.released(release);
-        if let Some(last_id) = batch.last_id() {
+        if let Some(last) = batch.last() {
             self.counters.written.add(batch.rows().count() as u64);
-            self.counters.last_id.set(last_id);
+            self.counters.last_id.set(last.id);
+            self.counters.newest_ms.set(last.time_ms);
         }
         self.board.publish(batch);
         Ok(())

@@ -15,7 +15,7 @@ const CONNECT_PATIENCE: Duration = Duration::from_secs(3);
 pub(super) const ANSWER_PATIENCE: Duration = Duration::from_secs(3);
 
 /// A connection to Redis.
-pub struct Link {
+pub(super) struct Link {
     connection: Connection,
     /// The bytes of the questions that are being put together.
     out: Vec<u8>,
@@ -24,7 +24,7 @@ pub struct Link {
 
 impl Link {
     /// Connects and logs in. The URL may hold user, password and database; `rediss://` is TLS.
-    pub fn open(url: &str) -> Result<Self, Trouble> {
+    pub(super) fn open(url: &str) -> Result<Self, Trouble> {
         // The client's words for a URL that it does not understand do not repeat it.
         let client = Client::open(url)?;
         let connection = client.get_connection_with_timeout(CONNECT_PATIENCE)?;
@@ -34,7 +34,7 @@ impl Link {
     }
 
     /// Asks one thing.
-    pub fn ask<T: FromRedisValue>(&mut self, question: &Cmd) -> Result<T, Trouble> {
+    pub(super) fn ask<T: FromRedisValue>(&mut self, question: &Cmd) -> Result<T, Trouble> {
         self.put(question);
         let answer = self.flush()?.pop().unwrap_or(Value::Nil);
         into(answer)

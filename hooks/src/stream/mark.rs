@@ -42,7 +42,7 @@ pub struct GroupStanding {
 }
 
 /// Reads where the stream `key` and the group stand; `None` when there is no such stream.
-pub fn read_standing(link: &mut Link, key: &str, group: &str) -> Result<Option<Standing>, Trouble> {
+pub(super) fn read_standing(link: &mut Link, key: &str, group: &str) -> Result<Option<Standing>, Trouble> {
     link.put(cmd("XINFO").arg("STREAM").arg(key));
     link.put(cmd("XINFO").arg("GROUPS").arg(key));
     link.put(cmd("XPENDING").arg(key).arg(group));

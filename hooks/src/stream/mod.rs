@@ -9,6 +9,7 @@ pub mod counters;
 pub mod mover;
 pub mod source;
 pub mod trouble;
+pub mod view;
 
 mod backoff;
 mod checkpoints;
@@ -19,5 +20,4 @@ mod mark;
 mod runs;
 mod tail;
 
-pub use link::Link;
-pub use mark::{Standing, read_standing};
+pub use mark::{GroupStanding, Standing};

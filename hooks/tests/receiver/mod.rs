@@ -64,11 +64,30 @@ pub(crate) struct Receiver {
     thread: Option<JoinHandle<()>>,
 }
 
-/// A port that servers of tests may use.
+/// A listener on a port that servers of tests may use.
 pub(crate) fn listener() -> TcpListener {
-    let first = 20_000 + (std::process::id() % 10_000) as u16;
-    let mut ports = (0..12_000).map(|more| 20_000 + (first - 20_000 + more) % 12_000);
-    ports.find_map(|port| TcpListener::bind(("127.0.0.1", port)).ok()).expect("a free port")
+    closed_port().0.open()
+}
+
+/// A port that refuses connections and that no other test gets meanwhile.
+pub(crate) struct ClosedPort(socket2::Socket);
+
+impl ClosedPort {
+    /// From now on it is listened on.
+    pub(crate) fn open(self) -> TcpListener {
+        self.0.listen(128).unwrap();
+        self.0.into()
+    }
+}
+
+pub(crate) fn closed_port() -> (ClosedPort, SocketAddr) {
+    let first = std::process::id() % 12_000;
+    let bound = (0..12_000).find_map(|more| {
+        let address = SocketAddr::from(([127, 0, 0, 1], 20_000 + ((first + more) % 12_000) as u16));
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket.bind(&address.into()).is_ok().then_some((ClosedPort(socket), address))
+    });
+    bound.expect("a free port")
 }
 
 impl Receiver {

@@ -97,7 +97,13 @@ fn text_to_sign<'a>(method: &str, path: &str, params: impl Iterator<Item = (&'a 
     let mut pairs: Vec<_> = params.map(|(key, value)| (lower_case(key), value)).collect();
     pairs.retain(|(key, _)| key != "auth_signature");
     pairs.sort_by(|(a, _), (b, _)| a.cmp(b));
-    let mut text = format!("{}\n{path}\n", method.to_ascii_uppercase());
+    let pairs_bytes: usize = pairs.iter().map(|(key, value)| key.len() + value.len() + 2).sum();
+    let mut text = String::with_capacity(method.len() + path.len() + 2 + pairs_bytes);
+    text.push_str(method);
+    text.make_ascii_uppercase();
+    text.push('\n');
+    text.push_str(path);
+    text.push('\n');
     for (index, (key, value)) in pairs.iter().enumerate() {
         if index > 0 {
             text.push('&');

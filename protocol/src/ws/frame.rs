@@ -98,6 +98,11 @@ pub(crate) fn append_text_frame(
     out.splice(start..start + room, header);
 }
 
+/// The length of the header before a payload of so many bytes.
+pub(crate) fn text_frame_header_bytes(payload_bytes: usize) -> usize {
+    header(payload_bytes).1
+}
+
 // The header of a final text frame, and how many of its bytes count.
 fn header(payload_bytes: usize) -> ([u8; 10], usize) {
     let mut bytes = [0; 10];

@@ -1,0 +1,130 @@
+//! How much any one outbox can have gained since a write was last tried for it: an upper bound that costs a delivery
+//! nothing.
+//!
+//! Time goes in rounds. A round ends when everybody who was dirty at its start has had an attempt, so whoever is dirty
+//! was queued in this round or in the one before. Of a round it is enough to know the most bytes that one topic had and
+//! the most subscriptions that one of its takers has: nobody gained more than their product. What a subscription has
+//! gained that goes must be counted elsewhere ([`TopicGain::bytes`]), or who comes and goes would gain unseen.
+
+use super::mutant::{Mutant, broken};
+
+/// What outboxes have gained in this round and the one before.
+#[derive(Debug, Default)]
+pub struct Gain {
+    round: u32,
+    now: Round,
+    before: Round,
+}
+
+/// What one topic's subscribers have gained of it. Part of the topic; brought up to date when it has an event.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TopicGain {
+    round: u32,
+    now: u32,
+    before: u32,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Round {
+    topic_bytes_max: u64,
+    subscriptions_max: u64,
+}
+
+impl Gain {
+    /// Nobody is dirty.
+    pub fn clear(&mut self) {
+        self.end_round();
+        self.before = Round::default();
+    }
+
+    /// Everybody who was dirty when this round began has had an attempt.
+    pub fn end_round(&mut self) {
+        self.round = self.round.wrapping_add(1);
+        self.before = std::mem::take(&mut self.now);
+        if broken(Mutant::OnlyThisRoundCounts) {
+            self.before = Round::default();
+        }
+    }
+
+    /// A connection with so many subscriptions gets what a topic has from now on.
+    pub fn taken_by(&mut self, subscriptions: usize) {
+        let subscriptions = if broken(Mutant::TakersHaveOneSubscription) { 1 } else { subscriptions as u64 };
+        self.now.subscriptions_max = self.now.subscriptions_max.max(subscriptions);
+    }
+
+    /// An event of so many bytes for the subscribers of a topic.
+    pub fn decided(&mut self, topic: &mut TopicGain, bytes: usize) {
+        *topic = topic.in_round(self.round);
+        topic.now = topic.now.saturating_add(bytes as u32);
+        self.now.topic_bytes_max = self.now.topic_bytes_max.max(u64::from(topic.now));
+    }
+
+    /// The most that any one outbox can have gained, in bytes, of subscriptions that are still there.
+    pub fn bytes_max(&self) -> u64 {
+        self.now.bytes_max().saturating_add(self.before.bytes_max())
+    }
+
+    /// The most that a subscription to this topic can have gained, in bytes.
+    pub fn bytes_of(&self, topic: TopicGain) -> u64 {
+        let topic = topic.in_round(self.round);
+        u64::from(topic.now) + u64::from(topic.before)
+    }
+}
+
+impl TopicGain {
+    fn in_round(self, round: u32) -> Self {
+        match round.wrapping_sub(self.round) {
+            0 => self,
+            1 => Self { round, now: 0, before: self.now },
+            _ => Self { round, now: 0, before: 0 },
+        }
+    }
+}
+
+impl Round {
+    fn bytes_max(self) -> u64 {
+        self.topic_bytes_max.saturating_mul(self.subscriptions_max)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_gains_more_than_its_subscriptions_times_the_loudest_topic() {
+        let (mut gain, mut loud, mut quiet) = (Gain::default(), TopicGain::default(), TopicGain::default());
+        gain.taken_by(1);
+        gain.taken_by(3);
+        gain.decided(&mut loud, 100);
+        gain.decided(&mut quiet, 10);
+        gain.decided(&mut loud, 100);
+        assert_eq!((gain.bytes_max(), gain.bytes_of(loud), gain.bytes_of(quiet)), (600, 200, 10));
+    }
+
+    #[test]
+    fn a_round_counts_until_the_next_one_ends() {
+        let (mut gain, mut topic) = (Gain::default(), TopicGain::default());
+        gain.taken_by(2);
+        gain.decided(&mut topic, 100);
+        gain.end_round();
+        assert_eq!((gain.bytes_max(), gain.bytes_of(topic)), (200, 100));
+        gain.taken_by(1);
+        gain.decided(&mut topic, 7);
+        assert_eq!((gain.bytes_max(), gain.bytes_of(topic)), (207, 107));
+        gain.end_round();
+        assert_eq!((gain.bytes_max(), gain.bytes_of(topic)), (7, 7));
+        gain.end_round();
+        assert_eq!((gain.bytes_max(), gain.bytes_of(topic)), (0, 0));
+    }
+
+    #[test]
+    fn a_topic_that_was_silent_for_long_has_nothing_of_its_last_round() {
+        let (mut gain, mut topic) = (Gain::default(), TopicGain::default());
+        gain.decided(&mut topic, 100);
+        (0..5).for_each(|_| gain.end_round());
+        gain.taken_by(1);
+        gain.decided(&mut topic, 3);
+        assert_eq!((gain.bytes_max(), gain.bytes_of(topic)), (3, 3));
+    }
+}
