@@ -213,7 +213,7 @@ mod tests {
             ..default
         };
         assert_eq!(format!("{endpoint:?}"), format!("{prefixed:?}"));
-        assert_eq!(hooks.endpoints.drain(..).count(), 3);
+        assert_eq!(hooks.endpoints.drain(..).count(), 4);
         assert_eq!(format!("{hooks:?}"), format!("{:?}", Settings::new("corecast-data".into(), Vec::new())));
         for key in Table::ALL.iter().flat_map(|table| table.keys()) {
             let set =
