@@ -70,8 +70,8 @@ pub(crate) struct Courier {
     flights: BTreeMap<u64, Flight>,
     flights_begun: u64,
     sent: usize,
-    /// Those to be tried again, oldest first, and by the time of their next try.
-    waiting: BTreeSet<u64>,
+    /// Those to be tried again: by when they are given up, and by the time of their next try.
+    waiting: BTreeSet<(u64, u64)>,
     due: BTreeSet<(u64, u64)>,
     health: Health,
     replayed: Vec<i64>,
@@ -93,7 +93,7 @@ struct Flight {
     origins: Vec<Origin>,
     bytes: usize,
     lines: Vec<usize>,
-    first_try_ms: u64,
+    expiry_ms: u64,
     due_ms: u64,
     reason: Arc<str>,
 }
@@ -138,7 +138,7 @@ impl Courier {
 
     /// What became of a batch that was sent.
     pub(crate) fn handle_outcome(&mut self, flight: u64, outcome: Outcome, now: Now) {
-        assert!(self.sent > 0 && !self.waiting.contains(&flight), "an outcome belongs to a batch on its way");
+        assert!(self.sent > 0 && !self.is_waiting(flight), "an outcome belongs to a batch on its way");
         self.sent -= 1;
         match outcome {
             Outcome::Done => self.handle_done(flight, now),
@@ -184,7 +184,7 @@ impl Courier {
 
     /// When `poll` may have something to do although nothing happens, on the steady clock.
     pub(crate) fn deadline_ms(&self) -> Option<u64> {
-        let expiry = self.oldest_waiting().map(|flight| self.expiry_ms(flight));
+        let expiry = self.waiting.first().map(|(expiry_ms, _)| *expiry_ms);
         let hopeless = self.is_stuck().then(|| self.lines.oldest_ready()).flatten();
         let hopeless = hopeless.map(|held| self.hopeless_at_ms(held));
         [expiry, hopeless, self.send_at_ms()].into_iter().flatten().min()
@@ -257,7 +257,7 @@ impl Courier {
     /// It is back: what waits for it need not wait longer. At most `in_flight_max` go at once.
     fn bring_forward(&mut self, now: Now) {
         self.due.clear();
-        for id in &self.waiting {
+        for (_, id) in &self.waiting {
             if let Some(flight) = self.flights.get_mut(id) {
                 flight.due_ms = flight.due_ms.min(now.steady_ms);
                 self.due.insert((flight.due_ms, *id));
@@ -272,12 +272,12 @@ impl Courier {
         let pause_ms = backoff::pause_ms(flight.batch.tries, self.timing.pause_max_ms, &mut self.rng);
         flight.due_ms = now.steady_ms + pause_ms;
         self.due.insert((flight.due_ms, id));
-        self.waiting.insert(id);
+        self.waiting.insert((flight.expiry_ms, id));
     }
 
     fn unschedule(&mut self, id: u64) {
-        self.waiting.remove(&id);
         if let Some(flight) = self.flights.get(&id) {
+            self.waiting.remove(&(flight.expiry_ms, id));
             self.due.remove(&(flight.due_ms, id));
         }
     }
@@ -291,24 +291,34 @@ impl Courier {
                 Origin::Letter(_) => {}
             }
         }
+        if accepted {
+            self.lines.end_failing(&flight.lines);
+        }
         self.held_rows -= flight.origins.len();
         self.held_bytes -= flight.bytes;
         self.lines.release(&flight.lines);
     }
 
-    /// The oldest batch that waits for a try and has been tried for too long.
+    fn is_waiting(&self, id: u64) -> bool {
+        self.flights.get(&id).is_some_and(|flight| self.waiting.contains(&(flight.expiry_ms, id)))
+    }
+
+    /// A batch that waits for a try and has been tried for too long.
     fn expired(&self, now: Now) -> Option<u64> {
-        let id = self.oldest_waiting()?;
-        (self.expiry_ms(id) <= now.steady_ms).then_some(id)
+        let (expiry_ms, id) = self.waiting.first()?;
+        (*expiry_ms <= now.steady_ms).then_some(*id)
     }
 
-    fn oldest_waiting(&self) -> Option<u64> {
-        self.waiting.first().copied()
-    }
-
-    fn expiry_ms(&self, flight: u64) -> u64 {
-        let first_try_ms = self.flights.get(&flight).map_or(0, |flight| flight.first_try_ms);
-        first_try_ms + self.timing.give_up_after_ms
+    /// Since when rows that are taken now would have been tried, had they not stood behind others of their channels that
+    /// failed until they were given up. So what waits behind these is given up as fast as it comes.
+    fn tried_since_ms(&self, taken: &[Held], lines: &[usize], now: Now) -> u64 {
+        let failing_ms = self.lines.failing_since_ms(lines);
+        let happened_ms = taken.iter().map(|held| held.happened_ms).max();
+        failing_ms
+            .max(happened_ms)
+            .filter(|_| failing_ms.is_some())
+            .unwrap_or(now.steady_ms)
+            .min(now.steady_ms)
     }
 
     /// True while rows that were never tried stand behind others that fail.
@@ -339,6 +349,9 @@ impl Courier {
             burial.rows = flight.batch.rows.iter().cloned().zip(letters).collect();
             burial.tries = flight.batch.tries;
             burial.reason = Arc::clone(&flight.reason);
+            if flight.batch.tries > 0 {
+                self.lines.begin_failing(&flight.lines, flight.expiry_ms - self.timing.give_up_after_ms);
+            }
         }
         Action::Bury { flight: id, burial }
     }
@@ -394,11 +407,12 @@ impl Courier {
         if taken.is_empty() {
             return None;
         }
+        let since_ms = self.tried_since_ms(&taken, &lines, now);
         let flight = Flight {
             origins: taken.iter().map(|held| held.origin).collect(),
             bytes: taken.iter().map(|held| held.bytes).sum(),
             lines,
-            first_try_ms: now.steady_ms,
+            expiry_ms: since_ms + self.timing.give_up_after_ms,
             due_ms: now.steady_ms,
             reason: Arc::clone(self.health.last_failure()),
             batch: Batch {
@@ -514,6 +528,30 @@ mod tests {
         let retry_ms = courier.deadline_ms().unwrap();
         assert!((11..=1_010).contains(&retry_ms), "{retry_ms}");
         assert_eq!(sent(&mut courier, at(retry_ms)), Some((flight, 20)));
+    }
+
+    #[test]
+    fn what_stands_behind_a_dead_letter_is_given_up_as_fast_as_it_comes() {
+        let (mut courier, app) = courier();
+        let give_up_ms = DeliverySettings::default().give_up_after.as_millis() as u64;
+        let mut died = 0;
+        for second in 0..3 * give_up_ms / 1_000 {
+            let now = at(second * 1_000);
+            let rows = (second * 7 + 1)..(second * 7 + 8);
+            read(&mut courier, &app, rows, now);
+            while let Some(action) = courier.poll(now) {
+                match action {
+                    Action::Send { flight, .. } => {
+                        courier.handle_outcome(flight, Outcome::Refused("500".to_owned()), now);
+                    }
+                    Action::Bury { flight, burial } => {
+                        died += burial.rows.len();
+                        courier.handle_buried(flight);
+                    }
+                }
+            }
+        }
+        assert!(died >= 7 * 550, "only {died} of 6300 rows were given up in three times the patience");
     }
 
     #[test]

@@ -52,6 +52,8 @@ struct Line {
     channel: Arc<str>,
     waiting: VecDeque<Held>,
     busy: bool,
+    /// Rows were given up after tries that began then, and none was accepted since.
+    failing_since_ms: Option<u64>,
 }
 
 impl Lines {
@@ -73,7 +75,12 @@ impl Lines {
     }
 
     fn insert(&mut self, channel: Arc<str>) -> usize {
-        let line = Line { channel: Arc::clone(&channel), waiting: VecDeque::new(), busy: false };
+        let line = Line {
+            channel: Arc::clone(&channel),
+            waiting: VecDeque::new(),
+            busy: false,
+            failing_since_ms: None,
+        };
         let key = self.lines.insert(line);
         self.by_channel.insert(channel, key);
         key
@@ -134,6 +141,29 @@ impl Lines {
                 self.by_channel.remove(&line.channel);
             }
         }
+    }
+
+    /// Rows of these lines were given up after tries that began at that time.
+    pub(crate) fn begin_failing(&mut self, keys: &[usize], since_ms: u64) {
+        for key in keys {
+            if let Some(line) = self.lines.get_mut(*key) {
+                line.failing_since_ms.get_or_insert(since_ms);
+            }
+        }
+    }
+
+    /// Rows of these lines were accepted.
+    pub(crate) fn end_failing(&mut self, keys: &[usize]) {
+        for key in keys {
+            if let Some(line) = self.lines.get_mut(*key) {
+                line.failing_since_ms = None;
+            }
+        }
+    }
+
+    /// Since when all of these lines have been failing, if they have.
+    pub(crate) fn failing_since_ms(&self, keys: &[usize]) -> Option<u64> {
+        keys.iter().try_fold(0, |newest, key| Some(self.lines.get(*key)?.failing_since_ms?.max(newest)))
     }
 
     /// How many channels have a line.
