@@ -59,6 +59,9 @@ main() {
         step "pusher for Python, $shards shard(s)" told_by_pytest run_python_tests "$shards"
     done
 
+    section 'Hooks'
+    step 'kills, ends, and faults of endpoints, Redis and disk' told_by_pytest run_hook_tests
+
     section 'Load'
     step 'overload, drains, hostile clients, leaks, each scenario of the load generator' told_by_pytest run_load_tests
     step "the load generator's report in a browser" told_by_node run_page_tests
@@ -156,6 +159,11 @@ run_load_tests() {
         "$PYTHON/bin/python" -m pytest -p no:cacheprovider --color=no engine/tests/load
 }
 
+run_hook_tests() {
+    CORECAST_BIN=$BINARY CORECAST_LOADTEST=$PWD/target/release/corecast-loadtest limited "$STEP_SECONDS_MAX" \
+        "$PYTHON/bin/python" -m pytest -p no:cacheprovider --color=no engine/tests/hooks
+}
+
 # Cargo keeps one binary of a name: this one is put aside before the ordinary one is built.
 build_counting() {
     limited "$STEP_SECONDS_MAX" cargo build --locked --release -p corecast --features counting &&
@@ -217,6 +225,7 @@ install_packages() {
     [[ -n ${CHROMIUM-} ]] || command -v chromium >/dev/null || wanted+=(chromium fonts-liberation)
     command -v setpriv >/dev/null || wanted+=(util-linux)
     command -v openssl >/dev/null || wanted+=(openssl)
+    command -v redis-server >/dev/null || wanted+=(redis-server)
     python3 -c 'import ensurepip, venv' 2>/dev/null || wanted+=(python3 python3-venv)
     if ((${#wanted[@]} > 0)); then install_by_apt "${wanted[@]}" || return 1; fi
     node -e 'const [major, minor] = process.versions.node.split(".").map(Number);

@@ -73,7 +73,8 @@ impl Place {
             apps: Arc::clone(&apps),
             topics: TopicHash::new(SEED, shards),
             limits,
-            client_event_hooks: false,
+            hook_grace_ms: 0,
+            witness: None,
             drain: DrainPlan::default(),
             random: Box::new(|| 7),
         });

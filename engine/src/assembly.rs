@@ -3,21 +3,21 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::thread;
 
-use hooks::queue::{Queue, queue};
-use hooks::sink::CountingSink;
+use hooks::settings::Settings;
 use protocol::app::Apps;
 use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::config::{Shards, Steering};
 use crate::driver::control::CoreError;
+use crate::driver::hook_line::HookLine;
 use crate::driver::listen::ListenError;
 use crate::ending::Ending;
-use crate::limits::{DESCRIPTORS_KEPT, HOOK_QUEUE_MAX, Limits, OUTBOXES_BYTES_MIN, OUTBOXES_MEMORY_PART};
+use crate::hooks_run::HooksRun;
+use crate::limits::{DESCRIPTORS_KEPT, Limits, OUTBOXES_BYTES_MIN, OUTBOXES_MEMORY_PART};
 use crate::memory::memory_bytes;
 use crate::process::ProcessReading;
-use crate::rest::{ApiConfig, ApiCore, Health, MetricsConfig, Outside};
+use crate::rest::{ApiConfig, ApiCore, Health, HooksReading, MetricsConfig, Outside};
 use crate::server::{self, AdminPlan, Plan, Running, StartError, Surroundings};
 use crate::shard::topic::TopicHash;
 use crate::shard::{Shard, ShardConfig};
@@ -39,6 +39,8 @@ pub struct House {
     pub admin: Option<AdminPlan>,
     /// What the names of metrics begin with.
     pub metrics_prefix: Box<str>,
+    /// Where events go; None: nowhere.
+    pub hooks: Option<Settings>,
     /// The apps.
     pub apps: Arc<Apps>,
     /// How many shards there are.
@@ -70,8 +72,13 @@ pub fn start(house: House) -> Result<Inhabited, StartError> {
         ready_grace,
         drain_rate: drain_plan.connections_per_second_max,
     };
-    let (queue, drain) = queue(HOOK_QUEUE_MAX);
-    let hooks = queue.clone();
+    server::block_signals()?;
+    let hook_grace_ms = house.hooks.as_ref().map_or(0, |settings| settings.grace.as_millis() as u64);
+    let stream = house.hooks.as_ref().is_some_and(|settings| settings.stream.is_some());
+    let hooks = house.hooks.map(|settings| HooksRun::start(settings, Arc::clone(&house.apps), takeover));
+    let hooks = hooks.transpose().map_err(StartError::Hooks)?;
+    let line = hooks.as_ref().map_or(HookLine::Absent, HooksRun::line);
+    let api_line = line.clone();
     let (apps, api_apps) = (Arc::clone(&house.apps), house.apps);
     let (shard_limits, api_limits) = (house.limits.clone(), house.limits);
     let make_shard = move |index: usize, around: &Surroundings| {
@@ -81,20 +88,20 @@ pub fn start(house: House) -> Result<Inhabited, StartError> {
             apps: Arc::clone(&apps),
             topics: TopicHash::new(seed, shards),
             limits: fitted(&shard_limits, shards, around),
-            client_event_hooks: true,
+            hook_grace_ms,
+            witness: None,
             drain: drain_plan,
             random: Box::new(move || random_u64(&random)),
         })
     };
     let make_api = move |around: &Surroundings| {
         let (health, clock) = (Arc::clone(&around.health), around.clock);
-        let outside = outside(around, hooks);
+        let outside = outside(around, api_line, stream);
         ApiCore::new(ApiConfig {
             index: shards,
             topics: TopicHash::new(seed, shards),
             apps: api_apps,
             limits: fitted(&api_limits, shards, around),
-            server_event_hooks: false,
             health: Box::new(move || Health {
                 live: health.oldest_beat_age_ms(clock.now().mono_ms) < BEAT_MS_MAX,
                 ready: health.is_ready(),
@@ -102,19 +109,15 @@ pub fn start(house: House) -> Result<Inhabited, StartError> {
             metrics: MetricsConfig { prefix: house.metrics_prefix, outside },
         })
     };
-    let running = server::start_with(&plan, &queue, make_shard, make_api)?;
-    drop(queue);
-    // The thread ends when the last core has dropped its half of the queue, or with the process.
-    let spawned =
-        thread::Builder::new().name("hooks".to_owned()).spawn(move || CountingSink::default().run(&drain));
-    drop(spawned.map_err(StartError::System)?);
-    Ok(Inhabited { running })
+    let running = server::start_with(&plan, line, make_shard, make_api)?;
+    Ok(Inhabited { running, hooks })
 }
 
 /// A house with its cores at work.
 #[derive(Debug)]
 pub struct Inhabited {
     running: Running,
+    hooks: Option<HooksRun>,
 }
 
 impl Inhabited {
@@ -128,20 +131,21 @@ impl Inhabited {
         self.running.admin()
     }
 
-    /// Waits for a signal to stop, and for the drain after it.
+    /// Waits for a signal to stop, for the drain after it, and for the hooks.
     pub fn wait(self) -> Result<(), CoreError> {
-        self.running.wait()
+        let ended = self.running.wait();
+        self.hooks.into_iter().for_each(HooksRun::stop);
+        ended
     }
 }
 
 /// What `/metrics` tells of everything but the cores.
-fn outside(around: &Surroundings, hooks: Queue) -> Box<dyn Fn() -> Outside> {
+fn outside(around: &Surroundings, hooks: HookLine, stream: bool) -> Box<dyn Fn() -> Outside> {
     let (health, descriptors_max) = (Arc::clone(&around.health), around.descriptors_max);
     Box::new(move || Outside {
         process: ProcessReading::take(),
         descriptors_max,
-        hooks_queued: hooks.len() as u64,
-        hooks_dropped: hooks.dropped(),
+        hooks: hooks.reading().map(|(queued, counters)| HooksReading { queued, counters, stream }),
         stuck_batches: health.stuck_batches(),
     })
 }

@@ -1,4 +1,4 @@
-//! The command line: `serve`, `check`, `dev` and `publish`. Parsed once into values that are right, or refused with one
+//! The command line: `serve`, `check`, `dev`, `publish` and `hooks`. Parsed once into values that are right, or refused with one
 //! message that says what to change. What a flag says wins over the configuration file. Starts the server; knows nothing
 //! of cores and sockets.
 
@@ -11,9 +11,10 @@ use clap::{Args, Parser, Subcommand};
 use protocol::app::{App, Apps};
 
 use crate::assembly::{self, House, Inhabited};
-use crate::config::{Admin, Config, Fault, METRICS_PREFIX, SHARDS_MAX, Shards, Steering};
+use crate::config::{Admin, Config, EndpointWish, Fault, METRICS_PREFIX, SHARDS_MAX, Shards, Steering};
 use crate::dev;
 use crate::ending::{Ending, EndingArgs};
+use crate::hooks_cli::{self, HooksArgs, HooksFailure};
 use crate::publish::{self, Publication};
 use crate::server::AdminPlan;
 
@@ -40,6 +41,8 @@ enum Command {
     Dev(Dev),
     /// Publish one event to a running server, signed as server SDKs do
     Publish(PublishArgs),
+    /// Look at what hooks have to deliver, try again what failed, deliver from a stream
+    Hooks(HooksArgs),
 }
 
 #[derive(Debug, Args)]
@@ -62,6 +65,15 @@ struct Serve {
     /// Which shard a new connection gets: `hash` spreads them evenly, `cpu` gives it to the shard on the processor that received it [default: hash]
     #[arg(long, value_name = "hash|cpu")]
     accept_steering: Option<Steering>,
+    /// Where hook events are kept until they are delivered [default: corecast-data, if there are hooks]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Webhook for the events of every app; may be given several times, and then replaces all endpoints of the file
+    #[arg(long, value_name = "URL")]
+    webhook: Vec<String>,
+    /// Redis whose stream hook events pass through
+    #[arg(long, value_name = "URL")]
+    redis: Option<String>,
     #[command(flatten)]
     ending: EndingArgs,
 }
@@ -117,6 +129,7 @@ pub fn run() -> ExitCode {
         Command::Check(check) => run_check(&check.config),
         Command::Dev(dev) => run_dev(dev),
         Command::Publish(publish) => run_publish(&publish),
+        Command::Hooks(args) => hooks_cli::run(args).map_err(Failure::from),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -147,6 +160,15 @@ impl Failure {
 
     fn world(error: &impl ToString) -> Self {
         Self { code: EXIT_FAILURE, text: error.to_string() }
+    }
+}
+
+impl From<HooksFailure> for Failure {
+    fn from(failure: HooksFailure) -> Self {
+        match failure {
+            HooksFailure::Config(text) => Self::config(text),
+            HooksFailure::World(text) => Self { code: EXIT_FAILURE, text },
+        }
     }
 }
 
@@ -215,6 +237,16 @@ fn with_flags(mut config: Config, flags: Serve) -> Result<Config, Failure> {
     if let Some(shards) = flags.shards {
         config.shards = Some(parse_shards(shards)?);
     }
+    if let Some(data_dir) = flags.data_dir {
+        config.hooks.set_data_dir(data_dir);
+    }
+    if let Some(url) = &flags.redis {
+        config.hooks.set_redis_url(url).map_err(|why| Failure::config(format!("--redis {why}")))?;
+    }
+    if !flags.webhook.is_empty() {
+        config.hooks.endpoints = EndpointWish::webhooks(&config.apps, &flags.webhook)
+            .map_err(|why| Failure::config(format!("--webhook {why}")))?;
+    }
     Ok(config)
 }
 
@@ -267,7 +299,12 @@ fn parse_shards(count: usize) -> Result<Shards, Failure> {
     Shards::new(count).ok_or_else(impossible)
 }
 
-fn start(config: Config, admin: Option<AdminPlan>, started: impl FnOnce(&Inhabited)) -> Result<(), Failure> {
+fn start(
+    mut config: Config,
+    admin: Option<AdminPlan>,
+    started: impl FnOnce(&Inhabited),
+) -> Result<(), Failure> {
+    config.hooks.give_kinds(&mut config.apps);
     // Those of a file are known to differ.
     let apps = Apps::new(config.apps).map_err(|error| Failure::config(format!("--app: {error}")))?;
     let house = House {
@@ -275,6 +312,7 @@ fn start(config: Config, admin: Option<AdminPlan>, started: impl FnOnce(&Inhabit
         api_listen: config.api_listen,
         admin,
         metrics_prefix: config.metrics_prefix.unwrap_or_else(|| METRICS_PREFIX.into()),
+        hooks: config.hooks.settled(&apps),
         apps: Arc::new(apps),
         shards: config.shards.unwrap_or_else(Shards::by_machine),
         pin: config.pin.unwrap_or(true),

@@ -8,6 +8,8 @@ pub mod config;
 pub mod dev;
 pub mod driver;
 pub mod ending;
+pub mod hooks_cli;
+pub mod hooks_run;
 pub mod limits;
 mod memory;
 pub mod process;

@@ -15,9 +15,9 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
-use hooks::queue::Queue;
 
 use crate::driver::control::{Clock, Control, CoreError, Health, Phase, Report};
+use crate::driver::hook_line::HookLine;
 use crate::driver::inbox::{MeshEnd, mesh};
 use crate::driver::listen::{ListenError, listen, listen_for_tools, local_address};
 use crate::driver::probe::{ProbeError, probe};
@@ -103,6 +103,8 @@ pub enum StartError {
     Steering(SteeringError),
     /// A core failed while it started.
     Core(CoreError),
+    /// Hook events cannot be kept.
+    Hooks(hooks::house::StartError),
     /// The system has refused something else.
     System(io::Error),
 }
@@ -114,6 +116,7 @@ impl fmt::Display for StartError {
             Self::Listen(error) => error.fmt(f),
             Self::Steering(error) => error.fmt(f),
             Self::Core(error) => error.fmt(f),
+            Self::Hooks(error) => error.fmt(f),
             Self::System(error) => write!(f, "the system refuses what a server needs: {error}"),
         }
     }
@@ -141,7 +144,7 @@ const REPORTS_PER_CORE_MAX: usize = 4;
 /// the first of them makes [`Running::wait`] drain, the second ends the process at once.
 pub fn start_with<S: Machine, A: Machine>(
     plan: &Plan,
-    hooks: &Queue,
+    hooks: HookLine,
     make_shard: impl Fn(usize, &Surroundings) -> S + Send + Sync + 'static,
     make_api: impl FnOnce(&Surroundings) -> A + Send + 'static,
 ) -> Result<Running, StartError> {
@@ -330,6 +333,16 @@ impl Stopper {
     }
 }
 
+/// Keeps SIGTERM and SIGINT from this thread and from all that it starts from now on.
+pub fn block_signals() -> Result<(), StartError> {
+    ring::block_signals().map_err(StartError::System)
+}
+
+/// Sleeps until SIGTERM or SIGINT comes. `block_signals` was called before any other thread was started.
+pub fn wait_for_signal() -> Result<(), StartError> {
+    ring::wait_for_signal().map(drop).map_err(StartError::System)
+}
+
 /// Makes a panic on any thread end the process, after one line with thread and place: a server that lost one shard is
 /// worse than one that is restarted.
 pub fn install_panic_hook() {
@@ -348,15 +361,15 @@ pub fn install_panic_hook() {
 /// What all cores share, before they start.
 struct House<'a> {
     plan: &'a Plan,
-    hooks: &'a Queue,
+    hooks: HookLine,
     ring_sizes: Sizes,
     surroundings: Surroundings,
 }
 
 impl<'a> House<'a> {
     /// Asks the machine whether it suits. Blocks signals, raises the limit of descriptors.
-    fn prepare(plan: &'a Plan, hooks: &'a Queue) -> Result<Self, StartError> {
-        ring::block_signals().map_err(StartError::System)?;
+    fn prepare(plan: &'a Plan, hooks: HookLine) -> Result<Self, StartError> {
+        block_signals()?;
         let descriptors_max = ring::raise_descriptors_max();
         let cores = plan.shards + 1;
         let ring_sizes = probe(cores).map_err(StartError::Probe)?;

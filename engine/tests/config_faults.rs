@@ -44,12 +44,12 @@ fn a_key_that_is_not_known_gets_the_nearest_or_its_right_place() {
         (
             "xyz = 1",
             "1: unknown key \"xyz\": valid here are listen, api_listen, admin, metrics_prefix, shards, pin, accept_steering, takeover, \
-             ready_grace, drain_rate, drain_close, limits, apps",
+             ready_grace, drain_rate, drain_close, limits, hooks, apps",
         ),
         (
             "a.b = 1",
             "1: unknown key \"a\": valid here are listen, api_listen, admin, metrics_prefix, shards, pin, accept_steering, takeover, \
-             ready_grace, drain_rate, drain_close, limits, apps",
+             ready_grace, drain_rate, drain_close, limits, hooks, apps",
         ),
         ("user_id_bytes_max = 1", "1: unknown key \"user_id_bytes_max\": it belongs to [limits]"),
         ("secret = \"hunter2-hunter2\"", "1: unknown key \"secret\": it belongs to [[apps]]"),
@@ -69,7 +69,7 @@ fn a_key_that_is_not_known_gets_the_nearest_or_its_right_place() {
         (
             "capacity = 1",
             "5: unknown key \"capacity\" in [[apps]]: valid here are id, key, secret, enabled, client_events, \
-             terminate_by_presence, flush_interval_ms, over_quota_close_code, limits",
+             terminate_by_presence, flush_interval_ms, over_quota_close_code, limits, hooks",
         ),
         (
             "connections_max = 1",
@@ -272,6 +272,110 @@ fn apps_are_whole_and_differ() {
             "7: apps.key = \"a\": the app of line 3 has it already",
         ),
         ("[[apps]]\nid = \"2\"\nkey = \"b\"", "5: apps.secret is missing: each [[apps]] needs one"),
+    ]);
+}
+
+#[test]
+fn what_is_wrong_with_hooks_is_told_with_what_is_possible() {
+    each_gets(&[
+        ("[hook]", "1: unknown key \"hook\": did you mean \"hooks\"?"),
+        ("[hooks]\ndatadir = \"x\"", "2: unknown key \"datadir\" in [hooks]: did you mean \"data_dir\"?"),
+        ("[hooks]\nurl = \"http://h/\"", "2: unknown key \"url\" in [hooks]: it belongs to [[apps.hooks]]"),
+        ("redis_url = \"redis://h\"", "1: unknown key \"redis_url\": it belongs to [hooks]"),
+        ("hooks = 1", "1: hooks must be a table, written [hooks], and is a number"),
+        ("[hooks]\ndata_dir = \"\"", "2: hooks.data_dir is empty"),
+        (
+            "[hooks]\ndurability = \"disk\"",
+            "2: hooks.durability = \"disk\": possible are \"process\" (a killed server loses nothing) and \"power\" \
+             (nor does a power loss)",
+        ),
+        ("[hooks]\ngrace_ms = 600001", "2: hooks.grace_ms = 600001: possible are 0 to 600000"),
+        ("[hooks]\ngive_up_after_s = 0", "2: hooks.give_up_after_s = 0: possible are 1 to 604800"),
+        ("[hooks]\nconsumers = 2", "2: hooks.consumers means nothing without redis_url"),
+        (
+            "[hooks]\nredis_url = \"http://:hunter2-hunter2@h\"",
+            "2: hooks.redis_url is no URL of a Redis server; write redis://USER:PASSWORD@HOST:PORT/DATABASE, or \
+             rediss:// for TLS",
+        ),
+        (
+            "[hooks]\nredis_url = \"redis://h\"\nprefetch = 0",
+            "3: hooks.prefetch = 0: possible are 1 to 10000",
+        ),
+    ]);
+}
+
+#[test]
+fn what_is_wrong_with_an_endpoint_is_told_without_its_url_and_headers() {
+    each_app_gets(&[
+        ("url = \"http://h/\"", "5: unknown key \"url\" in [[apps]]: it belongs to [[apps.hooks]]"),
+        ("[[apps.hooks]]\nid = \"1\"", "6: unknown key \"id\" in [[apps.hooks]]: it belongs to [[apps]]"),
+        ("[[apps.hooks]]", "5: [[apps.hooks]] needs one of url, file, exec, none"),
+        (
+            "[[apps.hooks]]\nnone = true\nfile = \"f\"",
+            "6: apps.hooks.none stands beside file: an endpoint has one destination",
+        ),
+        (
+            "[[apps.hooks]]\nnone = false",
+            "6: apps.hooks.none = false: leave the key out, or name a destination",
+        ),
+        (
+            "[[apps.hooks]]\nurl = \"hunter2-hunter2.example\"",
+            "6: apps.hooks.url is no URL of a webhook; write http://HOST/PATH or https://HOST/PATH",
+        ),
+        (
+            "[[apps.hooks]]\nurl = \"http://h/\"\nsecret = \"hunter2-hunter2\"",
+            "7: apps.hooks.secret means nothing in Pusher's format, which signs with the app's secret",
+        ),
+        (
+            "[[apps.hooks]]\nfile = \"f\"\nheaders = { A = \"hunter2-hunter2\" }",
+            "7: apps.hooks.headers means nothing beside file",
+        ),
+        (
+            "[[apps.hooks]]\nurl = \"http://h/\"\nformat = \"json\"",
+            "7: apps.hooks.format = \"json\": possible are \"pusher\" and \"webman\"",
+        ),
+        (
+            "[[apps.hooks]]\nurl = \"http://h/\"\nheaders = { Content-Type = \"hunter2-hunter2\" }",
+            "7: apps.hooks.headers = \"Content-Type\": is a header that the webhook sets itself",
+        ),
+        (
+            "[[apps.hooks]]\nurl = \"http://h/\"\nheaders = { A = \"hunter2-hunter2\\n\" }",
+            "7: apps.hooks.headers = \"A\": its value may hold printable ASCII only",
+        ),
+        (
+            "[[apps.hooks]]\nurl = \"http://h/\"\nheaders = { \"A B\" = \"c\" }",
+            "7: apps.hooks.headers = \"A B\": is no name of a header",
+        ),
+        (
+            "[[apps.hooks]]\nurl = \"http://h/\"\nheaders = 1",
+            "7: apps.hooks.headers must be a table of texts, and is a number",
+        ),
+        (
+            "[[apps.hooks]]\nnone = true\nevents = [\"channel_occupied\",\n\"channel_vacant\"]",
+            "8: apps.hooks.events = \"channel_vacant\": is no kind of event: did you mean \"channel_vacated\"?",
+        ),
+        (
+            "[[apps.hooks]]\nnone = true\nevents = \"x\"",
+            "7: apps.hooks.events = \"x\": is no kind of event: possible are channel_occupied, channel_vacated, \
+             member_added, member_removed, client_event, server_event",
+        ),
+        (
+            "[[apps.hooks]]\nnone = true\nname = \"a b\"",
+            "7: apps.hooks.name = \"a b\": a name has 1 to 100 of A-Z a-z 0-9 - _ .",
+        ),
+        (
+            "[[apps.hooks]]\nnone = true\nname = \"a\"\n[[apps.hooks]]\nfile = \"f\"\nname = \"a\"",
+            "10: apps.hooks.name = \"a\": the endpoint of line 5 has that name already; give this one another",
+        ),
+        (
+            "[[apps.hooks]]\nexec = \"a\"\n[[apps.hooks]]\nexec = [\"a\"]\nevents = \"client_event\"",
+            "7: [[apps.hooks]] name = \"1-e40c292c\": the endpoint of line 5 has that name already; give this one \
+             another",
+        ),
+        (
+            "[[apps.hooks]]\nnone = true\nbatch_events_max = 0",
+            "7: apps.hooks.batch_events_max = 0: possible are 1 to 10000",
+        ),
     ]);
 }
 

@@ -123,7 +123,7 @@ fn deliveries_messages_and_bytes_are_counted() {
         "corecast_slow_consumers_total",
         "corecast_queue_bytes{queue=\"roots\"}",
         "corecast_hooks_queued",
-        "corecast_hooks_dropped_total",
+        "corecast_hooks_dropped_total{kind=\"client_event\"}",
         "corecast_stuck_batches_total",
     ] {
         assert_eq!(after[name], 0.0, "{name} of a server at ease");

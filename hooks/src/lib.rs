@@ -1,9 +1,23 @@
 //! What happened on the channels, on its way from the shards to the operator's back end.
 //!
 //! Shards hold only a [`queue::Queue`], which never waits. Nothing here may block a shard, and nothing here knows an
-//! engine. For now the far end is a [`sink::CountingSink`]: events are counted by kind and end there.
+//! engine. [`house::Hooks`] is everything together; [`journal`] keeps events until [`dispatch`] has brought them to all
+//! endpoints.
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
 
+pub mod counters;
+pub mod dead_letters;
+pub mod dispatch;
+pub mod encoding;
+pub mod house;
+pub mod journal;
+mod notice;
 pub mod queue;
+pub mod row;
+pub mod settings;
 pub mod sink;
+pub mod sinks;
+pub mod source;
+pub mod stream;
+pub mod worker;

@@ -1,7 +1,8 @@
 //! The bounded queue between the shards and the hooks core.
 //!
-//! The producer's half never waits: when the queue is full the event is dropped and counted, and that loss is final.
-//! (Channel and member edges must survive a full queue; they will be kept as levels at their home shard.)
+//! The producer's half never waits and never drops: what does not fit is given back, and the shard decides (an edge stays
+//! dirty at its home, a client event is lost and counted there). The other half takes events in batches. What must never
+//! happen here: a wait on the producer's side, or an event that is in neither hand.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,24 +14,33 @@ use protocol::hook_event::HookEvent;
 /// Makes a queue that holds at most `events_max` events.
 pub fn queue(events_max: usize) -> (Queue, Drain) {
     let (sender, receiver) = bounded(events_max);
-    let dropped = Arc::new(AtomicU64::new(0));
-    (Queue { sender, dropped: Arc::clone(&dropped) }, Drain { receiver, dropped })
+    (Queue { sender, refused: Arc::new(AtomicU64::new(0)) }, Drain { receiver })
+}
+
+/// An event that has no id yet.
+#[derive(Clone, Debug)]
+pub struct Happened {
+    /// What happened.
+    pub event: HookEvent,
+    /// When, in milliseconds of Unix time.
+    pub time_ms: u64,
 }
 
 /// The shards' half; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Queue {
-    sender: Sender<HookEvent>,
-    dropped: Arc<AtomicU64>,
+    sender: Sender<Happened>,
+    refused: Arc<AtomicU64>,
 }
 
 impl Queue {
-    /// Takes the event, or drops and counts it when the queue is full or its far end is gone. Never waits.
-    pub fn offer(&self, event: HookEvent) {
-        match self.sender.try_send(event) {
-            Ok(()) => {}
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
-                self.dropped.fetch_add(1, Ordering::Relaxed);
+    /// Takes the event, or gives it back when the queue is full or its far end is gone. Never waits.
+    pub fn offer(&self, happened: Happened) -> Result<(), Happened> {
+        match self.sender.try_send(happened) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Full(happened) | TrySendError::Disconnected(happened)) => {
+                self.refused.fetch_add(1, Ordering::Relaxed);
+                Err(happened)
             }
         }
     }
@@ -45,24 +55,23 @@ impl Queue {
         self.sender.is_empty()
     }
 
-    /// How many events were dropped since the start.
-    pub fn dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
+    /// How often an event was given back since the start. One that is offered again counts again.
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
     }
 }
 
 /// The hooks core's half.
 #[derive(Debug)]
 pub struct Drain {
-    receiver: Receiver<HookEvent>,
-    dropped: Arc<AtomicU64>,
+    receiver: Receiver<Happened>,
 }
 
 /// What a wait for an event ended with.
 #[derive(Debug)]
 pub enum Waited {
     /// The next event.
-    Event(HookEvent),
+    Event(Happened),
     /// Nothing came in time.
     Nothing,
     /// All shards are gone and the queue is empty.
@@ -73,14 +82,68 @@ impl Drain {
     /// Waits up to `patience` for the next event.
     pub fn wait(&self, patience: Duration) -> Waited {
         match self.receiver.recv_timeout(patience) {
-            Ok(event) => Waited::Event(event),
+            Ok(happened) => Waited::Event(happened),
             Err(RecvTimeoutError::Timeout) => Waited::Nothing,
             Err(RecvTimeoutError::Disconnected) => Waited::Finished,
         }
     }
 
-    /// How many events were dropped because the queue was full.
-    pub fn dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
+    /// The next event, if there is one now.
+    pub fn next_now(&self) -> Option<Happened> {
+        self.receiver.try_recv().ok()
+    }
+
+    /// How many events wait.
+    pub fn len(&self) -> usize {
+        self.receiver.len()
+    }
+
+    /// True when none waits.
+    pub fn is_empty(&self) -> bool {
+        self.receiver.is_empty()
+    }
+
+    /// For a wait on several things at once.
+    pub(crate) fn receiver(&self) -> &Receiver<Happened> {
+        &self.receiver
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::app::App;
+
+    use super::*;
+
+    fn happened(time_ms: u64) -> Happened {
+        let app = Arc::new(App::new("1", "k", "s"));
+        Happened { event: HookEvent::ChannelOccupied { app, channel: "a".into() }, time_ms }
+    }
+
+    #[test]
+    fn what_does_not_fit_comes_back() {
+        let (queue, drain) = queue(2);
+        assert!(queue.offer(happened(1)).is_ok() && queue.offer(happened(2)).is_ok());
+        assert_eq!(queue.offer(happened(3)).unwrap_err().time_ms, 3);
+        assert_eq!((queue.refused(), queue.len()), (1, 2));
+        assert_eq!(drain.next_now().unwrap().time_ms, 1);
+        assert!(queue.offer(happened(3)).is_ok());
+        assert_eq!([2, 3].map(|_| drain.next_now().unwrap().time_ms), [2, 3]);
+    }
+
+    #[test]
+    fn an_event_comes_back_when_nobody_takes_any_more() {
+        let (queue, drain) = queue(2);
+        drop(drain);
+        assert_eq!(queue.offer(happened(7)).unwrap_err().time_ms, 7);
+    }
+
+    #[test]
+    fn the_end_is_told_when_the_queue_is_empty() {
+        let (queue, drain) = queue(2);
+        queue.offer(happened(1)).unwrap();
+        drop(queue);
+        assert!(matches!(drain.wait(Duration::ZERO), Waited::Event(Happened { time_ms: 1, .. })));
+        assert!(matches!(drain.wait(Duration::ZERO), Waited::Finished));
     }
 }

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use ring::hmac;
 
 use crate::close::Close;
+use crate::hook_event::HookKinds;
 use crate::limits::AppLimits;
 
 /// One app and its rights.
@@ -28,6 +29,8 @@ pub struct App {
     /// Whether terminating a user's connections closes those, too, that are in a presence channel under its id. Pusher
     /// closes connections that are signed in as the user, and no others.
     pub terminate_by_presence: bool,
+    /// The kinds of hook events that some endpoint of this app wants. No others are made.
+    pub hooks: HookKinds,
     /// How often what a channel's subscribers all get is written, in milliseconds; 0: as soon as can be. With more each
     /// connection gets at most one write per interval, and its frames wait for the next multiple of it. What is for one
     /// connection alone never waits, nor does what stands before it.
@@ -50,6 +53,7 @@ impl App {
             enabled: true,
             client_events: true,
             terminate_by_presence: false,
+            hooks: HookKinds::NONE,
             flush_interval_ms: 0,
             limits: AppLimits::default(),
             over_quota_close: Close::APP_FULL,

@@ -34,6 +34,8 @@ pub enum HookEvent {
         channel: Arc<str>,
         /// The user.
         user_id: Box<str>,
+        /// What the app's back end says of the user, as compact JSON. Not in Pusher's webhooks.
+        user_info: Option<Box<str>>,
     },
     /// A user's last connection left a presence channel.
     MemberRemoved {
@@ -67,20 +69,122 @@ pub enum HookEvent {
         channel: Arc<str>,
         /// The name of the event.
         event: Box<str>,
+        /// How many subscriptions it was sent to.
+        recipients: u64,
     },
 }
 
+/// What kind of thing happened. More kinds come with the features they belong to.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[repr(u8)]
+pub enum HookKind {
+    /// The first subscriber of a channel came.
+    ChannelOccupied,
+    /// The last subscriber of a channel left.
+    ChannelVacated,
+    /// A user's first connection joined a presence channel.
+    MemberAdded,
+    /// A user's last connection left a presence channel.
+    MemberRemoved,
+    /// A client sent an event.
+    ClientEvent,
+    /// A publisher's event was accepted. Nobody gets these who has not asked for them by name.
+    ServerEvent,
+}
+
+impl HookKind {
+    /// Every kind.
+    pub const EACH: [Self; 6] = [
+        Self::ChannelOccupied,
+        Self::ChannelVacated,
+        Self::MemberAdded,
+        Self::MemberRemoved,
+        Self::ClientEvent,
+        Self::ServerEvent,
+    ];
+
+    /// Its `name` in webhooks.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ChannelOccupied => "channel_occupied",
+            Self::ChannelVacated => "channel_vacated",
+            Self::MemberAdded => "member_added",
+            Self::MemberRemoved => "member_removed",
+            Self::ClientEvent => "client_event",
+            Self::ServerEvent => "server_event",
+        }
+    }
+
+    /// The kind of this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::EACH.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+/// A set of kinds.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct HookKinds(u16);
+
+impl HookKinds {
+    /// No kind.
+    pub const NONE: Self = Self(0);
+
+    /// What an endpoint gets that names no kinds: all but `server_event`.
+    pub const USUAL: Self = Self(0b1_1111);
+
+    /// The same with this kind.
+    #[must_use]
+    pub const fn with(self, kind: HookKind) -> Self {
+        Self(self.0 | 1 << kind as u16)
+    }
+
+    /// Both sets.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// The same with the other half of each pair: who is to be told of vacated must be known to have been occupied, even after
+    /// a crash.
+    #[must_use]
+    pub const fn in_pairs(self) -> Self {
+        self.completed(Self::CHANNEL_PAIR).completed(Self::MEMBER_PAIR)
+    }
+
+    const fn completed(self, pair: Self) -> Self {
+        if self.0 & pair.0 == 0 { self } else { self.and(pair) }
+    }
+
+    const CHANNEL_PAIR: Self = Self::NONE.with(HookKind::ChannelOccupied).with(HookKind::ChannelVacated);
+    const MEMBER_PAIR: Self = Self::NONE.with(HookKind::MemberAdded).with(HookKind::MemberRemoved);
+
+    /// True when this kind is in it.
+    pub const fn has(self, kind: HookKind) -> bool {
+        self.0 & 1 << kind as u16 != 0
+    }
+
+    /// True when no kind is in it.
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
 impl HookEvent {
+    /// What kind of thing happened.
+    pub fn kind(&self) -> HookKind {
+        match self {
+            Self::ChannelOccupied { .. } => HookKind::ChannelOccupied,
+            Self::ChannelVacated { .. } => HookKind::ChannelVacated,
+            Self::MemberAdded { .. } => HookKind::MemberAdded,
+            Self::MemberRemoved { .. } => HookKind::MemberRemoved,
+            Self::ClientEvent { .. } => HookKind::ClientEvent,
+            Self::ServerEvent { .. } => HookKind::ServerEvent,
+        }
+    }
+
     /// The `name` of the event in webhooks.
     pub fn name(&self) -> &'static str {
-        match self {
-            Self::ChannelOccupied { .. } => "channel_occupied",
-            Self::ChannelVacated { .. } => "channel_vacated",
-            Self::MemberAdded { .. } => "member_added",
-            Self::MemberRemoved { .. } => "member_removed",
-            Self::ClientEvent { .. } => "client_event",
-            Self::ServerEvent { .. } => "server_event",
-        }
+        self.kind().name()
     }
 
     /// The app it happened in.
@@ -108,8 +212,9 @@ impl HookEvent {
     }
 }
 
-/// Appends the event as an object of a webhook's `events`. The data of a client event is a string, as Pusher's are.
-pub fn encode_hook_event(out: &mut Vec<u8>, event: &HookEvent) {
+/// Appends the event as an object of a webhook's `events`, with its id in decimal as one more member. The data of a client
+/// event is a string, as Pusher's are.
+pub fn encode_hook_event(out: &mut Vec<u8>, event: &HookEvent, id: u64) {
     out.extend_from_slice(b"{\"name\":\"");
     out.extend_from_slice(event.name().as_bytes());
     out.extend_from_slice(b"\",\"channel\":");
@@ -119,7 +224,11 @@ pub fn encode_hook_event(out: &mut Vec<u8>, event: &HookEvent) {
         HookEvent::MemberAdded { user_id, .. } | HookEvent::MemberRemoved { user_id, .. } => {
             encode_field(out, "user_id", user_id);
         }
-        HookEvent::ServerEvent { event, .. } => encode_field(out, "event", event),
+        HookEvent::ServerEvent { event, recipients, .. } => {
+            encode_field(out, "event", event);
+            out.extend_from_slice(b",\"recipients\":");
+            out.extend_from_slice(itoa::Buffer::new().format(*recipients).as_bytes());
+        }
         HookEvent::ClientEvent { event, data_literal, socket_id, user_id, .. } => {
             encode_field(out, "event", event);
             out.extend_from_slice(b",\"data\":");
@@ -130,7 +239,9 @@ pub fn encode_hook_event(out: &mut Vec<u8>, event: &HookEvent) {
             }
         }
     }
-    out.push(b'}');
+    out.extend_from_slice(b",\"id\":\"");
+    out.extend_from_slice(itoa::Buffer::new().format(id).as_bytes());
+    out.extend_from_slice(b"\"}");
 }
 
 fn encode_field(out: &mut Vec<u8>, key: &str, value: &str) {
@@ -146,7 +257,7 @@ mod tests {
 
     fn text(event: &HookEvent) -> String {
         let mut out = Vec::new();
-        encode_hook_event(&mut out, event);
+        encode_hook_event(&mut out, event, 7);
         String::from_utf8(out).unwrap()
     }
 
@@ -156,19 +267,27 @@ mod tests {
         let channel: Arc<str> = "presence-a".into();
         let place = || (Arc::clone(&app), Arc::clone(&channel));
         let occupied = |(app, channel)| HookEvent::ChannelOccupied { app, channel };
-        assert_eq!(text(&occupied(place())), r#"{"name":"channel_occupied","channel":"presence-a"}"#);
+        assert_eq!(
+            text(&occupied(place())),
+            r#"{"name":"channel_occupied","channel":"presence-a","id":"7"}"#
+        );
         let vacated = |(app, channel)| HookEvent::ChannelVacated { app, channel };
-        assert_eq!(text(&vacated(place())), r#"{"name":"channel_vacated","channel":"presence-a"}"#);
-        let added = |(app, channel)| HookEvent::MemberAdded { app, channel, user_id: "u\"1".into() };
-        let expected = r#"{"name":"member_added","channel":"presence-a","user_id":"u\"1"}"#;
+        assert_eq!(text(&vacated(place())), r#"{"name":"channel_vacated","channel":"presence-a","id":"7"}"#);
+        let added =
+            |(app, channel)| HookEvent::MemberAdded { app, channel, user_id: "u\"1".into(), user_info: None };
+        let expected = r#"{"name":"member_added","channel":"presence-a","user_id":"u\"1","id":"7"}"#;
         assert_eq!(text(&added(place())), expected);
         let removed = |(app, channel)| HookEvent::MemberRemoved { app, channel, user_id: "2".into() };
         assert_eq!(
             text(&removed(place())),
-            r#"{"name":"member_removed","channel":"presence-a","user_id":"2"}"#
+            r#"{"name":"member_removed","channel":"presence-a","user_id":"2","id":"7"}"#
         );
-        let server = |(app, channel)| HookEvent::ServerEvent { app, channel, event: "e".into() };
-        assert_eq!(text(&server(place())), r#"{"name":"server_event","channel":"presence-a","event":"e"}"#);
+        let server =
+            |(app, channel)| HookEvent::ServerEvent { app, channel, event: "e".into(), recipients: 3 };
+        assert_eq!(
+            text(&server(place())),
+            r#"{"name":"server_event","channel":"presence-a","event":"e","recipients":3,"id":"7"}"#
+        );
     }
 
     #[test]
@@ -181,9 +300,9 @@ mod tests {
             socket_id: SocketId { first: 12, second: 34 },
             user_id: user_id.map(Into::into),
         };
-        let plain = r#"{"name":"client_event","channel":"private-a","event":"client-x","data":"{\"a\":1}","socket_id":"12.34"}"#;
+        let plain = r#"{"name":"client_event","channel":"private-a","event":"client-x","data":"{\"a\":1}","socket_id":"12.34","id":"7"}"#;
         assert_eq!(text(&event(None)), plain);
-        let with_user = plain.replace(r#""12.34"}"#, r#""12.34","user_id":"u"}"#);
+        let with_user = plain.replace(r#""12.34","#, r#""12.34","user_id":"u","#);
         assert_eq!(text(&event(Some("u"))), with_user);
     }
 }

@@ -3,6 +3,7 @@
 use protocol::app::{App, AppParseError};
 use protocol::close::Close;
 
+use super::endpoint::{EndpointWish, parse_endpoints};
 use super::fault::Fault;
 use super::limit::Limited;
 use super::section::{Section, Table, Value};
@@ -10,16 +11,23 @@ use super::section::{Section, Table, Value};
 /// Whoever waits for longer than a second does not want a realtime server.
 const FLUSH_INTERVAL_MS_MAX: u64 = 1000;
 
-/// The apps of `[[apps]]`. No two have the same id or key.
-pub(super) fn parse_apps(value: Option<Value<'_>>, limited: &Limited<'_>) -> Result<Vec<App>, Fault> {
+/// The apps of `[[apps]]`, no two of which have the same id or key, and where their events go.
+pub(super) fn parse_apps(
+    value: Option<Value<'_>>,
+    limited: &Limited<'_>,
+) -> Result<(Vec<App>, Vec<EndpointWish>), Fault> {
     let sections = value.map_or_else(|| Ok(Vec::new()), |value| value.sections(Table::App))?;
     let mut placed: Vec<Placed<'_>> = Vec::with_capacity(sections.len());
-    for section in sections {
+    let mut endpoints = Vec::new();
+    for mut section in sections {
+        let hooks = section.take("hooks");
         let app = parse_app(section, limited)?;
         refuse_twin(&placed, &app)?;
+        parse_endpoints(hooks, &app.app.id, &mut endpoints)?;
         placed.push(app);
     }
-    Ok(placed.into_iter().map(|placed| placed.app).collect())
+    let apps = placed.into_iter().map(|placed| placed.app).collect();
+    Ok((apps, endpoints.into_iter().map(|(endpoint, _)| endpoint).collect()))
 }
 
 /// An app and where its names stand.

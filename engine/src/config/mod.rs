@@ -1,8 +1,8 @@
 //! The configuration file: TOML in, values that cannot be wrong out, or one message that says where and what to change.
 //!
 //! `section` takes tables apart and refuses what it does not know; `limit` has every limit with its bounds; `app` reads
-//! apps; `ending` how a server ends; `fault` is the message. A leaf: knows no socket and no command line. What must never happen here: a secret in
-//! a message, a key that is accepted and means nothing, a bad value that becomes a default. Called by the command line.
+//! apps; `ending` how a server ends; `hooks` and `endpoint` where events go; `fault` is the message. A leaf: knows no
+//! socket and no command line. What must never happen here: a secret in a message, a key that is accepted and means nothing, a bad value that becomes a default. Called by the command line.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -17,7 +17,9 @@ use crate::limits::Limits;
 mod admin;
 mod app;
 mod ending;
+mod endpoint;
 mod fault;
+mod hooks;
 mod limit;
 mod nearest;
 mod section;
@@ -26,7 +28,9 @@ mod steering;
 
 pub use admin::{Admin, METRICS_PREFIX};
 pub use ending::EndingWish;
+pub use endpoint::EndpointWish;
 pub use fault::Fault;
+pub use hooks::HooksWish;
 pub use shards::{SHARDS_MAX, Shards};
 pub use steering::Steering;
 
@@ -53,6 +57,8 @@ pub struct Config {
     pub accept_steering: Option<Steering>,
     /// How the server ends.
     pub ending: EndingWish,
+    /// Where events go.
+    pub hooks: HooksWish,
     /// The apps. No two have the same id or key.
     pub apps: Vec<App>,
     /// The bounds of every shard and of the API core.
@@ -83,7 +89,8 @@ impl Config {
         let accept_steering = top.take("accept_steering").map(steering::parse_steering).transpose()?;
         let ending = EndingWish::parse(&mut top)?;
         let limited = Limited::parse(top.take("limits"))?;
-        let apps = app::parse_apps(top.take("apps"), &limited)?;
+        let (apps, endpoints) = app::parse_apps(top.take("apps"), &limited)?;
+        let hooks = HooksWish::parse(top.take("hooks"), endpoints)?;
         let (listen, api_listen) = distinct(listen, api_listen)?;
         Ok(Self {
             listen,
@@ -94,6 +101,7 @@ impl Config {
             pin,
             accept_steering,
             ending,
+            hooks,
             apps,
             limits: limited.server,
             app_limits: limited.app,
@@ -144,9 +152,13 @@ fn distinct(
 #[cfg(test)]
 mod tests {
     use std::num::NonZeroU32;
+    use std::sync::Arc;
     use std::time::Duration;
 
+    use ::hooks::settings::{Endpoint, Settings, StreamSettings};
+    use protocol::app::Apps;
     use protocol::close::Close;
+    use protocol::hook_event::{HookKind, HookKinds};
 
     use super::*;
     use crate::limits::OUTBOXES_BYTES_MIN;
@@ -189,6 +201,20 @@ mod tests {
         assert_eq!(config.limits.outboxes_bytes_max.take(), Some(OUTBOXES_BYTES_MIN));
         assert_eq!(config.app_limits, AppLimits::default());
         assert_eq!(format!("{:?}", config.limits), format!("{:?}", Limits::default()));
+        let apps = Apps::new(vec![App::new("1", "k", "s")]).unwrap();
+        let mut hooks = config.hooks.settled(&apps).unwrap();
+        let stream = hooks.stream.take();
+        assert_eq!(format!("{stream:?}"), format!("{:?}", Some(StreamSettings::new(""))));
+        let endpoint = hooks.endpoints.remove(0);
+        let default = Endpoint::new("backend", Arc::clone(&endpoint.app), endpoint.sink.clone());
+        let prefixed = Endpoint {
+            channel_prefix: Some("presence-".into()),
+            channel_suffix: Some("-eu".into()),
+            ..default
+        };
+        assert_eq!(format!("{endpoint:?}"), format!("{prefixed:?}"));
+        assert_eq!(hooks.endpoints.drain(..).count(), 4);
+        assert_eq!(format!("{hooks:?}"), format!("{:?}", Settings::new("corecast-data".into(), Vec::new())));
         for key in Table::ALL.iter().flat_map(|table| table.keys()) {
             let set =
                 |line: &str| line.starts_with(&format!("{key} = ")) || line.ends_with(&format!("[{key}]"));
@@ -235,8 +261,25 @@ mod tests {
     }
 
     #[test]
+    fn kinds_of_an_app_are_those_that_its_endpoints_want() {
+        let kinds = |text: &str| {
+            let apps = "[[apps]]\nid = \"1\"\nkey = \"a\"\nsecret = \"s\"\n[[apps]]\nid = \"2\"\nkey = \"b\"\nsecret = \"s\"\n";
+            let mut config = Config::parse("x", &format!("{apps}{text}")).unwrap();
+            config.hooks.give_kinds(&mut config.apps);
+            [config.apps[0].hooks, config.apps[1].hooks]
+        };
+        let none = HookKinds::NONE;
+        assert_eq!(kinds(""), [none; 2]);
+        assert_eq!(kinds("[[apps.hooks]]\nnone = true"), [none, HookKinds::USUAL]);
+        assert_eq!(kinds("[hooks]\nredis_url = \"redis://h\""), [HookKinds::USUAL; 2]);
+        let some = "[[apps.hooks]]\nnone = true\nevents = [\"channel_vacated\", \"server_event\"]\n[hooks]\nredis_url = \"redis://h\"";
+        assert_eq!(kinds(some), [none, none.with(HookKind::ChannelVacated).with(HookKind::ServerEvent)]);
+    }
+
+    #[test]
     fn what_is_printed_of_a_config_has_no_secret() {
-        let text = "[[apps]]\nid = \"1\"\nkey = \"a\"\nsecret = \"hunter2\"";
+        let text = "[[apps]]\nid = \"1\"\nkey = \"a\"\nsecret = \"hunter2\"\n[[apps.hooks]]\nurl = \"http://:hunter2@h/\"\n\
+                    headers = { A = \"hunter2\" }\n[hooks]\nredis_url = \"redis://:hunter2@h\"";
         let printed = format!("{:?}", Config::parse("x", text).unwrap());
         assert!(printed.contains("redacted") && !printed.contains("hunter2"), "{printed}");
     }

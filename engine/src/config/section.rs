@@ -23,11 +23,16 @@ pub(super) enum Table {
     App,
     /// `[apps.limits]`.
     AppLimits,
+    /// `[hooks]`.
+    Hooks,
+    /// `[[apps.hooks]]`.
+    AppHook,
 }
 
 impl Table {
     /// All kinds.
-    pub(super) const ALL: [Self; 4] = [Self::Top, Self::Limits, Self::App, Self::AppLimits];
+    pub(super) const ALL: [Self; 6] =
+        [Self::Top, Self::Limits, Self::App, Self::AppLimits, Self::Hooks, Self::AppHook];
 
     /// The keys that the table may have.
     pub(super) fn keys(self) -> Vec<&'static str> {
@@ -45,6 +50,7 @@ impl Table {
                 "drain_rate",
                 "drain_close",
                 "limits",
+                "hooks",
                 "apps",
             ],
             Self::Limits => limit_keys().collect(),
@@ -58,8 +64,11 @@ impl Table {
                 "flush_interval_ms",
                 "over_quota_close_code",
                 "limits",
+                "hooks",
             ],
             Self::AppLimits => app_limit_keys().collect(),
+            Self::Hooks => HOOKS_KEYS.to_vec(),
+            Self::AppHook => APP_HOOK_KEYS.to_vec(),
         }
     }
 
@@ -74,6 +83,8 @@ impl Table {
             Self::Limits => "[limits]",
             Self::App => "[[apps]]",
             Self::AppLimits => "[apps.limits]",
+            Self::Hooks => "[hooks]",
+            Self::AppHook => "[[apps.hooks]]",
         }
     }
 
@@ -83,15 +94,17 @@ impl Table {
             Self::Limits => "limits.",
             Self::App => "apps.",
             Self::AppLimits => "apps.limits.",
+            Self::Hooks => "hooks.",
+            Self::AppHook => "apps.hooks.",
         }
     }
 
     /// What to write instead of a key that this table does not have.
     fn advice(self, key: &str) -> String {
         // What stands among an app's own keys is meant for that app.
-        let tables =
-            if self == Self::App { [Self::AppLimits, Self::Top, Self::Limits, self] } else { Self::ALL };
-        if let Some(right) = tables.into_iter().find(|table| table.has(key)) {
+        let first =
+            if self == Self::App { [Self::AppLimits, Self::AppHook] } else { [Self::Top, Self::Limits] };
+        if let Some(right) = first.into_iter().chain(Self::ALL).find(|table| table.has(key)) {
             return format!("it belongs to {}", right.title());
         }
         let keys = self.keys();
@@ -101,6 +114,44 @@ impl Table {
         }
     }
 }
+
+const HOOKS_KEYS: [&str; 18] = [
+    "data_dir",
+    "durability",
+    "journal_bytes_max",
+    "grace_ms",
+    "give_up_after_s",
+    "retry_pause_max_s",
+    "strict_endpoints",
+    "in_flight_max",
+    "redis_url",
+    "stream",
+    "group",
+    "deliver",
+    "consumers",
+    "queue_limit",
+    "requeue_interval_s",
+    "claim_interval_s",
+    "pending_timeout_s",
+    "prefetch",
+];
+
+const APP_HOOK_KEYS: [&str; 14] = [
+    "name",
+    "url",
+    "file",
+    "exec",
+    "none",
+    "format",
+    "secret",
+    "headers",
+    "events",
+    "channel_prefix",
+    "channel_suffix",
+    "timeout_ms",
+    "batch_ms",
+    "batch_events_max",
+];
 
 /// A table whose keys are known.
 pub(super) struct Section<'a> {
@@ -137,6 +188,16 @@ impl<'a> Section<'a> {
     pub(super) fn need(&mut self, key: &'static str) -> Result<Value<'a>, Fault> {
         let what = format!("{}{key} is missing: each {} needs one", self.table.path(), self.table.title());
         self.take(key).ok_or_else(|| self.document.fault(self.at, &what))
+    }
+
+    /// The line where it begins.
+    pub(super) fn line(&self) -> usize {
+        self.document.line(self.at)
+    }
+
+    /// It says what cannot be said, as a whole.
+    pub(super) fn fault(&self, what: &str) -> Fault {
+        self.document.fault(self.at, &format!("{} {what}", self.table.title()))
     }
 }
 
@@ -195,6 +256,32 @@ impl<'a> Value<'a> {
     /// A text.
     pub(super) fn text(&self) -> Result<&str, Fault> {
         self.value.as_str().ok_or_else(|| self.of_other_kind("a text in quotes"))
+    }
+
+    /// A text with something in it.
+    pub(super) fn filled_text(&self) -> Result<&str, Fault> {
+        match self.text()? {
+            "" => Err(self.fault("is empty")),
+            text => Ok(text),
+        }
+    }
+
+    /// The values of a table whose keys may be any.
+    pub(super) fn texts_by_name(self) -> Result<Vec<(String, Self)>, Fault> {
+        let (document, table, key) = (self.document, self.table, self.key);
+        match self.value {
+            DeValue::Table(entries) => Ok(entries
+                .into_iter()
+                .map(|(name, value)| {
+                    let at = name.span().start;
+                    (
+                        name.into_inner().into_owned(),
+                        Self { document, table, key, at, value: value.into_inner() },
+                    )
+                })
+                .collect()),
+            value => Err(Self { value, ..self }.of_other_kind("a table of texts")),
+        }
     }
 
     /// One text or a list of them, each at its own place.

@@ -11,6 +11,7 @@ pub mod connections;
 pub mod control;
 pub mod doorbell;
 pub mod flush;
+pub mod hook_line;
 pub mod inbox;
 pub mod leaving;
 pub mod listen;
@@ -31,6 +32,7 @@ use crossbeam_channel::Sender;
 use glommio::{LocalExecutor, LocalExecutorBuilder, Placement};
 
 use self::control::{Clock, Control, CoreError, Health, Phase, Report};
+use self::hook_line::HookLine;
 use self::inbox::MeshEnd;
 use self::ring::Sizes;
 use self::turn::Core;
@@ -58,7 +60,7 @@ pub struct CoreSetup {
     /// Where it says what has become of it.
     pub reports: Sender<Report>,
     /// Where its hook events go.
-    pub hooks: hooks::queue::Queue,
+    pub hooks: HookLine,
 }
 
 /// Memory for glommio's own storage I/O, of which a core does none.

@@ -10,13 +10,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::Sender;
-use hooks::queue::Queue;
 
 use super::CoreSetup;
 use super::accept::Acceptor;
 use super::connections::Leaving;
 use super::control::{Clock, Control, CoreError, Health, Phase, Report};
 use super::flush::flush_slice;
+use super::hook_line::HookLine;
 use super::inbox::MeshEnd;
 use super::park::{self, SLEEP_MAX};
 use super::ring::{Completion, Kind, Ring, SendRing};
@@ -36,7 +36,7 @@ pub(super) struct Core<M> {
     io: Io,
     acceptor: Acceptor,
     completions: Vec<Completion>,
-    hooks: Queue,
+    hooks: HookLine,
     clock: Clock,
     control: Arc<Control>,
     health: Arc<Health>,
@@ -96,12 +96,14 @@ impl<M: Machine> Core<M> {
     fn turn(&mut self, now: Now) -> Result<bool, CoreError> {
         self.health.beat(self.io.mesh.me(), now.mono_ms);
         self.io.mesh.doorbell().clear();
+        self.hooks.open(&mut self.machine, now);
         let gathered = self.gather(now)?;
         self.io.sockets.begin_phase();
         let decided = self.machine.decide(&mut self.io, now);
         self.machine.seal();
         let sent = self.machine.send_batches(&mut self.io.mesh) | self.io.mesh.retry_stuck();
         self.health.note_stuck_batches(self.io.mesh.take_stuck_count());
+        self.hooks.tell(&mut self.machine, now);
         // Only now: last bytes of a close may be an answer, and who has it may rely on what was sent.
         let performed = self.perform(now);
         let flushed = flush_slice(&mut self.machine, &mut self.io.sockets, now);
@@ -203,7 +205,6 @@ impl<M: Machine> Core<M> {
                 Effect::HandOver { token, to, bytes, refusal } => {
                     self.io.sockets.begin_leaving(token, Leaving { to, bytes, refusal });
                 }
-                Effect::Hook(event) => self.hooks.offer(event),
             }
         }
         any

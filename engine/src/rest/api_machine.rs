@@ -9,11 +9,12 @@ use std::net::SocketAddr;
 
 use api::answer::Manner;
 use api::refused::{Refused, encode_refusal};
+use hooks::journal::OpenEdges;
 
 use super::connections::Connection;
 use super::requests::Flow;
 use super::{ApiCore, IDLE_MS_MAX};
-use crate::shard::machine::{Door, Effect, Inputs, Machine, Mesh, Now, Socket, Token};
+use crate::shard::machine::{Door, Effect, HookPort, Inputs, Machine, Mesh, Now, Socket, Token};
 use crate::shard::mesh::Leaf;
 
 impl Machine for ApiCore {
@@ -52,6 +53,12 @@ impl Machine for ApiCore {
     }
 
     fn seal(&mut self) {}
+
+    fn tell_hooks(&mut self, _port: &mut impl HookPort, _now: Now) -> u64 {
+        0
+    }
+
+    fn handle_open_edges(&mut self, _edges: &[OpenEdges], _now: Now) {}
 
     fn send_batches(&mut self, mesh: &mut impl Mesh) -> bool {
         let mut any = false;

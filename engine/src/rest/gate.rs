@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use protocol::hook_event::HookEvent;
+use protocol::hook_event::{HookEvent, HookKind};
 use protocol::json::EventData;
 use protocol::server_event::encode_event;
 use protocol::socket_id::SocketId;
@@ -187,10 +187,11 @@ impl ApiCore {
         let publish = Publish {
             frame: Frame::from(self.scratch.as_slice()),
             except: event.except,
-            hook: self.server_event_hooks.then(|| HookEvent::ServerEvent {
+            hook: topic.app.hooks.has(HookKind::ServerEvent).then(|| HookEvent::ServerEvent {
                 app: Arc::clone(&topic.app),
                 channel: Arc::clone(&topic.name),
                 event: event.name.into(),
+                recipients: 0,
             }),
             topic: Arc::clone(&topic),
         };

@@ -11,6 +11,7 @@ use prometheus::proto::MetricType;
 use super::ApiCore;
 use super::calls::{Form, PendingCall};
 use super::exposition::Exposition;
+use super::hook_metrics::{HooksReading, describe_hooks};
 use crate::process::ProcessReading;
 use crate::shard::closes::{By, Closes, Code};
 use crate::shard::machine::{Now, Token};
@@ -19,16 +20,14 @@ use crate::shard::reading::Reading;
 use crate::shard::stats::Stats;
 
 /// What the API core cannot know by itself.
-#[derive(Clone, Copy, PartialEq, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Outside {
     /// The process.
     pub process: ProcessReading,
     /// How many descriptors it may open.
     pub descriptors_max: u64,
-    /// Hook events that wait.
-    pub hooks_queued: u64,
-    /// Hook events that were dropped.
-    pub hooks_dropped: u64,
+    /// The hooks core, where there is one.
+    pub hooks: Option<HooksReading>,
     /// Batches that have found a full inbox.
     pub stuck_batches: u64,
 }
@@ -55,7 +54,9 @@ impl ApiCore {
         self.describe_rest(&mut all);
         describe_back_pressure(&mut all, &sum, self.gates.ms(), self.gates.bytes());
         describe_closes(&mut all, &sum.closes);
-        describe_hooks(&mut all, &outside);
+        describe_hooks(&mut all, &sum.stats, outside.hooks.as_ref());
+        let stuck = "Batches that found a full inbox: a fault.";
+        all.counter("stuck_batches_total", stuck, outside.stuck_batches);
         describe_counters(&mut all, &sum.stats);
         describe_process(&mut all, &outside);
         all.encode()
@@ -151,12 +152,6 @@ fn describe_closes(all: &mut Exposition, closes: &Closes) {
         family.sample(&[("by", by), ("code", &code)], count as f64);
     }
     all.add(family);
-}
-
-fn describe_hooks(all: &mut Exposition, outside: &Outside) {
-    all.gauge("hooks_queued", "Hook events that wait for the hooks core.", outside.hooks_queued);
-    all.counter("hooks_dropped_total", "Hook events dropped for want of room.", outside.hooks_dropped);
-    all.counter("stuck_batches_total", "Batches that found a full inbox: a fault.", outside.stuck_batches);
 }
 
 /// Every counter of the shards, under its own name.

@@ -28,6 +28,7 @@ mod calls;
 mod connections;
 mod exposition;
 mod gate;
+mod hook_metrics;
 mod metrics;
 mod publish;
 mod requests;
@@ -38,6 +39,7 @@ mod tests;
 use calls::Calls;
 use connections::Connections;
 use gate::Gates;
+pub use hook_metrics::HooksReading;
 pub use metrics::Outside;
 
 /// Time for all parts of a call to reach their homes and for all answers to come, in milliseconds. After it the caller
@@ -77,8 +79,6 @@ pub struct ApiConfig {
     pub apps: Arc<Apps>,
     /// The bounds of its queues.
     pub limits: Limits,
-    /// Whether each published event is told to the hooks.
-    pub server_event_hooks: bool,
     /// How the server is, asked at each `/live` and `/ready`.
     pub health: Box<dyn Fn() -> Health>,
     /// What `/metrics` needs besides.
@@ -128,7 +128,6 @@ pub struct ApiCore {
     apps: Arc<Apps>,
     topics: TopicHash,
     limits: Limits,
-    server_event_hooks: bool,
     health: Box<dyn Fn() -> Health>,
     metrics: MetricsConfig,
     connections: Connections,
@@ -161,7 +160,6 @@ impl ApiCore {
         Self {
             apps: config.apps,
             topics: config.topics,
-            server_event_hooks: config.server_event_hooks,
             health: config.health,
             metrics: config.metrics,
             connections: Connections::default(),

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use protocol::close::CLIENT_EVENT_RATE;
-use protocol::hook_event::HookEvent;
+use protocol::hook_event::{HookEvent, HookKind};
 use protocol::json::EventData;
 use protocol::server_event;
 use protocol::socket_id::SocketId;
@@ -42,7 +42,7 @@ impl Shard {
         let socket_id = SocketId { first: self.index as u64, second: connection.second };
         let mut bytes = Vec::new();
         server_event::encode_event(&mut bytes, event, target.channel, data, user_id);
-        let hook = self.client_event_hooks.then(|| HookEvent::ClientEvent {
+        let hook = target.app.hooks.has(HookKind::ClientEvent).then(|| HookEvent::ClientEvent {
             app: Arc::clone(target.app),
             channel: Arc::clone(&topic.name),
             event: Box::from(event),

@@ -1,7 +1,7 @@
 //! The home side of a shard: for each topic that lives here, which shards have subscribers and how many, and who is
 //! in its presence roster. One truth per topic, so one order for all its subscribers.
 //!
-//! Only this file changes a roster or a link, and only it reports occupied, vacated and member edges to the hooks.
+//! Only this file changes a roster or a link, and only it says which edges that makes (`edges` tells them).
 
 use std::sync::Arc;
 
@@ -18,6 +18,7 @@ use super::mesh::{Answer, Ask, Counts, Found, Leaf, Publish, Query, Refusal, Roo
 use super::mutant::{Mutant, broken};
 use super::roster::{Entered, Roster};
 use super::topic::Topic;
+use super::witness::Deed;
 
 /// The topics whose home is this shard and that somebody is subscribed to.
 #[derive(Debug, Default)]
@@ -195,10 +196,8 @@ impl Shard {
         }
         if occupied {
             self.local.stats.occupied += 1;
-            self.hook(HookEvent::ChannelOccupied {
-                app: Arc::clone(&topic.app),
-                channel: Arc::clone(&topic.name),
-            });
+            self.show(Deed::Occupied(&topic));
+            self.note_channel(&topic, true);
         }
         self.send_to_leaf(from, Leaf::Joined { topic, epoch });
     }
@@ -222,13 +221,11 @@ impl Shard {
         );
         home.links.retain(|link| link.shard != from);
         if home.links.is_empty() {
-            let event = HookEvent::ChannelVacated {
-                app: Arc::clone(&home.topic.app),
-                channel: Arc::clone(&home.topic.name),
-            };
-            self.home.remove(topic);
+            let topic = Arc::clone(&home.topic);
+            self.home.remove(&topic);
             self.local.stats.vacated += 1;
-            self.hook(event);
+            self.show(Deed::Vacated(&topic));
+            self.note_channel(&topic, false);
         }
     }
 
@@ -284,11 +281,8 @@ impl Shard {
         server_event::encode_member_added(&mut bytes, &topic.name, member);
         self.send_to_links(topic, &Frame::from(bytes), None);
         self.local.stats.members_added += 1;
-        self.hook(HookEvent::MemberAdded {
-            app: Arc::clone(&topic.app),
-            channel: Arc::clone(&topic.name),
-            user_id: member.user_id.clone(),
-        });
+        self.show(Deed::Added { topic, user_id: &member.user_id });
+        self.note_member(topic, member, true);
     }
 
     fn handle_exit(&mut self, from: usize, topic: &Arc<Topic>, sub: SubRef) {
@@ -297,20 +291,27 @@ impl Shard {
         server_event::encode_member_removed(&mut bytes, &topic.name, &member.user_id);
         self.send_to_links(topic, &Frame::from(bytes), None);
         self.local.stats.members_removed += 1;
-        self.hook(HookEvent::MemberRemoved {
-            app: Arc::clone(&topic.app),
-            channel: Arc::clone(&topic.name),
-            user_id: member.user_id.clone(),
-        });
+        self.show(Deed::Removed { topic, user_id: &member.user_id });
+        self.note_member(topic, &member, false);
     }
 
     fn handle_publish(&mut self, publish: Publish) {
         let Publish { topic, frame, except, hook } = publish;
         self.local.stats.published += 1;
+        self.show(Deed::Published { topic: &topic, frame: &frame, except, hooked: hook.is_some() });
         if let Some(hook) = hook {
-            self.hook(hook);
+            let hook = self.with_recipients(hook, &topic);
+            self.note_event(hook);
         }
         self.send_to_links(&topic, &frame, except);
+    }
+
+    /// A publisher's event, with how many it goes to: all who are subscribed here and now, whoever is left out included.
+    fn with_recipients(&self, mut event: HookEvent, topic: &Topic) -> HookEvent {
+        if let HookEvent::ServerEvent { recipients, .. } = &mut event {
+            *recipients = self.home.view(topic).map_or(0, |home| home.counts().subscriptions);
+        }
+        event
     }
 
     fn handle_query(&mut self, from: usize, query: Query) {

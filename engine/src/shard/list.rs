@@ -124,7 +124,8 @@ mod tests {
                 apps: Arc::clone(&apps),
                 topics: topics.clone(),
                 limits: Limits { walk_looks_max, lists_max: 2, ..Limits::default() },
-                client_event_hooks: false,
+                hook_grace_ms: 0,
+                witness: None,
                 drain: DrainPlan::default(),
                 random: Box::new(|| 0),
             });

@@ -7,7 +7,8 @@
 use std::io::IoSlice;
 use std::net::SocketAddr;
 
-use protocol::hook_event::HookEvent;
+use hooks::journal::OpenEdges;
+use hooks::queue::Happened;
 
 use super::mesh::{Leaf, Root};
 
@@ -76,6 +77,12 @@ pub trait Mesh {
     fn send_leaves(&mut self, to: usize, batch: Vec<Leaf>);
 }
 
+/// The way out to the hooks core.
+pub trait HookPort {
+    /// Takes an event, or gives it back when there is no room for it now.
+    fn offer(&mut self, happened: Happened) -> Result<(), Happened>;
+}
+
 /// What the driver must do for a machine, in order.
 #[derive(Debug)]
 pub enum Effect {
@@ -110,8 +117,6 @@ pub enum Effect {
         /// What the peer gets, before a close, when that core's inbox is full.
         refusal: &'static [u8],
     },
-    /// Something happened that the operator's back end may want to know.
-    Hook(HookEvent),
 }
 
 /// The pure state behind one core.
@@ -128,6 +133,11 @@ pub trait Machine {
     fn seal(&mut self);
     /// Sends what waits for other cores. Returns whether anything was sent.
     fn send_batches(&mut self, mesh: &mut impl Mesh) -> bool;
+    /// Tells what has happened on the channels that live here. Called once per turn, where there are hooks. Returns how
+    /// many events were dropped for want of room.
+    fn tell_hooks(&mut self, port: &mut impl HookPort, now: Now) -> u64;
+    /// The hooks core begins to take events, and this is what it was told before: once, before it has taken anything.
+    fn handle_open_edges(&mut self, edges: &[OpenEdges], now: Now);
     /// The next thing the driver must do.
     fn poll_effect(&mut self) -> Option<Effect>;
     /// The next connection that has something to write, in the order in which they became dirty. None comes twice before

@@ -4,7 +4,7 @@
 //!
 //! Where to look: `machine` is the border to the driver; `turn` takes input in rotation; `lobby` has connections
 //! without a head; `commands`, `subscribe` and `client_events` what clients send; `links` what this shard says to home shards and hears
-//! from them; `home` the topics that live here, `grants` who is let in, `list` lists of them; `terminate` users who must go; `local`, `run`, `outbox`, `flush`, `gain` and `hold` the fan-out; `budget` what outboxes keep together; `idle` who is silent; `close` the end of a connection;
+//! from them; `home` the topics that live here, `edges` what hooks are told of them, `grants` who is let in, `list` lists of them; `terminate` users who must go; `local`, `run`, `outbox`, `flush`, `gain` and `hold` the fan-out; `budget` what outboxes keep together; `idle` who is silent; `close` the end of a connection;
 //! `drain` the end of them all; `reading` what can be seen of all this from outside.
 
 #![forbid(unsafe_code)]
@@ -19,7 +19,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use protocol::app::Apps;
-use protocol::hook_event::HookEvent;
 
 use crate::limits::Limits;
 
@@ -30,6 +29,7 @@ pub mod closes;
 pub mod commands;
 pub mod connection;
 pub mod drain;
+pub mod edges;
 pub mod flush;
 pub mod gain;
 pub mod gated;
@@ -55,11 +55,13 @@ pub mod subscribe;
 mod terminate;
 pub mod topic;
 pub mod turn;
+pub mod witness;
 
 use close::Closing;
 use closes::Closes;
 use commands::Stalled;
 use drain::{Drain, DrainPlan};
+use edges::Edges;
 use grants::Grants;
 use home::Home;
 use idle::Wheel;
@@ -76,6 +78,7 @@ use stats::Stats;
 use terminate::Terminations;
 use topic::TopicHash;
 use turn::Rotation;
+use witness::Witness;
 
 /// What a shard is made of.
 pub struct ShardConfig {
@@ -87,8 +90,10 @@ pub struct ShardConfig {
     pub topics: TopicHash,
     /// The bounds of its queues.
     pub limits: Limits,
-    /// Whether each accepted client event is told to the hooks.
-    pub client_event_hooks: bool,
+    /// How long a channel or a member must be gone before the hooks are told so, in milliseconds.
+    pub hook_grace_ms: u64,
+    /// Who sees what its home does.
+    pub witness: Option<Witness>,
     /// How it ends.
     pub drain: DrainPlan,
     /// Random bits: an input, so that a simulation can repeat them.
@@ -101,7 +106,8 @@ pub struct Shard {
     apps: Arc<Apps>,
     hash: TopicHash,
     limits: Limits,
-    client_event_hooks: bool,
+    edges: Edges,
+    witness: Option<Witness>,
     random: Box<dyn FnMut() -> u64>,
     lobby: Lobby,
     local: Local,
@@ -154,7 +160,8 @@ impl Shard {
             index: config.index,
             apps: config.apps,
             hash: config.topics,
-            client_event_hooks: config.client_event_hooks,
+            edges: Edges::new(config.hook_grace_ms),
+            witness: config.witness,
             random: config.random,
             lobby: Lobby::default(),
             local,
@@ -209,13 +216,13 @@ impl Shard {
         (self.lists.len(), self.terminations.len())
     }
 
-    fn shards(&self) -> usize {
-        self.hash.shards()
+    /// What the hooks were not told yet, for tests.
+    pub fn edges(&self) -> &Edges {
+        &self.edges
     }
 
-    fn hook(&mut self, event: HookEvent) {
-        self.local.stats.hooks += 1;
-        self.effects.push_back(Effect::Hook(event));
+    fn shards(&self) -> usize {
+        self.hash.shards()
     }
 }
 

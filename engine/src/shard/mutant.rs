@@ -72,6 +72,18 @@ pub enum Mutant {
     BudgetIsNotKept,
     /// Past the budget somebody goes, whether the kernel has refused its bytes or not.
     BudgetTakesAnybody,
+    /// A fall is told at once.
+    GraceIsIgnored,
+    /// A fall is told although who went has come back.
+    ReturnDoesNotCancel,
+    /// An edge that the queue refuses is forgotten.
+    RefusedEdgeIsLost,
+    /// Events are told while an edge before them is not.
+    EventOvertakesEdge,
+    /// A channel is told as vacated before its members are removed.
+    VacatedBeforeRemoved,
+    /// What was told before the server began is taken for nothing.
+    OpenEdgesAreIgnored,
     /// Whoever takes an event counts as having one subscription.
     TakersHaveOneSubscription,
     /// What was gained in the round before this one does not count.
@@ -84,8 +96,6 @@ pub enum Mutant {
     SharedRosterLacksTheLast,
     /// Grants that are put off do not count in their batches.
     PutOffGrantsWeighNothing,
-    /// Grants that are put off do not count against what an outbox may gain.
-    PutOffGrantsGainNothing,
     /// Connections that wait for a tick are not written when it comes.
     HeldAreForgotten,
     /// Holds go on to their tick however much is waiting.
@@ -94,7 +104,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 43] = [
+    pub const ALL: [Self; 48] = [
         Self::NoTicket,
         Self::NoEpoch,
         Self::LaterSubscribersAckedAtOnce,
@@ -129,13 +139,18 @@ impl Mutant {
         Self::ListNamesNewcomers,
         Self::BudgetIsNotKept,
         Self::BudgetTakesAnybody,
+        Self::GraceIsIgnored,
+        Self::ReturnDoesNotCancel,
+        Self::RefusedEdgeIsLost,
+        Self::EventOvertakesEdge,
+        Self::VacatedBeforeRemoved,
+        Self::OpenEdgesAreIgnored,
         Self::TakersHaveOneSubscription,
         Self::OnlyThisRoundCounts,
         Self::GoneSubscriptionsGainNothing,
         Self::UntriedRunsHaveNoBound,
         Self::SharedRosterLacksTheLast,
         Self::PutOffGrantsWeighNothing,
-        Self::PutOffGrantsGainNothing,
         Self::HeldAreForgotten,
         Self::HoldsIgnoreTheGate,
     ];

@@ -3,13 +3,14 @@
 use std::io::IoSlice;
 use std::net::SocketAddr;
 
+use hooks::journal::OpenEdges;
 use protocol::close::Close;
 
 use super::Shard;
 use super::connection::ConnectionId;
 use super::links::Outside;
 use super::lobby::At;
-use super::machine::{Door, Effect, Inputs, Machine, Mesh, Now, Token};
+use super::machine::{Door, Effect, HookPort, Inputs, Machine, Mesh, Now, Token};
 use super::mutant::{Mutant, broken};
 
 impl Machine for Shard {
@@ -47,6 +48,14 @@ impl Machine for Shard {
             }
         }
         any
+    }
+
+    fn tell_hooks(&mut self, port: &mut impl HookPort, now: Now) -> u64 {
+        self.tell_edges_and_events(port, now)
+    }
+
+    fn handle_open_edges(&mut self, edges: &[OpenEdges], now: Now) {
+        self.take_open_edges(edges, now);
     }
 
     fn poll_effect(&mut self) -> Option<Effect> {
@@ -96,7 +105,9 @@ impl Machine for Shard {
 
     fn poll_deadline(&self) -> Option<u64> {
         let holds = self.local.flush.holds.deadline_ms();
-        [self.head_deadline(), self.idle_deadline(), self.drain_deadline(), holds].into_iter().flatten().min()
+        let of_connections = [self.head_deadline(), self.idle_deadline(), self.drain_deadline()];
+        let others = [holds, self.edges.deadline(), self.hearing_deadline()];
+        of_connections.into_iter().chain(others).flatten().min()
     }
 
     fn handle_deadline(&mut self, now: Now) {
@@ -114,6 +125,7 @@ impl Machine for Shard {
         self.local.give_back_room();
         self.lobby.give_back_room();
         self.home.give_back_room();
+        self.edges.give_back_room();
         self.stalled.give_back_room();
         self.closing.shrink_to_fit();
         self.effects.shrink_to_fit();

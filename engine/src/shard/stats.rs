@@ -147,4 +147,10 @@ counters! {
     slots_reused,
     /// Events told to the hooks.
     hooks,
+    /// Times that an edge found the hooks' queue full; it is told later.
+    hook_edges_refused,
+    /// Client events that the hooks were not told because their queue was full.
+    hook_client_events_dropped,
+    /// Published events that the hooks were not told because their queue was full.
+    hook_server_events_dropped,
 }

@@ -56,6 +56,14 @@ impl TopicHash {
         hasher.finish()
     }
 
+    /// The hash of a member of the topic with this hash.
+    pub fn of_member(&self, topic: u64, user_id: &str) -> u64 {
+        let mut hasher = self.state.build_hasher();
+        hasher.write_u64(topic);
+        hasher.write(user_id.as_bytes());
+        hasher.finish()
+    }
+
     /// The home shard of a topic with this hash.
     pub fn home(&self, hash: u64) -> usize {
         // The tables use the low bits and the top seven; the bits between are independent of both.

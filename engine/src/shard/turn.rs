@@ -87,6 +87,7 @@ impl Shard {
     /// One decide phase.
     pub(super) fn take_in_rotation(&mut self, inputs: &mut impl Inputs, now: Now) -> bool {
         self.local.flush.begin_phase(now.mono_ms);
+        self.edges.begin_phase(now.mono_ms);
         let mut took = self.bring_in_outside();
         let (mut idle, mut class) = (0, self.rotation.next);
         if broken(Mutant::FixedOrderOfClasses) {

@@ -9,8 +9,10 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use corecast::driver::control::CoreError;
+use corecast::driver::hook_line::HookLine;
 use corecast::server::{Plan, Running, Stopper, Surroundings, start_with};
-use corecast::shard::machine::{Door, Effect, Inputs, Machine, Mesh, Now, Socket, Token};
+use corecast::shard::machine::{Door, Effect, HookPort, Inputs, Machine, Mesh, Now, Socket, Token};
+use hooks::journal::OpenEdges;
 
 /// What a script may do.
 #[derive(Default)]
@@ -124,6 +126,12 @@ impl<S: Script> Machine for Scripted<S> {
         false
     }
 
+    fn tell_hooks(&mut self, _port: &mut impl HookPort, _now: Now) -> u64 {
+        0
+    }
+
+    fn handle_open_edges(&mut self, _edges: &[OpenEdges], _now: Now) {}
+
     fn poll_effect(&mut self) -> Option<Effect> {
         self.desk.effects.pop_front()
     }
@@ -210,9 +218,8 @@ pub fn try_serve<S: Script>(
         ready_grace: Duration::ZERO,
         drain_rate: std::num::NonZeroU32::MAX,
     };
-    let (hooks, _) = hooks::queue::queue(1);
     let shard = move |shard, around: &Surroundings| Scripted::new(script(shard, around));
-    let running = start_with(&plan, &hooks, shard, |_| Scripted::new(Echo))?;
+    let running = start_with(&plan, HookLine::Absent, shard, |_| Scripted::new(Echo))?;
     Ok(Server { address: running.addresses()[0], stopper: running.stopper(), running: Some(running) })
 }
 

@@ -21,23 +21,23 @@ export const SHARDS = Number(process.env.CORECAST_SHARDS ?? "1");
 export const APP = { id: "7001", key: "sdk-key", secret: "sdk-secret" };
 
 export class Server {
-  /** Starts a server and returns when it is ready. */
-  static async start() {
+  /** Starts a server, with these options besides, and returns when it is ready. */
+  static async start(...options) {
     for (let attempt = 0; attempt < 5; attempt += 1) {
-      const server = new Server(await freePort());
+      const server = new Server(await freePort(), options);
       if (await server.#becomesReady()) return server;
       if (!/port|address/i.test(server.output)) server.#giveUp();
     }
     throw new Error("no free port in five attempts");
   }
 
-  constructor(port) {
+  constructor(port, options) {
     this.host = "127.0.0.1";
     this.port = port;
     this.output = "";
     const { id, key, secret } = APP;
     const command = ["serve", "--listen", `${this.host}:${port}`, "--app", `${id}:${key}:${secret}`];
-    command.push("--shards", String(SHARDS));
+    command.push("--shards", String(SHARDS), ...options);
     // With a parent-death signal no server outlives a test that is killed.
     this.child = spawn("setpriv", ["--pdeathsig", "KILL", BINARY, ...command], {
       stdio: ["ignore", "pipe", "pipe"],

@@ -7,6 +7,7 @@
 #![expect(unreachable_pub, reason = "a test binary exports nothing")]
 
 mod client;
+mod hooks;
 mod mesh;
 mod model;
 mod schedule;

@@ -1,13 +1,22 @@
-//! What must be true of a schedule: the order of each channel as its home tells it by hooks, and what each client must
+//! What must be true of a schedule: the order of each channel as its home makes it, and what each client must
 //! have seen of it. Knows nothing of how shards work.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use corecast::shard::mesh::{Found, listed_bytes};
-use protocol::hook_event::HookEvent;
 use protocol::socket_id::SocketId;
 
 use crate::client::{Channel, Client, Seen};
+
+/// What a home did to a channel.
+#[derive(Clone, Debug)]
+pub enum Done {
+    Occupied,
+    Vacated,
+    Added(String),
+    Removed(String),
+    Event { id: u64, except: Option<SocketId> },
+}
 
 /// One thing that happened on a channel, in the home shard's order.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -80,35 +89,29 @@ impl Model {
         self.lists.len()
     }
 
-    pub fn hook(&mut self, event: &HookEvent) -> Result<(), String> {
-        let channel = event.channel().to_string();
-        let item = match event {
-            HookEvent::ChannelOccupied { .. } => return self.edge(&channel, true),
-            HookEvent::ChannelVacated { .. } => return self.edge(&channel, false),
-            HookEvent::MemberAdded { user_id, .. } => Item::Added(user_id.to_string()),
-            HookEvent::MemberRemoved { user_id, .. } => Item::Removed(user_id.to_string()),
-            HookEvent::ServerEvent { event, .. } => {
-                let id = event.parse().map_err(|_| format!("event {event}"))?;
-                let (of, _, except) =
-                    self.published.get(&id).ok_or_else(|| format!("event {id} was never published"))?;
-                if *of != channel {
+    pub fn done(&mut self, channel: &str, done: &Done) -> Result<(), String> {
+        let item = match done {
+            Done::Occupied => return self.edge(channel, true),
+            Done::Vacated => return self.edge(channel, false),
+            Done::Added(user) => Item::Added(user.clone()),
+            Done::Removed(user) => Item::Removed(user.clone()),
+            Done::Event { id, except } => match self.published.get(id) {
+                Some((of, ..)) if of != channel => {
                     return Err(format!("event {id} of {of} came to {channel}"));
                 }
-                Item::Event { id, except: *except }
-            }
-            HookEvent::ClientEvent { data_literal, socket_id, .. } => {
-                let digits = data_literal.trim_start_matches('"').split(':').next().unwrap_or("");
-                let id = digits.parse().map_err(|_| format!("client event {data_literal}"))?;
-                Item::Event { id, except: Some(*socket_id) }
-            }
+                Some((_, _, left_out)) if left_out != except => {
+                    return Err(format!("event {id} leaves out {except:?}"));
+                }
+                _ => Item::Event { id: *id, except: *except },
+            },
         };
-        let order = self.order.entry(channel.clone()).or_default();
+        let order = self.order.entry(channel.to_owned()).or_default();
         if matches!(item, Item::Event { .. }) && order.contains(&item) {
             return Err(format!("{item:?} was handled twice on {channel}"));
         }
         order.push(item);
         let roster = roster(order)?;
-        if !roster.is_empty() && !self.occupied.get(&channel).copied().unwrap_or(false) {
+        if !roster.is_empty() && !self.occupied.get(channel).copied().unwrap_or(false) {
             return Err(format!("{channel} is vacated and has members {roster:?}"));
         }
         Ok(())

@@ -59,6 +59,7 @@ pub fn run(seed: u64) -> Result<Coverage, String> {
     let mut terminations = if world.rng.chance(50) { world.rng.between(1, 4) } else { 0 };
     for step in 0..steps {
         world.step += 1;
+        world.open_hooks(false);
         random_step(&mut world)?;
         if terminations > 0 && world.rng.chance(2) {
             terminations -= 1;
@@ -72,6 +73,9 @@ pub fn run(seed: u64) -> Result<Coverage, String> {
     }
     world.settle()?;
     world.check()?;
+    if world.rng.chance(40) {
+        world.check_hooks(false)?;
+    }
     if world.rng.chance(10) {
         world.drain()?;
     }
@@ -80,6 +84,7 @@ pub fn run(seed: u64) -> Result<Coverage, String> {
     }
     world.settle()?;
     world.check_empty()?;
+    world.check_hooks(true)?;
     Ok(Coverage { stats: world.stats(), schedules: 1, slices_cut: world.slices_cut, steps_min: steps })
 }
 

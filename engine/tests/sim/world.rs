@@ -1,8 +1,10 @@
 //! Shards, sockets, the mesh and the API core's side of it, moved one step at a time by a schedule.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::IoSlice;
 use std::num::NonZeroU32;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use corecast::limits::Limits;
@@ -13,19 +15,21 @@ use corecast::shard::outgoing::Outgoing;
 use corecast::shard::stats::Stats;
 use corecast::shard::topic::TopicHash;
 use corecast::shard::turn::may_sleep;
+use corecast::shard::witness::{Deed, Witness};
 use corecast::shard::{Shard, ShardConfig};
 use protocol::app::{App, Apps};
 use protocol::channel::ChannelKind;
 use protocol::close::Close;
-use protocol::hook_event::HookEvent;
+use protocol::hook_event::{HookEvent, HookKind};
 use protocol::json::EventData;
 use protocol::server_event::encode_event;
 use protocol::socket_id::SocketId;
 use protocol::ws::Frame;
 
 use crate::client::{Channel, Client};
+use crate::hooks::HooksCore;
 use crate::mesh::{Lane, Port};
-use crate::model::{Expected, Model};
+use crate::model::{Done, Expected, Model};
 use crate::schedule::awaits_answer;
 use crate::socket::{Reader, Socket};
 
@@ -100,6 +104,9 @@ pub struct World {
     api_waits: Vec<VecDeque<Waiting>>,
     pub answers: Vec<Answer>,
     model: Model,
+    pub hooks: HooksCore,
+    /// What homes have done since the model was last told.
+    deeds: Rc<RefCell<Vec<Deeds>>>,
     flush_slice: usize,
     now_ms: u64,
     seconds: u64,
@@ -129,6 +136,7 @@ struct Waiting {
 impl World {
     pub fn new(seed: u64) -> Self {
         let mut rng = Rng(seed ^ 0x5eed);
+        let hooks = HooksCore::new(seed);
         let shards = rng.between(1, 4);
         let unflushed_bytes_max = rng.between(400, 2000);
         let limits = Limits {
@@ -154,6 +162,7 @@ impl World {
             ..Limits::default()
         };
         let mut app = App::new("1", "key", "secret");
+        app.hooks = hooks.kinds;
         app.limits.presence_members_max = 3;
         app.limits.client_events_per_second = 2;
         app.terminate_by_presence = rng.chance(80);
@@ -165,12 +174,14 @@ impl World {
         let [app, other_app] = ["1", "2"].map(|id| Arc::clone(apps.by_id(id).unwrap()));
         let hash = TopicHash::new(seed, shards);
         let drain_rate = NonZeroU32::new(rng.between(3, 200) as u32).unwrap();
+        let deeds = Rc::<RefCell<Vec<Deeds>>>::default();
         let config = |index| ShardConfig {
             index,
             apps: Arc::clone(&apps),
             topics: hash.clone(),
             limits: limits.clone(),
-            client_event_hooks: true,
+            hook_grace_ms: hooks.grace_ms,
+            witness: Some(witness(&deeds)),
             drain: DrainPlan { connections_per_second_max: drain_rate, close: Close::DRAINING },
             random: {
                 let mut rng = Rng(seed.wrapping_mul(31).wrapping_add(index as u64));
@@ -210,6 +221,8 @@ impl World {
             hash,
             app,
             other_app,
+            hooks,
+            deeds,
             rng,
         }
     }
@@ -404,13 +417,13 @@ impl World {
         let data = format!("{id}:{}", "y".repeat(padding));
         let mut bytes = Vec::new();
         encode_event(&mut bytes, "e", channel, &EventData::of_text(&data), None);
-        let hook = HookEvent::ServerEvent {
+        let hook = self.app.hooks.has(HookKind::ServerEvent).then(|| HookEvent::ServerEvent {
             app: Arc::clone(&self.app),
             channel: Arc::clone(&topic.name),
             event: id.to_string().into(),
-        };
-        let root =
-            Root::Publish(Box::new(Publish { topic, frame: Frame::from(bytes), except, hook: Some(hook) }));
+            recipients: 0,
+        });
+        let root = Root::Publish(Box::new(Publish { topic, frame: Frame::from(bytes), except, hook }));
         // Until it is in a batch it is not accepted.
         self.model.publish(id, channel, 0, except);
         self.api_waits[home].push_back(Waiting { id, channel: channel.to_owned(), root });
@@ -631,6 +644,10 @@ impl World {
             let mut port = Port { me, roots: &mut self.roots, leaves: &mut self.leaves };
             self.shards[me].send_batches(&mut port)
         };
+        self.take_deeds()?;
+        self.hooks.listen(now.mono_ms);
+        self.shards[me].tell_hooks(&mut self.hooks, now);
+        self.hooks.heard()?;
         self.perform(me)?;
         let wrote = self.flush(me)?;
         self.check_budget(me)?;
@@ -649,6 +666,40 @@ impl World {
         self.awake[me] = due || !may_sleep(took, sent, wrote);
         self.fault.take().map_or(Ok(()), Err)?;
         self.read_clients()
+    }
+
+    fn take_deeds(&mut self) -> Result<(), String> {
+        for (channel, done, hooked) in self.deeds.take() {
+            self.model.done(&channel, &done)?;
+            self.hooks.done(&channel, &done, hooked, self.now_ms);
+        }
+        Ok(())
+    }
+
+    /// The hooks core opens, if the schedule says so.
+    pub fn open_hooks(&mut self, surely: bool) {
+        if self.hooks.opens(if surely { u64::MAX } else { self.step }) {
+            let (now, open) = (self.now(), self.hooks.open(self.now_ms));
+            self.shards.iter_mut().for_each(|shard| shard.handle_open_edges(&open, now));
+            self.awake.fill(true);
+        }
+    }
+
+    /// The queue of the hooks core has room, the grace passes, and everything rests: all that is known there is true.
+    pub fn check_hooks(&mut self, all_left: bool) -> Result<(), String> {
+        self.open_hooks(true);
+        self.hooks.unjam();
+        for _ in 0..self.hooks.grace_ms / 1000 + 2 {
+            self.second(true)?;
+        }
+        self.settle()?;
+        for (index, shard) in self.shards.iter().enumerate() {
+            if all_left && !shard.edges().is_empty() {
+                return Err(format!("shard {index} keeps {:?}", shard.edges()));
+            }
+        }
+        let stats = self.stats();
+        self.hooks.check(self.now_ms, stats.hook_client_events_dropped + stats.hook_server_events_dropped)
     }
 
     fn check_bounds(&self, me: usize) -> Result<(), String> {
@@ -799,7 +850,6 @@ impl World {
     fn perform(&mut self, me: usize) -> Result<(), String> {
         while let Some(effect) = self.shards[me].poll_effect() {
             match effect {
-                Effect::Hook(event) => self.model.hook(&event)?,
                 Effect::Drop { .. } => return Err("all heads are complete".into()),
                 Effect::Reset(_) => return Err("no frame here is so long that its rest is not sent".into()),
                 Effect::HandOver { .. } => return Err("nothing here is plain HTTP".into()),
@@ -1028,6 +1078,33 @@ impl World {
     pub fn channel(&mut self, client: usize, name: &str) -> &mut Channel {
         self.clients[client].channels.entry(name.to_owned()).or_default()
     }
+}
+
+/// What was done to a channel, and whether the hooks want to know of it.
+type Deeds = (String, Done, bool);
+
+/// Notes what homes do.
+fn witness(deeds: &Rc<RefCell<Vec<Deeds>>>) -> Witness {
+    let deeds = Rc::clone(deeds);
+    Box::new(move |deed| {
+        let (topic, done, hooked) = match deed {
+            Deed::Occupied(topic) => (topic, Done::Occupied, false),
+            Deed::Vacated(topic) => (topic, Done::Vacated, false),
+            Deed::Added { topic, user_id } => (topic, Done::Added(user_id.to_owned()), false),
+            Deed::Removed { topic, user_id } => (topic, Done::Removed(user_id.to_owned()), false),
+            Deed::Published { topic, frame, except, hooked } => {
+                (topic, Done::Event { id: event_id(frame.as_bytes()), except }, hooked)
+            }
+        };
+        deeds.borrow_mut().push((topic.name.to_string(), done, hooked));
+    })
+}
+
+/// The number at the beginning of an event's data.
+fn event_id(frame: &[u8]) -> u64 {
+    let text = String::from_utf8_lossy(frame);
+    let data = text.split("\"data\":\"").nth(1).and_then(|data| data.split(':').next());
+    data.and_then(|id| id.parse().ok()).expect("each event's data begins with its number")
 }
 
 /// What waits for the connection behind this token, in bytes, without the largest private item.

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use protocol::app::{App, Apps};
 use protocol::auth::sign_request;
+use protocol::hook_event::{HookKind, HookKinds};
 
 use super::{ApiConfig, ApiCore, Health, MetricsConfig, Outside};
 use crate::limits::Limits;
@@ -116,7 +117,9 @@ struct Rig {
 
 impl Rig {
     fn new() -> Self {
-        let apps = Arc::new(Apps::new(vec![App::new("1", "key", "secret")]).unwrap());
+        let mut app = App::new("1", "key", "secret");
+        app.hooks = HookKinds::NONE.with(HookKind::ServerEvent);
+        let apps = Arc::new(Apps::new(vec![app]).unwrap());
         let app = Arc::clone(apps.by_id("1").unwrap());
         let topics = TopicHash::new(7, SHARDS);
         let core = ApiCore::new(ApiConfig {
@@ -124,7 +127,6 @@ impl Rig {
             topics: topics.clone(),
             apps,
             limits: Limits { batch_messages_max: BATCH_MAX, ..Limits::default() },
-            server_event_hooks: true,
             health: Box::new(|| Health { live: true, ready: true }),
             metrics: MetricsConfig { prefix: "corecast_".into(), outside: Box::new(Outside::default) },
         });
@@ -219,7 +221,6 @@ impl Rig {
                     assert!(self.closed.insert(token), "closed once");
                 }
                 Effect::Reset(_) => panic!("the API core has no outboxes"),
-                Effect::Hook(event) => panic!("the home shard tells the hooks: {event:?}"),
             }
         }
         any

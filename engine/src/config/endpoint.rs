@@ -1,0 +1,313 @@
+//! Where the events of an app go: `[[apps.hooks]]`, or a URL of the command line.
+//!
+//! An endpoint has one destination, and a name under which the journal remembers how far it is; so names differ in the
+//! whole server. What must never happen here: a URL, a header's value or a secret in a message.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hooks::settings::{Endpoint, Format, Secret, SinkSettings};
+use protocol::app::App;
+use protocol::hook_event::{HookKind, HookKinds};
+
+use super::fault::Fault;
+use super::nearest::nearest;
+use super::section::{Section, Table, Value};
+
+const NAME_BYTES_MAX: usize = 100;
+
+/// Headers of a webhook that are its own.
+const HEADERS_KEPT: [&str; 9] = [
+    "connection",
+    "content-length",
+    "content-type",
+    "expect",
+    "host",
+    "sign",
+    "transfer-encoding",
+    "x-pusher-key",
+    "x-pusher-signature",
+];
+
+/// An endpoint before its app is known as more than an id.
+#[derive(Clone, Debug)]
+pub struct EndpointWish {
+    /// Whose events it gets.
+    pub app_id: Box<str>,
+    /// Unique in the server.
+    pub name: String,
+    /// The kinds that it gets.
+    pub kinds: HookKinds,
+    sink: SinkSettings,
+    channel_prefix: Option<String>,
+    channel_suffix: Option<String>,
+    timeout: Option<Duration>,
+    batch_window: Option<Duration>,
+    batch_events_max: Option<usize>,
+}
+
+impl EndpointWish {
+    /// All usual events of an app to this URL, in Pusher's format.
+    pub fn webhook(app_id: &str, url: &str) -> Result<Self, &'static str> {
+        check_webhook_url(url)?;
+        let format = Format::Pusher;
+        let sink = SinkSettings::Webhook { url: url.to_owned(), format, headers: Vec::new() };
+        Ok(Self::new(app_id, derived_name(app_id, url), sink))
+    }
+
+    /// Each URL for each app.
+    pub fn webhooks(apps: &[App], urls: &[String]) -> Result<Vec<Self>, &'static str> {
+        let mut endpoints: Vec<Self> = Vec::new();
+        for (app, url) in apps.iter().flat_map(|app| urls.iter().map(move |url| (app, url))) {
+            let endpoint = Self::webhook(&app.id, url)?;
+            if endpoints.iter().any(|other| other.name == endpoint.name) {
+                return Err(": the same URL is there twice");
+            }
+            endpoints.push(endpoint);
+        }
+        Ok(endpoints)
+    }
+
+    /// The endpoint of this app.
+    pub(super) fn into_endpoint(self, app: &Arc<App>) -> Endpoint {
+        let usual = Endpoint::new(self.name, Arc::clone(app), self.sink);
+        Endpoint {
+            kinds: self.kinds,
+            channel_prefix: self.channel_prefix,
+            channel_suffix: self.channel_suffix,
+            timeout: self.timeout.unwrap_or(usual.timeout),
+            batch_window: self.batch_window.unwrap_or(usual.batch_window),
+            batch_events_max: self.batch_events_max.unwrap_or(usual.batch_events_max),
+            ..usual
+        }
+    }
+
+    fn new(app_id: &str, name: String, sink: SinkSettings) -> Self {
+        Self {
+            app_id: app_id.into(),
+            name,
+            kinds: HookKinds::USUAL,
+            sink,
+            channel_prefix: None,
+            channel_suffix: None,
+            timeout: None,
+            batch_window: None,
+            batch_events_max: None,
+        }
+    }
+}
+
+/// An endpoint and the line where it stands.
+pub(super) type Placed = (EndpointWish, usize);
+
+/// The endpoints of an app. None has the name of one of `others`.
+pub(super) fn parse_endpoints(
+    value: Option<Value<'_>>,
+    app_id: &str,
+    others: &mut Vec<Placed>,
+) -> Result<(), Fault> {
+    let sections = value.map_or_else(|| Ok(Vec::new()), |value| value.sections(Table::AppHook))?;
+    for section in sections {
+        let endpoint = parse_endpoint(section, app_id, others)?;
+        others.push(endpoint);
+    }
+    Ok(())
+}
+
+fn parse_endpoint(mut section: Section<'_>, app_id: &str, others: &[Placed]) -> Result<Placed, Fault> {
+    let line = section.line();
+    let (sink, target) = parse_sink(&mut section)?;
+    let name = section.take("name");
+    let named = match &name {
+        Some(value) => parse_name(value)?,
+        None => derived_name(app_id, &target),
+    };
+    if let Some((_, of)) = others.iter().find(|(other, _)| other.name == named) {
+        let why =
+            format!("{named:?}: the endpoint of line {of} has that name already; give this one another");
+        return Err(
+            name.map_or_else(|| section.fault(&format!("name = {why}")), |it| it.fault(&format!("= {why}")))
+        );
+    }
+    let mut endpoint = EndpointWish::new(app_id, named, sink);
+    parse_filter(&mut section, &mut endpoint)?;
+    parse_batching(&mut section, &mut endpoint)?;
+    Ok((endpoint, line))
+}
+
+fn parse_filter(section: &mut Section<'_>, endpoint: &mut EndpointWish) -> Result<(), Fault> {
+    if let Some(value) = section.take("events") {
+        endpoint.kinds =
+            value.texts()?.iter().try_fold(HookKinds::NONE, |kinds, it| Ok(kinds.with(kind(it)?)))?;
+    }
+    for (key, part) in
+        [("channel_prefix", &mut endpoint.channel_prefix), ("channel_suffix", &mut endpoint.channel_suffix)]
+    {
+        *part = section.take(key).map(|value| value.filled_text().map(str::to_owned)).transpose()?;
+    }
+    Ok(())
+}
+
+fn parse_batching(section: &mut Section<'_>, endpoint: &mut EndpointWish) -> Result<(), Fault> {
+    let ms = |value: Value<'_>, min| value.integer(min, 600_000).map(Duration::from_millis);
+    endpoint.timeout = section.take("timeout_ms").map(|value| ms(value, 10)).transpose()?;
+    endpoint.batch_window = section.take("batch_ms").map(|value| ms(value, 0)).transpose()?;
+    let most = section.take("batch_events_max").map(|value| value.integer(1, 10_000)).transpose()?;
+    endpoint.batch_events_max = most.map(|most| most as usize);
+    Ok(())
+}
+
+/// The destination, and what tells it from others.
+fn parse_sink(section: &mut Section<'_>) -> Result<(SinkSettings, String), Fault> {
+    let mut given: Vec<Value<'_>> =
+        ["url", "file", "exec", "none"].into_iter().filter_map(|key| section.take(key)).collect();
+    let Some(value) = given.pop() else {
+        return Err(section.fault("needs one of url, file, exec, none"));
+    };
+    if let Some(other) = given.pop() {
+        return Err(value.fault(&format!("stands beside {}: an endpoint has one destination", other.key())));
+    }
+    if value.key() == "url" {
+        return parse_webhook(section, &value);
+    }
+    if let Some(lost) = ["format", "secret", "headers"].into_iter().find_map(|key| section.take(key)) {
+        return Err(lost.fault(&format!("means nothing beside {}", value.key())));
+    }
+    match value.key() {
+        "file" => {
+            let path = value.filled_text()?.to_owned();
+            Ok((SinkSettings::File { path: PathBuf::from(&path) }, path))
+        }
+        "exec" => {
+            let command: Result<Vec<String>, Fault> =
+                value.texts()?.iter().map(|part| part.filled_text().map(str::to_owned)).collect();
+            let command = command?;
+            let target = command.join("\0");
+            Ok((SinkSettings::Exec { command }, target))
+        }
+        _ if value.boolean()? => Ok((SinkSettings::None, String::new())),
+        _ => Err(value.wrong("false", "leave the key out, or name a destination")),
+    }
+}
+
+fn parse_webhook(section: &mut Section<'_>, url: &Value<'_>) -> Result<(SinkSettings, String), Fault> {
+    check_webhook_url(url.text()?).map_err(|why| url.fault(why))?;
+    let secret = section.take("secret");
+    let format = match section.take("format") {
+        Some(value) => parse_format(&value, secret.as_ref())?,
+        None => Format::Pusher,
+    };
+    if let (Some(secret), Format::Pusher) = (&secret, &format) {
+        return Err(secret.fault("means nothing in Pusher's format, which signs with the app's secret"));
+    }
+    let headers = section.take("headers").map_or_else(|| Ok(Vec::new()), parse_headers)?;
+    let url = url.text()?.to_owned();
+    Ok((SinkSettings::Webhook { url: url.clone(), format, headers }, url))
+}
+
+fn parse_format(value: &Value<'_>, secret: Option<&Value<'_>>) -> Result<Format, Fault> {
+    match value.text()? {
+        "pusher" => Ok(Format::Pusher),
+        "webman" => {
+            let secret = secret.map(|secret| secret.filled_text()).transpose()?;
+            Ok(Format::Webman { secret: secret.map(|text| Secret(text.to_owned())) })
+        }
+        other => Err(value.wrong(&format!("{other:?}"), "possible are \"pusher\" and \"webman\"")),
+    }
+}
+
+fn parse_headers(value: Value<'_>) -> Result<Vec<(String, String)>, Fault> {
+    value.texts_by_name()?.iter().map(|(name, value)| header(name, value)).collect()
+}
+
+fn header(name: &str, value: &Value<'_>) -> Result<(String, String), Fault> {
+    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if name.is_empty() || !name.bytes().all(token) {
+        return Err(value.wrong(&format!("{name:?}"), "is no name of a header"));
+    }
+    if HEADERS_KEPT.contains(&&*name.to_ascii_lowercase()) {
+        return Err(value.wrong(&format!("{name:?}"), "is a header that the webhook sets itself"));
+    }
+    let text = value.text()?;
+    if !text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+        return Err(value.wrong(&format!("{name:?}"), "its value may hold printable ASCII only"));
+    }
+    Ok((name.to_owned(), text.to_owned()))
+}
+
+fn kind(value: &Value<'_>) -> Result<HookKind, Fault> {
+    let text = value.text()?;
+    HookKind::parse(text).ok_or_else(|| {
+        let names = HookKind::EACH.map(HookKind::name);
+        let advice = match nearest(text, names.into_iter()) {
+            Some(near) => format!("did you mean {near:?}?"),
+            None => format!("possible are {}", names.join(", ")),
+        };
+        value.wrong(&format!("{text:?}"), &format!("is no kind of event: {advice}"))
+    })
+}
+
+fn parse_name(value: &Value<'_>) -> Result<String, Fault> {
+    let text = value.text()?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    if text.is_empty() || text.len() > NAME_BYTES_MAX || !text.bytes().all(plain) {
+        let why = format!("a name has 1 to {NAME_BYTES_MAX} of A-Z a-z 0-9 - _ .");
+        return Err(value.wrong(&format!("{text:?}"), &why));
+    }
+    if text == hooks::journal::STREAM_PLACE {
+        return Err(value.wrong(&format!("{text:?}"), "this name is taken by the stream itself"));
+    }
+    Ok(text.to_owned())
+}
+
+/// A name that stays the same while app and destination do (FNV-1a).
+fn derived_name(app_id: &str, target: &str) -> String {
+    let hash =
+        target.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    format!("{app_id}-{hash:08x}")
+}
+
+fn check_webhook_url(url: &str) -> Result<(), &'static str> {
+    let rest = ["http://", "https://"].into_iter().find_map(|scheme| url.strip_prefix(scheme));
+    let host = rest.and_then(|rest| rest.split(['/', '?', '#']).next()).unwrap_or("");
+    let named = host.rsplit('@').next().is_some_and(|host| !host.is_empty() && !host.starts_with(':'));
+    if named && url.bytes().all(|byte| byte.is_ascii_graphic()) {
+        Ok(())
+    } else {
+        Err("is no URL of a webhook; write http://HOST/PATH or https://HOST/PATH")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_follows_app_and_destination_alone() {
+        let name = |app, url| EndpointWish::webhook(app, url).unwrap().name;
+        assert_eq!(name("1", "http://a/b"), name("1", "http://a/b"));
+        assert_ne!(name("1", "http://a/b"), name("2", "http://a/b"));
+        assert_ne!(name("1", "http://a/b"), name("1", "http://a/c"));
+    }
+
+    #[test]
+    fn a_webhook_goes_to_a_host_over_http() {
+        for url in ["http://h", "https://h:8443/a?b=c", "http://u:p@[::1]:80/"] {
+            assert_eq!(check_webhook_url(url), Ok(()), "{url}");
+        }
+        for url in [
+            "",
+            "h",
+            "ftp://h",
+            "http://",
+            "http:///a",
+            "http://u:p@/",
+            "http://:80/",
+            "http://h/a b",
+            "http://ü",
+        ] {
+            assert!(check_webhook_url(url).is_err(), "{url}");
+        }
+    }
+}

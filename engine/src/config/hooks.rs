@@ -1,0 +1,206 @@
+//! What the file says of hooks as a whole: where events are kept, the stream, how deliveries are retried. What it does
+//! not say has the default of `hooks::settings`.
+//!
+//! Endpoints stand with their apps and are read in `endpoint`. What must never happen here: a URL in a message, since
+//! it may hold a password.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use hooks::settings::{Durability, Endpoint, Secret, Settings, StreamSettings};
+use protocol::app::{App, Apps};
+use protocol::hook_event::HookKinds;
+
+use super::endpoint::EndpointWish;
+use super::fault::Fault;
+use super::section::{Section, Table, Value};
+
+/// Where events are kept, unless the operator says otherwise.
+const DATA_DIR: &str = "corecast-data";
+
+/// The longest of the times that are given in seconds: a week.
+const SECONDS_MAX: u64 = 604_800;
+
+/// What an operator wants of hooks.
+#[derive(Clone, Debug)]
+pub struct HooksWish {
+    /// All but the endpoints.
+    settings: Settings,
+    /// Whether the operator has said that somebody acknowledges entries of the stream, or that nobody does.
+    deliver: Option<bool>,
+    /// Where the events of apps go.
+    pub endpoints: Vec<EndpointWish>,
+}
+
+impl Default for HooksWish {
+    fn default() -> Self {
+        let settings = Settings::new(PathBuf::from(DATA_DIR), Vec::new());
+        Self { settings, deliver: None, endpoints: Vec::new() }
+    }
+}
+
+impl HooksWish {
+    /// What `[hooks]` says, or its absence.
+    pub(super) fn parse(value: Option<Value<'_>>, endpoints: Vec<EndpointWish>) -> Result<Self, Fault> {
+        let mut wish = Self { endpoints, ..Self::default() };
+        let Some(value) = value else { return Ok(wish) };
+        let mut section = value.section(Table::Hooks)?;
+        wish.parse_journal(&mut section)?;
+        wish.parse_delivery(&mut section)?;
+        wish.parse_stream(&mut section)?;
+        Ok(wish)
+    }
+
+    /// Events are kept here.
+    pub fn set_data_dir(&mut self, data_dir: PathBuf) {
+        self.settings.data_dir = data_dir;
+    }
+
+    /// They pass through a stream at this URL; what else is known of the stream holds.
+    pub fn set_redis_url(&mut self, url: &str) -> Result<(), &'static str> {
+        check_redis_url(url)?;
+        let stream = self.settings.stream.get_or_insert_with(|| StreamSettings::new(url));
+        stream.url = Secret(url.to_owned());
+        Ok(())
+    }
+
+    /// Where events are kept.
+    pub fn data_dir(&self) -> &Path {
+        &self.settings.data_dir
+    }
+
+    /// The stream they pass through, if there is one.
+    pub fn stream(&self) -> Option<&StreamSettings> {
+        self.settings.stream.as_ref()
+    }
+
+    /// Each app gets the kinds that are made for it: those that some endpoint of its wants; and where there is a stream and
+    /// no endpoint at all, the usual ones for whoever reads the stream.
+    pub fn give_kinds(&self, apps: &mut [App]) {
+        let stream_alone = self.settings.stream.is_some() && self.endpoints.is_empty();
+        for app in apps {
+            let of_app = self.endpoints.iter().filter(|endpoint| endpoint.app_id == app.id);
+            let wanted = of_app.fold(HookKinds::NONE, |kinds, endpoint| kinds.and(endpoint.kinds));
+            app.hooks = if stream_alone { HookKinds::USUAL } else { wanted };
+        }
+    }
+
+    /// The settings for these apps; None: no hooks.
+    pub fn settled(self, apps: &Apps) -> Option<Settings> {
+        let mut settings = self.settings;
+        settings.endpoints = self.endpoints.into_iter().filter_map(|wish| endpoint(wish, apps)).collect();
+        if let Some(stream) = &mut settings.stream {
+            // A row that nobody will acknowledge must not wait for it.
+            stream.deliver = self.deliver.unwrap_or(!settings.endpoints.is_empty());
+        }
+        (settings.stream.is_some() || !settings.endpoints.is_empty()).then_some(settings)
+    }
+
+    fn parse_journal(&mut self, section: &mut Section<'_>) -> Result<(), Fault> {
+        let settings = &mut self.settings;
+        if let Some(value) = section.take("data_dir") {
+            settings.data_dir = PathBuf::from(value.filled_text()?);
+        }
+        if let Some(value) = section.take("durability") {
+            settings.durability = durability(&value)?;
+        }
+        if let Some(value) = section.take("journal_bytes_max") {
+            settings.journal_bytes_max = value.integer(1 << 20, 1 << 40)?;
+        }
+        if let Some(value) = section.take("grace_ms") {
+            settings.grace = Duration::from_millis(value.integer(0, 600_000)?);
+        }
+        Ok(())
+    }
+
+    fn parse_delivery(&mut self, section: &mut Section<'_>) -> Result<(), Fault> {
+        let delivery = &mut self.settings.delivery;
+        set_seconds(section.take("give_up_after_s"), &mut delivery.give_up_after)?;
+        set_seconds(section.take("retry_pause_max_s"), &mut delivery.pause_max)?;
+        if let Some(value) = section.take("strict_endpoints") {
+            delivery.strict_endpoints = value.boolean()?;
+        }
+        if let Some(value) = section.take("in_flight_max") {
+            delivery.in_flight_max = value.integer(1, 256)? as usize;
+        }
+        Ok(())
+    }
+
+    fn parse_stream(&mut self, section: &mut Section<'_>) -> Result<(), Fault> {
+        let Some(url) = section.take("redis_url") else { return refuse_stream_keys(section) };
+        check_redis_url(url.text()?).map_err(|why| url.fault(why))?;
+        let mut stream = StreamSettings::new(url.text()?);
+        for (key, name) in [("stream", &mut stream.key), ("group", &mut stream.group)] {
+            if let Some(value) = section.take(key) {
+                *name = value.filled_text()?.to_owned();
+            }
+        }
+        self.deliver = section.take("deliver").map(|value| value.boolean()).transpose()?;
+        if let Some(value) = section.take("consumers") {
+            stream.consumers = value.integer(0, 64)? as usize;
+        }
+        if let Some(value) = section.take("queue_limit") {
+            stream.queue_limit = value.integer(0, i64::MAX as u64)?;
+        }
+        if let Some(value) = section.take("prefetch") {
+            stream.prefetch = value.integer(1, 10_000)? as usize;
+        }
+        set_seconds(section.take("requeue_interval_s"), &mut stream.requeue_interval)?;
+        set_seconds(section.take("claim_interval_s"), &mut stream.claim_interval)?;
+        set_seconds(section.take("pending_timeout_s"), &mut stream.pending_timeout)?;
+        self.settings.stream = Some(stream);
+        Ok(())
+    }
+}
+
+/// An endpoint of an app that there is. `--app` may have replaced those of the file.
+fn endpoint(wish: EndpointWish, apps: &Apps) -> Option<Endpoint> {
+    apps.by_id(&wish.app_id).map(|app| wish.into_endpoint(app))
+}
+
+fn durability(value: &Value<'_>) -> Result<Durability, Fault> {
+    match value.text()? {
+        "process" => Ok(Durability::Process),
+        "power" => Ok(Durability::Power),
+        other => {
+            let what = "possible are \"process\" (a killed server loses nothing) and \"power\" (nor does a power loss)";
+            Err(value.wrong(&format!("{other:?}"), what))
+        }
+    }
+}
+
+fn set_seconds(value: Option<Value<'_>>, time: &mut Duration) -> Result<(), Fault> {
+    if let Some(value) = value {
+        *time = Duration::from_secs(value.integer(1, SECONDS_MAX)?);
+    }
+    Ok(())
+}
+
+fn check_redis_url(url: &str) -> Result<(), &'static str> {
+    let rest = ["redis://", "rediss://"].into_iter().find_map(|scheme| url.strip_prefix(scheme));
+    match rest {
+        Some(rest) if !rest.is_empty() && !url.contains(char::is_whitespace) => Ok(()),
+        _ => Err(
+            "is no URL of a Redis server; write redis://USER:PASSWORD@HOST:PORT/DATABASE, or rediss:// for TLS",
+        ),
+    }
+}
+
+/// What is said of a stream that there is not.
+fn refuse_stream_keys(section: &mut Section<'_>) -> Result<(), Fault> {
+    const KEYS: [&str; 9] = [
+        "stream",
+        "group",
+        "deliver",
+        "consumers",
+        "queue_limit",
+        "requeue_interval_s",
+        "claim_interval_s",
+        "pending_timeout_s",
+        "prefetch",
+    ];
+    match KEYS.into_iter().find_map(|key| section.take(key)) {
+        Some(value) => Err(value.fault("means nothing without redis_url")),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,82 @@
+//! A core's line to the hooks core: not there, not open yet, or a queue.
+//!
+//! It is closed until the journal is open, which may be after the core has begun to serve: a server that takes over
+//! waits for its predecessor's journal. Until then everything is refused, so that nothing is told before it is known
+//! what has been told already. What must never happen here: a wait.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use hooks::counters::Counters;
+use hooks::journal::OpenEdges;
+use hooks::queue::{Happened, Queue};
+
+use crate::shard::machine::{HookPort, Machine, Now};
+
+/// What comes of the start of the hooks core.
+#[derive(Debug)]
+pub struct HooksOpen {
+    /// Where events go.
+    pub queue: Queue,
+    /// What was told before, by this server or its predecessors.
+    pub edges: Box<[OpenEdges]>,
+    /// What the hooks core counts.
+    pub counters: Counters,
+}
+
+/// A core's line.
+#[derive(Clone, Debug)]
+pub enum HookLine {
+    /// There are no hooks.
+    Absent,
+    /// There are, and events go into the queue as soon as it is there.
+    Present {
+        /// Set once, when the hooks core has started.
+        open: Arc<OnceLock<HooksOpen>>,
+        /// The queue, once the machine knows what was told before.
+        queue: Option<Queue>,
+        /// Events that were dropped, of all cores.
+        dropped: Arc<AtomicU64>,
+    },
+}
+
+impl HookLine {
+    /// A line that opens when the hooks core does.
+    pub fn closed(open: Arc<OnceLock<HooksOpen>>, dropped: Arc<AtomicU64>) -> Self {
+        Self::Present { open, queue: None, dropped }
+    }
+
+    /// How many events wait for the hooks core, and what it counts.
+    pub fn reading(&self) -> Option<(u64, Counters)> {
+        let Self::Present { open, .. } = self else { return None };
+        open.get().map(|open| (open.queue.len() as u64, open.counters.clone()))
+    }
+
+    /// Opens as soon as it can; the machine is told what was told before, first of all.
+    pub(super) fn open<M: Machine>(&mut self, machine: &mut M, now: Now) {
+        let Self::Present { open, queue: queue @ None, .. } = self else { return };
+        let Some(open) = open.get() else { return };
+        machine.handle_open_edges(&open.edges, now);
+        *queue = Some(open.queue.clone());
+    }
+
+    /// Lets the machine tell what has happened.
+    pub(super) fn tell<M: Machine>(&mut self, machine: &mut M, now: Now) {
+        if matches!(self, Self::Absent) {
+            return;
+        }
+        let more = machine.tell_hooks(self, now);
+        if let (Self::Present { dropped, .. }, 1..) = (self, more) {
+            dropped.fetch_add(more, Ordering::Relaxed);
+        }
+    }
+}
+
+impl HookPort for HookLine {
+    fn offer(&mut self, happened: Happened) -> Result<(), Happened> {
+        match self {
+            Self::Present { queue: Some(queue), .. } => queue.offer(happened),
+            Self::Absent | Self::Present { queue: None, .. } => Err(happened),
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! `corecast hooks dlq`: events that an endpoint did not take in time, and how to try them again.
+//!
+//! A replay marks them; the server, or whoever delivers from this data directory, looks once a second and tries them.
+
+use std::io::IsTerminal;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use clap::{ArgGroup, Args, Subcommand};
+use hooks::dead_letters::{DeadLetter, DeadLetters, Mark, Selection};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::table::{Table, thousands, utc};
+use super::{Found, HooksFailure, Where, world};
+
+/// How often a replay is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// A replay in which nothing happens for so long is no longer watched.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+#[derive(Debug, Args)]
+pub(super) struct DlqArgs {
+    #[command(subcommand)]
+    command: DlqCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum DlqCommand {
+    /// Show dead letters, the oldest first
+    List(ListArgs),
+    /// Try dead letters again
+    Replay(ReplayArgs),
+}
+
+#[derive(Debug, Args)]
+struct ListArgs {
+    #[command(flatten)]
+    place: Where,
+    /// Only those of this endpoint
+    #[arg(long, value_name = "NAME")]
+    endpoint: Option<String>,
+    /// How many at most
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    limit: usize,
+}
+
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("which").required(true))]
+struct ReplayArgs {
+    #[command(flatten)]
+    place: Where,
+    /// Those of this endpoint
+    #[arg(long, value_name = "NAME", group = "which")]
+    endpoint: Option<String>,
+    /// The one with this number
+    #[arg(long, value_name = "N", group = "which")]
+    id: Option<i64>,
+    /// All of them
+    #[arg(long, group = "which")]
+    all: bool,
+    /// Do not wait until they were tried
+    #[arg(long)]
+    no_wait: bool,
+}
+
+pub(super) fn run(args: DlqArgs) -> Result<(), HooksFailure> {
+    match args.command {
+        DlqCommand::List(args) => list(args),
+        DlqCommand::Replay(args) => replay(args),
+    }
+}
+
+fn list(args: ListArgs) -> Result<(), HooksFailure> {
+    let letters = open(&args.place.find()?)?;
+    let selection = args.endpoint.map_or(Selection::All, Selection::Endpoint);
+    let shown = letters.list(&selection, 0, args.limit).map_err(world)?;
+    let (all, _) = letters.counts(&selection).map_err(world)?;
+    let mut table =
+        Table::new(&["number", "endpoint", "event", "kind", "happened", "given up", "tries", "why"]);
+    shown.iter().for_each(|letter| table.push(row(letter)));
+    if all > 0 {
+        print!("{}", table.render());
+    }
+    println!("{} of {} dead letters", thousands(shown.len() as u64), thousands(all));
+    Ok(())
+}
+
+fn row(letter: &DeadLetter) -> [String; 8] {
+    let why = match letter.mark {
+        Mark::Kept => letter.reason.clone(),
+        Mark::Wanted | Mark::Taken => format!("(is tried again) {}", letter.reason),
+    };
+    [
+        letter.id.to_string(),
+        letter.endpoint.clone(),
+        letter.row_id.to_string(),
+        letter.name.clone(),
+        utc(letter.time_ms),
+        utc(letter.died_ms),
+        letter.tries.to_string(),
+        // What an endpoint answered is its own choice of bytes.
+        why.chars().map(|c| if c.is_control() { ' ' } else { c }).take(120).collect(),
+    ]
+}
+
+fn replay(args: ReplayArgs) -> Result<(), HooksFailure> {
+    let mut letters = open(&args.place.find()?)?;
+    let selection = match (args.endpoint, args.id) {
+        (Some(endpoint), _) => Selection::Endpoint(endpoint),
+        (None, Some(id)) => Selection::Id(id),
+        (None, None) => Selection::All,
+    };
+    let (before, _) = letters.counts(&selection).map_err(world)?;
+    if before == 0 {
+        return Err(HooksFailure::World(
+            "there is no such dead letter: see `corecast hooks dlq list`".to_owned(),
+        ));
+    }
+    let marked = letters.mark(&selection).map_err(world)?;
+    println!("{} dead letters are to be tried again", thousands(marked));
+    if args.no_wait { Ok(()) } else { watch(&letters, &selection, before) }
+}
+
+/// Shows how the letters go, until none waits any more or nothing happens.
+fn watch(letters: &DeadLetters, selection: &Selection, before: u64) -> Result<(), HooksFailure> {
+    let bar = progress(letters.counts(selection).map_err(world)?.1);
+    let (mut last, mut moved) = (u64::MAX, Instant::now());
+    let (left, waiting) = loop {
+        let (left, waiting) = letters.counts(selection).map_err(world)?;
+        bar.set_position(bar.length().unwrap_or(0).saturating_sub(waiting));
+        if waiting != last {
+            (last, moved) = (waiting, Instant::now());
+        }
+        if waiting == 0 || moved.elapsed() > PATIENCE {
+            break (left, waiting);
+        }
+        thread::sleep(LOOK_EVERY);
+    };
+    bar.finish_and_clear();
+    println!(
+        "{} delivered, {} dead letters are left",
+        thousands(before.saturating_sub(left)),
+        thousands(left)
+    );
+    match waiting {
+        0 => Ok(()),
+        waiting => Err(HooksFailure::World(format!(
+            "{} have not been tried yet: they will be when a server with this data directory runs and their endpoint \
+             takes events",
+            thousands(waiting)
+        ))),
+    }
+}
+
+fn progress(letters: u64) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(letters);
+    if let Ok(style) = ProgressStyle::with_template("{bar:40} {human_pos} of {human_len}, {eta} left") {
+        bar.set_style(style);
+    }
+    bar
+}
+
+fn open(found: &Found) -> Result<DeadLetters, HooksFailure> {
+    let nothing = || {
+        let directory = found.data_dir.display();
+        HooksFailure::World(format!(
+            "there are no dead letters in {directory}: give --data-dir DIR or --config FILE"
+        ))
+    };
+    DeadLetters::open_existing(&found.data_dir).map_err(world)?.ok_or_else(nothing)
+}

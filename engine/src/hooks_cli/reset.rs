@@ -1,0 +1,64 @@
+//! `corecast hooks reset`: everything that waits is deleted, for good. Not beside a server or a consumer.
+
+use clap::Args;
+use hooks::dead_letters::{DeadLetters, Selection};
+use hooks::journal;
+use hooks::stream::view::StreamView;
+
+use super::table::thousands;
+use super::{HooksFailure, Where, world};
+
+/// How many dead letters are deleted at once.
+const LETTERS_AT_ONCE: usize = 1_000;
+
+#[derive(Debug, Args)]
+pub(super) struct ResetArgs {
+    #[command(flatten)]
+    place: Where,
+    /// Yes, delete it
+    #[arg(long)]
+    yes: bool,
+}
+
+pub(super) fn run(args: ResetArgs) -> Result<(), HooksFailure> {
+    let found = args.place.find()?;
+    let directory = found.data_dir.display();
+    if !args.yes {
+        let stream =
+            found.stream.as_ref().map_or(String::new(), |stream| format!(", and the stream {}", stream.key));
+        return Err(HooksFailure::Config(format!(
+            "this deletes all events that wait in {directory}, all dead letters{stream}; say --yes if you mean it"
+        )));
+    }
+    // The stream is looked at first: nothing is deleted when one of them is in use.
+    let mut stream = found.stream.as_ref().map(StreamView::open).transpose().map_err(world)?;
+    if let Some(stream) = &mut stream
+        && let Some(active) = stream.status().map_err(world)?.active
+    {
+        return Err(HooksFailure::World(format!(
+            "the stream has an active consumer, {active}: stop it first"
+        )));
+    }
+    let events = journal::clear(&found.data_dir).map_err(world)?;
+    let letters = delete_letters(&found.data_dir)?;
+    println!("{} events and {} dead letters deleted in {directory}", thousands(events), thousands(letters));
+    if let Some(stream) = &mut stream {
+        let what = if stream.delete().map_err(world)? { "deleted" } else { "there was none" };
+        println!("stream: {what}");
+    }
+    Ok(())
+}
+
+fn delete_letters(data_dir: &std::path::Path) -> Result<u64, HooksFailure> {
+    let Some(mut letters) = DeadLetters::open_existing(data_dir).map_err(world)? else { return Ok(0) };
+    let mut deleted = 0;
+    loop {
+        let some = letters.list(&Selection::All, 0, LETTERS_AT_ONCE).map_err(world)?;
+        if some.is_empty() {
+            return Ok(deleted);
+        }
+        let ids: Vec<i64> = some.iter().map(|letter| letter.id).collect();
+        letters.remove(&ids).map_err(world)?;
+        deleted += ids.len() as u64;
+    }
+}

@@ -1,0 +1,122 @@
+//! `corecast hooks tail`: events as JSON lines, from the stream if there is one, else from the journal.
+//!
+//! It only looks: what is delivered between two looks at the journal is not seen.
+
+use std::io::{self, Write};
+use std::thread;
+use std::time::Duration;
+
+use clap::Args;
+use hooks::journal::{JournalView, KeptRow};
+use hooks::row::Position;
+use hooks::stream::view::{StreamEvent, StreamView};
+use protocol::json::encode_string;
+
+use super::{Found, HooksFailure, Where, world};
+
+/// How often it looks.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// How many events it reads at once.
+const EVENTS_MAX: usize = 1_000;
+
+#[derive(Debug, Args)]
+pub(super) struct TailArgs {
+    #[command(flatten)]
+    place: Where,
+    /// Leave out what waits already
+    #[arg(long)]
+    new: bool,
+    /// End when all that waits is written
+    #[arg(long, conflicts_with = "new")]
+    once: bool,
+}
+
+/// Writes until the reader has had enough.
+pub(super) fn run(args: TailArgs) -> Result<(), HooksFailure> {
+    let found = args.place.find()?;
+    let mut source = Events::open(&found)?;
+    if args.new {
+        source.skip()?;
+    }
+    loop {
+        let lines = source.next_lines()?;
+        if lines.is_empty() {
+            if args.once {
+                return Ok(());
+            }
+            thread::sleep(LOOK_EVERY);
+        }
+        match io::stdout().lock().write_all(&lines) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
+            written => written.map_err(world)?,
+        }
+    }
+}
+
+enum Events {
+    Journal(JournalView, u64),
+    Stream(Box<StreamView>, Position),
+}
+
+impl Events {
+    fn open(found: &Found) -> Result<Self, HooksFailure> {
+        if let Some(stream) = &found.stream {
+            return Ok(Self::Stream(Box::new(StreamView::open(stream).map_err(world)?), Position::default()));
+        }
+        let journal = JournalView::open(&found.data_dir).map_err(world)?;
+        journal.map(|journal| Self::Journal(journal, 0)).ok_or_else(|| found.nothing())
+    }
+
+    fn skip(&mut self) -> Result<(), HooksFailure> {
+        match self {
+            Self::Journal(journal, after) => *after = journal.status().map_err(world)?.last_id,
+            Self::Stream(stream, after) => {
+                *after = stream.status().map_err(world)?.standing.unwrap_or_default().last;
+            }
+        }
+        Ok(())
+    }
+
+    fn next_lines(&mut self) -> Result<Vec<u8>, HooksFailure> {
+        let mut lines = Vec::new();
+        match self {
+            Self::Journal(journal, after) => {
+                for row in journal.rows_after(*after, EVENTS_MAX).map_err(world)? {
+                    write_row(&mut lines, &row);
+                    *after = row.id;
+                }
+            }
+            Self::Stream(stream, after) => {
+                for event in stream.entries_after(*after, EVENTS_MAX).map_err(world)? {
+                    write_event(&mut lines, &event);
+                    *after = event.at;
+                }
+            }
+        }
+        Ok(lines)
+    }
+}
+
+fn write_row(out: &mut Vec<u8>, row: &KeptRow) {
+    out.extend_from_slice(format!("{{\"id\":\"{}\",\"app_id\":", row.id).as_bytes());
+    encode_string(out, &row.app_id);
+    out.extend_from_slice(b",\"name\":");
+    encode_string(out, &row.name);
+    let (seconds, ms) = (row.time_ms / 1_000, row.time_ms % 1_000);
+    out.extend_from_slice(format!(",\"time\":{seconds}.{ms:03},\"data\":{}}}\n", row.data).as_bytes());
+}
+
+/// An entry of somebody else may hold anything, so its fields are written as texts.
+fn write_event(out: &mut Vec<u8>, event: &StreamEvent) {
+    out.extend_from_slice(format!("{{\"entry\":\"{}\"", event.at).as_bytes());
+    if let Some(id) = event.id {
+        out.extend_from_slice(format!(",\"id\":\"{id}\"").as_bytes());
+    }
+    let fields =
+        [("app_id", &event.app_id), ("name", &event.name), ("time", &event.time), ("data", &event.data)];
+    for (name, value) in fields {
+        out.extend_from_slice(format!(",\"{name}\":").as_bytes());
+        encode_string(out, value);
+    }
+    out.extend_from_slice(b"}\n");
+}

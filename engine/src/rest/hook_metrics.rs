@@ -1,0 +1,131 @@
+//! What `/metrics` tells of hooks: the queue, the journal, the stream, and each endpoint by its name.
+//!
+//! Readings of counters that the hooks core keeps anyway; without hooks there are none of them but those of the shards.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use hooks::counters::{Count, Counters, JournalCounters};
+use hooks::dispatch::{DeliveryCounters, EndpointCounters};
+use hooks::stream::counters::StreamCounters;
+
+use super::exposition::Exposition;
+use crate::shard::stats::Stats;
+
+/// How the hooks core is.
+#[derive(Clone, Debug)]
+pub struct HooksReading {
+    /// Events that wait for the journal.
+    pub queued: u64,
+    /// What is counted behind it.
+    pub counters: Counters,
+    /// Whether rows go through a stream.
+    pub stream: bool,
+}
+
+pub(super) fn describe_hooks(all: &mut Exposition, stats: &Stats, hooks: Option<&HooksReading>) {
+    all.gauge("hooks_queued", "Hook events that wait for the journal.", hooks.map_or(0, |it| it.queued));
+    let mut dropped = all.counters("hooks_dropped_total", "Hook events dropped since the queue was full.");
+    for (kind, count) in [
+        ("client_event", stats.hook_client_events_dropped),
+        ("server_event", stats.hook_server_events_dropped),
+    ] {
+        dropped.sample(&[("kind", kind)], count as f64);
+    }
+    all.add(dropped);
+    let Some(hooks) = hooks else { return };
+    describe_journal(all, &hooks.counters.journal);
+    if hooks.stream {
+        describe_stream(all, &hooks.counters.stream);
+    }
+    describe_delivery(all, &hooks.counters.delivery);
+}
+
+fn describe_journal(all: &mut Exposition, journal: &JournalCounters) {
+    all.counter(
+        "hooks_journal_written_total",
+        "Hook events committed to the journal.",
+        journal.written.now(),
+    );
+    all.counter(
+        "hooks_journal_failures_total",
+        "Transactions that were tried again.",
+        journal.failures.now(),
+    );
+    all.counter(
+        "hooks_journal_unreadable_total",
+        "Rows that nobody here can read.",
+        journal.undecodable.now(),
+    );
+    all.gauge("hooks_journal_blocked", "1 while the journal takes nothing.", journal.blocked.now());
+    all.gauge("hooks_journal_rows", "Hook events kept in the journal.", journal.rows.now());
+    all.gauge("hooks_journal_bytes", "Bytes of the journal's files.", journal.bytes.now());
+    let oldest_ms = journal.oldest_ms.now();
+    let age_ms = if oldest_ms == 0 { 0 } else { unix_ms().saturating_sub(oldest_ms) };
+    all.gauge("hooks_oldest_age_seconds", "Age of the oldest hook event kept.", age_ms / 1000);
+}
+
+fn describe_stream(all: &mut Exposition, stream: &StreamCounters) {
+    all.counter("hooks_stream_added_total", "Rows added to the stream.", stream.added.now());
+    all.counter("hooks_stream_losses_total", "Times that the stream had lost entries.", stream.losses.now());
+    all.counter("hooks_stream_failures_total", "Tries to add that failed.", stream.failures.now());
+    all.gauge("hooks_stream_in_trouble", "1 while nothing can be added.", stream.in_trouble.now());
+    all.gauge("hooks_stream_at_limit", "1 while the stream is as long as it may be.", stream.at_limit.now());
+    all.gauge("hooks_stream_length", "Entries in the stream.", stream.length.now());
+    all.gauge("hooks_stream_pending", "Entries taken and not acknowledged.", stream.pending.now());
+    all.counter("hooks_stream_acknowledged_total", "Entries acknowledged here.", stream.acknowledged.now());
+    all.gauge("hooks_stream_consumer_active", "1 while the consumer here is the one.", stream.active.now());
+}
+
+/// One figure of each endpoint.
+struct Figure {
+    name: &'static str,
+    help: &'static str,
+    of: fn(&EndpointCounters) -> &Count,
+}
+
+const TOTALS: [Figure; 3] = [
+    Figure { name: "hooks_accepted_total", help: "Events that an endpoint accepted.", of: |it| &it.accepted },
+    Figure {
+        name: "hooks_dead_letters_total",
+        help: "Events that were given up.",
+        of: |it| &it.dead_letters,
+    },
+    Figure { name: "hooks_replayed_total", help: "Dead letters accepted later.", of: |it| &it.replayed },
+];
+
+const GAUGES: [Figure; 2] = [
+    Figure { name: "hooks_paused", help: "1 while an endpoint gets probes only.", of: |it| &it.paused },
+    Figure { name: "hooks_held", help: "Events read and not accepted yet.", of: |it| &it.held },
+];
+
+fn describe_delivery(all: &mut Exposition, delivery: &DeliveryCounters) {
+    let help = "Batches delivered to an endpoint, by outcome.";
+    let mut outcomes = all.counters("hooks_deliveries_total", help);
+    for it in &delivery.endpoints {
+        for (outcome, count) in
+            [("accepted", &it.batches), ("refused", &it.refused), ("unreachable", &it.unreachable)]
+        {
+            let labels = [("app_id", &*it.app_id), ("endpoint", &*it.name), ("outcome", outcome)];
+            outcomes.sample(&labels, count.now() as f64);
+        }
+    }
+    all.add(outcomes);
+    let totals = TOTALS.iter().map(|figure| (figure, all.counters(figure.name, figure.help)));
+    let gauges = GAUGES.iter().map(|figure| (figure, all.gauges(figure.name, figure.help)));
+    let families: Vec<_> = totals.chain(gauges).collect();
+    for (figure, mut family) in families {
+        for it in &delivery.endpoints {
+            let labels = [("app_id", &*it.app_id), ("endpoint", &*it.name)];
+            family.sample(&labels, (figure.of)(it).now() as f64);
+        }
+        all.add(family);
+    }
+    let lost = delivery.dead_letters_dropped.now();
+    all.counter("hooks_dead_letters_dropped_total", "Dead letters that went for newer ones.", lost);
+    let failing = delivery.source_failing.now();
+    all.gauge("hooks_source_failing", "1 while journal or stream cannot be read.", failing);
+}
+
+fn unix_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}

@@ -1,0 +1,368 @@
+//! What the hooks core is told of the channels that live here. Edges (occupied or vacated, a member there or not) are
+//! levels: what was told last, and what is true. Kept are only those where the two differ.
+//!
+//! A rise is told at the end of its phase, even if it is over by then; a fall when it has lasted for the grace, and not at
+//! all after a return within it. What the queue refuses stays here as a level: it is told when there is room, if it is
+//! true in that phase, so no edge is lost, doubled or made up. Events of clients and publishers are no levels: those that are
+//! refused are dropped and counted, as are all that come behind a refused edge. What must never happen here: an event
+//! ahead of a refused edge, or vacated ahead of the members who went before.
+//!
+//! Bounds: a rise is of a subscription that is there, or was in this phase; a fall was told as there before, and goes with
+//! its grace or when the queue has room. Listings that mean nothing any more are cleared away when they are the larger
+//! part.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use hashbrown::HashTable;
+use hooks::journal::OpenEdges;
+use hooks::queue::Happened;
+use protocol::channel::ChannelKind;
+use protocol::hook_event::{HookEvent, HookKind};
+use protocol::presence::Member;
+
+use super::Shard;
+use super::machine::{HookPort, Now};
+use super::mutant::{Mutant, broken};
+use super::stats::Stats;
+use super::topic::Topic;
+
+/// When a full queue is tried again, in milliseconds.
+const RETRY_MS: u64 = 20;
+
+/// Fewer listings than this are not worth clearing.
+const LISTINGS_MIN: usize = 64;
+
+/// What differs from what was told, and events of this phase.
+#[derive(Debug, Default)]
+pub struct Edges {
+    grace_ms: u64,
+    /// Of this phase, in `mono_ms`.
+    now_ms: u64,
+    table: HashTable<Edge>,
+    rises: Listings,
+    falls: Listings,
+    events: VecDeque<HookEvent>,
+    stamps: u64,
+    /// Edges with lower stamps are from earlier phases.
+    phase: u64,
+    retry_ms: Option<u64>,
+}
+
+/// A channel or a member whose level is not the one that was told. With both stamps it has come and gone in this phase.
+#[derive(Debug)]
+struct Edge {
+    topic: Arc<Topic>,
+    member: Option<Arc<Member>>,
+    hash: u64,
+    /// It was told as not there, and came.
+    rise: Option<u64>,
+    /// It went.
+    fall: Option<u64>,
+}
+
+/// Edges in the order in which they are to be told. One that is not in the table any more is not told.
+#[derive(Debug, Default)]
+struct Listings {
+    queue: VecDeque<Listing>,
+    /// How many are in the table.
+    live: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Listing {
+    hash: u64,
+    stamp: u64,
+    due_ms: u64,
+}
+
+impl Edges {
+    /// No edges; falls wait for so long.
+    pub(super) fn new(grace_ms: u64) -> Self {
+        Self { grace_ms, ..Self::default() }
+    }
+
+    /// What follows happens now.
+    pub(super) fn begin_phase(&mut self, mono_ms: u64) {
+        self.now_ms = mono_ms;
+    }
+
+    /// When there is something to tell, in `mono_ms`.
+    pub(super) fn deadline(&self) -> Option<u64> {
+        self.retry_ms.or_else(|| self.falls.queue.front().map(|fall| fall.due_ms))
+    }
+
+    /// How many edges differ from what was told.
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// True when all has been told.
+    pub fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
+    /// Gives back what nothing needs now.
+    pub(super) fn give_back_room(&mut self) {
+        self.table.shrink_to_fit(|edge| edge.hash);
+        self.rises.queue.shrink_to_fit();
+        self.falls.queue.shrink_to_fit();
+        self.events.shrink_to_fit();
+    }
+
+    /// The level of this channel or member has changed.
+    fn note(&mut self, hash: u64, topic: &Arc<Topic>, member: Option<&Arc<Member>>, there: bool) {
+        let user = member.map(|member| &*member.user_id);
+        let stamp = self.next_stamp();
+        let Ok(mut entry) = self.table.find_entry(hash, |edge| edge.is(topic, user)) else {
+            return self.insert(Edge::new(hash, topic, member, there, stamp), there, stamp);
+        };
+        match (entry.get().rise, entry.get().fall, there) {
+            (Some(_), None, false) => {
+                entry.get_mut().fall = Some(stamp);
+                self.list(hash, user.is_some(), false, stamp);
+            }
+            (Some(_), Some(_), true) => {
+                entry.get_mut().fall = None;
+                self.falls.live -= 1;
+            }
+            (None, Some(_), true) if !broken(Mutant::ReturnDoesNotCancel) => {
+                entry.remove();
+                self.falls.live -= 1;
+            }
+            _ => {}
+        }
+    }
+
+    /// It was told as there, before anything was told from here.
+    fn note_told(&mut self, hash: u64, topic: &Arc<Topic>, member: Option<&Arc<Member>>) {
+        let user = member.map(|member| &*member.user_id);
+        if let Ok(entry) = self.table.find_entry(hash, |edge| edge.is(topic, user)) {
+            entry.remove();
+            self.rises.live -= 1;
+        } else {
+            self.note(hash, topic, member, false);
+        }
+    }
+
+    fn next_stamp(&mut self) -> u64 {
+        self.stamps += 1;
+        self.stamps
+    }
+
+    fn insert(&mut self, edge: Edge, rises: bool, stamp: u64) {
+        let (hash, of_member) = (edge.hash, edge.member.is_some());
+        self.table.insert_unique(hash, edge, |edge| edge.hash);
+        self.list(hash, of_member, rises, stamp);
+    }
+
+    fn list(&mut self, hash: u64, of_member: bool, rises: bool, stamp: u64) {
+        let Self { table, rises: up, falls: down, .. } = self;
+        let grace_ms = if rises || broken(Mutant::GraceIsIgnored) { 0 } else { self.grace_ms };
+        let listing = Listing { hash, stamp, due_ms: self.now_ms + grace_ms };
+        let listings = if rises { up } else { down };
+        listings.live += 1;
+        if broken(Mutant::VacatedBeforeRemoved) && !rises && !of_member {
+            listings.queue.push_front(listing);
+        } else {
+            listings.queue.push_back(listing);
+        }
+        listings.clear(|it| table.find(it.hash, |edge| edge.has(it.stamp)).is_some());
+    }
+
+    /// Tells what is due, in the order that receivers rely on: falls of earlier phases, rises, events, falls of this phase.
+    fn tell(&mut self, port: &mut impl HookPort, now: Now, stats: &mut Stats) {
+        let mut room = self.tell_falls(self.phase, port, now, stats);
+        room = room && self.tell_rises(port, now, stats);
+        self.tell_events(room || broken(Mutant::EventOvertakesEdge), port, now, stats);
+        room = room && self.tell_falls(u64::MAX, port, now, stats);
+        if !room {
+            self.collapse();
+        }
+        self.phase = self.stamps + 1;
+        self.retry_ms = (!room).then_some(now.mono_ms + RETRY_MS);
+    }
+
+    /// Returns false when one was refused: it stays the first.
+    fn tell_rises(&mut self, port: &mut impl HookPort, now: Now, stats: &mut Stats) -> bool {
+        while let Some(Listing { hash, stamp, .. }) = self.rises.queue.front().copied() {
+            let Ok(mut entry) = self.table.find_entry(hash, |edge| edge.rise == Some(stamp)) else {
+                self.rises.queue.pop_front();
+                continue;
+            };
+            if !offer(port, entry.get().risen(now), stats) {
+                return false;
+            }
+            self.rises.queue.pop_front();
+            self.rises.live -= 1;
+            entry.get_mut().rise = None;
+            if entry.get().fall.is_none() {
+                entry.remove();
+            }
+        }
+        true
+    }
+
+    /// Those that are due and have lower stamps. Returns false when one was refused: it stays the first.
+    fn tell_falls(&mut self, below: u64, port: &mut impl HookPort, now: Now, stats: &mut Stats) -> bool {
+        while let Some(Listing { hash, stamp, due_ms }) = self.falls.queue.front().copied() {
+            let Ok(entry) = self.table.find_entry(hash, |edge| edge.fall == Some(stamp)) else {
+                self.falls.queue.pop_front();
+                continue;
+            };
+            if due_ms > now.mono_ms || stamp >= below {
+                return true;
+            }
+            if !offer(port, entry.get().fallen(now), stats) {
+                return false;
+            }
+            entry.remove();
+            self.falls.queue.pop_front();
+            self.falls.live -= 1;
+        }
+        true
+    }
+
+    /// What has come and gone in this phase and could not be told was never there.
+    fn collapse(&mut self) {
+        let of_phase = self.falls.queue.iter().rev().take_while(|listing| listing.stamp >= self.phase);
+        for Listing { hash, stamp, .. } in of_phase {
+            let both = |edge: &Edge| edge.fall == Some(*stamp) && edge.rise.is_some();
+            if let Ok(entry) = self.table.find_entry(*hash, both) {
+                entry.remove();
+                self.rises.live -= 1;
+                self.falls.live -= 1;
+            }
+        }
+    }
+
+    /// All events of this phase, as long as there is room.
+    fn tell_events(&mut self, mut room: bool, port: &mut impl HookPort, now: Now, stats: &mut Stats) {
+        for event in self.events.drain(..) {
+            if !room {
+                count_dropped(&event, stats);
+                continue;
+            }
+            match port.offer(Happened { event, time_ms: now.unix_ms }) {
+                Ok(()) => stats.hooks += 1,
+                Err(refused) => {
+                    count_dropped(&refused.event, stats);
+                    room = false;
+                }
+            }
+        }
+    }
+}
+
+fn count_dropped(event: &HookEvent, stats: &mut Stats) {
+    match event.kind() {
+        HookKind::ClientEvent => stats.hook_client_events_dropped += 1,
+        _ => stats.hook_server_events_dropped += 1,
+    }
+}
+
+/// Returns whether there was room.
+fn offer(port: &mut impl HookPort, happened: Happened, stats: &mut Stats) -> bool {
+    let taken = port.offer(happened).is_ok();
+    stats.hooks += u64::from(taken);
+    stats.hook_edges_refused += u64::from(!taken);
+    taken || broken(Mutant::RefusedEdgeIsLost)
+}
+
+impl Edge {
+    fn new(hash: u64, topic: &Arc<Topic>, member: Option<&Arc<Member>>, rises: bool, stamp: u64) -> Self {
+        let (rise, fall) = if rises { (Some(stamp), None) } else { (None, Some(stamp)) };
+        Self { topic: Arc::clone(topic), member: member.cloned(), hash, rise, fall }
+    }
+
+    fn is(&self, topic: &Topic, user: Option<&str>) -> bool {
+        self.member.as_ref().map(|member| &*member.user_id) == user && self.topic.is(&topic.app, &topic.name)
+    }
+
+    fn has(&self, stamp: u64) -> bool {
+        self.rise == Some(stamp) || self.fall == Some(stamp)
+    }
+
+    fn risen(&self, now: Now) -> Happened {
+        let (app, channel) = (Arc::clone(&self.topic.app), Arc::clone(&self.topic.name));
+        let event = match &self.member {
+            None => HookEvent::ChannelOccupied { app, channel },
+            Some(member) => {
+                let (user_id, user_info) = (member.user_id.clone(), member.user_info.clone());
+                HookEvent::MemberAdded { app, channel, user_id, user_info }
+            }
+        };
+        Happened { event, time_ms: now.unix_ms }
+    }
+
+    fn fallen(&self, now: Now) -> Happened {
+        let (app, channel) = (Arc::clone(&self.topic.app), Arc::clone(&self.topic.name));
+        let event = match &self.member {
+            None => HookEvent::ChannelVacated { app, channel },
+            Some(member) => HookEvent::MemberRemoved { app, channel, user_id: member.user_id.clone() },
+        };
+        Happened { event, time_ms: now.unix_ms }
+    }
+}
+
+impl Listings {
+    /// Forgets those that mean nothing when they are the larger part.
+    fn clear(&mut self, is_live: impl Fn(&Listing) -> bool) {
+        if self.queue.len() > LISTINGS_MIN + 2 * self.live {
+            self.queue.retain(is_live);
+        }
+    }
+}
+
+impl Shard {
+    /// A channel that lives here has its first subscriber, or has lost its last.
+    pub(super) fn note_channel(&mut self, topic: &Arc<Topic>, occupied: bool) {
+        if topic.app.hooks.in_pairs().has(HookKind::ChannelOccupied) {
+            self.edges.note(topic.hash, topic, None, occupied);
+        }
+    }
+
+    /// A user has entered the roster of a channel that lives here, or has left it.
+    pub(super) fn note_member(&mut self, topic: &Arc<Topic>, member: &Arc<Member>, there: bool) {
+        if topic.app.hooks.in_pairs().has(HookKind::MemberAdded) {
+            let hash = self.hash.of_member(topic.hash, &member.user_id);
+            self.edges.note(hash, topic, Some(member), there);
+        }
+    }
+
+    /// An event was taken that some endpoint wants to know of.
+    pub(super) fn note_event(&mut self, event: HookEvent) {
+        self.edges.events.push_back(event);
+    }
+
+    /// What was told before this server began and lives here: it need not be told again, and if it is not there it has the
+    /// grace to come back.
+    pub(super) fn take_open_edges(&mut self, open: &[OpenEdges], now: Now) {
+        self.edges.begin_phase(now.mono_ms);
+        if broken(Mutant::OpenEdgesAreIgnored) {
+            return;
+        }
+        for OpenEdges { app_id, channel, occupied, members } in open {
+            let Some(app) = self.apps.by_id(app_id) else { continue };
+            if self.hash.home(self.hash.of(app, channel)) != self.index {
+                continue;
+            }
+            let topic = self.hash.topic(app, channel, ChannelKind::of(channel));
+            for user_id in members {
+                let member = Arc::new(Member { user_id: user_id.clone(), user_info: None });
+                let hash = self.hash.of_member(topic.hash, user_id);
+                self.edges.note_told(hash, &topic, Some(&member));
+            }
+            if *occupied {
+                self.edges.note_told(topic.hash, &topic, None);
+            }
+        }
+    }
+
+    pub(super) fn tell_edges_and_events(&mut self, port: &mut impl HookPort, now: Now) -> u64 {
+        let dropped = |stats: &Stats| stats.hook_client_events_dropped + stats.hook_server_events_dropped;
+        let before = dropped(&self.local.stats);
+        self.edges.tell(port, now, &mut self.local.stats);
+        dropped(&self.local.stats) - before
+    }
+}

@@ -1,0 +1,35 @@
+//! What a home does to the channels that live there, in its order, for whoever has to judge what comes of it: the
+//! simulation. A server has no witness. What must never happen here: anything that depends on being seen.
+
+use protocol::socket_id::SocketId;
+use protocol::ws::Frame;
+
+use super::Shard;
+use super::topic::Topic;
+
+/// Sees everything, at once.
+pub type Witness = Box<dyn FnMut(Deed<'_>)>;
+
+/// What was done, and to which topic.
+#[derive(Clone, Copy, Debug)]
+#[expect(missing_docs, reason = "the fields are said with each variant")]
+pub enum Deed<'a> {
+    /// Its first subscriber came.
+    Occupied(&'a Topic),
+    /// Its last subscriber went.
+    Vacated(&'a Topic),
+    /// A user entered its roster.
+    Added { topic: &'a Topic, user_id: &'a str },
+    /// A user left its roster.
+    Removed { topic: &'a Topic, user_id: &'a str },
+    /// An event was taken, for all but one.
+    Published { topic: &'a Topic, frame: &'a Frame, except: Option<SocketId>, hooked: bool },
+}
+
+impl Shard {
+    pub(super) fn show(&mut self, deed: Deed<'_>) {
+        if let Some(witness) = &mut self.witness {
+            witness(deed);
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! What the hooks core must be told of a schedule: edges as levels, in order, whatever its queue has room for. Knows what
+//! homes did, and nothing of how they tell it.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use corecast::shard::machine::HookPort;
+use hooks::journal::OpenEdges;
+use hooks::queue::Happened;
+use protocol::hook_event::{HookEvent, HookKind, HookKinds};
+
+use crate::model::Done;
+use crate::world::{CHANNELS, Rng, World};
+
+/// A channel, or a member of it.
+type Place = (String, Option<String>);
+
+/// The far end of a shard's line, and what is known of it.
+#[derive(Debug)]
+pub struct HooksCore {
+    pub kinds: HookKinds,
+    pub grace_ms: u64,
+    rng: Rng,
+    /// Takes nothing before.
+    open: bool,
+    /// Takes nothing for so many offers.
+    jammed: usize,
+    jams: bool,
+    room: usize,
+    now_ms: u64,
+    /// What it was told, or found as told before.
+    told: BTreeMap<Place, bool>,
+    /// What is, and since when.
+    truth: BTreeMap<Place, (bool, u64)>,
+    /// What has come or gone since the hooks were last told something.
+    changed: BTreeSet<Place>,
+    /// Edges that were refused and are still to be told.
+    refused: BTreeSet<Place>,
+    refusals: u64,
+    /// Events that it wants to know of, by channel, in the order of their home.
+    events: BTreeMap<String, VecDeque<u64>>,
+    events_done: u64,
+    events_told: u64,
+    fault: Option<String>,
+}
+
+impl HooksCore {
+    pub fn new(seed: u64) -> Self {
+        let mut rng = Rng(seed ^ 0x400c);
+        let all = HookKinds::USUAL.with(HookKind::ServerEvent);
+        let channels = HookKinds::NONE.with(HookKind::ChannelVacated).in_pairs();
+        let members = HookKinds::NONE.with(HookKind::MemberAdded).with(HookKind::ClientEvent).in_pairs();
+        let kinds = [all, all, all, HookKinds::USUAL, channels, members, HookKinds::NONE][rng.below(7)];
+        let grace_ms = [0, 0, 40, 1500, 3000][rng.below(5)];
+        Self {
+            kinds,
+            grace_ms,
+            open: false,
+            jammed: 0,
+            jams: rng.chance(50),
+            room: usize::MAX,
+            now_ms: 0,
+            told: BTreeMap::new(),
+            truth: BTreeMap::new(),
+            changed: BTreeSet::new(),
+            refused: BTreeSet::new(),
+            refusals: 0,
+            events: BTreeMap::new(),
+            events_done: 0,
+            events_told: 0,
+            fault: None,
+            rng,
+        }
+    }
+
+    /// Whether it opens now, after so many steps of the schedule.
+    pub fn opens(&mut self, step: u64) -> bool {
+        !self.open && (step > 150 || self.rng.chance(if step <= 1 { 70 } else { 2 }))
+    }
+
+    /// It opens, and this is what it was told before.
+    pub fn open(&mut self, now_ms: u64) -> Vec<OpenEdges> {
+        self.open = true;
+        self.now_ms = now_ms;
+        let mut open = Vec::new();
+        for channel in CHANNELS {
+            if !self.rng.chance(30) {
+                continue;
+            }
+            let occupied = self.kinds.has(HookKind::ChannelVacated);
+            let presence = channel.starts_with("presence-") && self.kinds.has(HookKind::MemberRemoved);
+            let users: BTreeSet<String> = (0..if presence { self.rng.between(1, 4) } else { 0 })
+                .map(|client| World::user_on(client, channel))
+                .collect();
+            let members = users.iter().map(|user| user.as_str().into()).collect();
+            open.push(OpenEdges { app_id: "1".into(), channel: channel.into(), occupied, members });
+            let places = users.into_iter().map(Some).chain(occupied.then_some(None));
+            places.for_each(|user| self.was_told((channel.to_owned(), user)));
+        }
+        open.push(OpenEdges {
+            app_id: "gone".into(),
+            channel: "a".into(),
+            occupied: true,
+            members: Vec::new(),
+        });
+        open
+    }
+
+    fn was_told(&mut self, place: Place) {
+        let truth = self.truth.entry(place.clone()).or_insert((false, 0));
+        if truth.0 {
+            self.refused.remove(&place);
+        } else {
+            truth.1 = self.now_ms;
+        }
+        self.told.insert(place, true);
+    }
+
+    /// What a home has done.
+    pub fn done(&mut self, channel: &str, done: &Done, hooked: bool, now_ms: u64) {
+        let (user, there) = match done {
+            Done::Occupied => (None, true),
+            Done::Vacated => (None, false),
+            Done::Added(user) => (Some(user.clone()), true),
+            Done::Removed(user) => (Some(user.clone()), false),
+            Done::Event { id, .. } => {
+                if hooked {
+                    self.events_done += 1;
+                    self.events.entry(channel.to_owned()).or_default().push_back(*id);
+                }
+                return;
+            }
+        };
+        let place = (channel.to_owned(), user);
+        self.truth.insert(place.clone(), (there, now_ms));
+        if self.is_told(&place) == there {
+            self.refused.remove(&place);
+        }
+        self.changed.insert(place);
+    }
+
+    /// All has been told that could be.
+    pub fn heard(&mut self) -> Result<(), String> {
+        self.changed.clear();
+        self.fault.take().map_or(Ok(()), Err)
+    }
+
+    /// A phase has ended at this time, and something may be told.
+    pub fn listen(&mut self, now_ms: u64) {
+        self.now_ms = now_ms;
+        self.room = if self.jams { self.rng.below(6) } else { usize::MAX };
+        if self.jams && self.jammed == 0 && self.rng.chance(5) {
+            self.jammed = self.rng.between(1, 60);
+        }
+    }
+
+    /// From now on everything is taken.
+    pub fn unjam(&mut self) {
+        self.jams = false;
+        self.jammed = 0;
+    }
+
+    /// Everything has come to rest: what has lasted for the grace is known.
+    pub fn check(&self, now_ms: u64, dropped: u64) -> Result<(), String> {
+        let wanted = |user: &Option<String>| match user {
+            None => self.kinds.has(HookKind::ChannelOccupied),
+            Some(_) => self.kinds.has(HookKind::MemberAdded),
+        };
+        for ((channel, user), (there, since_ms)) in self.truth.iter().filter(|((_, user), _)| wanted(user)) {
+            let waits = !there && since_ms + self.grace_ms >= now_ms;
+            if !waits && self.is_told(&(channel.clone(), user.clone())) != *there {
+                return Err(format!("{channel} {user:?} is there: {there}, and the hooks know the reverse"));
+            }
+        }
+        if self.events_done - self.events_told != dropped {
+            let (done, told) = (self.events_done, self.events_told);
+            return Err(format!("{done} events, {told} of them told, {dropped} counted as dropped"));
+        }
+        if dropped > 0 && self.refusals == 0 {
+            return Err(format!("{dropped} events were dropped, and nothing was refused"));
+        }
+        Ok(())
+    }
+
+    fn is_told(&self, place: &Place) -> bool {
+        self.told.get(place).copied().unwrap_or(false)
+    }
+
+    fn takes(&mut self) -> bool {
+        let jammed = self.jammed > 0;
+        self.jammed = self.jammed.saturating_sub(1);
+        let takes = self.open && !jammed && self.room > 0;
+        self.room = self.room.saturating_sub(usize::from(takes));
+        self.refusals += u64::from(!takes);
+        takes
+    }
+
+    fn hear(&mut self, event: &HookEvent) -> Result<bool, String> {
+        if !self.kinds.has(event.kind()) {
+            return Err(format!("{event:?} was told, and nobody wants it"));
+        }
+        let channel = event.channel().to_string();
+        let (user, there) = match event {
+            HookEvent::ChannelOccupied { .. } => (None, true),
+            HookEvent::ChannelVacated { .. } => (None, false),
+            HookEvent::MemberAdded { user_id, .. } => (Some(user_id.to_string()), true),
+            HookEvent::MemberRemoved { user_id, .. } => (Some(user_id.to_string()), false),
+            HookEvent::ClientEvent { user_id, data_literal, .. } => {
+                let id = data_literal.trim_start_matches('"').split(':').next().unwrap_or("");
+                return self.hear_event(channel, id, user_id.as_ref().map(|user| user.to_string()), true);
+            }
+            HookEvent::ServerEvent { event, .. } => return self.hear_event(channel, event, None, false),
+        };
+        self.hear_edge((channel, user), there)
+    }
+
+    fn hear_edge(&mut self, place: Place, there: bool) -> Result<bool, String> {
+        let (truth, since_ms) = self.truth.get(&place).copied().unwrap_or((false, 0));
+        if truth != there && !(there && self.changed.contains(&place)) {
+            return Err(format!("{place:?} was told as there: {there}, and is not"));
+        }
+        if !there && since_ms + self.grace_ms > self.now_ms {
+            return Err(format!("{place:?} was told as gone after {} ms", self.now_ms - since_ms));
+        }
+        if self.is_told(&place) == there {
+            return Err(format!("{place:?} was told twice as there: {there}"));
+        }
+        if !self.takes() {
+            if truth == there {
+                self.refused.insert(place);
+            }
+            return Ok(false);
+        }
+        let both = self.kinds.has(HookKind::ChannelOccupied) && self.kinds.has(HookKind::MemberAdded);
+        if both && place.1.is_some() && there && !self.is_told(&(place.0.clone(), None)) {
+            return Err(format!("{place:?} was added before its channel was occupied"));
+        }
+        if both && place.1.is_none() && !there {
+            let member = self
+                .told
+                .iter()
+                .find(|((channel, user), told)| *channel == place.0 && user.is_some() && **told);
+            if let Some((member, _)) = member {
+                return Err(format!("{place:?} was vacated before {member:?} was removed"));
+            }
+        }
+        self.refused.remove(&place);
+        self.told.insert(place, there);
+        Ok(true)
+    }
+
+    fn hear_event(
+        &mut self,
+        channel: String,
+        id: &str,
+        user: Option<String>,
+        of_client: bool,
+    ) -> Result<bool, String> {
+        if let Some(place) = self.refused.iter().find(|place| place.0 == channel) {
+            return Err(format!("event {id} was told ahead of {place:?}"));
+        }
+        if !self.takes() {
+            return Ok(false);
+        }
+        let order = self.events.entry(channel.clone()).or_default();
+        while let Some(next) = order.pop_front() {
+            if next.to_string() == id {
+                self.events_told += 1;
+                return self.check_sender(channel, user, of_client);
+            }
+        }
+        Err(format!("event {id} of {channel} was told twice, out of order, or never happened"))
+    }
+
+    fn check_sender(&self, channel: String, user: Option<String>, of_client: bool) -> Result<bool, String> {
+        let mut places = Vec::new();
+        if of_client && self.kinds.has(HookKind::ChannelOccupied) {
+            places.push((channel.clone(), None));
+        }
+        if user.is_some() && self.kinds.has(HookKind::MemberAdded) {
+            places.push((channel, user));
+        }
+        match places.iter().find(|place| !self.is_told(place)) {
+            Some(place) => Err(format!("a client event came from {place:?}, which is not there")),
+            None => Ok(true),
+        }
+    }
+}
+
+impl HookPort for HooksCore {
+    fn offer(&mut self, happened: Happened) -> Result<(), Happened> {
+        match self.hear(&happened.event) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(happened),
+            Err(why) => {
+                self.fault.get_or_insert(why);
+                Ok(())
+            }
+        }
+    }
+}

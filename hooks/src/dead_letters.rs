@@ -1,0 +1,338 @@
+//! Events that an endpoint did not take in time, in a SQLite file of their own, to be looked at and tried again.
+//!
+//! The server writes here, and an operator's command beside it: each takes the file for one short transaction. Marks are
+//! how a command asks the server for another try. What must never happen here: growth without end, or a letter that goes
+//! away unaccepted for another reason than that bound.
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row as Record, params};
+
+/// The file's name in the data directory.
+pub const FILE: &str = "dead_letters.db";
+/// How many letters are kept; beyond it the oldest go.
+pub const LETTERS_MAX: u64 = 100_000;
+
+const SCHEMA_VERSION: i64 = 1;
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+const SCHEMA: &str = "
+CREATE TABLE letters (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    endpoint TEXT NOT NULL,
+    app_id TEXT NOT NULL,
+    row_id INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    data TEXT NOT NULL,
+    time_ms INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    tries INTEGER NOT NULL,
+    died_ms INTEGER NOT NULL,
+    mark INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (endpoint, row_id)
+);
+CREATE INDEX marks ON letters (endpoint, id) WHERE mark <> 0;
+PRAGMA user_version = 1;
+";
+const COLUMNS: &str = "id, endpoint, app_id, row_id, name, data, time_ms, reason, tries, died_ms, mark";
+
+/// An event that an endpoint did not take.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DeadLetter {
+    /// Its number here, increasing; 0 before it is kept.
+    pub id: i64,
+    /// The name of the endpoint.
+    pub endpoint: String,
+    /// The app of the event.
+    pub app_id: String,
+    /// The id of the event.
+    pub row_id: u64,
+    /// The event's kind.
+    pub name: String,
+    /// The event, as in the journal.
+    pub data: String,
+    /// When it happened, in milliseconds of Unix time.
+    pub time_ms: u64,
+    /// What the endpoint said last.
+    pub reason: String,
+    /// How often it was tried.
+    pub tries: u32,
+    /// When it was given up, in milliseconds of Unix time.
+    pub died_ms: u64,
+    /// Whether it shall be tried again.
+    pub mark: Mark,
+}
+
+/// What shall become of a letter.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mark {
+    /// It is kept.
+    Kept,
+    /// It shall be tried again.
+    Wanted,
+    /// A server is trying it again.
+    Taken,
+}
+
+/// Which letters are meant.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Selection {
+    /// All of them.
+    All,
+    /// Those of an endpoint.
+    Endpoint(String),
+    /// One, by its number.
+    Id(i64),
+}
+
+/// The file.
+#[derive(Debug)]
+pub struct DeadLetters {
+    connection: Connection,
+    letters_max: u64,
+    /// No more than these are there: what was counted last, and what was kept since.
+    letters_at_most: u64,
+}
+
+impl DeadLetters {
+    /// Opens the letters of a data directory, and makes directory and file if they are not there.
+    pub fn open(data_dir: &Path) -> Result<Self, DeadLettersError> {
+        let path = data_dir.join(FILE);
+        let made = fs::create_dir_all(data_dir).map_err(Fault::Directory);
+        let opened = made.and_then(|()| Self::open_with(&path, OpenFlags::SQLITE_OPEN_CREATE));
+        opened.map_err(|fault| DeadLettersError { path, fault })
+    }
+
+    /// Opens the letters of a data directory; `None` if there were never any.
+    pub fn open_existing(data_dir: &Path) -> Result<Option<Self>, DeadLettersError> {
+        let path = data_dir.join(FILE);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let opened = Self::open_with(&path, OpenFlags::empty());
+        opened.map(Some).map_err(|fault| DeadLettersError { path, fault })
+    }
+
+    /// The same with another bound than `LETTERS_MAX`.
+    #[must_use]
+    pub fn bounded(self, letters_max: u64) -> Self {
+        Self { letters_max, ..self }
+    }
+
+    /// Keeps these letters; an event that an endpoint did not take again stays one letter. Past the bound the oldest go,
+    /// down to fifteen sixteenths of it. Returns how many went.
+    pub fn keep(&mut self, letters: &[DeadLetter]) -> rusqlite::Result<u64> {
+        let transaction = self.connection.transaction()?;
+        {
+            let mut insert = transaction.prepare_cached(
+                "INSERT INTO letters (endpoint, app_id, row_id, name, data, time_ms, reason, tries, died_ms)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+                 ON CONFLICT (endpoint, row_id) DO UPDATE SET reason = ?7, tries = tries + ?8, died_ms = ?9, mark = 0",
+            )?;
+            for letter in letters {
+                let DeadLetter { endpoint, app_id, name, data, reason, tries, .. } = letter;
+                let [row_id, time_ms, died_ms] = [letter.row_id, letter.time_ms, letter.died_ms].map(signed);
+                insert.execute(params![
+                    endpoint, app_id, row_id, name, data, time_ms, reason, tries, died_ms
+                ])?;
+            }
+        }
+        let (at_most, gone) =
+            trim(&transaction, self.letters_at_most + letters.len() as u64, self.letters_max)?;
+        transaction.commit()?;
+        self.letters_at_most = at_most;
+        Ok(gone)
+    }
+
+    /// The oldest letters behind `after`, at most `letters_max`.
+    pub fn list(
+        &self,
+        selection: &Selection,
+        after: i64,
+        letters_max: usize,
+    ) -> rusqlite::Result<Vec<DeadLetter>> {
+        let text = format!(
+            "SELECT {COLUMNS} FROM letters
+             WHERE (?1 IS NULL OR endpoint = ?1) AND (?2 IS NULL OR id = ?2) AND id > ?3 ORDER BY id LIMIT ?4"
+        );
+        let (endpoint, id) = selection.parts();
+        let mut select = self.connection.prepare_cached(&text)?;
+        let letters = select.query_map(params![endpoint, id, after, letters_max as i64], letter_of)?;
+        letters.collect()
+    }
+
+    /// How many letters there are, and how many of them wait for another try.
+    pub fn counts(&self, selection: &Selection) -> rusqlite::Result<(u64, u64)> {
+        let text = "SELECT count(*), coalesce(sum(mark <> 0), 0) FROM letters
+                    WHERE (?1 IS NULL OR endpoint = ?1) AND (?2 IS NULL OR id = ?2)";
+        let (endpoint, id) = selection.parts();
+        let counts: (i64, i64) = self
+            .connection
+            .query_row(text, params![endpoint, id], |record| Ok((record.get(0)?, record.get(1)?)))?;
+        Ok((counts.0.max(0) as u64, counts.1.max(0) as u64))
+    }
+
+    /// Asks for another try of these letters. Returns how many that are.
+    pub fn mark(&mut self, selection: &Selection) -> rusqlite::Result<u64> {
+        let text = "UPDATE letters SET mark = 1
+                    WHERE mark = 0 AND (?1 IS NULL OR endpoint = ?1) AND (?2 IS NULL OR id = ?2)";
+        let (endpoint, id) = selection.parts();
+        Ok(self.connection.execute(text, params![endpoint, id])? as u64)
+    }
+
+    /// Takes letters of an endpoint that shall be tried again, oldest first. They are kept until they are removed.
+    pub fn take_marked(&mut self, endpoint: &str, letters_max: usize) -> rusqlite::Result<Vec<DeadLetter>> {
+        let any = "SELECT 1 FROM letters WHERE endpoint = ?1 AND mark = 1 LIMIT 1";
+        if self.connection.prepare_cached(any)?.query_row([endpoint], |_| Ok(())).optional()?.is_none() {
+            return Ok(Vec::new());
+        }
+        let text = format!(
+            "UPDATE letters SET mark = 2 WHERE id IN
+             (SELECT id FROM letters WHERE endpoint = ?1 AND mark = 1 ORDER BY id LIMIT ?2) RETURNING {COLUMNS}"
+        );
+        let mut update = self.connection.prepare_cached(&text)?;
+        let letters = update.query_map(params![endpoint, letters_max as i64], letter_of)?;
+        let mut letters = letters.collect::<rusqlite::Result<Vec<_>>>()?;
+        letters.sort_by_key(|letter| letter.id);
+        Ok(letters)
+    }
+
+    /// What a server that is gone had taken is wanted again.
+    pub fn untake(&mut self) -> rusqlite::Result<()> {
+        self.connection.execute("UPDATE letters SET mark = 1 WHERE mark = 2", [])?;
+        Ok(())
+    }
+
+    /// These letters are accepted, or not wanted any more.
+    pub fn remove(&mut self, ids: &[i64]) -> rusqlite::Result<()> {
+        let transaction = self.connection.transaction()?;
+        {
+            let mut delete = transaction.prepare_cached("DELETE FROM letters WHERE id = ?1")?;
+            for id in ids {
+                delete.execute([id])?;
+            }
+        }
+        transaction.commit()
+    }
+
+    fn open_with(path: &Path, flags: OpenFlags) -> Result<Self, Fault> {
+        let flags = flags | OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut connection = Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(None, "synchronous", "NORMAL")?;
+        connection.pragma_update(None, "journal_size_limit", 1 << 20)?;
+        prepare_schema(&mut connection)?;
+        let letters_at_most = count(&connection)?;
+        Ok(Self { connection, letters_max: LETTERS_MAX, letters_at_most })
+    }
+}
+
+impl Selection {
+    fn parts(&self) -> (Option<&str>, Option<i64>) {
+        match self {
+            Self::All => (None, None),
+            Self::Endpoint(endpoint) => (Some(endpoint), None),
+            Self::Id(id) => (None, Some(*id)),
+        }
+    }
+}
+
+fn prepare_schema(connection: &mut Connection) -> Result<(), Fault> {
+    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    let version: i64 = transaction.query_row("PRAGMA user_version", [], |record| record.get(0))?;
+    match version {
+        0 => transaction.execute_batch(SCHEMA)?,
+        SCHEMA_VERSION => {}
+        newer => return Err(Fault::Newer(newer)),
+    }
+    Ok(transaction.commit()?)
+}
+
+/// Lets the oldest letters go if there are too many. Returns how many are left at most, and how many went.
+fn trim(connection: &Connection, letters_at_most: u64, letters_max: u64) -> rusqlite::Result<(u64, u64)> {
+    if letters_at_most <= letters_max {
+        return Ok((letters_at_most, 0));
+    }
+    let count = count(connection)?;
+    if count <= letters_max {
+        return Ok((count, 0));
+    }
+    let gone = count - (letters_max - letters_max / 16);
+    let oldest = "DELETE FROM letters WHERE id IN (SELECT id FROM letters ORDER BY id LIMIT ?1)";
+    connection.execute(oldest, params![signed(gone)])?;
+    Ok((count - gone, gone))
+}
+
+fn count(connection: &Connection) -> rusqlite::Result<u64> {
+    connection.query_row("SELECT count(*) FROM letters", [], |record| record.get(0)).map(unsigned)
+}
+
+fn letter_of(record: &Record<'_>) -> rusqlite::Result<DeadLetter> {
+    Ok(DeadLetter {
+        id: record.get(0)?,
+        endpoint: record.get(1)?,
+        app_id: record.get(2)?,
+        row_id: unsigned(record.get(3)?),
+        name: record.get(4)?,
+        data: record.get(5)?,
+        time_ms: unsigned(record.get(6)?),
+        reason: record.get(7)?,
+        tries: record.get(8)?,
+        died_ms: unsigned(record.get(9)?),
+        mark: match record.get::<_, i64>(10)? {
+            0 => Mark::Kept,
+            1 => Mark::Wanted,
+            _ => Mark::Taken,
+        },
+    })
+}
+
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn unsigned(number: i64) -> u64 {
+    number.max(0) as u64
+}
+
+/// The file cannot be opened.
+#[derive(Debug)]
+pub struct DeadLettersError {
+    path: PathBuf,
+    fault: Fault,
+}
+
+#[derive(Debug)]
+enum Fault {
+    Directory(io::Error),
+    Newer(i64),
+    Sqlite(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for Fault {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+impl fmt::Display for DeadLettersError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.path.display();
+        match &self.fault {
+            Fault::Directory(error) => {
+                write!(f, "the directory of the dead letters {path} cannot be made: {error}")
+            }
+            Fault::Newer(version) => write!(
+                f,
+                "the dead letters in {path} have schema {version}, written by a newer corecast; this one knows {SCHEMA_VERSION}"
+            ),
+            Fault::Sqlite(error) => write!(f, "the dead letters in {path} cannot be opened: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for DeadLettersError {}

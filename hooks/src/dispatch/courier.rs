@@ -1,0 +1,589 @@
+//! What is sent to one endpoint and when: a value without I/O, driven with rows, outcomes and the time.
+//!
+//! It filters, makes batches, keeps the order of each channel, and decides about retries, pauses and dead letters. It owns
+//! the rows that the endpoint has not done with. What must never happen here: two batches with rows of one channel at the
+//! same time, a batch that changes once it was tried, or a row that is done without an acknowledgement or a dead letter.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
+use std::sync::Arc;
+
+use fastrand::Rng;
+use protocol::hook_event::HookEvent;
+
+use super::backoff;
+use super::filter::Filter;
+use super::health::Health;
+use super::lines::{Held, Lines, Origin};
+use super::watermark::Watermark;
+use crate::row::{Position, Row};
+use crate::settings::{DeliverySettings, Endpoint};
+use crate::sink::{Batch, Outcome};
+
+/// Rows that an endpoint holds; at that many it reads no more, and its place stays.
+pub(crate) const HELD_ROWS_MAX: usize = 20_000;
+/// About the bytes of these rows.
+pub(crate) const HELD_BYTES_MAX: usize = 16 << 20;
+/// Batches that wait for their next try. At that many no new one is begun, so a new row cannot be refused for long.
+const RETRIES_MAX: usize = 256;
+
+/// The time, as the driver knows it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Now {
+    /// Never goes back.
+    pub(crate) steady_ms: u64,
+    /// Unix time.
+    pub(crate) unix_ms: u64,
+}
+
+/// What the driver must do.
+#[derive(Debug)]
+pub(crate) enum Action {
+    /// Deliver this, and say what became of it.
+    Send { flight: u64, batch: Batch },
+    /// Keep these rows as dead letters, and say when they are safe.
+    Bury { flight: u64, burial: Burial },
+}
+
+/// Rows that the endpoint will not get.
+#[derive(Clone, Debug)]
+pub(crate) struct Burial {
+    /// Each with the number of its dead letter if it was one before.
+    pub(crate) rows: Vec<(Arc<Row>, Option<i64>)>,
+    /// How often they were tried.
+    pub(crate) tries: u32,
+    /// What the endpoint said last.
+    pub(crate) reason: Arc<str>,
+}
+
+/// The deliveries of one endpoint.
+#[derive(Debug)]
+pub(crate) struct Courier {
+    filter: Filter,
+    timing: Timing,
+    rng: Rng,
+    mark: Watermark,
+    lines: Lines,
+    held_rows: usize,
+    held_bytes: usize,
+    orders: u64,
+    flights: BTreeMap<u64, Flight>,
+    flights_begun: u64,
+    sent: usize,
+    /// Those to be tried again: by when they are given up, and by the time of their next try.
+    waiting: BTreeSet<(u64, u64)>,
+    due: BTreeSet<(u64, u64)>,
+    health: Health,
+    replayed: Vec<i64>,
+    flushing: bool,
+}
+
+#[derive(Debug)]
+struct Timing {
+    window_ms: u64,
+    events_max: usize,
+    in_flight_max: usize,
+    give_up_after_ms: u64,
+    pause_max_ms: u64,
+}
+
+#[derive(Debug)]
+struct Flight {
+    batch: Batch,
+    origins: Vec<Origin>,
+    bytes: usize,
+    lines: Vec<usize>,
+    expiry_ms: u64,
+    due_ms: u64,
+    reason: Arc<str>,
+}
+
+impl Courier {
+    /// Deliveries to this endpoint, from this place on.
+    pub(crate) fn new(endpoint: &Endpoint, delivery: &DeliverySettings, place: Position, rng: Rng) -> Self {
+        Self {
+            filter: Filter::new(endpoint),
+            timing: Timing::new(endpoint, delivery),
+            rng,
+            mark: Watermark::new(place),
+            lines: Lines::default(),
+            held_rows: 0,
+            held_bytes: 0,
+            orders: 0,
+            flights: BTreeMap::new(),
+            flights_begun: 0,
+            sent: 0,
+            waiting: BTreeSet::new(),
+            due: BTreeSet::new(),
+            health: Health::new(),
+            replayed: Vec::new(),
+            flushing: false,
+        }
+    }
+
+    /// The next row of the source.
+    pub(crate) fn handle_row(&mut self, position: Position, row: &Arc<Row>, now: Now) {
+        if !self.filter.wants(&row.event) {
+            return self.mark.pass(position);
+        }
+        let ticket = self.mark.open(position);
+        let happened_ms = now.steady_ms.saturating_sub(now.unix_ms.saturating_sub(row.time_ms));
+        self.hold(Arc::clone(row), Origin::Source(ticket), happened_ms, now);
+    }
+
+    /// A dead letter that shall be tried again, behind all that waits on its channel.
+    pub(crate) fn handle_replay(&mut self, letter: i64, row: Arc<Row>, now: Now) {
+        self.hold(row, Origin::Letter(letter), now.steady_ms, now);
+    }
+
+    /// What became of a batch that was sent.
+    pub(crate) fn handle_outcome(&mut self, flight: u64, outcome: Outcome, now: Now) {
+        assert!(self.sent > 0 && !self.is_waiting(flight), "an outcome belongs to a batch on its way");
+        self.sent -= 1;
+        match outcome {
+            Outcome::Done => self.handle_done(flight, now),
+            Outcome::Refused(reason) => {
+                self.health.handle_refused(reason, now.steady_ms);
+                self.handle_failure(flight, now);
+            }
+            Outcome::Unreachable(reason) => {
+                let (now_ms, max_ms) = (now.steady_ms, self.timing.pause_max_ms);
+                self.health.handle_unreachable(flight, reason, now_ms, max_ms, &mut self.rng);
+                self.handle_failure(flight, now);
+            }
+        }
+    }
+
+    /// The rows of a burial are safe.
+    pub(crate) fn handle_buried(&mut self, flight: u64) {
+        self.finish(flight, false);
+    }
+
+    /// From now on no batch waits for more events.
+    pub(crate) fn flush(&mut self) {
+        self.flushing = true;
+    }
+
+    /// What to do now. To be asked until there is nothing.
+    pub(crate) fn poll(&mut self, now: Now) -> Option<Action> {
+        if let Some(flight) = self.expired(now) {
+            return Some(self.bury(flight));
+        }
+        if self.is_stuck()
+            && let Some(flight) = self.take_hopeless(now)
+        {
+            return Some(self.bury(flight));
+        }
+        let flight = self.next_flight(now)?;
+        let batch = self.flights.get(&flight)?.batch.clone();
+        self.unschedule(flight);
+        self.sent += 1;
+        self.health.handle_sent(flight);
+        Some(Action::Send { flight, batch })
+    }
+
+    /// When `poll` may have something to do although nothing happens, on the steady clock.
+    pub(crate) fn deadline_ms(&self) -> Option<u64> {
+        let expiry = self.waiting.first().map(|(expiry_ms, _)| *expiry_ms);
+        let hopeless = self.is_stuck().then(|| self.lines.oldest_ready()).flatten();
+        let hopeless = hopeless.map(|held| self.hopeless_at_ms(held));
+        [expiry, hopeless, self.send_at_ms()].into_iter().flatten().min()
+    }
+
+    /// True while more rows may come.
+    pub(crate) fn has_room(&self, rows: usize) -> bool {
+        self.held_rows + rows <= HELD_ROWS_MAX && self.held_bytes < HELD_BYTES_MAX
+    }
+
+    /// The last row that was read.
+    pub(crate) fn read(&self) -> Position {
+        self.mark.read()
+    }
+
+    /// Everything up to here is done.
+    pub(crate) fn place(&self) -> Position {
+        self.mark.low()
+    }
+
+    /// Dead letters that were accepted since this was last asked.
+    pub(crate) fn take_replayed(&mut self) -> Vec<i64> {
+        mem::take(&mut self.replayed)
+    }
+
+    /// Rows that are not done.
+    pub(crate) fn held_rows(&self) -> usize {
+        self.held_rows
+    }
+
+    /// Channels that something is kept for.
+    #[cfg(test)]
+    pub(crate) fn channels(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// Batches on their way.
+    pub(crate) fn sent(&self) -> usize {
+        self.sent
+    }
+
+    /// True while the endpoint gets nothing but a probe now and then.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.health.pause().is_some()
+    }
+
+    /// What it said last that was no success, if nothing was accepted since.
+    pub(crate) fn failure(&self) -> Option<&str> {
+        self.health.failing_since_ms().map(|_| &**self.health.last_failure())
+    }
+
+    fn hold(&mut self, row: Arc<Row>, origin: Origin, happened_ms: u64, now: Now) {
+        let bytes = bytes_of(&row.event);
+        self.held_rows += 1;
+        self.held_bytes += bytes;
+        self.orders += 1;
+        let arrived_ms = now.steady_ms;
+        self.lines.push(Held { order: self.orders, row, origin, arrived_ms, happened_ms, bytes });
+    }
+
+    fn handle_done(&mut self, flight: u64, now: Now) {
+        let was_paused = self.is_paused();
+        self.health.handle_done();
+        if was_paused {
+            self.bring_forward(now);
+        }
+        self.finish(flight, true);
+    }
+
+    /// It is back: what waits for it need not wait longer. At most `in_flight_max` go at once.
+    fn bring_forward(&mut self, now: Now) {
+        self.due.clear();
+        for (_, id) in &self.waiting {
+            if let Some(flight) = self.flights.get_mut(id) {
+                flight.due_ms = flight.due_ms.min(now.steady_ms);
+                self.due.insert((flight.due_ms, *id));
+            }
+        }
+    }
+
+    fn handle_failure(&mut self, id: u64, now: Now) {
+        let Some(flight) = self.flights.get_mut(&id) else { return };
+        flight.batch.tries += 1;
+        flight.reason = Arc::clone(self.health.last_failure());
+        let pause_ms = backoff::pause_ms(flight.batch.tries, self.timing.pause_max_ms, &mut self.rng);
+        flight.due_ms = now.steady_ms + pause_ms;
+        self.due.insert((flight.due_ms, id));
+        self.waiting.insert((flight.expiry_ms, id));
+    }
+
+    fn unschedule(&mut self, id: u64) {
+        if let Some(flight) = self.flights.get(&id) {
+            self.waiting.remove(&(flight.expiry_ms, id));
+            self.due.remove(&(flight.due_ms, id));
+        }
+    }
+
+    fn finish(&mut self, id: u64, accepted: bool) {
+        let Some(flight) = self.flights.remove(&id) else { return };
+        for origin in &flight.origins {
+            match origin {
+                Origin::Source(ticket) => self.mark.close(*ticket),
+                Origin::Letter(letter) if accepted => self.replayed.push(*letter),
+                Origin::Letter(_) => {}
+            }
+        }
+        if accepted {
+            self.lines.end_failing(&flight.lines);
+        }
+        self.held_rows -= flight.origins.len();
+        self.held_bytes -= flight.bytes;
+        self.lines.release(&flight.lines);
+    }
+
+    fn is_waiting(&self, id: u64) -> bool {
+        self.flights.get(&id).is_some_and(|flight| self.waiting.contains(&(flight.expiry_ms, id)))
+    }
+
+    /// A batch that waits for a try and has been tried for too long.
+    fn expired(&self, now: Now) -> Option<u64> {
+        let (expiry_ms, id) = self.waiting.first()?;
+        (*expiry_ms <= now.steady_ms).then_some(*id)
+    }
+
+    /// Since when rows that are taken now would have been tried, had they not stood behind others of their channels that
+    /// failed until they were given up. So what waits behind these is given up as fast as it comes.
+    fn tried_since_ms(&self, taken: &[Held], lines: &[usize], now: Now) -> u64 {
+        let failing_ms = self.lines.failing_since_ms(lines);
+        let happened_ms = taken.iter().map(|held| held.happened_ms).max();
+        failing_ms
+            .max(happened_ms)
+            .filter(|_| failing_ms.is_some())
+            .unwrap_or(now.steady_ms)
+            .min(now.steady_ms)
+    }
+
+    /// True while rows that were never tried stand behind others that fail.
+    fn is_stuck(&self) -> bool {
+        self.health.failing_since_ms().is_some() && (self.is_paused() || self.waiting.len() >= RETRIES_MAX)
+    }
+
+    /// Had it not been spared while it failed, a row would have been tried since it happened, or since the failures began.
+    fn hopeless_at_ms(&self, held: &Held) -> u64 {
+        let failing_since_ms = self.health.failing_since_ms().unwrap_or(u64::MAX);
+        held.happened_ms.max(failing_since_ms).saturating_add(self.timing.give_up_after_ms)
+    }
+
+    fn take_hopeless(&mut self, now: Now) -> Option<u64> {
+        let since_ms = now.steady_ms.checked_sub(self.timing.give_up_after_ms)?;
+        let failing_since_ms = self.health.failing_since_ms()?;
+        self.take(now, |held| held.happened_ms.max(failing_since_ms) <= since_ms)
+    }
+
+    fn bury(&mut self, id: u64) -> Action {
+        self.unschedule(id);
+        let mut burial = Burial { rows: Vec::new(), tries: 0, reason: "".into() };
+        if let Some(flight) = self.flights.get(&id) {
+            let letters = flight.origins.iter().map(|origin| match origin {
+                Origin::Letter(letter) => Some(*letter),
+                Origin::Source(_) => None,
+            });
+            burial.rows = flight.batch.rows.iter().cloned().zip(letters).collect();
+            burial.tries = flight.batch.tries;
+            burial.reason = Arc::clone(&flight.reason);
+            if flight.batch.tries > 0 {
+                self.lines.begin_failing(&flight.lines, flight.expiry_ms - self.timing.give_up_after_ms);
+            }
+        }
+        Action::Bury { flight: id, burial }
+    }
+
+    /// The batch that may go now: a probe, one that is due again, or a new one.
+    fn next_flight(&mut self, now: Now) -> Option<u64> {
+        if self.send_at_ms()? > now.steady_ms {
+            return None;
+        }
+        if let Some(pause) = self.health.pause() {
+            return self.next_probe(pause.probes, now);
+        }
+        self.next_due(now).or_else(|| self.take(now, |_| true))
+    }
+
+    /// In turn one that failed and one that was never tried: it may be the rows that fail, not the endpoint.
+    fn next_probe(&mut self, probes: u32, now: Now) -> Option<u64> {
+        let retry = self.due.first().map(|(_, id)| *id);
+        if probes.is_multiple_of(2) {
+            return self.take(now, |_| true).or(retry);
+        }
+        retry.or_else(|| self.take(now, |_| true))
+    }
+
+    fn next_due(&self, now: Now) -> Option<u64> {
+        let (due_ms, id) = self.due.first()?;
+        (*due_ms <= now.steady_ms).then_some(*id)
+    }
+
+    /// When the next batch may go, if nothing else happens before.
+    fn send_at_ms(&self) -> Option<u64> {
+        if let Some(pause) = self.health.pause() {
+            let has_work = !self.waiting.is_empty() || self.lines.rows_ready() > 0;
+            return (pause.probe.is_none() && self.sent < self.timing.in_flight_max && has_work)
+                .then_some(pause.until_ms);
+        }
+        if self.sent >= self.timing.in_flight_max {
+            return None;
+        }
+        let retry = self.due.first().map(|(due_ms, _)| *due_ms);
+        let fresh = (self.waiting.len() < RETRIES_MAX).then(|| self.fresh_at_ms()).flatten();
+        [retry, fresh].into_iter().flatten().min()
+    }
+
+    fn fresh_at_ms(&self) -> Option<u64> {
+        let oldest = self.lines.oldest_ready()?;
+        let is_full = self.flushing || self.lines.rows_ready() >= self.timing.events_max;
+        Some(if is_full { 0 } else { oldest.arrived_ms + self.timing.window_ms })
+    }
+
+    fn take(&mut self, now: Now, wanted: impl Fn(&Held) -> bool) -> Option<u64> {
+        let (taken, lines) = self.lines.take(self.timing.events_max, wanted);
+        if taken.is_empty() {
+            return None;
+        }
+        let since_ms = self.tried_since_ms(&taken, &lines, now);
+        let flight = Flight {
+            origins: taken.iter().map(|held| held.origin).collect(),
+            bytes: taken.iter().map(|held| held.bytes).sum(),
+            lines,
+            expiry_ms: since_ms + self.timing.give_up_after_ms,
+            due_ms: now.steady_ms,
+            reason: Arc::clone(self.health.last_failure()),
+            batch: Batch {
+                app: Arc::clone(self.filter.app()),
+                rows: taken.into_iter().map(|held| held.row).collect(),
+                time_ms: now.unix_ms,
+                tries: 0,
+            },
+        };
+        let id = self.flights_begun;
+        self.flights_begun += 1;
+        self.flights.insert(id, flight);
+        Some(id)
+    }
+}
+
+impl Timing {
+    fn new(endpoint: &Endpoint, delivery: &DeliverySettings) -> Self {
+        Self {
+            window_ms: millis(endpoint.batch_window),
+            events_max: endpoint.batch_events_max.max(1),
+            in_flight_max: delivery.in_flight_max.max(1),
+            give_up_after_ms: millis(delivery.give_up_after),
+            pause_max_ms: millis(delivery.pause_max),
+        }
+    }
+}
+
+fn millis(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX / 4)
+}
+
+/// About what a row keeps in memory. Its channel is shared with others at best.
+fn bytes_of(event: &HookEvent) -> usize {
+    const ROW_BYTES: usize = 256;
+    let own = match event {
+        HookEvent::ChannelOccupied { .. } | HookEvent::ChannelVacated { .. } => 0,
+        HookEvent::MemberAdded { user_id, user_info, .. } => {
+            user_id.len() + user_info.as_ref().map_or(0, |info| info.len())
+        }
+        HookEvent::MemberRemoved { user_id, .. } => user_id.len(),
+        HookEvent::ClientEvent { event, data_literal, user_id, .. } => {
+            event.len() + data_literal.len() + user_id.as_ref().map_or(0, |id| id.len())
+        }
+        HookEvent::ServerEvent { event, .. } => event.len(),
+    };
+    ROW_BYTES + event.channel().len() + own
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::app::App;
+
+    use super::*;
+    use crate::settings::SinkSettings;
+
+    const WINDOW_MS: u64 = 250;
+
+    fn courier() -> (Courier, Arc<App>) {
+        let app = Arc::new(App::new("1", "k", "s"));
+        let endpoint = Endpoint::new("e", Arc::clone(&app), SinkSettings::None);
+        let rng = Rng::with_seed(1);
+        (Courier::new(&endpoint, &DeliverySettings::default(), Position(0, 0), rng), app)
+    }
+
+    fn at(ms: u64) -> Now {
+        Now { steady_ms: ms, unix_ms: 1_000_000 + ms }
+    }
+
+    fn read(courier: &mut Courier, app: &Arc<App>, ids: std::ops::Range<u64>, now: Now) {
+        for id in ids {
+            let event =
+                HookEvent::ChannelVacated { app: Arc::clone(app), channel: format!("c{}", id % 7).into() };
+            courier.handle_row(Position(id, 0), &Arc::new(Row { id, time_ms: now.unix_ms, event }), now);
+        }
+    }
+
+    fn sent(courier: &mut Courier, now: Now) -> Option<(u64, usize)> {
+        match courier.poll(now)? {
+            Action::Send { flight, batch } => Some((flight, batch.rows.len())),
+            Action::Bury { .. } => panic!("nothing is given up"),
+        }
+    }
+
+    #[test]
+    fn a_batch_goes_when_it_is_full_or_its_window_is_over() {
+        let (mut courier, app) = courier();
+        read(&mut courier, &app, 1..20, at(10));
+        assert_eq!(sent(&mut courier, at(10 + WINDOW_MS - 1)), None);
+        assert_eq!(courier.deadline_ms(), Some(10 + WINDOW_MS));
+        read(&mut courier, &app, 20..21, at(11));
+        let full = sent(&mut courier, at(11)).unwrap();
+        assert_eq!(full.1, 20);
+        courier.handle_outcome(full.0, Outcome::Done, at(12));
+        read(&mut courier, &app, 21..22, at(20));
+        assert_eq!(sent(&mut courier, at(20 + WINDOW_MS)).map(|(_, rows)| rows), Some(1));
+    }
+
+    #[test]
+    fn nothing_waits_for_a_window_when_flushing() {
+        let (mut courier, app) = courier();
+        read(&mut courier, &app, 1..3, at(10));
+        courier.flush();
+        assert_eq!(sent(&mut courier, at(10)).map(|(_, rows)| rows), Some(2));
+    }
+
+    #[test]
+    fn the_first_retry_comes_within_a_second() {
+        let (mut courier, app) = courier();
+        read(&mut courier, &app, 1..21, at(10));
+        let (flight, _) = sent(&mut courier, at(10)).unwrap();
+        courier.handle_outcome(flight, Outcome::Refused("500".to_owned()), at(10));
+        let retry_ms = courier.deadline_ms().unwrap();
+        assert!((11..=1_010).contains(&retry_ms), "{retry_ms}");
+        assert_eq!(sent(&mut courier, at(retry_ms)), Some((flight, 20)));
+    }
+
+    #[test]
+    fn what_stands_behind_a_dead_letter_is_given_up_as_fast_as_it_comes() {
+        let (mut courier, app) = courier();
+        let give_up_ms = DeliverySettings::default().give_up_after.as_millis() as u64;
+        let mut died = 0;
+        for second in 0..3 * give_up_ms / 1_000 {
+            let now = at(second * 1_000);
+            let rows = (second * 7 + 1)..(second * 7 + 8);
+            read(&mut courier, &app, rows, now);
+            while let Some(action) = courier.poll(now) {
+                match action {
+                    Action::Send { flight, .. } => {
+                        courier.handle_outcome(flight, Outcome::Refused("500".to_owned()), now);
+                    }
+                    Action::Bury { flight, burial } => {
+                        died += burial.rows.len();
+                        courier.handle_buried(flight);
+                    }
+                }
+            }
+        }
+        assert!(died >= 7 * 550, "only {died} of 6300 rows were given up in three times the patience");
+    }
+
+    #[test]
+    fn a_paused_endpoint_gets_one_probe_and_then_all_that_failed() {
+        let (mut courier, app) = courier();
+        read(&mut courier, &app, 1..8, at(10));
+        courier.flush();
+        courier.timing.events_max = 1;
+        let flights: Vec<u64> =
+            std::iter::from_fn(|| sent(&mut courier, at(10))).map(|(flight, _)| flight).collect();
+        assert_eq!(flights.len(), 7);
+        for flight in &flights {
+            courier.handle_outcome(*flight, Outcome::Unreachable("gone".to_owned()), at(10));
+        }
+        assert!(courier.is_paused());
+        let probe_ms = courier.deadline_ms().unwrap();
+        assert_eq!(sent(&mut courier, at(probe_ms - 1)), None);
+        let (probe, _) = sent(&mut courier, at(probe_ms)).unwrap();
+        assert_eq!(sent(&mut courier, at(probe_ms + 10_000)), None, "a second probe");
+        courier.handle_outcome(probe, Outcome::Done, at(probe_ms + 10_000));
+        let rest = std::iter::from_fn(|| sent(&mut courier, at(probe_ms + 10_000))).count();
+        assert_eq!(rest, 6);
+    }
+
+    #[test]
+    fn an_endpoint_that_holds_much_reads_no_more() {
+        let (mut courier, app) = courier();
+        let most = HELD_ROWS_MAX as u64;
+        read(&mut courier, &app, 1..most, at(10));
+        assert!(courier.has_room(1) && !courier.has_room(2));
+        let (flight, rows) = sent(&mut courier, at(10)).unwrap();
+        courier.handle_outcome(flight, Outcome::Done, at(10));
+        assert!(courier.has_room(1 + rows) && !courier.has_room(2 + rows));
+    }
+}

@@ -1,0 +1,181 @@
+//! Rows that become dead letters, and dead letters that are tried again.
+//!
+//! It owns the file of the letters and the rows that are not yet in it. What must never happen here: a row that counts as
+//! done before its letter is committed.
+
+use std::sync::Arc;
+
+use protocol::app::Apps;
+
+use super::courier::{Burial, Now};
+use super::desk::Desk;
+use crate::dead_letters::{DeadLetter, DeadLetters, Mark};
+use crate::dispatch::DeliveryCounters;
+use crate::encoding::{decode_row, encode_row_data};
+
+/// Letters that are taken at once to be tried again.
+const REPLAY_ROWS: usize = 500;
+const REPLAY_EVERY_MS: u64 = 1_000;
+const RETRY_AFTER_MS: u64 = 1_000;
+
+pub(crate) struct Letters {
+    file: DeadLetters,
+    apps: Arc<Apps>,
+    burials: Vec<Pending>,
+    accepted: Vec<i64>,
+    replay_at_ms: u64,
+    retry_at_ms: u64,
+    is_failing: bool,
+}
+
+struct Pending {
+    desk: usize,
+    flight: u64,
+    burial: Burial,
+}
+
+impl Letters {
+    pub(crate) fn new(mut file: DeadLetters, apps: Arc<Apps>) -> rusqlite::Result<Self> {
+        file.untake()?;
+        Ok(Self {
+            file,
+            apps,
+            burials: Vec::new(),
+            accepted: Vec::new(),
+            replay_at_ms: 0,
+            retry_at_ms: 0,
+            is_failing: false,
+        })
+    }
+
+    /// These rows shall be kept.
+    pub(crate) fn bury(&mut self, desk: usize, flight: u64, burial: Burial) {
+        self.burials.push(Pending { desk, flight, burial });
+    }
+
+    /// Writes what must be written, and tells the couriers.
+    pub(crate) fn write(&mut self, desks: &mut [Desk], counters: &DeliveryCounters, now: Now) {
+        for (desk, counters) in desks.iter_mut().zip(&counters.endpoints) {
+            let accepted = desk.courier.as_mut().map(|courier| courier.take_replayed()).unwrap_or_default();
+            counters.replayed.add(accepted.len() as u64);
+            self.accepted.extend(accepted);
+        }
+        let is_idle = self.burials.is_empty() && self.accepted.is_empty();
+        if is_idle || now.steady_ms < self.retry_at_ms {
+            return;
+        }
+        let result = self.try_write(desks, counters, now);
+        self.note(result, now);
+    }
+
+    /// Once a second, takes letters that an operator wants to be tried again.
+    pub(crate) fn replay(&mut self, desks: &mut [Desk], now: Now) {
+        if now.steady_ms < self.replay_at_ms.max(self.retry_at_ms) {
+            return;
+        }
+        self.replay_at_ms = now.steady_ms + REPLAY_EVERY_MS;
+        for desk in desks {
+            let result = self.try_replay(desk, now);
+            self.note(result, now);
+        }
+    }
+
+    /// When it wants to be called again although nothing happens.
+    pub(crate) fn deadline_ms(&self) -> u64 {
+        let has_work = !self.burials.is_empty() || !self.accepted.is_empty();
+        if has_work { self.retry_at_ms } else { self.replay_at_ms.max(self.retry_at_ms) }
+    }
+
+    fn try_write(
+        &mut self,
+        desks: &mut [Desk],
+        counters: &DeliveryCounters,
+        now: Now,
+    ) -> rusqlite::Result<()> {
+        if !self.burials.is_empty() {
+            let letters: Vec<DeadLetter> =
+                self.burials.iter().flat_map(|pending| letters_of(pending, desks, now)).collect();
+            counters.dead_letters_dropped.add(self.file.keep(&letters)?);
+            for Pending { desk, flight, burial } in self.burials.drain(..) {
+                if let Some(counters) = counters.endpoints.get(desk) {
+                    counters.dead_letters.add(burial.rows.len() as u64);
+                }
+                if let Some(courier) = desks.get_mut(desk).and_then(|desk| desk.courier.as_mut()) {
+                    courier.handle_buried(flight);
+                }
+            }
+        }
+        if !self.accepted.is_empty() {
+            self.file.remove(&self.accepted)?;
+            self.accepted.clear();
+        }
+        Ok(())
+    }
+
+    fn try_replay(&mut self, desk: &mut Desk, now: Now) -> rusqlite::Result<()> {
+        let Some(courier) = &mut desk.courier else { return Ok(()) };
+        let has_other_worries = courier.failure().is_some() && courier.held_rows() > 0;
+        if has_other_worries || !courier.has_room(REPLAY_ROWS) {
+            return Ok(());
+        }
+        for letter in self.file.take_marked(&desk.endpoint.name, REPLAY_ROWS)? {
+            let DeadLetter { id, app_id, name, data, .. } = &letter;
+            let refused = match decode_row(letter.row_id, letter.time_ms, app_id, name, data, &self.apps) {
+                Ok(row) if *app_id == *desk.endpoint.app.id => {
+                    courier.handle_replay(*id, Arc::new(row), now);
+                    continue;
+                }
+                Ok(_) => format!("the endpoint {:?} is another app's now", letter.endpoint),
+                Err(error) => error.to_string(),
+            };
+            self.give_back(&letter, refused)?;
+        }
+        Ok(())
+    }
+
+    fn give_back(&mut self, letter: &DeadLetter, reason: String) -> rusqlite::Result<()> {
+        self.file.keep(&[DeadLetter { reason, tries: 0, ..letter.clone() }]).map(drop)
+    }
+
+    fn note(&mut self, result: rusqlite::Result<()>, now: Now) {
+        match result {
+            Ok(()) if self.is_failing => {
+                eprintln!("corecast: dead letters can be written again");
+                self.is_failing = false;
+            }
+            Ok(()) => {}
+            Err(error) => {
+                if !self.is_failing {
+                    eprintln!(
+                        "corecast: dead letters cannot be written: {error}; their events are kept meanwhile"
+                    );
+                }
+                self.is_failing = true;
+                self.retry_at_ms = now.steady_ms + RETRY_AFTER_MS;
+            }
+        }
+    }
+}
+
+fn letters_of(pending: &Pending, desks: &[Desk], now: Now) -> Vec<DeadLetter> {
+    let Pending { desk, burial, .. } = pending;
+    let endpoint = desks.get(*desk).map(|desk| desk.endpoint.name.clone()).unwrap_or_default();
+    let letter = |(row, letter): &(Arc<crate::row::Row>, Option<i64>)| {
+        let mut data = Vec::new();
+        encode_row_data(&mut data, row.id, row.time_ms, &row.event);
+        DeadLetter {
+            id: letter.unwrap_or(0),
+            endpoint: endpoint.clone(),
+            app_id: row.event.app().id.to_string(),
+            row_id: row.id,
+            name: row.event.name().to_owned(),
+            data: String::from_utf8_lossy(&data).into_owned(),
+            time_ms: row.time_ms,
+            reason: burial.reason.to_string(),
+            tries: burial.tries,
+            died_ms: now.unix_ms,
+            mark: Mark::Kept,
+        }
+    };
+    burial.rows.iter().map(letter).collect()
+}

@@ -1,0 +1,138 @@
+//! How the dispatcher reads its source and tells it what is done.
+//!
+//! Endpoints that stand at the same place share one read. A source that fails is asked again with growing pauses. What must
+//! never happen here: a place told to the source behind a row that an endpoint has not done with.
+
+use std::sync::Arc;
+
+use fastrand::Rng;
+
+use super::backoff;
+use super::courier::Now;
+use super::desk::Desk;
+use crate::row::{Position, Row};
+use crate::source::{Source, SourceError};
+
+/// Rows of one read.
+pub(crate) const READ_ROWS: usize = 500;
+const RELEASE_EVERY_MS: u64 = 100;
+const PAUSE_MAX_MS: u64 = 5_000;
+
+pub(crate) struct Reading<S> {
+    source: S,
+    rng: Rng,
+    rows: Vec<(Position, Arc<Row>)>,
+    released: Vec<Position>,
+    release_at_ms: u64,
+    failures: u32,
+    retry_at_ms: u64,
+}
+
+impl<S: Source> Reading<S> {
+    pub(crate) fn new(source: S) -> Self {
+        let rows = Vec::with_capacity(READ_ROWS);
+        Self {
+            source,
+            rng: Rng::new(),
+            rows,
+            released: Vec::new(),
+            release_at_ms: 0,
+            failures: 0,
+            retry_at_ms: 0,
+        }
+    }
+
+    /// One read for each endpoint that has room and may have more to read. Returns true when there may be still more.
+    pub(crate) fn read(&mut self, desks: &mut [Desk], now: Now) -> bool {
+        if now.steady_ms < self.retry_at_ms {
+            return false;
+        }
+        let result = self.try_read(desks, now);
+        self.note(result, now).unwrap_or(false)
+    }
+
+    /// Tells the source what is done, if something is and it is time or `at_once`.
+    pub(crate) fn release(&mut self, desks: &[Desk], now: Now, at_once: bool) {
+        let is_time = now.steady_ms >= self.release_at_ms.max(self.retry_at_ms);
+        if !(at_once || is_time) {
+            return;
+        }
+        let places: Option<Vec<Position>> =
+            desks.iter().map(|desk| desk.courier.as_ref().map(|courier| courier.place())).collect();
+        let Some(places) = places else { return };
+        let Some(all) = places.iter().min().copied() else { return };
+        if places == self.released {
+            return;
+        }
+        let named = desks.iter().zip(&places).map(|(desk, place)| (&*desk.endpoint.name, *place));
+        let named: Vec<(&str, Position)> = named.collect();
+        let result = self.source.release(all, &named);
+        if self.note(result, now).is_some() {
+            self.released = places;
+            self.release_at_ms = now.steady_ms + RELEASE_EVERY_MS;
+        }
+    }
+
+    /// When it wants to be called again although nothing happens.
+    pub(crate) fn deadline_ms(&self, desks: &[Desk]) -> Option<u64> {
+        if self.is_failing() {
+            return Some(self.retry_at_ms);
+        }
+        let is_behind = desks.len() != self.released.len()
+            || desks.iter().zip(&self.released).any(|(desk, released)| {
+                desk.courier.as_ref().is_some_and(|courier| courier.place() != *released)
+            });
+        is_behind.then_some(self.release_at_ms)
+    }
+
+    pub(crate) fn is_failing(&self) -> bool {
+        self.failures > 0
+    }
+
+    fn try_read(&mut self, desks: &mut [Desk], now: Now) -> Result<bool, SourceError> {
+        let mut read_after = None;
+        let mut more = false;
+        for desk in desks {
+            if desk.courier.is_none() {
+                desk.begin(self.source.place_of(&desk.endpoint.name)?);
+            }
+            let Some(courier) = &mut desk.courier else { continue };
+            if desk.caught_up || !courier.has_room(READ_ROWS) {
+                continue;
+            }
+            if read_after != Some(courier.read()) {
+                self.rows.clear();
+                self.source.read(courier.read(), READ_ROWS, &mut self.rows)?;
+                read_after = Some(courier.read());
+            }
+            for (position, row) in &self.rows {
+                courier.handle_row(*position, row, now);
+            }
+            desk.caught_up = self.rows.is_empty();
+            more |= !desk.caught_up;
+        }
+        Ok(more)
+    }
+
+    fn note<T>(&mut self, result: Result<T, SourceError>, now: Now) -> Option<T> {
+        match result {
+            Ok(value) => {
+                if self.failures > 0 {
+                    eprintln!("corecast: hook events can be read again");
+                }
+                self.failures = 0;
+                self.retry_at_ms = 0;
+                Some(value)
+            }
+            Err(error) => {
+                if self.failures == 0 {
+                    eprintln!("corecast: hook events cannot be read: {error}; tried again until it works");
+                }
+                self.failures = self.failures.saturating_add(1);
+                self.retry_at_ms =
+                    now.steady_ms + backoff::pause_ms(self.failures, PAUSE_MAX_MS, &mut self.rng);
+                None
+            }
+        }
+    }
+}

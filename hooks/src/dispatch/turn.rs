@@ -1,0 +1,176 @@
+//! The dispatcher's thread: read, decide, hand over, write down, release, and wait for what comes first.
+//!
+//! It waits in one place only, for an outcome, a wake, a stop or a deadline. What must never happen here: a wait for an
+//! endpoint.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crossbeam_channel::{Receiver, bounded, never, select};
+
+use super::courier::Now;
+use super::desk::Desk;
+use super::letters::Letters;
+use super::reading::Reading;
+use super::workers::{Delivered, Workers};
+use super::{DeliveryCounters, Means, StartError};
+use crate::settings::DeliverySettings;
+use crate::source::Source;
+
+/// How often the source is looked at although it said nothing.
+const LOOK_EVERY_MS: u64 = 1_000;
+
+pub(crate) struct Dispatch<S> {
+    reading: Reading<S>,
+    desks: Vec<Desk>,
+    letters: Letters,
+    counters: Arc<DeliveryCounters>,
+    delivered: Receiver<Delivered>,
+    wake: Receiver<()>,
+    stopping: Receiver<Duration>,
+    /// When to end although something is on its way.
+    stop_at_ms: Option<u64>,
+    look_at_ms: u64,
+    began: Instant,
+}
+
+impl<S: Source> Dispatch<S> {
+    pub(crate) fn new(
+        source: S,
+        wake: Receiver<()>,
+        stopping: Receiver<Duration>,
+        means: Means,
+    ) -> Result<Self, StartError> {
+        let Means { outlets, delivery, dead_letters, apps, counters } = means;
+        assert!(counters.endpoints.len() == outlets.len(), "each endpoint has its counters");
+        let in_flight_max: usize = outlets.iter().map(|(_, outlet)| outlet.parallel_max).sum();
+        let (sender, delivered) = bounded(in_flight_max.max(1));
+        let desks = outlets.into_iter().enumerate().map(|(index, (endpoint, outlet))| {
+            let in_flight_max = delivery.in_flight_max.min(outlet.parallel_max);
+            let delivery = DeliverySettings { in_flight_max, ..delivery.clone() };
+            let workers = Workers::new(index, &endpoint.name, outlet, sender.clone());
+            Desk::new(endpoint, workers, delivery)
+        });
+        Ok(Self {
+            reading: Reading::new(source),
+            desks: desks.collect(),
+            letters: Letters::new(dead_letters, apps)?,
+            counters,
+            delivered,
+            wake,
+            stopping,
+            stop_at_ms: None,
+            look_at_ms: 0,
+            began: Instant::now(),
+        })
+    }
+
+    pub(crate) fn run(mut self) {
+        loop {
+            let now = self.now();
+            self.look(now);
+            let more = self.reading.read(&mut self.desks, now);
+            self.advance(now);
+            self.letters.write(&mut self.desks, &self.counters, now);
+            self.letters.replay(&mut self.desks, now);
+            self.reading.release(&self.desks, now, false);
+            self.count();
+            if self.is_over(now, more) {
+                return self.reading.release(&self.desks, now, true);
+            }
+            self.wait(if more { now.steady_ms } else { self.deadline_ms() });
+        }
+    }
+
+    fn now(&self) -> Now {
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Now { steady_ms: self.began.elapsed().as_millis() as u64, unix_ms: unix.as_millis() as u64 }
+    }
+
+    /// Once in a while everything is looked at, in case that nobody said anything.
+    fn look(&mut self, now: Now) {
+        if now.steady_ms < self.look_at_ms {
+            return;
+        }
+        self.look_at_ms = now.steady_ms + LOOK_EVERY_MS;
+        self.handle_wake();
+        for desk in &mut self.desks {
+            desk.workers.trim(Instant::now());
+        }
+    }
+
+    fn handle_wake(&mut self) {
+        for desk in &mut self.desks {
+            desk.caught_up = false;
+        }
+    }
+
+    fn advance(&mut self, now: Now) {
+        let instant = Instant::now();
+        for (index, (desk, counters)) in self.desks.iter_mut().zip(&self.counters.endpoints).enumerate() {
+            desk.advance(now, instant, counters, |flight, burial| self.letters.bury(index, flight, burial));
+        }
+    }
+
+    fn count(&self) {
+        for (desk, counters) in self.desks.iter().zip(&self.counters.endpoints) {
+            let Some(courier) = &desk.courier else { continue };
+            counters.held.set(courier.held_rows() as u64);
+            counters.paused.set(u64::from(courier.is_paused()));
+        }
+        self.counters.source_failing.set(u64::from(self.reading.is_failing()));
+    }
+
+    fn is_over(&self, now: Now, more: bool) -> bool {
+        let Some(stop_at_ms) = self.stop_at_ms else { return false };
+        now.steady_ms >= stop_at_ms || !more && self.desks.iter().all(Desk::is_quiet)
+    }
+
+    fn deadline_ms(&self) -> u64 {
+        let couriers = self.desks.iter().filter_map(|desk| desk.courier.as_ref()?.deadline_ms());
+        let others = [Some(self.look_at_ms), Some(self.letters.deadline_ms()), self.stop_at_ms];
+        let reading = self.reading.deadline_ms(&self.desks);
+        couriers.chain(others.into_iter().flatten()).chain(reading).min().unwrap_or(self.look_at_ms)
+    }
+
+    fn wait(&mut self, deadline_ms: u64) {
+        let now = self.now();
+        let patience = Duration::from_millis(deadline_ms.saturating_sub(now.steady_ms));
+        select! {
+            recv(self.delivered) -> delivered => {
+                if let Ok(delivered) = delivered {
+                    self.handle_delivered(delivered);
+                }
+            }
+            recv(self.wake) -> woken => {
+                match woken {
+                    Ok(()) => self.handle_wake(),
+                    Err(_) => self.wake = never(),
+                }
+            }
+            recv(self.stopping) -> patience => self.handle_stop(patience.unwrap_or_default()),
+            default(patience) => {}
+        }
+        while let Ok(delivered) = self.delivered.try_recv() {
+            self.handle_delivered(delivered);
+        }
+    }
+
+    fn handle_delivered(&mut self, delivered: Delivered) {
+        let now = self.now();
+        let Delivered { desk, flight, rows, outcome } = delivered;
+        if let (Some(desk), Some(counters)) = (self.desks.get_mut(desk), self.counters.endpoints.get(desk)) {
+            desk.handle_delivered(flight, rows, outcome, now, Instant::now(), counters);
+        }
+    }
+
+    /// Everything that was committed before this was said is read once more.
+    fn handle_stop(&mut self, patience: Duration) {
+        self.stop_at_ms = Some(self.now().steady_ms + patience.as_millis() as u64);
+        self.stopping = never();
+        self.handle_wake();
+        for courier in self.desks.iter_mut().filter_map(|desk| desk.courier.as_mut()) {
+            courier.flush();
+        }
+    }
+}

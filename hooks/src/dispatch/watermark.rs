@@ -1,0 +1,94 @@
+//! How far an endpoint has come: rows are read in order and done in any order, and its place is behind the last row
+//! before which nothing is open.
+//!
+//! It owns one bit per row that is read and open. What must never happen here: a place behind a row that is not done.
+
+use std::collections::VecDeque;
+
+use crate::row::Position;
+
+/// Reads and completions of one endpoint.
+#[derive(Debug, Default)]
+pub(crate) struct Watermark {
+    read: Position,
+    tickets_closed: u64,
+    open: VecDeque<Slot>,
+}
+
+#[derive(Debug)]
+struct Slot {
+    before: Position,
+    done: bool,
+}
+
+impl Watermark {
+    /// Begins behind this place.
+    pub(crate) fn new(place: Position) -> Self {
+        Self { read: place, tickets_closed: 0, open: VecDeque::new() }
+    }
+
+    /// This row is read, and nothing is to be done with it.
+    pub(crate) fn pass(&mut self, position: Position) {
+        assert!(position > self.read, "rows come in order");
+        self.read = position;
+    }
+
+    /// This row is read and open until its ticket is closed.
+    pub(crate) fn open(&mut self, position: Position) -> u64 {
+        self.open.push_back(Slot { before: self.read, done: false });
+        self.pass(position);
+        self.tickets_closed + self.open.len() as u64 - 1
+    }
+
+    /// The row of this ticket is done.
+    pub(crate) fn close(&mut self, ticket: u64) {
+        let slot = self.open.get_mut((ticket - self.tickets_closed) as usize);
+        if let Some(slot) = slot {
+            assert!(!slot.done, "a row is done once");
+            slot.done = true;
+        }
+        while self.open.front().is_some_and(|slot| slot.done) {
+            self.open.pop_front();
+            self.tickets_closed += 1;
+        }
+    }
+
+    /// Everything up to here is done.
+    pub(crate) fn low(&self) -> Position {
+        self.open.front().map_or(self.read, |slot| slot.before)
+    }
+
+    /// The last row that was read.
+    pub(crate) fn read(&self) -> Position {
+        self.read
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_place_waits_for_the_oldest_open_row() {
+        let mut mark = Watermark::new(Position(3, 0));
+        assert_eq!(mark.low(), Position(3, 0));
+        let first = mark.open(Position(5, 0));
+        mark.pass(Position(6, 0));
+        let second = mark.open(Position(9, 0));
+        mark.pass(Position(10, 0));
+        mark.close(second);
+        assert_eq!((mark.low(), mark.read()), (Position(3, 0), Position(10, 0)));
+        mark.close(first);
+        assert_eq!(mark.low(), Position(10, 0));
+        let third = mark.open(Position(11, 0));
+        assert_eq!(mark.low(), Position(10, 0));
+        mark.close(third);
+        assert_eq!(mark.low(), Position(11, 0));
+    }
+
+    #[test]
+    #[should_panic(expected = "rows come in order")]
+    fn a_row_before_the_last_one_is_our_fault() {
+        Watermark::new(Position(3, 0)).pass(Position(3, 0));
+    }
+}

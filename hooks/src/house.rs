@@ -1,0 +1,143 @@
+//! Everything about hooks in one value: the queue's far end, the journal behind it, and what takes rows out of that.
+//!
+//! Starts the parts in the order of the road and stops them in the same order, so that nothing is left between two. What
+//! must never happen here: a delivery before the journal is there, or an end before the queue is empty and time is left.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use protocol::app::Apps;
+
+use crate::counters::Counters;
+use crate::dispatch::{self, Dispatcher, Means};
+use crate::journal::{self, Journal};
+use crate::queue::{Queue, queue};
+use crate::settings::Settings;
+use crate::source::Wake;
+use crate::stream::mover::Mover;
+use crate::stream::source::StreamSource;
+
+pub use crate::journal::OpenEdges;
+
+/// What of the time to stop is kept for the last commit.
+const LAST_COMMIT: Duration = Duration::from_millis(500);
+
+/// Hooks at work.
+#[derive(Debug)]
+pub struct Hooks {
+    journal: Journal,
+    mover: Option<Mover>,
+    dispatcher: Option<Dispatcher>,
+    counters: Counters,
+}
+
+impl Hooks {
+    /// Starts everything that these settings ask for. The queue is for the shards, the open edges for those of their
+    /// home. Without an endpoint and without a stream nobody should call this: it makes a directory and threads.
+    pub fn start(settings: &Settings, apps: Arc<Apps>) -> Result<(Self, Queue, Vec<OpenEdges>), StartError> {
+        let counters = Counters::new(&settings.endpoints);
+        let (queue, drain) = queue(settings.queue_events_max);
+        let (journal, open_edges) =
+            Journal::start(settings, Arc::clone(&apps), drain, Arc::clone(&counters.journal))?;
+        match Self::start_road(settings, apps, &journal, &counters) {
+            Ok((mover, dispatcher)) => Ok((Self { journal, mover, dispatcher, counters }, queue, open_edges)),
+            Err(error) => {
+                journal.stop(LAST_COMMIT);
+                Err(error)
+            }
+        }
+    }
+
+    /// What takes rows out of the journal: a dispatcher; or a mover into a stream, and a dispatcher behind that. Of several
+    /// consumers in one process only one would ever be active, so there is one.
+    fn start_road(
+        settings: &Settings,
+        apps: Arc<Apps>,
+        journal: &Journal,
+        counters: &Counters,
+    ) -> Result<(Option<Mover>, Option<Dispatcher>), StartError> {
+        let source = journal.source();
+        let rows_here = source.rows_here();
+        let means = || Means::new(settings, Arc::clone(&apps), Arc::clone(&counters.delivery));
+        let Some(stream) = &settings.stream else {
+            return Ok((None, Some(Dispatcher::start(source, rows_here, means()?)?)));
+        };
+        let here = stream.consumers > 0 && stream.deliver && !settings.endpoints.is_empty();
+        let dispatcher = if here {
+            let (wake, woken) = Wake::new();
+            let means = means()?;
+            let figures = Arc::clone(&counters.stream);
+            let entries = StreamSource::open(stream.clone(), Arc::clone(&apps), wake, figures)?;
+            Some(Dispatcher::start(entries, woken, means)?)
+        } else {
+            None
+        };
+        let mover = Mover::start(source, rows_here, stream.clone(), Arc::clone(&counters.stream))?;
+        Ok((Some(mover), dispatcher))
+    }
+
+    /// What is counted.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Ends, within about this time: commits what the shards have given away, delivers what endpoints take, and leaves the
+    /// rest in the journal for the next start. All halves of the queue should be dropped before; one that is not keeps us
+    /// waiting for half of the time.
+    pub fn stop(self, patience: Duration) {
+        let end = Instant::now() + patience;
+        self.journal.wait_until_drained(patience / 2);
+        let left = |end: Instant| end.saturating_duration_since(Instant::now());
+        if let Some(mover) = self.mover {
+            mover.stop(left(end) / 2);
+        }
+        if let Some(dispatcher) = self.dispatcher {
+            dispatcher.stop(left(end).saturating_sub(LAST_COMMIT));
+        }
+        self.journal.stop(left(end).max(LAST_COMMIT));
+    }
+}
+
+/// Why there are no hooks: one line that says what to do.
+#[derive(Debug)]
+pub enum StartError {
+    /// There is no journal.
+    Journal(journal::StartError),
+    /// There are no deliveries.
+    Dispatch(dispatch::StartError),
+    /// The system gives no thread.
+    Thread(io::Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Journal(error) => error.fmt(f),
+            Self::Dispatch(error) => error.fmt(f),
+            Self::Thread(error) => write!(f, "no thread for hooks: {error}"),
+        }
+    }
+}
+
+impl Error for StartError {}
+
+impl From<journal::StartError> for StartError {
+    fn from(error: journal::StartError) -> Self {
+        Self::Journal(error)
+    }
+}
+
+impl From<dispatch::StartError> for StartError {
+    fn from(error: dispatch::StartError) -> Self {
+        Self::Dispatch(error)
+    }
+}
+
+impl From<io::Error> for StartError {
+    fn from(error: io::Error) -> Self {
+        Self::Thread(error)
+    }
+}

@@ -1,0 +1,121 @@
+//! What the writer and the reader of a journal tell each other: the newest rows one way, what is released the other.
+//!
+//! Held under locks that are taken once a batch, never with disk work inside. What must never happen here: a release that
+//! is forgotten before it was committed.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use super::batch::Batch;
+use super::file::Extent;
+use super::tail::Tail;
+use crate::row::Position;
+use crate::source::Wake;
+
+/// Between the writer's thread and the reader's.
+#[derive(Debug)]
+pub(super) struct Board {
+    tail: Mutex<Tail>,
+    wanted: Mutex<Release>,
+    first_id: u64,
+    places: BTreeMap<String, Position>,
+    stopping: AtomicBool,
+    rows_here: (Wake, Receiver<()>),
+    work_here: (Sender<()>, Receiver<()>),
+}
+
+/// What need not be kept, and where endpoints are.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub(super) struct Release {
+    /// Rows up to this id may go.
+    pub(super) all: u64,
+    /// Places that are not yet written.
+    pub(super) places: BTreeMap<String, Position>,
+}
+
+impl Board {
+    /// For a journal with these rows, and these places at its start.
+    pub(super) fn new(extent: Extent, places: BTreeMap<String, Position>) -> Self {
+        Self {
+            tail: Mutex::new(Tail::new(extent.last_id)),
+            wanted: Mutex::default(),
+            first_id: extent.first_id,
+            places,
+            stopping: AtomicBool::new(false),
+            rows_here: Wake::new(),
+            work_here: bounded(1),
+        }
+    }
+
+    /// The oldest row that was kept at the start, or the next one to come.
+    pub(super) fn first_id(&self) -> u64 {
+        self.first_id
+    }
+
+    /// Where this endpoint goes on, as it was at the start.
+    pub(super) fn place_of(&self, endpoint: &str) -> Position {
+        let start = Position(self.first_id - 1, 0);
+        self.places.get(endpoint).map_or(start, |place| start.max(*place))
+    }
+
+    /// The newest rows.
+    pub(super) fn tail(&self) -> MutexGuard<'_, Tail> {
+        self.tail.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Shows the rows of a committed batch, which is empty then.
+    pub(super) fn publish(&self, batch: &mut Batch) {
+        let mut tail = self.tail();
+        batch.hand_over(|row, bytes| tail.push(row, bytes));
+        drop(tail);
+        self.rows_here.0.wake();
+    }
+
+    /// Tells when there are new rows.
+    pub(super) fn rows_here(&self) -> &Receiver<()> {
+        &self.rows_here.1
+    }
+
+    /// Asks for a release.
+    pub(super) fn release(&self, all: Position, places: &[(&str, Position)]) {
+        let mut wanted = self.wanted();
+        wanted.all = wanted.all.max(all.0);
+        wanted.places.extend(places.iter().map(|(name, place)| ((*name).to_owned(), *place)));
+        drop(wanted);
+        let _ = self.work_here.0.try_send(());
+    }
+
+    /// What is to be released.
+    pub(super) fn to_release(&self) -> Release {
+        self.wanted().clone()
+    }
+
+    /// This much has been released.
+    pub(super) fn released(&self, done: &Release) {
+        self.wanted().places.retain(|name, place| done.places.get(name) != Some(place));
+        self.tail().forget(done.all);
+    }
+
+    /// Asks the writer to end.
+    pub(super) fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+        let _ = self.work_here.0.try_send(());
+    }
+
+    /// Whether the writer is to end.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    /// Tells the writer that something was asked for.
+    pub(super) fn work_here(&self) -> &Receiver<()> {
+        &self.work_here.1
+    }
+
+    fn wanted(&self) -> MutexGuard<'_, Release> {
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,172 @@
+//! The journal as a source: from memory for who keeps up, from the file for who lags behind.
+//!
+//! Owns a connection of its own that only reads, opened when it is first needed. What must never happen here: a row that
+//! was passed over without being counted.
+
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crossbeam_channel::Receiver;
+use protocol::app::Apps;
+use rusqlite::{Connection, OpenFlags, params};
+
+use super::board::Board;
+use crate::counters::JournalCounters;
+use crate::encoding::{UndecodableRow, decode_row};
+use crate::notice::say;
+use crate::row::{Position, Row};
+use crate::source::{Source, SourceError};
+
+/// Reads the journal and releases what is done.
+#[derive(Debug)]
+pub struct JournalSource {
+    path: PathBuf,
+    board: Arc<Board>,
+    apps: Arc<Apps>,
+    counters: Arc<JournalCounters>,
+    reader: Option<Connection>,
+    released: u64,
+    passed_over: u64,
+    gap: Gap,
+}
+
+/// Nobody here can read the rows behind `after` and up to `up_to`.
+#[derive(Clone, Copy, Default, Debug)]
+struct Gap {
+    after: u64,
+    up_to: u64,
+}
+
+impl JournalSource {
+    pub(super) fn new(
+        path: PathBuf,
+        board: Arc<Board>,
+        apps: Arc<Apps>,
+        counters: Arc<JournalCounters>,
+    ) -> Self {
+        let released = board.first_id() - 1;
+        Self { path, board, apps, counters, reader: None, released, passed_over: 0, gap: Gap::default() }
+    }
+
+    /// Tells when there are new rows: one message for any number of them.
+    pub fn rows_here(&self) -> Receiver<()> {
+        self.board.rows_here().clone()
+    }
+
+    // Rows in (after, up_to] that can be read. Goes on over those that cannot, or an endpoint would stop before them.
+    fn read_file(
+        &mut self,
+        after: u64,
+        up_to: u64,
+        rows_max: usize,
+        rows: &mut Vec<(Position, Arc<Row>)>,
+    ) -> Result<(), SourceError> {
+        let (mut from, before) = (self.gap.jump(after), rows.len());
+        while rows.len() == before && from < up_to {
+            let found = self.select(from, up_to, rows_max)?;
+            let Some((last_id, _)) = found.last() else { break };
+            from = *last_id;
+            for (id, row) in found {
+                match row {
+                    Ok(row) => rows.push((Position(id, 0), Arc::new(row))),
+                    Err(error) => self.pass_over(id, &error),
+                }
+            }
+        }
+        if rows.len() == before && from > after {
+            self.gap = Gap { after, up_to: from };
+            self.release_gap();
+        }
+        Ok(())
+    }
+
+    fn select(&mut self, after: u64, up_to: u64, rows_max: usize) -> rusqlite::Result<Vec<FoundRow>> {
+        let reader = match &mut self.reader {
+            Some(reader) => reader,
+            empty => empty.insert(open_to_read(&self.path)?),
+        };
+        let mut select = reader.prepare_cached(
+            "SELECT id, time_ms, app_id, name, data FROM rows WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT ?3",
+        )?;
+        let apps = &self.apps;
+        let each = |row: &rusqlite::Row<'_>| {
+            let (id, time_ms): (u64, u64) = (row.get(0)?, row.get(1)?);
+            let text = |column: usize| row.get_ref(column)?.as_str().map_err(rusqlite::Error::from);
+            Ok((id, decode_row(id, time_ms, text(2)?, text(3)?, text(4)?, apps)))
+        };
+        select.query_map(params![after, up_to, rows_max], each)?.collect()
+    }
+
+    // Each row counts once, however many endpoints pass it.
+    fn pass_over(&mut self, id: u64, why: &dyn Display) {
+        if id <= self.passed_over {
+            return;
+        }
+        if self.passed_over == 0 {
+            say(format_args!("an event in the journal is passed over: {why}"));
+        }
+        self.passed_over = id;
+        self.counters.undecodable.add(1);
+    }
+
+    // No endpoint will ever say that it has done with rows that nobody reads.
+    fn release_gap(&mut self) {
+        let released = self.gap.jump(self.released);
+        if released > self.released {
+            self.released = released;
+            self.board.release(Position(released, 0), &[]);
+        }
+    }
+}
+
+impl Gap {
+    fn jump(self, id: u64) -> u64 {
+        if id >= self.after { id.max(self.up_to) } else { id }
+    }
+}
+
+type FoundRow = (u64, Result<Row, UndecodableRow>);
+
+impl Source for JournalSource {
+    fn place_of(&mut self, endpoint: &str) -> Result<Position, SourceError> {
+        Ok(self.board.place_of(endpoint))
+    }
+
+    fn read(
+        &mut self,
+        after: Position,
+        rows_max: usize,
+        rows: &mut Vec<(Position, Arc<Row>)>,
+    ) -> Result<(), SourceError> {
+        let (mut after, before) = (after.0, rows.len());
+        loop {
+            let tail = self.board.tail();
+            let complete_after = tail.complete_after();
+            if after >= complete_after {
+                tail.read(after, rows_max, rows);
+                return Ok(());
+            }
+            drop(tail);
+            self.read_file(after, complete_after, rows_max, rows)?;
+            if rows.len() > before {
+                return Ok(());
+            }
+            // The tail may have moved on meanwhile.
+            after = complete_after;
+        }
+    }
+
+    fn release(&mut self, all: Position, places: &[(&str, Position)]) -> Result<(), SourceError> {
+        self.board.release(all, places);
+        self.released = self.released.max(all.0);
+        self.release_gap();
+        Ok(())
+    }
+}
+
+/// A connection that only reads, beside the writer.
+pub(super) fn open_to_read(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    Connection::open_with_flags(path, flags)
+}

@@ -1,0 +1,48 @@
+//! Something that is wrong for a while: said when it begins, again every minute, and when it is over.
+//!
+//! Owns the pauses between tries, which grow. What must never happen here: a line per try.
+
+use std::time::{Duration, Instant};
+
+use crate::notice::say;
+
+const PAUSE_MIN: Duration = Duration::from_millis(50);
+const PAUSE_MAX: Duration = Duration::from_secs(2);
+const SAY_AGAIN: Duration = Duration::from_secs(60);
+
+/// Wrong or not, and since when.
+#[derive(Debug, Default)]
+pub(super) struct Trouble {
+    said: Option<Instant>,
+    tries: u32,
+}
+
+impl Trouble {
+    /// It is wrong (still).
+    pub(super) fn goes_on(&mut self, text: impl FnOnce() -> String) {
+        self.tries = self.tries.saturating_add(1);
+        if self.said.is_none_or(|said| said.elapsed() > SAY_AGAIN) {
+            self.said = Some(Instant::now());
+            say(text());
+        }
+    }
+
+    /// It is not wrong (any more).
+    pub(super) fn is_over(&mut self, text: impl FnOnce() -> String) {
+        self.tries = 0;
+        if self.said.take().is_some() {
+            say(text());
+        }
+    }
+
+    /// Whether it is wrong.
+    pub(super) fn is_there(&self) -> bool {
+        self.said.is_some()
+    }
+
+    /// How long to wait before the next try; none when nothing is wrong.
+    pub(super) fn pause(&self) -> Option<Duration> {
+        let doublings = self.tries.saturating_sub(1).min(16);
+        self.is_there().then(|| (PAUSE_MIN * (1 << doublings)).min(PAUSE_MAX))
+    }
+}

@@ -1,0 +1,223 @@
+//! What an operator decides about hooks. Plain values that are right already; the configuration file is read elsewhere.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use protocol::app::App;
+use protocol::hook_event::HookKinds;
+
+/// Everything about hooks. Without an endpoint and without a stream there are none.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where the journal lives.
+    pub data_dir: PathBuf,
+    /// How durable a commit is.
+    pub durability: Durability,
+    /// What the journal's file may grow to, in bytes.
+    pub journal_bytes_max: u64,
+    /// How many events may wait for the journal.
+    pub queue_events_max: usize,
+    /// How long vacated and removed wait for a return.
+    pub grace: Duration,
+    /// Rows go through this stream, if there is one; without it from the journal to the endpoints.
+    pub stream: Option<StreamSettings>,
+    /// Where events go, by app.
+    pub endpoints: Vec<Endpoint>,
+    /// How deliveries are retried.
+    pub delivery: DeliverySettings,
+}
+
+/// What survives what.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum Durability {
+    /// A killed process (SQLite's synchronous = NORMAL).
+    #[default]
+    Process,
+    /// A power loss too (synchronous = FULL).
+    Power,
+}
+
+/// One place to which an app's events go.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    /// Unique in the server, kept over restarts: what it has done with is remembered under this name.
+    pub name: String,
+    /// The app whose events it gets.
+    pub app: Arc<App>,
+    /// How they are delivered.
+    pub sink: SinkSettings,
+    /// Which kinds it gets.
+    pub kinds: HookKinds,
+    /// Only channels whose name begins with this.
+    pub channel_prefix: Option<String>,
+    /// Only channels whose name ends with this.
+    pub channel_suffix: Option<String>,
+    /// The time for a whole delivery.
+    pub timeout: Duration,
+    /// How long a batch waits for more events.
+    pub batch_window: Duration,
+    /// How many events make a batch full.
+    pub batch_events_max: usize,
+}
+
+/// What an endpoint is. Printed without URL, headers and arguments, which may hold credentials.
+#[derive(Clone)]
+pub enum SinkSettings {
+    /// A POST.
+    Webhook {
+        /// http or https.
+        url: String,
+        /// Whose webhooks it looks like.
+        format: Format,
+        /// Sent besides.
+        headers: Vec<(String, String)>,
+    },
+    /// JSON lines, appended.
+    File {
+        /// The file.
+        path: PathBuf,
+    },
+    /// JSON lines to a command's standard input; its exit status is the acknowledgement.
+    Exec {
+        /// Program and arguments.
+        command: Vec<String>,
+    },
+    /// Nothing: every event is accepted.
+    None,
+}
+
+impl std::fmt::Debug for SinkSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Webhook { format, .. } => {
+                f.debug_struct("Webhook").field("format", format).finish_non_exhaustive()
+            }
+            Self::File { path } => f.debug_struct("File").field("path", path).finish(),
+            Self::Exec { .. } => f.debug_struct("Exec").finish_non_exhaustive(),
+            Self::None => f.write_str("None"),
+        }
+    }
+}
+
+/// Body and signature of a webhook.
+#[derive(Clone, Debug)]
+pub enum Format {
+    /// `X-Pusher-Key` and `X-Pusher-Signature`, signed with the app's secret.
+    Pusher,
+    /// webman-push-server's `sign` header.
+    Webman {
+        /// What signs it; the app's secret if there is none.
+        secret: Option<Secret>,
+    },
+}
+
+/// A secret that is never printed.
+#[derive(Clone)]
+pub struct Secret(pub String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+/// How deliveries are retried.
+#[derive(Clone, Debug)]
+pub struct DeliverySettings {
+    /// After so long in vain an event is a dead letter.
+    pub give_up_after: Duration,
+    /// Pauses between tries grow from under a second to this.
+    pub pause_max: Duration,
+    /// Private addresses are refused too.
+    pub strict_endpoints: bool,
+    /// Batches of one endpoint on their way at the same time.
+    pub in_flight_max: usize,
+}
+
+/// A Redis stream between journal and endpoints.
+#[derive(Clone, Debug)]
+pub struct StreamSettings {
+    /// `redis://` or `rediss://`, with user and password as need be.
+    pub url: Secret,
+    /// The stream's key.
+    pub key: String,
+    /// The consumer group.
+    pub group: String,
+    /// Whether a consumer group will take the entries. Without it a row leaves the journal when it is in the stream.
+    pub deliver: bool,
+    /// How many consumers run in the server.
+    pub consumers: usize,
+    /// The mover waits while the stream is so long; 0 for no limit.
+    pub queue_limit: u64,
+    /// The longest pause of a mover that cannot reach Redis.
+    pub requeue_interval: Duration,
+    /// How often a waiting consumer looks for entries that another one left.
+    pub claim_interval: Duration,
+    /// How long an entry must have been pending for that.
+    pub pending_timeout: Duration,
+    /// How many entries a consumer takes at once.
+    pub prefetch: usize,
+}
+
+impl Default for DeliverySettings {
+    fn default() -> Self {
+        Self {
+            give_up_after: Duration::from_secs(300),
+            pause_max: Duration::from_secs(60),
+            strict_endpoints: false,
+            in_flight_max: 8,
+        }
+    }
+}
+
+impl Settings {
+    /// Settings with these endpoints, and defaults for the rest.
+    pub fn new(data_dir: PathBuf, endpoints: Vec<Endpoint>) -> Self {
+        Self {
+            data_dir,
+            durability: Durability::default(),
+            journal_bytes_max: 1 << 30,
+            queue_events_max: 65_536,
+            grace: Duration::from_secs(3),
+            stream: None,
+            endpoints,
+            delivery: DeliverySettings::default(),
+        }
+    }
+}
+
+impl Endpoint {
+    /// An endpoint with the usual kinds and Pusher's batches.
+    pub fn new(name: impl Into<String>, app: Arc<App>, sink: SinkSettings) -> Self {
+        Self {
+            name: name.into(),
+            app,
+            sink,
+            kinds: HookKinds::USUAL,
+            channel_prefix: None,
+            channel_suffix: None,
+            timeout: Duration::from_secs(5),
+            batch_window: Duration::from_millis(250),
+            batch_events_max: 20,
+        }
+    }
+}
+
+impl StreamSettings {
+    /// A stream at this URL under the usual names.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self {
+            url: Secret(url.into()),
+            key: "corecast:hooks".to_owned(),
+            group: "corecast".to_owned(),
+            deliver: true,
+            consumers: 1,
+            queue_limit: 0,
+            requeue_interval: Duration::from_secs(300),
+            claim_interval: Duration::from_secs(300),
+            pending_timeout: Duration::from_secs(3_600),
+            prefetch: 500,
+        }
+    }
+}

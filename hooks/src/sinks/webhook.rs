@@ -1,0 +1,252 @@
+//! A sink that POSTs batches to an operator's server, in Pusher's format or webman-push-server's.
+//!
+//! One try per call, with one time limit for all of it; the status decides. It owns the connections that are kept alive,
+//! shared by the endpoint's threads. What must never happen here: a redirect followed, or a body read without end.
+
+use std::io::Read;
+use std::sync::{Arc, LazyLock};
+
+use protocol::hook_event::encode_hook_event;
+use protocol::json::encode_string;
+use ring::hmac;
+use ureq::Agent;
+use ureq::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Uri};
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
+use ureq::unversioned::transport::DefaultConnector;
+
+use super::address::{GuardedResolver, literal, refusal};
+use super::signature::{sign_pusher, sign_webman};
+use crate::encoding::{encode_row_data, encode_seconds};
+use crate::settings::{DeliverySettings, Endpoint, Format};
+use crate::sink::{Batch, Outcome, Sink};
+
+/// What is read of an answer. Beyond it the connection is given up, not the delivery.
+const ANSWER_BYTES_MAX: u64 = 64 << 10;
+/// What is kept of an answer that is no success, for the operator.
+const EXCERPT_BYTES_MAX: usize = 200;
+/// Headers that are ours alone.
+const OWN_HEADERS: [&str; 8] = [
+    "content-type",
+    "content-length",
+    "transfer-encoding",
+    "connection",
+    "host",
+    "x-pusher-key",
+    "x-pusher-signature",
+    "sign",
+];
+
+#[derive(Clone)]
+pub(crate) struct Webhook {
+    agent: Agent,
+    uri: Uri,
+    headers: HeaderMap,
+    signing: Signing,
+    body: Vec<u8>,
+}
+
+#[derive(Clone)]
+enum Signing {
+    Pusher,
+    Webman(Option<hmac::Key>),
+}
+
+impl Webhook {
+    pub(crate) fn open(
+        endpoint: &Endpoint,
+        url: &str,
+        format: &Format,
+        headers: &[(String, String)],
+        delivery: &DeliverySettings,
+    ) -> Result<Self, String> {
+        let signing = match format {
+            Format::Pusher => Signing::Pusher,
+            Format::Webman { secret } => Signing::Webman(
+                secret.as_ref().map(|secret| hmac::Key::new(hmac::HMAC_SHA256, secret.0.as_bytes())),
+            ),
+        };
+        Ok(Self {
+            agent: agent(endpoint, delivery),
+            uri: parse_url(url, delivery.strict_endpoints)?,
+            headers: parse_headers(headers)?,
+            signing,
+            body: Vec::new(),
+        })
+    }
+
+    fn send(&self, batch: &Batch) -> Result<Response<ureq::Body>, ureq::Error> {
+        let uri = self.uri_for(batch);
+        let mut request = self.agent.post(&uri).content_type("application/json");
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        request = match &self.signing {
+            Signing::Pusher => {
+                let signature = sign_pusher(batch.app.signing_key(), &self.body);
+                request.header("X-Pusher-Key", &*batch.app.key).header("X-Pusher-Signature", signature)
+            }
+            Signing::Webman(key) => {
+                let key = key.as_ref().unwrap_or_else(|| batch.app.signing_key());
+                request.header("sign", sign_webman(key, uri.path(), uri.query().unwrap_or(""), &self.body))
+            }
+        };
+        request.send(&self.body[..])
+    }
+
+    /// webman's webhooks name themselves in the query: here by the first event's id, which stays the same.
+    fn uri_for(&self, batch: &Batch) -> Uri {
+        let first = batch.rows.first().map_or(0, |row| row.id);
+        let Signing::Webman(_) = self.signing else { return self.uri.clone() };
+        let query = self.uri.query().map(|query| format!("{query}&")).unwrap_or_default();
+        let mut parts = self.uri.clone().into_parts();
+        parts.path_and_query = format!("{}?{query}id={first}", self.uri.path()).parse().ok();
+        Uri::from_parts(parts).unwrap_or_else(|_| self.uri.clone())
+    }
+}
+
+impl Sink for Webhook {
+    fn deliver(&mut self, batch: &Batch) -> Outcome {
+        self.body.clear();
+        match self.signing {
+            Signing::Pusher => encode_pusher(&mut self.body, batch),
+            Signing::Webman(_) => encode_webman(&mut self.body, batch),
+        }
+        match self.send(batch) {
+            Ok(answer) => outcome_of(answer),
+            Err(error) => Outcome::Unreachable(reason_of(&error)),
+        }
+    }
+}
+
+/// `{"time_ms":1327078148132,"events":[…]}`
+fn encode_pusher(out: &mut Vec<u8>, batch: &Batch) {
+    out.extend_from_slice(format!("{{\"time_ms\":{},\"events\":[", batch.time_ms).as_bytes());
+    for (index, row) in batch.rows.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        encode_hook_event(out, &row.event, row.id);
+    }
+    out.extend_from_slice(b"]}");
+}
+
+/// The same with the fields of webman's stream entries as events: `data` is JSON in a string, `time` a number in one.
+fn encode_webman(out: &mut Vec<u8>, batch: &Batch) {
+    out.extend_from_slice(b"{\"time_ms\":");
+    encode_seconds(out, batch.time_ms);
+    out.extend_from_slice(b",\"events\":[");
+    let mut data = Vec::new();
+    for (index, row) in batch.rows.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        data.clear();
+        encode_row_data(&mut data, row.id, row.time_ms, &row.event);
+        out.extend_from_slice(b"{\"name\":\"");
+        out.extend_from_slice(row.event.name().as_bytes());
+        out.extend_from_slice(b"\",\"data\":");
+        encode_string(out, &String::from_utf8_lossy(&data));
+        out.extend_from_slice(b",\"time\":\"");
+        encode_seconds(out, row.time_ms);
+        out.extend_from_slice(format!("\",\"id\":\"{}\",\"app_id\":", row.id).as_bytes());
+        encode_string(out, &batch.app.id);
+        out.push(b'}');
+    }
+    out.extend_from_slice(b"]}");
+}
+
+fn outcome_of(answer: Response<ureq::Body>) -> Outcome {
+    let status = answer.status();
+    let excerpt = drain(answer);
+    if status.is_success() {
+        return Outcome::Done;
+    }
+    let said = if excerpt.is_empty() { excerpt } else { format!(": {excerpt}") };
+    Outcome::Refused(format!("answered {}{said}", name_of(status)))
+}
+
+fn name_of(status: StatusCode) -> String {
+    let reason = status.canonical_reason().unwrap_or_default();
+    format!("{} {reason}", status.as_u16()).trim_end().to_owned()
+}
+
+/// Reads the answer so that the connection can be used again, and returns its beginning. An answer that is too long,
+/// breaks off or does not end in time costs the connection: the status has said all that counts.
+fn drain(mut answer: Response<ureq::Body>) -> String {
+    let mut reader = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX).reader();
+    let mut excerpt = Vec::new();
+    let mut piece = [0; 4_096];
+    while let Ok(length @ 1..) = reader.read(&mut piece) {
+        let room = EXCERPT_BYTES_MAX.saturating_sub(excerpt.len()).min(length);
+        excerpt.extend_from_slice(piece.get(..room).unwrap_or_default());
+    }
+    let text = String::from_utf8_lossy(&excerpt);
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>().trim().to_owned()
+}
+
+fn reason_of(error: &ureq::Error) -> String {
+    match error {
+        ureq::Error::Timeout(_) => "no answer in time".to_owned(),
+        ureq::Error::Io(error) => error.to_string(),
+        ureq::Error::Other(error) => error.to_string(),
+        error => error.to_string(),
+    }
+}
+
+fn agent(endpoint: &Endpoint, delivery: &DeliverySettings) -> Agent {
+    let config = Agent::config_builder()
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .proxy(None)
+        .timeout_global(Some(endpoint.timeout))
+        .max_idle_connections(delivery.in_flight_max)
+        .max_idle_connections_per_host(delivery.in_flight_max)
+        .user_agent(concat!("corecast/", env!("CARGO_PKG_VERSION")))
+        .accept_encoding("identity")
+        .tls_config(TlsConfig::builder().root_certs(TRUSTED.clone()).build())
+        .build();
+    Agent::with_parts(config, DefaultConnector::new(), GuardedResolver::new(delivery.strict_endpoints))
+}
+
+/// Those whom the machine trusts (also by `SSL_CERT_FILE` and `SSL_CERT_DIR`); without any, those whom Mozilla trusts.
+static TRUSTED: LazyLock<RootCerts> = LazyLock::new(|| {
+    let native = rustls_native_certs::load_native_certs();
+    if native.certs.is_empty() {
+        return RootCerts::WebPki;
+    }
+    let certificates = native.certs.iter().map(|certificate| Certificate::from_der(certificate).to_owned());
+    RootCerts::Specific(Arc::new(certificates.collect()))
+});
+
+fn parse_url(url: &str, strict: bool) -> Result<Uri, String> {
+    let uri: Uri = url.parse().map_err(|error| format!("the url is not valid: {error}"))?;
+    if !matches!(uri.scheme_str(), Some("http" | "https")) {
+        return Err("the url must begin with http:// or https://".to_owned());
+    }
+    let host = uri.host().unwrap_or_default();
+    if host.is_empty() {
+        return Err("the url has no host".to_owned());
+    }
+    let refused = literal(&uri).and_then(|address| refusal(address.ip(), strict));
+    match refused {
+        Some(reason) => Err(format!("no webhook is sent to {host}: {reason}")),
+        None => Ok(uri),
+    }
+}
+
+fn parse_headers(headers: &[(String, String)]) -> Result<HeaderMap, String> {
+    let mut parsed = HeaderMap::new();
+    for (name, value) in headers {
+        if OWN_HEADERS.iter().any(|own| own.eq_ignore_ascii_case(name)) {
+            return Err(format!("the header {name:?} is set by the server"));
+        }
+        let known =
+            HeaderName::try_from(name.as_str()).map_err(|_| format!("{name:?} is no name of a header"))?;
+        let mut value = HeaderValue::try_from(value.as_str())
+            .map_err(|_| format!("the value of the header {name:?} has characters that cannot be sent"))?;
+        value.set_sensitive(true);
+        parsed.append(known, value);
+    }
+    Ok(parsed)
+}

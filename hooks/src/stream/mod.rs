@@ -1,0 +1,23 @@
+//! Redis Streams: the road between the journal of one server and consumers anywhere.
+//!
+//! The [`mover`] adds the journal's rows to a stream, in order; a [`source::StreamSource`] gives them to a dispatcher.
+//! Everything beside the stream lies under its name with something behind it, so that a key with a hash tag
+//! (`{corecast}:hooks`) takes its companions along to its slot, and partitions can be named in the same way.
+//! What must never happen here: a row that leaves the journal before the consumer group has done with it.
+
+pub mod counters;
+pub mod mover;
+pub mod source;
+pub mod trouble;
+pub mod view;
+
+mod backoff;
+mod checkpoints;
+mod entry;
+mod lease;
+mod link;
+mod mark;
+mod runs;
+mod tail;
+
+pub use mark::{GroupStanding, Standing};

@@ -1,0 +1,440 @@
+//! The mover: takes rows from the journal, in order, and adds them to a Redis stream; there is one for a journal.
+//!
+//! A row leaves the journal when the stream's consumer group has acknowledged it, so what Redis loses is added again.
+//! Rows are added in transactions: all of a batch or none, so that a full or failing server leaves no gap in the middle.
+//! What must never happen here: a row added before one with a smaller id that the stream does not have, or a release of
+//! what nobody has acknowledged.
+
+use std::io;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded, select};
+use redis::{Cmd, Value, cmd};
+
+use super::backoff::Backoff;
+use super::checkpoints::Checkpoints;
+use super::counters::StreamCounters;
+use super::entry::write_add;
+use super::link::{Link, into};
+use super::mark::{Standing, make_group, read_standing};
+use super::tail;
+use super::trouble::{Trouble, TroubleKind};
+use crate::journal::STREAM_PLACE;
+use crate::notice::say;
+use crate::row::{Position, Row};
+use crate::settings::StreamSettings;
+use crate::source::{Source, SourceError};
+
+/// Rows of one transaction.
+const BATCH_ROWS_MAX: usize = 1_000;
+/// Bytes of one transaction, but for its last row: Redis does nothing else meanwhile.
+const BATCH_BYTES_MAX: usize = 1 << 20;
+/// How often the mover asks where the group stands.
+const MARK_EVERY: Duration = Duration::from_secs(1);
+/// How long the mover sleeps when nobody wakes it, and while the stream is as long as it may be.
+const IDLE: Duration = Duration::from_millis(100);
+/// How much longer than its patience a mover may take to end.
+const LAST_QUESTION: Duration = Duration::from_millis(200);
+
+/// A running mover.
+#[derive(Debug)]
+pub struct Mover {
+    stop: Sender<Instant>,
+    thread: JoinHandle<()>,
+}
+
+impl Mover {
+    /// Starts one. `wake` tells of new rows. With `deliver` in the settings a group consumes the stream, and rows wait for
+    /// it.
+    pub fn start(
+        journal: impl Source + 'static,
+        wake: Receiver<()>,
+        settings: StreamSettings,
+        counters: Arc<StreamCounters>,
+    ) -> io::Result<Self> {
+        let (stop, stopped) = bounded(1);
+        let work = Work::new(Box::new(journal), settings, counters);
+        let thread =
+            thread::Builder::new().name("hooks-mover".into()).spawn(move || work.run(&wake, &stopped))?;
+        Ok(Self { stop, thread })
+    }
+
+    /// Moves what can be moved until all is in the stream or the time is over; the rest stays in the journal. A mover that
+    /// waits for an answer of Redis at that moment is left to the end of the process.
+    pub fn stop(self, patience: Duration) {
+        let end = Instant::now() + patience;
+        let _ = self.stop.send(end);
+        while !self.thread.is_finished() && Instant::now() < end + LAST_QUESTION {
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+struct Work {
+    journal: Box<dyn Source>,
+    settings: StreamSettings,
+    counters: Arc<StreamCounters>,
+    link: Option<Link>,
+    /// The connection's name at Redis, while it may still have commands of ours to carry out.
+    connection: Option<u64>,
+    backoff: Backoff,
+    /// Since when what is wrong.
+    trouble: Option<(TroubleKind, Instant)>,
+    checkpoints: Checkpoints,
+    standing: Standing,
+    /// The last row that is in the stream.
+    added: u64,
+    /// The last row that has left the journal; `None` until the journal was asked.
+    released: Option<u64>,
+    /// The place of the last entry that we added, for as long as this process lives.
+    newest: Option<Position>,
+    next_mark: Instant,
+    warned_of_eviction: bool,
+    rows: Vec<(Position, Arc<Row>)>,
+    add: Cmd,
+    text: Vec<u8>,
+}
+
+/// What a turn has come to.
+#[derive(PartialEq, Eq)]
+enum Turn {
+    /// Rows were added, and there may be more.
+    Moved,
+    /// There is nothing to add.
+    Empty,
+    /// The stream is as long as it may be.
+    AtLimit,
+}
+
+impl Work {
+    fn new(journal: Box<dyn Source>, settings: StreamSettings, counters: Arc<StreamCounters>) -> Self {
+        let backoff = Backoff::new(settings.requeue_interval);
+        Self {
+            journal,
+            settings,
+            counters,
+            link: None,
+            connection: None,
+            backoff,
+            trouble: None,
+            checkpoints: Checkpoints::default(),
+            standing: Standing::default(),
+            added: 0,
+            released: None,
+            newest: None,
+            next_mark: Instant::now(),
+            warned_of_eviction: false,
+            rows: Vec::new(),
+            add: Cmd::new(),
+            text: Vec::new(),
+        }
+    }
+
+    fn run(mut self, wake: &Receiver<()>, stopped: &Receiver<Instant>) {
+        let mut deadline = None;
+        loop {
+            let pause = match self.turn() {
+                Ok(Turn::Moved) => Duration::ZERO,
+                Ok(Turn::Empty) if deadline.is_some() => break,
+                Ok(Turn::Empty | Turn::AtLimit) => IDLE,
+                Err(trouble) => self.note(&trouble),
+            };
+            match deadline {
+                None => deadline = self.wait(pause, wake, stopped),
+                Some(deadline) if Instant::now() + pause < deadline => thread::sleep(pause),
+                Some(_) => break,
+            }
+        }
+        // What was acknowledged in the last second need not be added again after the next start.
+        if let Some(mut link) = self.link.take() {
+            let _ = self.read_mark(&mut link);
+        }
+    }
+
+    /// Sleeps; a wake ends it, but for a mover in trouble. Gives the time until which work may go on once it is stopped.
+    fn wait(&self, pause: Duration, wake: &Receiver<()>, stopped: &Receiver<Instant>) -> Option<Instant> {
+        let never = crossbeam_channel::never();
+        let wake = if self.trouble.is_some() { &never } else { wake };
+        select! {
+            recv(stopped) -> deadline => Some(deadline.unwrap_or_else(|_| Instant::now())),
+            recv(wake) -> woken => {
+                // A journal that is gone wakes nobody; it has yet to be emptied.
+                if woken.is_err() {
+                    thread::sleep(pause);
+                }
+                None
+            }
+            default(pause) => None,
+        }
+    }
+
+    /// One turn. Whatever goes wrong in it ends the connection: the next one looks at what has become of the rows.
+    fn turn(&mut self) -> Result<Turn, Trouble> {
+        let mut link = match self.link.take() {
+            Some(link) => link,
+            None => self.connect()?,
+        };
+        if Instant::now() >= self.next_mark {
+            self.read_mark(&mut link)?;
+        }
+        let turn = self.move_rows(&mut link)?;
+        self.link = Some(link);
+        self.recovered();
+        Ok(turn)
+    }
+
+    fn move_rows(&mut self, link: &mut Link) -> Result<Turn, Trouble> {
+        let room = self.room();
+        self.counters.at_limit.set(u64::from(room == 0));
+        if room == 0 {
+            self.next_mark = self.next_mark.min(Instant::now() + IDLE);
+            return Ok(Turn::AtLimit);
+        }
+        let mut rows = std::mem::take(&mut self.rows);
+        rows.clear();
+        let read = self.journal.read(Position(self.added, 0), room, &mut rows);
+        let moved = read.map_err(of_journal).and_then(|()| self.add_all(link, &rows));
+        let turn = if rows.is_empty() { Turn::Empty } else { Turn::Moved };
+        rows.clear();
+        self.rows = rows;
+        moved.map(|()| turn)
+    }
+
+    /// How many rows may be added now.
+    fn room(&self) -> usize {
+        match self.settings.queue_limit {
+            0 => BATCH_ROWS_MAX,
+            limit => {
+                let free = limit.saturating_sub(self.standing.length);
+                usize::try_from(free).unwrap_or(usize::MAX).min(BATCH_ROWS_MAX)
+            }
+        }
+    }
+
+    fn add_all(&mut self, link: &mut Link, mut rows: &[(Position, Arc<Row>)]) -> Result<(), Trouble> {
+        while !rows.is_empty() {
+            let count = self.put_batch(link, rows);
+            let (batch, rest) = rows.split_at(count);
+            let at = last_added(link.flush()?)?;
+            let row = batch.last().map_or(self.added, |(_, row)| row.id);
+            self.checkpoints.push(at, row);
+            self.newest = Some(at);
+            self.added = row;
+            self.standing.length += count as u64;
+            self.counters.added.add(count as u64);
+            self.counters.last_added.set(row);
+            rows = rest;
+        }
+        Ok(())
+    }
+
+    /// Puts together a transaction of the first rows, and says of how many.
+    fn put_batch(&mut self, link: &mut Link, rows: &[(Position, Arc<Row>)]) -> usize {
+        link.put(&cmd("MULTI"));
+        let mut count = 0;
+        for (_, row) in rows {
+            write_add(&mut self.add, &mut self.text, &self.settings.key, row);
+            link.put(&self.add);
+            count += 1;
+            if link.waiting_bytes() >= BATCH_BYTES_MAX {
+                break;
+            }
+        }
+        link.put(&cmd("EXEC"));
+        count
+    }
+
+    fn connect(&mut self) -> Result<Link, Trouble> {
+        if self.released.is_none() {
+            let place = self.journal.place_of(STREAM_PLACE).map_err(of_journal)?;
+            self.released = Some(place.0);
+            self.added = place.0;
+        }
+        let mut link = Link::open(&self.settings.url.0)?;
+        self.end_connection(&mut link)?;
+        self.warn_of_eviction(&mut link)?;
+        let standing = self.read_standing(&mut link)?;
+        self.resume(&mut link, standing)?;
+        Ok(link)
+    }
+
+    /// What the last connection sent and Redis has not read yet must not be carried out behind our back. A user who may
+    /// not do that has duplicates instead.
+    fn end_connection(&mut self, link: &mut Link) -> Result<(), Trouble> {
+        if let Some(id) = self.connection.take() {
+            link.put(cmd("CLIENT").arg("KILL").arg("ID").arg(id));
+            link.flush()?;
+        }
+        link.put(cmd("CLIENT").arg("ID"));
+        self.connection = link.flush()?.pop().and_then(|id| into(id).ok());
+        Ok(())
+    }
+
+    fn warn_of_eviction(&mut self, link: &mut Link) -> Result<(), Trouble> {
+        link.put(cmd("INFO").arg("memory"));
+        let info: String = link.flush()?.pop().and_then(|info| into(info).ok()).unwrap_or_default();
+        let policy =
+            info.lines().find_map(|line| line.strip_prefix("maxmemory_policy:")).unwrap_or("noeviction");
+        if policy != "noeviction" && !self.warned_of_eviction {
+            say(format_args!(
+                "Redis has maxmemory-policy {policy}: it may throw away events that nobody has had; set it to noeviction"
+            ));
+        }
+        self.warned_of_eviction = policy != "noeviction";
+        Ok(())
+    }
+
+    fn read_standing(&self, link: &mut Link) -> Result<Standing, Trouble> {
+        Ok(read_standing(link, &self.settings.key, &self.settings.group)?.unwrap_or_default())
+    }
+
+    /// Finds out which rows the stream has, and what it has lost.
+    fn resume(&mut self, link: &mut Link, standing: Standing) -> Result<(), Trouble> {
+        let loss = Loss::between(&self.standing, &standing, self.newest);
+        if self.settings.deliver && standing.group.is_none() {
+            make_group(link, &self.settings.key, &self.settings.group)?;
+        }
+        if let (Some(Loss::End), Some(newest)) = (loss, self.newest) {
+            // Entries stay in order for whoever has read the lost ones, even if this server's clock is behind. A user who
+            // may not do that relies on the clock.
+            link.put(cmd("XSETID").arg(&self.settings.key).arg(newest.to_string()));
+            link.flush()?;
+        }
+        let released = self.released.unwrap_or(0);
+        let found = match loss {
+            Some(Loss::Middle) => None,
+            _ => tail::find_last(link, &self.settings.key, &mut *self.journal, released)?,
+        };
+        let before = self.added;
+        if loss.is_some() {
+            self.checkpoints.clear();
+        }
+        if let Some((at, row)) =
+            found.filter(|(at, _)| self.checkpoints.last().is_none_or(|(last, _)| *at > last))
+        {
+            self.checkpoints.push(at, row);
+        }
+        self.added = self.checkpoints.last().map_or(released, |(_, row)| row);
+        self.standing = standing;
+        self.next_mark = Instant::now();
+        if loss.is_some() {
+            self.counters.losses.add(1);
+            if before > self.added {
+                let (key, first) = (&self.settings.key, self.added + 1);
+                say(format_args!(
+                    "the stream {key} has lost entries: events {first} to {before} are added again"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Once a second: where the group stands, and so what may leave the journal.
+    fn read_mark(&mut self, link: &mut Link) -> Result<(), Trouble> {
+        let standing = self.read_standing(link)?;
+        let group_is_gone = self.settings.deliver && standing.group.is_none();
+        if group_is_gone || Loss::between(&self.standing, &standing, self.newest).is_some() {
+            self.resume(link, standing)?;
+        } else {
+            self.standing = standing;
+        }
+        self.next_mark = Instant::now() + MARK_EVERY;
+        self.counters.length.set(self.standing.length);
+        self.counters.pending.set(self.standing.group.map_or(0, |group| group.pending));
+        self.release(link)
+    }
+
+    fn release(&mut self, link: &mut Link) -> Result<(), Trouble> {
+        let released = self.released.unwrap_or(0);
+        if released >= self.added {
+            return Ok(());
+        }
+        let Some(row) = self.acknowledged(link)?.filter(|row| *row > released) else { return Ok(()) };
+        let place = Position(row, 0);
+        self.journal.release(place, &[(STREAM_PLACE, place)]).map_err(of_journal)?;
+        self.released = Some(row);
+        self.counters.last_released.set(row);
+        Ok(())
+    }
+
+    /// The last row that the group has done with, if that can be told.
+    fn acknowledged(&mut self, link: &mut Link) -> Result<Option<u64>, Trouble> {
+        if !self.settings.deliver {
+            return Ok(Some(self.added));
+        }
+        let Some(group) = self.standing.group else { return Ok(None) };
+        if group.mark == Position::default() {
+            return Ok(None);
+        }
+        let known = self.checkpoints.row_at(group.mark);
+        let row = match known {
+            Some(row) => Some(row),
+            None => tail::row_at(link, &self.settings.key, &mut *self.journal, group.mark)?,
+        };
+        Ok(row.map(|row| row.min(self.added)))
+    }
+
+    /// Notes that something is wrong, says so once, and gives the pause before the next try.
+    fn note(&mut self, trouble: &Trouble) -> Duration {
+        self.counters.failures.add(1);
+        self.counters.in_trouble.set(1);
+        if self.trouble.is_none_or(|(kind, _)| kind != trouble.kind) {
+            let key = &self.settings.key;
+            say(format_args!("no events go to the stream {key}, they wait in the journal: {trouble}"));
+        }
+        let since = self.trouble.map_or_else(Instant::now, |(_, since)| since);
+        self.trouble = Some((trouble.kind, since));
+        self.backoff.pause()
+    }
+
+    fn recovered(&mut self) {
+        let Some((_, since)) = self.trouble.take() else { return };
+        let (key, seconds) = (&self.settings.key, since.elapsed().as_secs_f32());
+        say(format_args!("events go to the stream {key} again, after {seconds:.1} s"));
+        self.counters.in_trouble.set(0);
+        self.backoff.reset();
+    }
+}
+
+/// What became of entries that were in the stream.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Loss {
+    /// The last ones are gone: Redis was started anew, from less than it had.
+    End,
+    /// It was deleted and has grown again.
+    Middle,
+}
+
+impl Loss {
+    fn between(then: &Standing, now: &Standing, newest: Option<Position>) -> Option<Self> {
+        if now.last < newest? {
+            return Some(Self::End);
+        }
+        match (then.added, now.added) {
+            (Some(then), Some(now)) => (now < then).then_some(Self::Middle),
+            // Redis before 7 counts no entries, but the group went with them.
+            _ => (then.group.is_some() && now.group.is_none()).then_some(Self::Middle),
+        }
+    }
+}
+
+/// The place of the last entry of a transaction, if all of it was carried out.
+fn last_added(mut answers: Vec<Value>) -> Result<Position, Trouble> {
+    let done = answers.pop().unwrap_or(Value::Nil);
+    // What was refused on the way says more than that the whole was refused.
+    for answer in answers {
+        into::<Value>(answer)?;
+    }
+    let places: Vec<Value> = into(done)?;
+    let mut last = None;
+    for place in places {
+        last = Position::parse(&into::<String>(place)?);
+    }
+    last.ok_or_else(|| Trouble::new(TroubleKind::Else, "Redis carried out no transaction"))
+}
+
+fn of_journal(error: SourceError) -> Trouble {
+    Trouble::new(TroubleKind::Journal, error.to_string())
+}

@@ -1,0 +1,493 @@
+//! A stream as the source of a dispatcher: entries are taken for a consumer group, and acknowledged when all endpoints
+//! have done with them.
+//!
+//! One consumer of a group is active at a time, so that order is kept: it holds a lease, and Redis looks at that lease in
+//! the same step in which it gives out entries. Whoever becomes active claims what others left and begins at the group's
+//! low-water mark. What must never happen here: an entry that was acknowledged before its place was released, or one that
+//! is pending with somebody who is gone.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use protocol::app::Apps;
+use redis::{Cmd, Value, cmd};
+
+use super::counters::StreamCounters;
+use super::entry::{Entry, parse_entries, parse_read};
+use super::lease::Lease;
+use super::link::{Link, into};
+use super::mark::{GroupStanding, make_group, read_standing};
+use super::runs::Runs;
+use super::trouble::{Trouble, TroubleKind};
+use crate::notice::say;
+use crate::row::{Position, Row};
+use crate::settings::StreamSettings;
+use crate::source::{Source, SourceError, Wake};
+
+/// Rows that are kept in memory, so that endpoints which keep up need not ask Redis for them.
+const RECENT_ROWS_MAX: usize = 16_384;
+/// Their size, about.
+const RECENT_BYTES_MAX: usize = 32 << 20;
+/// Milliseconds in which entries came that are not acknowledged yet; 24 bytes each. Past it nothing more is taken.
+const RUNS_MAX: usize = 2_000_000;
+/// Entries of one XACK.
+const ACKNOWLEDGED_AT_ONCE: usize = 1_000;
+/// Entries claimed at once.
+const CLAIMED_AT_ONCE: usize = 1_000;
+/// How many entries' numbers of deliveries are kept.
+const REDELIVERED_MAX: usize = 65_536;
+/// How often acknowledged entries are cut off.
+const TRIM_EVERY: Duration = Duration::from_secs(1);
+/// What the names of our consumers begin with.
+const CONSUMER: &str = "corecast-";
+
+/// Takes entries for the group, new ones or those that are pending with us, if the lease is ours.
+const TAKE: &str = "\
+    if redis.call('GET', KEYS[2]) ~= ARGV[1] then return redis.error_reply('LEASE another consumer is active') end \
+    return redis.pcall('XREADGROUP', 'GROUP', ARGV[2], ARGV[1], 'COUNT', ARGV[3], 'STREAMS', KEYS[1], ARGV[4])";
+
+/// Claims what is pending with others, if the lease is ours.
+const CLAIM: &str = "\
+    if redis.call('GET', KEYS[2]) ~= ARGV[1] then return redis.error_reply('LEASE another consumer is active') end \
+    return redis.pcall('XAUTOCLAIM', KEYS[1], ARGV[2], ARGV[1], 0, ARGV[4], 'COUNT', ARGV[3], 'JUSTID')";
+
+/// Forgets consumers of ours that are gone and have nothing pending, if the lease is ours.
+const FORGET: &str = "\
+    if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end \
+    for _, consumer in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[2])) do \
+      local name, pending = consumer[2], consumer[4] \
+      if name ~= ARGV[1] and pending == 0 and string.sub(name, 1, #ARGV[3]) == ARGV[3] then \
+        redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[2], name) \
+      end \
+    end \
+    return 1";
+
+/// One consumer of a stream.
+pub struct StreamSource {
+    settings: StreamSettings,
+    apps: Arc<Apps>,
+    counters: Arc<StreamCounters>,
+    consumer: String,
+    lease: Lease,
+    link: Option<Link>,
+    /// The term of the lease in which this source began; none while it has yet to begin.
+    term: Option<u64>,
+    /// All entries up to this one were acknowledged when it began.
+    base: Position,
+    /// The last entry that was taken.
+    front: Position,
+    /// Entries behind `front` are pending with us.
+    pending_first: bool,
+    recent: VecDeque<(Position, Arc<Row>, usize)>,
+    recent_bytes: usize,
+    /// All rows behind this place and up to `front` are in `recent`.
+    recent_start: Position,
+    unacknowledged: Runs,
+    redelivered: BTreeMap<Position, u64>,
+    places: HashMap<String, Position>,
+    next_trim: Instant,
+    said_skipped: bool,
+}
+
+impl StreamSource {
+    /// A consumer that begins to ask for the stream. `wake` wakes its dispatcher. Entries of apps that are not among
+    /// `apps` are skipped.
+    pub fn open(
+        settings: StreamSettings,
+        apps: Arc<Apps>,
+        wake: Wake,
+        counters: Arc<StreamCounters>,
+    ) -> io::Result<Self> {
+        let consumer = consumer_name();
+        let lease = Lease::ask_for(&settings, consumer.clone(), wake)?;
+        Ok(Self {
+            settings,
+            apps,
+            counters,
+            consumer,
+            lease,
+            link: None,
+            term: None,
+            base: Position::default(),
+            front: Position::default(),
+            pending_first: false,
+            recent: VecDeque::new(),
+            recent_bytes: 0,
+            recent_start: Position::default(),
+            unacknowledged: Runs::default(),
+            redelivered: BTreeMap::new(),
+            places: HashMap::new(),
+            next_trim: Instant::now(),
+            said_skipped: false,
+        })
+    }
+
+    /// The key under which the places of a group's endpoints are kept.
+    pub fn places_key(stream: &str, group: &str) -> String {
+        format!("{stream}:places:{group}")
+    }
+
+    /// Asks over a connection that is lost with the first thing that goes wrong. Then nobody knows what Redis has done, so
+    /// the source begins anew.
+    fn with_link<T>(
+        &mut self,
+        ask: impl FnOnce(&mut Self, &mut Link) -> Result<T, Trouble>,
+    ) -> Result<T, Trouble> {
+        let mut link = match self.link.take() {
+            Some(link) => link,
+            None => Link::open(&self.settings.url.0)?,
+        };
+        let answer = ask(self, &mut link);
+        match &answer {
+            Ok(_) => self.link = Some(link),
+            Err(_) => self.term = None,
+        }
+        answer
+    }
+
+    /// True when this is the active consumer.
+    fn is_active(&mut self) -> Result<bool, Trouble> {
+        let term = self.lease.term();
+        self.counters.active.set(u64::from(matches!(term, Ok(Some(_)))));
+        match term? {
+            None => Ok(false),
+            Some(term) if self.term == Some(term) => Ok(true),
+            Some(term) => {
+                let begun = self.with_link(Self::begin)?;
+                self.term = begun.then_some(term);
+                Ok(begun)
+            }
+        }
+    }
+
+    /// Takes over what is pending, and begins at the group's mark. False when another consumer is active after all.
+    fn begin(&mut self, link: &mut Link) -> Result<bool, Trouble> {
+        let group = self.group(link)?;
+        if !self.claim(link)? {
+            return Ok(false);
+        }
+        if group.pending > 0 {
+            let (key, count) = (&self.settings.key, group.pending);
+            say(format_args!(
+                "this consumer is active for the stream {key}; {count} entries were taken before and not acknowledged"
+            ));
+        }
+        self.counters.takeovers.add(1);
+        self.base = group.mark;
+        self.front = group.mark;
+        self.lease.set_front(self.front);
+        self.pending_first = true;
+        self.recent.clear();
+        self.recent_bytes = 0;
+        self.recent_start = group.mark;
+        self.unacknowledged.clear();
+        self.redelivered.clear();
+        self.places.clear();
+        Ok(true)
+    }
+
+    fn group(&self, link: &mut Link) -> Result<GroupStanding, Trouble> {
+        let (key, group) = (&self.settings.key, &self.settings.group);
+        if let Some(standing) = read_standing(link, key, group)?.and_then(|standing| standing.group) {
+            return Ok(standing);
+        }
+        make_group(link, key, group)?;
+        Ok(GroupStanding::default())
+    }
+
+    fn claim(&self, link: &mut Link) -> Result<bool, Trouble> {
+        let mut cursor = "0-0".to_owned();
+        loop {
+            let mut claim = self.script(CLAIM);
+            claim.arg(CLAIMED_AT_ONCE).arg(&cursor);
+            link.put(&claim);
+            let answer = link.flush()?.pop().unwrap_or(Value::Nil);
+            if is_lease_lost(&answer) {
+                self.lease.is_lost();
+                return Ok(false);
+            }
+            let parts: Vec<Value> = into(answer)?;
+            cursor = parts.into_iter().next().map_or_else(|| Ok("0-0".to_owned()), into)?;
+            if cursor == "0-0" {
+                break;
+            }
+        }
+        let mut forget = self.script(FORGET);
+        link.ask::<Value>(forget.arg(CONSUMER))?;
+        Ok(true)
+    }
+
+    /// Takes the next entries: first those that are pending with us, then new ones. False when there are none.
+    fn take(&mut self) -> Result<bool, Trouble> {
+        if self.unacknowledged.len() >= RUNS_MAX {
+            return Ok(false);
+        }
+        let taken = self.with_link(|this, link| {
+            let entries = this.take_over(link)?;
+            if this.pending_first && entries.as_ref().is_some_and(Vec::is_empty) {
+                this.pending_first = false;
+                return this.take_over(link);
+            }
+            Ok(entries)
+        });
+        match taken {
+            Ok(Some(entries)) => {
+                let any = !entries.is_empty();
+                self.keep(entries).map(|()| any)
+            }
+            Ok(None) => {
+                self.lease.is_lost();
+                Ok(false)
+            }
+            // The group is made again when the source begins anew.
+            Err(trouble) if trouble.kind == TroubleKind::NoGroup => Ok(false),
+            Err(trouble) => Err(trouble),
+        }
+    }
+
+    /// Asks for entries; none at all when another consumer is active.
+    fn take_over(&mut self, link: &mut Link) -> Result<Option<Vec<Entry>>, Trouble> {
+        let from = if self.pending_first { self.front.to_string() } else { ">".to_owned() };
+        let mut take = self.script(TAKE);
+        take.arg(self.settings.prefetch.max(1)).arg(from);
+        link.put(&take);
+        let answer = link.flush()?.pop().unwrap_or(Value::Nil);
+        if is_lease_lost(&answer) {
+            return Ok(None);
+        }
+        let entries = parse_read(into(answer)?);
+        if let (true, Some(first), Some(last)) = (self.pending_first, entries.first(), entries.last()) {
+            self.note_deliveries(link, first.at, last.at)?;
+        }
+        Ok(Some(entries))
+    }
+
+    fn note_deliveries(&mut self, link: &mut Link, first: Position, last: Position) -> Result<(), Trouble> {
+        let mut question = cmd("XPENDING");
+        question
+            .arg(&self.settings.key)
+            .arg(&self.settings.group)
+            .arg(first.to_string())
+            .arg(last.to_string());
+        question.arg(self.settings.prefetch.max(1));
+        let pending: Vec<(String, String, u64, u64)> = link.ask(&question)?;
+        for (at, _, _, deliveries) in pending {
+            if let Some(at) = Position::parse(&at).filter(|_| self.redelivered.len() < REDELIVERED_MAX) {
+                self.redelivered.insert(at, deliveries);
+            }
+        }
+        Ok(())
+    }
+
+    fn keep(&mut self, entries: Vec<Entry>) -> Result<(), Trouble> {
+        self.counters.taken.add(entries.len() as u64);
+        let mut skipped = Vec::new();
+        for entry in entries {
+            self.front = self.front.max(entry.at);
+            self.unacknowledged.push(entry.at);
+            match entry.row(&self.apps) {
+                Ok(row) => self.push_recent(entry.at, Arc::new(row), entry.bytes()),
+                Err(why) => {
+                    self.say_skipped(entry.at, &why);
+                    skipped.push(entry.at);
+                }
+            }
+        }
+        self.lease.set_front(self.front);
+        if skipped.is_empty() {
+            return Ok(());
+        }
+        self.counters.skipped.add(skipped.len() as u64);
+        // Nobody here will ever do anything with them.
+        self.with_link(|this, link| this.acknowledge(link, &skipped))
+    }
+
+    fn push_recent(&mut self, at: Position, row: Arc<Row>, bytes: usize) {
+        self.recent.push_back((at, row, bytes));
+        self.recent_bytes += bytes;
+        while self.recent.len() > RECENT_ROWS_MAX || self.recent_bytes > RECENT_BYTES_MAX {
+            let Some((at, _, bytes)) = self.recent.pop_front() else { return };
+            self.recent_bytes -= bytes;
+            self.recent_start = at;
+        }
+    }
+
+    fn say_skipped(&mut self, at: Position, why: &dyn std::fmt::Display) {
+        if !std::mem::replace(&mut self.said_skipped, true) {
+            let key = &self.settings.key;
+            say(format_args!("entry {at} of the stream {key} is skipped, and others like it will be: {why}"));
+        }
+    }
+
+    /// Appends rows behind `after` that were taken already.
+    fn give(
+        &mut self,
+        after: Position,
+        rows_max: usize,
+        rows: &mut Vec<(Position, Arc<Row>)>,
+    ) -> Result<(), Trouble> {
+        let full = rows.len() + rows_max;
+        let mut after = after.max(self.base);
+        while after < self.recent_start && rows.len() < full {
+            let left = full - rows.len();
+            let entries = self.with_link(|this, link| this.read_again(link, after, left))?;
+            let Some(last) = entries.last() else { break };
+            after = last.at;
+            rows.extend(
+                entries.iter().filter_map(|entry| Some((entry.at, Arc::new(entry.row(&self.apps).ok()?)))),
+            );
+        }
+        let start = self.recent.partition_point(|(at, ..)| *at <= after);
+        let left = full.saturating_sub(rows.len());
+        rows.extend(self.recent.range(start..).take(left).map(|(at, row, _)| (*at, Arc::clone(row))));
+        Ok(())
+    }
+
+    /// Entries that were taken and are no longer in memory, for an endpoint that is behind.
+    fn read_again(
+        &self,
+        link: &mut Link,
+        after: Position,
+        entries_max: usize,
+    ) -> Result<Vec<Entry>, Trouble> {
+        let mut question = cmd("XRANGE");
+        question.arg(&self.settings.key).arg(format!("({after}")).arg(self.recent_start.to_string());
+        question.arg("COUNT").arg(entries_max);
+        Ok(parse_entries(link.ask(&question)?))
+    }
+
+    fn acknowledge(&self, link: &mut Link, entries: &[Position]) -> Result<(), Trouble> {
+        for part in entries.chunks(ACKNOWLEDGED_AT_ONCE) {
+            let mut acknowledge = cmd("XACK");
+            acknowledge.arg(&self.settings.key).arg(&self.settings.group);
+            part.iter().for_each(|at| {
+                acknowledge.arg(at.to_string());
+            });
+            link.put(&acknowledge);
+        }
+        for answer in link.flush()? {
+            let count: u64 = into(answer)?;
+            self.counters.acknowledged.add(count);
+        }
+        Ok(())
+    }
+
+    fn release_up_to(
+        &mut self,
+        link: &mut Link,
+        all: Position,
+        places: &[(&str, Position)],
+    ) -> Result<(), Trouble> {
+        let mut done = Vec::new();
+        self.unacknowledged.take(all, &mut done);
+        self.acknowledge(link, &done)?;
+        self.keep_places(link, places)?;
+        while let Some((at, _, bytes)) = self.recent.pop_front_if(|(at, ..)| *at <= all) {
+            self.recent_bytes -= bytes;
+            self.recent_start = at;
+        }
+        self.redelivered = self.redelivered.split_off(&all);
+        if Instant::now() >= self.next_trim {
+            self.next_trim = Instant::now() + TRIM_EVERY;
+            self.trim(link, all)?;
+        }
+        Ok(())
+    }
+
+    fn keep_places(&mut self, link: &mut Link, places: &[(&str, Position)]) -> Result<(), Trouble> {
+        let mut keep = cmd("HSET");
+        keep.arg(Self::places_key(&self.settings.key, &self.settings.group));
+        let mut changed = false;
+        for (name, place) in places {
+            if self.places.insert((*name).to_owned(), *place) != Some(*place) {
+                keep.arg(*name).arg(place.to_string());
+                changed = true;
+            }
+        }
+        if !changed {
+            return Ok(());
+        }
+        let kept = link.ask::<Value>(&keep).map(drop);
+        if kept.is_err() {
+            self.places.clear();
+        }
+        kept
+    }
+
+    /// Cuts off what our group has done with, if nobody else reads the stream. The last one stays: the mover finds by it
+    /// how far it was.
+    fn trim(&self, link: &mut Link, all: Position) -> Result<(), Trouble> {
+        let standing = read_standing(link, &self.settings.key, &self.settings.group)?.unwrap_or_default();
+        let Some(group) = standing.group.filter(|_| standing.groups == 1) else { return Ok(()) };
+        let mark = group.mark.min(all);
+        let mut trim = cmd("XTRIM");
+        trim.arg(&self.settings.key).arg("MINID").arg(mark.to_string());
+        link.ask::<Value>(&trim).map(drop)
+    }
+
+    fn script(&self, text: &str) -> Cmd {
+        let mut script = cmd("EVAL");
+        script.arg(text).arg(2).arg(&self.settings.key).arg(Lease::key(&self.settings.key));
+        script.arg(&self.consumer).arg(&self.settings.group);
+        script
+    }
+}
+
+impl Source for StreamSource {
+    fn place_of(&mut self, endpoint: &str) -> Result<Position, SourceError> {
+        let place = self.with_link(|this, link| {
+            let mut question = cmd("HGET");
+            question.arg(Self::places_key(&this.settings.key, &this.settings.group)).arg(endpoint);
+            let place: Option<String> = link.ask(&question)?;
+            match place.as_deref().and_then(Position::parse) {
+                Some(place) => Ok(place),
+                None => Ok(this.group(link)?.mark),
+            }
+        });
+        Ok(place?)
+    }
+
+    fn read(
+        &mut self,
+        after: Position,
+        rows_max: usize,
+        rows: &mut Vec<(Position, Arc<Row>)>,
+    ) -> Result<(), SourceError> {
+        if !self.is_active()? {
+            return Ok(());
+        }
+        let before = rows.len();
+        self.give(after, rows_max, rows)?;
+        // Entries that are skipped are no end: whoever is given nothing has caught up.
+        while rows.len() == before && self.take()? {
+            self.give(after, rows_max, rows)?;
+        }
+        Ok(())
+    }
+
+    fn release(&mut self, all: Position, places: &[(&str, Position)]) -> Result<(), SourceError> {
+        Ok(self.with_link(|this, link| this.release_up_to(link, all, places))?)
+    }
+
+    fn deliveries(&self, at: Position) -> u64 {
+        self.redelivered.get(&at).copied().unwrap_or(1)
+    }
+}
+
+/// Whose entries are whose: machine, process, and a number that no other has.
+fn consumer_name() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let mut number = [0; 8];
+    // Without randomness process and time still tell consumers apart.
+    if ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut number).is_err() {
+        let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+        number = (now.as_nanos() as u64).to_le_bytes();
+    }
+    format!("{CONSUMER}{}-{}-{:016x}", host.trim(), std::process::id(), u64::from_le_bytes(number))
+}
+
+fn is_lease_lost(answer: &Value) -> bool {
+    matches!(answer, Value::ServerError(error) if error.code() == "LEASE")
+}
