@@ -20,8 +20,9 @@ use crate::chunks::Chunks;
 /// When a connection was last heard. Part of its record.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Heard {
-    /// In seconds of the wheel; wraps after 18 hours. After a ping: when that was sent.
-    second: u16,
+    /// In seconds of the wheel; wraps after 18 hours. After a ping: when that was sent. Two bytes that ask for no alignment:
+    /// the record has no room for a gap.
+    second: [u8; 2],
     /// A ping was sent, and nothing has come since.
     pinged: bool,
 }
@@ -67,12 +68,12 @@ impl Default for Wheel {
 impl Wheel {
     /// Something was heard just now.
     pub fn heard(&self) -> Heard {
-        Heard { second: self.second, pinged: false }
+        Heard { second: self.second.to_ne_bytes(), pinged: false }
     }
 
     /// Seconds since a connection was heard, or pinged.
     fn silence_s(&self, heard: Heard) -> u16 {
-        self.second.wrapping_sub(heard.second)
+        self.second.wrapping_sub(u16::from_ne_bytes(heard.second))
     }
 
     /// A slot is looked at after so many seconds, or earlier if it is in the wheel already.

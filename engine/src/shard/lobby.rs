@@ -27,6 +27,10 @@ use crate::chunks::Chunks;
 /// What a half-open connection has for its head, in milliseconds, though the lobby is full: a round trip of most clients.
 const HEAD_MS_MIN: u64 = 200;
 
+/// How often a shard with a full lobby looks, in milliseconds: a core that sleeps hears nobody, and the time of those who
+/// say nothing would not begin.
+const HEAR_EVERY_MS: u64 = 50;
+
 /// So many times `half_open_max` may be half-open because they have just come. A flood that is faster than that costs
 /// others their place; it costs nobody any time.
 const CROWD_FACTOR: usize = 4;
@@ -199,6 +203,12 @@ impl Shard {
         let draining = self.drain.is_some();
         let patience = if draining { self.limits.drain_head_ms_max } else { self.limits.head_ms_max };
         self.lobby.oldest().map(|(_, since)| since + patience)
+    }
+
+    /// When a shard whose lobby is full must have looked again, on the monotonic clock.
+    pub(super) fn hearing_deadline(&self) -> Option<u64> {
+        let full = self.lobby.half_open() >= self.limits.half_open_max;
+        full.then_some(self.lobby.heard_ms + HEAR_EVERY_MS)
     }
 
     pub(super) fn give_up_late_heads(&mut self, now: Now) {

@@ -106,7 +106,8 @@ impl Machine for Shard {
     fn poll_deadline(&self) -> Option<u64> {
         let holds = self.local.flush.holds.deadline_ms();
         let of_connections = [self.head_deadline(), self.idle_deadline(), self.drain_deadline()];
-        of_connections.into_iter().chain([holds, self.edges.deadline()]).flatten().min()
+        let others = [holds, self.edges.deadline(), self.hearing_deadline()];
+        of_connections.into_iter().chain(others).flatten().min()
     }
 
     fn handle_deadline(&mut self, now: Now) {
