@@ -1,0 +1,84 @@
+"""What an operator asks on the command line, beside a running server and without one."""
+
+import json
+import subprocess
+
+from ledger import Ledger
+from operated import wait_until
+from receiver import fail
+from talkers import Talk, Talker, join, run_for
+
+ROOMS = [f"private-room-{number}" for number in range(5)]
+LINES = 20
+
+
+def test_what_waits_is_shown_followed_and_forgotten(receive, operate, gather):
+    receiver = receive()
+    server = operate({"name": "backend", "url": receiver.url, "batch_ms": 20})
+    crowd = gather(server)
+    with receiver.behaving(fail):
+        follower = subprocess.Popen(
+            ["setpriv", "--pdeathsig", "KILL", server.binary, "hooks", "tail", "--config", str(server.config)],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        said = say_some(crowd)
+        followed = [json.loads(follower.stdout.readline()) for _ in range(LINES)]
+        follower.kill()
+        follower.wait()
+        ids = [int(it["id"]) for it in followed]
+        assert ids == sorted(set(ids)), ids
+        assert "backend" in server.command("status")
+        refused = subprocess.run(command(server, "reset", "--yes"), capture_output=True, text=True, check=False)
+        assert refused.returncode != 0 and len(refused.stderr.splitlines()) == 1, refused
+        server.kill()
+    server.command("reset", "--yes")
+    server.start()
+    later = say_some(gather(server))
+    ledger = Ledger(receiver, in_order=False)
+    wait_until(lambda: not ledger.read().missing(later), lambda: f"{len(ledger.missing(later))} words")
+    assert ledger.missing(said) == list(said), "what was forgotten was told"
+    newest = max(ids)
+    assert all(ledger.words[word] > newest for word in later), "ids begin anew after a reset"
+
+
+def test_events_are_delivered_from_the_stream_by_another_process(receive, operate, gather, redis, ends):
+    store, receiver = redis(), receive()
+    server = operate(
+        {"name": "backend", "url": receiver.url, "batch_ms": 20},
+        hooks={"redis_url": store.url, "consumers": 0, "requeue_interval_s": 1, "claim_interval_s": 1},
+    )
+    said = say_some(gather(server))
+    assert not receiver.attempts, "the server delivers itself"
+    worker = Worker(command(server, "work", "--data-dir", str(server.directory / "elsewhere")))
+    ends.append(worker)
+    ledger = Ledger(receiver)
+    wait_until(lambda: not ledger.read().missing(said), lambda: f"{len(ledger.missing(said))} words")
+    wait_until(lambda: server.total("corecast_hooks_journal_rows") == 0, "the journal to be empty")
+    worker.child.terminate()
+    assert worker.child.wait(timeout=10) == 0
+
+
+class Worker:
+    """A process that ends with its test."""
+
+    def __init__(self, words):
+        self.child = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", *words], stdin=subprocess.DEVNULL)
+
+    def close(self):
+        self.child.kill()
+        self.child.wait()
+
+
+def command(server, *words):
+    return [server.binary, "hooks", *words, "--config", str(server.config)]
+
+
+def say_some(crowd):
+    talkers = [Talker(crowd, room) for room in ROOMS]
+    join(crowd, *talkers)
+    talk = Talk(crowd, talkers, per_second=200)
+    run_for(crowd, 1)
+    talk.stop()
+    run_for(crowd, 0.2)
+    return talk.said()
