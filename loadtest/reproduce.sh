@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Builds Corecast and the load test, runs every scenario against Corecast and the floor, each pinned to a core of its own, and
 # writes PERFORMANCE.md and target/report/*.html. Takes about half an hour; --quick shows in a few minutes that all of it runs.
-# Needs Linux, a Rust toolchain and Python 3; perf and inferno (`cargo install inferno`) to show where time goes. Nothing else
-# should run on the machine. See --help for what can be chosen.
+# Needs Linux, a Rust toolchain, Python 3 and redis-server; perf and inferno (`cargo install inferno`) to show where time goes.
+# Nothing else should run on the machine. See --help for what can be chosen.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # The build whose allocator counts takes the place of the other for a moment.
@@ -10,4 +10,5 @@ cargo build --locked --release -p corecast --features counting
 mkdir -p target/counting
 cp target/release/corecast target/counting/corecast
 cargo build --locked --release -p corecast -p corecast-loadtest
+cargo build --locked --release -p corecast-hooks --example throughput
 exec env PYTHONDONTWRITEBYTECODE=1 python3 loadtest/reproduce/main.py "$@"

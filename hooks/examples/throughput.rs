@@ -1,11 +1,11 @@
 //! How many events the hooks core takes in and gives out: client events through the journal to an endpoint that accepts
 //! everything.
 //!
-//!     cargo run --release -p corecast-hooks --example throughput -- [--seconds N] [--rate N] [--dir DIR] [--insert-only]
+//!     cargo run --release -p corecast-hooks --example throughput -- [--seconds N] [--rate N] [--dir DIR] [--insert-only] [--redis URL]
 //!
 //! Prints a line a second and a table at the end; the delay is that from an event to its commit, sampled each
 //! millisecond. `--rate` offers so many events a second instead of as many as are taken; `--insert-only` lets nobody
-//! read, so that the file grows. The directory must not exist; it is removed.
+//! read, so that the file grows; `--redis` has events pass through a stream on their way. The directory must not exist; it is removed.
 
 use std::error::Error;
 use std::fs;
@@ -19,7 +19,7 @@ use hooks::counters::{Counters, JournalCounters};
 use hooks::house::Hooks;
 use hooks::journal::Journal;
 use hooks::queue::{Happened, Queue, queue};
-use hooks::settings::{Endpoint, Settings, SinkSettings};
+use hooks::settings::{Endpoint, Settings, SinkSettings, StreamSettings};
 use protocol::app::{App, Apps};
 use protocol::hook_event::{HookEvent, HookKinds};
 use protocol::socket_id::SocketId;
@@ -36,6 +36,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let endpoint = Endpoint::new("nobody", Arc::clone(&app), SinkSettings::None);
     let mut settings = Settings::new(options.dir.clone(), vec![endpoint]);
     settings.journal_bytes_max = 1 << 40;
+    settings.stream = options.redis.as_deref().map(StreamSettings::new);
     fs::create_dir(&options.dir).map_err(|error| format!("{}: {error}", options.dir.display()))?;
     let outcome = if options.insert_only {
         insert_only(&options, &settings, apps, &app)
@@ -51,12 +52,13 @@ struct Options {
     rate: u64,
     dir: PathBuf,
     insert_only: bool,
+    redis: Option<String>,
 }
 
 impl Options {
     fn parse() -> Result<Self, Box<dyn Error>> {
         let dir = std::env::temp_dir().join(format!("corecast-throughput-{}", std::process::id()));
-        let mut options = Self { seconds: 10, rate: 0, dir, insert_only: false };
+        let mut options = Self { seconds: 10, rate: 0, dir, insert_only: false, redis: None };
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
             let mut value = || arguments.next().ok_or_else(|| format!("{argument} needs a value"));
@@ -64,6 +66,7 @@ impl Options {
                 "--seconds" => options.seconds = value()?.parse()?,
                 "--rate" => options.rate = value()?.parse()?,
                 "--dir" => options.dir = value()?.into(),
+                "--redis" => options.redis = Some(value()?),
                 "--insert-only" => options.insert_only = true,
                 _ => return Err(format!("{argument} is not known").into()),
             }

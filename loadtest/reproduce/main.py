@@ -72,6 +72,7 @@ def parse_options():
     parser.add_argument("--output", type=Path, default=ROOT / "PERFORMANCE.md", metavar="FILE")
     parser.add_argument("--corecast", type=Path, default=ROOT / "target/release/corecast", metavar="FILE")
     parser.add_argument("--counting", type=Path, default=ROOT / "target/counting/corecast", metavar="FILE", help="built with the feature `counting`")
+    parser.add_argument("--throughput", type=Path, default=ROOT / "target/release/examples/throughput", metavar="FILE")
     parser.add_argument("--loadtest", type=Path, default=ROOT / "target/release/corecast-loadtest", metavar="FILE")
     options = parser.parse_args()
     options.rounds = options.rounds or (1 if options.quick else 5)
