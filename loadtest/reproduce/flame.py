@@ -10,6 +10,7 @@ from pathlib import Path
 
 SAMPLES_PER_SECOND = 1997
 FUNCTIONS_MAX = 12
+REMARK = re.compile(rb"(?m)^\s*//.*$")
 # Generic arguments, hashes and the compiler's own tails say nothing to who reads a name.
 NOISE = re.compile(r"::h[0-9a-f]{16}$|\.(llvm|constprop|isra|part|cold)[.\d]*|_\[[kpu]\]$")
 
@@ -41,8 +42,8 @@ def draw(folded, graph, title):
     graph.parent.mkdir(parents=True, exist_ok=True)
     # Frames that nobody could see in the whole picture make most of the file.
     options = ["--title", title, "--minwidth", "0.2", "--hash"]
-    # A remark in the script of the picture, which is not ours to do.
-    graph.write_bytes(run_tool("inferno-flamegraph", options, folded).replace(b"TODO", b"Note"))
+    # Without the remarks in the picture's script: they are not ours.
+    graph.write_bytes(REMARK.sub(b"", run_tool("inferno-flamegraph", options, folded)))
 
 
 def own_shares(folded):
