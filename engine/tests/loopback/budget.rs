@@ -1,0 +1,88 @@
+//! All outboxes of a shard have a budget together: readers that stop cannot make the server keep what each of them alone
+//! may keep, and those that read lose nothing.
+
+use std::fs;
+
+use crate::rig::client::Client;
+use crate::rig::raw::Raw;
+use crate::rig::server::{Server, binary, free_port};
+use serde_json::json;
+use socket2::SockRef;
+
+const BUDGET_BYTES: usize = 4 << 20;
+const STOPPED: usize = 200;
+const DATA_BYTES: usize = 90_000;
+
+/// Past the budget, together; each alone far from its own bound of 1 MiB.
+const EVENTS: usize = 8;
+
+/// One shard with the small budget.
+fn start() -> Server {
+    let path = std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("budget.toml");
+    fs::write(&path, format!("[limits]\noutboxes_bytes_max = {BUDGET_BYTES}\n")).unwrap();
+    let port = free_port();
+    let mut command = std::process::Command::new(binary());
+    command.args(["serve", "--shards", "1", "--config"]).arg(&path);
+    command.args(["--listen", &format!("127.0.0.1:{port}"), "--app", "7:loopback-key:loopback-secret"]);
+    let server = Server::start_command(command, port);
+    fs::remove_file(path).unwrap();
+    server
+}
+
+/// A subscriber that will not read, with little room in its kernel.
+fn stopped(server: &Server, channel: &str) -> Raw {
+    let mut raw = Raw::connect(server);
+    SockRef::from(raw.tcp()).set_recv_buffer_size(16 << 10).unwrap();
+    raw.say(&json!({"event": "pusher:subscribe", "data": {"channel": channel}}).to_string());
+    raw.hear_event("pusher_internal:subscription_succeeded");
+    raw
+}
+
+fn subscribers(server: &Server, channel: &str) -> u64 {
+    let answer = server.get(&format!("/apps/7/channels/{channel}"), &[("info", "subscription_count")]);
+    answer.json()["subscription_count"].as_u64().unwrap()
+}
+
+fn resident_bytes(server: &Server) -> usize {
+    let status = fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
+    let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    kib.trim().trim_end_matches("kB").trim().parse::<usize>().unwrap() << 10
+}
+
+#[test]
+fn readers_that_stop_keep_no_more_than_the_budget_and_others_lose_nothing() {
+    let server = start();
+    let channels: Vec<String> = (0..STOPPED).map(|number| format!("own-{number}")).collect();
+    // Nothing is shared between two of them, so each keeps all that it has not read.
+    let mut readers: Vec<Raw> = channels.iter().map(|channel| stopped(&server, channel)).collect();
+    let mut healthy: Client = server.connect();
+    for channel in &channels {
+        healthy.subscribe(channel);
+    }
+    let before = resident_bytes(&server);
+    let mut http = server.http();
+    let mut most = before;
+    for number in 0..EVENTS {
+        let data = format!("{number}:{}", "x".repeat(DATA_BYTES));
+        for channel in &channels {
+            http.publish(channel, "e", &data);
+            healthy.expect(channel, "e", &data);
+        }
+        most = most.max(resident_bytes(&server));
+    }
+    // Without the budget they would keep what their kernels did not take: 200 times half a megabyte.
+    let grown = most - before;
+    assert!(grown < 48 << 20, "grown by {grown} bytes");
+    let (mut closed, mut told) = (0, 0);
+    for (channel, reader) in channels.iter().zip(&mut readers) {
+        if subscribers(&server, channel) > 1 {
+            continue;
+        }
+        closed += 1;
+        let heard = reader.read_to_end();
+        told += usize::from(String::from_utf8_lossy(&heard).contains("outboxes_bytes_max"));
+    }
+    // Many close at once, and few of them can be told within the frame that was begun.
+    assert!(closed > STOPPED / 2 && told > 0, "{closed} closed, {told} told why");
+    healthy.expect_pong();
+}

@@ -1,0 +1,31 @@
+//! One behaviour of the server a file, as its peers see it: a real process on a free port, real sockets.
+//!
+//! All of them are one program, since building one is much cheaper than two dozen. What must never happen here: a test
+//! that another one can disturb. Who needs the server for himself starts his own; names of channels on the shared one are
+//! the test's own.
+#![forbid(unsafe_code)]
+
+mod bad_input;
+mod budget;
+mod capacity;
+mod channels;
+mod client_events;
+mod config;
+mod descriptors;
+mod drain;
+mod flush_interval;
+mod frames;
+mod handshake;
+mod http;
+mod idle;
+mod limits;
+mod metrics;
+mod presence;
+mod process;
+mod rest;
+mod rig;
+mod slow_consumer;
+mod steering;
+mod subscribe;
+mod terminate;
+mod weaknesses;

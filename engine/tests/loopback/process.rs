@@ -1,0 +1,263 @@
+//! The process: how it starts, what it refuses to start with, and how it stops.
+//!
+//! Every failure is one line that names the cause, and never a panic. Each test here has a server of its own.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use crate::rig::client::Client;
+use crate::rig::http::encode_request;
+use crate::rig::raw::Raw;
+use crate::rig::server::{Server, binary, free_port, run};
+
+/// What is asked for cannot be right (sysexits.h: EX_CONFIG).
+const CONFIG: Option<i32> = Some(78);
+
+const APP: &str = "1:key:do-not-show-this";
+
+/// The command fails with this code and one line, which has these words.
+fn expect_failure(arguments: &[&str], code: Option<i32>, words: &[&str]) {
+    let (ended, output, error) = run(arguments);
+    assert_eq!(ended, code, "{arguments:?}: {error}");
+    assert_eq!(error.lines().count(), 1, "{arguments:?}: {error}");
+    assert!(error.starts_with("corecast: ") && output.is_empty(), "{arguments:?}: {output}{error}");
+    assert!(words.iter().all(|word| error.contains(word)), "{arguments:?}: {error}");
+    assert!(!error.contains("panic") && !error.contains("do-not-show-this"), "{arguments:?}: {error}");
+}
+
+#[test]
+fn without_an_app_nothing_starts() {
+    expect_failure(&["serve"], CONFIG, &["no app", "--app ID:KEY:SECRET", "corecast dev"]);
+}
+
+#[test]
+fn an_app_that_is_none_is_refused_without_showing_its_secret() {
+    let app = |text| expect_failure(&["serve", "--app", text], CONFIG, &["--app"]);
+    app("do-not-show-this");
+    app("1:key");
+    app("1:key:");
+    app(":key:do-not-show-this");
+    app("1::do-not-show-this");
+    app("1:k y:do-not-show-this");
+    app("1/2:key:do-not-show-this");
+    app("1:key:do-not-show-this do-not-show-this");
+    expect_failure(&["serve", "--app", APP, "--app", "1:other:s"], CONFIG, &["two apps", "id"]);
+    expect_failure(&["serve", "--app", APP, "--app", "2:key:s"], CONFIG, &["two apps", "key"]);
+}
+
+#[test]
+fn a_number_of_shards_that_cannot_be_is_refused() {
+    for shards in ["0", "257"] {
+        expect_failure(&["serve", "--app", APP, "--shards", shards], CONFIG, &["--shards", "256"]);
+    }
+}
+
+#[test]
+fn a_bad_flag_names_the_nearest() {
+    let table = [
+        (&["serve", "--lisen", "127.0.0.1:1"][..], "'--listen'"),
+        (&["serve", "--apps", APP], "'--app'"),
+        (&["dev", "--shard", "1"], "'--shards'"),
+        (&["serv"], "'serve'"),
+        (&["publsh"], "'publish'"),
+    ];
+    for (arguments, nearest) in table {
+        let (code, _, error) = run(arguments);
+        assert_eq!(code, CONFIG, "{error}");
+        assert!(error.contains("similar") && error.contains(nearest), "{error}");
+    }
+    for arguments in [&["serve", "--listen", "nowhere"][..], &["serve", "--shards", "many"], &[]] {
+        let (code, _, error) = run(arguments);
+        assert!(code == CONFIG && !error.is_empty(), "{arguments:?}: {code:?} {error}");
+    }
+}
+
+#[test]
+fn help_and_version_are_no_failures() {
+    for arguments in [&["--help"][..], &["--version"], &["serve", "--help"]] {
+        let (code, output, error) = run(arguments);
+        assert!(code == Some(0) && output.contains("corecast") && error.is_empty(), "{arguments:?}: {error}");
+    }
+}
+
+#[test]
+fn a_port_that_is_taken_is_named() {
+    let mut server = Server::start(&["--shards", "1"]);
+    let address = format!("127.0.0.1:{}", server.port());
+    expect_failure(
+        &["serve", "--listen", &address, "--app", APP],
+        Some(1),
+        &["port taken", &address, "--listen"],
+    );
+    expect_failure(&["dev", "--listen", &address], Some(1), &["port taken", &address]);
+    server.connect().expect_pong();
+    assert!(server.is_running());
+}
+
+#[test]
+fn an_address_of_nobody_is_named() {
+    // TEST-NET-1 is on no interface (RFC 5737).
+    let address = format!("192.0.2.1:{}", free_port());
+    expect_failure(
+        &["serve", "--listen", &address, "--app", APP],
+        Some(1),
+        &[&address, "no network interface"],
+    );
+}
+
+#[test]
+fn several_addresses_serve_the_same_apps() {
+    let second = free_port();
+    let server = Server::start(&["--listen", &format!("127.0.0.1:{second}"), "--shards", "2"]);
+    let mut client = server.connect();
+    client.subscribe("two-addresses");
+    let stream = std::net::TcpStream::connect(("127.0.0.1", second)).unwrap();
+    crate::rig::http::Http::on(stream).publish("two-addresses", "e", "x");
+    client.expect("two-addresses", "e", "x");
+}
+
+#[test]
+fn sigterm_says_4100_to_everybody_and_the_port_is_free_at_once() {
+    let mut server = Server::start(&["--shards", "3"]);
+    let port = server.port();
+    let mut connected: Vec<Raw> = (0..12).map(|_| Raw::connect(&server)).collect();
+    let mut subscribed = server.connect_to_each_shard();
+    for client in &mut subscribed {
+        client.subscribe("until-the-end");
+    }
+    let mut half_open = Raw::open(&server);
+    half_open.write(b"GET /app/");
+    let mut idle = server.http();
+    assert_eq!(idle.get("/apps/7/channels", &[]).status, 200);
+    server.signal_end();
+    for mut raw in connected.drain(..) {
+        assert_eq!(raw.hear_error_and_close(), 4100);
+    }
+    for mut client in subscribed {
+        assert_eq!(client.hear_error().0, Some(4100));
+        assert_eq!(client.hear_close().0, 4100);
+    }
+    half_open.read_to_end();
+    assert!(idle.is_at_end());
+    let status = crate::rig::server::wait_for("the end of the server", || server.ended());
+    assert_eq!(status.code(), Some(0));
+    // The next server starts while closed connections of the last are still remembered by the kernel.
+    let next = Server::start_on(port, &["--shards", "3"]);
+    next.connect().expect_pong();
+}
+
+#[test]
+fn sigterm_without_connections_ends_well() {
+    let mut server = Server::start(&["--shards", "1", "--admin", "off"]);
+    assert_eq!(server.terminate().code(), Some(0));
+    let errors = server.take_errors();
+    assert_eq!(errors.lines().count(), 1, "{errors}");
+    assert!(errors.contains(&format!("listening on 127.0.0.1:{}", server.port())), "{errors}");
+}
+
+#[test]
+fn sigterm_does_not_wait_for_a_peer_that_reads_nothing() {
+    let mut server = Server::start(&["--shards", "1"]);
+    let _silent = Raw::connect(&server);
+    assert_eq!(server.terminate().code(), Some(0));
+}
+
+/// What `dev` prints, up to its last line.
+fn greeting(server: &mut Server) -> String {
+    let mut text = String::new();
+    for line in BufReader::new(server.stdout()).lines() {
+        text.push_str(&line.unwrap());
+        text.push('\n');
+        if text.contains("Stop with") {
+            return text;
+        }
+    }
+    panic!("dev says only: {text}");
+}
+
+fn start_dev(arguments: &[&str]) -> Server {
+    let port = free_port();
+    let mut command = Command::new(binary());
+    command.args(["dev", "--listen", &format!("127.0.0.1:{port}"), "--shards", "2"]).args(arguments);
+    command.stdin(Stdio::null()).stdout(Stdio::piped());
+    Server::start_command(command, port)
+}
+
+/// What stands between two texts.
+fn between<'a>(text: &'a str, before: &str, after: &str) -> &'a str {
+    let (_, rest) = text.split_once(before).unwrap_or_else(|| panic!("no {before} in {text}"));
+    rest.split_once(after).unwrap_or_else(|| panic!("no {after} behind {before} in {text}")).0
+}
+
+#[test]
+fn dev_prints_what_a_first_page_needs_and_it_works() {
+    let mut server = start_dev(&[]);
+    let text = greeting(&mut server);
+    let port = server.port().to_string();
+    let key = between(&text, "new Pusher(\"", "\"");
+    let url = between(&text, "PUSHER_URL=", "\n");
+    let (credentials, place) = url.strip_prefix("http://").unwrap().split_once('@').unwrap();
+    assert!(credentials.starts_with(&format!("{key}:")), "{text}");
+    assert!(place.starts_with(&format!("127.0.0.1:{port}/apps/")), "{text}");
+    assert_eq!(between(&text, "wsPort: ", ","), port);
+    assert_eq!(between(&text, "wsHost: \"", "\""), "127.0.0.1");
+    let channel = between(&text, "subscribe(\"", "\"");
+    let mut client = Client::connect(server.tcp(), &format!("/app/{key}?protocol=7"));
+    client.subscribe(channel);
+    let command = text.lines().find(|line| line.contains(" publish ")).unwrap();
+    let output = Command::new("sh").args(["-c", command]).output().unwrap();
+    assert!(output.status.success(), "{command}: {output:?}");
+    client.expect(channel, between(&text, "bind(\"", "\""), r#"{"text":"hi"}"#);
+}
+
+#[test]
+fn dev_makes_fresh_credentials_or_takes_those_given() {
+    let (mut one, mut other) = (start_dev(&[]), start_dev(&["--app", "9:given-key:given-secret"]));
+    let (one, other) = (greeting(&mut one), greeting(&mut other));
+    assert!(other.contains("given-key:given-secret@") && other.contains("/apps/9"), "{other}");
+    assert!(!one.contains("given-"), "{one}");
+}
+
+#[test]
+fn dev_serves_on_loopback_only() {
+    for address in ["0.0.0.0:6001", "192.0.2.1:6001", "[::]:6001"] {
+        expect_failure(&["dev", "--listen", address], CONFIG, &[address, "loopback", "serve"]);
+    }
+}
+
+#[test]
+fn publish_says_what_went_wrong() {
+    let server = Server::start(&["--shards", "1"]);
+    let to = format!("127.0.0.1:{}", server.port());
+    let publish = |app, to: &str, channel, code, words: &[&str]| {
+        expect_failure(&["publish", "--app", app, "--to", to, channel, "e", "x"], code, words);
+    };
+    publish("7:loopback-key:wrong", &to, "c", Some(1), &["401", "Invalid signature"]);
+    publish("nobody:loopback-key:wrong", &to, "c", Some(1), &["404"]);
+    publish("7:loopback-key:loopback-secret", &to, "a b", Some(1), &["400", "Invalid channel name"]);
+    publish("7:key", &to, "c", CONFIG, &["--app"]);
+    let nobody = format!("127.0.0.1:{}", free_port());
+    publish(APP, &nobody, "c", Some(1), &[&nobody, "is the server running there?"]);
+    let answer = server.http().ask(&encode_request("GET", "/live", ""));
+    assert_eq!(answer.status, 200);
+}
+
+#[test]
+fn too_little_lockable_memory_is_named() {
+    let listen = format!("127.0.0.1:{}", free_port());
+    let serve = ["serve", "--listen", &listen, "--app", APP, "--shards", "3"];
+    let mut command = Command::new("setpriv");
+    // Root may lock what it wants, unless that right is taken away; nobody else has the right.
+    let id = Command::new("id").arg("-u").output().unwrap();
+    if id.stdout == b"0\n" {
+        command.args(["--bounding-set", "-ipc_lock", "--inh-caps", "-ipc_lock"]);
+    }
+    command.args(["prlimit", "--memlock=65536"]).arg(binary()).args(serve).stdin(Stdio::null());
+    let output = command.output().unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert_eq!(error.lines().count(), 1, "{error}");
+    for word in ["memory", "64 KiB", "ulimit -l", "LimitMEMLOCK"] {
+        assert!(error.contains(word), "{error}");
+    }
+}
