@@ -58,7 +58,7 @@ class Bench:
     @contextmanager
     def serve(self, server, shards=None, config=None, arguments=(), binary=None):
         """`corecast`, or a mode of the floor. Gives pid, address, and what the floor says when it has ended. `config` is the
-        text of a file that has the app."""
+        text of a file that has the app; FOLDER in it is one for this run."""
         told, address = {}, f"127.0.0.1:{free_port()}"
         with tempfile.TemporaryDirectory() as folder:
             last_words = Path(folder) / "floor.json"
@@ -83,7 +83,7 @@ class Bench:
         if config is None:
             return ["--app", APP]
         file = folder / "corecast.toml"
-        file.write_text(config)
+        file.write_text(config.replace("FOLDER", str(folder)))
         return ["--config", file]
 
     def pinned(self, core, *command):
@@ -96,6 +96,25 @@ class Bench:
             for name, (server, scenario, extra) in runs.items():
                 found[name].append(self.measure(row, server, *scenario, **extra))
         return found
+
+
+def cpu(reports, per="delivery"):
+    """Nanoseconds of the server and of ksoftirqd for each delivery, or whatever it is per."""
+    return [r["server"][f"cpu_ns_per_{per}"] + (r["server"].get(f"ksoftirqd_ns_per_{per}") or 0) for r in reports]
+
+
+def us(values):
+    return f"{median(values) / 1000:.3f} µs"
+
+
+def spoiled(*groups):
+    """What makes figures doubtful, for the last column."""
+    reports = [report for group in groups for report in group]
+    late = sum(report["generator"]["bottleneck"] for report in reports)
+    waited = sum((report["server"].get("wait_ratio") or 0) > 0.05 for report in reports)
+    notes = [f"generator was the bottleneck in {late} of {len(reports)} runs"] if late else []
+    notes += [f"server waited for its core in {waited} of {len(reports)} runs"] if waited else []
+    return "".join(f"; {note}" for note in notes)
 
 
 def median(values):

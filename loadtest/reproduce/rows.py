@@ -9,35 +9,17 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench import free_port, median, ratio
+from bench import cpu, free_port, median, ratio, spoiled, us
+from hooks import hooks, with_hooks
 from namespace import steered_network
 from table import Row, verdict
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def cpu(reports, per="delivery"):
-    """Nanoseconds of the server and of ksoftirqd for each delivery, or whatever it is per."""
-    return [r["server"][f"cpu_ns_per_{per}"] + (r["server"].get(f"ksoftirqd_ns_per_{per}") or 0) for r in reports]
-
-
-def us(values):
-    return f"{median(values) / 1000:.3f} µs"
-
-
 def calls(reports):
     """System calls of the floor per delivery."""
     return f"{median([r['floor']['syscalls_per_delivery'] for r in reports]):.3f} syscalls"
-
-
-def spoiled(*groups):
-    """What makes figures doubtful, for the last column."""
-    reports = [report for group in groups for report in group]
-    late = sum(report["generator"]["bottleneck"] for report in reports)
-    waited = sum((report["server"].get("wait_ratio") or 0) > 0.05 for report in reports)
-    notes = [f"generator was the bottleneck in {late} of {len(reports)} runs"] if late else []
-    notes += [f"server waited for its core in {waited} of {len(reports)} runs"] if waited else []
-    return "".join(f"; {note}" for note in notes)
 
 
 def against_floor(bench, row, modes, scenario, per="delivery", **extra):
@@ -282,51 +264,7 @@ def wake_up(bench):
     return [Row(wake_up.__doc__, "≤ 5 ms", f"{value:.2f} ms", absolute, verdict(value <= 5) + spoiled([report]))]
 
 
-def hooks(bench):
-    """hook events through the journal to a null sink"""
-    seconds = 2 if bench.quick else 60
-    through = throughput(bench, "--seconds", seconds)
-    inserted = throughput(bench, "--seconds", seconds // 3 + 1, "--insert-only")
-    with redis_server(bench) as url:
-        streamed = throughput(bench, "--seconds", seconds // 2 + 1, "--redis", url)
-    out = through["out"]
-    absolute = f"in {through['in']:,.0f}/s; file {through['file']:.0f} MB, RSS {through['RSS']:.0f} MB at most; commit after {through['delay']:.0f} ms half the time, offered as many as are taken"
-    met = out >= 100_000 and through["file"] <= 256
-    return [
-        Row(hooks.__doc__, "≥ 100,000/s, file bounded", f"{out:,.0f}/s", absolute, verdict(met)),
-        Row("the same, inserted only", "beside it", f"{inserted['in']:,.0f}/s", f"file {inserted['file']:,.0f} MB at the end", "–"),
-        Row("the same through a Redis stream", "beside it", f"{streamed['out']:,.0f}/s", f"in {streamed['in']:,.0f}/s; file {streamed['file']:,.0f} MB at most; Redis on the generator's core", "–"),
-    ]
-
-
-def throughput(bench, *arguments):
-    """What the example of the hooks says: its lines end with the figures."""
-    shown = "hooks/examples/throughput " + " ".join(str(argument) for argument in arguments if "redis://" not in str(argument))
-    bench.commands.append(shown)
-    command = bench.pinned(bench.cores.server, bench.options.throughput, *arguments)
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=600)
-    lines = [line.split() for line in ran.stdout.splitlines()]
-    found = {words[0]: float(words[1]) for words in lines if words[0] in {"in", "out", "delay", "file", "RSS"}}
-    # Into a stream faster than it is read, some are left when time is up.
-    if ran.returncode != 0 and "--redis" not in arguments or not found:
-        raise RuntimeError(ran.stderr.strip() or "no figures")
-    return found
-
-
-@contextmanager
-def redis_server(bench):
-    port = free_port(24_000)
-    command = bench.pinned(bench.cores.generator, "redis-server", "--port", port, "--save", "", "--appendonly", "no")
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    try:
-        time.sleep(1)
-        yield f"redis://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait()
-
-
 ROWS = [
     paced, paced_steered, saturated, ten_thousand, connecting, memory, simulated, inbound, publishing, idle, many_channels, slow_readers,
-    overload, storm, three_shards, wake_up, hooks,
+    overload, storm, three_shards, wake_up, hooks, with_hooks,
 ]
