@@ -1,24 +1,10 @@
 // Public, private and encrypted channels in pusher-js: who may subscribe, and what clients send each other.
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { Clients, emitted, fence, publisherOf, received, subscribed, taken, until } from "./clients.mjs";
-import { APP, Server } from "./server.mjs";
-
-let server;
-let clients;
-let publisher;
-
-before(async () => {
-  server = await Server.start();
-  clients = new Clients(server);
-  publisher = publisherOf(server);
-});
-
-after(async () => {
-  clients.disconnect();
-  await server.stop();
-});
+import { test } from "node:test";
+import { emitted, fence, publisherOf, received, subscribed, taken, until } from "./clients.mjs";
+import { APP } from "./server.mjs";
+import { clients, publisher, server } from "./stage.mjs";
 
 test("a private channel delivers to those who are signed in to it", async () => {
   const channel = await subscribed(await clients.connect(), "private-orders");

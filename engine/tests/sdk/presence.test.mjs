@@ -1,24 +1,9 @@
 // Presence channels in pusher-js: members come and go by user, however many connections a user has.
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { Clients, emitted, fence, publisherOf, received, subscribed, taken, until } from "./clients.mjs";
-import { Server } from "./server.mjs";
-
-let server;
-let clients;
-let publisher;
-
-before(async () => {
-  server = await Server.start();
-  clients = new Clients(server);
-  publisher = publisherOf(server);
-});
-
-after(async () => {
-  clients.disconnect();
-  await server.stop();
-});
+import { test } from "node:test";
+import { emitted, fence, received, subscribed, taken, until } from "./clients.mjs";
+import { clients, publisher } from "./stage.mjs";
 
 const ANN = { user_id: "ann", user_info: { name: "Ann «ü»", roles: ["admin", null] } };
 const BOB = { user_id: "bob", user_info: { name: "Bob" } };

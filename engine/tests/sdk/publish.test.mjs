@@ -1,24 +1,9 @@
 // What an unmodified server SDK for Node publishes, unmodified pusher-js clients receive.
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
-import { Clients, emitted, fence, publisherOf, received, subscribed, taken } from "./clients.mjs";
-import { Server } from "./server.mjs";
-
-let server;
-let clients;
-let publisher;
-
-before(async () => {
-  server = await Server.start();
-  clients = new Clients(server);
-  publisher = publisherOf(server);
-});
-
-after(async () => {
-  clients.disconnect();
-  await server.stop();
-});
+import { test } from "node:test";
+import { emitted, fence, publisherOf, received, subscribed, taken } from "./clients.mjs";
+import { clients, publisher, server } from "./stage.mjs";
 
 const PAYLOADS = {
   "an object": { price: 12.5, tags: ["a", "b"], nested: { deep: { deeper: null } } },

@@ -3,24 +3,9 @@
 
 import assert from "node:assert/strict";
 import http from "node:http";
-import { after, before, test } from "node:test";
-import { Clients, fence, publisherOf, subscribed } from "./clients.mjs";
-import { Server } from "./server.mjs";
-
-let server;
-let clients;
-let publisher;
-
-before(async () => {
-  server = await Server.start();
-  clients = new Clients(server);
-  publisher = publisherOf(server);
-});
-
-after(async () => {
-  clients.disconnect();
-  await server.stop();
-});
+import { test } from "node:test";
+import { fence, publisherOf, subscribed } from "./clients.mjs";
+import { clients, publisher, server } from "./stage.mjs";
 
 async function asked(path, params) {
   const response = await publisher.get({ path, params });
