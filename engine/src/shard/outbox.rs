@@ -33,6 +33,7 @@ impl Range {
         Self { run, from: 0, to }
     }
 
+    #[inline]
     fn end(&self) -> u32 {
         if self.to == OPEN { self.run.bytes().len() as u32 } else { self.to }
     }
@@ -41,6 +42,7 @@ impl Range {
         self.end().saturating_sub(self.from) as usize
     }
 
+    #[inline]
     fn bytes(&self) -> &[u8] {
         self.run.bytes().get(self.from as usize..self.end() as usize).unwrap_or(&[])
     }
@@ -93,14 +95,30 @@ pub struct Backlog {
     pub ranges: usize,
 }
 
+impl Tail {
+    #[inline(never)]
+    fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        for (slice, range) in slices.iter_mut().zip(&self.ranges) {
+            *slice = IoSlice::new(range.bytes());
+        }
+        slices.len().min(self.ranges.len())
+    }
+}
+
 impl Outbox {
     /// Appends a range.
+    #[inline]
     pub fn push(&mut self, range: Range, tails: &mut Tails) {
         if self.head.is_none() {
             self.head = Some(range);
         } else {
-            self.tail.get_or_insert_with(|| tails.spare.pop().unwrap_or_default()).ranges.push_back(range);
+            self.push_behind(range, tails);
         }
+    }
+
+    #[inline(never)]
+    fn push_behind(&mut self, range: Range, tails: &mut Tails) {
+        self.tail.get_or_insert_with(|| tails.spare.pop().unwrap_or_default()).ranges.push_back(range);
     }
 
     /// Puts a small control frame in behind the frame that is being written, before all else.
@@ -152,17 +170,31 @@ impl Outbox {
     }
 
     /// The waiting bytes, oldest first; returns how many slices were filled.
+    #[inline]
     pub fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
-        let mut filled = 0;
-        for (slice, range) in slices.iter_mut().zip(self.ranges()) {
-            *slice = IoSlice::new(range.bytes());
-            filled += 1;
-        }
-        filled
+        let (Some(head), Some((first, rest))) = (&self.head, slices.split_first_mut()) else { return 0 };
+        *first = IoSlice::new(head.bytes());
+        1 + self.tail.as_ref().map_or(0, |tail| tail.slices(rest))
     }
 
     /// Takes `bytes` from the front; returns whether anything is left. All Runs must be sealed.
-    pub fn advance_by(&mut self, mut bytes: usize, tails: &mut Tails) -> bool {
+    #[inline]
+    pub fn advance_by(&mut self, bytes: usize, tails: &mut Tails) -> bool {
+        match &mut self.head {
+            Some(head) if bytes < head.len() => {
+                head.from += bytes as u32;
+                true
+            }
+            Some(head) if self.tail.is_none() && bytes == head.len() => {
+                self.head = None;
+                false
+            }
+            _ => self.advance_past(bytes, tails),
+        }
+    }
+
+    #[inline(never)]
+    fn advance_past(&mut self, mut bytes: usize, tails: &mut Tails) -> bool {
         while let Some(head) = &mut self.head {
             let len = head.len();
             if bytes < len {

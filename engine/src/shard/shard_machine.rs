@@ -64,13 +64,14 @@ impl Machine for Shard {
 
     fn poll_dirty(&mut self) -> Option<Token> {
         loop {
-            let id = self.local.poll_dirty()?;
-            let Some(connection) = self.local.connections.view(id) else { continue };
-            if broken(Mutant::JudgedBeforeAttempt) && connection.blocked {
+            let (id, token) = self.local.poll_dirty()?;
+            if broken(Mutant::JudgedBeforeAttempt)
+                && self.local.connections.view(id).is_some_and(|connection| connection.blocked)
+            {
                 self.close_slow(id, Close::SLOW_CONSUMER);
                 continue;
             }
-            return Some(connection.token);
+            return Some(token);
         }
     }
 
