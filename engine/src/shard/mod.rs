@@ -74,6 +74,7 @@ use mesh::{Leaf, Root};
 use outgoing::Outgoing;
 use reading::Gates;
 use run::Run;
+use shard_machine::Polled;
 use stats::Stats;
 use terminate::Terminations;
 use topic::TopicHash;
@@ -111,6 +112,7 @@ pub struct Shard {
     random: Box<dyn FnMut() -> u64>,
     lobby: Lobby,
     local: Local,
+    polled: Polled,
     home: Home,
     grants: Grants,
     lists: Lists,
@@ -166,6 +168,7 @@ impl Shard {
             random: config.random,
             lobby: Lobby::default(),
             local,
+            polled: Polled::default(),
             home: Home::default(),
             grants: Grants::default(),
             lists: Lists::default(),

@@ -759,7 +759,9 @@ impl World {
         let waiting = (0..connections.slots()).filter_map(|slot| waits(connections.id_at(slot)?));
         let most = waiting.map(|connection| connection.outbox.backlog().ranges).max();
         match most.filter(|most| *most >= self.limits.held_ranges_max) {
-            Some(most) => Err(format!("{most} ranges wait for a tick, {} may not", self.limits.held_ranges_max)),
+            Some(most) => {
+                Err(format!("{most} ranges wait for a tick, {} may not", self.limits.held_ranges_max))
+            }
             None => Ok(()),
         }
     }
