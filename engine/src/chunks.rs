@@ -7,54 +7,68 @@
 /// Entries of a chunk: a power of two, so that a place is found by a shift and a mask.
 const CHUNK_ENTRIES: usize = 1024;
 
-/// Entries with a number each, from 0.
+/// Entries with a number each, from 0. Chunks are full of defaults from the start, so within one no place needs a check.
 #[derive(Debug)]
-pub struct Chunks<T>(Vec<Vec<T>>);
+pub struct Chunks<T> {
+    chunks: Vec<Box<[T; CHUNK_ENTRIES]>>,
+    len: usize,
+}
 
 impl<T> Default for Chunks<T> {
     fn default() -> Self {
-        Self(Vec::new())
+        Self { chunks: Vec::new(), len: 0 }
     }
 }
 
 impl<T> Chunks<T> {
     /// How many entries there are.
     pub fn len(&self) -> usize {
-        let full = self.0.len().saturating_sub(1) * CHUNK_ENTRIES;
-        full + self.0.last().map_or(0, Vec::len)
+        self.len
     }
 
     /// True when there is none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.len == 0
     }
 
     /// The entry with this number, if there is one.
+    #[inline]
     pub fn get(&self, index: usize) -> Option<&T> {
-        self.0.get(index / CHUNK_ENTRIES)?.get(index % CHUNK_ENTRIES)
+        let chunk = self.chunks.get(index / CHUNK_ENTRIES).filter(|_| index < self.len)?;
+        chunk.get(index % CHUNK_ENTRIES)
     }
 
     /// The same, to change it.
+    #[inline]
     pub fn get_mut(&mut self, index: usize) -> Option<&mut T> {
-        self.0.get_mut(index / CHUNK_ENTRIES)?.get_mut(index % CHUNK_ENTRIES)
-    }
-
-    /// Adds an entry, and returns its number.
-    pub fn push(&mut self, entry: T) -> usize {
-        let index = self.len();
-        match self.0.last_mut().filter(|chunk| chunk.len() < CHUNK_ENTRIES) {
-            Some(chunk) => chunk.push(entry),
-            None => {
-                let mut chunk = Vec::with_capacity(CHUNK_ENTRIES);
-                chunk.push(entry);
-                self.0.push(chunk);
-            }
-        }
-        index
+        let chunk = self.chunks.get_mut(index / CHUNK_ENTRIES).filter(|_| index < self.len)?;
+        chunk.get_mut(index % CHUNK_ENTRIES)
     }
 }
 
-impl<T: Clone> Chunks<T> {
+impl<T: Default> Chunks<T> {
+    /// Adds an entry, and returns its number.
+    pub fn push(&mut self, entry: T) -> usize {
+        let index = self.len;
+        if index == self.chunks.len() * CHUNK_ENTRIES {
+            self.chunks.push(Self::chunk());
+        }
+        self.len += 1;
+        if let Some(place) = self.get_mut(index) {
+            *place = entry;
+        }
+        index
+    }
+
+    /// On the heap from the beginning: a chunk may be too large for a stack.
+    fn chunk() -> Box<[T; CHUNK_ENTRIES]> {
+        let entries: Box<[T]> = (0..CHUNK_ENTRIES).map(|_| T::default()).collect();
+        let Ok(chunk) = entries.try_into() else { unreachable!("a chunk has so many entries") };
+        chunk
+    }
+}
+
+impl<T: Clone + Default> Chunks<T> {
     /// Adds copies of `entry` until there are at least `count` entries.
     pub fn grow_to(&mut self, count: usize, entry: &T) {
         while self.len() < count {

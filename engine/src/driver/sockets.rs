@@ -115,7 +115,18 @@ impl Sockets {
         self.ready_now = self.ready.len();
     }
 
-    /// The next socket that has something for the machine. Each is read at most once in a phase.
+    /// This phase reads the socket once more, whether or not the kernel has said that there is more.
+    pub fn read_again(&mut self, token: Token) {
+        let Some(connection) = self.connections.find_open(token) else { return };
+        connection.flags.set(Flags::READABLE);
+        if connection.is_ready() && !connection.flags.has(Flags::QUEUED) {
+            connection.flags.set(Flags::QUEUED);
+            self.ready.push_front(token);
+            self.ready_now += 1;
+        }
+    }
+
+    /// The next socket that has something for the machine. Each is read at most once in a phase, but for `read_again`.
     pub fn next_socket(&mut self) -> Option<Socket<'_>> {
         Some(match self.next_read()? {
             Read::Scratch(token, length) => Socket::Bytes(token, &mut self.scratch[..length]),

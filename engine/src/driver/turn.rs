@@ -261,6 +261,10 @@ impl Inputs for Io {
         self.sockets.next_socket()
     }
 
+    fn read_again(&mut self, token: Token) {
+        self.sockets.read_again(token);
+    }
+
     fn pause(&mut self, token: Token) {
         self.sockets.pause(token);
     }

@@ -2,7 +2,8 @@
 //!
 //! Answers, parts whose gate has opened, connections that go on, and sockets are taken in rotation, a quantum each. No
 //! gate cuts a class off (each part waits at its own home, each connection for its own answer), so a phase ends only
-//! when nothing is left or its rounds are used up.
+//! when nothing is left or its rounds are used up. Who pipelines is read again in the same phase: what came meanwhile
+//! shares its batch, its doorbell and its write with what came before.
 
 use std::io::IoSlice;
 use std::net::SocketAddr;
@@ -38,6 +39,7 @@ impl Machine for ApiCore {
 
     fn decide(&mut self, inputs: &mut impl Inputs, now: Now) -> bool {
         let mut took = false;
+        self.pipelining.clear();
         for _ in 0..self.limits.rounds_max {
             let mut any = self.take_leaves(inputs, now);
             any |= self.let_parts_go(now);
@@ -128,6 +130,7 @@ impl Machine for ApiCore {
 
     fn give_back_room(&mut self) {
         self.ready.shrink_to_fit();
+        self.pipelining.shrink_to_fit();
         self.dirty.shrink_to_fit();
         self.effects.shrink_to_fit();
     }
@@ -175,7 +178,9 @@ impl ApiCore {
     }
 
     fn take_sockets(&mut self, inputs: &mut impl Inputs, now: Now) -> bool {
+        self.read_pipelining_again(inputs);
         for taken in 0..self.limits.quantum {
+            let before = self.stats.requests;
             let (token, flow) = match inputs.next_socket() {
                 None => return taken > 0,
                 Some(Socket::Bytes(token, bytes)) => (token, self.handle_bytes(token, bytes, now)),
@@ -184,10 +189,20 @@ impl ApiCore {
                     continue;
                 }
             };
-            if flow == Flow::Pause {
-                inputs.pause(token);
+            match flow {
+                Flow::Pause => inputs.pause(token),
+                Flow::Read if self.stats.requests - before > 1 => self.pipelining.push(token),
+                Flow::Read | Flow::Gone => {}
             }
         }
         true
+    }
+
+    fn read_pipelining_again(&mut self, inputs: &mut impl Inputs) {
+        for token in self.pipelining.drain(..) {
+            if self.connections.view(token).is_some() {
+                inputs.read_again(token);
+            }
+        }
     }
 }

@@ -133,6 +133,8 @@ pub struct ApiCore {
     connections: Connections,
     /// Connections that may go on with what was read from them.
     ready: VecDeque<Token>,
+    /// Connections that have sent several requests at once, in this phase: more may have come meanwhile.
+    pipelining: Vec<Token>,
     dirty: VecDeque<Token>,
     effects: VecDeque<Effect>,
     roots: Outgoing<Root>,
@@ -164,6 +166,7 @@ impl ApiCore {
             metrics: config.metrics,
             connections: Connections::default(),
             ready: VecDeque::new(),
+            pipelining: Vec::new(),
             dirty: VecDeque::new(),
             effects: VecDeque::new(),
             roots: Outgoing::new(shards, &config.limits),

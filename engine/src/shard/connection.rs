@@ -144,20 +144,25 @@ impl Connections {
     }
 
     /// The connection, if it is still this tenant.
+    #[inline]
     pub fn by_id(&mut self, id: ConnectionId) -> Option<&mut Connection> {
         let slot = self.slots.get_mut(id.slot as usize)?;
         if slot.generation == id.generation { slot.tenant.as_mut() } else { None }
     }
 
     /// The connection, read only.
+    #[inline]
     pub fn view(&self, id: ConnectionId) -> Option<&Connection> {
         let slot = self.slots.get(id.slot as usize)?;
         if slot.generation == id.generation { slot.tenant.as_ref() } else { None }
     }
 
-    /// Whoever has this slot now.
-    pub fn at(&mut self, slot: u32) -> Option<&mut Connection> {
-        self.slots.get_mut(slot as usize)?.tenant.as_mut()
+    /// Whoever has this slot now, and its name.
+    #[inline]
+    pub fn at(&mut self, slot: u32) -> Option<(ConnectionId, &mut Connection)> {
+        let place = self.slots.get_mut(slot as usize)?;
+        let id = ConnectionId { slot, generation: place.generation };
+        place.tenant.as_mut().map(|connection| (id, connection))
     }
 
     /// Who has this slot now.

@@ -131,6 +131,7 @@ impl Flush {
     }
 
     /// The connection has something to write.
+    #[inline]
     pub fn mark(&mut self, id: ConnectionId, connection: &mut Connection) {
         if !connection.dirty {
             connection.dirty = true;
@@ -139,6 +140,7 @@ impl Flush {
     }
 
     /// The connection has something to write when its app's interval ends; with an interval of 0, now.
+    #[inline]
     pub fn mark_or_hold(&mut self, id: ConnectionId, connection: &mut Connection, interval_ms: u32) -> bool {
         if interval_ms == 0 {
             self.mark(id, connection);
@@ -192,6 +194,7 @@ impl Flush {
     }
 
     /// The connection whose turn it is to be written. May be gone by now, or have nothing.
+    #[inline]
     pub fn pop(&mut self) -> Option<ConnectionId> {
         self.picks = self.picks.wrapping_add(1);
         let small_first = self.picks % 4 == 1 || self.dirty.queue.is_empty();

@@ -67,6 +67,7 @@ pub enum At {
 
 impl Lobby {
     /// How far this descriptor has come.
+    #[inline]
     pub fn at(&self, token: Token) -> At {
         self.places
             .get(token.slot as usize)

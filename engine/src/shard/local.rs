@@ -17,6 +17,7 @@ use super::budget::Held;
 use super::connection::{ConnectionId, Connections, Subscription, WAITING};
 use super::flush::{Flush, NO_RUN, Touched};
 use super::gain::TopicGain;
+use super::machine::Token;
 use super::mesh::SubRef;
 use super::mutant::{Mutant, broken};
 use super::outbox::{Backlog, OPEN, Range};
@@ -281,8 +282,7 @@ impl Local {
             topic.run = self.flush.open.len() as u32;
             let (open, interval_ms) = (OpenRun::new(at), topic.flush_interval_ms());
             for subscriber in &topic.fanout {
-                let Some(id) = self.connections.id_at(subscriber.slot) else { continue };
-                let Some(connection) = self.connections.at(subscriber.slot) else { continue };
+                let Some((id, connection)) = self.connections.at(subscriber.slot) else { continue };
                 connection.outbox.push(Range::open(open.run(), 0), &mut self.flush.tails);
                 self.flush.gain.taken_by(connection.subscriptions.len());
                 if connection.blocked {
@@ -292,6 +292,7 @@ impl Local {
                 }
             }
             self.flush.open.push(open);
+            self.flush.gain.opened(&mut topic.gain);
         }
         let run = topic.run;
         let excluded = except.filter(|id| self.is_acknowledged(*id, at));
@@ -307,6 +308,9 @@ impl Local {
         if let Some(id) = excluded {
             self.stats.deliveries -= 1;
             self.stats.excluded += 1;
+            if let Some(topic) = self.topics.get_mut(at as usize) {
+                self.flush.gain.opened(&mut topic.gain);
+            }
             if !broken(Mutant::ExclusionLosesTheRest) {
                 self.open_range(id, run);
             }
@@ -361,7 +365,7 @@ impl Local {
         topic.fanout.swap_remove(removed.back as usize);
         self.stats.gained_of_gone += u64::from(self.flush.count_gone(connection, topic.gain));
         if let Some(moved) = topic.fanout.get(removed.back as usize)
-            && let Some(connection) = self.connections.at(moved.slot)
+            && let Some((_, connection)) = self.connections.at(moved.slot)
             && let Some(subscription) = connection.subscriptions.get_mut(moved.at as usize)
         {
             subscription.back = removed.back;
@@ -407,7 +411,7 @@ impl Local {
     }
 
     /// The connection that is to be written next, with its descriptor.
-    pub fn poll_dirty(&mut self) -> Option<ConnectionId> {
+    pub fn poll_dirty(&mut self) -> Option<(ConnectionId, Token)> {
         while let Some(id) = self.flush.pop() {
             let Some(connection) = self.connections.by_id(id) else { continue };
             if !connection.dirty {
@@ -417,7 +421,7 @@ impl Local {
             connection.private_gain = 0;
             // Ranges to which nothing was added before sealing are dropped here.
             if connection.outbox.advance_by(0, &mut self.flush.tails) {
-                return Some(id);
+                return Some((id, connection.token));
             }
         }
         None

@@ -59,8 +59,11 @@ pub trait Inputs {
     /// A batch of roots from core `from` is used up: its sender may send another.
     fn release_roots(&mut self, from: usize);
     /// Reads the next ready socket. None: no socket is ready. Each is read at most once in a decide phase, so a
-    /// connection that was closed or handed over in this phase is not met again.
+    /// connection that was closed or handed over in this phase is not met again, unless the machine asks for it.
     fn next_socket(&mut self) -> Option<Socket<'_>>;
+    /// Reads this socket once more in this phase, though the kernel has not said that there is more: its peer sends
+    /// without waiting for answers. To be asked just before [`Inputs::next_socket`], for connections that are there.
+    fn read_again(&mut self, _token: Token) {}
     /// Stop reading this socket until [`Effect::Resume`]; its readiness is remembered meanwhile.
     fn pause(&mut self, token: Token);
 }

@@ -74,6 +74,7 @@ use mesh::{Leaf, Root};
 use outgoing::Outgoing;
 use reading::Gates;
 use run::Run;
+use shard_machine::Polled;
 use stats::Stats;
 use terminate::Terminations;
 use topic::TopicHash;
@@ -111,6 +112,7 @@ pub struct Shard {
     random: Box<dyn FnMut() -> u64>,
     lobby: Lobby,
     local: Local,
+    polled: Polled,
     home: Home,
     grants: Grants,
     lists: Lists,
@@ -149,6 +151,7 @@ impl Shard {
             config.limits.activity_timeout_s > 0 && config.limits.idle_checks_per_turn_max > 0,
             "clients need a timeout, and checks must go on"
         );
+        assert!(config.limits.held_ranges_max > 0, "who waits for a tick has something");
         assert!(
             config.limits.walk_looks_max > 0 && config.limits.terminations_max > 0,
             "walks must come to their end"
@@ -165,6 +168,7 @@ impl Shard {
             random: config.random,
             lobby: Lobby::default(),
             local,
+            polled: Polled::default(),
             home: Home::default(),
             grants: Grants::default(),
             lists: Lists::default(),

@@ -33,6 +33,7 @@ impl Range {
         Self { run, from: 0, to }
     }
 
+    #[inline]
     fn end(&self) -> u32 {
         if self.to == OPEN { self.run.bytes().len() as u32 } else { self.to }
     }
@@ -41,6 +42,7 @@ impl Range {
         self.end().saturating_sub(self.from) as usize
     }
 
+    #[inline]
     fn bytes(&self) -> &[u8] {
         self.run.bytes().get(self.from as usize..self.end() as usize).unwrap_or(&[])
     }
@@ -73,12 +75,31 @@ pub struct Tail {
 pub struct Tails {
     #[expect(clippy::vec_box, reason = "the boxes themselves are what is reused")]
     spare: Vec<Box<Tail>>,
+    /// Room for so many ranges is in them.
+    ranges: usize,
 }
 
-const SPARE_TAILS_MAX: usize = 4096;
+/// Ranges for which spare boxes have room, 16 MiB: for 16,000 connections that an app's flush interval holds until then.
+const SPARE_RANGES_MAX: usize = 1 << 20;
 
 /// Ranges of a box that is kept for reuse; one that a backlog has blown up is not.
-const SPARE_RANGES_MAX: usize = 64;
+const TAIL_RANGES_MAX: usize = 128;
+
+impl Tails {
+    fn take(&mut self) -> Box<Tail> {
+        let tail = self.spare.pop().unwrap_or_default();
+        self.ranges -= tail.ranges.capacity();
+        tail
+    }
+
+    fn give_back(&mut self, tail: Box<Tail>) {
+        let ranges = tail.ranges.capacity();
+        if ranges <= TAIL_RANGES_MAX && self.ranges + ranges <= SPARE_RANGES_MAX {
+            self.ranges += ranges;
+            self.spare.push(tail);
+        }
+    }
+}
 
 /// How much of an outbox the kernel has refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -93,14 +114,30 @@ pub struct Backlog {
     pub ranges: usize,
 }
 
+impl Tail {
+    #[inline(never)]
+    fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        for (slice, range) in slices.iter_mut().zip(&self.ranges) {
+            *slice = IoSlice::new(range.bytes());
+        }
+        slices.len().min(self.ranges.len())
+    }
+}
+
 impl Outbox {
     /// Appends a range.
+    #[inline]
     pub fn push(&mut self, range: Range, tails: &mut Tails) {
         if self.head.is_none() {
             self.head = Some(range);
         } else {
-            self.tail.get_or_insert_with(|| tails.spare.pop().unwrap_or_default()).ranges.push_back(range);
+            self.push_behind(range, tails);
         }
+    }
+
+    #[inline(never)]
+    fn push_behind(&mut self, range: Range, tails: &mut Tails) {
+        self.tail.get_or_insert_with(|| tails.take()).ranges.push_back(range);
     }
 
     /// Puts a small control frame in behind the frame that is being written, before all else.
@@ -110,7 +147,7 @@ impl Outbox {
             return;
         };
         let cut = head.run.frame_end(head.from);
-        let tail = self.tail.get_or_insert_with(|| tails.spare.pop().unwrap_or_default());
+        let tail = self.tail.get_or_insert_with(|| tails.take());
         if cut == head.from {
             tail.ranges.push_front(head);
             self.head = Some(range);
@@ -152,17 +189,31 @@ impl Outbox {
     }
 
     /// The waiting bytes, oldest first; returns how many slices were filled.
+    #[inline]
     pub fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
-        let mut filled = 0;
-        for (slice, range) in slices.iter_mut().zip(self.ranges()) {
-            *slice = IoSlice::new(range.bytes());
-            filled += 1;
-        }
-        filled
+        let (Some(head), Some((first, rest))) = (&self.head, slices.split_first_mut()) else { return 0 };
+        *first = IoSlice::new(head.bytes());
+        1 + self.tail.as_ref().map_or(0, |tail| tail.slices(rest))
     }
 
     /// Takes `bytes` from the front; returns whether anything is left. All Runs must be sealed.
-    pub fn advance_by(&mut self, mut bytes: usize, tails: &mut Tails) -> bool {
+    #[inline]
+    pub fn advance_by(&mut self, bytes: usize, tails: &mut Tails) -> bool {
+        match &mut self.head {
+            Some(head) if bytes < head.len() => {
+                head.from += bytes as u32;
+                true
+            }
+            Some(head) if self.tail.is_none() && bytes == head.len() => {
+                self.head = None;
+                false
+            }
+            _ => self.advance_past(bytes, tails),
+        }
+    }
+
+    #[inline(never)]
+    fn advance_past(&mut self, mut bytes: usize, tails: &mut Tails) -> bool {
         while let Some(head) = &mut self.head {
             let len = head.len();
             if bytes < len {
@@ -176,10 +227,8 @@ impl Outbox {
         debug_assert!(self.head.is_some() || bytes == 0, "more was written than was waiting");
         if self.head.is_none()
             && let Some(tail) = self.tail.take()
-            && tails.spare.len() < SPARE_TAILS_MAX
-            && tail.ranges.capacity() <= SPARE_RANGES_MAX
         {
-            tails.spare.push(tail);
+            tails.give_back(tail);
         }
         self.head.is_some()
     }

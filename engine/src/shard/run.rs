@@ -58,6 +58,7 @@ impl Run {
     }
 
     /// The bytes; empty while the Run is open.
+    #[inline]
     pub fn bytes(&self) -> &[u8] {
         match self.sealed.get() {
             Some(Sealed { bytes: Bytes::Own(bytes), .. }) => bytes,

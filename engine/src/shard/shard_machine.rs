@@ -13,6 +13,35 @@ use super::lobby::At;
 use super::machine::{Door, Effect, HookPort, Inputs, Machine, Mesh, Now, Token};
 use super::mutant::{Mutant, broken};
 
+/// Who was polled last, and is about to be written: with a million connections each look into the lobby is one into memory
+/// that no cache holds. A token names one connection for ever, so what stands here may be old and is never wrong.
+#[derive(Debug)]
+pub(super) struct Polled([(Token, ConnectionId); POLLED]);
+
+/// As many as are written together.
+const POLLED: usize = 128;
+
+impl Default for Polled {
+    fn default() -> Self {
+        let nobody = u32::MAX;
+        let entry =
+            (Token { slot: nobody, generation: nobody }, ConnectionId { slot: nobody, generation: nobody });
+        Self([entry; POLLED])
+    }
+}
+
+impl Polled {
+    fn note(&mut self, token: Token, id: ConnectionId) {
+        if let Some(entry) = self.0.get_mut(token.slot as usize % POLLED) {
+            *entry = (token, id);
+        }
+    }
+
+    fn find(&self, token: Token) -> Option<ConnectionId> {
+        self.0.get(token.slot as usize % POLLED).filter(|(polled, _)| *polled == token).map(|(_, id)| *id)
+    }
+}
+
 impl Machine for Shard {
     fn handle_open(&mut self, token: Token, _peer: SocketAddr, _door: Door, now: Now) {
         self.enter_lobby(token, now);
@@ -64,13 +93,15 @@ impl Machine for Shard {
 
     fn poll_dirty(&mut self) -> Option<Token> {
         loop {
-            let id = self.local.poll_dirty()?;
-            let Some(connection) = self.local.connections.view(id) else { continue };
-            if broken(Mutant::JudgedBeforeAttempt) && connection.blocked {
+            let (id, token) = self.local.poll_dirty()?;
+            if broken(Mutant::JudgedBeforeAttempt)
+                && self.local.connections.view(id).is_some_and(|connection| connection.blocked)
+            {
                 self.close_slow(id, Close::SLOW_CONSUMER);
                 continue;
             }
-            return Some(connection.token);
+            self.polled.note(token, id);
+            return Some(token);
         }
     }
 
@@ -138,11 +169,12 @@ impl Machine for Shard {
 }
 
 impl Shard {
+    /// The connection of a descriptor; whether it is still there shows where it is looked up.
     fn connection_of(&self, token: Token) -> Option<ConnectionId> {
-        match self.lobby.at(token) {
+        self.polled.find(token).or_else(|| match self.lobby.at(token) {
             At::Connection(id) => Some(id),
             At::Head | At::Nowhere => None,
-        }
+        })
     }
 
     /// What remained after EAGAIN was too much.
