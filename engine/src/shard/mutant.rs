@@ -100,11 +100,15 @@ pub enum Mutant {
     HeldAreForgotten,
     /// Holds go on to their tick however much is waiting.
     HoldsIgnoreTheGate,
+    /// A shard that hears messages counts as quiet.
+    TalkIsQuiet,
+    /// A shard with few connections counts as quiet.
+    FewAreQuiet,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 48] = [
+    pub const ALL: [Self; 50] = [
         Self::NoTicket,
         Self::NoEpoch,
         Self::LaterSubscribersAckedAtOnce,
@@ -153,6 +157,8 @@ impl Mutant {
         Self::PutOffGrantsWeighNothing,
         Self::HeldAreForgotten,
         Self::HoldsIgnoreTheGate,
+        Self::TalkIsQuiet,
+        Self::FewAreQuiet,
     ];
 }
 
