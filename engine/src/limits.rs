@@ -77,6 +77,12 @@ pub struct Limits {
     pub http_headers_max: usize,
     /// Channels that one connection may be subscribed to; past it a subscription is refused.
     pub subscriptions_per_connection_max: usize,
+    /// How long a core that hears nothing but pings and pongs may let them gather, in milliseconds; the first message of
+    /// a client after such quiet may wait as long. 0: never.
+    pub nap_ms_max: u64,
+    /// A shard with fewer connections never lets them gather: their pings are so few that a wake for each costs less
+    /// than a tenth of a percent of a core, and nobody shall wait for that.
+    pub nap_connections_min: usize,
 }
 
 impl Default for Limits {
@@ -110,6 +116,8 @@ impl Default for Limits {
             http_head_bytes_max: HTTP_HEAD_BYTES_MAX,
             http_headers_max: HTTP_HEADERS_MAX,
             subscriptions_per_connection_max: 10_000,
+            nap_ms_max: 50,
+            nap_connections_min: 1000,
         }
     }
 }

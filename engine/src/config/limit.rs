@@ -37,7 +37,7 @@ macro_rules! limit {
 }
 
 /// The limits that hold for the whole server.
-const SERVER: [Limit<Limits>; 15] = [
+const SERVER: [Limit<Limits>; 16] = [
     limit!(outbox_bytes_max, 64 << 10, 1 << 30),
     limit!(outbox_frames_max, 16, 1 << 20),
     Limit {
@@ -61,6 +61,8 @@ const SERVER: [Limit<Limits>; 15] = [
     limit!(activity_timeout_s, 1, 7200),
     limit!(ping_grace_s, 1, 3600),
     limit!(pong_s_max, 1, 3600),
+    // A core shows once a second that it lives.
+    limit!(nap_ms_max, 0, 1000),
 ];
 
 /// The one key here that is no number.

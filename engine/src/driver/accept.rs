@@ -5,7 +5,7 @@
 //! or dropped while clients wait in its queue. Called by the turn.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
 use super::listen::turn_newcomers_away;
 use super::ring::{self, Completion, Kind, Operation, Ring};
@@ -127,6 +127,12 @@ impl Acceptor {
     /// True when no listener is left.
     pub fn is_closed(&self) -> bool {
         self.listeners.is_empty()
+    }
+
+    /// The listeners, as long as each may be accepted from at any time.
+    pub fn listeners(&self) -> Option<impl Iterator<Item = RawFd>> {
+        let idle = self.next_deadline().is_none();
+        idle.then(|| self.listeners.iter().map(|listener| listener.fd.as_raw_fd()))
     }
 
     /// When `accept_some` must be called next though nobody came, in `mono_ms`.

@@ -92,7 +92,7 @@ impl Ring {
     pub fn new(sizes: Sizes) -> io::Result<Self> {
         let give_up = Instant::now() + SETUP_PATIENCE;
         loop {
-            match set_up(sizes) {
+            match set_up(sizes, Wakes::WhenEntered) {
                 Err(error) if error.raw_os_error() == Some(libc::ENOMEM) && Instant::now() < give_up => {
                     std::thread::sleep(Duration::from_millis(20));
                 }
@@ -236,7 +236,7 @@ impl SendRing {
         let header: libc::msghdr = unsafe { MaybeUninit::zeroed().assume_init() };
         let iovec = libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 };
         let mut ring = Self {
-            ring: Some(set_up(size)?),
+            ring: Some(set_up(size, Wakes::Sleeper)?),
             headers: vec![header; sends as usize].into_boxed_slice(),
             iovecs: vec![iovec; sends as usize * IOVECS_PER_SEND].into_boxed_slice(),
         };
@@ -379,13 +379,25 @@ impl Completion {
     }
 }
 
-fn set_up(sizes: Sizes) -> io::Result<IoUring> {
-    // Newest first. Cooperative task running spares interrupts (Linux 5.19), a single issuer spares locks (6.0).
-    let newest = builder(sizes)
-        .setup_coop_taskrun()
-        .setup_taskrun_flag()
-        .setup_single_issuer()
-        .build(sizes.submissions);
+/// Whom a completion wakes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wakes {
+    /// Its thread, wherever that sleeps.
+    Sleeper,
+    /// Its thread only while that waits in the ring: elsewhere it sleeps on, and what has happened is put off until the
+    /// ring is entered.
+    WhenEntered,
+}
+
+fn set_up(sizes: Sizes, wakes: Wakes) -> io::Result<IoUring> {
+    // Newest first. Completions are deferred from Linux 6.1 on; cooperative task running spares interrupts (5.19), a
+    // single issuer spares locks (6.0).
+    let mut newest = builder(sizes);
+    match wakes {
+        Wakes::Sleeper => newest.setup_coop_taskrun(),
+        Wakes::WhenEntered => newest.setup_defer_taskrun(),
+    };
+    let newest = newest.setup_taskrun_flag().setup_single_issuer().build(sizes.submissions);
     let newer = or_if_unknown(newest, || {
         builder(sizes).setup_coop_taskrun().setup_taskrun_flag().build(sizes.submissions)
     });
@@ -422,7 +434,8 @@ fn entered(result: io::Result<usize>) -> io::Result<()> {
 /// Tries what the driver needs of io_uring on a ring of its own: setup, multishot poll, and successes that stay silent.
 /// The errors are the kernel's, `Unsupported` for a kernel that is too old.
 pub fn probe_io_uring() -> io::Result<()> {
-    let mut ring = Ring::over(set_up(Sizes { submissions: 8, completions: 16, sends: 0 })?);
+    let sizes = Sizes { submissions: 8, completions: 16, sends: 0 };
+    let mut ring = Ring::over(set_up(sizes, Wakes::WhenEntered)?);
     let too_old = || io::Error::from(io::ErrorKind::Unsupported);
     if !ring.ring.params().is_feature_skip_cqe_on_success() || !ring.ring.params().is_feature_ext_arg() {
         return Err(too_old());
@@ -454,6 +467,24 @@ pub fn write_eventfd(fd: RawFd) -> io::Result<()> {
     let one = 1u64.to_ne_bytes();
     // SAFETY: `one` is eight readable bytes.
     checked_size(unsafe { libc::write(fd, one.as_ptr().cast(), one.len()) }).map(drop)
+}
+
+/// Waits up to `patience` until one of these descriptors can be read; the ring and all that it polls is left alone.
+pub fn wait_for_any(fds: impl Iterator<Item = RawFd>, patience: Duration) -> io::Result<()> {
+    let mut polled: Vec<libc::pollfd> =
+        fds.map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 }).collect();
+    let patience = libc::timespec {
+        tv_sec: patience.as_secs() as libc::time_t,
+        tv_nsec: patience.subsec_nanos().into(),
+    };
+    // SAFETY: pointer and length are those of a vector that is ours to write; the time is a local; there is no mask.
+    let seen = checked(unsafe {
+        libc::ppoll(polled.as_mut_ptr(), polled.len() as libc::nfds_t, &raw const patience, std::ptr::null())
+    });
+    match seen {
+        Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Accepts one connection without waiting.

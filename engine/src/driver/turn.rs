@@ -5,7 +5,7 @@
 //! only after a turn that took, sent, tried and performed nothing. What must never happen here: a decision about what
 //! bytes mean, or a wait anywhere but in `sleep`. Called by the start of a core.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,6 +44,8 @@ pub(super) struct Core<M> {
     drains_at: Phase,
     draining: bool,
     emptied: bool,
+    /// Nothing has come since the last nap.
+    rested: bool,
     /// The most connections since room was last given back.
     crowd: usize,
 }
@@ -77,6 +79,7 @@ impl<M: Machine> Core<M> {
             drains_at: setup.drains_at,
             draining: false,
             emptied: false,
+            rested: true,
             crowd: 0,
         })
     }
@@ -85,7 +88,9 @@ impl<M: Machine> Core<M> {
     pub(super) fn run(mut self) -> Result<(), CoreError> {
         while self.control.phase() < Phase::Stopping {
             let now = self.clock.now();
-            if !self.turn(now)? {
+            if self.turn(now)? {
+                self.rested = false;
+            } else {
                 self.sleep(now)?;
             }
         }
@@ -232,11 +237,21 @@ impl<M: Machine> Core<M> {
     }
 
     fn sleep(&mut self, now: Now) -> Result<(), CoreError> {
+        let during = CoreError::during("sleeping on the ring");
         let deadlines =
             [self.machine.poll_deadline(), self.io.sockets.next_expiry(), self.acceptor.next_deadline()];
         let next = deadlines.into_iter().flatten().min();
         let patience = next.map_or(SLEEP_MAX, |next| Duration::from_millis(next.saturating_sub(now.mono_ms)));
-        park::sleep(&mut self.io.sockets.ring, patience).map_err(CoreError::during("sleeping on the ring"))
+        let nap = Duration::from_millis(self.machine.nap_ms_max(now));
+        if !self.rested
+            && !nap.is_zero()
+            && let Some(listeners) = self.acceptor.listeners()
+        {
+            self.rested = true;
+            let bell = self.io.mesh.doorbell().as_fd().as_raw_fd();
+            return park::nap(listeners.chain([bell]), patience.min(nap)).map_err(during);
+        }
+        park::sleep(&mut self.io.sockets.ring, patience).map_err(during)
     }
 }
 

@@ -235,6 +235,9 @@ impl Shard {
                 return Verdict::Taken;
             }
         };
+        if !matches!(message, ClientMessage::Ping | ClientMessage::Pong) {
+            self.stir();
+        }
         let verdict = match message {
             ClientMessage::Ping => {
                 let mut bytes = Vec::new();

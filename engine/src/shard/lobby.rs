@@ -164,6 +164,7 @@ Content-Length: 58\r\nConnection: close\r\n\r\n{\"error\":\"The REST API is over
 impl Shard {
     pub(super) fn enter_lobby(&mut self, token: Token, now: Now) {
         self.lobby.enter(token, now);
+        self.stir();
         if self.is_too_full() {
             let text = format!(
                 "Over capacity: {} connections without a head (half_open_max)",
@@ -238,6 +239,7 @@ impl Shard {
     }
 
     fn handle_head(&mut self, token: Token, bytes: &mut [u8], now: Now) -> Flow {
+        self.stir();
         let (entry, used) = match http::parse_head_within(bytes, &self.limits.http()) {
             HeadParse::Complete { head, bytes: used } => (self.route(&head), used),
             HeadParse::Partial => {

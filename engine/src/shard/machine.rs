@@ -164,6 +164,11 @@ pub trait Machine {
     /// A crowd has gone: gives back what its queues needed and nothing needs now. Harmless at any time; the driver asks
     /// when nobody is left.
     fn give_back_room(&mut self);
+    /// For how many milliseconds what comes from sockets may gather before the machine is given it: some while lately
+    /// nothing but signs of life has come, and nobody waits for an answer; 0: it must come at once.
+    fn nap_ms_max(&self, _now: Now) -> u64 {
+        0
+    }
     /// How many connections the machine knows, half-open ones included.
     fn connections(&self) -> usize;
 }

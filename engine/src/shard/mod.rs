@@ -4,7 +4,7 @@
 //!
 //! Where to look: `machine` is the border to the driver; `turn` takes input in rotation; `lobby` has connections
 //! without a head; `commands`, `subscribe` and `client_events` what clients send; `links` what this shard says to home shards and hears
-//! from them; `home` the topics that live here, `edges` what hooks are told of them, `grants` who is let in, `list` lists of them; `terminate` users who must go; `local`, `run`, `outbox`, `flush`, `gain` and `hold` the fan-out; `budget` what outboxes keep together; `idle` who is silent; `close` the end of a connection;
+//! from them; `home` the topics that live here, `edges` what hooks are told of them, `grants` who is let in, `list` lists of them; `terminate` users who must go; `local`, `run`, `outbox`, `flush`, `gain` and `hold` the fan-out; `budget` what outboxes keep together; `idle` who is silent, `quiet` when all are; `close` the end of a connection;
 //! `drain` the end of them all; `reading` what can be seen of all this from outside.
 
 #![forbid(unsafe_code)]
@@ -46,6 +46,7 @@ pub mod mesh;
 pub mod mutant;
 pub mod outbox;
 pub mod outgoing;
+mod quiet;
 pub mod reading;
 pub mod roster;
 pub mod run;
@@ -72,6 +73,7 @@ use local::Local;
 use machine::Effect;
 use mesh::{Leaf, Root};
 use outgoing::Outgoing;
+use quiet::Quiet;
 use reading::Gates;
 use run::Run;
 use shard_machine::Polled;
@@ -127,6 +129,7 @@ pub struct Shard {
     closing: Vec<Closing>,
     closes: Closes,
     gates: Gates,
+    quiet: Quiet,
     effects: VecDeque<Effect>,
     epoch: u64,
     ticket: u32,
@@ -184,6 +187,7 @@ impl Shard {
             closing: Vec::new(),
             closes: Closes::default(),
             gates: Gates::default(),
+            quiet: Quiet::default(),
             effects: VecDeque::new(),
             epoch: 0,
             ticket: 0,

@@ -102,11 +102,15 @@ pub enum Mutant {
     HoldsIgnoreTheGate,
     /// Outboxes that wait for a tick may have as many ranges as they like.
     HoldsKeepAnyNumberOfRanges,
+    /// A shard that hears messages counts as quiet.
+    TalkIsQuiet,
+    /// A shard with few connections counts as quiet.
+    FewAreQuiet,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 49] = [
+    pub const ALL: [Self; 51] = [
         Self::NoTicket,
         Self::NoEpoch,
         Self::LaterSubscribersAckedAtOnce,
@@ -156,6 +160,8 @@ impl Mutant {
         Self::HeldAreForgotten,
         Self::HoldsIgnoreTheGate,
         Self::HoldsKeepAnyNumberOfRanges,
+        Self::TalkIsQuiet,
+        Self::FewAreQuiet,
     ];
 }
 

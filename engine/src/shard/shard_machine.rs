@@ -163,6 +163,10 @@ impl Machine for Shard {
         self.outside.iter_mut().for_each(Outside::give_back_room);
     }
 
+    fn nap_ms_max(&self, now: Now) -> u64 {
+        if self.has_been_quiet(now) { self.limits.nap_ms_max } else { 0 }
+    }
+
     fn connections(&self) -> usize {
         self.local.connections.len() + self.lobby.half_open()
     }

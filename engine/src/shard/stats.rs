@@ -57,6 +57,8 @@ counters! {
     commands_gated,
     /// Connections that used up their messages of a turn.
     commands_budgeted,
+    /// Decide phases that ended in quiet: lately nothing but signs of life had come.
+    quiet_phases,
     /// Decide phases that ended at the flush gate.
     flush_gated,
     /// Those of them that ended because of what all connections together had not been tried with.

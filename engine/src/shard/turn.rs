@@ -118,6 +118,7 @@ impl Shard {
         }
         let gated = self.flush_gate_is_closed();
         self.note_gates(gated, now);
+        self.note_quiet(now);
         if gated {
             self.local.stats.flush_gated += 1;
             self.local.stats.flush_gated_by_all += u64::from(self.all_have_gained_too_much());
@@ -174,6 +175,7 @@ impl Shard {
             }
             let Some(leaf) = self.next_leaf(inputs) else { break };
             self.handle_leaf(leaf);
+            self.stir();
             any = true;
         }
         any
@@ -202,6 +204,7 @@ impl Shard {
             }
             let Some((from, root)) = self.next_root(inputs) else { break };
             self.handle_root(from, root);
+            self.stir();
             any = true;
         }
         any
@@ -231,6 +234,7 @@ impl Shard {
             }
             let Some(root) = self.roots.pop(self.index) else { break };
             self.handle_root(self.index, root);
+            self.stir();
             any = true;
         }
         any | self.bring_in_outside()

@@ -133,6 +133,13 @@ struct Waiting {
     root: Root,
 }
 
+/// Whether more has come between two readings than pings, pongs and silence.
+fn heard_more_than_signs_of_life(before: &Stats, after: &Stats) -> bool {
+    let talk =
+        |it: &Stats| [it.attached, it.batches_taken, it.published, it.subscribed, it.subscribe_refused];
+    talk(before) != talk(after)
+}
+
 impl World {
     pub fn new(seed: u64) -> Self {
         let mut rng = Rng(seed ^ 0x5eed);
@@ -160,6 +167,7 @@ impl World {
             walk_looks_max: if rng.chance(60) { 1 } else { rng.between(2, 4) },
             lists_max: rng.between(1, 3),
             terminations_max: rng.between(1, 2),
+            nap_connections_min: 2,
             ..Limits::default()
         };
         let mut app = App::new("1", "key", "secret");
@@ -568,6 +576,22 @@ impl World {
         any
     }
 
+    /// A core naps only while many are silent.
+    fn check_nap(&self, me: usize, now: Now, before: &Stats) -> Result<(), String> {
+        let shard = &self.shards[me];
+        match shard.nap_ms_max(now) {
+            0 => Ok(()),
+            _ if heard_more_than_signs_of_life(before, shard.stats()) => {
+                Err(format!("shard {me} naps though somebody has just spoken"))
+            }
+            _ if shard.connections() < self.limits.nap_connections_min => {
+                Err(format!("shard {me} naps for {} connections", shard.connections()))
+            }
+            nap_ms if nap_ms > self.limits.nap_ms_max => Err(format!("shard {me} naps for {nap_ms} ms")),
+            _ => Ok(()),
+        }
+    }
+
     // ---- the mesh and the sockets
 
     /// One batch comes to a core. Returns whether there was one on its way.
@@ -610,6 +634,7 @@ impl World {
             self.tell_writable(me);
         }
         let now = self.now();
+        let before = *self.shards[me].stats();
         let due = self.shards[me].poll_deadline().is_some_and(|due| due <= now.mono_ms);
         if due {
             for socket in &mut self.sockets[me] {
@@ -664,6 +689,7 @@ impl World {
             self.shards[me].give_back_room();
         }
         self.turns += 1;
+        self.check_nap(me, now, &before)?;
         self.awake[me] = due || !may_sleep(took, sent, wrote);
         self.fault.take().map_or(Ok(()), Err)?;
         self.read_clients()

@@ -1,0 +1,51 @@
+//! Whether a shard with many connections has lately heard nothing but signs of life: pings, pongs, and their silence.
+//!
+//! Then nobody waits for it, and its core may let such signs gather before it looks again. Whatever else comes (a
+//! message, a newcomer, anything from another core) ends the quiet at once. What must never happen here: quiet while
+//! somebody's bytes wait to be written or a step of a walk to be taken.
+
+use super::Shard;
+use super::machine::Now;
+use super::mutant::{Mutant, broken};
+
+/// How long a shard must have heard nothing else, in milliseconds: who has just spoken will speak again.
+const QUIET_AFTER_MS: u64 = 250;
+
+/// When something else was last heard.
+#[derive(Debug, Default)]
+pub(super) struct Quiet {
+    stirred: bool,
+    stirred_ms: u64,
+}
+
+impl Shard {
+    /// Something has come that is more than a sign of life.
+    pub(super) fn stir(&mut self) {
+        self.quiet.stirred = true;
+    }
+
+    /// A decide phase ends.
+    pub(super) fn note_quiet(&mut self, now: Now) {
+        if std::mem::take(&mut self.quiet.stirred) && !broken(Mutant::TalkIsQuiet) {
+            self.quiet.stirred_ms = now.mono_ms;
+        }
+        if self.has_been_quiet(now) {
+            self.local.stats.quiet_phases += 1;
+        }
+    }
+
+    /// True when nothing but signs of life came lately from many connections, and nothing waits.
+    pub(super) fn has_been_quiet(&self, now: Now) -> bool {
+        let few = self.local.connections.len() < self.limits.nap_connections_min;
+        let waits = self.quiet.stirred
+            || !self.local.flush.is_clean()
+            || !self.local.flush.backlogs.is_empty()
+            || self.lobby.half_open() > 0
+            || self.budgeted() > 0
+            || self.stalled.any_gated()
+            || self.drain.is_some();
+        (!few || broken(Mutant::FewAreQuiet))
+            && !waits
+            && now.mono_ms >= self.quiet.stirred_ms + QUIET_AFTER_MS
+    }
+}
