@@ -1,8 +1,8 @@
 //! A stream as the source of a dispatcher: entries are taken for a consumer group, and acknowledged when all endpoints
 //! have done with them.
 //!
-//! One consumer of a group is active at a time, so that order is kept: it holds a lease, and Redis looks at that lease in
-//! the same step in which it gives out entries. Whoever becomes active claims what others left and begins at the group's
+//! One consumer of a group is active at a time, so that order is kept: it holds a lease, and Redis gives out entries in a
+//! transaction that fails when that lease was touched. Whoever becomes active claims what others left and begins at the group's
 //! low-water mark. What must never happen here: an entry that was acknowledged before its place was released, or one that
 //! is pending with somebody who is gone.
 
@@ -40,13 +40,10 @@ const CLAIMED_AT_ONCE: usize = 1_000;
 const REDELIVERED_MAX: usize = 65_536;
 /// How often acknowledged entries are cut off.
 const TRIM_EVERY: Duration = Duration::from_secs(1);
+/// How often a taking is tried again because the lease was renewed in the middle of it.
+const TRIES_MAX: usize = 3;
 /// What the names of our consumers begin with.
 const CONSUMER: &str = "corecast-";
-
-/// Takes entries for the group, new ones or those that are pending with us, if the lease is ours.
-const TAKE: &str = "\
-    if redis.call('GET', KEYS[2]) ~= ARGV[1] then return redis.error_reply('LEASE another consumer is active') end \
-    return redis.pcall('XREADGROUP', 'GROUP', ARGV[2], ARGV[1], 'COUNT', ARGV[3], 'STREAMS', KEYS[1], ARGV[4])";
 
 /// Claims what is pending with others, if the lease is ours.
 const CLAIM: &str = "\
@@ -80,6 +77,8 @@ pub struct StreamSource {
     front: Position,
     /// Entries behind `front` are pending with us.
     pending_first: bool,
+    /// Redis watches the lease for us since it was last seen to be ours.
+    watched: bool,
     recent: VecDeque<(Position, Arc<Row>, usize)>,
     recent_bytes: usize,
     /// All rows behind this place and up to `front` are in `recent`.
@@ -113,6 +112,7 @@ impl StreamSource {
             base: Position::default(),
             front: Position::default(),
             pending_first: false,
+            watched: false,
             recent: VecDeque::new(),
             recent_bytes: 0,
             recent_start: Position::default(),
@@ -179,6 +179,7 @@ impl StreamSource {
         self.front = group.mark;
         self.lease.set_front(self.front);
         self.pending_first = true;
+        self.watched = false;
         self.recent.clear();
         self.recent_bytes = 0;
         self.recent_start = group.mark;
@@ -249,28 +250,74 @@ impl StreamSource {
 
     /// Asks for entries; none at all when another consumer is active.
     fn take_over(&mut self, link: &mut Link) -> Result<Option<Vec<Entry>>, Trouble> {
-        let from = if self.pending_first { self.front.to_string() } else { ">".to_owned() };
-        let mut take = self.script(TAKE);
-        take.arg(self.settings.prefetch.max(1)).arg(from);
-        link.put(&take);
-        let answer = link.flush()?.pop().unwrap_or(Value::Nil);
-        if is_lease_lost(&answer) {
-            return Ok(None);
+        for _ in 0..TRIES_MAX {
+            if !self.watched {
+                self.put_watch(link);
+                self.watched = self.is_ours(link.flush()?)?;
+            }
+            if !self.watched {
+                return Ok(None);
+            }
+            if let Some(entries) = self.take_watched(link)? {
+                self.note_deliveries(link, &entries)?;
+                return Ok(Some(entries));
+            }
         }
-        let entries = parse_read(into(answer)?);
-        if let (true, Some(first), Some(last)) = (self.pending_first, entries.first(), entries.last()) {
-            self.note_deliveries(link, first.at, last.at)?;
-        }
-        Ok(Some(entries))
+        Ok(Some(Vec::new()))
     }
 
-    fn note_deliveries(&mut self, link: &mut Link, first: Position, last: Position) -> Result<(), Trouble> {
+    /// Asks for entries in a transaction that is carried out only if nobody has touched the lease, and has it watched again
+    /// for the next one. None when it was touched, be it by ourselves. Not by a script: that would have each entry copied
+    /// into Lua and back, which costs Redis more than all else.
+    fn take_watched(&mut self, link: &mut Link) -> Result<Option<Vec<Entry>>, Trouble> {
+        let mut take = cmd("XREADGROUP");
+        take.arg("GROUP").arg(&self.settings.group).arg(&self.consumer);
+        take.arg("COUNT").arg(self.settings.prefetch.max(1)).arg("STREAMS").arg(&self.settings.key);
+        let from = if self.pending_first { self.front.to_string() } else { ">".to_owned() };
+        link.put(&cmd("MULTI"));
+        link.put(take.arg(from));
+        link.put(&cmd("EXEC"));
+        self.put_watch(link);
+        let mut answers = link.flush()?;
+        let watch = answers.split_off(answers.len().min(3));
+        self.watched = self.is_ours(watch)?;
+        let done = answers.pop().unwrap_or(Value::Nil);
+        // What was refused on the way says more than that the whole was refused.
+        for answer in answers {
+            into::<Value>(answer)?;
+        }
+        match into(done)? {
+            Value::Array(mut answers) => Ok(Some(parse_read(into(answers.pop().unwrap_or(Value::Nil))?))),
+            _ => Ok(None),
+        }
+    }
+
+    fn put_watch(&self, link: &mut Link) {
+        let lease = Lease::key(&self.settings.key);
+        link.put(cmd("WATCH").arg(&lease));
+        link.put(cmd("GET").arg(&lease));
+    }
+
+    /// What `put_watch` has come to: whether we have the lease that is watched.
+    fn is_ours(&self, mut answers: Vec<Value>) -> Result<bool, Trouble> {
+        let holder: Option<String> = into(answers.pop().unwrap_or(Value::Nil))?;
+        for answer in answers {
+            into::<Value>(answer)?;
+        }
+        Ok(holder.is_some_and(|holder| holder == self.consumer))
+    }
+
+    fn note_deliveries(&mut self, link: &mut Link, entries: &[Entry]) -> Result<(), Trouble> {
+        let (Some(first), Some(last)) = (entries.first(), entries.last()) else { return Ok(()) };
+        if !self.pending_first {
+            return Ok(());
+        }
         let mut question = cmd("XPENDING");
         question
             .arg(&self.settings.key)
             .arg(&self.settings.group)
-            .arg(first.to_string())
-            .arg(last.to_string());
+            .arg(first.at.to_string())
+            .arg(last.at.to_string());
         question.arg(self.settings.prefetch.max(1));
         let pending: Vec<(String, String, u64, u64)> = link.ask(&question)?;
         for (at, _, _, deliveries) in pending {
