@@ -69,6 +69,10 @@ pub struct StreamSource {
     consumer: String,
     lease: Lease,
     link: Option<Link>,
+    /// Over which entries are taken. They are asked for while those before them are worked on.
+    taker: Option<Link>,
+    /// The taker's name at Redis, while it may still have a taking of ours to carry out.
+    taker_connection: Option<u64>,
     /// The term of the lease in which this source began; none while it has yet to begin.
     term: Option<u64>,
     /// All entries up to this one were acknowledged when it began.
@@ -108,6 +112,8 @@ impl StreamSource {
             consumer,
             lease,
             link: None,
+            taker: None,
+            taker_connection: None,
             term: None,
             base: Position::default(),
             front: Position::default(),
@@ -137,7 +143,7 @@ impl StreamSource {
     ) -> Result<T, Trouble> {
         let mut link = match self.link.take() {
             Some(link) => link,
-            None => Link::open(&self.settings.url.0)?,
+            None => Link::open(&self.settings)?,
         };
         let answer = ask(self, &mut link);
         match &answer {
@@ -164,6 +170,10 @@ impl StreamSource {
 
     /// Takes over what is pending, and begins at the group's mark. False when another consumer is active after all.
     fn begin(&mut self, link: &mut Link) -> Result<bool, Trouble> {
+        self.taker = None;
+        let mut taker = Link::open(&self.settings)?;
+        taker.succeed(&mut self.taker_connection)?;
+        self.taker = Some(taker);
         let group = self.group(link)?;
         if !self.claim(link)? {
             return Ok(false);
@@ -225,14 +235,14 @@ impl StreamSource {
         if self.unacknowledged.len() >= RUNS_MAX {
             return Ok(false);
         }
-        let taken = self.with_link(|this, link| {
-            let entries = this.take_over(link)?;
-            if this.pending_first && entries.as_ref().is_some_and(Vec::is_empty) {
-                this.pending_first = false;
-                return this.take_over(link);
-            }
-            Ok(entries)
-        });
+        let mut taken = self.take_over();
+        if self.pending_first && matches!(&taken, Ok(Some(entries)) if entries.is_empty()) {
+            self.pending_first = false;
+            taken = self.take_over();
+        }
+        if taken.is_err() {
+            self.term = None;
+        }
         match taken {
             Ok(Some(entries)) => {
                 let any = !entries.is_empty();
@@ -249,36 +259,55 @@ impl StreamSource {
     }
 
     /// Asks for entries; none at all when another consumer is active.
-    fn take_over(&mut self, link: &mut Link) -> Result<Option<Vec<Entry>>, Trouble> {
+    fn take_over(&mut self) -> Result<Option<Vec<Entry>>, Trouble> {
+        let Some(mut taker) = self.taker.take() else {
+            // The source begins anew.
+            self.term = None;
+            return Ok(Some(Vec::new()));
+        };
         for _ in 0..TRIES_MAX {
             if !self.watched {
-                self.put_watch(link);
-                self.watched = self.is_ours(link.flush()?)?;
+                self.put_watch(&mut taker);
+                self.watched = self.is_ours(taker.flush()?)?;
             }
             if !self.watched {
                 return Ok(None);
             }
-            if let Some(entries) = self.take_watched(link)? {
-                self.note_deliveries(link, &entries)?;
+            if !taker.is_awaiting() {
+                self.put_taking(&mut taker);
+                taker.send()?;
+            }
+            if let Some(entries) = self.taken(taker.receive()?)? {
+                if self.pending_first {
+                    self.with_link(|this, link| this.note_deliveries(link, &entries))?;
+                } else if self.watched && entries.len() >= self.settings.prefetch {
+                    self.put_taking(&mut taker);
+                    taker.send()?;
+                }
+                self.taker = Some(taker);
                 return Ok(Some(entries));
             }
         }
+        self.taker = Some(taker);
         Ok(Some(Vec::new()))
     }
 
     /// Asks for entries in a transaction that is carried out only if nobody has touched the lease, and has it watched again
-    /// for the next one. None when it was touched, be it by ourselves. Not by a script: that would have each entry copied
-    /// into Lua and back, which costs Redis more than all else.
-    fn take_watched(&mut self, link: &mut Link) -> Result<Option<Vec<Entry>>, Trouble> {
+    /// for the next one. Not by a script: that would have each entry copied into Lua and back, which costs Redis more than
+    /// all else.
+    fn put_taking(&self, taker: &mut Link) {
         let mut take = cmd("XREADGROUP");
         take.arg("GROUP").arg(&self.settings.group).arg(&self.consumer);
         take.arg("COUNT").arg(self.settings.prefetch.max(1)).arg("STREAMS").arg(&self.settings.key);
         let from = if self.pending_first { self.front.to_string() } else { ">".to_owned() };
-        link.put(&cmd("MULTI"));
-        link.put(take.arg(from));
-        link.put(&cmd("EXEC"));
-        self.put_watch(link);
-        let mut answers = link.flush()?;
+        taker.put(&cmd("MULTI"));
+        taker.put(take.arg(from));
+        taker.put(&cmd("EXEC"));
+        self.put_watch(taker);
+    }
+
+    /// What `put_taking` has come to. None when the lease was touched, be it by ourselves.
+    fn taken(&mut self, mut answers: Vec<Value>) -> Result<Option<Vec<Entry>>, Trouble> {
         let watch = answers.split_off(answers.len().min(3));
         self.watched = self.is_ours(watch)?;
         let done = answers.pop().unwrap_or(Value::Nil);
@@ -309,9 +338,6 @@ impl StreamSource {
 
     fn note_deliveries(&mut self, link: &mut Link, entries: &[Entry]) -> Result<(), Trouble> {
         let (Some(first), Some(last)) = (entries.first(), entries.last()) else { return Ok(()) };
-        if !self.pending_first {
-            return Ok(());
-        }
         let mut question = cmd("XPENDING");
         question
             .arg(&self.settings.key)
