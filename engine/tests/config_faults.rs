@@ -292,6 +292,11 @@ fn what_is_wrong_with_hooks_is_told_with_what_is_possible() {
         ("[hooks]\ngrace_ms = 600001", "2: hooks.grace_ms = 600001: possible are 0 to 600000"),
         ("[hooks]\ngive_up_after_s = 0", "2: hooks.give_up_after_s = 0: possible are 1 to 604800"),
         ("[hooks]\nconsumers = 2", "2: hooks.consumers means nothing without redis_url"),
+        ("[hooks]\nredis_ca_file = \"ca.pem\"", "2: hooks.redis_ca_file means nothing without redis_url"),
+        (
+            "[hooks]\nredis_url = \"redis://h\"\nredis_ca_file = \"ca.pem\"",
+            "3: hooks.redis_ca_file means nothing without TLS: redis_url begins with rediss:// then",
+        ),
         (
             "[hooks]\nredis_url = \"http://:hunter2-hunter2@h\"",
             "2: hooks.redis_url is no URL of a Redis server; write redis://USER:PASSWORD@HOST:PORT/DATABASE, or \

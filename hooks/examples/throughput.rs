@@ -24,6 +24,10 @@ use protocol::app::{App, Apps};
 use protocol::hook_event::{HookEvent, HookKinds};
 use protocol::socket_id::SocketId;
 
+// As in the server.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const CHANNELS: usize = 1_000;
 const BURST: u64 = 100;
 

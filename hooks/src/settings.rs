@@ -140,6 +140,8 @@ pub struct DeliverySettings {
 pub struct StreamSettings {
     /// `redis://` or `rediss://`, with user and password as need be.
     pub url: Secret,
+    /// Certificates in PEM of whoever signs the server's own, in place of the public authorities; only with `rediss://`.
+    pub ca_file: Option<PathBuf>,
     /// The stream's key.
     pub key: String,
     /// The consumer group.
@@ -209,6 +211,7 @@ impl StreamSettings {
     pub fn new(url: impl Into<String>) -> Self {
         Self {
             url: Secret(url.into()),
+            ca_file: None,
             key: "corecast:hooks".to_owned(),
             group: "corecast".to_owned(),
             deliver: true,

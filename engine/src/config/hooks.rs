@@ -61,6 +61,7 @@ impl HooksWish {
         check_redis_url(url)?;
         let stream = self.settings.stream.get_or_insert_with(|| StreamSettings::new(url));
         stream.url = Secret(url.to_owned());
+        stream.ca_file = stream.ca_file.take().filter(|_| is_tls(url));
         Ok(())
     }
 
@@ -130,6 +131,12 @@ impl HooksWish {
         let Some(url) = section.take("redis_url") else { return refuse_stream_keys(section) };
         check_redis_url(url.text()?).map_err(|why| url.fault(why))?;
         let mut stream = StreamSettings::new(url.text()?);
+        if let Some(value) = section.take("redis_ca_file") {
+            if !is_tls(&stream.url.0) {
+                return Err(value.fault("means nothing without TLS: redis_url begins with rediss:// then"));
+            }
+            stream.ca_file = Some(value.filled_text()?.into());
+        }
         for (key, name) in [("stream", &mut stream.key), ("group", &mut stream.group)] {
             if let Some(value) = section.take(key) {
                 *name = value.filled_text()?.to_owned();
@@ -186,9 +193,14 @@ fn check_redis_url(url: &str) -> Result<(), &'static str> {
     }
 }
 
+fn is_tls(redis_url: &str) -> bool {
+    redis_url.starts_with("rediss://")
+}
+
 /// What is said of a stream that there is not.
 fn refuse_stream_keys(section: &mut Section<'_>) -> Result<(), Fault> {
-    const KEYS: [&str; 9] = [
+    const KEYS: [&str; 10] = [
+        "redis_ca_file",
         "stream",
         "group",
         "deliver",

@@ -115,7 +115,7 @@ impl Table {
     }
 }
 
-const HOOKS_KEYS: [&str; 18] = [
+const HOOKS_KEYS: [&str; 19] = [
     "data_dir",
     "durability",
     "journal_bytes_max",
@@ -125,6 +125,7 @@ const HOOKS_KEYS: [&str; 18] = [
     "strict_endpoints",
     "in_flight_max",
     "redis_url",
+    "redis_ca_file",
     "stream",
     "group",
     "deliver",

@@ -44,6 +44,11 @@ impl Batch {
         self.rows.iter().map(|row| &**row).zip(texts)
     }
 
+    /// How many rows it holds.
+    pub(super) fn rows_len(&self) -> usize {
+        self.rows.len()
+    }
+
     /// What happens to open edges, in order.
     pub(super) fn edges(&self) -> &[EdgeChange] {
         &self.edges

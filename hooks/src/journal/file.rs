@@ -14,6 +14,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, 
 use super::StartError;
 use super::batch::Batch;
 use super::board::Release;
+use super::checkpoint::Log;
 use super::edges::{OpenEdges, sort_edges};
 use crate::row::Position;
 use crate::settings::Durability;
@@ -174,10 +175,47 @@ impl JournalFile {
         Ok(())
     }
 
-    /// Moves the log into the file, and empties the log where no reader stands in the way.
-    pub(super) fn checkpoint(&self) -> rusqlite::Result<()> {
-        self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+    /// The log, as it is now.
+    pub(super) fn log(&self) -> rusqlite::Result<Log> {
+        let mut ask = self.connection.prepare_cached("PRAGMA wal_checkpoint(NOOP)")?;
+        let (all, moved): (i64, i64) = ask.query_row([], |row| Ok((row.get(1)?, row.get(2)?)))?;
+        let all = u64::try_from(all).unwrap_or(0);
+        Ok(Log { all, left: all.saturating_sub(u64::try_from(moved).unwrap_or(0)) })
     }
+
+    /// Moves what it can of the log, without waiting for anybody.
+    pub(super) fn pass(&self) -> rusqlite::Result<()> {
+        pass(&self.connection)
+    }
+
+    /// Moves the log into the file, and empties the log; false where a reader or another checkpoint stood in the way.
+    pub(super) fn checkpoint(&self) -> rusqlite::Result<bool> {
+        let busy: i64 = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+        Ok(busy == 0)
+    }
+}
+
+/// A second connection, which only moves the log.
+#[derive(Debug)]
+pub(super) struct LogFile(Connection);
+
+impl LogFile {
+    /// For the journal at this path, which is there.
+    pub(super) fn open(path: &Path, durability: Durability) -> Result<Self, StartError> {
+        let broken = |error| StartError::Sqlite { path: path.to_owned(), error };
+        let connection = Connection::open(path).map_err(broken)?;
+        set_durability(&connection, durability).map_err(broken)?;
+        Ok(Self(connection))
+    }
+
+    /// Moves what is in the log now.
+    pub(super) fn pass(&self) -> rusqlite::Result<()> {
+        pass(&self.0)
+    }
+}
+
+fn pass(connection: &Connection) -> rusqlite::Result<()> {
+    connection.prepare_cached("PRAGMA wal_checkpoint(PASSIVE)")?.query_row([], |_| Ok(()))
 }
 
 /// A number that SQLite tells by a pragma.
@@ -198,14 +236,19 @@ fn prepare(connection: &Connection, durability: Durability) -> rusqlite::Result<
     // Must come before the first table.
     connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
+    set_durability(connection, durability)?;
+    connection.pragma_update(None, "cache_size", -16 * 1024)?;
+    // A commit would wait for the disk; a thread of its own does that.
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    connection.pragma_update_and_check(None, "journal_size_limit", 16 << 20, |_| Ok(()))
+}
+
+fn set_durability(connection: &Connection, durability: Durability) -> rusqlite::Result<()> {
     let synchronous = match durability {
         Durability::Process => "NORMAL",
         Durability::Power => "FULL",
     };
-    connection.pragma_update(None, "synchronous", synchronous)?;
-    connection.pragma_update(None, "cache_size", -16 * 1024)?;
-    connection.pragma_update(None, "wal_autocheckpoint", 1_000)?;
-    connection.pragma_update_and_check(None, "journal_size_limit", 16 << 20, |_| Ok(()))
+    connection.pragma_update(None, "synchronous", synchronous)
 }
 
 fn create(connection: &Connection) -> rusqlite::Result<()> {

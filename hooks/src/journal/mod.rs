@@ -16,6 +16,7 @@ use crossbeam_channel::Receiver;
 use protocol::app::Apps;
 
 use self::board::Board;
+use self::checkpoint::Checkpointer;
 use self::file::JournalFile;
 use self::lock::DirectoryLock;
 use self::writer::Writer;
@@ -29,6 +30,7 @@ pub use self::view::{JournalView, KeptRow, Status, clear};
 
 mod batch;
 mod board;
+mod checkpoint;
 mod edges;
 mod file;
 mod lock;
@@ -73,8 +75,10 @@ impl Journal {
         let extent = file.extent().map_err(broken)?;
         let board = Arc::new(Board::new(extent, places));
         let parts = (Arc::clone(&board), Arc::clone(&counters));
+        let checkpointer = Checkpointer::start(&path, settings.durability)?;
         let (writer, drained) =
-            Writer::new(file, lock, drain, parts.0, parts.1, settings.journal_bytes_max).map_err(broken)?;
+            Writer::new(file, checkpointer, lock, drain, parts.0, parts.1, settings.journal_bytes_max)
+                .map_err(broken)?;
         let spawned = thread::Builder::new().name("hooks-journal".to_owned()).spawn(move || writer.run());
         let writer = spawned.map_err(StartError::Thread)?;
         Ok((Self { board, drained, writer, path, apps, counters }, open_edges))

@@ -12,6 +12,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, select};
 
 use super::batch::Batch;
 use super::board::{Board, Release};
+use super::checkpoint::{Checkpointer, Log, Turn};
 use super::file::{JournalFile, Size};
 use super::lock::DirectoryLock;
 use super::trouble::Trouble;
@@ -26,8 +27,9 @@ const GATHER: Duration = Duration::from_millis(4);
 const BATCH_ROWS_MAX: usize = 8_192;
 const BATCH_BYTES_MAX: usize = 4 << 20;
 
-/// How many rows one transaction deletes, so that new ones need not wait for it.
-const RELEASE_ROWS_MAX: u64 = 32_768;
+/// How many rows one transaction deletes, so that new ones need not wait for it. One with more new rows deletes up to twice
+/// as many as it writes.
+const RELEASE_ROWS_USUAL: u64 = 4_096;
 
 /// A file with more free room than this, and more than it uses, becomes smaller.
 const FREE_BYTES_MAX: u64 = 8 << 20;
@@ -51,6 +53,7 @@ const SLEEP_MAX: Duration = Duration::from_secs(3_600);
 #[derive(Debug)]
 pub(super) struct Writer {
     file: JournalFile,
+    checkpointer: Checkpointer,
     drain: Drain,
     board: Arc<Board>,
     counters: Arc<JournalCounters>,
@@ -78,6 +81,7 @@ impl Writer {
     /// A writer, and what hangs up when all producers are gone and everything is committed.
     pub(super) fn new(
         file: JournalFile,
+        checkpointer: Checkpointer,
         lock: DirectoryLock,
         drain: Drain,
         board: Arc<Board>,
@@ -88,6 +92,7 @@ impl Writer {
         let (drained, told) = bounded(1);
         let mut writer = Self {
             file,
+            checkpointer,
             drain,
             board,
             counters,
@@ -171,6 +176,7 @@ impl Writer {
             Ok(()) => {
                 self.failing.is_over(|| "the journal is written again".to_owned());
                 self.weigh();
+                self.move_log();
             }
             Err(error) => {
                 self.counters.failures.add(1);
@@ -206,7 +212,7 @@ impl Writer {
         self.first_id = self.first_id.max(release.all + 1);
         self.board.released(release);
         if let Some(last_id) = batch.last_id() {
-            self.counters.written.add(batch.rows().count() as u64);
+            self.counters.written.add(batch.rows_len() as u64);
             self.counters.last_id.set(last_id);
             self.counters.delay_ms.set(now_ms().saturating_sub(batch.oldest_ms()));
         }
@@ -217,8 +223,10 @@ impl Writer {
     // What may go with the next transaction. Rows that are not yet committed are kept, whatever somebody says.
     fn next_release(&self) -> Release {
         let mut release = self.board.to_release();
-        let committed = self.next_id - 1 - self.batch.rows().count() as u64;
-        release.all = release.all.min(committed).min(self.first_id - 1 + RELEASE_ROWS_MAX);
+        let new = self.batch.rows_len() as u64;
+        let committed = self.next_id - 1 - new;
+        let some = RELEASE_ROWS_USUAL.max(2 * new);
+        release.all = release.all.min(committed).min(self.first_id - 1 + some);
         release
     }
 
@@ -230,7 +238,7 @@ impl Writer {
         self.size = self.file.size()?;
         let (size, journal) = (self.size, &self.counters);
         journal.bytes.set(size.used_bytes + size.free_bytes + size.log_bytes);
-        journal.rows.set(self.next_id - self.batch.rows().count() as u64 - self.first_id);
+        journal.rows.set(self.next_id - self.batch.rows_len() as u64 - self.first_id);
         journal.oldest_ms.set(self.file.oldest_ms()?.unwrap_or(0));
         Ok(())
     }
@@ -253,11 +261,24 @@ impl Writer {
         }
     }
 
+    // A failure shows again when there is something to write.
+    fn move_log(&self) {
+        match self.file.log().map(Log::turn) {
+            Ok(Turn::Writer) => drop(self.file.pass()),
+            Ok(Turn::Checkpointer) => self.checkpointer.ask(),
+            Ok(Turn::Nobody) | Err(_) => {}
+        }
+    }
+
     fn tidy(&mut self) {
         let Size { used_bytes, free_bytes, .. } = self.size;
         let too_large = free_bytes > FREE_BYTES_MAX.max(used_bytes);
-        let shrunk = if too_large { self.file.shrink(SHRINK_BYTES) } else { self.file.checkpoint() };
-        self.untidy = too_large && shrunk.is_ok();
+        let again = if too_large {
+            self.file.shrink(SHRINK_BYTES).is_ok()
+        } else {
+            self.file.checkpoint().is_ok_and(|emptied| !emptied)
+        };
+        self.untidy = again;
         // A failure shows again when there is something to write.
         let _ = self.measure();
     }
@@ -284,6 +305,7 @@ impl Writer {
                 break;
             }
         }
+        drop(self.checkpointer);
         let _ = self.file.checkpoint();
     }
 }

@@ -186,7 +186,7 @@ impl Keeper {
         let link = match link {
             Some(link) => link,
             None => {
-                let opened = Link::open(&self.settings.url.0)?;
+                let opened = Link::open(&self.settings)?;
                 opened.be_patient(BLOCK)?;
                 link.insert(opened)
             }

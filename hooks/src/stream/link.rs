@@ -3,11 +3,13 @@
 //! Answers of a pipeline are taken one by one, since the client's own pipelines would wait for each missing one anew.
 //! What must never happen here: a wait without an end, or a question over a connection that has lost its place.
 
+use std::fs;
 use std::time::Duration;
 
-use redis::{Client, Cmd, Connection, FromRedisValue, Value};
+use redis::{Client, Cmd, Connection, FromRedisValue, TlsCertificates, Value, cmd};
 
 use super::trouble::{Trouble, TroubleKind};
+use crate::settings::StreamSettings;
 
 const CONNECT_PATIENCE: Duration = Duration::from_secs(3);
 
@@ -20,17 +22,30 @@ pub(super) struct Link {
     /// The bytes of the questions that are being put together.
     out: Vec<u8>,
     asked: usize,
+    /// How many answers are on their way.
+    awaited: usize,
 }
 
 impl Link {
     /// Connects and logs in. The URL may hold user, password and database; `rediss://` is TLS.
-    pub(super) fn open(url: &str) -> Result<Self, Trouble> {
-        // The client's words for a URL that it does not understand do not repeat it.
-        let client = Client::open(url)?;
+    pub(super) fn open(settings: &StreamSettings) -> Result<Self, Trouble> {
+        let client = client(settings)?;
         let connection = client.get_connection_with_timeout(CONNECT_PATIENCE)?;
         connection.set_read_timeout(Some(ANSWER_PATIENCE))?;
         connection.set_write_timeout(Some(ANSWER_PATIENCE))?;
-        Ok(Self { connection, out: Vec::new(), asked: 0 })
+        Ok(Self { connection, out: Vec::new(), asked: 0, awaited: 0 })
+    }
+
+    /// Ends the connection `before`, which may be lost to us only: what it sent and Redis has not read yet must not be
+    /// carried out behind our back. Then `before` is this one. A user who may not do that goes without.
+    pub(super) fn succeed(&mut self, before: &mut Option<u64>) -> Result<(), Trouble> {
+        if let Some(id) = before.take() {
+            self.put(cmd("CLIENT").arg("KILL").arg("ID").arg(id));
+            self.flush()?;
+        }
+        self.put(cmd("CLIENT").arg("ID"));
+        *before = self.flush()?.pop().and_then(|id| into(id).ok());
+        Ok(())
     }
 
     /// Asks one thing.
@@ -53,12 +68,29 @@ impl Link {
 
     /// Sends all questions and takes their answers, in order. An error among the answers is an answer.
     pub(super) fn flush(&mut self) -> Result<Vec<Value>, Trouble> {
-        let mut answers = Vec::with_capacity(self.asked);
+        self.send()?;
+        self.receive()
+    }
+
+    /// Sends all questions. Their answers are for the next `receive` or `flush`.
+    pub(super) fn send(&mut self) -> Result<(), Trouble> {
         let asked = std::mem::take(&mut self.asked);
         let sent = if asked > 0 { self.connection.send_packed_command(&self.out) } else { Ok(()) };
         self.out.clear();
-        sent.map_err(lost)?;
-        while answers.len() < asked {
+        self.awaited += asked;
+        sent.map_err(lost)
+    }
+
+    /// True while answers are on their way.
+    pub(super) fn is_awaiting(&self) -> bool {
+        self.awaited > 0
+    }
+
+    /// Takes the answers to all that was sent.
+    pub(super) fn receive(&mut self) -> Result<Vec<Value>, Trouble> {
+        let awaited = std::mem::take(&mut self.awaited);
+        let mut answers = Vec::with_capacity(awaited);
+        while answers.len() < awaited {
             match self.connection.recv_response().map_err(lost)? {
                 Value::Push { .. } => {}
                 answer => answers.push(answer),
@@ -71,6 +103,17 @@ impl Link {
     pub(super) fn be_patient(&self, more: Duration) -> Result<(), Trouble> {
         Ok(self.connection.set_read_timeout(Some(ANSWER_PATIENCE + more))?)
     }
+}
+
+/// The client's words for a URL that it does not understand do not repeat it.
+fn client(settings: &StreamSettings) -> Result<Client, Trouble> {
+    let url = settings.url.0.as_str();
+    let Some(path) = &settings.ca_file else { return Ok(Client::open(url)?) };
+    // Read each time, so that a new one needs no restart.
+    let root_cert = fs::read(path).map_err(|error| {
+        Trouble::new(TroubleKind::Unreachable, format!("redis_ca_file {}: {error}", path.display()))
+    })?;
+    Ok(Client::build_with_tls(url, TlsCertificates { client_tls: None, root_cert: Some(root_cert) })?)
 }
 
 /// The answer as a value of this type, or what Redis says is wrong.

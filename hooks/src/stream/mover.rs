@@ -252,24 +252,13 @@ impl Work {
             self.released = Some(place.0);
             self.added = place.0;
         }
-        let mut link = Link::open(&self.settings.url.0)?;
-        self.end_connection(&mut link)?;
+        let mut link = Link::open(&self.settings)?;
+        // A user who may not end the last connection has duplicates instead.
+        link.succeed(&mut self.connection)?;
         self.warn_of_eviction(&mut link)?;
         let standing = self.read_standing(&mut link)?;
         self.resume(&mut link, standing)?;
         Ok(link)
-    }
-
-    /// What the last connection sent and Redis has not read yet must not be carried out behind our back. A user who may
-    /// not do that has duplicates instead.
-    fn end_connection(&mut self, link: &mut Link) -> Result<(), Trouble> {
-        if let Some(id) = self.connection.take() {
-            link.put(cmd("CLIENT").arg("KILL").arg("ID").arg(id));
-            link.flush()?;
-        }
-        link.put(cmd("CLIENT").arg("ID"));
-        self.connection = link.flush()?.pop().and_then(|id| into(id).ok());
-        Ok(())
     }
 
     fn warn_of_eviction(&mut self, link: &mut Link) -> Result<(), Trouble> {

@@ -1,8 +1,8 @@
 //! A stream as the source of a dispatcher: entries are taken for a consumer group, and acknowledged when all endpoints
 //! have done with them.
 //!
-//! One consumer of a group is active at a time, so that order is kept: it holds a lease, and Redis looks at that lease in
-//! the same step in which it gives out entries. Whoever becomes active claims what others left and begins at the group's
+//! One consumer of a group is active at a time, so that order is kept: it holds a lease, and Redis gives out entries in a
+//! transaction that fails when that lease was touched. Whoever becomes active claims what others left and begins at the group's
 //! low-water mark. What must never happen here: an entry that was acknowledged before its place was released, or one that
 //! is pending with somebody who is gone.
 
@@ -40,13 +40,10 @@ const CLAIMED_AT_ONCE: usize = 1_000;
 const REDELIVERED_MAX: usize = 65_536;
 /// How often acknowledged entries are cut off.
 const TRIM_EVERY: Duration = Duration::from_secs(1);
+/// How often a taking is tried again because the lease was renewed in the middle of it.
+const TRIES_MAX: usize = 3;
 /// What the names of our consumers begin with.
 const CONSUMER: &str = "corecast-";
-
-/// Takes entries for the group, new ones or those that are pending with us, if the lease is ours.
-const TAKE: &str = "\
-    if redis.call('GET', KEYS[2]) ~= ARGV[1] then return redis.error_reply('LEASE another consumer is active') end \
-    return redis.pcall('XREADGROUP', 'GROUP', ARGV[2], ARGV[1], 'COUNT', ARGV[3], 'STREAMS', KEYS[1], ARGV[4])";
 
 /// Claims what is pending with others, if the lease is ours.
 const CLAIM: &str = "\
@@ -72,6 +69,10 @@ pub struct StreamSource {
     consumer: String,
     lease: Lease,
     link: Option<Link>,
+    /// Over which entries are taken. They are asked for while those before them are worked on.
+    taker: Option<Link>,
+    /// The taker's name at Redis, while it may still have a taking of ours to carry out.
+    taker_connection: Option<u64>,
     /// The term of the lease in which this source began; none while it has yet to begin.
     term: Option<u64>,
     /// All entries up to this one were acknowledged when it began.
@@ -80,6 +81,8 @@ pub struct StreamSource {
     front: Position,
     /// Entries behind `front` are pending with us.
     pending_first: bool,
+    /// Redis watches the lease for us since it was last seen to be ours.
+    watched: bool,
     recent: VecDeque<(Position, Arc<Row>, usize)>,
     recent_bytes: usize,
     /// All rows behind this place and up to `front` are in `recent`.
@@ -109,10 +112,13 @@ impl StreamSource {
             consumer,
             lease,
             link: None,
+            taker: None,
+            taker_connection: None,
             term: None,
             base: Position::default(),
             front: Position::default(),
             pending_first: false,
+            watched: false,
             recent: VecDeque::new(),
             recent_bytes: 0,
             recent_start: Position::default(),
@@ -137,7 +143,7 @@ impl StreamSource {
     ) -> Result<T, Trouble> {
         let mut link = match self.link.take() {
             Some(link) => link,
-            None => Link::open(&self.settings.url.0)?,
+            None => Link::open(&self.settings)?,
         };
         let answer = ask(self, &mut link);
         match &answer {
@@ -164,6 +170,10 @@ impl StreamSource {
 
     /// Takes over what is pending, and begins at the group's mark. False when another consumer is active after all.
     fn begin(&mut self, link: &mut Link) -> Result<bool, Trouble> {
+        self.taker = None;
+        let mut taker = Link::open(&self.settings)?;
+        taker.succeed(&mut self.taker_connection)?;
+        self.taker = Some(taker);
         let group = self.group(link)?;
         if !self.claim(link)? {
             return Ok(false);
@@ -179,6 +189,7 @@ impl StreamSource {
         self.front = group.mark;
         self.lease.set_front(self.front);
         self.pending_first = true;
+        self.watched = false;
         self.recent.clear();
         self.recent_bytes = 0;
         self.recent_start = group.mark;
@@ -224,14 +235,14 @@ impl StreamSource {
         if self.unacknowledged.len() >= RUNS_MAX {
             return Ok(false);
         }
-        let taken = self.with_link(|this, link| {
-            let entries = this.take_over(link)?;
-            if this.pending_first && entries.as_ref().is_some_and(Vec::is_empty) {
-                this.pending_first = false;
-                return this.take_over(link);
-            }
-            Ok(entries)
-        });
+        let mut taken = self.take_over();
+        if self.pending_first && matches!(&taken, Ok(Some(entries)) if entries.is_empty()) {
+            self.pending_first = false;
+            taken = self.take_over();
+        }
+        if taken.is_err() {
+            self.term = None;
+        }
         match taken {
             Ok(Some(entries)) => {
                 let any = !entries.is_empty();
@@ -248,29 +259,91 @@ impl StreamSource {
     }
 
     /// Asks for entries; none at all when another consumer is active.
-    fn take_over(&mut self, link: &mut Link) -> Result<Option<Vec<Entry>>, Trouble> {
-        let from = if self.pending_first { self.front.to_string() } else { ">".to_owned() };
-        let mut take = self.script(TAKE);
-        take.arg(self.settings.prefetch.max(1)).arg(from);
-        link.put(&take);
-        let answer = link.flush()?.pop().unwrap_or(Value::Nil);
-        if is_lease_lost(&answer) {
-            return Ok(None);
+    fn take_over(&mut self) -> Result<Option<Vec<Entry>>, Trouble> {
+        let Some(mut taker) = self.taker.take() else {
+            // The source begins anew.
+            self.term = None;
+            return Ok(Some(Vec::new()));
+        };
+        for _ in 0..TRIES_MAX {
+            if !self.watched {
+                self.put_watch(&mut taker);
+                self.watched = self.is_ours(taker.flush()?)?;
+            }
+            if !self.watched {
+                return Ok(None);
+            }
+            if !taker.is_awaiting() {
+                self.put_taking(&mut taker);
+                taker.send()?;
+            }
+            if let Some(entries) = self.taken(taker.receive()?)? {
+                if self.pending_first {
+                    self.with_link(|this, link| this.note_deliveries(link, &entries))?;
+                } else if self.watched && entries.len() >= self.settings.prefetch {
+                    self.put_taking(&mut taker);
+                    taker.send()?;
+                }
+                self.taker = Some(taker);
+                return Ok(Some(entries));
+            }
         }
-        let entries = parse_read(into(answer)?);
-        if let (true, Some(first), Some(last)) = (self.pending_first, entries.first(), entries.last()) {
-            self.note_deliveries(link, first.at, last.at)?;
-        }
-        Ok(Some(entries))
+        self.taker = Some(taker);
+        Ok(Some(Vec::new()))
     }
 
-    fn note_deliveries(&mut self, link: &mut Link, first: Position, last: Position) -> Result<(), Trouble> {
+    /// Asks for entries in a transaction that is carried out only if nobody has touched the lease, and has it watched again
+    /// for the next one. Not by a script: that would have each entry copied into Lua and back, which costs Redis more than
+    /// all else.
+    fn put_taking(&self, taker: &mut Link) {
+        let mut take = cmd("XREADGROUP");
+        take.arg("GROUP").arg(&self.settings.group).arg(&self.consumer);
+        take.arg("COUNT").arg(self.settings.prefetch.max(1)).arg("STREAMS").arg(&self.settings.key);
+        let from = if self.pending_first { self.front.to_string() } else { ">".to_owned() };
+        taker.put(&cmd("MULTI"));
+        taker.put(take.arg(from));
+        taker.put(&cmd("EXEC"));
+        self.put_watch(taker);
+    }
+
+    /// What `put_taking` has come to. None when the lease was touched, be it by ourselves.
+    fn taken(&mut self, mut answers: Vec<Value>) -> Result<Option<Vec<Entry>>, Trouble> {
+        let watch = answers.split_off(answers.len().min(3));
+        self.watched = self.is_ours(watch)?;
+        let done = answers.pop().unwrap_or(Value::Nil);
+        // What was refused on the way says more than that the whole was refused.
+        for answer in answers {
+            into::<Value>(answer)?;
+        }
+        match into(done)? {
+            Value::Array(mut answers) => Ok(Some(parse_read(into(answers.pop().unwrap_or(Value::Nil))?))),
+            _ => Ok(None),
+        }
+    }
+
+    fn put_watch(&self, link: &mut Link) {
+        let lease = Lease::key(&self.settings.key);
+        link.put(cmd("WATCH").arg(&lease));
+        link.put(cmd("GET").arg(&lease));
+    }
+
+    /// What `put_watch` has come to: whether we have the lease that is watched.
+    fn is_ours(&self, mut answers: Vec<Value>) -> Result<bool, Trouble> {
+        let holder: Option<String> = into(answers.pop().unwrap_or(Value::Nil))?;
+        for answer in answers {
+            into::<Value>(answer)?;
+        }
+        Ok(holder.is_some_and(|holder| holder == self.consumer))
+    }
+
+    fn note_deliveries(&mut self, link: &mut Link, entries: &[Entry]) -> Result<(), Trouble> {
+        let (Some(first), Some(last)) = (entries.first(), entries.last()) else { return Ok(()) };
         let mut question = cmd("XPENDING");
         question
             .arg(&self.settings.key)
             .arg(&self.settings.group)
-            .arg(first.to_string())
-            .arg(last.to_string());
+            .arg(first.at.to_string())
+            .arg(last.at.to_string());
         question.arg(self.settings.prefetch.max(1));
         let pending: Vec<(String, String, u64, u64)> = link.ask(&question)?;
         for (at, _, _, deliveries) in pending {

@@ -51,7 +51,7 @@ pub struct StreamEvent {
 impl StreamView {
     /// Looks at the stream of these settings.
     pub fn open(settings: &StreamSettings) -> Result<Self, Trouble> {
-        let link = Link::open(&settings.url.0)?;
+        let link = Link::open(settings)?;
         Ok(Self { link, key: settings.key.clone(), group: settings.group.clone() })
     }
 

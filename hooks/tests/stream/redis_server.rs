@@ -129,7 +129,7 @@ impl Drop for RedisServer {
 }
 
 /// A port that nobody listens on, below those that the kernel gives to clients.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let start = 21_000 + (std::process::id() % 9_000) as u16;
     for _ in 0..1_000 {
