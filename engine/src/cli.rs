@@ -256,6 +256,9 @@ fn run_check(path: &Path) -> Result<(), Failure> {
         return Err(Failure::no_app(&format!("add [[apps]] to {}", path.display())));
     }
     println!("{}: good, {} app(s)", path.display(), config.apps.len());
+    if let Some(why) = config.hooks.outlook() {
+        eprintln!("corecast: warning: {why}");
+    }
     Ok(())
 }
 

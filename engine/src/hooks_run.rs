@@ -1,7 +1,8 @@
 //! The hooks core beside a server: started before the first core, stopped after the last.
 //!
-//! A server that takes over finds the journal locked until its predecessor has ended. It serves all the same; its
-//! shards keep their edges until the journal is open. What must never happen here: a core that waits for a disk.
+//! A server that takes over finds the journal locked until its predecessor has ended, and any server may find a disk that
+//! is full or read-only. It serves all the same, and tries again; its shards keep their edges until the journal is open.
+//! What must never happen here: a core that waits for a disk.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,8 +11,9 @@ use std::thread;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use hooks::counters::Counters;
 use hooks::house::{Hooks, StartError};
-use hooks::journal;
+use hooks::journal::{self, Trouble};
 use hooks::settings::Settings;
 use protocol::app::Apps;
 
@@ -32,6 +34,7 @@ pub struct HooksRun {
     open: Arc<OnceLock<HooksOpen>>,
     hooks: Arc<Mutex<Late>>,
     dropped: Arc<AtomicU64>,
+    counters: Counters,
     /// Its end ends the threads here.
     _alive: Sender<()>,
 }
@@ -45,34 +48,36 @@ enum Late {
 }
 
 impl HooksRun {
-    /// Starts it. With `takeover` a journal that another server has is waited for, in a thread of its own. Threads have
-    /// the signal mask of this one.
+    /// Starts it. A directory that cannot be written now, and with `takeover` a journal that another server has, is waited
+    /// for in a thread of its own. Threads have the signal mask of this one.
     pub fn start(settings: Settings, apps: Arc<Apps>, takeover: bool) -> Result<Self, StartError> {
         let (alive, ended) = bounded(0);
         let this = Self {
             open: Arc::default(),
             hooks: Arc::new(Mutex::new(Late::Awaited)),
             dropped: Arc::default(),
+            counters: Counters::new(&settings.endpoints),
             _alive: alive,
         };
         let begin = this.beginning();
-        match Hooks::start(&settings, Arc::clone(&apps)) {
+        let opening =
+            Opening { settings, apps, counters: this.counters.clone(), trouble: Trouble::default() };
+        match opening.start() {
             Ok(started) => begin(started),
-            Err(error) if takeover && is_in_use(&error) => {
-                eprintln!("corecast: hook events wait: {error}");
+            Err(error) if error.may_pass() || takeover && is_in_use(&error) => {
                 let ended = ended.clone();
-                spawn("hooks-start", move || start_later(&settings, &apps, &ended, begin))?;
+                spawn("hooks-start", move || opening.start_later(error, &ended, begin))?;
             }
             Err(error) => return Err(error),
         }
-        let dropped = Arc::clone(&this.dropped);
-        spawn("hooks-drops", move || tell_drops(&dropped, &ended))?;
+        let (dropped, counters) = (Arc::clone(&this.dropped), this.counters.clone());
+        spawn("hooks-drops", move || tell_drops(&dropped, &counters, &ended))?;
         Ok(this)
     }
 
     /// What cores tell it by.
     pub fn line(&self) -> HookLine {
-        HookLine::closed(Arc::clone(&self.open), Arc::clone(&self.dropped))
+        HookLine::closed(Arc::clone(&self.open), Arc::clone(&self.dropped), self.counters.clone())
     }
 
     /// Takes what is left in the queue, and gives what is on its way a few seconds. The cores have dropped their lines.
@@ -92,9 +97,8 @@ impl HooksRun {
             if matches!(*late, Late::Ended) {
                 return core.stop(Duration::ZERO);
             }
-            let counters = core.counters().clone();
             *late = Late::Here(core);
-            let first = open.set(HooksOpen { queue, edges: edges.into(), counters }).is_ok();
+            let first = open.set(HooksOpen { queue, edges: edges.into() }).is_ok();
             assert!(first, "hooks start once");
         }
     }
@@ -102,25 +106,62 @@ impl HooksRun {
 
 type Started = (Hooks, hooks::queue::Queue, Vec<journal::OpenEdges>);
 
-fn start_later(settings: &Settings, apps: &Arc<Apps>, ended: &Receiver<()>, begin: impl FnOnce(Started)) {
-    while ended.recv_timeout(PREDECESSOR_LOOK) == Err(RecvTimeoutError::Timeout) {
-        match Hooks::start(settings, Arc::clone(apps)) {
-            Ok(started) => return begin(started),
-            Err(error) if is_in_use(&error) => {}
-            Err(error) => return eprintln!("corecast: hook events are not kept: {error}"),
+/// A hooks core that has not started yet.
+struct Opening {
+    settings: Settings,
+    apps: Arc<Apps>,
+    counters: Counters,
+    trouble: Trouble,
+}
+
+impl Opening {
+    fn start(&self) -> Result<Started, StartError> {
+        Hooks::start_with(&self.settings, Arc::clone(&self.apps), self.counters.clone())
+    }
+
+    /// Tries until it works or the server ends. Whatever is wrong later, the server has clients by then.
+    fn start_later(mut self, mut error: StartError, ended: &Receiver<()>, begin: impl FnOnce(Started)) {
+        loop {
+            let pause = self.wait_for(&error);
+            if ended.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
+                return;
+            }
+            match self.start() {
+                Ok(started) => {
+                    self.trouble.is_over(|| "the journal is open, events are kept".to_owned());
+                    return begin(started);
+                }
+                Err(still) => error = still,
+            }
         }
+    }
+
+    /// Says and counts what is wrong. Returns how long to wait.
+    fn wait_for(&mut self, error: &StartError) -> Duration {
+        self.counters.journal.blocked.set(1);
+        if is_in_use(error) {
+            self.trouble.goes_on(|| format!("events wait: {error}"));
+            return PREDECESSOR_LOOK;
+        }
+        self.counters.journal.failures.add(1);
+        self.trouble.goes_on(|| {
+            format!(
+                "{error}: make room there or let it be written, or start with another --data-dir; it is tried again. Events \
+                 wait, but client_event and server_event are dropped"
+            )
+        });
+        self.trouble.pause().unwrap_or(PREDECESSOR_LOOK)
     }
 }
 
-fn tell_drops(dropped: &AtomicU64, ended: &Receiver<()>) {
+fn tell_drops(dropped: &AtomicU64, counters: &Counters, ended: &Receiver<()>) {
     let mut told = 0;
     while ended.recv_timeout(DROPS_LOOK) == Err(RecvTimeoutError::Timeout) {
         let now = dropped.load(Ordering::Relaxed);
         if now > told {
-            eprintln!(
-                "corecast: hooks: {} client_event and server_event dropped, the queue is full",
-                now - told
-            );
+            let blocked = counters.journal.blocked.now() == 1;
+            let why = if blocked { "the journal takes nothing" } else { "the queue is full" };
+            eprintln!("corecast: hooks: {} client_event and server_event dropped, {why}", now - told);
             told = now;
         }
     }

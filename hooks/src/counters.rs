@@ -23,7 +23,7 @@ pub struct Counters {
 
 impl Counters {
     /// Counters for these endpoints.
-    pub(crate) fn new(endpoints: &[Endpoint]) -> Self {
+    pub fn new(endpoints: &[Endpoint]) -> Self {
         let delivery = Arc::new(DeliveryCounters::new(endpoints));
         Self { journal: Arc::default(), delivery, stream: Arc::default() }
     }
@@ -36,11 +36,11 @@ pub struct JournalCounters {
     pub written: Count,
     /// Total: transactions that were committed.
     pub commits: Count,
-    /// Total: transactions that failed and were tried again.
+    /// Total: transactions, and starts of the journal, that failed and were tried again.
     pub failures: Count,
     /// Total: rows that were passed over since nobody here can read them.
     pub undecodable: Count,
-    /// Gauge: 1 while nothing is taken from the queue, since the disk or the journal is full or cannot be written.
+    /// Gauge: 1 while nothing is taken, since the disk or the journal is full, cannot be written or is not open yet.
     pub blocked: Count,
     /// Gauge: rows that are kept.
     pub rows: Count,

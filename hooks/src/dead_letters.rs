@@ -12,6 +12,8 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row as Record, params};
 
+use crate::outage::{io_passes, sqlite_passes};
+
 /// The file's name in the data directory.
 pub const FILE: &str = "dead_letters.db";
 /// How many letters are kept; beyond it the oldest go.
@@ -316,6 +318,17 @@ enum Fault {
 impl From<rusqlite::Error> for Fault {
     fn from(error: rusqlite::Error) -> Self {
         Self::Sqlite(error)
+    }
+}
+
+impl DeadLettersError {
+    /// Whether they may open later, when there is room or the right to write.
+    pub fn may_pass(&self) -> bool {
+        match &self.fault {
+            Fault::Directory(error) => io_passes(error),
+            Fault::Sqlite(error) => sqlite_passes(error),
+            Fault::Newer(_) => false,
+        }
     }
 }
 

@@ -38,7 +38,15 @@ impl Hooks {
     /// Starts everything that these settings ask for. The queue is for the shards, the open edges for those of their
     /// home. Without an endpoint and without a stream nobody should call this: it makes a directory and threads.
     pub fn start(settings: &Settings, apps: Arc<Apps>) -> Result<(Self, Queue, Vec<OpenEdges>), StartError> {
-        let counters = Counters::new(&settings.endpoints);
+        Self::start_with(settings, apps, Counters::new(&settings.endpoints))
+    }
+
+    /// The same with counters that somebody has already, made for these endpoints.
+    pub fn start_with(
+        settings: &Settings,
+        apps: Arc<Apps>,
+        counters: Counters,
+    ) -> Result<(Self, Queue, Vec<OpenEdges>), StartError> {
         let (queue, drain) = queue(settings.queue_events_max);
         let (journal, open_edges) =
             Journal::start(settings, Arc::clone(&apps), drain, Arc::clone(&counters.journal))?;
@@ -110,6 +118,17 @@ pub enum StartError {
     Dispatch(dispatch::StartError),
     /// The system gives no thread.
     Thread(io::Error),
+}
+
+impl StartError {
+    /// Whether another start may succeed, when there is room in the data directory or the right to write there.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Journal(error) => error.may_pass(),
+            Self::Dispatch(error) => error.may_pass(),
+            Self::Thread(_) => false,
+        }
+    }
 }
 
 impl fmt::Display for StartError {

@@ -13,6 +13,7 @@ pub mod encoding;
 pub mod house;
 pub mod journal;
 mod notice;
+mod outage;
 pub mod queue;
 pub mod row;
 pub mod settings;

@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use hooks::journal::outlook;
 use hooks::settings::{Durability, Endpoint, Secret, Settings, StreamSettings};
 use protocol::app::{App, Apps};
 use protocol::hook_event::HookKinds;
@@ -68,6 +69,12 @@ impl HooksWish {
     /// Where events are kept.
     pub fn data_dir(&self) -> &Path {
         &self.settings.data_dir
+    }
+
+    /// Why nothing could be kept now, if there is something to keep. A server would serve all the same, and wait.
+    pub fn outlook(&self) -> Option<String> {
+        let are_wanted = self.settings.stream.is_some() || !self.endpoints.is_empty();
+        if are_wanted { outlook(&self.settings.data_dir) } else { None }
     }
 
     /// The stream they pass through, if there is one.

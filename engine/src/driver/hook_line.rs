@@ -1,7 +1,7 @@
 //! A core's line to the hooks core: not there, not open yet, or a queue.
 //!
 //! It is closed until the journal is open, which may be after the core has begun to serve: a server that takes over
-//! waits for its predecessor's journal. Until then everything is refused, so that nothing is told before it is known
+//! waits for its predecessor's journal, and any server for a disk that can be written. Until then everything is refused, so that nothing is told before it is known
 //! what has been told already. What must never happen here: a wait.
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,8 +20,6 @@ pub struct HooksOpen {
     pub queue: Queue,
     /// What was told before, by this server or its predecessors.
     pub edges: Box<[OpenEdges]>,
-    /// What the hooks core counts.
-    pub counters: Counters,
 }
 
 /// A core's line.
@@ -37,19 +35,21 @@ pub enum HookLine {
         queue: Option<Queue>,
         /// Events that were dropped, of all cores.
         dropped: Arc<AtomicU64>,
+        /// What the hooks core counts, before it has started too.
+        counters: Counters,
     },
 }
 
 impl HookLine {
     /// A line that opens when the hooks core does.
-    pub fn closed(open: Arc<OnceLock<HooksOpen>>, dropped: Arc<AtomicU64>) -> Self {
-        Self::Present { open, queue: None, dropped }
+    pub fn closed(open: Arc<OnceLock<HooksOpen>>, dropped: Arc<AtomicU64>, counters: Counters) -> Self {
+        Self::Present { open, queue: None, dropped, counters }
     }
 
     /// How many events wait for the hooks core, and what it counts.
     pub fn reading(&self) -> Option<(u64, Counters)> {
-        let Self::Present { open, .. } = self else { return None };
-        open.get().map(|open| (open.queue.len() as u64, open.counters.clone()))
+        let Self::Present { open, counters, .. } = self else { return None };
+        Some((open.get().map_or(0, |open| open.queue.len() as u64), counters.clone()))
     }
 
     /// Opens as soon as it can; the machine is told what was told before, first of all.

@@ -48,7 +48,7 @@ fn describe_journal(all: &mut Exposition, journal: &JournalCounters) {
     );
     all.counter(
         "hooks_journal_failures_total",
-        "Transactions that were tried again.",
+        "Transactions and openings that failed.",
         journal.failures.now(),
     );
     all.counter(

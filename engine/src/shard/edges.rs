@@ -4,8 +4,8 @@
 //! A rise is told at the end of its phase, even if it is over by then; a fall when it has lasted for the grace, and not at
 //! all after a return within it. What the queue refuses stays here as a level: it is told when there is room, if it is
 //! true in that phase, so no edge is lost, doubled or made up. Events of clients and publishers are no levels: those that are
-//! refused are dropped and counted, as are all that come behind a refused edge. What must never happen here: an event
-//! ahead of a refused edge, or vacated ahead of the members who went before.
+//! refused are dropped and counted, and so are those of a channel with an edge that was refused. What must never happen
+//! here: an event ahead of a refused edge of its channel, or vacated ahead of the members who went before.
 //!
 //! Bounds: a rise is of a subscription that is there, or was in this phase; a fall was told as there before, and goes with
 //! its grace or when the queue has room. Listings that mean nothing any more are cleared away when they are the larger
@@ -22,6 +22,7 @@ use protocol::hook_event::{HookEvent, HookKind};
 use protocol::presence::Member;
 
 use super::Shard;
+use super::dirty::DirtyTopics;
 use super::machine::{HookPort, Now};
 use super::mutant::{Mutant, broken};
 use super::stats::Stats;
@@ -42,7 +43,9 @@ pub struct Edges {
     table: HashTable<Edge>,
     rises: Listings,
     falls: Listings,
-    events: VecDeque<HookEvent>,
+    /// Each with the hash of its topic.
+    events: VecDeque<(u64, HookEvent)>,
+    dirty: DirtyTopics,
     stamps: u64,
     /// Edges with lower stamps are from earlier phases.
     phase: u64,
@@ -99,7 +102,7 @@ impl Edges {
 
     /// True when all has been told.
     pub fn is_empty(&self) -> bool {
-        self.table.is_empty()
+        self.table.is_empty() && self.dirty.is_empty()
     }
 
     /// Gives back what nothing needs now.
@@ -108,6 +111,7 @@ impl Edges {
         self.rises.queue.shrink_to_fit();
         self.falls.queue.shrink_to_fit();
         self.events.shrink_to_fit();
+        self.dirty.give_back_room();
     }
 
     /// The level of this channel or member has changed.
@@ -122,13 +126,15 @@ impl Edges {
                 entry.get_mut().fall = Some(stamp);
                 self.list(hash, user.is_some(), false, stamp);
             }
-            (Some(_), Some(_), true) => {
+            (Some(_), Some(fall), true) => {
                 entry.get_mut().fall = None;
                 self.falls.live -= 1;
+                self.dirty.fall_is_over(topic, fall);
             }
-            (None, Some(_), true) if !broken(Mutant::ReturnDoesNotCancel) => {
+            (None, Some(fall), true) if !broken(Mutant::ReturnDoesNotCancel) => {
                 entry.remove();
                 self.falls.live -= 1;
+                self.dirty.fall_is_over(topic, fall);
             }
             _ => {}
         }
@@ -138,8 +144,9 @@ impl Edges {
     fn note_told(&mut self, hash: u64, topic: &Arc<Topic>, member: Option<&Arc<Member>>) {
         let user = member.map(|member| &*member.user_id);
         if let Ok(entry) = self.table.find_entry(hash, |edge| edge.is(topic, user)) {
-            entry.remove();
+            let (edge, _) = entry.remove();
             self.rises.live -= 1;
+            edge.rise.into_iter().for_each(|rise| self.dirty.rise_is_over(topic, rise));
         } else {
             self.note(hash, topic, member, false);
         }
@@ -174,7 +181,7 @@ impl Edges {
     fn tell(&mut self, port: &mut impl HookPort, now: Now, stats: &mut Stats) {
         let mut room = self.tell_falls(self.phase, port, now, stats);
         room = room && self.tell_rises(port, now, stats);
-        self.tell_events(room || broken(Mutant::EventOvertakesEdge), port, now, stats);
+        self.tell_events(room, port, now, stats);
         room = room && self.tell_falls(u64::MAX, port, now, stats);
         if !room {
             self.collapse();
@@ -195,6 +202,7 @@ impl Edges {
             }
             self.rises.queue.pop_front();
             self.rises.live -= 1;
+            self.dirty.rise_is_over(&entry.get().topic, stamp);
             entry.get_mut().rise = None;
             if entry.get().fall.is_none() {
                 entry.remove();
@@ -216,9 +224,10 @@ impl Edges {
             if !offer(port, entry.get().fallen(now), stats) {
                 return false;
             }
-            entry.remove();
+            let (edge, _) = entry.remove();
             self.falls.queue.pop_front();
             self.falls.live -= 1;
+            self.dirty.fall_is_over(&edge.topic, stamp);
         }
         true
     }
@@ -229,27 +238,49 @@ impl Edges {
         for Listing { hash, stamp, .. } in of_phase {
             let both = |edge: &Edge| edge.fall == Some(*stamp) && edge.rise.is_some();
             if let Ok(entry) = self.table.find_entry(*hash, both) {
-                entry.remove();
+                let (edge, _) = entry.remove();
                 self.rises.live -= 1;
                 self.falls.live -= 1;
+                edge.rise.into_iter().for_each(|rise| self.dirty.rise_is_over(&edge.topic, rise));
             }
         }
     }
 
-    /// All events of this phase, as long as there is room.
-    fn tell_events(&mut self, mut room: bool, port: &mut impl HookPort, now: Now, stats: &mut Stats) {
-        for event in self.events.drain(..) {
-            if !room {
+    /// All events of this phase, but those that would go ahead of an edge.
+    fn tell_events(&mut self, all_told: bool, port: &mut impl HookPort, now: Now, stats: &mut Stats) {
+        if !all_told && !self.events.is_empty() {
+            self.count_dirty(now.mono_ms);
+        }
+        for (hash, event) in self.events.drain(..) {
+            let waits = !all_told && self.dirty.has(hash, event.app(), event.channel());
+            let drops = waits && !broken(Mutant::EventOvertakesEdge)
+                || !all_told && broken(Mutant::RefusedEdgeCostsAllEvents);
+            if drops {
                 count_dropped(&event, stats);
                 continue;
             }
             match port.offer(Happened { event, time_ms: now.unix_ms }) {
                 Ok(()) => stats.hooks += 1,
-                Err(refused) => {
-                    count_dropped(&refused.event, stats);
-                    room = false;
-                }
+                Err(refused) => count_dropped(&refused.event, stats),
             }
+        }
+    }
+
+    /// Which topics have an edge that should have been told by now.
+    fn count_dirty(&mut self, now_ms: u64) {
+        let Self { table, rises, falls, dirty, phase, .. } = self;
+        for Listing { hash, stamp, .. } in rises.above(dirty.rises_to) {
+            if let Some(edge) = table.find(*hash, |edge| edge.rise == Some(*stamp)) {
+                dirty.add(&edge.topic);
+            }
+            dirty.rises_to = *stamp;
+        }
+        let due = |it: &&Listing| it.due_ms <= now_ms && it.stamp < *phase;
+        for Listing { hash, stamp, .. } in falls.above(dirty.falls_to).take_while(due) {
+            if let Some(edge) = table.find(*hash, |edge| edge.fall == Some(*stamp)) {
+                dirty.add(&edge.topic);
+            }
+            dirty.falls_to = *stamp;
         }
     }
 }
@@ -306,6 +337,12 @@ impl Edge {
 }
 
 impl Listings {
+    /// Those with higher stamps.
+    fn above(&self, stamp: u64) -> impl Iterator<Item = &Listing> {
+        let first = self.queue.partition_point(|it| it.stamp <= stamp);
+        self.queue.range(first..)
+    }
+
     /// Forgets those that mean nothing when they are the larger part.
     fn clear(&mut self, is_live: impl Fn(&Listing) -> bool) {
         if self.queue.len() > LISTINGS_MIN + 2 * self.live {
@@ -330,9 +367,9 @@ impl Shard {
         }
     }
 
-    /// An event was taken that some endpoint wants to know of.
-    pub(super) fn note_event(&mut self, event: HookEvent) {
-        self.edges.events.push_back(event);
+    /// An event on the topic with this hash was taken that some endpoint wants to know of.
+    pub(super) fn note_event(&mut self, hash: u64, event: HookEvent) {
+        self.edges.events.push_back((hash, event));
     }
 
     /// What was told before this server began and lives here: it need not be told again, and if it is not there it has the

@@ -300,18 +300,41 @@ impl Shard {
         self.local.stats.published += 1;
         self.show(Deed::Published { topic: &topic, frame: &frame, except, hooked: hook.is_some() });
         if let Some(hook) = hook {
-            let hook = self.with_recipients(hook, &topic);
-            self.note_event(hook);
+            let hook = self.with_recipients(hook, &topic, except);
+            self.note_event(topic.hash, hook);
         }
         self.send_to_links(&topic, &frame, except);
     }
 
-    /// A publisher's event, with how many it goes to: all who are subscribed here and now, whoever is left out included.
-    fn with_recipients(&self, mut event: HookEvent, topic: &Topic) -> HookEvent {
+    /// A publisher's event, with how many it goes to: all who are subscribed here and now, but the one that is left out.
+    fn with_recipients(
+        &mut self,
+        mut event: HookEvent,
+        topic: &Topic,
+        except: Option<SocketId>,
+    ) -> HookEvent {
         if let HookEvent::ServerEvent { recipients, .. } = &mut event {
-            *recipients = self.home.view(topic).map_or(0, |home| home.counts().subscriptions);
+            let all = self.home.view(topic).map_or(0, |home| home.counts().subscriptions);
+            let is_one = except.is_some_and(|it| self.is_subscriber(topic, it));
+            *recipients = all.saturating_sub(u64::from(is_one));
         }
         event
+    }
+
+    /// A home knows how many subscribers a shard has, and who they are on its own shard only. Whoever is left out is nearly
+    /// always a subscriber, so elsewhere it is taken for one of those that there are.
+    fn is_subscriber(&mut self, topic: &Topic, socket_id: SocketId) -> bool {
+        let shard = usize::from(socket_id.shard());
+        let counted = self
+            .home
+            .view(topic)
+            .is_some_and(|home| home.links.iter().any(|it| it.shard == shard && it.n > 0));
+        if !counted || shard != self.index {
+            return counted;
+        }
+        let Some(at) = self.local.find_topic(topic) else { return false };
+        let Some(id) = self.local.by_socket_id(shard, socket_id) else { return false };
+        self.local.connections.view(id).is_some_and(|it| it.subscriptions.iter().any(|sub| sub.leaf == at))
     }
 
     fn handle_query(&mut self, from: usize, query: Query) {

@@ -28,6 +28,7 @@ pub mod close;
 pub mod closes;
 pub mod commands;
 pub mod connection;
+mod dirty;
 pub mod drain;
 pub mod edges;
 pub mod flush;

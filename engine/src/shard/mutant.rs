@@ -80,6 +80,8 @@ pub enum Mutant {
     RefusedEdgeIsLost,
     /// Events are told while an edge before them is not.
     EventOvertakesEdge,
+    /// An edge that the queue refuses costs the events of all channels.
+    RefusedEdgeCostsAllEvents,
     /// A channel is told as vacated before its members are removed.
     VacatedBeforeRemoved,
     /// What was told before the server began is taken for nothing.
@@ -110,7 +112,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 51] = [
+    pub const ALL: [Self; 52] = [
         Self::NoTicket,
         Self::NoEpoch,
         Self::LaterSubscribersAckedAtOnce,
@@ -149,6 +151,7 @@ impl Mutant {
         Self::ReturnDoesNotCancel,
         Self::RefusedEdgeIsLost,
         Self::EventOvertakesEdge,
+        Self::RefusedEdgeCostsAllEvents,
         Self::VacatedBeforeRemoved,
         Self::OpenEdgesAreIgnored,
         Self::TakersHaveOneSubscription,

@@ -99,7 +99,7 @@ class Talk:
         at_once = max(1, round(per_second / 100))
 
         def speak():
-            for _ in range(at_once):
+            for _ in range(at_once if self.goes_on else 0):
                 next(turns).say()
             return self.goes_on
 

@@ -38,6 +38,8 @@ pub struct HooksCore {
     refusals: u64,
     /// Events that it wants to know of, by channel, in the order of their home.
     events: BTreeMap<String, VecDeque<u64>>,
+    /// Those of this phase that were not offered yet.
+    fresh: BTreeSet<(String, u64)>,
     events_done: u64,
     events_told: u64,
     fault: Option<String>,
@@ -65,6 +67,7 @@ impl HooksCore {
             refused: BTreeSet::new(),
             refusals: 0,
             events: BTreeMap::new(),
+            fresh: BTreeSet::new(),
             events_done: 0,
             events_told: 0,
             fault: None,
@@ -126,6 +129,7 @@ impl HooksCore {
                 if hooked {
                     self.events_done += 1;
                     self.events.entry(channel.to_owned()).or_default().push_back(*id);
+                    self.fresh.insert((channel.to_owned(), *id));
                 }
                 return;
             }
@@ -140,6 +144,12 @@ impl HooksCore {
 
     /// All has been told that could be.
     pub fn heard(&mut self) -> Result<(), String> {
+        let innocent = self.fresh.iter().find(|(channel, _)| !self.is_behind(channel));
+        if let Some((channel, id)) = innocent {
+            let why = format!("event {id} of {channel} was dropped, and no edge of its channel waits");
+            self.fault.get_or_insert(why);
+        }
+        self.fresh.clear();
         self.changed.clear();
         self.fault.take().map_or(Ok(()), Err)
     }
@@ -161,11 +171,9 @@ impl HooksCore {
 
     /// Everything has come to rest: what has lasted for the grace is known.
     pub fn check(&self, now_ms: u64, dropped: u64) -> Result<(), String> {
-        let wanted = |user: &Option<String>| match user {
-            None => self.kinds.has(HookKind::ChannelOccupied),
-            Some(_) => self.kinds.has(HookKind::MemberAdded),
-        };
-        for ((channel, user), (there, since_ms)) in self.truth.iter().filter(|((_, user), _)| wanted(user)) {
+        for ((channel, user), (there, since_ms)) in
+            self.truth.iter().filter(|((_, user), _)| self.wants(user))
+        {
             let waits = !there && since_ms + self.grace_ms >= now_ms;
             if !waits && self.is_told(&(channel.clone(), user.clone())) != *there {
                 return Err(format!("{channel} {user:?} is there: {there}, and the hooks know the reverse"));
@@ -179,6 +187,20 @@ impl HooksCore {
             return Err(format!("{dropped} events were dropped, and nothing was refused"));
         }
         Ok(())
+    }
+
+    /// Whether something of this channel should have been told by now, or has changed in this phase.
+    fn is_behind(&self, channel: &str) -> bool {
+        let of_channel = self.truth.iter().filter(|((name, _), _)| name == channel);
+        of_channel.filter(|((_, user), _)| self.wants(user)).any(|(place, (there, since_ms))| {
+            let due = *there || since_ms + self.grace_ms <= self.now_ms;
+            self.changed.contains(place) || due && self.is_told(place) != *there
+        })
+    }
+
+    fn wants(&self, user: &Option<String>) -> bool {
+        let kind = if user.is_none() { HookKind::ChannelOccupied } else { HookKind::MemberAdded };
+        self.kinds.has(kind)
     }
 
     fn is_told(&self, place: &Place) -> bool {
@@ -255,7 +277,12 @@ impl HooksCore {
         user: Option<String>,
         of_client: bool,
     ) -> Result<bool, String> {
-        if let Some(place) = self.refused.iter().find(|place| place.0 == channel) {
+        self.fresh.retain(|(_, fresh)| fresh.to_string() != id);
+        let not_told =
+            |it: &&Place| it.0 == channel && self.wants(&it.1) && self.truth[*it].0 && !self.is_told(it);
+        if let Some(place) =
+            self.refused.iter().find(|it| it.0 == channel).or_else(|| self.truth.keys().find(not_told))
+        {
             return Err(format!("event {id} was told ahead of {place:?}"));
         }
         if !self.takes() {

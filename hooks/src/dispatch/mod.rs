@@ -31,6 +31,7 @@ use protocol::app::Apps;
 pub use counts::{DeliveryCounters, EndpointCounters};
 
 use crate::dead_letters::{DeadLetters, DeadLettersError};
+use crate::outage::sqlite_passes;
 use crate::settings::{DeliverySettings, Endpoint, Settings};
 use crate::sink::Outlet;
 use crate::sinks::{self, SinkFault};
@@ -115,6 +116,17 @@ pub enum StartError {
     Letters(rusqlite::Error),
     /// No thread.
     Thread(io::Error),
+}
+
+impl StartError {
+    /// Whether they may begin later, when there is room or the right to write.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::DeadLetters(error) => error.may_pass(),
+            Self::Letters(error) => sqlite_passes(error),
+            Self::Sink(_) | Self::Thread(_) => false,
+        }
+    }
 }
 
 impl fmt::Display for StartError {

@@ -4,7 +4,7 @@
 //! removed, since two servers could then hold locks of two files of the same name.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
+use std::io::{ErrorKind, Read, Seek, Write};
 use std::path::Path;
 
 use super::StartError;
@@ -21,7 +21,7 @@ impl DirectoryLock {
     /// Makes the directory if need be and takes its lock, or says who has it.
     pub(super) fn take(directory: &Path) -> Result<Self, StartError> {
         let broken = |error| StartError::Directory { path: directory.to_owned(), error };
-        fs::create_dir_all(directory).map_err(broken)?;
+        fs::create_dir_all(directory).map_err(is_a_file).map_err(broken)?;
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
         let mut file = options.open(directory.join(FILE_NAME)).map_err(broken)?;
@@ -34,6 +34,14 @@ impl DirectoryLock {
         }
         write_holder(&mut file).map_err(broken)?;
         Ok(Self { _file: file })
+    }
+}
+
+// Said of a name that something else than a directory has.
+fn is_a_file(error: std::io::Error) -> std::io::Error {
+    match error.kind() {
+        ErrorKind::AlreadyExists => ErrorKind::NotADirectory.into(),
+        _ => error,
     }
 }
 

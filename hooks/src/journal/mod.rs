@@ -21,11 +21,14 @@ use self::file::JournalFile;
 use self::lock::DirectoryLock;
 use self::writer::Writer;
 use crate::counters::JournalCounters;
+use crate::outage::{io_passes, sqlite_passes};
 use crate::queue::Drain;
 use crate::settings::Settings;
 
 pub use self::edges::OpenEdges;
+pub use self::outlook::outlook;
 pub use self::source::JournalSource;
+pub use self::trouble::Trouble;
 pub use self::view::{JournalView, KeptRow, Status, clear};
 
 mod batch;
@@ -34,6 +37,7 @@ mod checkpoint;
 mod edges;
 mod file;
 mod lock;
+mod outlook;
 mod source;
 mod tail;
 mod trouble;
@@ -157,6 +161,17 @@ pub enum StartError {
     },
     /// The system gives no thread.
     Thread(io::Error),
+}
+
+impl StartError {
+    /// Whether the journal may open later although nobody starts anything anew: when there is room, or the right to write.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Directory { error, .. } => io_passes(error),
+            Self::Sqlite { error, .. } => sqlite_passes(error),
+            Self::InUse { .. } | Self::Newer { .. } | Self::Thread(_) => false,
+        }
+    }
 }
 
 impl fmt::Display for StartError {

@@ -12,14 +12,14 @@ const SAY_AGAIN: Duration = Duration::from_secs(60);
 
 /// Wrong or not, and since when.
 #[derive(Debug, Default)]
-pub(super) struct Trouble {
+pub struct Trouble {
     said: Option<Instant>,
     tries: u32,
 }
 
 impl Trouble {
     /// It is wrong (still).
-    pub(super) fn goes_on(&mut self, text: impl FnOnce() -> String) {
+    pub fn goes_on(&mut self, text: impl FnOnce() -> String) {
         self.tries = self.tries.saturating_add(1);
         if self.said.is_none_or(|said| said.elapsed() > SAY_AGAIN) {
             self.said = Some(Instant::now());
@@ -28,7 +28,7 @@ impl Trouble {
     }
 
     /// It is not wrong (any more).
-    pub(super) fn is_over(&mut self, text: impl FnOnce() -> String) {
+    pub fn is_over(&mut self, text: impl FnOnce() -> String) {
         self.tries = 0;
         if self.said.take().is_some() {
             say(text());
@@ -36,12 +36,12 @@ impl Trouble {
     }
 
     /// Whether it is wrong.
-    pub(super) fn is_there(&self) -> bool {
+    pub fn is_there(&self) -> bool {
         self.said.is_some()
     }
 
     /// How long to wait before the next try; none when nothing is wrong.
-    pub(super) fn pause(&self) -> Option<Duration> {
+    pub fn pause(&self) -> Option<Duration> {
         let doublings = self.tries.saturating_sub(1).min(16);
         self.is_there().then(|| (PAUSE_MIN * (1 << doublings)).min(PAUSE_MAX))
     }

@@ -109,6 +109,7 @@ impl Writer {
             _lock: lock,
         };
         writer.measure()?;
+        writer.counters.blocked.set(0);
         Ok((writer, told))
     }
 

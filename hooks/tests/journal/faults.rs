@@ -63,6 +63,7 @@ fn a_newer_journal_is_refused_and_stays_as_it_is() {
     let error = refused(directory.path());
     assert!(matches!(error, StartError::Newer { found: 2, known: 1, .. }), "{error:?}");
     assert!(error.to_string().contains("was written by a newer version (schema 2, here up to 1)"), "{error}");
+    assert!(!error.may_pass());
     version(1).unwrap();
     assert_eq!(directory.status().rows, 3);
     Bench::start(directory.path()).stop();
@@ -74,6 +75,10 @@ fn a_directory_that_cannot_be_made_is_refused() {
     fs::write(directory.path().join("file"), "").unwrap();
     let error = refused(&directory.path().join("file/data"));
     assert!(error.to_string().contains("file/data cannot be written: Not a directory"), "{error}");
+    assert!(!error.may_pass());
+    let error = refused(&directory.path().join("file"));
+    assert!(error.to_string().ends_with("file cannot be written: not a directory"), "{error}");
+    assert!(!error.may_pass());
 }
 
 #[test]
@@ -82,6 +87,7 @@ fn a_file_that_is_no_journal_is_refused() {
     fs::write(directory.path().join(FILE_NAME), "this is not SQLite".repeat(1_000)).unwrap();
     let error = refused(directory.path());
     assert!(error.to_string().contains("cannot be used: file is not a database"), "{error}");
+    assert!(!error.may_pass());
 }
 
 #[test]
