@@ -20,6 +20,7 @@ mod http;
 mod idle;
 mod limits;
 mod metrics;
+mod naps;
 mod presence;
 mod process;
 mod rest;

@@ -1,15 +1,12 @@
 //! Naps: where a thousand clients only ping, their pings gather; nothing that is published and no newcomer waits for that.
-#![forbid(unsafe_code)]
-
-mod loopback;
 
 use std::fs;
 use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use loopback::client::Client;
-use loopback::server::Server;
+use crate::rig::client::Client;
+use crate::rig::server::Server;
 use serde_json::json;
 
 const TARGET: &str = "/app/loopback-key?protocol=7";
