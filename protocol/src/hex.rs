@@ -12,13 +12,23 @@ pub(crate) fn parse_hex<const N: usize>(digits: &str) -> Option<[u8; N]> {
     if digits.len() != 2 * N {
         return None;
     }
-    let mut bytes = [0; N];
-    for (byte, pair) in bytes.iter_mut().zip(digits.as_bytes().chunks_exact(2)) {
-        let [high, low] = pair else { return None };
-        let value = char::from(*high).to_digit(16)? << 4 | char::from(*low).to_digit(16)?;
-        *byte = u8::try_from(value).ok()?;
+    let (mut bytes, mut seen) = ([0; N], 0);
+    for (byte, [high, low]) in bytes.iter_mut().zip(digits.as_bytes().as_chunks().0) {
+        let (high, low) = (nibble(*high), nibble(*low));
+        seen |= high | low;
+        *byte = high << 4 | low;
     }
-    Some(bytes)
+    (seen < NO_DIGIT).then_some(bytes)
+}
+
+/// In place of a digit's value.
+const NO_DIGIT: u8 = 16;
+
+// Asked for every digit of a signature: no branch, so all of them are looked at side by side.
+fn nibble(digit: u8) -> u8 {
+    let (number, letter) = (digit.wrapping_sub(b'0'), (digit | 0x20).wrapping_sub(b'a'));
+    let letter = if letter < 6 { letter + 10 } else { NO_DIGIT };
+    if number < 10 { number } else { letter }
 }
 
 #[cfg(test)]

@@ -20,11 +20,13 @@ pub struct Query<'a> {
 pub fn parse_query(raw: &str) -> Query<'_> {
     let parts_max = raw.bytes().filter(|byte| *byte == b'&').count() + 1;
     let mut pairs = Vec::with_capacity(parts_max.min(QUERY_PARAMS_MAX));
-    let parts = raw.split('&').filter(|part| !part.is_empty()).take(QUERY_PARAMS_MAX);
-    pairs.extend(parts.map(|part| {
+    // One look at all of it spares one at each part: what SDKs sign has no escape but in a parameter of a user's.
+    let is_plain = !has_escapes(raw);
+    let decode = |text| if is_plain { Cow::Borrowed(text) } else { decode(text) };
+    for part in raw.split('&').filter(|part| !part.is_empty()).take(QUERY_PARAMS_MAX) {
         let (key, value) = part.split_once('=').unwrap_or((part, ""));
-        (decode(key), decode(value))
-    }));
+        pairs.push((decode(key), decode(value)));
+    }
     Query { pairs }
 }
 
@@ -45,8 +47,13 @@ impl Query<'_> {
     }
 }
 
+// Without a way out of the loop it takes many bytes at a time.
+fn has_escapes(text: &str) -> bool {
+    text.bytes().fold(false, |found, byte| found | matches!(byte, b'%' | b'+'))
+}
+
 fn decode(text: &str) -> Cow<'_, str> {
-    if !text.bytes().any(|byte| matches!(byte, b'%' | b'+')) {
+    if !has_escapes(text) {
         return Cow::Borrowed(text);
     }
     let spaced = text.replace('+', " ");
