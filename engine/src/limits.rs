@@ -24,6 +24,9 @@ pub struct Limits {
     /// each counted once. Past it a shard takes no input until it has flushed. More of it lets more events of many
     /// channels leave in one write each; beyond what caches hold that gains nothing.
     pub unflushed_shard_bytes_max: usize,
+    /// How many ranges of Runs one outbox may have that waits for a tick of its app's flush interval. From then on it is
+    /// written without waiting. As many as go out in one write; all of them take a kilobyte.
+    pub held_ranges_max: usize,
     /// An open mesh batch with this many messages is full. More would only add delay behind a hot channel.
     pub batch_messages_max: usize,
     /// An open mesh batch with this many bytes is full.
@@ -84,6 +87,7 @@ impl Default for Limits {
             outboxes_bytes_max: None,
             unflushed_bytes_max: 64 << 10,
             unflushed_shard_bytes_max: 4 << 20,
+            held_ranges_max: 64,
             batch_messages_max: 512,
             batch_bytes_max: 64 << 10,
             commands_per_turn_max: 32,

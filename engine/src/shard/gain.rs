@@ -5,6 +5,7 @@
 //! was queued in this round or in the one before. Of a round it is enough to know the most bytes that one topic had and
 //! the most subscriptions that one of its takers has: nobody gained more than their product. What a subscription has
 //! gained that goes must be counted elsewhere ([`Gain::bytes_of`]), or who comes and goes would gain unseen.
+//! Ranges are bounded in the same way, for those who wait for a tick: they neither come nor go without being written.
 
 use super::mutant::{Mutant, broken};
 
@@ -20,13 +21,23 @@ pub struct Gain {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TopicGain {
     round: u32,
-    now: u32,
-    before: u32,
+    now: Gained,
+    before: Gained,
+}
+
+/// What a subscription has gained in a round.
+#[derive(Clone, Copy, Debug, Default)]
+struct Gained {
+    bytes: u32,
+    ranges: u32,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Round {
     topic_bytes_max: u64,
+    topic_ranges_max: u64,
+    /// Of all topics together.
+    ranges: u64,
     subscriptions_max: u64,
 }
 
@@ -55,8 +66,16 @@ impl Gain {
     /// An event of so many bytes for the subscribers of a topic.
     pub fn decided(&mut self, topic: &mut TopicGain, bytes: usize) {
         *topic = topic.in_round(self.round);
-        topic.now = topic.now.saturating_add(bytes as u32);
-        self.now.topic_bytes_max = self.now.topic_bytes_max.max(u64::from(topic.now));
+        topic.now.bytes = topic.now.bytes.saturating_add(bytes as u32);
+        self.now.topic_bytes_max = self.now.topic_bytes_max.max(u64::from(topic.now.bytes));
+    }
+
+    /// Subscribers of a topic, or one of them, get another range.
+    pub fn opened(&mut self, topic: &mut TopicGain) {
+        *topic = topic.in_round(self.round);
+        topic.now.ranges = topic.now.ranges.saturating_add(1);
+        self.now.topic_ranges_max = self.now.topic_ranges_max.max(u64::from(topic.now.ranges));
+        self.now.ranges += 1;
     }
 
     /// The most that any one outbox can have gained, in bytes, of subscriptions that are still there.
@@ -64,10 +83,15 @@ impl Gain {
         self.now.bytes_max().saturating_add(self.before.bytes_max())
     }
 
+    /// The most ranges of events that any one outbox can have gained.
+    pub fn ranges_max(&self) -> u64 {
+        self.now.ranges_max().saturating_add(self.before.ranges_max())
+    }
+
     /// The most that a subscription to this topic can have gained, in bytes.
     pub fn bytes_of(&self, topic: TopicGain) -> u64 {
         let topic = topic.in_round(self.round);
-        u64::from(topic.now) + u64::from(topic.before)
+        u64::from(topic.now.bytes) + u64::from(topic.before.bytes)
     }
 }
 
@@ -75,8 +99,8 @@ impl TopicGain {
     fn in_round(self, round: u32) -> Self {
         match round.wrapping_sub(self.round) {
             0 => self,
-            1 => Self { round, now: 0, before: self.now },
-            _ => Self { round, now: 0, before: 0 },
+            1 => Self { round, now: Gained::default(), before: self.now },
+            _ => Self { round, ..Self::default() },
         }
     }
 }
@@ -84,6 +108,10 @@ impl TopicGain {
 impl Round {
     fn bytes_max(self) -> u64 {
         self.topic_bytes_max.saturating_mul(self.subscriptions_max)
+    }
+
+    fn ranges_max(self) -> u64 {
+        self.topic_ranges_max.saturating_mul(self.subscriptions_max).min(self.ranges)
     }
 }
 
@@ -116,6 +144,22 @@ mod tests {
         assert_eq!((gain.bytes_max(), gain.bytes_of(topic)), (7, 7));
         gain.end_round();
         assert_eq!((gain.bytes_max(), gain.bytes_of(topic)), (0, 0));
+    }
+
+    #[test]
+    fn nobody_has_more_ranges_than_its_subscriptions_times_the_topic_with_most_nor_than_all_topics() {
+        let (mut gain, mut busy, mut quiet) = (Gain::default(), TopicGain::default(), TopicGain::default());
+        gain.taken_by(2);
+        (0..3).for_each(|_| gain.opened(&mut busy));
+        assert_eq!(gain.ranges_max(), 3);
+        (0..4).for_each(|_| gain.opened(&mut quiet));
+        assert_eq!(gain.ranges_max(), 7);
+        gain.taken_by(1);
+        gain.end_round();
+        gain.opened(&mut busy);
+        assert_eq!(gain.ranges_max(), 7, "nobody has taken what came in this round");
+        gain.taken_by(1);
+        assert_eq!(gain.ranges_max(), 8);
     }
 
     #[test]

@@ -292,6 +292,7 @@ impl Local {
                 }
             }
             self.flush.open.push(open);
+            self.flush.gain.opened(&mut topic.gain);
         }
         let run = topic.run;
         let excluded = except.filter(|id| self.is_acknowledged(*id, at));
@@ -307,6 +308,9 @@ impl Local {
         if let Some(id) = excluded {
             self.stats.deliveries -= 1;
             self.stats.excluded += 1;
+            if let Some(topic) = self.topics.get_mut(at as usize) {
+                self.flush.gain.opened(&mut topic.gain);
+            }
             if !broken(Mutant::ExclusionLosesTheRest) {
                 self.open_range(id, run);
             }

@@ -149,6 +149,7 @@ impl Shard {
             config.limits.activity_timeout_s > 0 && config.limits.idle_checks_per_turn_max > 0,
             "clients need a timeout, and checks must go on"
         );
+        assert!(config.limits.held_ranges_max > 0, "who waits for a tick has something");
         assert!(
             config.limits.walk_looks_max > 0 && config.limits.terminations_max > 0,
             "walks must come to their end"

@@ -100,11 +100,13 @@ pub enum Mutant {
     HeldAreForgotten,
     /// Holds go on to their tick however much is waiting.
     HoldsIgnoreTheGate,
+    /// Outboxes that wait for a tick may have as many ranges as they like.
+    HoldsKeepAnyNumberOfRanges,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 48] = [
+    pub const ALL: [Self; 49] = [
         Self::NoTicket,
         Self::NoEpoch,
         Self::LaterSubscribersAckedAtOnce,
@@ -153,6 +155,7 @@ impl Mutant {
         Self::PutOffGrantsWeighNothing,
         Self::HeldAreForgotten,
         Self::HoldsIgnoreTheGate,
+        Self::HoldsKeepAnyNumberOfRanges,
     ];
 }
 

@@ -75,12 +75,31 @@ pub struct Tail {
 pub struct Tails {
     #[expect(clippy::vec_box, reason = "the boxes themselves are what is reused")]
     spare: Vec<Box<Tail>>,
+    /// Room for so many ranges is in them.
+    ranges: usize,
 }
 
-const SPARE_TAILS_MAX: usize = 4096;
+/// Ranges for which spare boxes have room, 16 MiB: for 16,000 connections that an app's flush interval holds until then.
+const SPARE_RANGES_MAX: usize = 1 << 20;
 
 /// Ranges of a box that is kept for reuse; one that a backlog has blown up is not.
-const SPARE_RANGES_MAX: usize = 64;
+const TAIL_RANGES_MAX: usize = 128;
+
+impl Tails {
+    fn take(&mut self) -> Box<Tail> {
+        let tail = self.spare.pop().unwrap_or_default();
+        self.ranges -= tail.ranges.capacity();
+        tail
+    }
+
+    fn give_back(&mut self, tail: Box<Tail>) {
+        let ranges = tail.ranges.capacity();
+        if ranges <= TAIL_RANGES_MAX && self.ranges + ranges <= SPARE_RANGES_MAX {
+            self.ranges += ranges;
+            self.spare.push(tail);
+        }
+    }
+}
 
 /// How much of an outbox the kernel has refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -118,7 +137,7 @@ impl Outbox {
 
     #[inline(never)]
     fn push_behind(&mut self, range: Range, tails: &mut Tails) {
-        self.tail.get_or_insert_with(|| tails.spare.pop().unwrap_or_default()).ranges.push_back(range);
+        self.tail.get_or_insert_with(|| tails.take()).ranges.push_back(range);
     }
 
     /// Puts a small control frame in behind the frame that is being written, before all else.
@@ -128,7 +147,7 @@ impl Outbox {
             return;
         };
         let cut = head.run.frame_end(head.from);
-        let tail = self.tail.get_or_insert_with(|| tails.spare.pop().unwrap_or_default());
+        let tail = self.tail.get_or_insert_with(|| tails.take());
         if cut == head.from {
             tail.ranges.push_front(head);
             self.head = Some(range);
@@ -208,10 +227,8 @@ impl Outbox {
         debug_assert!(self.head.is_some() || bytes == 0, "more was written than was waiting");
         if self.head.is_none()
             && let Some(tail) = self.tail.take()
-            && tails.spare.len() < SPARE_TAILS_MAX
-            && tail.ranges.capacity() <= SPARE_RANGES_MAX
         {
-            tails.spare.push(tail);
+            tails.give_back(tail);
         }
         self.head.is_some()
     }

@@ -125,6 +125,8 @@ counters! {
     holds_ended,
     /// Times that all holds ended before their tick because of how much was waiting.
     holds_cut,
+    /// Those of them at which somebody may have had too many ranges.
+    holds_cut_by_ranges,
     /// Frames put into one connection's outbox alone: acknowledgements, pongs, errors.
     replies,
     /// Bytes that sockets took.

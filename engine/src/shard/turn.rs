@@ -141,14 +141,18 @@ impl Shard {
             && !broken(Mutant::UntriedRunsHaveNoBound)
     }
 
-    /// Ends all holds when they come to half of what the gate allows, so that it never waits for a tick.
+    /// Ends all holds when they come to half of what the gate allows, so that it never waits for a tick, and when somebody
+    /// may have as many ranges as go out in one write.
     pub(super) fn end_holds_early(&mut self) {
         let flush = &self.local.flush;
         let one = flush.unflushed_bytes() > self.limits.unflushed_bytes_max as u64 / 2;
         let all = flush.untried_bytes() > self.limits.unflushed_shard_bytes_max as u64 / 2;
-        let enough = one || all || self.is_over_budget();
+        let many = flush.gain.ranges_max() >= self.limits.held_ranges_max as u64
+            && !broken(Mutant::HoldsKeepAnyNumberOfRanges);
+        let enough = one || all || many || self.is_over_budget();
         if enough && !broken(Mutant::HoldsIgnoreTheGate) && self.local.end_holds(u64::MAX) {
             self.local.stats.holds_cut += 1;
+            self.local.stats.holds_cut_by_ranges += u64::from(many);
         }
     }
 

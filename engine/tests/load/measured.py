@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "sdk" / "python"))
 
-from server import APP_ID, BINARY, HOST, KEY, SECRET, SHARDS, Server, free_port  # noqa: E402
+from server import APP_ID, BINARY, HOST, KEY, SECRET, SHARDS, THE_APP, Server, free_port  # noqa: E402
 
 TARGET = Path(__file__).parents[3] / "target"
 COUNTING = os.environ.get("CORECAST_COUNTING_BIN", str(TARGET / "counting/corecast"))
@@ -27,9 +27,9 @@ PATIENCE_S = 60
 class Measured(Server):
     """A server with a port for tools."""
 
-    def __init__(self, binary=BINARY, arguments=(), shards=SHARDS):
+    def __init__(self, binary=BINARY, arguments=(), shards=SHARDS, app=THE_APP):
         self.admin = free_port()
-        super().__init__(binary, ["--admin", f"{HOST}:{self.admin}", *arguments], shards)
+        super().__init__(binary, ["--admin", f"{HOST}:{self.admin}", *arguments], shards, app)
 
     def metrics(self):
         """Every sample by its name and labels."""

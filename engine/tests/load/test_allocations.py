@@ -2,12 +2,14 @@
 hear it.
 
 A million deliveries lie between two readings. What a publish itself needs is measured in the same way with few subscribers.
+With a flush interval each connection collects many events before it is written once.
 """
 
 import subprocess
 import time
 
-from measured import COUNTING, Measured, generate
+import pytest
+from measured import APP_ID, COUNTING, KEY, SECRET, THE_APP, Measured, generate
 
 RATE = 200
 FEW, MANY = 20, 2_000
@@ -16,16 +18,25 @@ DELIVERIES = 1_000_000
 STRAYS_MAX = DELIVERIES // 100
 
 
-def test_a_million_deliveries_allocate_nothing():
-    few, many = allocations(FEW, DELIVERIES // MANY * FEW), allocations(MANY, DELIVERIES)
+@pytest.mark.parametrize("flush_interval_ms", [0, 1000])
+def test_a_million_deliveries_allocate_nothing(flush_interval_ms, tmp_path):
+    app = THE_APP if flush_interval_ms == 0 else app_with_interval(flush_interval_ms, tmp_path)
+    few, many = allocations(app, FEW, DELIVERIES // MANY * FEW), allocations(app, MANY, DELIVERIES)
     print(f"\nallocations for each publish: {few[0]:.2f} with {FEW} subscribers, {many[0]:.2f} with {MANY}")
     for_deliveries = (many[0] - few[0]) * many[1]
     assert for_deliveries <= STRAYS_MAX, f"{for_deliveries:.0f} allocations for {DELIVERIES} deliveries more"
 
 
-def allocations(subscribers, deliveries):
+def app_with_interval(interval_ms, folder):
+    file = folder / "corecast.toml"
+    names = f'id = "{APP_ID}"\nkey = "{KEY}"\nsecret = "{SECRET}"'
+    file.write_text(f"[[apps]]\n{names}\nflush_interval_ms = {interval_ms}\n")
+    return ["--config", str(file)]
+
+
+def allocations(app, subscribers, deliveries):
     """Allocations for each publish while so many deliveries are made, and how many publishes that took."""
-    server = Measured(COUNTING)
+    server = Measured(COUNTING, app=app)
     try:
         crowd = ["--connections", str(subscribers), "--rate", str(RATE), "--duration", "60"]
         generator = subprocess.Popen(generate(server, "fanout", *crowd), stdout=subprocess.DEVNULL)

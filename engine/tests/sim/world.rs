@@ -145,6 +145,7 @@ impl World {
             outboxes_bytes_max: rng.chance(40).then(|| rng.between(2500, 6000)),
             unflushed_bytes_max,
             unflushed_shard_bytes_max: unflushed_bytes_max * rng.between(1, 4),
+            held_ranges_max: 2 + seed as usize % 6,
             batch_messages_max: rng.between(2, 8),
             batch_bytes_max: rng.between(500, 4000),
             commands_per_turn_max: rng.between(1, 6),
@@ -741,12 +742,26 @@ impl World {
         Ok(())
     }
 
-    /// Nobody waits beyond the next multiple of the interval.
+    /// Nobody waits beyond the next multiple of the interval, nor with more ranges than may wait.
     fn check_holds(&self, me: usize) -> Result<(), String> {
+        self.check_held_ranges(me)?;
         let due_ms = self.shards[me].local().flush.holds.deadline_ms();
         let next_ms = self.now_ms + u64::from(self.app.flush_interval_ms);
         match due_ms.filter(|due_ms| !(self.now_ms + 1..=next_ms).contains(due_ms)) {
             Some(due_ms) => Err(format!("a hold ends at {due_ms} ms, and it is {} ms", self.now_ms)),
+            None => Ok(()),
+        }
+    }
+
+    fn check_held_ranges(&self, me: usize) -> Result<(), String> {
+        let connections = &self.shards[me].local().connections;
+        let waits = |id| connections.view(id).filter(|it| it.held && !it.dirty && !it.blocked);
+        let waiting = (0..connections.slots()).filter_map(|slot| waits(connections.id_at(slot)?));
+        let most = waiting.map(|connection| connection.outbox.backlog().ranges).max();
+        match most.filter(|most| *most >= self.limits.held_ranges_max) {
+            Some(most) => {
+                Err(format!("{most} ranges wait for a tick, {} may not", self.limits.held_ranges_max))
+            }
             None => Ok(()),
         }
     }

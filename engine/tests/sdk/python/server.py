@@ -17,6 +17,7 @@ from pathlib import Path
 # The id is a number, since the SDK takes no other.
 APP_ID, KEY, SECRET = "7001", "sdk-key", "sdk-secret"
 HOST = "127.0.0.1"
+THE_APP = ("--app", f"{APP_ID}:{KEY}:{SECRET}")
 SHARDS = int(os.environ.get("CORECAST_SHARDS", "1"))
 BINARY = os.environ.get("CORECAST_BIN", str(Path(__file__).parents[4] / "target/release/corecast"))
 START_S_MAX = 15
@@ -26,8 +27,8 @@ STOP_S_MAX = 20
 class Server:
     """One running server; made ready by its construction."""
 
-    def __init__(self, binary=BINARY, arguments=(), shards=SHARDS):
-        self.binary, self.arguments, self.shards = binary, arguments, shards
+    def __init__(self, binary=BINARY, arguments=(), shards=SHARDS, app=THE_APP):
+        self.binary, self.arguments, self.shards, self.app = binary, arguments, shards, app
         for _ in range(5):
             self._spawn(free_port())
             if self._becomes_ready():
@@ -54,7 +55,7 @@ class Server:
     def _spawn(self, port):
         self.port = port
         self.log = tempfile.TemporaryFile("w+")
-        command = [self.binary, "serve", "--listen", f"{HOST}:{port}", "--app", f"{APP_ID}:{KEY}:{SECRET}"]
+        command = [self.binary, "serve", "--listen", f"{HOST}:{port}", *self.app]
         # With a parent-death signal no server outlives a test run that is killed.
         self.process = subprocess.Popen(
             ["setpriv", "--pdeathsig", "KILL", *command, "--shards", str(self.shards), *self.arguments],
