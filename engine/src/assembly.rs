@@ -82,7 +82,7 @@ pub fn start(house: House) -> Result<Inhabited, StartError> {
     let (apps, api_apps) = (Arc::clone(&house.apps), house.apps);
     let (shard_limits, api_limits) = (house.limits.clone(), house.limits);
     let make_shard = move |index: usize, around: &Surroundings| {
-        let random = SystemRandom::new();
+        let random = Random::new();
         Shard::new(ShardConfig {
             index,
             apps: Arc::clone(&apps),
@@ -91,7 +91,7 @@ pub fn start(house: House) -> Result<Inhabited, StartError> {
             hook_grace_ms,
             witness: None,
             drain: drain_plan,
-            random: Box::new(move || random_u64(&random)),
+            random: Box::new(random.numbers()),
         })
     };
     let make_api = move |around: &Surroundings| {
@@ -169,9 +169,44 @@ fn outboxes_bytes(limits: &Limits, shards: usize) -> usize {
     (memory / OUTBOXES_MEMORY_PART / shards).max(OUTBOXES_BYTES_MIN).max(limits.outbox_bytes_max)
 }
 
+/// Random numbers for one shard, many of them with one system call.
+struct Random {
+    system: SystemRandom,
+    bytes: [u8; RANDOM_BYTES],
+    used: usize,
+}
+
+/// What is asked of the system at once.
+const RANDOM_BYTES: usize = 4096;
+
+impl Random {
+    fn new() -> Self {
+        Self { system: SystemRandom::new(), bytes: [0; RANDOM_BYTES], used: RANDOM_BYTES }
+    }
+
+    fn numbers(mut self) -> impl FnMut() -> u64 {
+        move || self.next()
+    }
+
+    /// No byte is used twice.
+    fn next(&mut self) -> u64 {
+        if let Some(number) = self.bytes[self.used..].first_chunk() {
+            self.used += number.len();
+            return u64::from_ne_bytes(*number);
+        }
+        fill(&self.system, &mut self.bytes);
+        self.used = 0;
+        self.next()
+    }
+}
+
 fn random_u64(random: &SystemRandom) -> u64 {
     let mut bytes = [0; 8];
-    let filled = random.fill(&mut bytes).is_ok();
-    assert!(filled, "the system has no random bytes, without which socket ids could be guessed");
+    fill(random, &mut bytes);
     u64::from_ne_bytes(bytes)
+}
+
+fn fill(random: &SystemRandom, bytes: &mut [u8]) {
+    let filled = random.fill(bytes).is_ok();
+    assert!(filled, "the system has no random bytes, without which socket ids could be guessed");
 }

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bench import Bench
 from curve import flush_intervals
-from flame import profile
+from flame import profile, told
 from machine import Cores, facts
 from rows import ROWS
 from table import Row, Section, write
@@ -48,19 +48,22 @@ def main():
 
 def missing_time(bench, rows):
     """For each missed row that says how: its flame graph, and who has the time."""
-    lines = ["Samples of the server alone in a run of its own. The share is that of a function itself, without what it calls."]
+    lines = [
+        "Samples of the server alone in a run of its own; their shares of what the row has measured for one operation. A function has what it",
+        "takes itself, without what it calls; it is in the group of the innermost function of its stack that is known to be of one.",
+    ]
     for row in rows:
         if not (row.is_missed() and row.scenario):
             continue
         name, scenario, extra = row.scenario
         print(f"\n== where the time goes: {row.what}", flush=True)
         try:
-            graph, shares = profile(bench, name, scenario, f"{row.what} ({row.measured})", **extra)
+            graph, groups = profile(bench, name, scenario, f"{row.what} ({row.measured})", **extra)
         except (RuntimeError, OSError, subprocess.SubprocessError) as error:
             lines += ["", f"**{row.what}** ({row.measured}, {row.target}): not sampled: {error}"]
             continue
-        told = "; ".join(f"`{function}` {share * 100:.1f} %" for function, share in shares)
-        lines += ["", f"**{row.what}** ({row.measured}, {row.target}): [flame graph]({graph.relative_to(ROOT)}). {told}."]
+        per = f", {row.cost.ours / 1000:.3f} µs per {row.cost.per}" if row.cost else ""
+        lines += ["", f"**{row.what}** ({row.measured}, {row.target}{per}): [flame graph]({graph.relative_to(ROOT)}).", "", *told(groups, row.cost)]
     return Section("Where the time of missed rows goes", lines)
 
 

@@ -12,9 +12,14 @@ from pathlib import Path
 from bench import cpu, free_port, median, ratio, spoiled, us
 from hooks import hooks, with_hooks
 from namespace import steered_network
-from table import Row, verdict
+from table import Cost, Row, verdict
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+def bounded(per, ours, most, others, floor=True):
+    """Of a row that may cost `most` times what the others do."""
+    return Cost(per, median(ours), most * median(others), median(others) if floor else None)
 
 
 def calls(reports):
@@ -37,7 +42,7 @@ def paced(bench):
     for mode, most, kind in [("each", 1.05, "must"), ("uring", 1.10, "goal")]:
         value, text = ratio(cost["corecast"], cost[mode])
         absolute = f"{ours}; floor `{mode}` {us(cost[mode])}, {calls(found[mode])}"
-        rows.append(Row(paced.__doc__, f"{kind}: ≤ {most} × floor `{mode}`", text, absolute, verdict(value <= most) + doubt, ("paced", scenario, {})))
+        rows.append(Row(paced.__doc__, f"{kind}: ≤ {most} × floor `{mode}`", text, absolute, verdict(value <= most) + doubt, ("paced", scenario, {}), bounded("delivery", cost["corecast"], most, cost[mode])))
     return rows
 
 
@@ -60,7 +65,7 @@ def saturated(bench):
     absolute = f"{us(cost['corecast'])}, {rate / 1e6:.2f} M/s; floor `coalesced` {us(cost['coalesced'])}, {calls(found['coalesced'])}"
     met = value <= 1.25 and rate >= 1.8e6
     target = "≤ 1.25 × floor `coalesced`, ≥ 1.8 M/s"
-    return [Row(saturated.__doc__, target, text, absolute, verdict(met) + spoiled(*found.values()))]
+    return [Row(saturated.__doc__, target, text, absolute, verdict(met) + spoiled(*found.values()), ("saturated", scenario, {}), bounded("delivery", cost["corecast"], 1.25, cost["coalesced"]))]
 
 
 def ten_thousand(bench):
@@ -82,7 +87,7 @@ def connecting(bench):
     doubt = spoiled(*found.values())
     absolute = f"{us(cost['corecast'])}, {rate:,.0f}/s; floor `echo` {us(cost['echo'])}"
     return [
-        Row(connecting.__doc__, "≤ 1.3 × floor `echo`, ≥ 20,000/s", text, absolute, verdict(value <= 1.3 and rate >= 20_000) + doubt, ("connect", scenario, {})),
+        Row(connecting.__doc__, "≤ 1.3 × floor `echo`, ≥ 20,000/s", text, absolute, verdict(value <= 1.3 and rate >= 20_000) + doubt, ("connect", scenario, {}), bounded("connection", cost["corecast"], 1.3, cost["echo"])),
     ]
 
 
@@ -145,7 +150,7 @@ def three_shards(bench):
     cost = {name: cpu(reports, "connect") for name, reports in found.items()}
     value, text = ratio(cost["three"], cost["one"])
     absolute = f"{us(cost['three'])}; on one {us(cost['one'])}; all shards on one core"
-    return [Row(three_shards.__doc__, "≤ 1.5 × on one", text, absolute, verdict(value <= 1.5) + spoiled(*found.values()), ("three-shards", scenario, {"shards": 3}))]
+    return [Row(three_shards.__doc__, "≤ 1.5 × on one", text, absolute, verdict(value <= 1.5) + spoiled(*found.values()), ("three-shards", scenario, {"shards": 3}), bounded("connection", cost["three"], 1.5, cost["one"], floor=False))]
 
 
 def simulated(bench):
@@ -171,7 +176,7 @@ def inbound(bench):
     cost = {name: [r["server"]["cpu_ratio"] * 1e9 / (connections * 2) for r in reports] for name, reports in found.items()}
     value, text = ratio(cost["corecast"], cost["echo"])
     absolute = f"{us(cost['corecast'])}; floor `echo` {us(cost['echo'])}"
-    return [Row(inbound.__doc__, "≤ 1.3 × floor `echo`", text, absolute, verdict(value <= 1.3) + spoiled(*found.values()))]
+    return [Row(inbound.__doc__, "≤ 1.3 × floor `echo`", text, absolute, verdict(value <= 1.3) + spoiled(*found.values()), ("inbound", scenario, {}), bounded("message", cost["corecast"], 1.3, cost["echo"]))]
 
 
 def publishing(bench):
@@ -185,9 +190,11 @@ def publishing(bench):
         found, cost = against_floor(bench, "publish", ["http"], scenario, per="publish")
         value, text = ratio(cost["corecast"], cost["http"])
         absolute = f"{us(cost['corecast'])}; floor `http` {us(cost['http'])}"
+        may = bounded("publish", cost["corecast"], 2, cost["http"])
+        may.target = min(may.target, most_us * 1000)
         met = value <= 2 and median(cost["corecast"]) <= most_us * 1000
         target = f"≤ {most_us} µs, ≤ 2 × floor `http`"
-        rows.append(Row(f"{publishing.__doc__}, {kind}", target, text, absolute, verdict(met) + spoiled(*found.values()), (f"publish-{kind.split()[0].strip(',')}", scenario, {})))
+        rows.append(Row(f"{publishing.__doc__}, {kind}", target, text, absolute, verdict(met) + spoiled(*found.values()), (f"publish-{kind.split()[0].strip(',')}", scenario, {}), may))
     return rows
 
 
@@ -197,7 +204,9 @@ def idle(bench):
     scenario = ["idle", "--connections", connections, "--ping-every", 120, "--duration", 3 * bench.seconds]
     report = bench.measure("idle", "corecast", *scenario)
     share = report["server"]["cpu_ratio"]
-    return [Row(idle.__doc__, "< 0.5 %", f"{share * 100:.2f} %", f"{connections:,} connections", verdict(share < 0.005) + spoiled([report]), ("idle", scenario, {}))]
+    cost = Cost("ping", share * 120e9 / connections, 0.005 * 120e9 / connections)
+    absolute = f"{connections:,} connections, {cost.ours / 1000:.1f} µs per ping"
+    return [Row(idle.__doc__, "< 0.5 %", f"{share * 100:.2f} %", absolute, verdict(share < 0.005) + spoiled([report]), ("idle", scenario, {}), cost)]
 
 
 def many_channels(bench):
@@ -214,7 +223,7 @@ def many_channels(bench):
         cost = {name: cpu(reports) for name, reports in found.items()}
         value, text = ratio(cost["many"], cost["one"])
         absolute = f"{us(cost['many'])}; one channel {us(cost['one'])}"
-        rows.append(Row(f"{many_channels.__doc__}, {kind}", f"≤ {most} ×", text, absolute, verdict(value <= most) + spoiled(*found.values()), (f"many-channels-{kind.split(',')[0]}", channels + many, {})))
+        rows.append(Row(f"{many_channels.__doc__}, {kind}", f"≤ {most} ×", text, absolute, verdict(value <= most) + spoiled(*found.values()), (f"many-channels-{kind.split(',')[0]}", channels + many, {}), bounded("delivery", cost["many"], most, cost["one"], floor=False)))
     return rows
 
 
@@ -227,13 +236,18 @@ def slow_readers(bench):
     return [Row(slow_readers.__doc__, "≤ 1.2 × of none", f"{value:.2f} ×", absolute, verdict(value <= 1.2) + spoiled([report]))]
 
 
+# Processes that receive while there is overload.
+RECEIVERS = 4
+
+
 def overload(bench):
     """publishers offer 5 × what can be fanned out"""
     rows = []
-    # The subscribers are to be healthy: they have the processor when they want it, and the server what they leave.
+    # The subscribers are to be healthy: they have both processors when they want them, by several processes since one would
+    # leave the server's to it for long, and the server has what they leave.
     bench.generator_first = True
     for connections in [bench.few(1000), bench.few(10_000)]:
-        base = ["fanout", "--connections", connections, "--duration"]
+        base = ["fanout", "--connections", connections, "--processes", RECEIVERS, "--duration"]
         try:
             most = bench.measure("overload-base", "corecast", *base, bench.seconds, "--saturate")
             report = bench.measure("overload", "corecast", *base, 4 if bench.quick else 60, "--overload", 5)

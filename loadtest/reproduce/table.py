@@ -14,6 +14,22 @@ of ksoftirqd on its core, for the floor alike. Loopback bills the receiver's ker
 
 
 @dataclass
+class Cost:
+    """What one of something costs the server, what it may, and what it costs the floor, in nanoseconds."""
+
+    per: str
+    ours: float
+    target: float
+    floor: float = None
+
+    def missing(self):
+        """In words, with what the floor takes of it."""
+        missing = (self.ours - self.target) / 1000
+        told = f"{missing:.3f} µs are missing to the target" if missing > 0 else "No time is missing to the target: the row misses another figure"
+        return told + (f"; the floor takes {self.floor / 1000:.3f} µs" if self.floor else "")
+
+
+@dataclass
 class Row:
     what: str
     target: str
@@ -22,6 +38,7 @@ class Row:
     verdict: str
     # What to look into when it is missed: a name, the arguments of the load test, and what the server is started with.
     scenario: tuple = None
+    cost: Cost = None
 
     def is_missed(self):
         return self.verdict.startswith(MISSED)

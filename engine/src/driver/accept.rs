@@ -18,8 +18,9 @@ const ACCEPTS_PER_TURN_MAX: usize = 64;
 /// How long to wait when the system has no descriptors or memory to give.
 const PAUSE_MS: u64 = 100;
 
-/// How long the queue of a closing listener must have been empty.
-const QUIET_MS: u64 = 1_000;
+/// How long the queue of a closing listener must have been empty: longer than whoever has connected and says nothing stays
+/// out of it.
+const QUIET_MS: u64 = 1_500;
 
 /// The listeners of a core.
 #[derive(Debug)]
@@ -114,7 +115,7 @@ impl Acceptor {
         self.ran_out
     }
 
-    /// Turns newcomers away; each listener is closed when its queue has been empty for a second.
+    /// Turns newcomers away; each listener is closed when its queue has been empty for a second and a half.
     pub fn begin_close(&mut self, mono_ms: u64) {
         for listener in &mut self.listeners {
             // Where filters are refused, somebody who comes in the listener's last instant meets a reset.
@@ -164,7 +165,7 @@ impl Listener {
         if let Some(since) = &mut self.quiet_since {
             *since = now.mono_ms;
         }
-        match sockets.attach(fd, Vec::new()) {
+        match sockets.attach_newcomer(fd) {
             Some(token) => {
                 machine.handle_open(token, peer, self.door, now);
                 Accepted::One

@@ -66,6 +66,10 @@ const BACKLOG_MAX: i32 = 65_535;
 /// its outbox sees a byte; with it about 147 KiB, and autotuning for far readers stays on.
 const NOTSENT_LOWAT_BYTES: u32 = 32 << 10;
 
+/// Who connects and says nothing is accepted after so long all the same, and from then on has the time for a head: a
+/// second is the least, the first retransmission of the kernel's answer. Whoever speaks is accepted with the first bytes.
+const SILENCE_S_MAX: i32 = 1;
+
 /// How long a peer may leave what was sent unacknowledged.
 const USER_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -144,6 +148,7 @@ fn bind(address: SocketAddr) -> io::Result<OwnedFd> {
     socket.set_tcp_notsent_lowat(NOTSENT_LOWAT_BYTES)?;
     socket.set_tcp_user_timeout(Some(USER_TIMEOUT))?;
     socket.set_nonblocking(true)?;
+    ring::defer_accept(socket.as_fd(), SILENCE_S_MAX)?;
     socket.bind(&address.into())?;
     socket.listen(backlog())?;
     Ok(socket.into())
@@ -194,7 +199,10 @@ mod tests {
     #[test]
     fn connections_inherit_the_options_of_their_listener() {
         let listeners = listen(loopback(), 1, false).unwrap();
-        let _near = std::net::TcpStream::connect(local_address(&listeners[0]).unwrap()).unwrap();
+        let mut near = std::net::TcpStream::connect(local_address(&listeners[0]).unwrap()).unwrap();
+        let silent = ring::accept(listeners[0].as_fd()).unwrap_err();
+        assert_eq!(silent.kind(), io::ErrorKind::WouldBlock);
+        io::Write::write_all(&mut near, b"x").unwrap();
         let (far, _) = ring::accept(listeners[0].as_fd()).unwrap();
         let far = socket2::SockRef::from(&far);
         assert!(far.tcp_nodelay().unwrap());

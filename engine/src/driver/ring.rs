@@ -502,6 +502,21 @@ pub fn accept(listener: BorrowedFd<'_>) -> io::Result<(OwnedFd, SocketAddr)> {
     Ok((fd, internet_address(&address)))
 }
 
+/// Lets a connection be accepted only when its peer has spoken, or after about so many seconds.
+pub fn defer_accept(listener: BorrowedFd<'_>, seconds: libc::c_int) -> io::Result<()> {
+    // SAFETY: the option's value is a readable int.
+    let set = checked(unsafe {
+        libc::setsockopt(
+            listener.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_DEFER_ACCEPT,
+            (&raw const seconds).cast(),
+            size_of_val(&seconds) as libc::socklen_t,
+        )
+    });
+    set.map(drop)
+}
+
 /// Where a connection comes from; unspecified if the kernel has forgotten it, as after a reset.
 pub fn peer_address(socket: BorrowedFd<'_>) -> SocketAddr {
     SockRef::from(&socket).peer_addr().map_or_else(|_| UNSPECIFIED, |address| internet_address(&address))

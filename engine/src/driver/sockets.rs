@@ -83,6 +83,18 @@ impl Sockets {
         Some(token)
     }
 
+    /// The same for one that was just accepted. It is read in this turn without waiting for the poll: listeners give it
+    /// when it has spoken.
+    pub fn attach_newcomer(&mut self, fd: OwnedFd) -> Option<Token> {
+        let token = self.connections.attach(fd, Vec::new())?;
+        self.arm_input(token);
+        if let Some(connection) = self.connections.find(token) {
+            connection.flags.set(Flags::READABLE);
+        }
+        self.queue_if_ready(token);
+        Some(token)
+    }
+
     /// The ring that all of them share.
     pub fn ring(&mut self) -> &mut Ring {
         &mut self.ring

@@ -49,10 +49,10 @@ fn a_successor_takes_over_and_every_client_is_served() {
     let address = first.address;
     let second = serve(address.port(), 1, true, |_, _| Echo);
     let stopping = first.stop_meanwhile();
-    // For more than the second in which the first turns newcomers away: some have their SYN dropped and come again.
+    // For more than the second and a half in which the first turns newcomers away: some have their SYN dropped and come again.
     let begun = Instant::now();
     let mut clients = Vec::new();
-    while begun.elapsed() < Duration::from_millis(1_200) {
+    while begun.elapsed() < Duration::from_millis(1_700) {
         clients.push(thread::spawn(move || greet(address)));
         thread::sleep(Duration::from_millis(20));
     }
@@ -105,10 +105,14 @@ fn closing_a_listener_serves_its_queue_and_a_later_syn_reaches_the_successor() {
     let listener = listener.remove(0);
     let closing = thread::spawn(move || close_with_a_queue(listener));
     thread::sleep(Duration::from_millis(200));
-    let late = thread::spawn(move || TcpStream::connect_timeout(&address, Duration::from_secs(20)));
+    let late = thread::spawn(move || {
+        let mut late = TcpStream::connect_timeout(&address, Duration::from_secs(20)).unwrap();
+        late.write_all(b"x").unwrap();
+        late
+    });
     assert_eq!(closing.join().unwrap(), 5);
     let successor = listen(address, 1, false).unwrap();
-    let late = late.join().unwrap().unwrap();
+    let late = late.join().unwrap();
     let (_, peer) = accept(successor[0].as_fd()).unwrap();
     assert_eq!(peer, late.local_addr().unwrap());
     drop(queued);
