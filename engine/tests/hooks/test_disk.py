@@ -14,7 +14,7 @@ from talkers import Talk, Talker, join, run_for
 
 ROOMS = [f"private-room-{number}" for number in range(10)]
 WORDS_PER_SECOND = 1_000
-FAULT_S = 2
+FAULT_S = 1
 GRACE_MS = 500
 BLOCKED = "corecast_hooks_journal_blocked"
 # After so much nothing is tried any more, and nothing is on its way.

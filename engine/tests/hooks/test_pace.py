@@ -14,7 +14,9 @@ from operated import wait_until
 from receiver import hang
 
 PAIRS = 5 if IS_LONG else 1
-SECONDS = 10 if IS_LONG else 3
+SECONDS = 10 if IS_LONG else 2
+# The talk begins before and ends after what is measured.
+AROUND_S = 4 if IS_LONG else 2
 EVENTS_PER_SECOND = 10_000 if IS_LONG else 1_000
 TALKERS = 20
 SUBSCRIBERS, RATE = 200, 100
@@ -44,7 +46,7 @@ def measure(server, folder):
     """The 99th percentile of deliveries in milliseconds, while others talk."""
     chat = ["--connections", str(2 * TALKERS), "--group", "2", "--rate", str(EVENTS_PER_SECOND)]
     chatter = subprocess.Popen(
-        apart(server.process.pid, generate(server, "client-events", *chat, "--duration", str(SECONDS + 4))),
+        apart(server.process.pid, generate(server, "client-events", *chat, "--duration", str(SECONDS + AROUND_S))),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
     )
