@@ -14,7 +14,7 @@ from talkers import Talk, Talker, join, run_for
 
 ROOMS = [f"private-room-{number}" for number in range(10)]
 WORDS_PER_SECOND = 1_000
-FAULT_S = 2
+FAULT_S = 1
 GRACE_MS = 500
 BLOCKED = "corecast_hooks_journal_blocked"
 # After so much nothing is tried any more, and nothing is on its way.
@@ -77,7 +77,6 @@ def test_a_disk_that_cannot_be_written_is_waited_for(receive, operate, gather, m
     wait_until(lambda: ("private-newcomer", None) in told.read().open_topics(), "the newcomer's channel to be told")
     check_drops(server, told, talkers, capsys)
     said_once(server, "cannot be written", "is written again")
-    server.end()
 
 
 class Missing:
@@ -130,7 +129,6 @@ def test_a_directory_that_cannot_be_written_at_the_start_is_waited_for(
     wait_until(lambda: told.read().open_topics() == here, lambda: f"{here}, not {told.open_topics()}")
     check_drops(server, told, talkers, capsys)
     said_once(server, "is tried again", "the journal is open")
-    server.end()
 
 
 def test_a_file_system_that_fails_is_left_in_order_and_taken_up_again(receive, operate, gather, mounted):
@@ -156,7 +154,6 @@ def test_a_file_system_that_fails_is_left_in_order_and_taken_up_again(receive, o
     join(crowd, *talkers)
     later = say(crowd, talkers, 0.5)
     wait_until(lambda: not ledger.read().missing(later), lambda: f"{len(ledger.missing(later))} words")
-    server.end()
 
 
 def test_a_second_server_on_the_same_directory_says_so_and_ends(receive, operate, tmp_path):
@@ -166,7 +163,6 @@ def test_a_second_server_on_the_same_directory_says_so_and_ends(receive, operate
     elsewhere.mkdir()
     refused = refusal(operate, endpoint(receiver), directory=elsewhere, hooks={"data_dir": first.hooks["data_dir"]})
     assert len(refused) == 1 and first.hooks["data_dir"] in refused[0], refused
-    first.end()
 
 
 @pytest.mark.parametrize("path", ["file", "file/data"])
@@ -177,14 +173,13 @@ def test_a_file_where_the_directory_should_be_is_refused(receive, operate, tmp_p
 
 
 def test_without_an_endpoint_there_is_no_directory(operate, tmp_path):
-    server = operate()
-    server.end()
+    operate()
     assert not (tmp_path / "data").exists()
 
 
 def test_the_check_of_a_configuration_makes_nothing(receive, operate, tmp_path):
     server = operate(endpoint(receive()))
-    server.end()
+    server.kill()
     text = server.config.read_text().replace(server.hooks["data_dir"], str(tmp_path / "new" / "data"))
     server.config.write_text(text)
     assert not check(server).stderr and not (tmp_path / "new").exists()

@@ -36,7 +36,7 @@ def test_what_was_said_last_is_told_before_the_end(receive, operate, gather):
 
 def test_who_comes_back_after_a_restart_is_no_news(receive, operate, gather):
     receiver = receive()
-    server = operate(endpoint(receiver), hooks={"grace_ms": 5 * GRACE_MS})
+    server = operate(endpoint(receiver), hooks={"grace_ms": 3 * GRACE_MS})
     crowd = gather(server)
     stays = [Talker(crowd, "private-stays"), Talker(crowd, "presence-stays", "ann")]
     goes = [Talker(crowd, "private-goes"), Talker(crowd, "presence-stays", "bob")]

@@ -1,12 +1,11 @@
-"""An endpoint misbehaves in every way that a back end can: nothing is lost by it, and the one beside it is not delayed.
+"""Endpoints misbehave in every way that a back end can: nothing is lost by it, and the one beside them is not delayed.
 
-Both endpoints belong to one app and get the same events. The delay of the healthy one is from when a talker said
+All endpoints belong to one app and get the same events. The delay of the healthy one is from when a talker said
 something to when it was told, with its batch window in it; it may grow by what a busy machine adds, never by a timeout.
 """
 
+import contextlib
 import json
-
-import pytest
 
 from ledger import Ledger
 from measured import IS_LONG, resident_bytes
@@ -19,7 +18,7 @@ TIMEOUT_MS = 5_000 if IS_LONG else 1_000
 BATCH_MS = 50
 WORDS_PER_SECOND = 300
 ROOMS = [f"private-room-{number}" for number in range(10)]
-# Of the healthy endpoint, while the other one misbehaves; less than a timeout, more than a busy machine.
+# Of the healthy endpoint, while the others misbehave; less than a timeout, more than a busy machine.
 P99_S_MAX = 0.5
 GROWTH_BYTES_MAX = 24 << 20
 # A fault is over for the server when it has tried again.
@@ -27,16 +26,19 @@ HOOKS = {"retry_pause_max_s": 10 if IS_LONG else 1}
 FAULTS = [refuse, hang, reset, fail, redirect, never_end, drip]
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=[it.__name__ for it in FAULTS])
-def test_a_fault_loses_nothing_and_delays_nobody_else(receive, operate, gather, fault, capsys):
-    sick, healthy = receive(), receive()
-    server = operate(endpoint("sick", sick), endpoint("healthy", healthy), hooks=HOOKS, shards=2)
+def test_faults_lose_nothing_and_delay_nobody_else(receive, operate, gather, capsys):
+    """All of them at once, each at an endpoint of its own."""
+    sick, healthy = {it.__name__: receive() for it in FAULTS}, receive()
+    endpoints = [endpoint(name, receiver) for name, receiver in sick.items()]
+    server = operate(*endpoints, endpoint("healthy", healthy), hooks=HOOKS, shards=2)
     crowd = gather(server)
     talkers = [Talker(crowd, room) for room in ROOMS]
     join(crowd, *talkers)
     talk = Talk(crowd, talkers, WORDS_PER_SECOND)
     run_for(crowd, 1)
-    with sick.behaving(fault):
+    with contextlib.ExitStack() as faults:
+        for fault in FAULTS:
+            faults.enter_context(sick[fault.__name__].behaving(fault))
         memory = resident_bytes(server.process.pid)
         begun = crowd.now
         run_for(crowd, FAULT_S)
@@ -45,16 +47,18 @@ def test_a_fault_loses_nothing_and_delays_nobody_else(receive, operate, gather, 
     run_for(crowd, 0.5)
     talk.stop()
     said = talk.said()
-    ledgers = [Ledger(sick), Ledger(healthy)]
-    for name, ledger in zip(("sick", "healthy"), ledgers):
+    ledgers = {name: Ledger(receiver) for name, receiver in {**sick, "healthy": healthy}.items()}
+    for name, ledger in ledgers.items():
         wait_until(lambda: not ledger.read().missing(said), lambda: f"{len(ledger.missing(said))} words, {name}")
-    delays = [ledgers[1].came[ledgers[1].words[word]] - when for word, when in said.items() if begun <= when <= ended]
+    told = ledgers["healthy"]
+    delays = [told.came[told.words[word]] - when for word, when in said.items() if begun <= when <= ended]
+    twice = ", ".join(f"{name} {ledger.repeated}" for name, ledger in ledgers.items())
     with capsys.disabled():
-        print(f"\n{fault.__name__}: {summary(said, delays)}; the sick one was told {ledgers[0].repeated} twice", end="")
-    assert ledgers[1].repeated == 0, "the healthy endpoint was told something twice"
+        print(f"\n{summary(said, delays)}; told twice: {twice}", end="")
+    assert told.repeated == 0, "the healthy endpoint was told something twice"
     assert p99(delays) <= P99_S_MAX, summary(said, delays)
-    assert grown <= GROWTH_BYTES_MAX, f"{grown} bytes more while an endpoint misbehaves"
-    assert not sick.wandered, f"a redirect was followed: {sick.wandered}"
+    assert grown <= GROWTH_BYTES_MAX, f"{grown} bytes more while endpoints misbehave"
+    assert not sick["redirect"].wandered, f"a redirect was followed: {sick['redirect'].wandered}"
 
 
 def test_tls_that_is_slow_to_begin_is_trusted_by_its_authority(receive, operate, gather, tmp_path):

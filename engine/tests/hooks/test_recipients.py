@@ -29,7 +29,6 @@ def test_who_is_left_out_is_no_recipient(receive, operate, gather):
     wanted = [SUBSCRIBERS - (socket_id in {it.socket_id for it in here}) for socket_id in left_out]
     wait_until(lambda: len(told()) == len(wanted), lambda: f"{wanted}, not {told()}")
     assert told() == wanted
-    server.end()
 
 
 def test_who_is_left_out_on_another_shard_is_no_recipient(receive, operate, gather):
@@ -45,7 +44,6 @@ def test_who_is_left_out_on_another_shard_is_no_recipient(receive, operate, gath
     told = lambda: [event["recipients"] for event in ledger.read().events.values()]
     wait_until(lambda: len(told()) == len(here), lambda: f"{len(here)} events, not {told()}")
     assert set(told()) == {len(here) - 1}, told()
-    server.end()
 
 
 def publish(server, socket_id):

@@ -12,7 +12,7 @@ from operated import wait_until
 from streams import STREAM
 from talkers import Talk, Talker, join, run_for
 
-FAULT_S = 20 if IS_LONG else 3
+FAULT_S = 20 if IS_LONG else 2
 WORDS_PER_SECOND = 200
 ROOMS = [f"private-room-{number}" for number in range(10)]
 # Of one core, over the fault, with the talk in it.
@@ -116,7 +116,7 @@ def test_a_fault_of_redis_loses_nothing(receive, operate, gather, redis, fault, 
     server = operate(endpoint(receiver), hooks={**HOOKS, "redis_url": store.url}, shards=2)
     crowd = gather(server)
     talkers, talk = begin_to_talk(crowd)
-    run_for(crowd, 1.5)
+    run_for(crowd, 1)
     wrong = fault(store)
     wrong.begin()
     used = serve_on(server, crowd)
