@@ -86,6 +86,8 @@ pub struct StreamSource {
     /// All rows behind this place and up to `front` are in `recent`.
     recent_start: Position,
     unacknowledged: Runs,
+    /// Entries whose acknowledgement failed, for the next release.
+    releasing: Vec<Position>,
     places: HashMap<String, Position>,
     next_trim: Instant,
     said_skipped: bool,
@@ -120,6 +122,7 @@ impl StreamSource {
             recent_bytes: 0,
             recent_start: Position::default(),
             unacknowledged: Runs::default(),
+            releasing: Vec::new(),
             places: HashMap::new(),
             next_trim: Instant::now(),
             said_skipped: false,
@@ -190,6 +193,7 @@ impl StreamSource {
         self.recent_bytes = 0;
         self.recent_start = group.mark;
         self.unacknowledged.clear();
+        self.releasing.clear();
         self.places.clear();
         Ok(true)
     }
@@ -447,9 +451,12 @@ impl StreamSource {
         all: Position,
         places: &[(&str, Position)],
     ) -> Result<(), Trouble> {
-        let mut done = Vec::new();
+        let mut done = std::mem::take(&mut self.releasing);
         self.unacknowledged.take(all, &mut done);
-        self.acknowledge(link, &done)?;
+        if let Err(trouble) = self.acknowledge(link, &done) {
+            self.releasing = done;
+            return Err(trouble);
+        }
         self.keep_places(link, places)?;
         while let Some((at, _, bytes)) = self.recent.pop_front_if(|(at, ..)| *at <= all) {
             self.recent_bytes -= bytes;
