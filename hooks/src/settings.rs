@@ -220,7 +220,7 @@ impl StreamSettings {
             requeue_interval: Duration::from_secs(300),
             claim_interval: Duration::from_secs(300),
             pending_timeout: Duration::from_secs(3_600),
-            prefetch: 500,
+            prefetch: 1_000,
         }
     }
 }

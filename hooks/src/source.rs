@@ -46,11 +46,6 @@ pub trait Source: Send {
     /// The endpoints have done with all rows up to these places, and all of them together with those up to `all`, which
     /// need not be kept. Called seldom enough that it may write.
     fn release(&mut self, all: Position, places: &[(&str, Position)]) -> Result<(), SourceError>;
-
-    /// How often rows of `read` were given out before, if the source counts (a stream does).
-    fn deliveries(&self, _at: Position) -> u64 {
-        1
-    }
 }
 
 /// A source that cannot be read or written now. The dispatcher waits and tries again; it says so once.

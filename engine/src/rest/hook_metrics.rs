@@ -73,6 +73,16 @@ fn describe_stream(all: &mut Exposition, stream: &StreamCounters) {
     all.gauge("hooks_stream_length", "Entries in the stream.", stream.length.now());
     all.gauge("hooks_stream_pending", "Entries taken and not acknowledged.", stream.pending.now());
     all.counter("hooks_stream_acknowledged_total", "Entries acknowledged here.", stream.acknowledged.now());
+    all.counter(
+        "hooks_stream_redelivered_total",
+        "Entries taken here that were given out before.",
+        stream.redelivered.now(),
+    );
+    all.gauge(
+        "hooks_stream_deliveries_max",
+        "Most times that one of the last of them was given out.",
+        stream.deliveries_max.now(),
+    );
     all.gauge("hooks_stream_consumer_active", "1 while the consumer here is the one.", stream.active.now());
 }
 

@@ -29,6 +29,10 @@ pub struct StreamCounters {
     pub acknowledged: Count,
     /// Entries that were no event of an app that is known here.
     pub skipped: Count,
+    /// Entries that it took although they had been given out before: to itself or to a consumer that is gone.
+    pub redelivered: Count,
+    /// Gauge: how often the one of them was given out that was so most often, as of the last that were taken.
+    pub deliveries_max: Count,
     /// How often the consumer here took over the stream.
     pub takeovers: Count,
     /// Gauge: 1 while the consumer here is the active one.

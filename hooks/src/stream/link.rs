@@ -6,7 +6,8 @@
 use std::fs;
 use std::time::Duration;
 
-use redis::{Client, Cmd, Connection, FromRedisValue, TlsCertificates, Value, cmd};
+use redis::io::tcp::TcpSettings;
+use redis::{Client, Cmd, Connection, FromRedisValue, IntoConnectionInfo, TlsCertificates, Value, cmd};
 
 use super::trouble::{Trouble, TroubleKind};
 use crate::settings::StreamSettings;
@@ -107,13 +108,16 @@ impl Link {
 
 /// The client's words for a URL that it does not understand do not repeat it.
 fn client(settings: &StreamSettings) -> Result<Client, Trouble> {
-    let url = settings.url.0.as_str();
-    let Some(path) = &settings.ca_file else { return Ok(Client::open(url)?) };
+    let server = settings.url.0.as_str().into_connection_info()?;
+    // The end of a long question must not wait until its beginning is acknowledged.
+    let tcp = TcpSettings::default().set_nodelay(true);
+    let server = server.set_tcp_settings(tcp);
+    let Some(path) = &settings.ca_file else { return Ok(Client::open(server)?) };
     // Read each time, so that a new one needs no restart.
     let root_cert = fs::read(path).map_err(|error| {
         Trouble::new(TroubleKind::Unreachable, format!("redis_ca_file {}: {error}", path.display()))
     })?;
-    Ok(Client::build_with_tls(url, TlsCertificates { client_tls: None, root_cert: Some(root_cert) })?)
+    Ok(Client::build_with_tls(server, TlsCertificates { client_tls: None, root_cert: Some(root_cert) })?)
 }
 
 /// The answer as a value of this type, or what Redis says is wrong.

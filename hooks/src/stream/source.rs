@@ -6,7 +6,7 @@
 //! low-water mark. What must never happen here: an entry that was acknowledged before its place was released, or one that
 //! is pending with somebody who is gone.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -36,8 +36,6 @@ const RUNS_MAX: usize = 2_000_000;
 const ACKNOWLEDGED_AT_ONCE: usize = 1_000;
 /// Entries claimed at once.
 const CLAIMED_AT_ONCE: usize = 1_000;
-/// How many entries' numbers of deliveries are kept.
-const REDELIVERED_MAX: usize = 65_536;
 /// How often acknowledged entries are cut off.
 const TRIM_EVERY: Duration = Duration::from_secs(1);
 /// How often a taking is tried again because the lease was renewed in the middle of it.
@@ -88,7 +86,8 @@ pub struct StreamSource {
     /// All rows behind this place and up to `front` are in `recent`.
     recent_start: Position,
     unacknowledged: Runs,
-    redelivered: BTreeMap<Position, u64>,
+    /// Entries whose acknowledgement failed, for the next release.
+    releasing: Vec<Position>,
     places: HashMap<String, Position>,
     next_trim: Instant,
     said_skipped: bool,
@@ -123,7 +122,7 @@ impl StreamSource {
             recent_bytes: 0,
             recent_start: Position::default(),
             unacknowledged: Runs::default(),
-            redelivered: BTreeMap::new(),
+            releasing: Vec::new(),
             places: HashMap::new(),
             next_trim: Instant::now(),
             said_skipped: false,
@@ -194,7 +193,7 @@ impl StreamSource {
         self.recent_bytes = 0;
         self.recent_start = group.mark;
         self.unacknowledged.clear();
-        self.redelivered.clear();
+        self.releasing.clear();
         self.places.clear();
         Ok(true)
     }
@@ -336,7 +335,8 @@ impl StreamSource {
         Ok(holder.is_some_and(|holder| holder == self.consumer))
     }
 
-    fn note_deliveries(&mut self, link: &mut Link, entries: &[Entry]) -> Result<(), Trouble> {
+    /// How often they were given out, for the operator: a count that grows tells of events that end whoever has them.
+    fn note_deliveries(&self, link: &mut Link, entries: &[Entry]) -> Result<(), Trouble> {
         let (Some(first), Some(last)) = (entries.first(), entries.last()) else { return Ok(()) };
         let mut question = cmd("XPENDING");
         question
@@ -346,11 +346,9 @@ impl StreamSource {
             .arg(last.at.to_string());
         question.arg(self.settings.prefetch.max(1));
         let pending: Vec<(String, String, u64, u64)> = link.ask(&question)?;
-        for (at, _, _, deliveries) in pending {
-            if let Some(at) = Position::parse(&at).filter(|_| self.redelivered.len() < REDELIVERED_MAX) {
-                self.redelivered.insert(at, deliveries);
-            }
-        }
+        let deliveries = pending.iter().map(|(.., deliveries)| *deliveries);
+        self.counters.redelivered.add(pending.len() as u64);
+        self.counters.deliveries_max.set(deliveries.max().unwrap_or(0));
         Ok(())
     }
 
@@ -453,15 +451,17 @@ impl StreamSource {
         all: Position,
         places: &[(&str, Position)],
     ) -> Result<(), Trouble> {
-        let mut done = Vec::new();
+        let mut done = std::mem::take(&mut self.releasing);
         self.unacknowledged.take(all, &mut done);
-        self.acknowledge(link, &done)?;
+        if let Err(trouble) = self.acknowledge(link, &done) {
+            self.releasing = done;
+            return Err(trouble);
+        }
         self.keep_places(link, places)?;
         while let Some((at, _, bytes)) = self.recent.pop_front_if(|(at, ..)| *at <= all) {
             self.recent_bytes -= bytes;
             self.recent_start = at;
         }
-        self.redelivered = self.redelivered.split_off(&all);
         if Instant::now() >= self.next_trim {
             self.next_trim = Instant::now() + TRIM_EVERY;
             self.trim(link, all)?;
@@ -542,10 +542,6 @@ impl Source for StreamSource {
 
     fn release(&mut self, all: Position, places: &[(&str, Position)]) -> Result<(), SourceError> {
         Ok(self.with_link(|this, link| this.release_up_to(link, all, places))?)
-    }
-
-    fn deliveries(&self, at: Position) -> u64 {
-        self.redelivered.get(&at).copied().unwrap_or(1)
     }
 }
 
