@@ -134,10 +134,11 @@ end_child() {
 
 # ---- tests ------------------------------------------------------------------------------------------------------------
 
+# Most of them wait for a server or for Redis more than they compute.
 run_rust_tests() {
     if cargo nextest --version >/dev/null 2>&1; then
         limited "$STEP_SECONDS_MAX" cargo nextest run --locked --workspace --no-fail-fast --status-level fail \
-            --final-status-level fail --color never
+            --final-status-level fail --color never --test-threads "$(($(nproc) * 2))"
     else
         limited "$STEP_SECONDS_MAX" cargo test --locked --workspace --lib --bins --tests --no-fail-fast
     fi
