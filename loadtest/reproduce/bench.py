@@ -77,7 +77,8 @@ class Bench:
                 wait_until_listening(process)
                 yield process.pid, address, told
             finally:
-                end(process)
+                # A floor writes its figures down at its end; a server that drains only takes its time.
+                end(process, signal.SIGKILL if server == "corecast" else signal.SIGTERM)
             if last_words.exists():
                 told.update(json.loads(last_words.read_text()))
 
@@ -90,6 +91,10 @@ class Bench:
 
     def pinned(self, core, *command):
         return [*self.prefix, "taskset", "-c", str(core), *map(str, command)]
+
+    def repeated(self, row, *scenario):
+        """A run against a fresh server in each round."""
+        return [self.measure(row, "corecast", *scenario) for _ in range(self.rounds)]
 
     def interleaved(self, row, runs):
         """Runs each of `runs` (name: arguments of `measure`) in turn, over all rounds. Gives a list of reports by name."""
@@ -169,8 +174,8 @@ def is_listening(pid):
         return False
 
 
-def end(process):
-    process.send_signal(signal.SIGTERM)
+def end(process, by):
+    process.send_signal(by)
     try:
         process.wait(5)
     except subprocess.TimeoutExpired:
