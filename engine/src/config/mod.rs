@@ -203,8 +203,9 @@ mod tests {
         assert_eq!(format!("{:?}", config.limits), format!("{:?}", Limits::default()));
         let apps = Apps::new(vec![App::new("1", "k", "s")]).unwrap();
         let mut hooks = config.hooks.settled(&apps).unwrap();
-        let stream = hooks.stream.take();
-        assert_eq!(format!("{stream:?}"), format!("{:?}", Some(StreamSettings::new(""))));
+        let mut stream = hooks.stream.take().unwrap();
+        assert_eq!(stream.ca_file.take(), Some("/etc/corecast/redis-ca.pem".into()));
+        assert_eq!(format!("{stream:?}"), format!("{:?}", StreamSettings::new("")));
         let endpoint = hooks.endpoints.remove(0);
         let default = Endpoint::new("backend", Arc::clone(&endpoint.app), endpoint.sink.clone());
         let prefixed = Endpoint {

@@ -1,6 +1,7 @@
 //! Newcomers reach the listener on the processor that received them: what the kernel does with our program, with our
 //! marks, and where neither speaks of a processor. On loopback a packet is received where its sender runs.
 
+use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
 use std::thread;
@@ -30,9 +31,16 @@ fn clients_on(cpu: usize, address: SocketAddr) -> Vec<TcpStream> {
         let mut only = CpuSet::new();
         only.set(cpu);
         sched_setaffinity(None, &only).unwrap();
-        (0..CLIENTS).map(|_| TcpStream::connect(address).unwrap()).collect()
+        (0..CLIENTS).map(|_| speaking(address)).collect()
     };
     thread::spawn(connect).join().unwrap()
+}
+
+/// Who says nothing is not given to the listener yet.
+fn speaking(address: SocketAddr) -> TcpStream {
+    let mut client = TcpStream::connect(address).unwrap();
+    client.write_all(b"GET").unwrap();
+    client
 }
 
 /// How many wait at each listener. They are let go.
