@@ -73,6 +73,7 @@ impl Shard {
     pub(super) fn begin_drain(&mut self, now: Now) {
         if self.drain.is_none() {
             self.drain = Some(Drain::begin(&self.drain_plan, self.index, self.shards(), now));
+            self.edges.end();
         }
     }
 

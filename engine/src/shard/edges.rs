@@ -2,7 +2,8 @@
 //! levels: what was told last, and what is true. Kept are only those where the two differ.
 //!
 //! A rise is told at the end of its phase, even if it is over by then; a fall when it has lasted for the grace, and not at
-//! all after a return within it. What the queue refuses stays here as a level: it is told when there is room, if it is
+//! all after a return within it. While the server ends no fall is told that has a grace: who goes then may come back after
+//! the next start, which closes what is still open. What the queue refuses stays here as a level: it is told when there is room, if it is
 //! true in that phase, so no edge is lost, doubled or made up. Events of clients and publishers are no levels: those that are
 //! refused are dropped and counted, and so are those of a channel with an edge that was refused. What must never happen
 //! here: an event ahead of a refused edge of its channel, or vacated ahead of the members who went before.
@@ -50,6 +51,8 @@ pub struct Edges {
     /// Edges with lower stamps are from earlier phases.
     phase: u64,
     retry_ms: Option<u64>,
+    /// Falls wait for the next start.
+    ends: bool,
 }
 
 /// A channel or a member whose level is not the one that was told. With both stamps it has come and gone in this phase.
@@ -90,9 +93,26 @@ impl Edges {
         self.now_ms = mono_ms;
     }
 
+    /// The server ends: who goes now has not left.
+    pub(super) fn end(&mut self) {
+        if self.grace_ms == 0 || broken(Mutant::EndTellsFalls) {
+            return;
+        }
+        self.ends = true;
+        // Nothing waits for a fall any more.
+        let Self { table, falls, dirty, .. } = self;
+        for Listing { hash, stamp, .. } in &falls.queue {
+            if let Some(edge) = table.find(*hash, |edge| edge.fall == Some(*stamp)) {
+                dirty.fall_is_over(&edge.topic, *stamp);
+            }
+        }
+        dirty.falls_to = 0;
+    }
+
     /// When there is something to tell, in `mono_ms`.
     pub(super) fn deadline(&self) -> Option<u64> {
-        self.retry_ms.or_else(|| self.falls.queue.front().map(|fall| fall.due_ms))
+        let fall = self.falls.queue.front().filter(|_| !self.ends);
+        self.retry_ms.or_else(|| fall.map(|fall| fall.due_ms))
     }
 
     /// How many edges differ from what was told.
@@ -218,7 +238,7 @@ impl Edges {
                 self.falls.queue.pop_front();
                 continue;
             };
-            if due_ms > now.mono_ms || stamp >= below {
+            if due_ms > now.mono_ms || stamp >= below || self.ends {
                 return true;
             }
             if !offer(port, entry.get().fallen(now), stats) {
@@ -268,14 +288,14 @@ impl Edges {
 
     /// Which topics have an edge that should have been told by now.
     fn count_dirty(&mut self, now_ms: u64) {
-        let Self { table, rises, falls, dirty, phase, .. } = self;
+        let Self { table, rises, falls, dirty, phase, ends, .. } = self;
         for Listing { hash, stamp, .. } in rises.above(dirty.rises_to) {
             if let Some(edge) = table.find(*hash, |edge| edge.rise == Some(*stamp)) {
                 dirty.add(&edge.topic);
             }
             dirty.rises_to = *stamp;
         }
-        let due = |it: &&Listing| it.due_ms <= now_ms && it.stamp < *phase;
+        let due = |it: &&Listing| it.due_ms <= now_ms && it.stamp < *phase && !*ends;
         for Listing { hash, stamp, .. } in falls.above(dirty.falls_to).take_while(due) {
             if let Some(edge) = table.find(*hash, |edge| edge.fall == Some(*stamp)) {
                 dirty.add(&edge.topic);

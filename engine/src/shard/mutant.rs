@@ -82,6 +82,8 @@ pub enum Mutant {
     EventOvertakesEdge,
     /// An edge that the queue refuses costs the events of all channels.
     RefusedEdgeCostsAllEvents,
+    /// Who is closed since the server ends is told as gone.
+    EndTellsFalls,
     /// A channel is told as vacated before its members are removed.
     VacatedBeforeRemoved,
     /// What was told before the server began is taken for nothing.
@@ -112,7 +114,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 52] = [
+    pub const ALL: [Self; 53] = [
         Self::NoTicket,
         Self::NoEpoch,
         Self::LaterSubscribersAckedAtOnce,
@@ -152,6 +154,7 @@ impl Mutant {
         Self::RefusedEdgeIsLost,
         Self::EventOvertakesEdge,
         Self::RefusedEdgeCostsAllEvents,
+        Self::EndTellsFalls,
         Self::VacatedBeforeRemoved,
         Self::OpenEdgesAreIgnored,
         Self::TakersHaveOneSubscription,

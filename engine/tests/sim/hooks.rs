@@ -43,6 +43,8 @@ pub struct HooksCore {
     events_done: u64,
     events_told: u64,
     fault: Option<String>,
+    /// The server ends: who has gone may come back after the next start, if there is a grace.
+    ends: bool,
 }
 
 impl HooksCore {
@@ -71,6 +73,7 @@ impl HooksCore {
             events_done: 0,
             events_told: 0,
             fault: None,
+            ends: false,
             rng,
         }
     }
@@ -163,6 +166,16 @@ impl HooksCore {
         }
     }
 
+    /// The server ends.
+    pub fn end(&mut self) {
+        self.ends = true;
+    }
+
+    /// Nobody is told as gone any more.
+    pub fn is_over(&self) -> bool {
+        self.ends && self.grace_ms > 0
+    }
+
     /// From now on everything is taken.
     pub fn unjam(&mut self) {
         self.jams = false;
@@ -174,7 +187,7 @@ impl HooksCore {
         for ((channel, user), (there, since_ms)) in
             self.truth.iter().filter(|((_, user), _)| self.wants(user))
         {
-            let waits = !there && since_ms + self.grace_ms >= now_ms;
+            let waits = !there && (since_ms + self.grace_ms >= now_ms || self.is_over());
             if !waits && self.is_told(&(channel.clone(), user.clone())) != *there {
                 return Err(format!("{channel} {user:?} is there: {there}, and the hooks know the reverse"));
             }
@@ -193,7 +206,7 @@ impl HooksCore {
     fn is_behind(&self, channel: &str) -> bool {
         let of_channel = self.truth.iter().filter(|((name, _), _)| name == channel);
         of_channel.filter(|((_, user), _)| self.wants(user)).any(|(place, (there, since_ms))| {
-            let due = *there || since_ms + self.grace_ms <= self.now_ms;
+            let due = *there || since_ms + self.grace_ms <= self.now_ms && !self.is_over();
             self.changed.contains(place) || due && self.is_told(place) != *there
         })
     }
@@ -242,6 +255,9 @@ impl HooksCore {
         }
         if !there && since_ms + self.grace_ms > self.now_ms {
             return Err(format!("{place:?} was told as gone after {} ms", self.now_ms - since_ms));
+        }
+        if !there && self.is_over() {
+            return Err(format!("{place:?} was told as gone while the server ends"));
         }
         if self.is_told(&place) == there {
             return Err(format!("{place:?} was told twice as there: {there}"));
