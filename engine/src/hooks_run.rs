@@ -16,6 +16,7 @@ use hooks::house::{Hooks, StartError};
 use hooks::journal::{self, Trouble};
 use hooks::settings::Settings;
 use protocol::app::Apps;
+use protocol::hook_event::OpenEdges;
 
 use crate::driver::hook_line::{HookLine, HooksOpen};
 
@@ -104,7 +105,7 @@ impl HooksRun {
     }
 }
 
-type Started = (Hooks, hooks::queue::Queue, Vec<journal::OpenEdges>);
+type Started = (Hooks, hooks::queue::Queue, Vec<OpenEdges>);
 
 /// A hooks core that has not started yet.
 struct Opening {

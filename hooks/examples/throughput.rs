@@ -18,10 +18,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use hooks::counters::{Counters, JournalCounters};
 use hooks::house::Hooks;
 use hooks::journal::Journal;
-use hooks::queue::{Happened, Queue, queue};
+use hooks::queue::{Queue, queue};
 use hooks::settings::{Endpoint, Settings, SinkSettings, StreamSettings};
 use protocol::app::{App, Apps};
-use protocol::hook_event::{HookEvent, HookKinds};
+use protocol::hook_event::{Happened, HookEvent, HookKinds};
 use protocol::socket_id::SocketId;
 
 // As in the server.

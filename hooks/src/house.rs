@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use protocol::app::Apps;
+use protocol::hook_event::OpenEdges;
 
 use crate::counters::Counters;
 use crate::dispatch::{self, Dispatcher, Means};
@@ -19,8 +20,6 @@ use crate::settings::Settings;
 use crate::source::Wake;
 use crate::stream::mover::Mover;
 use crate::stream::source::StreamSource;
-
-pub use crate::journal::OpenEdges;
 
 /// What of the time to stop is kept for the last commit.
 const LAST_COMMIT: Duration = Duration::from_millis(500);

@@ -9,21 +9,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
-use protocol::hook_event::HookEvent;
+use protocol::hook_event::Happened;
 
 /// Makes a queue that holds at most `events_max` events.
 pub fn queue(events_max: usize) -> (Queue, Drain) {
     let (sender, receiver) = bounded(events_max);
     (Queue { sender, refused: Arc::new(AtomicU64::new(0)) }, Drain { receiver })
-}
-
-/// An event that has no id yet.
-#[derive(Clone, Debug)]
-pub struct Happened {
-    /// What happened.
-    pub event: HookEvent,
-    /// When, in milliseconds of Unix time.
-    pub time_ms: u64,
 }
 
 /// The shards' half; cheap to clone.
@@ -112,6 +103,8 @@ impl Drain {
 #[cfg(test)]
 mod tests {
     use protocol::app::App;
+
+    use protocol::hook_event::HookEvent;
 
     use super::*;
 

@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 
 use hooks::dead_letters::{DeadLetters, Selection};
 use hooks::house::Hooks;
-use hooks::queue::{Happened, Queue};
+use hooks::queue::Queue;
 use hooks::settings::{Endpoint, Format, Settings, SinkSettings};
 use protocol::app::{App, Apps};
-use protocol::hook_event::{HookEvent, HookKind, HookKinds};
+use protocol::hook_event::{Happened, HookEvent, HookKind, HookKinds};
 use receiver::{Answer, Receiver, Request, closed_port};
 use scratch::Scratch;
 

@@ -13,10 +13,10 @@ use std::time::{Duration, Instant};
 
 use hooks::house::Hooks;
 use hooks::journal::JournalView;
-use hooks::queue::{Happened, Queue};
+use hooks::queue::Queue;
 use hooks::settings::{Endpoint, Settings, SinkSettings, StreamSettings};
 use protocol::app::{App, Apps};
-use protocol::hook_event::{HookEvent, HookKinds};
+use protocol::hook_event::{Happened, HookEvent, HookKinds};
 use protocol::socket_id::SocketId;
 
 use redis_server::RedisServer;

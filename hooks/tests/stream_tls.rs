@@ -14,12 +14,12 @@ use std::time::Duration;
 
 use hooks::house::Hooks;
 use hooks::journal::JournalView;
-use hooks::queue::{Happened, Queue};
+use hooks::queue::Queue;
 use hooks::settings::{Endpoint, Settings, SinkSettings, StreamSettings};
 use hooks::stream::trouble::TroubleKind;
 use hooks::stream::view::StreamView;
 use protocol::app::{App, Apps};
-use protocol::hook_event::{HookEvent, HookKinds};
+use protocol::hook_event::{Happened, HookEvent, HookKinds};
 
 use redis_server::{RedisServer, free_port};
 use scratch::Scratch;

@@ -251,6 +251,28 @@ fn encode_field(out: &mut Vec<u8>, key: &str, value: &str) {
     encode_string(out, value);
 }
 
+/// An event that has no id yet.
+#[derive(Clone, Debug)]
+pub struct Happened {
+    /// What happened.
+    pub event: HookEvent,
+    /// When, in milliseconds of Unix time.
+    pub time_ms: u64,
+}
+
+/// A channel of which something was reported as there when the last server ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OpenEdges {
+    /// The app of the channel.
+    pub app_id: Box<str>,
+    /// The name of the channel.
+    pub channel: Box<str>,
+    /// Whether the channel was reported as occupied. Where only members are reported, it was not.
+    pub occupied: bool,
+    /// The users that were reported as members.
+    pub members: Vec<Box<str>>,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

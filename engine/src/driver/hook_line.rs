@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use hooks::counters::Counters;
-use hooks::journal::OpenEdges;
-use hooks::queue::{Happened, Queue};
+use hooks::queue::Queue;
+use protocol::hook_event::{Happened, OpenEdges};
 
 use crate::shard::machine::{HookPort, Machine, Now};
 

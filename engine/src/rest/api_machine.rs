@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 
 use api::answer::Manner;
 use api::refused::{Refused, encode_refusal};
-use hooks::journal::OpenEdges;
+use protocol::hook_event::OpenEdges;
 
 use super::connections::Connection;
 use super::requests::Flow;

@@ -16,10 +16,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use hashbrown::HashTable;
-use hooks::journal::OpenEdges;
-use hooks::queue::Happened;
 use protocol::channel::ChannelKind;
-use protocol::hook_event::{HookEvent, HookKind};
+use protocol::hook_event::{Happened, HookEvent, HookKind, OpenEdges};
 use protocol::presence::Member;
 
 use super::Shard;

@@ -4,11 +4,9 @@
 //! [`Inputs`] to draw from while it decides) and asks what must go out (`poll_*`, [`Mesh`]). Time is an argument.
 //! Nothing here may know a socket, a ring, a clock or a thread; the simulation implements the same traits with fakes.
 
+use protocol::hook_event::{Happened, OpenEdges};
 use std::io::IoSlice;
 use std::net::SocketAddr;
-
-use hooks::journal::OpenEdges;
-use hooks::queue::Happened;
 
 use super::mesh::{Leaf, Root};
 

@@ -3,8 +3,8 @@
 use std::io::IoSlice;
 use std::net::SocketAddr;
 
-use hooks::journal::OpenEdges;
 use protocol::close::Close;
+use protocol::hook_event::OpenEdges;
 
 use super::Shard;
 use super::connection::ConnectionId;

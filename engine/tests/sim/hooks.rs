@@ -4,9 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use corecast::shard::machine::HookPort;
-use hooks::journal::OpenEdges;
-use hooks::queue::Happened;
-use protocol::hook_event::{HookEvent, HookKind, HookKinds};
+use protocol::hook_event::{Happened, HookEvent, HookKind, HookKinds, OpenEdges};
 
 use crate::model::Done;
 use crate::world::{CHANNELS, Rng, World};

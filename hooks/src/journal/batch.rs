@@ -3,11 +3,11 @@
 //! It is kept whole while its transaction fails, so that the same events get the same ids. What must never happen here:
 //! an id given to an event that is then let go.
 
+use protocol::hook_event::Happened;
 use std::sync::Arc;
 
 use super::edges::EdgeChange;
 use crate::encoding::encode_row_data;
-use crate::queue::Happened;
 use crate::row::Row;
 
 /// Rows with their text, and what they do to the open edges. Its room is used again and again.

@@ -7,20 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use protocol::app::{App, Apps};
-use protocol::hook_event::{HookEvent, HookKind};
-
-/// A channel of which something was reported as there when the last server ended.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct OpenEdges {
-    /// The app of the channel.
-    pub app_id: Box<str>,
-    /// The name of the channel.
-    pub channel: Box<str>,
-    /// Whether the channel was reported as occupied. Where only members are reported, it was not.
-    pub occupied: bool,
-    /// The users that were reported as members.
-    pub members: Vec<Box<str>>,
-}
+use protocol::hook_event::{HookEvent, HookKind, OpenEdges};
 
 /// What an event does to an edge. The user is empty for the channel itself.
 #[derive(Clone, Debug)]

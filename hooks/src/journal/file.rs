@@ -9,13 +9,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use protocol::app::Apps;
+use protocol::hook_event::OpenEdges;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::StartError;
 use super::batch::Batch;
 use super::board::Release;
 use super::checkpoint::Log;
-use super::edges::{OpenEdges, sort_edges};
+use super::edges::sort_edges;
 use crate::row::Position;
 use crate::settings::Durability;
 

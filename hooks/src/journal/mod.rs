@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
 use protocol::app::Apps;
+use protocol::hook_event::OpenEdges;
 
 use self::board::Board;
 use self::checkpoint::Checkpointer;
@@ -25,7 +26,6 @@ use crate::outage::{io_passes, sqlite_passes};
 use crate::queue::Drain;
 use crate::settings::Settings;
 
-pub use self::edges::OpenEdges;
 pub use self::outlook::outlook;
 pub use self::source::JournalSource;
 pub use self::trouble::Trouble;

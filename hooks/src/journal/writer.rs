@@ -9,6 +9,7 @@ use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::{Receiver, Sender, bounded, select};
+use protocol::hook_event::Happened;
 
 use super::batch::Batch;
 use super::board::{Board, Release};
@@ -18,7 +19,7 @@ use super::lock::DirectoryLock;
 use super::trouble::Trouble;
 use crate::counters::JournalCounters;
 use crate::notice::say;
-use crate::queue::{Drain, Happened};
+use crate::queue::Drain;
 
 /// How long events are gathered after the first of a batch.
 const GATHER: Duration = Duration::from_millis(4);

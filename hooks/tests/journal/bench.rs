@@ -9,13 +9,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use hooks::counters::JournalCounters;
-use hooks::journal::{Journal, JournalSource, JournalView, OpenEdges, StartError, Status};
-use hooks::queue::{Happened, Queue, queue};
+use hooks::journal::{Journal, JournalSource, JournalView, StartError, Status};
+use hooks::queue::{Queue, queue};
 use hooks::row::{Position, Row};
 use hooks::settings::{Endpoint, Settings, SinkSettings};
 use hooks::source::Source;
 use protocol::app::{App, Apps};
-use protocol::hook_event::{HookEvent, HookKind, HookKinds};
+use protocol::hook_event::{Happened, HookEvent, HookKind, HookKinds, OpenEdges};
 use protocol::socket_id::SocketId;
 
 const PATIENCE: Duration = Duration::from_secs(60);

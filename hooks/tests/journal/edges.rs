@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use hooks::journal::{OpenEdges, clear};
+use hooks::journal::clear;
 use protocol::app::App;
-use protocol::hook_event::{HookEvent, HookKind, HookKinds};
+use protocol::hook_event::{HookEvent, HookKind, HookKinds, OpenEdges};
 
 use crate::bench::{Bench, Directory, apps, apps_that_want, in_another_process, role, settings, wait};
 

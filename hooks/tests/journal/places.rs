@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hooks::house::Hooks;
-use hooks::queue::Happened;
 use hooks::row::Position;
 use hooks::settings::{Endpoint, Format, SinkSettings};
 use hooks::source::Source;
 use protocol::app::Apps;
+use protocol::hook_event::Happened;
 
 use crate::bench::{Bench, Directory, apps, client_event, settings, wait};
 

@@ -1,6 +1,7 @@
 //! What the file may be: bounded, smaller again when rows have gone, and no hindrance to who lags behind.
 
 use crate::bench::{Bench, Directory, apps, settings, wait};
+use protocol::hook_event::Happened;
 
 #[test]
 fn the_file_shrinks_when_rows_have_gone() {
@@ -27,7 +28,7 @@ fn a_full_journal_takes_nothing_until_rows_have_gone() {
     let event = || crate::bench::client_event(&apps.iter().next().unwrap().clone(), 1_000);
     let mut taken = 0;
     wait("the queue is full and stays so", || {
-        while bench.queue.offer(hooks::queue::Happened { event: event(), time_ms: 0 }).is_ok() {
+        while bench.queue.offer(Happened { event: event(), time_ms: 0 }).is_ok() {
             taken += 1;
         }
         bench.counters.blocked.now() == 1 && bench.queue.len() == 1_000
