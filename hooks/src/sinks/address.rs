@@ -15,10 +15,11 @@ use ureq::unversioned::transport::NextTimeout;
 pub(crate) fn refusal(address: IpAddr, strict: bool) -> Option<&'static str> {
     match address {
         IpAddr::V4(address) => refusal_v4(address, strict),
-        IpAddr::V6(address) => match embedded_v4(address) {
-            Some(inner) => refusal_v4(inner, strict),
-            None => refusal_v6(address, strict),
-        },
+        IpAddr::V6(address) => {
+            let inner = embedded_v4(address).into_iter().flatten();
+            let refused = inner.map(|address| refusal_v4(address, strict)).find(Option::is_some);
+            refused.unwrap_or_else(|| refusal_v6(address, strict))
+        }
     }
 }
 
@@ -88,46 +89,63 @@ impl fmt::Display for RefusedAddress {
 
 impl std::error::Error for RefusedAddress {}
 
+const NOWHERE: &str = "no address of a host";
+const LINK_LOCAL: &str = "a link-local address, where clouds keep credentials";
+const METADATA: &str = "a metadata address, where clouds keep credentials";
+const MULTICAST: &str = "a multicast address";
 const PRIVATE: &str = "a private address, and strict_endpoints is set";
+const RESERVED: &str = "a reserved address, and strict_endpoints is set";
 
 fn refusal_v4(address: Ipv4Addr, strict: bool) -> Option<&'static str> {
-    let [a, b, c, d] = address.octets();
-    match (a, b, c, d) {
-        (0, ..) => Some("no address of a host"),
-        (169, 254, ..) => Some("a link-local address, where clouds keep credentials"),
-        (100, 100, 100, 200) | (192, 0, 0, 192) => Some("a metadata address, where clouds keep credentials"),
-        (224..=239, ..) => Some("a multicast address"),
-        (255, 255, 255, 255) => Some("a broadcast address"),
-        (10, ..) | (127, ..) | (192, 168, ..) if strict => Some(PRIVATE),
-        (172, 16..=31, ..) | (100, 64..=127, ..) | (198, 18..=19, ..) if strict => Some(PRIVATE),
-        (192, 0, 0, _) | (240..=255, ..) if strict => Some("a reserved address, and strict_endpoints is set"),
+    match address.octets() {
+        [0, ..] => Some(NOWHERE),
+        [169, 254, ..] => Some(LINK_LOCAL),
+        // Alibaba, Oracle and Azure.
+        [100, 100, 100, 200] | [192, 0, 0, 192] | [168, 63, 129, 16] => Some(METADATA),
+        [224..=239, ..] => Some(MULTICAST),
+        [255, 255, 255, 255] => Some("a broadcast address"),
+        _ if !strict => None,
+        [10 | 127, ..] | [172, 16..=31, ..] | [192, 168, ..] | [100, 64..=127, ..] | [198, 18..=19, ..] => {
+            Some(PRIVATE)
+        }
+        // Protocols, documentation, relays of 6to4, and class E.
+        [192, 0, 0 | 2, _] | [198, 51, 100, _] | [203, 0, 113, _] | [192, 88, 99, _] | [240..=255, ..] => {
+            Some(RESERVED)
+        }
         _ => None,
     }
 }
 
 fn refusal_v6(address: Ipv6Addr, strict: bool) -> Option<&'static str> {
-    const METADATA: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
-    let [first, ..] = address.segments();
-    match first {
-        _ if address.is_unspecified() => Some("no address of a host"),
-        0xfe80..=0xfebf => Some("a link-local address"),
-        _ if address == METADATA => Some("a metadata address, where clouds keep credentials"),
-        0xff00..=0xffff => Some("a multicast address"),
-        0xfc00..=0xfdff | 0xfec0..=0xfeff if strict => Some(PRIVATE),
-        _ if strict && address.is_loopback() => Some(PRIVATE),
+    match address.segments() {
+        [0, 0, 0, 0, 0, 0, 0, 0] => Some(NOWHERE),
+        [0xfe80..=0xfebf, ..] => Some(LINK_LOCAL),
+        // Amazon, Oracle, Scaleway and Google.
+        [0xfd00, 0xec2 | 0xc1 | 0x42, ..] | [0xfd20, 0xce, ..] => Some(METADATA),
+        [0xff00..=0xffff, ..] => Some(MULTICAST),
+        [0x100, 0, 0, 0, ..] => Some("an address that is discarded"),
+        // Where in it the IPv4 address stands is up to whoever translates.
+        [0x64, 0xff9b, 1, ..] => Some("an address of a local translator (NAT64), which may lead anywhere"),
+        _ if !strict => None,
+        [0, 0, 0, 0, 0, 0, 0, 1] | [0xfc00..=0xfdff | 0xfec0..=0xfeff, ..] => Some(PRIVATE),
+        // Protocols (Teredo, benchmarks, ORCHID), documentation, and identifiers of segments.
+        [0x2001, 0..=0x1ff | 0xdb8, ..] | [0x3fff, 0..=0xfff, ..] | [0x5f00, ..] => Some(RESERVED),
         _ => None,
     }
 }
 
-/// The IPv4 address that is reached through this one: mapped, compatible, translated (RFC 6052) or by 6to4.
-fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
-    let [a, b, c, d, e, f, g, h] = address.segments();
-    let of = |high: u16, low: u16| Ipv4Addr::from(u32::from(high) << 16 | u32::from(low));
-    match (a, b, c, d, e, f) {
-        (0, 0, 0, 0, 0, 0xffff) | (0x64, 0xff9b, 0, 0, 0, 0) => Some(of(g, h)),
-        (0, 0, 0, 0, 0, 0) if g != 0 => Some(of(g, h)),
-        (0x2002, ..) => Some(of(b, c)),
-        _ => None,
+/// The IPv4 addresses that are reached through this one: mapped, compatible or translated (RFC 4291, 6052, 7915), by 6to4 or
+/// ISATAP; by Teredo two.
+fn embedded_v4(address: Ipv6Addr) -> [Option<Ipv4Addr>; 2] {
+    let of = |high: u16, low: u16| Some(Ipv4Addr::from(u32::from(high) << 16 | u32::from(low)));
+    match address.segments() {
+        [0, 0, 0, 0, 0, 0, 0, 0..=1] => [None, None],
+        [0, 0, 0, 0, 0, 0 | 0xffff, g, h] | [0, 0, 0, 0, 0xffff, 0, g, h] => [of(g, h), None],
+        [0x64, 0xff9b, 0, 0, 0, 0, g, h] => [of(g, h), None],
+        [0x2002, b, c, ..] => [of(b, c), None],
+        [0x2001, 0, c, d, _, _, g, h] => [of(c, d), of(!g, !h)],
+        [.., 0 | 0x200, 0x5efe, g, h] => [of(g, h), None],
+        _ => [None, None],
     }
 }
 
@@ -135,63 +153,99 @@ fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
 mod tests {
     use super::*;
 
-    fn is_refused(address: &str, strict: bool) -> bool {
-        refusal(address.parse().unwrap(), strict).is_some()
+    /// Whether addresses are let through: by default, and with strict_endpoints.
+    #[track_caller]
+    fn assert_allowed(addresses: &[&str], by_default: bool, when_strict: bool) {
+        for address in addresses {
+            let parsed: IpAddr = address.parse().unwrap_or_else(|error| panic!("{address}: {error}"));
+            assert_eq!(refusal(parsed, false).is_none(), by_default, "{address}");
+            assert_eq!(refusal(parsed, true).is_none(), when_strict, "{address} when strict");
+        }
     }
 
     #[test]
-    fn addresses_that_no_webhook_may_reach() {
-        for address in [
-            "169.254.169.254",
-            "169.254.0.1",
-            "::ffff:169.254.169.254",
-            "::169.254.169.254",
-            "64:ff9b::a9fe:a9fe",
-            "2002:a9fe:a9fe::1",
-            "fe80::1",
-            "febf::1",
-            "fd00:ec2::254",
-            "100.100.100.200",
-            "192.0.0.192",
-            "0.0.0.0",
-            "0.1.2.3",
-            "::",
-            "224.0.0.1",
-            "ff02::1",
-            "255.255.255.255",
-        ] {
-            assert!(is_refused(address, false), "{address} is let through");
-            assert!(is_refused(address, true), "{address} is let through when strict");
-        }
+    fn metadata_of_clouds_is_never_reached() {
+        let clouds = [
+            "169.254.169.254",    // Amazon, Google, Azure, DigitalOcean, Hetzner, IBM, OpenStack
+            "169.254.170.2",      // Amazon ECS
+            "169.254.170.23",     // Amazon EKS
+            "169.254.0.23",       // Tencent
+            "169.254.42.42",      // Scaleway
+            "100.100.100.200",    // Alibaba
+            "192.0.0.192",        // Oracle
+            "168.63.129.16",      // Azure
+            "fd00:ec2::254",      // Amazon
+            "fd00:ec2::23",       // Amazon EKS
+            "fd20:ce::254",       // Google
+            "fd00:c1::a9fe:a9fe", // Oracle
+            "fd00:42::42",        // Scaleway
+            "fe80::a9fe:a9fe",    // OpenStack
+        ];
+        assert_allowed(&clouds, false, false);
+    }
+
+    #[test]
+    fn addresses_of_no_host_are_never_sent_to() {
+        assert_allowed(&["0.0.0.0", "0.1.2.3", "0.255.255.255", "::", "::5", "::ffff:0.0.0.0"], false, false);
+        assert_allowed(&["169.254.0.1", "169.254.255.255", "fe80::1", "febf:ffff::1"], false, false);
+        assert_allowed(&["224.0.0.1", "239.255.255.255", "ff02::1", "ff0e::1"], false, false);
+        assert_allowed(&["255.255.255.255", "100::", "100::1", "100:0:0:0:ffff::"], false, false);
     }
 
     #[test]
     fn private_addresses_are_refused_only_when_strict() {
-        for address in [
-            "127.0.0.1",
-            "10.1.2.3",
-            "172.16.0.1",
-            "172.31.255.255",
-            "192.168.1.1",
-            "100.64.0.1",
-            "198.18.0.1",
-            "::1",
-            "fd12::1",
-            "fc00::1",
-            "::ffff:10.0.0.1",
-        ] {
-            assert!(!is_refused(address, false), "{address} is refused");
-            assert!(is_refused(address, true), "{address} is let through when strict");
+        assert_allowed(&["127.0.0.1", "127.255.255.255", "::1"], true, false);
+        assert_allowed(&["10.0.0.0", "10.255.255.255", "172.16.0.1", "172.31.255.255"], true, false);
+        assert_allowed(&["192.168.0.1", "192.168.255.255", "100.64.0.1", "100.127.255.255"], true, false);
+        assert_allowed(&["198.18.0.1", "198.19.255.255", "fc00::1", "fd12::1", "fec0::1"], true, false);
+    }
+
+    #[test]
+    fn reserved_addresses_are_refused_only_when_strict() {
+        assert_allowed(&["192.0.0.1", "192.0.2.1", "198.51.100.1", "203.0.113.1"], true, false);
+        assert_allowed(&["192.88.99.1", "240.0.0.1", "255.255.255.254"], true, false);
+        assert_allowed(&["2001:2::1", "2001:10::1", "2001:20::1", "2001:db8::1", "3fff::1"], true, false);
+        assert_allowed(&["5f00::1"], true, false);
+    }
+
+    #[test]
+    fn an_address_inside_another_is_judged_as_itself() {
+        let ways = [
+            ("mapped", "::ffff:169.254.169.254", "::ffff:10.0.0.1", "::ffff:8.8.8.8"),
+            ("translated", "::ffff:0:169.254.169.254", "::ffff:0:10.0.0.1", "::ffff:0:8.8.8.8"),
+            ("compatible", "::169.254.169.254", "::10.0.0.1", "::8.8.8.8"),
+            ("NAT64", "64:ff9b::169.254.169.254", "64:ff9b::10.0.0.1", "64:ff9b::8.8.8.8"),
+            ("NAT64 to Azure", "64:ff9b::168.63.129.16", "64:ff9b::127.0.0.1", "64:ff9b::1.1.1.1"),
+            ("6to4", "2002:a9fe:a9fe::1", "2002:a00:1::1", "2002:808:808::1"),
+            ("ISATAP", "2600::5efe:169.254.169.254", "2600::5efe:10.0.0.1", "2600::5efe:8.8.8.8"),
+            ("ISATAP, global", "2600::200:5efe:a9fe:a9fe", "2600::200:5efe:a00:1", "2600::200:5efe:808:808"),
+        ];
+        for (_, never, private, public) in ways {
+            assert_allowed(&[never], false, false);
+            assert_allowed(&[private], true, false);
+            assert_allowed(&[public], true, true);
         }
+        // Teredo: the server's address, and the client's with all bits turned.
+        assert_allowed(&["2001:0:a9fe:a9fe::f7f7:f7f7", "2001:0:808:808::5601:5601"], false, false);
+        assert_allowed(&["2001:0:808:808::f7f7:f7f7"], true, false);
+        // A local NAT64 puts it where it likes.
+        assert_allowed(&["64:ff9b:1::808:808", "64:ff9b:1:a9fe:a9:fe00::"], false, false);
     }
 
     #[test]
     fn public_addresses_are_allowed() {
-        for address in
-            ["1.1.1.1", "172.32.0.1", "192.169.0.1", "100.128.0.1", "2606:4700::1111", "::ffff:8.8.8.8"]
-        {
-            assert!(!is_refused(address, true), "{address} is refused");
-        }
+        assert_allowed(&["1.1.1.1", "172.15.0.1", "172.32.0.1", "192.169.0.1", "100.63.0.1"], true, true);
+        assert_allowed(
+            &["100.128.0.1", "168.63.129.17", "198.17.0.1", "198.20.0.1", "192.0.1.1"],
+            true,
+            true,
+        );
+        assert_allowed(
+            &["2606:4700::1111", "2001:4860:4860::8888", "2001:200::1", "100:0:0:1::1"],
+            true,
+            true,
+        );
+        assert_allowed(&["64:ff9b:2::1", "3ffe::1"], true, true);
     }
 
     #[test]
