@@ -227,6 +227,7 @@ install_packages() {
     command -v setpriv >/dev/null || wanted+=(util-linux)
     command -v openssl >/dev/null || wanted+=(openssl)
     command -v redis-server >/dev/null || wanted+=(redis-server)
+    command -v php >/dev/null || wanted+=(php-cli)
     python3 -c 'import ensurepip, venv' 2>/dev/null || wanted+=(python3 python3-venv)
     if ((${#wanted[@]} > 0)); then install_by_apt "${wanted[@]}" || return 1; fi
     node -e 'const [major, minor] = process.versions.node.split(".").map(Number);

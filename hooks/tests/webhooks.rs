@@ -77,6 +77,42 @@ fn a_webhook_is_as_pushers_libraries_expect_it() {
     assert_eq!(std::str::from_utf8(&request.body).unwrap(), expected);
 }
 
+/// PHP's SDK looks them up as they are spelled in Pusher's documentation.
+#[test]
+fn header_names_are_spelled_as_documented_and_as_configured() {
+    let receiver = Receiver::start(|_| Answer::Status(200));
+    let headers = [("X-API-token", "a"), ("x-low", "b"), ("X-Twice", "c"), ("x-TWICE", "d")];
+    let mut sink =
+        open(&endpoint(receiver.url("/"), Format::Pusher, &headers, Duration::from_secs(5))).unwrap();
+    assert_eq!(sink.deliver(&batch()), Outcome::Done);
+    let requests = receiver.requests();
+    let [request] = &requests[..] else { panic!("{requests:?}") };
+    let names: Vec<&str> = request.headers.iter().map(|(name, _)| name.as_str()).collect();
+    for name in ["Content-Type", "User-Agent", "X-Pusher-Key", "X-Pusher-Signature"] {
+        assert!(names.contains(&name), "no {name} in {names:?}");
+    }
+    for (name, value) in headers {
+        assert!(request.headers.contains(&(name.to_owned(), value.to_owned())), "no {name} in {names:?}");
+    }
+    assert!(request.header("user-agent").starts_with("corecast/"));
+}
+
+#[test]
+fn user_and_password_of_a_url_are_sent_decoded_unless_headers_say_otherwise() {
+    let receiver = Receiver::start(|_| Answer::Status(200));
+    let url = receiver.url("/").replace("http://", "http://hook:p%40ss@");
+    for (headers, expected) in
+        [(&[][..], "Basic aG9vazpwQHNz"), (&[("authorization", "Bearer x")][..], "Bearer x")]
+    {
+        let mut sink = open(&endpoint(url.clone(), Format::Pusher, headers, Duration::from_secs(5))).unwrap();
+        assert_eq!(sink.deliver(&batch()), Outcome::Done);
+        let requests = receiver.requests();
+        let request = requests.last().unwrap();
+        assert_eq!(request.header("authorization"), expected);
+        assert!(!request.header("host").contains('@'));
+    }
+}
+
 #[test]
 fn webmans_format_is_signed_over_path_query_and_body() {
     let receiver = Receiver::start(|_| Answer::Status(200));

@@ -1,16 +1,22 @@
 //! A sink that POSTs batches to an operator's server, in Pusher's format or webman-push-server's.
 //!
 //! One try per call, with one time limit for all of it; the status decides. It owns the connections that are kept alive,
-//! shared by the endpoint's threads. What must never happen here: a redirect followed, or a body read without end.
+//! shared by the endpoint's threads. Header names are sent as they are spelled here and in the configuration, since PHP's SDK
+//! looks for `X-Pusher-Signature` in just this spelling. What must never happen here: a redirect followed, or a body read
+//! without end.
 
 use std::io::Read;
 use std::sync::{Arc, LazyLock};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use percent_encoding::percent_decode_str;
 use protocol::hook_event::encode_hook_event;
 use protocol::json::encode_string;
 use ring::hmac;
 use ureq::Agent;
-use ureq::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Uri};
+use ureq::http::uri::Authority;
+use ureq::http::{HeaderName, HeaderValue, Response, StatusCode, Uri};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::unversioned::transport::DefaultConnector;
 
@@ -24,6 +30,7 @@ use crate::sink::{Batch, Outcome, Sink};
 const ANSWER_BYTES_MAX: u64 = 64 << 10;
 /// What is kept of an answer that is no success, for the operator.
 const EXCERPT_BYTES_MAX: usize = 200;
+const USER_AGENT: &str = concat!("corecast/", env!("CARGO_PKG_VERSION"));
 /// Headers that are ours alone.
 const OWN_HEADERS: [&str; 8] = [
     "content-type",
@@ -40,7 +47,7 @@ const OWN_HEADERS: [&str; 8] = [
 pub(crate) struct Webhook {
     agent: Agent,
     uri: Uri,
-    headers: HeaderMap,
+    headers: Vec<(String, String)>,
     signing: Signing,
     body: Vec<u8>,
 }
@@ -65,31 +72,36 @@ impl Webhook {
                 secret.as_ref().map(|secret| hmac::Key::new(hmac::HMAC_SHA256, secret.0.as_bytes())),
             ),
         };
-        Ok(Self {
-            agent: agent(endpoint, delivery),
-            uri: parse_url(url, delivery.strict_endpoints)?,
-            headers: parse_headers(headers)?,
-            signing,
-            body: Vec::new(),
-        })
+        let mut headers = check_headers(headers)?;
+        let (uri, credentials) = split_credentials(parse_url(url, delivery.strict_endpoints)?);
+        let ours = [("User-Agent", Some(USER_AGENT.to_owned())), ("Authorization", credentials)];
+        for (name, value) in ours {
+            let is_configured = headers.iter().any(|(other, _)| other.eq_ignore_ascii_case(name));
+            headers.extend(value.filter(|_| !is_configured).map(|value| (name.to_owned(), value)));
+        }
+        Ok(Self { agent: agent(endpoint, delivery), uri, headers, signing, body: Vec::new() })
     }
 
     fn send(&self, batch: &Batch) -> Result<Response<ureq::Body>, ureq::Error> {
         let uri = self.uri_for(batch);
-        let mut request = self.agent.post(&uri).content_type("application/json");
-        for (name, value) in &self.headers {
-            request = request.header(name, value);
-        }
-        request = match &self.signing {
+        let signed = match &self.signing {
             Signing::Pusher => {
                 let signature = sign_pusher(batch.app.signing_key(), &self.body);
-                request.header("X-Pusher-Key", &*batch.app.key).header("X-Pusher-Signature", signature)
+                [Some(("X-Pusher-Key", (*batch.app.key).to_owned())), Some(("X-Pusher-Signature", signature))]
             }
             Signing::Webman(key) => {
                 let key = key.as_ref().unwrap_or_else(|| batch.app.signing_key());
-                request.header("sign", sign_webman(key, uri.path(), uri.query().unwrap_or(""), &self.body))
+                let sign = sign_webman(key, uri.path(), uri.query().unwrap_or(""), &self.body);
+                [Some(("sign", sign)), None]
             }
         };
+        let mut request = self.agent.post(&uri).header_raw("Content-Type", b"application/json");
+        for (name, value) in signed.iter().flatten() {
+            request = request.header_raw(name, value.as_bytes());
+        }
+        for (name, value) in &self.headers {
+            request = request.header_raw(name, value.as_bytes());
+        }
         request.send(&self.body[..])
     }
 
@@ -202,7 +214,7 @@ fn agent(endpoint: &Endpoint, delivery: &DeliverySettings) -> Agent {
         .timeout_global(Some(endpoint.timeout))
         .max_idle_connections(delivery.in_flight_max)
         .max_idle_connections_per_host(delivery.in_flight_max)
-        .user_agent(concat!("corecast/", env!("CARGO_PKG_VERSION")))
+        .user_agent("")
         .accept_encoding("identity")
         .tls_config(TlsConfig::builder().root_certs(TRUSTED.clone()).build())
         .build();
@@ -235,18 +247,51 @@ fn parse_url(url: &str, strict: bool) -> Result<Uri, String> {
     }
 }
 
-fn parse_headers(headers: &[(String, String)]) -> Result<HeaderMap, String> {
-    let mut parsed = HeaderMap::new();
+/// The URL without its user and password, and these as the value of `Authorization`: in a URL they are percent-encoded, in
+/// the header they are not (RFC 3986 3.2.1, RFC 7617 2).
+fn split_credentials(uri: Uri) -> (Uri, Option<String>) {
+    let authority = uri.authority().map(Authority::as_str).unwrap_or_default();
+    let Some((userinfo, host)) = authority.rsplit_once('@') else { return (uri, None) };
+    let (user, password) = userinfo.split_once(':').unwrap_or((userinfo, ""));
+    let decoded = |text| percent_decode_str(text).collect::<Vec<u8>>();
+    let credentials = [decoded(user), b":".to_vec(), decoded(password)].concat();
+    let value = format!("Basic {}", STANDARD.encode(credentials));
+    let mut parts = uri.clone().into_parts();
+    parts.authority = host.parse().ok();
+    (Uri::from_parts(parts).unwrap_or(uri), Some(value))
+}
+
+fn check_headers(headers: &[(String, String)]) -> Result<Vec<(String, String)>, String> {
     for (name, value) in headers {
         if OWN_HEADERS.iter().any(|own| own.eq_ignore_ascii_case(name)) {
             return Err(format!("the header {name:?} is set by the server"));
         }
-        let known =
-            HeaderName::try_from(name.as_str()).map_err(|_| format!("{name:?} is no name of a header"))?;
-        let mut value = HeaderValue::try_from(value.as_str())
+        HeaderName::try_from(name.as_str()).map_err(|_| format!("{name:?} is no name of a header"))?;
+        HeaderValue::try_from(value.as_str())
             .map_err(|_| format!("the value of the header {name:?} has characters that cannot be sent"))?;
-        value.set_sensitive(true);
-        parsed.append(known, value);
     }
-    Ok(parsed)
+    Ok(headers.to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn user_and_password_of_a_url_are_decoded() {
+        for (url, bare, credentials) in [
+            ("http://hook:p%40ss@host/a?b=c", "http://host/a?b=c", Some("hook:p@ss")),
+            ("https://us%3Aer:%C3%A9%25@[::1]:8443/", "https://[::1]:8443/", Some("us:er:é%")),
+            ("http://hook:a:b@host/", "http://host/", Some("hook:a:b")),
+            ("http://hook@host/", "http://host/", Some("hook:")),
+            ("http://:p@host/", "http://host/", Some(":p")),
+            ("http://host/?@", "http://host/?@", None),
+        ] {
+            let (uri, value) = split_credentials(url.parse().unwrap());
+            assert_eq!(uri.to_string(), bare);
+            let wanted = credentials.map(|text| format!("Basic {}", STANDARD.encode(text)));
+            assert_eq!(value, wanted, "{url}");
+        }
+        assert_eq!(STANDARD.encode("hook:p@ss"), "aG9vazpwQHNz");
+    }
 }
