@@ -16,8 +16,8 @@ use crate::ending::Ending;
 use crate::hooks_run::HooksRun;
 use crate::limits::{DESCRIPTORS_KEPT, Limits, OUTBOXES_BYTES_MIN, OUTBOXES_MEMORY_PART};
 use crate::memory::memory_bytes;
-use crate::process::ProcessReading;
-use crate::rest::{ApiConfig, ApiCore, Health, HooksReading, MetricsConfig, Outside};
+use crate::metrics;
+use crate::rest::{ApiConfig, ApiCore, Health, MetricsConfig};
 use crate::server::{self, AdminPlan, Plan, Running, StartError, Surroundings};
 use crate::shard::topic::TopicHash;
 use crate::shard::{Shard, ShardConfig};
@@ -96,7 +96,7 @@ pub fn start(house: House) -> Result<Inhabited, StartError> {
     };
     let make_api = move |around: &Surroundings| {
         let (health, clock) = (Arc::clone(&around.health), around.clock);
-        let outside = outside(around, api_line, stream);
+        let others = metrics::of_the_process(around, api_line, stream);
         ApiCore::new(ApiConfig {
             index: shards,
             topics: TopicHash::new(seed, shards),
@@ -106,7 +106,7 @@ pub fn start(house: House) -> Result<Inhabited, StartError> {
                 live: health.oldest_beat_age_ms(clock.now().mono_ms) < BEAT_MS_MAX,
                 ready: health.is_ready(),
             }),
-            metrics: MetricsConfig { prefix: house.metrics_prefix, outside },
+            metrics: MetricsConfig { prefix: house.metrics_prefix, others },
         })
     };
     let running = server::start_with(&plan, line, make_shard, make_api)?;
@@ -137,17 +137,6 @@ impl Inhabited {
         self.hooks.into_iter().for_each(HooksRun::stop);
         ended
     }
-}
-
-/// What `/metrics` tells of everything but the cores.
-fn outside(around: &Surroundings, hooks: HookLine, stream: bool) -> Box<dyn Fn() -> Outside> {
-    let (health, descriptors_max) = (Arc::clone(&around.health), around.descriptors_max);
-    Box::new(move || Outside {
-        process: ProcessReading::take(),
-        descriptors_max,
-        hooks: hooks.reading().map(|(queued, counters)| HooksReading { queued, counters, stream }),
-        stuck_batches: health.stuck_batches(),
-    })
 }
 
 /// Connections without a head may not eat the descriptors of the others, nor clients those of publishers.

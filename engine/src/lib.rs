@@ -12,6 +12,7 @@ pub mod hooks_cli;
 pub mod hooks_run;
 pub mod limits;
 mod memory;
+mod metrics;
 pub mod process;
 pub mod publish;
 pub mod rest;

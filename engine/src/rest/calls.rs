@@ -247,7 +247,7 @@ impl ApiCore {
         }
         let rows = call.rows();
         let metrics =
-            if call.form == Form::Metrics { self.encode_metrics(&call.readings) } else { String::new() };
+            if call.form == Form::Metrics { self.encode_metrics(&call.readings, now) } else { String::new() };
         let answer = match (call.form, rows.first()) {
             (Form::Event, _) => Answer::Event(&rows),
             (Form::Batch, _) => Answer::Batch(&rows),

@@ -6,59 +6,60 @@ use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricT
 
 /// Families, in the order in which they were added.
 #[derive(Debug)]
-pub(super) struct Exposition {
+pub struct Exposition {
     prefix: Box<str>,
     families: Vec<MetricFamily>,
 }
 
 /// Names and values of labels.
-pub(super) type Labels<'a> = &'a [(&'a str, &'a str)];
+pub type Labels<'a> = &'a [(&'a str, &'a str)];
 
 impl Exposition {
     /// An empty one, whose names begin with `prefix`.
-    pub(super) fn new(prefix: &str) -> Self {
+    pub fn new(prefix: &str) -> Self {
         Self { prefix: prefix.into(), families: Vec::new() }
     }
 
     /// What only grows.
-    pub(super) fn counter(&mut self, name: &str, help: &str, value: u64) {
+    pub fn counter(&mut self, name: &str, help: &str, value: u64) {
         let mut family = Family::new(&format!("{}{name}", self.prefix), help, MetricType::COUNTER);
         family.sample(&[], value as f64);
         self.add(family);
     }
 
     /// How much there is now.
-    pub(super) fn gauge(&mut self, name: &str, help: &str, value: u64) {
+    pub fn gauge(&mut self, name: &str, help: &str, value: u64) {
         let mut family = Family::new(&format!("{}{name}", self.prefix), help, MetricType::GAUGE);
         family.sample(&[], value as f64);
         self.add(family);
     }
 
     /// A counter with several samples.
-    pub(super) fn counters(&self, name: &str, help: &str) -> Family {
+    pub fn counters(&self, name: &str, help: &str) -> Family {
         Family::new(&format!("{}{name}", self.prefix), help, MetricType::COUNTER)
     }
 
     /// A gauge with several samples.
-    pub(super) fn gauges(&self, name: &str, help: &str) -> Family {
+    pub fn gauges(&self, name: &str, help: &str) -> Family {
         Family::new(&format!("{}{name}", self.prefix), help, MetricType::GAUGE)
     }
 
     /// Of the names that every exporter uses, without a prefix; nothing where the value is not known.
-    pub(super) fn standard(&mut self, name: &str, help: &str, kind: MetricType, value: Option<f64>) {
+    pub fn standard(&mut self, name: &str, help: &str, kind: MetricType, value: Option<f64>) {
         let mut family = Family::new(name, help, kind);
         value.into_iter().for_each(|value| family.sample(&[], value));
         self.add(family);
     }
 
-    pub(super) fn add(&mut self, family: Family) {
+    /// Adds a family, if it has samples.
+    pub fn add(&mut self, family: Family) {
         if !family.0.get_metric().is_empty() {
             self.families.push(family.0);
         }
     }
 
     /// All of it.
-    pub(super) fn encode(&self) -> String {
+    pub fn encode(&self) -> String {
         let text = TextEncoder::new().encode_to_string(&self.families);
         text.unwrap_or_else(|error| format!("# {error}\n"))
     }
@@ -66,7 +67,7 @@ impl Exposition {
 
 /// One family.
 #[derive(Debug)]
-pub(super) struct Family(MetricFamily);
+pub struct Family(MetricFamily);
 
 impl Family {
     fn new(name: &str, help: &str, kind: MetricType) -> Self {
@@ -78,7 +79,7 @@ impl Family {
     }
 
     /// Adds a sample. Those of one family have the same labels with different values.
-    pub(super) fn sample(&mut self, labels: Labels<'_>, value: f64) {
+    pub fn sample(&mut self, labels: Labels<'_>, value: f64) {
         let mut metric = Metric::from_label(labels.iter().map(|(name, value)| label(name, value)).collect());
         if self.0.get_field_type() == MetricType::COUNTER {
             let mut counter = Counter::default();

@@ -1,36 +1,20 @@
-//! `/metrics`: every shard is asked how it stands, and what all of them say is put together with what the API core and
-//! the process know. Nothing is kept between two scrapes and no label names a channel or a user, so a scrape costs the
+//! `/metrics`: every shard is asked how it stands, and what all of them say is put together with what the API core
+//! knows and what others in the process add. Nothing is kept between two scrapes and no label names a channel or a user, so a scrape costs the
 //! same however many there are.
 //!
 //! Names that users of other servers know (`connected`, `new_connections_total`, `socket_received_bytes`, …) mean here
 //! what they mean there. All else has the name of its counter in the code, with `_total`.
 
 use api::answer::Manner;
-use prometheus::proto::MetricType;
 
 use super::ApiCore;
 use super::calls::{Form, PendingCall};
 use super::exposition::Exposition;
-use super::hook_metrics::{HooksReading, describe_hooks};
-use crate::process::ProcessReading;
 use crate::shard::closes::{By, Closes, Code};
 use crate::shard::machine::{Now, Token};
 use crate::shard::mesh::Ask;
 use crate::shard::reading::Reading;
 use crate::shard::stats::Stats;
-
-/// What the API core cannot know by itself.
-#[derive(Clone, Debug, Default)]
-pub struct Outside {
-    /// The process.
-    pub process: ProcessReading,
-    /// How many descriptors it may open.
-    pub descriptors_max: u64,
-    /// The hooks core, where there is one.
-    pub hooks: Option<HooksReading>,
-    /// Batches that have found a full inbox.
-    pub stuck_batches: u64,
-}
 
 impl ApiCore {
     /// Asks every shard how it stands.
@@ -44,9 +28,8 @@ impl ApiCore {
     }
 
     /// All metrics. The readings are those of all shards, each with its shard's number.
-    pub(super) fn encode_metrics(&self, readings: &[(usize, Reading)]) -> String {
+    pub(super) fn encode_metrics(&self, readings: &[(usize, Reading)], now: Now) -> String {
         let mut all = Exposition::new(&self.metrics.prefix);
-        let outside = (self.metrics.outside)();
         self.describe_apps(&mut all);
         describe_shards(&mut all, readings);
         let sum = sum(readings);
@@ -54,11 +37,9 @@ impl ApiCore {
         self.describe_rest(&mut all);
         describe_back_pressure(&mut all, &sum, self.gates.ms(), self.gates.bytes());
         describe_closes(&mut all, &sum.closes);
-        describe_hooks(&mut all, &sum.stats, outside.hooks.as_ref());
-        let stuck = "Batches that found a full inbox: a fault.";
-        all.counter("stuck_batches_total", stuck, outside.stuck_batches);
+        describe_hook_drops(&mut all, &sum.stats);
         describe_counters(&mut all, &sum.stats);
-        describe_process(&mut all, &outside);
+        (self.metrics.others)(&mut all, now);
         all.encode()
     }
 
@@ -154,33 +135,20 @@ fn describe_closes(all: &mut Exposition, closes: &Closes) {
     all.add(family);
 }
 
+fn describe_hook_drops(all: &mut Exposition, stats: &Stats) {
+    let mut dropped = all.counters("hooks_dropped_total", "Hook events dropped since the queue was full.");
+    for (kind, count) in [
+        ("client_event", stats.hook_client_events_dropped),
+        ("server_event", stats.hook_server_events_dropped),
+    ] {
+        dropped.sample(&[("kind", kind)], count as f64);
+    }
+    all.add(dropped);
+}
+
 /// Every counter of the shards, under its own name.
 fn describe_counters(all: &mut Exposition, stats: &Stats) {
     for (name, help, value) in stats.explained() {
         all.counter(&format!("{name}_total"), help, value);
     }
-}
-
-fn describe_process(all: &mut Exposition, outside: &Outside) {
-    use MetricType::{COUNTER, GAUGE};
-    let process = &outside.process;
-    let number = |value: Option<u64>| value.map(|value| value as f64);
-    let mut build = all.gauges("build_info", "Which Corecast this is.");
-    build.sample(&[("version", env!("CARGO_PKG_VERSION"))], 1.0);
-    all.add(build);
-    if let Some(allocator) = process.allocator {
-        all.gauge("allocated_bytes", "Bytes that the allocator has given out.", allocator.live_bytes);
-        all.counter("allocations_total", "Blocks asked of the allocator.", allocator.allocations);
-    }
-    all.standard("process_cpu_seconds_total", "CPU time.", COUNTER, process.cpu_s);
-    all.standard("process_resident_memory_bytes", "Memory in RAM.", GAUGE, number(process.resident_bytes));
-    all.standard("process_virtual_memory_bytes", "Address space.", GAUGE, number(process.virtual_bytes));
-    all.standard("process_start_time_seconds", "Start, since the epoch.", GAUGE, process.started_unix_s);
-    all.standard("process_open_fds", "Open descriptors.", GAUGE, number(process.descriptors));
-    all.standard(
-        "process_max_fds",
-        "Descriptors that may be open.",
-        GAUGE,
-        Some(outside.descriptors_max as f64),
-    );
 }

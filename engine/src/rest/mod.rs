@@ -17,7 +17,7 @@ use std::sync::Arc;
 use protocol::app::Apps;
 
 use crate::limits::Limits;
-use crate::shard::machine::{Effect, Token};
+use crate::shard::machine::{Effect, Now, Token};
 use crate::shard::mesh::{Leaf, Root};
 use crate::shard::outgoing::Outgoing;
 use crate::shard::topic::TopicHash;
@@ -26,9 +26,8 @@ mod api_machine;
 mod ask;
 mod calls;
 mod connections;
-mod exposition;
+pub mod exposition;
 mod gate;
-mod hook_metrics;
 mod metrics;
 mod publish;
 mod requests;
@@ -38,9 +37,8 @@ mod tests;
 
 use calls::Calls;
 use connections::Connections;
+use exposition::Exposition;
 use gate::Gates;
-pub use hook_metrics::HooksReading;
-pub use metrics::Outside;
 
 /// Time for all parts of a call to reach their homes and for all answers to come, in milliseconds. After it the caller
 /// gets 503 with `Retry-After`; parts that have gone stay gone.
@@ -85,12 +83,15 @@ pub struct ApiConfig {
     pub metrics: MetricsConfig,
 }
 
+/// Adds metrics to those of the machines; `Now` is the instant of the scrape.
+pub type OtherMetrics = Box<dyn Fn(&mut Exposition, Now)>;
+
 /// How metrics are told.
 pub struct MetricsConfig {
     /// What their names begin with.
     pub prefix: Box<str>,
-    /// What this core cannot know, asked at each scrape.
-    pub outside: Box<dyn Fn() -> Outside>,
+    /// Adds what this core cannot know, at each scrape.
+    pub others: OtherMetrics,
 }
 
 /// How the server is.

@@ -15,7 +15,7 @@ use protocol::app::{App, Apps};
 use protocol::auth::sign_request;
 use protocol::hook_event::{HookKind, HookKinds};
 
-use super::{ApiConfig, ApiCore, Health, MetricsConfig, Outside};
+use super::{ApiConfig, ApiCore, Health, MetricsConfig};
 use crate::limits::Limits;
 use crate::shard::machine::{Door, Effect, Inputs, Machine, Mesh, Now, Socket, Token};
 use crate::shard::mesh::{Answer, Ask, Found, Leaf, Query, Root};
@@ -128,7 +128,7 @@ impl Rig {
             apps,
             limits: Limits { batch_messages_max: BATCH_MAX, ..Limits::default() },
             health: Box::new(|| Health { live: true, ready: true }),
-            metrics: MetricsConfig { prefix: "corecast_".into(), outside: Box::new(Outside::default) },
+            metrics: MetricsConfig { prefix: "corecast_".into(), others: Box::new(|_, _| ()) },
         });
         Self {
             core,

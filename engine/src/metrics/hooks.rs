@@ -1,46 +1,27 @@
 //! What `/metrics` tells of hooks: the queue, the journal, the stream, and each endpoint by its name.
 //!
-//! Readings of counters that the hooks core keeps anyway; without hooks there are none of them but those of the shards.
-
-use std::time::{SystemTime, UNIX_EPOCH};
+//! The hooks core keeps these counters anyway. Without hooks the server has none of them but `hooks_queued`.
 
 use hooks::counters::{Count, Counters, JournalCounters};
 use hooks::dispatch::{DeliveryCounters, EndpointCounters};
 use hooks::stream::counters::StreamCounters;
 
-use super::exposition::Exposition;
-use crate::shard::stats::Stats;
+use crate::rest::exposition::Exposition;
+use crate::shard::machine::Now;
 
-/// How the hooks core is.
-#[derive(Clone, Debug)]
-pub struct HooksReading {
-    /// Events that wait for the journal.
-    pub queued: u64,
-    /// What is counted behind it.
-    pub counters: Counters,
-    /// Whether rows go through a stream.
-    pub stream: bool,
+/// Describes what the hooks core counts, and whether rows go through a stream. `queued` events wait for the journal.
+pub(super) fn describe_hooks(all: &mut Exposition, hooks: Option<(u64, Counters)>, stream: bool, now: Now) {
+    let queued = hooks.as_ref().map_or(0, |(queued, _)| *queued);
+    all.gauge("hooks_queued", "Hook events that wait for the journal.", queued);
+    let Some((_, counters)) = hooks else { return };
+    describe_journal(all, &counters.journal, now);
+    if stream {
+        describe_stream(all, &counters.stream);
+    }
+    describe_delivery(all, &counters.delivery);
 }
 
-pub(super) fn describe_hooks(all: &mut Exposition, stats: &Stats, hooks: Option<&HooksReading>) {
-    all.gauge("hooks_queued", "Hook events that wait for the journal.", hooks.map_or(0, |it| it.queued));
-    let mut dropped = all.counters("hooks_dropped_total", "Hook events dropped since the queue was full.");
-    for (kind, count) in [
-        ("client_event", stats.hook_client_events_dropped),
-        ("server_event", stats.hook_server_events_dropped),
-    ] {
-        dropped.sample(&[("kind", kind)], count as f64);
-    }
-    all.add(dropped);
-    let Some(hooks) = hooks else { return };
-    describe_journal(all, &hooks.counters.journal);
-    if hooks.stream {
-        describe_stream(all, &hooks.counters.stream);
-    }
-    describe_delivery(all, &hooks.counters.delivery);
-}
-
-fn describe_journal(all: &mut Exposition, journal: &JournalCounters) {
+fn describe_journal(all: &mut Exposition, journal: &JournalCounters, now: Now) {
     all.counter(
         "hooks_journal_written_total",
         "Hook events committed to the journal.",
@@ -60,7 +41,7 @@ fn describe_journal(all: &mut Exposition, journal: &JournalCounters) {
     all.gauge("hooks_journal_rows", "Hook events kept in the journal.", journal.rows.now());
     all.gauge("hooks_journal_bytes", "Bytes of the journal's files.", journal.bytes.now());
     let oldest_ms = journal.oldest_ms.now();
-    let age_ms = if oldest_ms == 0 { 0 } else { unix_ms().saturating_sub(oldest_ms) };
+    let age_ms = if oldest_ms == 0 { 0 } else { now.unix_ms.saturating_sub(oldest_ms) };
     all.gauge("hooks_oldest_age_seconds", "Age of the oldest hook event kept.", age_ms / 1000);
 }
 
@@ -134,8 +115,4 @@ fn describe_delivery(all: &mut Exposition, delivery: &DeliveryCounters) {
     all.counter("hooks_dead_letters_dropped_total", "Dead letters that went for newer ones.", lost);
     let failing = delivery.source_failing.now();
     all.gauge("hooks_source_failing", "1 while journal or stream cannot be read.", failing);
-}
-
-fn unix_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }

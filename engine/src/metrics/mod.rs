@@ -1,0 +1,22 @@
+//! The part of `/metrics` that the API core cannot know: the hooks core, the batches that cores could not send, and the
+//! process. The API core asks for it at each scrape.
+
+use std::sync::Arc;
+
+use crate::driver::hook_line::HookLine;
+use crate::rest::OtherMetrics;
+use crate::server::Surroundings;
+
+mod hooks;
+mod process;
+
+/// Adds the metrics of everything but the cores' machines.
+pub(crate) fn of_the_process(around: &Surroundings, line: HookLine, stream: bool) -> OtherMetrics {
+    let (health, descriptors_max) = (Arc::clone(&around.health), around.descriptors_max);
+    Box::new(move |all, now| {
+        hooks::describe_hooks(all, line.reading(), stream, now);
+        let stuck = "Batches that found a full inbox: a fault.";
+        all.counter("stuck_batches_total", stuck, health.stuck_batches());
+        process::describe_process(all, descriptors_max);
+    })
+}
