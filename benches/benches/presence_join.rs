@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use corecast::shard::mesh::{Leaf, Root, SubRef};
-use corecast::shard::topic::Topic;
 use corecast_benches::world::{Given, Place, Sent};
 use corecast_benches::{criterion, legend};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use machines::shard::mesh::{Leaf, Root, SubRef};
+use machines::shard::topic::Topic;
 use protocol::presence::Member;
 
 const CHANNEL: &str = "presence-room";

@@ -6,12 +6,12 @@
 use std::io::IoSlice;
 use std::sync::Arc;
 
-use corecast::limits::Limits;
-use corecast::shard::drain::DrainPlan;
-use corecast::shard::machine::{Door, Inputs, Machine, Mesh, Now, Socket, Token};
-use corecast::shard::mesh::{Leaf, Publish, Root};
-use corecast::shard::topic::{Topic, TopicHash};
-use corecast::shard::{Shard, ShardConfig};
+use machines::limits::Limits;
+use machines::shard::drain::DrainPlan;
+use machines::shard::machine::{Door, Inputs, Machine, Mesh, Now, Socket, Token};
+use machines::shard::mesh::{Leaf, Publish, Root};
+use machines::shard::topic::{Topic, TopicHash};
+use machines::shard::{Shard, ShardConfig};
 use protocol::app::{App, Apps};
 use protocol::channel::ChannelKind;
 use protocol::json::EventData;

@@ -14,13 +14,13 @@ use crate::driver::hook_line::HookLine;
 use crate::driver::listen::ListenError;
 use crate::ending::Ending;
 use crate::hooks_run::HooksRun;
-use crate::limits::{DESCRIPTORS_KEPT, Limits, OUTBOXES_BYTES_MIN, OUTBOXES_MEMORY_PART};
 use crate::memory::memory_bytes;
 use crate::metrics;
-use crate::rest::{ApiConfig, ApiCore, Health, MetricsConfig};
 use crate::server::{self, AdminPlan, Plan, Running, StartError, Surroundings};
-use crate::shard::topic::TopicHash;
-use crate::shard::{Shard, ShardConfig};
+use machines::limits::{DESCRIPTORS_KEPT, Limits, OUTBOXES_BYTES_MIN, OUTBOXES_MEMORY_PART};
+use machines::rest::{ApiConfig, ApiCore, Health, MetricsConfig};
+use machines::shard::topic::TopicHash;
+use machines::shard::{Shard, ShardConfig};
 
 /// A core that has not turned for so long hangs: idle ones turn every second.
 const BEAT_MS_MAX: u64 = 5_000;

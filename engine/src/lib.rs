@@ -2,7 +2,6 @@
 //! that starts them. The only crate that knows glommio, io_uring and client sockets.
 
 pub mod assembly;
-pub mod chunks;
 pub mod cli;
 pub mod config;
 pub mod dev;
@@ -10,11 +9,8 @@ pub mod driver;
 pub mod ending;
 pub mod hooks_cli;
 pub mod hooks_run;
-pub mod limits;
 mod memory;
 mod metrics;
 pub mod process;
 pub mod publish;
-pub mod rest;
 pub mod server;
-pub mod shard;

@@ -24,7 +24,7 @@ use crate::driver::probe::{ProbeError, probe};
 use crate::driver::ring::{self, Sizes};
 use crate::driver::steering::{SteeringError, steer_by_cpu};
 use crate::driver::{CoreSetup, run_core};
-use crate::shard::machine::{Door, Machine};
+use machines::shard::machine::{Door, Machine};
 
 /// What to start.
 #[derive(Clone, Debug)]

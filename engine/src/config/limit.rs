@@ -7,7 +7,7 @@ use protocol::limits::{AppLimits, HTTP_HEADERS_CAP};
 
 use super::fault::Fault;
 use super::section::{Section, Table, Value};
-use crate::limits::Limits;
+use machines::limits::Limits;
 
 /// The largest value of `roster_bytes_max`, and what a roster's limits may come to together.
 const ROSTER_BYTES_MAX: usize = 16 << 20;

@@ -12,7 +12,7 @@ use protocol::app::App;
 use protocol::limits::AppLimits;
 use toml::de::DeTable;
 
-use crate::limits::Limits;
+use machines::limits::Limits;
 
 mod admin;
 mod app;
@@ -161,7 +161,7 @@ mod tests {
     use protocol::hook_event::{HookKind, HookKinds};
 
     use super::*;
-    use crate::limits::OUTBOXES_BYTES_MIN;
+    use machines::limits::OUTBOXES_BYTES_MIN;
 
     const EXAMPLE: &str = include_str!("../../corecast.example.toml");
 

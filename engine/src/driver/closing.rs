@@ -13,7 +13,7 @@ use socket2::SockRef;
 
 use super::connections::{Closing, Connection, Flags, Stage};
 use super::sockets::Sockets;
-use crate::shard::machine::Token;
+use machines::shard::machine::Token;
 
 /// How long a closing peer may take nothing, and after our FIN, how long it may take to answer with its own.
 pub const CLOSE_MS_MAX: u64 = 5_000;

@@ -8,8 +8,8 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::transport::Transport;
-use crate::chunks::Chunks;
-use crate::shard::machine::Token;
+use machines::chunks::Chunks;
+use machines::shard::machine::Token;
 
 /// All connections of a core.
 #[derive(Debug, Default)]

@@ -15,9 +15,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
 use super::doorbell::Doorbell;
-use crate::limits::{BATCHES_IN_FLIGHT_MAX, HANDOVERS_MAX};
-use crate::shard::machine::Mesh;
-use crate::shard::mesh::{Leaf, Root};
+use machines::limits::{BATCHES_IN_FLIGHT_MAX, HANDOVERS_MAX};
+use machines::shard::machine::Mesh;
+use machines::shard::mesh::{Leaf, Root};
 
 /// A connection that changes cores.
 #[derive(Debug)]

@@ -15,8 +15,8 @@ use super::connections::{Connection, Connections, Flags, Stage};
 use super::flush::Attempt;
 use super::leaving::Departure;
 use super::ring::{self, Completion, Kind, Operation, Ring, SendRing};
-use crate::limits::SCRATCH_BYTES;
-use crate::shard::machine::{Socket, Token};
+use machines::limits::SCRATCH_BYTES;
+use machines::shard::machine::{Socket, Token};
 
 /// All sockets of a core but its listeners.
 #[derive(Debug)]
@@ -342,7 +342,7 @@ mod tests {
     use super::super::inbox::mesh;
     use super::super::ring::Sizes;
     use super::*;
-    use crate::limits::HANDOVERS_MAX;
+    use machines::limits::HANDOVERS_MAX;
 
     fn sockets() -> Sockets {
         Sockets::new(Ring::new(Sizes { submissions: 64, completions: 128, sends: 0 }).unwrap(), None)

@@ -21,8 +21,8 @@ use super::inbox::MeshEnd;
 use super::park::{self, SLEEP_MAX};
 use super::ring::{Completion, Kind, Ring, SendRing};
 use super::sockets::{News, Sockets};
-use crate::shard::machine::{Door, Effect, Inputs, Machine, Now, Socket, Token};
-use crate::shard::mesh::{Leaf, Root};
+use machines::shard::machine::{Door, Effect, Inputs, Machine, Now, Socket, Token};
+use machines::shard::mesh::{Leaf, Root};
 
 /// Connections taken over from other cores per turn.
 const HANDOVERS_PER_TURN_MAX: usize = 64;

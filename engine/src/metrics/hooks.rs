@@ -6,8 +6,8 @@ use hooks::counters::{Count, Counters, JournalCounters};
 use hooks::dispatch::{DeliveryCounters, EndpointCounters};
 use hooks::stream::counters::StreamCounters;
 
-use crate::rest::exposition::Exposition;
-use crate::shard::machine::Now;
+use machines::rest::exposition::Exposition;
+use machines::shard::machine::Now;
 
 /// Describes what the hooks core counts, and whether rows go through a stream. `queued` events wait for the journal.
 pub(super) fn describe_hooks(all: &mut Exposition, hooks: Option<(u64, Counters)>, stream: bool, now: Now) {

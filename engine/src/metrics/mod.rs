@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use crate::driver::hook_line::HookLine;
-use crate::rest::OtherMetrics;
 use crate::server::Surroundings;
+use machines::rest::OtherMetrics;
 
 mod hooks;
 mod process;

@@ -1,6 +1,6 @@
 //! Each rule of the mesh and of the turn, broken: the model must notice within so many schedules.
 
-use corecast::shard::mutant::{Mutant, set};
+use corecast_machines::shard::mutant::{Mutant, set};
 
 use crate::env;
 use crate::schedule::run;

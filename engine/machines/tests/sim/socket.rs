@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use corecast::shard::machine::Token;
+use corecast_machines::shard::machine::Token;
 
 /// How the peer reads.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 
-use corecast::limits::BATCHES_IN_FLIGHT_MAX;
-use corecast::shard::machine::Mesh;
-use corecast::shard::mesh::{Leaf, Root};
+use corecast_machines::limits::BATCHES_IN_FLIGHT_MAX;
+use corecast_machines::shard::machine::Mesh;
+use corecast_machines::shard::mesh::{Leaf, Root};
 
 /// One lane between all cores.
 #[derive(Debug)]
