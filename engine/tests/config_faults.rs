@@ -38,7 +38,7 @@ fn each_app_gets(table: Table<'_>) {
 fn a_key_that_is_not_known_gets_the_nearest_or_its_right_place() {
     each_gets(&[
         ("lisen = \"0.0.0.0:1\"", "1: unknown key \"lisen\": did you mean \"listen\"?"),
-        ("# x\n\nListen = 1", "3: unknown key \"Listen\": did you mean \"listen\"?"),
+        ("# x\n\nListen = 1", "3: unknown key \"Listen\": here it is called \"listen\""),
         ("[limit]", "1: unknown key \"limit\": did you mean \"limits\"?"),
         ("[[app]]", "1: unknown key \"app\": did you mean \"apps\"?"),
         (
@@ -67,8 +67,8 @@ fn a_key_that_is_not_known_gets_the_nearest_or_its_right_place() {
     each_app_gets(&[
         ("enable = true", "5: unknown key \"enable\" in [[apps]]: did you mean \"enabled\"?"),
         (
-            "capacity = 1",
-            "5: unknown key \"capacity\" in [[apps]]: valid here are id, key, secret, enabled, client_events, \
+            "colour = 1",
+            "5: unknown key \"colour\" in [[apps]]: valid here are id, key, secret, enabled, client_events, \
              terminate_by_presence, flush_interval_ms, over_quota_close_code, limits, hooks",
         ),
         (
@@ -82,6 +82,74 @@ fn a_key_that_is_not_known_gets_the_nearest_or_its_right_place() {
         (
             "[apps.limits]\nconnection_max = 65536",
             "6: unknown key \"connection_max\" in [apps.limits]: did you mean \"connections_max\"?",
+        ),
+    ]);
+}
+
+#[test]
+fn a_key_of_another_server_gets_ours_by_its_meaning() {
+    let listen = "write listen = \"0.0.0.0:6001\", with address and port in one";
+    each_gets(&[
+        ("port = 6001", &format!("1: unknown key \"port\": {listen}")),
+        ("host = \"0.0.0.0\"", &format!("1: unknown key \"host\": {listen}")),
+        ("workers = 4", "1: unknown key \"workers\": here it is called \"shards\""),
+        ("drainRate = 4", "1: unknown key \"drainRate\": here it is called \"drain_rate\""),
+        (
+            "maxConnections = 4",
+            "1: unknown key \"maxConnections\": here it is called \"connections_max\", and belongs to [limits]",
+        ),
+        (
+            "eventDataBytesMax = 4",
+            "1: unknown key \"eventDataBytesMax\": here it is called \"event_data_bytes_max\", and belongs to [limits]",
+        ),
+        (
+            "enableClientMessages = true",
+            "1: unknown key \"enableClientMessages\": here it is called \"client_events\", and belongs to [[apps]]",
+        ),
+        ("connections_max = 4", "1: unknown key \"connections_max\": it belongs to [limits]"),
+        ("ssl = true", "1: unknown key \"ssl\": there is no TLS here; put a proxy in front"),
+        (
+            "appManager.array.apps = []",
+            "1: unknown key \"appManager\": each app is a table [[apps]] with id, key and secret",
+        ),
+        (
+            "[limits]\nmax_message_size = 1",
+            "2: unknown key \"max_message_size\" in [limits]: here it is called \"message_bytes_max\"",
+        ),
+    ]);
+    each_app_gets(&[
+        (
+            "enableClientMessages = true",
+            "5: unknown key \"enableClientMessages\" in [[apps]]: here it is called \"client_events\"",
+        ),
+        (
+            "maxConnections = 10",
+            "5: unknown key \"maxConnections\" in [[apps]]: here it is called \"connections_max\", and belongs to [apps.limits]",
+        ),
+        (
+            "capacity = 1",
+            "5: unknown key \"capacity\" in [[apps]]: here it is called \"connections_max\", and belongs to [apps.limits]",
+        ),
+        (
+            "webhooks = []",
+            "5: unknown key \"webhooks\" in [[apps]]: each is a table [[apps.hooks]] with url and events",
+        ),
+    ]);
+}
+
+#[test]
+fn a_file_in_json_is_told_so() {
+    let soketi =
+        format!("{{\n  \"port\": 6001,\n  \"appManager.array.apps\": [{{\"secret\": \"{SECRET}\"}}]\n}}");
+    each_gets(&[
+        (
+            &soketi,
+            "1: this looks like soketi's JSON, and must be TOML: \"port\": 6001 is written listen = \"0.0.0.0:6001\", and \
+             each of appManager.array.apps is a table [[apps]] with id = \"…\", key = \"…\" and secret = \"…\"",
+        ),
+        (
+            "{}",
+            "1: this looks like JSON, and must be TOML: each setting on a line of its own, as key = value",
         ),
     ]);
 }
@@ -279,7 +347,7 @@ fn apps_are_whole_and_differ() {
 fn what_is_wrong_with_hooks_is_told_with_what_is_possible() {
     each_gets(&[
         ("[hook]", "1: unknown key \"hook\": did you mean \"hooks\"?"),
-        ("[hooks]\ndatadir = \"x\"", "2: unknown key \"datadir\" in [hooks]: did you mean \"data_dir\"?"),
+        ("[hooks]\ndatadir = \"x\"", "2: unknown key \"datadir\" in [hooks]: here it is called \"data_dir\""),
         ("[hooks]\nurl = \"http://h/\"", "2: unknown key \"url\" in [hooks]: it belongs to [[apps.hooks]]"),
         ("redis_url = \"redis://h\"", "1: unknown key \"redis_url\": it belongs to [hooks]"),
         ("hooks = 1", "1: hooks must be a table, written [hooks], and is a number"),

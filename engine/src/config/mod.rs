@@ -1,7 +1,7 @@
 //! The configuration file: TOML in, values that cannot be wrong out, or one message that says where and what to change.
 //!
 //! `section` takes tables apart and refuses what it does not know; `limit` has every limit with its bounds; `app` reads
-//! apps; `ending` how a server ends; `hooks` and `endpoint` where events go; `fault` is the message. A leaf: knows no
+//! apps; `ending` how a server ends; `hooks` and `endpoint` where events go; `foreign` what other servers call a setting; `fault` is the message. A leaf: knows no
 //! socket and no command line. What must never happen here: a secret in a message, a key that is accepted and means nothing, a bad value that becomes a default. Called by the command line.
 
 use std::fs;
@@ -19,6 +19,7 @@ mod app;
 mod ending;
 mod endpoint;
 mod fault;
+mod foreign;
 mod hooks;
 mod limit;
 mod nearest;
@@ -78,6 +79,9 @@ impl Config {
     /// What this text says; messages call it `name`.
     pub fn parse(name: &str, text: &str) -> Result<Self, Fault> {
         let document = Document { name, text };
+        if let Some(what) = foreign::json_instead(text) {
+            return Err(document.fault(0, what));
+        }
         let root = DeTable::parse(text).map_err(|error| document.not_toml(&error))?;
         let mut top = Section::open(&document, Table::Top, root.span().start, root.into_inner())?;
         let listen = addresses(top.take("listen"))?;
@@ -220,6 +224,24 @@ mod tests {
             let set =
                 |line: &str| line.starts_with(&format!("{key} = ")) || line.ends_with(&format!("[{key}]"));
             assert!(text.lines().any(|line| set(line) || line == format!("[[{key}]]")), "{key} is not shown");
+        }
+    }
+
+    #[test]
+    fn every_file_that_the_readme_shows_is_right_as_it_is_pasted() {
+        const README: &str = include_str!("../../../README.md");
+        // Its blocks of code are indented by four; any other line of text ends one.
+        let line = |line: &str| match line.strip_prefix("    ") {
+            Some(code) => format!("{code}\n"),
+            None if line.is_empty() => "\n".to_owned(),
+            None => "\0".to_owned(),
+        };
+        let code: String = README.lines().map(line).collect();
+        let blocks: Vec<&str> = code.split('\0').filter(|block| block.contains("[[apps]]")).collect();
+        assert!(blocks.len() >= 2, "{blocks:?}");
+        for block in blocks {
+            let config = Config::parse("README", block).unwrap_or_else(|fault| panic!("{fault}\n{block}"));
+            assert!(!config.apps.is_empty(), "{block}");
         }
     }
 

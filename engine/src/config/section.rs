@@ -9,6 +9,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::fault::{Document, Fault};
+use super::foreign::{Meaning, meaning};
 use super::limit::{app_limit_keys, limit_keys};
 use super::nearest::nearest;
 
@@ -99,13 +100,28 @@ impl Table {
         }
     }
 
-    /// What to write instead of a key that this table does not have.
-    fn advice(self, key: &str) -> String {
+    /// Where a key belongs that stands in this table.
+    fn right_table(self, key: &str) -> Option<Self> {
         // What stands among an app's own keys is meant for that app.
         let first =
             if self == Self::App { [Self::AppLimits, Self::AppHook] } else { [Self::Top, Self::Limits] };
-        if let Some(right) = first.into_iter().chain(Self::ALL).find(|table| table.has(key)) {
+        first.into_iter().chain(Self::ALL).find(|table| table.has(key))
+    }
+
+    /// What to write instead of a key that this table does not have.
+    fn advice(self, key: &str) -> String {
+        if let Some(right) = self.right_table(key) {
             return format!("it belongs to {}", right.title());
+        }
+        match meaning(key, Self::ALL.into_iter().flat_map(Self::keys)) {
+            Some(Meaning::Text(text)) => return text.to_owned(),
+            Some(Meaning::Key(ours)) => {
+                let elsewhere = self.right_table(ours).filter(|_| !self.has(ours));
+                let place =
+                    elsewhere.map_or_else(String::new, |right| format!(", and belongs to {}", right.title()));
+                return format!("here it is called {ours:?}{place}");
+            }
+            None => {}
         }
         let keys = self.keys();
         match nearest(key, keys.iter().copied()) {
