@@ -36,6 +36,8 @@ pub enum Answer<'a> {
     Ready(bool),
     /// Somebody is there.
     Index,
+    /// A page in HTML.
+    Page(&'a str),
     /// All metrics, in Prometheus' text format.
     Metrics(&'a str),
 }
@@ -85,6 +87,7 @@ pub fn encode_answer(out: &mut Vec<u8>, answer: &Answer<'_>, manner: Manner) {
     };
     let content_type = match answer {
         Answer::Index => "text/plain",
+        Answer::Page(_) => "text/html; charset=utf-8",
         Answer::Metrics(_) => "text/plain; version=0.0.4; charset=utf-8",
         _ => JSON,
     };
@@ -97,7 +100,7 @@ fn body_of<'a>(answer: &Answer<'a>) -> Cow<'a, [u8]> {
     match answer {
         Answer::Published | Answer::Terminated => return b"{}".into(),
         Answer::Index => return b"OK".into(),
-        Answer::Metrics(text) => return text.as_bytes().into(),
+        Answer::Page(text) | Answer::Metrics(text) => return text.as_bytes().into(),
         Answer::Event(rows) | Answer::Channels(rows) => channels::encode_rows(&mut out, rows),
         Answer::Batch(rows) => events::encode_batch(&mut out, rows),
         Answer::Channel(row) => channels::encode_channel(&mut out, row),

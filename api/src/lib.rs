@@ -9,7 +9,7 @@
 //! | `GET /apps/ID/channels/NAME/users` | members of a presence channel | `{"users":[{"id":"1"}]}` |
 //! | `POST /apps/ID/users/USER_ID/terminate_connections` | close the connections of a user | `{}` |
 //! | `GET /live`, `GET /ready` | health | `{"live":true}`, `{"ready":true}`; 503 when false |
-//! | `GET /` | anybody there? | `OK` |
+//! | `GET /` | anybody there? | `OK`, or the page of `corecast dev` |
 //!
 //! Everything below `/apps/` is signed (Pusher Channels HTTP API, authentication). A refusal is `{"error":"…"}` with a
 //! status that the server SDKs know: 400 invalid, 401 not authorised, 403 app disabled, 404 no such app or path, 405
@@ -29,6 +29,7 @@ pub mod channels;
 pub mod events;
 pub mod health;
 pub mod info;
+pub mod page;
 pub mod refused;
 pub mod terminate;
 pub mod users;

@@ -37,6 +37,8 @@ pub struct House {
     pub api_listen: Vec<SocketAddr>,
     /// Where the operator's tools connect.
     pub admin: Option<AdminPlan>,
+    /// What `GET /` shows; None: `OK`.
+    pub page: Option<Arc<str>>,
     /// What the names of metrics begin with.
     pub metrics_prefix: Box<str>,
     /// Where events go; None: nowhere.
@@ -106,6 +108,7 @@ pub fn start(house: House) -> Result<Inhabited, StartError> {
                 live: health.oldest_beat_age_ms(clock.now().mono_ms) < BEAT_MS_MAX,
                 ready: health.is_ready(),
             }),
+            page: house.page,
             metrics: MetricsConfig { prefix: house.metrics_prefix, others },
         })
     };

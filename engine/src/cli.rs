@@ -2,20 +2,23 @@
 //! message that says what to change. What a flag says wins over the configuration file. Starts the server; knows nothing
 //! of cores and sockets.
 
+use std::env;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use api::page::demo_page;
 use clap::{Args, Parser, Subcommand};
 use protocol::app::{App, Apps};
 
+use crate::app_file::{read_app_file, read_written_apps};
 use crate::assembly::{self, House, Inhabited};
 use crate::config::{Admin, Config, EndpointWish, Fault, METRICS_PREFIX, SHARDS_MAX, Shards, Steering};
-use crate::dev;
+use crate::dev::{self, Kept, KeptError, Origin};
 use crate::ending::{Ending, EndingArgs};
 use crate::hooks_cli::{self, HooksArgs, HooksFailure};
-use crate::publish::{self, Publication};
+use crate::publish::{self, Publication, Target, TargetArgs};
 use crate::server::AdminPlan;
 
 /// What cannot be right as it was asked for (sysexits.h: EX_CONFIG).
@@ -25,7 +28,7 @@ const EXIT_FAILURE: u8 = 1;
 
 /// Realtime server for Pusher clients.
 #[derive(Debug, Parser)]
-#[command(name = "corecast", version, disable_help_subcommand = true)]
+#[command(name = "corecast", version)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -37,7 +40,7 @@ enum Command {
     Serve(Serve),
     /// Read a configuration file as `serve` does, and say whether it is right
     Check(Check),
-    /// Run the server on loopback, with fresh credentials and a ready-to-paste client
+    /// Run the server on loopback, with credentials of its own, a page and a ready-to-paste client
     Dev(Dev),
     /// Publish one event to a running server, signed as server SDKs do
     Publish(PublishArgs),
@@ -48,7 +51,7 @@ enum Command {
 #[derive(Debug, Args)]
 struct Serve {
     /// Configuration file (TOML); each option below replaces what it says
-    #[arg(long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Address for WebSocket and REST; may be given several times [default: 0.0.0.0:6001]
     #[arg(long, value_name = "ADDR")]
@@ -56,6 +59,9 @@ struct Serve {
     /// An app and its credentials; may be given several times, and then replaces all apps of the file
     #[arg(long, value_name = "ID:KEY:SECRET")]
     app: Vec<String>,
+    /// A file of apps, one ID:KEY:SECRET per line; they replace all apps of the configuration file
+    #[arg(long, value_name = "FILE")]
+    app_file: Option<PathBuf>,
     /// Address for /metrics, without credentials, or `off` [default: 127.0.0.1:9601, if it is free]
     #[arg(long, value_name = "ADDR")]
     admin: Option<Admin>,
@@ -81,8 +87,11 @@ struct Serve {
 #[derive(Debug, Args)]
 struct Check {
     /// Configuration file (TOML)
-    #[arg(long, value_name = "FILE")]
-    config: PathBuf,
+    #[arg(required_unless_present = "config")]
+    file: Option<PathBuf>,
+    /// The same, as `serve` takes it
+    #[arg(short, long, value_name = "FILE", conflicts_with = "file")]
+    config: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -90,9 +99,15 @@ struct Dev {
     /// Address on loopback
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:6001")]
     listen: SocketAddr,
-    /// Credentials to use instead of fresh random ones
-    #[arg(long, value_name = "ID:KEY:SECRET")]
+    /// Credentials to use instead of those that `dev` keeps
+    #[arg(long, value_name = "ID:KEY:SECRET", group = "given")]
     app: Option<String>,
+    /// A file of apps to use instead, one ID:KEY:SECRET per line
+    #[arg(long, value_name = "FILE", group = "given")]
+    app_file: Option<PathBuf>,
+    /// Make new credentials, and keep them in place of the old ones
+    #[arg(long, conflicts_with = "given")]
+    fresh: bool,
     /// How many cores hold connections; by default it follows the machine
     #[arg(long, value_name = "N")]
     shards: Option<usize>,
@@ -106,12 +121,8 @@ struct PublishArgs {
     event: String,
     /// Its data, sent as it stands
     data: String,
-    /// The app's credentials
-    #[arg(long, value_name = "ID:KEY:SECRET")]
-    app: String,
-    /// The server's address
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:6001")]
-    to: String,
+    #[command(flatten)]
+    target: TargetArgs,
 }
 
 /// Runs the command that the arguments of this process ask for.
@@ -126,9 +137,9 @@ pub fn run() -> ExitCode {
     };
     let outcome = match cli.command {
         Command::Serve(serve) => run_serve(serve),
-        Command::Check(check) => run_check(&check.config),
+        Command::Check(check) => run_check(&check.file.or(check.config).unwrap_or_default()),
         Command::Dev(dev) => run_dev(dev),
-        Command::Publish(publish) => run_publish(&publish),
+        Command::Publish(publish) => run_publish(publish),
         Command::Hooks(args) => hooks_cli::run(args).map_err(Failure::from),
     };
     match outcome {
@@ -172,6 +183,15 @@ impl From<HooksFailure> for Failure {
     }
 }
 
+impl From<KeptError> for Failure {
+    fn from(error: KeptError) -> Self {
+        match error {
+            KeptError::NoRandomness(error) => Self::world(&error),
+            KeptError::Spoiled(_) => Self::config(error.to_string()),
+        }
+    }
+}
+
 impl From<Fault> for Failure {
     fn from(fault: Fault) -> Self {
         Self::config(fault.to_string())
@@ -191,14 +211,14 @@ fn run_serve(serve: Serve) -> Result<(), Failure> {
     };
     let wanted = match &serve.config {
         Some(path) => format!("add [[apps]] to {}, or give --app ID:KEY:SECRET", path.display()),
-        None => "give at least one --app ID:KEY:SECRET".to_owned(),
+        None => "give at least one --app ID:KEY:SECRET, or --app-file FILE".to_owned(),
     };
     let config = with_flags(config, serve)?;
     if config.apps.is_empty() {
         return Err(Failure::no_app(&wanted));
     }
     let admin = admin_plan(config.admin);
-    start(config, admin, announce)
+    start(config, admin, None, announce)
 }
 
 /// Tools find metrics where nobody has said anything, unless another server is there already.
@@ -226,9 +246,12 @@ fn with_flags(mut config: Config, flags: Serve) -> Result<Config, Failure> {
     if !flags.listen.is_empty() {
         config.listen = flags.listen;
     }
-    if !flags.app.is_empty() {
-        let apps: Result<_, _> = flags.app.iter().map(|text| parse_app(text)).collect();
-        config.apps = apps?;
+    let mut apps: Vec<App> = flags.app.iter().map(|text| parse_app(text)).collect::<Result<_, _>>()?;
+    if let Some(file) = &flags.app_file {
+        apps.extend(read_app_file(file).map_err(Failure::config)?);
+    }
+    if !apps.is_empty() {
+        config.apps = apps;
         config.apps.iter_mut().for_each(|app| app.limits = config.app_limits.clone());
     }
     config.admin = flags.admin.or(config.admin);
@@ -270,25 +293,50 @@ fn run_dev(dev: Dev) -> Result<(), Failure> {
         );
         return Err(Failure::config(text));
     }
-    let credentials = match dev.app {
-        Some(text) => text,
-        None => dev::fresh_credentials().map_err(|error| Failure::world(&error))?,
-    };
-    let app = parse_app(&credentials)?;
     let listen = dev.listen;
+    let shards = dev.shards.map(parse_shards).transpose()?;
+    let Residents { apps, place } = residents(&dev)?;
+    let (apps, credentials): (Vec<_>, Vec<_>) = apps.into_iter().unzip();
+    let page = apps.first().map(|app| demo_page(&app.key));
     let greet = |house: &Inhabited| {
         let address = house.addresses().first().copied().unwrap_or(listen);
-        print!("{}", dev::greeting(address, &credentials));
+        let origin = match &place {
+            Some(Ok(file)) => Origin::Kept(file),
+            Some(Err(why)) => Origin::Passing(why),
+            None => Origin::Given(dev.app_file.as_deref()),
+        };
+        let first = credentials.first().map_or("", String::as_str);
+        print!("{}", dev::greeting(address, first, origin));
     };
-    let shards = dev.shards.map(parse_shards).transpose()?;
-    let config = Config { listen: vec![listen], apps: vec![app], shards, ..Config::default() };
-    start(config, None, greet)
+    let config = Config { listen: vec![listen], apps, shards, ..Config::default() };
+    start(config, None, page, greet)
 }
 
-fn run_publish(args: &PublishArgs) -> Result<(), Failure> {
-    let app = parse_app(&args.app)?;
+/// The apps of `dev`, as they are written, and where they are kept if they are its own.
+struct Residents {
+    apps: Vec<(App, String)>,
+    place: Option<Result<PathBuf, String>>,
+}
+
+fn residents(dev: &Dev) -> Result<Residents, Failure> {
+    if let Some(file) = &dev.app_file {
+        let apps = read_written_apps(file).map_err(Failure::config)?;
+        return Ok(Residents { apps, place: None });
+    }
+    let (credentials, place) = match &dev.app {
+        Some(text) => (text.clone(), None),
+        None => {
+            let Kept { credentials, place } = dev::kept_credentials(dev.fresh)?;
+            (credentials, Some(place))
+        }
+    };
+    Ok(Residents { apps: vec![(parse_app(&credentials)?, credentials)], place })
+}
+
+fn run_publish(args: PublishArgs) -> Result<(), Failure> {
+    let Target { app, to } = args.target.find(env::var("PUSHER_URL").ok()).map_err(Failure::config)?;
     let publication = Publication { channel: &args.channel, event: &args.event, data: &args.data };
-    publish::publish(&app, &args.to, &publication).map_err(|error| Failure::world(&error))?;
+    publish::publish(&app, &to, &publication).map_err(|error| Failure::world(&error))?;
     println!("published {} to {}", args.event, args.channel);
     Ok(())
 }
@@ -305,6 +353,7 @@ fn parse_shards(count: usize) -> Result<Shards, Failure> {
 fn start(
     mut config: Config,
     admin: Option<AdminPlan>,
+    page: Option<String>,
     started: impl FnOnce(&Inhabited),
 ) -> Result<(), Failure> {
     config.hooks.give_kinds(&mut config.apps);
@@ -314,6 +363,7 @@ fn start(
         listen: if config.listen.is_empty() { vec![LISTEN] } else { config.listen },
         api_listen: config.api_listen,
         admin,
+        page: page.map(Arc::from),
         metrics_prefix: config.metrics_prefix.unwrap_or_else(|| METRICS_PREFIX.into()),
         hooks: config.hooks.settled(&apps),
         apps: Arc::new(apps),

@@ -1,6 +1,7 @@
 //! The engine of Corecast: shards (pure), the driver that gives them sockets and time, the API core, and the server
 //! that starts them. The only crate that knows glommio, io_uring and client sockets.
 
+pub mod app_file;
 pub mod assembly;
 pub mod cli;
 pub mod config;

@@ -44,7 +44,7 @@ enum HooksCommand {
 #[derive(Debug, Args)]
 struct Where {
     /// Configuration file (TOML) of the server; each option below replaces what it says
-    #[arg(long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// The server's data directory [default: corecast-data]
     #[arg(long, value_name = "DIR")]

@@ -24,7 +24,7 @@ const FLUSH_MAX: Duration = Duration::from_secs(5);
 #[derive(Debug, Args)]
 pub(super) struct WorkArgs {
     /// Configuration file (TOML) of the server; each option below replaces what it says
-    #[arg(long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// An app and its credentials; may be given several times, and then replaces all apps of the file
     #[arg(long, value_name = "ID:KEY:SECRET")]

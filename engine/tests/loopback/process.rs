@@ -2,7 +2,10 @@
 //!
 //! Every failure is one line that names the cause, and never a panic. Each test here has a server of its own.
 
+use std::env;
+use std::fs;
 use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use crate::rig::client::Client;
@@ -74,7 +77,7 @@ fn a_bad_flag_names_the_nearest() {
 
 #[test]
 fn help_and_version_are_no_failures() {
-    for arguments in [&["--help"][..], &["--version"], &["serve", "--help"]] {
+    for arguments in [&["--help"][..], &["--version"], &["serve", "--help"], &["help"], &["help", "serve"]] {
         let (code, output, error) = run(arguments);
         assert!(code == Some(0) && output.contains("corecast") && error.is_empty(), "{arguments:?}: {error}");
     }
@@ -89,7 +92,7 @@ fn a_port_that_is_taken_is_named() {
         Some(1),
         &["port taken", &address, "--listen"],
     );
-    expect_failure(&["dev", "--listen", &address], Some(1), &["port taken", &address]);
+    expect_failure(&["dev", "--listen", &address, "--app", APP], Some(1), &["port taken", &address]);
     server.connect().expect_pong();
     assert!(server.is_running());
 }
@@ -175,12 +178,29 @@ fn greeting(server: &mut Server) -> String {
     panic!("dev says only: {text}");
 }
 
-fn start_dev(arguments: &[&str]) -> Server {
-    let port = free_port();
-    let mut command = Command::new(binary());
-    command.args(["dev", "--listen", &format!("127.0.0.1:{port}"), "--shards", "2"]).args(arguments);
-    command.stdin(Stdio::null()).stdout(Stdio::piped());
-    Server::start_command(command, port)
+/// A state directory of its own, so that no credentials of the user are seen or changed.
+struct State(PathBuf);
+
+impl State {
+    fn new(name: &str) -> Self {
+        let path = env::temp_dir().join(format!("corecast-state-{}-{name}", std::process::id()));
+        drop(fs::remove_dir_all(&path));
+        Self(path)
+    }
+
+    fn start_dev(&self, arguments: &[&str]) -> Server {
+        let port = free_port();
+        let mut command = Command::new(binary());
+        command.args(["dev", "--listen", &format!("127.0.0.1:{port}"), "--shards", "2"]).args(arguments);
+        command.env("XDG_STATE_HOME", &self.0).stdin(Stdio::null()).stdout(Stdio::piped());
+        Server::start_command(command, port)
+    }
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        drop(fs::remove_dir_all(&self.0));
+    }
 }
 
 /// What stands between two texts.
@@ -191,7 +211,8 @@ fn between<'a>(text: &'a str, before: &str, after: &str) -> &'a str {
 
 #[test]
 fn dev_prints_what_a_first_page_needs_and_it_works() {
-    let mut server = start_dev(&[]);
+    let state = State::new("first-page");
+    let mut server = state.start_dev(&[]);
     let text = greeting(&mut server);
     let port = server.port().to_string();
     let key = between(&text, "new Pusher(\"", "\"");
@@ -201,6 +222,8 @@ fn dev_prints_what_a_first_page_needs_and_it_works() {
     assert!(place.starts_with(&format!("127.0.0.1:{port}/apps/")), "{text}");
     assert_eq!(between(&text, "wsPort: ", ","), port);
     assert_eq!(between(&text, "wsHost: \"", "\""), "127.0.0.1");
+    assert_eq!(between(&text, "VITE_PUSHER_APP_KEY=", "\n"), key);
+    assert_eq!(between(&text, "VITE_PUSHER_PORT=", "\n"), port);
     let channel = between(&text, "subscribe(\"", "\"");
     let mut client = Client::connect(server.tcp(), &format!("/app/{key}?protocol=7"));
     client.subscribe(channel);
@@ -211,11 +234,99 @@ fn dev_prints_what_a_first_page_needs_and_it_works() {
 }
 
 #[test]
-fn dev_makes_fresh_credentials_or_takes_those_given() {
-    let (mut one, mut other) = (start_dev(&[]), start_dev(&["--app", "9:given-key:given-secret"]));
-    let (one, other) = (greeting(&mut one), greeting(&mut other));
-    assert!(other.contains("given-key:given-secret@") && other.contains("/apps/9"), "{other}");
-    assert!(!one.contains("given-"), "{one}");
+fn dev_keeps_its_credentials_until_fresh_ones_are_asked_for() {
+    let state = State::new("kept");
+    let key = |arguments: &[&str]| {
+        let mut server = state.start_dev(arguments);
+        let text = greeting(&mut server);
+        assert_eq!(server.terminate().code(), Some(0));
+        between(&text, "PUSHER_APP_KEY=", "\n").to_owned()
+    };
+    let first = key(&[]);
+    assert_eq!(key(&[]), first);
+    let fresh = key(&["--fresh"]);
+    assert_ne!(fresh, first);
+    assert_eq!(key(&[]), fresh);
+    assert_eq!(key(&["--app", "9:given-key:given-secret"]), "given-key");
+    assert_eq!(key(&[]), fresh);
+}
+
+#[test]
+fn dev_runs_where_nothing_can_be_kept() {
+    let port = free_port();
+    let mut command = Command::new(binary());
+    command.args(["dev", "--listen", &format!("127.0.0.1:{port}"), "--shards", "1"]);
+    // A file stands where the state directory should be.
+    command.env_remove("HOME").env("XDG_STATE_HOME", binary()).stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut server = Server::start_command(command, port);
+    let text = greeting(&mut server);
+    assert!(text.contains("for this run only"), "{text}");
+    let publish = text.lines().find(|line| line.contains(" publish ")).unwrap();
+    let output = Command::new("sh").args(["-c", publish]).output().unwrap();
+    assert!(output.status.success(), "{publish}: {output:?}");
+}
+
+#[test]
+fn dev_shows_a_page_that_has_the_key_and_no_secret_and_serve_shows_none() {
+    let state = State::new("page");
+    let mut server = state.start_dev(&["--app", "9:given-key:given-secret"]);
+    drop(greeting(&mut server));
+    let answer = server.http().ask(&encode_request("GET", "/", ""));
+    assert!(answer.head.contains("Content-Type: text/html; charset=utf-8\r\n"), "{answer:?}");
+    assert!(answer.body.contains("data-key=\"given-key\"") && !answer.body.contains("given-secret"));
+    let server = Server::start(&["--shards", "1"]);
+    let answer = server.http().ask(&encode_request("GET", "/", ""));
+    assert_eq!((answer.status, &*answer.body), (200, "OK"));
+}
+
+#[test]
+fn apps_of_a_file_are_served_and_publish_takes_file_config_or_environment() {
+    let state = State::new("apps");
+    fs::create_dir(&state.0).unwrap();
+    let (apps, config) = (state.0.join("apps"), state.0.join("corecast.toml"));
+    fs::write(&apps, "# ours\n11:file-key:do-not-show-this\n").unwrap();
+    let port = free_port();
+    let (apps, config, to) = (apps.to_str().unwrap(), config.to_str().unwrap(), format!("127.0.0.1:{port}"));
+    let app = "[[apps]]\nid = \"11\"\nkey = \"file-key\"\nsecret = \"do-not-show-this\"\n";
+    fs::write(config, format!("listen = \"{to}\"\n{app}")).unwrap();
+    let mut command = Command::new(binary());
+    command.args(["serve", "--listen", &to, "--app-file", apps, "--shards", "1"]).stdin(Stdio::null());
+    let server = Server::start_command(command, port);
+    let mut client = Client::connect(server.tcp(), "/app/file-key?protocol=7");
+    client.subscribe("c");
+    let mut publish = |arguments: &[&str], url: Option<&str>| {
+        let mut command = Command::new(binary());
+        command.args(["publish", "c", "e", "x"]).args(arguments).env_remove("PUSHER_URL");
+        let output = command.envs(url.map(|url| ("PUSHER_URL", url))).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        client.expect("c", "e", "x");
+    };
+    let url = format!("http://file-key:do-not-show-this@{to}/apps/11");
+    publish(&["--app-file", apps, "--to", &to], None);
+    publish(&["--app-file", apps, "--to", &format!("http://{to}/")], None);
+    publish(&["-c", config], None);
+    publish(&[], Some(&url));
+    fs::write(apps, "11:do-not-show-this").unwrap();
+    expect_failure(&["serve", "--app-file", apps], CONFIG, &[":1: ", "ID:KEY:SECRET"]);
+    expect_failure(&["dev", "--app-file", apps], CONFIG, &[":1: ", "ID:KEY:SECRET"]);
+}
+
+#[test]
+fn a_file_is_named_to_check_in_three_ways() {
+    let state = State::new("check");
+    fs::create_dir(&state.0).unwrap();
+    let config = state.0.join("corecast.toml");
+    fs::write(&config, "[[apps]]\nid = \"1\"\nkey = \"k\"\nsecret = \"s\"\n").unwrap();
+    let config = config.to_str().unwrap();
+    for arguments in [&["check", config][..], &["check", "--config", config], &["check", "-c", config]] {
+        let (code, output, error) = run(arguments);
+        assert!(code == Some(0) && output.contains("good"), "{arguments:?}: {error}");
+    }
+    for arguments in [&["check"][..], &["check", config, "-c", config]] {
+        assert_eq!(run(arguments).0, CONFIG, "{arguments:?}");
+    }
+    fs::write(config, "port = 6001\n").unwrap();
+    expect_failure(&["serve", "-c", config], CONFIG, &["port", "listen = "]);
 }
 
 #[test]
@@ -236,6 +347,8 @@ fn publish_says_what_went_wrong() {
     publish("nobody:loopback-key:wrong", &to, "c", Some(1), &["404"]);
     publish("7:loopback-key:loopback-secret", &to, "a b", Some(1), &["400", "Invalid channel name"]);
     publish("7:key", &to, "c", CONFIG, &["--app"]);
+    publish(APP, "https://h", "c", CONFIG, &["--to", "TLS"]);
+    publish(APP, "h", "c", CONFIG, &["--to", "HOST:PORT"]);
     let nobody = format!("127.0.0.1:{}", free_port());
     publish(APP, &nobody, "c", Some(1), &[&nobody, "is the server running there?"]);
     let answer = server.http().ask(&encode_request("GET", "/live", ""));

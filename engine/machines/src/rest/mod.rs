@@ -79,6 +79,8 @@ pub struct ApiConfig {
     pub limits: Limits,
     /// How the server is, asked at each `/live` and `/ready`.
     pub health: Box<dyn Fn() -> Health>,
+    /// What `GET /` shows on the public ports; None: `OK`.
+    pub page: Option<Arc<str>>,
     /// What `/metrics` needs besides.
     pub metrics: MetricsConfig,
 }
@@ -130,6 +132,7 @@ pub struct ApiCore {
     topics: TopicHash,
     limits: Limits,
     health: Box<dyn Fn() -> Health>,
+    page: Option<Arc<str>>,
     metrics: MetricsConfig,
     connections: Connections,
     /// Connections that may go on with what was read from them.
@@ -164,6 +167,7 @@ impl ApiCore {
             apps: config.apps,
             topics: config.topics,
             health: config.health,
+            page: config.page,
             metrics: config.metrics,
             connections: Connections::default(),
             ready: VecDeque::new(),

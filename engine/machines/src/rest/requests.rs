@@ -204,6 +204,10 @@ impl ApiCore {
             Ok(Call::Channel(channel)) => self.ask_channel(token, manner, &channel, now),
             Ok(Call::Users(users)) => self.ask_users(token, manner, &users, now),
             Ok(Call::Terminate(terminate)) => self.terminate(token, manner, &terminate, now),
+            Ok(Call::Health(Probe::Index)) => match self.page.clone() {
+                Some(page) => self.respond(token, &Answer::Page(&page), manner, now),
+                None => self.respond(token, &Answer::Index, manner, now),
+            },
             Ok(Call::Health(probe)) => self.respond(token, &self.probe(probe), manner, now),
             Err(refused) => self.refuse(token, &refused, manner, now),
         }

@@ -128,6 +128,7 @@ impl Rig {
             apps,
             limits: Limits { batch_messages_max: BATCH_MAX, ..Limits::default() },
             health: Box::new(|| Health { live: true, ready: true }),
+            page: None,
             metrics: MetricsConfig { prefix: "corecast_".into(), others: Box::new(|_, _| ()) },
         });
         Self {

@@ -10,6 +10,10 @@ use protocol::app::App;
 use protocol::auth::sign_request;
 use protocol::json::encode_string;
 
+mod target;
+
+pub use target::{Target, TargetArgs};
+
 /// One event.
 #[derive(Clone, Copy, Debug)]
 pub struct Publication<'a> {
