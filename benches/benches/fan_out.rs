@@ -1,11 +1,11 @@
 //! What one delivery costs the pure shard, and what one connection keeps in memory.
 //!
-//! A turn with 16 events of 200 bytes on one channel: decide, seal and flush, with a kernel that takes everything. No
+//! A turn with 16 events of 200 bytes on one channel: the whole of it, with a kernel that takes everything. No
 //! socket and no system call is in it. Memory is what the shard has asked for, per subscribed connection.
 
 use std::alloc::System;
 
-use corecast_benches::world::{Given, Place, frame, publishes};
+use corecast_benches::world::{Given, Place, Sent, frame, publishes};
 use corecast_benches::{criterion, legend};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
@@ -37,8 +37,7 @@ fn fan_out(criterion: &mut Criterion) {
         group.bench_function(BenchmarkId::new("subscribers", subscribers), |bencher| {
             bencher.iter(|| {
                 let roots = publishes(&topic, &frame, FRAMES_PER_TURN);
-                place.decide(&mut Given::roots(roots));
-                place.flush()
+                place.turn(Given::roots(roots), &mut Sent::default())
             });
         });
     }
@@ -49,8 +48,7 @@ fn gather(subscribers: u32) -> Place {
     let region = Region::new(ALLOCATOR);
     let mut place = Place::new(0, 1);
     for slot in 0..subscribers {
-        place.subscribe(slot, CHANNEL);
-        place.flush();
+        place.subscribe(slot, CHANNEL, &mut Sent::default());
     }
     let change = region.change();
     // What grew by reallocation is among what was allocated.

@@ -18,8 +18,7 @@ fn mesh_hop(criterion: &mut Criterion) {
     );
     let (mut home, mut away) = (Place::new(0, 2), Place::new(1, 2));
     let channel = channel_at_home(&home);
-    away.subscribe(0, &channel);
-    join(&mut home, &mut away);
+    join(&mut home, &mut away, &channel);
     let (topic, frame) = (home.topic(&channel), frame(&channel));
     let mut group = criterion.benchmark_group("mesh hop, events of one batch");
     for events in [1, 16, 64] {
@@ -27,10 +26,9 @@ fn mesh_hop(criterion: &mut Criterion) {
         group.bench_function(BenchmarkId::new("events", events), |bencher| {
             bencher.iter(|| {
                 let mut sent = Sent::default();
-                home.decide(&mut Given::roots(publishes(&topic, &frame, events)));
-                home.send(&mut sent);
-                away.decide(&mut Given::leaves(sent.leaves.unwrap_or_default()));
-                let written = away.flush();
+                home.turn(Given::roots(publishes(&topic, &frame, events)), &mut sent);
+                let arrived = Given::leaves(sent.leaves.unwrap_or_default());
+                let written = away.turn(arrived, &mut Sent::default());
                 assert_eq!(written, events * frame.len(), "every event has arrived");
             });
         });
@@ -43,11 +41,10 @@ fn channel_at_home(home: &Place) -> String {
 }
 
 /// The first subscriber's shard makes itself known, and its subscriber is acknowledged.
-fn join(home: &mut Place, away: &mut Place) {
+fn join(home: &mut Place, away: &mut Place, channel: &str) {
     let (mut there, mut back) = (Sent::default(), Sent::default());
-    away.send(&mut there);
-    home.decide(&mut Given::roots(there.roots.unwrap_or_default()));
-    home.send(&mut back);
-    away.decide(&mut Given::leaves(back.leaves.unwrap_or_default()));
-    assert!(away.flush() > 0, "the acknowledgement");
+    away.subscribe(0, channel, &mut there);
+    home.turn(Given::roots(there.roots.unwrap_or_default()), &mut back);
+    let written = away.turn(Given::leaves(back.leaves.unwrap_or_default()), &mut Sent::default());
+    assert!(written > 0, "the acknowledgement");
 }

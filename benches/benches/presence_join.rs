@@ -47,8 +47,7 @@ fn presence_join(criterion: &mut Criterion) {
 
 fn tell(place: &mut Place, roots: Vec<Root>) -> Vec<Leaf> {
     let mut sent = Sent::default();
-    place.decide(&mut Given::roots(roots));
-    place.send(&mut sent);
+    place.turn(Given::roots(roots), &mut sent);
     sent.leaves.unwrap_or_default()
 }
 

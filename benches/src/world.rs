@@ -3,6 +3,7 @@
 //! Owns the smallest driver there can be, and what one app and its channels are called. It decides nothing and checks
 //! nothing; the simulation does that.
 
+use std::convert::Infallible;
 use std::io::IoSlice;
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use machines::shard::machine::{Door, Inputs, Machine, Mesh, Now, Socket, Token};
 use machines::shard::mesh::{Leaf, Publish, Root};
 use machines::shard::topic::{Topic, TopicHash};
 use machines::shard::{Shard, ShardConfig};
+use machines::turn::{Core, turn};
 use protocol::app::{App, Apps};
 use protocol::channel::ChannelKind;
 use protocol::json::EventData;
@@ -94,7 +96,7 @@ impl Place {
     }
 
     /// A connection comes, upgrades and subscribes.
-    pub fn subscribe(&mut self, slot: u32, channel: &str) {
+    pub fn subscribe(&mut self, slot: u32, channel: &str, sent: &mut Sent) {
         let token = Token { slot, generation: 1 };
         self.shard.handle_open(token, "127.0.0.1:1".parse().expect("an address"), Door::Public, NOW);
         let mut bytes = b"GET /app/key HTTP/1.1\r\nHost: b\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -102,32 +104,74 @@ impl Place {
             .to_vec();
         let message = format!(r#"{{"event":"pusher:subscribe","data":{{"channel":"{channel}"}}}}"#);
         bytes.extend(client_frame(&message));
-        self.decide(&mut Given { socket: Some((token, bytes)), ..Given::default() });
+        self.turn(Given { socket: Some((token, bytes)), ..Given::default() }, sent);
     }
 
-    /// One decide phase and its end.
-    pub fn decide(&mut self, given: &mut Given) {
-        self.shard.decide(given, NOW);
-        self.shard.seal();
-        while self.shard.poll_effect().is_some() {}
+    /// One turn: the kernel takes all that is written, and what goes to other shards is put into `sent`. Returns how many
+    /// bytes were written.
+    pub fn turn(&mut self, given: Given, sent: &mut Sent) -> usize {
+        let mut turning = Turning { shard: &mut self.shard, given, sent, written: 0 };
+        match turn(&mut turning, NOW) {
+            Ok(_) => turning.written,
+        }
+    }
+}
+
+/// A shard in its turn, with the smallest driver there can be.
+struct Turning<'a> {
+    shard: &'a mut Shard,
+    given: Given,
+    sent: &'a mut Sent,
+    written: usize,
+}
+
+impl Core for Turning<'_> {
+    type Machine = Shard;
+    type Inputs<'a>
+        = &'a mut Given
+    where
+        Self: 'a;
+    type Mesh<'a>
+        = &'a mut Sent
+    where
+        Self: 'a;
+    type Error = Infallible;
+
+    fn inputs(&mut self) -> (&mut Shard, &mut Given) {
+        (self.shard, &mut self.given)
     }
 
-    /// Sends what waits for other shards.
-    pub fn send(&mut self, sent: &mut Sent) {
-        self.shard.send_batches(sent);
+    fn mesh(&mut self) -> (&mut Shard, &mut Sent) {
+        (self.shard, self.sent)
     }
 
-    /// Writes everything; the kernel takes it. Returns how many bytes that were.
-    pub fn flush(&mut self) -> usize {
-        let mut written = 0;
+    fn clear_doorbell(&mut self) {}
+
+    fn gather(&mut self, _: Now) -> Result<bool, Infallible> {
+        Ok(false)
+    }
+
+    fn tell_hooks(&mut self, _: Now) -> Result<(), Infallible> {
+        Ok(())
+    }
+
+    fn perform(&mut self, _: Now) -> Result<bool, Infallible> {
+        Ok(std::iter::from_fn(|| self.shard.poll_effect()).count() > 0)
+    }
+
+    fn flush(&mut self, now: Now) -> Result<bool, Infallible> {
         while let Some(token) = self.shard.poll_dirty() {
             let mut slices = [IoSlice::new(&[]); 8];
             let filled = self.shard.outbox(token, &mut slices);
             let bytes = slices[..filled].iter().map(|slice| slice.len()).sum();
-            written += bytes;
-            assert!(!self.shard.handle_written(token, bytes, NOW), "eight slices hold all of a turn");
+            self.written += bytes;
+            assert!(!self.shard.handle_written(token, bytes, now), "eight slices hold all of a turn");
         }
-        written
+        Ok(self.written > 0)
+    }
+
+    fn finish(&mut self, _: Now) -> Result<bool, Infallible> {
+        Ok(false)
     }
 }
 

@@ -9,3 +9,4 @@ pub mod chunks;
 pub mod limits;
 pub mod rest;
 pub mod shard;
+pub mod turn;

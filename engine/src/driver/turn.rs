@@ -1,9 +1,8 @@
-//! The turn of a core: gather, decide, send to other cores, write to sockets, sleep when there was nothing.
+//! A core at work: the steps of its turn, and its sleep when a turn did nothing.
 //!
-//! Owns the core's machine and everything it works with. The order within a turn is a rule of its own: the doorbell is
-//! cleared before the inboxes are looked at, batches go to other cores before sockets are written, and a core sleeps
-//! only after a turn that took, sent, tried and performed nothing. What must never happen here: a decision about what
-//! bytes mean, or a wait anywhere but in `sleep`. Called by the start of a core.
+//! Owns the core's machine and everything that it works with; the order of the steps is that of `machines::turn`. What
+//! must never happen here: a decision about what bytes mean, or a wait anywhere but in `sleep`. Called by the start of a
+//! core.
 
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Arc;
@@ -23,6 +22,7 @@ use super::ring::{Completion, Kind, Ring, SendRing};
 use super::sockets::{News, Sockets};
 use machines::shard::machine::{Door, Effect, Inputs, Machine, Now, Socket, Token};
 use machines::shard::mesh::{Leaf, Root};
+use machines::turn::{self, turn};
 
 /// Connections taken over from other cores per turn.
 const HANDOVERS_PER_TURN_MAX: usize = 64;
@@ -51,7 +51,7 @@ pub(super) struct Core<M> {
 }
 
 /// What a machine draws from.
-struct Io {
+pub(super) struct Io {
     mesh: MeshEnd,
     sockets: Sockets,
 }
@@ -88,47 +88,13 @@ impl<M: Machine> Core<M> {
     pub(super) fn run(mut self) -> Result<(), CoreError> {
         while self.control.phase() < Phase::Stopping {
             let now = self.clock.now();
-            if self.turn(now)? {
+            if turn(&mut self, now)? {
                 self.rested = false;
             } else {
                 self.sleep(now)?;
             }
         }
         Ok(())
-    }
-
-    /// Returns whether there was anything to do.
-    fn turn(&mut self, now: Now) -> Result<bool, CoreError> {
-        self.health.beat(self.io.mesh.me(), now.mono_ms);
-        self.io.mesh.doorbell().clear();
-        self.hooks.open(&mut self.machine, now);
-        let gathered = self.gather(now)?;
-        self.io.sockets.begin_phase();
-        let decided = self.machine.decide(&mut self.io, now);
-        self.machine.seal();
-        let sent = self.machine.send_batches(&mut self.io.mesh) | self.io.mesh.retry_stuck();
-        self.health.note_stuck_batches(self.io.mesh.take_stuck_count());
-        self.hooks.tell(&mut self.machine, now);
-        // Only now: last bytes of a close may be an answer, and who has it may rely on what was sent.
-        let performed = self.perform(now);
-        let flushed = flush_slice(&mut self.machine, &mut self.io.sockets, now);
-        let performed = self.perform(now) | performed;
-        let departed = self.io.sockets.depart(&self.io.mesh, now.mono_ms);
-        self.io.sockets.ring.submit().map_err(CoreError::during("submitting to the ring"))?;
-        self.report_if_empty();
-        self.give_back_room();
-        Ok(gathered | decided | sent | performed | flushed | departed)
-    }
-
-    /// Takes in what the kernel, the clock and the server have for this core.
-    fn gather(&mut self, now: Now) -> Result<bool, CoreError> {
-        let completed = self.reap(now);
-        let accepted = self.acceptor.accept_some(&mut self.io.sockets, &mut self.machine, now);
-        self.share_descriptors(now);
-        let taken_over = self.take_over(now);
-        let expired = self.io.sockets.expire_closes(now.mono_ms);
-        let due = self.meet_deadline(now);
-        Ok(self.obey(now) | completed | accepted | taken_over | expired | due)
     }
 
     fn reap(&mut self, now: Now) -> bool {
@@ -198,23 +164,6 @@ impl<M: Machine> Core<M> {
         true
     }
 
-    fn perform(&mut self, now: Now) -> bool {
-        let mut any = false;
-        while let Some(effect) = self.machine.poll_effect() {
-            any = true;
-            match effect {
-                Effect::Close { token, last } => self.io.sockets.begin_close(token, last, now.mono_ms),
-                Effect::Drop { token, last } => self.io.sockets.let_go(token, &last),
-                Effect::Reset(token) => self.io.sockets.reset(token),
-                Effect::Resume(token) => self.io.sockets.resume(token),
-                Effect::HandOver { token, to, bytes, refusal } => {
-                    self.io.sockets.begin_leaving(token, Leaving { to, bytes, refusal });
-                }
-            }
-        }
-        any
-    }
-
     fn report_if_empty(&mut self) {
         let nobody = self.machine.connections() == 0 && self.io.sockets.is_empty();
         if self.draining && !self.emptied && nobody && self.acceptor.is_closed() {
@@ -252,6 +201,81 @@ impl<M: Machine> Core<M> {
             return park::nap(listeners.chain([bell]), patience.min(nap)).map_err(during);
         }
         park::sleep(&mut self.io.sockets.ring, patience).map_err(during)
+    }
+}
+
+impl<M: Machine> turn::Core for Core<M> {
+    type Machine = M;
+    type Inputs<'a>
+        = &'a mut Io
+    where
+        M: 'a;
+    type Mesh<'a>
+        = &'a mut MeshEnd
+    where
+        M: 'a;
+    type Error = CoreError;
+
+    fn inputs(&mut self) -> (&mut M, &mut Io) {
+        (&mut self.machine, &mut self.io)
+    }
+
+    fn mesh(&mut self) -> (&mut M, &mut MeshEnd) {
+        (&mut self.machine, &mut self.io.mesh)
+    }
+
+    fn clear_doorbell(&mut self) {
+        self.io.mesh.doorbell().clear();
+    }
+
+    fn gather(&mut self, now: Now) -> Result<bool, CoreError> {
+        self.health.beat(self.io.mesh.me(), now.mono_ms);
+        self.hooks.open(&mut self.machine, now);
+        let unstuck = self.io.mesh.retry_stuck();
+        let completed = self.reap(now);
+        let accepted = self.acceptor.accept_some(&mut self.io.sockets, &mut self.machine, now);
+        self.share_descriptors(now);
+        let taken_over = self.take_over(now);
+        let expired = self.io.sockets.expire_closes(now.mono_ms);
+        let due = self.meet_deadline(now);
+        let obeyed = self.obey(now);
+        self.io.sockets.begin_phase();
+        Ok(obeyed | unstuck | completed | accepted | taken_over | expired | due)
+    }
+
+    fn tell_hooks(&mut self, now: Now) -> Result<(), CoreError> {
+        self.health.note_stuck_batches(self.io.mesh.take_stuck_count());
+        self.hooks.tell(&mut self.machine, now);
+        Ok(())
+    }
+
+    fn perform(&mut self, now: Now) -> Result<bool, CoreError> {
+        let mut any = false;
+        while let Some(effect) = self.machine.poll_effect() {
+            any = true;
+            match effect {
+                Effect::Close { token, last } => self.io.sockets.begin_close(token, last, now.mono_ms),
+                Effect::Drop { token, last } => self.io.sockets.let_go(token, &last),
+                Effect::Reset(token) => self.io.sockets.reset(token),
+                Effect::Resume(token) => self.io.sockets.resume(token),
+                Effect::HandOver { token, to, bytes, refusal } => {
+                    self.io.sockets.begin_leaving(token, Leaving { to, bytes, refusal });
+                }
+            }
+        }
+        Ok(any)
+    }
+
+    fn flush(&mut self, now: Now) -> Result<bool, CoreError> {
+        Ok(flush_slice(&mut self.machine, &mut self.io.sockets, now))
+    }
+
+    fn finish(&mut self, now: Now) -> Result<bool, CoreError> {
+        let departed = self.io.sockets.depart(&self.io.mesh, now.mono_ms);
+        self.io.sockets.ring.submit().map_err(CoreError::during("submitting to the ring"))?;
+        self.report_if_empty();
+        self.give_back_room();
+        Ok(departed)
     }
 }
 

@@ -78,6 +78,54 @@ pub trait Mesh {
     fn send_leaves(&mut self, to: usize, batch: Vec<Leaf>);
 }
 
+impl<I: Inputs> Inputs for &mut I {
+    fn next_leaves(&mut self) -> Option<(usize, Vec<Leaf>)> {
+        (**self).next_leaves()
+    }
+
+    fn next_roots(&mut self) -> Option<(usize, Vec<Root>)> {
+        (**self).next_roots()
+    }
+
+    fn release_leaves(&mut self, from: usize) {
+        (**self).release_leaves(from);
+    }
+
+    fn release_roots(&mut self, from: usize) {
+        (**self).release_roots(from);
+    }
+
+    fn next_socket(&mut self) -> Option<Socket<'_>> {
+        (**self).next_socket()
+    }
+
+    fn read_again(&mut self, token: Token) {
+        (**self).read_again(token);
+    }
+
+    fn pause(&mut self, token: Token) {
+        (**self).pause(token);
+    }
+}
+
+impl<M: Mesh> Mesh for &mut M {
+    fn may_send_roots(&self, to: usize) -> bool {
+        (**self).may_send_roots(to)
+    }
+
+    fn may_send_leaves(&self, to: usize) -> bool {
+        (**self).may_send_leaves(to)
+    }
+
+    fn send_roots(&mut self, to: usize, batch: Vec<Root>) {
+        (**self).send_roots(to, batch);
+    }
+
+    fn send_leaves(&mut self, to: usize, batch: Vec<Leaf>) {
+        (**self).send_leaves(to, batch);
+    }
+}
+
 /// The way out to the hooks core.
 pub trait HookPort {
     /// Takes an event, or gives it back when there is no room for it now.

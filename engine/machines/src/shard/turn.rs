@@ -77,12 +77,6 @@ impl Source {
     }
 }
 
-/// Whether a core may sleep after a turn: only when it took nothing, sent nothing and tried to write nothing. What a
-/// gate holds back goes on in the next turn otherwise.
-pub fn may_sleep(took: bool, sent: bool, wrote: bool) -> bool {
-    !took && (broken(Mutant::SleepsOnGatedInput) || !(sent || wrote))
-}
-
 impl Shard {
     /// One decide phase.
     pub(super) fn take_in_rotation(&mut self, inputs: &mut impl Inputs, now: Now) -> bool {

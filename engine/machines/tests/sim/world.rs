@@ -14,9 +14,9 @@ use corecast_machines::shard::mesh::{Answer, Ask, Counts, Found, Leaf, Publish, 
 use corecast_machines::shard::outgoing::Outgoing;
 use corecast_machines::shard::stats::Stats;
 use corecast_machines::shard::topic::TopicHash;
-use corecast_machines::shard::turn::may_sleep;
 use corecast_machines::shard::witness::{Deed, Witness};
 use corecast_machines::shard::{Shard, ShardConfig};
+use corecast_machines::turn::{Core, turn};
 use protocol::app::{App, Apps};
 use protocol::channel::ChannelKind;
 use protocol::close::Close;
@@ -636,49 +636,8 @@ impl World {
         }
         let now = self.now();
         let before = *self.shards[me].stats();
-        let due = self.shards[me].poll_deadline().is_some_and(|due| due <= now.mono_ms);
-        if due {
-            for socket in &mut self.sockets[me] {
-                socket.judged_s = if socket.paused { 0 } else { socket.silent_s };
-            }
-            self.shards[me].handle_deadline(now);
-        }
-        let mut rung = Vec::new();
-        let took = {
-            let mut inputs = TurnInputs {
-                me,
-                roots: &mut self.roots,
-                leaves: &mut self.leaves,
-                sockets: &mut self.sockets[me],
-                rung: &mut rung,
-                rng: &mut self.rng,
-                scratch: Vec::new(),
-                next: 0,
-            };
-            self.shards[me].decide(&mut inputs, now)
-        };
-        for core in rung {
-            if let Some(awake) = self.awake.get_mut(core) {
-                *awake = true;
-            }
-        }
-        self.check_bounds(me)?;
-        self.shards[me].seal();
-        self.check_gains(me)?;
-        self.check_holds(me)?;
+        let more = turn(&mut Turning { world: self, me }, now)?;
         self.check_budget(me)?;
-        let sent = {
-            let mut port = Port { me, roots: &mut self.roots, leaves: &mut self.leaves };
-            self.shards[me].send_batches(&mut port)
-        };
-        self.take_deeds()?;
-        self.hooks.listen(now.mono_ms);
-        self.shards[me].tell_hooks(&mut self.hooks, now);
-        self.hooks.heard()?;
-        self.perform(me)?;
-        let wrote = self.flush(me)?;
-        self.check_budget(me)?;
-        self.perform(me)?;
         for socket in &mut self.sockets[me] {
             socket.turns_unread = if socket.is_ready() { socket.turns_unread + 1 } else { 0 };
             if socket.turns_unread > UNREAD_TURNS_MAX {
@@ -691,9 +650,20 @@ impl World {
         }
         self.turns += 1;
         self.check_nap(me, now, &before)?;
-        self.awake[me] = due || !may_sleep(took, sent, wrote);
+        self.awake[me] |= more;
         self.fault.take().map_or(Ok(()), Err)?;
         self.read_clients()
+    }
+
+    fn meet_deadline(&mut self, me: usize, now: Now) -> bool {
+        let due = self.shards[me].poll_deadline().is_some_and(|due| due <= now.mono_ms);
+        if due {
+            for socket in &mut self.sockets[me] {
+                socket.judged_s = if socket.paused { 0 } else { socket.silent_s };
+            }
+            self.shards[me].handle_deadline(now);
+        }
+        due
     }
 
     fn take_deeds(&mut self) -> Result<(), String> {
@@ -889,8 +859,10 @@ impl World {
         self.shards[me].handle_blocked(token, now);
     }
 
-    fn perform(&mut self, me: usize) -> Result<(), String> {
+    fn perform(&mut self, me: usize) -> Result<bool, String> {
+        let mut any = false;
         while let Some(effect) = self.shards[me].poll_effect() {
+            any = true;
             match effect {
                 Effect::Drop { .. } => return Err("all heads are complete".into()),
                 Effect::Reset(_) => return Err("no frame here is so long that its rest is not sent".into()),
@@ -905,7 +877,7 @@ impl World {
                 Effect::Close { token, last } => self.close(me, token, &last)?,
             }
         }
-        Ok(())
+        Ok(any)
     }
 
     fn socket_mut(&mut self, shard: usize, token: Token) -> Option<&mut Socket> {
@@ -1156,35 +1128,111 @@ fn waiting_bytes(shard: &Shard, token: Token) -> usize {
     all.find(|connection| connection.token == token).map_or(0, |it| it.outbox.backlog().bytes)
 }
 
+/// One shard in its turn, and the world around it.
+struct Turning<'a> {
+    world: &'a mut World,
+    me: usize,
+}
+
+impl Core for Turning<'_> {
+    type Machine = Shard;
+    type Inputs<'a>
+        = TurnInputs<'a>
+    where
+        Self: 'a;
+    type Mesh<'a>
+        = Port<'a>
+    where
+        Self: 'a;
+    type Error = String;
+
+    fn inputs(&mut self) -> (&mut Shard, TurnInputs<'_>) {
+        let World { shards, roots, leaves, sockets, awake, rng, .. } = &mut *self.world;
+        let port = Port { me: self.me, roots, leaves };
+        let sockets = &mut sockets[self.me];
+        (&mut shards[self.me], TurnInputs { port, sockets, awake, rng, scratch: Vec::new(), next: 0 })
+    }
+
+    fn mesh(&mut self) -> (&mut Shard, Port<'_>) {
+        let World { shards, roots, leaves, .. } = &mut *self.world;
+        (&mut shards[self.me], Port { me: self.me, roots, leaves })
+    }
+
+    fn clear_doorbell(&mut self) {
+        self.world.awake[self.me] = false;
+    }
+
+    fn gather(&mut self, now: Now) -> Result<bool, String> {
+        Ok(self.world.meet_deadline(self.me, now))
+    }
+
+    fn decided(&mut self) -> Result<(), String> {
+        self.world.check_bounds(self.me)
+    }
+
+    fn sealed(&mut self) -> Result<(), String> {
+        self.world.check_gains(self.me)?;
+        self.world.check_holds(self.me)?;
+        self.world.check_budget(self.me)
+    }
+
+    fn tell_hooks(&mut self, now: Now) -> Result<(), String> {
+        self.world.take_deeds()?;
+        let World { shards, hooks, .. } = &mut *self.world;
+        hooks.listen(now.mono_ms);
+        shards[self.me].tell_hooks(hooks, now);
+        hooks.heard()
+    }
+
+    fn perform(&mut self, _now: Now) -> Result<bool, String> {
+        self.world.perform(self.me)
+    }
+
+    fn flush(&mut self, _now: Now) -> Result<bool, String> {
+        self.world.flush(self.me)
+    }
+
+    fn finish(&mut self, _now: Now) -> Result<bool, String> {
+        Ok(false)
+    }
+}
+
 /// What a shard draws from in one turn.
 struct TurnInputs<'a> {
-    me: usize,
-    roots: &'a mut Lane<Root>,
-    leaves: &'a mut Lane<Leaf>,
+    port: Port<'a>,
     sockets: &'a mut Vec<Socket>,
-    rung: &'a mut Vec<usize>,
+    awake: &'a mut [bool],
     rng: &'a mut Rng,
     scratch: Vec<u8>,
     next: usize,
 }
 
+impl TurnInputs<'_> {
+    /// The API core, which comes after the shards, is never asleep here.
+    fn ring(&mut self, core: usize) {
+        if let Some(awake) = self.awake.get_mut(core) {
+            *awake = true;
+        }
+    }
+}
+
 impl Inputs for TurnInputs<'_> {
     fn next_leaves(&mut self) -> Option<(usize, Vec<Leaf>)> {
-        self.leaves.inbox[self.me].pop_front()
+        self.port.leaves.inbox[self.port.me].pop_front()
     }
 
     fn next_roots(&mut self) -> Option<(usize, Vec<Root>)> {
-        self.roots.inbox[self.me].pop_front()
+        self.port.roots.inbox[self.port.me].pop_front()
     }
 
     fn release_leaves(&mut self, from: usize) {
-        self.leaves.in_flight[from][self.me] -= 1;
-        self.rung.push(from);
+        self.port.leaves.in_flight[from][self.port.me] -= 1;
+        self.ring(from);
     }
 
     fn release_roots(&mut self, from: usize) {
-        self.roots.in_flight[from][self.me] -= 1;
-        self.rung.push(from);
+        self.port.roots.in_flight[from][self.port.me] -= 1;
+        self.ring(from);
     }
 
     fn next_socket(&mut self) -> Option<machine::Socket<'_>> {

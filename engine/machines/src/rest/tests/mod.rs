@@ -8,6 +8,7 @@ mod schedules;
 mod terminate;
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::convert::Infallible;
 use std::io::IoSlice;
 use std::sync::Arc;
 
@@ -20,6 +21,7 @@ use crate::limits::Limits;
 use crate::shard::machine::{Door, Effect, Inputs, Machine, Mesh, Now, Socket, Token};
 use crate::shard::mesh::{Answer, Ask, Found, Leaf, Query, Root};
 use crate::shard::topic::TopicHash;
+use crate::turn::{self, turn};
 
 const SHARDS: usize = 3;
 const NONE: [u16; 0] = [];
@@ -165,18 +167,10 @@ impl Rig {
         self.inputs.sockets.push_back(Read::Hangup(token));
     }
 
-    /// One turn as the driver makes it. Returns whether the core may not sleep after it.
+    /// One turn. Returns whether the core may not sleep after it.
     fn turn(&mut self) -> bool {
-        let took = self.core.decide(&mut self.inputs, self.now);
-        let performed = self.perform_effects();
-        self.core.seal();
-        let sent = self.core.send_batches(&mut self.mesh);
-        let wrote = self.flush();
-        if self.core.poll_deadline().is_some_and(|due| due <= self.now.mono_ms) {
-            self.core.handle_deadline(self.now);
-            self.perform_effects();
-        }
-        took || performed || sent || wrote
+        let now = self.now;
+        turn(self, now).unwrap_or_else(|never| match never {})
     }
 
     /// Turns until there is nothing to do.
@@ -193,58 +187,6 @@ impl Rig {
         self.now.mono_ms += ms;
         self.run();
         self.run();
-    }
-
-    fn perform_effects(&mut self) -> bool {
-        let mut any = false;
-        while let Some(effect) = self.core.poll_effect() {
-            any = true;
-            match effect {
-                Effect::Close { token, last } => {
-                    self.got.entry(token).or_default().extend(last);
-                    assert!(self.closed.insert(token), "closed once");
-                    self.inputs.sockets.retain(
-                        |read| !matches!(read, Read::Bytes(of, _) | Read::Hangup(of) if *of == token),
-                    );
-                }
-                Effect::Resume(token) => {
-                    assert!(self.inputs.paused.remove(&token), "only a paused socket resumes");
-                }
-                Effect::HandOver { token, to, bytes, refusal } => {
-                    let refusal = std::str::from_utf8(refusal).unwrap();
-                    let (head, body) = refusal.split_once("\r\n\r\n").unwrap();
-                    assert!(head.starts_with("HTTP/1.1 503 "));
-                    assert!(head.contains(&format!("\r\nContent-Length: {}\r\n", body.len())), "{refusal}");
-                    self.handed_over.push((token, to, bytes));
-                }
-                Effect::Drop { token, last } => {
-                    assert!(last.is_empty(), "nobody has asked");
-                    assert!(self.closed.insert(token), "closed once");
-                }
-                Effect::Reset(_) => panic!("the API core has no outboxes"),
-            }
-        }
-        any
-    }
-
-    fn flush(&mut self) -> bool {
-        let mut any = false;
-        while let Some(token) = self.core.poll_dirty() {
-            any = true;
-            let mut slices = [IoSlice::new(&[])];
-            if self.core.outbox(token, &mut slices) == 0 {
-                continue;
-            }
-            if self.deaf.contains(&token) {
-                self.core.handle_blocked(token, self.now);
-                continue;
-            }
-            let bytes = slices[0].to_vec();
-            let more = self.core.handle_written(token, bytes.len(), self.now);
-            assert!(!more, "the whole outbox is one slice");
-            self.got.entry(token).or_default().extend(bytes);
-        }
-        any
     }
 
     /// The peer reads again.
@@ -349,5 +291,90 @@ impl Rig {
         assert!(self.core.calls.is_empty(), "calls are left");
         assert!(self.core.gates.is_empty(), "parts or their bytes are left");
         assert!(self.core.ready.is_empty() && self.core.effects.is_empty());
+    }
+}
+
+impl turn::Core for Rig {
+    type Machine = ApiCore;
+    type Inputs<'a> = &'a mut FakeInputs;
+    type Mesh<'a> = &'a mut FakeMesh;
+    type Error = Infallible;
+
+    fn inputs(&mut self) -> (&mut ApiCore, &mut FakeInputs) {
+        (&mut self.core, &mut self.inputs)
+    }
+
+    fn mesh(&mut self) -> (&mut ApiCore, &mut FakeMesh) {
+        (&mut self.core, &mut self.mesh)
+    }
+
+    fn clear_doorbell(&mut self) {}
+
+    fn gather(&mut self, now: Now) -> Result<bool, Infallible> {
+        let due = self.core.poll_deadline().is_some_and(|due| due <= now.mono_ms);
+        if due {
+            self.core.handle_deadline(now);
+        }
+        Ok(due)
+    }
+
+    fn tell_hooks(&mut self, _now: Now) -> Result<(), Infallible> {
+        Ok(())
+    }
+
+    fn perform(&mut self, _now: Now) -> Result<bool, Infallible> {
+        let mut any = false;
+        while let Some(effect) = self.core.poll_effect() {
+            any = true;
+            match effect {
+                Effect::Close { token, last } => {
+                    self.got.entry(token).or_default().extend(last);
+                    assert!(self.closed.insert(token), "closed once");
+                    self.inputs.sockets.retain(
+                        |read| !matches!(read, Read::Bytes(of, _) | Read::Hangup(of) if *of == token),
+                    );
+                }
+                Effect::Resume(token) => {
+                    assert!(self.inputs.paused.remove(&token), "only a paused socket resumes");
+                }
+                Effect::HandOver { token, to, bytes, refusal } => {
+                    let refusal = std::str::from_utf8(refusal).unwrap();
+                    let (head, body) = refusal.split_once("\r\n\r\n").unwrap();
+                    assert!(head.starts_with("HTTP/1.1 503 "));
+                    assert!(head.contains(&format!("\r\nContent-Length: {}\r\n", body.len())), "{refusal}");
+                    self.handed_over.push((token, to, bytes));
+                }
+                Effect::Drop { token, last } => {
+                    assert!(last.is_empty(), "nobody has asked");
+                    assert!(self.closed.insert(token), "closed once");
+                }
+                Effect::Reset(_) => panic!("the API core has no outboxes"),
+            }
+        }
+        Ok(any)
+    }
+
+    fn flush(&mut self, now: Now) -> Result<bool, Infallible> {
+        let mut any = false;
+        while let Some(token) = self.core.poll_dirty() {
+            any = true;
+            let mut slices = [IoSlice::new(&[])];
+            if self.core.outbox(token, &mut slices) == 0 {
+                continue;
+            }
+            if self.deaf.contains(&token) {
+                self.core.handle_blocked(token, now);
+                continue;
+            }
+            let bytes = slices[0].to_vec();
+            let more = self.core.handle_written(token, bytes.len(), now);
+            assert!(!more, "the whole outbox is one slice");
+            self.got.entry(token).or_default().extend(bytes);
+        }
+        Ok(any)
+    }
+
+    fn finish(&mut self, _now: Now) -> Result<bool, Infallible> {
+        Ok(false)
     }
 }
