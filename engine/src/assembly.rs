@@ -75,6 +75,7 @@ pub fn start(house: House) -> Result<Inhabited, StartError> {
         drain_rate: drain_plan.connections_per_second_max,
     };
     server::block_signals()?;
+    logging::start().map_err(StartError::System)?;
     let hook_grace_ms = house.hooks.as_ref().map_or(0, |settings| settings.grace.as_millis() as u64);
     let stream = house.hooks.as_ref().is_some_and(|settings| settings.stream.is_some());
     let hooks = house.hooks.map(|settings| HooksRun::start(settings, Arc::clone(&house.apps), takeover));

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use api::page::demo_page;
 use clap::{Args, Parser, Subcommand};
+use logging::say;
 use protocol::app::{App, Apps};
 
 use crate::app_file::{read_app_file, read_written_apps};
@@ -18,6 +19,7 @@ use crate::config::{Admin, Config, EndpointWish, Fault, METRICS_PREFIX, SHARDS_M
 use crate::dev::{self, Kept, KeptError, Origin};
 use crate::ending::{Ending, EndingArgs};
 use crate::hooks_cli::{self, HooksArgs, HooksFailure};
+use crate::output::{OutputError, print};
 use crate::publish::{self, Publication, Target, TargetArgs};
 use crate::server::AdminPlan;
 
@@ -25,6 +27,8 @@ use crate::server::AdminPlan;
 const EXIT_CONFIG: u8 = 78;
 /// The world does not play along: a port is taken, io_uring is forbidden, the server does not answer.
 const EXIT_FAILURE: u8 = 1;
+/// Nobody reads what is printed: what a shell says of a command that SIGPIPE has ended.
+const EXIT_READER_GONE: u8 = 128 + 13;
 
 /// Realtime server for Pusher clients.
 #[derive(Debug, Parser)]
@@ -131,8 +135,12 @@ pub fn run() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             let asked_for_help = !error.use_stderr();
-            drop(error.print());
-            return if asked_for_help { ExitCode::SUCCESS } else { ExitCode::from(EXIT_CONFIG) };
+            let printed = error.print().map_err(OutputError::from);
+            return match printed {
+                Err(OutputError::ReaderGone) => ExitCode::from(EXIT_READER_GONE),
+                _ if asked_for_help => ExitCode::SUCCESS,
+                _ => ExitCode::from(EXIT_CONFIG),
+            };
         }
     };
     let outcome = match cli.command {
@@ -142,16 +150,20 @@ pub fn run() -> ExitCode {
         Command::Publish(publish) => run_publish(publish),
         Command::Hooks(args) => hooks_cli::run(args).map_err(Failure::from),
     };
-    match outcome {
+    let code = match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure { code, text }) => {
-            eprintln!("corecast: {text}");
+            if !text.is_empty() {
+                say!("{text}");
+            }
             ExitCode::from(code)
         }
-    }
+    };
+    logging::finish();
+    code
 }
 
-/// One line for the operator, and the exit code.
+/// One line for the operator, or none, and the exit code.
 struct Failure {
     code: u8,
     text: String,
@@ -179,6 +191,16 @@ impl From<HooksFailure> for Failure {
         match failure {
             HooksFailure::Config(text) => Self::config(text),
             HooksFailure::World(text) => Self { code: EXIT_FAILURE, text },
+            HooksFailure::Output(error) => error.into(),
+        }
+    }
+}
+
+impl From<OutputError> for Failure {
+    fn from(error: OutputError) -> Self {
+        match error {
+            OutputError::ReaderGone => Self { code: EXIT_READER_GONE, text: String::new() },
+            OutputError::Unwritable(_) => Self::world(&error),
         }
     }
 }
@@ -218,7 +240,10 @@ fn run_serve(serve: Serve) -> Result<(), Failure> {
         return Err(Failure::no_app(&wanted));
     }
     let admin = admin_plan(config.admin);
-    start(config, admin, None, announce)
+    start(config, admin, None, |house| {
+        announce(house);
+        Ok(())
+    })
 }
 
 /// Tools find metrics where nobody has said anything, unless another server is there already.
@@ -232,11 +257,11 @@ fn admin_plan(said: Option<Admin>) -> Option<AdminPlan> {
 
 fn announce(house: &Inhabited) {
     for address in house.addresses() {
-        eprintln!("corecast: listening on {address}");
+        say!("listening on {address}");
     }
     match house.admin() {
-        Some(Ok(address)) => eprintln!("corecast: metrics at http://{address}/metrics"),
-        Some(Err(error)) => eprintln!("corecast: no metrics: {error}, or --admin off"),
+        Some(Ok(address)) => say!("metrics at http://{address}/metrics"),
+        Some(Err(error)) => say!("no metrics: {error}, or --admin off"),
         None => {}
     }
 }
@@ -278,9 +303,9 @@ fn run_check(path: &Path) -> Result<(), Failure> {
     if config.apps.is_empty() {
         return Err(Failure::no_app(&format!("add [[apps]] to {}", path.display())));
     }
-    println!("{}: good, {} app(s)", path.display(), config.apps.len());
+    print(&format!("{}: good, {} app(s)\n", path.display(), config.apps.len()))?;
     if let Some(why) = config.hooks.outlook() {
-        eprintln!("corecast: warning: {why}");
+        say!("warning: {why}");
     }
     Ok(())
 }
@@ -306,7 +331,7 @@ fn run_dev(dev: Dev) -> Result<(), Failure> {
             None => Origin::Given(dev.app_file.as_deref()),
         };
         let first = credentials.first().map_or("", String::as_str);
-        print!("{}", dev::greeting(address, first, origin));
+        Ok(print(&dev::greeting(address, first, origin))?)
     };
     let config = Config { listen: vec![listen], apps, shards, ..Config::default() };
     start(config, None, page, greet)
@@ -337,8 +362,7 @@ fn run_publish(args: PublishArgs) -> Result<(), Failure> {
     let Target { app, to } = args.target.find(env::var("PUSHER_URL").ok()).map_err(Failure::config)?;
     let publication = Publication { channel: &args.channel, event: &args.event, data: &args.data };
     publish::publish(&app, &to, &publication).map_err(|error| Failure::world(&error))?;
-    println!("published {} to {}", args.event, args.channel);
-    Ok(())
+    Ok(print(&format!("published {} to {}\n", args.event, args.channel))?)
 }
 
 fn parse_app(text: &str) -> Result<App, Failure> {
@@ -354,7 +378,7 @@ fn start(
     mut config: Config,
     admin: Option<AdminPlan>,
     page: Option<String>,
-    started: impl FnOnce(&Inhabited),
+    started: impl FnOnce(&Inhabited) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     config.hooks.give_kinds(&mut config.apps);
     // Those of a file are known to differ.
@@ -374,6 +398,6 @@ fn start(
         ending: Ending::from(config.ending),
     };
     let inhabited = assembly::start(house).map_err(|error| Failure::world(&error))?;
-    started(&inhabited);
+    started(&inhabited)?;
     inhabited.wait().map_err(|error| Failure::world(&error))
 }

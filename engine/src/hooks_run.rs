@@ -162,7 +162,7 @@ fn tell_drops(dropped: &AtomicU64, counters: &Counters, ended: &Receiver<()>) {
         if now > told {
             let blocked = counters.journal.blocked.now() == 1;
             let why = if blocked { "the journal takes nothing" } else { "the queue is full" };
-            eprintln!("corecast: hooks: {} client_event and server_event dropped, {why}", now - told);
+            logging::say!("hooks: {} client_event and server_event dropped, {why}", now - told);
             told = now;
         }
     }

@@ -12,6 +12,7 @@ pub mod hooks_cli;
 pub mod hooks_run;
 mod memory;
 mod metrics;
+pub mod output;
 pub mod process;
 pub mod publish;
 pub mod server;

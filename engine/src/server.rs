@@ -350,10 +350,8 @@ pub fn install_panic_hook() {
         let thread = thread::current();
         let place = panic.location().map_or_else(String::new, |place| format!(" at {place}"));
         let what = panic.payload_as_str().unwrap_or("panic");
-        eprintln!(
-            "corecast: thread {} ends the process{place}: {what}",
-            thread.name().unwrap_or("without name")
-        );
+        let name = thread.name().unwrap_or("without name");
+        logging::finish_with(format_args!("thread {name} ends the process{place}: {what}"));
         std::process::abort();
     }));
 }
@@ -491,6 +489,7 @@ fn watch_signals(stopper: Stopper) -> io::Result<()> {
         if ring::wait_for_signal().is_ok() {
             stopper.stop();
             if let Ok(signal) = ring::wait_for_signal() {
+                logging::finish();
                 std::process::exit(128 + signal);
             }
         }

@@ -85,6 +85,11 @@ fn no_call_skips_its_checks() {
 }
 
 #[test]
+fn nothing_prints_past_its_door() {
+    tree_holds(code_rules::nothing_prints_past_its_door);
+}
+
+#[test]
 fn every_file_says_what_it_is() {
     tree_holds(code_rules::file_opens_with_its_doc);
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-/// Says something about hooks on standard error.
+/// Says something about hooks in the log.
 pub(crate) fn say(text: impl Display) {
-    eprintln!("corecast: hooks: {text}");
+    logging::say!("hooks: {text}");
 }

@@ -20,6 +20,7 @@ mod host;
 mod late;
 mod link;
 mod options;
+mod output;
 mod proc;
 mod progress;
 mod publish;
@@ -33,7 +34,7 @@ fn main() -> ExitCode {
     match scenario::run(&options.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("corecast-loadtest: {failure}");
+            output::say(format_args!("corecast-loadtest: {failure}"));
             ExitCode::FAILURE
         }
     }

@@ -12,6 +12,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::table::{Table, thousands, utc};
 use super::{Found, HooksFailure, Where, world};
+use crate::output::print;
 
 /// How often a replay is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -78,11 +79,8 @@ fn list(args: ListArgs) -> Result<(), HooksFailure> {
     let mut table =
         Table::new(&["number", "endpoint", "event", "kind", "happened", "given up", "tries", "why"]);
     shown.iter().for_each(|letter| table.push(row(letter)));
-    if all > 0 {
-        print!("{}", table.render());
-    }
-    println!("{} of {} dead letters", thousands(shown.len() as u64), thousands(all));
-    Ok(())
+    let shown = format!("{} of {} dead letters\n", thousands(shown.len() as u64), thousands(all));
+    Ok(print(&if all > 0 { table.render() + &shown } else { shown })?)
 }
 
 fn row(letter: &DeadLetter) -> [String; 8] {
@@ -98,8 +96,7 @@ fn row(letter: &DeadLetter) -> [String; 8] {
         utc(letter.time_ms),
         utc(letter.died_ms),
         letter.tries.to_string(),
-        // What an endpoint answered is its own choice of bytes.
-        why.chars().map(|c| if c.is_control() { ' ' } else { c }).take(120).collect(),
+        why.chars().take(120).collect(),
     ]
 }
 
@@ -117,7 +114,7 @@ fn replay(args: ReplayArgs) -> Result<(), HooksFailure> {
         ));
     }
     let marked = letters.mark(&selection).map_err(world)?;
-    println!("{} dead letters are to be tried again", thousands(marked));
+    print(&format!("{} dead letters are to be tried again\n", thousands(marked)))?;
     if args.no_wait { Ok(()) } else { watch(&letters, &selection, before) }
 }
 
@@ -137,11 +134,11 @@ fn watch(letters: &DeadLetters, selection: &Selection, before: u64) -> Result<()
         thread::sleep(LOOK_EVERY);
     };
     bar.finish_and_clear();
-    println!(
-        "{} delivered, {} dead letters are left",
+    print(&format!(
+        "{} delivered, {} dead letters are left\n",
         thousands(before.saturating_sub(left)),
         thousands(left)
-    );
+    ))?;
     match waiting {
         0 => Ok(()),
         waiting => Err(HooksFailure::World(format!(

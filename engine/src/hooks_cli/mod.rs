@@ -18,6 +18,7 @@ use clap::{Args, Subcommand};
 use hooks::settings::StreamSettings;
 
 use crate::config::Config;
+use crate::output::OutputError;
 
 /// What `corecast hooks` is asked for.
 #[derive(Debug, Args)]
@@ -61,6 +62,14 @@ pub enum HooksFailure {
     Config(String),
     /// The world does not play along.
     World(String),
+    /// What there is to say cannot be printed.
+    Output(OutputError),
+}
+
+impl From<OutputError> for HooksFailure {
+    fn from(error: OutputError) -> Self {
+        Self::Output(error)
+    }
 }
 
 /// Does what the arguments ask for.

@@ -7,6 +7,7 @@ use hooks::stream::view::StreamView;
 
 use super::table::thousands;
 use super::{HooksFailure, Where, world};
+use crate::output::print;
 
 /// How many dead letters are deleted at once.
 const LETTERS_AT_ONCE: usize = 1_000;
@@ -41,10 +42,14 @@ pub(super) fn run(args: ResetArgs) -> Result<(), HooksFailure> {
     }
     let events = journal::clear(&found.data_dir).map_err(world)?;
     let letters = delete_letters(&found.data_dir)?;
-    println!("{} events and {} dead letters deleted in {directory}", thousands(events), thousands(letters));
+    print(&format!(
+        "{} events and {} dead letters deleted in {directory}\n",
+        thousands(events),
+        thousands(letters)
+    ))?;
     if let Some(stream) = &mut stream {
         let what = if stream.delete().map_err(world)? { "deleted" } else { "there was none" };
-        println!("stream: {what}");
+        print(&format!("stream: {what}\n"))?;
     }
     Ok(())
 }

@@ -11,6 +11,7 @@ use hooks::stream::view::{StreamStatus, StreamView};
 
 use super::table::{Table, ago, bytes, now_ms, thousands};
 use super::{Found, HooksFailure, world};
+use crate::output::print;
 
 /// Shows it all; what is not there is not shown.
 pub(super) fn run(found: &Found) -> Result<(), HooksFailure> {
@@ -38,8 +39,7 @@ pub(super) fn run(found: &Found) -> Result<(), HooksFailure> {
             format!("{} wait for another try", thousands(waiting)),
         ]);
     }
-    print!("{}\n{}", facts.render(), places.render());
-    Ok(())
+    Ok(print(&format!("{}\n{}", facts.render(), places.render()))?)
 }
 
 fn dead_letters(data_dir: &Path) -> Result<Option<(u64, u64)>, HooksFailure> {

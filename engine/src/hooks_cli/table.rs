@@ -1,5 +1,7 @@
 //! Text in columns. Pure.
 
+use logging::blanked;
+
 /// Rows under a head, each column as wide as its widest cell; numbers stand on the right.
 #[derive(Debug)]
 pub(super) struct Table {
@@ -12,9 +14,9 @@ impl Table {
         Self { rows: vec![head.iter().map(|cell| (*cell).to_owned()).collect()] }
     }
 
-    /// Adds a row.
+    /// Adds a row. What a peer or an endpoint said may not break it.
     pub(super) fn push<const N: usize>(&mut self, cells: [String; N]) {
-        self.rows.push(cells.into());
+        self.rows.push(cells.iter().map(|cell| blanked(cell).into_owned()).collect());
     }
 
     /// The whole, a line per row.
@@ -74,8 +76,12 @@ pub(super) fn ago(then_ms: Option<u64>, now_ms: u64) -> String {
     format!("{} ago", humantime::format_duration(std::time::Duration::from_secs(seconds)))
 }
 
-/// A time of Unix in UTC, in whole seconds.
+/// A time of Unix in UTC, in whole seconds. A database may hold one past the last year that has four digits.
 pub(super) fn utc(time_ms: u64) -> String {
+    const YEAR_10000_MS: u64 = 253_402_300_800_000;
+    if time_ms >= YEAR_10000_MS {
+        return format!("{time_ms} ms");
+    }
     let time = std::time::UNIX_EPOCH + std::time::Duration::from_millis(time_ms);
     humantime::format_rfc3339_seconds(time).to_string()
 }
@@ -105,5 +111,11 @@ mod tests {
         assert_eq!(ago(None, 5), "-");
         assert_eq!(ago(Some(1_000), 91_500), "1m 30s ago");
         assert_eq!(utc(1_700_000_000_042), "2023-11-14T22:13:20Z");
+        assert_eq!(utc(253_402_300_799_999), "9999-12-31T23:59:59Z");
+        assert_eq!(
+            [253_402_300_800_000, u64::MAX].map(utc),
+            ["253402300800000 ms", "18446744073709551615 ms"]
+        );
+        assert_eq!(ago(Some(0), u64::MAX).split(' ').next_back(), Some("ago"));
     }
 }

@@ -2,7 +2,6 @@
 //!
 //! It only looks: what is delivered between two looks at the journal is not seen.
 
-use std::io::{self, Write};
 use std::thread;
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use hooks::stream::view::{StreamEvent, StreamView};
 use protocol::json::encode_string;
 
 use super::{Found, HooksFailure, Where, world};
+use crate::output::print_json_lines;
 
 /// How often it looks.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -46,10 +46,7 @@ pub(super) fn run(args: TailArgs) -> Result<(), HooksFailure> {
             }
             thread::sleep(LOOK_EVERY);
         }
-        match io::stdout().lock().write_all(&lines) {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
-            written => written.map_err(world)?,
-        }
+        print_json_lines(&String::from_utf8_lossy(&lines))?;
     }
 }
 

@@ -42,7 +42,9 @@ pub(super) struct WorkArgs {
 
 pub(super) fn run(args: WorkArgs) -> Result<(), HooksFailure> {
     let (settings, stream, apps) = settle(args)?;
+    server::install_panic_hook();
     server::block_signals().map_err(world)?;
+    logging::start().map_err(world)?;
     let (wake, woken) = Wake::new();
     let counters = Arc::new(DeliveryCounters::new(&settings.endpoints));
     let means = Means::new(&settings, Arc::clone(&apps), counters).map_err(world)?;
@@ -50,7 +52,7 @@ pub(super) fn run(args: WorkArgs) -> Result<(), HooksFailure> {
     let source =
         StreamSource::open(stream, apps, wake, Arc::new(StreamCounters::default())).map_err(world)?;
     let dispatcher = Dispatcher::start(source, woken, means).map_err(world)?;
-    eprintln!("corecast: delivering the stream {key} to {endpoints} endpoint(s)");
+    logging::say!("delivering the stream {key} to {endpoints} endpoint(s)");
     server::wait_for_signal().map_err(world)?;
     dispatcher.stop(FLUSH_MAX);
     Ok(())

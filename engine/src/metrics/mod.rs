@@ -1,5 +1,5 @@
-//! The part of `/metrics` that the API core cannot know: the hooks core, the batches that cores could not send, and the
-//! process. The API core asks for it at each scrape.
+//! The part of `/metrics` that the API core cannot know: the hooks core, the batches that cores could not send, the lines
+//! that the log has lost, and the process. The API core asks for it at each scrape.
 
 use std::sync::Arc;
 
@@ -17,6 +17,8 @@ pub(crate) fn of_the_process(around: &Surroundings, line: HookLine, stream: bool
         hooks::describe_hooks(all, line.reading(), stream, now);
         let stuck = "Batches that found a full inbox: a fault.";
         all.counter("stuck_batches_total", stuck, health.stuck_batches());
+        let lost = "Log lines lost since standard error did not take them.";
+        all.counter("log_lines_dropped_total", lost, logging::dropped());
         process::describe_process(all, descriptors_max);
     })
 }

@@ -82,6 +82,21 @@ pub(crate) fn json_has_one_door(path: &str, text: &str) -> Vec<String> {
     words_in(path, text, path != JSON, &["sonic_rs"])
 }
 
+/// What the print macros of std cannot write, they panic of; and they wait for whoever reads. The log and the output of
+/// commands have doors that do neither. Tests, examples and benchmarks may print.
+pub(crate) fn nothing_prints_past_its_door(path: &str, text: &str) -> Vec<String> {
+    if !path.contains("/src/") || path.starts_with("benches/") {
+        return Vec::new();
+    }
+    in_code(path, text, |line| {
+        let calls = ["eprintln", "println", "eprint", "print"].map(|name| (name, format!("{name}!")));
+        let found = calls.into_iter().find(|(name, call)| has_word(line, name) && line.contains(call));
+        found.map(|(_, call)| {
+            format!("has {call}: a line of the log is logging::say!, what a command prints is output::print")
+        })
+    })
+}
+
 /// What skips its checks is undefined on hostile bytes.
 pub(crate) fn checks_are_not_skipped(path: &str, text: &str) -> Vec<String> {
     in_code(path, text, |line| names(line).find(|name| name.ends_with("_unchecked")).map(str::to_owned))
@@ -288,6 +303,16 @@ mod tests {
             ["use machines::limits::Limits;", "use protocol::app::App;", "// machines::shard has its own"];
         bites(config_is_a_leaf, "engine/src/config/mod.rs", &bad, &good);
         bites(config_is_a_leaf, "engine/src/cli.rs", &[], &bad);
+    }
+
+    #[test]
+    fn prints_past_the_door_bite() {
+        let bad = ["println!(\"a\");", "eprintln!(\"a\")", "print!(\"a\")", "std::eprint!(\"a\")"];
+        let good = ["say!(\"a\")", "print(text)?", "// println!", "let s = \"println!\";"];
+        for path in ["engine/src/cli.rs", "hooks/src/dispatch/desk.rs", "loadtest/src/main.rs"] {
+            bites(nothing_prints_past_its_door, path, &bad, &good);
+        }
+        bites(nothing_prints_past_its_door, "engine/tests/sim/main.rs", &[], &bad);
     }
 
     #[test]

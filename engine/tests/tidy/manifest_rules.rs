@@ -6,13 +6,14 @@
 use crate::code::lines;
 
 /// Each crate and those of ours that it may know.
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: [(&str, &[&str]); 9] = [
     ("protocol", &[]),
     ("protocol/fuzz", &["protocol", "api"]),
     ("api", &["protocol"]),
-    ("hooks", &["protocol"]),
+    ("logging", &[]),
+    ("hooks", &["protocol", "logging"]),
     ("engine/machines", &["protocol", "api"]),
-    ("engine", &["protocol", "api", "hooks", "machines"]),
+    ("engine", &["protocol", "api", "logging", "hooks", "machines"]),
     ("benches", &["protocol", "api", "machines"]),
     ("loadtest", &[]),
 ];
@@ -21,7 +22,8 @@ const ARROWS: [(&str, &[&str]); 8] = [
 const ROOTS: [&str; 2] = ["Cargo.toml", "protocol/fuzz/Cargo.toml"];
 
 /// Our own crates, as dependencies name them.
-const OURS: [&str; 7] = ["protocol", "api", "hooks", "machines", "corecast", "benches", "loadtest"];
+const OURS: [&str; 8] =
+    ["protocol", "api", "logging", "hooks", "machines", "corecast", "benches", "loadtest"];
 
 /// A crate knows only those of ours that the picture lets it know.
 pub(crate) fn arrows(path: &str, text: &str) -> Vec<String> {

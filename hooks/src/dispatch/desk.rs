@@ -117,13 +117,13 @@ impl Desk {
         let name = &self.endpoint.name;
         match courier.failure() {
             Some(reason) if !self.said.failing && now.steady_ms >= self.said.not_before_ms => {
-                eprintln!(
-                    "corecast: hook endpoint {name:?} accepts no events: {reason}; they are kept and tried again"
+                logging::say!(
+                    "hook endpoint {name:?} accepts no events: {reason}; they are kept and tried again"
                 );
                 self.said = Said { failing: true, not_before_ms: now.steady_ms + SILENCE_MS };
             }
             None if self.said.failing => {
-                eprintln!("corecast: hook endpoint {name:?} accepts events again");
+                logging::say!("hook endpoint {name:?} accepts events again");
                 self.said.failing = false;
             }
             _ => {}

@@ -140,15 +140,13 @@ impl Letters {
     fn note(&mut self, result: rusqlite::Result<()>, now: Now) {
         match result {
             Ok(()) if self.is_failing => {
-                eprintln!("corecast: dead letters can be written again");
+                logging::say!("dead letters can be written again");
                 self.is_failing = false;
             }
             Ok(()) => {}
             Err(error) => {
                 if !self.is_failing {
-                    eprintln!(
-                        "corecast: dead letters cannot be written: {error}; their events are kept meanwhile"
-                    );
+                    logging::say!("dead letters cannot be written: {error}; their events are kept meanwhile");
                 }
                 self.is_failing = true;
                 self.retry_at_ms = now.steady_ms + RETRY_AFTER_MS;

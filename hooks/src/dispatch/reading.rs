@@ -118,7 +118,7 @@ impl<S: Source> Reading<S> {
         match result {
             Ok(value) => {
                 if self.failures > 0 {
-                    eprintln!("corecast: hook events can be read again");
+                    logging::say!("hook events can be read again");
                 }
                 self.failures = 0;
                 self.retry_at_ms = 0;
@@ -126,7 +126,7 @@ impl<S: Source> Reading<S> {
             }
             Err(error) => {
                 if self.failures == 0 {
-                    eprintln!("corecast: hook events cannot be read: {error}; tried again until it works");
+                    logging::say!("hook events cannot be read: {error}; tried again until it works");
                 }
                 self.failures = self.failures.saturating_add(1);
                 self.retry_at_ms =

@@ -10,6 +10,7 @@ use std::sync::{Arc, LazyLock};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use logging::blanked;
 use percent_encoding::percent_decode_str;
 use protocol::hook_event::encode_hook_event;
 use protocol::json::encode_string;
@@ -193,7 +194,7 @@ fn drain(mut answer: Response<ureq::Body>) -> String {
         excerpt.extend_from_slice(piece.get(..room).unwrap_or_default());
     }
     let text = String::from_utf8_lossy(&excerpt);
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>().trim().to_owned()
+    blanked(&text).trim().to_owned()
 }
 
 fn reason_of(error: &ureq::Error) -> String {

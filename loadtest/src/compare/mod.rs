@@ -24,6 +24,7 @@ pub(crate) use self::floor::leave_with_parent;
 use self::interrupt::Interrupt;
 use self::summary::Comparison;
 use crate::failure::{Context, Failure, Outcome};
+use crate::output::say;
 
 /// What one run said.
 struct Run {
@@ -77,7 +78,7 @@ fn own_executable() -> Outcome<PathBuf> {
 
 fn tell(round: u32, rounds: u32, contender: &Contender) {
     if std::io::stderr().is_terminal() {
-        eprintln!("round {round} of {rounds}: {}", contender.name);
+        say(format_args!("round {round} of {rounds}: {}", contender.name));
     }
 }
 

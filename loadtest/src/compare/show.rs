@@ -10,6 +10,7 @@ use super::summary::{Comparison, Figure, Spread};
 use super::verdict::{self, Verdict};
 use crate::failure::Outcome;
 use crate::host::Host;
+use crate::output::print;
 use crate::report::page::{Bar, Bars, Line, MAIN, Page, Plot, host_rows};
 use crate::report::series::Series;
 use crate::report::{Group, Unit, capitalised, group, heading, table, write_json};
@@ -21,12 +22,14 @@ pub(super) fn publish(
     page: Option<&Path>,
 ) -> Outcome<()> {
     let title = format!("compare {}", scenario.join(" "));
-    print!("{}", table(&title, &columns(comparison), &groups(comparison), &comparison.notes()));
+    print(table(&title, &columns(comparison), &groups(comparison), &comparison.notes()))?;
     let verdicts = Verdict::all(comparison);
     if !verdicts.is_empty() {
-        println!();
+        print("\n")?;
     }
-    verdicts.iter().for_each(|verdict| println!("{}", verdict.sentence(comparison)));
+    for verdict in &verdicts {
+        print(format_args!("{}\n", verdict.sentence(comparison)))?;
+    }
     let host = Host::read();
     if let Some(file) = json {
         write_json(file, &encode(comparison, scenario, &host))?;

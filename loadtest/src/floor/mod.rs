@@ -32,6 +32,7 @@ use self::uring::Ring;
 use self::wire::Words;
 use crate::failure::{Context, Outcome};
 use crate::options::{FloorMode, FloorOptions};
+use crate::output::print;
 
 const LISTENER: Token = Token(usize::MAX);
 const BACKLOG: i32 = 4096;
@@ -48,7 +49,7 @@ pub(crate) fn run(options: &FloorOptions) -> Outcome<()> {
         signal_hook::flag::register(signal, Arc::clone(&stop)).context("cannot watch for signals")?;
     }
     let mut floor = Floor::bind(options)?;
-    println!("floor listening on {}", floor.address()?);
+    print(format_args!("floor listening on {}\n", floor.address()?))?;
     let mut events = Events::with_capacity(1024);
     while !stop.load(Ordering::Relaxed) {
         floor.turn(&mut events)?;

@@ -8,6 +8,7 @@ use std::io::IsTerminal;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{Goal, Phase, Readings, TICKS_PER_SECOND};
+use crate::output::say;
 use crate::report::Unit;
 
 pub(super) enum Line {
@@ -38,7 +39,7 @@ impl Line {
                 bar.set_position(phase.position(readings).min(phase.end()));
             }
             Self::Plain if readings.taken().is_multiple_of(TICKS_PER_SECOND) => {
-                eprintln!("{:<11} {}", phase.name, phase.tell(readings));
+                say(format_args!("{:<11} {}", phase.name, phase.tell(readings)));
             }
             Self::Plain | Self::Silent => {}
         }
@@ -48,7 +49,7 @@ impl Line {
     pub(super) fn say(&self, text: &str) {
         match self {
             Self::Bar(bar) => bar.println(text),
-            Self::Plain | Self::Silent => eprintln!("{text}"),
+            Self::Plain | Self::Silent => say(text),
         }
     }
 }

@@ -17,6 +17,7 @@ use self::line::Line;
 use self::meter::Meter;
 pub(crate) use self::pulse::{CoarseP99, Pulse};
 pub(crate) use self::readings::Readings;
+use crate::output::say;
 use crate::proc::Process;
 
 const TICK: Duration = Duration::from_millis(100);
@@ -143,7 +144,7 @@ fn watch(words: &Receiver<Word>) -> Readings {
     while let Some(current) = word {
         word = match current {
             Word::Say(line) => {
-                eprintln!("{line}");
+                say(line);
                 words.recv().ok()
             }
             Word::Begin(phase) => {

@@ -23,6 +23,7 @@ pub(crate) use self::table::{Group, capitalised, group, table};
 pub(crate) use self::unit::Unit;
 use crate::failure::Outcome;
 use crate::host::Host;
+use crate::output::print;
 
 const QUANTILES: [(&str, f64); 5] =
     [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p999", 0.999), ("max", 1.0)];
@@ -132,7 +133,7 @@ impl Report {
 
     /// Prints the table; writes JSON and page where asked to.
     pub(crate) fn publish(&self, json: Option<&Path>, page: Option<&Path>) -> Outcome<()> {
-        print!("{}", table(&self.scenario, &[], &self.groups(), &self.notes));
+        print(table(&self.scenario, &[], &self.groups(), &self.notes))?;
         let host = Host::read();
         if let Some(file) = json {
             write_json(file, &self.encode(&host))?;

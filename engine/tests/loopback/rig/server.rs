@@ -120,15 +120,23 @@ impl Server {
             stderr.read_to_string(&mut text).unwrap();
             text
         });
-        let mut server = Self { child, port, errors: Some(errors) };
+        Self { child, port, errors: Some(errors) }.once_ready()
+    }
+
+    /// The same for a command whose standard error is not for us.
+    pub(crate) fn start_unheard(mut command: Command, port: u16) -> Self {
+        Self { child: command.spawn().unwrap(), port, errors: None }.once_ready()
+    }
+
+    fn once_ready(mut self) -> Self {
         wait_for("the server to be ready", || {
-            let ended = server.child.try_wait().unwrap();
-            assert!(ended.is_none(), "the server ended at once: {ended:?} {}", server.take_errors());
-            let stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+            let ended = self.child.try_wait().unwrap();
+            assert!(ended.is_none(), "the server ended at once: {ended:?} {}", self.take_errors());
+            let stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
             let answer = Http::on(stream).ask(b"GET /ready HTTP/1.1\r\nConnection: close\r\n\r\n");
             (answer.status == 200).then_some(())
         });
-        server
+        self
     }
 
     pub(crate) fn pid(&self) -> u32 {
