@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use ureq::config::Config;
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::NextTimeout;
+use ureq::unversioned::transport::{NextTimeout, time};
 
 /// Why this address is no place for a webhook, if it is none. `strict` refuses private ones too.
 pub(crate) fn refusal(address: IpAddr, strict: bool) -> Option<&'static str> {
@@ -49,7 +49,7 @@ impl Resolver for GuardedResolver {
                 found.push(address);
                 found
             }
-            None => self.inner.resolve(uri, config, timeout)?,
+            None => self.inner.resolve(uri, config, on_this_thread(timeout))?,
         };
         let mut allowed = self.empty();
         let mut refused = None;
@@ -64,6 +64,13 @@ impl Resolver for GuardedResolver {
             _ => Ok(allowed),
         }
     }
+}
+
+/// With a limit of time the resolver would start a thread per look-up, and panic where the process may have no more. The
+/// thread of a sink waits for nobody else: a look-up may take as long as the system lets it, and the delivery is out of time
+/// after that.
+fn on_this_thread(timeout: NextTimeout) -> NextTimeout {
+    NextTimeout { after: time::Duration::NotHappening, ..timeout }
 }
 
 /// The address that a URL names itself.

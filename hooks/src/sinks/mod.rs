@@ -7,6 +7,7 @@ mod address;
 mod exec;
 mod file;
 mod line;
+mod running;
 mod signature;
 mod webhook;
 
