@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use percent_encoding::percent_decode_str;
 use protocol::app::App;
+use protocol::limits::characters_beyond;
 
 use crate::refused::Refused;
 
@@ -16,17 +17,19 @@ use crate::refused::Refused;
 pub struct Terminate<'a> {
     /// The app of the connections.
     pub app: &'a Arc<App>,
-    /// Whose connections: 1 to `user_id_bytes_max` bytes.
+    /// Whose connections: 1 to `user_id_characters_max` characters.
     pub user_id: Box<str>,
 }
 
 /// The call for the user that this segment of a path names. Only what may be the id of a user is taken.
 pub(crate) fn parse_terminate<'a>(app: &'a Arc<App>, segment: &str) -> Result<Terminate<'a>, Refused> {
     let user_id = percent_decode_str(segment).decode_utf8().map_err(|error| not_utf8(&error))?;
-    let bytes_max = app.limits.user_id_bytes_max;
-    if user_id.is_empty() || user_id.len() > bytes_max {
-        let bytes = user_id.len();
-        let text = format!("Invalid user id: it has {bytes} bytes, not 1 to {bytes_max} (user_id_bytes_max)");
+    let max = app.limits.user_id_characters_max;
+    if user_id.is_empty() || characters_beyond(&user_id, max).is_some() {
+        let characters = user_id.chars().count();
+        let text = format!(
+            "Invalid user id: it has {characters} characters, not 1 to {max} (user_id_characters_max)"
+        );
         return Err(Refused::invalid(text));
     }
     Ok(Terminate { app, user_id: user_id.as_ref().into() })
@@ -43,7 +46,8 @@ mod tests {
     #[test]
     fn a_user_id_is_decoded_and_bounded() {
         let app = Arc::new(App::new("3", "key", "secret"));
-        let longest = "é".repeat(64);
+        let longest = "😀".repeat(128);
+        let escaped = "%F0%9F%98%80".repeat(128);
         let table = [
             ("u1", Ok("u1")),
             ("a%20b%2Fc", Ok("a b/c")),
@@ -51,10 +55,12 @@ mod tests {
             ("Zo%C3%AB", Ok("Zoë")),
             ("100%", Ok("100%")),
             (&longest, Ok(&*longest)),
+            (&escaped, Ok(&*longest)),
             ("", Err(400)),
             ("%FF", Err(400)),
             ("Zo%C3", Err(400)),
             (&format!("{longest}x"), Err(400)),
+            (&format!("{escaped}%C3%A9"), Err(400)),
         ];
         for (segment, expected) in table {
             let parsed = parse_terminate(&app, segment);

@@ -51,7 +51,7 @@ fn a_key_that_is_not_known_gets_the_nearest_or_its_right_place() {
             "1: unknown key \"a\": valid here are listen, api_listen, admin, metrics_prefix, shards, pin, accept_steering, takeover, \
              ready_grace, drain_rate, drain_close, limits, hooks, apps",
         ),
-        ("user_id_bytes_max = 1", "1: unknown key \"user_id_bytes_max\": it belongs to [limits]"),
+        ("user_id_characters_max = 1", "1: unknown key \"user_id_characters_max\": it belongs to [limits]"),
         ("secret = \"hunter2-hunter2\"", "1: unknown key \"secret\": it belongs to [[apps]]"),
         (
             "[limits]\nevent_data_byte_max = 1",
@@ -299,7 +299,7 @@ fn limits_that_would_break_each_other_are_refused_where_one_was_set() {
         (
             "[limits]\npresence_members_max = 100000",
             "2: limits.presence_members_max does not fit: presence_members_max (100000) times \
-             presence_user_bytes_max + user_id_bytes_max (2176) is 217600000, and a roster may have 16777216 \
+             presence_user_bytes_max + 4 * user_id_characters_max (2560) is 256000000, and a roster may have 16777216 \
              bytes",
         ),
     ]);

@@ -105,9 +105,15 @@ impl Close {
         Self::new(self.code, reason)
     }
 
-    /// Whether a code means the same to everybody: one of RFC 6455, or one of Pusher's.
+    /// Whether a peer may send this code: what IANA has registered for close frames, and what is left to libraries and
+    /// applications. 1004 is reserved; 1005, 1006 and 1015 only say that no close frame came.
+    pub const fn may_be_sent(code: u16) -> bool {
+        matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
+    }
+
+    /// Whether a code means the same to everybody: one that IANA has registered, or one of Pusher's.
     pub const fn is_known(code: u16) -> bool {
-        matches!(code, 1000..=1003 | 1007..=1011 | 4000..=4009 | 4100 | 4200..=4202)
+        matches!(code, 1000..=1003 | 1007..=1014 | 4000..=4009 | 4100 | 4200..=4202)
     }
 
     /// What pusher-js and its siblings do when they see this code.
@@ -141,6 +147,25 @@ mod tests {
         ];
         for (close, retry) in table {
             assert_eq!(close.retry(), retry, "{close:?}");
+        }
+    }
+
+    #[test]
+    fn codes_that_may_be_sent_follow_the_registry() {
+        let table = [
+            (0..=999, false),
+            (1000..=1003, true),
+            (1004..=1006, false),
+            (1007..=1014, true),
+            (1015..=2999, false),
+            (3000..=4999, true),
+            (5000..=u16::MAX, false),
+        ];
+        for (codes, valid) in table {
+            for code in codes {
+                assert_eq!(Close::may_be_sent(code), valid, "{code}");
+                assert!(valid || !Close::is_known(code), "{code}");
+            }
         }
     }
 

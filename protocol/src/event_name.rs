@@ -5,19 +5,19 @@
 
 use std::fmt;
 
-use crate::limits::AppLimits;
+use crate::limits::{AppLimits, characters_beyond};
 
 const RESERVED: [&str; 2] = ["pusher:", "pusher_internal:"];
 
 /// Checks the name of an event that comes over the REST API: not empty, not reserved, and not longer than the app
 /// allows.
 pub fn parse_event_name(name: &str, limits: &AppLimits) -> Result<(), EventNameError> {
-    let bytes_max = limits.event_name_bytes_max;
+    let characters_max = limits.event_name_characters_max;
     if name.is_empty() {
         return Err(EventNameError::Empty);
     }
-    if name.len() > bytes_max {
-        return Err(EventNameError::TooLong { bytes: name.len(), bytes_max });
+    if let Some(characters) = characters_beyond(name, characters_max) {
+        return Err(EventNameError::TooLong { characters, characters_max });
     }
     match RESERVED.iter().find(|prefix| name.starts_with(**prefix)) {
         Some(prefix) => Err(EventNameError::Reserved { prefix }),
@@ -38,9 +38,9 @@ pub enum EventNameError {
     /// Longer than the app allows.
     TooLong {
         /// The length it has.
-        bytes: usize,
-        /// `event_name_bytes_max`
-        bytes_max: usize,
+        characters: usize,
+        /// `event_name_characters_max`
+        characters_max: usize,
     },
     /// It begins like an event of the server's own.
     Reserved {
@@ -53,9 +53,10 @@ impl fmt::Display for EventNameError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Empty => write!(f, "Invalid event name: it is empty"),
-            Self::TooLong { bytes, bytes_max } => write!(
+            Self::TooLong { characters, characters_max } => write!(
                 f,
-                "Invalid event name: {bytes} bytes are more than the allowed {bytes_max} (event_name_bytes_max)"
+                "Invalid event name: {characters} characters are more than the allowed {characters_max} \
+                 (event_name_characters_max)"
             ),
             Self::Reserved { prefix } => {
                 write!(f, "Invalid event name: names beginning with {prefix:?} are the server's own")
@@ -78,8 +79,11 @@ mod tests {
         assert_eq!(check("pusher:error"), Err(EventNameError::Reserved { prefix: "pusher:" }));
         let internal = "pusher_internal:member_added";
         assert_eq!(check(internal), Err(EventNameError::Reserved { prefix: "pusher_internal:" }));
-        assert_eq!(check(&"é".repeat(100)), Ok(()));
-        assert_eq!(check(&"é".repeat(101)), Err(EventNameError::TooLong { bytes: 202, bytes_max: 200 }));
+        for character in ["x", "é", "日", "😀"] {
+            assert_eq!(check(&character.repeat(200)), Ok(()), "{character}");
+            let too_long = EventNameError::TooLong { characters: 201, characters_max: 200 };
+            assert_eq!(check(&character.repeat(201)), Err(too_long), "{character}");
+        }
         for fine in ["my-event", "client-x", "pusher", "App\\Events\\Order", "Pusher:x", "x pusher:"] {
             assert_eq!(check(fine), Ok(()), "{fine}");
         }

@@ -69,14 +69,14 @@ pub struct AppLimits {
     pub batch_events_max: usize,
     /// Name of a channel, prefix included, in bytes.
     pub channel_name_bytes_max: usize,
-    /// Name of an event, in bytes.
-    pub event_name_bytes_max: usize,
+    /// Name of an event, in characters (Unicode code points, of at most 4 bytes each).
+    pub event_name_characters_max: usize,
     /// Distinct users of one presence channel.
     pub presence_members_max: usize,
     /// `user_info` of a member as compact JSON, in bytes.
     pub presence_user_bytes_max: usize,
-    /// Id of a user, in bytes.
-    pub user_id_bytes_max: usize,
+    /// Id of a user, in characters.
+    pub user_id_characters_max: usize,
     /// The roster of a presence channel as it is sent to who joins, in bytes on the wire.
     pub roster_bytes_max: usize,
     /// Client events of one connection per second, which is also the burst.
@@ -93,13 +93,40 @@ impl Default for AppLimits {
             channels_per_event_max: 100,
             batch_events_max: 10,
             channel_name_bytes_max: 200,
-            event_name_bytes_max: 200,
+            event_name_characters_max: 200,
             presence_members_max: 100,
             presence_user_bytes_max: 2 << 10,
-            user_id_bytes_max: 128,
+            user_id_characters_max: 128,
             roster_bytes_max: 1 << 20,
             client_events_per_second: 10,
             connections_max: None,
         }
+    }
+}
+
+/// The most bytes of a character in UTF-8.
+pub const CHARACTER_BYTES_MAX: usize = 4;
+
+/// How many characters `text` has, if those are more than `max`.
+pub fn characters_beyond(text: &str, max: usize) -> Option<usize> {
+    // No text has more characters than bytes.
+    if text.len() <= max {
+        return None;
+    }
+    Some(text.chars().count()).filter(|characters| *characters > max)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_ids_are_counted_in_characters() {
+        for character in ["a", "é", "日", "😀"] {
+            assert_eq!(characters_beyond(&character.repeat(128), 128), None, "{character}");
+            assert_eq!(characters_beyond(&character.repeat(129), 128), Some(129), "{character}");
+            assert!(character.len() <= CHARACTER_BYTES_MAX);
+        }
+        assert_eq!(characters_beyond("", 0), None);
     }
 }

@@ -28,6 +28,13 @@ pub enum ClientMessage<'a> {
         /// The exact text that was signed.
         channel_data: Option<Cow<'a, str>>,
     },
+    /// A `pusher:subscribe` that names its channel and is wrong in the rest.
+    BadSubscribe {
+        /// Not yet checked to be a channel's name.
+        channel: Cow<'a, str>,
+        /// What is wrong.
+        error: MessageError,
+    },
     /// `pusher:unsubscribe`
     Unsubscribe {
         /// Not yet checked to be a channel's name.
@@ -155,12 +162,20 @@ fn with_subscription<'a>(
 
 fn parse_subscribe<'a>(data: &Subscription<'a>) -> Result<ClientMessage<'a>, MessageError> {
     let channel = parse_text(data.channel, MessageError::Channel)?;
+    Ok(match parse_credentials(data) {
+        Ok((auth, channel_data)) => ClientMessage::Subscribe { channel, auth, channel_data },
+        Err(error) => ClientMessage::BadSubscribe { channel, error },
+    })
+}
+
+type Credentials<'a> = (Cow<'a, str>, Option<Cow<'a, str>>);
+
+fn parse_credentials<'a>(data: &Subscription<'a>) -> Result<Credentials<'a>, MessageError> {
     let auth = match data.auth {
         Some(auth) => parse_text(Some(auth), MessageError::Auth)?,
         None => Cow::Borrowed(""),
     };
-    let channel_data = parse_channel_data_text(data.channel_data)?;
-    Ok(ClientMessage::Subscribe { channel, auth, channel_data })
+    Ok((auth, parse_channel_data_text(data.channel_data)?))
 }
 
 // Backends in PHP send an empty list or object for "nothing".
@@ -186,6 +201,9 @@ fn into_owned(message: ClientMessage<'_>) -> ClientMessage<'static> {
             auth: own(auth),
             channel_data: channel_data.map(own),
         },
+        ClientMessage::BadSubscribe { channel, error } => {
+            ClientMessage::BadSubscribe { channel: own(channel), error }
+        }
         ClientMessage::Unsubscribe { channel } => ClientMessage::Unsubscribe { channel: own(channel) },
         ClientMessage::ClientEvent { event, channel, data } => {
             ClientMessage::ClientEvent { event: own(event), channel: own(channel), data: data.into_owned() }
@@ -355,13 +373,6 @@ mod tests {
             (r#"{"event":"pusher:subscribe","channel":"a","data":{}}"#, E::Channel),
             (r#"{"event":"pusher:subscribe","data":{"channel":null}}"#, E::Channel),
             (r#"{"event":"pusher:subscribe","data":{"channel":["a"]}}"#, E::Channel),
-            (r#"{"event":"pusher:subscribe","data":{"channel":"a","auth":5}}"#, E::Auth),
-            (r#"{"event":"pusher:subscribe","data":{"channel":"a","auth":{}}}"#, E::Auth),
-            (r#"{"event":"pusher:subscribe","data":{"channel":"a","channel_data":5}}"#, E::ChannelData),
-            (
-                r#"{"event":"pusher:subscribe","data":{"channel":"a","channel_data":{"user_id":1}}}"#,
-                E::ChannelData,
-            ),
             (r#"{"event":"pusher:subscribe","data":{"channel":"a","channel":"b"}}"#, syntax),
             (r#"{"event":"pusher:subscribe","data":{"channel":"a\ud800"}}"#, lone),
             (r#"{"event":"pusher:unsubscribe","data":{}}"#, E::Channel),
@@ -375,6 +386,30 @@ mod tests {
         }
         assert_eq!(E::Data.to_string(), "Bad data");
         assert_eq!(parse_client_message(b"{\"event\":\"\xff\"}"), Err(E::Json(JsonError::NotUtf8)));
+    }
+
+    #[test]
+    fn a_bad_subscribe_names_the_channel_that_it_can() {
+        use MessageError as E;
+        let lone = E::Json(JsonError::LoneSurrogate);
+        let table = [
+            (r#"{"channel":"a b","auth":5}"#, E::Auth),
+            (r#"{"channel":"a b","auth":{}}"#, E::Auth),
+            (r#"{"channel":"a b","auth":"\udc00"}"#, lone),
+            (r#"{"channel":"a b","channel_data":5}"#, E::ChannelData),
+            (r#"{"channel":"a b","channel_data":{"user_id":1}}"#, E::ChannelData),
+        ];
+        for (data, error) in table {
+            let expected = Ok(ClientMessage::BadSubscribe { channel: "a b".into(), error });
+            assert_eq!(
+                parse(&format!(r#"{{"event":"pusher:subscribe","data":{data}}}"#)),
+                expected,
+                "{data}"
+            );
+            let in_text = serde_json::to_string(data).unwrap();
+            let message = format!(r#"{{"event":"pusher:subscribe","data":{in_text}}}"#);
+            assert_eq!(parse(&message), expected, "{message}");
+        }
     }
 
     #[test]

@@ -8,12 +8,12 @@ use std::fmt;
 use serde::Deserialize;
 
 use crate::json::{self, JsonError, Value};
-use crate::limits::AppLimits;
+use crate::limits::{AppLimits, characters_beyond};
 
 /// A user in a presence channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
-    /// Not empty, at most `user_id_bytes_max` bytes.
+    /// Not empty, at most `user_id_characters_max` characters.
     pub user_id: Box<str>,
     /// Compact JSON of whatever the backend says about the user; `None` if it says nothing or `null`.
     pub user_info: Option<Box<str>>,
@@ -30,7 +30,7 @@ struct ChannelData<'a> {
 /// The member that a `channel_data` text describes.
 pub fn parse_channel_data(json: &str, limits: &AppLimits) -> Result<Member, ChannelDataError> {
     let data: ChannelData<'_> = json::parse_object(json.as_bytes()).map_err(ChannelDataError::Json)?;
-    let user_id = parse_user_id(data.user_id.as_ref(), limits.user_id_bytes_max)?;
+    let user_id = parse_user_id(data.user_id.as_ref(), limits.user_id_characters_max)?;
     let user_info = match &data.user_info {
         Some(info) => Some(compact_user_info(info, limits.presence_user_bytes_max)?),
         None => None,
@@ -38,7 +38,7 @@ pub fn parse_channel_data(json: &str, limits: &AppLimits) -> Result<Member, Chan
     Ok(Member { user_id, user_info })
 }
 
-fn parse_user_id(value: Option<&Value<'_>>, bytes_max: usize) -> Result<Box<str>, ChannelDataError> {
+fn parse_user_id(value: Option<&Value<'_>>, characters_max: usize) -> Result<Box<str>, ChannelDataError> {
     let value = value.ok_or(ChannelDataError::UserIdMissing)?;
     let user_id = match value.integer() {
         Some(digits) => digits.into(),
@@ -48,8 +48,8 @@ fn parse_user_id(value: Option<&Value<'_>>, bytes_max: usize) -> Result<Box<str>
     if user_id.is_empty() {
         return Err(ChannelDataError::UserIdMissing);
     }
-    if user_id.len() > bytes_max {
-        return Err(ChannelDataError::UserIdTooLong { bytes: user_id.len(), bytes_max });
+    if let Some(characters) = characters_beyond(&user_id, characters_max) {
+        return Err(ChannelDataError::UserIdTooLong { characters, characters_max });
     }
     Ok(user_id.into())
 }
@@ -74,9 +74,9 @@ pub enum ChannelDataError {
     /// `user_id` is longer than the app allows.
     UserIdTooLong {
         /// The length it has.
-        bytes: usize,
-        /// `user_id_bytes_max`
-        bytes_max: usize,
+        characters: usize,
+        /// `user_id_characters_max`
+        characters_max: usize,
     },
     /// `user_info` is longer than the app allows.
     UserInfoTooLong {
@@ -93,9 +93,10 @@ impl fmt::Display for ChannelDataError {
             Self::Json(error) => write!(f, "Invalid channel_data: {error}"),
             Self::UserIdMissing => write!(f, "Invalid channel_data: user_id is missing or empty"),
             Self::UserIdType => write!(f, "Invalid channel_data: user_id must be a string or an integer"),
-            Self::UserIdTooLong { bytes, bytes_max } => write!(
+            Self::UserIdTooLong { characters, characters_max } => write!(
                 f,
-                "Invalid channel_data: user_id has {bytes} bytes, allowed are {bytes_max} (user_id_bytes_max)"
+                "Invalid channel_data: user_id has {characters} characters, allowed are {characters_max} \
+                 (user_id_characters_max)"
             ),
             Self::UserInfoTooLong { bytes, bytes_max } => write!(
                 f,
@@ -172,7 +173,10 @@ mod tests {
             (r#"{"user_id":true}"#, E::UserIdType),
             (r#"{"user_id":{}}"#, E::UserIdType),
             (r#"{"user_id":["u"]}"#, E::UserIdType),
-            (&format!(r#"{{"user_id":{digits}}}"#), E::UserIdTooLong { bytes: 400, bytes_max: 128 }),
+            (
+                &format!(r#"{{"user_id":{digits}}}"#),
+                E::UserIdTooLong { characters: 400, characters_max: 128 },
+            ),
         ];
         for (json, error) in table {
             assert_eq!(parse(json), Err(error), "{json}");
@@ -181,9 +185,12 @@ mod tests {
 
     #[test]
     fn limits_count_decoded_ids_and_compact_info() {
-        let id = |count: usize| format!(r#"{{"user_id":"{}"}}"#, r"\u00e9".repeat(count));
-        assert!(parse(&id(64)).is_ok());
-        assert_eq!(parse(&id(65)), Err(ChannelDataError::UserIdTooLong { bytes: 130, bytes_max: 128 }));
+        let id = |of: &str, count: usize| parse(&format!(r#"{{"user_id":"{}"}}"#, of.repeat(count)));
+        for character in ["x", r"\u00e9", "é", "日", "😀", r"\ud83d\ude00"] {
+            assert!(id(character, 128).is_ok(), "{character}");
+            let too_long = ChannelDataError::UserIdTooLong { characters: 129, characters_max: 128 };
+            assert_eq!(id(character, 129), Err(too_long), "{character}");
+        }
         let info = |count: usize| format!(r#"{{"user_id":"u","user_info":  "{}"}}"#, "x".repeat(count));
         assert!(parse(&info(2046)).is_ok());
         assert_eq!(
@@ -196,7 +203,7 @@ mod tests {
         #[test]
         fn any_text_gives_a_member_within_its_limits_or_an_error(json in r#"[\[\]{}",:\\a-f0-9 ]{0,60}"#) {
             if let Ok(member) = parse(&json) {
-                prop_assert!((1..=128).contains(&member.user_id.len()));
+                prop_assert!((1..=128).contains(&member.user_id.chars().count()));
             }
         }
 

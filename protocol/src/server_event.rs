@@ -85,7 +85,7 @@ fn presence_succeeded_payload<'m>(channel: &str, members: impl Iterator<Item = &
 }
 
 /// `pusher:subscription_error`. `kind` is what pusher-js calls the type: `AuthError`, `LimitReached`; `status` an HTTP
-/// status that fits.
+/// status or a code of Pusher's that fits. The channel may be named as badly as the client has named it.
 pub fn encode_subscription_error(out: &mut Vec<u8>, channel: &str, kind: &str, error: &str, status: u16) {
     let data = object_text(|json| {
         json.extend_from_slice(b"{\"type\":");
@@ -288,6 +288,11 @@ mod tests {
         let frame =
             encoded(|out| encode_subscription_error(out, "private-a", "AuthError", "bad \"sig\"", 401));
         let payload = r#"{"event":"pusher:subscription_error","channel":"private-a","data":"{\"type\":\"AuthError\",\"error\":\"bad \\\"sig\\\"\",\"status\":401}"}"#;
+        assert_eq!(frame, golden(payload));
+        let bad_name = "a \"b\"\n";
+        let frame =
+            encoded(|out| encode_subscription_error(out, bad_name, "LimitReached", "x (y_max)", 4009));
+        let payload = r#"{"event":"pusher:subscription_error","channel":"a \"b\"\n","data":"{\"type\":\"LimitReached\",\"error\":\"x (y_max)\",\"status\":4009}"}"#;
         assert_eq!(frame, golden(payload));
     }
 

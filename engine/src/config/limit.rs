@@ -3,7 +3,7 @@
 //! A key is the name of its field, and the name that refusals give to clients. Limits that would break each other are
 //! refused together, whichever was set. Defaults are those of `Limits` and `AppLimits`, and stand nowhere else.
 
-use protocol::limits::{AppLimits, HTTP_HEADERS_CAP};
+use protocol::limits::{AppLimits, CHARACTER_BYTES_MAX, HTTP_HEADERS_CAP};
 
 use super::fault::Fault;
 use super::section::{Section, Table, Value};
@@ -75,10 +75,10 @@ const APP: [Limit<AppLimits>; 12] = [
     limit!(channels_per_event_max, 1, 1000),
     limit!(batch_events_max, 1, 1000),
     limit!(channel_name_bytes_max, 1, 1000),
-    limit!(event_name_bytes_max, 1, 1000),
+    limit!(event_name_characters_max, 1, 1000),
     limit!(presence_members_max, 1, 100_000),
     limit!(presence_user_bytes_max, 2, 64 << 10),
-    limit!(user_id_bytes_max, 1, 1000),
+    limit!(user_id_characters_max, 1, 1000),
     limit!(roster_bytes_max, 1 << 10, ROSTER_BYTES_MAX as u64),
     // A bucket of one second is refilled in whole milliseconds.
     limit!(client_events_per_second, 1, 1000),
@@ -176,7 +176,7 @@ const PAIRS: [Pair; 6] = [
     Pair { keys: &["outboxes_bytes_max", "outbox_bytes_max"], broken: outbox_beyond_all },
     Pair { keys: &["client_event_data_bytes_max", "message_bytes_max"], broken: client_event_beyond_message },
     Pair {
-        keys: &["presence_members_max", "presence_user_bytes_max", "user_id_bytes_max"],
+        keys: &["presence_members_max", "presence_user_bytes_max", "user_id_characters_max"],
         broken: roster_too_long,
     },
 ];
@@ -228,11 +228,11 @@ fn client_event_beyond_message(server: &Limits, app: &AppLimits) -> Option<Strin
 }
 
 fn roster_too_long(_: &Limits, app: &AppLimits) -> Option<String> {
-    let member = app.presence_user_bytes_max + app.user_id_bytes_max;
+    let member = app.presence_user_bytes_max + CHARACTER_BYTES_MAX * app.user_id_characters_max;
     let roster = app.presence_members_max * member;
     (roster > ROSTER_BYTES_MAX).then(|| {
         format!(
-            "presence_members_max ({}) times presence_user_bytes_max + user_id_bytes_max ({member}) is {roster}, \
+            "presence_members_max ({}) times presence_user_bytes_max + {CHARACTER_BYTES_MAX} * user_id_characters_max ({member}) is {roster}, \
              and a roster may have {ROSTER_BYTES_MAX} bytes",
             app.presence_members_max
         )

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 const MEMBERS_MAX: usize = 100;
 const USER_INFO_BYTES_MAX: usize = 2 << 10;
-const USER_ID_BYTES_MAX: usize = 128;
+const USER_ID_CHARACTERS_MAX: usize = 128;
 
 /// The next message tells of this user, and of nothing else.
 fn expect_member(client: &mut Client, channel: &str, event: &str, data: &Value) {
@@ -199,7 +199,7 @@ fn bad_channel_data_is_refused_and_the_connection_stays() {
     let server = shared();
     let channel = "presence-bad";
     let mut client = server.connect();
-    let long_id = json!({"user_id": "x".repeat(USER_ID_BYTES_MAX + 1)}).to_string();
+    let long_id = json!({"user_id": "😀".repeat(USER_ID_CHARACTERS_MAX + 1)}).to_string();
     let long_info = json!({"user_id": "x", "user_info": "y".repeat(USER_INFO_BYTES_MAX - 1)}).to_string();
     let table = [
         (r"{}", "user_id is missing"),
@@ -209,7 +209,7 @@ fn bad_channel_data_is_refused_and_the_connection_stays() {
         (r#"{"user_id":true}"#, "must be a string or an integer"),
         (r#"{"user_id":["1"]}"#, "must be a string or an integer"),
         (r#"{"user_id":"\ud800"}"#, "surrogate"),
-        (&long_id, "user_id_bytes_max"),
+        (&long_id, "user_id_characters_max"),
         (&long_info, "presence_user_bytes_max"),
         ("[]", "Invalid channel_data"),
         ("7", "Invalid channel_data"),
@@ -222,8 +222,7 @@ fn bad_channel_data_is_refused_and_the_connection_stays() {
         assert!(told.contains(text), "{told} for {data}");
     }
     assert_eq!(users(&server, channel), Vec::<String>::new());
-    let longest =
-        json!({"user_id": "x".repeat(USER_ID_BYTES_MAX), "user_info": "y".repeat(USER_INFO_BYTES_MAX - 2)});
+    let longest = json!({"user_id": "😀".repeat(USER_ID_CHARACTERS_MAX), "user_info": "y".repeat(USER_INFO_BYTES_MAX - 2)});
     assert_eq!(client.join(channel, &longest.to_string())["count"], 1);
 }
 

@@ -144,14 +144,50 @@ fn refusals_are_told_as_an_error_and_on_the_channel() {
 }
 
 #[test]
+fn every_refusal_of_a_subscription_says_its_type_and_status_on_the_channel() {
+    let server = shared();
+    let mut client = server.connect();
+    let too_long = "x".repeat(201);
+    let signed_as = |data: &Value, channel: &str, socket_id| {
+        let data = data.to_string();
+        let auth = sign_subscription(&crate::rig::app(), socket_id, channel, Some(&data));
+        json!({"channel": channel, "auth": auth, "channel_data": data})
+    };
+    let id = client.socket_id;
+    let table = [
+        (json!({"channel": "private-r", "auth": "loopback-key:00"}), "AuthError", 401),
+        (json!({"channel": "private-r", "auth": 5}), "AuthError", 401),
+        (json!({"channel": "presence-r", "auth": "", "channel_data": {"user_id": "1"}}), "AuthError", 401),
+        (signed_as(&json!({"user_id": ""}), "presence-r", id), "AuthError", 401),
+        (signed_as(&json!({"user_id": too_long}), "presence-r", id), "LimitReached", 4301),
+        (
+            signed_as(&json!({"user_id": "u", "user_info": "y".repeat(3000)}), "presence-r", id),
+            "LimitReached",
+            4301,
+        ),
+        (json!({"channel": too_long}), "LimitReached", 4009),
+        (json!({"channel": "a b"}), "InvalidChannel", 400),
+        (json!({"channel": ""}), "InvalidChannel", 400),
+    ];
+    for (data, kind, status) in table {
+        client.say(&json!({"event": "pusher:subscribe", "data": data}));
+        let (code, text) = client.hear_error();
+        assert_eq!(code, None, "{text}");
+        let event = client.hear_event("pusher:subscription_error");
+        assert_eq!(event["channel"], data["channel"], "{event}");
+        assert_eq!(data_of(&event), json!({"type": kind, "error": text, "status": status}), "{data}");
+    }
+}
+
+#[test]
 fn bad_channel_names_are_refused() {
     let server = shared();
     let mut client = server.connect();
     let long = "a".repeat(201);
     for name in ["", "a b", "a:b", "a/b", "é", "a\u{0}", "#", "#x", "a#b", "\"", "\\", &long] {
         subscribe_with(&mut client, name, "");
-        let (code, text) = client.hear_error();
-        assert!(code.is_none() && text.contains("Invalid channel name"), "{name:?}: {text}");
+        let text = client.hear_refusal(name);
+        assert!(text.contains("Invalid channel name"), "{name:?}: {text}");
     }
     for name in [json!(null), json!(7), json!(["a"]), json!({})] {
         client.say(&json!({"event": "pusher:subscribe", "data": {"channel": name}}));

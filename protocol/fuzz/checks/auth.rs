@@ -78,7 +78,7 @@ fn is_member(channel_data: &str) -> bool {
 }
 
 fn check_member(member: &Member, limits: &AppLimits) {
-    assert!((1..=limits.user_id_bytes_max).contains(&member.user_id.len()));
+    assert!((1..=limits.user_id_characters_max).contains(&member.user_id.chars().count()));
     let info: Value = match &member.user_info {
         Some(info) => {
             assert!(info.len() <= limits.presence_user_bytes_max);

@@ -79,7 +79,7 @@ fn check_taken(call: &Call<'_>) {
         }
         Call::Users(users) => assert!(ChannelKind::of(&users.name).is_presence()),
         Call::Terminate(terminate) => {
-            assert!((1..=limits.user_id_bytes_max).contains(&terminate.user_id.len()));
+            assert!((1..=limits.user_id_characters_max).contains(&terminate.user_id.chars().count()));
         }
         Call::Channels(_) | Call::Health(_) => {}
     }
@@ -88,7 +88,7 @@ fn check_taken(call: &Call<'_>) {
 fn check_event(event: &Event<'_>, is_in_batch: bool, limits: &AppLimits) {
     let channels_max = if is_in_batch { 1 } else { limits.channels_per_event_max };
     assert!((1..=channels_max).contains(&event.channels.len()));
-    assert!((1..=limits.event_name_bytes_max).contains(&event.name.len()));
+    assert!((1..=limits.event_name_characters_max).contains(&event.name.chars().count()));
     assert!(!event.name.starts_with("pusher:") && !event.name.starts_with("pusher_internal:"));
     assert!(event.data.decoded_bytes <= limits.event_data_bytes_max);
     let text: String = serde_json::from_str(&event.data.literal).expect("data is a JSON string");

@@ -8,7 +8,7 @@
 use std::io::Cursor;
 
 use tungstenite::protocol::frame::FrameHeader;
-use tungstenite::protocol::frame::coding::{CloseCode, Control, Data, OpCode};
+use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
 use crate::close::Close;
 
@@ -311,7 +311,7 @@ fn parse_close(payload: &[u8]) -> Result<Option<u16>, Close> {
         [] => Ok(None),
         [high, low, reason @ ..] => {
             let code = u16::from_be_bytes([*high, *low]);
-            if !CloseCode::from(code).is_allowed() {
+            if !Close::may_be_sent(code) {
                 return Err(Close::PROTOCOL_ERROR.with_reason("Invalid close code"));
             }
             std::str::from_utf8(reason).map_err(|_| Close::NOT_UTF8)?;
@@ -595,10 +595,14 @@ mod tests {
 
     #[test]
     fn close_codes_of_peers_are_read() {
-        for code in [1000, 1001, 1011, 3000, 4000, 4999] {
+        // The whole registry (https://www.iana.org/assignments/websocket).
+        let valid = |code| matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999);
+        for code in 0..=u16::MAX {
             let payload = [&u16::to_be_bytes(code)[..], b"bye"].concat();
             let (messages, error, _) = decode(&[&frame(FINAL | CLOSE, &payload)], MAX);
-            assert_eq!((messages, error), (vec![Owned::Close(Some(code))], None));
+            let expected =
+                if valid(code) { (vec![Owned::Close(Some(code))], None) } else { (vec![], Some(1002)) };
+            assert_eq!((messages, error), expected, "{code}");
         }
     }
 

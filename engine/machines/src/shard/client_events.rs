@@ -8,6 +8,7 @@ use std::sync::Arc;
 use protocol::close::CLIENT_EVENT_RATE;
 use protocol::hook_event::{HookEvent, HookKind};
 use protocol::json::EventData;
+use protocol::limits::characters_beyond;
 use protocol::server_event;
 use protocol::socket_id::SocketId;
 use protocol::ws::Frame;
@@ -70,10 +71,10 @@ impl Shard {
         if !target.kind.allows_client_events() {
             return refuse("only supported on private and presence channels".into());
         }
-        let name_bytes_max = app.limits.event_name_bytes_max;
-        if event.len() > name_bytes_max {
+        let characters_max = app.limits.event_name_characters_max;
+        if characters_beyond(event, characters_max).is_some() {
             return refuse(format!(
-                "the event name is longer than {name_bytes_max} bytes (event_name_bytes_max)"
+                "the event name is longer than {characters_max} characters (event_name_characters_max)"
             ));
         }
         let bytes_max = app.limits.client_event_data_bytes_max;

@@ -11,8 +11,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 use protocol::app::App;
-use protocol::auth::SubscriptionAuthError;
-use protocol::channel::{ChannelKind, parse_channel_name};
+use protocol::channel::{ChannelKind, ChannelNameError, parse_channel_name};
 use protocol::message::{ClientMessage, parse_client_message};
 use protocol::server_event;
 use protocol::ws::{self, Message};
@@ -21,6 +20,7 @@ use super::Shard;
 use super::connection::ConnectionId;
 use super::machine::{Effect, Now};
 use super::mutant::{Mutant, broken};
+use super::refuse::Grounds;
 use super::run::Run;
 
 /// Connections whose next message waits.
@@ -247,15 +247,21 @@ impl Shard {
             }
             ClientMessage::Pong => Verdict::Taken,
             ClientMessage::Subscribe { channel, auth, channel_data } => {
-                self.gated(id, &channel, first_in_line, |shard, target| {
+                self.gated(id, &channel, first_in_line, Self::refuse_name, |shard, target| {
                     shard.subscribe(id, target, &auth, channel_data.as_deref());
                 })
             }
+            ClientMessage::BadSubscribe { channel, error } => {
+                self.refuse_subscription(id, &channel, Grounds::Auth, &error.to_string());
+                Verdict::Taken
+            }
             ClientMessage::Unsubscribe { channel } => {
-                self.gated(id, &channel, first_in_line, |shard, target| shard.unsubscribe(id, target))
+                self.gated(id, &channel, first_in_line, Self::report_name, |shard, target| {
+                    shard.unsubscribe(id, target);
+                })
             }
             ClientMessage::ClientEvent { event, channel, data } => {
-                self.gated(id, &channel, first_in_line, |shard, target| {
+                self.gated(id, &channel, first_in_line, Self::report_name, |shard, target| {
                     shard.client_event(id, target, &event, &data, now);
                 })
             }
@@ -277,6 +283,7 @@ impl Shard {
         id: ConnectionId,
         channel: &str,
         first_in_line: bool,
+        on_bad_name: impl FnOnce(&mut Self, ConnectionId, &str, &ChannelNameError),
         take: impl FnOnce(&mut Self, &Target<'_>),
     ) -> Verdict {
         let Some(connection) = self.local.connections.by_id(id) else { return Verdict::Taken };
@@ -284,7 +291,7 @@ impl Shard {
         let kind = match parse_channel_name(channel, app.limits.channel_name_bytes_max) {
             Ok(kind) => kind,
             Err(error) => {
-                self.error(id, None, &error.to_string());
+                on_bad_name(self, id, channel, &error);
                 return Verdict::Taken;
             }
         };
@@ -314,23 +321,9 @@ impl Shard {
         self.local.push_private(id, Run::private(bytes));
     }
 
-    pub(super) fn refuse_subscription(
-        &mut self,
-        id: ConnectionId,
-        channel: &str,
-        kind: &str,
-        text: &str,
-        status: u16,
-    ) {
-        self.local.stats.subscribe_refused += 1;
-        let mut bytes = Vec::new();
-        server_event::encode_error(&mut bytes, None, text);
-        server_event::encode_subscription_error(&mut bytes, channel, kind, text, status);
-        self.local.push_private(id, Run::private(bytes));
-    }
-
-    pub(super) fn refuse_auth(&mut self, id: ConnectionId, channel: &str, error: &SubscriptionAuthError) {
-        self.refuse_subscription(id, channel, "AuthError", &error.to_string(), 401);
+    /// A command that is no subscribe names what cannot be a channel.
+    fn report_name(&mut self, id: ConnectionId, _: &str, error: &ChannelNameError) {
+        self.error(id, None, &error.to_string());
     }
 
     /// The acknowledgement of a subscription without a roster.

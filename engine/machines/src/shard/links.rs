@@ -16,6 +16,7 @@ use super::Shard;
 use super::connection::{ConnectionId, Subscription};
 use super::mesh::{Leaf, Refusal, Root, SubRef};
 use super::mutant::{Mutant, broken};
+use super::refuse::Grounds;
 use super::run::Run;
 use super::topic::Topic;
 
@@ -217,7 +218,7 @@ impl Shard {
                 format!("{full}: its roster would have more than {bytes} bytes (roster_bytes_max)")
             }
         };
-        self.refuse_subscription(id, &topic.name, "LimitReached", &text, 4100);
+        self.refuse_subscription(id, &topic.name, Grounds::Full, &text);
         if let Some(mut gone) = self.local.remove_subscription(id, at) {
             // Home has no entry of it, so there is nothing to exit from.
             gone.member = None;

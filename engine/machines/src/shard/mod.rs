@@ -3,7 +3,7 @@
 //! Everything hard about fan-out, presence and back-pressure is here, and runs in the simulation with a seed.
 //!
 //! Where to look: `machine` is the border to the driver; `turn` takes input in rotation; `lobby` has connections
-//! without a head; `commands`, `subscribe` and `client_events` what clients send; `links` what this shard says to home shards and hears
+//! without a head; `commands`, `subscribe` and `client_events` what clients send, `refuse` subscriptions that may not be; `links` what this shard says to home shards and hears
 //! from them; `home` the topics that live here, `edges` what hooks are told of them, `grants` who is let in, `list` lists of them; `terminate` users who must go; `local`, `run`, `outbox`, `flush`, `gain` and `hold` the fan-out; `budget` what outboxes keep together; `idle` who is silent, `quiet` when all are; `close` the end of a connection;
 //! `drain` the end of them all; `reading` what can be seen of all this from outside.
 
@@ -49,6 +49,7 @@ pub mod outbox;
 pub mod outgoing;
 mod quiet;
 pub mod reading;
+mod refuse;
 pub mod roster;
 pub mod run;
 pub mod shard_machine;

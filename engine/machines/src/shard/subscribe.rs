@@ -15,6 +15,7 @@ use super::commands::Target;
 use super::connection::{ConnectionId, Subscription, WAITING};
 use super::mesh::{Root, SubRef};
 use super::mutant::{Mutant, broken};
+use super::refuse::Grounds;
 
 impl Shard {
     pub(super) fn subscribe(
@@ -53,13 +54,13 @@ impl Shard {
             let text = format!(
                 "This connection has {subscriptions_max} subscriptions, which is the most it may have (subscriptions_per_connection_max)"
             );
-            self.refuse_subscription(id, channel, "LimitReached", &text, 4100);
+            self.refuse_subscription(id, channel, Grounds::Full, &text);
             return None;
         }
         let socket_id = SocketId { first: self.index as u64, second: connection.second };
         if kind == ChannelKind::ServerToUser {
             let text = format!("Channel {channel} is for a user who is signed in");
-            self.refuse_subscription(id, channel, "AuthError", &text, 401);
+            self.refuse_subscription(id, channel, Grounds::Auth, &text);
             return None;
         }
         if kind.needs_auth()
@@ -74,13 +75,13 @@ impl Shard {
         let Some(channel_data) = channel_data else {
             let text =
                 format!("Channel {channel} is a presence channel: its subscription needs channel_data");
-            self.refuse_subscription(id, channel, "AuthError", &text, 401);
+            self.refuse_subscription(id, channel, Grounds::Auth, &text);
             return None;
         };
         match parse_channel_data(channel_data, &app.limits) {
             Ok(member) => Some(Some(Arc::new(member))),
             Err(error) => {
-                self.refuse_subscription(id, channel, "AuthError", &error.to_string(), 401);
+                self.refuse_member(id, channel, &error);
                 None
             }
         }

@@ -1,0 +1,85 @@
+//! Refusing a subscription: the client is told twice. Every SDK shows `pusher:error`, which belongs to the connection;
+//! `pusher:subscription_error` belongs to the channel, so that who waits for this one subscription hears of it.
+//!
+//! A second subscription to a channel is an error, but no refusal: the channel has its subscription, and whoever is
+//! bound to it there must not hear that it failed.
+
+use protocol::auth::SubscriptionAuthError;
+use protocol::channel::ChannelNameError;
+use protocol::presence::ChannelDataError;
+use protocol::server_event;
+
+use super::Shard;
+use super::connection::ConnectionId;
+use super::run::Run;
+
+/// Why a subscription is refused, as far as programs tell it apart.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Grounds {
+    /// The signature, or what it signs.
+    Auth,
+    /// The name can be no channel's.
+    Name,
+    /// The name is too long.
+    NameLength,
+    /// Nobody may have more of these just now.
+    Full,
+    /// What the client says of itself is too long.
+    Size,
+}
+
+impl Grounds {
+    /// The type and the status of a subscription_error. `AuthError` is what pusher-js itself says when its authorizer
+    /// fails; the other types and the numbers follow soketi where it has them.
+    fn kind_and_status(self) -> (&'static str, u16) {
+        match self {
+            Self::Auth => ("AuthError", 401),
+            Self::Name => ("InvalidChannel", 400),
+            Self::NameLength => ("LimitReached", 4009),
+            Self::Full => ("LimitReached", 4100),
+            Self::Size => ("LimitReached", 4301),
+        }
+    }
+}
+
+impl Shard {
+    /// Tells the client, on the connection and on the channel, that it is not subscribed and why.
+    pub(super) fn refuse_subscription(
+        &mut self,
+        id: ConnectionId,
+        channel: &str,
+        grounds: Grounds,
+        text: &str,
+    ) {
+        self.local.stats.subscribe_refused += 1;
+        let (kind, status) = grounds.kind_and_status();
+        let mut bytes = Vec::new();
+        server_event::encode_error(&mut bytes, None, text);
+        server_event::encode_subscription_error(&mut bytes, channel, kind, text, status);
+        self.local.push_private(id, Run::private(bytes));
+    }
+
+    pub(super) fn refuse_auth(&mut self, id: ConnectionId, channel: &str, error: &SubscriptionAuthError) {
+        self.refuse_subscription(id, channel, Grounds::Auth, &error.to_string());
+    }
+
+    pub(super) fn refuse_name(&mut self, id: ConnectionId, channel: &str, error: &ChannelNameError) {
+        let grounds = match error {
+            ChannelNameError::TooLong { .. } => Grounds::NameLength,
+            ChannelNameError::Empty | ChannelNameError::Character(_) => Grounds::Name,
+        };
+        self.refuse_subscription(id, channel, grounds, &error.to_string());
+    }
+
+    pub(super) fn refuse_member(&mut self, id: ConnectionId, channel: &str, error: &ChannelDataError) {
+        let grounds = match error {
+            ChannelDataError::UserIdTooLong { .. } | ChannelDataError::UserInfoTooLong { .. } => {
+                Grounds::Size
+            }
+            ChannelDataError::Json(_) | ChannelDataError::UserIdMissing | ChannelDataError::UserIdType => {
+                Grounds::Auth
+            }
+        };
+        self.refuse_subscription(id, channel, grounds, &error.to_string());
+    }
+}
