@@ -17,7 +17,10 @@ use crate::hooks_run::HooksRun;
 use crate::memory::memory_bytes;
 use crate::metrics;
 use crate::server::{self, AdminPlan, Plan, Running, StartError, Surroundings};
-use machines::limits::{DESCRIPTORS_KEPT, Limits, OUTBOXES_BYTES_MIN, OUTBOXES_MEMORY_PART};
+use machines::limits::{
+    DESCRIPTORS_KEPT, Limits, MEMORY_PER_SUBSCRIPTION, OUTBOXES_BYTES_MIN, OUTBOXES_MEMORY_PART,
+    SUBSCRIPTIONS_MIN,
+};
 use machines::rest::{ApiConfig, ApiCore, Health, MetricsConfig};
 use machines::shard::topic::TopicHash;
 use machines::shard::{Shard, ShardConfig};
@@ -83,7 +86,8 @@ pub fn start(house: House) -> Result<Inhabited, StartError> {
     let line = hooks.as_ref().map_or(HookLine::Absent, HooksRun::line);
     let api_line = line.clone();
     let (apps, api_apps) = (Arc::clone(&house.apps), house.apps);
-    let (shard_limits, api_limits) = (house.limits.clone(), house.limits);
+    let shard_limits = with_room_for_subscriptions(house.limits.clone(), shards, apps.iter().count());
+    let api_limits = house.limits;
     let make_shard = move |index: usize, around: &Surroundings| {
         let random = Random::new();
         Shard::new(ShardConfig {
@@ -156,6 +160,20 @@ fn fitted(limits: &Limits, shards: usize, around: &Surroundings) -> Limits {
     }
 }
 
+/// How many subscriptions each of so many shards may have, by the memory that there is; where there are several apps, one
+/// of them takes no more than half of it all.
+fn with_room_for_subscriptions(limits: Limits, shards: usize, apps: usize) -> Limits {
+    let memory = memory_bytes().and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(0);
+    let by_memory = (memory / MEMORY_PER_SUBSCRIPTION / shards).max(SUBSCRIPTIONS_MIN);
+    let of_shard = limits.subscriptions_per_shard_max.unwrap_or(by_memory);
+    let all = of_shard.saturating_mul(shards) as u64;
+    Limits {
+        subscriptions_per_shard_max: Some(of_shard),
+        subscriptions_per_app_max: if apps > 1 { all.div_ceil(2) } else { all },
+        ..limits
+    }
+}
+
 /// What the outboxes of one of so many shards may keep, by the memory that there is.
 fn outboxes_bytes(limits: &Limits, shards: usize) -> usize {
     let memory = memory_bytes().and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(0);
@@ -202,4 +220,26 @@ fn random_u64(random: &SystemRandom) -> u64 {
 fn fill(random: &SystemRandom, bytes: &mut [u8]) {
     let filled = random.fill(bytes).is_ok();
     assert!(filled, "the system has no random bytes, without which socket ids could be guessed");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_for_subscriptions_follows_the_memory_and_is_shared_by_apps() {
+        let of = |limits: &Limits, shards, apps| {
+            let limits = with_room_for_subscriptions(limits.clone(), shards, apps);
+            (limits.subscriptions_per_shard_max.unwrap(), limits.subscriptions_per_app_max)
+        };
+        let memory = memory_bytes().unwrap() as usize;
+        for shards in [1, 4] {
+            let (each, of_app) = of(&Limits::default(), shards, 1);
+            assert_eq!(each, (memory / 2048 / shards).max(50_000));
+            assert_eq!(of_app, (each * shards) as u64);
+        }
+        assert_eq!(of(&Limits::default(), 1 << 40, 1).0, 50_000, "a small machine");
+        let set = Limits { subscriptions_per_shard_max: Some(7), ..Limits::default() };
+        assert_eq!((of(&set, 3, 1), of(&set, 3, 2)), ((7, 21), (7, 11)));
+    }
 }

@@ -1,7 +1,7 @@
 //! An app: an id, a key, a secret and what it may do. All traffic belongs to exactly one app.
 //!
-//! The secret is kept only as the HMAC key made from it, so nothing can print it. The number of admitted connections
-//! is the one thing here that cores share and change: an `Admission` is taken before a connection is attached and
+//! The secret is kept only as the HMAC key made from it, so nothing can print it. The numbers of connections and of
+//! subscriptions are all that cores share and change here: an `Admission` is taken before a connection is attached and
 //! gives its place back when it is dropped.
 
 use std::collections::HashMap;
@@ -40,8 +40,16 @@ pub struct App {
     /// What a connection beyond `limits.connections_max` is told.
     pub over_quota_close: Close,
     signing_key: hmac::Key,
+    shared: Shared,
+}
+
+/// What all cores change. In cache lines of its own: what is read with every event stands beside it.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Shared {
     connections: AtomicU32,
     admitted: AtomicU64,
+    subscriptions: AtomicU64,
 }
 
 impl App {
@@ -58,8 +66,7 @@ impl App {
             limits: AppLimits::default(),
             over_quota_close: Close::APP_FULL,
             signing_key: hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()),
-            connections: AtomicU32::new(0),
-            admitted: AtomicU64::new(0),
+            shared: Shared::default(),
         }
     }
 
@@ -92,20 +99,36 @@ impl App {
 
     /// Connections admitted and not yet gone.
     pub fn connections(&self) -> u32 {
-        self.connections.load(Ordering::Relaxed)
+        self.shared.connections.load(Ordering::Relaxed)
     }
 
     /// Connections admitted since the start.
     pub fn admitted(&self) -> u64 {
-        self.admitted.load(Ordering::Relaxed)
+        self.shared.admitted.load(Ordering::Relaxed)
+    }
+
+    /// Subscriptions of all its connections.
+    pub fn subscriptions(&self) -> u64 {
+        self.shared.subscriptions.load(Ordering::Relaxed)
+    }
+
+    /// A subscription more. It is for the caller to know whether there may be: cores that ask and add at the same time
+    /// can go past a bound by one each.
+    pub fn add_subscription(&self) {
+        self.shared.subscriptions.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A subscription less.
+    pub fn remove_subscription(&self) {
+        self.shared.subscriptions.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// A place for one more connection; `None` when `limits.connections_max` are there.
     pub fn admit(self: &Arc<Self>) -> Option<Admission> {
         let max = self.limits.connections_max.unwrap_or(u32::MAX);
         let one_more = |now: u32| (now < max).then_some(now.saturating_add(1));
-        self.connections.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).ok()?;
-        self.admitted.fetch_add(1, Ordering::Relaxed);
+        self.shared.connections.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).ok()?;
+        self.shared.admitted.fetch_add(1, Ordering::Relaxed);
         Some(Admission { app: Arc::clone(self) })
     }
 }
@@ -193,7 +216,7 @@ impl Deref for Admission {
 
 impl Drop for Admission {
     fn drop(&mut self) {
-        self.app.connections.fetch_sub(1, Ordering::Relaxed);
+        self.app.shared.connections.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -6,8 +6,9 @@
 
 use crate::limits::CLOSE_REASON_BYTES_MAX;
 
-/// `pusher:error` code: the connection sends client events too fast. The event is dropped, the connection stays.
-pub const CLIENT_EVENT_RATE: u16 = 4301;
+/// `pusher:error` code: the connection sends client events, or changes its subscriptions, too fast. What was asked is not
+/// done, the connection stays.
+pub const TOO_FAST: u16 = 4301;
 
 /// `pusher:error` code: a watchlist was longer than allowed and was cut. The connection stays.
 pub const WATCHLIST: u16 = 4302;
@@ -178,6 +179,6 @@ mod tests {
     #[test]
     #[should_panic(expected = "assertion failed")]
     fn a_frame_only_code_cannot_be_a_close() {
-        let _ = Close::new(CLIENT_EVENT_RATE, "");
+        let _ = Close::new(TOO_FAST, "");
     }
 }

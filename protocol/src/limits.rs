@@ -81,8 +81,12 @@ pub struct AppLimits {
     pub roster_bytes_max: usize,
     /// Client events of one connection per second, which is also the burst.
     pub client_events_per_second: u32,
+    /// Subscriptions that one connection may take in place of others that it gave up, per second.
+    pub subscription_changes_per_second: u32,
     /// Connections of the app on this server; `None` is no bound.
     pub connections_max: Option<u32>,
+    /// Subscriptions of the app on this server; `None` leaves it to the server, which knows its memory.
+    pub subscriptions_max: Option<u32>,
 }
 
 impl Default for AppLimits {
@@ -99,7 +103,9 @@ impl Default for AppLimits {
             user_id_characters_max: 128,
             roster_bytes_max: 1 << 20,
             client_events_per_second: 10,
+            subscription_changes_per_second: 50,
             connections_max: None,
+            subscriptions_max: None,
         }
     }
 }

@@ -75,8 +75,13 @@ pub struct Limits {
     pub http_head_bytes_max: usize,
     /// Header lines of an HTTP head; past it the same.
     pub http_headers_max: usize,
-    /// Channels that one connection may be subscribed to; past it a subscription is refused.
+    /// Channels that one connection may be subscribed to; past it a subscription is refused. Nobody who behaves has
+    /// more than some hundreds, and a connection needs no signature to fill as many.
     pub subscriptions_per_connection_max: usize,
+    /// Subscriptions of all connections of a shard; past it another is refused. None: by the memory of the machine.
+    pub subscriptions_per_shard_max: Option<usize>,
+    /// Subscriptions of an app without a bound of its own, on all shards together.
+    pub subscriptions_per_app_max: u64,
     /// How long a core that hears nothing but pings and pongs may let them gather, in milliseconds; the first message of
     /// a client after such quiet may wait as long. 0: never.
     pub nap_ms_max: u64,
@@ -115,7 +120,9 @@ impl Default for Limits {
             http_body_bytes_max: HTTP_BODY_BYTES_MAX,
             http_head_bytes_max: HTTP_HEAD_BYTES_MAX,
             http_headers_max: HTTP_HEADERS_MAX,
-            subscriptions_per_connection_max: 10_000,
+            subscriptions_per_connection_max: 2000,
+            subscriptions_per_shard_max: None,
+            subscriptions_per_app_max: u64::MAX,
             nap_ms_max: 50,
             nap_connections_min: 1000,
         }
@@ -127,6 +134,13 @@ pub const OUTBOXES_BYTES_MIN: usize = 64 << 20;
 
 /// The part of the memory that all outboxes of all shards may keep together: one of so many.
 pub const OUTBOXES_MEMORY_PART: usize = 8;
+
+/// Subscriptions of a shard on the smallest machine.
+pub const SUBSCRIPTIONS_MIN: usize = 50_000;
+
+/// A subscription for so many bytes of the memory. One that is the first on a channel with a long name takes 1 KiB, one of
+/// many on a channel a twentieth of that: half of the memory holds the worst that strangers can ask for.
+pub const MEMORY_PER_SUBSCRIPTION: usize = 2 << 10;
 
 impl Limits {
     /// Those of HTTP requests.

@@ -37,7 +37,7 @@ macro_rules! limit {
 }
 
 /// The limits that hold for the whole server.
-const SERVER: [Limit<Limits>; 16] = [
+const SERVER: [Limit<Limits>; 17] = [
     limit!(outbox_bytes_max, 64 << 10, 1 << 30),
     limit!(outbox_frames_max, 16, 1 << 20),
     Limit {
@@ -54,6 +54,12 @@ const SERVER: [Limit<Limits>; 16] = [
     limit!(http_head_bytes_max, 1 << 10, 32 << 10),
     limit!(http_headers_max, 8, HTTP_HEADERS_CAP as u64),
     limit!(subscriptions_per_connection_max, 1, 1_000_000),
+    Limit {
+        key: "subscriptions_per_shard_max",
+        min: 1,
+        max: u32::MAX as u64,
+        set: |limits, value| limits.subscriptions_per_shard_max = Some(value as usize),
+    },
     limit!(commands_per_turn_max, 1, 1024),
     limit!(half_open_max, 16, 1 << 20),
     limit!(head_ms_max, 100, 600_000),
@@ -69,7 +75,7 @@ const SERVER: [Limit<Limits>; 16] = [
 const IDLE_CHECK: &str = "idle_check";
 
 /// The limits that each app may have for itself.
-const APP: [Limit<AppLimits>; 12] = [
+const APP: [Limit<AppLimits>; 14] = [
     limit!(event_data_bytes_max, 1, 64 << 20),
     limit!(client_event_data_bytes_max, 1, 16 << 20),
     limit!(channels_per_event_max, 1, 1000),
@@ -82,11 +88,18 @@ const APP: [Limit<AppLimits>; 12] = [
     limit!(roster_bytes_max, 1 << 10, ROSTER_BYTES_MAX as u64),
     // A bucket of one second is refilled in whole milliseconds.
     limit!(client_events_per_second, 1, 1000),
+    limit!(subscription_changes_per_second, 1, 1000),
     Limit {
         key: "connections_max",
         min: 1,
         max: u32::MAX as u64,
         set: |limits, value| limits.connections_max = Some(value as u32),
+    },
+    Limit {
+        key: "subscriptions_max",
+        min: 1,
+        max: u32::MAX as u64,
+        set: |limits, value| limits.subscriptions_max = Some(value as u32),
     },
 ];
 

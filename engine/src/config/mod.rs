@@ -165,7 +165,7 @@ mod tests {
     use protocol::hook_event::{HookKind, HookKinds};
 
     use super::*;
-    use machines::limits::OUTBOXES_BYTES_MIN;
+    use machines::limits::{OUTBOXES_BYTES_MIN, SUBSCRIPTIONS_MIN};
 
     const EXAMPLE: &str = include_str!("../../corecast.example.toml");
 
@@ -202,6 +202,8 @@ mod tests {
         assert_eq!(app.over_quota_close, App::new("1", "k", "s").over_quota_close);
         assert_eq!((app.limits.event_data_bytes_max, app.limits.connections_max), (10_240, Some(1000)));
         config.app_limits.connections_max = None;
+        assert_eq!(config.app_limits.subscriptions_max.take(), Some(100_000));
+        assert_eq!(config.limits.subscriptions_per_shard_max.take(), Some(SUBSCRIPTIONS_MIN));
         assert_eq!(config.limits.outboxes_bytes_max.take(), Some(OUTBOXES_BYTES_MIN));
         assert_eq!(config.app_limits, AppLimits::default());
         assert_eq!(format!("{:?}", config.limits), format!("{:?}", Limits::default()));

@@ -6,8 +6,10 @@ use crate::rig::client::Client;
 use crate::rig::server::{Server, shared, wait_for};
 use serde_json::json;
 
-/// What one connection may be subscribed to.
+/// Channels of a prefix.
 const EACH: usize = 10_000;
+/// What one connection may be subscribed to.
+const ON_ONE: usize = 2000;
 /// Acknowledgements that may be on their way to a client.
 const UNHEARD: usize = 200;
 
@@ -16,10 +18,14 @@ fn names(prefix: &str) -> Vec<String> {
     (0..EACH).map(|number| format!("{prefix}{number:0>width$}", width = 200 - prefix.len())).collect()
 }
 
-/// A client on all channels of this prefix.
-fn occupy(server: &Server, prefix: &str) -> Client {
+/// Clients on all channels of this prefix.
+fn occupy(server: &Server, prefix: &str) -> Vec<Client> {
+    names(prefix).chunks(ON_ONE).map(|some| on_all(server, some)).collect()
+}
+
+fn on_all(server: &Server, names: &[String]) -> Client {
     let mut client = server.connect();
-    for some in names(prefix).chunks(UNHEARD) {
+    for some in names.chunks(UNHEARD) {
         for channel in some {
             client.say(&json!({"event": "pusher:subscribe", "data": {"channel": channel}}));
         }

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use crate::rig::client::Client;
+use crate::rig::client::{Client, data_of};
 use crate::rig::raw::{Raw, encode_upgrade};
 use crate::rig::server::{Server, binary, free_port};
 use serde_json::json;
@@ -134,4 +134,59 @@ fn a_member_that_would_make_the_roster_too_long_is_refused_but_not_another_conne
         client.ask_to_join(channel, &data("late"));
         (client.hear()["event"] != "pusher:error").then_some(())
     });
+}
+
+/// Subscribes until it is refused; how often it was not, and the answer.
+fn fill(client: &mut Client, prefix: &str) -> (usize, String) {
+    for number in 0.. {
+        client.say(&json!({"event": "pusher:subscribe", "data": {"channel": format!("{prefix}{number}")}}));
+        let event = client.hear();
+        if event["event"] == "pusher:error" {
+            assert_eq!(event["data"]["code"], json!(null), "{event}");
+            let refused = data_of(&client.hear_event("pusher:subscription_error"));
+            assert_eq!((&refused["type"], &refused["status"]), (&json!("LimitReached"), &json!(4100)));
+            return (number, refused["error"].as_str().unwrap().to_owned());
+        }
+    }
+    unreachable!("numbers have no end");
+}
+
+#[test]
+fn subscriptions_are_bounded_for_the_connection_the_app_and_the_shard() {
+    let limits =
+        "subscriptions_per_connection_max = 4\nsubscriptions_max = 10\nsubscriptions_per_shard_max = 7";
+    let server = start("subscriptions", limits, 1024);
+    let (mut one, mut two) = (server.connect(), server.connect());
+    let (had, text) = fill(&mut one, "one-");
+    assert!(
+        had == 4 && text.contains("4 subscriptions") && text.contains("subscriptions_per_connection_max")
+    );
+    let (had, text) = fill(&mut two, "two-");
+    assert!(had == 3 && text.contains("7 subscriptions") && text.contains("subscriptions_per_shard_max"));
+    // A place that somebody gives up can be taken, and so can those of who has gone.
+    one.unsubscribe("one-0");
+    one.expect_pong();
+    two.subscribe("two-again");
+    drop(one);
+    crate::rig::server::wait_for("the places", || {
+        (fill(&mut server.connect(), "late-").0 == 3).then_some(())
+    });
+
+    let server = start("app-subscriptions", "subscriptions_max = 5", 1024);
+    let (had, text) = fill(&mut server.connect(), "a-");
+    assert!(had == 5 && text.contains("5 subscriptions") && text.contains("(subscriptions_max)"), "{text}");
+}
+
+#[test]
+fn a_thousand_channels_are_left_and_taken_again_without_a_wait() {
+    let server = start("changes", "", 1024);
+    let mut client = server.connect();
+    for _ in 0..2 {
+        for number in 0..1000 {
+            client.say(&json!({"event": "pusher:subscribe", "data": {"channel": format!("c{number}")}}));
+        }
+        (0..1000).for_each(|_| drop(client.hear_event("pusher_internal:subscription_succeeded")));
+        (0..1000).for_each(|number| client.unsubscribe(&format!("c{number}")));
+    }
+    client.expect_pong();
 }

@@ -86,9 +86,15 @@ fn gauges_are_the_live_tables_after_any_coming_and_going() {
     assert!(now.keys().any(|name| name.starts_with("corecast_closes_total{by=\"peer\"")), "{now:?}");
     let named: std::collections::HashSet<u32> = [3, 4, 8, 9, 13, 14, 18, 19, 23].map(|r| r % 3).into();
     assert_eq!(watched.sum("corecast_channels"), named.len() as f64);
+    assert_eq!(watched.sum("corecast_subscriptions"), 9.0);
+    assert_eq!(now["corecast_app_subscriptions{app_id=\"7\"}"], 9.0);
     drop(staying);
     wait_for("everybody to be gone", || (watched.sum("corecast_connections") == 0.0).then_some(()));
     assert_eq!(watched.sum("corecast_channels"), 0.0);
+    assert_eq!(
+        (watched.sum("corecast_subscriptions"), watched.sum("corecast_app_subscriptions")),
+        (0.0, 0.0)
+    );
 }
 
 #[test]

@@ -1,6 +1,10 @@
 //! Presence channels: members are users, however many connections and shards each has.
 
+use std::io::Write;
+use std::thread;
+
 use crate::rig::client::{Client, data_of};
+use crate::rig::raw::encode_frame;
 use crate::rig::server::{Server, shared, wait_for};
 use protocol::auth::sign_subscription;
 use serde_json::{Value, json};
@@ -264,4 +268,51 @@ fn users_of_one_channel_are_not_members_of_another() {
     let roster = client.join("presence-two", r#"{"user_id":"b"}"#);
     assert_eq!(roster, json!({"count": 1, "ids": ["b"], "hash": {"b": null}}));
     assert_eq!(users(&server, "presence-one"), ["a"]);
+}
+
+#[test]
+fn who_enters_and_leaves_without_end_is_slowed_and_hardly_heard() {
+    const ROUNDS: usize = 5000;
+    let server = shared();
+    for channel in ["presence-churn-a", "presence-churn-b", "presence-churn-c"] {
+        let mut member = server.connect();
+        member.join(channel, r#"{"user_id":"stays"}"#);
+        let mut restless = server.connect();
+        let data = r#"{"user_id":"restless"}"#;
+        let auth = sign_subscription(&crate::rig::app(), restless.socket_id, channel, Some(data));
+        let subscribe = json!({"event": "pusher:subscribe", "data": {"channel": channel, "auth": auth, "channel_data": data}});
+        let unsubscribe = json!({"event": "pusher:unsubscribe", "data": {"channel": channel}});
+        let text = |message: &Value| encode_frame(0x81, message.to_string().as_bytes());
+        let mut bytes = [text(&subscribe), text(&unsubscribe)].concat().repeat(ROUNDS);
+        bytes.extend(text(&json!({"event": "pusher:ping", "data": {}})));
+        let mut writer = restless.tcp().try_clone().unwrap();
+        let writes = thread::spawn(move || writer.write_all(&bytes).unwrap());
+        let (mut refused, mut slowed) = (0, 0);
+        loop {
+            let event = restless.hear();
+            match event["event"].as_str().unwrap() {
+                "pusher:pong" => break,
+                "pusher:subscription_error" => {
+                    assert_eq!(data_of(&event)["status"], 4301, "{event}");
+                    refused += 1;
+                }
+                "pusher:error" if event["data"]["code"] == 4301 => {
+                    let text = event["data"]["message"].as_str().unwrap();
+                    assert!(text.contains("subscription_changes_per_second"), "{text}");
+                    slowed += 1;
+                }
+                _ => {}
+            }
+        }
+        writes.join().unwrap();
+        // A burst of two thousand, and fifty a second.
+        assert!(refused == slowed && refused > 2000, "{refused} and {slowed} of {ROUNDS} were refused");
+        server.publish(channel, "end", "");
+        let mut heard = 0;
+        while member.hear()["event"] != "end" {
+            heard += 1;
+        }
+        // Only where one read of the server ends within a round that one is told.
+        assert!(heard < 2000, "{heard} comings and goings were told");
+    }
 }

@@ -13,9 +13,8 @@ async function refusal(client, name) {
   const channel = client.subscribe(name);
   const onConnection = emitted(client.connection, "error");
   const [onChannel] = await emitted(channel, "pusher:subscription_error");
-  const [{ error }] = await onConnection;
-  assert.equal(error.data.code, null);
-  assert.equal(error.data.message, onChannel.error);
+  const [{ data }] = await onConnection;
+  assert.deepEqual(data, { code: null, message: onChannel.error });
   assert.equal(channel.subscribed, false);
   return onChannel;
 }

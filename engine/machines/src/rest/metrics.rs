@@ -45,6 +45,7 @@ impl ApiCore {
 
     fn describe_apps(&self, all: &mut Exposition) {
         let mut connected = all.gauges("connected", "WebSocket connections of an app.");
+        let mut subscribed = all.gauges("app_subscriptions", "Subscriptions of an app.");
         let mut opened = all.counters("new_connections_total", "WebSocket connections that an app has had.");
         let mut ended = all.counters("new_disconnections_total", "Those of them that have ended.");
         for app in self.apps.iter() {
@@ -52,10 +53,11 @@ impl ApiCore {
             let now = u64::from(app.connections());
             let ever = app.admitted().max(now);
             connected.sample(&labels, now as f64);
+            subscribed.sample(&labels, app.subscriptions() as f64);
             opened.sample(&labels, ever as f64);
             ended.sample(&labels, (ever - now) as f64);
         }
-        [connected, opened, ended].into_iter().for_each(|family| all.add(family));
+        [connected, subscribed, opened, ended].into_iter().for_each(|family| all.add(family));
     }
 
     fn describe_rest(&self, all: &mut Exposition) {
@@ -80,15 +82,17 @@ fn sum(readings: &[(usize, Reading)]) -> Reading {
 fn describe_shards(all: &mut Exposition, readings: &[(usize, Reading)]) {
     let mut connections = all.gauges("connections", "WebSocket connections of a shard.");
     let mut half_open = all.gauges("half_open", "Connections of a shard without a complete request head.");
+    let mut subscriptions = all.gauges("subscriptions", "Subscriptions of the connections of a shard.");
     let mut channels = all.gauges("channels", "Occupied channels that have their home on a shard.");
     for (shard, reading) in readings {
         let number = shard.to_string();
         let labels = [("shard", &*number)];
         connections.sample(&labels, reading.connections as f64);
         half_open.sample(&labels, reading.half_open as f64);
+        subscriptions.sample(&labels, reading.subscriptions as f64);
         channels.sample(&labels, reading.channels as f64);
     }
-    [connections, half_open, channels].into_iter().for_each(|family| all.add(family));
+    [connections, half_open, subscriptions, channels].into_iter().for_each(|family| all.add(family));
 }
 
 fn describe_traffic(all: &mut Exposition, stats: &Stats) {

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use protocol::close::CLIENT_EVENT_RATE;
+use protocol::close::TOO_FAST;
 use protocol::hook_event::{HookEvent, HookKind};
 use protocol::json::EventData;
 use protocol::limits::characters_beyond;
@@ -92,7 +92,7 @@ impl Shard {
         if !self.allow_client_event(id, per_second, now) {
             self.local.stats.client_events_limited += 1;
             let why = format!("rate limit of {per_second} per second exceeded (client_events_per_second)");
-            return Err((Some(CLIENT_EVENT_RATE), why));
+            return Err((Some(TOO_FAST), why));
         }
         Ok(())
     }

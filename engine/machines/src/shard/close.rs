@@ -74,6 +74,7 @@ impl Shard {
             LastWords::Reset => self.closes.by_server(Close::OUTBOXES_FULL),
         }
         self.forget_stalled(id);
+        self.churn.forget(id);
         self.closing.push(Closing { id, last_words, outbox_bytes_max });
         while let Some(last) = self.last_subscription(id) {
             let Some(gone) = self.local.remove_subscription(id, last) else { break };

@@ -248,7 +248,7 @@ impl Shard {
             ClientMessage::Pong => Verdict::Taken,
             ClientMessage::Subscribe { channel, auth, channel_data } => {
                 self.gated(id, &channel, first_in_line, Self::refuse_name, |shard, target| {
-                    shard.subscribe(id, target, &auth, channel_data.as_deref());
+                    shard.subscribe(id, target, &auth, channel_data.as_deref(), now);
                 })
             }
             ClientMessage::BadSubscribe { channel, error } => {
@@ -257,7 +257,7 @@ impl Shard {
             }
             ClientMessage::Unsubscribe { channel } => {
                 self.gated(id, &channel, first_in_line, Self::report_name, |shard, target| {
-                    shard.unsubscribe(id, target);
+                    shard.unsubscribe(id, target, now);
                 })
             }
             ClientMessage::ClientEvent { event, channel, data } => {

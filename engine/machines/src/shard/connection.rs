@@ -65,6 +65,8 @@ pub struct Subscription {
     pub back: u32,
     /// Tells it from earlier subscriptions of the same connection to the same channel.
     pub ticket: u32,
+    /// The end of the sequence number that its Enter had among the roots to its home.
+    pub entered: u32,
     /// Who it is on a presence channel.
     pub member: Option<Arc<Member>>,
 }
@@ -206,6 +208,6 @@ mod tests {
     #[test]
     fn a_record_and_a_subscription_stay_small() {
         assert!(size_of::<Connection>() <= 96, "{}", size_of::<Connection>());
-        assert!(size_of::<Subscription>() <= 32, "{}", size_of::<Subscription>());
+        assert!(size_of::<Subscription>() <= 24, "{}", size_of::<Subscription>());
     }
 }

@@ -13,7 +13,7 @@ use protocol::socket_id::SocketId;
 use protocol::ws::Frame;
 
 use super::Shard;
-use super::connection::{ConnectionId, Subscription};
+use super::connection::{ConnectionId, Subscription, WAITING};
 use super::mesh::{Leaf, Refusal, Root, SubRef};
 use super::mutant::{Mutant, broken};
 use super::refuse::Grounds;
@@ -56,10 +56,25 @@ impl Shard {
         let wait = by_close && !self.command_gate_is_open(home);
         if gone.member.is_some() && !(by_close && broken(Mutant::CloseSendsNoExit)) {
             let sub = SubRef { slot: id.slot, generation: id.generation, ticket: gone.ticket };
-            self.tell_exit(home, name, sub, wait);
+            if gone.back != WAITING || !self.strike_enter(home, gone.entered, sub) {
+                self.tell_exit(home, name, sub, wait);
+            }
         }
         let wait = by_close && !self.command_gate_is_open(home);
         self.tell_count(gone.leaf, wait);
+    }
+
+    /// Takes back an Enter that home was not sent. Returns whether it was.
+    fn strike_enter(&mut self, home: usize, entered: u32, sub: SubRef) -> bool {
+        let sequence = self.roots.sequence(home, entered);
+        match self.roots.unsent(home, sequence) {
+            Some(Root::Enter { sub: of, .. }) if *of == sub => {
+                self.roots.replace(home, sequence, Root::Struck);
+                self.local.stats.enters_struck += 1;
+                true
+            }
+            _ => broken(Mutant::SentEntersAreStruck),
+        }
     }
 
     fn tell_exit(&mut self, home: usize, topic: Arc<Topic>, sub: SubRef, wait: bool) {
@@ -237,5 +252,152 @@ impl Shard {
             .filter(|_| !broken(Mutant::NoExclusion))
             .and_then(|socket_id| self.local.by_socket_id(self.index, socket_id));
         self.local.deliver(at, frame, except);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::app::{App, Apps};
+    use protocol::auth::sign_subscription;
+    use protocol::channel::ChannelKind;
+    use protocol::ws::Decoder;
+
+    use super::*;
+    use crate::limits::Limits;
+    use crate::shard::ShardConfig;
+    use crate::shard::commands::Target;
+    use crate::shard::connection::Connection;
+    use crate::shard::drain::DrainPlan;
+    use crate::shard::machine::{Now, Token};
+    use crate::shard::outbox::Outbox;
+    use crate::shard::topic::TopicHash;
+
+    const CHANNEL: &str = "presence-a";
+    const NOW: Now = Now { mono_ms: 1000, unix_ms: 0 };
+
+    struct Rig {
+        shard: Shard,
+        app: Arc<App>,
+        topics: TopicHash,
+        id: ConnectionId,
+    }
+
+    impl Rig {
+        /// A shard with one connection, and its own home.
+        fn new() -> Self {
+            let apps = Arc::new(Apps::new(vec![App::new("1", "a", "s")]).unwrap());
+            let app = Arc::clone(apps.by_id("1").unwrap());
+            let topics = TopicHash::new(7, 1);
+            let mut shard = Shard::new(ShardConfig {
+                index: 0,
+                apps,
+                topics: topics.clone(),
+                limits: Limits { subscriptions_per_connection_max: 50, ..Limits::default() },
+                hook_grace_ms: 0,
+                witness: None,
+                drain: DrainPlan::default(),
+                random: Box::new(|| 0),
+            });
+            let id = shard.local.connections.attach(Connection {
+                admission: app.admit().unwrap(),
+                second: 9,
+                token: Token { slot: 0, generation: 0 },
+                subscriptions: Vec::new(),
+                outbox: Outbox::default(),
+                decoder: Decoder::default(),
+                private_gain: 0,
+                client_events_full_ms: 0,
+                heard: shard.wheel.heard(),
+                dirty: false,
+                held: false,
+                blocked: false,
+                stalled: false,
+                closing: false,
+            });
+            Self { shard, app, topics, id }
+        }
+
+        fn with_target(&mut self, take: impl FnOnce(&mut Shard, ConnectionId, &Target<'_>)) {
+            let hash = self.topics.of(&self.app, CHANNEL);
+            let target = Target { app: &self.app, channel: CHANNEL, kind: ChannelKind::Presence, hash };
+            take(&mut self.shard, self.id, &target);
+        }
+
+        fn enter(&mut self) {
+            let data = r#"{"user_id":"u"}"#;
+            let auth = sign_subscription(&self.app, SocketId { first: 0, second: 9 }, CHANNEL, Some(data));
+            self.with_target(|shard, id, target| shard.subscribe(id, target, &auth, Some(data), NOW));
+        }
+
+        fn leave(&mut self) {
+            self.with_target(|shard, id, target| shard.unsubscribe(id, target, NOW));
+        }
+
+        /// Enters and Exits that home is to be sent.
+        fn moves(&mut self) -> (usize, usize) {
+            let (mut enters, mut exits) = (0, 0);
+            for root in self.shard.roots.waiting(0) {
+                enters += usize::from(matches!(root, Root::Enter { .. }));
+                exits += usize::from(matches!(root, Root::Exit { .. }));
+            }
+            (enters, exits)
+        }
+
+        fn take_all(&mut self) {
+            while let Some(root) = self.shard.roots.pop(0) {
+                self.shard.handle_root(0, root);
+            }
+            self.shard.grant_all();
+        }
+    }
+
+    #[test]
+    fn who_enters_and_leaves_before_home_knows_is_told_to_nobody() {
+        let mut rig = Rig::new();
+        for _ in 0..20 {
+            rig.enter();
+            rig.leave();
+        }
+        assert_eq!((rig.moves(), rig.shard.stats().enters_struck), ((0, 0), 20));
+        rig.enter();
+        assert_eq!(rig.moves(), (1, 0));
+        rig.take_all();
+        assert_eq!((rig.shard.stats().members_added, rig.shard.roots.bytes()), (1, 0));
+        // Home knows of this one, so it must hear of its going, and once only, however often it is tried again.
+        for _ in 0..20 {
+            rig.leave();
+            rig.enter();
+        }
+        assert_eq!(rig.moves(), (1, 1));
+        rig.take_all();
+        assert_eq!((rig.shard.stats().members_added, rig.shard.stats().members_removed), (2, 1));
+    }
+
+    #[test]
+    fn an_enter_that_home_has_taken_is_not_taken_back() {
+        let mut rig = Rig::new();
+        rig.enter();
+        while let Some(root) = rig.shard.roots.pop(0) {
+            rig.shard.handle_root(0, root);
+        }
+        // It still waits for the end of the phase.
+        rig.leave();
+        assert_eq!((rig.moves(), rig.shard.stats().enters_struck), ((0, 1), 0));
+        rig.take_all();
+        assert_eq!(rig.shard.home.len(), 0);
+    }
+
+    #[test]
+    fn who_changes_too_fast_may_not_subscribe_for_a_while() {
+        let mut rig = Rig::new();
+        for _ in 0..50 {
+            rig.enter();
+            rig.leave();
+        }
+        rig.enter();
+        assert_eq!(rig.shard.local.subscriptions(), 0);
+        assert_eq!(rig.shard.stats().subscribe_refused_for_rate, 1);
+        rig.shard.close_in_answer(rig.id, None);
+        assert!(rig.shard.churn.is_empty());
     }
 }

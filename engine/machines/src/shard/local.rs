@@ -41,6 +41,8 @@ pub struct Local {
     pub held: Held,
     /// What the outboxes may keep together.
     pub outboxes_bytes_max: usize,
+    /// Subscriptions of all connections.
+    subscriptions: usize,
     outbox_bytes_max: usize,
     outbox_frames_max: usize,
 }
@@ -99,6 +101,7 @@ impl Local {
             stats: Stats::default(),
             held: Held::default(),
             outboxes_bytes_max: limits.outboxes_bytes_max.unwrap_or(OUTBOXES_BYTES_MIN),
+            subscriptions: 0,
             outbox_bytes_max: limits.outbox_bytes_max,
             outbox_frames_max: limits.outbox_frames_max,
         }
@@ -199,6 +202,22 @@ impl Local {
             connection.subscriptions.reserve_exact(1);
         }
         connection.subscriptions.push(subscription);
+        connection.app().add_subscription();
+        self.subscriptions += 1;
+    }
+
+    /// Its last subscription asks to enter a roster, by the root of this number.
+    pub fn note_entered(&mut self, id: ConnectionId, sequence: u64) {
+        if let Some(connection) = self.connections.by_id(id)
+            && let Some(subscription) = connection.subscriptions.last_mut()
+        {
+            subscription.entered = sequence as u32;
+        }
+    }
+
+    /// How many subscriptions there are, those that wait included.
+    pub fn subscriptions(&self) -> usize {
+        self.subscriptions
     }
 
     /// The acknowledgement goes into the outbox, and the connection into the fan-out list.
@@ -346,6 +365,8 @@ impl Local {
             return None;
         }
         let removed = connection.subscriptions.swap_remove(at);
+        connection.app().remove_subscription();
+        self.subscriptions -= 1;
         if let Some(moved) = connection.subscriptions.get(at)
             && let Some(topic) = self.topics.get_mut(moved.leaf as usize)
             && let Some(subscriber) = topic.fanout.get_mut(moved.back as usize)

@@ -45,7 +45,7 @@ pub enum Root {
     Query(Box<Query>),
     /// Connections of a user must go. Not for a home: every shard gets it, and closes those of its own.
     Terminate(Box<Terminate>),
-    /// A Count that a newer one of the same epoch has made needless.
+    /// A Count that a newer one of the same epoch has made needless, or the Enter of a subscription that has gone.
     Struck,
 }
 

@@ -3,7 +3,7 @@
 //! Everything hard about fan-out, presence and back-pressure is here, and runs in the simulation with a seed.
 //!
 //! Where to look: `machine` is the border to the driver; `turn` takes input in rotation; `lobby` has connections
-//! without a head; `commands`, `subscribe` and `client_events` what clients send, `refuse` subscriptions that may not be; `links` what this shard says to home shards and hears
+//! without a head; `commands`, `subscribe` and `client_events` what clients send, `refuse` subscriptions that may not be, `churn` those that change too fast; `links` what this shard says to home shards and hears
 //! from them; `home` the topics that live here, `edges` what hooks are told of them, `grants` who is let in, `list` lists of them; `terminate` users who must go; `local`, `run`, `outbox`, `flush`, `gain` and `hold` the fan-out; `budget` what outboxes keep together; `idle` who is silent, `quiet` when all are; `close` the end of a connection;
 //! `drain` the end of them all; `reading` what can be seen of all this from outside.
 
@@ -23,6 +23,7 @@ use protocol::app::Apps;
 use crate::limits::Limits;
 
 pub mod budget;
+mod churn;
 pub mod client_events;
 pub mod close;
 pub mod closes;
@@ -60,6 +61,7 @@ pub mod topic;
 pub mod turn;
 pub mod witness;
 
+use churn::Churn;
 use close::Closing;
 use closes::Closes;
 use commands::Stalled;
@@ -125,6 +127,7 @@ pub struct Shard {
     leaves: Outgoing<Leaf>,
     outside: Vec<Outside>,
     stalled: Stalled,
+    churn: Churn,
     rotation: Rotation,
     wheel: Wheel,
     ping: Rc<Run>,
@@ -183,6 +186,7 @@ impl Shard {
             leaves: Outgoing::new(shards + 1, &config.limits),
             outside: (0..shards).map(|_| Outside::default()).collect(),
             stalled: Stalled::new(shards),
+            churn: Churn::default(),
             rotation: Rotation::default(),
             wheel: Wheel::default(),
             ping,

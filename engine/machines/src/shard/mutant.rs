@@ -28,6 +28,8 @@ pub enum Mutant {
     FixedOrderOfClasses,
     /// A subscription that goes while it waits stays among the waiters' number.
     WaiterNeverLeaves,
+    /// A subscription that goes while it waits takes its Enter back although that was sent.
+    SentEntersAreStruck,
     /// Every connection of a user is announced.
     EveryConnectionIsAMember,
     /// A member is announced after the joiner was let in.
@@ -114,7 +116,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 53] = [
+    pub const ALL: [Self; 54] = [
         Self::NoTicket,
         Self::NoEpoch,
         Self::LaterSubscribersAckedAtOnce,
@@ -127,6 +129,7 @@ impl Mutant {
         Self::SleepsOnGatedInput,
         Self::FixedOrderOfClasses,
         Self::WaiterNeverLeaves,
+        Self::SentEntersAreStruck,
         Self::EveryConnectionIsAMember,
         Self::JoinerHearsItself,
         Self::FanOutBeforeAck,

@@ -83,6 +83,22 @@ impl<M: Weigh> Outgoing<M> {
         open.messages.get_mut(usize::try_from(index).ok()?)
     }
 
+    /// The last sequence number of this receiver's that ends like that. A message of that number may be of long ago.
+    pub fn sequence(&self, to: usize, end: u32) -> u64 {
+        let first = self.open.get(to).map_or(0, |open| open.first);
+        first.wrapping_add(u64::from(end.wrapping_sub(first as u32)))
+    }
+
+    /// Puts another message in the place of one that has not been sent.
+    pub fn replace(&mut self, to: usize, sequence: u64, message: M) {
+        let weight = message.weight();
+        let Some(old) = self.unsent(to, sequence) else { return };
+        let old = std::mem::replace(old, message).weight();
+        if let Some(open) = self.open.get_mut(to) {
+            open.bytes = (open.bytes + weight).saturating_sub(old);
+        }
+    }
+
     /// True when nothing may be added for this receiver by input that can wait.
     pub fn is_full(&self, to: usize) -> bool {
         self.open.get(to).is_some_and(|open| {

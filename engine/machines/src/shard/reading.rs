@@ -21,6 +21,8 @@ pub struct Reading {
     pub connections: u64,
     /// Connections without a complete head.
     pub half_open: u64,
+    /// Subscriptions of the shard's connections.
+    pub subscriptions: u64,
     /// Occupied channels that have their home here.
     pub channels: u64,
     /// Connections that the kernel takes nothing more for.
@@ -61,6 +63,7 @@ impl Reading {
         self.gated_ms.commands += other.gated_ms.commands;
         self.connections += other.connections;
         self.half_open += other.half_open;
+        self.subscriptions += other.subscriptions;
         self.channels += other.channels;
         self.blocked += other.blocked;
         self.outbox_bytes += other.outbox_bytes;
@@ -90,6 +93,7 @@ impl Shard {
             },
             connections: self.local.connections.len() as u64,
             half_open: self.lobby.half_open() as u64,
+            subscriptions: self.local.subscriptions() as u64,
             channels: self.home.len() as u64,
             blocked: self.local.flush.backlogs.len() as u64,
             outbox_bytes: self.local.held_bytes() as u64,

@@ -6,6 +6,7 @@
 
 use protocol::auth::SubscriptionAuthError;
 use protocol::channel::ChannelNameError;
+use protocol::close::TOO_FAST;
 use protocol::presence::ChannelDataError;
 use protocol::server_event;
 
@@ -26,6 +27,8 @@ pub(super) enum Grounds {
     Full,
     /// What the client says of itself is too long.
     Size,
+    /// It changes its subscriptions too fast.
+    Rate,
 }
 
 impl Grounds {
@@ -37,8 +40,13 @@ impl Grounds {
             Self::Name => ("InvalidChannel", 400),
             Self::NameLength => ("LimitReached", 4009),
             Self::Full => ("LimitReached", 4100),
-            Self::Size => ("LimitReached", 4301),
+            Self::Size | Self::Rate => ("LimitReached", 4301),
         }
+    }
+
+    /// The code of the error frame.
+    fn code(self) -> Option<u16> {
+        (self == Self::Rate).then_some(TOO_FAST)
     }
 }
 
@@ -54,7 +62,7 @@ impl Shard {
         self.local.stats.subscribe_refused += 1;
         let (kind, status) = grounds.kind_and_status();
         let mut bytes = Vec::new();
-        server_event::encode_error(&mut bytes, None, text);
+        server_event::encode_error(&mut bytes, grounds.code(), text);
         server_event::encode_subscription_error(&mut bytes, channel, kind, text, status);
         self.local.push_private(id, Run::private(bytes));
     }

@@ -158,6 +158,7 @@ impl Machine for Shard {
         self.home.give_back_room();
         self.edges.give_back_room();
         self.stalled.give_back_room();
+        self.churn.give_back_room();
         self.closing.shrink_to_fit();
         self.effects.shrink_to_fit();
         self.outside.iter_mut().for_each(Outside::give_back_room);

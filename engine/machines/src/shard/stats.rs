@@ -93,6 +93,10 @@ counters! {
     subscribed,
     /// Subscriptions refused.
     subscribe_refused,
+    /// Those of them that were refused because the connection changes its subscriptions too fast.
+    subscribe_refused_for_rate,
+    /// Those of them that were refused because the shard or the app has as many as it may.
+    subscribe_refused_for_room,
     /// Subscriptions that ended.
     unsubscribed,
     /// Waiting subscriptions that ended.
@@ -109,6 +113,8 @@ counters! {
     refused,
     /// Users that entered a roster.
     members_added,
+    /// Enters struck out before they were sent, since their subscription had gone: nobody was told of either.
+    enters_struck,
     /// Users that left a roster.
     members_removed,
     /// Connections that entered a roster in which their user already was.

@@ -13,6 +13,7 @@ use protocol::socket_id::SocketId;
 use super::Shard;
 use super::commands::Target;
 use super::connection::{ConnectionId, Subscription, WAITING};
+use super::machine::Now;
 use super::mesh::{Root, SubRef};
 use super::mutant::{Mutant, broken};
 use super::refuse::Grounds;
@@ -24,9 +25,14 @@ impl Shard {
         target: &Target<'_>,
         auth: &str,
         channel_data: Option<&str>,
+        now: Now,
     ) {
         if self.subscription_of(id, target).is_some() {
             self.error(id, None, &format!("Existing subscription to channel {}", target.channel));
+            return;
+        }
+        if let Err((grounds, text)) = self.check_room(id, target, now) {
+            self.refuse_subscription(id, target.channel, grounds, &text);
             return;
         }
         if let Some(member) = self.check_subscription(id, target, auth, channel_data) {
@@ -39,7 +45,45 @@ impl Shard {
         self.local.subscription_to(id, at)
     }
 
-    /// Whether the connection may subscribe; on presence channels, as whom.
+    /// Whether one more subscription may be, whatever the channel: of this connection, of the shard, of the app, and now.
+    fn check_room(
+        &mut self,
+        id: ConnectionId,
+        target: &Target<'_>,
+        now: Now,
+    ) -> Result<(), (Grounds, String)> {
+        let (app, limits) = (&target.app.limits, &self.limits);
+        let of_one = limits.subscriptions_per_connection_max;
+        let of_shard = limits.subscriptions_per_shard_max.unwrap_or(usize::MAX);
+        let of_app = app.subscriptions_max.map_or(limits.subscriptions_per_app_max, u64::from);
+        let full = |who: &str, max: u64, key: &str| {
+            let text = format!("{who} has {max} subscriptions, which is the most it may have ({key})");
+            Err((Grounds::Full, text))
+        };
+        if self.local.connections.view(id).is_some_and(|it| it.subscriptions.len() >= of_one) {
+            return full("This connection", of_one as u64, "subscriptions_per_connection_max");
+        }
+        if self.local.subscriptions() >= of_shard {
+            self.local.stats.subscribe_refused_for_room += 1;
+            return full("This shard of the server", of_shard as u64, "subscriptions_per_shard_max");
+        }
+        if target.app.subscriptions() >= of_app {
+            self.local.stats.subscribe_refused_for_room += 1;
+            return full("This app", of_app, "subscriptions_max");
+        }
+        let per_second = app.subscription_changes_per_second;
+        if !self.churn.allows(id, per_second, of_one, now.mono_ms) {
+            self.local.stats.subscribe_refused_for_rate += 1;
+            let text = format!(
+                "This connection changes its subscriptions faster than {per_second} times per second \
+                 (subscription_changes_per_second)"
+            );
+            return Err((Grounds::Rate, text));
+        }
+        Ok(())
+    }
+
+    /// Whether the connection may subscribe to this channel; on presence channels, as whom.
     fn check_subscription(
         &mut self,
         id: ConnectionId,
@@ -49,14 +93,6 @@ impl Shard {
     ) -> Option<Option<Arc<Member>>> {
         let Target { app, channel, kind, .. } = *target;
         let connection = self.local.connections.by_id(id)?;
-        let subscriptions_max = self.limits.subscriptions_per_connection_max;
-        if connection.subscriptions.len() >= subscriptions_max {
-            let text = format!(
-                "This connection has {subscriptions_max} subscriptions, which is the most it may have (subscriptions_per_connection_max)"
-            );
-            self.refuse_subscription(id, channel, Grounds::Full, &text);
-            return None;
-        }
         let socket_id = SocketId { first: self.index as u64, second: connection.second };
         if kind == ChannelKind::ServerToUser {
             let text = format!("Channel {channel} is for a user who is signed in");
@@ -93,7 +129,7 @@ impl Shard {
         self.ticket = self.ticket.wrapping_add(1);
         let sub = SubRef { slot: id.slot, generation: id.generation, ticket: self.ticket };
         let subscription =
-            Subscription { leaf: at, back: WAITING, ticket: self.ticket, member: member.clone() };
+            Subscription { leaf: at, back: WAITING, ticket: self.ticket, entered: 0, member: member.clone() };
         self.local.add_waiting(id, subscription);
         let Some(topic) = self.local.topic(at) else { return };
         let (home, epoch, name) = (topic.home, topic.epoch, Arc::clone(&topic.topic));
@@ -105,7 +141,8 @@ impl Shard {
             self.send_count(at);
         }
         if let Some(member) = member {
-            self.roots.push(home, Root::Enter { topic: name, epoch, sub, member });
+            let sequence = self.roots.push(home, Root::Enter { topic: name, epoch, sub, member });
+            self.local.note_entered(id, sequence);
         } else if at_once {
             if let Some(index) = self.local.subscription_to(id, at) {
                 self.local.acknowledge(id, index, Self::succeeded(target.channel));
@@ -125,7 +162,7 @@ impl Shard {
         self.local.add_topic(topic, home, epoch)
     }
 
-    pub(super) fn unsubscribe(&mut self, id: ConnectionId, target: &Target<'_>) {
+    pub(super) fn unsubscribe(&mut self, id: ConnectionId, target: &Target<'_>, now: Now) {
         let Some(index) = self.subscription_of(id, target) else {
             let channel = target.channel;
             let text = format!("No current subscription to channel {channel}, or subscription in progress");
@@ -133,6 +170,7 @@ impl Shard {
             return;
         };
         if let Some(gone) = self.local.remove_subscription(id, index) {
+            self.churn.charge(id, target.app.limits.subscription_changes_per_second, now.mono_ms);
             self.tell_gone(id, gone, false);
         }
     }

@@ -112,6 +112,8 @@ pub struct World {
     seconds: u64,
     /// Clients have one channel after another, and never two.
     pub hopping: bool,
+    /// Any subscription may be refused: the connection, the shard or the app may have few, or changes too fast.
+    pub tight: bool,
     draining: bool,
     drain_rate: NonZeroU32,
     /// Users of the app who must go.
@@ -146,7 +148,10 @@ impl World {
         let hooks = HooksCore::new(seed);
         let shards = rng.between(1, 4);
         let unflushed_bytes_max = rng.between(400, 2000);
+        let tight = rng.chance(15);
         let limits = Limits {
+            subscriptions_per_connection_max: if tight { rng.between(2, 4) } else { 1000 },
+            subscriptions_per_shard_max: (tight && rng.chance(50)).then(|| rng.between(3, 8)),
             outbox_bytes_max: unflushed_bytes_max * rng.between(4, 6),
             outbox_frames_max: rng.between(30, 200),
             outboxes_bytes_max: rng.chance(40).then(|| rng.between(2500, 6000)),
@@ -174,6 +179,8 @@ impl World {
         app.hooks = hooks.kinds;
         app.limits.presence_members_max = 3;
         app.limits.client_events_per_second = 2;
+        app.limits.subscriptions_max = (tight && rng.chance(50)).then(|| rng.between(4, 10) as u32);
+        app.limits.subscription_changes_per_second = if tight { 1 } else { 1000 };
         app.terminate_by_presence = rng.chance(80);
         // Clocks must not come apart by more than they may.
         app.flush_interval_ms = if rng.chance(50) { 0 } else { rng.between(1, 30) as u32 };
@@ -221,6 +228,7 @@ impl World {
             now_ms: 1_000_000,
             seconds: 0,
             hopping: false,
+            tight,
             draining: false,
             drain_rate,
             terminated: BTreeSet::new(),
@@ -493,7 +501,7 @@ impl World {
                 continue;
             }
             for name in CHANNELS.iter().filter(|name| name.starts_with("presence-")) {
-                let unsure = *name == "presence-small" && awaits_answer(self, client, name);
+                let unsure = self.may_refuse(name) && awaits_answer(self, client, name);
                 let channel = self.channel(client, name);
                 if channel.wanted && !unsure && Self::user_on(client, name) == user {
                     let accepted = channel.accepted;
@@ -702,6 +710,15 @@ impl World {
 
     fn check_bounds(&self, me: usize) -> Result<(), String> {
         let (shard, limits) = (&self.shards[me], &self.limits);
+        let subscriptions = shard.local().subscriptions();
+        if limits.subscriptions_per_shard_max.is_some_and(|max| subscriptions > max) {
+            return Err(format!("shard {me} has {subscriptions} subscriptions"));
+        }
+        // Here no two shards take one at the same time.
+        let (of_app, app_max) = (self.app.subscriptions(), self.app.limits.subscriptions_max);
+        if app_max.is_some_and(|max| of_app > max.into()) {
+            return Err(format!("the app has {of_app} subscriptions"));
+        }
         let unflushed = shard.local().flush.unflushed_bytes();
         let unflushed_max = limits.unflushed_bytes_max as u64 + ITEM_BYTES_MAX;
         if unflushed > unflushed_max {
@@ -1031,7 +1048,7 @@ impl World {
         if commands.count() != client.errors_expected {
             return Err(format!("{} errors expected, got {:?}", client.errors_expected, client.errors));
         }
-        let known = ["Existing", "No current", "Client event rejected", "The presence channel"];
+        let known = ["Existing", "No current", "Client event rejected", "The presence channel", "This "];
         match client.errors.iter().find(|text| !known.iter().any(|start| text.starts_with(start))) {
             Some(text) => Err(format!("unexpected error {text}")),
             None => Ok(()),
@@ -1069,7 +1086,7 @@ impl World {
     pub fn check_empty(&self) -> Result<(), String> {
         for (index, shard) in self.shards.iter().enumerate() {
             let left = (shard.connections(), shard.local().topics(), shard.home().len());
-            if left != (0, 0, 0) {
+            if left != (0, 0, 0) || shard.local().subscriptions() != 0 {
                 return Err(format!("shard {index} keeps connections, local topics, home topics: {left:?}"));
             }
             let held = shard.local().held_bytes();
@@ -1077,10 +1094,16 @@ impl World {
                 return Err(format!("shard {index} counts {held} bytes of outboxes that are gone"));
             }
         }
-        if self.app.connections() != 0 {
-            return Err(format!("the app still counts {} connections", self.app.connections()));
+        let counted = (self.app.connections(), self.app.subscriptions());
+        if counted != (0, 0) {
+            return Err(format!("the app still counts connections and subscriptions {counted:?}"));
         }
         self.model.check_empty()
+    }
+
+    /// True when a client knows only from the answer whether it is subscribed.
+    pub fn may_refuse(&self, channel: &str) -> bool {
+        self.tight || channel == "presence-small"
     }
 
     /// True when this client reads nothing: it never knows what became of its commands.
