@@ -5,10 +5,15 @@
 # Nothing else should run on the machine. See --help for what can be chosen.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+export PYTHONDONTWRITEBYTECODE=1
+for argument in "$@"; do
+    # What can be chosen is told at once: nothing is built for it.
+    if [[ $argument == -h || $argument == --help ]]; then exec python3 loadtest/reproduce/main.py --help; fi
+done
 # The build whose allocator counts takes the place of the other for a moment.
 cargo build --locked --release -p corecast --features counting
 mkdir -p target/counting
 cp target/release/corecast target/counting/corecast
 cargo build --locked --release -p corecast -p corecast-loadtest
 cargo build --locked --release -p corecast-hooks --example throughput
-exec env PYTHONDONTWRITEBYTECODE=1 python3 loadtest/reproduce/main.py "$@"
+exec python3 loadtest/reproduce/main.py "$@"

@@ -117,9 +117,11 @@ def us(values):
 def spoiled(*groups):
     """What makes figures doubtful, for the last column."""
     reports = [report for group in groups for report in group]
-    late = sum(report["generator"]["bottleneck"] for report in reports)
+    bottleneck = sum(report["generator"]["bottleneck"] for report in reports)
+    late = sum(report["generator"]["late"] for report in reports)
     waited = sum((report["server"].get("wait_ratio") or 0) > 0.05 for report in reports)
-    notes = [f"generator was the bottleneck in {late} of {len(reports)} runs"] if late else []
+    notes = [f"generator was the bottleneck in {bottleneck} of {len(reports)} runs"] if bottleneck else []
+    notes += [f"generator sent late in {late} of {len(reports)} runs"] if late else []
     notes += [f"server waited for its core in {waited} of {len(reports)} runs"] if waited else []
     return "".join(f"; {note}" for note in notes)
 

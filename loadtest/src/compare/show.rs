@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::summary::{Comparison, Figure, Spread};
+use super::summary::{Comparison, Figure, Ratio, Spread};
 use super::verdict::{self, Verdict};
 use crate::failure::Outcome;
 use crate::host::Host;
@@ -23,12 +23,12 @@ pub(super) fn publish(
 ) -> Outcome<()> {
     let title = format!("compare {}", scenario.join(" "));
     print(table(&title, &columns(comparison), &groups(comparison), &comparison.notes()))?;
-    let verdicts = Verdict::all(comparison);
-    if !verdicts.is_empty() {
-        print("\n")?;
-    }
-    for verdict in &verdicts {
+    print(format_args!("\n{}\n", ratios_explained(comparison)))?;
+    for verdict in Verdict::all(comparison) {
         print(format_args!("{}\n", verdict.sentence(comparison)))?;
+    }
+    if let Some(text) = verdict::explanation(comparison) {
+        print(format_args!("{text}\n"))?;
     }
     let host = Host::read();
     if let Some(file) = json {
@@ -62,7 +62,7 @@ fn row(comparison: &Comparison, figure: &Figure) -> Vec<String> {
         row.push(spread.map_or_else(|| "–".to_owned(), |spread| show_spread(spread, figure.unit)));
         if index != comparison.base {
             let ratio = ratio.filter(|_| has_ratio(figure));
-            row.push(ratio.map(show_ratio_spread).unwrap_or_default());
+            row.push(ratio.map(show_both_ratios).unwrap_or_default());
         }
     }
     row
@@ -76,16 +76,34 @@ fn has_ratio(figure: &Figure) -> bool {
 /// `3.640 µs (3.512–3.900)`
 pub(super) fn show_spread(spread: Spread, unit: Unit) -> String {
     let (least, most, median) = (unit.show(spread.least), unit.show(spread.most), unit.show(spread.median));
-    let bare = |text: &str| text.split(' ').next().unwrap_or_default().to_owned();
-    if least == most { median } else { format!("{median} ({}–{})", bare(&least), bare(&most)) }
+    if least == most {
+        return median;
+    }
+    // The unit stands once, where all have the same.
+    let unit_of = |text: &str| text.split_once(' ').map(|(_, unit)| unit.to_owned());
+    let is_one = unit_of(&least) == unit_of(&median) && unit_of(&most) == unit_of(&median);
+    let bare =
+        |text: String| if is_one { text.split(' ').next().unwrap_or_default().to_owned() } else { text };
+    format!("{median} ({}–{})", bare(least), bare(most))
 }
 
-pub(super) fn show_ratio_spread(ratio: Spread) -> String {
-    format!("{} ({:.2}–{:.2})", show_ratio(ratio), ratio.least, ratio.most)
+/// `1.08 × (1.05–1.12) · 1.07 ×`: by round with the range, and of the medians.
+pub(super) fn show_both_ratios(ratio: Ratio) -> String {
+    let Spread { least, most, .. } = ratio.by_round;
+    format!("{} ({least:.2}–{most:.2}) · {:.2} ×", show_ratio(ratio), ratio.of_medians)
 }
 
-pub(super) fn show_ratio(ratio: Spread) -> String {
-    format!("{:.2} ×", ratio.median)
+pub(super) fn show_ratio(ratio: Ratio) -> String {
+    format!("{:.2} ×", ratio.by_round.median)
+}
+
+/// What stands in the columns of ratios.
+fn ratios_explained(comparison: &Comparison) -> String {
+    format!(
+        "÷ {}: the two of each round are compared, and the median of those ratios stands first, with the least and the most; behind \
+         «·» is the ratio of the two medians.",
+        comparison.names[comparison.base]
+    )
 }
 
 fn encode(comparison: &Comparison, scenario: &[String], host: &Host) -> Value {
@@ -110,7 +128,7 @@ fn encode(comparison: &Comparison, scenario: &[String], host: &Host) -> Value {
         "base": comparison.names[comparison.base],
         "medians": by_name(&|figure, one| figure.spreads[one].map(|spread| json!(spread.median))),
         "ranges": by_name(&|figure, one| figure.spreads[one].map(range)),
-        "ratios": by_name(&|figure, one| figure.ratios[one].map(Spread::encode)),
+        "ratios": by_name(&|figure, one| figure.ratios[one].map(Ratio::encode)),
         "floor": verdict::encode(comparison),
         "notes": comparison.notes(),
         "runs": runs.collect::<Vec<_>>(),
@@ -126,13 +144,14 @@ fn draw(comparison: &Comparison, scenario: &[String], host: &Host) -> Page {
     Page {
         title: format!("{}, compared", comparison.names.join(", ")),
         lead: format!(
-            "{} · {} rounds in turn · medians with the least and the most · ratios to {}",
+            "{} · {} rounds in turn · medians with the least and the most · {}",
             scenario.join(" "),
             comparison.rounds,
-            comparison.names[comparison.base]
+            ratios_explained(comparison)
         ),
         notes: comparison.notes(),
         main: verdict::tiles(comparison),
+        explanation: verdict::explanation(comparison).unwrap_or_default(),
         bars: charted.collect(),
         plots: plots(comparison),
         columns: columns(comparison),
@@ -204,6 +223,8 @@ mod tests {
         let spread = |median, least, most| Spread { median, least, most };
         assert_eq!(show_spread(spread(3640.0, 3512.0, 3900.0), Unit::Nanoseconds), "3.640 µs (3.512–3.900)");
         assert_eq!(show_spread(spread(5.0, 5.0, 5.0), Unit::Count), "5");
-        assert_eq!(show_ratio_spread(spread(1.08, 1.05, 1.123)), "1.08 × (1.05–1.12)");
+        assert_eq!(show_spread(spread(1e6, 950_000.0, 1.2e6), Unit::Bytes), "1.00 MB (950.00 kB–1.20 MB)");
+        let ratio = Ratio { by_round: spread(1.08, 1.05, 1.123), of_medians: 1.07 };
+        assert_eq!(show_both_ratios(ratio), "1.08 × (1.05–1.12) · 1.07 ×");
     }
 }

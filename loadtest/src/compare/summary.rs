@@ -1,7 +1,7 @@
 //! What many runs say together: medians, ranges and ratios.
 //!
-//! Pure. A ratio compares two runs of the same round, which the machine treated alike; the median of those is the ratio that
-//! is told. What only some runs measured is told of those.
+//! Pure. A ratio compares two runs of the same round, which the machine treated alike; the median of those is the ratio by which
+//! servers are judged, and the ratio of the medians is told beside it. What only some runs measured is told of those.
 
 use std::collections::BTreeMap;
 
@@ -36,7 +36,16 @@ pub(super) struct Figure {
     /// By contender.
     pub(super) spreads: Vec<Option<Spread>>,
     /// To the base, by contender; None for the base itself and where the base was ever zero.
-    pub(super) ratios: Vec<Option<Spread>>,
+    pub(super) ratios: Vec<Option<Ratio>>,
+}
+
+/// How one contender stands to the base. The two can differ, since other rounds may be in the middle.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Ratio {
+    /// Of the two runs of each round, which the machine treated alike.
+    pub(super) by_round: Spread,
+    /// Of the two medians that stand beside it.
+    pub(super) of_medians: f64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -107,9 +116,15 @@ impl Comparison {
 
     fn summarise(&self, (path, label, unit): (String, String, Unit)) -> Figure {
         let contenders = 0..self.names.len();
-        let spreads = contenders.clone().map(|one| Spread::of(self.values(one, &path))).collect();
-        let ratio = |one| (one != self.base).then(|| Spread::of(self.ratios(one, &path))).flatten();
-        Figure { spreads, ratios: contenders.map(ratio).collect(), path, label, unit }
+        let spreads: Vec<Option<Spread>> =
+            contenders.clone().map(|one| Spread::of(self.values(one, &path))).collect();
+        let ratio = |one: usize| {
+            let by_round = (one != self.base).then(|| Spread::of(self.ratios(one, &path))).flatten()?;
+            let (own, base) = (spreads[one]?.median, spreads[self.base]?.median);
+            Some(Ratio { by_round, of_medians: own / base })
+        };
+        let ratios = contenders.map(ratio).collect();
+        Figure { ratios, spreads, path, label, unit }
     }
 
     fn values(&self, contender: usize, path: &str) -> Vec<f64> {
@@ -136,6 +151,14 @@ impl Comparison {
         }
         let named = runs.iter().map(|(&contender, count)| format!("{} in {count}", self.names[contender]));
         format!("{note} ({} of {} rounds)", named.collect::<Vec<_>>().join(", "), self.rounds)
+    }
+}
+
+impl Ratio {
+    pub(super) fn encode(self) -> Value {
+        let mut json = self.by_round.encode();
+        json["of_medians"] = json!(self.of_medians);
+        json
     }
 }
 
@@ -214,7 +237,9 @@ mod tests {
         let figure = &sample().figures[0];
         assert_eq!(figure.spreads[1], Some(Spread { median: 120.0, least: 110.0, most: 220.0 }));
         let ratio = figure.ratios[1].unwrap();
-        assert!((ratio.median - 1.1).abs() < 1e-9 && (ratio.most - 1.2).abs() < 1e-9, "{ratio:?}");
+        assert!((ratio.by_round.median - 1.1).abs() < 1e-9 && (ratio.by_round.most - 1.2).abs() < 1e-9);
+        // The medians are of different rounds.
+        assert!((ratio.of_medians - 1.2).abs() < 1e-9, "{ratio:?}");
         assert_eq!(figure.ratios[0], None);
     }
 

@@ -6,15 +6,15 @@
 use serde_json::{Map, Value, json};
 
 use super::floor::Yardstick;
-use super::show::{show_ratio, show_ratio_spread, show_spread};
-use super::summary::{Comparison, Figure, Spread};
+use super::show::{show_both_ratios, show_ratio, show_spread};
+use super::summary::{Comparison, Figure, Ratio, Spread};
 use crate::report::Unit;
 
 /// How far a server is from what the machine allows.
 pub(super) struct Verdict<'a> {
     name: &'a str,
     figure: &'a Figure,
-    ratio: Spread,
+    ratio: Ratio,
     own: Spread,
     floor: Spread,
 }
@@ -38,15 +38,31 @@ impl<'a> Verdict<'a> {
         judged.collect()
     }
 
-    /// `A: 1.08 × (1.05–1.12) what this machine allows, by server CPU per delivery: 1.234 µs, the floor 1.143 µs, …`
+    /// `A: 1.08 × (1.05–1.12) · 1.08 × the floor's server CPU per delivery: 1.234 µs, the floor 1.143 µs, …`
     pub(super) fn sentence(&self, comparison: &Comparison) -> String {
         let (own, floor) =
             (show_spread(self.own, self.figure.unit), show_spread(self.floor, self.figure.unit));
-        let ratio = show_ratio_spread(self.ratio);
+        let ratio = show_both_ratios(self.ratio);
         let (name, label) = (self.name, &self.figure.label);
         let floor_is = comparison.yardstick.as_ref().map_or_else(String::new, describe);
-        format!("{name}: {ratio} what this machine allows, by {label}: {own}, the floor {floor}{floor_is}")
+        format!("{name}: {ratio} the floor's {label}: {own}, the floor {floor}{floor_is}")
     }
+}
+
+/// What the ratios mean, for whoever sees them for the first time.
+pub(super) fn explanation(comparison: &Comparison) -> Option<String> {
+    let floor = comparison.yardstick.as_ref().filter(|_| !Verdict::all(comparison).is_empty())?;
+    let calls = floor.syscalls_per_delivery.map_or_else(String::new, |calls| {
+        format!(
+            " It made {} system calls per delivery; a server that puts more events into one call, because it is late or asked to, \
+             may be below 1.00 ×.",
+            Unit::Plain.show(calls)
+        )
+    });
+    Some(format!(
+        "The floor is a program that writes ready-made bytes to every socket and does nothing else, so it shows what this machine \
+         itself costs: 1.00 × means as cheap as that, 2.00 × twice the cost.{calls}"
+    ))
 }
 
 /// The verdicts and the floor's own figures, large. Their ranges are in the table.
@@ -60,7 +76,7 @@ pub(super) fn tiles(comparison: &Comparison) -> Vec<(String, String)> {
         Some(("syscalls per delivery, the floor".to_owned(), Unit::Plain.show(calls)))
     });
     let ratio = |verdict: &Verdict<'_>| {
-        (format!("{}, to what this machine allows", verdict.name), show_ratio(verdict.ratio))
+        (format!("{}, {} ÷ floor", verdict.figure.label, verdict.name), show_ratio(verdict.ratio))
     };
     verdicts.iter().map(ratio).chain(floor).chain(calls).collect()
 }
@@ -121,7 +137,7 @@ mod tests {
         let comparison = sample(Some(0.25));
         let told: Vec<_> =
             Verdict::all(&comparison).iter().map(|verdict| verdict.sentence(&comparison)).collect();
-        let expected = "A: 1.08 × (1.08–1.08) what this machine allows, by server CPU per delivery: 1.080 µs, \
+        let expected = "A: 1.08 × (1.08–1.08) · 1.08 × the floor's server CPU per delivery: 1.080 µs, \
                         the floor 1.000 µs (coalesced, 0.250 syscalls per delivery)";
         assert_eq!(told, [expected]);
         assert_eq!(syscalls_row(&comparison).unwrap(), ["syscalls per delivery", "–", "", "0.250"]);
@@ -129,12 +145,18 @@ mod tests {
         let json = encode(&comparison);
         assert_eq!((&json["syscalls_per_delivery"], &json["median"]), (&json!(0.25), &json!(1000.0)));
         assert_eq!(json["times_what_this_machine_allows"]["A"]["median"], 1.08);
+        let explained = explanation(&comparison).unwrap();
+        assert!(
+            explained.contains("1.00 × means") && explained.contains("0.250 system calls"),
+            "{explained}"
+        );
     }
 
     #[test]
     fn nothing_is_said_without_a_floor() {
         let comparison = Comparison { yardstick: None, ..sample(None) };
         assert!(Verdict::all(&comparison).is_empty() && tiles(&comparison).is_empty());
+        assert_eq!(explanation(&comparison), None);
         assert_eq!((encode(&comparison), syscalls_row(&comparison)), (Value::Null, None));
     }
 }

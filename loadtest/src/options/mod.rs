@@ -31,7 +31,6 @@ use crate::scenario::soak::SoakOptions;
 #[command(
     name = "corecast-loadtest",
     version,
-    disable_help_subcommand = true,
     subcommand_value_name = "SCENARIO",
     subcommand_help_heading = "Scenarios, and what else there is"
 )]
@@ -84,6 +83,24 @@ pub(crate) enum Command {
     /// Receives for another process of the same run, which writes the task to its standard input
     #[command(hide = true)]
     Receive,
+}
+
+impl Command {
+    /// The server of a scenario that has one.
+    pub(crate) fn target(&self) -> Option<&Target> {
+        match self {
+            Self::Channels(options) => Some(&options.target),
+            Self::ClientEvents(options) => Some(&options.target),
+            Self::Connect(options) => Some(&options.target),
+            Self::Fanout(options) => Some(&options.target),
+            Self::Idle(options) => Some(&options.target),
+            Self::Presence(options) => Some(&options.target),
+            Self::Publish(options) => Some(&options.target),
+            Self::Slow(options) => Some(&options.target),
+            Self::Soak(options) => Some(&options.target),
+            Self::Compare(_) | Self::Floor(_) | Self::Receive => None,
+        }
+    }
 }
 
 /// Flags that scenarios refuse whose connections act.

@@ -3,12 +3,15 @@
 //! Owns what a server is to this program: its addresses, whether it speaks TLS, what stands before `/app` and `/apps`, and
 //! the app's credentials. `Site` is the part that receiving processes are told.
 
-use std::net::IpAddr;
+use std::io::ErrorKind;
+use std::net::{IpAddr, TcpStream};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 use serde::{Deserialize, Serialize};
+
+use crate::failure::{Failure, Outcome};
 
 use super::values::{
     loopback_sources, parse_app, parse_channel, parse_endpoint, parse_prefix, parse_rate, parse_seconds,
@@ -19,6 +22,9 @@ const SERVER: &str = "The server";
 const LOAD: &str = "Load";
 const OUTPUT: &str = "Results";
 const GENERATOR: &str = "The generator itself";
+
+/// How long a server may take to accept a connection before a run.
+const REACHABLE_PATIENCE: Duration = Duration::from_secs(5);
 
 const DURATION_DEFAULT: Duration = Duration::from_secs(10);
 
@@ -86,6 +92,12 @@ impl Target {
         self.http.as_ref().unwrap_or(&self.ws)
     }
 
+    /// Whether anybody is there, asked once before a run, so that a server that is down is told as that.
+    pub(crate) fn check_reachable(&self) -> Outcome<()> {
+        self.ws.check_reachable()?;
+        self.http.as_ref().map_or(Ok(()), Endpoint::check_reachable)
+    }
+
     pub(crate) fn duration(&self) -> Duration {
         self.duration.unwrap_or(DURATION_DEFAULT)
     }
@@ -127,6 +139,19 @@ pub(crate) struct Endpoint {
 }
 
 impl Endpoint {
+    fn check_reachable(&self) -> Outcome<()> {
+        let name = &self.name;
+        TcpStream::connect_timeout(&self.address, REACHABLE_PATIENCE).map(drop).map_err(|error| {
+            Failure::new(match error.kind() {
+                ErrorKind::ConnectionRefused => {
+                    format!("{name} refused the connection: is the server running there?")
+                }
+                ErrorKind::TimedOut => format!("{name} does not answer: is this the server's address?"),
+                _ => format!("cannot connect to {name}: {error}"),
+            })
+        })
+    }
+
     /// The name without its port.
     pub(crate) fn host(&self) -> &str {
         let host = self.name.rsplit_once(':').map_or(self.name.as_str(), |(host, _)| host);

@@ -19,6 +19,9 @@ pub(crate) enum Unit {
     Ratio,
 }
 
+/// Up to here each byte counts, as in the memory of a connection.
+const EXACT_BYTES_MAX: f64 = 10_000.0;
+
 const NAMES: [(Unit, &str); 8] = [
     (Unit::Count, "count"),
     (Unit::Plain, "number"),
@@ -54,7 +57,8 @@ impl Unit {
             Self::Count => thousands(value),
             Self::Plain => format!("{value:.3}"),
             Self::PerSecond => format!("{} /s", thousands(value)),
-            Self::Bytes => format!("{} B", thousands(value)),
+            Self::Bytes if value.abs() < EXACT_BYTES_MAX => format!("{} B", thousands(value)),
+            Self::Bytes => sized(value),
             Self::Nanoseconds if value.abs() >= 10_000.0 => format!("{:.1} µs", value / 1e3),
             Self::Nanoseconds => format!("{:.3} µs", value / 1e3),
             Self::Microseconds => format!("{:.2} ms", value / 1e3),
@@ -75,6 +79,16 @@ impl Unit {
             Self::Ratio => format!("{} %", trimmed(value * 100.0)),
         }
     }
+}
+
+/// `9.55 MB`, by powers of a thousand, as ticks are.
+fn sized(bytes: f64) -> String {
+    let (factor, unit) = match bytes.abs() {
+        bytes if bytes >= 1e9 => (1e-9, "GB"),
+        bytes if bytes >= 1e6 => (1e-6, "MB"),
+        _ => (1e-3, "kB"),
+    };
+    format!("{:.2} {unit}", bytes * factor)
 }
 
 fn duration(seconds: f64) -> String {
@@ -127,6 +141,21 @@ mod tests {
             [(0.0, "0"), (999.0, "999"), (1000.0, "1,000"), (1_234_567.4, "1,234,567"), (-1000.0, "-1,000")];
         for (value, shown) in cases {
             assert_eq!(thousands(value), shown);
+        }
+    }
+
+    #[test]
+    fn bytes_have_a_unit_of_their_size() {
+        let cases = [
+            (322.0, "322 B"),
+            (9_999.0, "9,999 B"),
+            (10_000.0, "10.00 kB"),
+            (9_551_872.0, "9.55 MB"),
+            (-2_500_000.0, "-2.50 MB"),
+            (17.5e9, "17.50 GB"),
+        ];
+        for (bytes, shown) in cases {
+            assert_eq!(Unit::Bytes.show(bytes), shown);
         }
     }
 

@@ -37,6 +37,7 @@ const WAIT_RATIO: f64 = 0.05;
 const LATE_RATIO: f64 = 0.01;
 
 pub(crate) fn run(command: &Command) -> Outcome<()> {
+    command.target().map_or(Ok(()), Target::check_reachable)?;
     let (report, target) = match command {
         Command::Channels(options) => (channels::run(options)?, &options.target),
         Command::ClientEvents(options) => (client_events::run(options)?, &options.target),
@@ -131,8 +132,12 @@ impl Watch {
             Unit::Ratio,
         );
         let is_slow = own.was_closed_for_its_own_slowness(ratio);
-        let is_bottleneck = ratio >= BUSY_RATIO || is_late || is_slow;
-        report.flag("generator.bottleneck", "generator was the bottleneck", is_bottleneck);
+        report.flag("generator.late", "generator sent late", is_late);
+        report.flag(
+            "generator.bottleneck",
+            "generator was the bottleneck",
+            own.was_bottleneck(ratio, is_late),
+        );
         if ratio >= BUSY_RATIO {
             report
                 .note("The generator used up its CPU: it, not the server, may have set rates and latencies.");
@@ -146,9 +151,14 @@ impl Watch {
             ));
         }
         if is_late {
-            report.note(
-                "The generator sent late: what was late counts from when it was sent, not from when it was due.",
-            );
+            let why = if own.was_bottleneck(ratio, is_late) {
+                "It had no time left: it, not the server, may have set rates and latencies."
+            } else {
+                "It had time enough, but got its core late: other programs ran there, or it was stopped."
+            };
+            report.note(format!(
+                "The generator sent late: what was late counts from when it was sent, not from when it was due. {why}"
+            ));
         }
         let waited = cost.server.map(|server| server.waited_ns as f64 / cost.wall_ns as f64);
         report.figure("server.wait_ratio", "server waited for a core", waited, Unit::Ratio);
@@ -189,6 +199,13 @@ impl Own {
     /// less to do.
     fn was_closed_for_its_own_slowness(&self, mean: f64) -> bool {
         self.closed_as_slow > 0 && self.busy_max_with(mean) >= BUSY_RATIO
+    }
+
+    /// Whether it, not the server, may have set the figures: it had no time left, over all or when it mattered. Late sends alone do
+    /// not say so, since a machine that gives it its core late makes them at any load.
+    fn was_bottleneck(&self, mean: f64, is_late: bool) -> bool {
+        let had_no_time = mean >= BUSY_RATIO || (is_late && self.busy_max_with(mean) >= BUSY_RATIO);
+        had_no_time || self.was_closed_for_its_own_slowness(mean)
     }
 
     /// Where no second was looked at, the mean is all that is known.
@@ -253,5 +270,20 @@ mod tests {
         assert!(own(1, None).was_closed_for_its_own_slowness(0.9));
         assert!(!own(1, Some(0.5)).was_closed_for_its_own_slowness(0.4));
         assert!(!own(0, Some(1.0)).was_closed_for_its_own_slowness(1.0));
+    }
+
+    #[test]
+    fn a_generator_with_time_left_is_no_bottleneck_however_late_it_got_its_core() {
+        let own = |busy_max| Own { busy_max, ..Own::default() };
+        // Mean CPU, the busiest second, late sends, and the verdict.
+        for (mean, busy_max, is_late, verdict) in [
+            (0.01, Some(0.1), true, false),
+            (0.01, None, true, false),
+            (0.4, Some(0.95), true, true),
+            (0.4, Some(0.95), false, false),
+            (0.95, None, false, true),
+        ] {
+            assert_eq!(own(busy_max).was_bottleneck(mean, is_late), verdict, "{mean} {busy_max:?} {is_late}");
+        }
     }
 }

@@ -12,7 +12,7 @@ import { after, before, test } from "node:test";
 import puppeteer from "puppeteer-core";
 
 import { Reports } from "./reports.mjs";
-import { contrasts, cutOff, overlapping, plots, pushedOut } from "./sight.mjs";
+import { contrasts, cutOff, hiddenCells, overlapping, plots, pushedOut } from "./sight.mjs";
 
 const CHROMIUM = process.env.CHROMIUM ?? "chromium";
 const WIDTHS = [360, 700, 1400];
@@ -102,6 +102,23 @@ test("nothing is pushed out of the window or cut off", async () => {
       assert.deepEqual(await look(name, { width }, overlapping), [], `${where} has texts over each other`);
     }
   }
+});
+
+test("tables show all their columns on a phone and on a desk", async () => {
+  for (const name of PAGES) {
+    for (const width of [390, 1400]) {
+      const { cells, outside } = await look(name, { width }, hiddenCells);
+      assert.ok(cells > 30, `only ${cells} cells were found`);
+      assert.deepEqual(outside, [], `${name} at ${width}`);
+    }
+  }
+});
+
+test("a comparison says what its ratios are, and a logarithmic axis that it is one", async () => {
+  const text = await look("comparison", { width: 1400 }, () => document.body.innerText);
+  assert.match(text, /÷ floor: .* median of those ratios .* ratio of the two medians/);
+  assert.match(text, /1\.00 × means as cheap/);
+  assert.match(text, /logarithmic: each step is ten times rarer/);
 });
 
 /** Opens a page anew and returns what `sight`, which runs inside it, sees. */

@@ -46,6 +46,16 @@ export function pushedOut() {
   return Math.max(0, document.documentElement.scrollWidth - window.innerWidth);
 }
 
+/** Cells of tables that are not wholly inside the box around their table, by their text. */
+export function hiddenCells() {
+  const cells = [...document.querySelectorAll(".scroll th, .scroll td")].filter((cell) => cell.getClientRects().length > 0);
+  const outside = cells.filter((cell) => {
+    const [box, frame] = [cell.getBoundingClientRect(), cell.closest(".scroll").getBoundingClientRect()];
+    return box.left < frame.left - 1 || box.right > frame.right + 1;
+  });
+  return { cells: cells.length, outside: outside.map((cell) => cell.textContent) };
+}
+
 /** Texts of a drawing that reach beyond the box around it. */
 export function cutOff() {
   const found = [];

@@ -25,6 +25,11 @@ impl Scale {
         Self::Log(low, round_step(max).max(low * 10.0))
     }
 
+    /// Whether equal steps are equal factors, which a reader must be told.
+    pub(super) fn is_logarithmic(self) -> bool {
+        matches!(self, Self::Log(..))
+    }
+
     /// 0 at the start of the axis, 1 at its end.
     pub(super) fn place(self, value: f64) -> f64 {
         match self {

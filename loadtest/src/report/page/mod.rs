@@ -55,6 +55,8 @@ pub(crate) struct Page {
     pub(crate) notes: Vec<String>,
     /// Label and value.
     pub(crate) main: Vec<(String, String)>,
+    /// What they mean, where that is not plain.
+    pub(crate) explanation: String,
     pub(crate) bars: Vec<Bars>,
     pub(crate) plots: Vec<Plot>,
     /// What the columns of the groups are, empty for a label and a value.
@@ -117,7 +119,7 @@ impl Page {
             "title" => escape(&self.title),
             "lead" => paragraph("lead", &self.lead),
             "notes" => self.render_notes(),
-            "main" => self.render_main(),
+            "main" => self.render_main() + &paragraph("hint", &self.explanation),
             "bars" => section("Comparison", "side", self.bars.iter().map(Bars::draw).collect()),
             "plots" => section("Plots", "stack", self.plots.iter().map(Plot::draw).collect()),
             "tables" => self.render_tables(),
@@ -150,20 +152,51 @@ impl Page {
 
     fn render_group(&self, group: &Group) -> String {
         let heading = escape(&capitalised(&group.heading));
-        let columns: String =
-            self.columns.iter().map(|name| format!("<th scope=\"col\">{}</th>", escape(name))).collect();
+        // A column in which nothing stands takes room for nothing.
+        let is_told = |column: &usize| {
+            *column == 0 || group.rows.iter().any(|row| row.get(*column).is_some_and(|cell| !cell.is_empty()))
+        };
+        let told: Vec<usize> = (0..self.columns.len()).filter(is_told).collect();
+        let columns: String = told
+            .iter()
+            .map(|&column| format!("<th scope=\"col\">{}</th>", escape(&self.columns[column])))
+            .collect();
         let head = if columns.is_empty() { columns } else { format!("<thead><tr>{columns}</tr></thead>\n") };
-        let kind = if head.is_empty() { " class=\"pairs\"" } else { "" };
-        let rows: String = group.rows.iter().map(|row| table_row(row)).collect();
+        let kind = if head.is_empty() { " class=\"pairs\"" } else { " class=\"compared\"" };
+        let rows: String = group
+            .rows
+            .iter()
+            .map(|row| if told.is_empty() { pair(row) } else { self.compared_row(row, &told) })
+            .collect();
         // A box that scrolls must be reachable by keyboard.
         format!(
             "<div><h3>{heading}</h3>\n<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"{heading}\">\n\
              <table{kind}>\n{head}<tbody>\n{rows}</tbody>\n</table>\n</div></div>\n"
         )
     }
+
+    /// Each cell knows its column, for a screen with no room for columns; what is behind the value stands below it, smaller.
+    fn compared_row(&self, row: &[String], told: &[usize]) -> String {
+        let cells = told.iter().filter_map(|&column| Some((column, row.get(column)?)));
+        let cells = cells.map(|(column, cell)| match column {
+            0 => format!("<th scope=\"row\">{}</th>", escape(cell)),
+            _ => {
+                let name = escape(&self.columns[column]);
+                let (value, range) = cell.split_once(" (").unwrap_or((cell, ""));
+                let range = if range.is_empty() {
+                    String::new()
+                } else {
+                    format!(" <small>({}</small>", escape(range))
+                };
+                format!("<td data-column=\"{name}\"><span>{}{range}</span></td>", escape(value))
+            }
+        });
+        format!("<tr>{}</tr>\n", cells.collect::<String>())
+    }
 }
 
-fn table_row(row: &[String]) -> String {
+/// A label and a value.
+fn pair(row: &[String]) -> String {
     let cells = row.iter().enumerate().map(|(index, cell)| match index {
         0 => format!("<th scope=\"row\">{}</th>", escape(cell)),
         _ => format!("<td>{}</td>", escape(cell)),
@@ -244,6 +277,22 @@ mod tests {
         let page = sample().render();
         assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt; {{style}}"));
         assert!(!page.contains("<script"));
+    }
+
+    #[test]
+    fn a_column_without_a_figure_is_left_out_and_cells_name_their_column() {
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let group = |rows: Vec<Vec<String>>| Group { heading: "server".to_owned(), rows };
+        let page = Page { columns: words(&["", "A", "÷ floor", "floor"]), ..Page::default() };
+        let counts = page.render_group(&group(vec![words(&["lost", "0", "", "0"])]));
+        assert!(!counts.contains("÷ floor") && counts.contains("data-column=\"A\""), "{counts}");
+        let costs = page.render_group(&group(vec![words(&[
+            "CPU",
+            "2 µs (1–3)",
+            "2.00 × (1.00–3.00) · 1.90 ×",
+            "1 µs",
+        ])]));
+        assert!(costs.contains("<small>(1.00–3.00) · 1.90 ×</small>"), "{costs}");
     }
 
     #[test]

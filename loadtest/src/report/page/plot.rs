@@ -34,7 +34,7 @@ struct Axis {
     scale: Scale,
     /// Value and text.
     ticks: Vec<(f64, String)>,
-    label: &'static str,
+    label: String,
 }
 
 /// Sizes in the units of the drawing, which are about a pixel each.
@@ -51,7 +51,7 @@ const SIZES: [Size; 2] = [
 ];
 const LEFT: f64 = 62.0;
 const RIGHT: f64 = 16.0;
-const TOP: f64 = 14.0;
+const TOP: f64 = 28.0;
 const BOTTOM: f64 = 48.0;
 
 impl From<&Distribution> for Line {
@@ -83,9 +83,9 @@ impl Plot {
         let x = Axis {
             scale: Scale::Linear(0.0, far),
             ticks: ticks.map(|(nines, text)| (*nines, (*text).to_owned())).collect(),
-            label: "percentile, each step ten times rarer",
+            label: "percentile, logarithmic: each step is ten times rarer".to_owned(),
         };
-        let y = Axis::new(scale, 5, Unit::Microseconds, "");
+        let y = Axis::new(scale, 5, Unit::Microseconds, "latency");
         let spoken = lines.iter().map(Line::tell_percentiles).collect::<Vec<_>>().join(" ");
         Self { title: title.to_owned(), spoken, x, y, lines }
     }
@@ -142,12 +142,16 @@ impl Plot {
             );
         }
         let (middle, low) = ((LEFT + right) / 2.0, size.height - 8.0);
-        let label = escape(self.x.label);
+        let label = escape(&self.x.label);
         draw!(out, "<path class=\"axis\" d=\"M{LEFT} {TOP}V{bottom}H{right}\"/>");
         draw!(
             out,
             "<text class=\"label\" x=\"{middle:.1}\" y=\"{low}\" text-anchor=\"middle\">{label}</text>"
         );
+        let (above, label) = (TOP - 14.0, escape(&self.y.label));
+        if !label.is_empty() {
+            draw!(out, "<text class=\"label\" x=\"{LEFT}\" y=\"{above}\">{label}</text>");
+        }
     }
 
     fn draw_line(&self, out: &mut String, size: &Size, index: usize, line: &Line) {
@@ -222,8 +226,9 @@ impl Line {
 }
 
 impl Axis {
-    fn new(scale: Scale, ticks: usize, unit: Unit, label: &'static str) -> Self {
+    fn new(scale: Scale, ticks: usize, unit: Unit, label: &str) -> Self {
         let ticks = scale.ticks(ticks).into_iter().map(|value| (value, unit.tick(value))).collect();
+        let label = if scale.is_logarithmic() { format!("{label}, logarithmic") } else { label.to_owned() };
         Self { scale, ticks, label }
     }
 }
@@ -248,4 +253,21 @@ fn highest(lines: &[Line], value: impl Fn(&Line) -> Option<f64>) -> f64 {
 /// Every n-th, so that there are at most `max`.
 fn thinned<T>(ticks: &[T], max: usize) -> impl Iterator<Item = &T> {
     ticks.iter().step_by(ticks.len().div_ceil(max).max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plot_up_to(worst_us: f64) -> String {
+        let points = vec![(0.0, 100.0), (nines(0.5), 1000.0), (2.0, worst_us)];
+        Plot::percentiles("p", vec![Line { name: "x".to_owned(), points, band: Vec::new() }]).draw()
+    }
+
+    #[test]
+    fn an_axis_says_when_it_is_logarithmic() {
+        assert!(plot_up_to(100_000.0).contains(">latency, logarithmic</text>"));
+        assert!(plot_up_to(2000.0).contains(">latency</text>"));
+        assert!(plot_up_to(2000.0).contains(">percentile, logarithmic: each step is ten times rarer</text>"));
+    }
 }
