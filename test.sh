@@ -55,7 +55,7 @@ main() {
     section 'Official clients against the built server'
     local shards
     for shards in 1 3; do
-        step "pusher-js, laravel-echo and pusher for Node, $shards shard(s)" told_by_node run_node_tests "$shards"
+        step "pusher-js, laravel-echo, pusher for Node with its own remote tests, the page of dev, $shards shard(s)" told_by_node run_node_tests "$shards"
         step "pusher for Python, $shards shard(s)" told_by_pytest run_python_tests "$shards"
     done
 

@@ -12,7 +12,7 @@ import http from "node:http";
 import net from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 
-const BINARY = process.env.CORECAST_BIN ?? fileURLToPath(new URL("../../../target/release/corecast", import.meta.url));
+export const BINARY = process.env.CORECAST_BIN ?? fileURLToPath(new URL("../../../target/release/corecast", import.meta.url));
 const START_MS_MAX = 15_000;
 const STOP_MS_MAX = 20_000;
 
@@ -23,20 +23,36 @@ export const APP = { id: "7001", key: "sdk-key", secret: "sdk-secret" };
 export class Server {
   /** Starts a server, with these options besides, and returns when it is ready. */
   static async start(...options) {
+    return Server.#start("serve", options);
+  }
+
+  /** The same by `corecast dev`, with the credentials of the tests. */
+  static async startDev(...options) {
+    return Server.#start("dev", options);
+  }
+
+  /** The same on a port that was used before. */
+  static async startDevAt(port) {
+    const server = new Server(port, "dev", []);
+    if (!(await server.#becomesReady())) server.#giveUp();
+    return server;
+  }
+
+  static async #start(command, options) {
     for (let attempt = 0; attempt < 5; attempt += 1) {
-      const server = new Server(await freePort(), options);
+      const server = new Server(await freePort(), command, options);
       if (await server.#becomesReady()) return server;
       if (!/port|address/i.test(server.output)) server.#giveUp();
     }
     throw new Error("no free port in five attempts");
   }
 
-  constructor(port, options) {
+  constructor(port, name, options) {
     this.host = "127.0.0.1";
     this.port = port;
     this.output = "";
     const { id, key, secret } = APP;
-    const command = ["serve", "--listen", `${this.host}:${port}`, "--app", `${id}:${key}:${secret}`];
+    const command = [name, "--listen", `${this.host}:${port}`, "--app", `${id}:${key}:${secret}`];
     command.push("--shards", String(SHARDS), ...options);
     // With a parent-death signal no server outlives a test that is killed.
     this.child = spawn("setpriv", ["--pdeathsig", "KILL", BINARY, ...command], {

@@ -2,8 +2,11 @@
 
 import json
 
+import pusher
 import pytest
 from pusher.errors import PusherBadAuth, PusherBadRequest
+
+from server import APP_ID, HOST, KEY, SECRET
 
 PAYLOADS = {
     "object": {"price": 12.5, "tags": ["a", "b"], "nested": {"deep": None}},
@@ -13,6 +16,14 @@ PAYLOADS = {
     "10 KiB of ASCII": {"text": "x" * 10_228},
     "10 KiB of three-byte characters": {"text": "☃" * 3_409},
 }
+
+
+def test_pusher_url_works_with_the_host_and_port_that_dev_prints_for_python(server, connect, monkeypatch):
+    connection = connect()
+    connection.subscribe("from-env")
+    monkeypatch.setenv("PUSHER_URL", f"http://{KEY}:{SECRET}@{HOST}:{server.port}/apps/{APP_ID}")
+    pusher.Pusher.from_env(host=HOST, port=server.port).trigger("from-env", "changed", "x")
+    assert connection.frame("changed", "from-env")["data"] == "x"
 
 
 @pytest.mark.parametrize("data", PAYLOADS.values(), ids=PAYLOADS.keys())

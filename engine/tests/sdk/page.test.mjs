@@ -1,0 +1,145 @@
+// The page of `corecast dev` in a real browser: what somebody sees on the first day, on a desk and on a phone, without internet.
+//
+// CHROMIUM names the browser if it is not on the PATH as chromium.
+
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { access, constants, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { promisify } from "node:util";
+
+import puppeteer from "puppeteer-core";
+
+import { BINARY, Server } from "./server.mjs";
+
+const CHROMIUM = process.env.CHROMIUM ?? "chromium";
+const WIDTHS = [390, 1400];
+const PATIENCE = { timeout: 15_000 };
+
+let server;
+let browser;
+let profile;
+
+before(async () => {
+  server = await Server.startDev();
+  profile = await mkdtemp(join(tmpdir(), "corecast-browser-"));
+  browser = await puppeteer.launch({
+    browser: "chrome",
+    executablePath: CHROMIUM.includes("/") ? CHROMIUM : await onPath(CHROMIUM),
+    userDataDir: profile,
+    args: ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"],
+  });
+}, { timeout: 180_000 });
+
+after(async () => {
+  await browser?.close();
+  await rm(profile, { recursive: true, force: true, maxRetries: 5 });
+  await server.stop();
+});
+
+test("a publish by the printed command is shown, at each width", async () => {
+  for (const width of WIDTHS) {
+    await withPage({ width }, async (page) => {
+      await subscribed(page, ["hello"]);
+      await publish("hello", "greeting", `{"text":"at ${width} <b>"}`);
+      await page.waitForFunction((text) => document.body.innerText.includes(text), PATIENCE, `{"text":"at ${width} <b>"}`);
+      assert.match(await page.$eval("body", (body) => body.innerText), /hello\s+greeting/);
+      const wider = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+      assert.ok(wider <= 0, `${wider} px are pushed out at ${width}`);
+    });
+  }
+});
+
+test("another channel is subscribed and left, and a refusal is shown", async () => {
+  await withPage({ width: 390 }, async (page) => {
+    await subscribed(page, ["hello"]);
+    await page.type("#channel", "news\n");
+    await subscribed(page, ["hello", "news"]);
+    await page.click("button[aria-label='Leave hello']");
+    await subscribed(page, ["news"]);
+    await publish("hello", "left", "x");
+    await publish("news", "stayed", "y");
+    await page.waitForFunction(() => document.body.innerText.includes("stayed"), PATIENCE);
+    assert.equal(await page.evaluate(() => document.body.innerText.includes("left")), false);
+    // What is refused does not stay in the list.
+    await page.type("#channel", "a b\n");
+    await page.waitForFunction(() => document.getElementById("problem").textContent.includes("channel"), PATIENCE);
+    await subscribed(page, ["news"]);
+  });
+});
+
+test("nothing is fetched from elsewhere and nothing is complained about", async () => {
+  const said = [];
+  const asked = [];
+  const prepare = (page) => {
+    page.on("console", (message) => said.push(message.text()));
+    page.on("pageerror", (error) => said.push(String(error)));
+    page.on("request", (request) => asked.push(request.url()));
+  };
+  await withPage({ width: 1400, prepare }, (page) => subscribed(page, ["hello"]));
+  const home = `${server.host}:${server.port}/`;
+  assert.deepEqual(asked.filter((url) => !url.startsWith(`http://${home}`) && !url.startsWith(`ws://${home}`) && !url.startsWith("data:")), []);
+  assert.deepEqual(said, []);
+});
+
+test("light and dark are two looks", async () => {
+  const grounds = new Set();
+  for (const scheme of ["light", "dark"]) {
+    await withPage({ width: 390, scheme }, async (page) => {
+      grounds.add(await page.$eval("body", (body) => getComputedStyle(body).backgroundColor));
+    });
+  }
+  assert.equal(grounds.size, 2);
+});
+
+test("a page whose server goes comes back with its channels when the server does", async () => {
+  const first = await Server.startDev();
+  await withPage({ width: 390, of: first }, async (page) => {
+    await subscribed(page, ["hello"]);
+    await first.stop();
+    await page.waitForFunction(() => document.getElementById("state").dataset.state !== "connected", PATIENCE);
+    const second = await Server.startDevAt(first.port);
+    await subscribed(page, ["hello"]);
+    await second.stop();
+  });
+});
+
+/** Opens the page in a window of its own, and closes it afterwards. */
+async function withPage({ width, scheme = "light", prepare = () => {}, of = server }, use) {
+  const page = await browser.newPage();
+  try {
+    prepare(page);
+    await page.setViewport({ width, height: 844 });
+    await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: scheme }]);
+    await page.goto(`http://${of.host}:${of.port}/`);
+    await use(page);
+  } finally {
+    await page.close();
+  }
+}
+
+/** Waits until the page says that it is connected, and subscribed to exactly these. */
+async function subscribed(page, channels) {
+  await page.waitForFunction((wanted) => {
+    const shown = [...document.querySelectorAll("#channels code")].map((code) => code.textContent);
+    return document.getElementById("state").dataset.state === "connected" && shown.join() === wanted;
+  }, { timeout: 20_000 }, channels.join());
+}
+
+/** As `dev` says it is done. */
+async function publish(channel, event, data) {
+  const command = /^ +(PUSHER_URL=\S+) \S+ publish /m.exec(server.output);
+  assert.ok(command, server.output);
+  const env = { ...process.env, PUSHER_URL: command[1].slice("PUSHER_URL=".length) };
+  await promisify(execFile)(BINARY, ["publish", channel, event, data], { env });
+}
+
+async function onPath(program) {
+  for (const folder of process.env.PATH.split(":")) {
+    const file = join(folder, program);
+    if (await access(file, constants.X_OK).then(() => true, () => false)) return file;
+  }
+  throw new Error(`${program} is not on the PATH: install chromium, or name a browser by CHROMIUM`);
+}
