@@ -40,6 +40,9 @@ pub struct Limits {
     /// Places that one step of a walk through all topics or all connections looks at. With a phase of `rounds_max` steps
     /// a walk takes well under a millisecond of it.
     pub walk_looks_max: usize,
+    /// Subscriptions of connections that have gone that are given up in a turn; the rest follows in the next turns. They
+    /// take two milliseconds, with what it makes other shards do.
+    pub given_up_per_turn_max: usize,
     /// Lists of channels that one shard makes or has in line. Past it a call for another is answered 503.
     pub lists_max: usize,
     /// Users whose connections must go, and who wait for the walk that looks for them; past it roots wait.
@@ -105,6 +108,7 @@ impl Default for Limits {
             quantum: 64,
             rounds_max: 16,
             walk_looks_max: 128,
+            given_up_per_turn_max: 2048,
             lists_max: 16,
             terminations_max: 1024,
             half_open_max: 1024,
@@ -141,6 +145,9 @@ pub const SUBSCRIPTIONS_MIN: usize = 50_000;
 /// A subscription for so many bytes of the memory. One that is the first on a channel with a long name takes 1 KiB, one of
 /// many on a channel a twentieth of that: half of the memory holds the worst that strangers can ask for.
 pub const MEMORY_PER_SUBSCRIPTION: usize = 2 << 10;
+
+/// What may be kept of the outboxes of those who are closed, beside what all outboxes may keep: one part of so many of that.
+pub const PARTING_PART: usize = 8;
 
 impl Limits {
     /// Those of HTTP requests.

@@ -12,8 +12,10 @@ use std::time::Duration;
 use socket2::SockRef;
 
 use super::connections::{Closing, Connection, Flags, Stage};
+use super::flush::PIECES_MAX;
 use super::sockets::Sockets;
 use machines::shard::machine::Token;
+use machines::shard::parting::Parting;
 
 /// How long a closing peer may take nothing, and after our FIN, how long it may take to answer with its own.
 pub const CLOSE_MS_MAX: u64 = 5_000;
@@ -41,10 +43,11 @@ enum Progress {
 
 impl Sockets {
     /// The machine has forgotten this connection: writes `last` and closes it.
-    pub fn begin_close(&mut self, token: Token, last: Vec<u8>, mono_ms: u64) {
+    pub fn begin_close(&mut self, token: Token, last: impl Into<Parting>, mono_ms: u64) {
         let Some(connection) = self.connections.find_open(token) else { return };
+        let last = last.into();
         let deadline = mono_ms + CLOSE_MS_MAX;
-        let closing = Closing { last, written: 0, discarded: 0, shut: false, deadline };
+        let closing = Closing { last, discarded: 0, shut: false, deadline };
         connection.stage = Some(Box::new(Stage::Closing(closing)));
         self.expect(token, deadline);
         self.continue_close(token, mono_ms);
@@ -145,28 +148,35 @@ fn advance(connection: &mut Connection, scratch: &mut [u8], mono_ms: u64) -> Pro
 
 /// Writes what is left and sends our FIN.
 fn write_last(connection: &mut Connection, mono_ms: u64) -> Result<(), Progress> {
-    let transport = connection.transport;
-    while let Some(closing) = unwritten(connection) {
-        let slice = [IoSlice::new(&closing.last[closing.written..])];
-        let sent = transport.send(connection.fd(), &slice);
+    while let Some(sent) = send_some(connection) {
         let Some(closing) = connection.closing() else { return Err(Progress::Done) };
         match sent {
             Ok(bytes) => {
-                closing.written += bytes;
+                closing.last.advance_by(bytes);
                 closing.deadline = mono_ms + CLOSE_MS_MAX;
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(Progress::Blocked),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                if closing.last.handle_refused() {
+                    return Err(Progress::Blocked);
+                }
+                reset_on_drop(connection);
+                return Err(Progress::Done);
+            }
             Err(_) => return Err(Progress::Done),
         }
     }
     shut(connection, mono_ms)
 }
 
-fn unwritten(connection: &Connection) -> Option<&Closing> {
-    match connection.stage.as_deref() {
-        Some(Stage::Closing(closing)) if closing.written < closing.last.len() => Some(closing),
-        _ => None,
+/// One write of what is left. None: nothing is.
+fn send_some(connection: &Connection) -> Option<io::Result<usize>> {
+    let Some(Stage::Closing(closing)) = connection.stage.as_deref() else { return None };
+    if closing.last.is_empty() {
+        return None;
     }
+    let mut slices = [IoSlice::new(&[]); PIECES_MAX];
+    let pieces = closing.last.slices(&mut slices);
+    Some(connection.transport.send(connection.fd(), &slices[..pieces]))
 }
 
 fn shut(connection: &mut Connection, mono_ms: u64) -> Result<(), Progress> {
@@ -176,8 +186,7 @@ fn shut(connection: &mut Connection, mono_ms: u64) -> Result<(), Progress> {
     }
     closing.shut = true;
     closing.deadline = mono_ms + CLOSE_MS_MAX;
-    closing.last = Vec::new();
-    closing.written = 0;
+    closing.last = Parting::default();
     let fd = connection.fd();
     SockRef::from(&fd).shutdown(Shutdown::Write).map_err(|_| Progress::Done)
 }

@@ -10,6 +10,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use super::transport::Transport;
 use machines::chunks::Chunks;
 use machines::shard::machine::Token;
+use machines::shard::parting::Parting;
 
 /// All connections of a core.
 #[derive(Debug, Default)]
@@ -56,9 +57,7 @@ pub enum Stage {
 #[derive(Debug)]
 pub struct Closing {
     /// What still goes out.
-    pub last: Vec<u8>,
-    /// How much of it has gone.
-    pub written: usize,
+    pub last: Parting,
     /// How much input was thrown away since.
     pub discarded: usize,
     /// Our FIN is sent.

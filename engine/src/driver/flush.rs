@@ -20,7 +20,7 @@ const WRITES_MAX: usize = 512;
 const TIME_MAX: Duration = Duration::from_millis(1);
 
 /// Pieces of an outbox that go out in one write.
-const PIECES_MAX: usize = 64;
+pub const PIECES_MAX: usize = 64;
 
 /// Outboxes in the first chunk of a slice; what they cost says how many may follow before the clock is looked at again.
 const CHUNK_FIRST: usize = 16;

@@ -335,7 +335,10 @@ fn read_one(
 mod tests {
     use std::io::{Read as _, Write};
     use std::net::{TcpListener, TcpStream};
+    use std::rc::Rc;
     use std::time::{Duration, Instant};
+
+    use protocol::ws::Frame;
 
     use super::super::closing::CLOSE_MS_MAX;
     use super::super::connections::Leaving;
@@ -343,6 +346,10 @@ mod tests {
     use super::super::ring::Sizes;
     use super::*;
     use machines::limits::HANDOVERS_MAX;
+    use machines::shard::budget::Held;
+    use machines::shard::outbox::{Outbox, Range, Tails};
+    use machines::shard::parting::{Allowance, Parting};
+    use machines::shard::run::OpenRun;
 
     fn sockets() -> Sockets {
         Sockets::new(Ring::new(Sizes { submissions: 64, completions: 128, sends: 0 }).unwrap(), None)
@@ -576,6 +583,35 @@ mod tests {
         turn_until(&mut sockets, |sockets| sockets.is_empty());
         let error = io::copy(&mut peer, &mut io::sink()).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    }
+
+    #[test]
+    fn a_close_shares_what_its_peer_takes_and_keeps_of_the_rest_what_may_be_kept() {
+        const FRAME: usize = 64 << 10;
+        let mut open = OpenRun::new(0);
+        // More than any kernel takes at once.
+        (0..256).for_each(|number| open.append(&Frame::from(vec![number as u8; FRAME])));
+        let run = Rc::clone(open.run());
+        open.seal(&Held::default());
+        let allowance = Allowance::new(1 << 20);
+        let mut outbox = Outbox::default();
+        outbox.push(Range::whole(Rc::clone(&run)), &mut Tails::default());
+        let mut sockets = sockets();
+        let (mut peer, token) = attached(&mut sockets);
+        sockets.begin_close(token, Parting::new(outbox, b"last".to_vec(), &allowance), 0);
+        assert_eq!(Rc::strong_count(&run), 1, "the Run is let go of");
+        assert!(allowance.kept_bytes() <= FRAME, "{} bytes are kept", allowance.kept_bytes());
+        assert_eq!(allowance.take_counts(), (1, 0));
+        let reader = std::thread::spawn(move || {
+            let mut got = Vec::new();
+            peer.read_to_end(&mut got).unwrap();
+            got
+        });
+        turn_until(&mut sockets, |sockets| sockets.is_empty());
+        let got = reader.join().unwrap();
+        assert_eq!(got.len() % FRAME, 4, "whole frames, and then the last words");
+        assert!(got.ends_with(b"last") && got.len() > FRAME);
+        assert_eq!(allowance.kept_bytes(), 0);
     }
 
     #[test]

@@ -4,8 +4,8 @@
 use std::fs;
 
 use crate::rig::client::Client;
-use crate::rig::raw::Raw;
-use crate::rig::server::{Server, binary, free_port};
+use crate::rig::raw::{CLOSE, Raw};
+use crate::rig::server::{Server, binary, free_port, wait_for};
 use serde_json::json;
 use socket2::SockRef;
 
@@ -16,10 +16,10 @@ const DATA_BYTES: usize = 90_000;
 /// Past the budget, together; each alone far from its own bound of 1 MiB.
 const EVENTS: usize = 8;
 
-/// One shard with the small budget.
-fn start() -> Server {
-    let path = std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("budget.toml");
-    fs::write(&path, format!("[limits]\noutboxes_bytes_max = {BUDGET_BYTES}\n")).unwrap();
+/// One shard with this budget.
+fn start(name: &str, budget_bytes: usize) -> Server {
+    let path = std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.toml"));
+    fs::write(&path, format!("[limits]\noutboxes_bytes_max = {budget_bytes}\n")).unwrap();
     let port = free_port();
     let mut command = std::process::Command::new(binary());
     command.args(["serve", "--shards", "1", "--config"]).arg(&path);
@@ -51,7 +51,7 @@ fn resident_bytes(server: &Server) -> usize {
 
 #[test]
 fn readers_that_stop_keep_no_more_than_the_budget_and_others_lose_nothing() {
-    let server = start();
+    let server = start("budget", BUDGET_BYTES);
     let channels: Vec<String> = (0..STOPPED).map(|number| format!("own-{number}")).collect();
     // Nothing is shared between two of them, so each keeps all that it has not read.
     let mut readers: Vec<Raw> = channels.iter().map(|channel| stopped(&server, channel)).collect();
@@ -85,4 +85,60 @@ fn readers_that_stop_keep_no_more_than_the_budget_and_others_lose_nothing() {
     // Many close at once, and few of them can be told within the frame that was begun.
     assert!(closed > STOPPED / 2 && told > 0, "{closed} closed, {told} told why");
     healthy.expect_pong();
+}
+
+const LEAVERS: usize = 300;
+
+/// With what their ranges take, less than the smallest budget: nobody is closed for it, and all that is unread is shared.
+const SHARED_EVENTS: usize = 7;
+
+#[test]
+fn readers_that_stop_and_say_goodbye_leave_no_copies_of_what_they_shared() {
+    let server = start("parting", 1 << 20);
+    let mut leavers: Vec<Raw> = (0..LEAVERS).map(|_| stopped(&server, "busy")).collect();
+    let mut healthy: Client = server.connect();
+    healthy.subscribe("busy");
+    let mut http = server.http();
+    for number in 0..SHARED_EVENTS {
+        let data = format!("{number}:{}", "x".repeat(DATA_BYTES));
+        http.publish("busy", "e", &data);
+        healthy.expect("busy", "e", &data);
+    }
+    let before = resident_bytes(&server);
+    assert!(subscribers(&server, "busy") > LEAVERS as u64 / 2, "this is about those who are still there");
+    leavers.iter_mut().for_each(|leaver| leaver.frame(CLOSE, &1000_u16.to_be_bytes()));
+    wait_for("them to be gone", || (subscribers(&server, "busy") == 1).then_some(()));
+    // A quarter of a megabyte for each would be 75 MB.
+    let grown = resident_bytes(&server).saturating_sub(before);
+    assert!(grown < 16 << 20, "grown by {grown} bytes");
+    healthy.expect_pong();
+    let answer = [CLOSE, 2, 0x03, 0xe8];
+    let answered =
+        leavers.iter_mut().filter_map(|leaver| leaver.read_to_end().ends_with(&answer).then_some(()));
+    assert!(answered.count() > 0, "nobody was answered");
+}
+
+#[test]
+fn a_healthy_client_gets_all_its_events_before_a_drain_closes_it_whatever_others_keep() {
+    let mut server = start("healthy", 1 << 20);
+    let mut leavers: Vec<Raw> = (0..LEAVERS).map(|_| stopped(&server, "busy")).collect();
+    let mut http = server.http();
+    for number in 0..SHARED_EVENTS {
+        http.publish("busy", "e", &format!("{number}:{}", "x".repeat(DATA_BYTES)));
+    }
+    let mut healthy: Client = server.connect();
+    healthy.subscribe("mine");
+    leavers.iter_mut().for_each(|leaver| leaver.frame(CLOSE, &1000_u16.to_be_bytes()));
+    wait_for("them to be gone", || (subscribers(&server, "busy") == 0).then_some(()));
+    for number in 0..20 {
+        http.publish("mine", "e", &number.to_string());
+    }
+    server.signal_end();
+    for number in 0..20 {
+        healthy.expect("mine", "e", &number.to_string());
+    }
+    assert_eq!(healthy.hear_error().0, Some(4100));
+    assert_eq!(healthy.hear_close().0, 4100);
+    drop(leavers);
+    wait_for("the server's end", || server.ended().map(|_| ()));
 }

@@ -11,6 +11,7 @@ mod capacity;
 mod channels;
 mod client_events;
 mod config;
+mod departures;
 mod descriptors;
 mod drain;
 mod flush_interval;

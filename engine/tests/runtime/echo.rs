@@ -41,7 +41,7 @@ impl Desk {
     pub(crate) fn close(&mut self, token: Token, last: &[u8]) {
         let mut bytes = self.outboxes.remove(&token).unwrap_or_default();
         bytes.extend_from_slice(last);
-        self.effects.push_back(Effect::Close { token, last: bytes });
+        self.effects.push_back(Effect::Close { token, last: bytes.into() });
     }
 
     pub(crate) fn hand_over(&mut self, token: Token, to: usize, bytes: &[u8]) {

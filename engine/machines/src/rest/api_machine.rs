@@ -24,7 +24,7 @@ impl Machine for ApiCore {
             let mut last = Vec::new();
             let refused = Refused::retry_later("The server is stopping");
             encode_refusal(&mut last, &refused, Manner { keep_alive: false, head_only: false });
-            self.effects.push_back(Effect::Close { token, last });
+            self.effects.push_back(Effect::Close { token, last: last.into() });
             return;
         }
         self.connections.insert(token, Connection::new(door, now.mono_ms));

@@ -163,7 +163,7 @@ impl ApiCore {
         }
         let mut last = std::mem::take(&mut connection.outbox);
         last.drain(..connection.written.min(last.len()));
-        self.effects.push_back(Effect::Close { token, last });
+        self.effects.push_back(Effect::Close { token, last: last.into() });
     }
 
     /// Forgets a connection that asks nothing; its descriptor is wanted, so its peer is not waited for.

@@ -119,6 +119,12 @@ fn describe_back_pressure(all: &mut Exposition, sum: &Reading, parts_ms: u64, pa
     }
     [gated, queues].into_iter().for_each(|family| all.add(family));
     all.gauge("outbox_bytes", "What all outboxes keep in memory, each frame once.", sum.outbox_bytes);
+    all.gauge("parting_bytes", "What is kept for connections that are closed.", sum.parting_bytes);
+    all.gauge(
+        "departed_connections",
+        "Connections that have gone and whose subscriptions are still to be given up.",
+        sum.departed,
+    );
     all.gauge("blocked_connections", "Clients that the kernel takes nothing more for.", sum.blocked);
 }
 

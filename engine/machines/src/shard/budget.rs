@@ -118,10 +118,6 @@ impl Backlogs {
 /// How much of the budget is free after it was exceeded: one part of so many.
 const FREED_PART: usize = 8;
 
-/// The rests of frames that are copied for those who go at once, in bytes. Whoever comes after that is reset within
-/// a frame, without a word: a thousand readers that share one Run must not leave a thousand copies of it.
-const PARTING_BYTES_MAX: usize = 256 << 10;
-
 impl Shard {
     /// True when the outboxes keep more than they may together.
     pub(super) fn is_over_budget(&self) -> bool {
@@ -134,7 +130,6 @@ impl Shard {
             return;
         }
         let enough = self.local.outboxes_bytes_max / FREED_PART * (FREED_PART - 1);
-        let mut parting = PARTING_BYTES_MAX;
         let mut worst = self.local.flush.backlogs.worst_first();
         if broken(Mutant::BudgetTakesAnybody) {
             worst.extend(self.local.connections.next_from(0).map(|id| (usize::MAX, Reverse(id.slot))));
@@ -142,21 +137,14 @@ impl Shard {
         while self.local.held_bytes() > enough
             && let Some((_, Reverse(slot))) = worst.pop()
         {
-            self.shed(slot, &mut parting);
+            self.shed(slot);
         }
     }
 
-    fn shed(&mut self, slot: u32, parting: &mut usize) {
+    fn shed(&mut self, slot: u32) {
         let Some(id) = self.local.connections.id_at(slot) else { return };
-        let begun = self.local.connections.view(id).map_or(0, |connection| connection.outbox.begun_bytes());
         self.local.stats.outboxes_shed += 1;
-        match parting.checked_sub(begun) {
-            Some(left) => {
-                *parting = left;
-                self.close(id, Close::OUTBOXES_FULL);
-            }
-            None => self.reset(id),
-        }
+        self.close(id, Close::OUTBOXES_FULL);
         self.finish_closes();
     }
 }

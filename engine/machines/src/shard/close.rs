@@ -1,6 +1,6 @@
-//! The end of a connection. When it begins, all subscriptions and the place among the app's connections are given up;
-//! at the end of the phase, when no Run grows any more, what must still go out is copied, the record is forgotten, and
-//! only the descriptor lingers with the driver.
+//! The end of a connection. When it begins, the record goes with its place among the app's connections: nothing reaches
+//! the peer any more, and its subscriptions are given up (`departed`). At the end of the phase, when no Run grows any
+//! more, the driver gets what must still go out (`parting`), and only the descriptor lingers there.
 //!
 //! A peer that breaks the protocol or reads too slowly gets the rest of the frame that was begun; anybody else what
 //! waits for it, up to a bound. Both then get a close frame, whose code says when to come back.
@@ -10,16 +10,20 @@ use protocol::server_event;
 use protocol::ws;
 
 use super::Shard;
-use super::connection::ConnectionId;
-use super::machine::Effect;
+use super::connection::{Connection, ConnectionId};
+use super::machine::{Effect, Token};
+use super::outbox::Outbox;
+use super::parting::{Allowance, Parting};
 
 /// A connection that goes at the end of this phase.
 #[derive(Debug)]
 pub struct Closing {
-    id: ConnectionId,
+    token: Token,
+    outbox: Outbox,
+    /// The kernel has refused what waits in it.
+    blocked: bool,
     last_words: LastWords,
-    /// How much of its outbox still goes out; 0: the frame that was begun.
-    outbox_bytes_max: usize,
+    rest: Rest,
 }
 
 #[derive(Debug)]
@@ -30,80 +34,91 @@ enum LastWords {
     Answer(u16),
     /// The peer has gone.
     Nothing,
-    /// Not even the frame that was begun.
-    Reset,
 }
 
-/// What still goes out of an outbox before a close that is nobody's fault.
-const PARTING_BYTES_MAX: usize = 256 << 10;
+/// How much of an outbox still goes out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Rest {
+    /// All of it, as far as that may be kept.
+    Outbox,
+    /// The rest of the frame that was begun.
+    Frame,
+    /// Nothing.
+    Nothing,
+}
 
 impl Shard {
     /// The peer's fault: cuts the outbox.
     pub(super) fn close(&mut self, id: ConnectionId, close: Close) {
-        self.begin_close(id, LastWords::Close(close), 0);
+        self.begin_close(id, LastWords::Close(close), Rest::Frame);
     }
 
     /// Nobody's fault: what waits goes out first.
     pub(super) fn close_after_outbox(&mut self, id: ConnectionId, close: Close) {
-        self.begin_close(id, LastWords::Close(close), PARTING_BYTES_MAX);
+        self.begin_close(id, LastWords::Close(close), Rest::Outbox);
     }
 
     /// The peer has sent a close frame.
     pub(super) fn close_in_answer(&mut self, id: ConnectionId, code: Option<u16>) {
-        self.begin_close(id, LastWords::Answer(code.unwrap_or(Close::NORMAL.code)), PARTING_BYTES_MAX);
+        self.begin_close(id, LastWords::Answer(code.unwrap_or(Close::NORMAL.code)), Rest::Outbox);
     }
 
     /// The peer has gone without a word.
     pub(super) fn vanish(&mut self, id: ConnectionId) {
-        self.begin_close(id, LastWords::Nothing, 0);
+        self.begin_close(id, LastWords::Nothing, Rest::Nothing);
     }
 
-    /// Too many such peers go at once: cuts it off within a frame.
-    pub(super) fn reset(&mut self, id: ConnectionId) {
-        self.begin_close(id, LastWords::Reset, 0);
-    }
-
-    fn begin_close(&mut self, id: ConnectionId, last_words: LastWords, outbox_bytes_max: usize) {
-        let Some(connection) = self.local.connections.by_id(id).filter(|it| !it.closing) else { return };
-        connection.closing = true;
+    fn begin_close(&mut self, id: ConnectionId, last_words: LastWords, rest: Rest) {
+        let Some(connection) = self.local.connections.detach(id) else { return };
+        self.local.flush.backlogs.remove(id.slot);
         self.local.stats.closed += 1;
         match last_words {
             LastWords::Close(close) => self.closes.by_server(close),
             LastWords::Answer(code) => self.closes.by_peer(Some(code)),
             LastWords::Nothing => self.closes.by_peer(None),
-            LastWords::Reset => self.closes.by_server(Close::OUTBOXES_FULL),
         }
         self.forget_stalled(id);
         self.churn.forget(id);
-        self.closing.push(Closing { id, last_words, outbox_bytes_max });
-        while let Some(last) = self.last_subscription(id) {
-            let Some(gone) = self.local.remove_subscription(id, last) else { break };
-            self.tell_gone(id, gone, true);
-        }
+        let Connection { token, mut outbox, blocked, subscriptions, .. } = connection;
+        outbox.end_open_ranges();
+        self.closing.push(Closing { token, outbox, blocked, last_words, rest });
+        self.depart(id, subscriptions);
     }
 
-    fn last_subscription(&mut self, id: ConnectionId) -> Option<usize> {
-        self.local.connections.by_id(id)?.subscriptions.len().checked_sub(1)
-    }
-
-    /// Forgets the connections that go. All Runs are sealed.
+    /// Hands those who go over to the driver. All Runs are sealed.
     pub(super) fn finish_closes(&mut self) {
         for closing in std::mem::take(&mut self.closing) {
-            let Some(mut connection) = self.local.connections.detach(closing.id) else { continue };
-            self.local.flush.backlogs.remove(closing.id.slot);
-            if matches!(closing.last_words, LastWords::Reset) {
-                self.lobby.forget(connection.token);
-                self.effects.push_back(Effect::Reset(connection.token));
-                continue;
-            }
-            let mut last = Vec::new();
-            if !matches!(closing.last_words, LastWords::Nothing) {
-                connection.outbox.drain_into(&mut last, closing.outbox_bytes_max);
-            }
-            closing.last_words.encode(&mut last);
-            self.lobby.forget(connection.token);
-            self.effects.push_back(Effect::Close { token: connection.token, last });
+            let token = closing.token;
+            self.lobby.forget(token);
+            self.effects.push_back(match closing.part(&self.parting) {
+                Some(last) => Effect::Close { token, last },
+                None => Effect::Reset(token),
+            });
         }
+        self.note_partings();
+    }
+
+    /// Counts those who did not get all that waited for them.
+    pub(super) fn note_partings(&mut self) {
+        let (cut, reset) = self.parting.take_counts();
+        self.local.stats.partings_cut += cut;
+        self.local.stats.partings_reset += reset;
+    }
+}
+
+impl Closing {
+    /// What still goes out. None: a reset, since the frame that was begun cannot be ended.
+    fn part(self, allowance: &Allowance) -> Option<Parting> {
+        let Self { mut outbox, blocked, last_words, rest, .. } = self;
+        let mut words = Vec::new();
+        last_words.encode(&mut words);
+        match rest {
+            Rest::Outbox => {}
+            Rest::Frame => outbox.cut_to_frame(),
+            Rest::Nothing => return Some(words.into()),
+        }
+        let mut parting = Parting::new(outbox, words, allowance);
+        (!blocked || parting.handle_refused()).then_some(parting)
     }
 }
 
@@ -112,7 +127,7 @@ impl LastWords {
         match self {
             Self::Close(close) => encode_error_and_close(out, *close),
             Self::Answer(code) => ws::encode_close_frame(out, *code, ""),
-            Self::Nothing | Self::Reset => {}
+            Self::Nothing => {}
         }
     }
 }

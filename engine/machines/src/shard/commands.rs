@@ -101,7 +101,7 @@ impl Shard {
         let mut rest = bytes;
         let mut budget = self.limits.commands_per_turn_max;
         loop {
-            let Some(connection) = self.local.connections.by_id(id).filter(|it| !it.closing) else {
+            let Some(connection) = self.local.connections.by_id(id) else {
                 return Flow::Read;
             };
             if budget == 0 && !rest.is_empty() {

@@ -1,7 +1,8 @@
 //! The record of one connection and the slab of all of them on this shard.
 //!
-//! A record is at most 96 bytes and owns no buffer while nothing is pending. A slot is free again only when the Exits
-//! of its last tenant are in a batch, so that no two tenants are ever mixed up at a home shard.
+//! A record is at most 96 bytes and owns no buffer while nothing is pending. A slot is free again only when the
+//! subscriptions of its last tenant have been given up and its Exits are in a batch, so that no two tenants are ever
+//! mixed up here or at a home shard.
 
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use protocol::ws::Decoder;
 
 use super::idle::Heard;
 use super::machine::Token;
+use super::mutant::{Mutant, broken};
 use super::outbox::Outbox;
 use crate::chunks::Chunks;
 
@@ -52,8 +54,6 @@ pub struct Connection {
     pub blocked: bool,
     /// Its next message waits for a gate or for its next turn; nothing is read meanwhile.
     pub stalled: bool,
-    /// It will be forgotten at the end of this phase.
-    pub closing: bool,
 }
 
 /// A connection on a channel.
@@ -86,8 +86,8 @@ pub struct Connections {
 struct Slot {
     tenant: Option<Connection>,
     generation: u32,
-    /// Exits of the last tenant that are not in a batch yet.
-    exits: u32,
+    /// What of the last tenant is still to be done: giving up its subscriptions, and Exits that are not in a batch yet.
+    kept: u32,
 }
 
 /// The protocol gives a slot 20 bits of a socket_id.
@@ -114,7 +114,8 @@ impl Connections {
         ConnectionId { slot, generation: place.generation }
     }
 
-    /// Takes a connection out. Its slot becomes free when none of its Exits waits.
+    /// Takes a connection out. Its slot becomes free when nothing is kept for it; its subscriptions, if there are any,
+    /// keep it until [`Connections::let_go`].
     pub fn detach(&mut self, id: ConnectionId) -> Option<Connection> {
         let slot = self.slots.get_mut(id.slot as usize)?;
         if slot.generation != id.generation {
@@ -123,24 +124,26 @@ impl Connections {
         let connection = slot.tenant.take()?;
         self.len -= 1;
         slot.generation = slot.generation.wrapping_add(1);
-        if slot.exits == 0 {
+        slot.kept += u32::from(!connection.subscriptions.is_empty());
+        if slot.kept == 0 || broken(Mutant::SlotIsFreeBeforeItsTenantHasLeft) {
             self.free.push(id.slot);
         }
         Some(connection)
     }
 
-    /// An Exit of this slot's tenant must wait outside its batch.
-    pub fn keep_for_exit(&mut self, slot: u32) {
+    /// Something of this slot's tenant is still to be done when it has gone.
+    pub fn keep(&mut self, slot: u32) {
         if let Some(slot) = self.slots.get_mut(slot as usize) {
-            slot.exits += 1;
+            slot.kept += 1;
         }
     }
 
-    /// An Exit that waited is in its batch.
-    pub fn exit_sent(&mut self, slot: u32) {
+    /// That is done.
+    pub fn let_go(&mut self, slot: u32) {
         let Some(place) = self.slots.get_mut(slot as usize) else { return };
-        place.exits -= 1;
-        if place.exits == 0 && place.tenant.is_none() {
+        place.kept -= 1;
+        let free = place.kept == 0 && place.tenant.is_none();
+        if free && !broken(Mutant::SlotIsFreeBeforeItsTenantHasLeft) {
             self.free.push(slot);
         }
     }

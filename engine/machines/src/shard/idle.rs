@@ -164,7 +164,7 @@ impl Shard {
     /// Pings or closes a connection if it was silent for too long. Returns after how many seconds to look again.
     fn check_silence_of(&mut self, id: ConnectionId) -> Option<u16> {
         let (ping_after_s, pong_s_max) = (self.ping_after_s(), self.limits.pong_s_max);
-        let connection = self.local.connections.by_id(id).filter(|it| !it.closing)?;
+        let connection = self.local.connections.by_id(id)?;
         if connection.stalled && !broken(Mutant::StalledClockRuns) {
             connection.heard = self.wheel.heard();
         }

@@ -86,7 +86,7 @@ impl Shard {
             }
         } else if let Some(outside) = self.outside.get_mut(home) {
             outside.exits.push_back((topic, sub));
-            self.local.connections.keep_for_exit(sub.slot);
+            self.local.connections.keep(sub.slot);
             self.local.stats.exits_outside += 1;
         }
     }
@@ -160,7 +160,7 @@ impl Shard {
                 let Some(outside) = self.outside.get_mut(home) else { break };
                 if let Some((topic, sub)) = outside.exits.pop_front() {
                     self.roots.push(home, Root::Exit { topic, sub });
-                    self.local.connections.exit_sent(sub.slot);
+                    self.local.connections.let_go(sub.slot);
                 } else if let Some(at) = outside.counts.pop_front() {
                     self.send_count(at);
                 } else {
@@ -312,7 +312,6 @@ mod tests {
                 held: false,
                 blocked: false,
                 stalled: false,
-                closing: false,
             });
             Self { shard, app, topics, id }
         }

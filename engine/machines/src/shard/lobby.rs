@@ -226,7 +226,7 @@ impl Shard {
     fn refuse_head(&mut self, token: Token, last: Vec<u8>) {
         self.local.stats.heads_refused += 1;
         self.lobby.forget(token);
-        self.effects.push_back(Effect::Close { token, last });
+        self.effects.push_back(Effect::Close { token, last: last.into() });
     }
 
     /// Bytes of a connection whose head is not complete.
@@ -336,7 +336,6 @@ impl Shard {
             held: false,
             blocked: false,
             stalled: false,
-            closing: false,
         });
         self.local.stats.attached += 1;
         if id.generation > 0 {

@@ -15,6 +15,7 @@ use slab::Slab;
 
 use super::budget::Held;
 use super::connection::{ConnectionId, Connections, Subscription, WAITING};
+use super::departed::Departed;
 use super::flush::{Flush, NO_RUN, Touched};
 use super::gain::TopicGain;
 use super::machine::Token;
@@ -33,6 +34,8 @@ pub struct Local {
     pub connections: Connections,
     topics: Slab<LocalTopic>,
     table: HashTable<u32>,
+    /// Those who have gone, and what they were subscribed to.
+    pub departed: Departed,
     /// What must be written.
     pub flush: Flush,
     /// What happened.
@@ -97,6 +100,7 @@ impl Local {
             connections: Connections::default(),
             topics: Slab::new(),
             table: HashTable::new(),
+            departed: Departed::new(limits.given_up_per_turn_max),
             flush: Flush::default(),
             stats: Stats::default(),
             held: Held::default(),
@@ -159,6 +163,7 @@ impl Local {
 
     /// Gives back what nothing needs now.
     pub fn give_back_room(&mut self) {
+        self.departed.give_back_room();
         self.flush.give_back_room();
         self.topics.shrink_to_fit();
         let topics = &self.topics;
@@ -179,7 +184,7 @@ impl Local {
     /// The waiting subscription that an answer is for.
     pub fn waiting(&mut self, topic: u32, sub: SubRef) -> Option<(ConnectionId, usize)> {
         let id = ConnectionId { slot: sub.slot, generation: sub.generation };
-        let connection = self.connections.by_id(id).filter(|connection| !connection.closing)?;
+        let connection = self.connections.by_id(id)?;
         let at = connection.subscriptions.iter().position(|it| {
             it.leaf == topic
                 && (it.back == WAITING || broken(Mutant::FanOutBeforeAck))
@@ -193,6 +198,7 @@ impl Local {
         let Some(connection) = self.connections.by_id(id) else { return };
         let Some(topic) = self.topics.get_mut(subscription.leaf as usize) else { return };
         topic.waiting += 1;
+        self.departed.note_subscription();
         if broken(Mutant::FanOutBeforeAck) {
             subscription.back = topic.fanout.len() as u32;
             topic.fanout.push(Subscriber { slot: id.slot, at: connection.subscriptions.len() as u32 });
@@ -365,37 +371,56 @@ impl Local {
             return None;
         }
         let removed = connection.subscriptions.swap_remove(at);
-        connection.app().remove_subscription();
-        self.subscriptions -= 1;
         if let Some(moved) = connection.subscriptions.get(at)
             && let Some(topic) = self.topics.get_mut(moved.leaf as usize)
             && let Some(subscriber) = topic.fanout.get_mut(moved.back as usize)
         {
             subscriber.at = at as u32;
         }
-        let topic = self.topics.get_mut(removed.leaf as usize)?;
+        self.leave_topic(&removed);
         if removed.back == WAITING {
-            self.stats.unsubscribed_waiting += 1;
-            if !broken(Mutant::WaiterNeverLeaves) {
-                topic.waiting -= 1;
-            }
-            topic.joiners.retain(|joiner| joiner.ticket != removed.ticket);
             return Some(removed);
         }
-        self.stats.unsubscribed += 1;
-        topic.fanout.swap_remove(removed.back as usize);
+        let topic = self.topics.get(removed.leaf as usize)?;
+        let connection = self.connections.by_id(id)?;
         self.stats.gained_of_gone += u64::from(self.flush.count_gone(connection, topic.gain));
-        if let Some(moved) = topic.fanout.get(removed.back as usize)
-            && let Some((_, connection)) = self.connections.at(moved.slot)
-            && let Some(subscription) = connection.subscriptions.get_mut(moved.at as usize)
-        {
-            subscription.back = removed.back;
-        }
         let run = topic.run;
         if !broken(Mutant::UnsubscribeKeepsRange) {
             self.close_range(id, run);
         }
         Some(removed)
+    }
+
+    /// Takes a subscription out of its topic, which stays, even without subscribers. Nobody has the subscription now.
+    pub fn leave_topic(&mut self, gone: &Subscription) {
+        let Some(topic) = self.topics.get_mut(gone.leaf as usize) else { return };
+        topic.topic.app.remove_subscription();
+        self.subscriptions -= 1;
+        if gone.back == WAITING {
+            self.stats.unsubscribed_waiting += 1;
+            if !broken(Mutant::WaiterNeverLeaves) {
+                topic.waiting -= 1;
+            }
+            topic.joiners.retain(|joiner| joiner.ticket != gone.ticket);
+            return;
+        }
+        self.stats.unsubscribed += 1;
+        topic.fanout.swap_remove(gone.back as usize);
+        if let Some(moved) = topic.fanout.get(gone.back as usize).copied()
+            && let Some(subscriptions) = self.subscriptions_in(moved.slot)
+            && let Some(subscription) = subscriptions.get_mut(moved.at as usize)
+        {
+            subscription.back = gone.back;
+        }
+    }
+
+    /// The subscriptions of whoever has this slot, or has left it and not given them up yet.
+    fn subscriptions_in(&mut self, slot: u32) -> Option<&mut Vec<Subscription>> {
+        match self.connections.at(slot) {
+            Some((_, connection)) => Some(&mut connection.subscriptions),
+            None if broken(Mutant::DepartedDoNotMove) => None,
+            None => self.departed.left_behind(slot),
+        }
     }
 
     /// Ends the decide phase: no Run grows any more, and blocked connections are charged with what they have gained.

@@ -9,6 +9,7 @@ use std::io::IoSlice;
 use std::net::SocketAddr;
 
 use super::mesh::{Leaf, Root};
+use super::parting::Parting;
 
 /// Names one descriptor of the driver. The generation tells a reused slot from its former tenant.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -136,12 +137,12 @@ pub trait HookPort {
 #[derive(Debug)]
 pub enum Effect {
     /// The machine has forgotten this connection. Cut any pending read; write `last`, then shutdown(Write), read and
-    /// discard up to 64 KiB or 5 s, close. If nothing can be written for 5 s, reset it.
+    /// discard up to 64 KiB or 5 s, close. If nothing can be written for 5 s, or too much would have to be kept, reset it.
     Close {
         /// The connection.
         token: Token,
         /// Bytes that still go out: the rest of its outbox and its close frame.
-        last: Vec<u8>,
+        last: Parting,
     },
     /// The machine has forgotten this connection and its descriptor is wanted: write of `last` what fits at once, and let
     /// it go. Nothing is waited for.
@@ -215,6 +216,7 @@ pub trait Machine {
     fn nap_ms_max(&self, _now: Now) -> u64 {
         0
     }
-    /// How many connections the machine knows, half-open ones included.
+    /// How many connections the machine knows, half-open ones included, and those whose subscriptions are still to be
+    /// given up.
     fn connections(&self) -> usize;
 }

@@ -4,7 +4,7 @@
 //!
 //! Where to look: `machine` is the border to the driver; `turn` takes input in rotation; `lobby` has connections
 //! without a head; `commands`, `subscribe` and `client_events` what clients send, `refuse` subscriptions that may not be, `churn` those that change too fast; `links` what this shard says to home shards and hears
-//! from them; `home` the topics that live here, `edges` what hooks are told of them, `grants` who is let in, `list` lists of them; `terminate` users who must go; `local`, `run`, `outbox`, `flush`, `gain` and `hold` the fan-out; `budget` what outboxes keep together; `idle` who is silent, `quiet` when all are; `close` the end of a connection;
+//! from them; `home` the topics that live here, `edges` what hooks are told of them, `grants` who is let in, `list` lists of them; `terminate` users who must go; `local`, `run`, `outbox`, `flush`, `gain` and `hold` the fan-out; `budget` what outboxes keep together; `idle` who is silent, `quiet` when all are; `close` the end of a connection, `departed` what it was subscribed to, `parting` its last bytes;
 //! `drain` the end of them all; `reading` what can be seen of all this from outside.
 
 #![forbid(unsafe_code)]
@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use protocol::app::Apps;
 
-use crate::limits::Limits;
+use crate::limits::{Limits, PARTING_PART};
 
 pub mod budget;
 mod churn;
@@ -29,6 +29,7 @@ pub mod close;
 pub mod closes;
 pub mod commands;
 pub mod connection;
+pub mod departed;
 mod dirty;
 pub mod drain;
 pub mod edges;
@@ -48,6 +49,7 @@ pub mod mesh;
 pub mod mutant;
 pub mod outbox;
 pub mod outgoing;
+pub mod parting;
 mod quiet;
 pub mod reading;
 mod refuse;
@@ -77,6 +79,7 @@ use local::Local;
 use machine::Effect;
 use mesh::{Leaf, Root};
 use outgoing::Outgoing;
+use parting::Allowance;
 use quiet::Quiet;
 use reading::Gates;
 use run::Run;
@@ -132,6 +135,7 @@ pub struct Shard {
     wheel: Wheel,
     ping: Rc<Run>,
     closing: Vec<Closing>,
+    parting: Allowance,
     closes: Closes,
     gates: Gates,
     quiet: Quiet,
@@ -161,12 +165,15 @@ impl Shard {
         );
         assert!(config.limits.held_ranges_max > 0, "who waits for a tick has something");
         assert!(
-            config.limits.walk_looks_max > 0 && config.limits.terminations_max > 0,
+            config.limits.walk_looks_max > 0
+                && config.limits.given_up_per_turn_max > 0
+                && config.limits.terminations_max > 0,
             "walks must come to their end"
         );
         let local = Local::new(&config.limits);
         let ping = idle::ping_run();
         ping.charge(&local.held);
+        let parting = Allowance::new(local.outboxes_bytes_max / PARTING_PART);
         Self {
             index: config.index,
             apps: config.apps,
@@ -191,6 +198,7 @@ impl Shard {
             wheel: Wheel::default(),
             ping,
             closing: Vec::new(),
+            parting,
             closes: Closes::default(),
             gates: Gates::default(),
             quiet: Quiet::default(),
@@ -228,6 +236,11 @@ impl Shard {
     /// Lists in the making and users whose connections must go, for tests.
     pub fn open_walks(&self) -> (usize, usize) {
         (self.lists.len(), self.terminations.len())
+    }
+
+    /// What is kept for connections that are closed, in bytes, for tests.
+    pub fn parting_bytes(&self) -> usize {
+        self.parting.kept_bytes()
     }
 
     /// What the hooks were not told yet, for tests.

@@ -74,6 +74,14 @@ pub enum Mutant {
     BudgetIsNotKept,
     /// Past the budget somebody goes, whether the kernel has refused its bytes or not.
     BudgetTakesAnybody,
+    /// A slot is given away before the subscriptions of its last tenant are given up.
+    SlotIsFreeBeforeItsTenantHasLeft,
+    /// A place in a fan-out list that is moved is not noted for those who have gone.
+    DepartedDoNotMove,
+    /// Whoever has gone gives up subscriptions in one step only.
+    DepartureEndsWithItsStep,
+    /// What is kept of the outboxes of those who are closed has no bound.
+    PartingBytesHaveNoBound,
     /// A fall is told at once.
     GraceIsIgnored,
     /// A fall is told although who went has come back.
@@ -116,7 +124,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 54] = [
+    pub const ALL: [Self; 58] = [
         Self::NoTicket,
         Self::NoEpoch,
         Self::LaterSubscribersAckedAtOnce,
@@ -152,6 +160,10 @@ impl Mutant {
         Self::ListNamesNewcomers,
         Self::BudgetIsNotKept,
         Self::BudgetTakesAnybody,
+        Self::SlotIsFreeBeforeItsTenantHasLeft,
+        Self::DepartedDoNotMove,
+        Self::DepartureEndsWithItsStep,
+        Self::PartingBytesHaveNoBound,
         Self::GraceIsIgnored,
         Self::ReturnDoesNotCancel,
         Self::RefusedEdgeIsLost,

@@ -183,6 +183,14 @@ impl Outbox {
         }
     }
 
+    /// Ends all open ranges where their Runs end now: nothing more may come for this connection.
+    pub fn end_open_ranges(&mut self) {
+        let tail = self.tail.iter_mut().flat_map(|tail| &mut tail.ranges);
+        for range in self.head.iter_mut().chain(tail).filter(|range| range.to == OPEN) {
+            range.to = range.run.end();
+        }
+    }
+
     /// True when nothing waits.
     pub fn is_empty(&self) -> bool {
         self.head.is_none()
@@ -254,6 +262,15 @@ impl Outbox {
         self.head.as_ref().map_or(0, Range::begun)
     }
 
+    /// Lets go of everything but the rest of the frame that was begun.
+    pub fn cut_to_frame(&mut self) {
+        self.tail = None;
+        self.head = self.head.take().filter(|head| head.begun() > 0);
+        if let Some(head) = &mut self.head {
+            head.to = head.run.frame_end(head.from);
+        }
+    }
+
     /// Copies what must still go out before a close frame: all of it up to `bytes_max` (ending with a whole frame),
     /// or with 0 just the rest of the frame that was begun.
     pub fn drain_into(&mut self, out: &mut Vec<u8>, bytes_max: usize) {
@@ -274,6 +291,28 @@ impl Outbox {
             }
         }
         *self = Self::default();
+    }
+
+    /// Copies all that waits.
+    pub fn copy_into(&self, out: &mut Vec<u8>) {
+        self.ranges().for_each(|range| out.extend_from_slice(range.bytes()));
+    }
+
+    /// How many bytes wait, if that is less than `most`. Looks at no more ranges than these bytes are in.
+    pub fn bytes_up_to(&self, most: usize) -> usize {
+        let mut left = most;
+        for range in self.ranges() {
+            left = left.saturating_sub(range.len());
+            if left == 0 {
+                break;
+            }
+        }
+        most - left
+    }
+
+    /// How many ranges wait.
+    pub fn range_count(&self) -> usize {
+        usize::from(self.head.is_some()) + self.tail.as_ref().map_or(0, |tail| tail.ranges.len())
     }
 
     fn ranges(&self) -> impl Iterator<Item = &Range> {

@@ -41,6 +41,7 @@ impl Shard {
             || !self.local.flush.is_clean()
             || !self.local.flush.backlogs.is_empty()
             || self.lobby.half_open() > 0
+            || !self.local.departed.is_empty()
             || self.budgeted() > 0
             || self.stalled.any_gated()
             || self.drain.is_some();

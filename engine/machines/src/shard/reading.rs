@@ -29,6 +29,10 @@ pub struct Reading {
     pub blocked: u64,
     /// What all outboxes keep together, each frame once, in bytes.
     pub outbox_bytes: u64,
+    /// What is kept for connections that are closed, in bytes.
+    pub parting_bytes: u64,
+    /// Connections that have gone and whose subscriptions are still to be given up.
+    pub departed: u64,
     /// Roots and leaves that are not sent yet, in bytes.
     pub queue_bytes: QueueBytes,
 }
@@ -67,6 +71,8 @@ impl Reading {
         self.channels += other.channels;
         self.blocked += other.blocked;
         self.outbox_bytes += other.outbox_bytes;
+        self.parting_bytes += other.parting_bytes;
+        self.departed += other.departed;
         self.queue_bytes.roots += other.queue_bytes.roots;
         self.queue_bytes.leaves += other.queue_bytes.leaves;
     }
@@ -97,6 +103,8 @@ impl Shard {
             channels: self.home.len() as u64,
             blocked: self.local.flush.backlogs.len() as u64,
             outbox_bytes: self.local.held_bytes() as u64,
+            parting_bytes: self.parting.kept_bytes() as u64,
+            departed: self.local.departed.len() as u64,
             queue_bytes: QueueBytes { roots: self.roots.bytes() as u64, leaves: self.leaves.bytes() as u64 },
         }
     }

@@ -4,7 +4,7 @@
 //! Sealing fixes the bytes for good, before the first flush; a sealed Run never grows. Private frames
 //! (acknowledgements, errors, rosters) are Runs that are sealed from the start and have one holder.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::rc::Rc;
 
 use protocol::ws::Frame;
@@ -17,6 +17,8 @@ pub struct Run {
     sealed: OnceCell<Sealed>,
     /// What it counts for in its shard's budget, once it is sealed and somebody may hold it.
     charge: OnceCell<Charge>,
+    /// While it is open, how long it is.
+    open_end: Cell<u32>,
 }
 
 #[derive(Debug)]
@@ -48,7 +50,7 @@ impl Run {
 
     fn sealed(bytes: Bytes, ends: Vec<u32>) -> Rc<Self> {
         let sealed = OnceCell::from(Sealed { bytes, ends, private: true });
-        Rc::new(Self { sealed, charge: OnceCell::new() })
+        Rc::new(Self { sealed, charge: OnceCell::new(), open_end: Cell::new(0) })
     }
 
     /// Counts the memory of a sealed Run until it is dropped; once, however often it is said.
@@ -65,6 +67,13 @@ impl Run {
             Some(Sealed { bytes: Bytes::Shared(frame), .. }) => frame.as_bytes(),
             None => &[],
         }
+    }
+
+    /// Where it ends now.
+    pub fn end(&self) -> u32 {
+        self.sealed
+            .get()
+            .map_or_else(|| self.open_end.get(), |sealed| sealed.ends.last().copied().unwrap_or(0))
     }
 
     /// True for frames that only one connection gets.
@@ -129,6 +138,7 @@ impl OpenRun {
     pub fn append(&mut self, frame: &Frame) {
         self.bytes.extend_from_slice(frame.as_bytes());
         self.ends.push(self.bytes.len() as u32);
+        self.run.open_end.set(self.bytes.len() as u32);
     }
 
     /// How many frames were appended at or after this offset.

@@ -33,6 +33,14 @@ counters! {
     slow_consumers,
     /// Connections closed because all outboxes together kept too much, and most was waiting for them.
     outboxes_shed,
+    /// Connections whose outbox was cut at their close: the kernel took no more, and what may be kept of it is bounded.
+    partings_cut,
+    /// Connections that were reset at their close because not even the frame that was begun could be kept.
+    partings_reset,
+    /// Connections that went with more subscriptions than are given up at once.
+    departed_in_steps,
+    /// Steps of giving up subscriptions of connections that have gone.
+    departure_steps,
     /// Pings sent to silent connections.
     pings,
     /// Connections closed because nothing came in answer to a ping.
@@ -125,7 +133,7 @@ counters! {
     published_unheard,
     /// Client events refused because of their rate.
     client_events_limited,
-    /// Frames of events put into outboxes, counted per subscriber.
+    /// Frames of events put into outboxes, counted per subscriber, those included that have gone and are still counted.
     deliveries,
     /// Connections put on hold until the next tick of their app's flush interval.
     held,

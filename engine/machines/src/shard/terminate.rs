@@ -122,7 +122,7 @@ impl Shard {
 
     /// Closes the connection if its user must go. Returns what that counts for.
     fn look_at(&mut self, id: ConnectionId) -> usize {
-        let Some(connection) = self.local.connections.view(id).filter(|it| !it.closing) else { return 1 };
+        let Some(connection) = self.local.connections.view(id) else { return 1 };
         let looks = 1 + connection.subscriptions.len();
         if !self.terminations.has(connection) {
             return looks;

@@ -15,6 +15,7 @@ use super::lobby::At;
 use super::machine::{Inputs, Now, Socket, Token};
 use super::mesh::{Leaf, Root};
 use super::mutant::{Mutant, broken};
+use super::parting::Parting;
 
 /// Where the rotation stands, and the batches that are being used up.
 #[derive(Debug, Default)]
@@ -82,6 +83,8 @@ impl Shard {
     pub(super) fn take_in_rotation(&mut self, inputs: &mut impl Inputs, now: Now) -> bool {
         self.local.flush.begin_phase(now.mono_ms);
         self.edges.begin_phase(now.mono_ms);
+        self.begin_giving_up();
+        self.note_partings();
         let mut took = self.bring_in_outside();
         let (mut idle, mut class) = (0, self.rotation.next);
         if broken(Mutant::FixedOrderOfClasses) {
@@ -236,7 +239,7 @@ impl Shard {
 
     /// A step of each kind of walk.
     fn take_walks(&mut self) -> bool {
-        let any = self.continue_terminations();
+        let any = self.continue_departures() | self.continue_terminations();
         any | (!self.lists.is_empty() && !self.roots_gate_is_closed() && self.continue_list())
     }
 
@@ -305,7 +308,7 @@ impl Shard {
             At::Nowhere => {}
             At::Head => {
                 self.lobby.forget(token);
-                self.effects.push_back(super::machine::Effect::Close { token, last: Vec::new() });
+                self.effects.push_back(super::machine::Effect::Close { token, last: Parting::default() });
             }
             At::Connection(id) => self.vanish(id),
         }

@@ -72,7 +72,9 @@ fn no_schedule_breaks_the_model() {
     assert!(coverage.steps_min >= 200, "a schedule had {} steps", coverage.steps_min);
     if schedules >= SCHEDULES {
         for (name, count) in coverage.transitions() {
-            assert!(count >= 1000, "{name} was reached {count} times only");
+            // That takes a budget and a reader that stops, both at once.
+            let least = if name.starts_with("partings_") { 100 } else { 1000 };
+            assert!(count >= least, "{name} was reached {count} times only");
         }
     }
 }

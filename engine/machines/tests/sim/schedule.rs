@@ -99,6 +99,9 @@ fn flood_step(world: &mut World, hot: &[&str]) -> Result<(), String> {
     if world.rng.chance(20) {
         world.advance(5);
     }
+    if world.rng.chance(8) {
+        leave_unread(world);
+    }
     world.api_turn();
     for core in 0..world.shard_count() {
         world.arrive(core, true);
@@ -190,6 +193,14 @@ fn leave(world: &mut World) {
         world.send(client, &Client::close());
     } else {
         world.hang_up(client);
+    }
+}
+
+/// A client that does not read what there is for it says goodbye.
+fn leave_unread(world: &mut World) {
+    if let Some(client) = world.blocked_client() {
+        world.clients[client].leaving = true;
+        world.send(client, &Client::close());
     }
 }
 

@@ -1,8 +1,10 @@
 //! A fake socket: what the peer has sent and is not read yet, and a kernel buffer that takes bytes until it is full.
 
 use std::collections::VecDeque;
+use std::io::IoSlice;
 
 use corecast_machines::shard::machine::Token;
+use corecast_machines::shard::parting::Parting;
 
 /// How the peer reads.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,6 +37,10 @@ pub struct Socket {
     pub received: Vec<u8>,
     /// The server has closed it.
     pub closed: bool,
+    /// What the server has left to be written then.
+    pub parting: Option<Parting>,
+    /// Seconds since the server has closed it.
+    closed_s: u32,
     /// Seconds in which it was listened to and said nothing.
     pub silent_s: u32,
     /// How long it had been silent when its shard last judged that. What is read later in that turn comes too late.
@@ -62,6 +68,8 @@ impl Socket {
             refused: 0,
             received: Vec::new(),
             closed: false,
+            parting: None,
+            closed_s: 0,
             silent_s: 0,
             judged_s: 0,
             pinged: false,
@@ -91,6 +99,31 @@ impl Socket {
     pub fn drain(&mut self) {
         if self.reader == Reader::Slow {
             self.kernel = 0;
+        }
+        self.write_parting();
+    }
+
+    /// The server has closed it: writes what is left, as far as there is room.
+    pub fn write_parting(&mut self) {
+        let Some(mut parting) = self.parting.take() else { return };
+        while !parting.is_empty() {
+            let mut slices = [IoSlice::new(&[]); 3];
+            let filled = parting.slices(&mut slices);
+            let bytes: Vec<u8> = slices[..filled].iter().flat_map(|slice| slice.iter().copied()).collect();
+            let taken = self.write(&bytes);
+            if taken == 0 {
+                self.parting = parting.handle_refused().then_some(parting);
+                return;
+            }
+            parting.advance_by(taken);
+        }
+    }
+
+    /// A second passes. After five of them the server has lost patience with a peer that takes nothing.
+    pub fn grow_old(&mut self) {
+        self.closed_s += u32::from(self.closed);
+        if self.closed_s > 5 {
+            self.parting = None;
         }
     }
 

@@ -7,11 +7,12 @@ use std::num::NonZeroU32;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use corecast_machines::limits::Limits;
+use corecast_machines::limits::{Limits, PARTING_PART};
 use corecast_machines::shard::drain::DrainPlan;
 use corecast_machines::shard::machine::{self, Door, Effect, Inputs, Machine, Mesh, Now, Token};
 use corecast_machines::shard::mesh::{Answer, Ask, Counts, Found, Leaf, Publish, Query, Root, Terminate};
 use corecast_machines::shard::outgoing::Outgoing;
+use corecast_machines::shard::parting::Parting;
 use corecast_machines::shard::stats::Stats;
 use corecast_machines::shard::topic::TopicHash;
 use corecast_machines::shard::witness::{Deed, Witness};
@@ -79,6 +80,9 @@ const ITEM_BYTES_MAX: u64 = 4000;
 
 /// More than any one event or any one small private item here.
 const EVENT_BYTES_MAX: usize = 1200;
+
+/// More than an error frame and a close frame.
+const LAST_WORDS_BYTES_MAX: usize = 500;
 
 /// Ids of questions for lists begin here.
 const LIST_ID: u64 = 1 << 40;
@@ -169,6 +173,7 @@ impl World {
             ping_grace_s: rng.between(1, 5) as u16,
             pong_s_max: rng.between(17, 25) as u16,
             idle_checks_per_turn_max: rng.between(1, 3),
+            given_up_per_turn_max: rng.between(1, 5),
             walk_looks_max: if rng.chance(60) { 1 } else { rng.between(2, 4) },
             lists_max: rng.between(1, 3),
             terminations_max: rng.between(1, 2),
@@ -337,9 +342,19 @@ impl World {
         !client.leaving && !client.silent && !socket.closed && socket.reader == Reader::Healthy
     }
 
+    /// A client whose kernel takes nothing more, if there is one that has not left.
+    pub fn blocked_client(&self) -> Option<usize> {
+        (0..self.clients.len()).find(|client| {
+            let client = &self.clients[*client];
+            let socket = &self.sockets[client.shard][client.socket];
+            socket.waits_writable && !socket.closed && !client.leaving && !client.silent
+        })
+    }
+
     fn grow_silent(&mut self) {
         self.seconds += 1;
         for socket in self.sockets.iter_mut().flatten() {
+            socket.grow_old();
             if socket.paused {
                 socket.hear();
             } else {
@@ -800,6 +815,16 @@ impl World {
     fn check_budget(&self, me: usize) -> Result<(), String> {
         let local = self.shards[me].local();
         let Some(budget) = self.limits.outboxes_bytes_max else { return Ok(()) };
+        let (kept, most) = (self.shards[me].parting_bytes(), budget / PARTING_PART);
+        if kept > most {
+            return Err(format!("{kept} bytes are kept for those who are closed, {most} may be"));
+        }
+        let partings = || self.sockets[me].iter().filter_map(|socket| socket.parting.as_ref());
+        let lingers: usize = partings().map(|parting| parting.to_vec().len()).sum();
+        let words = partings().count() * LAST_WORDS_BYTES_MAX;
+        if lingers > kept + words {
+            return Err(format!("{lingers} bytes linger for those who are closed, {kept} are counted"));
+        }
         if local.held_bytes() > budget && !local.flush.backlogs.is_empty() {
             return Err(format!("outboxes keep {} bytes, {budget} may be", local.held_bytes()));
         }
@@ -882,7 +907,7 @@ impl World {
             any = true;
             match effect {
                 Effect::Drop { .. } => return Err("all heads are complete".into()),
-                Effect::Reset(_) => return Err("no frame here is so long that its rest is not sent".into()),
+                Effect::Reset(token) => self.reset(me, token)?,
                 Effect::HandOver { .. } => return Err("nothing here is plain HTTP".into()),
                 Effect::Resume(token) => {
                     if let Some(socket) = self.socket_mut(me, token) {
@@ -891,7 +916,7 @@ impl World {
                         self.awake[me] = true;
                     }
                 }
-                Effect::Close { token, last } => self.close(me, token, &last)?,
+                Effect::Close { token, last } => self.close(me, token, last)?,
             }
         }
         Ok(any)
@@ -901,7 +926,26 @@ impl World {
         self.sockets[shard].iter_mut().find(|socket| socket.token == token && !socket.closed)
     }
 
-    fn close(&mut self, me: usize, token: Token, last: &[u8]) -> Result<(), String> {
+    fn reset(&mut self, me: usize, token: Token) -> Result<(), String> {
+        let socket = self.socket_mut(me, token).ok_or("closed twice")?;
+        if !socket.waits_writable {
+            return Err("reset, and the kernel had not refused it".into());
+        }
+        socket.closed = true;
+        self.forget(me, token)?.leaving = true;
+        Ok(())
+    }
+
+    /// The driver's slot is free again. Returns whose it was.
+    fn forget(&mut self, me: usize, token: Token) -> Result<&mut Client, String> {
+        let at = self.sockets[me].iter().position(|socket| socket.token == token).unwrap();
+        self.slots[me][token.slot as usize].1 = false;
+        let client = self.clients.iter_mut().find(|client| client.shard == me && client.socket == at);
+        client.ok_or_else(|| "a socket of nobody".into())
+    }
+
+    fn close(&mut self, me: usize, token: Token, parting: Parting) -> Result<(), String> {
+        let last = parting.to_vec();
         let slow = last.windows(8).any(|eight| eight == b"Too slow");
         let unanswered = last.windows(10).any(|ten| ten == b"Pong reply");
         let silence_s_min =
@@ -919,21 +963,18 @@ impl World {
             return Err(format!("closed as too slow, while the kernel would take {} bytes", socket.room()));
         }
         socket.closed = true;
-        if socket.reader != Reader::Dead {
-            socket.received.extend_from_slice(last);
-        }
-        let at = self.sockets[me].iter().position(|socket| socket.token == token).unwrap();
-        self.slots[me][token.slot as usize].1 = false;
-        let client = self.clients.iter_mut().find(|client| client.shard == me && client.socket == at);
-        let client = client.ok_or("a socket of nobody")?;
+        socket.parting = Some(parting);
+        socket.write_parting();
+        let draining = self.draining;
+        let client = self.forget(me, token)?;
         let silent = unanswered && (client.silent || may_be_silent);
-        let drained = self.draining && last.windows(10).any(|ten| ten == b"restarting");
+        let drained = draining && last.windows(10).any(|ten| ten == b"restarting");
         let terminated = last.windows(12).any(|twelve| twelve == b"disconnected");
         if terminated && !client.may_be_terminated {
             return Err("closed as one whose user must go, which it need not".into());
         }
         if !client.leaving && !slow && !silent && !drained && !terminated {
-            return Err(format!("closed for no reason: {:?}", String::from_utf8_lossy(last)));
+            return Err(format!("closed for no reason: {:?}", String::from_utf8_lossy(&last)));
         }
         client.leaving = true;
         Ok(())

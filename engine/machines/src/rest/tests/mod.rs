@@ -328,7 +328,7 @@ impl turn::Core for Rig {
             any = true;
             match effect {
                 Effect::Close { token, last } => {
-                    self.got.entry(token).or_default().extend(last);
+                    self.got.entry(token).or_default().extend(last.to_vec());
                     assert!(self.closed.insert(token), "closed once");
                     self.inputs.sockets.retain(
                         |read| !matches!(read, Read::Bytes(of, _) | Read::Hangup(of) if *of == token),

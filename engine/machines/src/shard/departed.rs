@@ -1,0 +1,416 @@
+//! Connections that have gone and whose subscriptions are still to be given up.
+//!
+//! Somebody may have ten thousand of them, and many may go at once; a shard may not stop for that. So a turn gives up
+//! `given_up_per_turn_max` subscriptions at most, whoever goes and for whatever reason. Nearly always that is all there
+//! are, at the instant a close begins. The rest waits in a line and goes in steps, one connection's after another's, so
+//! that few do not wait behind many. Until a subscription is given up its channel counts it, but nothing reaches it:
+//! its connection is no longer there. The slot has no other tenant meanwhile. Each new subscription lets a step give up
+//! one more: so whoever comes and goes, however fast, cannot make the line longer than all subscriptions ever were at once.
+
+use std::collections::VecDeque;
+
+use hashbrown::HashMap;
+
+use super::Shard;
+use super::connection::{ConnectionId, Subscription};
+use super::mutant::{Mutant, broken};
+
+/// What those who have gone have left behind.
+#[derive(Debug, Default)]
+pub struct Departed {
+    /// By slot.
+    left_behind: HashMap<u32, Vec<Subscription>>,
+    /// Those that wait for a step.
+    line: VecDeque<ConnectionId>,
+    /// How many subscriptions may still be given up in this turn.
+    left: usize,
+    /// How many have come since the last step, while there is a line.
+    come: usize,
+}
+
+impl Departed {
+    /// Nobody has gone, and so many subscriptions may be given up in the first turn.
+    pub fn new(left: usize) -> Self {
+        Self { left, ..Self::default() }
+    }
+
+    /// How many have something left behind.
+    pub fn len(&self) -> usize {
+        self.left_behind.len()
+    }
+
+    /// True when nobody has.
+    pub fn is_empty(&self) -> bool {
+        self.left_behind.is_empty()
+    }
+
+    /// What whoever has left this slot has left behind.
+    pub fn left_behind(&mut self, slot: u32) -> Option<&mut Vec<Subscription>> {
+        self.left_behind.get_mut(&slot)
+    }
+
+    /// Somebody has subscribed.
+    pub fn note_subscription(&mut self) {
+        self.come += usize::from(!self.line.is_empty());
+    }
+
+    /// How many may be given up in a step that begins.
+    fn begin_step(&mut self, most: usize) -> usize {
+        let step = most.min(self.left) + self.come;
+        self.left += std::mem::take(&mut self.come);
+        step
+    }
+
+    fn pop(&mut self, slot: u32) -> Option<Subscription> {
+        let left = self.left.checked_sub(1)?;
+        let gone = self.left_behind.get_mut(&slot)?.pop()?;
+        self.left = left;
+        Some(gone)
+    }
+
+    /// Forgets this slot if nothing is left in it. Returns whether that is so.
+    fn forget_empty(&mut self, slot: u32) -> bool {
+        let empty = self.left_behind.get(&slot).is_none_or(Vec::is_empty);
+        if empty {
+            self.left_behind.remove(&slot);
+        }
+        empty
+    }
+
+    /// Gives back what nothing needs now.
+    pub fn give_back_room(&mut self) {
+        self.left_behind.shrink_to_fit();
+        self.line.shrink_to_fit();
+    }
+}
+
+impl Shard {
+    /// A turn begins.
+    pub(super) fn begin_giving_up(&mut self) {
+        self.local.departed.left = self.limits.given_up_per_turn_max;
+    }
+
+    /// A connection has gone: gives up what it was subscribed to, as far as that may be done now.
+    pub(super) fn depart(&mut self, id: ConnectionId, subscriptions: Vec<Subscription>) {
+        if subscriptions.is_empty() {
+            return;
+        }
+        self.local.departed.left_behind.insert(id.slot, subscriptions);
+        self.give_up(id, self.limits.walk_looks_max);
+        if !self.has_left(id) {
+            self.local.stats.departed_in_steps += 1;
+            self.local.departed.line.push_back(id);
+        }
+    }
+
+    /// A step of giving up. Returns whether there was one.
+    pub(super) fn continue_departures(&mut self) -> bool {
+        let mut looks_left = self.local.departed.begin_step(self.limits.walk_looks_max);
+        let any = looks_left > 0 && !self.local.departed.line.is_empty();
+        self.local.stats.departure_steps += u64::from(any);
+        while looks_left > 0
+            && let Some(id) = self.local.departed.line.pop_front()
+        {
+            looks_left -= self.give_up(id, looks_left);
+            if !self.has_left(id) && !broken(Mutant::DepartureEndsWithItsStep) {
+                self.local.departed.line.push_back(id);
+            }
+        }
+        any
+    }
+
+    /// When the next step is due: at once.
+    pub(super) fn departure_deadline(&self) -> Option<u64> {
+        (!self.local.departed.line.is_empty()).then_some(0)
+    }
+
+    /// Whether nothing of it is left; then its slot is kept for its Exits alone.
+    fn has_left(&mut self, id: ConnectionId) -> bool {
+        let all = self.local.departed.forget_empty(id.slot);
+        if all {
+            self.local.connections.let_go(id.slot);
+        }
+        all
+    }
+
+    /// Gives up so many subscriptions of one who has gone. Returns how many there were.
+    fn give_up(&mut self, id: ConnectionId, most: usize) -> usize {
+        for given_up in 0..most {
+            let Some(gone) = self.local.departed.pop(id.slot) else { return given_up };
+            self.local.leave_topic(&gone);
+            self.tell_gone(id, gone, true);
+        }
+        most
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::sync::Arc;
+
+    use protocol::app::{App, Apps};
+    use protocol::channel::ChannelKind;
+    use protocol::ws::Frame;
+
+    use super::*;
+    use crate::limits::Limits;
+    use crate::shard::ShardConfig;
+    use crate::shard::connection::Connection;
+    use crate::shard::drain::DrainPlan;
+    use crate::shard::machine::{Door, Effect, Inputs, Machine, Now, Socket, Token};
+    use crate::shard::mesh::{Leaf, Publish, Root};
+    use crate::shard::topic::TopicHash;
+
+    const STEP: usize = 4;
+    const PER_TURN: usize = 10;
+
+    /// What sockets have for the shard; nothing comes from other cores.
+    #[derive(Default)]
+    struct Sockets {
+        ready: VecDeque<(Token, Vec<u8>)>,
+        read: Vec<u8>,
+    }
+
+    impl Inputs for Sockets {
+        fn next_leaves(&mut self) -> Option<(usize, Vec<Leaf>)> {
+            None
+        }
+
+        fn next_roots(&mut self) -> Option<(usize, Vec<Root>)> {
+            None
+        }
+
+        fn release_leaves(&mut self, _: usize) {}
+
+        fn release_roots(&mut self, _: usize) {}
+
+        fn next_socket(&mut self) -> Option<Socket<'_>> {
+            let (token, bytes) = self.ready.pop_front()?;
+            self.read = bytes;
+            Some(if self.read.is_empty() {
+                Socket::Hangup(token)
+            } else {
+                Socket::Bytes(token, &mut self.read)
+            })
+        }
+
+        fn pause(&mut self, _: Token) {}
+    }
+
+    struct Rig {
+        shard: Shard,
+        app: Arc<App>,
+        topics: TopicHash,
+        sockets: Sockets,
+        tokens: u32,
+    }
+
+    fn text(text: &str) -> Vec<u8> {
+        let mut frame = vec![0x81, 0x80 | text.len() as u8, 0, 0, 0, 0];
+        assert!(text.len() < 126, "short messages only");
+        frame.extend_from_slice(text.as_bytes());
+        frame
+    }
+
+    const NOW: Now = Now { mono_ms: 1000, unix_ms: 1000 };
+
+    impl Rig {
+        fn new() -> Self {
+            let apps = Arc::new(Apps::new(vec![App::new("1", "a", "s")]).unwrap());
+            let app = Arc::clone(apps.by_id("1").unwrap());
+            let topics = TopicHash::new(7, 1);
+            let limits = Limits {
+                walk_looks_max: STEP,
+                given_up_per_turn_max: PER_TURN,
+                commands_per_turn_max: usize::MAX,
+                ..Limits::default()
+            };
+            let shard = Shard::new(ShardConfig {
+                index: 0,
+                apps,
+                topics: topics.clone(),
+                limits,
+                hook_grace_ms: 0,
+                witness: None,
+                drain: DrainPlan::default(),
+                random: Box::new(|| 0),
+            });
+            Self { shard, app, topics, sockets: Sockets::default(), tokens: 0 }
+        }
+
+        fn say(&mut self, token: Token, bytes: Vec<u8>) {
+            self.sockets.ready.push_back((token, bytes));
+        }
+
+        fn hang_up(&mut self, token: Token) {
+            self.say(token, Vec::new());
+        }
+
+        /// One turn. Returns who was written to, and who was closed with what.
+        fn turn(&mut self) -> (Vec<Token>, Vec<(Token, String)>) {
+            self.shard.decide(&mut self.sockets, NOW);
+            self.shard.seal();
+            let mut closed = Vec::new();
+            while let Some(effect) = self.shard.poll_effect() {
+                match effect {
+                    Effect::Close { token, last } => {
+                        closed.push((token, String::from_utf8_lossy(&last.to_vec()).into_owned()));
+                    }
+                    Effect::Resume(_) => {}
+                    other => panic!("{other:?}"),
+                }
+            }
+            let mut written = Vec::new();
+            while let Some(token) = self.shard.poll_dirty() {
+                written.push(token);
+                let bytes = self.connection(token).outbox.bytes_up_to(usize::MAX);
+                assert!(!self.shard.handle_written(token, bytes, NOW));
+            }
+            (written, closed)
+        }
+
+        /// A connection that is subscribed to so many channels, which begin with `name`.
+        fn connect(&mut self, name: &str, channels: usize) -> Token {
+            self.tokens += 1;
+            let token = Token { slot: self.tokens, generation: 0 };
+            self.shard.handle_open(token, "127.0.0.1:1".parse().unwrap(), Door::Public, NOW);
+            let head = "GET /app/a?protocol=7 HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                 Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+            self.say(token, head.as_bytes().to_vec());
+            self.turn();
+            let subscribe = |number| {
+                text(&format!(r#"{{"event":"pusher:subscribe","data":{{"channel":"{name}{number}"}}}}"#))
+            };
+            if channels > 0 {
+                self.say(token, (0..channels).flat_map(subscribe).collect());
+                self.turn();
+            }
+            token
+        }
+
+        fn publish(&mut self, name: &str, text: &str) {
+            let topic = self.topics.topic(&self.app, name, ChannelKind::of(name));
+            let frame = Frame::from(text.as_bytes().to_vec());
+            let publish = Publish { topic, frame, except: None, hook: None };
+            self.shard.handle_root(0, Root::Publish(Box::new(publish)));
+        }
+
+        fn given_up(&self) -> usize {
+            self.shard.stats().unsubscribed as usize
+        }
+
+        fn connection(&self, token: Token) -> &Connection {
+            let all = &self.shard.local.connections;
+            let mut all = (0..all.slots()).filter_map(|slot| all.view(all.id_at(slot)?));
+            all.find(|connection| connection.token == token).unwrap()
+        }
+
+        fn slot_of(&self, token: Token) -> u32 {
+            (self.connection(token).second & 0xf_ffff) as u32
+        }
+    }
+
+    #[test]
+    fn a_turn_gives_up_so_many_subscriptions_and_no_more_whoever_goes_and_serves_others_meanwhile() {
+        let mut rig = Rig::new();
+        let stranger = rig.connect("s", 1);
+        let crowd: Vec<Token> = (0..3).map(|number| rig.connect(&format!("c{number}-"), 20)).collect();
+        crowd.iter().for_each(|token| rig.hang_up(*token));
+        let (mut turns, mut before) = (0, rig.given_up());
+        while rig.shard.local.topics() > 1 {
+            rig.say(stranger, text(r#"{"event":"pusher:ping"}"#));
+            let (written, closed) = rig.turn();
+            assert!(written == [stranger], "{written:?} in turn {turns}");
+            assert_eq!(closed.len(), if turns == 0 { 3 } else { 0 }, "descriptors are closed at once");
+            assert_eq!(rig.app.connections(), 1, "places in the app are free at once");
+            let step = rig.given_up() - before;
+            assert!(step <= PER_TURN, "{step} in turn {turns}");
+            (turns, before) = (turns + 1, rig.given_up());
+        }
+        assert_eq!((turns, before), (6, 60));
+        rig.turn();
+        assert_eq!((rig.shard.home.len(), rig.shard.connections()), (1, 1));
+    }
+
+    #[test]
+    fn a_shard_that_has_something_to_give_up_does_not_sleep_and_is_not_empty() {
+        let mut rig = Rig::new();
+        let token = rig.connect("c", 3 * PER_TURN);
+        rig.hang_up(token);
+        rig.turn();
+        assert_eq!((rig.shard.connections(), rig.shard.poll_deadline()), (1, Some(0)));
+        (0..3).for_each(|_| drop(rig.turn()));
+        assert_eq!(rig.shard.connections(), 0);
+        assert!(rig.shard.departure_deadline().is_none());
+    }
+
+    #[test]
+    fn nothing_reaches_who_has_gone_nor_the_next_in_its_slot() {
+        let mut rig = Rig::new();
+        let gone = rig.connect("c", 3 * PER_TURN);
+        let slot = rig.slot_of(gone);
+        rig.hang_up(gone);
+        rig.turn();
+        rig.publish("c0", "late");
+        rig.turn();
+        assert!(rig.shard.local.departed.len() == 1, "this is about the time in between");
+        let meanwhile = rig.connect("m", 0);
+        assert_ne!(rig.slot_of(meanwhile), slot);
+        while !rig.shard.local.departed.is_empty() {
+            rig.publish("c0", "late");
+            let (written, _) = rig.turn();
+            assert!(written.is_empty(), "{written:?}");
+        }
+        let next = rig.connect("n", 0);
+        assert_eq!(rig.slot_of(next), slot, "a slot is used again");
+    }
+
+    #[test]
+    fn a_few_subscriptions_do_not_wait_behind_many() {
+        let mut rig = Rig::new();
+        let many = rig.connect("m", 20 * PER_TURN);
+        let few = rig.connect("f", 2);
+        rig.hang_up(many);
+        rig.turn();
+        rig.hang_up(few);
+        rig.turn();
+        rig.turn();
+        let few_left = (0..2).any(|number| {
+            let name = format!("f{number}");
+            rig.shard.local.find_topic(&rig.topics.topic(&rig.app, &name, ChannelKind::of(&name))).is_some()
+        });
+        assert!(!few_left && rig.shard.local.departed.len() == 1);
+    }
+
+    #[test]
+    fn whoever_comes_and_goes_leaves_no_more_behind_than_there_ever_was_at_once() {
+        let mut rig = Rig::new();
+        let channels = 5 * PER_TURN;
+        let mut most = 0;
+        for round in 0..20 {
+            // All of them come in one turn.
+            let token = rig.connect(&format!("r{round}-"), channels);
+            rig.hang_up(token);
+            rig.turn();
+            let departed = &rig.shard.local.departed;
+            most = most.max(departed.left_behind.values().map(Vec::len).sum());
+        }
+        assert!(most <= channels, "{most} were left behind");
+    }
+
+    #[test]
+    fn an_event_before_a_close_goes_out_with_it_and_one_behind_it_does_not() {
+        let mut rig = Rig::new();
+        let (leaver, stays) = (rig.connect("c", 1), rig.connect("c", 1));
+        rig.shard.local.flush.begin_phase(NOW.mono_ms);
+        rig.publish("c0", "before");
+        let id = rig.shard.local.connections.id_at(rig.slot_of(leaver)).unwrap();
+        rig.shard.close_in_answer(id, None);
+        rig.publish("c0", "behind");
+        let (written, closed) = rig.turn();
+        assert_eq!(written, [stays]);
+        let [(token, last)] = &closed[..] else { panic!("{closed:?}") };
+        assert!(*token == leaver && last.starts_with("before") && !last.contains("behind"), "{last:?}");
+    }
+}
