@@ -1,7 +1,8 @@
 //! Where a dispatcher takes rows from: the journal of this server, or a Redis stream.
 //!
 //! Each endpoint reads at its own place, so one that stands still keeps nobody; rows leave the source when all endpoints
-//! have passed them. What must never happen in a source: a row that is forgotten before it was released.
+//! have passed them. What must never happen in a source: a row that is forgotten before it was released. What a source reads
+//! from outside may be in any order; whoever reads the source looks.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -42,6 +43,12 @@ pub trait Source: Send {
         rows_max: usize,
         rows: &mut Vec<(Position, Arc<Row>)>,
     ) -> Result<(), SourceError>;
+
+    /// Changes when places from before mean nothing any more, as those in a stream that was deleted. Each endpoint then goes
+    /// on at its `place_of`, and what it holds of before counts no more for what is released.
+    fn epoch(&self) -> u64 {
+        0
+    }
 
     /// The endpoints have done with all rows up to these places, and all of them together with those up to `all`, which
     /// need not be kept. Called seldom enough that it may write.

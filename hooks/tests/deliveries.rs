@@ -289,6 +289,52 @@ fn a_channel_that_is_never_taken_dies_alone_and_is_taken_when_tried_again() {
 }
 
 #[test]
+fn a_channel_that_is_refused_holds_no_other_and_none_of_its_later_events_is_tried() {
+    let (scratch, apps) = (Scratch::new(), apps());
+    let is_healed = Arc::new(AtomicBool::new(false));
+    let mood = Arc::clone(&is_healed);
+    let receiver = Receiver::start(move |request: &Request| {
+        let is_poison = request.body.windows(13).any(|bytes| bytes == b"private-room3");
+        Answer::Status(if is_poison && !mood.load(Ordering::SeqCst) { 500 } else { 200 })
+    });
+    let mut endpoint = webhook("a", &apps, receiver.url("/"));
+    endpoint.batch_window = Duration::from_millis(50);
+    let house = House::start(&scratch, apps, vec![endpoint], |settings| {
+        settings.delivery.pause_max = Duration::from_secs(60);
+    });
+    let offer_all =
+        |number: u64| (0..10).for_each(|room| house.offer(&format!("private-room{room}"), number));
+    let accepted = || {
+        let requests = receiver.requests();
+        let accepted =
+            requests.iter().filter(|request| !request.body.windows(13).any(|it| it == b"private-room3"));
+        accepted.map(|request| request.json()["events"].as_array().unwrap().len()).sum::<usize>()
+    };
+    for number in 0..20 {
+        offer_all(number);
+        thread::sleep(Duration::from_millis(10));
+    }
+    until("the events of all other channels", || accepted() == 9 * 20);
+    let mut first: Option<Vec<u64>> = None;
+    for request in receiver.requests() {
+        let of_it = numbers(&[request]).remove("private-room3").unwrap_or_default();
+        let of_it: Vec<u64> = of_it.into_iter().map(|(number, _)| number).collect();
+        if !of_it.is_empty() {
+            assert_eq!(first.get_or_insert_with(|| of_it.clone()), &of_it, "a later event was tried");
+        }
+    }
+    let tries = house.hooks.counters().delivery.endpoints[0].refused.now();
+    assert!(tries <= 10, "{tries} tries of a channel that is refused");
+    is_healed.store(true, Ordering::SeqCst);
+    let before = receiver.requests().len();
+    until("the events of the channel", || {
+        numbers(&receiver.requests()[before..]).get("private-room3").is_some_and(|it| it.len() == 20)
+    });
+    house.stop(PATIENCE);
+    assert_in_order(&receiver.requests()[before..], 1, 20);
+}
+
+#[test]
 fn an_endpoint_that_is_gone_for_long_gets_dead_letters_for_all_and_holds_nothing_back() {
     let (scratch, apps) = (Scratch::new(), apps());
     let (_port, address) = closed_port();

@@ -1,8 +1,9 @@
 //! What is sent to one endpoint and when: a value without I/O, driven with rows, outcomes and the time.
 //!
-//! It filters, makes batches, keeps the order of each channel, and decides about retries, pauses and dead letters. It owns
-//! the rows that the endpoint has not done with. What must never happen here: two batches with rows of one channel at the
-//! same time, a batch that changes once it was tried, or a row that is done without an acknowledgement or a dead letter.
+//! It filters, makes batches, keeps the order of each channel, and decides about retries, pauses and dead letters. A batch
+//! that is refused becomes two, so that the channel that is refused holds no other. It owns the rows that the endpoint has
+//! not done with. What must never happen here: two batches with rows of one channel at the same time, a batch that changes
+//! otherwise once it was tried, or a row that is done without an acknowledgement or a dead letter.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
@@ -26,6 +27,11 @@ pub(crate) const HELD_ROWS_MAX: usize = 20_000;
 pub(crate) const HELD_BYTES_MAX: usize = 16 << 20;
 /// Batches that wait for their next try. At that many no new one is begun, so a new row cannot be refused for long.
 const RETRIES_MAX: usize = 256;
+/// Batches that are split before one is accepted: enough to find the channel that is refused among those of a batch, and
+/// few for an endpoint that refuses all.
+const SPLITS_IN_VAIN: u32 = 4;
+/// After these, one batch is split in this time.
+const SPLIT_EVERY_MS: u64 = 20_000;
 
 /// The time, as the driver knows it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -74,6 +80,8 @@ pub(crate) struct Courier {
     waiting: BTreeSet<(u64, u64)>,
     due: BTreeSet<(u64, u64)>,
     health: Health,
+    splits_left: u32,
+    split_at_ms: u64,
     replayed: Vec<i64>,
     flushing: bool,
 }
@@ -90,11 +98,11 @@ struct Timing {
 #[derive(Debug)]
 struct Flight {
     batch: Batch,
-    origins: Vec<Origin>,
-    bytes: usize,
+    held: Vec<Held>,
     lines: Vec<usize>,
     expiry_ms: u64,
     due_ms: u64,
+    pauses: u32,
     reason: Arc<str>,
 }
 
@@ -116,6 +124,8 @@ impl Courier {
             waiting: BTreeSet::new(),
             due: BTreeSet::new(),
             health: Health::new(),
+            splits_left: SPLITS_IN_VAIN,
+            split_at_ms: 0,
             replayed: Vec::new(),
             flushing: false,
         }
@@ -144,12 +154,16 @@ impl Courier {
             Outcome::Done => self.handle_done(flight, now),
             Outcome::Refused(reason) => {
                 self.health.handle_refused(reason, now.steady_ms);
-                self.handle_failure(flight, now);
+                self.note_try(flight);
+                if !self.split(flight, now) {
+                    self.retry_later(flight, now);
+                }
             }
             Outcome::Unreachable(reason) => {
                 let (now_ms, max_ms) = (now.steady_ms, self.timing.pause_max_ms);
                 self.health.handle_unreachable(flight, reason, now_ms, max_ms, &mut self.rng);
-                self.handle_failure(flight, now);
+                self.note_try(flight);
+                self.retry_later(flight, now);
             }
         }
     }
@@ -157,6 +171,11 @@ impl Courier {
     /// The rows of a burial are safe.
     pub(crate) fn handle_buried(&mut self, flight: u64) {
         self.finish(flight, false);
+    }
+
+    /// The source has begun anew, and goes on here. What is held is still delivered.
+    pub(crate) fn begin_anew(&mut self, place: Position) {
+        self.mark.begin_anew(place);
     }
 
     /// From now on no batch waits for more events.
@@ -248,6 +267,7 @@ impl Courier {
     fn handle_done(&mut self, flight: u64, now: Now) {
         let was_paused = self.is_paused();
         self.health.handle_done();
+        self.splits_left = SPLITS_IN_VAIN;
         if was_paused {
             self.bring_forward(now);
         }
@@ -265,14 +285,59 @@ impl Courier {
         }
     }
 
-    fn handle_failure(&mut self, id: u64, now: Now) {
+    fn note_try(&mut self, id: u64) {
         let Some(flight) = self.flights.get_mut(&id) else { return };
         flight.batch.tries += 1;
         flight.reason = Arc::clone(self.health.last_failure());
-        let pause_ms = backoff::pause_ms(flight.batch.tries, self.timing.pause_max_ms, &mut self.rng);
+    }
+
+    /// Those of one channel that have stood behind others which were given up are given up as they would have been.
+    fn retry_later(&mut self, id: u64, now: Now) {
+        let Some(flight) = self.flights.get(&id) else { return };
+        let since_ms = self.tried_since_ms(&flight.held, &flight.lines, now);
+        let Some(flight) = self.flights.get_mut(&id) else { return };
+        flight.expiry_ms = flight.expiry_ms.min(since_ms + self.timing.give_up_after_ms);
+        flight.pauses += 1;
+        let pause_ms = backoff::pause_ms(flight.pauses, self.timing.pause_max_ms, &mut self.rng);
         flight.due_ms = now.steady_ms + pause_ms;
-        self.due.insert((flight.due_ms, id));
-        self.waiting.insert((flight.expiry_ms, id));
+        self.schedule(id);
+    }
+
+    /// It may be one channel that is refused: the batch goes on as two, at once. False when it stays one, since it is of one
+    /// channel, or since nothing that was split of late was accepted.
+    fn split(&mut self, id: u64, now: Now) -> bool {
+        let is_time = self.splits_left > 0 || now.steady_ms >= self.split_at_ms;
+        if !is_time || self.flights.get(&id).is_none_or(|flight| flight.lines.len() < 2) {
+            return false;
+        }
+        let Some(mut flight) = self.flights.remove(&id) else { return false };
+        self.splits_left = self.splits_left.saturating_sub(1);
+        self.split_at_ms = now.steady_ms + SPLIT_EVERY_MS;
+        let others = flight.lines.split_off(flight.lines.len() / 2);
+        let is_other = |held: &Held| self.lines.key_of(&held.row).is_some_and(|key| others.contains(&key));
+        let Flight { batch, held, lines, expiry_ms, pauses, reason, .. } = flight;
+        let (second, first) = held.into_iter().partition::<Vec<Held>, _>(is_other);
+        for (held, lines) in [(first, lines), (second, others)] {
+            let (batch, reason) = (Batch { rows: rows_of(&held), ..batch.clone() }, Arc::clone(&reason));
+            let half = Flight { batch, held, lines, expiry_ms, due_ms: now.steady_ms, pauses, reason };
+            let half = self.insert(half);
+            self.schedule(half);
+        }
+        true
+    }
+
+    fn schedule(&mut self, id: u64) {
+        if let Some(flight) = self.flights.get(&id) {
+            self.due.insert((flight.due_ms, id));
+            self.waiting.insert((flight.expiry_ms, id));
+        }
+    }
+
+    fn insert(&mut self, flight: Flight) -> u64 {
+        let id = self.flights_begun;
+        self.flights_begun += 1;
+        self.flights.insert(id, flight);
+        id
     }
 
     fn unschedule(&mut self, id: u64) {
@@ -284,18 +349,18 @@ impl Courier {
 
     fn finish(&mut self, id: u64, accepted: bool) {
         let Some(flight) = self.flights.remove(&id) else { return };
-        for origin in &flight.origins {
-            match origin {
-                Origin::Source(ticket) => self.mark.close(*ticket),
-                Origin::Letter(letter) if accepted => self.replayed.push(*letter),
+        for held in &flight.held {
+            self.held_bytes -= held.bytes;
+            match held.origin {
+                Origin::Source(ticket) => self.mark.close(ticket),
+                Origin::Letter(letter) if accepted => self.replayed.push(letter),
                 Origin::Letter(_) => {}
             }
         }
         if accepted {
             self.lines.end_failing(&flight.lines);
         }
-        self.held_rows -= flight.origins.len();
-        self.held_bytes -= flight.bytes;
+        self.held_rows -= flight.held.len();
         self.lines.release(&flight.lines);
     }
 
@@ -342,11 +407,11 @@ impl Courier {
         self.unschedule(id);
         let mut burial = Burial { rows: Vec::new(), tries: 0, reason: "".into() };
         if let Some(flight) = self.flights.get(&id) {
-            let letters = flight.origins.iter().map(|origin| match origin {
-                Origin::Letter(letter) => Some(*letter),
-                Origin::Source(_) => None,
-            });
-            burial.rows = flight.batch.rows.iter().cloned().zip(letters).collect();
+            let each = |held: &Held| match held.origin {
+                Origin::Letter(letter) => (Arc::clone(&held.row), Some(letter)),
+                Origin::Source(_) => (Arc::clone(&held.row), None),
+            };
+            burial.rows = flight.held.iter().map(each).collect();
             burial.tries = flight.batch.tries;
             burial.reason = Arc::clone(&flight.reason);
             if flight.batch.tries > 0 {
@@ -408,25 +473,21 @@ impl Courier {
             return None;
         }
         let since_ms = self.tried_since_ms(&taken, &lines, now);
-        let flight = Flight {
-            origins: taken.iter().map(|held| held.origin).collect(),
-            bytes: taken.iter().map(|held| held.bytes).sum(),
-            lines,
-            expiry_ms: since_ms + self.timing.give_up_after_ms,
-            due_ms: now.steady_ms,
-            reason: Arc::clone(self.health.last_failure()),
-            batch: Batch {
-                app: Arc::clone(self.filter.app()),
-                rows: taken.into_iter().map(|held| held.row).collect(),
-                time_ms: now.unix_ms,
-                tries: 0,
-            },
+        let batch = Batch {
+            app: Arc::clone(self.filter.app()),
+            rows: rows_of(&taken),
+            time_ms: now.unix_ms,
+            tries: 0,
         };
-        let id = self.flights_begun;
-        self.flights_begun += 1;
-        self.flights.insert(id, flight);
-        Some(id)
+        let expiry_ms = since_ms + self.timing.give_up_after_ms;
+        let reason = Arc::clone(self.health.last_failure());
+        let due_ms = now.steady_ms;
+        Some(self.insert(Flight { batch, held: taken, lines, expiry_ms, due_ms, pauses: 0, reason }))
     }
+}
+
+fn rows_of(held: &[Held]) -> Vec<Arc<Row>> {
+    held.iter().map(|held| Arc::clone(&held.row)).collect()
 }
 
 impl Timing {
@@ -524,10 +585,65 @@ mod tests {
         let (mut courier, app) = courier();
         read(&mut courier, &app, 1..21, at(10));
         let (flight, _) = sent(&mut courier, at(10)).unwrap();
-        courier.handle_outcome(flight, Outcome::Refused("500".to_owned()), at(10));
+        courier.handle_outcome(flight, Outcome::Unreachable("gone".to_owned()), at(10));
         let retry_ms = courier.deadline_ms().unwrap();
         assert!((11..=1_010).contains(&retry_ms), "{retry_ms}");
         assert_eq!(sent(&mut courier, at(retry_ms)), Some((flight, 20)));
+    }
+
+    /// Answers all that is to be sent now by this. Returns how many rows were accepted, and how many batches were tried.
+    fn answer_all(courier: &mut Courier, now: Now, refuses: impl Fn(&Row) -> bool) -> (usize, usize) {
+        let (mut accepted, mut tried) = (0, 0);
+        while let Some(action) = courier.poll(now) {
+            let Action::Send { flight, batch } = action else { panic!("nothing is given up") };
+            tried += 1;
+            let is_refused = batch.rows.iter().any(|row| refuses(row));
+            accepted += if is_refused { 0 } else { batch.rows.len() };
+            let outcome = if is_refused { Outcome::Refused("500".to_owned()) } else { Outcome::Done };
+            courier.handle_outcome(flight, outcome, now);
+        }
+        (accepted, tried)
+    }
+
+    #[test]
+    fn a_channel_that_is_refused_holds_no_other() {
+        let (mut courier, app) = courier();
+        let refuses = |row: &Row| &**row.event.channel() == "c3";
+        read(&mut courier, &app, 1..21, at(10));
+        let (accepted, tried) = answer_all(&mut courier, at(10), refuses);
+        assert_eq!((accepted, courier.held_rows()), (17, 3), "all but those of c3, at once");
+        assert!(tried <= 7, "{tried} tries for one channel of seven");
+        read(&mut courier, &app, 21..61, at(20));
+        courier.flush();
+        let (accepted, tried) = answer_all(&mut courier, at(20), refuses);
+        assert_eq!((accepted, tried), (34, 2), "what comes behind a refused row of c3 is not tried");
+        let (accepted, _) = answer_all(&mut courier, at(2_000), |_| false);
+        assert_eq!((accepted, courier.held_rows()), (9, 0));
+    }
+
+    #[test]
+    fn an_endpoint_that_refuses_everything_is_hardly_asked_more_often_for_it() {
+        let tries = |splits: bool| {
+            let (mut courier, app) = courier();
+            let mut tried = 0;
+            for second in 0..280 {
+                let now = at(second * 1_000);
+                if !splits {
+                    (courier.splits_left, courier.split_at_ms) = (0, u64::MAX);
+                }
+                for id in (second * 20 + 1..=second * 20 + 20).filter(|_| second < 20) {
+                    let channel = format!("c{second}-{}", id % 7).into();
+                    let event = HookEvent::ChannelVacated { app: Arc::clone(&app), channel };
+                    let row = Arc::new(Row { id, time_ms: now.unix_ms, event });
+                    courier.handle_row(Position(id, 0), &row, now);
+                }
+                tried += answer_all(&mut courier, now, |_| true).1;
+            }
+            tried
+        };
+        let (whole, split) = (tries(false), tries(true));
+        assert!(split <= whole * 3 / 2, "{split} tries in place of {whole}");
+        println!("{split} tries in place of {whole}");
     }
 
     #[test]

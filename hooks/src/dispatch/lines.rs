@@ -166,6 +166,11 @@ impl Lines {
         keys.iter().try_fold(0, |newest, key| Some(self.lines.get(*key)?.failing_since_ms?.max(newest)))
     }
 
+    /// The line of a row's channel.
+    pub(crate) fn key_of(&self, row: &Row) -> Option<usize> {
+        self.by_channel.get(row.event.channel()).copied()
+    }
+
     /// How many channels have a line.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {

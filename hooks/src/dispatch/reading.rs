@@ -1,7 +1,8 @@
 //! How the dispatcher reads its source and tells it what is done.
 //!
 //! Endpoints that stand at the same place share one read. A source that fails is asked again with growing pauses. What must
-//! never happen here: a place told to the source behind a row that an endpoint has not done with.
+//! never happen here: a place told to the source behind a row that an endpoint has not done with, or rows out of order let
+//! through: what the source reads may come from anybody.
 
 use std::sync::Arc;
 
@@ -23,6 +24,8 @@ pub(crate) struct Reading<S> {
     rng: Rng,
     rows: Vec<(Position, Arc<Row>)>,
     released: Vec<Position>,
+    /// The source's, in which the couriers' places are.
+    epoch: u64,
     release_at_ms: u64,
     failures: u32,
     retry_at_ms: u64,
@@ -32,6 +35,7 @@ impl<S: Source> Reading<S> {
     pub(crate) fn new(source: S) -> Self {
         let rows = Vec::with_capacity(READ_ROWS);
         Self {
+            epoch: source.epoch(),
             source,
             rng: Rng::new(),
             rows,
@@ -54,7 +58,7 @@ impl<S: Source> Reading<S> {
     /// Tells the source what is done, if something is and it is time or `at_once`.
     pub(crate) fn release(&mut self, desks: &[Desk], now: Now, at_once: bool) {
         let is_time = now.steady_ms >= self.release_at_ms.max(self.retry_at_ms);
-        if !(at_once || is_time) {
+        if !(at_once || is_time) || self.source.epoch() != self.epoch {
             return;
         }
         let places: Option<Vec<Position>> =
@@ -90,6 +94,7 @@ impl<S: Source> Reading<S> {
     }
 
     fn try_read(&mut self, desks: &mut [Desk], now: Now) -> Result<bool, SourceError> {
+        self.follow_epoch(desks)?;
         let mut read_after = None;
         let mut more = false;
         for desk in desks {
@@ -103,6 +108,10 @@ impl<S: Source> Reading<S> {
             if read_after != Some(courier.read()) {
                 self.rows.clear();
                 self.source.read(courier.read(), READ_ROWS, &mut self.rows)?;
+                if self.source.epoch() != self.epoch {
+                    return Err("they begin anew".into());
+                }
+                check_order(courier.read(), &self.rows)?;
                 read_after = Some(courier.read());
             }
             for (position, row) in &self.rows {
@@ -112,6 +121,25 @@ impl<S: Source> Reading<S> {
             more |= !desk.caught_up;
         }
         Ok(more)
+    }
+
+    /// Places of another epoch say nothing of this one.
+    fn follow_epoch(&mut self, desks: &mut [Desk]) -> Result<(), SourceError> {
+        let epoch = self.source.epoch();
+        if epoch == self.epoch {
+            return Ok(());
+        }
+        let places = desks.iter().map(|desk| self.source.place_of(&desk.endpoint.name));
+        let places = places.collect::<Result<Vec<Position>, SourceError>>()?;
+        for (desk, place) in desks.iter_mut().zip(places) {
+            desk.caught_up = false;
+            if let Some(courier) = &mut desk.courier {
+                courier.begin_anew(place);
+            }
+        }
+        self.epoch = epoch;
+        self.released.clear();
+        Ok(())
     }
 
     fn note<T>(&mut self, result: Result<T, SourceError>, now: Now) -> Option<T> {
@@ -135,4 +163,15 @@ impl<S: Source> Reading<S> {
             }
         }
     }
+}
+
+fn check_order(after: Position, rows: &[(Position, Arc<Row>)]) -> Result<(), SourceError> {
+    let mut last = after;
+    for (place, _) in rows {
+        if *place <= last {
+            return Err(format!("{place} comes behind {last}").into());
+        }
+        last = *place;
+    }
+    Ok(())
 }

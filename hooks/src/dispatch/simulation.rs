@@ -42,6 +42,8 @@ fn an_endpoint_keeps_its_promises_under_any_schedule() {
         ("pauses", seen.pauses),
         ("probes", seen.probes),
         ("batches at the same time", seen.side_by_side),
+        ("parts of refused batches", seen.parts),
+        ("rows that came with some of a refused channel", seen.beside_poison),
     ] {
         assert!(count > 100, "{SCHEDULES} schedules hardly reach {what}: {seen:?}");
     }
@@ -59,6 +61,8 @@ struct Seen {
     pauses: u64,
     probes: u64,
     side_by_side: u64,
+    parts: u64,
+    beside_poison: u64,
 }
 
 /// How the endpoint answers for now.
@@ -97,7 +101,10 @@ struct Model {
     letters: BTreeMap<i64, u64>,
     /// Of this run: what is on its way, what was ever sent and when first, and what was accepted.
     sent: BTreeMap<u64, Batch>,
-    first: BTreeMap<u64, (u64, Vec<u64>, u64)>,
+    first: BTreeMap<u64, (u64, Vec<u64>)>,
+    tried: BTreeMap<u64, u64>,
+    /// What the last try of a batch that was refused had in it, by row.
+    refused: BTreeMap<u64, Vec<u64>>,
     accepted_now: BTreeSet<u64>,
     /// Letters that it tries again, and the rows of all that it tried again.
     taken: BTreeSet<i64>,
@@ -195,6 +202,10 @@ impl World {
         } else {
             self.seen.failures += 1;
         }
+        if matches!(outcome, Outcome::Refused(_)) {
+            let ids: Vec<u64> = batch.rows.iter().map(|row| row.id).collect();
+            self.model.refused.extend(ids.iter().map(|id| (*id, ids.clone())));
+        }
         self.courier.handle_outcome(flight, outcome, self.now);
         self.probing &= self.probe != Some(flight) && self.courier.is_paused();
         for letter in self.courier.take_replayed() {
@@ -288,6 +299,8 @@ impl World {
         self.model.sent.clear();
         self.probing = false;
         self.model.first.clear();
+        self.model.tried.clear();
+        self.model.refused.clear();
         self.model.accepted_now.clear();
         self.model.taken.clear();
         self.model.replayed_now.clear();
@@ -336,21 +349,39 @@ impl World {
         for other in self.model.sent.values() {
             assert!(channels(other).is_disjoint(&channels(&batch)), "{self}: a channel is on its way twice");
         }
-        let known = self
-            .model
-            .first
-            .entry(flight)
-            .or_insert_with(|| (batch.time_ms, ids.clone(), self.now.steady_ms));
+        let known = self.model.first.get(&flight).cloned();
+        let is_first = batch.tries == 0;
+        let is_part = known.is_none() && ids.iter().any(|id| self.model.refused.contains_key(id));
+        if is_part && !is_first {
+            self.check_part(&batch, &ids);
+        }
+        let known = known.unwrap_or_else(|| (batch.time_ms, ids.clone()));
         assert_eq!((known.0, &known.1), (batch.time_ms, &ids), "seed {}: a batch changed", self.seed);
+        self.model.first.insert(flight, known);
+        for id in ids.into_iter().filter(|_| is_first) {
+            self.model.tried.insert(id, self.now.steady_ms);
+        }
         assert!(self.model.sent.insert(flight, batch).is_none(), "{self}: sent while on its way");
         assert!(self.model.sent.len() <= self.delivery.in_flight_max, "{self}: too many at once");
         self.seen.side_by_side += u64::from(self.model.sent.len() > 1);
     }
 
+    /// A batch that was refused comes in parts, and all rows of a channel that it had are in one of them.
+    fn check_part(&mut self, batch: &Batch, ids: &[u64]) {
+        let whole = &self.model.refused[&ids[0]];
+        assert!(ids.iter().all(|id| whole.contains(id)), "{self}: {ids:?} are no part of {whole:?}");
+        let channel = |id: &u64| self.journal[*id as usize - 1].event.channel();
+        for id in whole.iter().filter(|id| !ids.contains(id)) {
+            let is_apart = batch.rows.iter().all(|row| row.event.channel() != channel(id));
+            assert!(is_apart, "{self}: {id} is parted from its channel in {ids:?}");
+        }
+        self.seen.parts += 1;
+    }
+
     fn handle_burial(&mut self, flight: u64, burial: &Burial) {
         let give_up_after_ms = self.delivery.give_up_after.as_millis() as u64;
         if burial.tries > 0 {
-            let (_, _, first_ms) = self.model.first[&flight];
+            let first_ms = burial.rows.iter().map(|(row, _)| self.model.tried[&row.id]).max().unwrap();
             let tried_long = self.now.steady_ms >= first_ms + give_up_after_ms;
             assert!(tried_long || self.stood_behind_dead(burial), "{self}: gave up too early");
             self.model.failing.extend(burial.rows.iter().map(|(row, _)| Arc::clone(row.event.channel())));
@@ -383,9 +414,28 @@ impl World {
         })
     }
 
+    /// Rows of a channel that is refused, with others among them that must pass. None where these may be given up before
+    /// what was refused until now is found out.
+    fn happen_beside_poison(&mut self) -> Vec<u64> {
+        let is_refused = self.poison.is_some() && !self.seed.is_multiple_of(2);
+        if !is_refused || self.delivery.give_up_after < Duration::from_secs(27) {
+            return Vec::new();
+        }
+        let mut beside = Vec::new();
+        for channel in ["c0x", "c1x", "c0x", "c2x", "c3x", "c0x", "c1x"] {
+            let id = self.journal.len() as u64 + 1;
+            let event =
+                HookEvent::ChannelOccupied { app: Arc::clone(&self.endpoint.app), channel: channel.into() };
+            self.journal.push(Arc::new(Row { id, time_ms: self.now.unix_ms, event }));
+            beside.extend((channel != "c0x").then_some(id));
+        }
+        beside
+    }
+
     /// The endpoint is well from now on, and there is time.
     fn settle(&mut self) {
         self.mood = Mood::Well;
+        let beside = self.happen_beside_poison();
         for _ in 0..20_000 {
             self.read();
             self.poll();
@@ -399,6 +449,13 @@ impl World {
                 self.wait();
             }
         }
+        for id in &beside {
+            assert!(
+                self.model.accepted.contains(id),
+                "{self}: {id} was held back by a channel that is refused"
+            );
+        }
+        self.seen.beside_poison = beside.len() as u64;
         self.seen.rows = self.journal.len() as u64;
         assert_eq!(self.courier.held_rows(), 0, "{self}: rows are left");
         assert_eq!(self.courier.channels(), 0, "{self}: idle channels are kept");
@@ -430,6 +487,8 @@ impl Seen {
             pauses,
             probes,
             side_by_side,
+            parts,
+            beside_poison,
         } = &world.seen;
         self.rows += rows;
         self.failures += failures;
@@ -441,5 +500,7 @@ impl Seen {
         self.pauses += pauses;
         self.probes += probes;
         self.side_by_side += side_by_side;
+        self.parts += parts;
+        self.beside_poison += beside_poison;
     }
 }

@@ -40,9 +40,18 @@ impl Watermark {
         self.tickets_closed + self.open.len() as u64 - 1
     }
 
+    /// Goes on behind this place, which may be before all others. What is open counts no more.
+    pub(crate) fn begin_anew(&mut self, place: Position) {
+        self.read = place;
+        self.tickets_closed += self.open.len() as u64;
+        self.open.clear();
+    }
+
     /// The row of this ticket is done.
     pub(crate) fn close(&mut self, ticket: u64) {
-        let slot = self.open.get_mut((ticket - self.tickets_closed) as usize);
+        // One of before the last beginning counts no more.
+        let Some(index) = ticket.checked_sub(self.tickets_closed) else { return };
+        let slot = self.open.get_mut(index as usize);
         if let Some(slot) = slot {
             assert!(!slot.done, "a row is done once");
             slot.done = true;
@@ -84,6 +93,20 @@ mod tests {
         assert_eq!(mark.low(), Position(10, 0));
         mark.close(third);
         assert_eq!(mark.low(), Position(11, 0));
+    }
+
+    #[test]
+    fn what_was_open_before_a_new_beginning_counts_no_more() {
+        let mut mark = Watermark::new(Position(3, 0));
+        let [before, other] = [5, 6].map(|id| mark.open(Position(id, 0)));
+        mark.begin_anew(Position(1, 0));
+        assert_eq!((mark.low(), mark.read()), (Position(1, 0), Position(1, 0)));
+        let later = mark.open(Position(2, 0));
+        mark.close(before);
+        assert_eq!(mark.low(), Position(1, 0));
+        mark.close(later);
+        mark.close(other);
+        assert_eq!(mark.low(), Position(2, 0));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::fs;
 use std::time::Duration;
 
 use redis::io::tcp::TcpSettings;
-use redis::{Client, Cmd, Connection, FromRedisValue, IntoConnectionInfo, TlsCertificates, Value, cmd};
+use redis::{Client, Cmd, Connection, FromRedisValue, IntoConnectionInfo, TlsCertificates, Value};
 
 use super::trouble::{Trouble, TroubleKind};
 use crate::settings::StreamSettings;
@@ -35,18 +35,6 @@ impl Link {
         connection.set_read_timeout(Some(ANSWER_PATIENCE))?;
         connection.set_write_timeout(Some(ANSWER_PATIENCE))?;
         Ok(Self { connection, out: Vec::new(), asked: 0, awaited: 0 })
-    }
-
-    /// Ends the connection `before`, which may be lost to us only: what it sent and Redis has not read yet must not be
-    /// carried out behind our back. Then `before` is this one. A user who may not do that goes without.
-    pub(super) fn succeed(&mut self, before: &mut Option<u64>) -> Result<(), Trouble> {
-        if let Some(id) = before.take() {
-            self.put(cmd("CLIENT").arg("KILL").arg("ID").arg(id));
-            self.flush()?;
-        }
-        self.put(cmd("CLIENT").arg("ID"));
-        *before = self.flush()?.pop().and_then(|id| into(id).ok());
-        Ok(())
     }
 
     /// Asks one thing.

@@ -83,14 +83,23 @@ fn read_group(group: &Figures, pending: Value) -> Result<Option<GroupStanding>, 
     }))
 }
 
-/// Makes the group, from the stream's beginning, and the stream if need be. One that is there already is fine.
+/// The key under which the places of a group's endpoints are kept.
+pub(super) fn places_key(stream: &str, group: &str) -> String {
+    format!("{stream}:places:{group}")
+}
+
+/// Makes the group, from the stream's beginning, and the stream if need be. One that is there already is fine. Places of
+/// one that was there before mean nothing in it.
 pub(super) fn make_group(link: &mut Link, key: &str, group: &str) -> Result<(), Trouble> {
     let mut create = cmd("XGROUP");
     create.arg("CREATE").arg(key).arg(group).arg("0").arg("MKSTREAM");
     link.put(&create);
     match link.flush()?.pop() {
         Some(Value::ServerError(error)) if error.code() == "BUSYGROUP" => Ok(()),
-        answer => into(answer.unwrap_or(Value::Nil)),
+        answer => {
+            into::<Value>(answer.unwrap_or(Value::Nil))?;
+            link.ask::<Value>(cmd("DEL").arg(places_key(key, group))).map(drop)
+        }
     }
 }
 

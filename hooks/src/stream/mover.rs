@@ -77,8 +77,10 @@ struct Work {
     settings: StreamSettings,
     counters: Arc<StreamCounters>,
     link: Option<Link>,
-    /// The connection's name at Redis, while it may still have commands of ours to carry out.
-    connection: Option<u64>,
+    /// The key that the transactions of this mover watch. It is touched on each new connection: what Redis has from us over
+    /// the last one, and has not read yet, must not be carried out behind our back.
+    watched: String,
+    has_connected: bool,
     backoff: Backoff,
     /// Since when what is wrong.
     trouble: Option<(TroubleKind, Instant)>,
@@ -111,12 +113,14 @@ enum Turn {
 impl Work {
     fn new(journal: Box<dyn Source>, settings: StreamSettings, counters: Arc<StreamCounters>) -> Self {
         let backoff = Backoff::new(settings.requeue_interval);
+        let watched = format!("{}:mover:{:016x}", settings.key, fastrand::u64(..));
         Self {
             journal,
             settings,
             counters,
             link: None,
-            connection: None,
+            watched,
+            has_connected: false,
             backoff,
             trouble: None,
             checkpoints: Checkpoints::default(),
@@ -217,7 +221,16 @@ impl Work {
         while !rows.is_empty() {
             let count = self.put_batch(link, rows);
             let (batch, rest) = rows.split_at(count);
-            let at = last_added(link.flush()?)?;
+            let mut answers = link.flush()?;
+            // The watching for the next one.
+            answers.pop();
+            let at = last_added(answers, count)?;
+            if self.checkpoints.last().is_some_and(|(last, _)| at <= last) {
+                return Err(Trouble::new(
+                    TroubleKind::Else,
+                    "Redis has added entries before the end of the stream",
+                ));
+            }
             let row = batch.last().map_or(self.added, |(_, row)| row.id);
             self.checkpoints.push(at, row);
             self.newest = Some(at);
@@ -243,6 +256,7 @@ impl Work {
             }
         }
         link.put(&cmd("EXEC"));
+        link.put(cmd("WATCH").arg(&self.watched));
         count
     }
 
@@ -253,12 +267,22 @@ impl Work {
             self.added = place.0;
         }
         let mut link = Link::open(&self.settings)?;
-        // A user who may not end the last connection has duplicates instead.
-        link.succeed(&mut self.connection)?;
+        self.succeed(&mut link)?;
         self.warn_of_eviction(&mut link)?;
         let standing = self.read_standing(&mut link)?;
         self.resume(&mut link, standing)?;
         Ok(link)
+    }
+
+    /// Whatever Redis has yet to read over a connection before this one fails there: its watched key was touched.
+    fn succeed(&mut self, link: &mut Link) -> Result<(), Trouble> {
+        if std::mem::replace(&mut self.has_connected, true) {
+            link.put(cmd("SET").arg(&self.watched).arg(1));
+            link.put(cmd("DEL").arg(&self.watched));
+        }
+        link.put(cmd("WATCH").arg(&self.watched));
+        // A user who may not do that has duplicates instead.
+        link.flush().map(drop)
     }
 
     fn warn_of_eviction(&mut self, link: &mut Link) -> Result<(), Trouble> {
@@ -410,18 +434,20 @@ impl Loss {
 }
 
 /// The place of the last entry of a transaction, if all of it was carried out.
-fn last_added(mut answers: Vec<Value>) -> Result<Position, Trouble> {
+fn last_added(mut answers: Vec<Value>, count: usize) -> Result<Position, Trouble> {
     let done = answers.pop().unwrap_or(Value::Nil);
     // What was refused on the way says more than that the whole was refused.
     for answer in answers {
         into::<Value>(answer)?;
     }
     let places: Vec<Value> = into(done)?;
+    let carried_out = places.len();
     let mut last = None;
     for place in places {
         last = Position::parse(&into::<String>(place)?);
     }
-    last.ok_or_else(|| Trouble::new(TroubleKind::Else, "Redis carried out no transaction"))
+    last.filter(|_| carried_out == count)
+        .ok_or_else(|| Trouble::new(TroubleKind::Else, "Redis did not carry out a transaction"))
 }
 
 fn of_journal(error: SourceError) -> Trouble {

@@ -35,14 +35,15 @@ impl Runs {
     /// Takes out the entries that lie at or before `mark`.
     pub(super) fn take(&mut self, mark: Position, out: &mut Vec<Position>) {
         while let Some(run) = self.runs.front_mut() {
-            while run.first <= run.last && Position(run.ms, run.first) <= mark {
-                out.push(Position(run.ms, run.first));
-                run.first += 1;
-            }
-            if run.first <= run.last {
+            if Position(run.ms, run.first) > mark {
                 return;
             }
-            self.runs.pop_front();
+            out.push(Position(run.ms, run.first));
+            if run.first == run.last {
+                self.runs.pop_front();
+            } else {
+                run.first += 1;
+            }
         }
     }
 
@@ -60,6 +61,16 @@ impl Runs {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_last_entry_that_can_be_is_one() {
+        let mut runs = Runs::default();
+        let last = Position(u64::MAX, u64::MAX);
+        runs.push(last);
+        let mut out = Vec::new();
+        runs.take(last, &mut out);
+        assert_eq!((out, runs.len()), (vec![last], 0));
+    }
 
     #[test]
     fn entries_come_out_as_they_went_in_up_to_the_mark() {

@@ -3,8 +3,8 @@
 //!
 //! One consumer of a group is active at a time, so that order is kept: it holds a lease, and Redis gives out entries in a
 //! transaction that fails when that lease was touched. Whoever becomes active claims what others left and begins at the group's
-//! low-water mark. What must never happen here: an entry that was acknowledged before its place was released, or one that
-//! is pending with somebody who is gone.
+//! low-water mark. Whatever Redis says that cannot be is trouble: the source begins anew. What must never happen here: an
+//! entry that was acknowledged before its place was released, or one that is pending with somebody who is gone.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -18,7 +18,7 @@ use super::counters::StreamCounters;
 use super::entry::{Entry, parse_entries, parse_read};
 use super::lease::Lease;
 use super::link::{Link, into};
-use super::mark::{GroupStanding, make_group, read_standing};
+use super::mark::{Standing, make_group, places_key, read_standing};
 use super::runs::Runs;
 use super::trouble::{Trouble, TroubleKind};
 use crate::notice::say;
@@ -38,14 +38,18 @@ const ACKNOWLEDGED_AT_ONCE: usize = 1_000;
 const CLAIMED_AT_ONCE: usize = 1_000;
 /// How often acknowledged entries are cut off.
 const TRIM_EVERY: Duration = Duration::from_secs(1);
+/// How long one reading may go on taking entries of which none is an event here.
+const TAKING_MAX: Duration = Duration::from_secs(1);
 /// How often a taking is tried again because the lease was renewed in the middle of it.
 const TRIES_MAX: usize = 3;
 /// What the names of our consumers begin with.
 const CONSUMER: &str = "corecast-";
 
-/// Claims what is pending with others, if the lease is ours.
+/// Claims what is pending with others, if the lease is ours. The lease is touched: a taking that Redis has from us over a
+/// connection that is lost must not be carried out after this.
 const CLAIM: &str = "\
     if redis.call('GET', KEYS[2]) ~= ARGV[1] then return redis.error_reply('LEASE another consumer is active') end \
+    redis.call('SET', KEYS[2], ARGV[1], 'KEEPTTL') \
     return redis.pcall('XAUTOCLAIM', KEYS[1], ARGV[2], ARGV[1], 0, ARGV[4], 'COUNT', ARGV[3], 'JUSTID')";
 
 /// Forgets consumers of ours that are gone and have nothing pending, if the lease is ours.
@@ -69,14 +73,19 @@ pub struct StreamSource {
     link: Option<Link>,
     /// Over which entries are taken. They are asked for while those before them are worked on.
     taker: Option<Link>,
-    /// The taker's name at Redis, while it may still have a taking of ours to carry out.
-    taker_connection: Option<u64>,
     /// The term of the lease in which this source began; none while it has yet to begin.
     term: Option<u64>,
     /// All entries up to this one were acknowledged when it began.
     base: Position,
     /// The last entry that was taken.
     front: Position,
+    /// The last one that the group had given out then. Those that are pending and lie behind it, since somebody has set the
+    /// group back, are given out again.
+    delivered: Position,
+    /// The last entry that was taken in this epoch.
+    highest: Position,
+    /// Changes when the stream has lost what was taken, so that places in it begin again.
+    epoch: u64,
     /// Entries behind `front` are pending with us.
     pending_first: bool,
     /// Redis watches the lease for us since it was last seen to be ours.
@@ -112,10 +121,12 @@ impl StreamSource {
             lease,
             link: None,
             taker: None,
-            taker_connection: None,
             term: None,
             base: Position::default(),
             front: Position::default(),
+            delivered: Position::default(),
+            highest: Position::default(),
+            epoch: 0,
             pending_first: false,
             watched: false,
             recent: VecDeque::new(),
@@ -127,11 +138,6 @@ impl StreamSource {
             next_trim: Instant::now(),
             said_skipped: false,
         })
-    }
-
-    /// The key under which the places of a group's endpoints are kept.
-    pub fn places_key(stream: &str, group: &str) -> String {
-        format!("{stream}:places:{group}")
     }
 
     /// Asks over a connection that is lost with the first thing that goes wrong. Then nobody knows what Redis has done, so
@@ -170,12 +176,21 @@ impl StreamSource {
     /// Takes over what is pending, and begins at the group's mark. False when another consumer is active after all.
     fn begin(&mut self, link: &mut Link) -> Result<bool, Trouble> {
         self.taker = None;
-        let mut taker = Link::open(&self.settings)?;
-        taker.succeed(&mut self.taker_connection)?;
-        self.taker = Some(taker);
-        let group = self.group(link)?;
+        self.taker = Some(Link::open(&self.settings)?);
+        self.standing(link)?;
         if !self.claim(link)? {
             return Ok(false);
+        }
+        // Now nothing is taken but by this consumer, over this taker.
+        let standing = self.standing(link)?;
+        let group = standing.group.unwrap_or_default();
+        if standing.last < self.highest {
+            let (key, last, highest) = (&self.settings.key, standing.last, self.highest);
+            say(format_args!(
+                "the stream {key} ends at {last}, but {highest} was taken: it has lost entries, and begins anew"
+            ));
+            self.epoch += 1;
+            self.highest = Position::default();
         }
         if group.pending > 0 {
             let (key, count) = (&self.settings.key, group.pending);
@@ -186,6 +201,7 @@ impl StreamSource {
         self.counters.takeovers.add(1);
         self.base = group.mark;
         self.front = group.mark;
+        self.delivered = group.delivered;
         self.lease.set_front(self.front);
         self.pending_first = true;
         self.watched = false;
@@ -198,20 +214,23 @@ impl StreamSource {
         Ok(true)
     }
 
-    fn group(&self, link: &mut Link) -> Result<GroupStanding, Trouble> {
+    /// Where the stream and its group stand. Both are made if need be.
+    fn standing(&self, link: &mut Link) -> Result<Standing, Trouble> {
         let (key, group) = (&self.settings.key, &self.settings.group);
-        if let Some(standing) = read_standing(link, key, group)?.and_then(|standing| standing.group) {
-            return Ok(standing);
+        match read_standing(link, key, group)? {
+            Some(standing) if standing.group.is_some() => Ok(standing),
+            found => {
+                make_group(link, key, group)?;
+                Ok(found.unwrap_or_default())
+            }
         }
-        make_group(link, key, group)?;
-        Ok(GroupStanding::default())
     }
 
     fn claim(&self, link: &mut Link) -> Result<bool, Trouble> {
-        let mut cursor = "0-0".to_owned();
+        let mut cursor = Position::default();
         loop {
             let mut claim = self.script(CLAIM);
-            claim.arg(CLAIMED_AT_ONCE).arg(&cursor);
+            claim.arg(CLAIMED_AT_ONCE).arg(cursor.to_string());
             link.put(&claim);
             let answer = link.flush()?.pop().unwrap_or(Value::Nil);
             if is_lease_lost(&answer) {
@@ -219,9 +238,11 @@ impl StreamSource {
                 return Ok(false);
             }
             let parts: Vec<Value> = into(answer)?;
-            cursor = parts.into_iter().next().map_or_else(|| Ok("0-0".to_owned()), into)?;
-            if cursor == "0-0" {
-                break;
+            let next: String = into(parts.into_iter().next().unwrap_or(Value::Nil))?;
+            match Position::parse(&next) {
+                Some(Position(0, 0)) => break,
+                Some(next) if next > cursor => cursor = next,
+                _ => return Err(nonsense(format!("the claim goes on at {next:?} behind {cursor}"))),
             }
         }
         let mut forget = self.script(FORGET);
@@ -245,7 +266,11 @@ impl StreamSource {
         match taken {
             Ok(Some(entries)) => {
                 let any = !entries.is_empty();
-                self.keep(entries).map(|()| any)
+                let kept = self.keep(entries).map(|()| any);
+                if kept.is_err() {
+                    self.term = None;
+                }
+                kept
             }
             Ok(None) => {
                 self.lease.is_lost();
@@ -276,8 +301,9 @@ impl StreamSource {
                 self.put_taking(&mut taker);
                 taker.send()?;
             }
-            if let Some(entries) = self.taken(taker.receive()?)? {
+            if let Some(mut entries) = self.taken(taker.receive()?)? {
                 if self.pending_first {
+                    entries.retain(|entry| entry.at <= self.delivered);
                     self.with_link(|this, link| this.note_deliveries(link, &entries))?;
                 } else if self.watched && entries.len() >= self.settings.prefetch {
                     self.put_taking(&mut taker);
@@ -353,6 +379,7 @@ impl StreamSource {
     }
 
     fn keep(&mut self, entries: Vec<Entry>) -> Result<(), Trouble> {
+        check_order(self.front, &entries)?;
         self.counters.taken.add(entries.len() as u64);
         let mut skipped = Vec::new();
         for entry in entries {
@@ -366,6 +393,7 @@ impl StreamSource {
                 }
             }
         }
+        self.highest = self.highest.max(self.front);
         self.lease.set_front(self.front);
         if skipped.is_empty() {
             return Ok(());
@@ -426,7 +454,14 @@ impl StreamSource {
         let mut question = cmd("XRANGE");
         question.arg(&self.settings.key).arg(format!("({after}")).arg(self.recent_start.to_string());
         question.arg("COUNT").arg(entries_max);
-        Ok(parse_entries(link.ask(&question)?))
+        let entries = parse_entries(link.ask(&question)?);
+        check_order(after, &entries)?;
+        match entries.last() {
+            Some(last) if last.at > self.recent_start => {
+                Err(nonsense(format!("{} was not asked for", last.at)))
+            }
+            _ => Ok(entries),
+        }
     }
 
     fn acknowledge(&self, link: &mut Link, entries: &[Position]) -> Result<(), Trouble> {
@@ -471,7 +506,7 @@ impl StreamSource {
 
     fn keep_places(&mut self, link: &mut Link, places: &[(&str, Position)]) -> Result<(), Trouble> {
         let mut keep = cmd("HSET");
-        keep.arg(Self::places_key(&self.settings.key, &self.settings.group));
+        keep.arg(places_key(&self.settings.key, &self.settings.group));
         let mut changed = false;
         for (name, place) in places {
             if self.places.insert((*name).to_owned(), *place) != Some(*place) {
@@ -512,11 +547,20 @@ impl Source for StreamSource {
     fn place_of(&mut self, endpoint: &str) -> Result<Position, SourceError> {
         let place = self.with_link(|this, link| {
             let mut question = cmd("HGET");
-            question.arg(Self::places_key(&this.settings.key, &this.settings.group)).arg(endpoint);
+            question.arg(places_key(&this.settings.key, &this.settings.group)).arg(endpoint);
             let place: Option<String> = link.ask(&question)?;
+            let standing = this.standing(link)?;
+            let (last, mark) = (standing.last, standing.group.unwrap_or_default().mark);
             match place.as_deref().and_then(Position::parse) {
+                Some(place) if place > last => {
+                    say(format_args!(
+                        "the place {place} of the endpoint {endpoint:?} is behind the end of the stream, {last}: it goes on \
+                         at {mark}, with what is not acknowledged"
+                    ));
+                    Ok(mark)
+                }
                 Some(place) => Ok(place),
-                None => Ok(this.group(link)?.mark),
+                None => Ok(mark),
             }
         });
         Ok(place?)
@@ -531,13 +575,17 @@ impl Source for StreamSource {
         if !self.is_active()? {
             return Ok(());
         }
-        let before = rows.len();
+        let (before, end) = (rows.len(), Instant::now() + TAKING_MAX);
         self.give(after, rows_max, rows)?;
         // Entries that are skipped are no end: whoever is given nothing has caught up.
-        while rows.len() == before && self.take()? {
+        while rows.len() == before && Instant::now() < end && self.take()? {
             self.give(after, rows_max, rows)?;
         }
         Ok(())
+    }
+
+    fn epoch(&self) -> u64 {
+        self.epoch
     }
 
     fn release(&mut self, all: Position, places: &[(&str, Position)]) -> Result<(), SourceError> {
@@ -559,4 +607,20 @@ fn consumer_name() -> String {
 
 fn is_lease_lost(answer: &Value) -> bool {
     matches!(answer, Value::ServerError(error) if error.code() == "LEASE")
+}
+
+/// Entries behind `after` come one behind the other, or it is no Redis that speaks.
+fn check_order(after: Position, entries: &[Entry]) -> Result<(), Trouble> {
+    let mut last = after;
+    for entry in entries {
+        if entry.at <= last {
+            return Err(nonsense(format!("the entry {} comes behind {last}", entry.at)));
+        }
+        last = entry.at;
+    }
+    Ok(())
+}
+
+fn nonsense(text: String) -> Trouble {
+    Trouble::new(TroubleKind::Else, format!("Redis gives an answer that cannot be: {text}"))
 }

@@ -7,8 +7,7 @@ use redis::{Value, cmd};
 use super::entry::{Entry, parse_entries};
 use super::lease::Lease;
 use super::link::Link;
-use super::mark::{Standing, read_standing};
-use super::source::StreamSource;
+use super::mark::{Standing, places_key, read_standing};
 use super::trouble::Trouble;
 use crate::row::Position;
 use crate::settings::StreamSettings;
@@ -84,7 +83,7 @@ impl StreamView {
     }
 
     fn places_key(&self) -> String {
-        StreamSource::places_key(&self.key, &self.group)
+        places_key(&self.key, &self.group)
     }
 }
 
