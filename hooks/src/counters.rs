@@ -40,6 +40,8 @@ pub struct JournalCounters {
     pub failures: Count,
     /// Total: rows that were passed over since nobody here can read them.
     pub undecodable: Count,
+    /// Total: times that the journal was damaged and set aside.
+    pub set_aside: Count,
     /// Gauge: 1 while nothing is taken, since the disk or the journal is full, cannot be written or is not open yet.
     pub blocked: Count,
     /// Gauge: rows that are kept.

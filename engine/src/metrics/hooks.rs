@@ -37,6 +37,11 @@ fn describe_journal(all: &mut Exposition, journal: &JournalCounters, now: Now) {
         "Rows that nobody here can read.",
         journal.undecodable.now(),
     );
+    all.counter(
+        "hooks_journal_set_aside_total",
+        "Times that the journal was damaged and set aside.",
+        journal.set_aside.now(),
+    );
     all.gauge("hooks_journal_blocked", "1 while the journal takes nothing.", journal.blocked.now());
     all.gauge("hooks_journal_rows", "Hook events kept in the journal.", journal.rows.now());
     all.gauge("hooks_journal_bytes", "Bytes of the journal's files.", journal.bytes.now());

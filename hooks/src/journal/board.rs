@@ -4,7 +4,7 @@
 //! is forgotten before it was committed.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -23,6 +23,9 @@ pub(super) struct Board {
     first_id: u64,
     places: BTreeMap<String, Position>,
     stopping: AtomicBool,
+    /// How often the file has had a successor, and in which of them somebody has found damage.
+    generation: AtomicU64,
+    damaged: AtomicU64,
     rows_here: (Wake, Receiver<()>),
     work_here: (Sender<()>, Receiver<()>),
 }
@@ -45,6 +48,8 @@ impl Board {
             first_id: extent.first_id,
             places,
             stopping: AtomicBool::new(false),
+            generation: AtomicU64::new(0),
+            damaged: AtomicU64::new(u64::MAX),
             rows_here: Wake::new(),
             work_here: bounded(1),
         }
@@ -97,6 +102,27 @@ impl Board {
     pub(super) fn released(&self, done: &Release) {
         self.wanted().places.retain(|name, place| done.places.get(name) != Some(place));
         self.tail().forget(done.all);
+    }
+
+    /// Which file it is: another one each time that a successor has taken the place of a damaged one.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// A successor has taken the place.
+    pub(super) fn is_succeeded(&self) {
+        self.generation.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Tells the writer that the contents of this file are wrong.
+    pub(super) fn is_damaged(&self, generation: u64) {
+        self.damaged.store(generation, Ordering::Release);
+        let _ = self.work_here.0.try_send(());
+    }
+
+    /// Whether somebody has found the file of now damaged since this was last asked.
+    pub(super) fn take_damaged(&self) -> bool {
+        self.damaged.swap(u64::MAX, Ordering::AcqRel) == self.generation()
     }
 
     /// Asks the writer to end.

@@ -6,18 +6,23 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use protocol::app::Apps;
 use protocol::hook_event::OpenEdges;
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{
+    Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params, params_from_iter,
+};
 
 use super::StartError;
 use super::batch::Batch;
 use super::board::Release;
 use super::checkpoint::Log;
 use super::edges::sort_edges;
-use crate::row::Position;
+use crate::aside::{set_aside, with};
+use crate::encoding::encode_row_data;
+use crate::row::{Position, Row};
 use crate::settings::Durability;
 
 /// The schema that is written here. Older ones would be brought up to it when the journal is opened.
@@ -34,6 +39,14 @@ CREATE TABLE places (endpoint TEXT PRIMARY KEY, first INTEGER NOT NULL, second I
 CREATE TABLE ids (last INTEGER NOT NULL) STRICT;
 INSERT INTO ids VALUES (0);
 ";
+
+/// A successor that is made ready has this behind its name. While it is there, the journal itself is damaged.
+const SUCCESSOR: &str = ".new";
+
+/// No journal has given an id near those that SQLite cannot hold.
+const ID_MAX: i64 = i64::MAX >> 8;
+
+const INSERT_ROW: &str = "INSERT INTO rows VALUES (?1, ?2, ?3, ?4, ?5)";
 
 /// Nobody but us writes; a reader may hold a checkpoint up for a moment.
 const BUSY_MAX: Duration = Duration::from_millis(50);
@@ -64,8 +77,18 @@ pub(super) struct Size {
 #[derive(Debug)]
 pub(super) struct JournalFile {
     connection: Connection,
+    path: PathBuf,
+    durability: Durability,
     log_path: PathBuf,
     page_bytes: u64,
+}
+
+/// What can still be read of a damaged journal.
+#[derive(Debug, Default)]
+struct Remains {
+    last_id: u64,
+    edges: Vec<[String; 3]>,
+    places: BTreeMap<String, Position>,
 }
 
 impl JournalFile {
@@ -82,9 +105,87 @@ impl JournalFile {
             create(&connection).map_err(broken)?;
         }
         let page_bytes = pragma(&connection, "page_size").map_err(broken)?.unsigned_abs();
-        let mut log_path = path.as_os_str().to_owned();
-        log_path.push("-wal");
-        Ok(Self { connection, log_path: log_path.into(), page_bytes })
+        Ok(Self { connection, path: path.to_owned(), durability, log_path: with(path, "-wal"), page_bytes })
+    }
+
+    /// Where it is, and how durable its commits are.
+    pub(super) fn at(&self) -> (&Path, Durability) {
+        (&self.path, self.durability)
+    }
+
+    /// Whether a successor was made ready for the file at this path, and has not taken its place yet.
+    pub(super) fn awaits_successor(path: &Path) -> bool {
+        with(path, SUCCESSOR).exists()
+    }
+
+    /// Opens a new journal in the place of a damaged one that nobody has open, which is set aside. Its ids go on behind
+    /// those that can still be read, and behind any that may have been given: none ever gave a million a second since 1970.
+    /// Returns where the old one is.
+    pub(super) fn succeed(path: &Path, durability: Durability) -> Result<(Self, PathBuf), StartError> {
+        let remains = Remains::of(path);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
+        let last_id = remains.last_id.max(u64::try_from(now).unwrap_or(0));
+        Self::take_place(path, durability, &Remains { last_id, ..remains }, &[])
+    }
+
+    /// The same for this one, behind this id, with these rows.
+    pub(super) fn succeed_itself(&mut self, last_id: u64, rows: &[Arc<Row>]) -> Result<PathBuf, StartError> {
+        let (path, durability) = (self.path.clone(), self.durability);
+        let broken = |error| StartError::Sqlite { path: path.clone(), error };
+        let remains = Remains { last_id, ..Remains::read(&self.connection) };
+        // SQLite removes the log by its name when a file is closed, so that must be before the new one has the name.
+        self.connection = Connection::open_in_memory().map_err(broken)?;
+        let (new, aside) = Self::take_place(&path, durability, &remains, rows)?;
+        *self = new;
+        Ok(aside)
+    }
+
+    /// The successor is complete before the damaged one is touched: whatever ends us in between, the next start goes on.
+    fn take_place(
+        path: &Path,
+        durability: Durability,
+        remains: &Remains,
+        rows: &[Arc<Row>],
+    ) -> Result<(Self, PathBuf), StartError> {
+        let new = with(path, SUCCESSOR);
+        if !new.exists() {
+            let draft = with(path, ".draft");
+            for part in ["", "-wal", "-shm"] {
+                // One that was left half made.
+                let _ = fs::remove_file(with(&draft, part));
+            }
+            let broken = |error| StartError::Sqlite { path: draft.clone(), error };
+            let mut file = Self::open(&draft, Durability::Power)?;
+            file.fill(remains, rows).and_then(|()| file.checkpoint()).map_err(broken)?;
+            drop(file);
+            fs::rename(&draft, &new).map_err(|error| unwritable(path, error))?;
+        }
+        let aside = set_aside(path).map_err(|error| unwritable(path, error))?;
+        fs::rename(&new, path).map_err(|error| unwritable(path, error))?;
+        Ok((Self::open(path, durability)?, aside))
+    }
+
+    fn fill(&mut self, remains: &Remains, rows: &[Arc<Row>]) -> rusqlite::Result<()> {
+        let tx = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        tx.execute("UPDATE ids SET last = ?1", [remains.last_id])?;
+        for edge in &remains.edges {
+            tx.execute("INSERT OR IGNORE INTO edges VALUES (?1, ?2, ?3)", params_from_iter(edge))?;
+        }
+        for (endpoint, place) in &remains.places {
+            tx.execute(
+                "INSERT OR REPLACE INTO places VALUES (?1, ?2, ?3)",
+                params![endpoint, place.0, place.1],
+            )?;
+        }
+        let mut text = Vec::new();
+        for row in rows {
+            text.clear();
+            encode_row_data(&mut text, row.id, row.time_ms, &row.event);
+            let (app_id, name, text) =
+                (&*row.event.app().id, row.event.name(), String::from_utf8_lossy(&text));
+            tx.prepare_cached(INSERT_ROW)?.execute(params![row.id, row.time_ms, app_id, name, text])?;
+        }
+        tx.commit()
     }
 
     /// Which rows there are.
@@ -93,21 +194,21 @@ impl JournalFile {
         let bounds = "SELECT min(id), max(id) FROM rows";
         let (first, newest): (Option<i64>, Option<i64>) =
             self.connection.query_row(bounds, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        let last_id = last.max(newest.unwrap_or(0)).unsigned_abs();
+        let last = last.max(newest.unwrap_or(0));
+        if !(0..=ID_MAX).contains(&last) || first.is_some_and(|first| first < 1) {
+            return Err(rusqlite::Error::IntegralValueOutOfRange(0, last));
+        }
+        let last_id = last.unsigned_abs();
         Ok(Extent { first_id: first.map_or(last_id + 1, i64::unsigned_abs), last_id })
     }
 
     /// The open edges that some app still wants closed; the others are deleted.
     pub(super) fn keep_edges_of(&mut self, apps: &Apps) -> rusqlite::Result<Vec<OpenEdges>> {
         let tx = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let mut select = tx.prepare("SELECT app_id, channel, user_id FROM edges")?;
-        let kept: rusqlite::Result<_> =
-            select.query_map([], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?]))?.collect();
-        let (open, unwanted) = sort_edges(kept?, apps);
+        let (open, unwanted) = sort_edges(edges(&tx)?, apps);
         for [app_id, channel, user_id] in &unwanted {
             close_edge(&tx, app_id, channel, user_id)?;
         }
-        drop(select);
         tx.commit()?;
         Ok(open)
     }
@@ -224,6 +325,34 @@ pub(super) fn pragma(connection: &Connection, name: &str) -> rusqlite::Result<i6
     connection.prepare_cached(&format!("PRAGMA {name}"))?.query_row([], |row| row.get(0))
 }
 
+impl Remains {
+    fn of(path: &Path) -> Self {
+        let opened = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE);
+        opened.map(|connection| Self::read(&connection)).unwrap_or_default()
+    }
+
+    fn read(connection: &Connection) -> Self {
+        let number = |text: &str| connection.query_row(text, [], |row| row.get::<_, Option<i64>>(0));
+        let ids = [number("SELECT last FROM ids"), number("SELECT max(id) FROM rows")];
+        let ids = ids.into_iter().filter_map(|id| id.ok().flatten()).filter(|id| (0..=ID_MAX).contains(id));
+        Self {
+            last_id: ids.max().unwrap_or(0).unsigned_abs(),
+            edges: edges(connection).unwrap_or_default(),
+            places: places(connection).unwrap_or_default(),
+        }
+    }
+}
+
+/// All open edges: app, channel, and user.
+fn edges(connection: &Connection) -> rusqlite::Result<Vec<[String; 3]>> {
+    let mut select = connection.prepare("SELECT app_id, channel, user_id FROM edges")?;
+    select.query_map([], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?]))?.collect()
+}
+
+fn unwritable(path: &Path, error: std::io::Error) -> StartError {
+    StartError::Directory { path: path.parent().unwrap_or(path).to_owned(), error }
+}
+
 /// Every endpoint's place.
 pub(super) fn places(connection: &Connection) -> rusqlite::Result<BTreeMap<String, Position>> {
     let mut select = connection.prepare("SELECT endpoint, first, second FROM places")?;
@@ -264,7 +393,7 @@ fn was_written(tx: &Transaction<'_>, batch: &Batch) -> rusqlite::Result<bool> {
 }
 
 fn insert_rows(tx: &Transaction<'_>, batch: &Batch) -> rusqlite::Result<()> {
-    let mut insert = tx.prepare_cached("INSERT INTO rows VALUES (?1, ?2, ?3, ?4, ?5)")?;
+    let mut insert = tx.prepare_cached(INSERT_ROW)?;
     for (row, text) in batch.rows() {
         insert.execute(params![row.id, row.time_ms, &*row.event.app().id, row.event.name(), text])?;
     }

@@ -4,6 +4,7 @@
 //! endpoints' places in the same transactions. One data directory belongs to one server. What must never happen here: a
 //! row that is read before it is committed, an id given twice, or a wait that a shard could feel.
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
 use std::io;
@@ -18,12 +19,14 @@ use protocol::hook_event::OpenEdges;
 
 use self::board::Board;
 use self::checkpoint::Checkpointer;
-use self::file::JournalFile;
+use self::file::{Extent, JournalFile};
 use self::lock::DirectoryLock;
 use self::writer::Writer;
 use crate::counters::JournalCounters;
-use crate::outage::{io_passes, sqlite_passes};
+use crate::notice::say;
+use crate::outage::{io_passes, is_damaged, sqlite_passes};
 use crate::queue::Drain;
+use crate::row::Position;
 use crate::settings::Settings;
 
 pub use self::outlook::outlook;
@@ -72,11 +75,8 @@ impl Journal {
     ) -> Result<(Self, Vec<OpenEdges>), StartError> {
         let lock = DirectoryLock::take(&settings.data_dir)?;
         let path = settings.data_dir.join(FILE_NAME);
-        let mut file = JournalFile::open(&path, settings.durability)?;
         let broken = |error| StartError::Sqlite { path: path.clone(), error };
-        let open_edges = file.keep_edges_of(&apps).map_err(broken)?;
-        let places = file.keep_places_of(&live_names(settings)).map_err(broken)?;
-        let extent = file.extent().map_err(broken)?;
+        let Opened { file, open_edges, places, extent } = open_or_succeed(&path, settings, &apps, &counters)?;
         let board = Arc::new(Board::new(extent, places));
         let parts = (Arc::clone(&board), Arc::clone(&counters));
         let checkpointer = Checkpointer::start(&path, settings.durability)?;
@@ -116,6 +116,63 @@ impl Journal {
         }
         self.writer.join().is_ok()
     }
+}
+
+/// What is in a journal when it is opened.
+struct Opened {
+    file: JournalFile,
+    open_edges: Vec<OpenEdges>,
+    places: BTreeMap<String, Position>,
+    extent: Extent,
+}
+
+/// A journal that is damaged is set aside, and a new one goes on in its place.
+fn open_or_succeed(
+    path: &Path,
+    settings: &Settings,
+    apps: &Apps,
+    counters: &JournalCounters,
+) -> Result<Opened, StartError> {
+    let opened = match JournalFile::awaits_successor(path) {
+        false => {
+            JournalFile::open(path, settings.durability).and_then(|file| read(file, path, settings, apps))
+        }
+        true => Err(StartError::Unfinished),
+    };
+    match opened {
+        Err(error) if error.is_damage() => {
+            let (file, aside) = JournalFile::succeed(path, settings.durability)?;
+            counters.set_aside.add(1);
+            say_set_aside(path, &error, &aside, "");
+            read(file, path, settings, apps)
+        }
+        opened => opened,
+    }
+}
+
+fn read(mut file: JournalFile, path: &Path, settings: &Settings, apps: &Apps) -> Result<Opened, StartError> {
+    let broken = |error| StartError::Sqlite { path: path.to_owned(), error };
+    let open_edges = file.keep_edges_of(apps).map_err(broken)?;
+    let mut places = file.keep_places_of(&live_names(settings)).map_err(broken)?;
+    let extent = file.extent().map_err(broken)?;
+    let end = Position(extent.last_id, 0);
+    for (name, place) in places.iter_mut().filter(|(_, place)| **place > end) {
+        say(format_args!(
+            "the place of the endpoint {name:?}, {}, is behind the last event, {}: it goes on with the next one",
+            place.0, end.0
+        ));
+        *place = end;
+    }
+    Ok(Opened { file, open_edges, places, extent })
+}
+
+/// The one line by which an operator hears of it.
+fn say_set_aside(path: &Path, error: &dyn fmt::Display, aside: &Path, kept: &str) {
+    let (path, aside) = (path.display(), aside.display());
+    say(format_args!(
+        "{path} IS DAMAGED ({error}): it is set aside as {aside}, and a new one goes on{kept}. Events in it that were not \
+         delivered are delivered no more; `sqlite3 {aside} .recover` shows what can be read of them"
+    ));
 }
 
 // Whose places are of use: what an endpoint left behind that is gone must not be found by another of its name.
@@ -159,17 +216,28 @@ pub enum StartError {
         /// What it says.
         error: rusqlite::Error,
     },
+    /// A damaged journal was about to be set aside when the process ended.
+    Unfinished,
     /// The system gives no thread.
     Thread(io::Error),
 }
 
 impl StartError {
+    /// Whether the file's contents are wrong.
+    fn is_damage(&self) -> bool {
+        match self {
+            Self::Sqlite { error, .. } => is_damaged(error),
+            Self::Unfinished => true,
+            _ => false,
+        }
+    }
+
     /// Whether the journal may open later although nobody starts anything anew: when there is room, or the right to write.
     pub fn may_pass(&self) -> bool {
         match self {
             Self::Directory { error, .. } => io_passes(error),
             Self::Sqlite { error, .. } => sqlite_passes(error),
-            Self::InUse { .. } | Self::Newer { .. } | Self::Thread(_) => false,
+            Self::InUse { .. } | Self::Newer { .. } | Self::Unfinished | Self::Thread(_) => false,
         }
     }
 }
@@ -195,6 +263,7 @@ impl fmt::Display for StartError {
                 shown(path)
             ),
             Self::Sqlite { path, error } => write!(f, "{} cannot be used: {error}", shown(path)),
+            Self::Unfinished => f.write_str("it was to be set aside when the last server ended"),
             Self::Thread(error) => write!(f, "no thread for hooks: {error}"),
         }
     }

@@ -15,6 +15,7 @@ use super::board::Board;
 use crate::counters::JournalCounters;
 use crate::encoding::{UndecodableRow, decode_row};
 use crate::notice::say;
+use crate::outage::is_damaged;
 use crate::row::{Position, Row};
 use crate::source::{Source, SourceError};
 
@@ -25,7 +26,8 @@ pub struct JournalSource {
     board: Arc<Board>,
     apps: Arc<Apps>,
     counters: Arc<JournalCounters>,
-    reader: Option<Connection>,
+    /// To the file of this generation.
+    reader: Option<(u64, Connection)>,
     released: u64,
     passed_over: u64,
     gap: Gap,
@@ -64,7 +66,13 @@ impl JournalSource {
     ) -> Result<(), SourceError> {
         let (mut from, before) = (self.gap.jump(after), rows.len());
         while rows.len() == before && from < up_to {
-            let found = self.select(from, up_to, rows_max)?;
+            let generation = self.board.generation();
+            let found = self.select(generation, from, up_to, rows_max).inspect_err(|error| {
+                if is_damaged(error) {
+                    self.board.is_damaged(generation);
+                }
+            });
+            let found = found?;
             let Some((last_id, _)) = found.last() else { break };
             from = *last_id;
             for (id, row) in found {
@@ -81,19 +89,32 @@ impl JournalSource {
         Ok(())
     }
 
-    fn select(&mut self, after: u64, up_to: u64, rows_max: usize) -> rusqlite::Result<Vec<FoundRow>> {
+    fn select(
+        &mut self,
+        generation: u64,
+        after: u64,
+        up_to: u64,
+        rows_max: usize,
+    ) -> rusqlite::Result<Vec<FoundRow>> {
         let reader = match &mut self.reader {
-            Some(reader) => reader,
-            empty => empty.insert(open_to_read(&self.path)?),
+            Some((opened, reader)) if *opened == generation => reader,
+            other => &mut other.insert((generation, open_to_read(&self.path)?)).1,
         };
         let mut select = reader.prepare_cached(
             "SELECT id, time_ms, app_id, name, data FROM rows WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT ?3",
         )?;
         let apps = &self.apps;
         let each = |row: &rusqlite::Row<'_>| {
-            let (id, time_ms): (u64, u64) = (row.get(0)?, row.get(1)?);
-            let text = |column: usize| row.get_ref(column)?.as_str().map_err(rusqlite::Error::from);
-            Ok((id, decode_row(id, time_ms, text(2)?, text(3)?, text(4)?, apps)))
+            let id = row.get(0)?;
+            let text = |column: usize| row.get_ref(column).ok()?.as_str().ok();
+            let time_ms: Option<u64> = row.get(1).ok();
+            let decoded = match (time_ms, text(2), text(3), text(4)) {
+                (Some(time_ms), Some(app_id), Some(name), Some(data)) => {
+                    decode_row(id, time_ms, app_id, name, data, apps)
+                }
+                _ => Err(UndecodableRow::Data(id)),
+            };
+            Ok((id, decoded))
         };
         select.query_map(params![after, up_to, rows_max], each)?.collect()
     }

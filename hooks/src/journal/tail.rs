@@ -50,6 +50,11 @@ impl Tail {
         self.complete_after
     }
 
+    /// All rows that are here.
+    pub(super) fn rows(&self) -> Vec<Arc<Row>> {
+        self.rows.iter().map(|(row, _)| Arc::clone(row)).collect()
+    }
+
     /// Appends rows behind `after`, at most so many.
     pub(super) fn read(&self, after: u64, rows_max: usize, rows: &mut Vec<(Position, Arc<Row>)>) {
         let start = self.rows.partition_point(|(row, _)| row.id <= after);

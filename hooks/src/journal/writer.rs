@@ -4,6 +4,7 @@
 //! shards keep their edges and count what they drop. What must never happen here: an event that was taken and is let go,
 //! or a busy loop.
 
+use std::fmt::Display;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -19,6 +20,7 @@ use super::lock::DirectoryLock;
 use super::trouble::Trouble;
 use crate::counters::JournalCounters;
 use crate::notice::say;
+use crate::outage::is_damaged;
 use crate::queue::Drain;
 
 /// How long events are gathered after the first of a batch.
@@ -54,7 +56,7 @@ const SLEEP_MAX: Duration = Duration::from_secs(3_600);
 #[derive(Debug)]
 pub(super) struct Writer {
     file: JournalFile,
-    checkpointer: Checkpointer,
+    checkpointer: Option<Checkpointer>,
     drain: Drain,
     board: Arc<Board>,
     counters: Arc<JournalCounters>,
@@ -93,7 +95,7 @@ impl Writer {
         let (drained, told) = bounded(1);
         let mut writer = Self {
             file,
-            checkpointer,
+            checkpointer: Some(checkpointer),
             drain,
             board,
             counters,
@@ -173,6 +175,9 @@ impl Writer {
     }
 
     fn commit(&mut self) {
+        if self.board.take_damaged() {
+            self.succeed(&"a page cannot be read");
+        }
         let release = self.next_release();
         match self.write(&release).and_then(|()| self.measure()) {
             Ok(()) => {
@@ -182,12 +187,36 @@ impl Writer {
             }
             Err(error) => {
                 self.counters.failures.add(1);
+                if is_damaged(&error) {
+                    self.succeed(&error);
+                }
                 self.failing
                     .goes_on(|| format!("the journal cannot be written: {error}; events wait until it can"));
             }
         }
         let blocked = self.failing.is_there() || self.full.is_there();
         self.counters.blocked.set(blocked.into());
+    }
+
+    // A damaged journal ends nothing: a new one takes its place, with the rows that are in memory. Ids go on.
+    fn succeed(&mut self, why: &dyn Display) {
+        let committed = self.next_id - 1 - self.batch.rows_len() as u64;
+        let rows = self.board.tail().rows();
+        let ((path, durability), kept) = (self.file.at(), format!(" with {} of its events", rows.len()));
+        let path = path.to_owned();
+        self.checkpointer = None;
+        match self.file.succeed_itself(committed, &rows) {
+            Ok(aside) => {
+                self.counters.set_aside.add(1);
+                self.board.is_succeeded();
+                super::say_set_aside(&path, why, &aside, &kept);
+                // Without it the log is moved by the writer alone.
+                self.checkpointer = Checkpointer::start(&path, durability).ok();
+            }
+            Err(error) => {
+                self.failing.goes_on(|| format!("{} is damaged ({why}), and {error}", path.display()))
+            }
+        }
     }
 
     fn write(&mut self, release: &Release) -> rusqlite::Result<()> {
@@ -267,7 +296,7 @@ impl Writer {
     fn move_log(&self) {
         match self.file.log().map(Log::turn) {
             Ok(Turn::Writer) => drop(self.file.pass()),
-            Ok(Turn::Checkpointer) => self.checkpointer.ask(),
+            Ok(Turn::Checkpointer) => self.checkpointer.as_ref().map_or((), Checkpointer::ask),
             Ok(Turn::Nobody) | Err(_) => {}
         }
     }
