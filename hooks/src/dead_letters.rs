@@ -12,14 +12,16 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row as Record, params};
 
-use crate::outage::{io_passes, sqlite_passes};
+use crate::aside::set_aside;
+use crate::notice::say;
+use crate::outage::{io_passes, is_damaged, sqlite_passes};
 
 /// The file's name in the data directory.
 pub const FILE: &str = "dead_letters.db";
 /// How many letters are kept; beyond it the oldest go.
 pub const LETTERS_MAX: u64 = 100_000;
 
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const SCHEMA: &str = "
 CREATE TABLE letters (
@@ -37,7 +39,18 @@ CREATE TABLE letters (
     UNIQUE (endpoint, row_id)
 );
 CREATE INDEX marks ON letters (endpoint, id) WHERE mark <> 0;
-PRAGMA user_version = 1;
+";
+/// What came with the second version.
+const ENDPOINTS: &str = "
+CREATE TABLE endpoints (
+    name TEXT PRIMARY KEY,
+    target TEXT NOT NULL,
+    held INTEGER NOT NULL,
+    error TEXT,
+    since_ms INTEGER,
+    next_ms INTEGER
+) WITHOUT ROWID;
+PRAGMA user_version = 2;
 ";
 const COLUMNS: &str = "id, endpoint, app_id, row_id, name, data, time_ms, reason, tries, died_ms, mark";
 
@@ -66,6 +79,30 @@ pub struct DeadLetter {
     pub died_ms: u64,
     /// Whether it shall be tried again.
     pub mark: Mark,
+}
+
+/// How an endpoint is, as whoever delivers to it says.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct EndpointState {
+    /// Its name.
+    pub name: String,
+    /// Where its events go, without a password.
+    pub target: String,
+    /// Events that are read and not accepted.
+    pub held: u64,
+    /// What is wrong; none when it accepts events.
+    pub trouble: Option<EndpointTrouble>,
+}
+
+/// What is wrong with an endpoint.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct EndpointTrouble {
+    /// What it said last.
+    pub error: String,
+    /// Since when it has accepted nothing, in milliseconds of Unix time.
+    pub since_ms: u64,
+    /// When it is tried again, in milliseconds of Unix time, if that is known.
+    pub next_ms: Option<u64>,
 }
 
 /// What shall become of a letter.
@@ -105,7 +142,39 @@ impl DeadLetters {
         let path = data_dir.join(FILE);
         let made = fs::create_dir_all(data_dir).map_err(Fault::Directory);
         let opened = made.and_then(|()| Self::open_with(&path, OpenFlags::SQLITE_OPEN_CREATE));
+        let opened = match opened {
+            Err(Fault::Sqlite(error)) if is_damaged(&error) => Self::open_anew(&path, &error),
+            opened => opened,
+        };
         opened.map_err(|fault| DeadLettersError { path, fault })
+    }
+
+    /// A new file in the place of a damaged one that we do not have open.
+    fn open_anew(path: &Path, error: &rusqlite::Error) -> Result<Self, Fault> {
+        let aside = set_aside(path).map_err(Fault::Directory)?;
+        let (shown, aside) = (path.display(), aside.display());
+        say(format_args!("{shown} IS DAMAGED ({error}): it is set aside as {aside}, with its dead letters"));
+        Self::open_with(path, OpenFlags::SQLITE_OPEN_CREATE)
+    }
+
+    /// After this error: a new file takes the place of this one if it is damaged.
+    pub(crate) fn succeed_if_damaged(&mut self, error: &rusqlite::Error) {
+        let Some(path) = self.connection.path().map(PathBuf::from) else { return };
+        let is_placeholder = path.as_os_str().is_empty();
+        if !is_damaged(error) || is_placeholder {
+            return;
+        }
+        // SQLite removes the log by its name when a file is closed, so that must be before the new one has the name.
+        let Ok(placeholder) = Connection::open_in_memory() else { return };
+        self.connection = placeholder;
+        match Self::open_anew(&path, error) {
+            Ok(new) => *self = Self { letters_max: self.letters_max, ..new },
+            Err(_) => {
+                if let Ok(again) = Connection::open(&path) {
+                    self.connection = again;
+                }
+            }
+        }
     }
 
     /// Opens the letters of a data directory; `None` if there were never any.
@@ -202,6 +271,49 @@ impl DeadLetters {
         Ok(letters)
     }
 
+    /// The letter that was given up last.
+    pub fn newest(&self, selection: &Selection) -> rusqlite::Result<Option<DeadLetter>> {
+        let text = format!(
+            "SELECT {COLUMNS} FROM letters
+             WHERE (?1 IS NULL OR endpoint = ?1) AND (?2 IS NULL OR id = ?2) ORDER BY died_ms DESC LIMIT 1"
+        );
+        let (endpoint, id) = selection.parts();
+        self.connection.query_row(&text, params![endpoint, id], letter_of).optional()
+    }
+
+    /// Writes down how these endpoints are; no others are.
+    pub fn note_endpoints(&mut self, states: &[EndpointState]) -> rusqlite::Result<()> {
+        let transaction = self.connection.transaction()?;
+        transaction.execute("DELETE FROM endpoints", [])?;
+        for EndpointState { name, target, held, trouble } in states {
+            let error = trouble.as_ref().map(|trouble| &trouble.error);
+            let since_ms = trouble.as_ref().map(|trouble| signed(trouble.since_ms));
+            let next_ms = trouble.as_ref().and_then(|trouble| trouble.next_ms).map(signed);
+            let values = params![name, target, signed(*held), error, since_ms, next_ms];
+            transaction
+                .prepare_cached("INSERT OR REPLACE INTO endpoints VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
+                .execute(values)?;
+        }
+        transaction.commit()
+    }
+
+    /// How the endpoints were when somebody last delivered from this directory.
+    pub fn endpoints(&self) -> rusqlite::Result<Vec<EndpointState>> {
+        let text = "SELECT name, target, held, error, since_ms, next_ms FROM endpoints ORDER BY name";
+        let each = |record: &Record<'_>| {
+            let (error, since_ms): (Option<String>, Option<i64>) = (record.get(3)?, record.get(4)?);
+            let next_ms = record.get::<_, Option<i64>>(5)?.map(unsigned);
+            let trouble = error.map(|error| EndpointTrouble {
+                error,
+                since_ms: unsigned(since_ms.unwrap_or(0)),
+                next_ms,
+            });
+            let held = unsigned(record.get(2)?);
+            Ok(EndpointState { name: record.get(0)?, target: record.get(1)?, held, trouble })
+        };
+        self.connection.prepare(text)?.query_map([], each)?.collect()
+    }
+
     /// What a server that is gone had taken is wanted again.
     pub fn untake(&mut self) -> rusqlite::Result<()> {
         self.connection.execute("UPDATE letters SET mark = 1 WHERE mark = 2", [])?;
@@ -247,7 +359,8 @@ fn prepare_schema(connection: &mut Connection) -> Result<(), Fault> {
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     let version: i64 = transaction.query_row("PRAGMA user_version", [], |record| record.get(0))?;
     match version {
-        0 => transaction.execute_batch(SCHEMA)?,
+        0 => transaction.execute_batch(&[SCHEMA, ENDPOINTS].concat())?,
+        1 => transaction.execute_batch(ENDPOINTS)?,
         SCHEMA_VERSION => {}
         newer => return Err(Fault::Newer(newer)),
     }

@@ -79,6 +79,12 @@ pub fn decode_row(
     Ok(Row { id, time_ms, event })
 }
 
+/// The channel of an event from its text, whatever app and kind it is of.
+pub fn channel_of(data: &str) -> Option<Box<str>> {
+    let data: Data<'_> = json::parse_object(data.as_bytes()).ok()?;
+    text(data.channel)
+}
+
 /// A row that this server cannot read: written by another version, or for an app that is gone.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum UndecodableRow {
@@ -240,6 +246,7 @@ mod tests {
         for (event, _) in each_kind() {
             let row = decode_row(17, 5, "1", event.name(), &encoded(&event), &apps()).unwrap();
             assert_eq!((row.id, row.time_ms), (17, 5));
+            assert_eq!(channel_of(&encoded(&event)).as_deref(), Some("presence-\"a"));
             assert_eq!(format!("{:?}", row.event), format!("{event:?}"));
         }
     }

@@ -87,6 +87,31 @@ pub enum SinkSettings {
     None,
 }
 
+impl SinkSettings {
+    /// Where events go, for the operator: without the password of a URL, and without arguments.
+    pub fn shown(&self) -> String {
+        match self {
+            Self::Webhook { url, .. } => without_password(url),
+            Self::File { path } => path.display().to_string(),
+            Self::Exec { command } => command.first().cloned().unwrap_or_default(),
+            Self::None => "none".to_owned(),
+        }
+    }
+}
+
+fn without_password(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let authority = match authority.rsplit_once('@') {
+        Some((userinfo, host)) => match userinfo.split_once(':') {
+            Some((user, _)) => format!("{user}:***@{host}"),
+            None => format!("{userinfo}@{host}"),
+        },
+        None => authority.to_owned(),
+    };
+    format!("{scheme}://{authority}{path}")
+}
+
 impl std::fmt::Debug for SinkSettings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -221,6 +246,24 @@ impl StreamSettings {
             claim_interval: Duration::from_secs(300),
             pending_timeout: Duration::from_secs(3_600),
             prefetch: 1_000,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_operator_is_shown_no_password() {
+        for (url, shown) in [
+            ("http://hook:p%40ss@host:80/a?b=c", "http://hook:***@host:80/a?b=c"),
+            ("https://hook@host", "https://hook@host"),
+            ("https://host/@x:y", "https://host/@x:y"),
+        ] {
+            let sink =
+                SinkSettings::Webhook { url: url.to_owned(), format: Format::Pusher, headers: Vec::new() };
+            assert_eq!(sink.shown(), shown);
         }
     }
 }

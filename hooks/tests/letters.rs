@@ -2,7 +2,7 @@
 
 mod scratch;
 
-use hooks::dead_letters::{DeadLetter, DeadLetters, FILE, Mark, Selection};
+use hooks::dead_letters::{DeadLetter, DeadLetters, EndpointState, EndpointTrouble, FILE, Mark, Selection};
 use scratch::Scratch;
 
 fn letter(endpoint: &str, row_id: u64) -> DeadLetter {
@@ -101,7 +101,47 @@ fn a_newer_schema_is_refused_with_one_line() {
     let scratch = Scratch::new();
     drop(DeadLetters::open(scratch.path()).unwrap());
     let file = rusqlite::Connection::open(scratch.path().join(FILE)).unwrap();
-    file.pragma_update(None, "user_version", 2).unwrap();
+    file.pragma_update(None, "user_version", 3).unwrap();
     let fault = DeadLetters::open(scratch.path()).unwrap_err().to_string();
-    assert!(fault.ends_with("have schema 2, written by a newer corecast; this one knows 1"), "{fault}");
+    assert!(fault.ends_with("have schema 3, written by a newer corecast; this one knows 2"), "{fault}");
+}
+
+#[test]
+fn damaged_letters_are_set_aside_and_new_ones_are_kept() {
+    let scratch = Scratch::new();
+    let mut letters = DeadLetters::open(scratch.path()).unwrap();
+    letters.keep(&[letter("a", 7)]).unwrap();
+    drop(letters);
+    let path = scratch.path().join(FILE);
+    std::fs::write(&path, "this is not SQLite".repeat(1_000)).unwrap();
+    let mut letters = DeadLetters::open(scratch.path()).unwrap();
+    letters.keep(&[letter("a", 8)]).unwrap();
+    assert_eq!(row_ids(&letters.list(&Selection::All, 0, 10).unwrap()), [8]);
+    let names = std::fs::read_dir(scratch.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    let aside: Vec<_> = names.filter(|name| name.to_string_lossy().contains(".damaged-")).collect();
+    assert_eq!(aside.len(), 1, "{aside:?}");
+}
+
+#[test]
+fn letters_of_the_first_version_are_kept_and_endpoints_are_noted_beside_them() {
+    let scratch = Scratch::new();
+    let mut letters = DeadLetters::open(scratch.path()).unwrap();
+    letters.keep(&[letter("a", 7)]).unwrap();
+    drop(letters);
+    let first = rusqlite::Connection::open(scratch.path().join(FILE)).unwrap();
+    first.execute_batch("DROP TABLE endpoints; PRAGMA user_version = 1").unwrap();
+    drop(first);
+    let mut letters = DeadLetters::open(scratch.path()).unwrap();
+    assert_eq!(row_ids(&letters.list(&Selection::All, 0, 10).unwrap()), [7]);
+    let state = |name: &str, trouble| EndpointState {
+        name: name.to_owned(),
+        target: "http://host/".to_owned(),
+        held: 3,
+        trouble,
+    };
+    let trouble = EndpointTrouble { error: "answered 500".to_owned(), since_ms: 5, next_ms: None };
+    letters.note_endpoints(&[state("gone", None)]).unwrap();
+    let states = [state("a", Some(trouble)), state("b", None)];
+    letters.note_endpoints(&states).unwrap();
+    assert_eq!(letters.endpoints().unwrap(), states);
 }

@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use clap::{ArgGroup, Args, Subcommand};
 use hooks::dead_letters::{DeadLetter, DeadLetters, Mark, Selection};
+use hooks::encoding::channel_of;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::table::{Table, thousands, utc};
+use super::table::{Table, one_line, thousands, utc};
 use super::{Found, HooksFailure, Where, world};
 use crate::output::print;
 
@@ -76,14 +77,15 @@ fn list(args: ListArgs) -> Result<(), HooksFailure> {
     let selection = args.endpoint.map_or(Selection::All, Selection::Endpoint);
     let shown = letters.list(&selection, 0, args.limit).map_err(world)?;
     let (all, _) = letters.counts(&selection).map_err(world)?;
-    let mut table =
-        Table::new(&["number", "endpoint", "event", "kind", "happened", "given up", "tries", "why"]);
+    let mut table = Table::new(&[
+        "number", "endpoint", "event", "kind", "channel", "happened", "given up", "tries", "reason",
+    ]);
     shown.iter().for_each(|letter| table.push(row(letter)));
     let shown = format!("{} of {} dead letters\n", thousands(shown.len() as u64), thousands(all));
     Ok(print(&if all > 0 { table.render() + &shown } else { shown })?)
 }
 
-fn row(letter: &DeadLetter) -> [String; 8] {
+fn row(letter: &DeadLetter) -> [String; 9] {
     let why = match letter.mark {
         Mark::Kept => letter.reason.clone(),
         Mark::Wanted | Mark::Taken => format!("(is tried again) {}", letter.reason),
@@ -93,10 +95,11 @@ fn row(letter: &DeadLetter) -> [String; 8] {
         letter.endpoint.clone(),
         letter.row_id.to_string(),
         letter.name.clone(),
+        one_line(&channel_of(&letter.data).unwrap_or_default()),
         utc(letter.time_ms),
         utc(letter.died_ms),
         letter.tries.to_string(),
-        why.chars().take(120).collect(),
+        one_line(&why),
     ]
 }
 
@@ -140,13 +143,28 @@ fn watch(letters: &DeadLetters, selection: &Selection, before: u64) -> Result<()
         thousands(left)
     ))?;
     match waiting {
+        0 if left >= before => Err(HooksFailure::World(format!(
+            "none was delivered: {}",
+            letters.newest(selection).map_err(world)?.map_or_else(
+                || "their places are taken by newer ones".to_owned(),
+                |letter| format!("{:?} says: {}", letter.endpoint, one_line(&letter.reason))
+            )
+        ))),
         0 => Ok(()),
         waiting => Err(HooksFailure::World(format!(
             "{} have not been tried yet: they will be when a server with this data directory runs and their endpoint \
-             takes events",
-            thousands(waiting)
+             takes events{}",
+            thousands(waiting),
+            failing(letters)?
         ))),
     }
+}
+
+/// Endpoints that took nothing when somebody last delivered from here, and why.
+fn failing(letters: &DeadLetters) -> Result<String, HooksFailure> {
+    let states = letters.endpoints().map_err(world)?;
+    let failing = states.into_iter().filter_map(|state| Some((state.name, state.trouble?.error)));
+    Ok(failing.map(|(name, error)| format!("; {name:?} says: {}", one_line(&error))).collect())
 }
 
 fn progress(letters: u64) -> ProgressBar {

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use hooks::dead_letters::{DeadLetters, Selection};
-use hooks::journal;
+use hooks::journal::{self, StartError};
 use hooks::stream::view::StreamView;
 
 use super::table::thousands;
@@ -37,10 +37,10 @@ pub(super) fn run(args: ResetArgs) -> Result<(), HooksFailure> {
         && let Some(active) = stream.status().map_err(world)?.active
     {
         return Err(HooksFailure::World(format!(
-            "the stream has an active consumer, {active}: stop it first"
+            "the stream has an active consumer, {active}: stop that server or worker, run this again, and start it then"
         )));
     }
-    let events = journal::clear(&found.data_dir).map_err(world)?;
+    let events = journal::clear(&found.data_dir).map_err(in_use)?;
     let letters = delete_letters(&found.data_dir)?;
     print(&format!(
         "{} events and {} dead letters deleted in {directory}\n",
@@ -52,6 +52,15 @@ pub(super) fn run(args: ResetArgs) -> Result<(), HooksFailure> {
         print(&format!("stream: {what}\n"))?;
     }
     Ok(())
+}
+
+/// A running server has its events in memory too.
+fn in_use(error: StartError) -> HooksFailure {
+    let StartError::InUse { path, process } = error else { return world(error) };
+    let (path, process) = (path.display(), process.map_or_else(String::new, |id| format!(" (process {id})")));
+    HooksFailure::World(format!(
+        "a server{process} runs with the data directory {path}: stop it with SIGTERM, run this again, and start it then"
+    ))
 }
 
 fn delete_letters(data_dir: &std::path::Path) -> Result<u64, HooksFailure> {

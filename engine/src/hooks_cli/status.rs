@@ -3,15 +3,19 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use hooks::dead_letters::{DeadLetters, Selection};
+use hooks::dead_letters::{DeadLetters, EndpointState, Selection};
 use hooks::journal::{JournalView, STREAM_PLACE, Status};
 use hooks::row::Position;
 use hooks::settings::StreamSettings;
+use hooks::stream::trouble::Trouble;
 use hooks::stream::view::{StreamStatus, StreamView};
 
-use super::table::{Table, ago, bytes, now_ms, thousands};
+use super::table::{Table, ago, bytes, now_ms, one_line, thousands, utc};
 use super::{Found, HooksFailure, world};
 use crate::output::print;
+
+/// How many entries behind an endpoint are counted: Redis does nothing else meanwhile.
+const COUNTED_MAX: usize = 10_000;
 
 /// Shows it all; what is not there is not shown.
 pub(super) fn run(found: &Found) -> Result<(), HooksFailure> {
@@ -22,29 +26,61 @@ pub(super) fn run(found: &Found) -> Result<(), HooksFailure> {
     }
     let mut facts = Table::new(&[]);
     let mut places = Table::new(&["endpoint", "source", "behind", "done up to"]);
+    let mut stream_trouble = None;
     if let Some(journal) = journal {
         let status = journal.status().map_err(world)?;
         show_journal(&mut facts, &found.data_dir, &status);
         show_journal_places(&mut places, &status);
     }
     if let Some(stream) = &found.stream {
-        let status = StreamView::open(stream).and_then(|mut view| view.status()).map_err(world)?;
-        show_stream(&mut facts, stream, &status);
-        show_stream_places(&mut places, &status.places);
+        // What is here is shown, whatever is wrong with Redis.
+        if let Err(trouble) = show_redis(&mut facts, &mut places, stream) {
+            facts.push(["stream".to_owned(), "cannot be read".to_owned(), trouble.to_string()]);
+            stream_trouble = Some(trouble);
+        }
     }
-    if let Some((all, waiting)) = letters {
+    let mut endpoints = Table::new(&["endpoint", "to", "held", "state", "next try", "last error"]);
+    if let Some(letters) = &letters {
+        let (all, waiting) = letters.counts(&Selection::All).map_err(world)?;
         facts.push([
             "dead letters".to_owned(),
             thousands(all),
             format!("{} wait for another try", thousands(waiting)),
         ]);
     }
-    Ok(print(&format!("{}\n{}", facts.render(), places.render()))?)
+    if let Some(letters) = &letters {
+        letters.endpoints().map_err(world)?.iter().for_each(|state| endpoints.push(endpoint_row(state)));
+    }
+    print(&format!("{}\n{}\n{}", facts.render(), places.render(), endpoints.render()))?;
+    stream_trouble.map_or(Ok(()), |trouble| Err(world(trouble)))
 }
 
-fn dead_letters(data_dir: &Path) -> Result<Option<(u64, u64)>, HooksFailure> {
-    let letters = DeadLetters::open_existing(data_dir).map_err(world)?;
-    letters.map(|letters| letters.counts(&Selection::All)).transpose().map_err(world)
+fn show_redis(facts: &mut Table, places: &mut Table, stream: &StreamSettings) -> Result<(), Trouble> {
+    let mut view = StreamView::open(stream)?;
+    let status = view.status()?;
+    show_stream(facts, stream, &status);
+    show_stream_places(places, &mut view, &status.places)
+}
+
+/// As whoever delivers has written it down: within a second while it runs.
+fn endpoint_row(state: &EndpointState) -> [String; 6] {
+    let now = now_ms();
+    let (condition, next, error) = match &state.trouble {
+        None => ("accepts events".to_owned(), "-".to_owned(), "-".to_owned()),
+        Some(trouble) => {
+            let next = match trouble.next_ms {
+                _ if state.held == 0 => "when something happens".to_owned(),
+                Some(next_ms) if next_ms > now => format!("in {} s", (next_ms - now).div_ceil(1_000)),
+                _ => "now".to_owned(),
+            };
+            (format!("fails since {}", utc(trouble.since_ms)), next, one_line(&trouble.error))
+        }
+    };
+    [state.name.clone(), state.target.clone(), thousands(state.held), condition, next, error]
+}
+
+fn dead_letters(data_dir: &Path) -> Result<Option<DeadLetters>, HooksFailure> {
+    DeadLetters::open_existing(data_dir).map_err(world)
 }
 
 fn show_journal(facts: &mut Table, data_dir: &Path, status: &Status) {
@@ -99,8 +135,17 @@ fn show_stream(facts: &mut Table, settings: &StreamSettings, status: &StreamStat
     );
 }
 
-fn show_stream_places(places: &mut Table, stream: &BTreeMap<String, Position>) {
+fn show_stream_places(
+    places: &mut Table,
+    view: &mut StreamView,
+    stream: &BTreeMap<String, Position>,
+) -> Result<(), Trouble> {
     for (name, place) in stream {
-        places.push([name.clone(), "stream".to_owned(), "-".to_owned(), place.to_string()]);
+        let behind = match view.count_after(*place, COUNTED_MAX)? {
+            count if count >= COUNTED_MAX as u64 => format!("{} or more", thousands(count)),
+            count => thousands(count),
+        };
+        places.push([name.clone(), "stream".to_owned(), behind, place.to_string()]);
     }
+    Ok(())
 }

@@ -47,6 +47,11 @@ fn fill(cell: &str, width: usize) -> String {
     if is_number { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
 }
 
+/// The beginning of what an endpoint said.
+pub(super) fn one_line(text: &str) -> String {
+    blanked(text).chars().take(120).collect()
+}
+
 /// A number with commas between its thousands.
 pub(super) fn thousands(number: u64) -> String {
     let digits = number.to_string();

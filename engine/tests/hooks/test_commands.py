@@ -59,6 +59,47 @@ def test_events_are_delivered_from_the_stream_by_another_process(receive, operat
     assert worker.child.wait(timeout=10) == 0
 
 
+def test_an_operator_is_told_what_is_wrong_with_an_endpoint(receive, operate, gather):
+    """The line of the log, `status`, `dlq list`, and a replay that delivers nothing."""
+    receiver = receive()
+    url = receiver.url.replace("://", "://hook:hunter2@")
+    server = operate({"name": "backend", "url": url, "batch_ms": 20}, hooks={"give_up_after_s": 1})
+    with receiver.behaving(fail):
+        say_some(gather(server))
+        wait_until(lambda: server.total("corecast_hooks_dead_letters_total") > 0, "a dead letter")
+        wait_until(lambda: "EVENTS WERE GIVEN UP" in server.output(), lambda: server.output())
+        lines = [line for line in server.output().splitlines() if "EVENTS WERE GIVEN UP" in line]
+        assert len(lines) == 1 and "backend" in lines[0] and "500" in lines[0] and "dlq list" in lines[0], lines
+        status = server.command("status")
+        assert "hook:***@" in status and "hunter2" not in status, status
+        assert "fails since 20" in status and "answered 500" in status, status
+        listed = server.command("dlq", "list")
+        assert "private-room-" in listed and "the database is down" in listed, listed
+        number = listed.splitlines()[1].split()[0]
+        replayed = run(server, "dlq", "replay", "--id", number)
+        assert replayed.returncode == 1 and "0 delivered" in replayed.stdout, replayed
+        assert "none was delivered" in replayed.stderr and "500" in replayed.stderr, replayed
+    refused = run(server, "reset", "--yes")
+    assert refused.returncode == 1 and f"process {server.process.pid}" in refused.stderr, refused
+    assert "stop it with SIGTERM, run this again" in refused.stderr, refused
+    assert "dead letters are left" in server.command("dlq", "replay", "--all")
+    assert "accepts events" in eventually(lambda: server.command("status"), lambda it: "fails since" not in it)
+
+
+def test_the_journal_is_shown_although_redis_is_away(receive, operate, gather, redis):
+    store, receiver = redis(), receive()
+    server = operate({"name": "backend", "url": receiver.url, "batch_ms": 20}, hooks={"redis_url": store.url})
+    said = say_some(gather(server))
+    ledger = Ledger(receiver)
+    wait_until(lambda: not ledger.read().missing(said), lambda: f"{len(ledger.missing(said))} words")
+    row = lambda text: next(line.split() for line in text.splitlines() if line.startswith("backend") and " stream " in line)
+    assert row(eventually(lambda: server.command("status"), lambda it: " stream " in it))[2].isdigit()
+    store.kill()
+    status = run(server, "status")
+    assert status.returncode == 1 and "events that wait" in status.stdout, status
+    assert "no connection to Redis" in status.stdout and "no connection to Redis" in status.stderr, status
+
+
 class Worker:
     """A process that ends with its test."""
 
@@ -68,6 +109,22 @@ class Worker:
     def close(self):
         self.child.kill()
         self.child.wait()
+
+
+def eventually(ask, holds):
+    """The first answer of which this holds."""
+    answers = []
+
+    def look():
+        answers.append(ask())
+        return holds(answers[-1])
+
+    wait_until(look, lambda: answers[-1])
+    return answers[-1]
+
+
+def run(server, *words):
+    return subprocess.run(command(server, *words), capture_output=True, text=True, check=False, timeout=60)
 
 
 def command(server, *words):

@@ -255,6 +255,13 @@ impl Courier {
         self.health.failing_since_ms().map(|_| &**self.health.last_failure())
     }
 
+    /// While it fails: since when, and when it is tried again if that is known, on the steady clock.
+    pub(crate) fn failing_ms(&self) -> Option<(u64, Option<u64>)> {
+        let since_ms = self.health.failing_since_ms()?;
+        let paused = self.health.pause().map(|pause| pause.until_ms);
+        Some((since_ms, paused.or_else(|| self.due.first().map(|(due_ms, _)| *due_ms))))
+    }
+
     fn hold(&mut self, row: Arc<Row>, origin: Origin, happened_ms: u64, now: Now) {
         let bytes = bytes_of(&row.event);
         self.held_rows += 1;
@@ -643,7 +650,6 @@ mod tests {
         };
         let (whole, split) = (tries(false), tries(true));
         assert!(split <= whole * 3 / 2, "{split} tries in place of {whole}");
-        println!("{split} tries in place of {whole}");
     }
 
     #[test]

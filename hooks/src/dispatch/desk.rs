@@ -8,7 +8,9 @@ use fastrand::Rng;
 
 use super::courier::{Action, Burial, Courier, Now};
 use super::workers::Workers;
+use crate::dead_letters::{EndpointState, EndpointTrouble};
 use crate::dispatch::EndpointCounters;
+use crate::notice::say;
 use crate::row::Position;
 use crate::settings::{DeliverySettings, Endpoint};
 use crate::sink::Outcome;
@@ -31,6 +33,10 @@ pub(crate) struct Desk {
 struct Said {
     failing: bool,
     not_before_ms: u64,
+    /// Events that were given up and not yet spoken of, and why the last of them was.
+    given_up: u64,
+    why: String,
+    given_up_not_before_ms: u64,
 }
 
 impl Desk {
@@ -84,6 +90,30 @@ impl Desk {
         self.handle_outcome(flight, rows, outcome, now, counters);
     }
 
+    /// So many events have become dead letters.
+    pub(crate) fn handle_given_up(&mut self, rows: u64, why: &str, now: Now) {
+        self.said.given_up += rows;
+        self.said.why = why.to_owned();
+        self.speak_of_given_up(now);
+    }
+
+    /// How the endpoint is, for the operator.
+    pub(crate) fn state(&self, now: Now) -> EndpointState {
+        let unix_ms = |steady_ms: u64| (now.unix_ms + steady_ms).saturating_sub(now.steady_ms);
+        let courier = self.courier.as_ref();
+        let failing = courier.and_then(|it| Some((it.failure()?, it.failing_ms()?)));
+        EndpointState {
+            name: self.endpoint.name.clone(),
+            target: self.endpoint.sink.shown(),
+            held: courier.map_or(0, |courier| courier.held_rows() as u64),
+            trouble: failing.map(|(error, (since_ms, next_ms))| EndpointTrouble {
+                error: error.to_owned(),
+                since_ms: unix_ms(since_ms),
+                next_ms: next_ms.map(unix_ms),
+            }),
+        }
+    }
+
     /// True when nothing is on its way and the source has no more.
     pub(crate) fn is_quiet(&self) -> bool {
         self.courier
@@ -113,20 +143,37 @@ impl Desk {
     }
 
     fn speak(&mut self, now: Now) {
+        self.speak_of_given_up(now);
         let Some(courier) = &self.courier else { return };
         let name = &self.endpoint.name;
         match courier.failure() {
             Some(reason) if !self.said.failing && now.steady_ms >= self.said.not_before_ms => {
-                logging::say!(
-                    "hook endpoint {name:?} accepts no events: {reason}; they are kept and tried again"
-                );
-                self.said = Said { failing: true, not_before_ms: now.steady_ms + SILENCE_MS };
+                let patience = self.delivery.give_up_after.as_secs_f32();
+                say(format_args!(
+                    "endpoint {name:?} does not accept events: {reason}; each is tried again for {patience} s, then it is a \
+                     dead letter"
+                ));
+                (self.said.failing, self.said.not_before_ms) = (true, now.steady_ms + SILENCE_MS);
             }
             None if self.said.failing => {
-                logging::say!("hook endpoint {name:?} accepts events again");
+                say(format_args!("endpoint {name:?} accepts events again"));
                 self.said.failing = false;
             }
             _ => {}
         }
+    }
+
+    fn speak_of_given_up(&mut self, now: Now) {
+        let Said { given_up, why, given_up_not_before_ms, .. } = &mut self.said;
+        if *given_up == 0 || now.steady_ms < *given_up_not_before_ms {
+            return;
+        }
+        say(format_args!(
+            "EVENTS WERE GIVEN UP: endpoint {:?} did not accept {given_up}, which are dead letters now: {why}; see \
+             `corecast hooks dlq list`",
+            self.endpoint.name
+        ));
+        *given_up = 0;
+        *given_up_not_before_ms = now.steady_ms + SILENCE_MS;
     }
 }

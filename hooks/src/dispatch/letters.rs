@@ -9,7 +9,7 @@ use protocol::app::Apps;
 
 use super::courier::{Burial, Now};
 use super::desk::Desk;
-use crate::dead_letters::{DeadLetter, DeadLetters, Mark};
+use crate::dead_letters::{DeadLetter, DeadLetters, EndpointState, Mark};
 use crate::dispatch::DeliveryCounters;
 use crate::encoding::{decode_row, encode_row_data};
 
@@ -17,12 +17,16 @@ use crate::encoding::{decode_row, encode_row_data};
 const REPLAY_ROWS: usize = 500;
 const REPLAY_EVERY_MS: u64 = 1_000;
 const RETRY_AFTER_MS: u64 = 1_000;
+const STATES_EVERY_MS: u64 = 1_000;
 
 pub(crate) struct Letters {
     file: DeadLetters,
     apps: Arc<Apps>,
     burials: Vec<Pending>,
     accepted: Vec<i64>,
+    /// What is written of the endpoints.
+    states: Vec<EndpointState>,
+    states_at_ms: u64,
     replay_at_ms: u64,
     retry_at_ms: u64,
     is_failing: bool,
@@ -42,6 +46,8 @@ impl Letters {
             apps,
             burials: Vec::new(),
             accepted: Vec::new(),
+            states: Vec::new(),
+            states_at_ms: 0,
             replay_at_ms: 0,
             retry_at_ms: 0,
             is_failing: false,
@@ -80,6 +86,26 @@ impl Letters {
         }
     }
 
+    /// Writes down how the endpoints are, if that has changed.
+    pub(crate) fn note_states(&mut self, desks: &[Desk], now: Now) {
+        if now.steady_ms < self.states_at_ms.max(self.retry_at_ms) {
+            return;
+        }
+        self.states_at_ms = now.steady_ms + STATES_EVERY_MS;
+        let states: Vec<EndpointState> = desks.iter().map(|desk| desk.state(now)).collect();
+        // The time of this process is read at two clocks, which differ by a millisecond now and then.
+        let is_as_before = states.len() == self.states.len()
+            && states.iter().zip(&self.states).all(|(state, before)| is_like(state, before));
+        if is_as_before {
+            return;
+        }
+        let result = self.file.note_endpoints(&states);
+        if result.is_ok() {
+            self.states = states;
+        }
+        self.note(result, now);
+    }
+
     /// When it wants to be called again although nothing happens.
     pub(crate) fn deadline_ms(&self) -> u64 {
         let has_work = !self.burials.is_empty() || !self.accepted.is_empty();
@@ -100,7 +126,9 @@ impl Letters {
                 if let Some(counters) = counters.endpoints.get(desk) {
                     counters.dead_letters.add(burial.rows.len() as u64);
                 }
-                if let Some(courier) = desks.get_mut(desk).and_then(|desk| desk.courier.as_mut()) {
+                let Some(desk) = desks.get_mut(desk) else { continue };
+                desk.handle_given_up(burial.rows.len() as u64, &burial.reason, now);
+                if let Some(courier) = desk.courier.as_mut() {
                     courier.handle_buried(flight);
                 }
             }
@@ -148,10 +176,26 @@ impl Letters {
                 if !self.is_failing {
                     logging::say!("dead letters cannot be written: {error}; their events are kept meanwhile");
                 }
+                self.file.succeed_if_damaged(&error);
                 self.is_failing = true;
                 self.retry_at_ms = now.steady_ms + RETRY_AFTER_MS;
             }
         }
+    }
+}
+
+/// What is worth a write: other errors and times, and other counts only of an endpoint that fails.
+fn is_like(state: &EndpointState, before: &EndpointState) -> bool {
+    let about = |ms: u64| ms / 1_000;
+    match (&state.trouble, &before.trouble) {
+        (None, None) => (&state.name, &state.target) == (&before.name, &before.target),
+        (Some(now), Some(then)) => {
+            now.error == then.error
+                && about(now.since_ms) == about(then.since_ms)
+                && now.next_ms.map(about) == then.next_ms.map(about)
+                && state.held == before.held
+        }
+        _ => false,
     }
 }
 

@@ -214,7 +214,7 @@ impl Writer {
                 self.checkpointer = Checkpointer::start(&path, durability).ok();
             }
             Err(error) => {
-                self.failing.goes_on(|| format!("{} is damaged ({why}), and {error}", path.display()))
+                self.failing.goes_on(|| format!("{} is damaged ({why}), and {error}", path.display()));
             }
         }
     }

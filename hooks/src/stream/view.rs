@@ -75,6 +75,14 @@ impl StreamView {
         Ok(entries.iter().map(StreamEvent::of).collect())
     }
 
+    /// How many entries lie behind this place, counted up to `entries_max`.
+    pub fn count_after(&mut self, place: Position, entries_max: usize) -> Result<u64, Trouble> {
+        let count = "return #redis.call('XRANGE', KEYS[1], ARGV[1], '+', 'COUNT', ARGV[2])";
+        let mut question = cmd("EVAL");
+        question.arg(count).arg(1).arg(&self.key).arg(format!("({place}")).arg(entries_max);
+        self.link.ask(&question)
+    }
+
     /// Deletes the stream with all its groups, and the places of our group's endpoints. False when there was none.
     pub fn delete(&mut self) -> Result<bool, Trouble> {
         let deleted: u64 = self.link.ask(cmd("DEL").arg(&self.key))?;

@@ -25,7 +25,7 @@ pub(crate) enum Answer {
     /// A line with its kind: a status, an error, a number, or a nil.
     Line(Vec<u8>),
     Bulk(Vec<u8>),
-    Array(Vec<Answer>),
+    Array(Vec<Self>),
 }
 
 pub(crate) struct Liar {
