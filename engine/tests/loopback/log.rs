@@ -175,7 +175,7 @@ fn commands_whose_reader_has_gone_end_without_a_word() {
         &["--version"],
         &["check", "--config", config],
         &["publish", "--app", "1:key:secret", "--to", &to, "a", "b", "c"],
-        &["dev", "--listen", &listen, "--shards", "1"],
+        &["dev", "--listen", &listen, "--shards", "1", "--app", "1:key:secret"],
         &["hooks", "status", "--data-dir", data],
         &["hooks", "dlq", "list", "--data-dir", data],
         &["hooks", "tail", "--data-dir", data],
