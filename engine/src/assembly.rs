@@ -84,7 +84,7 @@ pub fn start(house: House) -> Result<Inhabited, StartError> {
     let hooks = house.hooks.map(|settings| HooksRun::start(settings, Arc::clone(&house.apps), takeover));
     let hooks = hooks.transpose().map_err(StartError::Hooks)?;
     let line = hooks.as_ref().map_or(HookLine::Absent, HooksRun::line);
-    let api_line = line.clone();
+    let gauge = line.gauge();
     let (apps, api_apps) = (Arc::clone(&house.apps), house.apps);
     let shard_limits = with_room_for_subscriptions(house.limits.clone(), shards, apps.iter().count());
     let api_limits = house.limits;
@@ -103,7 +103,7 @@ pub fn start(house: House) -> Result<Inhabited, StartError> {
     };
     let make_api = move |around: &Surroundings| {
         let (health, clock) = (Arc::clone(&around.health), around.clock);
-        let others = metrics::of_the_process(around, api_line, stream);
+        let others = metrics::of_the_process(around, gauge, stream);
         ApiCore::new(ApiConfig {
             index: shards,
             topics: TopicHash::new(seed, shards),
@@ -141,9 +141,11 @@ impl Inhabited {
 
     /// Waits for a signal to stop, for the drain after it, and for the hooks.
     pub fn wait(self) -> Result<(), CoreError> {
-        let ended = self.running.wait();
-        self.hooks.into_iter().for_each(HooksRun::stop);
-        ended
+        let Self { mut running, hooks } = self;
+        let drained = running.wait_until_drained();
+        // It may take seconds, in which somebody must still answer newcomers.
+        hooks.into_iter().for_each(HooksRun::stop);
+        drained.and_then(|()| running.close())
     }
 }
 

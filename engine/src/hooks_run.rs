@@ -8,7 +8,7 @@ use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use hooks::counters::Counters;
@@ -23,8 +23,14 @@ use crate::driver::hook_line::{HookLine, HooksOpen};
 /// How long what is on its way to endpoints may take when the server has ended.
 const FLUSH_MAX: Duration = Duration::from_secs(5);
 
+/// How long a journal may be held by a server that has just been told to end, as with ports.
+const PREDECESSOR_PATIENCE: Duration = Duration::from_secs(2);
+
 /// How often a journal that its predecessor still has is looked at.
 const PREDECESSOR_LOOK: Duration = Duration::from_millis(100);
+
+/// How often it is looked at while the start waits for it.
+const IN_USE_LOOK: Duration = Duration::from_millis(10);
 
 /// How often the operator is told of dropped events.
 const DROPS_LOOK: Duration = Duration::from_secs(1);
@@ -63,7 +69,8 @@ impl HooksRun {
         let begin = this.beginning();
         let opening =
             Opening { settings, apps, counters: this.counters.clone(), trouble: Trouble::default() };
-        match opening.start() {
+        let patience = if takeover { Duration::ZERO } else { PREDECESSOR_PATIENCE };
+        match opening.start_within(patience) {
             Ok(started) => begin(started),
             Err(error) if error.may_pass() || takeover && is_in_use(&error) => {
                 let ended = ended.clone();
@@ -118,6 +125,17 @@ struct Opening {
 impl Opening {
     fn start(&self) -> Result<Started, StartError> {
         Hooks::start_with(&self.settings, Arc::clone(&self.apps), self.counters.clone())
+    }
+
+    /// Waits so long for a predecessor to let go of the journal.
+    fn start_within(&self, patience: Duration) -> Result<Started, StartError> {
+        let give_up = Instant::now() + patience;
+        loop {
+            match self.start() {
+                Err(error) if is_in_use(&error) && Instant::now() < give_up => thread::sleep(IN_USE_LOOK),
+                result => return result,
+            }
+        }
     }
 
     /// Tries until it works or the server ends. Whatever is wrong later, the server has clients by then.

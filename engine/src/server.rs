@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
-use crate::driver::control::{Clock, Control, CoreError, Health, Phase, Report};
+use crate::driver::control::{Clock, Control, CoreError, Health, Leave, Phase, Report};
 use crate::driver::hook_line::HookLine;
 use crate::driver::inbox::{MeshEnd, mesh};
 use crate::driver::listen::{ListenError, listen, listen_for_tools, local_address};
@@ -78,9 +78,12 @@ pub struct Running {
     admin: Option<Result<SocketAddr, ListenError>>,
     threads: Vec<JoinHandle<()>>,
     reports: Receiver<Report>,
+    tally: Tally,
     stopper: Stopper,
     control: Arc<Control>,
     health: Arc<Health>,
+    clock: Clock,
+    takeover: bool,
     ready_grace: Duration,
     drain_rate: NonZeroU32,
 }
@@ -133,11 +136,28 @@ const SHARD_DRAIN_MAX: Duration = Duration::from_secs(10);
 /// How long back ends may take after that, and cores to end.
 const API_DRAIN_MAX: Duration = Duration::from_secs(3);
 
+/// How long the queue of a closing listener must have been empty: a handshake that has begun is over by then, between most
+/// places. Nobody else comes, since newcomers are dropped, to try again after a second.
+const QUIET: Duration = Duration::from_millis(100);
+
+/// The same beside a successor, who gets all others: longer than whoever has connected and says nothing stays out of the
+/// queue.
+const TAKEOVER_QUIET: Duration = Duration::from_millis(1_500);
+
+/// How long those who came last may take to leave, after the queues are quiet.
+const LAST_ONES_MAX: Duration = Duration::from_secs(1);
+
+/// Clients that were told 4100 come back after a second, and some milliseconds.
+const RETURN: Duration = Duration::from_millis(1_100);
+
+/// Half of the time after which the first of them comes back: a successor has the other half to start.
+const SHORT_END: Duration = Duration::from_millis(500);
+
 /// How long a core may take to start; its ring's memory alone may take two seconds.
 const START_MAX: Duration = Duration::from_secs(10);
 
-/// Reports that a core may send: up, draining, empty, ended.
-const REPORTS_PER_CORE_MAX: usize = 4;
+/// Reports that a core may send: up, draining, empty, closed, ended.
+const REPORTS_PER_CORE_MAX: usize = 5;
 
 /// Starts a server with these machines, which are made on their own threads. `make_shard` gets the shard's number; the
 /// API core's is the number of shards. Blocks SIGTERM and SIGINT in this thread, so call it before starting others:
@@ -183,71 +203,85 @@ impl Running {
 
     /// Waits until the server is told to stop, drains it and ends its cores. An error if a core could not go on.
     pub fn wait(mut self) -> Result<(), CoreError> {
-        let stopped = self.await_report(None, |report| matches!(report, Report::Stop))?;
+        self.wait_until_drained()?;
+        self.close()
+    }
+
+    /// Waits until the server is told to stop, and then until all are gone who were there. Newcomers are still told to come
+    /// back. From then on no core tells the hooks core anything.
+    pub fn wait_until_drained(&mut self) -> Result<(), CoreError> {
+        let stopped = self.await_tally(None, |tally| tally.stop)?;
         debug_assert!(stopped, "without a deadline only a report ends the wait");
         self.health.set_ready(false);
         if !self.ready_grace.is_zero() {
-            self.await_report(Some(self.ready_grace), |_| false)?;
+            self.await_tally(Some(self.ready_grace), |_| false)?;
         }
-        self.drain()?;
+        let shards = self.threads.len() - 1;
+        self.control.advance(Phase::DrainingShards);
+        self.await_tally(Some(DRAIN_BEGIN_MAX), |tally| tally.draining == shards)?;
+        let patience = self.tally.patience(self.drain_rate);
+        self.await_tally(Some(patience), |tally| tally.empty == shards)?;
+        self.control.advance(Phase::DrainingApi);
+        self.await_tally(Some(API_DRAIN_MAX), |tally| tally.empty == shards + 1)?;
+        self.control.advance(Phase::Drained);
+        Ok(())
+    }
+
+    /// Closes the listeners and ends all cores. A port refuses only when next to nothing is left to do.
+    pub fn close(mut self) -> Result<(), CoreError> {
+        self.hold_those_who_come_back()?;
+        self.control.advance(Phase::Closing);
+        let cores = self.threads.len();
+        self.await_tally(Some(quiet(self.takeover) + LAST_ONES_MAX), |tally| tally.closed == cores)?;
         self.end();
         Ok(())
     }
 
-    fn drain(&self) -> Result<(), CoreError> {
-        let api = self.threads.len() - 1;
-        let mut shards = Drained::default();
-        self.control.advance(Phase::DrainingShards);
-        self.await_report(Some(DRAIN_BEGIN_MAX), |report| {
-            shards.note(report);
-            shards.begun == api
-        })?;
-        if shards.empty < api {
-            self.await_report(Some(shards.patience(self.drain_rate)), |report| {
-                shards.note(report);
-                shards.empty == api
-            })?;
+    /// Of clients that come back every second some would find nobody between this server and the next. So whoever comes
+    /// within the last second waits in the queue, and all are told at its end: they come back together, a second later.
+    fn hold_those_who_come_back(&mut self) -> Result<(), CoreError> {
+        let Some((first_ms, last_ms)) = self.control.told_ms().filter(|_| !self.takeover) else {
+            return Ok(());
+        };
+        let now_ms = self.clock.now().mono_ms;
+        if now_ms.saturating_sub(first_ms) < SHORT_END.as_millis() as u64 {
+            return Ok(());
         }
-        self.control.advance(Phase::DrainingApi);
-        self.await_report(
-            Some(API_DRAIN_MAX),
-            |report| matches!(report, Report::Empty(core) if *core == api),
-        )?;
+        self.control.advance(Phase::Holding);
+        let since_last = Duration::from_millis(now_ms.saturating_sub(last_ms));
+        self.await_tally(Some(RETURN.saturating_sub(since_last)), |_| false)?;
         Ok(())
     }
 
     /// Ends all cores. One that does not end in time ends with the process.
     fn end(&mut self) {
         self.control.advance(Phase::Stopping);
-        let mut left = self.threads.len();
-        let ended = self.await_report(Some(API_DRAIN_MAX), |report| {
-            left -= usize::from(matches!(report, Report::Ended(_, Ok(()))));
-            left == 0
-        });
+        let cores = self.threads.len();
+        let ended = self.await_tally(Some(API_DRAIN_MAX), |tally| tally.ended == cores);
         if matches!(ended, Ok(true)) {
             self.threads.drain(..).for_each(|thread| drop(thread.join()));
         }
     }
 
-    /// Takes reports until one is the `last`; false when time runs out before. A core that fails ends every wait.
-    fn await_report(
-        &self,
+    /// Takes reports until enough are there; false when time runs out before. A core that fails ends every wait.
+    fn await_tally(
+        &mut self,
         patience: Option<Duration>,
-        mut last: impl FnMut(&Report) -> bool,
+        enough: impl Fn(&Tally) -> bool,
     ) -> Result<bool, CoreError> {
         let give_up = patience.map(|patience| Instant::now() + patience);
-        loop {
+        while !enough(&self.tally) {
             let report = match give_up {
                 None => self.reports.recv().map_err(|_| RecvTimeoutError::Disconnected),
                 Some(give_up) => self.reports.recv_deadline(give_up),
             };
             match report {
                 Ok(Report::Ended(_, Err(error))) => return Err(error),
-                Ok(report) if last(&report) => return Ok(true),
-                Ok(_) => {}
+                Ok(report) => self.tally.note(&report),
                 Err(_) => return Ok(false),
             }
         }
+        Ok(true)
     }
 
     fn spawn<M: Machine>(
@@ -275,11 +309,8 @@ impl Running {
     }
 
     fn await_cores(mut self) -> Result<Self, StartError> {
-        let mut left = self.threads.len();
-        let up = self.await_report(Some(START_MAX), |report| {
-            left -= usize::from(matches!(report, Report::Up));
-            left == 0
-        });
+        let cores = self.threads.len();
+        let up = self.await_tally(Some(START_MAX), |tally| tally.up == cores);
         let late = || CoreError::during("starting the cores")(io::Error::from(io::ErrorKind::TimedOut));
         match up {
             Ok(true) => {
@@ -297,23 +328,31 @@ impl Running {
     }
 }
 
-/// How far the shards are with their drain.
+/// How many cores have reported what.
 #[derive(Debug, Default)]
-struct Drained {
-    begun: usize,
-    empty: usize,
+struct Tally {
+    up: usize,
+    draining: usize,
+    /// Those of the cores that drain.
     connections: u64,
+    empty: usize,
+    closed: usize,
+    ended: usize,
+    stop: bool,
 }
 
-impl Drained {
+impl Tally {
     fn note(&mut self, report: &Report) {
         match report {
+            Report::Up => self.up += 1,
             Report::Draining(_, connections) => {
-                self.begun += 1;
+                self.draining += 1;
                 self.connections += *connections as u64;
             }
             Report::Empty(_) => self.empty += 1,
-            Report::Up | Report::Ended(..) | Report::Stop => {}
+            Report::Closed(_) => self.closed += 1,
+            Report::Ended(..) => self.ended += 1,
+            Report::Stop => self.stop = true,
         }
     }
 
@@ -321,6 +360,11 @@ impl Drained {
     fn patience(&self, rate: NonZeroU32) -> Duration {
         Duration::from_secs(2 * self.connections / u64::from(rate.get())) + SHARD_DRAIN_MAX
     }
+}
+
+/// How long the queue of a closing listener must have been empty.
+fn quiet(takeover: bool) -> Duration {
+    if takeover { TAKEOVER_QUIET } else { QUIET }
 }
 
 impl Stopper {
@@ -394,9 +438,12 @@ impl<'a> House<'a> {
             admin,
             threads: Vec::new(),
             reports,
+            tally: Tally::default(),
             stopper,
             control,
             health,
+            clock: self.surroundings.clock,
+            takeover: self.plan.takeover,
             ready_grace: self.plan.ready_grace,
             drain_rate: self.plan.drain_rate,
         };
@@ -417,7 +464,13 @@ impl<'a> House<'a> {
             listeners,
             ring_sizes: self.ring_sizes,
             cpu,
-            drains_at: if is_shard { Phase::DrainingShards } else { Phase::DrainingApi },
+            leave: Leave {
+                drains_at: if is_shard { Phase::DrainingShards } else { Phase::DrainingApi },
+                has_clients: is_shard,
+                // A successor shall have all newcomers from the first moment on. Without one somebody must answer them.
+                closes_at: if self.plan.takeover { Phase::DrainingShards } else { Phase::Closing },
+                quiet: quiet(self.plan.takeover),
+            },
             clock: self.surroundings.clock,
             control: Arc::clone(control),
             health: Arc::clone(&self.surroundings.health),

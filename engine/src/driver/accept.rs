@@ -18,14 +18,14 @@ const ACCEPTS_PER_TURN_MAX: usize = 64;
 /// How long to wait when the system has no descriptors or memory to give.
 const PAUSE_MS: u64 = 100;
 
-/// How long the queue of a closing listener must have been empty: longer than whoever has connected and says nothing stays
-/// out of it.
-const QUIET_MS: u64 = 1_500;
-
 /// The listeners of a core.
 #[derive(Debug)]
 pub struct Acceptor {
     listeners: Vec<Listener>,
+    /// Whoever comes waits in the queue.
+    holds: bool,
+    /// How long the queue of a closing listener must have been empty.
+    quiet_ms: u64,
     paused_until: Option<u64>,
     /// The last call found no descriptor for somebody.
     ran_out: bool,
@@ -66,7 +66,7 @@ impl Acceptor {
         };
         let mut listeners: Vec<Listener> = listeners.into_iter().enumerate().map(listener).collect();
         listeners.iter_mut().for_each(|listener| listener.arm(ring));
-        Self { listeners, paused_until: None, ran_out: false }
+        Self { listeners, holds: false, quiet_ms: 0, paused_until: None, ran_out: false }
     }
 
     /// Takes in what the kernel says about a listener.
@@ -80,13 +80,12 @@ impl Acceptor {
                 listener.arm(ring);
             }
         }
-        self.listeners.retain(|listener| listener.armed || !listener.spent);
     }
 
     /// Takes who waits. Returns whether there was anybody, or a listener to close.
     pub fn accept_some<M: Machine>(&mut self, sockets: &mut Sockets, machine: &mut M, now: Now) -> bool {
         self.ran_out = false;
-        if self.paused_until.is_some_and(|until| now.mono_ms < until) {
+        if self.holds || self.paused_until.is_some_and(|until| now.mono_ms < until) {
             return false;
         }
         self.paused_until = None;
@@ -101,8 +100,10 @@ impl Acceptor {
                     Accepted::Exhausted => self.paused_until = Some(now.mono_ms + PAUSE_MS),
                 }
             }
-            any |= listener.close_if_quiet(now.mono_ms, &mut sockets.ring);
+            any |= listener.close_if_quiet(now.mono_ms, self.quiet_ms, &mut sockets.ring);
         }
+        // Whoever came between the cancellation and its completion was still taken.
+        self.listeners.retain(|listener| listener.armed || listener.ready || !listener.spent);
         if self.paused_until.is_some() {
             self.ran_out = true;
             machine.handle_no_descriptors(now);
@@ -115,8 +116,14 @@ impl Acceptor {
         self.ran_out
     }
 
-    /// Turns newcomers away; each listener is closed when its queue has been empty for a second and a half.
-    pub fn begin_close(&mut self, mono_ms: u64) {
+    /// Leaves newcomers in the queue until `begin_close`, as far as there is room.
+    pub fn hold(&mut self) {
+        self.holds = true;
+    }
+
+    /// Turns newcomers away; each listener is closed when its queue has been empty for so long.
+    pub fn begin_close(&mut self, mono_ms: u64, quiet_ms: u64) {
+        (self.holds, self.quiet_ms) = (false, quiet_ms);
         for listener in &mut self.listeners {
             // Where filters are refused, somebody who comes in the listener's last instant meets a reset.
             let _ = turn_newcomers_away(&listener.fd);
@@ -132,7 +139,7 @@ impl Acceptor {
 
     /// The listeners, as long as each may be accepted from at any time.
     pub fn listeners(&self) -> Option<impl Iterator<Item = RawFd>> {
-        let idle = self.next_deadline().is_none();
+        let idle = !self.holds && self.next_deadline().is_none();
         idle.then(|| self.listeners.iter().map(|listener| listener.fd.as_raw_fd()))
     }
 
@@ -143,7 +150,7 @@ impl Acceptor {
             .iter()
             .filter(|listener| !listener.spent)
             .filter_map(|listener| listener.quiet_since);
-        self.paused_until.into_iter().chain(quiet.map(|since| since + QUIET_MS)).min()
+        self.paused_until.into_iter().chain(quiet.map(|since| since + self.quiet_ms)).min()
     }
 }
 
@@ -174,8 +181,8 @@ impl Listener {
         }
     }
 
-    fn close_if_quiet(&mut self, mono_ms: u64, ring: &mut Ring) -> bool {
-        let quiet = self.quiet_since.is_some_and(|since| mono_ms >= since + QUIET_MS);
+    fn close_if_quiet(&mut self, mono_ms: u64, quiet_ms: u64, ring: &mut Ring) -> bool {
+        let quiet = self.quiet_since.is_some_and(|since| mono_ms >= since + quiet_ms);
         if !quiet || self.ready || self.spent {
             return false;
         }

@@ -20,6 +20,10 @@ use machines::shard::parting::Parting;
 /// How long a closing peer may take nothing, and after our FIN, how long it may take to answer with its own.
 pub const CLOSE_MS_MAX: u64 = 5_000;
 
+/// How long a peer may take for that while the core drains: a round trip to the far side of the world. What it had sent
+/// before it heard of the end has arrived by then, and its answer to the end may meet a reset.
+const DRAIN_LINGER_MS_MAX: u64 = 300;
+
 /// What a peer may send after our FIN before it is cut off.
 const DISCARD_BYTES_MAX: usize = 64 << 10;
 
@@ -74,9 +78,14 @@ impl Sockets {
 
     /// Goes on with a close as far as it gets.
     pub(super) fn continue_close(&mut self, token: Token, mono_ms: u64) {
+        let draining = self.connections.is_draining();
         let Some(connection) = self.connections.find(token) else { return };
-        match advance(connection, &mut self.scratch, mono_ms) {
+        let linger_until = mono_ms + if draining { DRAIN_LINGER_MS_MAX } else { CLOSE_MS_MAX };
+        let was_shut = connection.closing().is_some_and(|closing| closing.shut);
+        match advance(connection, &mut self.scratch, mono_ms, linger_until) {
             Progress::Blocked => self.arm_room(token),
+            // Sooner than the close began with.
+            Progress::Waiting if draining && !was_shut => self.expect(token, linger_until),
             Progress::Waiting => {}
             Progress::Done => self.finish(token),
         }
@@ -91,6 +100,20 @@ impl Sockets {
         } else if connection.closing().is_some_and(|closing| closing.shut) {
             self.continue_close(token, mono_ms);
         }
+    }
+
+    /// From now on whoever comes is late, and whoever was told to go has little time left.
+    pub fn begin_drain(&mut self, mono_ms: u64) {
+        self.connections.begin_drain();
+        let deadline = mono_ms + DRAIN_LINGER_MS_MAX;
+        let mut sooner = Vec::new();
+        self.connections.each_closing(|token, closing| {
+            if closing.shut && closing.deadline > deadline {
+                closing.deadline = deadline;
+                sooner.push(token);
+            }
+        });
+        sooner.into_iter().for_each(|token| self.expect(token, deadline));
     }
 
     /// Ends the closes whose time is up. Returns whether there was one.
@@ -139,15 +162,15 @@ impl Sockets {
     }
 }
 
-fn advance(connection: &mut Connection, scratch: &mut [u8], mono_ms: u64) -> Progress {
-    if let Err(progress) = write_last(connection, mono_ms) {
+fn advance(connection: &mut Connection, scratch: &mut [u8], mono_ms: u64, linger_until: u64) -> Progress {
+    if let Err(progress) = write_last(connection, mono_ms, linger_until) {
         return progress;
     }
     discard_input(connection, scratch)
 }
 
 /// Writes what is left and sends our FIN.
-fn write_last(connection: &mut Connection, mono_ms: u64) -> Result<(), Progress> {
+fn write_last(connection: &mut Connection, mono_ms: u64, linger_until: u64) -> Result<(), Progress> {
     while let Some(sent) = send_some(connection) {
         let Some(closing) = connection.closing() else { return Err(Progress::Done) };
         match sent {
@@ -165,7 +188,7 @@ fn write_last(connection: &mut Connection, mono_ms: u64) -> Result<(), Progress>
             Err(_) => return Err(Progress::Done),
         }
     }
-    shut(connection, mono_ms)
+    shut(connection, linger_until)
 }
 
 /// One write of what is left. None: nothing is.
@@ -179,13 +202,13 @@ fn send_some(connection: &Connection) -> Option<io::Result<usize>> {
     Some(connection.transport.send(connection.fd(), &slices[..pieces]))
 }
 
-fn shut(connection: &mut Connection, mono_ms: u64) -> Result<(), Progress> {
+fn shut(connection: &mut Connection, linger_until: u64) -> Result<(), Progress> {
     let Some(closing) = connection.closing() else { return Err(Progress::Done) };
     if closing.shut {
         return Ok(());
     }
     closing.shut = true;
-    closing.deadline = mono_ms + CLOSE_MS_MAX;
+    closing.deadline = linger_until;
     closing.last = Parting::default();
     let fd = connection.fd();
     SockRef::from(&fd).shutdown(Shutdown::Write).map_err(|_| Progress::Done)

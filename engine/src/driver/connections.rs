@@ -17,6 +17,9 @@ use machines::shard::parting::Parting;
 pub struct Connections {
     slots: Chunks<Slot>,
     free: Vec<u32>,
+    /// Whoever comes now is late.
+    draining: bool,
+    late: usize,
 }
 
 /// Slots of one core; a socket_id has 20 bits for them.
@@ -79,7 +82,7 @@ pub struct Leaving {
 
 /// A set of facts about a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Flags(u8);
+pub struct Flags(u16);
 
 impl Flags {
     /// The multishot poll for input is armed.
@@ -98,6 +101,8 @@ impl Flags {
     pub const BROKEN: Self = Self(64);
     /// The machine knows that nothing more comes.
     pub const HUNG_UP: Self = Self(128);
+    /// It came when the core was already draining.
+    pub const LATE: Self = Self(256);
 
     /// True when all of `facts` hold.
     pub fn has(self, facts: Self) -> bool {
@@ -181,7 +186,12 @@ impl Connections {
             None => return None,
         };
         let place = self.slots.get_mut(slot as usize)?;
-        place.tenant = Some(Connection::new(fd, bytes));
+        let mut connection = Connection::new(fd, bytes);
+        if self.draining {
+            connection.flags.set(Flags::LATE);
+            self.late += 1;
+        }
+        place.tenant = Some(connection);
         Some(Token { slot, generation: place.generation })
     }
 
@@ -209,7 +219,35 @@ impl Connections {
         let place = self.slots.get_mut(token.slot as usize)?;
         place.generation = place.generation.wrapping_add(1);
         self.free.push(token.slot);
-        place.tenant.take()
+        let connection = place.tenant.take()?;
+        self.late -= usize::from(connection.flags.has(Flags::LATE));
+        Some(connection)
+    }
+
+    /// From now on whoever comes is late.
+    pub fn begin_drain(&mut self) {
+        self.draining = true;
+    }
+
+    /// True once the core drains.
+    pub fn is_draining(&self) -> bool {
+        self.draining
+    }
+
+    /// How many there are that came before the drain.
+    pub fn residents(&self) -> usize {
+        self.len() - self.late
+    }
+
+    /// Shows every close in progress.
+    pub fn each_closing(&mut self, mut look: impl FnMut(Token, &mut Closing)) {
+        for slot in 0..self.slots.len() {
+            let Some(place) = self.slots.get_mut(slot) else { continue };
+            let token = Token { slot: slot as u32, generation: place.generation };
+            if let Some(closing) = place.tenant.as_mut().and_then(Connection::closing) {
+                look(token, closing);
+            }
+        }
     }
 
     /// How many there are, those that are closing included.
@@ -259,6 +297,22 @@ mod tests {
         assert!(!connection.is_ready());
         connection.flags.clear(Flags::PAUSED);
         assert!(connection.is_ready());
+    }
+
+    #[test]
+    fn whoever_comes_during_a_drain_is_no_resident() {
+        let mut connections = Connections::default();
+        let attach =
+            |connections: &mut Connections| connections.attach(eventfd().unwrap(), Vec::new()).unwrap();
+        let early = attach(&mut connections);
+        connections.begin_drain();
+        let late = attach(&mut connections);
+        assert_eq!((connections.len(), connections.residents()), (2, 1));
+        connections.detach(late);
+        assert_eq!((connections.len(), connections.residents()), (1, 1));
+        connections.detach(early);
+        attach(&mut connections);
+        assert_eq!((connections.len(), connections.residents()), (1, 0));
     }
 
     #[test]

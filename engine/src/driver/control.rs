@@ -7,7 +7,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::doorbell::Doorbell;
 use machines::shard::machine::Now;
@@ -18,12 +18,31 @@ use machines::shard::machine::Now;
 pub enum Phase {
     /// All cores serve.
     Serving = 0,
-    /// Shards close their listeners and their connections.
+    /// Shards close their connections.
     DrainingShards = 1,
     /// The API core does the same.
     DrainingApi = 2,
-    /// Cores end after their turn.
-    Stopping = 3,
+    /// Nobody is left who was there before; no event comes any more for the hooks core.
+    Drained = 3,
+    /// Shards leave newcomers in the queues of their listeners.
+    Holding = 4,
+    /// Listeners are closed.
+    Closing = 5,
+    /// Cores end after one more turn.
+    Stopping = 6,
+}
+
+/// What a core does in which phase of the end.
+#[derive(Clone, Copy, Debug)]
+pub struct Leave {
+    /// When it closes its connections.
+    pub drains_at: Phase,
+    /// Its clients are told to come back.
+    pub has_clients: bool,
+    /// When it closes its listeners.
+    pub closes_at: Phase,
+    /// How long the queue of a closing listener must have been empty.
+    pub quiet: Duration,
 }
 
 /// The phase, with the means to make all cores look at it, and what a core asks of the API core.
@@ -31,6 +50,9 @@ pub enum Phase {
 pub struct Control {
     phase: AtomicU8,
     descriptor_wanted: AtomicBool,
+    /// When the first and the last client was told to come back, in `mono_ms`; 0: none was.
+    first_told_ms: AtomicU64,
+    last_told_ms: AtomicU64,
     /// The API core's is the last.
     doorbells: Arc<[Doorbell]>,
 }
@@ -41,6 +63,8 @@ impl Control {
         Self {
             phase: AtomicU8::new(Phase::Serving as u8),
             descriptor_wanted: AtomicBool::new(false),
+            first_told_ms: AtomicU64::new(0),
+            last_told_ms: AtomicU64::new(0),
             doorbells,
         }
     }
@@ -51,6 +75,9 @@ impl Control {
             0 => Phase::Serving,
             1 => Phase::DrainingShards,
             2 => Phase::DrainingApi,
+            3 => Phase::Drained,
+            4 => Phase::Holding,
+            5 => Phase::Closing,
             _ => Phase::Stopping,
         }
     }
@@ -59,6 +86,18 @@ impl Control {
     pub fn advance(&self, phase: Phase) {
         self.phase.fetch_max(phase as u8, Ordering::SeqCst);
         self.doorbells.iter().for_each(Doorbell::ring);
+    }
+
+    /// A client was told to come back.
+    pub fn note_told(&self, mono_ms: u64) {
+        let _ = self.first_told_ms.compare_exchange(0, mono_ms, Ordering::SeqCst, Ordering::SeqCst);
+        self.last_told_ms.fetch_max(mono_ms, Ordering::SeqCst);
+    }
+
+    /// When the first and the last client was told to come back, in `mono_ms`.
+    pub fn told_ms(&self) -> Option<(u64, u64)> {
+        let first = self.first_told_ms.load(Ordering::SeqCst);
+        (first > 0).then(|| (first, self.last_told_ms.load(Ordering::SeqCst)))
     }
 
     /// Core `core` could not accept: the API core shall give up a descriptor as well, since idle connections of back
@@ -87,8 +126,10 @@ pub enum Report {
     Up,
     /// It drains; so many connections it had when it began.
     Draining(usize, usize),
-    /// It drains and has nobody left.
+    /// It drains, and nobody is left who was there when it began.
     Empty(usize),
+    /// Its listeners are closed, and nobody is left.
+    Closed(usize),
     /// Its thread ends.
     Ended(usize, Result<(), CoreError>),
     /// The server shall stop: a signal, or its owner.
@@ -198,7 +239,15 @@ mod tests {
     fn a_phase_never_goes_back() {
         let control = Control::new(Arc::from(vec![Doorbell::new().unwrap()]));
         assert_eq!(control.phase(), Phase::Serving);
-        for phase in [Phase::DrainingShards, Phase::DrainingApi, Phase::Stopping] {
+        let later = [
+            Phase::DrainingShards,
+            Phase::DrainingApi,
+            Phase::Drained,
+            Phase::Holding,
+            Phase::Closing,
+            Phase::Stopping,
+        ];
+        for phase in later {
             control.advance(phase);
             assert_eq!(control.phase(), phase);
         }
@@ -215,6 +264,14 @@ mod tests {
         control.ask_for_descriptor(0);
         assert!(!control.take_descriptor_wish(0));
         assert!(control.take_descriptor_wish(1) && !control.take_descriptor_wish(1));
+    }
+
+    #[test]
+    fn it_is_known_when_the_first_and_the_last_client_was_told() {
+        let control = Control::new(Arc::from([]));
+        assert_eq!(control.told_ms(), None);
+        [30, 50, 40].into_iter().for_each(|ms| control.note_told(ms));
+        assert_eq!(control.told_ms(), Some((30, 50)));
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! what has been told already. What must never happen here: a wait.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 use hooks::counters::Counters;
 use hooks::queue::Queue;
@@ -46,10 +46,10 @@ impl HookLine {
         Self::Present { open, queue: None, dropped, counters }
     }
 
-    /// How many events wait for the hooks core, and what it counts.
-    pub fn reading(&self) -> Option<(u64, Counters)> {
+    /// What can be seen of it from outside.
+    pub fn gauge(&self) -> Option<HookGauge> {
         let Self::Present { open, counters, .. } = self else { return None };
-        Some((open.get().map_or(0, |open| open.queue.len() as u64), counters.clone()))
+        Some(HookGauge { open: Arc::downgrade(open), counters: counters.clone() })
     }
 
     /// Opens as soon as it can; the machine is told what was told before, first of all.
@@ -69,6 +69,22 @@ impl HookLine {
         if let (Self::Present { dropped, .. }, 1..) = (self, more) {
             dropped.fetch_add(more, Ordering::Relaxed);
         }
+    }
+}
+
+/// Looks at the line without keeping it open: the hooks core ends when the last line is dropped.
+#[derive(Clone, Debug)]
+pub struct HookGauge {
+    open: Weak<OnceLock<HooksOpen>>,
+    counters: Counters,
+}
+
+impl HookGauge {
+    /// How many events wait for the hooks core, and what it counts.
+    pub fn reading(&self) -> (u64, Counters) {
+        let open = self.open.upgrade();
+        let queued = open.and_then(|open| open.get().map(|open| open.queue.len() as u64));
+        (queued.unwrap_or(0), self.counters.clone())
     }
 }
 

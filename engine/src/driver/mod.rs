@@ -31,7 +31,7 @@ use std::time::Duration;
 use crossbeam_channel::Sender;
 use glommio::{LocalExecutor, LocalExecutorBuilder, Placement};
 
-use self::control::{Clock, Control, CoreError, Health, Phase, Report};
+use self::control::{Clock, Control, CoreError, Health, Leave, Report};
 use self::hook_line::HookLine;
 use self::inbox::MeshEnd;
 use self::ring::Sizes;
@@ -49,8 +49,8 @@ pub struct CoreSetup {
     pub ring_sizes: Sizes,
     /// The processor it stays on.
     pub cpu: Option<usize>,
-    /// The phase in which it drains.
-    pub drains_at: Phase,
+    /// How it ends.
+    pub leave: Leave,
     /// The clocks of the server.
     pub clock: Clock,
     /// What the server says.

@@ -110,6 +110,11 @@ impl Sockets {
         self.connections.is_empty()
     }
 
+    /// How many there are that came before the drain, those that are closing included.
+    pub fn residents(&self) -> usize {
+        self.connections.residents()
+    }
+
     /// Gives back what nothing needs now.
     pub fn give_back_room(&mut self) {
         if self.is_empty() {
@@ -555,6 +560,19 @@ mod tests {
         assert!(!sockets.expire_closes(1_000 + CLOSE_MS_MAX - 1));
         assert!(sockets.expire_closes(1_000 + CLOSE_MS_MAX));
         turn_until(&mut sockets, |sockets| sockets.is_empty());
+    }
+
+    #[test]
+    fn a_drain_has_little_time_for_those_who_do_not_answer_its_fin() {
+        let mut sockets = sockets();
+        let (_silent, before) = attached(&mut sockets);
+        let (_silent_too, during) = attached(&mut sockets);
+        sockets.begin_close(before, b"last".to_vec(), 1_000);
+        sockets.begin_drain(2_000);
+        sockets.begin_close(during, b"last".to_vec(), 2_000);
+        assert!(!sockets.expire_closes(2_299));
+        assert!(sockets.expire_closes(2_300));
+        turn_until(&mut sockets, |sockets| sockets.residents() == 0);
     }
 
     #[test]

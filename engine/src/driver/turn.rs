@@ -13,7 +13,7 @@ use crossbeam_channel::Sender;
 use super::CoreSetup;
 use super::accept::Acceptor;
 use super::connections::Leaving;
-use super::control::{Clock, Control, CoreError, Health, Phase, Report};
+use super::control::{Clock, Control, CoreError, Health, Leave, Phase, Report};
 use super::flush::flush_slice;
 use super::hook_line::HookLine;
 use super::inbox::MeshEnd;
@@ -41,13 +41,21 @@ pub(super) struct Core<M> {
     control: Arc<Control>,
     health: Arc<Health>,
     reports: Sender<Report>,
-    drains_at: Phase,
-    draining: bool,
-    emptied: bool,
+    leave: Leave,
+    left: Left,
     /// Nothing has come since the last nap.
     rested: bool,
     /// The most connections since room was last given back.
     crowd: usize,
+}
+
+/// How far the core has come with its end.
+#[derive(Clone, Copy, Debug, Default)]
+struct Left {
+    draining: bool,
+    emptied: bool,
+    closing: bool,
+    closed: bool,
 }
 
 /// What a machine draws from.
@@ -76,9 +84,8 @@ impl<M: Machine> Core<M> {
             control: setup.control,
             health: setup.health,
             reports: setup.reports,
-            drains_at: setup.drains_at,
-            draining: false,
-            emptied: false,
+            leave: setup.leave,
+            left: Left::default(),
             rested: true,
             crowd: 0,
         })
@@ -94,7 +101,9 @@ impl<M: Machine> Core<M> {
                 self.sleep(now)?;
             }
         }
-        Ok(())
+        // Whoever another core has handed over in its last turn gets his refusal.
+        let now = self.clock.now();
+        turn(&mut self, now).map(drop)
     }
 
     fn reap(&mut self, now: Now) -> bool {
@@ -152,25 +161,54 @@ impl<M: Machine> Core<M> {
     }
 
     fn obey(&mut self, now: Now) -> bool {
-        if self.draining || self.control.phase() < self.drains_at {
+        let phase = self.control.phase();
+        if phase == Phase::Serving {
             return false;
         }
-        self.draining = true;
-        let begun = Report::Draining(self.io.mesh.me(), self.machine.connections());
-        // The channel holds all that cores ever report; without its far end the server is gone.
-        let _ = self.reports.try_send(begun);
-        self.acceptor.begin_close(now.mono_ms);
-        self.machine.handle_drain(now);
-        true
+        let drains = !self.left.draining && phase >= self.leave.drains_at;
+        let closes = !self.left.closing && phase >= self.leave.closes_at;
+        if drains {
+            self.left.draining = true;
+            self.report(Report::Draining(self.io.mesh.me(), self.machine.connections()));
+            self.io.sockets.begin_drain(now.mono_ms);
+            self.machine.handle_drain(now);
+        }
+        if phase >= Phase::Drained {
+            // The hooks core waits until nobody can tell it anything.
+            self.hooks = HookLine::Absent;
+        }
+        if phase == Phase::Holding && self.leave.has_clients {
+            self.acceptor.hold();
+        }
+        if closes {
+            self.left.closing = true;
+            self.acceptor.begin_close(now.mono_ms, self.leave.quiet.as_millis() as u64);
+        }
+        drains | closes
     }
 
-    fn report_if_empty(&mut self) {
-        let nobody = self.machine.connections() == 0 && self.io.sockets.is_empty();
-        if self.draining && !self.emptied && nobody && self.acceptor.is_closed() {
-            self.emptied = true;
-            // Without a listener for reports the server has gone ahead without waiting.
-            let _ = self.reports.try_send(Report::Empty(self.io.mesh.me()));
+    fn note_told(&self, effect: &Effect, now: Now) {
+        let closes = matches!(effect, Effect::Close { .. } | Effect::Drop { .. });
+        if self.left.draining && self.leave.has_clients && closes {
+            self.control.note_told(now.mono_ms);
         }
+    }
+
+    fn report_end(&mut self) {
+        if self.left.draining && !self.left.emptied && self.io.sockets.residents() == 0 {
+            self.left.emptied = true;
+            self.report(Report::Empty(self.io.mesh.me()));
+        }
+        let nobody = self.machine.connections() == 0 && self.io.sockets.is_empty();
+        if self.left.closing && !self.left.closed && nobody && self.acceptor.is_closed() {
+            self.left.closed = true;
+            self.report(Report::Closed(self.io.mesh.me()));
+        }
+    }
+
+    fn report(&self, report: Report) {
+        // The channel holds all that cores ever report; without its far end the server is gone.
+        let _ = self.reports.try_send(report);
     }
 
     /// Queues keep the room of their longest time, so that none allocates in the steady state. When a crowd has gone
@@ -253,6 +291,7 @@ impl<M: Machine> turn::Core for Core<M> {
         let mut any = false;
         while let Some(effect) = self.machine.poll_effect() {
             any = true;
+            self.note_told(&effect, now);
             match effect {
                 Effect::Close { token, last } => self.io.sockets.begin_close(token, last, now.mono_ms),
                 Effect::Drop { token, last } => self.io.sockets.let_go(token, &last),
@@ -273,7 +312,7 @@ impl<M: Machine> turn::Core for Core<M> {
     fn finish(&mut self, now: Now) -> Result<bool, CoreError> {
         let departed = self.io.sockets.depart(&self.io.mesh, now.mono_ms);
         self.io.sockets.ring.submit().map_err(CoreError::during("submitting to the ring"))?;
-        self.report_if_empty();
+        self.report_end();
         self.give_back_room();
         Ok(departed)
     }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::driver::hook_line::HookLine;
+use crate::driver::hook_line::HookGauge;
 use crate::server::Surroundings;
 use machines::rest::OtherMetrics;
 
@@ -11,10 +11,11 @@ mod hooks;
 mod process;
 
 /// Adds the metrics of everything but the cores' machines.
-pub(crate) fn of_the_process(around: &Surroundings, line: HookLine, stream: bool) -> OtherMetrics {
+pub(crate) fn of_the_process(around: &Surroundings, hooks: Option<HookGauge>, stream: bool) -> OtherMetrics {
     let (health, descriptors_max) = (Arc::clone(&around.health), around.descriptors_max);
     Box::new(move |all, now| {
-        hooks::describe_hooks(all, line.reading(), stream, now);
+        let reading = hooks.as_ref().map(HookGauge::reading);
+        hooks::describe_hooks(all, reading, stream, now);
         let stuck = "Batches that found a full inbox: a fault.";
         all.counter("stuck_batches_total", stuck, health.stuck_batches());
         let lost = "Log lines lost since standard error did not take them.";

@@ -49,7 +49,10 @@ fn upgrade(stream: &mut TcpStream) -> std::io::Result<()> {
 
 /// Comes, and stays to the end.
 fn come(address: SocketAddr) -> End {
-    let Ok(mut stream) = TcpStream::connect(address) else { return End::Refused };
+    TcpStream::connect(address).map_or(End::Refused, stay_to_the_end)
+}
+
+fn stay_to_the_end(mut stream: TcpStream) -> End {
     match upgrade(&mut stream) {
         Ok(()) => read_to_end(stream).0,
         Err(_) => End::Reset,
@@ -157,6 +160,58 @@ fn check_rate(begun: Instant, mut ends: Vec<Instant>, rate: usize) {
 }
 
 #[test]
+fn with_nobody_connected_it_ends_at_once() {
+    let folder = std::env::temp_dir().join(format!("corecast-ends-at-once-{}", std::process::id()));
+    let admin = format!("127.0.0.1:{}", free_port());
+    let hooks = ["--webhook", "http://127.0.0.1:9/", "--data-dir", folder.to_str().unwrap()];
+    for more in [&["--shards", "1"][..], &["--shards", "3"], &hooks] {
+        let mut server = Server::start(&[&["--admin", &admin], more].concat());
+        let begun = Instant::now();
+        assert_eq!(server.terminate().code(), Some(0));
+        assert!(begun.elapsed() < Duration::from_millis(1_500), "{more:?}: {:?}", begun.elapsed());
+    }
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn a_port_refuses_nobody_while_its_server_drains() {
+    let mut server = Server::start(&["--shards", "2", "--drain-rate", "10"]);
+    let address = address(&server);
+    let _staying: Vec<_> = (0..30).map(|_| stay(&server)).collect();
+    server.signal_end();
+    let mut newcomers = Vec::new();
+    while let Ok(stream) = TcpStream::connect(address) {
+        newcomers.push(thread::spawn(move || stay_to_the_end(stream)));
+        thread::sleep(Duration::from_millis(10));
+    }
+    let refused = Instant::now();
+    wait_for("the end of the server", || (!server.is_running()).then_some(()));
+    assert!(refused.elapsed() < Duration::from_millis(500), "it lived on for {:?}", refused.elapsed());
+    let ends: Vec<End> = newcomers.into_iter().map(|one| one.join().unwrap()).collect();
+    assert!(ends.len() > 50 && ends.iter().all(|end| *end == End::Told(4100)), "{ends:?}");
+}
+
+#[test]
+fn whoever_is_told_to_come_back_finds_the_next_server() {
+    const CLIENTS: usize = 60;
+    // What a supervisor may take.
+    const PAUSE: Duration = Duration::from_millis(300);
+    let mut first = Server::start(&["--shards", "2", "--drain-rate", "30"]);
+    let port = first.port();
+    let clients: Vec<Client> = (0..CLIENTS).map(|_| first.connect()).collect();
+    first.signal_end();
+    let coming_back: Vec<_> =
+        clients.into_iter().map(|client| thread::spawn(|| come_back(client, 4100))).collect();
+    wait_for("the end of the first", || (!first.is_running()).then_some(()));
+    thread::sleep(PAUSE);
+    let next = Server::start_on(port, &["--shards", "2"]);
+    for client in coming_back {
+        client.join().unwrap().expect_pong();
+    }
+    drop(next);
+}
+
+#[test]
 fn a_second_signal_ends_a_server_that_drains() {
     let mut server = Server::start(&["--shards", "1", "--drain-rate", "1"]);
     let mut clients: Vec<Client> = (0..20).map(|_| server.connect()).collect();
@@ -208,7 +263,8 @@ fn every_client_finds_the_successor() {
     let successor = Server::start_on(port, &["--shards", "2", "--takeover", "--app", "9:successor:secret"]);
     wait_for("the successor", || Client::try_connect(successor.tcp(), "/app/successor").ok());
     first.signal_end();
-    let coming_back: Vec<_> = clients.into_iter().map(|client| thread::spawn(|| come_back(client))).collect();
+    let coming_back: Vec<_> =
+        clients.into_iter().map(|client| thread::spawn(|| come_back(client, 4200))).collect();
     let mut back: Vec<Client> = coming_back.into_iter().map(|one| one.join().unwrap()).collect();
     wait_for("the end of the first", || (!first.is_running()).then_some(()));
     back.iter_mut().for_each(Client::expect_pong);
@@ -216,10 +272,13 @@ fn every_client_finds_the_successor() {
 }
 
 /// What a client of Pusher does: at once after 4200, after a second when somebody who leaves has taken it in.
-fn come_back(mut client: Client) -> Client {
+fn come_back(mut client: Client, code: u16) -> Client {
     let address = client.tcp().peer_addr().unwrap();
-    assert_eq!(client.hear_error().0, Some(4200));
-    assert_eq!(client.hear_close().0, 4200);
+    assert_eq!(client.hear_error().0, Some(code.into()));
+    assert_eq!(client.hear_close().0, code);
+    if code == 4100 {
+        thread::sleep(Duration::from_secs(1));
+    }
     loop {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();

@@ -45,7 +45,7 @@ fn a_second_server_on_a_live_port_is_refused_in_one_line() {
 
 #[test]
 fn a_successor_takes_over_and_every_client_is_served() {
-    let first = serve(0, 1, false, |_, _| Echo);
+    let first = serve(0, 1, true, |_, _| Echo);
     let address = first.address;
     let second = serve(address.port(), 1, true, |_, _| Echo);
     let stopping = first.stop_meanwhile();
@@ -83,7 +83,7 @@ fn close_with_a_queue(listener: std::os::fd::OwnedFd) -> usize {
     let mut sockets = Sockets::new(ring, None);
     let mut machine = Scripted::new(Echo);
     let (clock, mut completions) = (Clock::start(), Vec::new());
-    acceptor.begin_close(clock.now().mono_ms);
+    acceptor.begin_close(clock.now().mono_ms, 1_500);
     while !acceptor.is_closed() {
         acceptor.accept_some(&mut sockets, &mut machine, clock.now());
         sockets.ring().wait(Duration::from_millis(10)).unwrap();
@@ -95,6 +95,29 @@ fn close_with_a_queue(listener: std::os::fd::OwnedFd) -> usize {
         }
     }
     machine.connections()
+}
+
+#[test]
+fn a_server_answers_newcomers_until_its_last_connection_is_gone() {
+    let first = serve(0, 2, false, |_, _| Echo);
+    let address = first.address;
+    // The echo of so much does not fit into the kernel's buffers: whoever does not read it is waited for.
+    let mut resident = first.connect();
+    resident.write_all(&vec![0; 16 << 20]).unwrap();
+    let stopping = first.stop_meanwhile();
+    // Longer than the time in which a listener beside a successor is closed.
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_millis(2_500) {
+        let answer = greet(address).unwrap();
+        assert!(answer == b"hello" || answer == b"drained", "{answer:?}");
+        thread::sleep(Duration::from_millis(20));
+    }
+    assert!(!stopping.is_finished());
+    drop(resident);
+    let gone = Instant::now();
+    stopping.join().unwrap().unwrap();
+    assert!(gone.elapsed() < Duration::from_secs(2), "{:?}", gone.elapsed());
+    assert!(TcpStream::connect(address).is_err());
 }
 
 #[test]

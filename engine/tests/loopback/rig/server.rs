@@ -1,8 +1,7 @@
 //! The server process: started on a free port, stopped with SIGTERM, and expected to end well.
 //!
 //! Owns the child. A server that says anything of a panic, or does not end with exit code 0, fails its test. `shared`
-//! gives the tests of one file one server, since each takes a second to leave; there a test fails if it is not well
-//! afterwards.
+//! gives the tests of one file one server; there a test fails if it is not well afterwards.
 
 use std::io::Read;
 use std::net::{TcpListener, TcpStream};
