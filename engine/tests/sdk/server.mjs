@@ -54,8 +54,13 @@ export class Server {
     const { id, key, secret } = APP;
     const command = [name, "--listen", `${this.host}:${port}`, "--app", `${id}:${key}:${secret}`];
     command.push("--shards", String(SHARDS), ...options);
+    this.command = command;
+    this.#spawn();
+  }
+
+  #spawn() {
     // With a parent-death signal no server outlives a test that is killed.
-    this.child = spawn("setpriv", ["--pdeathsig", "KILL", BINARY, ...command], {
+    this.child = spawn("setpriv", ["--pdeathsig", "KILL", BINARY, ...this.command], {
       stdio: ["ignore", "pipe", "pipe"],
     });
     this.exited = once(this.child, "exit").then(([code, signal]) => ({ code, signal }));
@@ -66,9 +71,21 @@ export class Server {
 
   /** Stops the server by SIGTERM. It must end by itself, in time, with exit code 0. */
   async stop() {
-    this.child.kill("SIGTERM");
-    const outcome = await Promise.race([this.exited, sleep(STOP_MS_MAX, "still running", { ref: false })]);
-    this.child.kill("SIGKILL");
+    await this.#stop(this.child, this.exited);
+  }
+
+  /** SIGTERM and a start on the same port: when it has ended, as supervisors do, or at once. */
+  async restart({ waits }) {
+    const stopped = this.#stop(this.child, this.exited);
+    if (waits) await stopped;
+    this.#spawn();
+    await stopped;
+  }
+
+  async #stop(child, exited) {
+    child.kill("SIGTERM");
+    const outcome = await Promise.race([exited, sleep(STOP_MS_MAX, "still running", { ref: false })]);
+    child.kill("SIGKILL");
     assert.deepEqual(outcome, { code: 0, signal: null }, `the server did not stop cleanly:\n${this.output}`);
   }
 
@@ -98,7 +115,7 @@ export class Server {
 }
 
 /** A port below the range from which the kernel takes the local ports of connections. */
-async function freePort() {
+export async function freePort() {
   for (;;) {
     const port = randomInt(20_000, 32_000);
     const probe = net.createServer().listen(port, "127.0.0.1");
