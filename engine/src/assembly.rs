@@ -8,6 +8,7 @@ use hooks::settings::Settings;
 use protocol::app::Apps;
 use ring::rand::{SecureRandom, SystemRandom};
 
+use crate::capacity::Capacity;
 use crate::config::{Shards, Steering};
 use crate::driver::control::CoreError;
 use crate::driver::hook_line::HookLine;
@@ -18,8 +19,7 @@ use crate::memory::memory_bytes;
 use crate::metrics;
 use crate::server::{self, AdminPlan, Plan, Running, StartError, Surroundings};
 use machines::limits::{
-    DESCRIPTORS_KEPT, Limits, MEMORY_PER_SUBSCRIPTION, OUTBOXES_BYTES_MIN, OUTBOXES_MEMORY_PART,
-    SUBSCRIPTIONS_MIN,
+    Limits, MEMORY_PER_SUBSCRIPTION, OUTBOXES_BYTES_MIN, OUTBOXES_MEMORY_PART, SUBSCRIPTIONS_MIN,
 };
 use machines::rest::{ApiConfig, ApiCore, Health, MetricsConfig};
 use machines::shard::topic::TopicHash;
@@ -27,9 +27,6 @@ use machines::shard::{Shard, ShardConfig};
 
 /// A core that has not turned for so long hangs: idle ones turn every second.
 const BEAT_MS_MAX: u64 = 5_000;
-
-/// Descriptors of a core itself: rings, eventfds, listeners.
-const DESCRIPTORS_PER_CORE: usize = 16;
 
 /// What an operator decides.
 #[derive(Debug)]
@@ -40,6 +37,8 @@ pub struct House {
     pub api_listen: Vec<SocketAddr>,
     /// Where the operator's tools connect.
     pub admin: Option<AdminPlan>,
+    /// `[::]` among these addresses is not every address of IPv4 as well.
+    pub ipv6_only: bool,
     /// What `GET /` shows; None: `OK`.
     pub page: Option<Arc<str>>,
     /// What the names of metrics begin with.
@@ -70,6 +69,7 @@ pub fn start(house: House) -> Result<Inhabited, StartError> {
         listen: house.listen,
         api_listen: house.api_listen,
         admin: house.admin,
+        ipv6_only: house.ipv6_only,
         shards,
         pin: house.pin,
         steer_by_cpu: house.accept_steering == Steering::Cpu,
@@ -118,7 +118,7 @@ pub fn start(house: House) -> Result<Inhabited, StartError> {
         })
     };
     let running = server::start_with(&plan, line, make_shard, make_api)?;
-    Ok(Inhabited { running, hooks })
+    Ok(Inhabited { running, hooks, capacity: Capacity::new(server::descriptors_max(), shards) })
 }
 
 /// A house with its cores at work.
@@ -126,6 +126,7 @@ pub fn start(house: House) -> Result<Inhabited, StartError> {
 pub struct Inhabited {
     running: Running,
     hooks: Option<HooksRun>,
+    capacity: Capacity,
 }
 
 impl Inhabited {
@@ -139,9 +140,14 @@ impl Inhabited {
         self.running.admin()
     }
 
+    /// How many clients fit.
+    pub fn capacity(&self) -> Capacity {
+        self.capacity
+    }
+
     /// Waits for a signal to stop, for the drain after it, and for the hooks.
     pub fn wait(self) -> Result<(), CoreError> {
-        let Self { mut running, hooks } = self;
+        let Self { mut running, hooks, capacity: _ } = self;
         let drained = running.wait_until_drained();
         // It may take seconds, in which somebody must still answer newcomers.
         hooks.into_iter().for_each(HooksRun::stop);
@@ -151,12 +157,10 @@ impl Inhabited {
 
 /// Connections without a head may not eat the descriptors of the others, nor clients those of publishers.
 fn fitted(limits: &Limits, shards: usize, around: &Surroundings) -> Limits {
-    let descriptors = usize::try_from(around.descriptors_max).unwrap_or(usize::MAX);
-    let kept = DESCRIPTORS_KEPT + DESCRIPTORS_PER_CORE * around.cores;
-    let connections = (descriptors.saturating_sub(kept) / shards).max(16);
+    let capacity = Capacity::new(around.descriptors_max, shards);
     Limits {
-        half_open_max: limits.half_open_max.min(descriptors / 8 / shards).max(16),
-        connections_max: limits.connections_max.min(connections),
+        half_open_max: limits.half_open_max.min(capacity.half_open_per_shard()),
+        connections_max: limits.connections_max.min(capacity.clients_per_shard()),
         outboxes_bytes_max: Some(limits.outboxes_bytes_max.unwrap_or_else(|| outboxes_bytes(limits, shards))),
         ..limits.clone()
     }

@@ -15,13 +15,14 @@ use protocol::app::{App, Apps};
 
 use crate::app_file::{read_app_file, read_written_apps};
 use crate::assembly::{self, House, Inhabited};
+use crate::capacity::Capacity;
 use crate::config::{Admin, Config, EndpointWish, Fault, METRICS_PREFIX, SHARDS_MAX, Shards, Steering};
 use crate::dev::{self, Kept, KeptError, Origin};
 use crate::ending::{Ending, EndingArgs};
 use crate::hooks_cli::{self, HooksArgs, HooksFailure};
 use crate::output::{OutputError, print};
 use crate::publish::{self, Publication, Target, TargetArgs};
-use crate::server::AdminPlan;
+use crate::server::{self, AdminPlan};
 
 /// What cannot be right as it was asked for (sysexits.h: EX_CONFIG).
 const EXIT_CONFIG: u8 = 78;
@@ -60,6 +61,9 @@ struct Serve {
     /// Address for WebSocket and REST; may be given several times [default: 0.0.0.0:6001]
     #[arg(long, value_name = "ADDR")]
     listen: Vec<SocketAddr>,
+    /// `[::]` stands for IPv6 addresses alone; by default for those of IPv4 as well, unless one with its port is given too
+    #[arg(long)]
+    ipv6_only: bool,
     /// An app and its credentials; may be given several times, and then replaces all apps of the file
     #[arg(long, value_name = "ID:KEY:SECRET")]
     app: Vec<String>,
@@ -264,6 +268,7 @@ fn announce(house: &Inhabited) {
         Some(Err(error)) => say!("no metrics: {error}, or --admin off"),
         None => {}
     }
+    say!("{}", house.capacity());
 }
 
 /// A flag replaces what the file says; an app by flag has the limits that the file gives to all apps.
@@ -280,6 +285,7 @@ fn with_flags(mut config: Config, flags: Serve) -> Result<Config, Failure> {
         config.apps.iter_mut().for_each(|app| app.limits = config.app_limits.clone());
     }
     config.admin = flags.admin.or(config.admin);
+    config.ipv6_only = flags.ipv6_only.then_some(true).or(config.ipv6_only);
     config.accept_steering = flags.accept_steering.or(config.accept_steering);
     config.ending = flags.ending.wish().or(config.ending);
     if let Some(shards) = flags.shards {
@@ -307,7 +313,16 @@ fn run_check(path: &Path) -> Result<(), Failure> {
     if let Some(why) = config.hooks.outlook() {
         say!("warning: {why}");
     }
+    warn_of_capacity(config.shards, &config.apps);
     Ok(())
+}
+
+/// Says which apps are promised more connections than a server with the limits of this process could hold.
+fn warn_of_capacity(shards: Option<Shards>, apps: &[App]) {
+    let shards = shards.unwrap_or_else(Shards::by_machine).count();
+    for why in Capacity::new(server::descriptors_max(), shards).warnings(apps) {
+        say!("warning: {why}");
+    }
 }
 
 fn run_dev(dev: Dev) -> Result<(), Failure> {
@@ -381,12 +396,14 @@ fn start(
     started: impl FnOnce(&Inhabited) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     config.hooks.give_kinds(&mut config.apps);
+    warn_of_capacity(config.shards, &config.apps);
     // Those of a file are known to differ.
     let apps = Apps::new(config.apps).map_err(|error| Failure::config(format!("--app: {error}")))?;
     let house = House {
         listen: if config.listen.is_empty() { vec![LISTEN] } else { config.listen },
         api_listen: config.api_listen,
         admin,
+        ipv6_only: config.ipv6_only.unwrap_or(false),
         page: page.map(Arc::from),
         metrics_prefix: config.metrics_prefix.unwrap_or_else(|| METRICS_PREFIX.into()),
         hooks: config.hooks.settled(&apps),

@@ -3,6 +3,7 @@
 
 pub mod app_file;
 pub mod assembly;
+pub mod capacity;
 pub mod cli;
 pub mod config;
 pub mod dev;

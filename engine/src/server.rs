@@ -19,9 +19,9 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use crate::driver::control::{Clock, Control, CoreError, Health, Leave, Phase, Report};
 use crate::driver::hook_line::HookLine;
 use crate::driver::inbox::{MeshEnd, mesh};
-use crate::driver::listen::{ListenError, listen, listen_for_tools, local_address};
+use crate::driver::listen::{ListenError, Place, listen, listen_for_tools, local_address};
 use crate::driver::probe::{ProbeError, probe};
-use crate::driver::ring::{self, Sizes};
+use crate::driver::ring::{self, Signal, Sizes};
 use crate::driver::steering::{SteeringError, steer_by_cpu};
 use crate::driver::{CoreSetup, run_core};
 use machines::shard::machine::{Door, Machine};
@@ -35,6 +35,8 @@ pub struct Plan {
     pub api_listen: Vec<SocketAddr>,
     /// Where the operator's tools connect; they too go to the API core.
     pub admin: Option<AdminPlan>,
+    /// `[::]` among these addresses is not every address of IPv4 as well.
+    pub ipv6_only: bool,
     /// How many shards there are, at least one.
     pub shards: usize,
     /// Keep each shard on a processor of its own, where there are more processors than shards.
@@ -47,6 +49,14 @@ pub struct Plan {
     pub ready_grace: Duration,
     /// At which rate its machines close their connections then. The server only waits as long as that takes.
     pub drain_rate: NonZeroU32,
+}
+
+impl Plan {
+    /// All addresses of all cores.
+    fn addresses(&self) -> Vec<SocketAddr> {
+        let admin = self.admin.map(|admin| admin.address);
+        self.listen.iter().chain(&self.api_listen).copied().chain(admin).collect()
+    }
 }
 
 /// Where the operator's tools connect.
@@ -377,14 +387,31 @@ impl Stopper {
     }
 }
 
-/// Keeps SIGTERM and SIGINT from this thread and from all that it starts from now on.
+/// Keeps signals from this thread and from all that it starts from now on.
 pub fn block_signals() -> Result<(), StartError> {
     ring::block_signals().map_err(StartError::System)
 }
 
+/// How many descriptors this process may open, now that it has asked for all that it may ask for.
+pub fn descriptors_max() -> u64 {
+    ring::raise_descriptors_max()
+}
+
 /// Sleeps until SIGTERM or SIGINT comes. `block_signals` was called before any other thread was started.
 pub fn wait_for_signal() -> Result<(), StartError> {
-    ring::wait_for_signal().map(drop).map_err(StartError::System)
+    wait_for_stop_signal().map(drop).map_err(StartError::System)
+}
+
+/// The number of the next signal that stops. Others are ignored with a line: who sends SIGHUP expects a reload.
+fn wait_for_stop_signal() -> io::Result<i32> {
+    loop {
+        match ring::wait_for_signal()? {
+            Signal::Stop(number) => return Ok(number),
+            Signal::Other(name) => logging::say!(
+                "{name} is ignored: nothing is read anew while the server runs; SIGTERM ends it in order"
+            ),
+        }
+    }
 }
 
 /// Makes a panic on any thread end the process, after one line with thread and place: a server that lost one shard is
@@ -491,11 +518,13 @@ struct Ports {
 fn take_ports(plan: &Plan) -> Result<Ports, StartError> {
     let mut of_cores: Vec<Vec<(Door, OwnedFd)>> = (0..=plan.shards).map(|_| Vec::new()).collect();
     let mut addresses = Vec::new();
+    let all = plan.addresses();
     let shards = 0..plan.shards;
     let wanted = plan.listen.iter().map(|address| (*address, shards.clone()));
     let api = plan.api_listen.iter().map(|address| (*address, plan.shards..plan.shards + 1));
     for (address, cores) in wanted.chain(api) {
-        let listeners = listen(address, cores.len(), plan.takeover).map_err(StartError::Listen)?;
+        let place = Place::among(address, &all, plan.ipv6_only);
+        let listeners = listen(place, cores.len(), plan.takeover).map_err(StartError::Listen)?;
         if plan.steer_by_cpu && cores.len() > 1 {
             let cpus = ring::allowed_cpus();
             steer_by_cpu(&listeners, &cpus, plan.takeover).map_err(StartError::Steering)?;
@@ -503,7 +532,10 @@ fn take_ports(plan: &Plan) -> Result<Ports, StartError> {
         addresses.push(local_address(&listeners[0]).map_err(StartError::System)?);
         cores.zip(listeners).for_each(|(core, listener)| of_cores[core].push((Door::Public, listener)));
     }
-    let admin = plan.admin.map(|admin| take_admin_port(admin, plan.takeover)).transpose()?;
+    let take_admin_port = |admin: AdminPlan| {
+        take_admin_port(admin, Place::among(admin.address, &all, plan.ipv6_only), plan.takeover)
+    };
+    let admin = plan.admin.map(take_admin_port).transpose()?;
     let admin = admin.map(|taken| {
         taken.map(|(address, listener)| {
             of_cores[plan.shards].push((Door::Admin, listener));
@@ -516,9 +548,10 @@ fn take_ports(plan: &Plan) -> Result<Ports, StartError> {
 /// The inner error is of a port that was not asked for.
 fn take_admin_port(
     plan: AdminPlan,
+    place: Place,
     takeover: bool,
 ) -> Result<Result<(SocketAddr, OwnedFd), ListenError>, StartError> {
-    match listen_for_tools(plan.address, plan.wanted, takeover) {
+    match listen_for_tools(place, plan.wanted, takeover) {
         Ok(listener) => Ok(Ok((local_address(&listener).map_err(StartError::System)?, listener))),
         Err(error) if plan.wanted => Err(StartError::Listen(error)),
         Err(error) => Ok(Err(error)),
@@ -536,12 +569,12 @@ fn cpus(pin: bool, shards: usize, allowed: &[usize]) -> Vec<Option<usize>> {
     cpus
 }
 
-/// One thread takes the signals: the first stops the server, the second ends the process.
+/// One thread takes the signals: the first that stops stops the server, the second ends the process.
 fn watch_signals(stopper: Stopper) -> io::Result<()> {
     let watch = move || {
-        if ring::wait_for_signal().is_ok() {
+        if wait_for_stop_signal().is_ok() {
             stopper.stop();
-            if let Ok(signal) = ring::wait_for_signal() {
+            if let Ok(signal) = wait_for_stop_signal() {
                 logging::finish();
                 std::process::exit(128 + signal);
             }

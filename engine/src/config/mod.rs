@@ -48,6 +48,8 @@ pub struct Config {
     pub api_listen: Vec<SocketAddr>,
     /// Where the operator's tools connect; None: the file does not say.
     pub admin: Option<Admin>,
+    /// `[::]` stands for IPv6 addresses alone; None: the file does not say.
+    pub ipv6_only: Option<bool>,
     /// What the names of metrics begin with; None: the file does not say.
     pub metrics_prefix: Option<Box<str>>,
     /// How many shards; None: the file does not say.
@@ -87,6 +89,7 @@ impl Config {
         let listen = addresses(top.take("listen"))?;
         let api_listen = addresses(top.take("api_listen"))?;
         let admin = top.take("admin").map(admin::parse_admin).transpose()?;
+        let ipv6_only = top.take("ipv6_only").map(|value| value.boolean()).transpose()?;
         let metrics_prefix = top.take("metrics_prefix").map(admin::parse_prefix).transpose()?;
         let shards = top.take("shards").map(parse_shards).transpose()?;
         let pin = top.take("pin").map(|value| value.boolean()).transpose()?;
@@ -100,6 +103,7 @@ impl Config {
             listen,
             api_listen,
             admin,
+            ipv6_only,
             metrics_prefix,
             shards,
             pin,

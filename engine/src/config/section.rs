@@ -42,6 +42,7 @@ impl Table {
                 "listen",
                 "api_listen",
                 "admin",
+                "ipv6_only",
                 "metrics_prefix",
                 "shards",
                 "pin",

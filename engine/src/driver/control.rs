@@ -154,7 +154,16 @@ impl CoreError {
 
 impl std::fmt::Display for CoreError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: {}", self.what, self.error)
+        let Self { what, error } = self;
+        match error.raw_os_error() {
+            Some(libc::EBADR) => write!(
+                f,
+                "{what}: the kernel had no memory for completions of io_uring and has dropped some (EBADR); give the \
+                 process more memory (systemd: MemoryMax=; container: --memory), or more shards, so that each has fewer \
+                 connections"
+            ),
+            _ => write!(f, "{what}: {error}"),
+        }
     }
 }
 
@@ -253,6 +262,13 @@ mod tests {
         }
         control.advance(Phase::DrainingShards);
         assert_eq!(control.phase(), Phase::Stopping);
+    }
+
+    #[test]
+    fn lost_completions_are_named_with_their_cause_and_a_way_out() {
+        let ended = CoreError::during("sleeping on the ring")(io::Error::from_raw_os_error(libc::EBADR));
+        let line = ended.to_string();
+        assert!(["EBADR", "no memory", "MemoryMax"].iter().all(|word| line.contains(word)), "{line}");
     }
 
     #[test]

@@ -73,37 +73,59 @@ const SILENCE_S_MAX: i32 = 1;
 /// How long a peer may leave what was sent unacknowledged.
 const USER_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Where to listen.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Place {
+    /// The address.
+    pub address: SocketAddr,
+    /// `[::]` is every address of this machine, IPv4 included, unless this holds.
+    pub ipv6_only: bool,
+}
+
+impl From<SocketAddr> for Place {
+    fn from(address: SocketAddr) -> Self {
+        Self { address, ipv6_only: false }
+    }
+}
+
+impl Place {
+    /// One of the places of a server that listens at `all` of these addresses. Where one of them is an IPv4 address with the
+    /// same port, `[::]` leaves IPv4 to it.
+    pub fn among(address: SocketAddr, all: &[SocketAddr], ipv6_only: bool) -> Self {
+        let shares_port = |other: &SocketAddr| other.is_ipv4() && other.port() == address.port();
+        let taken = address.port() != 0 && all.iter().any(shares_port);
+        Self { address, ipv6_only: ipv6_only || taken }
+    }
+}
+
 /// Makes `count` listeners on one address, one for each core that accepts there. With port 0 they share a port that
 /// the kernel chooses. `takeover` skips the probe, so that a successor may join while its predecessor drains.
-pub fn listen(address: SocketAddr, count: usize, takeover: bool) -> Result<Vec<OwnedFd>, ListenError> {
+pub fn listen(place: impl Into<Place>, count: usize, takeover: bool) -> Result<Vec<OwnedFd>, ListenError> {
+    let place = place.into();
     let patience = (!takeover).then_some(PROBE_PATIENCE);
-    listen_within(address, count, patience).map_err(|error| ListenError {
-        address,
+    listen_within(place, count, patience).map_err(|error| ListenError {
+        address: place.address,
         option: "--listen",
         error,
     })
 }
 
 /// Makes the listener of the operator's tools. One that nobody has asked for may not delay the start.
-pub fn listen_for_tools(address: SocketAddr, wanted: bool, takeover: bool) -> Result<OwnedFd, ListenError> {
+pub fn listen_for_tools(place: Place, wanted: bool, takeover: bool) -> Result<OwnedFd, ListenError> {
     let patience = if wanted { PROBE_PATIENCE } else { UNWANTED_PATIENCE };
-    let made = listen_within(address, 1, (!takeover).then_some(patience)).map(|mut one| one.remove(0));
-    made.map_err(|error| ListenError { address, option: "--admin", error })
+    let made = listen_within(place, 1, (!takeover).then_some(patience)).map(|mut one| one.remove(0));
+    made.map_err(|error| ListenError { address: place.address, option: "--admin", error })
 }
 
-fn listen_within(
-    address: SocketAddr,
-    count: usize,
-    probe_patience: Option<Duration>,
-) -> io::Result<Vec<OwnedFd>> {
-    if let Some(patience) = probe_patience.filter(|_| address.port() != 0) {
-        probe(address, patience)?;
+fn listen_within(place: Place, count: usize, probe_patience: Option<Duration>) -> io::Result<Vec<OwnedFd>> {
+    if let Some(patience) = probe_patience.filter(|_| place.address.port() != 0) {
+        probe(place, patience)?;
     }
     let mut listeners = Vec::with_capacity(count);
-    let mut bound = address;
+    let mut bound = place;
     for _ in 0..count {
         let listener = bind(bound)?;
-        bound = local_address(&listener)?;
+        bound.address = local_address(&listener)?;
         listeners.push(listener);
     }
     Ok(listeners)
@@ -122,10 +144,10 @@ pub fn turn_newcomers_away(listener: &OwnedFd) -> io::Result<()> {
 
 /// Binds the address for a moment without SO_REUSEPORT. With SO_REUSEADDR alone this neither trips over the TIME_WAITs
 /// of our own closes nor misses a live server. io_uring keeps a dead process' port for some 50 ms, hence the patience.
-fn probe(address: SocketAddr, patience: Duration) -> io::Result<()> {
+fn probe(place: Place, patience: Duration) -> io::Result<()> {
     let give_up = Instant::now() + patience;
     loop {
-        match bind_exclusively(address) {
+        match bind_exclusively(place) {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < give_up => {
                 thread::sleep(Duration::from_millis(10));
             }
@@ -134,14 +156,14 @@ fn probe(address: SocketAddr, patience: Duration) -> io::Result<()> {
     }
 }
 
-fn bind_exclusively(address: SocketAddr) -> io::Result<()> {
-    let socket = stream_socket(address)?;
+fn bind_exclusively(place: Place) -> io::Result<()> {
+    let socket = stream_socket(place)?;
     socket.set_reuse_address(true)?;
-    socket.bind(&address.into())
+    socket.bind(&place.address.into())
 }
 
-fn bind(address: SocketAddr) -> io::Result<OwnedFd> {
-    let socket = stream_socket(address)?;
+fn bind(place: Place) -> io::Result<OwnedFd> {
+    let socket = stream_socket(place)?;
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(true)?;
     socket.set_tcp_nodelay(true)?;
@@ -149,16 +171,16 @@ fn bind(address: SocketAddr) -> io::Result<OwnedFd> {
     socket.set_tcp_user_timeout(Some(USER_TIMEOUT))?;
     socket.set_nonblocking(true)?;
     ring::defer_accept(socket.as_fd(), SILENCE_S_MAX)?;
-    socket.bind(&address.into())?;
+    socket.bind(&place.address.into())?;
     socket.listen(backlog())?;
     Ok(socket.into())
 }
 
-fn stream_socket(address: SocketAddr) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    if address.is_ipv6() {
-        // Two addresses in the configuration, two listeners: never one that takes both families by surprise.
-        socket.set_only_v6(true)?;
+fn stream_socket(place: Place) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(place.address), Type::STREAM, Some(Protocol::TCP))?;
+    if place.address.is_ipv6() {
+        // Whatever net.ipv6.bindv6only says.
+        socket.set_only_v6(place.ipv6_only)?;
     }
     Ok(socket)
 }
@@ -210,9 +232,40 @@ mod tests {
         assert_eq!(far.tcp_user_timeout().unwrap(), Some(USER_TIMEOUT));
     }
 
+    /// Connects over IPv4, says a byte, and returns how the listener sees the peer and how the peer sees itself.
+    fn seen_over_ipv4(listener: &OwnedFd) -> Option<(SocketAddr, SocketAddr)> {
+        let port = local_address(listener).unwrap().port();
+        let mut near = std::net::TcpStream::connect(("127.0.0.1", port)).ok()?;
+        io::Write::write_all(&mut near, b"x").unwrap();
+        let (_, peer) = ring::accept(listener.as_fd()).unwrap();
+        Some((peer, near.local_addr().unwrap()))
+    }
+
+    #[test]
+    fn every_address_of_ipv6_is_every_address_and_a_peer_of_ipv4_shows_as_that() {
+        let any: SocketAddr = "[::]:0".parse().unwrap();
+        let both = listen(any, 1, false).unwrap();
+        let (peer, near) = seen_over_ipv4(&both[0]).unwrap();
+        assert_eq!(peer, near);
+        let one = listen(Place { address: any, ipv6_only: true }, 1, false).unwrap();
+        assert_eq!(seen_over_ipv4(&one[0]), None);
+    }
+
+    #[test]
+    fn every_address_of_both_families_may_share_a_port() {
+        let four = listen(SocketAddr::from(([0, 0, 0, 0], 0)), 2, false).unwrap();
+        let port = local_address(&four[0]).unwrap().port();
+        let all = [SocketAddr::from(([0, 0, 0, 0], port)), format!("[::]:{port}").parse().unwrap()];
+        let six = listen(Place::among(all[1], &all, false), 2, false).unwrap();
+        assert!(local_address(&six[0]).unwrap().is_ipv6());
+        // Alone it would want IPv4 as well, which is taken.
+        let refused = listen(Place::among(all[1], &all[1..], false), 1, false).unwrap_err();
+        assert_eq!(refused.error.kind(), io::ErrorKind::AddrInUse);
+    }
+
     #[test]
     fn an_address_of_another_machine_is_named_as_such() {
-        let refused = listen(([192, 0, 2, 1], 6001).into(), 1, false).unwrap_err().to_string();
+        let refused = listen(SocketAddr::from(([192, 0, 2, 1], 6001)), 1, false).unwrap_err().to_string();
         assert!(refused.contains("no network interface"), "{refused}");
     }
 }

@@ -255,19 +255,27 @@ impl SendRing {
         })
     }
 
-    /// Tries on a pair of sockets that success is silent, a part is told exactly, and a refusal at once.
+    /// Tries on pairs of sockets that success is silent, a part is told exactly, and a refusal at once; with one slice and
+    /// with several, which are two operations of the kernel.
     fn keeps_its_word(&mut self) -> io::Result<bool> {
-        let (near, _far) = socket2::Socket::pair(socket2::Domain::UNIX, socket2::Type::STREAM, None)?;
+        Ok(self.sends_as_told(1)? && self.sends_as_told(2)?)
+    }
+
+    fn sends_as_told(&mut self, slices: usize) -> io::Result<bool> {
+        let (near, far) = socket2::Socket::pair(socket2::Domain::UNIX, socket2::Type::STREAM, None)?;
         near.set_send_buffer_size(4 << 10)?;
         let block = [0; 64 << 10];
-        let near = std::os::fd::AsFd::as_fd(&near);
         let mut seen = Vec::new();
-        for bytes in [&block[..1], &block, &block] {
+        for bytes in [&block[..2], &block, &block] {
             let Some(mut batch) = self.batch() else { return Ok(false) };
-            batch.push(0, near, &[IoSlice::new(bytes)]);
+            let pieces: Vec<IoSlice<'_>> = bytes.chunks(bytes.len() / slices).map(IoSlice::new).collect();
+            batch.push(0, std::os::fd::AsFd::as_fd(&near), &pieces);
             batch.submit(|_, sent| seen.push(sent.ok()));
         }
-        Ok(matches!(seen[..], [Some(part), None] if part > 0 && part < block.len()))
+        let [Some(part), None] = seen[..] else { return Ok(false) };
+        drop(near);
+        let arrived = io::copy(&mut &far, &mut io::sink())?;
+        Ok(part > 0 && part < block.len() && arrived == 2 + part as u64)
     }
 }
 
@@ -421,6 +429,11 @@ fn or_if_unknown(
 }
 
 /// Interruptions, timeouts and a full completion queue are ordinary: the caller reaps and comes back.
+///
+/// EBADR is not: the queue was full and the kernel had no memory for its own list, so completions are lost for good. Each
+/// may have been the only news of a descriptor that can be closed now, of another core's bell, or of a listener that must
+/// be polled again. A core that goes on would forget connections without a sign, so it ends, and says why. A ring of sends
+/// never meets it: its queue holds twice what a batch can complete, and is emptied after each.
 fn entered(result: io::Result<usize>) -> io::Result<()> {
     match result {
         Ok(_) => Ok(()),
@@ -524,8 +537,10 @@ pub fn peer_address(socket: BorrowedFd<'_>) -> SocketAddr {
 
 const UNSPECIFIED: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
+/// A peer of IPv4 shows as that, whatever the listener was.
 fn internet_address(address: &SockAddr) -> SocketAddr {
-    address.as_socket().unwrap_or(UNSPECIFIED)
+    let address = address.as_socket().unwrap_or(UNSPECIFIED);
+    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 /// Reads what is there without waiting; 0 at the peer's end.
@@ -651,9 +666,22 @@ pub fn allowed_cpus() -> Vec<usize> {
     (0..libc::CPU_SETSIZE as usize).filter(|&cpu| unsafe { libc::CPU_ISSET(cpu, &set) }).collect()
 }
 
-/// Keeps SIGTERM and SIGINT from interrupting this thread and all that it starts; `wait_for_signal` takes them.
+/// A signal that asks something of the server.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Signal {
+    /// SIGTERM or SIGINT, with its number.
+    Stop(i32),
+    /// One that means something to other servers; its name.
+    Other(&'static str),
+}
+
+/// Keeps signals from interrupting this thread and all that it starts, or from ending them; `wait_for_signal` takes them.
+/// A write beyond the limit of a file's size fails with EFBIG then, instead of ending the process by SIGXFSZ.
 pub fn block_signals() -> io::Result<()> {
-    let set = stop_signals();
+    let mut awaited: Vec<i32> = STOP_SIGNALS.to_vec();
+    awaited.extend(OTHER_SIGNALS.map(|(signal, _)| signal));
+    awaited.push(libc::SIGXFSZ);
+    let set = signals(&awaited);
     // SAFETY: the set is initialised; the old mask is not asked for.
     match unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut()) } {
         0 => Ok(()),
@@ -661,26 +689,38 @@ pub fn block_signals() -> io::Result<()> {
     }
 }
 
-/// Sleeps until SIGTERM or SIGINT comes, and returns its number. They must be blocked in every thread.
-pub fn wait_for_signal() -> io::Result<i32> {
-    let set = stop_signals();
+/// Sleeps until a signal comes. They must be blocked in every thread.
+pub fn wait_for_signal() -> io::Result<Signal> {
+    let mut awaited: Vec<i32> = STOP_SIGNALS.to_vec();
+    awaited.extend(OTHER_SIGNALS.map(|(signal, _)| signal));
+    let set = signals(&awaited);
     let mut signal = 0;
     // SAFETY: both pointers are to locals of the right types.
     match unsafe { libc::sigwait(&raw const set, &raw mut signal) } {
-        0 => Ok(signal),
+        0 => {
+            let other = OTHER_SIGNALS.into_iter().find(|(number, _)| *number == signal);
+            Ok(other.map_or(Signal::Stop(signal), |(_, name)| Signal::Other(name)))
+        }
         error => Err(io::Error::from_raw_os_error(error)),
     }
 }
 
-fn stop_signals() -> libc::sigset_t {
+const STOP_SIGNALS: [i32; 2] = [libc::SIGTERM, libc::SIGINT];
+
+/// Their default is the end of the process.
+const OTHER_SIGNALS: [(i32, &str); 3] =
+    [(libc::SIGHUP, "SIGHUP"), (libc::SIGUSR1, "SIGUSR1"), (libc::SIGUSR2, "SIGUSR2")];
+
+fn signals(numbers: &[i32]) -> libc::sigset_t {
     let mut set = MaybeUninit::uninit();
-    // SAFETY: sigemptyset initialises the set, sigaddset adds valid signals to it.
-    unsafe {
-        libc::sigemptyset(set.as_mut_ptr());
-        libc::sigaddset(set.as_mut_ptr(), libc::SIGTERM);
-        libc::sigaddset(set.as_mut_ptr(), libc::SIGINT);
-        set.assume_init()
+    // SAFETY: sigemptyset initialises the set.
+    unsafe { libc::sigemptyset(set.as_mut_ptr()) };
+    for number in numbers {
+        // SAFETY: the set is initialised, and the number is that of a signal.
+        unsafe { libc::sigaddset(set.as_mut_ptr(), *number) };
     }
+    // SAFETY: the set is initialised.
+    unsafe { set.assume_init() }
 }
 
 fn borrow(fd: &OwnedFd) -> BorrowedFd<'_> {

@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn more_shards_than_processors_are_refused_in_one_line() {
-        let listeners = listen(([127, 0, 0, 1], 0).into(), 3, false).unwrap();
+        let listeners = listen(std::net::SocketAddr::from(([127, 0, 0, 1], 0)), 3, false).unwrap();
         let refused = steer_by_cpu(&listeners, &[0, 1], false).unwrap_err().to_string();
         assert!(refused.contains("3 shards on 2 processor(s)") && !refused.contains('\n'), "{refused}");
     }

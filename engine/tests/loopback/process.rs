@@ -109,6 +109,34 @@ fn an_address_of_nobody_is_named() {
 }
 
 #[test]
+fn every_address_of_ipv6_serves_clients_of_ipv4_unless_told_otherwise() {
+    for (families, options, serves_four) in [
+        (&["[::]"][..], &[][..], true),
+        (&["[::]"], &["--ipv6-only"], false),
+        (&["0.0.0.0", "[::]"], &[], true),
+    ] {
+        let port = free_port();
+        // With a parent-death signal no server outlives a test that fails.
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL"]).arg(binary()).stderr(Stdio::null());
+        command.args(["serve", "--app", "7:loopback-key:s", "--shards", "2", "--admin", "off"]).args(options);
+        for any in families {
+            command.args(["--listen", &format!("{any}:{port}")]);
+        }
+        let mut child = command.spawn().unwrap();
+        let connect = |host: &str| std::net::TcpStream::connect((host, port)).ok();
+        let six = crate::rig::server::wait_for("the server", || connect("::1"));
+        let four = connect("127.0.0.1");
+        assert_eq!(four.is_some(), serves_four, "{families:?} {options:?}");
+        for stream in four.into_iter().chain([six]) {
+            Client::connect(stream, "/app/loopback-key?protocol=7").expect_pong();
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+}
+
+#[test]
 fn several_addresses_serve_the_same_apps() {
     let second = free_port();
     let server = Server::start(&["--listen", &format!("127.0.0.1:{second}"), "--shards", "2"]);
@@ -150,11 +178,32 @@ fn sigterm_says_4100_to_everybody_and_the_port_is_free_at_once() {
 }
 
 #[test]
+fn other_signals_are_ignored_with_a_line() {
+    let mut server = Server::start(&["--shards", "1"]);
+    let mut client = server.connect();
+    for signal in ["HUP", "USR1", "USR2", "PIPE", "XFSZ"] {
+        let pid = server.pid().to_string();
+        assert!(Command::new("kill").args([&format!("-{signal}"), &pid]).status().unwrap().success());
+        client.expect_pong();
+    }
+    server.signal_end();
+    assert_eq!(client.hear_error().0, Some(4100));
+    assert_eq!(client.hear_close().0, 4100);
+    let status = crate::rig::server::wait_for("the end of the server", || server.ended());
+    assert_eq!(status.code(), Some(0));
+    let errors = server.take_errors();
+    for signal in ["SIGHUP", "SIGUSR1", "SIGUSR2"] {
+        let lines = errors.lines().filter(|line| line.contains(&format!("{signal} is ignored")));
+        assert_eq!(lines.count(), 1, "{errors}");
+    }
+}
+
+#[test]
 fn sigterm_without_connections_ends_well() {
     let mut server = Server::start(&["--shards", "1", "--admin", "off"]);
     assert_eq!(server.terminate().code(), Some(0));
     let errors = server.take_errors();
-    assert_eq!(errors.lines().count(), 1, "{errors}");
+    assert_eq!(errors.lines().count(), 2, "{errors}");
     assert!(errors.contains(&format!("listening on 127.0.0.1:{}", server.port())), "{errors}");
 }
 

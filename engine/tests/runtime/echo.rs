@@ -212,6 +212,7 @@ pub(crate) fn try_serve<S: Script>(
         listen,
         api_listen: Vec::new(),
         admin: None,
+        ipv6_only: false,
         shards,
         pin: false,
         steer_by_cpu: false,
