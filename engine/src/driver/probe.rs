@@ -1,11 +1,14 @@
-//! What must hold before the first executor starts: io_uring works here, and its memory may be locked.
+//! What must hold before the first executor starts: io_uring works here, its memory may be locked, and there are threads.
 //!
-//! glommio panics when either fails, so both are tried first and each failure becomes one line that names the cause
+//! glommio panics when one of these fails, so all are tried first and each failure becomes one line that names the cause
 //! and the way out. Owns the choice of ring sizes. Nothing here may outlive the question. Called by server.rs.
 
 use std::fmt;
 use std::fs;
 use std::io;
+use std::thread;
+
+use crossbeam_channel::bounded;
 
 use super::ring::{self, Sizes};
 
@@ -27,6 +30,13 @@ pub enum ProbeError {
     },
     /// The kernel had no memory for a ring, though the limit allows it.
     NoMemory,
+    /// There may be no more threads.
+    Threads {
+        /// How many the cores take.
+        needed: usize,
+        /// What the system says.
+        error: io::Error,
+    },
     /// Something else.
     Other(io::Error),
 }
@@ -62,6 +72,11 @@ impl fmt::Display for ProbeError {
                 "no memory for an io_uring: other processes of this user may hold the locked memory; raise \
                  `ulimit -l` (systemd: LimitMEMLOCK=infinity; container: --ulimit memlock=-1)"
             ),
+            Self::Threads { needed, error } => write!(
+                f,
+                "this process may not have the {needed} threads that its cores take ({error}): raise `ulimit -u` (systemd: \
+                 TasksMax, LimitNPROC; container: --pids-limit), or start fewer shards"
+            ),
             Self::Other(error) => write!(f, "io_uring does not work here: {error}"),
         }
     }
@@ -96,16 +111,38 @@ const CHOICES: [(Sizes, u64); 3] = [
 /// What glommio's own three rings and buffers lock per core, in bytes (measured: 8 MiB hold 34 of them).
 const EXECUTOR_BYTES: u64 = 248 << 10;
 
+/// A core's own, and the one that its executor has for calls that block.
+const THREADS_PER_CORE: usize = 2;
+
 /// glommio refuses to start below this limit, whatever its rings take.
 const EXECUTOR_LIMIT_MIN: u64 = 512 << 10;
 
 /// Tries io_uring and chooses the ring sizes for this many cores.
 pub fn probe(cores: usize) -> Result<Sizes, ProbeError> {
     ring::probe_io_uring()?;
+    probe_threads(cores * THREADS_PER_CORE)?;
     match ring::memlock_bytes_max() {
         Some(limit) if !may_lock_all() => choose_sizes(cores, limit),
         _ => Ok(SIZES_MAX),
     }
+}
+
+/// Has so many threads for a moment.
+fn probe_threads(needed: usize) -> Result<(), ProbeError> {
+    let (asked, end) = bounded::<()>(0);
+    let mut threads = Vec::new();
+    let mut refused = None;
+    while threads.len() < needed && refused.is_none() {
+        let end = end.clone();
+        // It ends when nobody can ask any more.
+        match thread::Builder::new().spawn(move || end.recv()) {
+            Ok(thread) => threads.push(thread),
+            Err(error) => refused = Some(ProbeError::Threads { needed, error }),
+        }
+    }
+    drop(asked);
+    threads.into_iter().for_each(|thread| drop(thread.join()));
+    refused.map_or(Ok(()), Err)
 }
 
 fn choose_sizes(cores: usize, limit: u64) -> Result<Sizes, ProbeError> {

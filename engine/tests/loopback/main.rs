@@ -32,4 +32,5 @@ mod steering;
 mod subscribe;
 mod terminal;
 mod terminate;
+mod threads;
 mod weaknesses;
