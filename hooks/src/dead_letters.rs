@@ -5,7 +5,6 @@
 //! away unaccepted for another reason than that bound.
 
 use std::fmt;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,6 +12,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row as Record, params};
 
 use crate::aside::set_aside;
+use crate::data_dir::{self, Exposed, Unusable, keep_private};
 use crate::notice::say;
 use crate::outage::{io_passes, is_damaged, sqlite_passes};
 
@@ -140,7 +140,7 @@ impl DeadLetters {
     /// Opens the letters of a data directory, and makes directory and file if they are not there.
     pub fn open(data_dir: &Path) -> Result<Self, DeadLettersError> {
         let path = data_dir.join(FILE);
-        let made = fs::create_dir_all(data_dir).map_err(Fault::Directory);
+        let made = data_dir::open(data_dir).map_err(Fault::from);
         let opened = made.and_then(|()| Self::open_with(&path, OpenFlags::SQLITE_OPEN_CREATE));
         let opened = match opened {
             Err(Fault::Sqlite(error)) if is_damaged(&error) => Self::open_anew(&path, &error),
@@ -180,8 +180,10 @@ impl DeadLetters {
     /// Opens the letters of a data directory; `None` if there were never any.
     pub fn open_existing(data_dir: &Path) -> Result<Option<Self>, DeadLettersError> {
         let path = data_dir.join(FILE);
-        if !path.exists() {
-            return Ok(None);
+        match path.try_exists() {
+            Ok(true) => {}
+            Ok(false) => return Ok(None),
+            Err(error) => return Err(DeadLettersError { path, fault: Fault::Directory(error) }),
         }
         let opened = Self::open_with(&path, OpenFlags::empty());
         opened.map(Some).map_err(|fault| DeadLettersError { path, fault })
@@ -333,6 +335,9 @@ impl DeadLetters {
     }
 
     fn open_with(path: &Path, flags: OpenFlags) -> Result<Self, Fault> {
+        if flags.contains(OpenFlags::SQLITE_OPEN_CREATE) {
+            keep_private(path).map_err(Fault::Directory)?;
+        }
         let flags = flags | OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(BUSY_TIMEOUT)?;
@@ -424,8 +429,18 @@ pub struct DeadLettersError {
 #[derive(Debug)]
 enum Fault {
     Directory(io::Error),
+    Exposed(Exposed),
     Newer(i64),
     Sqlite(rusqlite::Error),
+}
+
+impl From<Unusable> for Fault {
+    fn from(error: Unusable) -> Self {
+        match error {
+            Unusable::Exposed(exposed) => Self::Exposed(exposed),
+            Unusable::System(error) => Self::Directory(error),
+        }
+    }
 }
 
 impl From<rusqlite::Error> for Fault {
@@ -440,7 +455,7 @@ impl DeadLettersError {
         match &self.fault {
             Fault::Directory(error) => io_passes(error),
             Fault::Sqlite(error) => sqlite_passes(error),
-            Fault::Newer(_) => false,
+            Fault::Exposed(_) | Fault::Newer(_) => false,
         }
     }
 }
@@ -450,8 +465,9 @@ impl fmt::Display for DeadLettersError {
         let path = self.path.display();
         match &self.fault {
             Fault::Directory(error) => {
-                write!(f, "the directory of the dead letters {path} cannot be made: {error}")
+                write!(f, "the directory of the dead letters {path} cannot be used: {error}")
             }
+            Fault::Exposed(exposed) => exposed.fmt(f),
             Fault::Newer(version) => write!(
                 f,
                 "the dead letters in {path} have schema {version}, written by a newer corecast; this one knows {SCHEMA_VERSION}"

@@ -8,6 +8,7 @@
 
 mod aside;
 pub mod counters;
+pub mod data_dir;
 pub mod dead_letters;
 pub mod dispatch;
 pub mod encoding;

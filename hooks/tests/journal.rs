@@ -14,5 +14,7 @@ mod faults;
 mod kills;
 #[path = "journal/places.rs"]
 mod places;
+#[path = "journal/rights.rs"]
+mod rights;
 #[path = "journal/size.rs"]
 mod size;

@@ -11,6 +11,7 @@ mod capacity;
 mod channels;
 mod client_events;
 mod config;
+mod data_directory;
 mod departures;
 mod descriptors;
 mod drain;

@@ -21,6 +21,7 @@ use super::board::Release;
 use super::checkpoint::Log;
 use super::edges::sort_edges;
 use crate::aside::{set_aside, with};
+use crate::data_dir::keep_private;
 use crate::encoding::encode_row_data;
 use crate::row::{Position, Row};
 use crate::settings::Durability;
@@ -95,6 +96,7 @@ impl JournalFile {
     /// Opens the file, or makes it.
     pub(super) fn open(path: &Path, durability: Durability) -> Result<Self, StartError> {
         let broken = |error| StartError::Sqlite { path: path.to_owned(), error };
+        keep_private(path).map_err(|error| StartError::Directory { path: path.to_owned(), error })?;
         let connection = Connection::open(path).map_err(broken)?;
         prepare(&connection, durability).map_err(broken)?;
         let found = pragma(&connection, "user_version").map_err(broken)?;

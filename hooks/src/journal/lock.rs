@@ -3,13 +3,12 @@
 //! The system frees the lock when the process ends, however it ends. What must never happen here: a lock file that is
 //! removed, since two servers could then hold locks of two files of the same name.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{ErrorKind, Read, Seek, Write};
+use std::fs::{File, TryLockError};
+use std::io::{Read, Seek, Write};
 use std::path::Path;
 
 use super::StartError;
-
-const FILE_NAME: &str = "lock";
+use crate::data_dir::{self, Unusable};
 
 /// The right to write in a data directory, held until it is dropped.
 #[derive(Debug)]
@@ -21,10 +20,12 @@ impl DirectoryLock {
     /// Makes the directory if need be and takes its lock, or says who has it.
     pub(super) fn take(directory: &Path) -> Result<Self, StartError> {
         let broken = |error| StartError::Directory { path: directory.to_owned(), error };
-        fs::create_dir_all(directory).map_err(is_a_file).map_err(broken)?;
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false);
-        let mut file = options.open(directory.join(FILE_NAME)).map_err(broken)?;
+        let unusable = |error| match error {
+            Unusable::Exposed(exposed) => StartError::Exposed(exposed),
+            Unusable::System(error) => broken(error),
+        };
+        data_dir::open(directory).map_err(unusable)?;
+        let mut file = data_dir::open_lock(directory).map_err(unusable)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -34,14 +35,6 @@ impl DirectoryLock {
         }
         write_holder(&mut file).map_err(broken)?;
         Ok(Self { _file: file })
-    }
-}
-
-// Said of a name that something else than a directory has.
-fn is_a_file(error: std::io::Error) -> std::io::Error {
-    match error.kind() {
-        ErrorKind::AlreadyExists => ErrorKind::NotADirectory.into(),
-        _ => error,
     }
 }
 

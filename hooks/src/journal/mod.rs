@@ -23,6 +23,7 @@ use self::file::{Extent, JournalFile};
 use self::lock::DirectoryLock;
 use self::writer::Writer;
 use crate::counters::JournalCounters;
+use crate::data_dir::Exposed;
 use crate::notice::say;
 use crate::outage::{io_passes, is_damaged, sqlite_passes};
 use crate::queue::Drain;
@@ -193,6 +194,8 @@ pub enum StartError {
         /// What the system says.
         error: io::Error,
     },
+    /// Another user could read or change what is in the data directory.
+    Exposed(Exposed),
     /// Another server has the data directory.
     InUse {
         /// Which.
@@ -237,7 +240,11 @@ impl StartError {
         match self {
             Self::Directory { error, .. } => io_passes(error),
             Self::Sqlite { error, .. } => sqlite_passes(error),
-            Self::InUse { .. } | Self::Newer { .. } | Self::Unfinished | Self::Thread(_) => false,
+            Self::Exposed(_)
+            | Self::InUse { .. }
+            | Self::Newer { .. }
+            | Self::Unfinished
+            | Self::Thread(_) => false,
         }
     }
 }
@@ -249,6 +256,7 @@ impl fmt::Display for StartError {
             Self::Directory { path, error } => {
                 write!(f, "the data directory {} cannot be written: {error}", shown(path))
             }
+            Self::Exposed(exposed) => exposed.fmt(f),
             Self::InUse { path, process } => {
                 write!(f, "the data directory {} is in use by another server", shown(path))?;
                 if let Some(process) = process {

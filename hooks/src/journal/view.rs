@@ -59,7 +59,8 @@ impl JournalView {
     /// Looks at the journal in this data directory; `None` when there is none.
     pub fn open(data_dir: &Path) -> Result<Option<Self>, StartError> {
         let path = data_dir.join(FILE_NAME);
-        if !path.exists() {
+        let unseen = |error| StartError::Directory { path: data_dir.to_owned(), error };
+        if !path.try_exists().map_err(unseen)? {
             return Ok(None);
         }
         let broken = |error| StartError::Sqlite { path: path.clone(), error };

@@ -5,11 +5,14 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::PathBuf;
 
 use super::line;
 use crate::sink::{Batch, Outcome, Sink};
+
+/// Of a file that is made here: a group may read it, as those who ship logs do. One that is there keeps its own.
+const MODE: u32 = 0o640;
 
 pub(crate) struct File {
     path: PathBuf,
@@ -27,7 +30,7 @@ impl File {
     fn append(&mut self) -> io::Result<()> {
         let file = match self.open.take().filter(|file| is_at(file, &self.path)) {
             Some(file) => file,
-            None => OpenOptions::new().create(true).append(true).open(&self.path)?,
+            None => OpenOptions::new().create(true).append(true).mode(MODE).open(&self.path)?,
         };
         let bytes_before = file.metadata()?.len();
         let written = (&file).write_all(&self.lines).and_then(|()| self.sync(&file));
