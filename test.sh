@@ -40,14 +40,10 @@ main() {
     section 'Form'
     step 'rustfmt' untold cargo fmt --check
     step 'clippy' untold cargo clippy --locked --workspace --all-targets -- -D warnings
-    step 'clippy, simulation of mutants' untold \
-        cargo clippy --locked --workspace --features corecast-machines/mutants --test sim -- -D warnings
     step 'documentation' untold env RUSTDOCFLAGS=-Dwarnings cargo doc --locked --no-deps --workspace
 
     section 'Rust'
-    step 'unit, property, tree, runtime, loopback, simulation' told_by_rust run_rust_tests
-    step 'the simulation kills every mutant' told_by_rust \
-        cargo test --locked --workspace --features corecast-machines/mutants --test sim --no-fail-fast
+    step 'unit, property, tree, runtime, loopback, simulation with its mutants' told_by_rust run_rust_tests
     step 'examples in the documentation' told_by_rust_or_none cargo test --locked --workspace --doc --no-fail-fast
     step 'release build that counts what it allocates' untold build_counting
     step 'release build' untold cargo build --locked --release -p corecast -p corecast-loadtest

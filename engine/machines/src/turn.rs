@@ -7,7 +7,6 @@
 //! the next one.
 
 use crate::shard::machine::{Inputs, Machine, Mesh, Now};
-use crate::shard::mutant::{Mutant, broken};
 
 /// A machine with everything around it. Each method is one step of the turn; those that return a `bool` say whether they
 /// did anything.
@@ -70,8 +69,5 @@ pub fn turn<C: Core>(core: &mut C, now: Now) -> Result<bool, C::Error> {
     let flushed = core.flush(now)?;
     let performed = core.perform(now)? | performed;
     let finished = core.finish(now)?;
-    if broken(Mutant::SleepsOnGatedInput) {
-        return Ok(gathered | decided);
-    }
     Ok(gathered | decided | sent | performed | flushed | finished)
 }

@@ -6,13 +6,14 @@
 use crate::code::lines;
 
 /// Each crate and those of ours that it may know.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("protocol", &[]),
     ("protocol/fuzz", &["protocol", "api"]),
     ("api", &["protocol"]),
     ("logging", &[]),
     ("hooks", &["protocol", "logging"]),
     ("engine/machines", &["protocol", "api"]),
+    ("engine/machines/mutants", &["protocol", "api"]),
     ("engine", &["protocol", "api", "logging", "hooks", "machines"]),
     ("benches", &["protocol", "api", "machines"]),
     ("loadtest", &[]),

@@ -14,7 +14,6 @@ use hashbrown::HashMap;
 use protocol::close::Close;
 
 use super::Shard;
-use super::mutant::{Mutant, broken};
 use super::outbox::{Backlog, Range};
 
 /// Bytes of Runs that something holds.
@@ -126,14 +125,11 @@ impl Shard {
 
     /// Closes blocked connections, the worst first, if the outboxes are over their budget. All Runs are sealed.
     pub(super) fn keep_to_budget(&mut self) {
-        if !self.is_over_budget() || broken(Mutant::BudgetIsNotKept) {
+        if !self.is_over_budget() {
             return;
         }
         let enough = self.local.outboxes_bytes_max / FREED_PART * (FREED_PART - 1);
         let mut worst = self.local.flush.backlogs.worst_first();
-        if broken(Mutant::BudgetTakesAnybody) {
-            worst.extend(self.local.connections.next_from(0).map(|id| (usize::MAX, Reverse(id.slot))));
-        }
         while self.local.held_bytes() > enough
             && let Some((_, Reverse(slot))) = worst.pop()
         {

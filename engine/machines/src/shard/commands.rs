@@ -19,7 +19,6 @@ use protocol::ws::{self, Message};
 use super::Shard;
 use super::connection::ConnectionId;
 use super::machine::{Effect, Now};
-use super::mutant::{Mutant, broken};
 use super::refuse::Grounds;
 use super::run::Run;
 
@@ -299,19 +298,10 @@ impl Shard {
         let home = self.hash.home(hash);
         let in_line = first_in_line || self.stalled.is_first_in_line(home);
         if !in_line || !self.command_gate_is_open(home) {
-            if broken(Mutant::GatedMessageIsDropped) && !first_in_line {
-                self.keep_aside(id, home, channel);
-                return Verdict::Taken;
-            }
             return Verdict::Gated(home);
         }
         take(self, &Target { app: &app, channel, kind, hash });
         Verdict::Taken
-    }
-
-    /// What a server would do that lets later messages pass (a mutant): the message is as good as lost in its order.
-    fn keep_aside(&mut self, _: ConnectionId, _: usize, _: &str) {
-        self.local.stats.commands_gated += 1;
     }
 
     /// A pusher:error for the sender alone.

@@ -12,7 +12,6 @@ use protocol::ws::Decoder;
 
 use super::idle::Heard;
 use super::machine::Token;
-use super::mutant::{Mutant, broken};
 use super::outbox::Outbox;
 use crate::chunks::Chunks;
 
@@ -125,7 +124,7 @@ impl Connections {
         self.len -= 1;
         slot.generation = slot.generation.wrapping_add(1);
         slot.kept += u32::from(!connection.subscriptions.is_empty());
-        if slot.kept == 0 || broken(Mutant::SlotIsFreeBeforeItsTenantHasLeft) {
+        if slot.kept == 0 {
             self.free.push(id.slot);
         }
         Some(connection)
@@ -142,8 +141,7 @@ impl Connections {
     pub fn let_go(&mut self, slot: u32) {
         let Some(place) = self.slots.get_mut(slot as usize) else { return };
         place.kept -= 1;
-        let free = place.kept == 0 && place.tenant.is_none();
-        if free && !broken(Mutant::SlotIsFreeBeforeItsTenantHasLeft) {
+        if place.kept == 0 && place.tenant.is_none() {
             self.free.push(slot);
         }
     }

@@ -13,7 +13,6 @@ use hashbrown::HashMap;
 
 use super::Shard;
 use super::connection::{ConnectionId, Subscription};
-use super::mutant::{Mutant, broken};
 
 /// What those who have gone have left behind.
 #[derive(Debug, Default)]
@@ -112,7 +111,7 @@ impl Shard {
             && let Some(id) = self.local.departed.line.pop_front()
         {
             looks_left -= self.give_up(id, looks_left);
-            if !self.has_left(id) && !broken(Mutant::DepartureEndsWithItsStep) {
+            if !self.has_left(id) {
                 self.local.departed.line.push_back(id);
             }
         }

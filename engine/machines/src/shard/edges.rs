@@ -23,7 +23,6 @@ use protocol::presence::Member;
 use super::Shard;
 use super::dirty::DirtyTopics;
 use super::machine::{HookPort, Now};
-use super::mutant::{Mutant, broken};
 use super::stats::Stats;
 use super::topic::Topic;
 
@@ -93,7 +92,7 @@ impl Edges {
 
     /// The server ends: who goes now has not left.
     pub(super) fn end(&mut self) {
-        if self.grace_ms == 0 || broken(Mutant::EndTellsFalls) {
+        if self.grace_ms == 0 {
             return;
         }
         self.ends = true;
@@ -142,14 +141,14 @@ impl Edges {
         match (entry.get().rise, entry.get().fall, there) {
             (Some(_), None, false) => {
                 entry.get_mut().fall = Some(stamp);
-                self.list(hash, user.is_some(), false, stamp);
+                self.list(hash, false, stamp);
             }
             (Some(_), Some(fall), true) => {
                 entry.get_mut().fall = None;
                 self.falls.live -= 1;
                 self.dirty.fall_is_over(topic, fall);
             }
-            (None, Some(fall), true) if !broken(Mutant::ReturnDoesNotCancel) => {
+            (None, Some(fall), true) => {
                 entry.remove();
                 self.falls.live -= 1;
                 self.dirty.fall_is_over(topic, fall);
@@ -176,22 +175,18 @@ impl Edges {
     }
 
     fn insert(&mut self, edge: Edge, rises: bool, stamp: u64) {
-        let (hash, of_member) = (edge.hash, edge.member.is_some());
+        let hash = edge.hash;
         self.table.insert_unique(hash, edge, |edge| edge.hash);
-        self.list(hash, of_member, rises, stamp);
+        self.list(hash, rises, stamp);
     }
 
-    fn list(&mut self, hash: u64, of_member: bool, rises: bool, stamp: u64) {
+    fn list(&mut self, hash: u64, rises: bool, stamp: u64) {
         let Self { table, rises: up, falls: down, .. } = self;
-        let grace_ms = if rises || broken(Mutant::GraceIsIgnored) { 0 } else { self.grace_ms };
+        let grace_ms = if rises { 0 } else { self.grace_ms };
         let listing = Listing { hash, stamp, due_ms: self.now_ms + grace_ms };
         let listings = if rises { up } else { down };
         listings.live += 1;
-        if broken(Mutant::VacatedBeforeRemoved) && !rises && !of_member {
-            listings.queue.push_front(listing);
-        } else {
-            listings.queue.push_back(listing);
-        }
+        listings.queue.push_back(listing);
         listings.clear(|it| table.find(it.hash, |edge| edge.has(it.stamp)).is_some());
     }
 
@@ -270,10 +265,7 @@ impl Edges {
             self.count_dirty(now.mono_ms);
         }
         for (hash, event) in self.events.drain(..) {
-            let waits = !all_told && self.dirty.has(hash, event.app(), event.channel());
-            let drops = waits && !broken(Mutant::EventOvertakesEdge)
-                || !all_told && broken(Mutant::RefusedEdgeCostsAllEvents);
-            if drops {
+            if !all_told && self.dirty.has(hash, event.app(), event.channel()) {
                 count_dropped(&event, stats);
                 continue;
             }
@@ -315,7 +307,7 @@ fn offer(port: &mut impl HookPort, happened: Happened, stats: &mut Stats) -> boo
     let taken = port.offer(happened).is_ok();
     stats.hooks += u64::from(taken);
     stats.hook_edges_refused += u64::from(!taken);
-    taken || broken(Mutant::RefusedEdgeIsLost)
+    taken
 }
 
 impl Edge {
@@ -394,9 +386,6 @@ impl Shard {
     /// grace to come back.
     pub(super) fn take_open_edges(&mut self, open: &[OpenEdges], now: Now) {
         self.edges.begin_phase(now.mono_ms);
-        if broken(Mutant::OpenEdgesAreIgnored) {
-            return;
-        }
         for OpenEdges { app_id, channel, occupied, members } in open {
             let Some(app) = self.apps.by_id(app_id) else { continue };
             if self.hash.home(self.hash.of(app, channel)) != self.index {

@@ -11,7 +11,6 @@ use super::budget::Backlogs;
 use super::connection::{Connection, ConnectionId, Connections};
 use super::gain::{Gain, TopicGain};
 use super::hold::Holds;
-use super::mutant::{Mutant, broken};
 use super::outbox::Tails;
 use super::run::OpenRun;
 
@@ -182,9 +181,7 @@ impl Flush {
     /// Returns whether it was anything.
     pub fn count_gone(&mut self, connection: &mut Connection, topic: TopicGain) -> bool {
         let bytes = if connection.dirty || connection.held { self.gain.bytes_of(topic) as usize } else { 0 };
-        if !broken(Mutant::GoneSubscriptionsGainNothing) {
-            self.count_private(connection, bytes);
-        }
+        self.count_private(connection, bytes);
         bytes > 0
     }
 

@@ -7,8 +7,6 @@
 //! gained that goes must be counted elsewhere ([`Gain::bytes_of`]), or who comes and goes would gain unseen.
 //! Ranges are bounded in the same way, for those who wait for a tick: they neither come nor go without being written.
 
-use super::mutant::{Mutant, broken};
-
 /// What outboxes have gained in this round and the one before.
 #[derive(Debug, Default)]
 pub struct Gain {
@@ -52,15 +50,11 @@ impl Gain {
     pub fn end_round(&mut self) {
         self.round = self.round.wrapping_add(1);
         self.before = std::mem::take(&mut self.now);
-        if broken(Mutant::OnlyThisRoundCounts) {
-            self.before = Round::default();
-        }
     }
 
     /// A connection with so many subscriptions gets what a topic has from now on.
     pub fn taken_by(&mut self, subscriptions: usize) {
-        let subscriptions = if broken(Mutant::TakersHaveOneSubscription) { 1 } else { subscriptions as u64 };
-        self.now.subscriptions_max = self.now.subscriptions_max.max(subscriptions);
+        self.now.subscriptions_max = self.now.subscriptions_max.max(subscriptions as u64);
     }
 
     /// An event of so many bytes for the subscribers of a topic.

@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use super::Shard;
 use super::mesh::{Leaf, SubRef};
-use super::mutant::{Mutant, broken};
 use super::topic::Topic;
 
 /// What a message of grants weighs without its roster and its subscriptions.
@@ -46,7 +45,7 @@ impl Shard {
         home.entered_bytes = home.entered_bytes.max(roster_bytes);
         let first_of_shard = home.entered.iter().rev().all(|(shard, _)| *shard != from);
         home.entered.push((from, sub));
-        if from != self.index && !broken(Mutant::PutOffGrantsWeighNothing) {
+        if from != self.index {
             let message =
                 if first_of_shard { (1, GRANT_BYTES + roster_bytes) } else { (0, size_of::<SubRef>()) };
             self.leaves.promise(from, message.0, message.1);

@@ -15,7 +15,6 @@ use slab::Slab;
 
 use super::Shard;
 use super::mesh::{Answer, Ask, Counts, Found, Leaf, Publish, Query, Refusal, Root, SubRef};
-use super::mutant::{Mutant, broken};
 use super::roster::{Entered, Roster};
 use super::topic::Topic;
 use super::witness::Deed;
@@ -144,13 +143,8 @@ impl HomeTopic {
     /// Takes those who are to be told that they have entered, with what each of them gets.
     pub(super) fn take_entered(&mut self) -> (Vec<(usize, SubRef)>, Frame) {
         let mut bytes = Vec::new();
-        let lacks = usize::from(self.entered.len() > 1 && broken(Mutant::SharedRosterLacksTheLast));
-        let members = self.roster.members().take(self.roster.len() - lacks.min(self.roster.len()));
-        server_event::encode_presence_succeeded(&mut bytes, &self.topic.name, members);
-        debug_assert!(
-            bytes.len() == self.roster_bytes() || super::mutant::any(),
-            "the length of a roster is known before"
-        );
+        server_event::encode_presence_succeeded(&mut bytes, &self.topic.name, self.roster.members());
+        debug_assert!(bytes.len() == self.roster_bytes(), "the length of a roster is known before");
         self.entered_bytes = 0;
         (std::mem::take(&mut self.entered), Frame::from(bytes))
     }
@@ -162,9 +156,7 @@ impl HomeTopic {
     }
 
     fn link(&mut self, shard: usize, epoch: u64) -> Option<&mut Link> {
-        self.links
-            .iter_mut()
-            .find(|link| link.shard == shard && (link.epoch == epoch || broken(Mutant::NoEpoch)))
+        self.links.iter_mut().find(|link| link.shard == shard && link.epoch == epoch)
     }
 }
 
@@ -215,10 +207,7 @@ impl Shard {
         if n > 0 {
             return;
         }
-        debug_assert!(
-            !home.roster.has_shard(from) || super::mutant::any(),
-            "Exits come before the Count that ends a link"
-        );
+        debug_assert!(!home.roster.has_shard(from), "Exits come before the Count that ends a link");
         home.links.retain(|link| link.shard != from);
         if home.links.is_empty() {
             let topic = Arc::clone(&home.topic);
@@ -262,14 +251,8 @@ impl Shard {
             self.send_to_leaf(from, Leaf::Refused { topic, sub, why });
             return;
         }
-        if broken(Mutant::JoinerHearsItself) {
-            self.put_off_grant(from, &topic, sub);
-            self.grant_all();
-        }
-        self.announce(&topic, member, entered == Entered::First || broken(Mutant::EveryConnectionIsAMember));
-        if !broken(Mutant::JoinerHearsItself) {
-            self.put_off_grant(from, &topic, sub);
-        }
+        self.announce(&topic, member, entered == Entered::First);
+        self.put_off_grant(from, &topic, sub);
     }
 
     fn announce(&mut self, topic: &Arc<Topic>, member: &Arc<Member>, first: bool) {

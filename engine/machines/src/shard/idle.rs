@@ -13,7 +13,6 @@ use protocol::ws;
 use super::Shard;
 use super::connection::ConnectionId;
 use super::machine::Now;
-use super::mutant::{Mutant, broken};
 use super::run::Run;
 use crate::chunks::Chunks;
 
@@ -138,8 +137,7 @@ impl Shard {
     /// Bytes of this connection have come.
     pub(super) fn note_heard(&mut self, id: ConnectionId) {
         if let Some(connection) = self.local.connections.by_id(id) {
-            let pinged = broken(Mutant::AnswerIsForgotten) && connection.heard.pinged;
-            connection.heard = Heard { pinged, ..self.wheel.heard() };
+            connection.heard = self.wheel.heard();
         }
     }
 
@@ -165,7 +163,7 @@ impl Shard {
     fn check_silence_of(&mut self, id: ConnectionId) -> Option<u16> {
         let (ping_after_s, pong_s_max) = (self.ping_after_s(), self.limits.pong_s_max);
         let connection = self.local.connections.by_id(id)?;
-        if connection.stalled && !broken(Mutant::StalledClockRuns) {
+        if connection.stalled {
             connection.heard = self.wheel.heard();
         }
         let silence_s = self.wheel.silence_s(connection.heard);

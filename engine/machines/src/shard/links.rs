@@ -15,7 +15,6 @@ use protocol::ws::Frame;
 use super::Shard;
 use super::connection::{ConnectionId, Subscription, WAITING};
 use super::mesh::{Leaf, Refusal, Root, SubRef};
-use super::mutant::{Mutant, broken};
 use super::refuse::Grounds;
 use super::run::Run;
 use super::topic::Topic;
@@ -45,8 +44,7 @@ impl Outside {
 impl Shard {
     /// True when a command that adds to the open batch for this home may be taken.
     pub(super) fn command_gate_is_open(&self, home: usize) -> bool {
-        broken(Mutant::NoCommandGate)
-            || (!self.roots.is_full(home) && self.outside.get(home).is_some_and(Outside::is_empty))
+        !self.roots.is_full(home) && self.outside.get(home).is_some_and(Outside::is_empty)
     }
 
     /// A subscription has gone: says so to its home, Exit before Count. What a close has to say may wait outside.
@@ -54,7 +52,7 @@ impl Shard {
         let Some(topic) = self.local.topic(gone.leaf) else { return };
         let (home, name) = (topic.home, Arc::clone(&topic.topic));
         let wait = by_close && !self.command_gate_is_open(home);
-        if gone.member.is_some() && !(by_close && broken(Mutant::CloseSendsNoExit)) {
+        if gone.member.is_some() {
             let sub = SubRef { slot: id.slot, generation: id.generation, ticket: gone.ticket };
             if gone.back != WAITING || !self.strike_enter(home, gone.entered, sub) {
                 self.tell_exit(home, name, sub, wait);
@@ -73,17 +71,13 @@ impl Shard {
                 self.local.stats.enters_struck += 1;
                 true
             }
-            _ => broken(Mutant::SentEntersAreStruck),
+            _ => false,
         }
     }
 
     fn tell_exit(&mut self, home: usize, topic: Arc<Topic>, sub: SubRef, wait: bool) {
         if !wait {
-            if broken(Mutant::ExitOvertakesEnter) {
-                self.roots.push_front(home, Root::Exit { topic, sub });
-            } else {
-                self.roots.push(home, Root::Exit { topic, sub });
-            }
+            self.roots.push(home, Root::Exit { topic, sub });
         } else if let Some(outside) = self.outside.get_mut(home) {
             outside.exits.push_back((topic, sub));
             self.local.connections.keep(sub.slot);
@@ -115,21 +109,15 @@ impl Shard {
         if n == 0 && !live {
             self.local.stats.joining_abandoned += 1;
         }
-        if broken(Mutant::CountOverwritesAcrossEpochs) && self.overwrite_any_count(home, &topic, epoch, n) {
-            self.forget_without_subscribers(at, n);
-            return;
-        }
         if let Some(earlier) = self.roots.unsent(home, counted)
             && matches!(earlier, Root::Count { epoch: of, .. } if *of == epoch)
         {
             *earlier = Root::Struck;
             self.local.stats.counts_struck += 1;
         }
-        if !(n == 0 && broken(Mutant::LastCountUnsent)) {
-            let sequence = self.roots.push(home, Root::Count { topic, epoch, n });
-            if let Some(local) = self.local.topic(at) {
-                local.counted = sequence;
-            }
+        let sequence = self.roots.push(home, Root::Count { topic, epoch, n });
+        if let Some(local) = self.local.topic(at) {
+            local.counted = sequence;
         }
         self.forget_without_subscribers(at, n);
     }
@@ -138,18 +126,6 @@ impl Shard {
         if n == 0 {
             self.local.remove_topic(at);
         }
-    }
-
-    fn overwrite_any_count(&mut self, home: usize, topic: &Topic, to_epoch: u64, to_n: u32) -> bool {
-        for root in self.roots.waiting(home) {
-            if let Root::Count { topic: of, epoch, n } = root
-                && of.is(&topic.app, &topic.name)
-            {
-                (*epoch, *n) = (to_epoch, to_n);
-                return true;
-            }
-        }
-        false
     }
 
     /// What waits outside goes into the open batches as far as there is room. Returns whether anything did.
@@ -189,7 +165,7 @@ impl Shard {
             self.local.stats.joined_stale += 1;
             return;
         };
-        if (local.epoch != epoch && !broken(Mutant::NoEpoch)) || local.live {
+        if local.epoch != epoch || local.live {
             self.local.stats.joined_superseded += 1;
             return;
         }
@@ -248,9 +224,7 @@ impl Shard {
 
     pub(super) fn handle_deliver(&mut self, topic: &Topic, frame: &Frame, except: Option<SocketId>) {
         let Some(at) = self.local.find_topic(topic) else { return };
-        let except = except
-            .filter(|_| !broken(Mutant::NoExclusion))
-            .and_then(|socket_id| self.local.by_socket_id(self.index, socket_id));
+        let except = except.and_then(|socket_id| self.local.by_socket_id(self.index, socket_id));
         self.local.deliver(at, frame, except);
     }
 }

@@ -14,7 +14,6 @@ use protocol::channel::ChannelKind;
 use super::Shard;
 use super::home::{Home, HomeTopic};
 use super::mesh::{Counts, Found, listed_bytes};
-use super::mutant::{Mutant, broken};
 
 /// Lists that are not ready, the first of them in the making.
 pub(super) type Lists = VecDeque<List>;
@@ -82,13 +81,12 @@ impl List {
             self.found.push((Arc::clone(name), topic.counts()));
         }
         self.next = end;
-        let ends = end == places || broken(Mutant::ListEndsWithItsStep);
-        ends.then(|| Found::Channels(std::mem::take(&mut self.found)))
+        (end == places).then(|| Found::Channels(std::mem::take(&mut self.found)))
     }
 
     /// The channel of a user is that user's alone, and not shown.
     fn names(&self, HomeTopic { topic, birth, .. }: &HomeTopic) -> bool {
-        (*birth < self.births || broken(Mutant::ListNamesNewcomers))
+        *birth < self.births
             && topic.app.id == self.app.id
             && topic.name.starts_with(&*self.prefix)
             && topic.kind != ChannelKind::ServerToUser

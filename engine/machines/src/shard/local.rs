@@ -20,7 +20,6 @@ use super::flush::{Flush, NO_RUN, Touched};
 use super::gain::TopicGain;
 use super::machine::Token;
 use super::mesh::SubRef;
-use super::mutant::{Mutant, broken};
 use super::outbox::{Backlog, OPEN, Range};
 use super::run::{OpenRun, Run};
 use super::stats::Stats;
@@ -185,24 +184,19 @@ impl Local {
     pub fn waiting(&mut self, topic: u32, sub: SubRef) -> Option<(ConnectionId, usize)> {
         let id = ConnectionId { slot: sub.slot, generation: sub.generation };
         let connection = self.connections.by_id(id)?;
-        let at = connection.subscriptions.iter().position(|it| {
-            it.leaf == topic
-                && (it.back == WAITING || broken(Mutant::FanOutBeforeAck))
-                && (it.ticket == sub.ticket || broken(Mutant::NoTicket))
-        })?;
+        let at = connection
+            .subscriptions
+            .iter()
+            .position(|it| it.leaf == topic && it.back == WAITING && it.ticket == sub.ticket)?;
         Some((id, at))
     }
 
     /// A subscription waits for its home's answer.
-    pub fn add_waiting(&mut self, id: ConnectionId, mut subscription: Subscription) {
+    pub fn add_waiting(&mut self, id: ConnectionId, subscription: Subscription) {
         let Some(connection) = self.connections.by_id(id) else { return };
         let Some(topic) = self.topics.get_mut(subscription.leaf as usize) else { return };
         topic.waiting += 1;
         self.departed.note_subscription();
-        if broken(Mutant::FanOutBeforeAck) {
-            subscription.back = topic.fanout.len() as u32;
-            topic.fanout.push(Subscriber { slot: id.slot, at: connection.subscriptions.len() as u32 });
-        }
         if connection.subscriptions.capacity() == 0 {
             // Most connections have one channel; a vector that begins by itself begins with room for four.
             connection.subscriptions.reserve_exact(1);
@@ -336,9 +330,7 @@ impl Local {
             if let Some(topic) = self.topics.get_mut(at as usize) {
                 self.flush.gain.opened(&mut topic.gain);
             }
-            if !broken(Mutant::ExclusionLosesTheRest) {
-                self.open_range(id, run);
-            }
+            self.open_range(id, run);
         }
     }
 
@@ -385,9 +377,7 @@ impl Local {
         let connection = self.connections.by_id(id)?;
         self.stats.gained_of_gone += u64::from(self.flush.count_gone(connection, topic.gain));
         let run = topic.run;
-        if !broken(Mutant::UnsubscribeKeepsRange) {
-            self.close_range(id, run);
-        }
+        self.close_range(id, run);
         Some(removed)
     }
 
@@ -398,9 +388,7 @@ impl Local {
         self.subscriptions -= 1;
         if gone.back == WAITING {
             self.stats.unsubscribed_waiting += 1;
-            if !broken(Mutant::WaiterNeverLeaves) {
-                topic.waiting -= 1;
-            }
+            topic.waiting -= 1;
             topic.joiners.retain(|joiner| joiner.ticket != gone.ticket);
             return;
         }
@@ -418,17 +406,12 @@ impl Local {
     fn subscriptions_in(&mut self, slot: u32) -> Option<&mut Vec<Subscription>> {
         match self.connections.at(slot) {
             Some((_, connection)) => Some(&mut connection.subscriptions),
-            None if broken(Mutant::DepartedDoNotMove) => None,
             None => self.departed.left_behind(slot),
         }
     }
 
     /// Ends the decide phase: no Run grows any more, and blocked connections are charged with what they have gained.
     pub fn seal(&mut self) {
-        if broken(Mutant::RunGrowsAfterSealing) {
-            self.seal_but_go_on();
-            return;
-        }
         for touched in std::mem::take(&mut self.flush.touched) {
             let Some(open) = self.flush.open.get(touched.run as usize) else { continue };
             let bytes = open.end().saturating_sub(touched.from) as usize;
@@ -447,9 +430,7 @@ impl Local {
     pub fn end_holds(&mut self, now_ms: u64) -> bool {
         let mut any = false;
         while let Some((mark, old, held)) = self.flush.holds.poll_due(now_ms) {
-            if !broken(Mutant::HeldAreForgotten) {
-                self.flush.release(mark, old, &held, &mut self.connections);
-            }
+            self.flush.release(mark, old, &held, &mut self.connections);
             self.flush.holds.give_back(held);
             any = true;
         }
@@ -518,12 +499,6 @@ impl Local {
             self.flush.backlogs.remove(id.slot);
             self.flush.mark(id, connection);
         }
-    }
-
-    fn seal_but_go_on(&mut self) {
-        let kept: Vec<OpenRun> = self.flush.open.iter().map(OpenRun::sealed_copy).collect();
-        self.flush.touched.clear();
-        self.flush.open = kept;
     }
 }
 

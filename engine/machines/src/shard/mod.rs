@@ -46,7 +46,6 @@ pub mod lobby;
 pub mod local;
 pub mod machine;
 pub mod mesh;
-pub mod mutant;
 pub mod outbox;
 pub mod outgoing;
 pub mod parting;

@@ -64,14 +64,8 @@ impl<M: Weigh> Outgoing<M> {
         self.open.iter_mut().for_each(|open| open.promised = Promised::default());
     }
 
-    /// Puts a message before all others (a mutant).
-    pub fn push_front(&mut self, to: usize, message: M) {
-        if let Some(open) = self.open.get_mut(to) {
-            open.messages.push_front(message);
-        }
-    }
-
     /// All messages that wait for this receiver.
+    #[cfg(test)]
     pub fn waiting(&mut self, to: usize) -> impl Iterator<Item = &mut M> {
         self.open.get_mut(to).into_iter().flat_map(|open| open.messages.iter_mut())
     }

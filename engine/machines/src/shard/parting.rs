@@ -11,7 +11,6 @@ use std::io::IoSlice;
 use std::rc::Rc;
 
 use super::budget::{Charge, Held};
-use super::mutant::{Mutant, broken};
 use super::outbox::{Outbox, Tails};
 
 /// What may be kept of one outbox, in bytes.
@@ -48,9 +47,6 @@ impl Allowance {
     }
 
     fn left_of(&self, bytes_max: usize) -> usize {
-        if broken(Mutant::PartingBytesHaveNoBound) {
-            return usize::MAX;
-        }
         bytes_max.saturating_sub(self.0.kept.bytes())
     }
 

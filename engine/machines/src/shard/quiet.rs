@@ -6,7 +6,6 @@
 
 use super::Shard;
 use super::machine::Now;
-use super::mutant::{Mutant, broken};
 
 /// How long a shard must have heard nothing else, in milliseconds: who has just spoken will speak again.
 const QUIET_AFTER_MS: u64 = 250;
@@ -26,7 +25,7 @@ impl Shard {
 
     /// A decide phase ends.
     pub(super) fn note_quiet(&mut self, now: Now) {
-        if std::mem::take(&mut self.quiet.stirred) && !broken(Mutant::TalkIsQuiet) {
+        if std::mem::take(&mut self.quiet.stirred) {
             self.quiet.stirred_ms = now.mono_ms;
         }
         if self.has_been_quiet(now) {
@@ -45,8 +44,6 @@ impl Shard {
             || self.budgeted() > 0
             || self.stalled.any_gated()
             || self.drain.is_some();
-        (!few || broken(Mutant::FewAreQuiet))
-            && !waits
-            && now.mono_ms >= self.quiet.stirred_ms + QUIET_AFTER_MS
+        !few && !waits && now.mono_ms >= self.quiet.stirred_ms + QUIET_AFTER_MS
     }
 }

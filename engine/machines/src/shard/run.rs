@@ -146,20 +146,6 @@ impl OpenRun {
         self.ends.len() - self.ends.partition_point(|end| *end <= from)
     }
 
-    /// What a Run would be that went on growing after it was sealed (a mutant).
-    pub fn sealed_copy(&self) -> Self {
-        let copy = Self {
-            run: Rc::clone(&self.run),
-            bytes: self.bytes.clone(),
-            ends: self.ends.clone(),
-            leaf: self.leaf,
-        };
-        let sealed =
-            Sealed { bytes: Bytes::Own(self.bytes.clone()), ends: self.ends.clone(), private: false };
-        drop(self.run.sealed.set(sealed));
-        copy
-    }
-
     /// Fixes the bytes. Nobody holds this OpenRun afterwards.
     pub fn seal(self, held: &Held) {
         let sealed = Sealed { bytes: Bytes::Own(self.bytes), ends: self.ends, private: false };

@@ -11,7 +11,6 @@ use super::connection::ConnectionId;
 use super::links::Outside;
 use super::lobby::At;
 use super::machine::{Door, Effect, HookPort, Inputs, Machine, Mesh, Now, Token};
-use super::mutant::{Mutant, broken};
 
 /// Who was polled last, and is about to be written: with a million connections each look into the lobby is one into memory
 /// that no cache holds. A token names one connection for ever, so what stands here may be old and is never wrong.
@@ -92,17 +91,9 @@ impl Machine for Shard {
     }
 
     fn poll_dirty(&mut self) -> Option<Token> {
-        loop {
-            let (id, token) = self.local.poll_dirty()?;
-            if broken(Mutant::JudgedBeforeAttempt)
-                && self.local.connections.view(id).is_some_and(|connection| connection.blocked)
-            {
-                self.close_slow(id, Close::SLOW_CONSUMER);
-                continue;
-            }
-            self.polled.note(token, id);
-            return Some(token);
-        }
+        let (id, token) = self.local.poll_dirty()?;
+        self.polled.note(token, id);
+        Some(token)
     }
 
     fn outbox<'a>(&'a self, token: Token, slices: &mut [IoSlice<'a>]) -> usize {
@@ -113,9 +104,6 @@ impl Machine for Shard {
     fn handle_written(&mut self, token: Token, bytes: usize, _now: Now) -> bool {
         self.local.stats.bytes_sent += bytes as u64;
         let Some(id) = self.connection_of(token) else { return false };
-        if broken(Mutant::WritingIsHearing) {
-            self.note_heard(id);
-        }
         self.local.handle_written(id, bytes)
     }
 

@@ -15,7 +15,6 @@ use super::commands::Target;
 use super::connection::{ConnectionId, Subscription, WAITING};
 use super::machine::Now;
 use super::mesh::{Root, SubRef};
-use super::mutant::{Mutant, broken};
 use super::refuse::Grounds;
 
 impl Shard {
@@ -133,7 +132,7 @@ impl Shard {
         self.local.add_waiting(id, subscription);
         let Some(topic) = self.local.topic(at) else { return };
         let (home, epoch, name) = (topic.home, topic.epoch, Arc::clone(&topic.topic));
-        let at_once = topic.live || (found.is_some() && broken(Mutant::LaterSubscribersAckedAtOnce));
+        let at_once = topic.live;
         if found.is_some() {
             if !topic.live {
                 self.local.stats.joining_shared += 1;

@@ -9,9 +9,8 @@ use hashbrown::{Equivalent, HashSet};
 use protocol::close::Close;
 
 use super::Shard;
-use super::connection::{Connection, ConnectionId, WAITING};
+use super::connection::{Connection, ConnectionId};
 use super::mesh::Terminate;
-use super::mutant::{Mutant, broken};
 
 /// What closing a connection counts for, in looks at connections and subscriptions.
 const CLOSE_LOOKS: usize = 32;
@@ -47,16 +46,11 @@ impl Terminations {
 
     /// True when no more users may be named.
     pub(super) fn is_full(&self, terminations_max: usize) -> bool {
-        let named = if broken(Mutant::TerminationJoinsTheWalk) { &self.wanted } else { &self.waiting };
-        named.len() >= terminations_max
+        self.waiting.len() >= terminations_max
     }
 
     fn add(&mut self, user: User) {
-        if broken(Mutant::TerminationJoinsTheWalk) {
-            self.wanted.insert(user);
-        } else {
-            self.waiting.insert(user);
-        }
+        self.waiting.insert(user);
     }
 
     /// Returns whether there is a walk to go on with.
@@ -74,17 +68,12 @@ impl Terminations {
 
     fn has(&self, connection: &Connection) -> bool {
         let app_id = &*connection.app().id;
-        let mut members = connection.subscriptions.iter().filter_map(|it| {
-            let spared = it.back == WAITING && broken(Mutant::TerminationSparesWhoWaits);
-            it.member.as_ref().filter(|_| !spared)
-        });
+        let mut members = connection.subscriptions.iter().filter_map(|it| it.member.as_ref());
         members.any(|member| self.wants(app_id, &member.user_id))
     }
 
     fn wants(&self, app_id: &str, user_id: &str) -> bool {
         self.wanted.contains(&(app_id, user_id))
-            || (broken(Mutant::TerminationCrossesApps)
-                && self.wanted.iter().any(|it| *it.user_id == *user_id))
     }
 }
 
@@ -92,7 +81,7 @@ impl Shard {
     pub(super) fn handle_terminate(&mut self, terminate: Terminate) {
         self.local.stats.terminations += 1;
         let Terminate { app, user_id } = terminate;
-        if app.terminate_by_presence || broken(Mutant::TerminationIgnoresItsSwitch) {
+        if app.terminate_by_presence {
             self.terminations.add(User { app_id: app.id.clone(), user_id });
         }
     }
@@ -113,9 +102,6 @@ impl Shard {
             self.terminations.next_slot = slot + 1;
             let looks = self.local.connections.id_at(slot).map_or(1, |id| self.look_at(id));
             looks_left = looks_left.saturating_sub(looks);
-        }
-        if broken(Mutant::TerminationEndsWithItsStep) {
-            self.terminations.end();
         }
         true
     }

@@ -14,7 +14,6 @@ use super::commands::Flow;
 use super::lobby::At;
 use super::machine::{Inputs, Now, Socket, Token};
 use super::mesh::{Leaf, Root};
-use super::mutant::{Mutant, broken};
 use super::parting::Parting;
 
 /// Where the rotation stands, and the batches that are being used up.
@@ -87,9 +86,6 @@ impl Shard {
         self.note_partings();
         let mut took = self.bring_in_outside();
         let (mut idle, mut class) = (0, self.rotation.next);
-        if broken(Mutant::FixedOrderOfClasses) {
-            class = Class::default();
-        }
         let mut turns_left = self.limits.rounds_max * Class::COUNT;
         // Those that are in line now have one turn in this phase; who stalls again waits for the next phase.
         let mut budgeted = self.budgeted();
@@ -131,12 +127,11 @@ impl Shard {
         let gained = flush.unflushed_bytes() + self.grants.gain_bytes_max();
         let one = gained > self.limits.unflushed_bytes_max as u64;
         let full = one || self.all_have_gained_too_much();
-        !broken(Mutant::NoFlushGate) && (full || (self.is_over_budget() && !flush.is_clean()))
+        full || (self.is_over_budget() && !flush.is_clean())
     }
 
     fn all_have_gained_too_much(&self) -> bool {
         self.local.flush.untried_bytes() > self.limits.unflushed_shard_bytes_max as u64
-            && !broken(Mutant::UntriedRunsHaveNoBound)
     }
 
     /// Ends all holds when they come to half of what the gate allows, so that it never waits for a tick, and when somebody
@@ -145,19 +140,16 @@ impl Shard {
         let flush = &self.local.flush;
         let one = flush.unflushed_bytes() > self.limits.unflushed_bytes_max as u64 / 2;
         let all = flush.untried_bytes() > self.limits.unflushed_shard_bytes_max as u64 / 2;
-        let many = flush.gain.ranges_max() >= self.limits.held_ranges_max as u64
-            && !broken(Mutant::HoldsKeepAnyNumberOfRanges);
+        let many = flush.gain.ranges_max() >= self.limits.held_ranges_max as u64;
         let enough = one || all || many || self.is_over_budget();
-        if enough && !broken(Mutant::HoldsIgnoreTheGate) && self.local.end_holds(u64::MAX) {
+        if enough && self.local.end_holds(u64::MAX) {
             self.local.stats.holds_cut += 1;
             self.local.stats.holds_cut_by_ranges += u64::from(many);
         }
     }
 
     fn roots_gate_is_closed(&mut self) -> bool {
-        let closed = self.leaves.any_full()
-            || self.terminations.is_full(self.limits.terminations_max)
-            || (broken(Mutant::RootsWaitForRoots) && (0..self.shards()).any(|to| self.roots.is_full(to)));
+        let closed = self.leaves.any_full() || self.terminations.is_full(self.limits.terminations_max);
         if closed {
             self.local.stats.roots_gated += 1;
         }

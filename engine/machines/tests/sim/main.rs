@@ -14,13 +14,8 @@ mod schedule;
 mod socket;
 mod world;
 
-#[cfg(feature = "mutants")]
-mod mutants;
-
-#[cfg(not(feature = "mutants"))]
 use schedule::{Coverage, run};
 
-#[cfg(not(feature = "mutants"))]
 const SCHEDULES: u64 = 10_000;
 
 fn env(name: &str) -> Option<u64> {
@@ -28,7 +23,6 @@ fn env(name: &str) -> Option<u64> {
 }
 
 /// Runs schedules on all cores; a failing seed is printed with what went wrong.
-#[cfg(not(feature = "mutants"))]
 fn run_many(seeds: std::ops::Range<u64>) -> Coverage {
     use std::sync::Mutex;
     use std::sync::atomic::{AtomicU64, Ordering};
@@ -59,7 +53,6 @@ fn run_many(seeds: std::ops::Range<u64>) -> Coverage {
     total.into_inner().unwrap()
 }
 
-#[cfg(not(feature = "mutants"))]
 #[test]
 fn no_schedule_breaks_the_model() {
     if let Some(seed) = env("CORECAST_SIM_SEED") {
@@ -79,7 +72,6 @@ fn no_schedule_breaks_the_model() {
     }
 }
 
-#[cfg(not(feature = "mutants"))]
 #[test]
 fn the_same_seed_is_the_same_schedule() {
     for seed in 0..20 {

@@ -1,0 +1,624 @@
+//! The rules that can be broken: each mutant's name, what it breaks, and where in the machines' source.
+//!
+//! A place is code that stands exactly once in its file, or once in `within` where that stands once. Code in place of
+//! code is an expression or whole statements; what is put before or after a place is statements.
+
+/// One rule, broken.
+#[derive(Debug)]
+pub struct Mutant {
+    /// Its name.
+    pub name: &'static str,
+    /// What it does.
+    pub breaks: &'static str,
+    /// Where.
+    pub places: &'static [Place],
+}
+
+/// One change to the source.
+#[derive(Debug)]
+pub struct Place {
+    /// Where the code of the mutant goes.
+    pub edit: Edit,
+    /// The file, from the machines' src.
+    pub file: &'static str,
+    /// Where in it, if `original` alone stands there more than once.
+    pub within: &'static str,
+    /// The code that the mutant's is put to.
+    pub original: &'static str,
+    /// What the mutant does.
+    pub code: &'static str,
+}
+
+/// Where the code of a mutant goes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Edit {
+    /// It is done instead.
+    Instead,
+    /// It is done first.
+    Before,
+    /// It is done afterwards.
+    After,
+}
+
+const fn instead(file: &'static str, original: &'static str, code: &'static str) -> Place {
+    Place { edit: Edit::Instead, file, within: "", original, code }
+}
+
+const fn before(file: &'static str, original: &'static str, code: &'static str) -> Place {
+    Place { edit: Edit::Before, file, within: "", original, code }
+}
+
+const fn after(file: &'static str, original: &'static str, code: &'static str) -> Place {
+    Place { edit: Edit::After, file, within: "", original, code }
+}
+
+impl Place {
+    const fn within(self, within: &'static str) -> Self {
+        Self { within, ..self }
+    }
+}
+
+/// All mutants.
+pub const MUTANTS: &[Mutant] = &[
+    Mutant {
+        name: "NoTicket",
+        breaks: "An answer of the home shard goes to whichever subscription of the connection waits for that channel.",
+        places: &[instead("shard/local.rs", "it.ticket == sub.ticket", "true")],
+    },
+    Mutant {
+        name: "NoEpoch",
+        breaks: "Links are not told apart from their predecessors, on both sides.",
+        places: &[
+            instead("shard/links.rs", "local.epoch != epoch", "false")
+                .within("if local.epoch != epoch || local.live {"),
+            instead("shard/home.rs", "link.epoch == epoch", "true"),
+            instead("shard/home.rs", "!home.roster.has_shard(from)", "true"),
+        ],
+    },
+    Mutant {
+        name: "LaterSubscribersAckedAtOnce",
+        breaks: "The first subscriber asks home, later ones are acknowledged at once.",
+        places: &[instead("shard/subscribe.rs", "topic.live", "topic.live || found.is_some()")
+            .within("let at_once = topic.live;")],
+    },
+    Mutant {
+        name: "RootsWaitForRoots",
+        breaks: "Roots wait for room in batches of roots.",
+        places: &[instead(
+            "shard/turn.rs",
+            "self.leaves.any_full()",
+            "self.leaves.any_full() || (0..self.shards()).any(|to| self.roots.is_full(to))",
+        )
+        .within("let closed = self.leaves.any_full()")],
+    },
+    Mutant {
+        name: "JudgedBeforeAttempt",
+        breaks: "A consumer is judged by what nobody has tried to write.",
+        places: &[before(
+            "shard/shard_machine.rs",
+            "self.polled.note(token, id);",
+            r"if self.local.connections.view(id).is_some_and(|connection| connection.blocked) {
+                self.close_slow(id, Close::SLOW_CONSUMER);
+                return self.poll_dirty();
+            }",
+        )],
+    },
+    Mutant {
+        name: "NoFlushGate",
+        breaks: "Input is taken whatever waits to be flushed.",
+        places: &[instead("shard/turn.rs", "full || (self.is_over_budget() && !flush.is_clean())", "false")],
+    },
+    Mutant {
+        name: "RunGrowsAfterSealing",
+        breaks: "A Run takes frames of the next phase.",
+        places: &[before(
+            "shard/local.rs",
+            "for touched in std::mem::take(&mut self.flush.touched) {",
+            r"let kept: Vec<OpenRun> = self.flush.open.iter().map(OpenRun::sealed_copy).collect();
+            self.flush.touched.clear();
+            self.flush.open = kept;
+            return;",
+        )],
+    },
+    Mutant {
+        name: "CountOverwritesAcrossEpochs",
+        breaks: "A Count in the open batch is overwritten by one of another epoch.",
+        places: &[
+            before(
+                "shard/links.rs",
+                "if let Some(earlier) = self.roots.unsent(home, counted)",
+                r"let earlier = self.roots.waiting(home).find_map(|root| match root {
+                Root::Count { topic: of, epoch, n } if of.is(&topic.app, &topic.name) => Some((epoch, n)),
+                _ => None,
+            });
+            if let Some((of_earlier, n_of_earlier)) = earlier {
+                (*of_earlier, *n_of_earlier) = (epoch, n);
+                self.forget_without_subscribers(at, n);
+                return;
+            }",
+            ),
+            instead("shard/home.rs", "!home.roster.has_shard(from)", "true"),
+        ],
+    },
+    Mutant {
+        name: "ExitOvertakesEnter",
+        breaks: "An Exit goes before what is already in the open batch.",
+        places: &[
+            before(
+                "shard/links.rs",
+                "if !wait {",
+                r"if !wait {
+                self.roots.push_front(home, Root::Exit { topic, sub });
+                return;
+            }",
+            )
+            .within(
+                r"if !wait {
+            self.roots.push(home, Root::Exit { topic, sub });",
+            ),
+            instead("shard/home.rs", "!home.roster.has_shard(from)", "true"),
+        ],
+    },
+    Mutant {
+        name: "SleepsOnGatedInput",
+        breaks: "A core sleeps after a turn that took nothing, whatever it sent or wrote.",
+        places: &[instead(
+            "turn.rs",
+            "gathered | decided | sent | performed | flushed | finished",
+            "gathered | decided",
+        )],
+    },
+    Mutant {
+        name: "FixedOrderOfClasses",
+        breaks: "Every turn begins with the same class of input.",
+        places: &[before(
+            "shard/turn.rs",
+            "let mut turns_left = self.limits.rounds_max * Class::COUNT;",
+            "class = Class::default();",
+        )],
+    },
+    Mutant {
+        name: "WaiterNeverLeaves",
+        breaks: "A subscription that goes while it waits stays among the waiters' number.",
+        places: &[instead("shard/local.rs", "topic.waiting -= 1;", "").within(
+            r"self.stats.unsubscribed_waiting += 1;
+            topic.waiting -= 1;",
+        )],
+    },
+    Mutant {
+        name: "SentEntersAreStruck",
+        breaks: "A subscription that goes while it waits takes its Enter back although that was sent.",
+        places: &[instead("shard/links.rs", "false", "true")
+            .within("_ => false,\n        }\n    }\n\n    fn tell_exit")],
+    },
+    Mutant {
+        name: "EveryConnectionIsAMember",
+        breaks: "Every connection of a user is announced.",
+        places: &[instead("shard/home.rs", "entered == Entered::First", "true")
+            .within("self.announce(&topic, member, entered == Entered::First);")],
+    },
+    Mutant {
+        name: "JoinerHearsItself",
+        breaks: "A member is announced after the joiner was let in.",
+        places: &[before(
+            "shard/home.rs",
+            "self.announce(&topic, member, entered == Entered::First);",
+            r"self.put_off_grant(from, &topic, sub);
+            self.grant_all();
+            self.announce(&topic, member, entered == Entered::First);
+            return;",
+        )],
+    },
+    Mutant {
+        name: "FanOutBeforeAck",
+        breaks: "A subscriber gets events before its acknowledgement.",
+        places: &[
+            instead("shard/local.rs", "it.back == WAITING", "true"),
+            instead(
+                "shard/local.rs",
+                "connection.subscriptions.push(subscription);",
+                r"let back = topic.fanout.len() as u32;
+            topic.fanout.push(Subscriber { slot: id.slot, at: connection.subscriptions.len() as u32 });
+            connection.subscriptions.push(Subscription { back, ..subscription });",
+            ),
+        ],
+    },
+    Mutant {
+        name: "ExclusionLosesTheRest",
+        breaks: "A sender that was left out once gets nothing more in that phase.",
+        places: &[instead("shard/local.rs", "self.open_range(id, run);", "").within(
+            r"self.flush.gain.opened(&mut topic.gain);
+            }
+            self.open_range(id, run);",
+        )],
+    },
+    Mutant {
+        name: "NoExclusion",
+        breaks: "A sender gets its own event.",
+        places: &[instead(
+            "shard/links.rs",
+            "except.and_then(|socket_id| self.local.by_socket_id(self.index, socket_id))",
+            "None",
+        )],
+    },
+    Mutant {
+        name: "UnsubscribeKeepsRange",
+        breaks: "Unsubscribing leaves the open range open.",
+        places: &[instead("shard/local.rs", "self.close_range(id, run);", "").within(
+            r"let run = topic.run;
+        self.close_range(id, run);
+        Some(removed)",
+        )],
+    },
+    Mutant {
+        name: "LastCountUnsent",
+        breaks: "The last subscriber's going is not told to home.",
+        places: &[before(
+            "shard/links.rs",
+            "let sequence = self.roots.push(home, Root::Count { topic, epoch, n });",
+            r"if n == 0 {
+                self.forget_without_subscribers(at, n);
+                return;
+            }",
+        )],
+    },
+    Mutant {
+        name: "CloseSendsNoExit",
+        breaks: "A connection that closes leaves its members in their rosters.",
+        places: &[
+            instead("shard/links.rs", "gone.member.is_some()", "gone.member.is_some() && !by_close"),
+            instead("shard/home.rs", "!home.roster.has_shard(from)", "true"),
+        ],
+    },
+    Mutant {
+        name: "GatedMessageIsDropped",
+        breaks: "A message that finds its gate closed is dropped.",
+        places: &[
+            before(
+                "shard/commands.rs",
+                "return Verdict::Gated(home);",
+                "if !first_in_line { return Verdict::Taken; }",
+            ),
+            instead("shard/home.rs", "!home.roster.has_shard(from)", "true"),
+        ],
+    },
+    Mutant {
+        name: "NoCommandGate",
+        breaks: "A gate of commands does not exist: batches grow without bound.",
+        places: &[instead(
+            "shard/links.rs",
+            "!self.roots.is_full(home) && self.outside.get(home).is_some_and(Outside::is_empty)",
+            "true",
+        )],
+    },
+    Mutant {
+        name: "WritingIsHearing",
+        breaks: "What is sent to a connection counts as a sign of its life.",
+        places: &[before(
+            "shard/shard_machine.rs",
+            "self.local.handle_written(id, bytes)",
+            "self.note_heard(id);",
+        )],
+    },
+    Mutant {
+        name: "AnswerIsForgotten",
+        breaks: "A connection that has answered its ping still counts as pinged.",
+        places: &[instead(
+            "shard/idle.rs",
+            "connection.heard = self.wheel.heard();",
+            "connection.heard = Heard { pinged: connection.heard.pinged, ..self.wheel.heard() };",
+        )
+        .within(
+            r"if let Some(connection) = self.local.connections.by_id(id) {
+            connection.heard = self.wheel.heard();",
+        )],
+    },
+    Mutant {
+        name: "StalledClockRuns",
+        breaks: "A connection that is not listened to counts as silent.",
+        places: &[instead("shard/idle.rs", "connection.stalled", "false").within(
+            r"if connection.stalled {
+            connection.heard",
+        )],
+    },
+    Mutant {
+        name: "TerminationSparesWhoWaits",
+        breaks: "A user who must go is looked for among acknowledged subscriptions only.",
+        places: &[instead(
+            "shard/terminate.rs",
+            "it.member.as_ref()",
+            "it.member.as_ref().filter(|_| it.back != crate::shard::connection::WAITING)",
+        )],
+    },
+    Mutant {
+        name: "TerminationCrossesApps",
+        breaks: "Users of the same id in other apps go as well.",
+        places: &[instead(
+            "shard/terminate.rs",
+            "self.wanted.contains(&(app_id, user_id))",
+            "self.wanted.iter().any(|it| *it.user_id == *user_id)",
+        )],
+    },
+    Mutant {
+        name: "TerminationIgnoresItsSwitch",
+        breaks: "Connections go by presence even where the app does not want it.",
+        places: &[instead("shard/terminate.rs", "app.terminate_by_presence", "true")
+            .within("if app.terminate_by_presence {")],
+    },
+    Mutant {
+        name: "TerminationJoinsTheWalk",
+        breaks: "A user is looked for from where the walk has come to.",
+        places: &[
+            instead(
+                "shard/terminate.rs",
+                "self.waiting.len() >= terminations_max",
+                "self.wanted.len() >= terminations_max",
+            ),
+            instead("shard/terminate.rs", "self.waiting.insert(user);", "self.wanted.insert(user);"),
+        ],
+    },
+    Mutant {
+        name: "TerminationEndsWithItsStep",
+        breaks: "The walk for users who must go ends with its first step.",
+        places: &[after(
+            "shard/terminate.rs",
+            r"looks_left = looks_left.saturating_sub(looks);
+        }",
+            "self.terminations.end();",
+        )],
+    },
+    Mutant {
+        name: "ListEndsWithItsStep",
+        breaks: "A list of channels ends with its first step.",
+        places: &[instead("shard/list.rs", "end == places", "true").within("(end == places)")],
+    },
+    Mutant {
+        name: "ListNamesNewcomers",
+        breaks: "A list has channels that are younger than it.",
+        places: &[instead("shard/list.rs", "*birth < self.births", "true")],
+    },
+    Mutant {
+        name: "BudgetIsNotKept",
+        breaks: "The outboxes of a shard keep whatever they like together.",
+        places: &[instead("shard/budget.rs", "!self.is_over_budget()", "true")],
+    },
+    Mutant {
+        name: "BudgetTakesAnybody",
+        breaks: "Past the budget somebody goes, whether the kernel has refused its bytes or not.",
+        places: &[before(
+            "shard/budget.rs",
+            "while self.local.held_bytes() > enough",
+            "worst.extend(self.local.connections.next_from(0).map(|id| (usize::MAX, Reverse(id.slot))));",
+        )],
+    },
+    Mutant {
+        name: "SlotIsFreeBeforeItsTenantHasLeft",
+        breaks: "A slot is given away before the subscriptions of its last tenant are given up.",
+        places: &[
+            instead("shard/connection.rs", "slot.kept == 0", "true"),
+            instead("shard/connection.rs", "place.kept == 0 && place.tenant.is_none()", "false"),
+        ],
+    },
+    Mutant {
+        name: "DepartedDoNotMove",
+        breaks: "A place in a fan-out list that is moved is not noted for those who have gone.",
+        places: &[instead("shard/local.rs", "self.departed.left_behind(slot)", "None")],
+    },
+    Mutant {
+        name: "DepartureEndsWithItsStep",
+        breaks: "Whoever has gone gives up subscriptions in one step only.",
+        places: &[instead("shard/departed.rs", "!self.has_left(id)", "{ self.has_left(id); false }")
+            .within("looks_left -= self.give_up(id, looks_left);\n            if !self.has_left(id)")],
+    },
+    Mutant {
+        name: "PartingBytesHaveNoBound",
+        breaks: "What is kept of the outboxes of those who are closed has no bound.",
+        places: &[instead("shard/parting.rs", "bytes_max.saturating_sub(self.0.kept.bytes())", "usize::MAX")],
+    },
+    Mutant {
+        name: "GraceIsIgnored",
+        breaks: "A fall is told at once.",
+        places: &[instead("shard/edges.rs", "if rises { 0 } else { self.grace_ms }", "0")],
+    },
+    Mutant {
+        name: "ReturnDoesNotCancel",
+        breaks: "A fall is told although who went has come back.",
+        places: &[instead(
+            "shard/edges.rs",
+            r"entry.remove();
+                self.falls.live -= 1;
+                self.dirty.fall_is_over(topic, fall);",
+            "",
+        )],
+    },
+    Mutant {
+        name: "RefusedEdgeIsLost",
+        breaks: "An edge that the queue refuses is forgotten.",
+        places: &[before(
+            "shard/edges.rs",
+            "stats.hook_edges_refused += u64::from(!taken);",
+            r"stats.hook_edges_refused += u64::from(!taken);
+            return true;",
+        )],
+    },
+    Mutant {
+        name: "EventOvertakesEdge",
+        breaks: "Events are told while an edge before them is not.",
+        places: &[instead(
+            "shard/edges.rs",
+            "!all_told && self.dirty.has(hash, event.app(), event.channel())",
+            "false",
+        )],
+    },
+    Mutant {
+        name: "RefusedEdgeCostsAllEvents",
+        breaks: "An edge that the queue refuses costs the events of all channels.",
+        places: &[instead(
+            "shard/edges.rs",
+            "!all_told && self.dirty.has(hash, event.app(), event.channel())",
+            "!all_told",
+        )],
+    },
+    Mutant {
+        name: "EndTellsFalls",
+        breaks: "Who is closed since the server ends is told as gone.",
+        places: &[before("shard/edges.rs", "self.ends = true;", "return;")],
+    },
+    Mutant {
+        name: "VacatedBeforeRemoved",
+        breaks: "A channel is told as vacated before its members are removed.",
+        places: &[instead(
+            "shard/edges.rs",
+            "listings.queue.push_back(listing);",
+            r"let of_channel = table.find(hash, |edge| edge.has(stamp)).is_some_and(|edge| edge.member.is_none());
+            if of_channel && !rises {
+                listings.queue.push_front(listing);
+            } else {
+                listings.queue.push_back(listing);
+            }",
+        )],
+    },
+    Mutant {
+        name: "OpenEdgesAreIgnored",
+        breaks: "What was told before the server began is taken for nothing.",
+        places: &[before(
+            "shard/edges.rs",
+            "for OpenEdges { app_id, channel, occupied, members } in open {",
+            "return;",
+        )],
+    },
+    Mutant {
+        name: "TakersHaveOneSubscription",
+        breaks: "Whoever takes an event counts as having one subscription.",
+        places: &[instead("shard/gain.rs", "subscriptions as u64", "1")],
+    },
+    Mutant {
+        name: "OnlyThisRoundCounts",
+        breaks: "What was gained in the round before this one does not count.",
+        places: &[instead(
+            "shard/gain.rs",
+            "self.before = std::mem::take(&mut self.now);",
+            r"self.now = Round::default();
+            self.before = Round::default();",
+        )],
+    },
+    Mutant {
+        name: "GoneSubscriptionsGainNothing",
+        breaks: "What a subscription has gained is forgotten when it goes.",
+        places: &[instead("shard/flush.rs", "self.count_private(connection, bytes);", "").within(
+            r"else { 0 };
+        self.count_private(connection, bytes);",
+        )],
+    },
+    Mutant {
+        name: "UntriedRunsHaveNoBound",
+        breaks: "Runs that were not tried for everybody may be as much as they like together.",
+        places: &[instead(
+            "shard/turn.rs",
+            "self.local.flush.untried_bytes() > self.limits.unflushed_shard_bytes_max as u64",
+            "false",
+        )],
+    },
+    Mutant {
+        name: "SharedRosterLacksTheLast",
+        breaks: "A roster that several share lacks the last of them.",
+        places: &[
+            instead(
+                "shard/home.rs",
+                "server_event::encode_presence_succeeded(&mut bytes, &self.topic.name, self.roster.members());",
+                r"let lacks = usize::from(self.entered.len() > 1).min(self.roster.len());
+            let members = self.roster.members().take(self.roster.len() - lacks);
+            server_event::encode_presence_succeeded(&mut bytes, &self.topic.name, members);",
+            ),
+            instead("shard/home.rs", "bytes.len() == self.roster_bytes()", "true"),
+        ],
+    },
+    Mutant {
+        name: "PutOffGrantsWeighNothing",
+        breaks: "Grants that are put off do not count in their batches.",
+        places: &[instead("shard/grants.rs", "from != self.index", "false").within("if from != self.index {")],
+    },
+    Mutant {
+        name: "HeldAreForgotten",
+        breaks: "Connections that wait for a tick are not written when it comes.",
+        places: &[instead(
+            "shard/local.rs",
+            "self.flush.release(mark, old, &held, &mut self.connections);",
+            "",
+        )],
+    },
+    Mutant {
+        name: "HoldsIgnoreTheGate",
+        breaks: "Holds go on to their tick however much is waiting.",
+        places: &[instead("shard/turn.rs", "enough && self.local.end_holds(u64::MAX)", "false")],
+    },
+    Mutant {
+        name: "HoldsKeepAnyNumberOfRanges",
+        breaks: "Outboxes that wait for a tick may have as many ranges as they like.",
+        places: &[instead(
+            "shard/turn.rs",
+            "flush.gain.ranges_max() >= self.limits.held_ranges_max as u64",
+            "false",
+        )],
+    },
+    Mutant {
+        name: "TalkIsQuiet",
+        breaks: "A shard that hears messages counts as quiet.",
+        places: &[instead(
+            "shard/quiet.rs",
+            "std::mem::take(&mut self.quiet.stirred)",
+            "{ self.quiet.stirred = false; false }",
+        )],
+    },
+    Mutant {
+        name: "FewAreQuiet",
+        breaks: "A shard with few connections counts as quiet.",
+        places: &[instead(
+            "shard/quiet.rs",
+            "self.local.connections.len() < self.limits.nap_connections_min",
+            "false",
+        )],
+    },
+];
+
+/// Code that only mutants call, by the file that it is added to.
+pub const SUPPORT: &[(&str, &str)] = &[
+    (
+        "shard/outgoing.rs",
+        r"
+impl<M: Weigh> Outgoing<M> {
+    /// Puts a message before all others.
+    pub fn push_front(&mut self, to: usize, message: M) {
+        if let Some(open) = self.open.get_mut(to) {
+            open.messages.push_front(message);
+        }
+    }
+
+    /// All messages that wait for this receiver.
+    pub fn waiting(&mut self, to: usize) -> impl Iterator<Item = &mut M> {
+        self.open.get_mut(to).into_iter().flat_map(|open| open.messages.iter_mut())
+    }
+}
+",
+    ),
+    (
+        "shard/run.rs",
+        r"
+impl OpenRun {
+    /// What a Run would be that went on growing after it was sealed.
+    pub fn sealed_copy(&self) -> Self {
+        let copy = Self {
+            run: Rc::clone(&self.run),
+            bytes: self.bytes.clone(),
+            ends: self.ends.clone(),
+            leaf: self.leaf,
+        };
+        let sealed =
+            Sealed { bytes: Bytes::Own(self.bytes.clone()), ends: self.ends.clone(), private: false };
+        drop(self.run.sealed.set(sealed));
+        copy
+    }
+}
+",
+    ),
+];
