@@ -1,9 +1,15 @@
 //! What the operator's tools ask, on a listener of their own: `GET /metrics`, and the health probes. Not signed, since
 //! that listener is for the operator's network alone; nothing of an app can be read or changed there.
+//!
+//! A browser of that network may be told by a stranger's page to ask here, by a name that leads to this address. So only
+//! names that cannot be a stranger's are answered.
 
-use protocol::http::Request;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
-use crate::health::{Probe, parse_probe};
+use protocol::http::Head;
+
+use crate::call::Options;
+use crate::health::{PROBE_METHODS, Probe, parse_probe};
 use crate::refused::Refused;
 
 /// What a tool asks for.
@@ -13,18 +19,55 @@ pub enum AdminCall {
     Metrics,
     /// Tell how the server is.
     Health(Probe),
+    /// Tell which methods there are.
+    Options(Options),
 }
 
-/// The call that a request on the operator's listener is.
-pub fn parse_admin_call(request: &Request<'_>) -> Result<AdminCall, Refused> {
-    let call = match request.head.path {
-        "/metrics" => AdminCall::Metrics,
-        path => parse_probe(path).map(AdminCall::Health).ok_or_else(no_such_path)?,
+/// The call that a request on the operator's listener is, by its head; it needs no body. `hosts` are the names that the
+/// listener has besides IP addresses and localhost.
+pub fn parse_admin_call(head: &Head<'_>, hosts: &[Box<str>]) -> Result<AdminCall, Refused> {
+    check_host(head, hosts)?;
+    let (call, probe) = match head.path {
+        "/metrics" => (AdminCall::Metrics, None),
+        "*" => return Ok(AdminCall::Options(Options { allow: PROBE_METHODS, probe: None })),
+        path => {
+            let probe = parse_probe(path).ok_or_else(no_such_path)?;
+            (AdminCall::Health(probe), Some(probe))
+        }
     };
-    match request.head.method {
+    match head.method {
         "GET" | "HEAD" => Ok(call),
-        _ => Err(Refused::method("GET, HEAD")),
+        "OPTIONS" => Ok(AdminCall::Options(Options { allow: PROBE_METHODS, probe })),
+        _ => Err(Refused::method(PROBE_METHODS)),
     }
+}
+
+// No browser is without a host, so whoever is may be answered.
+fn check_host(head: &Head<'_>, hosts: &[Box<str>]) -> Result<(), Refused> {
+    let Some(authority) = head.authority() else { return Ok(()) };
+    let name = host_of(authority);
+    let is_ours = |host: &str| name.eq_ignore_ascii_case(host);
+    if is_ip_address(name) || is_ours("localhost") || hosts.iter().any(|host| is_ours(host)) {
+        return Ok(());
+    }
+    let name: String = name.chars().take(128).collect();
+    let text = format!(
+        "The admin listener has no host {name:?}: ask it by its IP address or as localhost, or add the name to \
+         admin_hosts (--admin-host)"
+    );
+    Err(Refused::new(421, text))
+}
+
+// Without port and the dot of a full name.
+fn host_of(authority: &str) -> &str {
+    let port_at = authority.rfind(':').filter(|at| !authority.get(*at..).unwrap_or_default().contains(']'));
+    let host = authority.get(..port_at.unwrap_or(authority.len())).unwrap_or(authority);
+    host.strip_suffix('.').unwrap_or(host)
+}
+
+fn is_ip_address(host: &str) -> bool {
+    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    bare.is_some_and(|v6| v6.parse::<Ipv6Addr>().is_ok()) || host.parse::<Ipv4Addr>().is_ok()
 }
 
 fn no_such_path() -> Refused {
@@ -36,10 +79,59 @@ mod tests {
     use super::*;
     use protocol::http::{RequestParse, parse_request};
 
-    fn call(method: &str, path: &str) -> Result<AdminCall, u16> {
-        let bytes = format!("{method} {path} HTTP/1.1\r\nHost: h\r\n\r\n").into_bytes();
+    fn call_at(host: &str, method: &str, path: &str) -> Result<AdminCall, u16> {
+        let bytes = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\n\r\n").into_bytes();
         let RequestParse::Complete { request, .. } = parse_request(&bytes) else { panic!("{bytes:?}") };
-        parse_admin_call(&request).map_err(|refused| refused.status)
+        let hosts = ["Corecast.Internal".into(), "corecast".into()];
+        parse_admin_call(&request.head, &hosts).map_err(|refused| refused.status)
+    }
+
+    fn call(method: &str, path: &str) -> Result<AdminCall, u16> {
+        call_at("127.0.0.1:9601", method, path)
+    }
+
+    #[test]
+    fn only_names_that_cannot_be_a_strangers_are_answered() {
+        for good in [
+            "127.0.0.1",
+            "127.0.0.1:9601",
+            "10.1.2.3:9601",
+            "[::1]",
+            "[::1]:9601",
+            "localhost",
+            "LocalHost:9601",
+            "localhost.",
+            "corecast:9601",
+            "corecast.internal",
+        ] {
+            assert_eq!(call_at(good, "GET", "/metrics"), Ok(AdminCall::Metrics), "{good}");
+        }
+        for bad in [
+            "evil.example",
+            "evil.example:9601",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example",
+            "corecast.evil",
+            "1.2.3.4.5",
+            "0x7f.1",
+            "2130706433",
+        ] {
+            assert_eq!(call_at(bad, "GET", "/metrics"), Err(421), "{bad}");
+            assert_eq!(call_at(bad, "GET", "/live"), Err(421), "{bad}");
+        }
+        let absolute = "http://evil.example/metrics";
+        assert_eq!(call("GET", absolute), Err(421));
+        let old = b"GET /metrics HTTP/1.0\r\n\r\n";
+        let RequestParse::Complete { request, .. } = parse_request(old) else { panic!() };
+        assert_eq!(parse_admin_call(&request.head, &[]), Ok(AdminCall::Metrics));
+    }
+
+    #[test]
+    fn options_tell_the_methods() {
+        for (path, probe) in [("*", None), ("/metrics", None), ("/ready", Some(Probe::Ready))] {
+            let options = Options { allow: "GET, HEAD, OPTIONS", probe };
+            assert_eq!(call("OPTIONS", path), Ok(AdminCall::Options(options)), "{path}");
+        }
     }
 
     #[test]

@@ -38,6 +38,13 @@ pub enum Answer<'a> {
     Index,
     /// A page in HTML.
     Page(&'a str),
+    /// The methods of a path, and whether what it tells of is well.
+    Options {
+        /// They, as `Allow` lists them.
+        allow: &'static str,
+        /// False is answered 503.
+        well: bool,
+    },
     /// All metrics, in Prometheus' text format.
     Metrics(&'a str),
 }
@@ -78,20 +85,25 @@ impl Manner {
     }
 }
 
-/// Appends the whole response.
-pub fn encode_answer(out: &mut Vec<u8>, answer: &Answer<'_>, manner: Manner) {
+/// Appends the whole response; `date` is the time as HTTP writes it.
+pub fn encode_answer(out: &mut Vec<u8>, date: &str, answer: &Answer<'_>, manner: Manner) {
     let body = body_of(answer);
     let status = match answer {
-        Answer::Live(false) | Answer::Ready(false) => 503,
+        Answer::Live(false) | Answer::Ready(false) | Answer::Options { well: false, .. } => 503,
         _ => 200,
     };
     let content_type = match answer {
         Answer::Index => "text/plain",
         Answer::Page(_) => "text/html; charset=utf-8",
         Answer::Metrics(_) => "text/plain; version=0.0.4; charset=utf-8",
+        Answer::Options { .. } => "",
         _ => JSON,
     };
-    encode_response(out, status, content_type, &body, manner.keep_alive, &[]);
+    let allow = match answer {
+        Answer::Options { allow, .. } => Some(("Allow", *allow)),
+        _ => None,
+    };
+    encode_response(out, date, status, content_type, &body, manner.keep_alive, allow.as_slice());
     manner.finish(out, body.len());
 }
 
@@ -101,6 +113,7 @@ fn body_of<'a>(answer: &Answer<'a>) -> Cow<'a, [u8]> {
         Answer::Published | Answer::Terminated => return b"{}".into(),
         Answer::Index => return b"OK".into(),
         Answer::Page(text) | Answer::Metrics(text) => return text.as_bytes().into(),
+        Answer::Options { .. } => {}
         Answer::Event(rows) | Answer::Channels(rows) => channels::encode_rows(&mut out, rows),
         Answer::Batch(rows) => events::encode_batch(&mut out, rows),
         Answer::Channel(row) => channels::encode_channel(&mut out, row),
@@ -123,8 +136,9 @@ mod tests {
         String::from_utf8(body_of(answer).into_owned()).unwrap()
     }
 
-    const BOTH: Info = Info { user_count: true, subscription_count: true };
-    const NONE: Info = Info { user_count: false, subscription_count: false };
+    const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+    const BOTH: Info = Info { asked: true, user_count: true, subscription_count: true };
+    const NONE: Info = Info { asked: false, user_count: false, subscription_count: false };
 
     #[test]
     fn bodies_are_what_strict_sdks_decode() {
@@ -134,13 +148,19 @@ mod tests {
             (Answer::Terminated, "{}"),
             (
                 Answer::Event(&rows),
-                r#"{"channels":{"presence-a":{"user_count":42},"b":{"subscription_count":13},"c":{}}}"#,
+                r#"{"channels":{"presence-a":{"user_count":42,"subscription_count":50},"b":{"subscription_count":13},"c":{}}}"#,
             ),
-            (Answer::Batch(&rows), r#"{"batch":[{"user_count":42},{"subscription_count":13},{}]}"#),
+            (
+                Answer::Batch(&rows),
+                r#"{"batch":[{"user_count":42,"subscription_count":50},{"subscription_count":13},{}]}"#,
+            ),
             (Answer::Channels(&[]), r#"{"channels":{}}"#),
             (Answer::Channel(row("a", NONE, 0, 0)), r#"{"occupied":false}"#),
             (Answer::Channel(row("a", BOTH, 2, 0)), r#"{"occupied":true,"subscription_count":2}"#),
-            (Answer::Channel(row("presence-a", BOTH, 2, 1)), r#"{"occupied":true,"user_count":1}"#),
+            (
+                Answer::Channel(row("presence-a", BOTH, 2, 1)),
+                r#"{"occupied":true,"user_count":1,"subscription_count":2}"#,
+            ),
             (Answer::Users(&[]), r#"{"users":[]}"#),
             (Answer::Users(&["1".into(), "a\"b".into()]), r#"{"users":[{"id":"1"},{"id":"a\"b"}]}"#),
             (Answer::Live(true), r#"{"live":true}"#),
@@ -155,17 +175,19 @@ mod tests {
     #[test]
     fn every_success_is_exactly_200_with_json() {
         let mut out = Vec::new();
-        encode_answer(&mut out, &Answer::Published, Manner { keep_alive: true, head_only: false });
-        let expected = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\
+        encode_answer(&mut out, DATE, &Answer::Published, Manner { keep_alive: true, head_only: false });
+        let expected = "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
+                        Content-Type: application/json\r\nContent-Length: 2\r\n\
                         Connection: keep-alive\r\n\r\n{}";
         assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
 
     #[test]
     fn ill_health_is_503() {
-        for answer in [Answer::Live(false), Answer::Ready(false)] {
+        let options = Answer::Options { allow: "GET", well: false };
+        for answer in [Answer::Live(false), Answer::Ready(false), options] {
             let mut out = Vec::new();
-            encode_answer(&mut out, &answer, Manner { keep_alive: false, head_only: false });
+            encode_answer(&mut out, DATE, &answer, Manner { keep_alive: false, head_only: false });
             assert!(out.starts_with(b"HTTP/1.1 503 "));
         }
     }

@@ -8,13 +8,14 @@ use std::sync::Arc;
 
 use percent_encoding::percent_decode_str;
 use protocol::app::{App, Apps};
-use protocol::auth::verify_request;
-use protocol::http::Request;
+use protocol::auth::{RestAuthError, verify_request, verify_request_head};
+use protocol::http::{Head, Request};
 use protocol::query::{Query, parse_query};
+use protocol::ws::parse_upgrade;
 
 use crate::channels::{Channel, Channels, parse_channel, parse_channels};
 use crate::events::{Publish, parse_batch, parse_event};
-use crate::health::{Probe, parse_probe};
+use crate::health::{PROBE_METHODS, Probe, parse_probe};
 use crate::refused::Refused;
 use crate::terminate::{Terminate, parse_terminate};
 use crate::users::{Users, parse_users};
@@ -34,6 +35,17 @@ pub enum Call<'a> {
     Terminate(Terminate<'a>),
     /// Tell how the server is.
     Health(Probe),
+    /// Tell which methods there are.
+    Options(Options),
+}
+
+/// Asks which methods a path has, or the server.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Options {
+    /// They, as `Allow` lists them.
+    pub allow: &'static str,
+    /// A probe of health answers with its state as well: load balancers ask in this way.
+    pub probe: Option<Probe>,
 }
 
 /// The call that a request is. `now_unix_s` is the wall clock, in seconds since 1970.
@@ -42,15 +54,19 @@ pub fn parse_call<'a>(
     request: &'a Request<'a>,
     now_unix_s: u64,
 ) -> Result<Call<'a>, Refused> {
-    let route = parse_route(request.head.path).ok_or_else(no_such_path)?;
-    check_method(&route, request.head.method)?;
+    let route = check_route(&request.head)?;
     let query = parse_query(request.head.query);
     let (app, endpoint) = match route {
         Route::Health(probe) => return Ok(Call::Health(probe)),
+        Route::Options(options) => return Ok(Call::Options(options)),
         Route::App(id, endpoint) => (apps.by_id(&id).ok_or_else(unknown_app)?, endpoint),
         Route::AppOfKey(endpoint) => (app_of_key(apps, &query)?, endpoint),
     };
-    authorise(app, request, &query, now_unix_s)?;
+    if !request.body.is_empty() {
+        check_coding(&request.head)?;
+    }
+    let head = &request.head;
+    authorise(app, verify_request(app, head.method, head.path, &query, &request.body, now_unix_s))?;
     match endpoint {
         Endpoint::Events => parse_event(app, &request.body, &query).map(Call::Publish),
         Endpoint::BatchEvents => parse_batch(app, &request.body).map(Call::Publish),
@@ -61,7 +77,22 @@ pub fn parse_call<'a>(
     }
 }
 
+/// Judges a request whose body is still to come by all that its head says: nobody's body is kept whom the app's secret
+/// has not signed it for.
+pub fn check_head(apps: &Apps, head: &Head<'_>, now_unix_s: u64) -> Result<(), Refused> {
+    let route = check_route(head)?;
+    let query = parse_query(head.query);
+    let app = match route {
+        Route::Health(_) | Route::Options(_) => return Ok(()),
+        Route::App(id, _) => apps.by_id(&id).ok_or_else(unknown_app)?,
+        Route::AppOfKey(_) => app_of_key(apps, &query)?,
+    };
+    check_coding(head)?;
+    authorise(app, verify_request_head(app, head.method, head.path, &query, now_unix_s))
+}
+
 enum Route<'a> {
+    Options(Options),
     Health(Probe),
     App(Cow<'a, str>, Endpoint<'a>),
     /// The path names no app, so the key of the signature must.
@@ -76,6 +107,40 @@ enum Endpoint<'a> {
     Users(Cow<'a, str>),
     /// As it stands in the path.
     Terminate(&'a str),
+}
+
+// The route of a request, if its method goes there.
+fn check_route<'a>(head: &Head<'a>) -> Result<Route<'a>, Refused> {
+    if head.path == "*" {
+        return Ok(Route::Options(Options { allow: "GET, HEAD, POST, OPTIONS", probe: None }));
+    }
+    if head.path.starts_with("/app/") {
+        return check_upgrade(head);
+    }
+    let route = parse_route(head.path).ok_or_else(no_such_path)?;
+    check_method(route, head.method)
+}
+
+// What comes here is no upgrade, and nothing else is below this path.
+fn check_upgrade<'a>(head: &Head<'a>) -> Result<Route<'a>, Refused> {
+    if head.method == "OPTIONS" {
+        return Ok(Route::Options(Options { allow: "GET, OPTIONS", probe: None }));
+    }
+    match parse_upgrade(head) {
+        Err(refusal) if refusal.status == 405 => Err(Refused::method("GET, OPTIONS")),
+        Err(refusal) => Err(Refused::new(refusal.status, refusal.body)),
+        Ok(_) => Err(no_such_path()),
+    }
+}
+
+// A body is taken as it is written, and not packed.
+fn check_coding(head: &Head<'_>) -> Result<(), Refused> {
+    let codings = head.header_values("Content-Encoding").flat_map(|value| value.split(','));
+    let mut codings = codings.map(str::trim).filter(|coding| !coding.is_empty());
+    match codings.find(|coding| !coding.eq_ignore_ascii_case("identity")) {
+        Some(coding) => Err(Refused::coding(coding)),
+        None => Ok(()),
+    }
 }
 
 // A path is split before it is decoded: an encoded slash belongs to its segment.
@@ -124,15 +189,18 @@ fn decode(segment: &str) -> Cow<'_, str> {
     percent_decode_str(segment).decode_utf8_lossy()
 }
 
-fn check_method(route: &Route<'_>, method: &str) -> Result<(), Refused> {
-    let acts = match route {
-        Route::App(_, endpoint) | Route::AppOfKey(endpoint) => endpoint.acts(),
-        Route::Health(_) => false,
+fn check_method<'a>(route: Route<'a>, method: &str) -> Result<Route<'a>, Refused> {
+    let (acts, probe) = match &route {
+        Route::App(_, endpoint) | Route::AppOfKey(endpoint) => (endpoint.acts(), None),
+        Route::Health(probe) => (false, Some(*probe)),
+        Route::Options(_) => return Ok(route),
     };
+    let allow = if acts { "POST, OPTIONS" } else { PROBE_METHODS };
     match method {
-        "POST" if acts => Ok(()),
-        "GET" | "HEAD" if !acts => Ok(()),
-        _ => Err(Refused::method(if acts { "POST" } else { "GET, HEAD" })),
+        "POST" if acts => Ok(route),
+        "GET" | "HEAD" if !acts => Ok(route),
+        "OPTIONS" => Ok(Route::Options(Options { allow, probe })),
+        _ => Err(Refused::method(allow)),
     }
 }
 
@@ -148,10 +216,8 @@ fn app_of_key<'a>(apps: &'a Apps, query: &Query<'_>) -> Result<&'a Arc<App>, Ref
     app.ok_or_else(|| Refused::new(401, "Unknown auth_key: this path names no app, so the key must"))
 }
 
-fn authorise(app: &App, request: &Request<'_>, query: &Query<'_>, now_unix_s: u64) -> Result<(), Refused> {
-    let head = &request.head;
-    verify_request(app, head.method, head.path, query, &request.body, now_unix_s)
-        .map_err(|error| Refused::new(401, error.to_string()))?;
+fn authorise(app: &App, verified: Result<(), RestAuthError>) -> Result<(), Refused> {
+    verified.map_err(|error| Refused::new(401, error.to_string()))?;
     if !app.enabled {
         return Err(Refused::new(403, "The app is disabled"));
     }
@@ -307,6 +373,7 @@ mod tests {
             (signed_event("/apps/4/events"), 401),
             (signed("GET", "/apps/3/channels", &[], ""), 200),
             (signed("HEAD", "/apps/3/channels", &[], ""), 200),
+            (http("OPTIONS", "/apps/3/channels", ""), 200),
             (http("GET", "/live", ""), 200),
             (http("GET", "/ready?x=1", ""), 200),
             (http("HEAD", "/", ""), 200),
@@ -321,8 +388,98 @@ mod tests {
     #[test]
     fn a_refused_method_says_which_are_allowed() {
         with_call(&http("GET", "/apps/3/events", ""), NOW, |call| {
-            assert_eq!(call.unwrap_err().header, Some(("Allow", "POST")));
+            assert_eq!(call.unwrap_err().header, Some(("Allow", "POST, OPTIONS")));
         });
+    }
+
+    fn with_headers(method: &str, target: &str, lines: &str, body: &str) -> Vec<u8> {
+        let plain = String::from_utf8(http(method, target, body)).unwrap();
+        plain.replacen("Host: h\r\n", &format!("Host: h\r\n{lines}"), 1).into_bytes()
+    }
+
+    #[test]
+    fn options_tell_the_methods_without_a_signature() {
+        let table = [
+            ("*", "GET, HEAD, POST, OPTIONS", None),
+            ("/", "GET, HEAD, OPTIONS", Some(Probe::Index)),
+            ("/live", "GET, HEAD, OPTIONS", Some(Probe::Live)),
+            ("/ready?x=1", "GET, HEAD, OPTIONS", Some(Probe::Ready)),
+            ("/apps/3/events", "POST, OPTIONS", None),
+            ("/apps/3/channels", "GET, HEAD, OPTIONS", None),
+            ("/app/key", "GET, OPTIONS", None),
+        ];
+        for (target, allow, probe) in table {
+            with_call(&http("OPTIONS", target, ""), NOW, |call| {
+                let Ok(Call::Options(options)) = call else { panic!("{target}: {call:?}") };
+                assert_eq!(options, Options { allow, probe }, "{target}");
+            });
+        }
+        assert_eq!(status_at(&http("OPTIONS", "/nothing", ""), NOW), 404);
+    }
+
+    #[test]
+    fn a_path_of_websockets_without_an_upgrade_says_what_is_missing() {
+        let table = [
+            ("", 426, "Upgrade: websocket and Connection: Upgrade are missing"),
+            ("Connection: Upgrade\r\n", 426, "Upgrade: websocket is missing"),
+            ("Upgrade: websocket\r\n", 426, "Connection: Upgrade is missing"),
+        ];
+        for (lines, status, text) in table {
+            with_call(&with_headers("GET", "/app/key?protocol=7", lines, ""), NOW, |call| {
+                let refused = call.unwrap_err();
+                assert_eq!(refused.status, status);
+                assert!(refused.text.contains(text) && refused.text.contains("proxy"), "{}", refused.text);
+            });
+        }
+        assert_eq!(status_at(b"GET /app/key HTTP/1.0\r\n\r\n", NOW), 426);
+        assert_eq!(status_at(&http("POST", "/app/key", ""), NOW), 405);
+        assert_eq!(status_at(&http("GET", "/app", ""), NOW), 404);
+    }
+
+    #[test]
+    fn a_packed_body_is_refused_by_its_coding() {
+        let query =
+            sign_request(&App::new("3", KEY, SECRET), "POST", "/apps/3/events", &[], EVENT.as_bytes(), NOW);
+        let target = format!("/apps/3/events?{query}");
+        for (lines, status) in [
+            ("Content-Encoding: gzip\r\n", 415),
+            ("Content-Encoding: identity, br\r\n", 415),
+            ("Content-Encoding: identity\r\nContent-Encoding: Deflate\r\n", 415),
+            ("Content-Encoding: identity\r\n", 200),
+            ("Content-Encoding:\r\n", 200),
+        ] {
+            assert_eq!(status_at(&with_headers("POST", &target, lines, EVENT), NOW), status, "{lines}");
+        }
+        with_call(&with_headers("POST", &target, "Content-Encoding: gzip\r\n", EVENT), NOW, |call| {
+            let refused = call.unwrap_err();
+            assert!(refused.text.contains("\"gzip\""), "{}", refused.text);
+            assert_eq!(refused.header, Some(("Accept-Encoding", "identity")));
+        });
+        let lines = "Content-Encoding: gzip\r\n";
+        assert_eq!(status_at(&with_headers("GET", "/live", lines, ""), NOW), 200);
+    }
+
+    #[test]
+    fn a_head_is_judged_as_its_whole_request_would_be() {
+        let table = [
+            (http("POST", "/nothing", "x"), 404),
+            (http("GET", "/apps/3/events", "x"), 405),
+            (http("POST", "/apps/9/events", "x"), 404),
+            (http("POST", "/apps/3/events", "x"), 401),
+            (http("POST", "/app/key", "x"), 405),
+            (signed("POST", "/apps/3/events", &[], EVENT), 200),
+            (signed("POST", "/apps/4/events", &[], EVENT), 401),
+        ];
+        for (bytes, status) in table {
+            let RequestParse::Complete { request, .. } = parse_request(&bytes) else { panic!() };
+            let judged = check_head(&apps(), &request.head, NOW);
+            let judged = judged.map_or_else(|refused| refused.status, |()| 200);
+            assert_eq!(judged, status, "{}", String::from_utf8_lossy(&bytes));
+        }
+        let forged = String::from_utf8(signed("POST", "/apps/3/events", &[], EVENT)).unwrap();
+        let forged = forged.replace("auth_signature=", "auth_signature=0");
+        let RequestParse::Complete { request, .. } = parse_request(forged.as_bytes()) else { panic!() };
+        assert_eq!(check_head(&apps(), &request.head, NOW).unwrap_err().status, 401);
     }
 
     #[test]

@@ -46,7 +46,7 @@ pub(crate) fn parse_channels<'a>(app: &'a Arc<App>, query: &Query<'_>) -> Result
         "private" => "private-",
         prefix => prefix,
     };
-    let info = parse_info(query.first("info").unwrap_or_default())?;
+    let info = parse_info(app, query.first("info").unwrap_or_default())?;
     if info.user_count && !prefix.starts_with("presence-") {
         return Err(Refused::invalid("user_count needs a filter_by_prefix that begins with presence-"));
     }
@@ -59,7 +59,7 @@ pub(crate) fn parse_channel<'a>(
     query: &Query<'_>,
 ) -> Result<Channel<'a>, Refused> {
     let kind = parse_name(app, &name)?;
-    let info = parse_info(query.first("info").unwrap_or_default())?;
+    let info = parse_info(app, query.first("info").unwrap_or_default())?;
     if info.user_count && !kind.is_presence() {
         return Err(Refused::invalid("user_count can only be asked of presence channels"));
     }

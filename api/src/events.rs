@@ -106,9 +106,13 @@ pub(crate) fn parse_batch<'a>(app: &'a Arc<App>, body: &'a [u8]) -> Result<Publi
     let batch = body.batch.ok_or_else(|| missing("batch"))?;
     let items = batch.elements().map_err(|error| in_field("batch", error))?;
     let events_max = app.limits.batch_events_max;
-    if items.is_empty() || items.len() > events_max {
+    if items.is_empty() {
+        return Err(Refused::invalid("Invalid batch: it holds no event"));
+    }
+    if items.len() > events_max {
+        // The first words are those of the hosted service, which suites of SDKs search for.
         let text = format!(
-            "Invalid batch: it holds {} events, not 1 to {events_max} (batch_events_max)",
+            "Batch too large: it holds {} events, and at most {events_max} are taken (batch_events_max)",
             items.len()
         );
         return Err(Refused::invalid(text));
@@ -168,7 +172,7 @@ fn check<'a>(app: &App, fields: Fields<'a>) -> Result<Event<'a>, Refused> {
     check_size(&data, app.limits.event_data_bytes_max)?;
     let channels = check_channels(app, fields.channels)?;
     let except = fields.socket_id.map(|text| parse_socket_id(&text)).transpose()?;
-    let info = parse_info(fields.info.as_deref().unwrap_or_default())?;
+    let info = parse_info(app, fields.info.as_deref().unwrap_or_default())?;
     Ok(Event { name, data, channels, except, info })
 }
 

@@ -13,6 +13,9 @@ pub enum Probe {
     Index,
 }
 
+/// What a probe is asked with. HAProxy asks with OPTIONS unless it is told otherwise.
+pub(crate) const PROBE_METHODS: &str = "GET, HEAD, OPTIONS";
+
 /// The probe of this path.
 pub(crate) fn parse_probe(path: &str) -> Option<Probe> {
     match path {

@@ -1,8 +1,9 @@
 //! `info`: the attributes of a channel that a call asks for, and the counts they are taken from.
 //!
-//! `user_count` is of presence channels, `subscription_count` of all others; an attribute that a channel does not have
-//! is left out of its answer.
+//! `user_count` is of presence channels alone, `subscription_count` of all channels of an app that counts them; an
+//! attribute that a channel does not have is left out of its answer.
 
+use protocol::app::App;
 use protocol::channel::ChannelKind;
 
 use crate::refused::Refused;
@@ -10,9 +11,11 @@ use crate::refused::Refused;
 /// The attributes asked for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Info {
+    /// Something was asked for, whether or not there is anything to say.
+    pub asked: bool,
     /// Distinct users on a presence channel.
     pub user_count: bool,
-    /// Subscriptions of any other channel.
+    /// Subscriptions of any channel.
     pub subscription_count: bool,
 }
 
@@ -26,19 +29,20 @@ pub struct Counts {
 }
 
 impl Info {
-    /// True when nothing was asked for.
-    pub fn is_empty(self) -> bool {
-        self == Self::default()
+    /// Whether there is anything to say of a channel of this kind.
+    pub fn applies(self, kind: ChannelKind) -> bool {
+        self.subscription_count || (self.user_count && kind.is_presence())
     }
 }
 
-/// The attributes that a comma-separated list names.
-pub fn parse_info(list: &str) -> Result<Info, Refused> {
+/// The attributes that a comma-separated list names, of those that the app has.
+pub fn parse_info(app: &App, list: &str) -> Result<Info, Refused> {
     let mut info = Info::default();
     for name in list.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+        info.asked = true;
         match name {
             "user_count" => info.user_count = true,
-            "subscription_count" => info.subscription_count = true,
+            "subscription_count" => info.subscription_count = app.subscription_count,
             _ => return Err(unknown(name)),
         }
     }
@@ -60,7 +64,7 @@ pub(crate) fn attributes(
     if info.user_count && kind.is_presence() {
         attribute("user_count", counts.users.into());
     }
-    if info.subscription_count && !kind.is_presence() {
+    if info.subscription_count {
         attribute("subscription_count", counts.subscriptions);
     }
 }
@@ -71,27 +75,39 @@ mod tests {
 
     #[test]
     fn known_attributes_are_taken_and_others_refused() {
-        let info = |user_count, subscription_count| Ok(Info { user_count, subscription_count });
-        assert_eq!(parse_info(""), info(false, false));
-        assert_eq!(parse_info("user_count"), info(true, false));
-        assert_eq!(parse_info("subscription_count, user_count"), info(true, true));
-        assert_eq!(parse_info(",subscription_count,"), info(false, true));
+        let mut app = App::new("3", "key", "secret");
+        let info = |user_count, subscription_count| Info {
+            asked: user_count || subscription_count,
+            user_count,
+            subscription_count,
+        };
+        assert_eq!(parse_info(&app, ""), Ok(info(false, false)));
+        assert_eq!(parse_info(&app, "user_count"), Ok(info(true, false)));
+        assert_eq!(parse_info(&app, "subscription_count, user_count"), Ok(info(true, true)));
+        assert_eq!(parse_info(&app, ",subscription_count,"), Ok(info(false, true)));
         for bad in ["users", "user_count,x", "USER_COUNT"] {
-            assert_eq!(parse_info(bad).unwrap_err().status, 400, "{bad}");
+            assert_eq!(parse_info(&app, bad).unwrap_err().status, 400, "{bad}");
         }
+        app.subscription_count = false;
+        assert_eq!(parse_info(&app, "subscription_count,user_count"), Ok(info(true, false)));
+        let nothing = Info { asked: true, ..Info::default() };
+        assert_eq!(parse_info(&app, "subscription_count"), Ok(nothing));
     }
 
     #[test]
     fn only_attributes_that_a_channel_has_are_given() {
-        let both = Info { user_count: true, subscription_count: true };
+        let both = Info { asked: true, user_count: true, subscription_count: true };
         let counts = Counts { subscriptions: 5, users: 3 };
-        let given = |info, kind| {
+        let given = |info: Info, kind| {
             let mut given = Vec::new();
             attributes(info, kind, counts, |name, n| given.push(format!("{name}={n}")));
+            assert_eq!(info.applies(kind), !given.is_empty());
             given
         };
-        assert_eq!(given(both, ChannelKind::PresenceCache), ["user_count=3"]);
+        assert_eq!(given(both, ChannelKind::PresenceCache), ["user_count=3", "subscription_count=5"]);
         assert_eq!(given(both, ChannelKind::Public), ["subscription_count=5"]);
+        let users = Info { subscription_count: false, ..both };
+        assert!(given(users, ChannelKind::Public).is_empty());
         assert!(given(Info::default(), ChannelKind::Presence).is_empty());
     }
 }

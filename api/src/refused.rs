@@ -32,6 +32,13 @@ impl Refused {
         Self { header: Some(("Retry-After", "1")), ..Self::new(503, text) }
     }
 
+    /// 415, for a body that is packed.
+    pub(crate) fn coding(coding: &str) -> Self {
+        let coding: String = coding.chars().take(64).collect();
+        let text = format!("Content-Encoding {coding:?} is not taken here: send the body as it is");
+        Self { header: Some(("Accept-Encoding", "identity")), ..Self::new(415, text) }
+    }
+
     /// 400.
     pub(crate) fn invalid(text: impl Into<Cow<'static, str>>) -> Self {
         Self::new(400, text)
@@ -50,12 +57,12 @@ impl From<HttpError> for Refused {
     }
 }
 
-/// Appends the whole response of a refusal.
-pub fn encode_refusal(out: &mut Vec<u8>, refused: &Refused, manner: Manner) {
+/// Appends the whole response of a refusal; `date` is the time as HTTP writes it.
+pub fn encode_refusal(out: &mut Vec<u8>, date: &str, refused: &Refused, manner: Manner) {
     let mut body = b"{\"error\":".to_vec();
     encode_string(&mut body, &refused.text);
     body.push(b'}');
-    encode_response(out, refused.status, JSON, &body, manner.keep_alive, refused.header.as_slice());
+    encode_response(out, date, refused.status, JSON, &body, manner.keep_alive, refused.header.as_slice());
     manner.finish(out, body.len());
 }
 
@@ -67,15 +74,16 @@ mod tests {
 
     fn text(refused: &Refused, manner: Manner) -> String {
         let mut out = Vec::new();
-        encode_refusal(&mut out, refused, manner);
+        encode_refusal(&mut out, "Sun, 06 Nov 1994 08:49:37 GMT", refused, manner);
         String::from_utf8(out).unwrap()
     }
 
     #[test]
     fn a_refusal_is_json_with_its_status() {
         let response = text(&Refused::new(400, "bad \"name\""), PLAIN);
+        assert!(response.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{response}");
         assert!(
-            response.starts_with("HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\n"),
+            response.contains("\r\nContent-Type: application/json\r\n") && response.contains("\r\nDate: Sun"),
             "{response}"
         );
         assert!(response.ends_with("\r\n\r\n{\"error\":\"bad \\\"name\\\"\"}"), "{response}");

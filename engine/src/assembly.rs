@@ -41,6 +41,8 @@ pub struct House {
     pub ipv6_only: bool,
     /// What `GET /` shows; None: `OK`.
     pub page: Option<Arc<str>>,
+    /// The names of the admin listener, besides IP addresses and localhost.
+    pub admin_hosts: Vec<Box<str>>,
     /// What the names of metrics begin with.
     pub metrics_prefix: Box<str>,
     /// Where events go; None: nowhere.
@@ -114,6 +116,7 @@ pub fn start(house: House) -> Result<Inhabited, StartError> {
                 ready: health.is_ready(),
             }),
             page: house.page,
+            admin_hosts: house.admin_hosts.into(),
             metrics: MetricsConfig { prefix: house.metrics_prefix, others },
         })
     };

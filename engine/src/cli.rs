@@ -16,7 +16,9 @@ use protocol::app::{App, Apps};
 use crate::app_file::{read_app_file, read_written_apps};
 use crate::assembly::{self, House, Inhabited};
 use crate::capacity::Capacity;
-use crate::config::{Admin, Config, EndpointWish, Fault, METRICS_PREFIX, SHARDS_MAX, Shards, Steering};
+use crate::config::{
+    Admin, Config, EndpointWish, Fault, METRICS_PREFIX, SHARDS_MAX, Shards, Steering, parse_admin_host,
+};
 use crate::dev::{self, Kept, KeptError, Origin};
 use crate::ending::{Ending, EndingArgs};
 use crate::hooks_cli::{self, HooksArgs, HooksFailure};
@@ -73,6 +75,9 @@ struct Serve {
     /// Address for /metrics, without credentials, or `off` [default: 127.0.0.1:9601, if it is free]
     #[arg(long, value_name = "ADDR")]
     admin: Option<Admin>,
+    /// A name that the admin listener answers to, besides IP addresses and localhost; may be given several times
+    #[arg(long, value_name = "NAME", value_parser = parse_admin_host)]
+    admin_host: Vec<Box<str>>,
     /// How many cores hold connections; by default it follows the machine
     #[arg(long, value_name = "N")]
     shards: Option<usize>,
@@ -286,6 +291,9 @@ fn with_flags(mut config: Config, flags: Serve) -> Result<Config, Failure> {
     }
     config.admin = flags.admin.or(config.admin);
     config.ipv6_only = flags.ipv6_only.then_some(true).or(config.ipv6_only);
+    if !flags.admin_host.is_empty() {
+        config.admin_hosts = flags.admin_host;
+    }
     config.accept_steering = flags.accept_steering.or(config.accept_steering);
     config.ending = flags.ending.wish().or(config.ending);
     if let Some(shards) = flags.shards {
@@ -405,6 +413,7 @@ fn start(
         admin,
         ipv6_only: config.ipv6_only.unwrap_or(false),
         page: page.map(Arc::from),
+        admin_hosts: config.admin_hosts,
         metrics_prefix: config.metrics_prefix.unwrap_or_else(|| METRICS_PREFIX.into()),
         hooks: config.hooks.settled(&apps),
         apps: Arc::new(apps),

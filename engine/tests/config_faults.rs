@@ -43,12 +43,12 @@ fn a_key_that_is_not_known_gets_the_nearest_or_its_right_place() {
         ("[[app]]", "1: unknown key \"app\": did you mean \"apps\"?"),
         (
             "xyz = 1",
-            "1: unknown key \"xyz\": valid here are listen, api_listen, admin, ipv6_only, metrics_prefix, shards, pin, accept_steering, takeover, \
+            "1: unknown key \"xyz\": valid here are listen, api_listen, admin, ipv6_only, admin_hosts, metrics_prefix, shards, pin, accept_steering, takeover, \
              ready_grace, drain_rate, drain_close, limits, hooks, apps",
         ),
         (
             "a.b = 1",
-            "1: unknown key \"a\": valid here are listen, api_listen, admin, ipv6_only, metrics_prefix, shards, pin, accept_steering, takeover, \
+            "1: unknown key \"a\": valid here are listen, api_listen, admin, ipv6_only, admin_hosts, metrics_prefix, shards, pin, accept_steering, takeover, \
              ready_grace, drain_rate, drain_close, limits, hooks, apps",
         ),
         ("user_id_characters_max = 1", "1: unknown key \"user_id_characters_max\": it belongs to [limits]"),
@@ -69,7 +69,7 @@ fn a_key_that_is_not_known_gets_the_nearest_or_its_right_place() {
         (
             "colour = 1",
             "5: unknown key \"colour\" in [[apps]]: valid here are id, key, secret, enabled, client_events, \
-             terminate_by_presence, flush_interval_ms, over_quota_close_code, limits, hooks",
+             subscription_count, terminate_by_presence, flush_interval_ms, over_quota_close_code, limits, hooks",
         ),
         (
             "connections_max = 1",
@@ -171,6 +171,10 @@ fn a_bad_value_gets_what_is_possible() {
             "1: admin = \"9601\": is no address; write IP:PORT, such as \"127.0.0.1:9601\", or \"off\"",
         ),
         ("admin = false", "1: admin must be a text in quotes, and is true or false"),
+        (
+            "admin_hosts = \"corecast:9601\"",
+            "1: admin_hosts = \"corecast:9601\": is no host; write a name without port, such as \"corecast.internal\"",
+        ),
         (
             "metrics_prefix = \"1_\"",
             "1: metrics_prefix = \"1_\": a name begins with up to 64 of a-z A-Z 0-9 _, no digit first",

@@ -26,6 +26,8 @@ pub struct App {
     pub enabled: bool,
     /// Whether clients may send `client-` events.
     pub client_events: bool,
+    /// Whether `info` may ask how many subscriptions a channel has.
+    pub subscription_count: bool,
     /// Whether terminating a user's connections closes those, too, that are in a presence channel under its id. Pusher
     /// closes connections that are signed in as the user, and no others.
     pub terminate_by_presence: bool,
@@ -60,6 +62,7 @@ impl App {
             key: key.into(),
             enabled: true,
             client_events: true,
+            subscription_count: true,
             terminate_by_presence: false,
             hooks: HookKinds::NONE,
             flush_interval_ms: 0,

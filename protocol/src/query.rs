@@ -1,6 +1,6 @@
 //! Query strings: `a=1&b=2` as pairs, percent-decoded leniently.
 //!
-//! A `+` is a space (form encoding, which server SDKs use), a bad escape stays as it is, bytes that are not UTF-8
+//! Keys are in lower case, as Pusher's API takes them. A `+` is a space (form encoding, which server SDKs use), a bad escape stays as it is, bytes that are not UTF-8
 //! become U+FFFD. No input is an error; past `QUERY_PARAMS_MAX` pairs the rest is not looked at by anybody, signature
 //! check included. Used by the REST authentication, the api and the WebSocket handshake.
 
@@ -25,13 +25,13 @@ pub fn parse_query(raw: &str) -> Query<'_> {
     let decode = |text| if is_plain { Cow::Borrowed(text) } else { decode(text) };
     for part in raw.split('&').filter(|part| !part.is_empty()).take(QUERY_PARAMS_MAX) {
         let (key, value) = part.split_once('=').unwrap_or((part, ""));
-        pairs.push((decode(key), decode(value)));
+        pairs.push((lower_case(decode(key)), decode(value)));
     }
     Query { pairs }
 }
 
 impl Query<'_> {
-    /// The first value of this key.
+    /// The first value of this key, which is in lower case.
     pub fn first(&self, key: &str) -> Option<&str> {
         self.all(key).next()
     }
@@ -50,6 +50,13 @@ impl Query<'_> {
 // Without a way out of the loop it takes many bytes at a time.
 fn has_escapes(text: &str) -> bool {
     text.bytes().fold(false, |found, byte| found | matches!(byte, b'%' | b'+'))
+}
+
+fn lower_case(key: Cow<'_, str>) -> Cow<'_, str> {
+    if key.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase()) {
+        return key;
+    }
+    Cow::Owned(key.to_lowercase())
 }
 
 fn decode(text: &str) -> Cow<'_, str> {
@@ -82,6 +89,13 @@ mod tests {
         assert_eq!(first("nothing"), None);
         assert_eq!(query.all("channels[]").collect::<Vec<_>>(), ["p", "q"]);
         assert_eq!(parse_query("").iter().count(), 0);
+    }
+
+    #[test]
+    fn keys_have_no_case_and_values_have() {
+        let query = parse_query("Auth_Key=Ab&%49NFO=X&Channels[]=C&\u{c9}=E");
+        let pairs: Vec<_> = query.iter().collect();
+        assert_eq!(pairs, [("auth_key", "Ab"), ("info", "X"), ("channels[]", "C"), ("\u{e9}", "E")]);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod chunks;
+pub mod http_date;
 pub mod limits;
 pub mod rest;
 pub mod shard;

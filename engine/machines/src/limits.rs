@@ -74,6 +74,12 @@ pub struct Limits {
     pub message_bytes_max: usize,
     /// The body of a REST call, in decoded bytes; past it the call is answered 413 and its connection closed.
     pub http_body_bytes_max: usize,
+    /// What all REST connections may keep of requests that have not come whole, in bytes; past it such a request is
+    /// answered 503 and its connection closed.
+    pub http_bodies_bytes_max: usize,
+    /// How long a REST connection may stay open after its last answer, in seconds. Longer than load balancers keep
+    /// theirs: 600 s at Google, 350 s at Amazon. One that has never asked anything has 75 s at most.
+    pub http_idle_s: u32,
     /// An HTTP head, in bytes; past it the request is answered 431 and its connection closed.
     pub http_head_bytes_max: usize,
     /// Header lines of an HTTP head; past it the same.
@@ -122,6 +128,8 @@ impl Default for Limits {
             idle_checks_per_turn_max: 512,
             message_bytes_max: MESSAGE_BYTES_MAX,
             http_body_bytes_max: HTTP_BODY_BYTES_MAX,
+            http_bodies_bytes_max: 64 << 20,
+            http_idle_s: 620,
             http_head_bytes_max: HTTP_HEAD_BYTES_MAX,
             http_headers_max: HTTP_HEADERS_MAX,
             subscriptions_per_connection_max: 2000,

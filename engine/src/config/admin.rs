@@ -38,6 +38,23 @@ pub(super) fn parse_admin(value: Value<'_>) -> Result<Admin, Fault> {
     text.parse().map_err(|why: String| value.wrong(&format!("{text:?}"), &why))
 }
 
+/// A name of the admin listener, as it stands in a URL; without a port, since any will do.
+pub fn parse_admin_host(text: &str) -> Result<Box<str>, String> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    if text.is_empty() || text.len() > 253 || !text.bytes().all(plain) {
+        return Err(format!("is no host; write a name without port, such as {:?}", "corecast.internal"));
+    }
+    Ok(text.strip_suffix('.').unwrap_or(text).into())
+}
+
+pub(super) fn parse_admin_hosts(value: Value<'_>) -> Result<Vec<Box<str>>, Fault> {
+    let host = |value: Value<'_>| {
+        let text = value.text()?;
+        parse_admin_host(text).map_err(|why| value.wrong(&format!("{text:?}"), &why))
+    };
+    value.texts()?.into_iter().map(host).collect()
+}
+
 pub(super) fn parse_prefix(value: Value<'_>) -> Result<Box<str>, Fault> {
     let text = value.text()?;
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';

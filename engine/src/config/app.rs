@@ -43,6 +43,7 @@ fn parse_app<'a>(mut section: Section<'a>, limited: &Limited<'_>) -> Result<Plac
         .map_err(|error| bad_credentials(error, &id, &key, &secret))?;
     app.enabled = boolean(section.take("enabled"), app.enabled)?;
     app.client_events = boolean(section.take("client_events"), app.client_events)?;
+    app.subscription_count = boolean(section.take("subscription_count"), app.subscription_count)?;
     let by_presence = section.take("terminate_by_presence");
     app.terminate_by_presence = boolean(by_presence, app.terminate_by_presence)?;
     if let Some(value) = section.take("flush_interval_ms") {

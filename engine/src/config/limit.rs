@@ -37,7 +37,7 @@ macro_rules! limit {
 }
 
 /// The limits that hold for the whole server.
-const SERVER: [Limit<Limits>; 17] = [
+const SERVER: [Limit<Limits>; 19] = [
     limit!(outbox_bytes_max, 64 << 10, 1 << 30),
     limit!(outbox_frames_max, 16, 1 << 20),
     Limit {
@@ -50,6 +50,8 @@ const SERVER: [Limit<Limits>; 17] = [
     limit!(unflushed_shard_bytes_max, 64 << 10, 1 << 30),
     limit!(message_bytes_max, 1 << 10, 16 << 20),
     limit!(http_body_bytes_max, 1 << 10, 64 << 20),
+    limit!(http_bodies_bytes_max, 1 << 20, 1 << 40),
+    limit!(http_idle_s, 1, 86_400),
     // Each byte of a head that comes alone has it parsed again.
     limit!(http_head_bytes_max, 1 << 10, 32 << 10),
     limit!(http_headers_max, 8, HTTP_HEADERS_CAP as u64),
@@ -182,9 +184,10 @@ struct Pair {
     broken: fn(&Limits, &AppLimits) -> Option<String>,
 }
 
-const PAIRS: [Pair; 6] = [
+const PAIRS: [Pair; 7] = [
     Pair { keys: &["event_data_bytes_max", "outbox_bytes_max"], broken: event_beyond_outbox },
     Pair { keys: &["event_data_bytes_max", "http_body_bytes_max"], broken: event_beyond_body },
+    Pair { keys: &["http_body_bytes_max", "http_bodies_bytes_max"], broken: body_beyond_all },
     Pair { keys: &["message_bytes_max", "outbox_bytes_max"], broken: message_beyond_outbox },
     Pair { keys: &["outboxes_bytes_max", "outbox_bytes_max"], broken: outbox_beyond_all },
     Pair { keys: &["client_event_data_bytes_max", "message_bytes_max"], broken: client_event_beyond_message },
@@ -208,6 +211,14 @@ fn event_beyond_body(server: &Limits, app: &AppLimits) -> Option<String> {
     let (data, body) = (app.event_data_bytes_max, server.http_body_bytes_max);
     (data > body).then(|| {
         format!("event_data_bytes_max ({data}) is more than http_body_bytes_max ({body}), so no call could hold it")
+    })
+}
+
+// The room of a body grows by doubling.
+fn body_beyond_all(server: &Limits, _: &AppLimits) -> Option<String> {
+    let (body, all) = (server.http_body_bytes_max, server.http_bodies_bytes_max);
+    (2 * body > all).then(|| {
+        format!("http_bodies_bytes_max ({all}) must be at least 2 times http_body_bytes_max ({body})")
     })
 }
 

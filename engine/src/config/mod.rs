@@ -27,7 +27,7 @@ mod section;
 mod shards;
 mod steering;
 
-pub use admin::{Admin, METRICS_PREFIX};
+pub use admin::{Admin, METRICS_PREFIX, parse_admin_host};
 pub use ending::EndingWish;
 pub use endpoint::EndpointWish;
 pub use fault::Fault;
@@ -50,6 +50,8 @@ pub struct Config {
     pub admin: Option<Admin>,
     /// `[::]` stands for IPv6 addresses alone; None: the file does not say.
     pub ipv6_only: Option<bool>,
+    /// The names of the admin listener, besides IP addresses and localhost.
+    pub admin_hosts: Vec<Box<str>>,
     /// What the names of metrics begin with; None: the file does not say.
     pub metrics_prefix: Option<Box<str>>,
     /// How many shards; None: the file does not say.
@@ -90,6 +92,8 @@ impl Config {
         let api_listen = addresses(top.take("api_listen"))?;
         let admin = top.take("admin").map(admin::parse_admin).transpose()?;
         let ipv6_only = top.take("ipv6_only").map(|value| value.boolean()).transpose()?;
+        let admin_hosts =
+            top.take("admin_hosts").map(admin::parse_admin_hosts).transpose()?.unwrap_or_default();
         let metrics_prefix = top.take("metrics_prefix").map(admin::parse_prefix).transpose()?;
         let shards = top.take("shards").map(parse_shards).transpose()?;
         let pin = top.take("pin").map(|value| value.boolean()).transpose()?;
@@ -104,6 +108,7 @@ impl Config {
             api_listen,
             admin,
             ipv6_only,
+            admin_hosts,
             metrics_prefix,
             shards,
             pin,
@@ -195,6 +200,8 @@ mod tests {
         let mut config = Config::parse("x", &text).unwrap();
         let app = config.apps.remove(0);
         assert_eq!((app.enabled, app.client_events, app.terminate_by_presence), (true, true, false));
+        assert!(app.subscription_count);
+        assert_eq!(config.admin_hosts, [Box::<str>::from("corecast.internal")]);
         let shown = EndingWish {
             drain_rate: NonZeroU32::new(1000),
             drain_close: Some(Close::DRAINING),

@@ -24,8 +24,16 @@ pub const CLOSE_MS_MAX: u64 = 5_000;
 /// before it heard of the end has arrived by then, and its answer to the end may meet a reset.
 const DRAIN_LINGER_MS_MAX: u64 = 300;
 
-/// What a peer may send after our FIN before it is cut off.
-const DISCARD_BYTES_MAX: usize = 64 << 10;
+/// How long a peer may take its last bytes in, in milliseconds, for as long as it takes fewer than `READ_BYTES_PER_S_MIN` of
+/// them.
+const LAST_MS_MAX: u64 = 30_000;
+
+/// Whoever reads at least so fast may take all the time it needs, in bytes per second.
+const READ_BYTES_PER_S_MIN: u64 = 1 << 10;
+
+/// What a peer may send after our FIN before it is cut off: a body of the default limit, whose sender looks for the answer
+/// only when it has sent all of it.
+const DISCARD_BYTES_MAX: usize = (2 << 20) + (64 << 10);
 
 /// When a close loses patience; ordered so that the soonest is the greatest.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -51,7 +59,7 @@ impl Sockets {
         let Some(connection) = self.connections.find_open(token) else { return };
         let last = last.into();
         let deadline = mono_ms + CLOSE_MS_MAX;
-        let closing = Closing { last, discarded: 0, shut: false, deadline };
+        let closing = Closing { last, taken: 0, discarded: 0, shut: false, begun: mono_ms, deadline };
         connection.stage = Some(Box::new(Stage::Closing(closing)));
         self.expect(token, deadline);
         self.continue_close(token, mono_ms);
@@ -139,7 +147,9 @@ impl Sockets {
             self.expect(token, deadline);
             return false;
         }
-        if !shut {
+        if shut {
+            bound_orphan(connection);
+        } else {
             reset_on_drop(connection);
         }
         self.finish(token);
@@ -174,10 +184,7 @@ fn write_last(connection: &mut Connection, mono_ms: u64, linger_until: u64) -> R
     while let Some(sent) = send_some(connection) {
         let Some(closing) = connection.closing() else { return Err(Progress::Done) };
         match sent {
-            Ok(bytes) => {
-                closing.last.advance_by(bytes);
-                closing.deadline = mono_ms + CLOSE_MS_MAX;
-            }
+            Ok(bytes) => closing.took(bytes, mono_ms),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 if closing.last.handle_refused() {
                     return Err(Progress::Blocked);
@@ -231,9 +238,55 @@ fn discard_input(connection: &mut Connection, scratch: &mut [u8]) -> Progress {
     }
 }
 
+impl Closing {
+    /// The peer has made room for more. That buys it time, but not for ever where it is little.
+    fn took(&mut self, bytes: usize, mono_ms: u64) {
+        self.last.advance_by(bytes);
+        self.taken += bytes as u64;
+        let bought_ms = self.taken * 1_000 / READ_BYTES_PER_S_MIN;
+        self.deadline = (mono_ms + CLOSE_MS_MAX).min(self.begun + LAST_MS_MAX + bought_ms);
+    }
+}
+
+/// The peer has not ended, and may not have read all: the kernel goes on sending, but not for ever to one who reads nothing.
+fn bound_orphan(connection: &Connection) {
+    // A socket that refuses this is broken already, and nothing is sent.
+    let _ = SockRef::from(&connection.fd()).set_tcp_user_timeout(Some(Duration::from_millis(LAST_MS_MAX)));
+}
+
 /// The peer takes nothing: what is still in the kernel's buffer must not hold the port for minutes.
 fn reset_on_drop(connection: &Connection) {
     let fd = connection.fd();
     // A socket that refuses this is broken already, which is the same.
     let _ = SockRef::from(&fd).set_linger(Some(Duration::ZERO));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// When a peer is given up that takes so much of its last bytes every second.
+    fn patience_with(bytes_per_s: usize) -> Option<u64> {
+        let mut closing = Closing {
+            last: vec![0; 1 << 20].into(),
+            taken: 0,
+            discarded: 0,
+            shut: false,
+            begun: 1_000,
+            deadline: 6_000,
+        };
+        let late = |now: &u64| {
+            let late = closing.deadline <= *now;
+            closing.took(bytes_per_s, *now);
+            late
+        };
+        (2_000..600_000).step_by(1_000).find(late)
+    }
+
+    #[test]
+    fn a_peer_that_takes_a_byte_a_second_is_given_up_and_one_that_reads_on_is_not() {
+        assert_eq!(patience_with(1), Some(32_000));
+        assert_eq!(patience_with(512), Some(60_000));
+        assert_eq!(patience_with(1_024), None);
+    }
 }

@@ -61,10 +61,14 @@ pub enum Stage {
 pub struct Closing {
     /// What still goes out.
     pub last: Parting,
+    /// How much of it the peer has taken.
+    pub taken: u64,
     /// How much input was thrown away since.
     pub discarded: usize,
     /// Our FIN is sent.
     pub shut: bool,
+    /// When it began, in `mono_ms`.
+    pub begun: u64,
     /// When patience ends, in `mono_ms`.
     pub deadline: u64,
 }

@@ -637,9 +637,9 @@ mod tests {
         let mut sockets = sockets();
         let (mut peer, token) = attached(&mut sockets);
         sockets.begin_close(token, Vec::new(), 0);
-        let flood = std::thread::spawn(move || (0..1_000).all(|_| peer.write_all(&[0; 4096]).is_ok()));
+        let flood = std::thread::spawn(move || (0..16_000).all(|_| peer.write_all(&[0; 4096]).is_ok()));
         turn_until(&mut sockets, |sockets| sockets.is_empty());
-        assert!(!flood.join().unwrap(), "4 MB were taken from a closed connection");
+        assert!(!flood.join().unwrap(), "64 MB were taken from a closed connection");
     }
 
     #[test]

@@ -86,7 +86,7 @@ fn what_is_no_right_upgrade_is_refused_as_http() {
         ("dGhlIHNhbXBsZSBub25jZQ==", "short", 400),
         ("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", "", 400),
         ("GET", "POST", 405),
-        ("HTTP/1.1", "HTTP/1.0", 400),
+        ("HTTP/1.1", "HTTP/1.0", 426),
     ];
     for (from, to, status) in table {
         let bad = good.replacen(from, to, 1);
@@ -109,7 +109,9 @@ fn a_connection_token_without_an_upgrade_header_is_plain_http() {
         assert_ne!(answer.header("Connection"), Some("close"));
     }
     let answer = http.ask(b"GET /app/loopback-key HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\n\r\n");
-    assert_eq!(answer.status, 404);
+    let (status, text) = answer.refusal();
+    assert_eq!((status, text.contains("header Upgrade: websocket is missing")), (426, true), "{text}");
+    assert_eq!(answer.header("Connection"), Some("Upgrade, keep-alive"));
     assert_eq!(http.get("/apps/7/channels", &[]).status, 200);
 }
 

@@ -19,6 +19,7 @@ mod flush_interval;
 mod frames;
 mod handshake;
 mod http;
+mod http_cases;
 mod idle;
 mod limits;
 mod log;

@@ -28,7 +28,7 @@ impl Watched {
 
     /// Every sample by its name and labels.
     fn scrape(&self) -> BTreeMap<String, f64> {
-        let answer = self.tools().ask(b"GET /metrics HTTP/1.1\r\nHost: h\r\n\r\n");
+        let answer = self.tools().ask(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n");
         assert_eq!(answer.status, 200, "{answer:?}");
         assert_eq!(answer.header("Content-Type"), Some("text/plain; version=0.0.4; charset=utf-8"));
         let samples = answer.body.lines().filter(|line| !line.starts_with('#'));
@@ -167,11 +167,14 @@ fn behind_each_door_is_only_what_belongs_there() {
     let mut tools = watched.tools();
     assert_eq!(tools.get("/apps/7/channels", &[]).status, 404);
     assert_eq!(tools.post("/apps/7/events", "{}").status, 404);
-    assert_eq!(tools.ask(b"GET /ready HTTP/1.1\r\nHost: h\r\n\r\n").body, r#"{"ready":true}"#);
-    let upgrade = b"GET /app/loopback-key?protocol=7 HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\n\
+    assert_eq!(tools.ask(b"GET /ready HTTP/1.1\r\nHost: localhost\r\n\r\n").body, r#"{"ready":true}"#);
+    let upgrade = b"GET /app/loopback-key?protocol=7 HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n\
         Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
     assert_eq!(tools.ask(upgrade).status, 404, "nobody becomes a client there");
-    assert_eq!(tools.ask(b"POST /metrics HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n").status, 405);
+    assert_eq!(
+        tools.ask(b"POST /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n").status,
+        405
+    );
 }
 
 #[test]

@@ -247,7 +247,7 @@ fn info_is_given_for_each_channel_and_in_a_batch_for_each_event() {
     let answer = server.post(EVENTS, &text(&body)).json();
     let expected = json!({"channels": {
         "info-public": {"subscription_count": 3},
-        "presence-info": {"user_count": 2},
+        "presence-info": {"user_count": 2, "subscription_count": 3},
         "info-nobody": {"subscription_count": 0},
     }});
     assert_eq!(answer, expected);

@@ -164,7 +164,7 @@ fn a_frame_of_100_mb_is_refused_by_its_header() {
     raw.write(&[&encode_header(TEXT, 0x80, 100 << 20)[..], &[0; 4]].concat());
     assert_eq!(raw.hear_close(), 1009);
     let mut http = server.http();
-    http.send(b"POST /apps/7/events HTTP/1.1\r\nContent-Length: 104857600\r\n\r\n");
+    http.send(b"POST /apps/7/events HTTP/1.1\r\nHost: h\r\nContent-Length: 104857600\r\n\r\n");
     assert_eq!(http.read_answer().status, 413);
 }
 

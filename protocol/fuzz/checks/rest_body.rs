@@ -20,6 +20,7 @@ use serde_json::Value;
 
 const NOW_UNIX_S: u64 = 1_353_088_179;
 const PARAMS_MAX: usize = 200;
+const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
 
 /// `taken` or `refused`.
 pub(crate) fn check(input: &[u8]) -> &'static str {
@@ -47,7 +48,8 @@ fn signed(line: &str, body: &[u8]) -> Option<Vec<u8>> {
     let params = query.iter().filter(|(name, _)| !own(&name.to_lowercase())).take(PARAMS_MAX);
     let params: Vec<_> = params.collect();
     let query = sign_request(&app(), method, path, &params, body, NOW_UNIX_S);
-    let head = format!("{method} {path}?{query} HTTP/1.1\r\nContent-Length: {}\r\n\r\n", body.len());
+    let head =
+        format!("{method} {path}?{query} HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n", body.len());
     path.starts_with('/').then(|| [head.as_bytes(), body].concat())
 }
 
@@ -81,7 +83,7 @@ fn check_taken(call: &Call<'_>) {
         Call::Terminate(terminate) => {
             assert!((1..=limits.user_id_characters_max).contains(&terminate.user_id.chars().count()));
         }
-        Call::Channels(_) | Call::Health(_) => {}
+        Call::Channels(_) | Call::Health(_) | Call::Options(_) => {}
     }
 }
 
@@ -106,9 +108,9 @@ fn check_event(event: &Event<'_>, is_in_batch: bool, limits: &AppLimits) {
 
 // What is signed is authorised; the rest is told in JSON.
 fn check_refused(refused: &Refused) {
-    assert!(matches!(refused.status, 400 | 404 | 405 | 413), "{refused:?}");
+    assert!(matches!(refused.status, 400 | 404 | 405 | 413 | 426), "{refused:?}");
     let mut out = Vec::new();
-    encode_refusal(&mut out, refused, Manner { keep_alive: true, head_only: false });
+    encode_refusal(&mut out, DATE, refused, Manner { keep_alive: true, head_only: false });
     let end = out.windows(4).position(|bytes| bytes == b"\r\n\r\n").expect("an answer has a head");
     let body: Value = serde_json::from_slice(&out[end + 4..]).expect("a refusal is JSON");
     assert_eq!(body["error"], *refused.text);

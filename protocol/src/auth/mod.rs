@@ -7,7 +7,7 @@
 mod rest;
 mod subscription;
 
-pub use rest::{RestAuthError, sign_request, verify_request};
+pub use rest::{RestAuthError, sign_request, verify_request, verify_request_head};
 pub use subscription::{SubscriptionAuthError, sign_subscription, verify_subscription};
 
 use ring::digest::SHA256_OUTPUT_LEN;

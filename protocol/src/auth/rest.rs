@@ -31,6 +31,25 @@ pub fn verify_request(
     body: &[u8],
     now_unix_s: u64,
 ) -> Result<(), RestAuthError> {
+    let signature = verify_claims(app, query, now_unix_s)?;
+    verify_body(query.first("body_md5"), body)?;
+    verify_signature(app, method, raw_path, query, signature)
+}
+
+/// The same without a look at the body, which may not have come: the signature covers what it must be, not what it is.
+pub fn verify_request_head(
+    app: &App,
+    method: &str,
+    raw_path: &str,
+    query: &Query<'_>,
+    now_unix_s: u64,
+) -> Result<(), RestAuthError> {
+    let signature = verify_claims(app, query, now_unix_s)?;
+    verify_signature(app, method, raw_path, query, signature)
+}
+
+// What costs nothing to check; the signature is still to be looked at.
+fn verify_claims<'a>(app: &App, query: &'a Query<'_>, now_unix_s: u64) -> Result<&'a str, RestAuthError> {
     let param = |name| query.first(name).ok_or(RestAuthError::Missing(name));
     let key = param("auth_key")?;
     if key != &*app.key {
@@ -41,7 +60,16 @@ pub fn verify_request(
     }
     let signature = param("auth_signature")?;
     verify_timestamp(param("auth_timestamp")?, now_unix_s)?;
-    verify_body(query.first("body_md5"), body)?;
+    Ok(signature)
+}
+
+fn verify_signature(
+    app: &App,
+    method: &str,
+    raw_path: &str,
+    query: &Query<'_>,
+    signature: &str,
+) -> Result<(), RestAuthError> {
     let text = text_to_sign(method, raw_path, query.iter());
     if is_signature(app.signing_key(), &text, signature) {
         return Ok(());
@@ -241,6 +269,33 @@ mod tests {
         ] {
             assert_eq!(verify("GET", "/x", &query, b"", NOW), Ok(()), "{query}");
         }
+    }
+
+    #[test]
+    fn keys_of_parameters_have_no_case() {
+        for (from, to) in [
+            ("auth_key", "Auth_Key"),
+            ("auth_timestamp", "AUTH_TIMESTAMP"),
+            ("auth_version", "auth_Version"),
+            ("body_md5", "Body_MD5"),
+            ("auth_signature", "Auth_Signature"),
+        ] {
+            let query = POST.replace(from, to);
+            assert_ne!(query, POST);
+            assert_eq!(verify("POST", "/apps/3/events", &query, BODY, NOW), Ok(()), "{to}");
+        }
+    }
+
+    #[test]
+    fn a_head_is_verified_before_its_body_has_come() {
+        let verify = |query: &str, now| {
+            verify_request_head(&app(), "POST", "/apps/3/events", &parse_query(query), now)
+        };
+        assert_eq!(verify(POST, NOW), Ok(()));
+        assert_eq!(verify(POST, NOW + 601), Err(RestAuthError::Expired { given: NOW, now: NOW + 601 }));
+        assert!(matches!(verify(&POST.replace("=da45", "=da46"), NOW), Err(RestAuthError::Signature { .. })));
+        // What the body must be is signed.
+        assert!(matches!(verify(&POST.replace("=ec36", "=ec37"), NOW), Err(RestAuthError::Signature { .. })));
     }
 
     #[test]

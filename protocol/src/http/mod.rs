@@ -2,11 +2,13 @@
 //! core own the connection; the api gives the requests their meaning.
 
 mod body;
+mod chunks;
+mod host;
 mod request;
 mod response;
 
 pub use request::{
-    Head, HeadParse, HttpError, Request, RequestParse, parse_head, parse_head_within, parse_request,
-    parse_request_within,
+    Head, HeadParse, HttpError, Request, RequestParse, RequestProgress, parse_head, parse_head_within,
+    parse_request, parse_request_on, parse_request_within,
 };
 pub use response::encode_response;

@@ -1,10 +1,12 @@
-//! Responses: a status line, the headers that framing needs, and the body, in one piece. A response always has a
-//! Content-Length, so its end is known on a connection that goes on. Called by the api and by whoever refuses a request.
+//! Responses: a status line, the date, the headers that framing needs, and the body, in one piece. A response always has
+//! a Content-Length, so its end is known on a connection that goes on. Called by the api and by whoever refuses a request.
 
-/// Appends a whole response. `content_type` may be empty if there is nothing to name; `extra` are further header lines.
-/// Names and values come from us, never from a peer.
+/// Appends a whole response. `date` is the time as HTTP writes it (RFC 9110 §5.6.7); `content_type` may be empty if there
+/// is nothing to name; `extra` are further header lines. Names and values come from us, never from a peer. A 426 says
+/// to which protocol.
 pub fn encode_response(
     out: &mut Vec<u8>,
+    date: &str,
     status: u16,
     content_type: &str,
     body: &[u8],
@@ -17,18 +19,33 @@ pub fn encode_response(
     out.push(b' ');
     out.extend_from_slice(reason(status).as_bytes());
     out.extend_from_slice(b"\r\n");
+    append_header(out, "Date", date);
     if !content_type.is_empty() {
         append_header(out, "Content-Type", content_type);
     }
     out.extend_from_slice(b"Content-Length: ");
     append_number(out, body.len() as u64);
     out.extend_from_slice(b"\r\n");
-    append_header(out, "Connection", if keep_alive { "keep-alive" } else { "close" });
-    for (name, value) in extra {
+    append_header(out, "Connection", connection(status, keep_alive));
+    let upgrade: &[_] = if status == 426 { &UPGRADE } else { &[] };
+    for (name, value) in upgrade.iter().chain(extra) {
         append_header(out, name, value);
     }
     out.extend_from_slice(b"\r\n");
     out.extend_from_slice(body);
+}
+
+/// What an answer must say besides that wants another protocol (RFC 9110 §15.5.22, RFC 6455 §4.4).
+const UPGRADE: [(&str, &str); 2] = [("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")];
+
+// Whoever sends Upgrade must name it here, too (RFC 9110 §7.8).
+fn connection(status: u16, keep_alive: bool) -> &'static str {
+    match (status == 426, keep_alive) {
+        (false, true) => "keep-alive",
+        (false, false) => "close",
+        (true, true) => "Upgrade, keep-alive",
+        (true, false) => "Upgrade, close",
+    }
 }
 
 fn append_header(out: &mut Vec<u8>, name: &str, value: &str) {
@@ -59,6 +76,7 @@ fn reason(status: u16) -> &'static str {
         414 => "URI Too Long",
         415 => "Unsupported Media Type",
         417 => "Expectation Failed",
+        421 => "Misdirected Request",
         426 => "Upgrade Required",
         429 => "Too Many Requests",
         431 => "Request Header Fields Too Large",
@@ -74,16 +92,30 @@ fn reason(status: u16) -> &'static str {
 mod tests {
     use super::*;
 
+    const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+
     #[test]
     fn responses_say_their_length_and_whether_the_connection_goes_on() {
         let mut out = Vec::new();
-        encode_response(&mut out, 200, "application/json", b"{}", true, &[]);
-        let first = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\
+        encode_response(&mut out, DATE, 200, "application/json", b"{}", true, &[]);
+        let first = "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\
             Connection: keep-alive\r\n\r\n{}";
         assert_eq!(String::from_utf8(out.clone()).unwrap(), first);
-        encode_response(&mut out, 503, "", b"", false, &[("Retry-After", "1")]);
-        let second = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\
-            Retry-After: 1\r\n\r\n";
+        encode_response(&mut out, DATE, 503, "", b"", false, &[("Retry-After", "1")]);
+        let second = "HTTP/1.1 503 Service Unavailable\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
+            Content-Length: 0\r\nConnection: close\r\nRetry-After: 1\r\n\r\n";
         assert_eq!(String::from_utf8(out).unwrap(), format!("{first}{second}"));
+    }
+
+    #[test]
+    fn an_answer_that_wants_another_protocol_names_it() {
+        for (keep_alive, connection) in [(true, "Upgrade, keep-alive"), (false, "Upgrade, close")] {
+            let mut out = Vec::new();
+            encode_response(&mut out, DATE, 426, "", b"", keep_alive, &[]);
+            let text = String::from_utf8(out).unwrap();
+            let lines =
+                format!("Connection: {connection}\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n");
+            assert!(text.contains(&lines), "{text}");
+        }
     }
 }

@@ -32,21 +32,27 @@ pub struct UpgradeRefusal {
     pub headers: &'static [(&'static str, &'static str)],
 }
 
-/// Checks what RFC 6455 §4.2.1 asks of the request.
+/// Checks what RFC 6455 §4.2.1 asks of the request. A proxy that drops a header is the usual reason why one is missing,
+/// so the answer names it.
 pub fn parse_upgrade<'a>(head: &Head<'a>) -> Result<Upgrade<'a>, UpgradeRefusal> {
     if head.method != "GET" {
         return Err(refuse(405, "A WebSocket upgrade must be a GET request", &[("Allow", "GET")]));
     }
     if head.version_minor < 1 {
-        return Err(refuse(400, "A WebSocket upgrade needs HTTP/1.1", &[]));
+        return Err(refuse(426, NEEDS_HTTP_1_1, &[]));
     }
-    if !head.is_upgrade() {
-        return Err(refuse(426, "This path speaks WebSocket", &[("Upgrade", "websocket")]));
+    match (head.names_websocket(), head.wants_upgrade()) {
+        (true, true) => {}
+        (false, true) => return Err(refuse(426, NO_UPGRADE, &[])),
+        (true, false) => return Err(refuse(426, NO_CONNECTION, &[])),
+        (false, false) => return Err(refuse(426, NEITHER, &[])),
     }
-    if head.header("Sec-WebSocket-Version").map(str::trim) != Some("13") {
-        return Err(refuse(426, "Sec-WebSocket-Version must be 13", &[("Sec-WebSocket-Version", "13")]));
+    match head.header("Sec-WebSocket-Version").map(str::trim) {
+        Some("13") => {}
+        Some(_) => return Err(refuse(426, "Sec-WebSocket-Version must be 13", &[])),
+        None => return Err(refuse(426, "The header Sec-WebSocket-Version: 13 is missing", &[])),
     }
-    if head.header("Transfer-Encoding").is_some() || head.header("Content-Length").is_some_and(|n| n != "0") {
+    if head.check_no_body().is_err() {
         return Err(refuse(400, "A WebSocket upgrade cannot have a body", &[]));
     }
     let mut keys = head.header_values("Sec-WebSocket-Key");
@@ -57,6 +63,16 @@ pub fn parse_upgrade<'a>(head: &Head<'a>) -> Result<Upgrade<'a>, UpgradeRefusal>
         _ => Err(refuse(400, "Sec-WebSocket-Key must be 16 bytes in base64, once", &[])),
     }
 }
+
+const NEEDS_HTTP_1_1: &str = "This path speaks WebSocket, which needs HTTP/1.1, and the request came as HTTP/1.0: \
+    a proxy in between has probably made it so (nginx: proxy_http_version 1.1)";
+const NO_UPGRADE: &str = "This path speaks WebSocket, and the header Upgrade: websocket is missing: a proxy in between \
+    has probably dropped it (nginx: proxy_set_header Upgrade $http_upgrade)";
+const NO_CONNECTION: &str = "This path speaks WebSocket, and the header Connection: Upgrade is missing: a proxy in \
+    between has probably dropped it (nginx: proxy_set_header Connection \"upgrade\")";
+const NEITHER: &str = "This path speaks WebSocket, and the headers Upgrade: websocket and Connection: Upgrade are \
+    missing: a proxy in between has probably dropped them (nginx: proxy_set_header Upgrade $http_upgrade, \
+    proxy_set_header Connection \"upgrade\"), or the client is no WebSocket client";
 
 fn refuse(
     status: u16,
@@ -138,7 +154,7 @@ mod tests {
         assert_eq!(with("Upgrade: websocket", "upgrade: WebSocket"), Ok(()));
         assert_eq!(with("Host: h\r\n", "Host: h\r\nContent-Length: 0\r\n"), Ok(()));
         assert_eq!(with("GET", "POST"), Err(405));
-        assert_eq!(with("HTTP/1.1", "HTTP/1.0"), Err(400));
+        assert_eq!(with("HTTP/1.1", "HTTP/1.0"), Err(426));
         assert_eq!(with("Upgrade: websocket\r\n", ""), Err(426));
         assert_eq!(with("keep-alive, Upgrade", "keep-alive"), Err(426));
         assert_eq!(with("Version: 13", "Version: 8"), Err(426));
@@ -150,6 +166,52 @@ mod tests {
         assert_eq!(with("Host: h\r\n", twice), Err(400));
         assert_eq!(with("Host: h\r\n", "Host: h\r\nContent-Length: 5\r\n"), Err(400));
         assert_eq!(with("Host: h\r\n", "Host: h\r\nTransfer-Encoding: chunked\r\n"), Err(400));
+    }
+
+    #[test]
+    fn no_body_hides_behind_an_upgrade() {
+        let with = |lines: &[u8]| {
+            let mut bytes = REQUEST.as_bytes().strip_suffix(b"\r\n").unwrap().to_vec();
+            bytes.extend_from_slice(lines);
+            bytes.extend_from_slice(b"\r\n");
+            let HeadParse::Complete { head, .. } = parse_head(&bytes) else { panic!() };
+            parse_upgrade(&head).map(|_| ()).map_err(|refusal| refusal.status)
+        };
+        assert_eq!(with(b""), Ok(()));
+        assert_eq!(with(b"Content-Length: 0\r\n"), Ok(()));
+        let table: [&[u8]; 10] = [
+            b"Content-Length: 5\r\n",
+            b"Content-Length: 0\r\nContent-Length: 5\r\n",
+            b"Content-Length: 0\r\nContent-Length: 0\r\n",
+            b"Content-Length: 0, 5\r\n",
+            b"Content-Length: +0\r\n",
+            b"Content-Length: \xff\r\n",
+            b"Content-Length:\r\n",
+            b"Transfer-Encoding: \xff\r\n",
+            b"Transfer-Encoding: chunked\r\nContent-Length: 0\r\n",
+            b"Transfer-Encoding:\r\n",
+        ];
+        for lines in table {
+            assert_eq!(with(lines), Err(400), "{:?}", String::from_utf8_lossy(lines));
+        }
+    }
+
+    #[test]
+    fn a_refusal_names_the_header_that_a_proxy_has_dropped() {
+        let table = [
+            ("Upgrade: websocket\r\n", "header Upgrade: websocket is missing"),
+            ("Connection: keep-alive, Upgrade\r\n", "header Connection: Upgrade is missing"),
+            ("Upgrade: websocket\r\nConnection: keep-alive, Upgrade\r\n", "headers Upgrade: websocket and"),
+            ("Sec-WebSocket-Version: 13\r\n", "header Sec-WebSocket-Version: 13 is missing"),
+        ];
+        for (lines, text) in table {
+            let request = REQUEST.replace(lines, "");
+            assert_ne!(request, REQUEST);
+            let HeadParse::Complete { head, .. } = parse_head(request.as_bytes()) else { panic!() };
+            let refusal = parse_upgrade(&head).unwrap_err();
+            assert_eq!(refusal.status, 426);
+            assert!(refusal.body.contains(text), "{}", refusal.body);
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ use protocol::hook_event::OpenEdges;
 
 use super::connections::Connection;
 use super::requests::Flow;
-use super::{ApiCore, IDLE_MS_MAX};
+use super::{ApiCore, SILENT_MS_MAX};
 use crate::shard::machine::{Door, Effect, HookPort, Inputs, Machine, Mesh, Now, Socket, Token};
 use crate::shard::mesh::Leaf;
 
@@ -23,12 +23,17 @@ impl Machine for ApiCore {
         if self.draining {
             let mut last = Vec::new();
             let refused = Refused::retry_later("The server is stopping");
-            encode_refusal(&mut last, &refused, Manner { keep_alive: false, head_only: false });
+            encode_refusal(
+                &mut last,
+                self.date.at(now.unix_ms),
+                &refused,
+                Manner { keep_alive: false, head_only: false },
+            );
             self.effects.push_back(Effect::Close { token, last: last.into() });
             return;
         }
         self.connections.insert(token, Connection::new(door, now.mono_ms));
-        self.sweep_by(now.mono_ms + IDLE_MS_MAX);
+        self.sweep_by(now.mono_ms + SILENT_MS_MAX);
     }
 
     fn handle_no_descriptors(&mut self, now: Now) {

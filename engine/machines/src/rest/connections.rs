@@ -1,17 +1,19 @@
 //! HTTP connections: what was read and not yet taken, and what waits to be written.
 //!
 //! A connection that is idle keeps no bytes. Kept bytes are bounded by the limits on a request's head and body plus one
-//! read; nothing is read from a paused connection. At most one request of a connection is undecided at a time, which is
+//! read, and those of all connections together by `http_bodies_bytes_max`; nothing is read from a paused connection. At most one request of a connection is undecided at a time, which is
 //! what keeps its answers in order.
 
 use std::collections::VecDeque;
 
-use protocol::http::{HeadParse, parse_head_within};
+use protocol::http::RequestProgress;
 
 use super::calls::CallId;
-use super::{ANSWERS_BYTES_MAX, ApiCore, BODY_MS_MAX, IDLE_MS_MAX, IDLE_MS_MIN, UNREAD_MS_MAX};
+use super::{
+    ANSWERS_BYTES_MAX, ApiCore, BODY_MS_MAX, IDLE_MS_MIN, READ_BYTES_PER_S_MIN, SILENT_MS_MAX, UNREAD_MS_MAX,
+};
 use crate::limits::Limits;
-use crate::shard::machine::{Door, Effect, Token};
+use crate::shard::machine::{Door, Effect, Now, Token};
 
 /// An outbox that has been written keeps this much room for the next answer, in bytes.
 const OUTBOX_SPARE_BYTES: usize = 1 << 10;
@@ -23,16 +25,24 @@ pub(super) struct Connection {
     pub(super) kept: Vec<u8>,
     /// The kept bytes are no request before there are so many.
     pub(super) kept_min: usize,
+    /// How far the kept bytes have been read, where they begin a request that has not come whole.
+    pub(super) progress: RequestProgress,
+    /// What the kept bytes count for among those of all connections.
+    charged: usize,
     outbox: Vec<u8>,
     written: usize,
+    /// When the outbox was last empty before what is in it came, on the monotonic clock.
+    unread_ms: u64,
+    /// How much its peer has taken since.
+    read_bytes: u64,
     /// When it last changed between idle, unfinished request, and unread answers, on the monotonic clock.
     pub(super) since_ms: u64,
     /// The call whose answer must be given before the next request is taken.
     pub(super) pending: Option<CallId>,
     /// The kept bytes begin a request that has not come whole.
     pub(super) unfinished: bool,
-    /// `100 Continue` was said for the unfinished request.
-    pub(super) continued: bool,
+    /// It has asked something.
+    pub(super) asked: bool,
     /// The driver reads nothing from it.
     pub(super) paused: bool,
     /// It stands in the ready queue.
@@ -62,6 +72,7 @@ impl Connection {
 
     fn wrote(&mut self, bytes: usize) {
         self.written += bytes;
+        self.read_bytes += bytes as u64;
         if self.unwritten().is_empty() {
             self.outbox.clear();
             self.outbox.shrink_to(OUTBOX_SPARE_BYTES);
@@ -69,9 +80,11 @@ impl Connection {
         }
     }
 
-    /// True when not even the head of its next request is complete.
-    pub(super) fn is_within_head(&self, limits: &Limits) -> bool {
-        matches!(parse_head_within(&self.kept, &limits.http()), HeadParse::Partial)
+    /// When it is late with reading its answers: after a while in which it takes nothing, and at some time though it takes
+    /// a little now and then.
+    fn unread_due_ms(&self) -> u64 {
+        let bought_ms = self.read_bytes * 1_000 / READ_BYTES_PER_S_MIN;
+        self.since_ms.min(self.unread_ms + bought_ms) + UNREAD_MS_MAX
     }
 
     /// When it will have used up its time, on the monotonic clock; None while the time is ours.
@@ -79,14 +92,15 @@ impl Connection {
         if self.pending.is_some() || self.queued {
             return None;
         }
-        let allowed = if !self.unwritten().is_empty() {
-            UNREAD_MS_MAX
-        } else if !self.unfinished {
-            IDLE_MS_MAX
-        } else if self.is_within_head(limits) {
-            limits.head_ms_max
-        } else {
-            BODY_MS_MAX
+        if !self.unwritten().is_empty() {
+            return Some(self.unread_due_ms());
+        }
+        let idle_ms_max = u64::from(limits.http_idle_s) * 1_000;
+        let allowed = match (self.unfinished, self.asked) {
+            (true, _) if self.progress.has_head() => BODY_MS_MAX,
+            (true, _) => limits.head_ms_max,
+            (false, true) => idle_ms_max,
+            (false, false) => idle_ms_max.min(SILENT_MS_MAX),
         };
         Some(self.since_ms + allowed)
     }
@@ -97,6 +111,8 @@ impl Connection {
 pub(super) struct Connections {
     places: Vec<Option<(u32, Connection)>>,
     len: usize,
+    /// What they keep together, in bytes of memory.
+    kept_bytes: usize,
 }
 
 impl Connections {
@@ -116,7 +132,21 @@ impl Connections {
         let place = self.places.get_mut(token.slot as usize)?;
         let (_, connection) = place.take_if(|(generation, _)| *generation == token.generation)?;
         self.len -= 1;
+        self.kept_bytes -= connection.charged;
         Some(connection)
+    }
+
+    /// Counts what a connection keeps, after that has changed.
+    pub(super) fn recount(&mut self, token: Token) {
+        let Some(connection) = self.by_token(token) else { return };
+        let now = connection.kept.capacity();
+        let before = std::mem::replace(&mut connection.charged, now);
+        self.kept_bytes = self.kept_bytes - before + now;
+    }
+
+    /// What all connections keep together.
+    pub(super) fn kept_bytes(&self) -> usize {
+        self.kept_bytes
     }
 
     pub(super) fn by_token(&mut self, token: Token) -> Option<&mut Connection> {
@@ -147,12 +177,15 @@ impl Connections {
 
 impl ApiCore {
     /// Appends to a connection's outbox. Does nothing when the connection is gone.
-    pub(super) fn write(&mut self, token: Token, now_ms: u64, encode: impl FnOnce(&mut Vec<u8>)) {
+    pub(super) fn write(&mut self, token: Token, now: Now, encode: impl FnOnce(&mut Vec<u8>, &str)) {
         let Some(connection) = self.connections.by_token(token) else { return };
-        encode(&mut connection.outbox);
-        connection.since_ms = now_ms;
+        if connection.unwritten().is_empty() {
+            (connection.unread_ms, connection.read_bytes) = (now.mono_ms, 0);
+        }
+        encode(&mut connection.outbox, self.date.at(now.unix_ms));
+        connection.since_ms = now.mono_ms;
         mark_dirty(&mut self.dirty, token, connection);
-        self.sweep_by(now_ms + UNREAD_MS_MAX);
+        self.sweep_by(now.mono_ms + UNREAD_MS_MAX);
     }
 
     /// Forgets a connection; what waits to be written still goes out.
@@ -164,6 +197,16 @@ impl ApiCore {
         let mut last = std::mem::take(&mut connection.outbox);
         last.drain(..connection.written.min(last.len()));
         self.effects.push_back(Effect::Close { token, last: last.into() });
+    }
+
+    /// Forgets a connection that reads too slowly, and all that it has not read.
+    pub(super) fn reset(&mut self, token: Token) {
+        let Some(connection) = self.connections.remove(token) else { return };
+        if let Some(call) = connection.pending {
+            self.calls.forget_connection(call);
+        }
+        self.stats.slow_readers += 1;
+        self.effects.push_back(Effect::Reset(token));
     }
 
     /// Forgets a connection that asks nothing; its descriptor is wanted, so its peer is not waited for.

@@ -65,10 +65,19 @@ impl ApiCore {
         all.counter("http_calls_received_total", "Requests taken by the API core.", stats.requests);
         all.counter("http_calls_refused_total", "Requests answered with 4xx.", stats.refused);
         all.counter("http_calls_overloaded_total", "Requests answered with 503.", stats.overloaded);
+        let refused = "Requests answered with 503 for http_bodies_bytes_max.";
+        all.counter("http_bodies_refused_total", refused, stats.bodies_refused);
+        all.counter(
+            "http_slow_readers_total",
+            "Connections reset for reading too slowly.",
+            stats.slow_readers,
+        );
         all.counter("http_calls_gated_total", "Parts of calls that waited for their home.", stats.gated);
         all.counter("http_received_bytes", "Bytes received by the API core.", stats.bytes_received);
         all.counter("http_transmitted_bytes", "Bytes sent by the API core.", stats.bytes_sent);
         all.gauge("http_connections", "Connections of the API core.", self.connections.len() as u64);
+        let kept = "What is kept of requests that have not come whole.";
+        all.gauge("http_bodies_bytes", kept, self.connections.kept_bytes() as u64);
         all.counter("rest_published_total", "Events published over REST, by channel.", stats.published);
     }
 }

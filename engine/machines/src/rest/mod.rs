@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use protocol::app::Apps;
 
+use crate::http_date::HttpDate;
 use crate::limits::Limits;
 use crate::shard::machine::{Effect, Now, Token};
 use crate::shard::mesh::{Leaf, Root};
@@ -44,8 +45,8 @@ use gate::Gates;
 /// gets 503 with `Retry-After`; parts that have gone stay gone.
 const CALL_MS_MAX: u64 = 5_000;
 
-/// How long a connection may stay open without a request, in milliseconds.
-const IDLE_MS_MAX: u64 = 75_000;
+/// How long a connection may stay open that has never asked anything, in milliseconds.
+const SILENT_MS_MAX: u64 = 75_000;
 
 /// How long a connection without a request is kept though its descriptor is wanted, in milliseconds.
 const IDLE_MS_MIN: u64 = 1_000;
@@ -53,8 +54,12 @@ const IDLE_MS_MIN: u64 = 1_000;
 /// Time for a request to come whole, in milliseconds.
 const BODY_MS_MAX: u64 = 30_000;
 
-/// How long a client may leave its answers unread, in milliseconds.
+/// How long a client may leave its answers unread, in milliseconds; and in all, for as long as it takes fewer than
+/// `READ_BYTES_PER_S_MIN` of them.
 const UNREAD_MS_MAX: u64 = 30_000;
+
+/// Whoever reads at least so fast may take all the time it needs, in bytes per second.
+const READ_BYTES_PER_S_MIN: u64 = 1 << 10;
 
 /// Unread answers of one connection, in bytes; past it none of its requests is taken until it has read them. One answer
 /// may overshoot.
@@ -83,6 +88,8 @@ pub struct ApiConfig {
     pub page: Option<Arc<str>>,
     /// What `/metrics` needs besides.
     pub metrics: MetricsConfig,
+    /// The names that the operator's listener has, besides IP addresses and localhost.
+    pub admin_hosts: Box<[Box<str>]>,
 }
 
 /// Adds metrics to those of the machines; `Now` is the instant of the scrape.
@@ -118,6 +125,10 @@ pub struct ApiStats {
     pub gated: u64,
     /// Calls answered 503 because their time was up or too much waited already.
     pub overloaded: u64,
+    /// Requests answered 503 because all that are on their way keep too much already.
+    pub bodies_refused: u64,
+    /// Connections reset because they read their answers too slowly.
+    pub slow_readers: u64,
     /// Connections handed to a shard because they asked for an upgrade.
     pub handed_over: u64,
     /// Bytes that came from sockets.
@@ -134,6 +145,8 @@ pub struct ApiCore {
     health: Box<dyn Fn() -> Health>,
     page: Option<Arc<str>>,
     metrics: MetricsConfig,
+    admin_hosts: Box<[Box<str>]>,
+    date: HttpDate,
     connections: Connections,
     /// Connections that may go on with what was read from them.
     ready: VecDeque<Token>,
@@ -169,6 +182,8 @@ impl ApiCore {
             health: config.health,
             page: config.page,
             metrics: config.metrics,
+            admin_hosts: config.admin_hosts,
+            date: HttpDate::default(),
             connections: Connections::default(),
             ready: VecDeque::new(),
             pipelining: Vec::new(),

@@ -9,7 +9,6 @@ use api::answer::Manner;
 use api::events::{Event, Publish};
 use api::info::{Counts, Info};
 use api::refused::Refused;
-use protocol::channel::ChannelKind;
 
 use super::ApiCore;
 use super::calls::{CallId, CallRow, Form, PendingCall};
@@ -65,7 +64,7 @@ impl ApiCore {
         let row =
             CallRow { name: Arc::clone(&topic.name), kind: topic.kind, info, counts: Counts::default() };
         call.rows.push(row);
-        let asks = applies(info, topic.kind);
+        let asks = info.applies(topic.kind);
         call.answers_missing += usize::from(asks);
         asks.then(|| id.question(index))
     }
@@ -96,16 +95,11 @@ impl ApiCore {
 }
 
 fn form_of(publish: &Publish<'_>) -> Form {
-    match (publish.events.iter().all(|event| event.info.is_empty()), publish.is_batch) {
+    match (publish.events.iter().all(|event| !event.info.asked), publish.is_batch) {
         (true, _) => Form::Published,
         (false, false) => Form::Event,
         (false, true) => Form::Batch,
     }
-}
-
-/// True when a channel of this kind has any of the attributes.
-fn applies(info: Info, kind: ChannelKind) -> bool {
-    if kind.is_presence() { info.user_count } else { info.subscription_count }
 }
 
 fn park(event: &Event<'_>, call: &mut PendingCall) -> Rc<ParkedEvent> {

@@ -1,19 +1,21 @@
 //! From a connection's bytes to its requests, one after the other, and each to its answer.
 //!
 //! The next request of a connection is taken when the one before is answered and its answers are being read; until then
-//! the connection is paused and keeps what was read. A request for an upgrade is none of ours: the connection goes to a
-//! shard, with that request's bytes, once every answer before it is written.
+//! the connection is paused and keeps what was read. A request is judged by its head as soon as that has come, so that a
+//! body is kept for those alone who may send it. A request for an upgrade is none of ours: the connection goes to a shard,
+//! with that request's bytes, once every answer before it is written.
 
 use std::sync::Arc;
 
 use api::admin::{AdminCall, parse_admin_call};
 use api::answer::{Answer, Manner, encode_answer};
-use api::call::{Call, parse_call};
+use api::call::{Call, Options, check_head, parse_call};
 use api::health::Probe;
 use api::refused::{Refused, encode_refusal};
-use protocol::http::{HttpError, Request, RequestParse, parse_request_within};
+use protocol::http::{Head, HttpError, Request, RequestParse, RequestProgress, parse_request_on};
 
 use super::ApiCore;
+use crate::limits::SCRATCH_BYTES;
 use crate::shard::machine::{Effect, Now, Token};
 
 /// What to do with a connection's socket after its bytes were looked at.
@@ -52,16 +54,16 @@ impl ApiCore {
         let Some(connection) = self.connections.by_token(token) else { return Flow::Gone };
         if connection.kept.is_empty() && connection.may_take() {
             let (used, flow) = self.take_requests(token, bytes, now);
-            self.keep(token, bytes.get(used..).unwrap_or_default().to_vec(), flow);
-            return flow;
+            return self.keep(token, bytes.get(used..).unwrap_or_default().to_vec(), flow, now);
         }
         connection.kept.extend_from_slice(bytes);
         if !connection.may_take() {
             connection.paused = true;
+            self.connections.recount(token);
             return Flow::Pause;
         }
         if connection.kept.len() < connection.kept_min {
-            return Flow::Read;
+            return self.keep_within_bounds(token, Flow::Read, now);
         }
         self.take_kept(token, now)
     }
@@ -97,15 +99,33 @@ impl ApiCore {
         let mut kept = std::mem::take(&mut connection.kept);
         let (used, flow) = self.take_requests(token, &kept, now);
         kept.drain(..used);
-        self.keep(token, kept, flow);
-        flow
+        if used > SCRATCH_BYTES {
+            kept.shrink_to_fit();
+        }
+        self.keep(token, kept, flow, now)
     }
 
-    fn keep(&mut self, token: Token, rest: Vec<u8>, flow: Flow) {
-        if let Some(connection) = self.connections.by_token(token) {
-            connection.kept = if rest.is_empty() { Vec::new() } else { rest };
-            connection.paused |= flow == Flow::Pause;
+    fn keep(&mut self, token: Token, rest: Vec<u8>, flow: Flow, now: Now) -> Flow {
+        let Some(connection) = self.connections.by_token(token) else { return flow };
+        connection.kept = if rest.is_empty() { Vec::new() } else { rest };
+        connection.paused |= flow == Flow::Pause;
+        self.keep_within_bounds(token, flow, now)
+    }
+
+    /// Counts what a connection keeps. Where all of them keep too much, the one whose request is still on its way, and
+    /// which has just made it more, does not get it through.
+    fn keep_within_bounds(&mut self, token: Token, flow: Flow, now: Now) -> Flow {
+        self.connections.recount(token);
+        let is_full = self.connections.kept_bytes() > self.limits.http_bodies_bytes_max;
+        if !is_full || !self.connections.view(token).is_some_and(|connection| connection.unfinished) {
+            return flow;
         }
+        self.stats.bodies_refused += 1;
+        self.stats.overloaded += 1;
+        let refused =
+            Refused::retry_later("Over capacity: too many requests are on their way (http_bodies_bytes_max)");
+        self.respond_refusal(token, &refused, Manner { keep_alive: false, head_only: false }, now);
+        Flow::Gone
     }
 
     /// Takes as many requests as may be taken now. Returns how many bytes they had.
@@ -137,16 +157,30 @@ impl ApiCore {
     }
 
     fn take_request(&mut self, token: Token, bytes: &[u8], now: Now) -> Step {
-        match parse_request_within(bytes, &self.limits.http()) {
-            RequestParse::Complete { request, .. } if request.head.is_upgrade() && !self.is_admin(token) => {
+        let Some(connection) = self.connections.by_token(token) else { return Step::Gone };
+        let mut progress = std::mem::take(&mut connection.progress);
+        match parse_request_on(&mut progress, bytes, &self.limits.http()) {
+            RequestParse::Complete { request, .. } if self.is_upgrade(token, &request.head) => {
                 self.hand_over(token, bytes)
             }
             RequestParse::Complete { request, bytes: used } => {
                 self.handle_request(token, &request, now);
                 Step::Took(used)
             }
-            RequestParse::Partial { continue_expected, bytes_min } => {
-                self.expect_more(token, continue_expected, bytes_min, now);
+            RequestParse::Partial { head: Some(head), .. } if self.is_upgrade(token, &head) => {
+                self.hand_over(token, bytes)
+            }
+            RequestParse::Partial { head, continue_expected, bytes_min } => {
+                if let Some(head) = head
+                    && let Err(refused) = self.check_head(token, &head, now)
+                {
+                    self.refuse_body(token, &refused, &head, now);
+                    return Step::Gone;
+                }
+                self.expect_more(token, progress, bytes_min, now);
+                if continue_expected {
+                    self.write(token, now, |out, _| out.extend_from_slice(CONTINUE));
+                }
                 Step::Unfinished
             }
             RequestParse::Refused(error) => {
@@ -156,25 +190,38 @@ impl ApiCore {
         }
     }
 
+    fn is_upgrade(&self, token: Token, head: &Head<'_>) -> bool {
+        head.is_upgrade() && !self.is_admin(token)
+    }
+
+    /// Whether the body behind this head is wanted.
+    fn check_head(&self, token: Token, head: &Head<'_>, now: Now) -> Result<(), Refused> {
+        if self.is_admin(token) {
+            return parse_admin_call(head, &self.admin_hosts).map(drop);
+        }
+        check_head(&self.apps, head, now.unix_ms / 1_000)
+    }
+
+    /// The body is not waited for: the connection ends with the answer, and what still comes is thrown away.
+    fn refuse_body(&mut self, token: Token, refused: &Refused, head: &Head<'_>, now: Now) {
+        self.stats.requests += 1;
+        self.refuse(token, refused, Manner { keep_alive: false, ..Manner::of(head) }, now);
+    }
+
     /// Whoever comes through the operator's door never becomes a client.
     fn is_admin(&self, token: Token) -> bool {
         self.connections.view(token).is_some_and(|connection| connection.admin)
     }
 
     /// An unfinished request has its time from when it began.
-    fn expect_more(&mut self, token: Token, continue_expected: bool, bytes_min: usize, now: Now) {
+    fn expect_more(&mut self, token: Token, progress: RequestProgress, bytes_min: usize, now: Now) {
         let head_ms_max = self.limits.head_ms_max;
         let Some(connection) = self.connections.by_token(token) else { return };
-        connection.kept_min = bytes_min;
+        (connection.progress, connection.kept_min) = (progress, bytes_min);
         if !connection.unfinished {
             (connection.unfinished, connection.since_ms) = (true, now.mono_ms);
         }
-        let says_continue = continue_expected && !connection.continued;
-        connection.continued |= says_continue;
         self.sweep_by(now.mono_ms + head_ms_max);
-        if says_continue {
-            self.write(token, now.mono_ms, |out| out.extend_from_slice(CONTINUE));
-        }
     }
 
     fn hand_over(&mut self, token: Token, bytes: &[u8]) -> Step {
@@ -192,7 +239,7 @@ impl ApiCore {
     fn handle_request(&mut self, token: Token, request: &Request<'_>, now: Now) {
         self.stats.requests += 1;
         let Some(connection) = self.connections.by_token(token) else { return };
-        (connection.unfinished, connection.continued) = (false, false);
+        (connection.unfinished, connection.asked) = (false, true);
         let manner = Manner::of(&request.head);
         if connection.admin {
             return self.handle_admin_request(token, manner, request, now);
@@ -209,14 +256,16 @@ impl ApiCore {
                 None => self.respond(token, &Answer::Index, manner, now),
             },
             Ok(Call::Health(probe)) => self.respond(token, &self.probe(probe), manner, now),
+            Ok(Call::Options(options)) => self.respond(token, &self.options(options), manner, now),
             Err(refused) => self.refuse(token, &refused, manner, now),
         }
     }
 
     fn handle_admin_request(&mut self, token: Token, manner: Manner, request: &Request<'_>, now: Now) {
-        match parse_admin_call(request) {
+        match parse_admin_call(&request.head, &self.admin_hosts) {
             Ok(AdminCall::Metrics) => self.ask_readings(token, manner, now),
             Ok(AdminCall::Health(probe)) => self.respond(token, &self.probe(probe), manner, now),
+            Ok(AdminCall::Options(options)) => self.respond(token, &self.options(options), manner, now),
             Err(refused) => self.refuse(token, &refused, manner, now),
         }
     }
@@ -229,6 +278,12 @@ impl ApiCore {
         }
     }
 
+    fn options(&self, options: Options) -> Answer<'static> {
+        let state = options.probe.map(|probe| self.probe(probe));
+        let well = !matches!(state, Some(Answer::Live(false) | Answer::Ready(false)));
+        Answer::Options { allow: options.allow, well }
+    }
+
     fn refuse(&mut self, token: Token, refused: &Refused, manner: Manner, now: Now) {
         self.stats.refused += 1;
         self.respond_refusal(token, refused, manner, now);
@@ -239,14 +294,17 @@ impl ApiCore {
         self.refuse(token, &Refused::from(error), Manner { keep_alive: false, head_only: false }, now);
     }
 
-    /// Closes a connection whose time is up; an unfinished request is answered first.
+    /// Ends a connection whose time is up; an unfinished request is answered first.
     pub(super) fn give_up(&mut self, token: Token, now: Now) {
         let Some(connection) = self.connections.view(token) else { return };
-        if connection.unfinished && connection.unwritten().is_empty() {
-            let text = if connection.is_within_head(&self.limits) {
-                "No complete HTTP head came in time (head_ms_max)"
-            } else {
+        if !connection.unwritten().is_empty() {
+            return self.reset(token);
+        }
+        if connection.unfinished {
+            let text = if connection.progress.has_head() {
                 "The request did not come whole in time"
+            } else {
+                "No complete HTTP head came in time (head_ms_max)"
             };
             let error = HttpError { status: 408, text };
             return self.refuse_malformed(token, error, now);
@@ -257,14 +315,14 @@ impl ApiCore {
     /// Writes an answer, and closes if the connection ends with it.
     pub(super) fn respond(&mut self, token: Token, answer: &Answer<'_>, manner: Manner, now: Now) {
         let manner = self.ending(manner);
-        self.write(token, now.mono_ms, |out| encode_answer(out, answer, manner));
+        self.write(token, now, |out, date| encode_answer(out, date, answer, manner));
         self.close_unless(token, manner.keep_alive);
     }
 
     /// Writes a refusal, and closes if the connection ends with it.
     pub(super) fn respond_refusal(&mut self, token: Token, refused: &Refused, manner: Manner, now: Now) {
         let manner = self.ending(manner);
-        self.write(token, now.mono_ms, |out| encode_refusal(out, refused, manner));
+        self.write(token, now, |out, date| encode_refusal(out, date, refused, manner));
         self.close_unless(token, manner.keep_alive);
     }
 

@@ -148,12 +148,12 @@ enum Entry {
     Refuse { last: Vec<u8> },
 }
 
-fn encode_refusal(status: u16, text: &str, headers: &[(&str, &str)]) -> Vec<u8> {
+fn encode_refusal(date: &str, status: u16, text: &str, headers: &[(&str, &str)]) -> Vec<u8> {
     let (mut body, mut last) = (Vec::new(), Vec::new());
     body.extend_from_slice(b"{\"error\":");
     protocol::json::encode_string(&mut body, text);
     body.push(b'}');
-    http::encode_response(&mut last, status, "application/json", &body, false, headers);
+    http::encode_response(&mut last, date, status, "application/json", &body, false, headers);
     last
 }
 
@@ -170,7 +170,7 @@ impl Shard {
                 "Over capacity: {} connections without a head (half_open_max)",
                 self.limits.half_open_max
             );
-            self.give_up_oldest_head(503, &text);
+            self.give_up_oldest_head(503, &text, now);
         }
     }
 
@@ -183,18 +183,18 @@ impl Shard {
 
     /// Gives up the half-open connection that has waited longest, because descriptors have run out. Not one who has just
     /// come: he may have got the last of them, and whoever comes next would take it from him in vain.
-    pub(super) fn give_up_head_for_descriptors(&mut self) {
+    pub(super) fn give_up_head_for_descriptors(&mut self, now: Now) {
         if self.lobby.oldest_had_its_time() {
-            self.give_up_oldest_head(503, "Over capacity: the server has no descriptors left");
+            self.give_up_oldest_head(503, "Over capacity: the server has no descriptors left", now);
         }
     }
 
     /// Closes the half-open connection that has waited longest. Who has begun to speak HTTP is told why; who has said
     /// nothing asked for nothing, and many HTTP clients take an answer without a question for a fault.
-    fn give_up_oldest_head(&mut self, status: u16, text: &str) {
+    fn give_up_oldest_head(&mut self, status: u16, text: &str, now: Now) {
         let Some((token, _)) = self.lobby.oldest() else { return };
         let spoke = self.lobby.partial.contains_key(&token.slot);
-        let last = if spoke { encode_refusal(status, text, &[]) } else { Vec::new() };
+        let last = if spoke { self.encode_refusal(status, text, &[], now) } else { Vec::new() };
         self.local.stats.heads_refused += 1;
         self.lobby.forget(token);
         self.effects.push_back(Effect::Drop { token, last });
@@ -219,8 +219,12 @@ impl Shard {
                 Some(_) => (self.limits.drain_head_ms_max, "the server is restarting"),
                 None => (self.limits.head_ms_max, "head_ms_max"),
             };
-            self.give_up_oldest_head(408, &format!("No complete HTTP head came in {ms} ms ({setting})"));
+            self.give_up_oldest_head(408, &format!("No complete HTTP head came in {ms} ms ({setting})"), now);
         }
+    }
+
+    fn encode_refusal(&mut self, status: u16, text: &str, headers: &[(&str, &str)], now: Now) -> Vec<u8> {
+        encode_refusal(self.date.at(now.unix_ms), status, text, headers)
     }
 
     fn refuse_head(&mut self, token: Token, last: Vec<u8>) {
@@ -241,13 +245,13 @@ impl Shard {
     fn handle_head(&mut self, token: Token, bytes: &mut [u8], now: Now) -> Flow {
         self.stir();
         let (entry, used) = match http::parse_head_within(bytes, &self.limits.http()) {
-            HeadParse::Complete { head, bytes: used } => (self.route(&head), used),
+            HeadParse::Complete { head, bytes: used } => (self.route(&head, now), used),
             HeadParse::Partial => {
                 self.lobby.partial.insert(token.slot, bytes.to_vec());
                 return Flow::Read;
             }
             HeadParse::Refused(error) => {
-                (Entry::Refuse { last: encode_refusal(error.status, error.text, &[]) }, 0)
+                (Entry::Refuse { last: self.encode_refusal(error.status, error.text, &[], now) }, 0)
             }
         };
         match entry {
@@ -269,14 +273,14 @@ impl Shard {
         }
     }
 
-    fn route(&mut self, head: &Head<'_>) -> Entry {
+    fn route(&mut self, head: &Head<'_>, now: Now) -> Entry {
         if !head.is_upgrade() {
             return Entry::HandOver;
         }
         let upgrade = match ws::parse_upgrade(head) {
             Ok(upgrade) => upgrade,
             Err(refusal) => {
-                let last = encode_refusal(refusal.status, refusal.body, refusal.headers);
+                let last = self.encode_refusal(refusal.status, refusal.body, refusal.headers, now);
                 return Entry::Refuse { last };
             }
         };

@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use protocol::app::Apps;
 
+use crate::http_date::HttpDate;
 use crate::limits::{Limits, PARTING_PART};
 
 pub mod budget;
@@ -119,6 +120,8 @@ pub struct Shard {
     witness: Option<Witness>,
     random: Box<dyn FnMut() -> u64>,
     lobby: Lobby,
+    /// What its HTTP answers are dated with.
+    date: HttpDate,
     local: Local,
     polled: Polled,
     home: Home,
@@ -181,6 +184,7 @@ impl Shard {
             witness: config.witness,
             random: config.random,
             lobby: Lobby::default(),
+            date: HttpDate::default(),
             local,
             polled: Polled::default(),
             home: Home::default(),

@@ -46,8 +46,8 @@ impl Machine for Shard {
         self.enter_lobby(token, now);
     }
 
-    fn handle_no_descriptors(&mut self, _now: Now) {
-        self.give_up_head_for_descriptors();
+    fn handle_no_descriptors(&mut self, now: Now) {
+        self.give_up_head_for_descriptors(now);
     }
 
     fn decide(&mut self, inputs: &mut impl Inputs, now: Now) -> bool {

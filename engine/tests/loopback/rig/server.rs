@@ -132,7 +132,7 @@ impl Server {
             let ended = self.child.try_wait().unwrap();
             assert!(ended.is_none(), "the server ended at once: {ended:?} {}", self.take_errors());
             let stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
-            let answer = Http::on(stream).ask(b"GET /ready HTTP/1.1\r\nConnection: close\r\n\r\n");
+            let answer = Http::on(stream).ask(b"GET /ready HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
             (answer.status == 200).then_some(())
         });
         self

@@ -140,8 +140,9 @@ fn requests_behind_a_waiting_one_wait_too() {
     rig.fill(0);
     let publisher = rig.open();
     let (full, other) = (rig.channel(0, "c"), rig.channel(1, "c"));
-    let requests =
-        rig.event(&[&full], "1", "") + &rig.event(&[&other], "2", "") + "GET /live HTTP/1.1\r\n\r\n";
+    let requests = rig.event(&[&full], "1", "")
+        + &rig.event(&[&other], "2", "")
+        + "GET /live HTTP/1.1\r\nHost: h\r\n\r\n";
     rig.send(publisher, requests);
     rig.run();
     assert!(rig.inputs.paused.contains(&publisher));

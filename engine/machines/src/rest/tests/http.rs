@@ -3,7 +3,7 @@
 use super::*;
 use crate::rest::ANSWERS_BYTES_MAX;
 
-const LIVE: &str = "GET /live HTTP/1.1\r\n\r\n";
+const LIVE: &str = "GET /live HTTP/1.1\r\nHost: h\r\n\r\n";
 const UPGRADE: &str = "GET /app/key HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
@@ -11,8 +11,10 @@ const UPGRADE: &str = "GET /app/key HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\
 fn pipelined_requests_are_answered_in_order() {
     let mut rig = Rig::new();
     let peer = rig.open();
-    let requests =
-        rig.event(&["c"], "x", "") + LIVE + "GET /nothing HTTP/1.1\r\n\r\n" + "GET / HTTP/1.1\r\n\r\n";
+    let requests = rig.event(&["c"], "x", "")
+        + LIVE
+        + "GET /nothing HTTP/1.1\r\nHost: h\r\n\r\n"
+        + "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
     rig.send(peer, requests);
     rig.run();
     let responses = rig.responses(peer);
@@ -41,7 +43,8 @@ fn a_chunked_body_is_taken() {
     let body = r#"{"name":"e","channel":"c","data":"x"}"#;
     let query = sign_request(&rig.app, "POST", "/apps/1/events", &[], body.as_bytes(), UNIX_S);
     let (left, right) = body.split_at(20);
-    let head = format!("POST /apps/1/events?{query} HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n");
+    let head =
+        format!("POST /apps/1/events?{query} HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n");
     rig.send(peer, format!("{head}14\r\n{left}\r\n"));
     rig.run();
     rig.send(peer, format!("{:x}\r\n{right}\r\n0\r\n\r\n", right.len()));
@@ -85,7 +88,7 @@ fn one_connection_does_not_keep_others_waiting() {
 fn what_is_no_request_is_answered_and_closed() {
     for (bytes, status) in [
         ("\x16\x03\x01 tls\r\n\r\n".to_owned(), 400),
-        (format!("GET /{} HTTP/1.1\r\n", "x".repeat(9_000)), 0),
+        (format!("GET /{} HTTP/1.1\r\nHost: h\r\n", "x".repeat(9_000)), 0),
     ] {
         let mut rig = Rig::new();
         let peer = rig.open();
@@ -104,7 +107,7 @@ fn what_is_no_request_is_answered_and_closed() {
 fn a_refusal_of_the_api_keeps_the_connection() {
     let mut rig = Rig::new();
     let peer = rig.open();
-    rig.send(peer, "GET /apps/1/channels HTTP/1.1\r\n\r\n");
+    rig.send(peer, "GET /apps/1/channels HTTP/1.1\r\nHost: h\r\n\r\n");
     rig.run();
     assert_eq!(rig.statuses(peer), [401]);
     rig.send(peer, LIVE);
@@ -114,7 +117,9 @@ fn a_refusal_of_the_api_keeps_the_connection() {
 
 #[test]
 fn who_asks_to_close_is_closed_with_the_answer() {
-    for request in ["GET /live HTTP/1.1\r\nConnection: close\r\n\r\n", "GET /live HTTP/1.0\r\n\r\n"] {
+    for request in
+        ["GET /live HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n", "GET /live HTTP/1.0\r\n\r\n"]
+    {
         let mut rig = Rig::new();
         let peer = rig.open();
         rig.send(peer, format!("{request}{LIVE}"));
@@ -128,7 +133,7 @@ fn who_asks_to_close_is_closed_with_the_answer() {
 fn head_requests_get_no_body() {
     let mut rig = Rig::new();
     let peer = rig.open();
-    rig.send(peer, "HEAD /live HTTP/1.1\r\n\r\n");
+    rig.send(peer, "HEAD /live HTTP/1.1\r\nHost: h\r\n\r\n");
     rig.run();
     let got = String::from_utf8(rig.got.remove(&peer).unwrap()).unwrap();
     assert!(got.contains("Content-Length: 13\r\n") && got.ends_with("\r\n\r\n"), "{got}");
@@ -202,15 +207,44 @@ fn a_peer_that_never_reads_is_closed() {
     rig.run_after(29_999);
     assert!(!rig.closed.contains(&peer));
     rig.run_after(1_001);
-    assert!(rig.closed.contains(&peer));
+    assert!(rig.reset.contains(&peer), "what it has not read goes with it");
+    assert_eq!(rig.core.stats.slow_readers, 1);
+}
+
+/// The time after which a peer is given up that takes so many bytes of its answers every second.
+fn patience_with(bytes_per_s: usize) -> u64 {
+    let mut rig = Rig::new();
+    let peer = rig.open();
+    rig.deaf.insert(peer);
+    rig.send(peer, LIVE.repeat(2_000));
+    rig.run();
+    for second in 1..300 {
+        rig.now.mono_ms += 1_000;
+        if rig.core.connections.view(peer).is_some_and(|connection| !connection.unwritten().is_empty()) {
+            rig.core.handle_written(peer, bytes_per_s, rig.now);
+        }
+        rig.run();
+        if rig.closed.contains(&peer) {
+            return second;
+        }
+    }
+    u64::MAX
+}
+
+#[test]
+fn whoever_reads_a_byte_a_second_is_given_up_and_whoever_goes_on_reading_is_not() {
+    assert!((30..=32).contains(&patience_with(1)), "{}", patience_with(1));
+    assert!((30..=60).contains(&patience_with(100)), "{}", patience_with(100));
+    assert_eq!(patience_with(1_100), u64::MAX);
 }
 
 #[test]
 fn connections_have_their_time() {
-    let head = "POST /apps/1/events HTTP/1.1\r\nContent-Length: 9\r\n";
-    let body = format!("{head}\r\nhalf");
+    let head = "POST /apps/1/events HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n";
+    let body = Rig::new().event(&["c"], "x", "");
+    let body = &body[..body.len() - 1];
     for (sent, allowed_ms, status) in
-        [("", 75_000, None), (head, 10_000, Some(408)), (&*body, 30_000, Some(408))]
+        [("", 75_000, None), (head, 10_000, Some(408)), (body, 30_000, Some(408)), (LIVE, 620_000, Some(200))]
     {
         let mut rig = Rig::new();
         let peer = rig.open();
@@ -298,7 +332,7 @@ fn ready_and_live_say_how_the_server_is() {
     let mut rig = Rig::new();
     rig.core.health = Box::new(|| Health { live: false, ready: true });
     let peer = rig.open();
-    rig.send(peer, "GET /ready HTTP/1.1\r\n\r\nGET /live HTTP/1.1\r\n\r\n");
+    rig.send(peer, "GET /ready HTTP/1.1\r\nHost: h\r\n\r\nGET /live HTTP/1.1\r\nHost: h\r\n\r\n");
     rig.run();
     let expected = [(200, r#"{"ready":true}"#.into()), (503, r#"{"live":false}"#.into())];
     assert_eq!(rig.responses(peer), expected);

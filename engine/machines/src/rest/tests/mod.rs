@@ -3,6 +3,7 @@
 
 mod gates;
 mod http;
+mod judgement;
 mod questions;
 mod schedules;
 mod terminate;
@@ -111,6 +112,8 @@ struct Rig {
     /// What each peer has got.
     got: HashMap<Token, Vec<u8>>,
     closed: HashSet<Token>,
+    /// Those of them that were reset.
+    reset: HashSet<Token>,
     /// Peers that read nothing.
     deaf: HashSet<Token>,
     handed_over: Vec<(Token, usize, Vec<u8>)>,
@@ -131,6 +134,7 @@ impl Rig {
             limits: Limits { batch_messages_max: BATCH_MAX, ..Limits::default() },
             health: Box::new(|| Health { live: true, ready: true }),
             page: None,
+            admin_hosts: Box::new(["metrics.internal".into()]),
             metrics: MetricsConfig { prefix: "corecast_".into(), others: Box::new(|_, _| ()) },
         });
         Self {
@@ -142,6 +146,7 @@ impl Rig {
             topics,
             got: HashMap::new(),
             closed: HashSet::new(),
+            reset: HashSet::new(),
             deaf: HashSet::new(),
             handed_over: Vec::new(),
             next_slot: 0,
@@ -348,7 +353,10 @@ impl turn::Core for Rig {
                     assert!(last.is_empty(), "nobody has asked");
                     assert!(self.closed.insert(token), "closed once");
                 }
-                Effect::Reset(_) => panic!("the API core has no outboxes"),
+                Effect::Reset(token) => {
+                    self.reset.insert(token);
+                    assert!(self.closed.insert(token), "closed once");
+                }
             }
         }
         Ok(any)

@@ -22,7 +22,7 @@ fn info_is_asked_right_behind_its_event() {
     }
     rig.run();
     let body = format!(
-        r#"{{"channels":{{"{presence}":{{"user_count":42}},"{public}":{{"subscription_count":13}}}}}}"#
+        r#"{{"channels":{{"{presence}":{{"user_count":42,"subscription_count":13}},"{public}":{{"subscription_count":13}}}}}}"#
     );
     assert_eq!(rig.responses(publisher), [(200, body)]);
     rig.assert_nothing_is_left();
@@ -208,7 +208,7 @@ fn metrics_are_the_sum_of_all_shards_and_wait_for_the_last() {
     use crate::shard::reading::Reading;
     let mut rig = Rig::new();
     let tool = rig.open_at(Door::Admin);
-    rig.send(tool, "GET /metrics HTTP/1.1\r\nHost: h\r\n\r\n");
+    rig.send(tool, "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n");
     rig.run();
     for home in 0..SHARDS {
         assert_eq!(rig.statuses(tool), NONE);

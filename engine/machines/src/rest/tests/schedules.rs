@@ -92,7 +92,9 @@ impl Schedule {
                 let request = self.rig.signed("POST", &path, &[], "{}");
                 self.ask(peer, request, "{}");
             }
-            Step::Probe(peer) => self.ask(peer, "GET /live HTTP/1.1\r\n\r\n".into(), r#"{"live":true}"#),
+            Step::Probe(peer) => {
+                self.ask(peer, "GET /live HTTP/1.1\r\nHost: h\r\n\r\n".into(), r#"{"live":true}"#);
+            }
             Step::Link(home, open) => self.rig.mesh.open[home] = open,
             Step::Hear(peer, true) => self.rig.listen(self.peers[peer]),
             Step::Hear(peer, false) => drop(self.rig.deaf.insert(self.peers[peer])),
