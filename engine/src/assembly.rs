@@ -18,6 +18,8 @@ use crate::hooks_run::HooksRun;
 use crate::memory::memory_bytes;
 use crate::metrics;
 use crate::server::{self, AdminPlan, Plan, Running, StartError, Surroundings};
+use crate::takeover::TakeoverPlan;
+use crate::takeover::counters::Counters;
 use machines::limits::{
     Limits, MEMORY_PER_SUBSCRIPTION, OUTBOXES_BYTES_MIN, OUTBOXES_MEMORY_PART, SUBSCRIPTIONS_MIN,
 };
@@ -67,6 +69,7 @@ pub fn start(house: House) -> Result<Inhabited, StartError> {
     let shards = house.shards.count();
     let seed = random_u64(&SystemRandom::new());
     let Ending { takeover, ready_grace, drain: drain_plan } = house.ending;
+    let counters = Arc::new(Counters::default());
     let plan = Plan {
         listen: house.listen,
         api_listen: house.api_listen,
@@ -78,6 +81,11 @@ pub fn start(house: House) -> Result<Inhabited, StartError> {
         takeover,
         ready_grace,
         drain_rate: drain_plan.connections_per_second_max,
+        share: Some(TakeoverPlan {
+            apps: Arc::clone(&house.apps),
+            homes: TopicHash::new(seed, shards),
+            counters: Arc::clone(&counters),
+        }),
     };
     server::block_signals()?;
     logging::start().map_err(StartError::System)?;
@@ -105,7 +113,7 @@ pub fn start(house: House) -> Result<Inhabited, StartError> {
     };
     let make_api = move |around: &Surroundings| {
         let (health, clock) = (Arc::clone(&around.health), around.clock);
-        let others = metrics::of_the_process(around, gauge, stream);
+        let others = metrics::of_the_process(around, gauge, stream, counters);
         ApiCore::new(ApiConfig {
             index: shards,
             topics: TopicHash::new(seed, shards),

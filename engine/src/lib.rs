@@ -17,3 +17,4 @@ pub mod output;
 pub mod process;
 pub mod publish;
 pub mod server;
+pub mod takeover;

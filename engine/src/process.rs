@@ -48,6 +48,13 @@ impl ProcessReading {
     }
 }
 
+/// When this process began, in ticks since the machine did: the same clock for all processes of a machine.
+pub fn started_ticks() -> u64 {
+    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let behind = stat.rsplit_once(')').map_or("", |(_, behind)| behind);
+    behind.split_ascii_whitespace().nth(22 - 3).and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
 /// The fields behind the name, which may hold blanks and brackets; the first of them is field 3 of proc(5).
 fn parse_stat(stat: &str, uptime_s: Option<f64>) -> Option<ProcessReading> {
     let (_, behind) = stat.rsplit_once(')')?;

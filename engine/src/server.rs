@@ -19,11 +19,13 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use crate::driver::control::{Clock, Control, CoreError, Health, Leave, Phase, Report};
 use crate::driver::hook_line::HookLine;
 use crate::driver::inbox::{MeshEnd, mesh};
-use crate::driver::listen::{ListenError, Place, listen, listen_for_tools, local_address};
+use crate::driver::listen::{ListenError, Place, is_taken, listen, listen_for_tools, local_address};
 use crate::driver::probe::{ProbeError, probe};
 use crate::driver::ring::{self, Signal, Sizes};
 use crate::driver::steering::{SteeringError, steer_by_cpu};
 use crate::driver::{CoreSetup, run_core};
+use crate::takeover::address::{self, Name};
+use crate::takeover::{Takeover, TakeoverPlan};
 use machines::shard::machine::{Door, Machine};
 
 /// What to start.
@@ -49,6 +51,8 @@ pub struct Plan {
     pub ready_grace: Duration,
     /// At which rate its machines close their connections then. The server only waits as long as that takes.
     pub drain_rate: NonZeroU32,
+    /// What events are shared by while another process serves the same ports; None: they are not.
+    pub share: Option<TakeoverPlan>,
 }
 
 impl Plan {
@@ -96,6 +100,9 @@ pub struct Running {
     takeover: bool,
     ready_grace: Duration,
     drain_rate: NonZeroU32,
+    sharing: Option<Takeover>,
+    /// Addresses on which another process listens as well.
+    shared: Vec<SocketAddr>,
 }
 
 /// Asks a server to stop, from any thread.
@@ -169,6 +176,9 @@ const START_MAX: Duration = Duration::from_secs(10);
 /// Reports that a core may send: up, draining, empty, closed, ended.
 const REPORTS_PER_CORE_MAX: usize = 5;
 
+/// Other processes that may wait for the server to hear of them, besides.
+const SUCCESSORS_MAX: usize = 16;
+
 /// Starts a server with these machines, which are made on their own threads. `make_shard` gets the shard's number; the
 /// API core's is the number of shards. Blocks SIGTERM and SIGINT in this thread, so call it before starting others:
 /// the first of them makes [`Running::wait`] drain, the second ends the process at once.
@@ -233,6 +243,7 @@ impl Running {
         self.await_tally(Some(patience), |tally| tally.empty == shards)?;
         self.control.advance(Phase::DrainingApi);
         self.await_tally(Some(API_DRAIN_MAX), |tally| tally.empty == shards + 1)?;
+        self.sharing.iter().for_each(Takeover::finish);
         self.control.advance(Phase::Drained);
         Ok(())
     }
@@ -287,6 +298,11 @@ impl Running {
             };
             match report {
                 Ok(Report::Ended(_, Err(error))) => return Err(error),
+                Ok(Report::Successor(socket)) => {
+                    if let Some(sharing) = &self.sharing {
+                        sharing.adopt(socket);
+                    }
+                }
                 Ok(report) => self.tally.note(&report),
                 Err(_) => return Ok(false),
             }
@@ -318,12 +334,21 @@ impl Running {
         Ok(())
     }
 
+    /// Events are shared with those that serve these ports already before anybody is taken in here.
+    fn meet_predecessors(&self) {
+        if let Some(sharing) = self.sharing.as_ref().filter(|_| self.takeover) {
+            sharing.meet(&self.addresses, &self.shared);
+        }
+        self.control.advance(Phase::Serving);
+    }
+
     fn await_cores(mut self) -> Result<Self, StartError> {
         let cores = self.threads.len();
         let up = self.await_tally(Some(START_MAX), |tally| tally.up == cores);
         let late = || CoreError::during("starting the cores")(io::Error::from(io::ErrorKind::TimedOut));
         match up {
             Ok(true) => {
+                self.meet_predecessors();
                 self.health.set_ready(true);
                 Ok(self)
             }
@@ -363,6 +388,8 @@ impl Tally {
             Report::Closed(_) => self.closed += 1,
             Report::Ended(..) => self.ended += 1,
             Report::Stop => self.stop = true,
+            // It was passed on already.
+            Report::Successor(_) => {}
         }
     }
 
@@ -449,10 +476,16 @@ impl<'a> House<'a> {
 
     /// Gives each core what it needs. The API core is the last.
     fn furnish(self, ports: Ports) -> Result<(Running, Vec<CoreSetup>), StartError> {
-        let Ports { addresses, admin, listeners } = ports;
-        let ends = mesh(self.surroundings.cores).map_err(StartError::System)?;
-        let (sender, reports) = bounded(REPORTS_PER_CORE_MAX * self.surroundings.cores + 1);
-        let control = Arc::new(Control::new(ends[0].doorbells()));
+        let Ports { addresses, admin, listeners, names, shared } = ports;
+        let cores = self.surroundings.cores;
+        // The relay has the last place.
+        let mut ends = mesh(cores + 1).map_err(StartError::System)?;
+        let relay = ends.pop();
+        let (sender, reports) = bounded(REPORTS_PER_CORE_MAX * cores + SUCCESSORS_MAX + 1);
+        let phase = if self.plan.takeover { Phase::Joining } else { Phase::Serving };
+        let control = Arc::new(Control::new(phase, ends[0].doorbells(), cores - 1));
+        let sharing = self.plan.share.clone().zip(relay);
+        let sharing = sharing.map(|(share, relay)| Takeover::new(share, names, relay, Arc::clone(&control)));
         let stopper = Stopper { reports: sender, asked: Arc::new(AtomicBool::new(false)) };
         watch_signals(stopper.clone()).map_err(StartError::System)?;
         let cpus = cpus(self.plan.pin, self.plan.shards, &ring::allowed_cpus());
@@ -473,6 +506,8 @@ impl<'a> House<'a> {
             takeover: self.plan.takeover,
             ready_grace: self.plan.ready_grace,
             drain_rate: self.plan.drain_rate,
+            sharing,
+            shared,
         };
         Ok((running, setups))
     }
@@ -513,12 +548,22 @@ struct Ports {
     admin: Option<Result<SocketAddr, ListenError>>,
     /// By core.
     listeners: Vec<Vec<(Door, OwnedFd)>>,
+    /// Where successors ask.
+    names: Vec<Name>,
+    /// Addresses that another process has as well.
+    shared: Vec<SocketAddr>,
 }
 
 fn take_ports(plan: &Plan) -> Result<Ports, StartError> {
     let mut of_cores: Vec<Vec<(Door, OwnedFd)>> = (0..=plan.shards).map(|_| Vec::new()).collect();
     let mut addresses = Vec::new();
     let all = plan.addresses();
+    let shared = plan
+        .listen
+        .iter()
+        .copied()
+        .filter(|address| plan.takeover && is_taken(Place::among(*address, &all, plan.ipv6_only)));
+    let shared = shared.collect();
     let shards = 0..plan.shards;
     let wanted = plan.listen.iter().map(|address| (*address, shards.clone()));
     let api = plan.api_listen.iter().map(|address| (*address, plan.shards..plan.shards + 1));
@@ -542,7 +587,19 @@ fn take_ports(plan: &Plan) -> Result<Ports, StartError> {
             address
         })
     });
-    Ok(Ports { addresses, admin, listeners: of_cores })
+    let mut names = Vec::new();
+    if plan.share.is_some() {
+        for address in &addresses {
+            match address::listen(*address) {
+                Ok((name, socket)) => {
+                    names.push(name);
+                    of_cores[plan.shards].push((Door::Successor, socket));
+                }
+                Err(error) => logging::say!("takeover: successors cannot ask on {address}: {error}"),
+            }
+        }
+    }
+    Ok(Ports { addresses, admin, listeners: of_cores, names, shared })
 }
 
 /// The inner error is of a port that was not asked for.

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod chunks;
+pub mod exchange;
 pub mod http_date;
 pub mod limits;
 pub mod rest;

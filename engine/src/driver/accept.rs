@@ -29,6 +29,8 @@ pub struct Acceptor {
     paused_until: Option<u64>,
     /// The last call found no descriptor for somebody.
     ran_out: bool,
+    /// Processes that want to take over, for the server.
+    successors: Vec<OwnedFd>,
 }
 
 #[derive(Debug)]
@@ -66,7 +68,14 @@ impl Acceptor {
         };
         let mut listeners: Vec<Listener> = listeners.into_iter().enumerate().map(listener).collect();
         listeners.iter_mut().for_each(|listener| listener.arm(ring));
-        Self { listeners, holds: false, quiet_ms: 0, paused_until: None, ran_out: false }
+        Self {
+            listeners,
+            holds: false,
+            quiet_ms: 0,
+            paused_until: None,
+            ran_out: false,
+            successors: Vec::new(),
+        }
     }
 
     /// Takes in what the kernel says about a listener.
@@ -94,7 +103,7 @@ impl Acceptor {
         for listener in &mut self.listeners {
             while listener.ready && budget > 0 && self.paused_until.is_none() {
                 budget -= 1;
-                match listener.accept(sockets, machine, now) {
+                match listener.accept(sockets, machine, &mut self.successors, now) {
                     Accepted::One => any = true,
                     Accepted::None => listener.ready = false,
                     Accepted::Exhausted => self.paused_until = Some(now.mono_ms + PAUSE_MS),
@@ -111,6 +120,11 @@ impl Acceptor {
         any
     }
 
+    /// Processes that want to take over, once each.
+    pub fn take_successors(&mut self) -> impl Iterator<Item = OwnedFd> {
+        self.successors.drain(..)
+    }
+
     /// True when the last call of `accept_some` found no descriptor for somebody.
     pub fn ran_out(&self) -> bool {
         self.ran_out
@@ -124,7 +138,7 @@ impl Acceptor {
     /// Turns newcomers away; each listener is closed when its queue has been empty for so long.
     pub fn begin_close(&mut self, mono_ms: u64, quiet_ms: u64) {
         (self.holds, self.quiet_ms) = (false, quiet_ms);
-        for listener in &mut self.listeners {
+        for listener in self.listeners.iter_mut().filter(|listener| listener.door != Door::Successor) {
             // Where filters are refused, somebody who comes in the listener's last instant meets a reset.
             let _ = turn_newcomers_away(&listener.fd);
             listener.quiet_since = Some(mono_ms);
@@ -132,9 +146,9 @@ impl Acceptor {
         }
     }
 
-    /// True when no listener is left.
+    /// True when no listener is left but for successors, who may come to the end.
     pub fn is_closed(&self) -> bool {
-        self.listeners.is_empty()
+        self.listeners.iter().all(|listener| listener.door == Door::Successor)
     }
 
     /// The listeners, as long as each may be accepted from at any time.
@@ -164,11 +178,21 @@ impl Listener {
         Operation { kind: Kind::Listener, token: Token { slot: self.slot, generation: 0 } }
     }
 
-    fn accept<M: Machine>(&mut self, sockets: &mut Sockets, machine: &mut M, now: Now) -> Accepted {
+    fn accept<M: Machine>(
+        &mut self,
+        sockets: &mut Sockets,
+        machine: &mut M,
+        successors: &mut Vec<OwnedFd>,
+        now: Now,
+    ) -> Accepted {
         let (fd, peer) = match ring::accept(self.fd.as_fd()) {
             Ok(accepted) => accepted,
             Err(error) => return judge(&error),
         };
+        if self.door == Door::Successor {
+            successors.push(fd);
+            return Accepted::One;
+        }
         if let Some(since) = &mut self.quiet_since {
             *since = now.mono_ms;
         }

@@ -5,6 +5,7 @@
 //! reads the pulses.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -16,20 +17,22 @@ use machines::shard::machine::Now;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 #[repr(u8)]
 pub enum Phase {
+    /// Nobody is accepted before the server has met those that it takes over from.
+    Joining = 0,
     /// All cores serve.
-    Serving = 0,
+    Serving = 1,
     /// Shards close their connections.
-    DrainingShards = 1,
+    DrainingShards = 2,
     /// The API core does the same.
-    DrainingApi = 2,
+    DrainingApi = 3,
     /// Nobody is left who was there before; no event comes any more for the hooks core.
-    Drained = 3,
+    Drained = 4,
     /// Shards leave newcomers in the queues of their listeners.
-    Holding = 4,
+    Holding = 5,
     /// Listeners are closed.
-    Closing = 5,
+    Closing = 6,
     /// Cores end after one more turn.
-    Stopping = 6,
+    Stopping = 7,
 }
 
 /// What a core does in which phase of the end.
@@ -53,31 +56,34 @@ pub struct Control {
     /// When the first and the last client was told to come back, in `mono_ms`; 0: none was.
     first_told_ms: AtomicU64,
     last_told_ms: AtomicU64,
-    /// The API core's is the last.
     doorbells: Arc<[Doorbell]>,
+    /// The API core.
+    api: usize,
 }
 
 impl Control {
-    /// Serving.
-    pub fn new(doorbells: Arc<[Doorbell]>) -> Self {
+    /// In this phase. Core `api` is the API core.
+    pub fn new(phase: Phase, doorbells: Arc<[Doorbell]>, api: usize) -> Self {
         Self {
-            phase: AtomicU8::new(Phase::Serving as u8),
+            phase: AtomicU8::new(phase as u8),
             descriptor_wanted: AtomicBool::new(false),
             first_told_ms: AtomicU64::new(0),
             last_told_ms: AtomicU64::new(0),
             doorbells,
+            api,
         }
     }
 
     /// Which phase it is.
     pub fn phase(&self) -> Phase {
         match self.phase.load(Ordering::SeqCst) {
-            0 => Phase::Serving,
-            1 => Phase::DrainingShards,
-            2 => Phase::DrainingApi,
-            3 => Phase::Drained,
-            4 => Phase::Holding,
-            5 => Phase::Closing,
+            0 => Phase::Joining,
+            1 => Phase::Serving,
+            2 => Phase::DrainingShards,
+            3 => Phase::DrainingApi,
+            4 => Phase::Drained,
+            5 => Phase::Holding,
+            6 => Phase::Closing,
             _ => Phase::Stopping,
         }
     }
@@ -105,7 +111,7 @@ impl Control {
     pub fn ask_for_descriptor(&self, core: usize) {
         if !self.is_api(core) {
             self.descriptor_wanted.store(true, Ordering::SeqCst);
-            self.doorbells.iter().next_back().into_iter().for_each(Doorbell::ring);
+            self.doorbells.get(self.api).into_iter().for_each(Doorbell::ring);
         }
     }
 
@@ -115,7 +121,7 @@ impl Control {
     }
 
     fn is_api(&self, core: usize) -> bool {
-        core + 1 == self.doorbells.len()
+        core == self.api
     }
 }
 
@@ -134,6 +140,8 @@ pub enum Report {
     Ended(usize, Result<(), CoreError>),
     /// The server shall stop: a signal, or its owner.
     Stop,
+    /// Another process wants to take over.
+    Successor(OwnedFd),
 }
 
 /// Why a core could not start or go on.
@@ -246,9 +254,10 @@ mod tests {
 
     #[test]
     fn a_phase_never_goes_back() {
-        let control = Control::new(Arc::from(vec![Doorbell::new().unwrap()]));
-        assert_eq!(control.phase(), Phase::Serving);
+        let control = Control::new(Phase::Joining, Arc::from(vec![Doorbell::new().unwrap()]), 0);
+        assert_eq!(control.phase(), Phase::Joining);
         let later = [
+            Phase::Serving,
             Phase::DrainingShards,
             Phase::DrainingApi,
             Phase::Drained,
@@ -273,7 +282,8 @@ mod tests {
 
     #[test]
     fn a_shard_asks_the_api_core_for_a_descriptor_and_it_hears_that_once() {
-        let control = Control::new(Arc::from([Doorbell::new().unwrap(), Doorbell::new().unwrap()]));
+        let bells: Arc<[Doorbell]> = (0..3).map(|_| Doorbell::new().unwrap()).collect();
+        let control = Control::new(Phase::Serving, bells, 1);
         control.ask_for_descriptor(1);
         assert!(!control.take_descriptor_wish(1), "it has asked itself");
         control.ask_for_descriptor(0);
@@ -284,7 +294,7 @@ mod tests {
 
     #[test]
     fn it_is_known_when_the_first_and_the_last_client_was_told() {
-        let control = Control::new(Arc::from([]));
+        let control = Control::new(Phase::Serving, Arc::from([]), 0);
         assert_eq!(control.told_ms(), None);
         [30, 50, 40].into_iter().for_each(|ms| control.note_told(ms));
         assert_eq!(control.told_ms(), Some((30, 50)));

@@ -131,6 +131,12 @@ fn listen_within(place: Place, count: usize, probe_patience: Option<Duration>) -
     Ok(listeners)
 }
 
+/// True when another process listens on this address.
+pub fn is_taken(place: Place) -> bool {
+    let is_in_use = |error: io::Error| error.kind() == io::ErrorKind::AddrInUse;
+    place.address.port() != 0 && probe(place, UNWANTED_PATIENCE).is_err_and(is_in_use)
+}
+
 /// Where a listener listens.
 pub fn local_address(listener: &OwnedFd) -> io::Result<SocketAddr> {
     let address = socket2::SockRef::from(listener).local_addr()?;

@@ -500,6 +500,48 @@ pub fn wait_for_any(fds: impl Iterator<Item = RawFd>, patience: Duration) -> io:
     }
 }
 
+/// Waits up to `patience` until one of these descriptors can be read, or written where that is asked for. Returns for each
+/// whether it can be, or is broken.
+pub fn wait_for_either(fds: &[(RawFd, bool, bool)], patience: Duration) -> io::Result<Vec<bool>> {
+    let events = |read: bool, write: bool| {
+        (if read { libc::POLLIN } else { 0 }) | (if write { libc::POLLOUT } else { 0 })
+    };
+    let polled = fds.iter();
+    let polled =
+        polled.map(|(fd, read, write)| libc::pollfd { fd: *fd, events: events(*read, *write), revents: 0 });
+    let mut polled: Vec<libc::pollfd> = polled.collect();
+    let patience_ms = patience.as_millis().min(i32::MAX as u128) as libc::c_int;
+    // SAFETY: pointer and length are those of a vector that is ours to write.
+    let seen = checked(unsafe { libc::poll(polled.as_mut_ptr(), polled.len() as libc::nfds_t, patience_ms) });
+    match seen {
+        Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(error),
+        _ => Ok(polled.iter().map(|it| it.revents != 0).collect()),
+    }
+}
+
+/// The process at the other end of a Unix socket when that was made, and its user.
+pub fn peer_of(socket: BorrowedFd<'_>) -> io::Result<(i32, u32)> {
+    let mut who = libc::ucred { pid: 0, uid: 0, gid: 0 };
+    let mut length = size_of_val(&who) as libc::socklen_t;
+    // SAFETY: the option's value is a ucred that is ours to write, and the length is its own.
+    checked(unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_PEERCRED,
+            (&raw mut who).cast(),
+            &raw mut length,
+        )
+    })?;
+    Ok((who.pid, who.uid))
+}
+
+/// The user that this process acts for.
+pub fn own_user() -> u32 {
+    // SAFETY: it takes nothing, changes nothing and cannot fail.
+    unsafe { libc::geteuid() }
+}
+
 /// Accepts one connection without waiting.
 pub fn accept(listener: BorrowedFd<'_>) -> io::Result<(OwnedFd, SocketAddr)> {
     let accept = |storage: *mut socket2::SockAddrStorage, length: *mut libc::socklen_t| {

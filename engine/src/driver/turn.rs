@@ -106,6 +106,17 @@ impl<M: Machine> Core<M> {
         turn(&mut self, now).map(drop)
     }
 
+    /// Nobody is taken in before the server has met those that it takes over from.
+    fn accept(&mut self, now: Now) -> bool {
+        let accepted = self.control.phase() > Phase::Joining
+            && self.acceptor.accept_some(&mut self.io.sockets, &mut self.machine, now);
+        for successor in self.acceptor.take_successors() {
+            // A server with so much to hear turns it away; it asks again.
+            let _ = self.reports.try_send(Report::Successor(successor));
+        }
+        accepted
+    }
+
     fn reap(&mut self, now: Now) -> bool {
         self.io.sockets.ring.reap(&mut self.completions);
         let mut completions = std::mem::take(&mut self.completions);
@@ -162,7 +173,7 @@ impl<M: Machine> Core<M> {
 
     fn obey(&mut self, now: Now) -> bool {
         let phase = self.control.phase();
-        if phase == Phase::Serving {
+        if phase <= Phase::Serving {
             return false;
         }
         let drains = !self.left.draining && phase >= self.leave.drains_at;
@@ -195,7 +206,8 @@ impl<M: Machine> Core<M> {
     }
 
     fn report_end(&mut self) {
-        if self.left.draining && !self.left.emptied && self.io.sockets.residents() == 0 {
+        let nobody = self.io.sockets.residents() == 0 && self.machine.has_sent_all();
+        if self.left.draining && !self.left.emptied && nobody {
             self.left.emptied = true;
             self.report(Report::Empty(self.io.mesh.me()));
         }
@@ -271,7 +283,7 @@ impl<M: Machine> turn::Core for Core<M> {
         self.hooks.open(&mut self.machine, now);
         let unstuck = self.io.mesh.retry_stuck();
         let completed = self.reap(now);
-        let accepted = self.acceptor.accept_some(&mut self.io.sockets, &mut self.machine, now);
+        let accepted = self.accept(now);
         self.share_descriptors(now);
         let taken_over = self.take_over(now);
         let expired = self.io.sockets.expire_closes(now.mono_ms);

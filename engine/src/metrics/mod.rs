@@ -5,13 +5,20 @@ use std::sync::Arc;
 
 use crate::driver::hook_line::HookGauge;
 use crate::server::Surroundings;
+use crate::takeover::counters::{Counters, TakeoverReading};
 use machines::rest::OtherMetrics;
+use machines::rest::exposition::Exposition;
 
 mod hooks;
 mod process;
 
 /// Adds the metrics of everything but the cores' machines.
-pub(crate) fn of_the_process(around: &Surroundings, hooks: Option<HookGauge>, stream: bool) -> OtherMetrics {
+pub(crate) fn of_the_process(
+    around: &Surroundings,
+    hooks: Option<HookGauge>,
+    stream: bool,
+    takeover: Arc<Counters>,
+) -> OtherMetrics {
     let (health, descriptors_max) = (Arc::clone(&around.health), around.descriptors_max);
     Box::new(move |all, now| {
         let reading = hooks.as_ref().map(HookGauge::reading);
@@ -20,6 +27,16 @@ pub(crate) fn of_the_process(around: &Surroundings, hooks: Option<HookGauge>, st
         all.counter("stuck_batches_total", stuck, health.stuck_batches());
         let lost = "Log lines lost since standard error did not take them.";
         all.counter("log_lines_dropped_total", lost, logging::dropped());
+        describe_takeover(all, &takeover.read());
         process::describe_process(all, descriptors_max);
     })
+}
+
+fn describe_takeover(all: &mut Exposition, takeover: &TakeoverReading) {
+    let TakeoverReading { links, waiting_bytes, said, heard, lost } = *takeover;
+    all.gauge("takeover_links", "Processes on the same ports that events are shared with.", links);
+    all.gauge("takeover_waiting_bytes", "Events that wait for them, in bytes.", waiting_bytes);
+    all.counter("takeover_sent_total", "Events sent to them.", said);
+    all.counter("takeover_received_total", "Events that came from them.", heard);
+    all.counter("takeover_links_lost_total", "Links that ended while both processes served.", lost);
 }

@@ -32,6 +32,7 @@ mod rig;
 mod slow_consumer;
 mod steering;
 mod subscribe;
+mod takeover;
 mod terminal;
 mod terminate;
 mod threads;

@@ -219,6 +219,7 @@ pub(crate) fn try_serve<S: Script>(
         takeover,
         ready_grace: Duration::ZERO,
         drain_rate: std::num::NonZeroU32::MAX,
+        share: None,
     };
     let shard = move |shard, around: &Surroundings| Scripted::new(script(shard, around));
     let running = start_with(&plan, HookLine::Absent, shard, |_| Scripted::new(Echo))?;

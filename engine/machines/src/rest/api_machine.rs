@@ -140,6 +140,10 @@ impl Machine for ApiCore {
         self.effects.shrink_to_fit();
     }
 
+    fn has_sent_all(&self) -> bool {
+        (0..self.shards()).all(|to| self.roots.is_empty(to))
+    }
+
     fn connections(&self) -> usize {
         self.connections.len()
     }

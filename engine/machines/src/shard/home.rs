@@ -170,7 +170,11 @@ impl Shard {
             Root::Exit { topic, sub } => self.handle_exit(from, &topic, sub),
             Root::Publish(publish) => self.handle_publish(*publish),
             Root::Query(query) => self.handle_query(from, *query),
-            Root::Terminate(terminate) => self.handle_terminate(*terminate),
+            Root::Terminate(terminate) => {
+                self.share_terminate(from, &terminate);
+                self.handle_terminate(*terminate);
+            }
+            Root::Relay(said) => self.handle_relay(*said),
             Root::Struck => {}
         }
     }
@@ -278,15 +282,20 @@ impl Shard {
         self.note_member(topic, &member, false);
     }
 
-    fn handle_publish(&mut self, publish: Publish) {
-        let Publish { topic, frame, except, hook } = publish;
+    fn handle_publish(&mut self, mut publish: Publish) {
+        let hook = publish.hook.take();
+        let Publish { topic, frame, except, .. } = &publish;
+        let except = *except;
         self.local.stats.published += 1;
-        self.show(Deed::Published { topic: &topic, frame: &frame, except, hooked: hook.is_some() });
+        self.show(Deed::Published { topic, frame, except, hooked: hook.is_some() });
         if let Some(hook) = hook {
-            let hook = self.with_recipients(hook, &topic, except);
+            let hook = self.with_recipients(hook, topic, except);
             self.note_event(topic.hash, hook);
         }
-        self.send_to_links(&topic, &frame, except);
+        if self.relay.is_some() {
+            return self.share_publish(publish);
+        }
+        self.send_to_links(topic, frame, except);
     }
 
     /// A publisher's event, with how many it goes to: all who are subscribed here and now, but the one that is left out.
@@ -342,7 +351,7 @@ impl Shard {
     }
 
     /// A frame to exactly the shards that have subscribers; one shared pointer each.
-    fn send_to_links(&mut self, topic: &Arc<Topic>, frame: &Frame, except: Option<SocketId>) {
+    pub(super) fn send_to_links(&mut self, topic: &Arc<Topic>, frame: &Frame, except: Option<SocketId>) {
         let Some(home) = self.home.view(topic) else {
             self.local.stats.published_unheard += 1;
             return;

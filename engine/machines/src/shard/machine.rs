@@ -27,6 +27,8 @@ pub enum Door {
     Public,
     /// The operator's tools.
     Admin,
+    /// Processes that want to take over. No machine hears of them.
+    Successor,
 }
 
 /// Both clocks, read once per turn.
@@ -215,6 +217,10 @@ pub trait Machine {
     /// nothing but signs of life has come, and nobody waits for an answer; 0: it must come at once.
     fn nap_ms_max(&self, _now: Now) -> u64 {
         0
+    }
+    /// True when nothing waits to be sent to other cores.
+    fn has_sent_all(&self) -> bool {
+        true
     }
     /// How many connections the machine knows, half-open ones included, and those whose subscriptions are still to be
     /// given up.

@@ -12,6 +12,7 @@ use protocol::socket_id::SocketId;
 use protocol::ws::Frame;
 
 use super::reading::Reading;
+use super::relay::{Event, FromHome, ToHome};
 use super::topic::Topic;
 
 /// One subscription of one connection of one shard, while it waits for its home and as a roster's key after that.
@@ -45,6 +46,8 @@ pub enum Root {
     Query(Box<Query>),
     /// Connections of a user must go. Not for a home: every shard gets it, and closes those of its own.
     Terminate(Box<Terminate>),
+    /// Of other processes on the same ports, from the relay.
+    Relay(Box<ToHome<Event>>),
     /// A Count that a newer one of the same epoch has made needless, or the Enter of a subscription that has gone.
     Struck,
 }
@@ -63,6 +66,8 @@ pub enum Leaf {
     Deliver { topic: Arc<Topic>, frame: Frame, except: Option<SocketId> },
     /// What a Query asked for.
     Answer(Box<Answer>),
+    /// For other processes on the same ports, to the relay.
+    Relay(Box<FromHome<Event>>),
 }
 
 /// Why a subscription may not enter a presence channel.
@@ -177,6 +182,10 @@ impl Weigh for Root {
                     member.user_id.len() + member.user_info.as_ref().map_or(0, |info| info.len())
                 }
                 Self::Terminate(terminate) => terminate.user_id.len(),
+                Self::Relay(said) => match &**said {
+                    ToHome::Offered(event, _) | ToHome::Heard(event) => event.frame.len(),
+                    _ => 0,
+                },
                 _ => 0,
             }
     }
@@ -188,6 +197,10 @@ impl Weigh for Leaf {
             + match self {
                 Self::Deliver { frame, .. } => frame.len(),
                 Self::Granted { subs, succeeded, .. } => succeeded.len() + size_of_val(&**subs),
+                Self::Relay(told) => match &**told {
+                    FromHome::Offered(_, event) | FromHome::Decided(event, _) => event.frame.len(),
+                    _ => 0,
+                },
                 _ => 0,
             }
     }

@@ -4,7 +4,7 @@
 //!
 //! Where to look: `machine` is the border to the driver; `turn` takes input in rotation; `lobby` has connections
 //! without a head; `commands`, `subscribe` and `client_events` what clients send, `refuse` subscriptions that may not be, `churn` those that change too fast; `links` what this shard says to home shards and hears
-//! from them; `home` the topics that live here, `edges` what hooks are told of them, `grants` who is let in, `list` lists of them; `terminate` users who must go; `local`, `run`, `outbox`, `flush`, `gain` and `hold` the fan-out; `budget` what outboxes keep together; `idle` who is silent, `quiet` when all are; `close` the end of a connection, `departed` what it was subscribed to, `parting` its last bytes;
+//! from them; `home` the topics that live here, `relay` their events while another process has the same ports, `edges` what hooks are told of them, `grants` who is let in, `list` lists of them; `terminate` users who must go; `local`, `run`, `outbox`, `flush`, `gain` and `hold` the fan-out; `budget` what outboxes keep together; `idle` who is silent, `quiet` when all are; `close` the end of a connection, `departed` what it was subscribed to, `parting` its last bytes;
 //! `drain` the end of them all; `reading` what can be seen of all this from outside.
 
 #![forbid(unsafe_code)]
@@ -53,6 +53,7 @@ pub mod parting;
 mod quiet;
 pub mod reading;
 mod refuse;
+pub mod relay;
 pub mod roster;
 pub mod run;
 pub mod shard_machine;
@@ -82,6 +83,7 @@ use outgoing::Outgoing;
 use parting::Allowance;
 use quiet::Quiet;
 use reading::Gates;
+use relay::{Event, Relay};
 use run::Run;
 use shard_machine::Polled;
 use stats::Stats;
@@ -130,6 +132,8 @@ pub struct Shard {
     terminations: Terminations,
     roots: Outgoing<Root>,
     leaves: Outgoing<Leaf>,
+    /// There is another process on the same ports.
+    relay: Option<Box<Relay<Event>>>,
     outside: Vec<Outside>,
     stalled: Stalled,
     churn: Churn,
@@ -192,8 +196,9 @@ impl Shard {
             lists: Lists::default(),
             terminations: Terminations::default(),
             roots: Outgoing::new(shards, &config.limits),
-            // The API core, whose number follows the shards', gets answers.
-            leaves: Outgoing::new(shards + 1, &config.limits),
+            // The API core, whose number follows the shards', gets answers; the relay comes after it.
+            leaves: Outgoing::new(shards + 2, &config.limits),
+            relay: None,
             outside: (0..shards).map(|_| Outside::default()).collect(),
             stalled: Stalled::new(shards),
             churn: Churn::default(),

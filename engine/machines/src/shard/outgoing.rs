@@ -40,6 +40,11 @@ impl<M: Weigh> Outgoing<M> {
         Self { open, messages_max: limits.batch_messages_max, bytes_max: limits.batch_bytes_max }
     }
 
+    /// How many receivers there are.
+    pub fn receivers(&self) -> usize {
+        self.open.len()
+    }
+
     /// Appends a message and returns its sequence number within this receiver's messages.
     pub fn push(&mut self, to: usize, message: M) -> u64 {
         let Some(open) = self.open.get_mut(to) else {

@@ -63,7 +63,7 @@ impl Machine for Shard {
 
     fn send_batches(&mut self, mesh: &mut impl Mesh) -> bool {
         let mut any = false;
-        for to in 0..=self.shards() {
+        for to in 0..self.leaves.receivers() {
             if to != self.index && !self.roots.is_empty(to) && mesh.may_send_roots(to) {
                 mesh.send_roots(to, self.roots.take(to));
                 self.local.stats.batches_sent += 1;

@@ -1,0 +1,277 @@
+//! A home while another process serves the same ports: who decides the order of an event, and what becomes of those
+//! that wait for it.
+//!
+//! One process decides: the *leader*, which came last. Its *followers* offer it each event before they deliver it, keep
+//! it meanwhile, and deliver it when they hear that it was decided; the leader's own events are heard in between. So all
+//! subscribers of a channel see one order, in whichever process they are. When the leader is lost, what waits is decided
+//! here, in its order, one event per root, so that the gates hold; what comes meanwhile lines up behind it. A process
+//! may follow and lead at once: it then passes on what its followers offer.
+//!
+//! Pure: what is kept here is an event of any kind. The exchange with other processes is `takeover`'s. A home without
+//! another process has none of this.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use protocol::socket_id::SocketId;
+use protocol::ws::Frame;
+
+use super::Shard;
+use super::mesh::{Leaf, Publish, Root, Terminate};
+use super::topic::Topic;
+
+/// An event that other processes get as well.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// Where it goes.
+    pub topic: Arc<Topic>,
+    /// Its bytes.
+    pub frame: Frame,
+    /// The connection that must not get it, in whichever process it is.
+    pub except: Option<SocketId>,
+}
+
+/// Which follower has offered an event, and by what it knows it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Origin {
+    /// The link to the follower.
+    pub link: u32,
+    /// Its home shard.
+    pub home: u16,
+    /// That home's number for it.
+    pub seq: u64,
+}
+
+/// What a home is told of other processes.
+#[derive(Clone, Debug)]
+pub enum ToHome<E> {
+    /// From now on the process behind this link decides.
+    Follow(u32),
+    /// It does so no more. All that it has decided was told before.
+    LeaderLost,
+    /// One more process wants to hear what is decided here: that behind this link.
+    FollowerJoined(u32),
+    /// One less.
+    FollowerLost,
+    /// A follower's event.
+    Offered(E, Origin),
+    /// The event with this number, which was offered, has been decided.
+    Decided(u64),
+    /// The leader has decided an event of another process.
+    Heard(E),
+    /// The next event that a lost leader has left is due: what a home says to itself.
+    Next,
+    /// Answer with [`FromHome::Fenced`]: all that was said before has been handled then.
+    Fence,
+}
+
+/// What a home has for other processes.
+#[derive(Clone, Debug)]
+pub enum FromHome<E> {
+    /// An event for the leader to decide, with this home's number for it.
+    Offered(u64, E),
+    /// An event that was decided or heard here, for all followers.
+    Decided(E, Option<Origin>),
+    /// The next event will be offered to the process behind this link.
+    Following(u32),
+    /// What is decided from now on is told, for the process behind this link too.
+    Leading(u32),
+    /// The answer to a fence.
+    Fenced,
+    /// Connections of a user must go, in all processes.
+    Terminate(Terminate),
+}
+
+/// What comes of an input.
+#[derive(Debug)]
+pub struct Outcome<E> {
+    /// To be delivered now, here and to all followers.
+    pub settled: Option<(E, Option<Origin>)>,
+    /// To be told to the relay.
+    pub told: Option<FromHome<E>>,
+    /// [`ToHome::Next`] must come.
+    pub goes_on: bool,
+}
+
+impl<E> Default for Outcome<E> {
+    fn default() -> Self {
+        Self { settled: None, told: None, goes_on: false }
+    }
+}
+
+/// What a home keeps while there are other processes.
+#[derive(Debug)]
+pub struct Relay<E> {
+    leader: Leader,
+    followers: usize,
+    /// What waits for its decision, by number; None was decided already.
+    waiting: VecDeque<Option<(E, Option<Origin>)>>,
+    /// The number of the first of them.
+    first: u64,
+}
+
+/// Who decides.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Leader {
+    /// This process, once nothing waits any more.
+    Here,
+    /// Another one.
+    There,
+    /// The one behind this link, once nothing waits any more that its predecessor has left.
+    Soon(u32),
+}
+
+impl<E: Clone> Relay<E> {
+    /// Alone so far.
+    pub fn new() -> Self {
+        Self { leader: Leader::Here, followers: 0, waiting: VecDeque::new(), first: 0 }
+    }
+
+    /// True when nothing tells this home from one without other processes.
+    pub fn is_over(&self) -> bool {
+        self.leader == Leader::Here && self.followers == 0 && self.waiting.is_empty()
+    }
+
+    /// True when somebody wants to hear what is decided.
+    pub fn has_followers(&self) -> bool {
+        self.followers > 0
+    }
+
+    /// An event that was published here, or offered by a follower.
+    pub fn take_event(&mut self, event: E, origin: Option<Origin>) -> Outcome<E> {
+        if self.leader == Leader::There {
+            let seq = self.first + self.waiting.len() as u64;
+            self.waiting.push_back(Some((event.clone(), origin)));
+            return Outcome { told: Some(FromHome::Offered(seq, event)), ..Outcome::default() };
+        }
+        if self.waiting.is_empty() {
+            return Outcome { settled: Some((event, origin)), ..Outcome::default() };
+        }
+        self.waiting.push_back(Some((event, origin)));
+        Outcome::default()
+    }
+
+    /// What the relay says.
+    pub fn handle(&mut self, input: ToHome<E>) -> Outcome<E> {
+        match input {
+            ToHome::Follow(link) => self.follow(link),
+            ToHome::LeaderLost => self.fall_back(),
+            ToHome::FollowerJoined(link) => {
+                self.followers += 1;
+                Outcome { told: Some(FromHome::Leading(link)), ..Outcome::default() }
+            }
+            ToHome::FollowerLost => {
+                self.followers = self.followers.saturating_sub(1);
+                Outcome::default()
+            }
+            ToHome::Offered(event, origin) => self.take_event(event, Some(origin)),
+            ToHome::Decided(seq) => Outcome { settled: self.take(seq), ..Outcome::default() },
+            ToHome::Heard(event) => Outcome { settled: Some((event, None)), ..Outcome::default() },
+            ToHome::Next => self.go_on(),
+            ToHome::Fence => Outcome { told: Some(FromHome::Fenced), ..Outcome::default() },
+        }
+    }
+
+    fn follow(&mut self, link: u32) -> Outcome<E> {
+        if self.waiting.is_empty() {
+            self.leader = Leader::There;
+            return Outcome { told: Some(FromHome::Following(link)), ..Outcome::default() };
+        }
+        // What a lost leader has left goes first; a new leader must not decide what comes behind it before that.
+        self.leader = Leader::Soon(link);
+        Outcome::default()
+    }
+
+    fn fall_back(&mut self) -> Outcome<E> {
+        let begins = self.leader == Leader::There && !self.waiting.is_empty();
+        self.leader = Leader::Here;
+        Outcome { goes_on: begins, ..Outcome::default() }
+    }
+
+    fn go_on(&mut self) -> Outcome<E> {
+        let next = self.waiting.pop_front();
+        self.first += u64::from(next.is_some());
+        self.forget_decided();
+        let goes_on = !self.waiting.is_empty();
+        let mut told = None;
+        if let Leader::Soon(link) = self.leader
+            && !goes_on
+        {
+            self.leader = Leader::There;
+            told = Some(FromHome::Following(link));
+        }
+        Outcome { settled: next.flatten(), told, goes_on }
+    }
+
+    fn take(&mut self, seq: u64) -> Option<(E, Option<Origin>)> {
+        let at = usize::try_from(seq.checked_sub(self.first)?).ok()?;
+        let taken = self.waiting.get_mut(at)?.take();
+        self.forget_decided();
+        taken
+    }
+
+    fn forget_decided(&mut self) {
+        while let Some(None) = self.waiting.front() {
+            self.waiting.pop_front();
+            self.first += 1;
+        }
+    }
+}
+
+impl<E: Clone> Default for Relay<E> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Shard {
+    /// The place of the relay in the mesh: after the API core.
+    fn relay_place(&self) -> usize {
+        self.shards() + 1
+    }
+
+    /// An event of this process for the subscribers of all of them.
+    pub(super) fn share_publish(&mut self, publish: Publish) {
+        let Publish { topic, frame, except, .. } = publish;
+        let Some(relay) = &mut self.relay else { return };
+        let outcome = relay.take_event(Event { topic, frame, except }, None);
+        self.perform(outcome);
+    }
+
+    /// What the relay says to this home.
+    pub(super) fn handle_relay(&mut self, input: ToHome<Event>) {
+        let outcome = self.relay.get_or_insert_default().handle(input);
+        self.perform(outcome);
+        if self.relay.as_ref().is_some_and(|relay| relay.is_over()) {
+            self.relay = None;
+        }
+    }
+
+    fn perform(&mut self, outcome: Outcome<Event>) {
+        let Outcome { settled, told, goes_on } = outcome;
+        if let Some((event, origin)) = settled {
+            self.send_to_links(&event.topic, &event.frame, event.except);
+            if self.relay.as_ref().is_some_and(|relay| relay.has_followers()) {
+                self.tell_relay(FromHome::Decided(event, origin));
+            }
+        }
+        if let Some(told) = told {
+            self.tell_relay(told);
+        }
+        if goes_on {
+            self.roots.push(self.index, Root::Relay(Box::new(ToHome::Next)));
+        }
+    }
+
+    /// A user's connections go in all processes. All shards are told here, and one of them tells the relay.
+    pub(super) fn share_terminate(&mut self, from: usize, terminate: &Terminate) {
+        if self.relay.is_some() && self.index == 0 && from != self.relay_place() {
+            self.tell_relay(FromHome::Terminate(terminate.clone()));
+        }
+    }
+
+    fn tell_relay(&mut self, told: FromHome<Event>) {
+        let place = self.relay_place();
+        self.leaves.push(place, Leaf::Relay(Box::new(told)));
+    }
+}

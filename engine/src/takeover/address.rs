@@ -1,0 +1,108 @@
+//! Where processes that serve the same ports find each other: sockets with names in the kernel alone (abstract Unix
+//! sockets), which vanish with their process and leave nothing behind.
+//!
+//! A name begins with the address that is listened on, so a newcomer finds its predecessors without being told; what
+//! follows keeps several of them apart. Names are seen exactly as far as ports are: within a network namespace. They have
+//! no permissions, so whoever connects asks whose process is at the other end, as does whoever accepts; and the kernel
+//! shares a port among processes of one user only. What must never happen here: a wait.
+
+use std::fs;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr as UnixAddress, UnixListener, UnixStream};
+
+use socket2::{Domain, SockAddr, Socket, Type};
+
+use crate::driver::ring;
+
+/// How many sockets of other processes are looked at, at most: whoever makes more of them is up to no good.
+const FOUND_MAX: usize = 16;
+
+/// What the kernel says of a socket that is listened on.
+const LISTENING: &str = "00010000";
+
+/// The name of a socket.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Name(String);
+
+/// Makes the socket at which successors on this address ask. Returns its name as well.
+pub fn listen(address: SocketAddr) -> io::Result<(Name, OwnedFd)> {
+    let apart = RandomState::new().build_hasher().finish();
+    let name = format!("{}{}.{apart:016x}", beginning(address), std::process::id());
+    let listener = UnixListener::bind_addr(&UnixAddress::from_abstract_name(&name)?)?;
+    listener.set_nonblocking(true)?;
+    Ok((Name(name), listener.into()))
+}
+
+/// The sockets of other processes on these addresses.
+pub fn find(addresses: &[SocketAddr], own: &[Name]) -> io::Result<Vec<Name>> {
+    let table = fs::read_to_string("/proc/net/unix")?;
+    let mut found = names(&table, addresses);
+    found.retain(|name| !own.contains(name));
+    found.truncate(FOUND_MAX);
+    Ok(found)
+}
+
+/// Connects to a process of the same user. Returns its number too; None if it is somebody else's.
+pub fn connect(name: &Name) -> io::Result<Option<(i32, UnixStream)>> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    // A full queue is refused at once then.
+    socket.set_nonblocking(true)?;
+    socket.connect(&SockAddr::unix(format!("\0{}", name.0))?)?;
+    let (process, user) = ring::peer_of(socket.as_fd())?;
+    Ok((user == ring::own_user()).then(|| (process, UnixStream::from(OwnedFd::from(socket)))))
+}
+
+fn beginning(address: SocketAddr) -> String {
+    format!("corecast/{address}/")
+}
+
+/// The eighth column is the name; the fourth says whether somebody listens.
+fn names(table: &str, addresses: &[SocketAddr]) -> Vec<Name> {
+    let beginnings: Vec<String> =
+        addresses.iter().map(|address| format!("@{}", beginning(*address))).collect();
+    let listened = table.lines().filter_map(|line| {
+        let mut columns = line.split_ascii_whitespace();
+        let is_listening = columns.nth(3)? == LISTENING;
+        let name = columns.nth(3)?;
+        is_listening.then_some(name)
+    });
+    let ours = listened.filter(|name| beginnings.iter().any(|beginning| name.starts_with(beginning)));
+    ours.filter_map(|name| name.strip_prefix('@')).map(|name| Name(name.to_owned())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address() -> SocketAddr {
+        ([127, 0, 0, 1], 6001).into()
+    }
+
+    #[test]
+    fn only_sockets_that_listen_on_the_same_address_are_found() {
+        let table = "Num RefCount Protocol Flags Type St Inode Path\n\
+            0: 2 0 00010000 0001 01 1 @corecast/127.0.0.1:6001/7.a\n\
+            0: 3 0 00000000 0001 03 2 @corecast/127.0.0.1:6001/7.a\n\
+            0: 2 0 00010000 0001 01 3 @corecast/127.0.0.1:60010/8.b\n\
+            0: 2 0 00010000 0001 01 4 /corecast/127.0.0.1:6001/9.c\n\
+            0: 2 0 00010000 0001 01 5\n\
+            garbage\n";
+        assert_eq!(names(table, &[address()]), [Name("corecast/127.0.0.1:6001/7.a".to_owned())]);
+    }
+
+    #[test]
+    fn a_process_finds_and_reaches_what_another_listens_on() {
+        let (name, listener) = listen(address()).unwrap();
+        let (second, _kept) = listen(address()).unwrap();
+        let found = find(&[address()], std::slice::from_ref(&second)).unwrap();
+        assert!(found.contains(&name) && !found.contains(&second), "{found:?}");
+        let (process, _stream) = connect(&name).unwrap().unwrap();
+        assert_eq!(process as u32, std::process::id());
+        drop(listener);
+        assert!(connect(&name).is_err(), "nothing is left behind");
+    }
+}

@@ -1,0 +1,207 @@
+//! One connection to another process: bytes that have come, bytes that must go, and whether it still lives.
+//!
+//! Reads and writes what the kernel takes at once. A process that says nothing for [`SILENCE_MAX`], or takes nothing for
+//! as long, is as good as gone; so is one that has fallen too far behind. What must never happen here: a wait.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use super::wire;
+use machines::exchange::Message;
+use machines::shard::relay::Event;
+
+/// How long a living process may be silent. It says something each second.
+pub const SILENCE_MAX: Duration = Duration::from_secs(5);
+
+/// How often it does, when it has nothing to say.
+const BEAT_EVERY: Duration = Duration::from_secs(1);
+
+/// What may wait for another process before homes must wait, in bytes: to be taken by it, and to be decided by it.
+pub const WAITING_BYTES_SOFT_MAX: usize = 8 << 20;
+
+/// Past this the link is given up.
+const WAITING_BYTES_MAX: usize = 64 << 20;
+
+/// What is read at once.
+const READ_BYTES: usize = 64 << 10;
+
+/// Why a link is lost.
+#[derive(Debug)]
+pub enum Lost {
+    /// The other process has ended, or closed it.
+    Ended,
+    /// It has said or taken nothing for too long.
+    Silent,
+    /// Too much waits for it.
+    Behind,
+    /// It speaks nonsense.
+    Garbled,
+}
+
+impl Lost {
+    /// For the operator.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Ended => "it has ended",
+            Self::Silent => "it has not answered for 5 s",
+            Self::Behind => "it has fallen too far behind",
+            Self::Garbled => "what it says makes no sense",
+        }
+    }
+}
+
+/// A connection to another process.
+#[derive(Debug)]
+pub struct Link {
+    stream: UnixStream,
+    come: Vec<u8>,
+    /// How much of `come` has been handled.
+    handled: usize,
+    going: Vec<u8>,
+    /// How much of `going` the kernel has taken.
+    gone: usize,
+    /// What was offered and not decided yet, in bytes.
+    pub undecided: usize,
+    heard: Instant,
+    said: Instant,
+    /// When the kernel last took something, or had nothing to take.
+    went: Instant,
+    ended: bool,
+}
+
+impl Link {
+    /// Nothing has been said.
+    pub fn new(stream: UnixStream, now: Instant) -> io::Result<Self> {
+        stream.set_nonblocking(true)?;
+        Ok(Self {
+            stream,
+            come: Vec::new(),
+            handled: 0,
+            going: Vec::new(),
+            gone: 0,
+            undecided: 0,
+            heard: now,
+            said: now,
+            went: now,
+            ended: false,
+        })
+    }
+
+    /// Its descriptor.
+    pub fn fd(&self) -> RawFd {
+        self.stream.as_raw_fd()
+    }
+
+    /// Reads what has come. Returns whether anything had.
+    pub fn read(&mut self, now: Instant) -> bool {
+        if self.ended {
+            return false;
+        }
+        let held = self.come.len();
+        self.come.resize(held + READ_BYTES, 0);
+        let read = self.stream.read(&mut self.come[held..]);
+        self.come.truncate(held + read.as_ref().copied().unwrap_or(0));
+        match read {
+            Ok(1..) => {
+                self.heard = now;
+                true
+            }
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => false,
+            Ok(0) | Err(_) => {
+                self.ended = true;
+                true
+            }
+        }
+    }
+
+    /// Nothing is read from it now, which is not its fault.
+    pub fn excuse(&mut self, now: Instant) {
+        self.heard = now;
+    }
+
+    /// What has come and has not been handled.
+    pub fn unhandled(&self) -> &[u8] {
+        &self.come[self.handled..]
+    }
+
+    /// So much more has been handled.
+    pub fn note_handled(&mut self, bytes: usize) {
+        self.handled += bytes;
+        if self.handled == self.come.len() {
+            self.come.clear();
+            self.come.shrink_to(READ_BYTES);
+            self.handled = 0;
+        } else if self.handled > READ_BYTES {
+            self.come.drain(..self.handled);
+            self.handled = 0;
+        }
+    }
+
+    /// Where to append what must go.
+    pub fn going(&mut self) -> &mut Vec<u8> {
+        &mut self.going
+    }
+
+    /// Says something.
+    pub fn say(&mut self, message: &Message<Event>) {
+        wire::encode(&mut self.going, message);
+    }
+
+    /// Writes what the kernel takes. Returns whether it took anything.
+    pub fn write(&mut self, now: Instant) -> bool {
+        if self.waiting() == 0 {
+            self.went = now;
+            return false;
+        }
+        match self.stream.write(&self.going[self.gone..]) {
+            Ok(taken @ 1..) => {
+                (self.said, self.went) = (now, now);
+                self.gone += taken;
+                if self.gone == self.going.len() {
+                    self.going.clear();
+                    self.going.shrink_to(READ_BYTES);
+                    self.gone = 0;
+                } else if self.gone > WAITING_BYTES_SOFT_MAX {
+                    self.going.drain(..self.gone);
+                    self.gone = 0;
+                }
+                true
+            }
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => false,
+            // What it had said before may still be there to be read; after that it has ended.
+            Ok(0) | Err(_) => {
+                self.going.clear();
+                self.gone = 0;
+                false
+            }
+        }
+    }
+
+    /// What must still go, in bytes.
+    pub fn waiting(&self) -> usize {
+        self.going.len() - self.gone
+    }
+
+    /// Says that it lives, when it has said nothing for a while.
+    pub fn beat(&mut self, now: Instant) {
+        if self.waiting() == 0 && now.duration_since(self.said) >= BEAT_EVERY {
+            self.said = now;
+            self.say(&Message::Beat);
+        }
+    }
+
+    /// Why it is lost, if it is. All that has come must have been handled.
+    pub fn is_lost(&self, now: Instant) -> Option<Lost> {
+        let silent =
+            now.duration_since(self.heard) > SILENCE_MAX || now.duration_since(self.went) > SILENCE_MAX;
+        let behind = self.waiting() > WAITING_BYTES_MAX || self.undecided > WAITING_BYTES_MAX;
+        match () {
+            () if self.ended => Some(Lost::Ended),
+            () if silent => Some(Lost::Silent),
+            () if behind => Some(Lost::Behind),
+            () => None,
+        }
+    }
+}

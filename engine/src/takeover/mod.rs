@@ -1,0 +1,183 @@
+//! A takeover: two processes serve the same ports, and each event reaches the clients of both.
+//!
+//! Where to look: `address` is how processes find each other; `relay` the thread between their cores, from the first link
+//! on; `link` one connection, `wire` what is said on it. What goes where is pure: `machines::exchange`, and what homes keep
+//! (`shard::relay`); `counters` what can be seen of it. A newcomer leads: it decides the order of all events. Only what is
+//! published is shared, and users who are terminated; rosters and counts are each process' own. Called by server.rs.
+
+pub mod address;
+pub mod counters;
+pub mod link;
+mod relay;
+pub mod wire;
+
+use std::fmt;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Sender, bounded};
+use protocol::app::Apps;
+
+use self::address::Name;
+use self::counters::Counters;
+use self::relay::{Command, Met, Relay, Setup};
+use self::wire::{Hello, Refusal};
+use crate::driver::control::Control;
+use crate::driver::doorbell::Doorbell;
+use crate::driver::inbox::MeshEnd;
+use crate::driver::ring;
+use crate::process::started_ticks;
+use machines::exchange::Homes;
+
+/// How long predecessors may take to agree before this server begins to serve.
+const MEETING_MAX: Duration = Duration::from_secs(5);
+
+/// How long what other processes must still get may take at the end.
+const FINISH_MAX: Duration = Duration::from_secs(2);
+
+/// Commands that may wait for the relay; successors beyond that are turned away and ask again.
+const COMMANDS_MAX: usize = 32;
+
+/// What events are shared by.
+#[derive(Clone, Debug)]
+pub struct TakeoverPlan {
+    /// The apps of this process.
+    pub apps: Arc<Apps>,
+    /// The hash that all its cores share.
+    pub homes: Homes,
+    /// What can be seen of it.
+    pub counters: Arc<Counters>,
+}
+
+/// The means to share ports with other processes.
+pub struct Takeover {
+    relay: Mutex<State>,
+    names: Vec<Name>,
+    doorbells: Arc<[Doorbell]>,
+    place: usize,
+}
+
+enum State {
+    /// There was no other process so far.
+    Alone(Box<Setup>),
+    Running(Sender<Command>),
+    Failed,
+}
+
+impl Takeover {
+    /// `names` are the sockets of this process; `mesh` is the relay's end.
+    pub fn new(plan: TakeoverPlan, names: Vec<Name>, mesh: MeshEnd, control: Arc<Control>) -> Self {
+        let random = RandomState::new().build_hasher().finish();
+        let hello = Hello { started_ticks: started_ticks(), random };
+        let (doorbells, place) = (mesh.doorbells(), mesh.me());
+        let TakeoverPlan { apps, homes, counters } = plan;
+        let setup = Setup { mesh, control, apps, homes, hello, counters };
+        Self { relay: Mutex::new(State::Alone(Box::new(setup))), names, doorbells, place }
+    }
+
+    /// Becomes the leader of the processes that listen on the same addresses. Says what became of that. Those on `shared`
+    /// addresses are known to be there.
+    pub fn meet(&self, addresses: &[SocketAddr], shared: &[SocketAddr]) {
+        let found = match address::find(addresses, &self.names) {
+            Ok(found) => found,
+            Err(error) => {
+                logging::say!("takeover: cannot look for a predecessor in /proc/net/unix: {error}");
+                Vec::new()
+            }
+        };
+        let linked = !found.is_empty() && self.meet_each(found);
+        if let Some(address) = shared.first().filter(|_| !linked) {
+            logging::say!(
+                "takeover: another process listens on {address} and shares no events with this one (it is older, \
+                 or not a corecast): while both serve, an event reaches the clients of the one that it is sent to"
+            );
+        }
+    }
+
+    /// Returns whether any of them follows.
+    fn meet_each(&self, names: Vec<Name>) -> bool {
+        let mut left = names.len();
+        let (met, meetings) = bounded(left);
+        if !self.command(Command::Meet(names, met)) {
+            return false;
+        }
+        let give_up = Instant::now() + MEETING_MAX;
+        let mut linked = false;
+        while left > 0 {
+            let Ok(met) = meetings.recv_deadline(give_up) else { break };
+            left -= 1;
+            match met {
+                Met::Linked => linked = true,
+                Met::Refused(_, Refusal::Led | Refusal::Younger) | Met::Gone => {}
+                Met::Refused(process, Refusal::Version) => logging::say!(
+                    "takeover: process {process} is of another version and shares no events with this one"
+                ),
+            }
+        }
+        linked
+    }
+
+    /// Somebody has connected to one of this process' sockets.
+    pub fn adopt(&self, socket: OwnedFd) {
+        // Anybody of this machine may connect; only processes of the same user can share a port.
+        if let Ok((process, user)) = ring::peer_of(socket.as_fd())
+            && user == ring::own_user()
+        {
+            self.command(Command::Adopt(UnixStream::from(socket), process));
+        }
+    }
+
+    /// Waits a little until other processes have what this one has told them.
+    pub fn finish(&self) {
+        if matches!(*self.state(), State::Running(_)) {
+            let (done, finished) = bounded(1);
+            if self.command(Command::Finish(done)) {
+                // What has not gone by then is lost with this process.
+                let _ = finished.recv_timeout(FINISH_MAX);
+            }
+        }
+    }
+
+    fn command(&self, command: Command) -> bool {
+        let mut state = self.state();
+        if let State::Alone(_) = *state {
+            *state = match std::mem::replace(&mut *state, State::Failed) {
+                State::Alone(setup) => match start(*setup) {
+                    Ok(commands) => State::Running(commands),
+                    Err(error) => {
+                        logging::say!("takeover: cannot share events: {error}");
+                        State::Failed
+                    }
+                },
+                other => other,
+            };
+        }
+        let State::Running(commands) = &*state else { return false };
+        let sent = commands.try_send(command).is_ok();
+        self.doorbells[self.place].ring();
+        sent
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.relay.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn start(setup: Setup) -> io::Result<Sender<Command>> {
+    let (sender, commands) = bounded(COMMANDS_MAX);
+    let relay = Relay::new(setup, commands)?;
+    thread::Builder::new().name("takeover".to_owned()).spawn(move || relay.run())?;
+    Ok(sender)
+}
+
+impl fmt::Debug for Takeover {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Takeover").field("names", &self.names).finish_non_exhaustive()
+    }
+}
