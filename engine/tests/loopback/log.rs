@@ -40,7 +40,7 @@ impl Logged {
     /// How many samples of a family with this label are at least so much.
     fn samples(&self, family: &str, label: &str, least: f64) -> usize {
         let mut tools = Http::on(TcpStream::connect(("127.0.0.1", self.admin)).unwrap());
-        let answer = tools.ask(b"GET /metrics HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+        let answer = tools.ask(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
         let samples = answer.body.lines().filter(|line| line.starts_with(family) && line.contains(label));
         samples.filter(|line| line.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap() >= least).count()
     }

@@ -70,7 +70,7 @@ impl Limited {
     /// How many tries have ended so.
     fn deliveries(&self, outcome: &str) -> f64 {
         let mut tools = Http::on(TcpStream::connect(("127.0.0.1", self.admin)).unwrap());
-        let answer = tools.ask(b"GET /metrics HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+        let answer = tools.ask(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
         let sample = answer.body.lines().find(|line| {
             line.starts_with("corecast_hooks_deliveries_total") && line.contains(&format!("\"{outcome}\""))
         });
