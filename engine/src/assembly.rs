@@ -20,10 +20,10 @@ use crate::metrics;
 use crate::server::{self, AdminPlan, Plan, Running, StartError, Surroundings};
 use crate::takeover::TakeoverPlan;
 use crate::takeover::counters::Counters;
+use machines::api_core::{ApiConfig, ApiCore, Health, MetricsConfig};
 use machines::limits::{
     Limits, MEMORY_PER_SUBSCRIPTION, OUTBOXES_BYTES_MIN, OUTBOXES_MEMORY_PART, SUBSCRIPTIONS_MIN,
 };
-use machines::rest::{ApiConfig, ApiCore, Health, MetricsConfig};
 use machines::shard::topic::TopicHash;
 use machines::shard::{Shard, ShardConfig};
 

@@ -5,10 +5,10 @@
 
 #![forbid(unsafe_code)]
 
+pub mod api_core;
 pub mod chunks;
 pub mod exchange;
 pub mod http_date;
 pub mod limits;
-pub mod rest;
 pub mod shard;
 pub mod turn;

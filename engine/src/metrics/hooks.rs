@@ -6,7 +6,7 @@ use hooks::counters::{Count, Counters, JournalCounters};
 use hooks::dispatch::{DeliveryCounters, EndpointCounters};
 use hooks::stream::counters::StreamCounters;
 
-use machines::rest::exposition::Exposition;
+use machines::api_core::exposition::Exposition;
 use machines::shard::machine::Now;
 
 /// Describes what the hooks core counts, and whether rows go through a stream. `queued` events wait for the journal.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use crate::driver::hook_line::HookGauge;
 use crate::server::Surroundings;
 use crate::takeover::counters::{Counters, TakeoverReading};
-use machines::rest::OtherMetrics;
-use machines::rest::exposition::Exposition;
+use machines::api_core::OtherMetrics;
+use machines::api_core::exposition::Exposition;
 
 mod hooks;
 mod process;

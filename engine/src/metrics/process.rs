@@ -3,7 +3,7 @@
 use prometheus::proto::MetricType;
 
 use crate::process::ProcessReading;
-use machines::rest::exposition::Exposition;
+use machines::api_core::exposition::Exposition;
 
 pub(super) fn describe_process(all: &mut Exposition, descriptors_max: u64) {
     use MetricType::{COUNTER, GAUGE};

@@ -5,7 +5,7 @@ use protocol::server_event::encode_event;
 use protocol::socket_id::SocketId;
 
 use super::*;
-use crate::rest::PARKED_BYTES_MAX;
+use crate::api_core::PARKED_BYTES_MAX;
 
 const LATE_MS: u64 = 5_000;
 
@@ -64,7 +64,7 @@ fn a_newcomer_does_not_overtake_those_who_wait() {
     let newcomer = rig.open();
     let request = rig.event(&[&channel], "new", "");
     let flow = rig.core.handle_bytes(newcomer, request.as_bytes(), rig.now);
-    assert_eq!(flow, crate::rest::requests::Flow::Pause);
+    assert_eq!(flow, crate::api_core::requests::Flow::Pause);
     rig.inputs.pause(newcomer);
     rig.run();
     assert_eq!(rig.events_at(0)[BATCH_MAX..], ["0", "1", "2", "3", "4", "5", "new"]);
