@@ -21,6 +21,10 @@ use crate::driver::ring;
 /// How many sockets of other processes are looked at, at most: whoever makes more of them is up to no good.
 const FOUND_MAX: usize = 16;
 
+/// How often the table of sockets is read: it comes in pieces, and a socket is passed over when another one that stood
+/// before it goes between two of them.
+const LOOKS: usize = 5;
+
 /// What the kernel says of a socket that is listened on.
 const LISTENING: &str = "00010000";
 
@@ -39,9 +43,14 @@ pub fn listen(address: SocketAddr) -> io::Result<(Name, OwnedFd)> {
 
 /// The sockets of other processes on these addresses.
 pub fn find(addresses: &[SocketAddr], own: &[Name]) -> io::Result<Vec<Name>> {
-    let table = fs::read_to_string("/proc/net/unix")?;
-    let mut found = names(&table, addresses);
-    found.retain(|name| !own.contains(name));
+    let mut found: Vec<Name> = Vec::new();
+    for _ in 0..LOOKS {
+        // Names of strangers may be any bytes.
+        let table = fs::read("/proc/net/unix")?;
+        let mut names = names(&String::from_utf8_lossy(&table), addresses);
+        names.retain(|name| !own.contains(name) && !found.contains(name));
+        found.append(&mut names);
+    }
     found.truncate(FOUND_MAX);
     Ok(found)
 }

@@ -38,6 +38,10 @@ use machines::exchange::Homes;
 /// How long predecessors may take to agree before this server begins to serve.
 const MEETING_MAX: Duration = Duration::from_secs(5);
 
+/// How long a predecessor is looked for that is known to be there, and how often.
+const LOOKING_MAX: Duration = Duration::from_secs(1);
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
 /// How long what other processes must still get may take at the end.
 const FINISH_MAX: Duration = Duration::from_secs(2);
 
@@ -84,19 +88,28 @@ impl Takeover {
     /// Becomes the leader of the processes that listen on the same addresses. Says what became of that. Those on `shared`
     /// addresses are known to be there.
     pub fn meet(&self, addresses: &[SocketAddr], shared: &[SocketAddr]) {
-        let found = match address::find(addresses, &self.names) {
-            Ok(found) => found,
-            Err(error) => {
-                logging::say!("takeover: cannot look for a predecessor in /proc/net/unix: {error}");
-                Vec::new()
-            }
-        };
+        let found = self.find(addresses, !shared.is_empty()).unwrap_or_else(|error| {
+            logging::say!("takeover: cannot look for a predecessor in /proc/net/unix: {error}");
+            Vec::new()
+        });
         let linked = !found.is_empty() && self.meet_each(found);
         if let Some(address) = shared.first().filter(|_| !linked) {
             logging::say!(
                 "takeover: another process listens on {address} and shares no events with this one (it is older, \
                  or not a corecast): while both serve, an event reaches the clients of the one that it is sent to"
             );
+        }
+    }
+
+    /// Whoever is known to be there is looked for a little longer.
+    fn find(&self, addresses: &[SocketAddr], is_there: bool) -> io::Result<Vec<Name>> {
+        let give_up = Instant::now() + LOOKING_MAX;
+        loop {
+            let found = address::find(addresses, &self.names)?;
+            if !found.is_empty() || !is_there || Instant::now() >= give_up {
+                return Ok(found);
+            }
+            thread::sleep(LOOK_AGAIN);
         }
     }
 
