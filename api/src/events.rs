@@ -366,7 +366,12 @@ mod tests {
         let item = r#"{"name":"e","channel":"c","data":"x"}"#;
         let batch = |items: &[&str]| format!(r#"{{"batch":[{}]}}"#, items.join(","));
         assert_eq!(batch_status(&batch(&[item; 10])), 200);
-        assert_eq!(batch_status(&batch(&[item; 11])), 400);
+        let too_large = batch(&[item; 11]);
+        let of_ten = app();
+        let refused = parse_batch(&of_ten, too_large.as_bytes()).unwrap_err();
+        assert_eq!(refused.status, 400);
+        // What the PHP SDK's own suite looks for.
+        assert!(refused.text.contains("Batch too large"), "{}", refused.text);
         let big = json!({"name": "e", "channel": "c", "data": "x".repeat(102_401)}).to_string();
         assert_eq!(batch_status(&batch(&[item, &big])), 413);
         let two = r#"{"name":"e","channels":["c","d"],"data":"x"}"#;
