@@ -11,6 +11,8 @@ mod code;
 mod code_rules;
 #[path = "tidy/manifest_rules.rs"]
 mod manifest_rules;
+#[path = "tidy/page_rules.rs"]
+mod page_rules;
 #[path = "tidy/text_rules.rs"]
 mod text_rules;
 #[path = "tidy/tree.rs"]
@@ -127,6 +129,25 @@ fn no_file_names_a_place_on_one_machine() {
 #[test]
 fn lock_files_name_no_address() {
     tree_holds(text_rules::lock_names_no_address);
+}
+
+#[test]
+fn pages_say_for_whom_they_are() {
+    tree_holds(page_rules::page_says_for_whom);
+}
+
+#[test]
+fn tables_of_pages_can_be_read_at_a_glance() {
+    tree_holds(page_rules::cells_are_short);
+}
+
+#[test]
+fn links_between_pages_lead_somewhere() {
+    let files = tree::files();
+    let exists = |path: &str| files.iter().any(|file| file.path == path);
+    let dead = |file: &tree::File| page_rules::links_lead_somewhere(&file.path, &file.text, exists);
+    let findings: Vec<String> = files.iter().flat_map(dead).collect();
+    assert!(findings.is_empty(), "\n{}\n", findings.join("\n"));
 }
 
 #[test]

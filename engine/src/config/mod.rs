@@ -241,20 +241,28 @@ mod tests {
     }
 
     #[test]
-    fn every_file_that_the_readme_shows_is_right_as_it_is_pasted() {
-        const README: &str = include_str!("../../../README.md");
-        // Its blocks of code are indented by four; any other line of text ends one.
+    fn every_file_that_the_docs_show_is_right_as_it_is_pasted() {
+        const PAGES: [(&str, &str, usize); 5] = [
+            ("README.md", include_str!("../../../README.md"), 0),
+            ("docs/operating.md", include_str!("../../../docs/operating.md"), 1),
+            ("docs/hooks.md", include_str!("../../../docs/hooks.md"), 1),
+            ("docs/sizing.md", include_str!("../../../docs/sizing.md"), 0),
+            ("docs/migrating.md", include_str!("../../../docs/migrating.md"), 0),
+        ];
+        // Their blocks of code are indented by four; any other line of text ends one.
         let line = |line: &str| match line.strip_prefix("    ") {
             Some(code) => format!("{code}\n"),
             None if line.is_empty() => "\n".to_owned(),
             None => "\0".to_owned(),
         };
-        let code: String = README.lines().map(line).collect();
-        let blocks: Vec<&str> = code.split('\0').filter(|block| block.contains("[[apps]]")).collect();
-        assert!(blocks.len() >= 2, "{blocks:?}");
-        for block in blocks {
-            let config = Config::parse("README", block).unwrap_or_else(|fault| panic!("{fault}\n{block}"));
-            assert!(!config.apps.is_empty(), "{block}");
+        for (page, text, files_min) in PAGES {
+            let code: String = text.lines().map(line).collect();
+            let blocks: Vec<&str> = code.split('\0').filter(|block| block.contains("[[apps]]")).collect();
+            assert!(blocks.len() >= files_min, "{page}: {blocks:?}");
+            for block in blocks {
+                let config = Config::parse(page, block).unwrap_or_else(|fault| panic!("{fault}\n{block}"));
+                assert!(!config.apps.is_empty(), "{page}: {block}");
+            }
         }
     }
 

@@ -140,9 +140,9 @@ def test_storm_brings_everybody_back(server, tmp_path, drops):
     assert report["live_before_us"]["p99"] > 0 and report["live_during_us"]["p99"] > 0, report
 
 
-def test_memory_of_an_idle_connection_is_what_the_readme_says(tmp_path):
-    readme = (Path(__file__).parents[3] / "README.md").read_text()
-    told = int(re.search(r"server memory per connection \(resident.*?\) \| (\d+) B", readme)[1])
+def test_memory_of_an_idle_connection_is_what_the_sizing_page_says(tmp_path):
+    page = (Path(__file__).parents[3] / "docs" / "sizing.md").read_text()
+    told = int(re.search(r"server memory per connection \(resident.*?\) \| (\d+) B", page)[1])
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     # Pages and what a shard has once weigh less in more connections; 4,000 are few enough for any machine.
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(8192, hard), hard))
@@ -153,7 +153,7 @@ def test_memory_of_an_idle_connection_is_what_the_readme_says(tmp_path):
         server.stop()
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     measured = report["server"]["rss_bytes_per_connection"]
-    assert told / 2 < measured < told * 2, f"the README says {told} B"
+    assert told / 2 < measured < told * 2, f"docs/sizing.md says {told} B"
 
 
 def test_idle_connections_get_an_answer_to_each_ping(server, tmp_path):

@@ -1,4 +1,4 @@
-"""The example in README.md's section about hooks does what it says, on other ports."""
+"""The example in docs/hooks.md does what it says, on other ports."""
 
 import re
 import subprocess
@@ -9,7 +9,7 @@ from measured import BINARY, HOST, free_port
 from operated import wait_until
 from server import ready
 
-README = Path(__file__).parents[3] / "README.md"
+PAGE = Path(__file__).parents[3] / "docs" / "hooks.md"
 
 
 class Process:
@@ -27,9 +27,9 @@ class Process:
         self.child.wait()
 
 
-def test_the_example_of_the_readme_shows_an_event(ends, tmp_path):
+def test_the_example_of_the_page_shows_an_event(ends, tmp_path):
     port, endpoint = free_port(), free_port()
-    blocks = [block.replace("7000", str(endpoint)) for block in code_blocks("## Hooks")]
+    blocks = [block.replace("7000", str(endpoint)) for block in code_blocks("## An example")]
     config, program, shows = blocks[:3]
     (tmp_path / "corecast.toml").write_text(f'listen = "{HOST}:{port}"\nadmin = "off"\n{config}')
     (tmp_path / "hooks.py").write_text(program)
@@ -45,6 +45,6 @@ def test_the_example_of_the_readme_shows_an_event(ends, tmp_path):
 
 def code_blocks(heading):
     """The indented blocks under it, without their indent."""
-    text = README.read_text().split(f"\n{heading}\n")[1].split("\n## ")[0]
+    text = PAGE.read_text().split(f"\n{heading}\n")[1].split("\n## ")[0]
     blocks = re.findall(r"(?:^    .*\n|^\n(?=    ))+", text, re.MULTILINE)
     return [re.sub(r"^    ", "", block, flags=re.MULTILINE) for block in blocks if block.strip()]

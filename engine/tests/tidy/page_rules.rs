@@ -1,0 +1,97 @@
+//! Rules about the pages that people read, in Markdown. Only the tidy test calls this.
+
+use crate::code::lines;
+
+/// A cell of a table is a phrase, or a few sentences. What is longer is a list or a page.
+const CELL_CHARACTERS_MAX: usize = 900;
+
+/// Links within the project lead to a file of it.
+pub(crate) fn links_lead_somewhere(path: &str, text: &str, exists: impl Fn(&str) -> bool) -> Vec<String> {
+    let links = prose(path, text).flat_map(|(number, line)| links(line).map(move |link| (number, link)));
+    let is_dead = |link: &str| !link.is_empty() && !exists(&from_root(path, link));
+    links.filter(|(_, link)| is_dead(link)).map(|(number, link)| format!("{path}:{number}: {link}")).collect()
+}
+
+/// A page of docs/ begins with a title and says for whom it is.
+pub(crate) fn page_says_for_whom(path: &str, text: &str) -> Vec<String> {
+    let is_page = path.starts_with("docs/") && path.ends_with(".md");
+    let mut lines = text.lines();
+    let says = lines.next().is_some_and(|line| line.starts_with("# "))
+        && lines.next() == Some("")
+        && lines.next().is_some_and(|line| line.starts_with("This page is for "));
+    if is_page && !says { vec![format!("{path}: begin with «This page is for …»")] } else { Vec::new() }
+}
+
+/// Tables can be read at a glance.
+pub(crate) fn cells_are_short(path: &str, text: &str) -> Vec<String> {
+    let cells = |line: &str| line.split(" | ").map(|cell| cell.chars().count()).max().unwrap_or(0);
+    prose(path, text)
+        .filter(|(_, line)| line.starts_with('|') && cells(line) > CELL_CHARACTERS_MAX)
+        .map(|(number, line)| format!("{path}:{number}: a cell of {} characters", cells(line)))
+        .collect()
+}
+
+/// The lines of a page that are not blocks of code, which are indented by four.
+fn prose<'a>(path: &str, text: &'a str) -> impl Iterator<Item = (usize, &'a str)> {
+    lines(text).filter(|(_, line)| !line.starts_with("    ")).filter({
+        let is_page = path.ends_with(".md");
+        move |_| is_page
+    })
+}
+
+/// Where the links of a line lead, without what stands behind `#`; those to other sites are left out.
+fn links(line: &str) -> impl Iterator<Item = &str> {
+    line.split("](").skip(1).filter_map(|rest| {
+        let link = rest.split(')').next()?;
+        (!link.contains("://")).then(|| link.split('#').next().unwrap_or(""))
+    })
+}
+
+/// The path from the root of what a page links to.
+fn from_root(page: &str, link: &str) -> String {
+    let mut parts: Vec<&str> = page.split('/').collect();
+    parts.pop();
+    for part in link.split('/') {
+        match part {
+            "." => {}
+            ".." => _ = parts.pop(),
+            _ => parts.push(part),
+        }
+    }
+    parts.join("/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dead_links_bite() {
+        let exists = |path: &str| ["a.md", "docs/b.md"].contains(&path);
+        let dead = |path, text| links_lead_somewhere(path, text, exists).len();
+        assert_eq!(
+            dead("a.md", "[b](docs/b.md#there), [site](https://x.example/y), [here](#here)\n    [x](gone)\n"),
+            0
+        );
+        assert_eq!(dead("docs/b.md", "[a](../a.md) and [b](b.md)"), 0);
+        assert_eq!(dead("docs/b.md", "[a](a.md) and [c](../docs/c.md)"), 2);
+        assert_eq!(dead("x.rs", "table[0](a)"), 0);
+    }
+
+    #[test]
+    fn pages_for_nobody_bite() {
+        let good = "# Hooks\n\nThis page is for developers.\n";
+        assert!(page_says_for_whom("docs/a.md", good).is_empty());
+        assert!(page_says_for_whom("README.md", "# Corecast\n").is_empty());
+        for bad in ["", "# Hooks\n\nHooks are told.\n", "This page is for developers.\n"] {
+            assert_eq!(page_says_for_whom("docs/a.md", bad).len(), 1, "{bad}");
+        }
+    }
+
+    #[test]
+    fn cells_that_nobody_reads_bite() {
+        let row = |characters: usize| format!("| a | {} |\n", "é".repeat(characters));
+        assert!(cells_are_short("a.md", &row(CELL_CHARACTERS_MAX - 2)).is_empty());
+        assert_eq!(cells_are_short("a.md", &row(CELL_CHARACTERS_MAX + 1)).len(), 1);
+    }
+}
