@@ -3,7 +3,7 @@
 use crate::code::lines;
 
 /// A cell of a table is a phrase, or a few sentences. What is longer is a list or a page.
-const CELL_CHARACTERS_MAX: usize = 900;
+const CELL_CHARACTERS_MAX: usize = 400;
 
 /// Links within the project lead to a file of it.
 pub(crate) fn links_lead_somewhere(path: &str, text: &str, exists: impl Fn(&str) -> bool) -> Vec<String> {
