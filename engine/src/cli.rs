@@ -1,6 +1,6 @@
-//! The command line: `serve`, `check`, `dev`, `publish` and `hooks`. Parsed once into values that are right, or refused with one
-//! message that says what to change. What a flag says wins over the configuration file. Starts the server; knows nothing
-//! of cores and sockets.
+//! The command line: `serve`, `check`, `dev`, `publish` and `hooks`. It is parsed once into values that are right, or refused
+//! with one message that says what to change. Flags win over the configuration file. This file starts the server and knows
+//! nothing of cores and sockets.
 
 use std::env;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -26,11 +26,11 @@ use crate::output::{OutputError, print};
 use crate::publish::{self, Publication, Target, TargetArgs};
 use crate::server::{self, AdminPlan};
 
-/// What cannot be right as it was asked for (sysexits.h: EX_CONFIG).
+/// What was asked for cannot be right (sysexits.h: EX_CONFIG).
 const EXIT_CONFIG: u8 = 78;
-/// The world does not play along: a port is taken, io_uring is forbidden, the server does not answer.
+/// Something outside went wrong: a port is taken, io_uring is forbidden, the server does not answer.
 const EXIT_FAILURE: u8 = 1;
-/// Nobody reads what is printed: what a shell says of a command that SIGPIPE has ended.
+/// Nobody reads the output. A shell reports the same code for a command that SIGPIPE has ended.
 const EXIT_READER_GONE: u8 = 128 + 13;
 
 /// Realtime server for Pusher clients.
@@ -45,52 +45,52 @@ struct Cli {
 enum Command {
     /// Run the server
     Serve(Serve),
-    /// Read a configuration file as `serve` does, and say whether it is right
+    /// Check a configuration file without starting the server
     Check(Check),
-    /// Run the server on loopback, with credentials of its own, a page and a ready-to-paste client
+    /// Run the server on loopback, with its own credentials, a demo page and code to paste
     Dev(Dev),
-    /// Publish one event to a running server, signed as server SDKs do
+    /// Publish one event to a running server, signed like a server SDK
     Publish(PublishArgs),
-    /// Look at what hooks have to deliver, try again what failed, deliver from a stream
+    /// Inspect hook delivery, retry failed events, deliver from a stream
     Hooks(HooksArgs),
 }
 
 #[derive(Debug, Args)]
 struct Serve {
-    /// Configuration file (TOML); each option below replaces what it says
+    /// Configuration file (TOML); the options below override it
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Address for WebSocket and REST; may be given several times [default: 0.0.0.0:6001]
+    /// Address for WebSocket and REST; repeatable [default: 0.0.0.0:6001]
     #[arg(long, value_name = "ADDR")]
     listen: Vec<SocketAddr>,
-    /// `[::]` stands for IPv6 addresses alone; by default for those of IPv4 as well, unless one with its port is given too
+    /// Accept only IPv6 on `[::]`; by default it accepts IPv4 too, unless an IPv4 address with the same port is also given
     #[arg(long)]
     ipv6_only: bool,
-    /// An app and its credentials; may be given several times, and then replaces all apps of the file
+    /// An app and its credentials; repeatable; replaces all apps of the configuration file
     #[arg(long, value_name = "ID:KEY:SECRET")]
     app: Vec<String>,
-    /// A file of apps, one ID:KEY:SECRET per line; they replace all apps of the configuration file
+    /// A file of apps, one ID:KEY:SECRET per line; replaces all apps of the configuration file
     #[arg(long, value_name = "FILE")]
     app_file: Option<PathBuf>,
     /// Address for /metrics, without credentials, or `off` [default: 127.0.0.1:9601, if it is free]
     #[arg(long, value_name = "ADDR")]
     admin: Option<Admin>,
-    /// A name that the admin listener answers to, besides IP addresses and localhost; may be given several times
+    /// A host name that the admin listener answers to, besides IP addresses and localhost; repeatable
     #[arg(long, value_name = "NAME", value_parser = parse_admin_host)]
     admin_host: Vec<Box<str>>,
-    /// How many cores hold connections; by default it follows the machine
+    /// How many cores hold connections [default: one less than there are processors, at least 1]
     #[arg(long, value_name = "N")]
     shards: Option<usize>,
-    /// Which shard a new connection gets: `hash` spreads them evenly, `cpu` gives it to the shard on the processor that received it [default: hash]
+    /// Which shard gets a new connection: `hash` spreads them evenly, `cpu` picks the shard on the processor that received it [default: hash]
     #[arg(long, value_name = "hash|cpu")]
     accept_steering: Option<Steering>,
-    /// Where hook events are kept until they are delivered [default: corecast-data, if there are hooks]
+    /// Where hook events wait until they are delivered [default: corecast-data, if there are hooks]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// Webhook for the events of every app; may be given several times, and then replaces all endpoints of the file
+    /// Webhook for the events of every app; repeatable; replaces all endpoints of the configuration file
     #[arg(long, value_name = "URL")]
     webhook: Vec<String>,
-    /// Redis whose stream hook events pass through
+    /// Redis whose stream carries hook events
     #[arg(long, value_name = "URL")]
     redis: Option<String>,
     #[command(flatten)]
@@ -102,7 +102,7 @@ struct Check {
     /// Configuration file (TOML)
     #[arg(required_unless_present = "config")]
     file: Option<PathBuf>,
-    /// The same, as `serve` takes it
+    /// The same, in the form that `serve` takes
     #[arg(short, long, value_name = "FILE", conflicts_with = "file")]
     config: Option<PathBuf>,
 }
@@ -112,27 +112,27 @@ struct Dev {
     /// Address on loopback
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:6001")]
     listen: SocketAddr,
-    /// Credentials to use instead of those that `dev` keeps
+    /// Credentials to use instead of the ones that `dev` keeps
     #[arg(long, value_name = "ID:KEY:SECRET", group = "given")]
     app: Option<String>,
     /// A file of apps to use instead, one ID:KEY:SECRET per line
     #[arg(long, value_name = "FILE", group = "given")]
     app_file: Option<PathBuf>,
-    /// Make new credentials, and keep them in place of the old ones
+    /// Replace the kept credentials with new ones
     #[arg(long, conflicts_with = "given")]
     fresh: bool,
-    /// How many cores hold connections; by default it follows the machine
+    /// How many cores hold connections [default: one less than there are processors, at least 1]
     #[arg(long, value_name = "N")]
     shards: Option<usize>,
 }
 
 #[derive(Debug, Args)]
 struct PublishArgs {
-    /// Where to
+    /// The channel to publish to
     channel: String,
-    /// The event's name
+    /// The name of the event
     event: String,
-    /// Its data, sent as it stands
+    /// The data of the event, sent unchanged
     data: String,
     #[command(flatten)]
     target: TargetArgs,
@@ -229,10 +229,10 @@ impl From<Fault> for Failure {
     }
 }
 
-/// Where tools connect when neither flag nor file says; the port that soketi has for its metrics.
+/// The default address of the admin listener; soketi uses the same port for its metrics.
 const ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9601);
 
-/// Where `serve` listens when neither flag nor file says.
+/// The default address of `serve`.
 const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 6001);
 
 fn run_serve(serve: Serve) -> Result<(), Failure> {
@@ -255,7 +255,7 @@ fn run_serve(serve: Serve) -> Result<(), Failure> {
     })
 }
 
-/// Tools find metrics where nobody has said anything, unless another server is there already.
+/// Without a setting, metrics are at the default address, unless another server is there already.
 fn admin_plan(said: Option<Admin>) -> Option<AdminPlan> {
     match said {
         None => Some(AdminPlan { address: ADMIN, wanted: false }),
@@ -276,7 +276,7 @@ fn announce(house: &Inhabited) {
     say!("{}", house.capacity());
 }
 
-/// A flag replaces what the file says; an app by flag has the limits that the file gives to all apps.
+/// A flag overrides the file; an app given by a flag has the limits that the file sets for all apps.
 fn with_flags(mut config: Config, flags: Serve) -> Result<Config, Failure> {
     if !flags.listen.is_empty() {
         config.listen = flags.listen;
@@ -325,7 +325,7 @@ fn run_check(path: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Says which apps are promised more connections than a server with the limits of this process could hold.
+/// Warns about apps whose `connections_max` is more than this process has descriptors for.
 fn warn_of_capacity(shards: Option<Shards>, apps: &[App]) {
     let shards = shards.unwrap_or_else(Shards::by_machine).count();
     for why in Capacity::new(server::descriptors_max(), shards).warnings(apps) {

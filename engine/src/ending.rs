@@ -14,10 +14,10 @@ use machines::shard::drain::DrainPlan;
 /// How the server ends, and whether another may come before it has ended.
 #[derive(Clone, Debug, Default)]
 pub struct Ending {
-    /// Join the ports of a server that still runs.
+    /// Join the ports of a server that is still running.
     pub takeover: bool,
-    /// How long newcomers are still welcome after SIGTERM, while `/ready` says no: the time that a load balancer
-    /// takes to notice.
+    /// How long new clients are still served after SIGTERM, while `/ready` fails: the time that a load balancer takes to
+    /// notice.
     pub ready_grace: Duration,
     /// How connections are closed.
     pub drain: DrainPlan,
@@ -42,16 +42,16 @@ impl From<EndingWish> for Ending {
 /// The options of `serve`.
 #[derive(Debug, Args)]
 pub struct EndingArgs {
-    /// Connections closed per second at the end, by the whole server [default: 1000]
+    /// Connections closed per second at shutdown, across the whole server [default: 1000]
     #[arg(long, value_name = "N")]
     drain_rate: Option<NonZeroU32>,
-    /// What clients are told at the end: 4100 come back after a second, 4200 at once; by default 4100, with --takeover 4200
+    /// Close code at shutdown: 4100 (reconnect after a second) or 4200 (reconnect at once) [default: 4100, with --takeover 4200]
     #[arg(long, value_name = "CODE", value_parser = parse_drain_close)]
     drain_close: Option<Close>,
-    /// After SIGTERM newcomers are still welcome for so long, while /ready fails [default: 0]
+    /// How long new clients are still served after SIGTERM, while /ready fails [default: 0]
     #[arg(long, value_name = "SECONDS")]
     ready_grace: Option<u32>,
-    /// Join the port of a server that still runs, so that this one is there when that one ends
+    /// Join the port of a running server, to replace it without a gap
     #[arg(long)]
     takeover: bool,
 }

@@ -1,8 +1,8 @@
-//! Events that an endpoint did not take in time, in a SQLite file of their own, to be looked at and tried again.
+//! Dead letters: events that an endpoint did not accept in time, in a SQLite file of their own, to inspect and to retry.
 //!
-//! The server writes here, and an operator's command beside it: each takes the file for one short transaction. Marks are
-//! how a command asks the server for another try. What must never happen here: growth without end, or a letter that goes
-//! away unaccepted for another reason than that bound.
+//! The server writes to the file, and so do an operator's commands: each holds it for one short transaction. A command asks
+//! the server for another try by marking a letter. What must never happen here: unbounded growth, or the loss of a letter
+//! for any other reason than that bound.
 
 use std::fmt;
 use std::io;
@@ -18,7 +18,7 @@ use crate::outage::{io_passes, is_damaged, sqlite_passes};
 
 /// The file's name in the data directory.
 pub const FILE: &str = "dead_letters.db";
-/// How many letters are kept; beyond it the oldest go.
+/// How many letters are kept; beyond that, the oldest are deleted.
 pub const LETTERS_MAX: u64 = 100_000;
 
 const SCHEMA_VERSION: i64 = 2;
@@ -40,7 +40,7 @@ CREATE TABLE letters (
 );
 CREATE INDEX marks ON letters (endpoint, id) WHERE mark <> 0;
 ";
-/// What came with the second version.
+/// What the second version of the schema added.
 const ENDPOINTS: &str = "
 CREATE TABLE endpoints (
     name TEXT PRIMARY KEY,
@@ -54,10 +54,10 @@ PRAGMA user_version = 2;
 ";
 const COLUMNS: &str = "id, endpoint, app_id, row_id, name, data, time_ms, reason, tries, died_ms, mark";
 
-/// An event that an endpoint did not take.
+/// An event that an endpoint did not accept.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DeadLetter {
-    /// Its number here, increasing; 0 before it is kept.
+    /// Its number in this file, increasing; 0 before it is stored.
     pub id: i64,
     /// The name of the endpoint.
     pub endpoint: String,
@@ -71,52 +71,52 @@ pub struct DeadLetter {
     pub data: String,
     /// When it happened, in milliseconds of Unix time.
     pub time_ms: u64,
-    /// What the endpoint said last.
+    /// The endpoint's last answer.
     pub reason: String,
     /// How often it was tried.
     pub tries: u32,
     /// When it was given up, in milliseconds of Unix time.
     pub died_ms: u64,
-    /// Whether it shall be tried again.
+    /// Whether it is to be tried again.
     pub mark: Mark,
 }
 
-/// How an endpoint is, as whoever delivers to it says.
+/// The state of an endpoint, as its dispatcher reports it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct EndpointState {
     /// Its name.
     pub name: String,
     /// Where its events go, without a password.
     pub target: String,
-    /// Events that are read and not accepted.
+    /// Events that were read and are not accepted yet.
     pub held: u64,
-    /// What is wrong; none when it accepts events.
+    /// What is wrong; `None` while it accepts events.
     pub trouble: Option<EndpointTrouble>,
 }
 
 /// What is wrong with an endpoint.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct EndpointTrouble {
-    /// What it said last.
+    /// Its last answer.
     pub error: String,
-    /// Since when it has accepted nothing, in milliseconds of Unix time.
+    /// When it last stopped accepting events, in milliseconds of Unix time.
     pub since_ms: u64,
-    /// When it is tried again, in milliseconds of Unix time, if that is known.
+    /// When it is tried again, in milliseconds of Unix time, if known.
     pub next_ms: Option<u64>,
 }
 
-/// What shall become of a letter.
+/// What is to happen to a letter.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Mark {
-    /// It is kept.
+    /// Nothing; it is kept.
     Kept,
-    /// It shall be tried again.
+    /// It is to be tried again.
     Wanted,
     /// A server is trying it again.
     Taken,
 }
 
-/// Which letters are meant.
+/// A choice of letters.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Selection {
     /// All of them.
@@ -132,12 +132,12 @@ pub enum Selection {
 pub struct DeadLetters {
     connection: Connection,
     letters_max: u64,
-    /// No more than these are there: what was counted last, and what was kept since.
+    /// An upper bound on the letters in the file: the last count, plus what was stored since.
     letters_at_most: u64,
 }
 
 impl DeadLetters {
-    /// Opens the letters of a data directory, and makes directory and file if they are not there.
+    /// Opens the letters of a data directory, and creates directory and file if they do not exist.
     pub fn open(data_dir: &Path) -> Result<Self, DeadLettersError> {
         let path = data_dir.join(FILE);
         let made = data_dir::open(data_dir).map_err(Fault::from);
@@ -149,7 +149,7 @@ impl DeadLetters {
         opened.map_err(|fault| DeadLettersError { path, fault })
     }
 
-    /// A new file in the place of a damaged one that we do not have open.
+    /// A new file in place of a damaged one that is not open here.
     fn open_anew(path: &Path, error: &rusqlite::Error) -> Result<Self, Fault> {
         let aside = set_aside(path).map_err(Fault::Directory)?;
         let (shown, aside) = (path.display(), aside.display());
@@ -157,7 +157,7 @@ impl DeadLetters {
         Self::open_with(path, OpenFlags::SQLITE_OPEN_CREATE)
     }
 
-    /// After this error: a new file takes the place of this one if it is damaged.
+    /// Replaces the file with a new one if this error says that it is damaged.
     pub(crate) fn succeed_if_damaged(&mut self, error: &rusqlite::Error) {
         let Some(path) = self.connection.path().map(PathBuf::from) else { return };
         let is_placeholder = path.as_os_str().is_empty();
@@ -177,7 +177,7 @@ impl DeadLetters {
         }
     }
 
-    /// Opens the letters of a data directory; `None` if there were never any.
+    /// Opens the letters of a data directory; `None` if there have never been any.
     pub fn open_existing(data_dir: &Path) -> Result<Option<Self>, DeadLettersError> {
         let path = data_dir.join(FILE);
         match path.try_exists() {
@@ -189,14 +189,14 @@ impl DeadLetters {
         opened.map(Some).map_err(|fault| DeadLettersError { path, fault })
     }
 
-    /// The same with another bound than `LETTERS_MAX`.
+    /// The same with a bound other than `LETTERS_MAX`.
     #[must_use]
     pub fn bounded(self, letters_max: u64) -> Self {
         Self { letters_max, ..self }
     }
 
-    /// Keeps these letters; an event that an endpoint did not take again stays one letter. Past the bound the oldest go,
-    /// down to fifteen sixteenths of it. Returns how many went.
+    /// Stores these letters; an event that an endpoint fails to accept again stays one letter. Past the bound, the oldest
+    /// are deleted, down to fifteen sixteenths of it. Returns how many were deleted.
     pub fn keep(&mut self, letters: &[DeadLetter]) -> rusqlite::Result<u64> {
         let transaction = self.connection.transaction()?;
         {
@@ -220,7 +220,7 @@ impl DeadLetters {
         Ok(gone)
     }
 
-    /// The oldest letters behind `after`, at most `letters_max`.
+    /// The oldest letters after `after`, at most `letters_max`.
     pub fn list(
         &self,
         selection: &Selection,
@@ -248,7 +248,7 @@ impl DeadLetters {
         Ok((counts.0.max(0) as u64, counts.1.max(0) as u64))
     }
 
-    /// Asks for another try of these letters. Returns how many that are.
+    /// Asks for another try of these letters. Returns how many there are.
     pub fn mark(&mut self, selection: &Selection) -> rusqlite::Result<u64> {
         let text = "UPDATE letters SET mark = 1
                     WHERE mark = 0 AND (?1 IS NULL OR endpoint = ?1) AND (?2 IS NULL OR id = ?2)";
@@ -256,7 +256,7 @@ impl DeadLetters {
         Ok(self.connection.execute(text, params![endpoint, id])? as u64)
     }
 
-    /// Takes letters of an endpoint that shall be tried again, oldest first. They are kept until they are removed.
+    /// Takes letters of an endpoint that are to be tried again, oldest first. They stay in the file until they are removed.
     pub fn take_marked(&mut self, endpoint: &str, letters_max: usize) -> rusqlite::Result<Vec<DeadLetter>> {
         let any = "SELECT 1 FROM letters WHERE endpoint = ?1 AND mark = 1 LIMIT 1";
         if self.connection.prepare_cached(any)?.query_row([endpoint], |_| Ok(())).optional()?.is_none() {
@@ -283,7 +283,7 @@ impl DeadLetters {
         self.connection.query_row(&text, params![endpoint, id], letter_of).optional()
     }
 
-    /// Writes down how these endpoints are; no others are.
+    /// Stores the states of these endpoints, and forgets all others.
     pub fn note_endpoints(&mut self, states: &[EndpointState]) -> rusqlite::Result<()> {
         let transaction = self.connection.transaction()?;
         transaction.execute("DELETE FROM endpoints", [])?;
@@ -299,7 +299,7 @@ impl DeadLetters {
         transaction.commit()
     }
 
-    /// How the endpoints were when somebody last delivered from this directory.
+    /// The states of the endpoints at the last delivery from this directory.
     pub fn endpoints(&self) -> rusqlite::Result<Vec<EndpointState>> {
         let text = "SELECT name, target, held, error, since_ms, next_ms FROM endpoints ORDER BY name";
         let each = |record: &Record<'_>| {
@@ -316,13 +316,13 @@ impl DeadLetters {
         self.connection.prepare(text)?.query_map([], each)?.collect()
     }
 
-    /// What a server that is gone had taken is wanted again.
+    /// Letters that a former server had taken are to be tried again.
     pub fn untake(&mut self) -> rusqlite::Result<()> {
         self.connection.execute("UPDATE letters SET mark = 1 WHERE mark = 2", [])?;
         Ok(())
     }
 
-    /// These letters are accepted, or not wanted any more.
+    /// Deletes these letters: they were accepted, or are no longer wanted.
     pub fn remove(&mut self, ids: &[i64]) -> rusqlite::Result<()> {
         let transaction = self.connection.transaction()?;
         {
@@ -372,7 +372,7 @@ fn prepare_schema(connection: &mut Connection) -> Result<(), Fault> {
     Ok(transaction.commit()?)
 }
 
-/// Lets the oldest letters go if there are too many. Returns how many are left at most, and how many went.
+/// Deletes the oldest letters if there are too many. Returns how many are left at most, and how many were deleted.
 fn trim(connection: &Connection, letters_at_most: u64, letters_max: u64) -> rusqlite::Result<(u64, u64)> {
     if letters_at_most <= letters_max {
         return Ok((letters_at_most, 0));
@@ -450,7 +450,7 @@ impl From<rusqlite::Error> for Fault {
 }
 
 impl DeadLettersError {
-    /// Whether they may open later, when there is room or the right to write.
+    /// Whether they may open later, when there is room or permission to write.
     pub fn may_pass(&self) -> bool {
         match &self.fault {
             Fault::Directory(error) => io_passes(error),

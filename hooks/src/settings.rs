@@ -1,4 +1,4 @@
-//! What an operator decides about hooks. Plain values that are right already; the configuration file is read elsewhere.
+//! The settings of hooks. These are plain values, already validated; the configuration file is read elsewhere.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,10 +7,10 @@ use std::time::Duration;
 use protocol::app::App;
 use protocol::hook_event::HookKinds;
 
-/// Everything about hooks. Without an endpoint and without a stream there are none.
+/// All settings of hooks. Hooks are off without an endpoint and a stream.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Where the journal lives.
+    /// The directory of the journal.
     pub data_dir: PathBuf,
     /// How durable a commit is.
     pub durability: Durability,
@@ -18,17 +18,17 @@ pub struct Settings {
     pub journal_bytes_max: u64,
     /// How many events may wait for the journal.
     pub queue_events_max: usize,
-    /// How long vacated and removed wait for a return.
+    /// How long a vacated channel or a removed member may return before it is reported.
     pub grace: Duration,
-    /// Rows go through this stream, if there is one; without it from the journal to the endpoints.
+    /// The stream that rows pass through. Without one, they go from the journal to the endpoints.
     pub stream: Option<StreamSettings>,
-    /// Where events go, by app.
+    /// The endpoints of all apps.
     pub endpoints: Vec<Endpoint>,
     /// How deliveries are retried.
     pub delivery: DeliverySettings,
 }
 
-/// What survives what.
+/// Which failures a commit survives.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub enum Durability {
     /// A killed process (SQLite's synchronous = NORMAL).
@@ -38,22 +38,22 @@ pub enum Durability {
     Power,
 }
 
-/// One place to which an app's events go.
+/// A destination for the events of an app.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
-    /// Unique in the server, kept over restarts: what it has done with is remembered under this name.
+    /// Unique in the server and stable across restarts: its progress is stored under this name.
     pub name: String,
-    /// The app whose events it gets.
+    /// The app whose events it receives.
     pub app: Arc<App>,
     /// How they are delivered.
     pub sink: SinkSettings,
-    /// Which kinds it gets.
+    /// Which kinds of events it receives.
     pub kinds: HookKinds,
     /// Only channels whose name begins with this.
     pub channel_prefix: Option<String>,
     /// Only channels whose name ends with this.
     pub channel_suffix: Option<String>,
-    /// The time for a whole delivery.
+    /// The timeout of a whole delivery.
     pub timeout: Duration,
     /// How long a batch waits for more events.
     pub batch_window: Duration,
@@ -61,16 +61,16 @@ pub struct Endpoint {
     pub batch_events_max: usize,
 }
 
-/// What an endpoint is. Printed without URL, headers and arguments, which may hold credentials.
+/// The kind of an endpoint. `Debug` leaves out URL, headers and arguments, which may hold credentials.
 #[derive(Clone)]
 pub enum SinkSettings {
     /// A POST.
     Webhook {
         /// http or https.
         url: String,
-        /// Whose webhooks it looks like.
+        /// The format of body and signature.
         format: Format,
-        /// Sent besides.
+        /// Additional headers.
         headers: Vec<(String, String)>,
     },
     /// JSON lines, appended.
@@ -88,7 +88,7 @@ pub enum SinkSettings {
 }
 
 impl SinkSettings {
-    /// Where events go, for the operator: without the password of a URL, and without arguments.
+    /// The destination as an operator may see it: without the password of a URL, and without arguments.
     pub fn shown(&self) -> String {
         match self {
             Self::Webhook { url, .. } => without_password(url),
@@ -132,7 +132,7 @@ pub enum Format {
     Pusher,
     /// webman-push-server's `sign` header.
     Webman {
-        /// What signs it; the app's secret if there is none.
+        /// The signing key; the app's secret if there is none.
         secret: Option<Secret>,
     },
 }
@@ -150,38 +150,38 @@ impl std::fmt::Debug for Secret {
 /// How deliveries are retried.
 #[derive(Clone, Debug)]
 pub struct DeliverySettings {
-    /// After so long in vain an event is a dead letter.
+    /// An event that was not accepted for this long becomes a dead letter.
     pub give_up_after: Duration,
-    /// Pauses between tries grow from under a second to this.
+    /// The longest pause between two tries; the first is under a second.
     pub pause_max: Duration,
-    /// Private addresses are refused too.
+    /// Whether webhooks to private addresses are refused too.
     pub strict_endpoints: bool,
-    /// Batches of one endpoint on their way at the same time.
+    /// How many batches of one endpoint may be under way at the same time.
     pub in_flight_max: usize,
 }
 
 /// A Redis stream between journal and endpoints.
 #[derive(Clone, Debug)]
 pub struct StreamSettings {
-    /// `redis://` or `rediss://`, with user and password as need be.
+    /// `redis://` or `rediss://`, with user and password if needed.
     pub url: Secret,
-    /// Certificates in PEM of whoever signs the server's own, in place of the public authorities; only with `rediss://`.
+    /// PEM certificates of the authority that signs Redis' certificate, instead of the public ones; only with `rediss://`.
     pub ca_file: Option<PathBuf>,
     /// The stream's key.
     pub key: String,
     /// The consumer group.
     pub group: String,
-    /// Whether a consumer group will take the entries. Without it a row leaves the journal when it is in the stream.
+    /// Whether a consumer group acknowledges the entries. Without one, a row leaves the journal when it is in the stream.
     pub deliver: bool,
-    /// How many consumers run in the server.
+    /// How many consumers run in this server.
     pub consumers: usize,
-    /// The mover waits while the stream is so long; 0 for no limit.
+    /// The length of the stream at which the mover waits; 0 for no limit.
     pub queue_limit: u64,
     /// The longest pause of a mover that cannot reach Redis.
     pub requeue_interval: Duration,
-    /// How often a waiting consumer looks for entries that another one left.
+    /// How often a waiting consumer looks for entries that another one abandoned.
     pub claim_interval: Duration,
-    /// How long an entry must have been pending for that.
+    /// How long an entry must have been pending before it counts as abandoned.
     pub pending_timeout: Duration,
     /// How many entries a consumer takes at once.
     pub prefetch: usize,
@@ -215,7 +215,7 @@ impl Settings {
 }
 
 impl Endpoint {
-    /// An endpoint with the usual kinds and Pusher's batches.
+    /// An endpoint with the default kinds and batch sizes.
     pub fn new(name: impl Into<String>, app: Arc<App>, sink: SinkSettings) -> Self {
         Self {
             name: name.into(),

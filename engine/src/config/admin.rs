@@ -1,4 +1,4 @@
-//! What the file says of the operator's tools: where they connect, and how metrics are named.
+//! The admin settings of the file: the address of the admin listener, and how metrics are named.
 
 use std::net::SocketAddr;
 use std::str::FromStr;
@@ -6,17 +6,17 @@ use std::str::FromStr;
 use super::fault::Fault;
 use super::section::Value;
 
-/// What the names of metrics begin with, unless the operator says otherwise.
+/// The default prefix of metric names.
 pub const METRICS_PREFIX: &str = "corecast_";
 
 const PREFIX_BYTES_MAX: usize = 64;
 
-/// Where the operator's tools connect.
+/// Where the admin listener is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Admin {
     /// Nowhere.
     Off,
-    /// Here.
+    /// At this address.
     At(SocketAddr),
 }
 
@@ -38,7 +38,7 @@ pub(super) fn parse_admin(value: Value<'_>) -> Result<Admin, Fault> {
     text.parse().map_err(|why: String| value.wrong(&format!("{text:?}"), &why))
 }
 
-/// A name of the admin listener, as it stands in a URL; without a port, since any will do.
+/// A host name of the admin listener, as in a URL; without a port, because any port matches.
 pub fn parse_admin_host(text: &str) -> Result<Box<str>, String> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     if text.is_empty() || text.len() > 253 || !text.bytes().all(plain) {

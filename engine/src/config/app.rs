@@ -8,7 +8,7 @@ use super::fault::Fault;
 use super::limit::Limited;
 use super::section::{Section, Table, Value};
 
-/// Whoever waits for longer than a second does not want a realtime server.
+/// A delay of more than a second is not realtime.
 const FLUSH_INTERVAL_MS_MAX: u64 = 1000;
 
 /// The apps of `[[apps]]`, no two of which have the same id or key, and where their events go.
@@ -30,7 +30,7 @@ pub(super) fn parse_apps(
     Ok((apps, endpoints.into_iter().map(|(endpoint, _)| endpoint).collect()))
 }
 
-/// An app and where its names stand.
+/// An app, and the lines of its id and key.
 struct Placed<'a> {
     app: App,
     id: Value<'a>,
@@ -77,7 +77,7 @@ fn boolean(value: Option<Value<'_>>, default: bool) -> Result<bool, Fault> {
     value.map_or(Ok(default), |value| value.boolean())
 }
 
-/// Clients come back after 4100 and stay away after 4004; no other code says that an app is full.
+/// Clients reconnect after 4100 and stay away after 4004; no other code says that an app is full.
 fn over_quota_close(value: &Value<'_>) -> Result<Close, Fault> {
     match value.integer(0, u64::MAX)? {
         4100 => Ok(Close::APP_FULL),

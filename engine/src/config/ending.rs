@@ -1,4 +1,4 @@
-//! What the file says of how the server ends and of who may follow it. What it does not say is None.
+//! The settings of the file for how the server ends and whether it takes over. What the file does not set is `None`.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -11,21 +11,21 @@ use super::section::{Section, Value};
 /// The longest grace, in seconds.
 const READY_GRACE_S_MAX: u64 = 3_600;
 
-/// What somebody wants of the end: the file, or the command line.
+/// Settings for the end, from the file or from the command line.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct EndingWish {
     /// Connections closed per second, by the whole server.
     pub drain_rate: Option<NonZeroU32>,
-    /// What clients are told.
+    /// The close code for clients.
     pub drain_close: Option<Close>,
-    /// How long newcomers are still served after SIGTERM, while `/ready` fails.
+    /// How long new clients are still served after SIGTERM, while `/ready` fails.
     pub ready_grace: Option<Duration>,
-    /// Join the port of a server that still runs.
+    /// Join the port of a running server.
     pub takeover: Option<bool>,
 }
 
 impl EndingWish {
-    /// These wishes, and where there is none, those of `other`.
+    /// These settings; where one is missing, that of `other`.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
         Self {

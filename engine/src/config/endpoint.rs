@@ -1,7 +1,7 @@
 //! Where the events of an app go: `[[apps.hooks]]`, or a URL of the command line.
 //!
-//! An endpoint has one destination, and a name under which the journal remembers how far it is; so names differ in the
-//! whole server. What must never happen here: a URL, a header's value or a secret in a message.
+//! An endpoint has one destination, and a name under which the journal stores its progress, so names are unique in the
+//! server. What must never happen here: a URL, a header's value or a secret in a message.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use super::section::{Section, Table, Value};
 
 const NAME_BYTES_MAX: usize = 100;
 
-/// Headers of a webhook that are its own.
+/// Headers that the webhook itself sets.
 const HEADERS_KEPT: [&str; 9] = [
     "connection",
     "content-length",
@@ -30,14 +30,14 @@ const HEADERS_KEPT: [&str; 9] = [
     "x-pusher-signature",
 ];
 
-/// An endpoint before its app is known as more than an id.
+/// An endpoint whose app is known only by its id.
 #[derive(Clone, Debug)]
 pub struct EndpointWish {
-    /// Whose events it gets.
+    /// The id of the app whose events it receives.
     pub app_id: Box<str>,
     /// Unique in the server.
     pub name: String,
-    /// The kinds that it gets.
+    /// The kinds of events that it receives.
     pub kinds: HookKinds,
     sink: SinkSettings,
     channel_prefix: Option<String>,
@@ -48,7 +48,7 @@ pub struct EndpointWish {
 }
 
 impl EndpointWish {
-    /// All usual events of an app to this URL, in Pusher's format.
+    /// An endpoint that sends all default events of an app to this URL, in Pusher's format.
     pub fn webhook(app_id: &str, url: &str) -> Result<Self, &'static str> {
         check_webhook_url(url)?;
         let format = Format::Pusher;
@@ -56,7 +56,7 @@ impl EndpointWish {
         Ok(Self::new(app_id, derived_name(app_id, url), sink))
     }
 
-    /// Each URL for each app.
+    /// An endpoint for each URL and each app.
     pub fn webhooks(apps: &[App], urls: &[String]) -> Result<Vec<Self>, &'static str> {
         let mut endpoints: Vec<Self> = Vec::new();
         for (app, url) in apps.iter().flat_map(|app| urls.iter().map(move |url| (app, url))) {
@@ -158,7 +158,7 @@ fn parse_batching(section: &mut Section<'_>, endpoint: &mut EndpointWish) -> Res
     Ok(())
 }
 
-/// The destination, and what tells it from others.
+/// The destination, and what distinguishes it from others.
 fn parse_sink(section: &mut Section<'_>) -> Result<(SinkSettings, String), Fault> {
     let mut given: Vec<Value<'_>> =
         ["url", "file", "exec", "none"].into_iter().filter_map(|key| section.take(key)).collect();
@@ -261,7 +261,7 @@ fn parse_name(value: &Value<'_>) -> Result<String, Fault> {
     Ok(text.to_owned())
 }
 
-/// A name that stays the same while app and destination do (FNV-1a).
+/// A name that stays the same as long as app and destination do (FNV-1a).
 fn derived_name(app_id: &str, target: &str) -> String {
     let hash =
         target.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));

@@ -1,7 +1,7 @@
-//! What is wrong with a configuration file, in one line: the file, the line, the key, and what would be right.
+//! A fault of a configuration file, in one line: the file, the line, the key, and what would be right.
 //!
-//! What must never happen here: text of the file in a message, other than keys that we know and values that are no
-//! secret. The TOML parser's own report shows the line it stumbled on, so only its reason is taken.
+//! What must never happen here: text of the file in a message, except known keys and values that are not secret. The TOML
+//! parser's own report shows the line that it failed on, so only its reason is used.
 
 use std::fmt;
 use std::io;
@@ -28,7 +28,7 @@ impl fmt::Display for Fault {
 
 impl std::error::Error for Fault {}
 
-/// A file and what stands in it.
+/// A file and its text.
 #[derive(Debug)]
 pub(super) struct Document<'a> {
     pub(super) name: &'a str,
@@ -36,12 +36,12 @@ pub(super) struct Document<'a> {
 }
 
 impl Document<'_> {
-    /// What is wrong at this byte of the file.
+    /// A fault at this byte of the file.
     pub(super) fn fault(&self, at: usize, what: &str) -> Fault {
         Fault { text: format!("{}:{}: {what}", self.name, self.line(at)) }
     }
 
-    /// The line of this byte, from 1.
+    /// The line of this byte, counted from 1.
     pub(super) fn line(&self, at: usize) -> usize {
         let before = self.text.as_bytes().iter().take(at);
         1 + before.filter(|byte| **byte == b'\n').count()

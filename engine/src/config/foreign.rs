@@ -1,19 +1,19 @@
 //! The settings of other Pusher-compatible servers, and what they are called here.
 //!
-//! Names that mean the same are often spelled nothing alike, so the nearest key by letters would mislead. Keys are compared
-//! in lower case without `_`, `-` and `.`, so one row serves `maxConnections`, `max_connections` and `MAX-CONNECTIONS`.
+//! Names with the same meaning are often spelled quite differently, so the nearest key by letters would mislead. Keys are
+//! compared in lower case without `_`, `-` and `.`, so one row serves `maxConnections`, `max_connections` and `MAX-CONNECTIONS`.
 
 use self::Meaning::{Key, Text};
 
-/// A name elsewhere, as it is compared, and what to do here instead.
+/// A name in another server, as it is compared, and what to write here instead.
 type Row = (&'static str, Meaning);
 
-/// What is meant by a name.
+/// The meaning of a name here.
 #[derive(Clone, Copy)]
 pub(super) enum Meaning {
-    /// A key of ours, of whatever table.
+    /// One of our keys, in any table.
     Key(&'static str),
-    /// What is no single key; a sentence that says what to do.
+    /// No single key; a sentence that says what to do.
     Text(&'static str),
 }
 

@@ -1,8 +1,8 @@
-//! What the file says of hooks as a whole: where events are kept, the stream, how deliveries are retried. What it does
-//! not say has the default of `hooks::settings`.
+//! The settings of `[hooks]`: where events are kept, the stream, how deliveries are retried. What the file does not set has
+//! the default of `hooks::settings`.
 //!
-//! Endpoints stand with their apps and are read in `endpoint`. What must never happen here: a URL in a message, since
-//! it may hold a password.
+//! Endpoints belong to their apps and are read in `endpoint`. What must never happen here: a URL in a message, because it
+//! may hold a password.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,20 +16,20 @@ use super::endpoint::EndpointWish;
 use super::fault::Fault;
 use super::section::{Section, Table, Value};
 
-/// Where events are kept, unless the operator says otherwise.
+/// The default data directory.
 const DATA_DIR: &str = "corecast-data";
 
-/// The longest of the times that are given in seconds: a week.
+/// The upper bound of times in seconds: a week.
 const SECONDS_MAX: u64 = 604_800;
 
-/// What an operator wants of hooks.
+/// The settings of hooks, before the apps are known.
 #[derive(Clone, Debug)]
 pub struct HooksWish {
     /// All but the endpoints.
     settings: Settings,
-    /// Whether the operator has said that somebody acknowledges entries of the stream, or that nobody does.
+    /// The setting `deliver`: whether a consumer group acknowledges entries of the stream, if the operator has said so.
     deliver: Option<bool>,
-    /// Where the events of apps go.
+    /// The endpoints of all apps.
     pub endpoints: Vec<EndpointWish>,
 }
 
@@ -41,7 +41,7 @@ impl Default for HooksWish {
 }
 
 impl HooksWish {
-    /// What `[hooks]` says, or its absence.
+    /// The settings of `[hooks]`, or the defaults without it.
     pub(super) fn parse(value: Option<Value<'_>>, endpoints: Vec<EndpointWish>) -> Result<Self, Fault> {
         let mut wish = Self { endpoints, ..Self::default() };
         let Some(value) = value else { return Ok(wish) };
@@ -52,12 +52,12 @@ impl HooksWish {
         Ok(wish)
     }
 
-    /// Events are kept here.
+    /// Sets the data directory.
     pub fn set_data_dir(&mut self, data_dir: PathBuf) {
         self.settings.data_dir = data_dir;
     }
 
-    /// They pass through a stream at this URL; what else is known of the stream holds.
+    /// Sets the URL of the stream; its other settings stay.
     pub fn set_redis_url(&mut self, url: &str) -> Result<(), &'static str> {
         check_redis_url(url)?;
         let stream = self.settings.stream.get_or_insert_with(|| StreamSettings::new(url));
@@ -66,24 +66,24 @@ impl HooksWish {
         Ok(())
     }
 
-    /// Where events are kept.
+    /// The data directory.
     pub fn data_dir(&self) -> &Path {
         &self.settings.data_dir
     }
 
-    /// Why nothing could be kept now, if there is something to keep. A server would serve all the same, and wait.
+    /// Why events could not be stored now, if there are any to store. A server would still serve, and wait.
     pub fn outlook(&self) -> Option<String> {
         let are_wanted = self.settings.stream.is_some() || !self.endpoints.is_empty();
         if are_wanted { outlook(&self.settings.data_dir) } else { None }
     }
 
-    /// The stream they pass through, if there is one.
+    /// The stream that events pass through, if there is one.
     pub fn stream(&self) -> Option<&StreamSettings> {
         self.settings.stream.as_ref()
     }
 
-    /// Each app gets the kinds that are made for it: those that some endpoint of its wants; and where there is a stream and
-    /// no endpoint at all, the usual ones for whoever reads the stream.
+    /// Gives each app the kinds of events that are made for it: those that one of its endpoints wants or, with a stream and no
+    /// endpoint at all, the default kinds for whoever reads the stream.
     pub fn give_kinds(&self, apps: &mut [App]) {
         let stream_alone = self.settings.stream.is_some() && self.endpoints.is_empty();
         for app in apps {
@@ -93,7 +93,7 @@ impl HooksWish {
         }
     }
 
-    /// The settings for these apps; None: no hooks.
+    /// The settings for these apps; `None` if there are no hooks.
     pub fn settled(self, apps: &Apps) -> Option<Settings> {
         let mut settings = self.settings;
         settings.endpoints = self.endpoints.into_iter().filter_map(|wish| endpoint(wish, apps)).collect();
@@ -167,7 +167,7 @@ impl HooksWish {
     }
 }
 
-/// An endpoint of an app that there is. `--app` may have replaced those of the file.
+/// An endpoint whose app exists: `--app` may have replaced the apps of the file.
 fn endpoint(wish: EndpointWish, apps: &Apps) -> Option<Endpoint> {
     apps.by_id(&wish.app_id).map(|app| wish.into_endpoint(app))
 }
@@ -204,7 +204,7 @@ fn is_tls(redis_url: &str) -> bool {
     redis_url.starts_with("rediss://")
 }
 
-/// What is said of a stream that there is not.
+/// Refuses the settings of a stream where no stream is named.
 fn refuse_stream_keys(section: &mut Section<'_>) -> Result<(), Fault> {
     const KEYS: [&str; 10] = [
         "redis_ca_file",

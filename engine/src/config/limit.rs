@@ -1,7 +1,7 @@
-//! Every limit that an operator may set: its key, its bounds, and where it goes.
+//! Every limit that an operator may set: its key, its bounds, and the field that it sets.
 //!
-//! A key is the name of its field, and the name that refusals give to clients. Limits that would break each other are
-//! refused together, whichever was set. Defaults are those of `Limits` and `AppLimits`, and stand nowhere else.
+//! A key is the name of its field, and the name that refusals show to clients. Limits that contradict each other are
+//! refused together, whichever was set. Defaults are those of `Limits` and `AppLimits`, and are written nowhere else.
 
 use protocol::limits::{AppLimits, CHARACTER_BYTES_MAX, HTTP_HEADERS_CAP};
 
@@ -12,8 +12,8 @@ use machines::limits::Limits;
 /// The largest value of `roster_bytes_max`, and what a roster's limits may come to together.
 const ROSTER_BYTES_MAX: usize = 16 << 20;
 
-/// An event is up to six times as long on the wire as its data, when each character must be escaped; outboxes hold that
-/// and some more.
+/// On the wire an event is up to six times as long as its data, if each character must be escaped; outboxes hold that and
+/// some more.
 const OUTBOX_PER_EVENT_DATA: usize = 8;
 
 /// A limit of `T`.
@@ -73,10 +73,10 @@ const SERVER: [Limit<Limits>; 19] = [
     limit!(nap_ms_max, 0, 1000),
 ];
 
-/// The one key here that is no number.
+/// The only key here that is not a number.
 const IDLE_CHECK: &str = "idle_check";
 
-/// The limits that each app may have for itself.
+/// The limits that an app may set for itself.
 const APP: [Limit<AppLimits>; 14] = [
     limit!(event_data_bytes_max, 1, 64 << 20),
     limit!(client_event_data_bytes_max, 1, 16 << 20),
@@ -105,17 +105,17 @@ const APP: [Limit<AppLimits>; 14] = [
     },
 ];
 
-/// The keys of limits that may stand in `[limits]`: an app's there hold for all apps.
+/// The keys that `[limits]` may have: those of an app hold for all apps there.
 pub(super) fn limit_keys() -> impl Iterator<Item = &'static str> {
     SERVER.iter().map(|limit| limit.key).chain([IDLE_CHECK]).chain(app_limit_keys())
 }
 
-/// The keys of limits that an app may have for itself.
+/// The keys of limits that an app may set for itself.
 pub(super) fn app_limit_keys() -> impl Iterator<Item = &'static str> {
     APP.iter().map(|limit| limit.key)
 }
 
-/// What `[limits]` says, or its absence.
+/// The limits of `[limits]`, or the defaults without it.
 pub(super) struct Limited<'a> {
     pub(super) server: Limits,
     pub(super) app: AppLimits,
@@ -123,7 +123,7 @@ pub(super) struct Limited<'a> {
 }
 
 impl<'a> Limited<'a> {
-    /// Limits that go together.
+    /// Limits that do not contradict each other.
     pub(super) fn parse(value: Option<Value<'a>>) -> Result<Self, Fault> {
         let mut this = Self { server: Limits::default(), app: AppLimits::default(), set: Vec::new() };
         let Some(value) = value else { return Ok(this) };
@@ -139,7 +139,7 @@ impl<'a> Limited<'a> {
         Ok(this)
     }
 
-    /// The limits of an app: those of all apps, but for what it says itself.
+    /// The limits of an app: its own where it sets them, else those of all apps.
     pub(super) fn parse_app(&self, value: Option<Value<'_>>) -> Result<AppLimits, Fault> {
         let mut limits = self.app.clone();
         let Some(value) = value else { return Ok(limits) };
@@ -149,7 +149,7 @@ impl<'a> Limited<'a> {
         Ok(limits)
     }
 
-    /// Whether an app with these limits, of which `set` are its own, can live on this server.
+    /// Refuses limits of an app, of which `set` are its own, that contradict those of this server.
     fn check(&self, app: &AppLimits, set: &[Value<'_>]) -> Result<(), Fault> {
         for Pair { keys, broken } in PAIRS {
             let Some(why) = broken(&self.server, app) else { continue };
@@ -178,7 +178,7 @@ fn read<'a, T>(
     Ok(())
 }
 
-/// Limits of which one bounds the other.
+/// Limits of which one bounds another.
 struct Pair {
     keys: &'static [&'static str],
     broken: fn(&Limits, &AppLimits) -> Option<String>,

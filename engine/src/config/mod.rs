@@ -1,8 +1,9 @@
-//! The configuration file: TOML in, values that cannot be wrong out, or one message that says where and what to change.
+//! The configuration file: TOML in; out come valid values, or one message that says where and what to change.
 //!
-//! `section` takes tables apart and refuses what it does not know; `limit` has every limit with its bounds; `app` reads
-//! apps; `ending` how a server ends; `hooks` and `endpoint` where events go; `foreign` what other servers call a setting; `fault` is the message. A leaf: knows no
-//! socket and no command line. What must never happen here: a secret in a message, a key that is accepted and means nothing, a bad value that becomes a default. Called by the command line.
+//! `section` takes tables apart and refuses unknown keys; `limit` has every limit with its bounds; `app` reads apps,
+//! `ending` how a server ends, `hooks` and `endpoint` where events go; `foreign` knows what other servers call a setting;
+//! `fault` is the message. A leaf, called by the command line: it knows no socket and no command line. What must never
+//! happen here: a secret in a message, a key that is accepted and has no effect, a bad value that becomes a default.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -39,26 +40,26 @@ use fault::Document;
 use limit::Limited;
 use section::{Section, Table, Value};
 
-/// What an operator has decided.
+/// The settings of a file.
 #[derive(Debug, Default)]
 pub struct Config {
-    /// Addresses for WebSocket and REST; none: the file does not say.
+    /// Addresses for WebSocket and REST; empty if the file names none.
     pub listen: Vec<SocketAddr>,
-    /// Addresses of the API core, besides.
+    /// Additional addresses, whose connections go to the API core directly.
     pub api_listen: Vec<SocketAddr>,
-    /// Where the operator's tools connect; None: the file does not say.
+    /// The address of the admin listener, if the file sets it.
     pub admin: Option<Admin>,
-    /// `[::]` stands for IPv6 addresses alone; None: the file does not say.
+    /// Whether `[::]` accepts only IPv6, if the file sets it.
     pub ipv6_only: Option<bool>,
-    /// The names of the admin listener, besides IP addresses and localhost.
+    /// The host names that the admin listener answers to, besides IP addresses and localhost.
     pub admin_hosts: Vec<Box<str>>,
-    /// What the names of metrics begin with; None: the file does not say.
+    /// The prefix of all metric names, if the file sets it.
     pub metrics_prefix: Option<Box<str>>,
-    /// How many shards; None: the file does not say.
+    /// How many shards, if the file sets it.
     pub shards: Option<Shards>,
-    /// Whether each shard has a processor of its own; None: the file does not say.
+    /// Whether each shard has a processor of its own, if the file sets it.
     pub pin: Option<bool>,
-    /// Who decides which shard a newcomer gets; None: the file does not say.
+    /// How new connections are spread over the shards, if the file sets it.
     pub accept_steering: Option<Steering>,
     /// How the server ends.
     pub ending: EndingWish,
@@ -68,19 +69,19 @@ pub struct Config {
     pub apps: Vec<App>,
     /// The bounds of every shard and of the API core.
     pub limits: Limits,
-    /// The bounds of an app that does not say otherwise.
+    /// The limits of apps that set none of their own.
     pub app_limits: AppLimits,
 }
 
 impl Config {
-    /// What this file says. Blocks while it reads.
+    /// Reads this file. Blocks while it reads.
     pub fn read(path: &Path) -> Result<Self, Fault> {
         let name = path.display().to_string();
         let text = fs::read_to_string(path).map_err(|error| Fault::unreadable(&name, &error))?;
         Self::parse(&name, &text)
     }
 
-    /// What this text says; messages call it `name`.
+    /// Parses this text; messages call it `name`.
     pub fn parse(name: &str, text: &str) -> Result<Self, Fault> {
         let document = Document { name, text };
         if let Some(what) = foreign::json_instead(text) {
@@ -146,7 +147,7 @@ fn address(value: Value<'_>) -> Result<Placed<'_>, Fault> {
     }
 }
 
-/// A port is taken once. Port 0 is another one each time.
+/// An address may be given once. Port 0 is a different port each time.
 fn distinct(
     listen: Vec<Placed<'_>>,
     api_listen: Vec<Placed<'_>>,

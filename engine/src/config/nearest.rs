@@ -1,9 +1,9 @@
-//! The valid key that somebody meant who wrote another one.
+//! The valid key that a misspelt one probably means.
 
-/// How alike two names must be, from 0 to 1, for one to be taken for the other.
+/// How similar two names must be, from 0 to 1, to be mistaken for each other.
 const LIKENESS_MIN: f64 = 0.8;
 
-/// The key that is most like `name`, if one is like it at all.
+/// The key that is most similar to `name`, if one is similar enough.
 pub(super) fn nearest<'a>(name: &str, keys: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let likeness = |key: &str| strsim::jaro_winkler(&name.to_lowercase(), key);
     let rated = keys.map(|key| (likeness(key), key)).filter(|(likeness, _)| *likeness > LIKENESS_MIN);

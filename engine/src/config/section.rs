@@ -1,7 +1,7 @@
-//! A table of the file, whose keys are all known, and the values in it, each with its place.
+//! A table of the file whose keys are all known, and the values in it, each with its place.
 //!
-//! A key that is not known is refused when the table is opened, so a reader of a table cannot overlook one. A value
-//! gives what it is asked for or the fault that says why not. Called by the readers of this folder.
+//! An unknown key is refused when the table is opened, so the reader of a table cannot overlook one. A value yields what it
+//! is asked for, or the fault that says why not. Called by the readers of this folder.
 
 use std::borrow::Cow;
 
@@ -16,7 +16,7 @@ use super::nearest::nearest;
 /// A kind of table.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Table {
-    /// What stands before the first table.
+    /// The top of the file, before the first table.
     Top,
     /// `[limits]`.
     Limits,
@@ -103,7 +103,7 @@ impl Table {
         }
     }
 
-    /// Where a key belongs that stands in this table.
+    /// The table in which this key belongs.
     fn right_table(self, key: &str) -> Option<Self> {
         // What stands among an app's own keys is meant for that app.
         let first =
@@ -182,7 +182,7 @@ pub(super) struct Section<'a> {
 }
 
 impl<'a> Section<'a> {
-    /// The table that begins at this byte, if all its keys are known. The first that is not is refused.
+    /// The table that begins at this byte, if all its keys are known. The first unknown key is refused.
     pub(super) fn open(
         document: &'a Document<'a>,
         table: Table,
@@ -204,7 +204,7 @@ impl<'a> Section<'a> {
         Some(Value { document, table, key, at: at.span().start, value: value.into_inner() })
     }
 
-    /// The value of a key without which the table means nothing.
+    /// The value of a required key.
     pub(super) fn need(&mut self, key: &'static str) -> Result<Value<'a>, Fault> {
         let what = format!("{}{key} is missing: each {} needs one", self.table.path(), self.table.title());
         self.take(key).ok_or_else(|| self.document.fault(self.at, &what))
@@ -215,7 +215,7 @@ impl<'a> Section<'a> {
         self.document.line(self.at)
     }
 
-    /// It says what cannot be said, as a whole.
+    /// A fault of the whole table.
     pub(super) fn fault(&self, what: &str) -> Fault {
         self.document.fault(self.at, &format!("{} {what}", self.table.title()))
     }
@@ -248,12 +248,12 @@ impl<'a> Value<'a> {
         self.key
     }
 
-    /// It says what cannot be said. Shows nothing of the value.
+    /// A fault of this value, without showing the value.
     pub(super) fn fault(&self, what: &str) -> Fault {
         self.document.fault(self.at, &format!("{}{} {what}", self.table.path(), self.key))
     }
 
-    /// It says what cannot be said, which is shown.
+    /// A fault of this value, which is shown.
     pub(super) fn wrong(&self, shown: &str, what: &str) -> Fault {
         self.fault(&format!("= {shown}: {what}"))
     }
@@ -278,7 +278,7 @@ impl<'a> Value<'a> {
         self.value.as_str().ok_or_else(|| self.of_other_kind("a text in quotes"))
     }
 
-    /// A text with something in it.
+    /// A text that is not empty.
     pub(super) fn filled_text(&self) -> Result<&str, Fault> {
         match self.text()? {
             "" => Err(self.fault("is empty")),
@@ -286,7 +286,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The values of a table whose keys may be any.
+    /// The values of a table with any keys.
     pub(super) fn texts_by_name(self) -> Result<Vec<(String, Self)>, Fault> {
         let (document, table, key) = (self.document, self.table, self.key);
         match self.value {
@@ -333,7 +333,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// What a list holds, each at its own place; anything else is its only item.
+    /// The items of a list, each at its own place; anything else is a list of one.
     fn items(self) -> impl Iterator<Item = Self> {
         let (document, table, key) = (self.document, self.table, self.key);
         let list = match self.value {

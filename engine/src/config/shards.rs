@@ -1,8 +1,8 @@
-//! How many shards there are: a number that a machine can have.
+//! The number of shards, within what a machine can have.
 
 use std::thread;
 
-/// More shards than any machine has processors for.
+/// More than any machine has processors for.
 pub const SHARDS_MAX: usize = 256;
 
 /// From 1 to `SHARDS_MAX`.
@@ -10,12 +10,12 @@ pub const SHARDS_MAX: usize = 256;
 pub struct Shards(usize);
 
 impl Shards {
-    /// So many shards, if that is possible.
+    /// This many shards, if that is possible.
     pub fn new(count: usize) -> Option<Self> {
         (1..=SHARDS_MAX).contains(&count).then_some(Self(count))
     }
 
-    /// One processor is left to the API core, the hooks and the kernel; a machine with one has one shard all the same.
+    /// One processor is left to the API core, the hooks and the kernel; a machine with one processor still has one shard.
     pub fn by_machine() -> Self {
         let processors = thread::available_parallelism().map_or(1, usize::from);
         Self(processors.saturating_sub(1).clamp(1, SHARDS_MAX))

@@ -1,11 +1,11 @@
-//! How newcomers are spread over the shards.
+//! How new connections are spread over the shards.
 
 use std::str::FromStr;
 
 use super::fault::Fault;
 use super::section::Value;
 
-/// Who decides which shard a new connection gets.
+/// What decides which shard gets a new connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Steering {
     /// The kernel, by a hash of the addresses: evenly.

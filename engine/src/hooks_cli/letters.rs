@@ -28,9 +28,9 @@ pub(super) struct DlqArgs {
 
 #[derive(Debug, Subcommand)]
 enum DlqCommand {
-    /// Show dead letters, the oldest first
+    /// Show dead letters, oldest first
     List(ListArgs),
-    /// Try dead letters again
+    /// Retry dead letters
     Replay(ReplayArgs),
 }
 
@@ -38,10 +38,10 @@ enum DlqCommand {
 struct ListArgs {
     #[command(flatten)]
     place: Where,
-    /// Only those of this endpoint
+    /// Only dead letters of this endpoint
     #[arg(long, value_name = "NAME")]
     endpoint: Option<String>,
-    /// How many at most
+    /// Show at most this many
     #[arg(long, value_name = "N", default_value_t = 50)]
     limit: usize,
 }
@@ -51,16 +51,16 @@ struct ListArgs {
 struct ReplayArgs {
     #[command(flatten)]
     place: Where,
-    /// Those of this endpoint
+    /// All dead letters of this endpoint
     #[arg(long, value_name = "NAME", group = "which")]
     endpoint: Option<String>,
-    /// The one with this number
+    /// The dead letter with this number
     #[arg(long, value_name = "N", group = "which")]
     id: Option<i64>,
     /// All of them
     #[arg(long, group = "which")]
     all: bool,
-    /// Do not wait until they were tried
+    /// Do not wait for the result
     #[arg(long)]
     no_wait: bool,
 }

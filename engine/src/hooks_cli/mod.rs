@@ -20,7 +20,7 @@ use hooks::settings::StreamSettings;
 use crate::config::Config;
 use crate::output::OutputError;
 
-/// What `corecast hooks` is asked for.
+/// The arguments of `corecast hooks`.
 #[derive(Debug, Args)]
 pub struct HooksArgs {
     #[command(subcommand)]
@@ -29,40 +29,40 @@ pub struct HooksArgs {
 
 #[derive(Debug, Subcommand)]
 enum HooksCommand {
-    /// Show what waits where
+    /// Show what is waiting, and where
     Status(Where),
-    /// Write events as JSON lines, as they come
+    /// Follow events as JSON lines
     Tail(tail::TailArgs),
-    /// Events that an endpoint did not take in time
+    /// List and retry dead letters: events that an endpoint did not accept in time
     Dlq(letters::DlqArgs),
-    /// Delete all events that wait, dead letters, and the stream
+    /// Delete all waiting events, all dead letters, and the stream
     Reset(reset::ResetArgs),
-    /// Deliver what is in the stream, in a process of its own, on any machine
+    /// Deliver events from the stream, in a separate process, on any machine
     Work(work::WorkArgs),
 }
 
-/// Where hooks keep what they have.
+/// Where the data of hooks is: data directory and stream.
 #[derive(Debug, Args)]
 struct Where {
-    /// Configuration file (TOML) of the server; each option below replaces what it says
+    /// Configuration file (TOML) of the server; the options below override it
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// The server's data directory [default: corecast-data]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// Redis whose stream hook events pass through
+    /// Redis whose stream carries hook events
     #[arg(long, value_name = "URL")]
     redis: Option<String>,
 }
 
-/// Why it did not work, in one line.
+/// Why a command failed, in one line.
 #[derive(Debug)]
 pub enum HooksFailure {
-    /// It was asked for in a way that cannot work.
+    /// What was asked for cannot work.
     Config(String),
-    /// The world does not play along.
+    /// Something outside went wrong.
     World(String),
-    /// What there is to say cannot be printed.
+    /// The output cannot be written.
     Output(OutputError),
 }
 
@@ -72,7 +72,7 @@ impl From<OutputError> for HooksFailure {
     }
 }
 
-/// Does what the arguments ask for.
+/// Runs the command that the arguments name.
 pub fn run(args: HooksArgs) -> Result<(), HooksFailure> {
     match args.command {
         HooksCommand::Status(place) => status::run(&place.find()?),

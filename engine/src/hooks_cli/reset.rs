@@ -16,7 +16,7 @@ const LETTERS_AT_ONCE: usize = 1_000;
 pub(super) struct ResetArgs {
     #[command(flatten)]
     place: Where,
-    /// Yes, delete it
+    /// Confirm the deletion
     #[arg(long)]
     yes: bool,
 }

@@ -23,10 +23,10 @@ const EVENTS_MAX: usize = 1_000;
 pub(super) struct TailArgs {
     #[command(flatten)]
     place: Where,
-    /// Leave out what waits already
+    /// Skip events that are already waiting
     #[arg(long)]
     new: bool,
-    /// End when all that waits is written
+    /// End once all waiting events are written
     #[arg(long, conflicts_with = "new")]
     once: bool,
 }

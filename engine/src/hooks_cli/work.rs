@@ -18,21 +18,21 @@ use super::{HooksFailure, read_config, world};
 use crate::config::EndpointWish;
 use crate::server;
 
-/// How long endpoints may take for what is on its way when it ends.
+/// How long endpoints may take, at the end, for deliveries already under way.
 const FLUSH_MAX: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Args)]
 pub(super) struct WorkArgs {
-    /// Configuration file (TOML) of the server; each option below replaces what it says
+    /// Configuration file (TOML) of the server; the options below override it
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// An app and its credentials; may be given several times, and then replaces all apps of the file
+    /// An app and its credentials; repeatable; replaces all apps of the configuration file
     #[arg(long, value_name = "ID:KEY:SECRET")]
     app: Vec<String>,
     /// Where dead letters are kept [default: corecast-data]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// Webhook for the events of every app; may be given several times, and then replaces all endpoints of the file
+    /// Webhook for the events of every app; repeatable; replaces all endpoints of the configuration file
     #[arg(long, value_name = "URL")]
     webhook: Vec<String>,
     /// Redis whose stream is read

@@ -1,4 +1,4 @@
-//! For which app `publish` speaks, and to which server: what flags say, else a file, else `PUSHER_URL`.
+//! Which app `publish` signs for, and which server it calls: from flags, else a file, else `PUSHER_URL`.
 //!
 //! What must never happen here: a secret in a message.
 
@@ -11,7 +11,7 @@ use protocol::app::App;
 use crate::app_file::read_app_file;
 use crate::config::Config;
 
-/// Where a server listens that nobody has told otherwise.
+/// Where a server listens by default.
 const SERVER: &str = "127.0.0.1:6001";
 
 const HTTP_PORT: u16 = 80;
@@ -19,19 +19,19 @@ const HTTP_PORT: u16 = 80;
 /// The options of `publish` that are about app and server.
 #[derive(Debug, Default, Args)]
 pub struct TargetArgs {
-    /// The app's credentials; whoever lists the processes of this machine can read them here
+    /// The app's credentials; anyone who can list processes can read them, so prefer --app-file
     #[arg(long, value_name = "ID:KEY:SECRET", group = "source")]
     app: Option<String>,
     /// A file with the app's credentials, as ID:KEY:SECRET
     #[arg(long, value_name = "FILE", group = "source")]
     app_file: Option<PathBuf>,
-    /// The server's configuration file, for app and address
+    /// The server's configuration file, from which app and address are taken
     #[arg(short, long, value_name = "FILE", group = "source")]
     config: Option<PathBuf>,
-    /// Which app of a file that has several
+    /// Which app, if the file has several
     #[arg(long, value_name = "ID")]
     app_id: Option<String>,
-    /// The server's address [default: that of --config or PUSHER_URL, else 127.0.0.1:6001]
+    /// The server's address [default: from --config or PUSHER_URL, else 127.0.0.1:6001]
     #[arg(long, value_name = "HOST:PORT")]
     to: Option<String>,
 }
