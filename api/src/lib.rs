@@ -9,12 +9,13 @@
 //! | `GET /apps/ID/channels/NAME/users` | members of a presence channel | `{"users":[{"id":"1"}]}` |
 //! | `POST /apps/ID/users/USER_ID/terminate_connections` | close the connections of a user | `{}` |
 //! | `GET /live`, `GET /ready` | health | `{"live":true}`, `{"ready":true}`; 503 when false |
-//! | `GET /` | anybody there? | `OK`, or the page of `corecast dev` |
-//! | `OPTIONS` of any of them, and of `*` | which methods? | none, and `Allow` |
+//! | `GET /` | is a server there? | `OK`, or the page of `corecast dev` |
+//! | `OPTIONS` of any of them, and of `*` | which methods are allowed? | none, and `Allow` |
 //!
 //! Everything below `/apps/` is signed (Pusher Channels HTTP API, authentication). A refusal is `{"error":"…"}` with a
-//! status that the server SDKs know: 400 invalid, 401 not authorised, 403 app disabled, 404 no such app or path, 405
-//! wrong method, 413 too large, 415 packed, 426 no upgrade on a path of WebSockets, 503 with `Retry-After` when the server cannot answer in time.
+//! status that the server SDKs know: 400 invalid, 401 not authorised, 403 app disabled, 404 no such app or path, 405 wrong
+//! method, 413 too large, 415 compressed body, 426 a WebSocket path without an upgrade, 503 with `Retry-After` when the
+//! server cannot answer in time.
 //!
 //! Nothing here may know a socket, a clock, a shard or a thread. The engine's API core calls it.
 #![forbid(unsafe_code)]

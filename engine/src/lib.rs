@@ -1,5 +1,5 @@
-//! The engine of Corecast: shards (pure), the driver that gives them sockets and time, the API core, and the server
-//! that starts them. The only crate that knows glommio, io_uring and client sockets.
+//! The engine of Corecast: the driver that gives the machines sockets and time, the server that starts them, the
+//! configuration and the command line. The only crate that knows glommio, io_uring and client sockets.
 
 pub mod app_file;
 pub mod assembly;

@@ -429,13 +429,14 @@ pub fn wait_for_signal() -> Result<(), StartError> {
     wait_for_stop_signal().map(drop).map_err(StartError::System)
 }
 
-/// The number of the next signal that stops. Others are ignored with a line: who sends SIGHUP expects a reload.
+/// Waits for a signal that stops the server and returns its number. Others are ignored with a line: someone who sends SIGHUP
+/// expects a reload.
 fn wait_for_stop_signal() -> io::Result<i32> {
     loop {
         match ring::wait_for_signal()? {
             Signal::Stop(number) => return Ok(number),
             Signal::Other(name) => logging::say!(
-                "{name} is ignored: nothing is read anew while the server runs; SIGTERM ends it in order"
+                "{name} is ignored: settings are not reloaded while the server runs; SIGTERM stops it in order"
             ),
         }
     }

@@ -1,7 +1,7 @@
-//! What happened on the channels, on its way from the shards to the operator's back end.
+//! Hooks: they carry what happened on the channels from the shards to the operator's back end.
 //!
-//! Shards hold only a [`queue::Queue`], which never waits. Nothing here may block a shard, and nothing here knows an
-//! engine. [`house::Hooks`] is everything together; [`journal`] keeps events until [`dispatch`] has brought them to all
+//! Shards hold only a [`queue::Queue`], which never waits. Nothing here may block a shard, and nothing here knows the
+//! engine. [`house::Hooks`] puts everything together; [`journal`] keeps events until [`dispatch`] has delivered them to all
 //! endpoints.
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]

@@ -1,9 +1,9 @@
 //! Bytes and meaning of the Pusher Channels protocol (version 7) and of the transports under it.
 //!
-//! Pure: no runtime, no socket, no clock, no thread; what the time is comes in as an argument. `parse_*` turns bytes
-//! into a type, `encode_*` appends a type's bytes to a buffer. Bytes from a peer give a value or a typed error that
-//! carries what to tell that peer; they never panic. Everybody else in the workspace builds on this crate, and it
-//! builds on none of them.
+//! Pure: no runtime, no socket, no clock, no thread; the time comes in as an argument. `parse_*` turns bytes into a type,
+//! `encode_*` appends a type's bytes to a buffer. Bytes from a peer yield a value or a typed error that carries the answer
+//! for that peer; they never cause a panic. All other crates of the server build on this one, and it builds on none of
+//! them.
 #![forbid(unsafe_code)]
 #![cfg_attr(
     not(test),
