@@ -248,12 +248,18 @@ impl Relay {
 
     fn handle_said(&mut self, at: usize, said: Said) -> Result<(), wire::Garbled> {
         let mut steps = mem::take(&mut self.steps);
+        let process = self.peers[at].process;
+        let asks = self.peers.iter().any(|peer| peer.process == process && peer.name.is_some());
         let peer = &mut self.peers[at];
         let outcome = match said {
             Said::Hello(hello) if !peer.greeted && peer.name.is_none() => {
                 let answer = match hello {
                     None => Err(Refusal::Version),
-                    Some(hello) if hello <= self.hello => Err(Refusal::Younger),
+                    Some(hello) if hello.started_ticks < self.hello.started_ticks => Err(Refusal::Younger),
+                    // A tick is 10 ms long: of two that began in the same one, whoever asks first leads.
+                    Some(hello) if hello.started_ticks == self.hello.started_ticks && asks => {
+                        Err(Refusal::Younger)
+                    }
                     Some(_) if self.exchange.has_leader() => Err(Refusal::Led),
                     Some(_) => Ok(()),
                 };
