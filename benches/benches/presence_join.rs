@@ -6,8 +6,8 @@ use std::sync::Arc;
 use corecast_benches::world::{Given, Place, Sent};
 use corecast_benches::{criterion, legend};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use machines::shard::mesh::{Leaf, Root, SubRef};
-use machines::shard::topic::Topic;
+use machines::mesh::{Leaf, Root, SubRef};
+use machines::topic::Topic;
 use protocol::presence::Member;
 
 const CHANNEL: &str = "presence-room";

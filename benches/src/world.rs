@@ -8,11 +8,11 @@ use std::io::IoSlice;
 use std::sync::Arc;
 
 use machines::limits::Limits;
+use machines::machine::{Door, Inputs, Machine, Mesh, Now, Socket, Token};
+use machines::mesh::{Leaf, Publish, Root};
 use machines::shard::drain::DrainPlan;
-use machines::shard::machine::{Door, Inputs, Machine, Mesh, Now, Socket, Token};
-use machines::shard::mesh::{Leaf, Publish, Root};
-use machines::shard::topic::{Topic, TopicHash};
 use machines::shard::{Shard, ShardConfig};
+use machines::topic::{Topic, TopicHash};
 use machines::turn::{Core, turn};
 use protocol::app::{App, Apps};
 use protocol::channel::ChannelKind;

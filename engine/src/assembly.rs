@@ -24,8 +24,8 @@ use machines::api_core::{ApiConfig, ApiCore, Health, MetricsConfig};
 use machines::limits::{
     Limits, MEMORY_PER_SUBSCRIPTION, OUTBOXES_BYTES_MIN, OUTBOXES_MEMORY_PART, SUBSCRIPTIONS_MIN,
 };
-use machines::shard::topic::TopicHash;
 use machines::shard::{Shard, ShardConfig};
+use machines::topic::TopicHash;
 
 /// A core that has not turned for so long hangs: idle ones turn every second.
 const BEAT_MS_MAX: u64 = 5_000;

@@ -26,7 +26,7 @@ use crate::driver::steering::{SteeringError, steer_by_cpu};
 use crate::driver::{CoreSetup, run_core};
 use crate::takeover::address::{self, Name};
 use crate::takeover::{Takeover, TakeoverPlan};
-use machines::shard::machine::{Door, Machine};
+use machines::machine::{Door, Machine};
 
 /// What to start.
 #[derive(Clone, Debug)]

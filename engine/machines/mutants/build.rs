@@ -66,10 +66,14 @@ fn copy(
 }
 
 fn without_inner_attributes(text: &str) -> String {
-    text.lines()
-        .filter(|line| !line.starts_with("//!") && !line.starts_with("#!["))
-        .map(|line| format!("{line}\n"))
-        .collect()
+    let mut inside = false;
+    let is_code = |line: &&str| {
+        let first = line.starts_with("#![");
+        let inner = inside || first;
+        inside = inner && !line.ends_with(")]");
+        !inner && !line.starts_with("//!")
+    };
+    text.lines().filter(is_code).map(|line| format!("{line}\n")).collect()
 }
 
 /// The text with each edit behind the switch of its mutant.

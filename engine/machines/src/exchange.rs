@@ -4,7 +4,7 @@
 //! (`shard::relay`); nothing is kept here. What must never happen here: an event that comes back to whoever sent it, or
 //! one that a home has offered to a leader that is lost and that reaches its successor.
 
-use crate::shard::mesh::Terminate;
+use crate::mesh::Terminate;
 use crate::shard::relay::{Event, FromHome, Origin, ToHome};
 
 /// What processes say to each other once they have greeted.
@@ -74,7 +74,7 @@ impl Shared for Event {
 }
 
 /// Which home an event has: by the hash of its topic.
-pub type Homes = crate::shard::topic::TopicHash;
+pub type Homes = crate::topic::TopicHash;
 
 /// The other process has said what it may not.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

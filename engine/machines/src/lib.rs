@@ -4,11 +4,21 @@
 //! clock, a thread, or where hooks go: the simulation drives the same values as the server does, with a seed.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)
+)]
 
 pub mod api_core;
 pub mod chunks;
 pub mod exchange;
 pub mod http_date;
 pub mod limits;
+pub mod machine;
+pub mod mesh;
+pub mod outbox;
+pub mod outgoing;
+pub mod readings;
 pub mod shard;
+pub mod topic;
 pub mod turn;

@@ -6,7 +6,7 @@
 //! what was sent before it. A core sleeps only after a turn that did nothing at all: what a gate holds back goes on in
 //! the next one.
 
-use crate::shard::machine::{Inputs, Machine, Mesh, Now};
+use crate::machine::{Inputs, Machine, Mesh, Now};
 
 /// A machine with everything around it. Each method is one step of the turn; those that return a `bool` say whether they
 /// did anything.

@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use super::listen::turn_newcomers_away;
 use super::ring::{self, Completion, Kind, Operation, Ring};
 use super::sockets::Sockets;
-use machines::shard::machine::{Door, Machine, Now, Token};
+use machines::machine::{Door, Machine, Now, Token};
 
 /// Connections taken per turn, over all listeners of the core.
 const ACCEPTS_PER_TURN_MAX: usize = 64;

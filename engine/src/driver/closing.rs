@@ -14,8 +14,8 @@ use socket2::SockRef;
 use super::connections::{Closing, Connection, Flags, Stage};
 use super::flush::PIECES_MAX;
 use super::sockets::Sockets;
-use machines::shard::machine::Token;
-use machines::shard::parting::Parting;
+use machines::machine::Token;
+use machines::outbox::parting::Parting;
 
 /// How long a closing peer may take nothing, and after our FIN, how long it may take to answer with its own.
 pub const CLOSE_MS_MAX: u64 = 5_000;

@@ -9,8 +9,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::transport::Transport;
 use machines::chunks::Chunks;
-use machines::shard::machine::Token;
-use machines::shard::parting::Parting;
+use machines::machine::Token;
+use machines::outbox::parting::Parting;
 
 /// All connections of a core.
 #[derive(Debug, Default)]

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::connections::Connections;
 use super::ring::{Batch, SendRing};
 use super::sockets::Sockets;
-use machines::shard::machine::{Machine, Now, Token};
+use machines::machine::{Machine, Now, Token};
 
 /// Writes in a slice.
 const WRITES_MAX: usize = 512;

@@ -11,7 +11,7 @@ use hooks::counters::Counters;
 use hooks::queue::Queue;
 use protocol::hook_event::{Happened, OpenEdges};
 
-use machines::shard::machine::{HookPort, Machine, Now};
+use machines::machine::{HookPort, Machine, Now};
 
 /// What comes of the start of the hooks core.
 #[derive(Debug)]

@@ -16,8 +16,8 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
 use super::doorbell::Doorbell;
 use machines::limits::{BATCHES_IN_FLIGHT_MAX, HANDOVERS_MAX};
-use machines::shard::machine::Mesh;
-use machines::shard::mesh::{Leaf, Root};
+use machines::machine::Mesh;
+use machines::mesh::{Leaf, Root};
 
 /// A connection that changes cores.
 #[derive(Debug)]

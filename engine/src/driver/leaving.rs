@@ -10,7 +10,7 @@ use std::os::fd::OwnedFd;
 use super::connections::{Leaving, Stage};
 use super::inbox::{Handover, MeshEnd};
 use super::sockets::Sockets;
-use machines::shard::machine::Token;
+use machines::machine::Token;
 
 /// A connection with nothing armed on it, ready to go.
 #[derive(Debug)]

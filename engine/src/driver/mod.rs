@@ -36,7 +36,7 @@ use self::hook_line::HookLine;
 use self::inbox::MeshEnd;
 use self::ring::Sizes;
 use self::turn::Core;
-use machines::shard::machine::{Door, Machine};
+use machines::machine::{Door, Machine};
 
 /// What a core starts with.
 #[derive(Debug)]

@@ -37,7 +37,7 @@ mod tests {
     use super::super::doorbell::Doorbell;
     use super::super::ring::{Kind, Operation, Sizes};
     use super::*;
-    use machines::shard::machine::Token;
+    use machines::machine::Token;
 
     const SIZES: Sizes = Sizes { submissions: 8, completions: 16, sends: 0 };
 

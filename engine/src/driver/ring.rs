@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use io_uring::{IoUring, cqueue, opcode, squeue, types};
 use socket2::{SockAddr, SockRef};
 
-use machines::shard::machine::Token;
+use machines::machine::Token;
 
 /// How many entries a ring has.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -16,7 +16,7 @@ use super::flush::Attempt;
 use super::leaving::Departure;
 use super::ring::{self, Completion, Kind, Operation, Ring, SendRing};
 use machines::limits::SCRATCH_BYTES;
-use machines::shard::machine::{Socket, Token};
+use machines::machine::{Socket, Token};
 
 /// All sockets of a core but its listeners.
 #[derive(Debug)]
@@ -351,10 +351,10 @@ mod tests {
     use super::super::ring::Sizes;
     use super::*;
     use machines::limits::HANDOVERS_MAX;
-    use machines::shard::budget::Held;
-    use machines::shard::outbox::{Outbox, Range, Tails};
-    use machines::shard::parting::{Allowance, Parting};
-    use machines::shard::run::OpenRun;
+    use machines::outbox::held::Held;
+    use machines::outbox::parting::{Allowance, Parting};
+    use machines::outbox::run::OpenRun;
+    use machines::outbox::{Outbox, Range, Tails};
 
     fn sockets() -> Sockets {
         Sockets::new(Ring::new(Sizes { submissions: 64, completions: 128, sends: 0 }).unwrap(), None)

@@ -20,8 +20,8 @@ use super::inbox::MeshEnd;
 use super::park::{self, SLEEP_MAX};
 use super::ring::{Completion, Kind, Ring, SendRing};
 use super::sockets::{News, Sockets};
-use machines::shard::machine::{Door, Effect, Inputs, Machine, Now, Socket, Token};
-use machines::shard::mesh::{Leaf, Root};
+use machines::machine::{Door, Effect, Inputs, Machine, Now, Socket, Token};
+use machines::mesh::{Leaf, Root};
 use machines::turn::{self, turn};
 
 /// Connections taken over from other cores per turn.

@@ -7,7 +7,7 @@ use hooks::dispatch::{DeliveryCounters, EndpointCounters};
 use hooks::stream::counters::StreamCounters;
 
 use machines::api_core::exposition::Exposition;
-use machines::shard::machine::Now;
+use machines::machine::Now;
 
 /// Describes what the hooks core counts, and whether rows go through a stream. `queued` events wait for the journal.
 pub(super) fn describe_hooks(all: &mut Exposition, hooks: Option<(u64, Counters)>, stream: bool, now: Now) {

@@ -27,9 +27,9 @@ use crate::driver::inbox::MeshEnd;
 use crate::driver::ring;
 use machines::exchange::{Exchange, Homes, Message, Shared, Step};
 use machines::limits::Limits;
-use machines::shard::machine::Mesh;
-use machines::shard::mesh::{Leaf, Root};
-use machines::shard::outgoing::Outgoing;
+use machines::machine::Mesh;
+use machines::mesh::{Leaf, Root};
+use machines::outgoing::Outgoing;
 use machines::shard::relay::Event;
 
 /// What may wait for the homes before nothing more is read, in bytes.

@@ -12,7 +12,7 @@ use protocol::socket_id::SocketId;
 use protocol::ws::Frame;
 
 use machines::exchange::{Homes, Message};
-use machines::shard::mesh::Terminate;
+use machines::mesh::Terminate;
 use machines::shard::relay::Event;
 
 /// Of everything behind the greeting.

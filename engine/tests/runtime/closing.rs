@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::Shutdown;
 
 use crate::echo::{Desk, Echo, Script, read, serve, wait_until};
-use machines::shard::machine::{Now, Token};
+use machines::machine::{Now, Token};
 
 /// Stops reading at the first byte and closes at once.
 struct Closing;

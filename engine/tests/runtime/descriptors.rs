@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::echo::{Desk, Script, serve};
-use machines::shard::machine::{Now, Token};
+use machines::machine::{Now, Token};
 
 const CHILD: &str = "CORECAST_TEST_DESCRIPTORS";
 

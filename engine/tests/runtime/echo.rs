@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use corecast::driver::control::CoreError;
 use corecast::driver::hook_line::HookLine;
 use corecast::server::{Plan, Running, Stopper, Surroundings, start_with};
-use machines::shard::machine::{Door, Effect, HookPort, Inputs, Machine, Mesh, Now, Socket, Token};
+use machines::machine::{Door, Effect, HookPort, Inputs, Machine, Mesh, Now, Socket, Token};
 use protocol::hook_event::OpenEdges;
 
 /// What a script may do.

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::thread;
 
 use crate::echo::{Desk, Script, read, serve};
-use machines::shard::machine::{Now, Token};
+use machines::machine::{Now, Token};
 
 /// Gives every connection to the other shard at its first bytes; what comes from there stays.
 struct Passing {

@@ -12,7 +12,7 @@ use corecast::driver::control::Clock;
 use corecast::driver::listen::{listen, local_address};
 use corecast::driver::ring::{Kind, Ring, Sizes, accept};
 use corecast::driver::sockets::Sockets;
-use machines::shard::machine::{Door, Machine};
+use machines::machine::{Door, Machine};
 
 fn loopback(port: u16) -> SocketAddr {
     ([127, 0, 0, 1], port).into()

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::echo::{Desk, Echo, Script, read, serve};
-use machines::shard::machine::{Now, Token};
+use machines::machine::{Now, Token};
 
 /// Pauses at each «p», for a tenth of a second.
 struct Pausing {

@@ -10,7 +10,7 @@ use crate::echo::{Desk, Script, Scripted, read, wait_until};
 use corecast::driver::flush::flush_slice;
 use corecast::driver::ring::{Ring, SendRing, Sizes};
 use corecast::driver::sockets::{News, Sockets};
-use machines::shard::machine::{Effect, Machine, Now, Token};
+use machines::machine::{Effect, Machine, Now, Token};
 
 const SENDS: u32 = 32;
 

@@ -413,7 +413,11 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "PartingBytesHaveNoBound",
         breaks: "What is kept of the outboxes of those who are closed has no bound.",
-        places: &[instead("shard/parting.rs", "bytes_max.saturating_sub(self.0.kept.bytes())", "usize::MAX")],
+        places: &[instead(
+            "outbox/parting.rs",
+            "bytes_max.saturating_sub(self.0.kept.bytes())",
+            "usize::MAX",
+        )],
     },
     Mutant {
         name: "GraceIsIgnored",
@@ -584,7 +588,7 @@ pub const MUTANTS: &[Mutant] = &[
 /// Code that only mutants call, by the file that it is added to.
 pub const SUPPORT: &[(&str, &str)] = &[
     (
-        "shard/outgoing.rs",
+        "outgoing.rs",
         r"
 impl<M: Weigh> Outgoing<M> {
     /// Puts a message before all others.
@@ -602,7 +606,7 @@ impl<M: Weigh> Outgoing<M> {
 ",
     ),
     (
-        "shard/run.rs",
+        "outbox/run.rs",
         r"
 impl OpenRun {
     /// What a Run would be that went on growing after it was sealed.

@@ -15,8 +15,8 @@ use protocol::hook_event::OpenEdges;
 use super::connections::Connection;
 use super::requests::Flow;
 use super::{ApiCore, SILENT_MS_MAX};
-use crate::shard::machine::{Door, Effect, HookPort, Inputs, Machine, Mesh, Now, Socket, Token};
-use crate::shard::mesh::Leaf;
+use crate::machine::{Door, Effect, HookPort, Inputs, Machine, Mesh, Now, Socket, Token};
+use crate::mesh::Leaf;
 
 impl Machine for ApiCore {
     fn handle_open(&mut self, token: Token, _peer: SocketAddr, door: Door, now: Now) {

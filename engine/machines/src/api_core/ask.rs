@@ -14,8 +14,8 @@ use protocol::channel::ChannelKind;
 use super::calls::{CallId, CallRow, Form, PendingCall};
 use super::gate::{Part, Waiting};
 use super::{ApiCore, CHANNELS_BYTES_MAX};
-use crate::shard::machine::{Now, Token};
-use crate::shard::mesh::{Ask, Query};
+use crate::machine::{Now, Token};
+use crate::mesh::{Ask, Query};
 
 impl ApiCore {
     /// Asks every shard for its occupied channels.

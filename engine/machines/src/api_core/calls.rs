@@ -13,9 +13,9 @@ use hashbrown::HashMap;
 use protocol::channel::ChannelKind;
 
 use super::{ApiCore, CALL_MS_MAX, CHANNELS_BYTES_MAX};
-use crate::shard::machine::{Now, Token};
-use crate::shard::mesh::{self, Found, listed_bytes};
-use crate::shard::reading::Reading;
+use crate::machine::{Now, Token};
+use crate::mesh::{self, Found, listed_bytes};
+use crate::readings::Reading;
 
 /// Names a call.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

@@ -13,7 +13,7 @@ use super::{
     ANSWERS_BYTES_MAX, ApiCore, BODY_MS_MAX, IDLE_MS_MIN, READ_BYTES_PER_S_MIN, SILENT_MS_MAX, UNREAD_MS_MAX,
 };
 use crate::limits::Limits;
-use crate::shard::machine::{Door, Effect, Now, Token};
+use crate::machine::{Door, Effect, Now, Token};
 
 /// An outbox that has been written keeps this much room for the next answer, in bytes.
 const OUTBOX_SPARE_BYTES: usize = 1 << 10;

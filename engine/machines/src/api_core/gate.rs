@@ -17,10 +17,10 @@ use protocol::ws::Frame;
 
 use super::calls::CallId;
 use super::{ApiCore, PARKED_BYTES_MAX};
-use crate::shard::gated::GatedTime;
-use crate::shard::machine::Now;
-use crate::shard::mesh::{Ask, Publish, Query, Root, Terminate};
-use crate::shard::topic::Topic;
+use crate::machine::Now;
+use crate::mesh::{Ask, Publish, Query, Root, Terminate};
+use crate::readings::gated::GatedTime;
+use crate::topic::Topic;
 
 /// What waits, for each home.
 #[derive(Debug)]

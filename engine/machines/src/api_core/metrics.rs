@@ -10,11 +10,11 @@ use api::answer::Manner;
 use super::ApiCore;
 use super::calls::{Form, PendingCall};
 use super::exposition::Exposition;
-use crate::shard::closes::{By, Closes, Code};
-use crate::shard::machine::{Now, Token};
-use crate::shard::mesh::Ask;
-use crate::shard::reading::Reading;
-use crate::shard::stats::Stats;
+use crate::machine::{Now, Token};
+use crate::mesh::Ask;
+use crate::readings::Reading;
+use crate::readings::closes::{By, Closes, Code};
+use crate::readings::stats::Stats;
 
 impl ApiCore {
     /// Asks every shard how it stands.

@@ -18,10 +18,10 @@ use protocol::app::Apps;
 
 use crate::http_date::HttpDate;
 use crate::limits::Limits;
-use crate::shard::machine::{Effect, Now, Token};
-use crate::shard::mesh::{Leaf, Root};
-use crate::shard::outgoing::Outgoing;
-use crate::shard::topic::TopicHash;
+use crate::machine::{Effect, Now, Token};
+use crate::mesh::{Leaf, Root};
+use crate::outgoing::Outgoing;
+use crate::topic::TopicHash;
 
 mod api_machine;
 mod ask;

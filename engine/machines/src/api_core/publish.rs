@@ -13,8 +13,8 @@ use api::refused::Refused;
 use super::ApiCore;
 use super::calls::{CallId, CallRow, Form, PendingCall};
 use super::gate::{EventView, ParkedEvent, Part, Waiting};
-use crate::shard::machine::{Now, Token};
-use crate::shard::topic::Topic;
+use crate::machine::{Now, Token};
+use crate::topic::Topic;
 
 impl ApiCore {
     /// Publishes; answers at once when nothing has to wait.

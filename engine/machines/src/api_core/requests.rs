@@ -16,7 +16,7 @@ use protocol::http::{Head, HttpError, Request, RequestParse, RequestProgress, pa
 
 use super::ApiCore;
 use crate::limits::SCRATCH_BYTES;
-use crate::shard::machine::{Effect, Now, Token};
+use crate::machine::{Effect, Now, Token};
 
 /// What to do with a connection's socket after its bytes were looked at.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -9,8 +9,8 @@ use api::terminate::Terminate;
 use super::ApiCore;
 use super::calls::{Form, PendingCall};
 use super::gate::{Part, Waiting};
-use crate::shard::machine::{Now, Token};
-use crate::shard::mesh;
+use crate::machine::{Now, Token};
+use crate::mesh;
 
 impl ApiCore {
     /// Tells every shard; answers at once when nothing has to wait.

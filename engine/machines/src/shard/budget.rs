@@ -5,46 +5,14 @@
 //! most is waiting, until an eighth of it is free again: so the blocked are looked through once per eighth, and a
 //! delivery pays nothing. What must never happen here: closing a connection for which no write was tried.
 
-use std::cell::Cell;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::rc::Rc;
 
 use hashbrown::HashMap;
 use protocol::close::Close;
 
 use super::Shard;
-use super::outbox::{Backlog, Range};
-
-/// Bytes of Runs that something holds.
-#[derive(Clone, Debug, Default)]
-pub struct Held(Rc<Cell<usize>>);
-
-impl Held {
-    /// Counts so many bytes until the charge is dropped.
-    pub fn charge(&self, bytes: usize) -> Charge {
-        self.0.set(self.0.get() + bytes);
-        Charge { held: self.clone(), bytes }
-    }
-
-    /// All that is counted now.
-    pub fn bytes(&self) -> usize {
-        self.0.get()
-    }
-}
-
-/// Bytes that count while this lives.
-#[derive(Debug)]
-pub struct Charge {
-    held: Held,
-    bytes: usize,
-}
-
-impl Drop for Charge {
-    fn drop(&mut self) {
-        self.held.0.set(self.held.0.get() - self.bytes);
-    }
-}
+use crate::outbox::{Backlog, Range};
 
 /// What waits for each connection that the kernel has refused, by slot.
 #[derive(Debug, Default)]
@@ -151,17 +119,6 @@ mod tests {
 
     fn backlog(waiting: usize, ranges: usize) -> Backlog {
         Backlog { bytes: waiting, frames: 1, waiting, ranges }
-    }
-
-    #[test]
-    fn a_charge_counts_until_it_is_dropped() {
-        let held = Held::default();
-        let (one, other) = (held.charge(10), held.clone().charge(5));
-        assert_eq!(held.bytes(), 15);
-        drop(one);
-        assert_eq!(held.bytes(), 5);
-        drop(other);
-        assert_eq!(held.bytes(), 0);
     }
 
     #[test]

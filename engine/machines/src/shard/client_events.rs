@@ -16,8 +16,8 @@ use protocol::ws::Frame;
 use super::Shard;
 use super::commands::Target;
 use super::connection::{ConnectionId, Subscription, WAITING};
-use super::machine::Now;
-use super::mesh::{Publish, Root};
+use crate::machine::Now;
+use crate::mesh::{Publish, Root};
 
 /// Why a client event is refused: the code of the error frame, if it has one, and its text.
 type Refusal = (Option<u16>, String);

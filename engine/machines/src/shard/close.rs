@@ -11,9 +11,9 @@ use protocol::ws;
 
 use super::Shard;
 use super::connection::{Connection, ConnectionId};
-use super::machine::{Effect, Token};
-use super::outbox::Outbox;
-use super::parting::{Allowance, Parting};
+use crate::machine::{Effect, Token};
+use crate::outbox::Outbox;
+use crate::outbox::parting::{Allowance, Parting};
 
 /// A connection that goes at the end of this phase.
 #[derive(Debug)]

@@ -18,9 +18,9 @@ use protocol::ws::{self, Message};
 
 use super::Shard;
 use super::connection::ConnectionId;
-use super::machine::{Effect, Now};
 use super::refuse::Grounds;
-use super::run::Run;
+use crate::machine::{Effect, Now};
+use crate::outbox::run::Run;
 
 /// Connections whose next message waits.
 #[derive(Debug)]

@@ -11,9 +11,9 @@ use protocol::presence::Member;
 use protocol::ws::Decoder;
 
 use super::idle::Heard;
-use super::machine::Token;
-use super::outbox::Outbox;
 use crate::chunks::Chunks;
+use crate::machine::Token;
+use crate::outbox::Outbox;
 
 /// Names a connection of this shard.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

@@ -154,12 +154,12 @@ mod tests {
 
     use super::*;
     use crate::limits::Limits;
+    use crate::machine::{Door, Effect, Inputs, Machine, Now, Socket, Token};
+    use crate::mesh::{Leaf, Publish, Root};
     use crate::shard::ShardConfig;
     use crate::shard::connection::Connection;
     use crate::shard::drain::DrainPlan;
-    use crate::shard::machine::{Door, Effect, Inputs, Machine, Now, Socket, Token};
-    use crate::shard::mesh::{Leaf, Publish, Root};
-    use crate::shard::topic::TopicHash;
+    use crate::topic::TopicHash;
 
     const STEP: usize = 4;
     const PER_TURN: usize = 10;

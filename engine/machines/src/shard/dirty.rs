@@ -8,7 +8,7 @@ use std::sync::Arc;
 use hashbrown::HashTable;
 use protocol::app::App;
 
-use super::topic::Topic;
+use crate::topic::Topic;
 
 /// How many such edges each topic has.
 #[derive(Debug, Default)]

@@ -10,7 +10,7 @@ use std::num::NonZeroU32;
 use protocol::close::Close;
 
 use super::Shard;
-use super::machine::Now;
+use crate::machine::Now;
 
 /// How a server drains.
 #[derive(Clone, Copy, Debug)]

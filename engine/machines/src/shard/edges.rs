@@ -22,9 +22,9 @@ use protocol::presence::Member;
 
 use super::Shard;
 use super::dirty::DirtyTopics;
-use super::machine::{HookPort, Now};
-use super::stats::Stats;
-use super::topic::Topic;
+use crate::machine::{HookPort, Now};
+use crate::readings::stats::Stats;
+use crate::topic::Topic;
 
 /// When a full queue is tried again, in milliseconds.
 const RETRY_MS: u64 = 20;

@@ -11,8 +11,8 @@ use super::budget::Backlogs;
 use super::connection::{Connection, ConnectionId, Connections};
 use super::gain::{Gain, TopicGain};
 use super::hold::Holds;
-use super::outbox::Tails;
-use super::run::OpenRun;
+use crate::outbox::Tails;
+use crate::outbox::run::OpenRun;
 
 /// In place of an index of [`Flush::open`]: the topic has no event in this phase.
 pub const NO_RUN: u32 = u32::MAX;

@@ -8,8 +8,8 @@
 use std::sync::Arc;
 
 use super::Shard;
-use super::mesh::{Leaf, SubRef};
-use super::topic::Topic;
+use crate::mesh::{Leaf, SubRef};
+use crate::topic::Topic;
 
 /// What a message of grants weighs without its roster and its subscriptions.
 const GRANT_BYTES: usize = 64;

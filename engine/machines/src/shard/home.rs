@@ -14,10 +14,10 @@ use protocol::ws::Frame;
 use slab::Slab;
 
 use super::Shard;
-use super::mesh::{Answer, Ask, Counts, Found, Leaf, Publish, Query, Refusal, Root, SubRef};
 use super::roster::{Entered, Roster};
-use super::topic::Topic;
 use super::witness::Deed;
+use crate::mesh::{Answer, Ask, Counts, Found, Leaf, Publish, Query, Refusal, Root, SubRef};
+use crate::topic::Topic;
 
 /// The topics whose home is this shard and that somebody is subscribed to.
 #[derive(Debug, Default)]

@@ -12,9 +12,9 @@ use protocol::ws;
 
 use super::Shard;
 use super::connection::ConnectionId;
-use super::machine::Now;
-use super::run::Run;
 use crate::chunks::Chunks;
+use crate::machine::Now;
+use crate::outbox::run::Run;
 
 /// When a connection was last heard. Part of its record.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

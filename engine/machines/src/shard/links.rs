@@ -14,10 +14,10 @@ use protocol::ws::Frame;
 
 use super::Shard;
 use super::connection::{ConnectionId, Subscription, WAITING};
-use super::mesh::{Leaf, Refusal, Root, SubRef};
 use super::refuse::Grounds;
-use super::run::Run;
-use super::topic::Topic;
+use crate::mesh::{Leaf, Refusal, Root, SubRef};
+use crate::outbox::run::Run;
+use crate::topic::Topic;
 
 /// What waits for room in the open batch to one home. Bounded by the slots: none is reused while its Exits wait here.
 #[derive(Debug, Default)]
@@ -238,13 +238,13 @@ mod tests {
 
     use super::*;
     use crate::limits::Limits;
+    use crate::machine::{Now, Token};
+    use crate::outbox::Outbox;
     use crate::shard::ShardConfig;
     use crate::shard::commands::Target;
     use crate::shard::connection::Connection;
     use crate::shard::drain::DrainPlan;
-    use crate::shard::machine::{Now, Token};
-    use crate::shard::outbox::Outbox;
-    use crate::shard::topic::TopicHash;
+    use crate::topic::TopicHash;
 
     const CHANNEL: &str = "presence-a";
     const NOW: Now = Now { mono_ms: 1000, unix_ms: 0 };

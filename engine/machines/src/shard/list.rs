@@ -13,7 +13,7 @@ use protocol::channel::ChannelKind;
 
 use super::Shard;
 use super::home::{Home, HomeTopic};
-use super::mesh::{Counts, Found, listed_bytes};
+use crate::mesh::{Counts, Found, listed_bytes};
 
 /// Lists that are not ready, the first of them in the making.
 pub(super) type Lists = VecDeque<List>;
@@ -99,10 +99,10 @@ mod tests {
 
     use super::*;
     use crate::limits::Limits;
+    use crate::mesh::{Ask, Leaf, Query, Root};
     use crate::shard::ShardConfig;
     use crate::shard::drain::DrainPlan;
-    use crate::shard::mesh::{Ask, Leaf, Query, Root};
-    use crate::shard::topic::TopicHash;
+    use crate::topic::TopicHash;
 
     /// The core that asks: it follows the only shard.
     const ASKER: usize = 1;

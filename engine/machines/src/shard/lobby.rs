@@ -19,10 +19,10 @@ use super::Shard;
 use super::close::encode_error_and_close;
 use super::commands::Flow;
 use super::connection::{Connection, ConnectionId};
-use super::machine::{Effect, Now, Token};
-use super::outbox::Outbox;
-use super::run::Run;
 use crate::chunks::Chunks;
+use crate::machine::{Effect, Now, Token};
+use crate::outbox::Outbox;
+use crate::outbox::run::Run;
 
 /// What a half-open connection has for its head, in milliseconds, though the lobby is full: a round trip of most clients.
 const HEAD_MS_MIN: u64 = 200;

@@ -13,18 +13,18 @@ use protocol::socket_id::SocketId;
 use protocol::ws::Frame;
 use slab::Slab;
 
-use super::budget::Held;
 use super::connection::{ConnectionId, Connections, Subscription, WAITING};
 use super::departed::Departed;
 use super::flush::{Flush, NO_RUN, Touched};
 use super::gain::TopicGain;
-use super::machine::Token;
-use super::mesh::SubRef;
-use super::outbox::{Backlog, OPEN, Range};
-use super::run::{OpenRun, Run};
-use super::stats::Stats;
-use super::topic::Topic;
 use crate::limits::{Limits, OUTBOXES_BYTES_MIN};
+use crate::machine::Token;
+use crate::mesh::SubRef;
+use crate::outbox::held::Held;
+use crate::outbox::run::{OpenRun, Run};
+use crate::outbox::{Backlog, OPEN, Range};
+use crate::readings::stats::Stats;
+use crate::topic::Topic;
 
 /// Connections and their topics on this shard.
 #[derive(Debug)]

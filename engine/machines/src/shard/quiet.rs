@@ -5,7 +5,7 @@
 //! somebody's bytes wait to be written or a step of a walk to be taken.
 
 use super::Shard;
-use super::machine::Now;
+use crate::machine::Now;
 
 /// How long a shard must have heard nothing else, in milliseconds: who has just spoken will speak again.
 const QUIET_AFTER_MS: u64 = 250;

@@ -12,7 +12,7 @@ use protocol::server_event;
 
 use super::Shard;
 use super::connection::ConnectionId;
-use super::run::Run;
+use crate::outbox::run::Run;
 
 /// Why a subscription is refused, as far as programs tell it apart.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -17,8 +17,8 @@ use protocol::socket_id::SocketId;
 use protocol::ws::Frame;
 
 use super::Shard;
-use super::mesh::{Leaf, Publish, Root, Terminate};
-use super::topic::Topic;
+use crate::mesh::{Leaf, Publish, Root, Terminate};
+use crate::topic::Topic;
 
 /// An event that other processes get as well.
 #[derive(Clone, Debug)]

@@ -9,7 +9,7 @@ use hashbrown::HashMap;
 use protocol::presence::Member;
 use protocol::server_event::roster_bytes_of;
 
-use super::mesh::SubRef;
+use crate::mesh::SubRef;
 
 /// Users in order of arrival, as far as departures leave it.
 #[derive(Debug, Default)]

@@ -10,7 +10,7 @@ use super::Shard;
 use super::connection::ConnectionId;
 use super::links::Outside;
 use super::lobby::At;
-use super::machine::{Door, Effect, HookPort, Inputs, Machine, Mesh, Now, Token};
+use crate::machine::{Door, Effect, HookPort, Inputs, Machine, Mesh, Now, Token};
 
 /// Who was polled last, and is about to be written: with a million connections each look into the lobby is one into memory
 /// that no cache holds. A token names one connection for ever, so what stands here may be old and is never wrong.

@@ -13,9 +13,9 @@ use protocol::socket_id::SocketId;
 use super::Shard;
 use super::commands::Target;
 use super::connection::{ConnectionId, Subscription, WAITING};
-use super::machine::Now;
-use super::mesh::{Root, SubRef};
 use super::refuse::Grounds;
+use crate::machine::Now;
+use crate::mesh::{Root, SubRef};
 
 impl Shard {
     pub(super) fn subscribe(

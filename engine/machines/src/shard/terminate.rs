@@ -10,7 +10,7 @@ use protocol::close::Close;
 
 use super::Shard;
 use super::connection::{Connection, ConnectionId};
-use super::mesh::Terminate;
+use crate::mesh::Terminate;
 
 /// What closing a connection counts for, in looks at connections and subscriptions.
 const CLOSE_LOOKS: usize = 32;

@@ -12,9 +12,9 @@ use std::collections::VecDeque;
 use super::Shard;
 use super::commands::Flow;
 use super::lobby::At;
-use super::machine::{Inputs, Now, Socket, Token};
-use super::mesh::{Leaf, Root};
-use super::parting::Parting;
+use crate::machine::{Inputs, Now, Socket, Token};
+use crate::mesh::{Leaf, Root};
+use crate::outbox::parting::Parting;
 
 /// Where the rotation stands, and the batches that are being used up.
 #[derive(Debug, Default)]
@@ -300,7 +300,7 @@ impl Shard {
             At::Nowhere => {}
             At::Head => {
                 self.lobby.forget(token);
-                self.effects.push_back(super::machine::Effect::Close { token, last: Parting::default() });
+                self.effects.push_back(crate::machine::Effect::Close { token, last: Parting::default() });
             }
             At::Connection(id) => self.vanish(id),
         }

@@ -5,7 +5,7 @@ use protocol::socket_id::SocketId;
 use protocol::ws::Frame;
 
 use super::Shard;
-use super::topic::Topic;
+use crate::topic::Topic;
 
 /// Sees everything, at once.
 pub type Witness = Box<dyn FnMut(Deed<'_>)>;

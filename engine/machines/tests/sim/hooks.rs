@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use corecast_machines::shard::machine::HookPort;
+use corecast_machines::machine::HookPort;
 use protocol::hook_event::{Happened, HookEvent, HookKind, HookKinds, OpenEdges};
 
 use crate::model::Done;

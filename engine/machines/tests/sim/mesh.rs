@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 
 use corecast_machines::limits::BATCHES_IN_FLIGHT_MAX;
-use corecast_machines::shard::machine::Mesh;
-use corecast_machines::shard::mesh::{Leaf, Root};
+use corecast_machines::machine::Mesh;
+use corecast_machines::mesh::{Leaf, Root};
 
 /// One lane between all cores.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use corecast_machines::shard::mesh::{Found, listed_bytes};
+use corecast_machines::mesh::{Found, listed_bytes};
 use protocol::socket_id::SocketId;
 
 use crate::client::{Channel, Client, Seen};

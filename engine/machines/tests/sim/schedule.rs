@@ -1,6 +1,6 @@
 //! One schedule: random steps of a seed, then rest, checks, everybody's leaving, and checks again.
 
-use corecast_machines::shard::stats::Stats;
+use corecast_machines::readings::stats::Stats;
 
 use crate::client::Client;
 use crate::socket::Reader;

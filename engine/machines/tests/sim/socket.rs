@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
-use corecast_machines::shard::machine::Token;
-use corecast_machines::shard::parting::Parting;
+use corecast_machines::machine::Token;
+use corecast_machines::outbox::parting::Parting;
 
 /// How the peer reads.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -19,9 +19,9 @@ use protocol::hook_event::{HookKind, HookKinds};
 
 use super::{ApiConfig, ApiCore, Health, MetricsConfig};
 use crate::limits::Limits;
-use crate::shard::machine::{Door, Effect, Inputs, Machine, Mesh, Now, Socket, Token};
-use crate::shard::mesh::{Answer, Ask, Found, Leaf, Query, Root};
-use crate::shard::topic::TopicHash;
+use crate::machine::{Door, Effect, Inputs, Machine, Mesh, Now, Socket, Token};
+use crate::mesh::{Answer, Ask, Found, Leaf, Query, Root};
+use crate::topic::TopicHash;
 use crate::turn::{self, turn};
 
 const SHARDS: usize = 3;

@@ -1,7 +1,7 @@
 //! Questions to home shards: merged when all answers are there, never a part of them.
 
 use super::*;
-use crate::shard::mesh::Counts;
+use crate::mesh::Counts;
 
 fn counts(subscriptions: u64, users: u32) -> Counts {
     Counts { subscriptions, users }
@@ -205,7 +205,7 @@ fn a_list_that_a_home_has_no_place_for_is_503() {
 
 #[test]
 fn metrics_are_the_sum_of_all_shards_and_wait_for_the_last() {
-    use crate::shard::reading::Reading;
+    use crate::readings::Reading;
     let mut rig = Rig::new();
     let tool = rig.open_at(Door::Admin);
     rig.send(tool, "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n");

@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use protocol::ws::Frame;
 
-use super::budget::{Charge, Held};
+use crate::outbox::held::{Charge, Held};
 
 /// Shared by the outboxes of one shard.
 #[derive(Debug, Default)]

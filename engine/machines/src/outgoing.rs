@@ -5,8 +5,8 @@
 
 use std::collections::VecDeque;
 
-use super::mesh::Weigh;
 use crate::limits::Limits;
+use crate::mesh::Weigh;
 
 /// One open batch per receiving core.
 #[derive(Debug)]

@@ -8,7 +8,11 @@ use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::rc::Rc;
 
-use super::run::Run;
+pub mod held;
+pub mod parting;
+pub mod run;
+
+use run::Run;
 
 /// The end of a range whose Run is open: up to wherever it will be sealed.
 pub const OPEN: u32 = u32::MAX;

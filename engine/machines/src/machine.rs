@@ -8,8 +8,8 @@ use protocol::hook_event::{Happened, OpenEdges};
 use std::io::IoSlice;
 use std::net::SocketAddr;
 
-use super::mesh::{Leaf, Root};
-use super::parting::Parting;
+use crate::mesh::{Leaf, Root};
+use crate::outbox::parting::Parting;
 
 /// Names one descriptor of the driver. The generation tells a reused slot from its former tenant.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

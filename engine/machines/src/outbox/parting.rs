@@ -10,8 +10,8 @@ use std::cell::Cell;
 use std::io::IoSlice;
 use std::rc::Rc;
 
-use super::budget::{Charge, Held};
-use super::outbox::{Outbox, Tails};
+use crate::outbox::held::{Charge, Held};
+use crate::outbox::{Outbox, Tails};
 
 /// What may be kept of one outbox, in bytes.
 const OUTBOX_BYTES_MAX: usize = 256 << 10;
@@ -156,8 +156,8 @@ fn bump(count: &Cell<u64>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shard::outbox::Range;
-    use crate::shard::run::{OpenRun, Run};
+    use crate::outbox::Range;
+    use crate::outbox::run::{OpenRun, Run};
     use protocol::ws::Frame;
 
     const FRAME: usize = 1000;

@@ -11,9 +11,9 @@ use protocol::presence::Member;
 use protocol::socket_id::SocketId;
 use protocol::ws::Frame;
 
-use super::reading::Reading;
-use super::relay::{Event, FromHome, ToHome};
-use super::topic::Topic;
+use crate::readings::Reading;
+use crate::shard::relay::{Event, FromHome, ToHome};
+use crate::topic::Topic;
 
 /// One subscription of one connection of one shard, while it waits for its home and as a roster's key after that.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
