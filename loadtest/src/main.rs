@@ -3,7 +3,7 @@
 //! Owns the command line and the exit code: 0 when the run could be measured (a slow or lossy server is a
 //! result, not an error), 1 when it could not. It must never import a crate of the server it measures: all it
 //! knows about a target is what arrives on the wire and what /proc says about its process.
-//! Each scenario is one file in `scenario/`; `subscribe/` holds the receiving half, `publish/` the sending half.
+//! Each scenario is one file in `scenario/`; `clients/` holds the receiving half, `publish/` the sending half.
 
 // Forbidden but for floor/uring.rs, which says why it has some.
 #![deny(unsafe_code)]
@@ -12,6 +12,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+mod clients;
 mod clock;
 mod compare;
 mod failure;
@@ -27,7 +28,6 @@ mod publish;
 mod report;
 mod scenario;
 mod stamp;
-mod subscribe;
 
 fn main() -> ExitCode {
     let options = options::Options::parse_from(compare::in_order(std::env::args_os()));

@@ -4,9 +4,9 @@
 //! sockets and gives each all that it lacks at that moment, with a look at the input after every few writes, so that frames
 //! which come meanwhile go with the same write; `uring` does a whole wake-up in one submission.
 
+use super::frame_log::FrameLog;
 use super::peers::Peers;
 use super::stats::Stats;
-use super::tape::Tape;
 use super::uring::{Ring, Send};
 use crate::failure::{Context, Outcome};
 
@@ -16,7 +16,7 @@ const WRITES_PER_SLICE: usize = 64;
 #[derive(Default)]
 pub(super) struct Fan {
     cursor: usize,
-    /// Places still to visit until all have what the tape held when it was last looked at.
+    /// Places still to visit until all have what the log held when it was last looked at.
     left: usize,
     seen_end: u64,
 }
@@ -27,25 +27,25 @@ impl Fan {
         self.left > 0
     }
 
-    pub(super) fn send_each(&self, peers: &mut Peers, tape: &Tape, stats: &mut Stats) {
-        for &end in tape.ends() {
+    pub(super) fn send_each(&self, peers: &mut Peers, log: &FrameLog, stats: &mut Stats) {
+        for &end in log.ends() {
             for index in 0..peers.places() {
-                send_until(index, end, peers, tape, stats);
+                send_until(index, end, peers, log, stats);
             }
         }
     }
 
     /// A few writes of the rotation. New frames are for everybody, so they start a new round from here.
-    pub(super) fn send_slice(&mut self, peers: &mut Peers, tape: &Tape, stats: &mut Stats) {
-        if self.seen_end != tape.end() {
-            self.seen_end = tape.end();
+    pub(super) fn send_slice(&mut self, peers: &mut Peers, log: &FrameLog, stats: &mut Stats) {
+        if self.seen_end != log.end() {
+            self.seen_end = log.end();
             self.left = peers.places();
         }
         let enough = stats.writes + WRITES_PER_SLICE as u64;
         while self.left > 0 && stats.writes < enough {
             self.left -= 1;
             self.cursor = if self.cursor + 1 < peers.places() { self.cursor + 1 } else { 0 };
-            send_until(self.cursor, tape.end(), peers, tape, stats);
+            send_until(self.cursor, log.end(), peers, log, stats);
         }
     }
 
@@ -53,15 +53,15 @@ impl Fan {
         &self,
         ring: &mut Ring,
         peers: &mut Peers,
-        tape: &Tape,
+        log: &FrameLog,
         stats: &mut Stats,
     ) -> Outcome<()> {
-        let end = tape.end();
+        let end = log.end();
         let behind: Vec<(usize, u64)> =
             peers.behind(end).map(|(index, peer)| (index, peer.position())).collect();
         let sends: Vec<Send<'_>> = peers
             .behind(end)
-            .map(|(_, peer)| Send { fd: peer.fd(), bytes: tape.between(peer.position(), end) })
+            .map(|(_, peer)| Send { fd: peer.fd(), bytes: log.between(peer.position(), end) })
             .collect();
         let (unsent, entered) = ring.send(&sends).context("cannot submit to the io_uring")?;
         stats.writes += sends.len() as u64;
@@ -81,9 +81,9 @@ impl Fan {
 }
 
 #[inline]
-fn send_until(index: usize, end: u64, peers: &mut Peers, tape: &Tape, stats: &mut Stats) {
+fn send_until(index: usize, end: u64, peers: &mut Peers, log: &FrameLog, stats: &mut Stats) {
     let Some(peer) = peers.at_mut(index) else { return };
-    if peer.send_until(end, tape, stats).is_err() {
+    if peer.send_until(end, log, stats).is_err() {
         peers.remove(index);
     }
 }

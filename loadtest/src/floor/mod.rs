@@ -2,13 +2,13 @@
 //!
 //! Upgrades, greets and confirms with ready-made bytes, takes `data` out of publishes by a string search and hands the same
 //! bytes to every subscriber. One thread, no channels, no signatures, no limits, and never a check of the protocol: it
-//! believes every peer and is no server to run. `wire` has the bytes, `peers` the sockets, `tape` what is to be delivered,
+//! believes every peer and is no server to run. `wire` has the bytes, `peers` the sockets, `frame_log` what is to be delivered,
 //! `fan` and `uring` deliver it; the modes differ in nothing but that. What it did is counted, syscall by syscall.
 
 mod fan;
+mod frame_log;
 mod peers;
 mod stats;
-mod tape;
 mod uring;
 mod wire;
 
@@ -25,9 +25,9 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use socket2::{Domain, Socket, Type};
 
 use self::fan::Fan;
+use self::frame_log::FrameLog;
 use self::peers::{Gone, Peers, Stage};
 use self::stats::Stats;
-use self::tape::Tape;
 use self::uring::Ring;
 use self::wire::Words;
 use crate::failure::{Context, Outcome};
@@ -38,7 +38,7 @@ const LISTENER: Token = Token(usize::MAX);
 const BACKLOG: i32 = 4096;
 const READ_BUFFER_BYTES: usize = 256 * 1024;
 /// From here on what all have is given up in the middle of a rotation too.
-const TAPE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+const LOG_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// How late a signal may be noticed that came just before the poll.
 const IDLE: Duration = Duration::from_millis(200);
 
@@ -63,7 +63,7 @@ struct Floor {
     listener: TcpListener,
     peers: Peers,
     words: Words,
-    tape: Tape,
+    log: FrameLog,
     fan: Fan,
     /// In the mode that has one.
     ring: Option<Ring>,
@@ -87,7 +87,7 @@ impl Floor {
             listener,
             peers: Peers::default(),
             words: Words::new(&options.channel),
-            tape: Tape::default(),
+            log: FrameLog::default(),
             fan: Fan::default(),
             ring: ring.transpose().context("cannot set up an io_uring")?,
             buffer: vec![0; READ_BUFFER_BYTES],
@@ -137,7 +137,7 @@ impl Floor {
         let mut result = Ok(());
         if event.is_writable() && peer.is_blocked() {
             peer.unblock();
-            result = peer.flush().and_then(|()| peer.send_tape(&self.tape, &mut self.stats));
+            result = peer.flush().and_then(|()| peer.send_log(&self.log, &mut self.stats));
         }
         if result.is_ok() && event.is_readable() {
             result = self.read(index, event.is_read_closed());
@@ -168,11 +168,11 @@ impl Floor {
 
     /// Answers everything whole in `bytes` with one write.
     fn handle_bytes(&mut self, index: usize, bytes: &[u8]) -> Result<(), Gone> {
-        let Self { peers, words, tape, stats, answers, mode, .. } = self;
+        let Self { peers, words, log, stats, answers, mode, .. } = self;
         let subscribers = peers.subscribers();
         let peer = peers.at_mut(index).ok_or(Gone)?;
         let began = peer.stage;
-        let mut desk = wire::Desk { words, tape, stats, answers, mode: *mode, subscribers };
+        let mut desk = wire::Desk { words, log, stats, answers, mode: *mode, subscribers };
         peer.take_in(bytes, |stage, bytes| desk.handle(stage, bytes))?;
         if !answers.is_empty() {
             stats.answers += 1;
@@ -181,22 +181,22 @@ impl Floor {
             written?;
         }
         if began != Stage::Subscribed && peer.stage == Stage::Subscribed {
-            peers.join(index, tape);
+            peers.join(index, log);
         }
         Ok(())
     }
 
     fn deliver(&mut self) -> Outcome<()> {
-        if self.tape.is_empty() {
+        if self.log.is_empty() {
             return Ok(());
         }
         match (&mut self.ring, self.mode) {
-            (Some(ring), _) => self.fan.send_batch(ring, &mut self.peers, &self.tape, &mut self.stats)?,
-            (None, FloorMode::Each) => self.fan.send_each(&mut self.peers, &self.tape, &mut self.stats),
-            (None, _) => self.fan.send_slice(&mut self.peers, &self.tape, &mut self.stats),
+            (Some(ring), _) => self.fan.send_batch(ring, &mut self.peers, &self.log, &mut self.stats)?,
+            (None, FloorMode::Each) => self.fan.send_each(&mut self.peers, &self.log, &mut self.stats),
+            (None, _) => self.fan.send_slice(&mut self.peers, &self.log, &mut self.stats),
         }
-        if !self.fan.is_behind() || self.tape.len() > TAPE_BYTES_MAX {
-            self.peers.forget_delivered(&mut self.tape);
+        if !self.fan.is_behind() || self.log.len() > LOG_BYTES_MAX {
+            self.peers.forget_delivered(&mut self.log);
         }
         Ok(())
     }

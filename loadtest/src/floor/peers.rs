@@ -1,15 +1,15 @@
-//! The floor's sockets: who is there, how far each has come on the tape, and what its socket would not take.
+//! The floor's sockets: who is there, how far each has come in the log, and what its socket would not take.
 //!
 //! Owns the descriptors and each peer's unfinished bytes. Nothing here looks into bytes. A peer that does not read keeps its
-//! place on the tape and costs no write until its socket has room; one that lags too far is dropped.
+//! place in the log and costs no write until its socket has room; one that lags too far is dropped.
 
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use mio::net::TcpStream;
 
+use super::frame_log::FrameLog;
 use super::stats::Stats;
-use super::tape::Tape;
 
 /// A subscriber that is further behind is dropped.
 const LAG_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -39,7 +39,7 @@ pub(super) struct Peer {
     pub(super) stage: Stage,
     /// The socket took less than it was given; nothing is written until it has room.
     blocked: bool,
-    /// Where on the tape this subscriber is.
+    /// Where in the log this subscriber is.
     position: u64,
     /// Read and not yet whole.
     inbox: Vec<u8>,
@@ -77,9 +77,9 @@ impl Peers {
     }
 
     /// From here on this one gets what is published.
-    pub(super) fn join(&mut self, index: usize, tape: &Tape) {
+    pub(super) fn join(&mut self, index: usize, log: &FrameLog) {
         self.subscribers += 1;
-        self.at_mut(index).into_iter().for_each(|peer| peer.position = tape.end());
+        self.at_mut(index).into_iter().for_each(|peer| peer.position = log.end());
     }
 
     /// Places, taken or not.
@@ -93,7 +93,7 @@ impl Peers {
         self.subscribers -= u64::from(peer.stage == Stage::Subscribed);
     }
 
-    /// Every subscriber that lacks something of the tape and whose socket had room when last asked.
+    /// Every subscriber that lacks something of the log and whose socket had room when last asked.
     pub(super) fn behind(&self, end: u64) -> impl Iterator<Item = (usize, &Peer)> {
         let is_behind = move |peer: &&Peer| peer.lacks(end);
         self.places
@@ -103,17 +103,17 @@ impl Peers {
     }
 
     /// Gives up what all have; while nobody is blocked that is everything.
-    pub(super) fn forget_delivered(&mut self, tape: &mut Tape) {
+    pub(super) fn forget_delivered(&mut self, log: &mut FrameLog) {
         let subscribers = self.places.iter().flatten().filter(|peer| peer.stage == Stage::Subscribed);
-        let slowest = subscribers.map(|peer| peer.position).min().unwrap_or_else(|| tape.end());
-        tape.forget_before(slowest);
-        if tape.len() > LAG_BYTES_MAX {
-            self.drop_laggards(tape);
+        let slowest = subscribers.map(|peer| peer.position).min().unwrap_or_else(|| log.end());
+        log.forget_before(slowest);
+        if log.len() > LAG_BYTES_MAX {
+            self.drop_laggards(log);
         }
     }
 
-    fn drop_laggards(&mut self, tape: &Tape) {
-        let limit = tape.end() - LAG_BYTES_MAX;
+    fn drop_laggards(&mut self, log: &FrameLog) {
+        let limit = log.end() - LAG_BYTES_MAX;
         let lags = |peer: &Peer| peer.stage == Stage::Subscribed && peer.position < limit;
         let laggards: Vec<usize> =
             (0..self.places.len()).filter(|&index| self.places[index].as_ref().is_some_and(lags)).collect();
@@ -188,20 +188,20 @@ impl Peer {
         if pending.is_empty() { Ok(()) } else { self.write(&pending) }
     }
 
-    /// One write of all that this subscriber lacks of the tape.
-    pub(super) fn send_tape(&mut self, tape: &Tape, stats: &mut Stats) -> Result<(), Gone> {
-        self.send_until(tape.end(), tape, stats)
+    /// One write of all that this subscriber lacks of the log.
+    pub(super) fn send_log(&mut self, log: &FrameLog, stats: &mut Stats) -> Result<(), Gone> {
+        self.send_until(log.end(), log, stats)
     }
 
     /// One write of what this subscriber lacks up to `end`.
     #[inline]
-    pub(super) fn send_until(&mut self, end: u64, tape: &Tape, stats: &mut Stats) -> Result<(), Gone> {
+    pub(super) fn send_until(&mut self, end: u64, log: &FrameLog, stats: &mut Stats) -> Result<(), Gone> {
         if !self.lacks(end) {
             return Ok(());
         }
         stats.writes += 1;
         stats.syscalls += 1;
-        self.position += self.send(tape.between(self.position, end))? as u64;
+        self.position += self.send(log.between(self.position, end))? as u64;
         Ok(())
     }
 

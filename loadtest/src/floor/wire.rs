@@ -7,11 +7,11 @@ use httparse::{Header, Request, Status};
 use memchr::{memchr2, memmem};
 use tungstenite::handshake::derive_accept_key;
 
+use super::frame_log::FrameLog;
 use super::peers::{Gone, Stage};
 use super::stats::Stats;
-use super::tape::Tape;
+use crate::clients::frame;
 use crate::options::FloorMode;
-use crate::subscribe::frame;
 
 const ESTABLISHED: &str =
     r#"{"event":"pusher:connection_established","data":"{\"socket_id\":\"1.1\",\"activity_timeout\":120}"}"#;
@@ -46,7 +46,7 @@ impl Words {
 /// Takes what peers say and puts answers and frames where they belong.
 pub(super) struct Desk<'f> {
     pub(super) words: &'f Words,
-    pub(super) tape: &'f mut Tape,
+    pub(super) log: &'f mut FrameLog,
     pub(super) stats: &'f mut Stats,
     pub(super) answers: &'f mut Vec<u8>,
     pub(super) mode: FloorMode,
@@ -131,7 +131,7 @@ impl Desk<'_> {
         while let Some((data, after)) = next_data(rest) {
             rest = after;
             self.stats.deliveries += self.subscribers;
-            self.tape.append(|out| {
+            self.log.append(|out| {
                 frame::encode_server_header(out, frame::TEXT, head.len() + data.len() + 2);
                 out.extend_from_slice(head);
                 out.extend_from_slice(data);

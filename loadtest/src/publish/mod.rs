@@ -6,7 +6,7 @@
 //! itself was late does it count from when it was sent, and the report says by how much.
 
 pub(crate) mod answer;
-mod lineup;
+mod channel_sequence;
 mod pool;
 mod request;
 pub(crate) mod schedule;
@@ -16,11 +16,12 @@ use std::time::Duration;
 
 use mio::Waker;
 
-use self::lineup::Lineup;
+use self::channel_sequence::ChannelSequence;
 use self::pool::{Batch, Pool};
 pub(crate) use self::pool::{Limits, Results};
 use self::request::{Event, Requests};
 use self::schedule::{Schedule, Step};
+use crate::clients::ledger::Promise;
 use crate::clock::{Clock, MILLISECOND_NS, SECOND_NS, nanoseconds};
 use crate::failure::Outcome;
 use crate::late::LATE_NS;
@@ -28,7 +29,6 @@ use crate::link::Door;
 use crate::options::Target;
 use crate::progress::Pulse;
 use crate::stamp::Stamp;
-use crate::subscribe::ledger::Promise;
 
 /// With nothing seen for this long, a closed loop publishes all the same, and a drain gives up.
 const PATIENCE_NS: u64 = 2 * SECOND_NS;
@@ -47,7 +47,7 @@ pub(crate) trait Audience {
 pub(crate) struct Publisher {
     requests: Requests,
     pool: Pool,
-    lineup: Lineup,
+    channel_sequence: ChannelSequence,
     clock: Clock,
     run: u32,
     size: usize,
@@ -85,7 +85,7 @@ impl Publisher {
         clock: Clock,
     ) -> Outcome<Self> {
         Ok(Self {
-            lineup: Lineup::new(channels.len(), seed),
+            channel_sequence: ChannelSequence::new(channels.len(), seed),
             requests: Requests::new(target, channels),
             pool: Pool::new(Door::new(target.http().clone(), target.tls), limits, clock)?,
             clock,
@@ -123,7 +123,7 @@ impl Publisher {
 
     /// What subscribers of each channel can expect, as far as `run` and `drain` have come.
     pub(crate) fn promises(&self) -> Vec<Promise> {
-        self.lineup.promises(self.next_sequence, &self.pool.results().excused())
+        self.channel_sequence.promises(self.next_sequence, &self.pool.results().excused())
     }
 
     /// Sequence numbers used so far.
@@ -203,7 +203,7 @@ impl Publisher {
         let batch = Batch { first: self.next_sequence, events: schedule.batch(), counts_from_ns };
         self.events.clear();
         for sequence in batch.range() {
-            let (channel, number) = self.lineup.place(sequence);
+            let (channel, number) = self.channel_sequence.place(sequence);
             self.events
                 .push(Event { channel, stamp: Stamp { sequence: number, intended_ns: counts_from_ns } });
         }

@@ -8,9 +8,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use md5::{Digest, Md5};
 use ring::hmac;
 
+use crate::clients::script::hex;
 use crate::options::{App, Target};
 use crate::stamp::{Stamp, encode_data};
-use crate::subscribe::script::hex;
 
 pub(crate) struct Requests {
     app: App,

@@ -1,4 +1,4 @@
-//! One round of publishing to a crowd: gather, publish over the REST API for a while, and see what became of it.
+//! One round of publishing to subscribers: gather, publish over the REST API for a while, and see what became of it.
 //!
 //! Shared by the scenarios whose events come from back ends. Owns the phases of a round and what is read at their borders: CPU and
 //! rates are those of the measured phase, from its first publish until nothing moves any more.
@@ -9,6 +9,9 @@ use std::time::Duration;
 use clap::Args;
 
 use super::{Cost, Late, Own, Watch, name_partings, random_run};
+use crate::clients::plan::Plan;
+use crate::clients::subscribers::Subscribers;
+use crate::clients::tally::Tally;
 use crate::clock::{Clock, SECOND_NS};
 use crate::failure::{Failure, Outcome};
 use crate::options::Target;
@@ -16,9 +19,6 @@ use crate::options::values::parse_rate;
 use crate::progress::{Phase, Readings, Ticker};
 use crate::publish::schedule::{Pace, Schedule};
 use crate::publish::{Audience, Limits, Publisher, end_ns};
-use crate::subscribe::crowd::Crowd;
-use crate::subscribe::plan::Plan;
-use crate::subscribe::tally::Tally;
 
 const BATCH_DEFAULT: u32 = 10;
 const CALIBRATION: Duration = Duration::from_secs(2);
@@ -97,24 +97,24 @@ impl Broadcast<'_> {
         let mut publisher = Publisher::new(self.target, channels, self.seed, self.limits(), run, clock)?;
         publisher.probe()?;
         let rss_before = watch.server_rss()?;
-        let crowd = gather(&self.plan, self.target.processes, run, clock)?;
+        let subscribers = gather(&self.plan, self.target.processes, run, clock)?;
         std::thread::sleep(SETTLE);
         let rss_gathered = watch.server_rss()?;
 
         let ticker = Ticker::start();
-        let pace = self.pace(&ticker, &mut publisher, &crowd, clock)?;
-        crowd.progress().begin_phase(1, publisher.sent());
-        let (before, frames_before) = (watch.read()?, crowd.progress().frames());
+        let pace = self.pace(&ticker, &mut publisher, &subscribers, clock)?;
+        subscribers.progress().begin_phase(1, publisher.sent());
+        let (before, frames_before) = (watch.read()?, subscribers.progress().frames());
         let sends_before = publisher.sends().calls;
         let duration = self.target.duration();
-        ticker.begin(deliveries("publishing", duration, &crowd).kept());
-        self.publish(pace, duration, &mut publisher, &crowd, clock)?;
-        self.drain(&ticker, &mut publisher, &crowd)?;
+        ticker.begin(deliveries("publishing", duration, &subscribers).kept());
+        self.publish(pace, duration, &mut publisher, &subscribers, clock)?;
+        self.drain(&ticker, &mut publisher, &subscribers)?;
         let readings = ticker.finish();
         let cost = watch.cost_since(&before)?;
         let rss = watch.server_rss()?;
 
-        let tally = crowd.dismiss(&publisher.promises())?;
+        let tally = subscribers.dismiss(&publisher.promises())?;
         let sends = publisher.sends();
         let growth = rss_before.zip(rss_gathered).map(|(before, after)| after as f64 - before as f64);
         Ok(Round {
@@ -146,18 +146,24 @@ impl Broadcast<'_> {
     }
 
     /// The pace of the measured phase; overload has to find out first how much arrives.
-    fn pace(&self, ticker: &Ticker, publisher: &mut Publisher, crowd: &Crowd, clock: Clock) -> Outcome<Pace> {
+    fn pace(
+        &self,
+        ticker: &Ticker,
+        publisher: &mut Publisher,
+        subscribers: &Subscribers,
+        clock: Clock,
+    ) -> Outcome<Pace> {
         let window = Pace::Window(u64::from(self.options.window));
         let Some(factor) = self.options.overload else {
             let paced = Pace::Paced(self.target.rate.unwrap_or(self.rate_default));
             return Ok(if self.options.saturate { window } else { paced });
         };
-        let (start_ns, frames) = (clock.now_ns(), crowd.progress().frames());
-        ticker.begin(deliveries("calibrating", CALIBRATION, crowd));
-        self.publish(window, CALIBRATION, publisher, crowd, clock)?;
-        self.drain(ticker, publisher, crowd)?;
+        let (start_ns, frames) = (clock.now_ns(), subscribers.progress().frames());
+        ticker.begin(deliveries("calibrating", CALIBRATION, subscribers));
+        self.publish(window, CALIBRATION, publisher, subscribers, clock)?;
+        self.drain(ticker, publisher, subscribers)?;
         let seconds = clock.now_ns().saturating_sub(start_ns) as f64 / SECOND_NS as f64;
-        let arrived = (crowd.progress().frames() - frames) as f64 / self.readers() as f64;
+        let arrived = (subscribers.progress().frames() - frames) as f64 / self.readers() as f64;
         Ok(Pace::Overload(factor * (arrived / seconds).max(1.0)))
     }
 
@@ -167,10 +173,10 @@ impl Broadcast<'_> {
         pace: Pace,
         duration: Duration,
         publisher: &mut Publisher,
-        crowd: &Crowd,
+        subscribers: &Subscribers,
         clock: Clock,
     ) -> Outcome<()> {
-        let progress = &**crowd.progress();
+        let progress = &**subscribers.progress();
         let is_paced = matches!(pace, Pace::Paced(_));
         let readers = self.readers();
         if matches!(pace, Pace::Window(_)) {
@@ -185,32 +191,32 @@ impl Broadcast<'_> {
     }
 
     /// Waits until all that was accepted has arrived, or nothing moves.
-    fn drain(&self, ticker: &Ticker, publisher: &mut Publisher, crowd: &Crowd) -> Outcome<()> {
-        let (progress, readers) = (Arc::clone(crowd.progress()), self.readers());
+    fn drain(&self, ticker: &Ticker, publisher: &mut Publisher, subscribers: &Subscribers) -> Outcome<()> {
+        let (progress, readers) = (Arc::clone(subscribers.progress()), self.readers());
         let (shown, goal) = (Arc::clone(&progress), publisher.sent() * readers);
         ticker.begin(Phase::counted("draining", goal, "deliveries", move || shown.frames()));
         publisher.drain(&*progress, |results| progress.frames() >= results.accepted * readers)
     }
 }
 
-/// What a crowd receives, with how late it is.
-pub(super) fn deliveries(name: &'static str, duration: Duration, crowd: &Crowd) -> Phase {
-    let (frames, latency) = (Arc::clone(crowd.progress()), Arc::clone(crowd.progress()));
+/// What subscribers receive, with how late it is.
+pub(super) fn deliveries(name: &'static str, duration: Duration, subscribers: &Subscribers) -> Phase {
+    let (frames, latency) = (Arc::clone(subscribers.progress()), Arc::clone(subscribers.progress()));
     Phase::timed(name, duration, "deliveries", move || frames.frames()).p99(move || latency.p99_us())
 }
 
-/// All subscribers of the plan, or a failure: a crowd that is not complete would be another measurement.
-pub(super) fn gather(plan: &Plan, processes: u32, run: u32, clock: Clock) -> Outcome<Crowd> {
-    let crowd = Crowd::gather(plan, processes, run, clock)?;
+/// All subscribers of the plan, or a failure: a group that is not complete would be another measurement.
+pub(super) fn gather(plan: &Plan, processes: u32, run: u32, clock: Clock) -> Outcome<Subscribers> {
+    let subscribers = Subscribers::gather(plan, processes, run, clock)?;
     let wanted = plan.subscribers.len();
-    let (ticker, progress) = (Ticker::start(), Arc::clone(crowd.progress()));
+    let (ticker, progress) = (Ticker::start(), Arc::clone(subscribers.progress()));
     ticker.begin(Phase::counted("connecting", wanted as u64, "connections", move || progress.live()));
-    let live = crowd.wait_until_settled(CONNECT_PATIENCE);
+    let live = subscribers.wait_until_settled(CONNECT_PATIENCE);
     drop(ticker);
     if live == wanted as u64 {
-        return Ok(crowd);
+        return Ok(subscribers);
     }
-    let partings = name_partings(&crowd.dismiss(&[])?.partings);
+    let partings = name_partings(&subscribers.dismiss(&[])?.partings);
     let why = if partings.is_empty() { "the server is silent".to_owned() } else { partings };
     Err(Failure::new(format!("only {live} of {wanted} subscribers came in: {why}")))
 }

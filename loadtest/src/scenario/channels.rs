@@ -9,11 +9,11 @@ use super::broadcast::{Broadcast, PublishOptions};
 use super::deliveries::report_round;
 use super::fanout::report_load;
 use super::{Watch, check_descriptors, random_run, several_channels};
+use crate::clients::plan::Plan;
 use crate::clock::Clock;
 use crate::failure::{Failure, Outcome};
 use crate::options::Target;
 use crate::report::Report;
-use crate::subscribe::plan::Plan;
 
 const RATE_DEFAULT: f64 = 1000.0;
 

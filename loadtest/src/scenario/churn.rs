@@ -10,19 +10,19 @@ use hdrhistogram::Histogram;
 use serde_json::Value;
 
 use super::Late;
+use crate::clients::client_session::Parting;
+use crate::clients::ledger::Counts;
+use crate::clients::plan::Plan;
+use crate::clients::socket_pool::{Ending, Observer, SocketPool};
+use crate::clients::tally::histogram;
 use crate::clock::{Clock, SECOND_NS};
 use crate::failure::Outcome;
 use crate::stamp::Reader;
-use crate::subscribe::dialogue::Parting;
-use crate::subscribe::ledger::Counts;
-use crate::subscribe::plan::Plan;
-use crate::subscribe::swarm::{Ending, Observer, Swarm};
-use crate::subscribe::tally::histogram;
 
 const POLL_MAX: Duration = Duration::from_millis(20);
 
 pub(super) struct Churn {
-    swarm: Swarm,
+    pool: SocketPool,
     sessions: Sessions,
     connections: usize,
     rate: f64,
@@ -51,7 +51,7 @@ impl Churn {
     pub(super) fn new(plan: Plan, rate: f64, run: u32, clock: Clock) -> Outcome<Self> {
         let connections = plan.subscribers.len();
         Ok(Self {
-            swarm: Swarm::new(plan, clock)?,
+            pool: SocketPool::new(plan, clock)?,
             sessions: Sessions::new(connections, run),
             connections,
             rate,
@@ -62,14 +62,14 @@ impl Churn {
     }
 
     pub(super) fn run(&mut self, stop: &AtomicBool) -> Outcome<()> {
-        while !self.swarm.is_settled() && !stop.load(Ordering::Relaxed) {
-            self.swarm.poll(POLL_MAX, &mut self.sessions)?;
+        while !self.pool.is_settled() && !stop.load(Ordering::Relaxed) {
+            self.pool.poll(POLL_MAX, &mut self.sessions)?;
         }
         let start_ns = self.clock.now_ns();
         while !stop.load(Ordering::Relaxed) {
             let due_ns = start_ns + ((self.reopened + 1) as f64 / self.rate * SECOND_NS as f64) as u64;
             let left = Duration::from_nanos(due_ns.saturating_sub(self.clock.now_ns()));
-            self.swarm.poll(left.min(POLL_MAX), &mut self.sessions)?;
+            self.pool.poll(left.min(POLL_MAX), &mut self.sessions)?;
             if self.connections > 0 && self.clock.now_ns() >= due_ns {
                 self.reopen(due_ns);
             }
@@ -87,7 +87,7 @@ impl Churn {
         let ending = if self.reopened.is_multiple_of(2) { Ending::Fin } else { Ending::Reset };
         let counts_from_ns = self.late.note(self.clock.now_ns(), due_ns);
         self.sessions.next[subscriber] = None;
-        self.swarm.reopen(subscriber, ending, counts_from_ns);
+        self.pool.reopen(subscriber, ending, counts_from_ns);
         self.reopened += 1;
     }
 }

@@ -16,18 +16,18 @@ use super::deliveries::{report_counts, report_rate, report_server};
 use super::{
     Late, Own, Watch, broadcast::Measured, check_descriptors, check_one_process, name_partings, random_run,
 };
+use crate::clients::client_session::Parting;
+use crate::clients::ledger::{Ledger, Promise};
+use crate::clients::plan::Plan;
+use crate::clients::script::encode_text;
+use crate::clients::socket_pool::{Observer, SocketPool};
+use crate::clients::tally::Tally;
 use crate::clock::{Clock, SECOND_NS, nanoseconds};
 use crate::failure::{Failure, Outcome};
 use crate::options::Target;
 use crate::progress::{Phase, Pulse, Readings, Ticker};
 use crate::report::{Report, Unit};
 use crate::stamp::{Reader, Stamp, encode_data, in_stream, split_stream};
-use crate::subscribe::dialogue::Parting;
-use crate::subscribe::ledger::{Ledger, Promise};
-use crate::subscribe::plan::Plan;
-use crate::subscribe::script::encode_text;
-use crate::subscribe::swarm::{Observer, Swarm};
-use crate::subscribe::tally::Tally;
 
 /// Per sender, half of what Pusher allows.
 const RATE_PER_SENDER: f64 = 5.0;
@@ -102,7 +102,7 @@ fn look_on(talk: &mut Talk, duration: Duration) -> Outcome<Readings> {
 
 /// Groups that talk, until their time is over.
 pub(super) struct Talk {
-    swarm: Swarm,
+    pool: SocketPool,
     ears: Ears,
     plan: Plan,
     run: u32,
@@ -159,7 +159,7 @@ impl Talk {
         let plan = Plan::new(target, channels);
         let run = random_run();
         let mut talk = Self {
-            swarm: Swarm::new(plan.clone(), clock)?,
+            pool: SocketPool::new(plan.clone(), clock)?,
             ears: Ears::new(run, group as usize, groups),
             plan,
             run,
@@ -209,7 +209,7 @@ impl Talk {
         let end_ns = self.clock.now_ns() + nanoseconds(CONNECT_PATIENCE);
         let (ticker, pulse, wanted) = (Ticker::start(), Arc::clone(&self.pulse), self.plan.subscribers.len());
         ticker.begin(Phase::counted("connecting", wanted as u64, "connections", move || pulse.live()));
-        while !self.swarm.is_settled() && self.clock.now_ns() < end_ns {
+        while !self.pool.is_settled() && self.clock.now_ns() < end_ns {
             self.poll(POLL_MAX)?;
         }
         let live = self.ears.live;
@@ -235,7 +235,7 @@ impl Talk {
         let mut frame = Vec::with_capacity(message.len() + 14);
         encode_text(&mut frame, &String::from_utf8_lossy(&message));
         // A sender whose connection is gone sends nothing, and nothing is promised.
-        if self.swarm.say(sender, &frame) {
+        if self.pool.say(sender, &frame) {
             self.sent[sender] += 1;
         }
     }
@@ -255,7 +255,7 @@ impl Talk {
     }
 
     fn poll(&mut self, timeout: Duration) -> Outcome<()> {
-        self.swarm.poll(timeout, &mut self.ears)?;
+        self.pool.poll(timeout, &mut self.ears)?;
         let counts = self.ears.ledger.counts();
         self.pulse.note_live(self.ears.live);
         self.pulse.note(

@@ -11,15 +11,15 @@ use clap::Args;
 use super::deliveries::{report_counts, report_rate};
 use super::storm::{Storm, StormOptions, Witnesses, ride};
 use super::{Cost, Late, Own, Watch, check_descriptors, name_partings, random_run, several_channels};
+use crate::clients::ledger::Counts;
+use crate::clients::plan::Plan;
+use crate::clients::subscribers::Subscribers;
+use crate::clients::tally::Tally;
 use crate::clock::{Clock, SECOND_NS};
 use crate::failure::Outcome;
 use crate::options::Target;
 use crate::progress::{Phase, Ticker};
 use crate::report::{Report, Unit};
-use crate::subscribe::crowd::Crowd;
-use crate::subscribe::ledger::Counts;
-use crate::subscribe::plan::Plan;
-use crate::subscribe::tally::Tally;
 
 #[derive(Args)]
 pub(crate) struct ConnectOptions {
@@ -52,20 +52,21 @@ pub(super) fn run(options: &ConnectOptions) -> Outcome<Report> {
 
     let period_ns = target.rate.map(|rate| (SECOND_NS as f64 / rate) as u64);
     let plan = Plan { period_ns, ..Plan::new(target, several_channels(target, options.channels)) };
-    let crowd = Crowd::gather(&plan, target.processes, run, clock)?;
-    let (ticker, progress) = (Ticker::start(), Arc::clone(crowd.progress()));
+    let subscribers = Subscribers::gather(&plan, target.processes, run, clock)?;
+    let (ticker, progress) = (Ticker::start(), Arc::clone(subscribers.progress()));
     ticker
         .begin(Phase::timed("connecting", target.duration(), "connections", move || progress.live()).kept());
     let planned = Duration::from_nanos(period_ns.unwrap_or(0) * u64::from(target.connections));
-    let live = crowd.wait_until_settled(planned + target.duration());
+    let live = subscribers.wait_until_settled(planned + target.duration());
     let readings = ticker.finish();
     let (cost, rss) = (watch.cost_since(&before)?, watch.server_rss()?);
     let arrival = Arrival { live, start_ns: before.at_ns, cost, rss_before, rss };
 
     let first_ns = clock.now_ns();
-    let storm =
-        witnesses.map(|witnesses| ride(&crowd, witnesses, &options.storm, &watch, clock)).transpose()?;
-    let tally = crowd.dismiss(&[])?;
+    let storm = witnesses
+        .map(|witnesses| ride(&subscribers, witnesses, &options.storm, &watch, clock))
+        .transpose()?;
+    let tally = subscribers.dismiss(&[])?;
     let mut report = Report::new("connect");
     // After a storm the last subscription is that of the storm; the first time ended when all had settled.
     let end_ns = if is_storm { first_ns } else { tally.last_subscribed_ns };

@@ -6,10 +6,10 @@ use hdrhistogram::Histogram;
 
 use super::broadcast::{Measured, Round};
 use super::name_partings;
+use crate::clients::ledger::Counts;
+use crate::clients::tally::Tally;
 use crate::publish::Publisher;
 use crate::report::{Report, Unit};
-use crate::subscribe::ledger::Counts;
-use crate::subscribe::tally::Tally;
 
 /// Everything about a round but the conditions under which it came about.
 pub(super) fn report_round(report: &mut Report, round: &Round) {

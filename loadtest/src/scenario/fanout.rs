@@ -8,12 +8,12 @@ use clap::Args;
 use super::broadcast::{Broadcast, PublishOptions, Round};
 use super::deliveries::report_round;
 use super::{Watch, check_descriptors};
+use crate::clients::plan::Plan;
 use crate::clock::Clock;
 use crate::failure::Outcome;
 use crate::options::Target;
 use crate::publish::schedule::Pace;
 use crate::report::{Report, Unit};
-use crate::subscribe::plan::Plan;
 
 const RATE_DEFAULT: f64 = 100.0;
 

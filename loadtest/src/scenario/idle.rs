@@ -11,16 +11,16 @@ use clap::Args;
 use super::broadcast::gather;
 use super::deliveries::report_counts;
 use super::{Own, Watch, check_descriptors, name_partings, random_run, several_channels};
+use crate::clients::ledger::Counts;
+use crate::clients::plan::Plan;
+use crate::clients::subscribers::Subscribers;
+use crate::clients::tally::Tally;
 use crate::clock::{Clock, SECOND_NS, nanoseconds};
 use crate::failure::Outcome;
 use crate::options::Target;
 use crate::options::values::parse_seconds;
 use crate::progress::{Phase, Readings, Ticker};
 use crate::report::{Report, Unit};
-use crate::subscribe::crowd::Crowd;
-use crate::subscribe::ledger::Counts;
-use crate::subscribe::plan::Plan;
-use crate::subscribe::tally::Tally;
 
 /// Lets the server finish what connecting left behind.
 const SETTLE: Duration = Duration::from_secs(1);
@@ -45,12 +45,12 @@ pub(super) fn run(options: &IdleOptions) -> Outcome<Report> {
     let rss_before = watch.server_rss()?;
     let ping_period_ns = Some(nanoseconds(options.ping_every));
     let plan = Plan { ping_period_ns, ..Plan::new(target, several_channels(target, options.channels)) };
-    let crowd = gather(&plan, target.processes, random_run(), clock)?;
+    let subscribers = gather(&plan, target.processes, random_run(), clock)?;
     std::thread::sleep(SETTLE);
     let before = watch.read()?;
-    let readings = look_on(target.duration(), &crowd, &watch);
+    let readings = look_on(target.duration(), &subscribers, &watch);
     let (cost, rss) = (watch.cost_since(&before)?, watch.server_rss()?);
-    let tally = crowd.dismiss(&[])?;
+    let tally = subscribers.dismiss(&[])?;
 
     let mut report = Report::new("idle");
     report.count("connections", "connections", u64::from(target.connections));
@@ -76,9 +76,9 @@ pub(super) fn run(options: &IdleOptions) -> Outcome<Report> {
     Ok(report)
 }
 
-fn look_on(duration: Duration, crowd: &Crowd, watch: &Watch) -> Readings {
+fn look_on(duration: Duration, subscribers: &Subscribers, watch: &Watch) -> Readings {
     let (ticker, pongs, latency) =
-        (Ticker::start(), Arc::clone(crowd.progress()), Arc::clone(crowd.progress()));
+        (Ticker::start(), Arc::clone(subscribers.progress()), Arc::clone(subscribers.progress()));
     let phase = Phase::timed("idling", duration, "answers to pings", move || pongs.pongs());
     ticker.begin(phase.kept().p99(move || latency.p99_us()).memory_of(watch.server()));
     std::thread::sleep(duration);

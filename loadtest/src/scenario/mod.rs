@@ -1,6 +1,6 @@
 //! Scenarios, one file each: who connects, who publishes, and which figures tell the story.
 //!
-//! A scenario gathers a crowd, drives the server, reads what it cost and gives a `Report`. What all of them need stands here: the
+//! A scenario gathers subscribers, drives the server, reads what it cost and gives a `Report`. What all of them need stands here: the
 //! server's process before and after, the generator's own share, and the verdict on who was the bottleneck.
 
 mod broadcast;
@@ -55,7 +55,7 @@ pub(crate) fn run(command: &Command) -> Outcome<()> {
             }
             return crate::floor::run(options);
         }
-        Command::Receive => return crate::subscribe::remote::receive(),
+        Command::Receive => return crate::clients::remote::receive(),
     };
     report.publish(target.json.as_deref(), target.report.as_deref())
 }

@@ -16,14 +16,14 @@ use super::broadcast::{CONNECT_PATIENCE, Measured};
 use super::deliveries::{report_counts, report_percentiles, report_rate, report_server};
 use super::views::{Change, Views};
 use super::{Late, Own, Watch, check_descriptors, check_one_process, name_partings};
+use crate::clients::plan::Plan;
+use crate::clients::socket_pool::SocketPool;
 use crate::clock::{Clock, MILLISECOND_NS, SECOND_NS, nanoseconds};
 use crate::failure::{Failure, Outcome};
 use crate::options::Target;
 use crate::options::values::parse_percent;
 use crate::progress::{Phase, Pulse, Readings, Ticker};
 use crate::report::{Report, Unit};
-use crate::subscribe::plan::Plan;
-use crate::subscribe::swarm::Swarm;
 
 const RATE_DEFAULT: f64 = 100.0;
 const POLL_MAX: Duration = Duration::from_millis(20);
@@ -90,7 +90,7 @@ fn look_on(waves: &mut Waves, duration: Duration) -> Outcome<Readings> {
 
 /// Residents and movers of presence channels, on connections that all stand from the beginning.
 pub(super) struct Waves {
-    swarm: Swarm,
+    pool: SocketPool,
     views: Views,
     /// For whoever looks on.
     pulse: Arc<Pulse>,
@@ -131,7 +131,7 @@ impl Waves {
         let connections = target.connections as usize;
         let movers = (connections as f64 * movers_percent / 100.0) as usize;
         let mut waves = Self {
-            swarm: Swarm::new(Plan::new(target, Vec::new()), clock)?,
+            pool: SocketPool::new(Plan::new(target, Vec::new()), clock)?,
             views: Views::new(connections, channels.len()),
             pulse: Arc::default(),
             channels,
@@ -189,7 +189,7 @@ impl Waves {
         let end_ns = self.clock.now_ns() + nanoseconds(CONNECT_PATIENCE);
         let (ticker, pulse) = (Ticker::start(), Arc::clone(&self.pulse));
         ticker.begin(Phase::counted("connecting", connections as u64, "connections", move || pulse.live()));
-        while !self.swarm.is_settled() && self.clock.now_ns() < end_ns {
+        while !self.pool.is_settled() && self.clock.now_ns() < end_ns {
             self.poll(POLL_MAX)?;
         }
         let greeted = self.views.greeted;
@@ -222,7 +222,7 @@ impl Waves {
     }
 
     fn poll(&mut self, timeout: Duration) -> Outcome<()> {
-        self.swarm.poll(timeout, &mut self.views)?;
+        self.pool.poll(timeout, &mut self.views)?;
         self.pulse.note_live(self.views.greeted);
         self.pulse.note(self.clock.now_ns(), self.views.counts.delivered, &self.views.added);
         Ok(())
@@ -253,11 +253,11 @@ impl Waves {
         let channel = &self.channels[member % self.channels.len()];
         self.views.expect(member, due_ns);
         match change {
-            Change::Join if self.swarm.subscribe(member, channel, due_ns) => {
+            Change::Join if self.pool.subscribe(member, channel, due_ns) => {
                 self.present.insert(member);
                 self.joins += 1;
             }
-            Change::Leave if self.swarm.unsubscribe(member, channel) => {
+            Change::Leave if self.pool.unsubscribe(member, channel) => {
                 self.present.remove(&member);
                 self.views.leave(member);
                 self.leaves += 1;

@@ -9,6 +9,7 @@ use clap::Args;
 
 use super::deliveries::{report_counts, report_publishes};
 use super::{Late, Own, Watch, random_run};
+use crate::clients::ledger::Counts;
 use crate::clock::{Clock, SECOND_NS};
 use crate::failure::Outcome;
 use crate::options::Target;
@@ -16,7 +17,6 @@ use crate::progress::{Phase, Ticker};
 use crate::publish::schedule::{Pace, Schedule};
 use crate::publish::{Audience, Limits, Publisher, end_ns};
 use crate::report::{Report, Unit};
-use crate::subscribe::ledger::Counts;
 
 #[derive(Args)]
 pub(crate) struct PublishOnlyOptions {

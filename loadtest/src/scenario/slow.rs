@@ -11,14 +11,14 @@ use super::broadcast::{Broadcast, PublishOptions, Round};
 use super::deliveries::{report_percentiles, report_round};
 use super::fanout::report_load;
 use super::{Watch, check_descriptors};
+use crate::clients::plan::Plan;
+use crate::clients::tally::{Tally, histogram};
 use crate::clock::Clock;
 use crate::failure::{Context, Outcome};
 use crate::options::Target;
 use crate::options::values::parse_percent;
 use crate::progress::Readings;
 use crate::report::{Report, Unit};
-use crate::subscribe::plan::Plan;
-use crate::subscribe::tally::{Tally, histogram};
 
 const RATE_DEFAULT: f64 = 100.0;
 /// What the kernels of both ends keep of a connection that never reads, with room to spare.

@@ -19,6 +19,9 @@ use super::presence::{Told, Waves};
 use super::{
     Cost, Late, Own, Reading, Watch, check_descriptors, check_one_process, name_partings, random_run,
 };
+use crate::clients::plan::Plan;
+use crate::clients::subscribers::Subscribers;
+use crate::clients::tally::Tally;
 use crate::clock::{Clock, SECOND_NS, nanoseconds};
 use crate::failure::{Context, Failure, Outcome};
 use crate::options::Target;
@@ -27,9 +30,6 @@ use crate::progress::{Readings, Ticker};
 use crate::publish::schedule::{Pace, Schedule};
 use crate::publish::{Audience, Limits, Publisher};
 use crate::report::{Report, Unit};
-use crate::subscribe::crowd::Crowd;
-use crate::subscribe::plan::Plan;
-use crate::subscribe::tally::Tally;
 
 const DURATION_DEFAULT: Duration = Duration::from_secs(3600);
 const RATE_DEFAULT: f64 = 10.0;
@@ -63,7 +63,7 @@ pub(crate) struct SoakOptions {
 
 /// All who take part.
 struct Town {
-    crowd: Crowd,
+    subscribers: Subscribers,
     publisher: Publisher,
     readers: u64,
     stop: Arc<AtomicBool>,
@@ -101,7 +101,7 @@ pub(super) fn run(options: &SoakOptions) -> Outcome<Report> {
     let mut town = Town::gather(options, clock)?;
     let before = watch.read()?;
     let (ticker, duration) = (Ticker::start(), target.duration.unwrap_or(DURATION_DEFAULT));
-    ticker.begin(deliveries("soaking", duration, &town.crowd).kept().memory_of(watch.server()));
+    ticker.begin(deliveries("soaking", duration, &town.subscribers).kept().memory_of(watch.server()));
     let memory = town.live(options, &watch, &before, &ticker)?;
     let readings = ticker.finish();
     let cost = watch.cost_since(&before)?;
@@ -128,7 +128,7 @@ impl Town {
         let mut publisher = Publisher::new(&steady, channel.clone(), None, limits, run, clock)?;
         publisher.probe()?;
         let plan = Plan::new(&steady, channel.clone());
-        let crowd = gather(&plan, 1, run, clock)?;
+        let subscribers = gather(&plan, 1, run, clock)?;
         let channels = fifth.div_ceil(MEMBERS_PER_CHANNEL);
         let waves = Waves::gather(&members, channels, MOVERS_PERCENT, options.presence_rate, clock)?;
         let talk = Talk::gather(&talkers, GROUP, 1, Some(options.client_event_rate), clock)?;
@@ -139,7 +139,7 @@ impl Town {
         let (waves_stop, talk_stop, churn_stop) = (Arc::clone(&stop), Arc::clone(&stop), Arc::clone(&stop));
         Ok(Self {
             readers: plan.readers() as u64,
-            crowd,
+            subscribers,
             publisher,
             waves: start("waves", &failed, move || {
                 let mut waves = waves;
@@ -174,7 +174,7 @@ impl Town {
         let duration_ns = nanoseconds(target.duration.unwrap_or(DURATION_DEFAULT));
         let (start_ns, end_ns) = (before.at_ns, before.at_ns + duration_ns);
         let mut memory = Memory { warm_ns: start_ns + duration_ns / 10, samples: Vec::new() };
-        let progress = Arc::clone(self.crowd.progress());
+        let progress = Arc::clone(self.subscribers.progress());
         progress.begin_phase(1, self.publisher.sent());
         let rate = target.rate.unwrap_or(RATE_DEFAULT);
         let (mut leg_ns, mut line_ns) = (start_ns, start_ns + nanoseconds(options.every));
@@ -203,21 +203,21 @@ impl Town {
         format!(
             "{:>6} s  subscribers {}  events {} accepted {} refused {}  deliveries {}  answer p99 {:.1} ms  server {megabytes} MB ({slope} MB/h), {cpu:.1} % of a core",
             age_ns / SECOND_NS,
-            self.crowd.progress().live(),
+            self.subscribers.progress().live(),
             self.publisher.sent(),
             results.accepted,
             results.refused + results.unanswered,
-            self.crowd.progress().frames(),
+            self.subscribers.progress().frames(),
             results.latency.value_at_quantile(0.99) as f64 / 1e3,
         )
     }
 
     fn end(mut self) -> Outcome<Ended> {
-        let progress = Arc::clone(self.crowd.progress());
+        let progress = Arc::clone(self.subscribers.progress());
         self.publisher.drain(&*progress, |results| progress.frames() >= results.accepted * self.readers)?;
         self.stop.store(true, Ordering::Relaxed);
         let (churn, told, said) = (join(self.churn)?, join(self.waves)?, join(self.talk)?);
-        let tally = self.crowd.dismiss(&self.publisher.promises())?;
+        let tally = self.subscribers.dismiss(&self.publisher.promises())?;
         Ok(Ended { tally, publisher: self.publisher, churn, told, said })
     }
 }

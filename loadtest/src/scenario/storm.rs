@@ -1,6 +1,6 @@
 //! `connect --storm`: all connections are lost at once and all come back, while a small group goes on receiving.
 //!
-//! Owns the storm and its witnesses: a second crowd on a channel of its own, published to at a steady rate, whose latency before and during
+//! Owns the storm and its witnesses: a second group of subscribers on a channel of its own, published to at a steady rate, whose latency before and during
 //! tells what the storm did to live traffic. Those that come back count from the moment of the drop, since that is what people wait for.
 //! Connections that fail on their way back are counted and not tried again.
 
@@ -12,6 +12,10 @@ use clap::Args;
 use super::broadcast::{CONNECT_PATIENCE, deliveries, gather};
 use super::deliveries::{report_counts, report_percentiles, report_publishes};
 use super::{Late, Watch};
+use crate::clients::plan::Plan;
+use crate::clients::socket_pool::Ending;
+use crate::clients::subscribers::Subscribers;
+use crate::clients::tally::Tally;
 use crate::clock::{Clock, MILLISECOND_NS, SECOND_NS, nanoseconds};
 use crate::failure::Outcome;
 use crate::options::Target;
@@ -19,10 +23,6 @@ use crate::progress::{Phase, Readings, Ticker};
 use crate::publish::schedule::{Pace, Schedule};
 use crate::publish::{Audience, Limits, Publisher};
 use crate::report::{Report, Unit};
-use crate::subscribe::crowd::Crowd;
-use crate::subscribe::plan::Plan;
-use crate::subscribe::swarm::Ending;
-use crate::subscribe::tally::Tally;
 
 const BEFORE: usize = 1;
 const DURING: usize = 2;
@@ -59,7 +59,7 @@ pub(crate) enum Drops {
 
 /// The small group and its publisher.
 pub(super) struct Witnesses {
-    crowd: Crowd,
+    subscribers: Subscribers,
     publisher: Publisher,
     rate: f64,
     count: u64,
@@ -86,9 +86,9 @@ impl Witnesses {
         publisher.probe()?;
         let count = options.witnesses as usize;
         let plan = Plan { subscribers: 0..count, threads: 1, ..Plan::new(target, vec![channel]) };
-        let crowd = gather(&plan, 1, run, clock)?;
+        let subscribers = gather(&plan, 1, run, clock)?;
         Ok(Self {
-            crowd,
+            subscribers,
             publisher,
             rate: options.witness_rate,
             count: count as u64,
@@ -100,38 +100,40 @@ impl Witnesses {
     fn publish_for(&mut self, length_ns: u64) -> Outcome<()> {
         let (start_ns, end_ns) = (self.next_ns, self.next_ns + length_ns);
         self.next_ns = end_ns;
-        self.publisher
-            .run(&mut Schedule::new(Pace::Paced(self.rate), 1, start_ns, end_ns), &**self.crowd.progress())
+        self.publisher.run(
+            &mut Schedule::new(Pace::Paced(self.rate), 1, start_ns, end_ns),
+            &**self.subscribers.progress(),
+        )
     }
 
     fn begin_phase(&self, phase: usize) {
-        self.crowd.progress().begin_phase(phase, self.publisher.sent());
+        self.subscribers.progress().begin_phase(phase, self.publisher.sent());
     }
 
     fn dismiss(mut self) -> Outcome<(Tally, Publisher)> {
-        let progress = &**self.crowd.progress();
+        let progress = &**self.subscribers.progress();
         self.publisher.drain(progress, |results| progress.frames() >= results.accepted * self.count)?;
-        Ok((self.crowd.dismiss(&self.publisher.promises())?, self.publisher))
+        Ok((self.subscribers.dismiss(&self.publisher.promises())?, self.publisher))
     }
 }
 
-/// Calm, storm, calm. The crowd must be settled.
+/// Calm, storm, calm. The subscribers must be settled.
 pub(super) fn ride(
-    crowd: &Crowd,
+    subscribers: &Subscribers,
     mut witnesses: Witnesses,
     options: &StormOptions,
     watch: &Watch,
     clock: Clock,
 ) -> Outcome<Storm> {
     let (calm_ns, ticker) = (nanoseconds(options.calm), Ticker::start());
-    ticker.begin(deliveries("calm before", options.calm, &witnesses.crowd));
+    ticker.begin(deliveries("calm before", options.calm, &witnesses.subscribers));
     witnesses.next_ns = clock.now_ns();
     witnesses.begin_phase(BEFORE);
     witnesses.publish_for(calm_ns)?;
     witnesses.begin_phase(DURING);
-    let (dropped, before) = (crowd.progress().live(), watch.read()?);
-    ticker.begin(return_of(crowd, dropped, &witnesses));
-    crowd.storm(match options.drops {
+    let (dropped, before) = (subscribers.progress().live(), watch.read()?);
+    ticker.begin(return_of(subscribers, dropped, &witnesses));
+    subscribers.storm(match options.drops {
         Drops::Reset => Ending::Reset,
         Drops::Fin => Ending::Fin,
     });
@@ -139,14 +141,14 @@ pub(super) fn ride(
     // At least one leg, so that the order has reached everybody.
     loop {
         witnesses.publish_for(leg_ns(options.witness_rate))?;
-        if crowd.progress().is_settled() || clock.now_ns() > patience_ns {
+        if subscribers.progress().is_settled() || clock.now_ns() > patience_ns {
             break;
         }
     }
     let cost = watch.cost_since(&before)?;
-    let back = crowd.progress().live();
+    let back = subscribers.progress().live();
     witnesses.begin_phase(AFTER);
-    ticker.begin(deliveries("calm after", options.calm, &witnesses.crowd));
+    ticker.begin(deliveries("calm after", options.calm, &witnesses.subscribers));
     witnesses.publish_for(calm_ns)?;
     let (tally, publisher) = witnesses.dismiss()?;
     Ok(Storm {
@@ -160,9 +162,10 @@ pub(super) fn ride(
     })
 }
 
-fn return_of(crowd: &Crowd, dropped: u64, witnesses: &Witnesses) -> Phase {
-    let (crowd, latency) = (Arc::clone(crowd.progress()), Arc::clone(witnesses.crowd.progress()));
-    let phase = Phase::counted("coming back", dropped, "connections", move || crowd.live());
+fn return_of(subscribers: &Subscribers, dropped: u64, witnesses: &Witnesses) -> Phase {
+    let (subscribers, latency) =
+        (Arc::clone(subscribers.progress()), Arc::clone(witnesses.subscribers.progress()));
+    let phase = Phase::counted("coming back", dropped, "connections", move || subscribers.live());
     phase.kept().p99(move || latency.p99_us())
 }
 
@@ -183,7 +186,7 @@ impl Storm {
         Late { calls: sends.calls, sends: sends.late, max_ns: sends.late_max_ns }
     }
 
-    /// `tally` is that of the crowd that was dropped.
+    /// `tally` is that of the subscribers that were dropped.
     pub(super) fn report(&self, report: &mut Report, tally: &Tally) {
         let took = &tally.took[1];
         let seconds = tally.last_subscribed_ns.saturating_sub(self.start_ns) as f64 / SECOND_NS as f64;

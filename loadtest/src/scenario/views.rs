@@ -8,11 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use hdrhistogram::Histogram;
 use serde_json::Value;
 
-use crate::subscribe::dialogue::{Parting, unfold};
-use crate::subscribe::ledger::Counts;
-use crate::subscribe::script::parse_user_id;
-use crate::subscribe::swarm::Observer;
-use crate::subscribe::tally::histogram;
+use crate::clients::client_session::{Parting, unfold};
+use crate::clients::ledger::Counts;
+use crate::clients::script::parse_user_id;
+use crate::clients::socket_pool::Observer;
+use crate::clients::tally::histogram;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Change {

@@ -13,11 +13,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::crowd::Crowd;
 use super::ledger::Promise;
 use super::plan::Plan;
 use super::progress::{PHASES, Progress};
-use super::swarm::Ending;
+use super::socket_pool::Ending;
+use super::subscribers::Subscribers;
 use super::tally::{Packed, Tally};
 use crate::clock::Clock;
 use crate::failure::{Context, Failure, Outcome};
@@ -34,7 +34,7 @@ struct Task {
     epoch_ns: u64,
 }
 
-/// What a crowd is told while it runs, as a whole, so that a line may be missed.
+/// What subscribers are told while they run, as a whole, so that a line may be missed.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 struct Orders {
     phases: [u64; PHASES - 1],
@@ -83,7 +83,7 @@ impl Remote {
         Ok(Self { child, reader, orders })
     }
 
-    /// The crowd's `stop` must have been ordered.
+    /// The `stop` of all must have been ordered.
     pub(crate) fn dismiss(mut self, promises: &[Promise]) -> Outcome<Tally> {
         let input = self.orders.join().map_err(|_| Failure::new("a thread panicked"))?;
         let dismissed = input.and_then(|mut input| {
@@ -118,7 +118,7 @@ fn hear(output: impl BufRead, progress: &Progress, index: usize) -> Outcome<Tall
     Err(Failure::new("a receiving process ended before its time"))
 }
 
-/// Passes on what has changed until the crowd stops.
+/// Passes on what has changed until all stop.
 fn pass_orders(mut input: ChildStdin, progress: &Progress) -> Outcome<ChildStdin> {
     let mut last = Orders { phases: [u64::MAX; PHASES - 1], ..Orders::default() };
     while !progress.is_stopped() {
@@ -144,17 +144,17 @@ pub(crate) fn receive() -> Outcome<()> {
     let mut next = move || lines.next().and_then(Result::ok);
     let first = next().ok_or_else(|| Failure::new("receive: no task on standard input"))?;
     let task: Task = serde_json::from_str(&first).context("receive: the task on standard input")?;
-    let crowd = Crowd::gather_here(&task.plan, task.run, Clock::join(task.epoch_ns))?;
-    let progress = Arc::clone(crowd.progress());
+    let subscribers = Subscribers::gather_here(&task.plan, task.run, Clock::join(task.epoch_ns))?;
+    let progress = Arc::clone(subscribers.progress());
     // Ends with this process.
     std::thread::spawn(move || tell_states(&progress));
     while let Some(line) = next() {
         let orders: Orders = serde_json::from_str(&line).context("receive: orders on standard input")?;
         if let Some(promises) = orders.dismiss {
-            let tally = crowd.dismiss(&promises)?;
+            let tally = subscribers.dismiss(&promises)?;
             return tell(&mut std::io::stdout().lock(), &Told::Tally(tally.pack()));
         }
-        obey(crowd.progress(), &orders);
+        obey(subscribers.progress(), &orders);
     }
     // Whoever started it is gone, and so is everybody who would want to know.
     Ok(())

@@ -2,11 +2,11 @@
 //!
 //! Owns the tight parser of the receive path: no copy, no allocation, one frame at a time. Only what Pusher servers
 //! send is taken: single frames without extensions. Anything else is an error that ends this connection alone.
-//! Called by `dialogue`; the floor server borrows the length rules.
+//! Called by `client_session`; the floor server borrows the length rules.
 
 use std::fmt;
 
-/// Larger frames are refused, so that one always fits the read buffer of a swarm.
+/// Larger frames are refused, so that one always fits the read buffer of a socket pool.
 pub(crate) const PAYLOAD_BYTES_MAX: usize = 192 * 1024;
 
 pub(crate) const TEXT: u8 = 0x1;

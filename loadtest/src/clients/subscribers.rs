@@ -13,18 +13,18 @@ use super::listener::Listener;
 use super::plan::Plan;
 use super::progress::Progress;
 use super::remote::Remote;
-use super::swarm::Ending;
+use super::socket_pool::Ending;
 use super::tally::Tally;
 use crate::clock::Clock;
 use crate::failure::{Context, Failure, Outcome};
 
-pub(crate) struct Crowd {
+pub(crate) struct Subscribers {
     progress: Arc<Progress>,
     threads: Vec<JoinHandle<Outcome<Listener>>>,
     remotes: Vec<Remote>,
 }
 
-impl Crowd {
+impl Subscribers {
     /// Starts connecting all subscribers of the plan, by threads of this process or, if there are several, in others.
     pub(crate) fn gather(plan: &Plan, processes: u32, run: u32, clock: Clock) -> Outcome<Self> {
         if processes <= 1 {

@@ -1,11 +1,11 @@
 //! All frames that some subscriber still lacks, each encoded once, one behind the other.
 //!
-//! A position on the tape is a count of bytes since the start, so a subscriber is one number and what it lacks is one slice:
+//! A position in the log is a count of bytes since the start, so a subscriber is one number and what it lacks is one slice:
 //! all who are in step are given the very same bytes, and one who lags is given more of them. Must never hold a byte that
 //! all have, nor forget one that somebody lacks.
 
 #[derive(Default)]
-pub(super) struct Tape {
+pub(super) struct FrameLog {
     /// Position of the first byte that is kept.
     base: u64,
     bytes: Vec<u8>,
@@ -16,7 +16,7 @@ pub(super) struct Tape {
 /// Below this, moving what is left to the front costs more than keeping what all have.
 const FORGET_BYTES_MIN: u64 = 1024 * 1024;
 
-impl Tape {
+impl FrameLog {
     /// Appends one frame.
     pub(super) fn append(&mut self, encode: impl FnOnce(&mut Vec<u8>)) {
         encode(&mut self.bytes);
@@ -62,31 +62,31 @@ impl Tape {
 mod tests {
     use super::*;
 
-    fn tape(frames: &[&str]) -> Tape {
-        let mut tape = Tape::default();
-        frames.iter().for_each(|frame| tape.append(|out| out.extend_from_slice(frame.as_bytes())));
-        tape
+    fn log(frames: &[&str]) -> FrameLog {
+        let mut log = FrameLog::default();
+        frames.iter().for_each(|frame| log.append(|out| out.extend_from_slice(frame.as_bytes())));
+        log
     }
 
     #[test]
     fn what_a_subscriber_lacks_is_one_slice_from_its_position() {
-        let mut tape = tape(&["one", "two"]);
-        assert_eq!(tape.ends(), [3, 6]);
-        assert_eq!(tape.between(3, 6), b"two");
-        tape.forget_before(6);
-        assert!(tape.is_empty());
-        tape.append(|out| out.extend_from_slice(b"three"));
-        assert_eq!((tape.ends(), tape.between(6, 11)), ([11].as_slice(), b"three".as_slice()));
+        let mut log = log(&["one", "two"]);
+        assert_eq!(log.ends(), [3, 6]);
+        assert_eq!(log.between(3, 6), b"two");
+        log.forget_before(6);
+        assert!(log.is_empty());
+        log.append(|out| out.extend_from_slice(b"three"));
+        assert_eq!((log.ends(), log.between(6, 11)), ([11].as_slice(), b"three".as_slice()));
     }
 
     #[test]
     fn bytes_that_somebody_lacks_stay() {
         let long = "x".repeat(FORGET_BYTES_MIN as usize);
-        let mut tape = tape(&[&long, "rest"]);
-        tape.forget_before(10);
-        assert_eq!(tape.between(10, 12), b"xx");
-        tape.forget_before(FORGET_BYTES_MIN);
-        assert_eq!(tape.len(), 4);
-        assert_eq!(tape.between(FORGET_BYTES_MIN, tape.end()), b"rest");
+        let mut log = log(&[&long, "rest"]);
+        log.forget_before(10);
+        assert_eq!(log.between(10, 12), b"xx");
+        log.forget_before(FORGET_BYTES_MIN);
+        assert_eq!(log.len(), 4);
+        assert_eq!(log.between(FORGET_BYTES_MIN, log.end()), b"rest");
     }
 }

@@ -3,16 +3,16 @@
 //! Owns the order of channels: in turn, or at random from a seed. Pure and repeatable, so that nothing is remembered per event:
 //! what was refused is found again by counting once more. With one channel, numbers of the run and of the channel are the same.
 
-use crate::subscribe::ledger::Promise;
+use crate::clients::ledger::Promise;
 
-pub(crate) struct Lineup {
+pub(crate) struct ChannelSequence {
     /// For each channel, the number of its next event.
     next: Vec<u64>,
     /// At random; in turn without a seed.
     seed: Option<u64>,
 }
 
-impl Lineup {
+impl ChannelSequence {
     pub(crate) fn new(channels: usize, seed: Option<u64>) -> Self {
         assert!(channels > 0, "an event goes to a channel");
         Self { next: vec![0; channels], seed }
@@ -64,10 +64,10 @@ mod tests {
 
     #[test]
     fn channels_are_served_in_turn_or_at_random_and_count_for_themselves() {
-        let mut turns = Lineup::new(3, None);
+        let mut turns = ChannelSequence::new(3, None);
         let places: Vec<_> = (0..5).map(|sequence| turns.place(sequence)).collect();
         assert_eq!(places, [(0, 0), (1, 0), (2, 0), (0, 1), (1, 1)]);
-        let mut random = Lineup::new(10, Some(7));
+        let mut random = ChannelSequence::new(10, Some(7));
         (0..10_000).for_each(|sequence| assert!(random.place(sequence).0 < 10));
         assert!(random.next.iter().all(|&count| (800..1200).contains(&count)), "{:?}", random.next);
     }
@@ -75,10 +75,10 @@ mod tests {
     #[test]
     fn refused_events_are_found_again_in_their_channels() {
         for seed in [None, Some(99)] {
-            let mut lineup = Lineup::new(4, seed);
-            let places: Vec<_> = (0..100).map(|sequence| lineup.place(sequence)).collect();
+            let mut channel_sequence = ChannelSequence::new(4, seed);
+            let places: Vec<_> = (0..100).map(|sequence| channel_sequence.place(sequence)).collect();
             let refused = [3, 4, 50, 99];
-            let promises = lineup.promises(100, &refused);
+            let promises = channel_sequence.promises(100, &refused);
             for (channel, promise) in promises.iter().enumerate() {
                 let expected: Vec<u64> = refused
                     .iter()

@@ -1,4 +1,4 @@
-//! One thread of a crowd: a swarm, what its subscribers have seen, and how long it took.
+//! One thread of subscribers: its sockets, what they have seen, and how long it took.
 //!
 //! Owns the thread's figures while it runs; nobody else touches them before the end. It carries out storms, and tells the
 //! shared `Progress` where it is after each wake-up.
@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::dialogue::Parting;
+use super::client_session::Parting;
 use super::ledger::{Ledger, Promise};
 use super::plan::Plan;
 use super::progress::Progress;
-use super::swarm::{Observer, Swarm};
+use super::socket_pool::{Observer, SocketPool};
 use super::tally::Tally;
 use crate::clock::{Clock, SECOND_NS};
 use crate::failure::Outcome;
@@ -47,21 +47,21 @@ impl Listener {
         }
     }
 
-    /// Runs until it is told to stop, as member `index` of the crowd.
+    /// Runs until it is told to stop, as member `index` of the run.
     pub(crate) fn run(mut self, index: usize) -> Outcome<Self> {
-        let mut swarm = Swarm::new(self.plan.clone(), self.clock)?;
+        let mut pool = SocketPool::new(self.plan.clone(), self.clock)?;
         while !self.progress.is_stopped() {
             if self.storms < self.progress.storms() {
                 self.storms += 1;
                 self.live = 0;
-                swarm.reopen_all(self.progress.ending());
+                pool.reopen_all(self.progress.ending());
             }
-            swarm.poll(IDLE, &mut self)?;
-            self.show(index, &swarm);
+            pool.poll(IDLE, &mut self)?;
+            self.show(index, &pool);
         }
-        self.tally.silences += swarm.unanswered_pings(SECOND_NS);
-        self.tally.pings_late = swarm.pings_late();
-        self.tally.mutes_closed = swarm.dismiss_mutes();
+        self.tally.silences += pool.unanswered_pings(SECOND_NS);
+        self.tally.pings_late = pool.pings_late();
+        self.tally.mutes_closed = pool.dismiss_mutes();
         Ok(self)
     }
 
@@ -76,11 +76,11 @@ impl Listener {
         self.tally
     }
 
-    fn show(&self, index: usize, swarm: &Swarm) {
+    fn show(&self, index: usize, pool: &SocketPool) {
         let member = self.progress.member(index);
         let counts = self.ledger.counts();
         member.live.store(self.live, Ordering::Release);
-        member.settled.store(swarm.is_settled(), Ordering::Release);
+        member.settled.store(pool.is_settled(), Ordering::Release);
         member.storms.store(self.storms, Ordering::Release);
         member.frames.store(counts.delivered + counts.duplicated, Ordering::SeqCst);
         member.pongs.store(self.tally.pongs.len(), Ordering::Relaxed);

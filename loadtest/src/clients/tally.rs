@@ -1,4 +1,4 @@
-//! What a crowd has heard, all threads and processes together.
+//! What subscribers have heard, all threads and processes together.
 //!
 //! Owns the sums. Histograms travel between processes as their buckets, so that adding them up is exact. Nothing here knows a
 //! socket; a listener fills one, and scenarios read it when the run is over.

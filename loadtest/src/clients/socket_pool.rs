@@ -3,7 +3,7 @@
 //! Owns the sockets, one poll set and one read buffer for all of them, so that ten thousand idle subscribers cost a few
 //! hundred bytes each. Edge-triggered: after a short read the socket is known to be empty and is not asked again, unless its
 //! peer has hung up. Must never block on one connection, and never let one that misbehaves stop the others.
-//! Subscribers are numbered from 0 within their swarm.
+//! Subscribers are numbered from 0 within their pool.
 
 use std::collections::VecDeque;
 use std::io::ErrorKind;
@@ -13,7 +13,7 @@ use mio::event::Event;
 use mio::{Events, Poll, Token};
 use serde_json::Value;
 
-use super::dialogue::{Dialogue, Heard, Part, Parting};
+use super::client_session::{ClientSession, Heard, Part, Parting};
 use super::frame::PAYLOAD_BYTES_MAX;
 use super::pings::Pings;
 use super::plan::Plan;
@@ -62,7 +62,7 @@ pub(crate) enum Ending {
     Reset,
 }
 
-pub(crate) struct Swarm {
+pub(crate) struct SocketPool {
     poll: Poll,
     events: Events,
     buffer: Vec<u8>,
@@ -82,7 +82,7 @@ pub(crate) struct Swarm {
 
 struct Connection {
     link: Link,
-    dialogue: Dialogue,
+    session: ClientSession,
     opened_ns: u64,
     /// It counts among those under way.
     is_opening: bool,
@@ -104,7 +104,7 @@ struct Reading<'a> {
     drain: bool,
 }
 
-impl Swarm {
+impl SocketPool {
     pub(crate) fn new(plan: Plan, clock: Clock) -> Outcome<Self> {
         let start_ns = clock.now_ns();
         Ok(Self {
@@ -153,12 +153,12 @@ impl Swarm {
         let Some(Some(connection)) = self.connections.get_mut(subscriber) else { return false };
         connection.opened_ns = due_ns;
         // A socket that breaks here tells so by its next event.
-        connection.dialogue.subscribe(part, channel, &mut connection.out) && connection.flush().is_ok()
+        connection.session.subscribe(part, channel, &mut connection.out) && connection.flush().is_ok()
     }
 
     pub(crate) fn unsubscribe(&mut self, subscriber: usize, channel: &str) -> bool {
         let Some(Some(connection)) = self.connections.get_mut(subscriber) else { return false };
-        connection.dialogue.unsubscribe(channel, &mut connection.out) && connection.flush().is_ok()
+        connection.session.unsubscribe(channel, &mut connection.out) && connection.flush().is_ok()
     }
 
     /// Sends ready-made frames; false when the connection is gone.
@@ -261,10 +261,10 @@ impl Swarm {
         };
         link.register(self.poll.registry(), Token(subscriber)).context("cannot watch a socket")?;
         let mut out = Vec::new();
-        let dialogue = Dialogue::open(&self.script, &mut out);
+        let session = ClientSession::open(&self.script, &mut out);
         self.connections[subscriber] = Some(Connection {
             link,
-            dialogue,
+            session,
             opened_ns,
             is_opening: true,
             pinged_ns: None,
@@ -281,7 +281,7 @@ impl Swarm {
         let now_ns = self.clock.now_ns();
         while let Some((subscriber, due_ns)) = pings.poll(now_ns) {
             let Some(Some(connection)) = self.connections.get_mut(subscriber) else { continue };
-            if connection.dialogue.has_arrived() {
+            if connection.session.has_arrived() {
                 connection.ping(self.pings_late.note(now_ns, due_ns), observer);
             }
         }
@@ -300,14 +300,14 @@ impl Swarm {
             let reading = Reading { part, subscriber, buffer: &mut self.buffer, clock, drain };
             result = connection.read(reading, observer);
         }
-        connection.is_opening &= !connection.dialogue.has_arrived();
+        connection.is_opening &= !connection.session.has_arrived();
         let has_arrived = was_opening && !connection.is_opening;
         if result.is_ok() && has_arrived && self.plan.is_mute(index) {
             // From now on nobody looks at it.
             result = connection.link.deregister(self.poll.registry()).map_err(socket_parting);
         }
         if let Err(parting) = &result {
-            let is_live = connection.dialogue.is_live();
+            let is_live = connection.session.is_live();
             self.connections[subscriber] = None;
             observer.handle_parted(subscriber, is_live, parting);
         }
@@ -349,7 +349,7 @@ impl Connection {
         observer: &mut impl Observer,
     ) -> Result<usize, Parting> {
         let (opened_ns, pinged_ns) = (self.opened_ns, &mut self.pinged_ns);
-        let used = self.dialogue.handle_bytes(bytes, part, &mut self.out, |heard| {
+        let used = self.session.handle_bytes(bytes, part, &mut self.out, |heard| {
             match heard {
                 Heard::Message(message) => return observer.handle_message(subscriber, message, now_ns),
                 Heard::Greeted => observer.handle_greeted(subscriber),

@@ -1,6 +1,6 @@
-//! What a crowd shows of itself while it runs, and what it is told to do.
+//! What subscribers show of themselves while they run, and what they are told to do.
 //!
-//! Owns the few words that threads of a crowd and its scenario share: who is connected, what all have seen, which phase counts.
+//! Owns the few words that receiving threads and their scenario share: who is connected, what all have seen, which phase counts.
 //! A publisher in closed loop sleeps on it. Threads write their own words after a wake-up and share nothing per frame.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 
 use mio::Waker;
 
-use super::swarm::Ending;
+use super::socket_pool::Ending;
 use crate::progress::CoarseP99;
 use crate::publish::Audience;
 
@@ -181,7 +181,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn crowd_has_seen_what_its_slowest_thread_has_seen() {
+    fn subscribers_have_seen_what_the_slowest_thread_has_seen() {
         let progress = Progress::new(2);
         progress.members[0].seen.store(9, Ordering::SeqCst);
         progress.members[1].seen.store(4, Ordering::SeqCst);

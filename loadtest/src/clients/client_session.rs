@@ -2,7 +2,7 @@
 //!
 //! Owns the stage of a connection and every answer that the protocol asks of a client (Pusher Channels protocol 7,
 //! RFC 6455). Pure: bytes in, bytes and `Heard` out; no socket, no clock. Must never parse JSON for a message that the
-//! listener took, that is for any published event. Called by `swarm` with whatever one read returned.
+//! listener took, that is for any published event. Called by `socket_pool` with whatever one read returned.
 
 use std::fmt;
 
@@ -21,7 +21,7 @@ pub(crate) enum Heard<'a> {
     Greeted,
     /// The subscription is confirmed; with the roster, on a presence channel.
     Subscribed(&'a Value),
-    /// A text message. The listener answers whether it was its own; if not, the dialogue looks at it.
+    /// A text message. The listener answers whether it was its own; if not, the session looks at it.
     Message(&'a [u8]),
     /// An answer to a ping, a change of a roster, or what else there is: the event's name, and the whole message.
     Event(&'a str, &'a Value),
@@ -67,7 +67,7 @@ impl Parting {
     }
 }
 
-pub(crate) struct Dialogue {
+pub(crate) struct ClientSession {
     stage: Stage,
     /// Empty before the greeting.
     socket_id: Box<str>,
@@ -85,7 +85,7 @@ enum Stage {
     Live,
 }
 
-impl Dialogue {
+impl ClientSession {
     /// Starts a conversation; `out` gets the upgrade request.
     pub(crate) fn open(script: &Script, out: &mut Vec<u8>) -> Self {
         let key = generate_key();
@@ -287,30 +287,30 @@ mod tests {
         out
     }
 
-    /// A dialogue after its upgrade was sent, and the server's answer to it.
-    fn opened() -> (Dialogue, Vec<u8>) {
+    /// A session after its upgrade was sent, and the server's answer to it.
+    fn opened() -> (ClientSession, Vec<u8>) {
         let mut request = Vec::new();
-        let dialogue = Dialogue::open(&script(), &mut request);
-        let Stage::Upgrading { accept } = &dialogue.stage else { unreachable!() };
+        let session = ClientSession::open(&script(), &mut request);
+        let Stage::Upgrading { accept } = &session.stage else { unreachable!() };
         let answer = format!(
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nsec-websocket-accept: {accept}\r\n\r\n"
         );
-        (dialogue, answer.into_bytes())
+        (session, answer.into_bytes())
     }
 
-    fn live() -> Dialogue {
-        Dialogue { stage: Stage::Live, socket_id: "1.1".into() }
+    fn live() -> ClientSession {
+        ClientSession { stage: Stage::Live, socket_id: "1.1".into() }
     }
 
     fn hear(
-        dialogue: &mut Dialogue,
+        session: &mut ClientSession,
         bytes: &[u8],
         out: &mut Vec<u8>,
     ) -> (Result<usize, Parting>, Vec<String>) {
         let mut heard = Vec::new();
         let script = script();
         let part = Part { script: &script, index: 0 };
-        let result = dialogue.handle_bytes(bytes, part, out, |what| match what {
+        let result = session.handle_bytes(bytes, part, out, |what| match what {
             Heard::Greeted => {
                 heard.push("greeted".to_owned());
                 true
@@ -338,15 +338,15 @@ mod tests {
 
     #[test]
     fn whole_conversation_in_one_read_ends_subscribed() {
-        let (mut dialogue, mut bytes) = opened();
+        let (mut session, mut bytes) = opened();
         bytes.extend(text(ESTABLISHED));
         bytes.extend(text(SUCCEEDED));
         bytes.extend(text(r#"{"event":"mine"}"#));
         let mut out = Vec::new();
-        let (used, heard) = hear(&mut dialogue, &bytes, &mut out);
+        let (used, heard) = hear(&mut session, &bytes, &mut out);
         assert_eq!(used, Ok(bytes.len()));
         assert_eq!(heard, ["subscribed", r#"{"event":"mine"}"#]);
-        assert!(dialogue.is_live());
+        assert!(session.is_live());
         assert_eq!(out, subscription());
     }
 
@@ -355,13 +355,13 @@ mod tests {
         let (_, answer) = opened();
         let frames = [text(ESTABLISHED), text(SUCCEEDED)].concat();
         for cut in 0..answer.len() + frames.len() {
-            let (mut dialogue, mut bytes) = opened();
+            let (mut session, mut bytes) = opened();
             bytes.extend_from_slice(&frames);
             let mut out = Vec::new();
-            let used = hear(&mut dialogue, &bytes[..cut], &mut out).0.unwrap();
-            assert!(!dialogue.is_live());
-            hear(&mut dialogue, &bytes[used..], &mut out).0.unwrap();
-            assert!(dialogue.is_live(), "cut at {cut}");
+            let used = hear(&mut session, &bytes[..cut], &mut out).0.unwrap();
+            assert!(!session.is_live());
+            hear(&mut session, &bytes[used..], &mut out).0.unwrap();
+            assert!(session.is_live(), "cut at {cut}");
         }
     }
 
@@ -400,11 +400,11 @@ mod tests {
             ESTABLISHED,
             r#"{"event":"pusher:connection_established","data":{"socket_id":"1.1","activity_timeout":30,"x":[1]},"y":2}"#,
         ] {
-            let (mut dialogue, mut bytes) = opened();
+            let (mut session, mut bytes) = opened();
             bytes.extend(text(greeting));
             let mut out = Vec::new();
-            assert!(hear(&mut dialogue, &bytes, &mut out).0.is_ok());
-            assert_eq!((&*dialogue.socket_id, &out), ("1.1", &subscription()));
+            assert!(hear(&mut session, &bytes, &mut out).0.is_ok());
+            assert_eq!((&*session.socket_id, &out), ("1.1", &subscription()));
         }
     }
 
@@ -421,43 +421,40 @@ mod tests {
     fn subscriptions_come_and_go_on_one_connection() {
         let script = Script::new(&site(), &[]);
         let part = Part { script: &script, index: 7 };
-        let (mut dialogue, mut bytes) = opened();
+        let (mut session, mut bytes) = opened();
         bytes.extend(text(ESTABLISHED));
         let (mut out, mut greeted) = (Vec::new(), false);
         let listener = |heard: Heard<'_>| {
             greeted |= matches!(heard, Heard::Greeted);
             !matches!(heard, Heard::Message(_))
         };
-        dialogue.handle_bytes(&bytes, part, &mut out, listener).unwrap();
-        assert!(greeted && dialogue.has_arrived() && !dialogue.is_live() && out.is_empty());
-        assert!(dialogue.subscribe(part, "presence-x", &mut out) && !out.is_empty());
-        assert!(!dialogue.subscribe(part, "presence-x", &mut out), "one at a time");
-        assert!(!dialogue.unsubscribe("presence-x", &mut out), "not confirmed yet");
-        dialogue
+        session.handle_bytes(&bytes, part, &mut out, listener).unwrap();
+        assert!(greeted && session.has_arrived() && !session.is_live() && out.is_empty());
+        assert!(session.subscribe(part, "presence-x", &mut out) && !out.is_empty());
+        assert!(!session.subscribe(part, "presence-x", &mut out), "one at a time");
+        assert!(!session.unsubscribe("presence-x", &mut out), "not confirmed yet");
+        session
             .handle_bytes(&text(SUCCEEDED), part, &mut out, |heard| !matches!(heard, Heard::Message(_)))
             .unwrap();
-        assert!(dialogue.is_live() && dialogue.unsubscribe("presence-x", &mut out));
-        assert!(dialogue.subscribe(part, "presence-x", &mut out));
+        assert!(session.is_live() && session.unsubscribe("presence-x", &mut out));
+        assert!(session.subscribe(part, "presence-x", &mut out));
     }
 
     #[test]
     fn upgrade_without_the_right_accept_key_is_refused() {
         let mut out = Vec::new();
-        let (mut dialogue, _) = opened();
+        let (mut session, _) = opened();
         let answer = b"HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: bm90IGl0\r\n\r\n";
         let refused = Parting::BadUpgrade("wrong Sec-WebSocket-Accept");
-        assert_eq!(hear(&mut dialogue, answer, &mut out).0, Err(refused));
-        let (mut dialogue, _) = opened();
+        assert_eq!(hear(&mut session, answer, &mut out).0, Err(refused));
+        let (mut session, _) = opened();
         let answer = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
-        assert_eq!(hear(&mut dialogue, answer, &mut out).0, Err(Parting::Refused(404)));
-        let (mut dialogue, _) = opened();
-        assert_eq!(
-            hear(&mut dialogue, b"\x00\x01nonsense", &mut out).0,
-            Err(Parting::BadUpgrade("not HTTP"))
-        );
-        let (mut dialogue, _) = opened();
+        assert_eq!(hear(&mut session, answer, &mut out).0, Err(Parting::Refused(404)));
+        let (mut session, _) = opened();
+        assert_eq!(hear(&mut session, b"\x00\x01nonsense", &mut out).0, Err(Parting::BadUpgrade("not HTTP")));
+        let (mut session, _) = opened();
         let endless = [b"HTTP/1.1 101 S\r\nA: ".as_slice(), &[b'a'; HEAD_BYTES_MAX]].concat();
-        assert_eq!(hear(&mut dialogue, &endless, &mut out).0, Err(Parting::BadUpgrade("endless head")));
+        assert_eq!(hear(&mut session, &endless, &mut out).0, Err(Parting::BadUpgrade("endless head")));
     }
 
     #[test]
