@@ -10,13 +10,13 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::client_session::Parting;
-use super::ledger::{Ledger, Promise};
 use super::plan::Plan;
 use super::progress::Progress;
 use super::socket_pool::{Observer, SocketPool};
-use super::tally::Tally;
 use crate::clock::{Clock, SECOND_NS};
 use crate::failure::Outcome;
+use crate::measure::ledger::{Ledger, Promise};
+use crate::measure::tally::Tally;
 use crate::stamp::Reader;
 
 /// How often a thread looks up although no socket is ready.

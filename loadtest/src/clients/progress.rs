@@ -9,11 +9,9 @@ use std::sync::{Arc, OnceLock};
 use mio::Waker;
 
 use super::socket_pool::Ending;
+use crate::measure::tally::PHASES;
 use crate::progress::CoarseP99;
 use crate::publish::Audience;
-
-/// Phase 0 is the time before anything is measured.
-pub(crate) const PHASES: usize = 4;
 
 pub(crate) struct Progress {
     members: Vec<Member>,

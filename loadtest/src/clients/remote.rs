@@ -13,14 +13,14 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::ledger::Promise;
 use super::plan::Plan;
-use super::progress::{PHASES, Progress};
+use super::progress::Progress;
 use super::socket_pool::Ending;
 use super::subscribers::Subscribers;
-use super::tally::{Packed, Tally};
 use crate::clock::Clock;
 use crate::failure::{Context, Failure, Outcome};
+use crate::measure::ledger::Promise;
+use crate::measure::tally::{PHASES, Packed, Tally};
 use crate::publish::Audience;
 
 /// How often a child tells its state if it has changed: what a closed loop waits for at most.

@@ -9,6 +9,7 @@ use ring::hmac;
 use serde_json::json;
 
 use super::frame::{self, encode_client_frame};
+use crate::hex::hex;
 use crate::options::Site;
 
 pub(crate) struct Script {
@@ -118,13 +119,6 @@ pub(crate) fn user_id(index: usize) -> String {
 /// Which subscriber a user is; None for users of others.
 pub(crate) fn parse_user_id(user_id: &str) -> Option<usize> {
     user_id.strip_prefix('u')?.parse().ok()
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
-        write!(out, "{byte:02x}").expect("a String takes every write");
-        out
-    })
 }
 
 #[cfg(test)]

@@ -20,8 +20,8 @@ use super::plan::Plan;
 use super::script::{Script, encode_ping};
 use crate::clock::Clock;
 use crate::failure::{Context, Outcome};
-use crate::late::Late;
 use crate::link::{Door, Link, is_for_later};
+use crate::measure::late::Late;
 
 /// Room for the largest frame beside what a read of a busy socket brings.
 const READ_BUFFER_BYTES: usize = PAYLOAD_BYTES_MAX + 64 * 1024;

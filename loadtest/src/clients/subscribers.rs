@@ -8,15 +8,15 @@ use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::ledger::Promise;
 use super::listener::Listener;
 use super::plan::Plan;
 use super::progress::Progress;
 use super::remote::Remote;
 use super::socket_pool::Ending;
-use super::tally::Tally;
 use crate::clock::Clock;
 use crate::failure::{Context, Failure, Outcome};
+use crate::measure::ledger::Promise;
+use crate::measure::tally::Tally;
 
 pub(crate) struct Subscribers {
     progress: Arc<Progress>,

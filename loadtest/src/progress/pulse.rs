@@ -69,7 +69,7 @@ impl CoarseP99 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clients::tally::histogram;
+    use crate::measure::tally::histogram;
 
     #[test]
     fn percentile_is_that_of_the_last_whole_second() {

@@ -3,7 +3,7 @@
 //! Owns the order of channels: in turn, or at random from a seed. Pure and repeatable, so that nothing is remembered per event:
 //! what was refused is found again by counting once more. With one channel, numbers of the run and of the channel are the same.
 
-use crate::clients::ledger::Promise;
+use crate::measure::ledger::Promise;
 
 pub(crate) struct ChannelSequence {
     /// For each channel, the number of its next event.

@@ -13,10 +13,10 @@ use hdrhistogram::Histogram;
 use mio::{Events, Poll, Token, Waker};
 
 use super::answer::{Answer, parse_answer};
-use crate::clients::tally::histogram;
 use crate::clock::Clock;
 use crate::failure::{Context, Failure, Outcome};
 use crate::link::{Door, Link, is_for_later};
+use crate::measure::tally::histogram;
 
 const WAKER: Token = Token(usize::MAX);
 const PROBE_PATIENCE: Duration = Duration::from_secs(5);

@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use md5::{Digest, Md5};
 use ring::hmac;
 
-use crate::clients::script::hex;
+use crate::hex::hex;
 use crate::options::{App, Target};
 use crate::stamp::{Stamp, encode_data};
 

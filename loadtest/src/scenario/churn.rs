@@ -11,12 +11,12 @@ use serde_json::Value;
 
 use super::Late;
 use crate::clients::client_session::Parting;
-use crate::clients::ledger::Counts;
 use crate::clients::plan::Plan;
 use crate::clients::socket_pool::{Ending, Observer, SocketPool};
-use crate::clients::tally::histogram;
 use crate::clock::{Clock, SECOND_NS};
 use crate::failure::Outcome;
+use crate::measure::ledger::Counts;
+use crate::measure::tally::histogram;
 use crate::stamp::Reader;
 
 const POLL_MAX: Duration = Duration::from_millis(20);

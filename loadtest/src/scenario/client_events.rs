@@ -17,13 +17,13 @@ use super::{
     Late, Own, Watch, broadcast::Measured, check_descriptors, check_one_process, name_partings, random_run,
 };
 use crate::clients::client_session::Parting;
-use crate::clients::ledger::{Ledger, Promise};
 use crate::clients::plan::Plan;
 use crate::clients::script::encode_text;
 use crate::clients::socket_pool::{Observer, SocketPool};
-use crate::clients::tally::Tally;
 use crate::clock::{Clock, SECOND_NS, nanoseconds};
 use crate::failure::{Failure, Outcome};
+use crate::measure::ledger::{Ledger, Promise};
+use crate::measure::tally::Tally;
 use crate::options::Target;
 use crate::progress::{Phase, Pulse, Readings, Ticker};
 use crate::report::{Report, Unit};

@@ -6,8 +6,8 @@ use hdrhistogram::Histogram;
 
 use super::broadcast::{Measured, Round};
 use super::name_partings;
-use crate::clients::ledger::Counts;
-use crate::clients::tally::Tally;
+use crate::measure::ledger::Counts;
+use crate::measure::tally::Tally;
 use crate::publish::Publisher;
 use crate::report::{Report, Unit};
 

@@ -22,7 +22,7 @@ use std::hash::{BuildHasher, RandomState};
 
 use crate::clock::Clock;
 use crate::failure::{Failure, Outcome};
-use crate::late::Late;
+use crate::measure::late::Late;
 use crate::options::{Command, Target};
 use crate::proc::{Process, Spent, Usage, descriptors_max};
 use crate::report::{Report, Unit};

@@ -9,9 +9,9 @@ use clap::Args;
 
 use super::deliveries::{report_counts, report_publishes};
 use super::{Late, Own, Watch, random_run};
-use crate::clients::ledger::Counts;
 use crate::clock::{Clock, SECOND_NS};
 use crate::failure::Outcome;
+use crate::measure::ledger::Counts;
 use crate::options::Target;
 use crate::progress::{Phase, Ticker};
 use crate::publish::schedule::{Pace, Schedule};

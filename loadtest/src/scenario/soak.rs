@@ -21,9 +21,9 @@ use super::{
 };
 use crate::clients::plan::Plan;
 use crate::clients::subscribers::Subscribers;
-use crate::clients::tally::Tally;
 use crate::clock::{Clock, SECOND_NS, nanoseconds};
 use crate::failure::{Context, Failure, Outcome};
+use crate::measure::tally::Tally;
 use crate::options::Target;
 use crate::options::values::{parse_rate, parse_seconds};
 use crate::progress::{Readings, Ticker};

@@ -9,10 +9,10 @@ use hdrhistogram::Histogram;
 use serde_json::Value;
 
 use crate::clients::client_session::{Parting, unfold};
-use crate::clients::ledger::Counts;
 use crate::clients::script::parse_user_id;
 use crate::clients::socket_pool::Observer;
-use crate::clients::tally::histogram;
+use crate::measure::ledger::Counts;
+use crate::measure::tally::histogram;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Change {

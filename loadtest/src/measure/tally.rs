@@ -8,11 +8,12 @@ use std::collections::BTreeMap;
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
+use super::late::Late;
 use super::ledger::Counts;
-use super::progress::PHASES;
 use crate::failure::{Context, Outcome};
-use crate::late::Late;
 
+/// Phase 0 is the time before anything is measured.
+pub(crate) const PHASES: usize = 4;
 const HOUR_US: u64 = 3_600_000_000;
 
 pub(crate) struct Tally {
