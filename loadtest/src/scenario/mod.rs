@@ -5,7 +5,6 @@
 
 mod broadcast;
 pub(crate) mod channels;
-mod churn;
 pub(crate) mod client_events;
 pub(crate) mod connect;
 mod deliveries;
@@ -15,8 +14,6 @@ pub(crate) mod presence;
 pub(crate) mod publish;
 pub(crate) mod slow;
 pub(crate) mod soak;
-mod storm;
-mod views;
 
 use std::hash::{BuildHasher, RandomState};
 

@@ -4,6 +4,8 @@
 //! are dropped in turn and come back. A line is printed every minute, on standard error. What matters at the end is what was lost, who
 //! fell out, and the slope of the server's memory after the first tenth of the time.
 
+mod churn;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -11,14 +13,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::broadcast::{deliveries, gather};
-use super::churn::Churn;
-use super::client_events::{Said, Talk};
-use super::deliveries::{report_counts, report_percentiles, report_publishes, report_rate};
-use super::presence::{Told, Waves};
-use super::{
-    Cost, Late, Own, Reading, Watch, check_descriptors, check_one_process, name_partings, random_run,
-};
+use self::churn::Churn;
 use crate::clients::plan::Plan;
 use crate::clients::subscribers::Subscribers;
 use crate::clock::{Clock, SECOND_NS, nanoseconds};
@@ -30,6 +25,13 @@ use crate::progress::{Readings, Ticker};
 use crate::publish::schedule::{Pace, Schedule};
 use crate::publish::{Audience, Limits, Publisher};
 use crate::report::{Report, Unit};
+use crate::scenario::broadcast::{deliveries, gather};
+use crate::scenario::client_events::{Said, Talk};
+use crate::scenario::deliveries::{report_counts, report_percentiles, report_publishes, report_rate};
+use crate::scenario::presence::{Told, Waves};
+use crate::scenario::{
+    Cost, Late, Own, Reading, Watch, check_descriptors, check_one_process, name_partings, random_run,
+};
 
 const DURATION_DEFAULT: Duration = Duration::from_secs(3600);
 const RATE_DEFAULT: f64 = 10.0;

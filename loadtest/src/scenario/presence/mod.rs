@@ -4,6 +4,8 @@
 //! (its roster, with what it was told since) is compared with the truth: who is missing in a view was lost, who should not be there is
 //! stale. Latency counts from when the join was due to when another member was told.
 
+mod views;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,10 +14,7 @@ use std::time::Duration;
 use clap::Args;
 use hdrhistogram::Histogram;
 
-use super::broadcast::{CONNECT_PATIENCE, Measured};
-use super::deliveries::{report_counts, report_percentiles, report_rate, report_server};
-use super::views::{Change, Views};
-use super::{Late, Own, Watch, check_descriptors, check_one_process, name_partings};
+use self::views::{Change, Views};
 use crate::clients::plan::Plan;
 use crate::clients::socket_pool::SocketPool;
 use crate::clock::{Clock, MILLISECOND_NS, SECOND_NS, nanoseconds};
@@ -24,6 +23,9 @@ use crate::options::Target;
 use crate::options::values::parse_percent;
 use crate::progress::{Phase, Pulse, Readings, Ticker};
 use crate::report::{Report, Unit};
+use crate::scenario::broadcast::{CONNECT_PATIENCE, Measured};
+use crate::scenario::deliveries::{report_counts, report_percentiles, report_rate, report_server};
+use crate::scenario::{Late, Own, Watch, check_descriptors, check_one_process, name_partings};
 
 const RATE_DEFAULT: f64 = 100.0;
 const POLL_MAX: Duration = Duration::from_millis(20);

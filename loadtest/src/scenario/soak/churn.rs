@@ -9,7 +9,6 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde_json::Value;
 
-use super::Late;
 use crate::clients::client_session::Parting;
 use crate::clients::plan::Plan;
 use crate::clients::socket_pool::{Ending, Observer, SocketPool};
@@ -17,6 +16,7 @@ use crate::clock::{Clock, SECOND_NS};
 use crate::failure::Outcome;
 use crate::measure::ledger::Counts;
 use crate::measure::tally::histogram;
+use crate::scenario::Late;
 use crate::stamp::Reader;
 
 const POLL_MAX: Duration = Duration::from_millis(20);

@@ -9,9 +9,6 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::broadcast::{CONNECT_PATIENCE, deliveries, gather};
-use super::deliveries::{report_counts, report_percentiles, report_publishes};
-use super::{Late, Watch};
 use crate::clients::plan::Plan;
 use crate::clients::socket_pool::Ending;
 use crate::clients::subscribers::Subscribers;
@@ -23,6 +20,9 @@ use crate::progress::{Phase, Readings, Ticker};
 use crate::publish::schedule::{Pace, Schedule};
 use crate::publish::{Audience, Limits, Publisher};
 use crate::report::{Report, Unit};
+use crate::scenario::broadcast::{CONNECT_PATIENCE, deliveries, gather};
+use crate::scenario::deliveries::{report_counts, report_percentiles, report_publishes};
+use crate::scenario::{Late, Watch};
 
 const BEFORE: usize = 1;
 const DURING: usize = 2;

@@ -3,14 +3,14 @@
 //! A connection counts from its connect (with --rate: from when it was due) to its confirmed subscription. Failures are a
 //! result. Memory is the growth of the server's RSS, so a freshly started server gives the truest figure.
 
+mod storm;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 
-use super::deliveries::{report_counts, report_rate};
-use super::storm::{Storm, StormOptions, Witnesses, ride};
-use super::{Cost, Late, Own, Watch, check_descriptors, name_partings, random_run, several_channels};
+use self::storm::{Storm, StormOptions, Witnesses, ride};
 use crate::clients::plan::Plan;
 use crate::clients::subscribers::Subscribers;
 use crate::clock::{Clock, SECOND_NS};
@@ -20,6 +20,10 @@ use crate::measure::tally::Tally;
 use crate::options::Target;
 use crate::progress::{Phase, Ticker};
 use crate::report::{Report, Unit};
+use crate::scenario::deliveries::{report_counts, report_rate};
+use crate::scenario::{
+    Cost, Late, Own, Watch, check_descriptors, name_partings, random_run, several_channels,
+};
 
 #[derive(Args)]
 pub(crate) struct ConnectOptions {
