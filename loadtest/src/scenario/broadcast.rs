@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{Cost, Late, Own, Watch, name_partings, random_run};
+use super::{Cost, Generator, Late, Stopwatch, name_partings, random_run};
 use crate::clients::plan::Plan;
 use crate::clients::subscribers::Subscribers;
 use crate::clock::{Clock, SECOND_NS};
@@ -81,8 +81,8 @@ pub(super) struct Measured {
 }
 
 impl Round {
-    pub(super) fn own(&self) -> Own {
-        Own {
+    pub(super) fn generator(&self) -> Generator {
+        Generator {
             late: self.late,
             busy_max: self.readings.own_busy_max(),
             closed_as_slow: self.tally.parted_as_slow,
@@ -91,28 +91,28 @@ impl Round {
 }
 
 impl Broadcast<'_> {
-    pub(super) fn run(&self, watch: &Watch, clock: Clock) -> Outcome<Round> {
+    pub(super) fn run(&self, stopwatch: &Stopwatch, clock: Clock) -> Outcome<Round> {
         let run = random_run();
         let channels = self.plan.channels.clone();
         let mut publisher = Publisher::new(self.target, channels, self.seed, self.limits(), run, clock)?;
         publisher.probe()?;
-        let rss_before = watch.server_rss()?;
+        let rss_before = stopwatch.server_rss()?;
         let subscribers = gather(&self.plan, self.target.processes, run, clock)?;
         std::thread::sleep(SETTLE);
-        let rss_gathered = watch.server_rss()?;
+        let rss_gathered = stopwatch.server_rss()?;
 
         let ticker = Ticker::start();
         let pace = self.pace(&ticker, &mut publisher, &subscribers, clock)?;
         subscribers.progress().begin_phase(1, publisher.sent());
-        let (before, frames_before) = (watch.read()?, subscribers.progress().frames());
+        let (before, frames_before) = (stopwatch.read()?, subscribers.progress().frames());
         let sends_before = publisher.sends().calls;
         let duration = self.target.duration();
         ticker.begin(deliveries("publishing", duration, &subscribers).kept());
         self.publish(pace, duration, &mut publisher, &subscribers, clock)?;
         self.drain(&ticker, &mut publisher, &subscribers)?;
         let readings = ticker.finish();
-        let cost = watch.cost_since(&before)?;
-        let rss = watch.server_rss()?;
+        let cost = stopwatch.cost_since(&before)?;
+        let rss = stopwatch.server_rss()?;
 
         let tally = subscribers.dismiss(&publisher.promises())?;
         let sends = publisher.sends();

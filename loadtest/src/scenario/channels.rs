@@ -8,7 +8,7 @@ use clap::Args;
 use super::broadcast::{Broadcast, PublishOptions};
 use super::deliveries::report_round;
 use super::fanout::report_load;
-use super::{Watch, check_descriptors, random_run, several_channels};
+use super::{Stopwatch, check_descriptors, random_run, several_channels};
 use crate::clients::plan::Plan;
 use crate::clock::Clock;
 use crate::failure::{Failure, Outcome};
@@ -41,7 +41,7 @@ pub(super) fn run(options: &ChannelsOptions) -> Outcome<Report> {
     }
     check_descriptors(target, options.publish.publishers)?;
     let clock = Clock::start();
-    let watch = Watch::new(target, clock)?;
+    let stopwatch = Stopwatch::new(target, clock)?;
     let broadcast = Broadcast {
         target,
         options: &options.publish,
@@ -49,12 +49,12 @@ pub(super) fn run(options: &ChannelsOptions) -> Outcome<Report> {
         seed: options.random.then(|| u64::from(random_run())),
         rate_default: RATE_DEFAULT,
     };
-    let round = broadcast.run(&watch, clock)?;
+    let round = broadcast.run(&stopwatch, clock)?;
     let mut report = Report::new("channels");
     report_load(&mut report, target, &options.publish, &round);
     report.count("channels", "channels", u64::from(channels));
     report.count("subscribers_per_channel", "subscribers of each", u64::from(target.connections / channels));
     report_round(&mut report, &round);
-    watch.report_conditions(&mut report, &round.measured.cost, &round.own())?;
+    stopwatch.report_conditions(&mut report, &round.measured.cost, &round.generator())?;
     Ok(report)
 }

@@ -14,7 +14,8 @@ use serde_json::Value;
 use super::broadcast::CONNECT_PATIENCE;
 use super::deliveries::{report_counts, report_rate, report_server};
 use super::{
-    Late, Own, Watch, broadcast::Measured, check_descriptors, check_one_process, name_partings, random_run,
+    Generator, Late, Stopwatch, broadcast::Measured, check_descriptors, check_one_process, name_partings,
+    random_run,
 };
 use crate::clients::client_session::Parting;
 use crate::clients::plan::Plan;
@@ -52,12 +53,12 @@ pub(super) fn run(options: &ClientEventsOptions) -> Outcome<Report> {
     check_one_process(target)?;
     check_descriptors(target, 0)?;
     let clock = Clock::start();
-    let watch = Watch::new(target, clock)?;
-    let rss_before = watch.server_rss()?;
+    let stopwatch = Stopwatch::new(target, clock)?;
+    let rss_before = stopwatch.server_rss()?;
     let mut talk = Talk::gather(target, options.group, options.senders, target.rate, clock)?;
-    let (before, rss_gathered) = (watch.read()?, watch.server_rss()?);
+    let (before, rss_gathered) = (stopwatch.read()?, stopwatch.server_rss()?);
     let readings = look_on(&mut talk, target.duration())?;
-    let (cost, rss) = (watch.cost_since(&before)?, watch.server_rss()?);
+    let (cost, rss) = (stopwatch.cost_since(&before)?, stopwatch.server_rss()?);
 
     let rate = talk.rate;
     let said = talk.end();
@@ -83,9 +84,12 @@ pub(super) fn run(options: &ClientEventsOptions) -> Outcome<Report> {
     let growth = rss_before.zip(rss_gathered).map(|(before, after)| after as f64 - before as f64);
     let measured = Measured { frames, seconds, cost };
     report_server(&mut report, &measured, rss, growth.map(|bytes| bytes / f64::from(target.connections)));
-    let own =
-        Own { late: said.late, busy_max: readings.own_busy_max(), closed_as_slow: said.tally.parted_as_slow };
-    watch.report_conditions(&mut report, &measured.cost, &own)?;
+    let generator = Generator {
+        late: said.late,
+        busy_max: readings.own_busy_max(),
+        closed_as_slow: said.tally.parted_as_slow,
+    };
+    stopwatch.report_conditions(&mut report, &measured.cost, &generator)?;
     Ok(report)
 }
 

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::broadcast::{Broadcast, PublishOptions, Round};
 use super::deliveries::report_round;
-use super::{Watch, check_descriptors};
+use super::{Stopwatch, check_descriptors};
 use crate::clients::plan::Plan;
 use crate::clock::Clock;
 use crate::failure::Outcome;
@@ -29,7 +29,7 @@ pub(super) fn run(options: &FanoutOptions) -> Outcome<Report> {
     let target = &options.target;
     check_descriptors(target, options.publish.publishers)?;
     let clock = Clock::start();
-    let watch = Watch::new(target, clock)?;
+    let stopwatch = Stopwatch::new(target, clock)?;
     let broadcast = Broadcast {
         target,
         options: &options.publish,
@@ -37,11 +37,11 @@ pub(super) fn run(options: &FanoutOptions) -> Outcome<Report> {
         seed: None,
         rate_default: RATE_DEFAULT,
     };
-    let round = broadcast.run(&watch, clock)?;
+    let round = broadcast.run(&stopwatch, clock)?;
     let mut report = Report::new("fanout");
     report_load(&mut report, target, &options.publish, &round);
     report_round(&mut report, &round);
-    watch.report_conditions(&mut report, &round.measured.cost, &round.own())?;
+    stopwatch.report_conditions(&mut report, &round.measured.cost, &round.generator())?;
     Ok(report)
 }
 

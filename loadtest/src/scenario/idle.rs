@@ -10,7 +10,7 @@ use clap::Args;
 
 use super::broadcast::gather;
 use super::deliveries::report_counts;
-use super::{Own, Watch, check_descriptors, name_partings, random_run, several_channels};
+use super::{Generator, Stopwatch, check_descriptors, name_partings, random_run, several_channels};
 use crate::clients::plan::Plan;
 use crate::clients::subscribers::Subscribers;
 use crate::clock::{Clock, SECOND_NS, nanoseconds};
@@ -41,15 +41,15 @@ pub(super) fn run(options: &IdleOptions) -> Outcome<Report> {
     let target = &options.target;
     check_descriptors(target, 0)?;
     let clock = Clock::start();
-    let watch = Watch::new(target, clock)?;
-    let rss_before = watch.server_rss()?;
+    let stopwatch = Stopwatch::new(target, clock)?;
+    let rss_before = stopwatch.server_rss()?;
     let ping_period_ns = Some(nanoseconds(options.ping_every));
     let plan = Plan { ping_period_ns, ..Plan::new(target, several_channels(target, options.channels)) };
     let subscribers = gather(&plan, target.processes, random_run(), clock)?;
     std::thread::sleep(SETTLE);
-    let before = watch.read()?;
-    let readings = look_on(target.duration(), &subscribers, &watch);
-    let (cost, rss) = (watch.cost_since(&before)?, watch.server_rss()?);
+    let before = stopwatch.read()?;
+    let readings = look_on(target.duration(), &subscribers, &stopwatch);
+    let (cost, rss) = (stopwatch.cost_since(&before)?, stopwatch.server_rss()?);
     let tally = subscribers.dismiss(&[])?;
 
     let mut report = Report::new("idle");
@@ -71,16 +71,17 @@ pub(super) fn run(options: &IdleOptions) -> Outcome<Report> {
         per_connection,
         Unit::Bytes,
     );
-    let own = Own { late: tally.pings_late, busy_max: readings.own_busy_max(), ..Own::default() };
-    watch.report_conditions(&mut report, &cost, &own)?;
+    let generator =
+        Generator { late: tally.pings_late, busy_max: readings.own_busy_max(), ..Generator::default() };
+    stopwatch.report_conditions(&mut report, &cost, &generator)?;
     Ok(report)
 }
 
-fn look_on(duration: Duration, subscribers: &Subscribers, watch: &Watch) -> Readings {
+fn look_on(duration: Duration, subscribers: &Subscribers, stopwatch: &Stopwatch) -> Readings {
     let (ticker, pongs, latency) =
         (Ticker::start(), Arc::clone(subscribers.progress()), Arc::clone(subscribers.progress()));
     let phase = Phase::timed("idling", duration, "answers to pings", move || pongs.pongs());
-    ticker.begin(phase.kept().p99(move || latency.p99_us()).memory_of(watch.server()));
+    ticker.begin(phase.kept().p99(move || latency.p99_us()).memory_of(stopwatch.server()));
     std::thread::sleep(duration);
     ticker.finish()
 }

@@ -58,7 +58,7 @@ pub(crate) fn run(command: &Command) -> Outcome<()> {
 }
 
 /// The two processes whose CPU time is compared.
-struct Watch {
+struct Stopwatch {
     clock: Clock,
     own: Process,
     server: Option<Process>,
@@ -78,7 +78,7 @@ struct Cost {
     server: Option<Spent>,
 }
 
-impl Watch {
+impl Stopwatch {
     fn new(target: &Target, clock: Clock) -> Outcome<Self> {
         Ok(Self { clock, own: Process::own()?, server: target.pid.map(Process::open).transpose()? })
     }
@@ -110,8 +110,8 @@ impl Watch {
     }
 
     /// Under which conditions the other figures came about, and what that means for them.
-    fn report_conditions(&self, report: &mut Report, cost: &Cost, own: &Own) -> Outcome<()> {
-        let late = own.late;
+    fn report_conditions(&self, report: &mut Report, cost: &Cost, generator: &Generator) -> Outcome<()> {
+        let late = generator.late;
         let ratio = cost.own.busy_ratio(self.own.cores()?.len(), cost.wall_ns).unwrap_or(0.0);
         let is_late = late.sends as f64 > late.calls as f64 * LATE_RATIO;
         report.figure("generator.cpu_ratio", "generator CPU", ratio, Unit::Ratio);
@@ -125,15 +125,15 @@ impl Watch {
         report.figure(
             "generator.busy_ratio_max",
             "generator busy or without a core, worst second",
-            own.busy_max_with(ratio),
+            generator.busy_max_with(ratio),
             Unit::Ratio,
         );
-        let is_slow = own.was_closed_for_its_own_slowness(ratio);
+        let is_slow = generator.was_closed_for_its_own_slowness(ratio);
         report.flag("generator.late", "generator sent late", is_late);
         report.flag(
             "generator.bottleneck",
             "generator was the bottleneck",
-            own.was_bottleneck(ratio, is_late),
+            generator.was_bottleneck(ratio, is_late),
         );
         if ratio >= BUSY_RATIO {
             report
@@ -144,11 +144,11 @@ impl Watch {
                 "The server closed {} subscribers as too slow (4100) while the generator had no time left to read: its sockets were slow, \
                  not the server. What those subscribers lost, and latencies, say little about the server. Give the generator more cores \
                  (--threads), or less to read: fewer --connections, a lower --rate, a smaller --size.",
-                own.closed_as_slow
+                generator.closed_as_slow
             ));
         }
         if is_late {
-            let why = if own.was_bottleneck(ratio, is_late) {
+            let why = if generator.was_bottleneck(ratio, is_late) {
                 "It had no time left: it, not the server, may have set rates and latencies."
             } else {
                 "It had time enough, but got its core late: other programs ran there, or it was stopped."
@@ -183,7 +183,7 @@ impl Watch {
 
 /// How this program itself fared.
 #[derive(Default)]
-struct Own {
+struct Generator {
     late: Late,
     /// Share of the busiest second in which it ran or waited for a core.
     busy_max: Option<f64>,
@@ -191,7 +191,7 @@ struct Own {
     closed_as_slow: u64,
 }
 
-impl Own {
+impl Generator {
     /// Whether subscribers were closed as slow while this program had no time to read. A mean hides that: after the closings there is
     /// less to do.
     fn was_closed_for_its_own_slowness(&self, mean: f64) -> bool {
@@ -262,7 +262,7 @@ mod tests {
 
     #[test]
     fn closings_are_the_generators_fault_if_it_was_busy_in_any_second() {
-        let own = |closed_as_slow, busy_max| Own { closed_as_slow, busy_max, ..Own::default() };
+        let own = |closed_as_slow, busy_max| Generator { closed_as_slow, busy_max, ..Generator::default() };
         assert!(own(1, Some(0.95)).was_closed_for_its_own_slowness(0.4));
         assert!(own(1, None).was_closed_for_its_own_slowness(0.9));
         assert!(!own(1, Some(0.5)).was_closed_for_its_own_slowness(0.4));
@@ -271,7 +271,7 @@ mod tests {
 
     #[test]
     fn a_generator_with_time_left_is_no_bottleneck_however_late_it_got_its_core() {
-        let own = |busy_max| Own { busy_max, ..Own::default() };
+        let own = |busy_max| Generator { busy_max, ..Generator::default() };
         // Mean CPU, the busiest second, late sends, and the verdict.
         for (mean, busy_max, is_late, verdict) in [
             (0.01, Some(0.1), true, false),

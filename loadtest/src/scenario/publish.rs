@@ -8,7 +8,7 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::deliveries::{report_counts, report_publishes};
-use super::{Late, Own, Watch, random_run};
+use super::{Generator, Late, Stopwatch, random_run};
 use crate::clock::{Clock, SECOND_NS};
 use crate::failure::Outcome;
 use crate::measure::ledger::Counts;
@@ -51,7 +51,7 @@ impl Audience for Nobody {
 pub(super) fn run(options: &PublishOnlyOptions) -> Outcome<Report> {
     let target = &options.target;
     let clock = Clock::start();
-    let watch = Watch::new(target, clock)?;
+    let stopwatch = Stopwatch::new(target, clock)?;
     let lines = options.publishers as usize;
     let limits = Limits { lines, lines_closing: lines, depth: options.pipeline as usize };
     let channels = vec![format!("{}-unheard", target.channel)];
@@ -63,13 +63,13 @@ pub(super) fn run(options: &PublishOnlyOptions) -> Outcome<Report> {
     let [answers, latency] = pulse;
     let phase = Phase::timed("publishing", target.duration(), "answers", move || answers.count());
     ticker.begin(phase.kept().p99(move || latency.p99_us()));
-    let before = watch.read()?;
+    let before = stopwatch.read()?;
     let end_ns = end_ns(before.at_ns, target.duration());
     publisher.run(&mut Schedule::new(pace, options.batch, before.at_ns, end_ns), &Nobody)?;
     let readings = ticker.finish();
     publisher.drain(&Nobody, |_| true)?;
     let seconds = (clock.now_ns() - before.at_ns) as f64 / SECOND_NS as f64;
-    let cost = watch.cost_since(&before)?;
+    let cost = stopwatch.cost_since(&before)?;
 
     let mut report = Report::new("publish");
     report_asked(&mut report, options, &publisher);
@@ -84,13 +84,13 @@ pub(super) fn run(options: &PublishOnlyOptions) -> Outcome<Report> {
     report_counts(&mut report, Counts::default(), 0);
     let per_publish = |ns: u64| (results.accepted > 0).then(|| ns as f64 / results.accepted as f64);
     let cpu = cost.server.and_then(|spent| per_publish(spent.total_ns));
-    let rss = watch.server_rss()?.map(|bytes| bytes as f64);
+    let rss = stopwatch.server_rss()?.map(|bytes| bytes as f64);
     report.figure("server.cpu_ns_per_publish", "server CPU per event", cpu, Unit::Nanoseconds);
     report.figure("server.cpu_ns_per_delivery", "server CPU per delivery", None, Unit::Nanoseconds);
     report.figure("server.rss_bytes", "server memory", rss, Unit::Bytes);
     let late = Late { calls: sends.calls, sends: sends.late, max_ns: sends.late_max_ns };
-    let own = Own { late, busy_max: readings.own_busy_max(), ..Own::default() };
-    watch.report_conditions(&mut report, &cost, &own)?;
+    let generator = Generator { late, busy_max: readings.own_busy_max(), ..Generator::default() };
+    stopwatch.report_conditions(&mut report, &cost, &generator)?;
     Ok(report)
 }
 

@@ -10,7 +10,7 @@ use hdrhistogram::Histogram;
 use super::broadcast::{Broadcast, PublishOptions, Round};
 use super::deliveries::{report_percentiles, report_round};
 use super::fanout::report_load;
-use super::{Watch, check_descriptors};
+use super::{Stopwatch, check_descriptors};
 use crate::clients::plan::Plan;
 use crate::clock::Clock;
 use crate::failure::{Context, Outcome};
@@ -48,20 +48,20 @@ pub(super) fn run(options: &SlowOptions) -> Outcome<Report> {
     let target = &options.target;
     check_descriptors(target, options.publish.publishers)?;
     let clock = Clock::start();
-    let watch = Watch::new(target, clock)?;
+    let stopwatch = Stopwatch::new(target, clock)?;
     let round = |mute_ratio: f64| {
         let plan = Plan { mute_ratio, ..Plan::new(target, vec![target.channel.clone()]) };
         let options = &options.publish;
-        Broadcast { target, options, plan, seed: None, rate_default: RATE_DEFAULT }.run(&watch, clock)
+        Broadcast { target, options, plan, seed: None, rate_default: RATE_DEFAULT }.run(&stopwatch, clock)
     };
     let mut pairs = Vec::new();
     for _ in 0..options.rounds {
         pairs.push(Pair { without: round(0.0)?, with: round(options.slow_percent / 100.0)? });
     }
-    report(options, &watch, pairs)
+    report(options, &stopwatch, pairs)
 }
 
-fn report(options: &SlowOptions, watch: &Watch, pairs: Vec<Pair>) -> Outcome<Report> {
+fn report(options: &SlowOptions, stopwatch: &Stopwatch, pairs: Vec<Pair>) -> Outcome<Report> {
     let ratio = median(pairs.iter().map(Pair::p99_ratio).collect());
     let (mut without, mut with, mut alone) = (Tally::new(), Tally::new(), histogram());
     let (mut last, mut readings_alone) = (None, Readings::default());
@@ -89,7 +89,7 @@ fn report(options: &SlowOptions, watch: &Watch, pairs: Vec<Pair>) -> Outcome<Rep
     if options.rounds > 1 {
         report.note("Deliveries and latencies are those of all rounds; publishes, rates and server figures of the last.");
     }
-    watch.report_conditions(&mut report, &last.measured.cost, &last.own())?;
+    stopwatch.report_conditions(&mut report, &last.measured.cost, &last.generator())?;
     Ok(report)
 }
 

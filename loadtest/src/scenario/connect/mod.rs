@@ -22,7 +22,7 @@ use crate::progress::{Phase, Ticker};
 use crate::report::{Report, Unit};
 use crate::scenario::deliveries::{report_counts, report_rate};
 use crate::scenario::{
-    Cost, Late, Own, Watch, check_descriptors, name_partings, random_run, several_channels,
+    Cost, Generator, Late, Stopwatch, check_descriptors, name_partings, random_run, several_channels,
 };
 
 #[derive(Args)]
@@ -50,9 +50,9 @@ pub(super) fn run(options: &ConnectOptions) -> Outcome<Report> {
     let is_storm = options.storm.storm;
     check_descriptors(target, if is_storm { options.storm.witnesses } else { 0 })?;
     let (clock, run) = (Clock::start(), random_run());
-    let watch = Watch::new(target, clock)?;
+    let stopwatch = Stopwatch::new(target, clock)?;
     let witnesses = is_storm.then(|| Witnesses::gather(target, &options.storm, run, clock)).transpose()?;
-    let (before, rss_before) = (watch.read()?, watch.server_rss()?);
+    let (before, rss_before) = (stopwatch.read()?, stopwatch.server_rss()?);
 
     let period_ns = target.rate.map(|rate| (SECOND_NS as f64 / rate) as u64);
     let plan = Plan { period_ns, ..Plan::new(target, several_channels(target, options.channels)) };
@@ -63,12 +63,12 @@ pub(super) fn run(options: &ConnectOptions) -> Outcome<Report> {
     let planned = Duration::from_nanos(period_ns.unwrap_or(0) * u64::from(target.connections));
     let live = subscribers.wait_until_settled(planned + target.duration());
     let readings = ticker.finish();
-    let (cost, rss) = (watch.cost_since(&before)?, watch.server_rss()?);
+    let (cost, rss) = (stopwatch.cost_since(&before)?, stopwatch.server_rss()?);
     let arrival = Arrival { live, start_ns: before.at_ns, cost, rss_before, rss };
 
     let first_ns = clock.now_ns();
     let storm = witnesses
-        .map(|witnesses| ride(&subscribers, witnesses, &options.storm, &watch, clock))
+        .map(|witnesses| ride(&subscribers, witnesses, &options.storm, &stopwatch, clock))
         .transpose()?;
     let tally = subscribers.dismiss(&[])?;
     let mut report = Report::new("connect");
@@ -86,8 +86,8 @@ pub(super) fn run(options: &ConnectOptions) -> Outcome<Report> {
     report_server(&mut report, &arrival);
     let late = storm.as_ref().map_or_else(Late::default, Storm::late);
     let shares = readings.own_busy_max().into_iter().chain(storm.and_then(|storm| storm.own_busy_max()));
-    let own = Own { late, busy_max: shares.reduce(f64::max), ..Own::default() };
-    watch.report_conditions(&mut report, &arrival.cost, &own)?;
+    let generator = Generator { late, busy_max: shares.reduce(f64::max), ..Generator::default() };
+    stopwatch.report_conditions(&mut report, &arrival.cost, &generator)?;
     Ok(report)
 }
 

@@ -22,7 +22,7 @@ use crate::publish::{Audience, Limits, Publisher};
 use crate::report::{Report, Unit};
 use crate::scenario::broadcast::{CONNECT_PATIENCE, deliveries, gather};
 use crate::scenario::deliveries::{report_counts, report_percentiles, report_publishes};
-use crate::scenario::{Late, Watch};
+use crate::scenario::{Late, Stopwatch};
 
 const BEFORE: usize = 1;
 const DURING: usize = 2;
@@ -122,7 +122,7 @@ pub(super) fn ride(
     subscribers: &Subscribers,
     mut witnesses: Witnesses,
     options: &StormOptions,
-    watch: &Watch,
+    stopwatch: &Stopwatch,
     clock: Clock,
 ) -> Outcome<Storm> {
     let (calm_ns, ticker) = (nanoseconds(options.calm), Ticker::start());
@@ -131,7 +131,7 @@ pub(super) fn ride(
     witnesses.begin_phase(BEFORE);
     witnesses.publish_for(calm_ns)?;
     witnesses.begin_phase(DURING);
-    let (dropped, before) = (subscribers.progress().live(), watch.read()?);
+    let (dropped, before) = (subscribers.progress().live(), stopwatch.read()?);
     ticker.begin(return_of(subscribers, dropped, &witnesses));
     subscribers.storm(match options.drops {
         Drops::Reset => Ending::Reset,
@@ -145,7 +145,7 @@ pub(super) fn ride(
             break;
         }
     }
-    let cost = watch.cost_since(&before)?;
+    let cost = stopwatch.cost_since(&before)?;
     let back = subscribers.progress().live();
     witnesses.begin_phase(AFTER);
     ticker.begin(deliveries("calm after", options.calm, &witnesses.subscribers));

@@ -25,7 +25,7 @@ use crate::progress::{Phase, Pulse, Readings, Ticker};
 use crate::report::{Report, Unit};
 use crate::scenario::broadcast::{CONNECT_PATIENCE, Measured};
 use crate::scenario::deliveries::{report_counts, report_percentiles, report_rate, report_server};
-use crate::scenario::{Late, Own, Watch, check_descriptors, check_one_process, name_partings};
+use crate::scenario::{Generator, Late, Stopwatch, check_descriptors, check_one_process, name_partings};
 
 const RATE_DEFAULT: f64 = 100.0;
 const POLL_MAX: Duration = Duration::from_millis(20);
@@ -52,13 +52,13 @@ pub(super) fn run(options: &PresenceOptions) -> Outcome<Report> {
     check_one_process(target)?;
     check_descriptors(target, 0)?;
     let clock = Clock::start();
-    let watch = Watch::new(target, clock)?;
-    let rss_before = watch.server_rss()?;
+    let stopwatch = Stopwatch::new(target, clock)?;
+    let rss_before = stopwatch.server_rss()?;
     let rate = target.rate.unwrap_or(RATE_DEFAULT);
     let mut waves = Waves::gather(target, options.channels, options.movers_percent, rate, clock)?;
-    let (before, rss_gathered) = (watch.read()?, watch.server_rss()?);
+    let (before, rss_gathered) = (stopwatch.read()?, stopwatch.server_rss()?);
     let readings = look_on(&mut waves, target.duration())?;
-    let (cost, rss) = (watch.cost_since(&before)?, watch.server_rss()?);
+    let (cost, rss) = (stopwatch.cost_since(&before)?, stopwatch.server_rss()?);
 
     let told = waves.end();
     let mut report = Report::new("presence");
@@ -77,8 +77,8 @@ pub(super) fn run(options: &PresenceOptions) -> Outcome<Report> {
     let growth = rss_before.zip(rss_gathered).map(|(before, after)| after as f64 - before as f64);
     let measured = Measured { frames: told.views.counts.delivered, seconds, cost };
     report_server(&mut report, &measured, rss, growth.map(|bytes| bytes / f64::from(target.connections)));
-    let own = Own { late: told.late, busy_max: readings.own_busy_max(), ..Own::default() };
-    watch.report_conditions(&mut report, &measured.cost, &own)?;
+    let generator = Generator { late: told.late, busy_max: readings.own_busy_max(), ..Generator::default() };
+    stopwatch.report_conditions(&mut report, &measured.cost, &generator)?;
     Ok(report)
 }
 

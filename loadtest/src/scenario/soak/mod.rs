@@ -30,7 +30,8 @@ use crate::scenario::client_events::{Said, Talk};
 use crate::scenario::deliveries::{report_counts, report_percentiles, report_publishes, report_rate};
 use crate::scenario::presence::{Told, Waves};
 use crate::scenario::{
-    Cost, Late, Own, Reading, Watch, check_descriptors, check_one_process, name_partings, random_run,
+    Cost, Generator, Late, Reading, Stopwatch, check_descriptors, check_one_process, name_partings,
+    random_run,
 };
 
 const DURATION_DEFAULT: Duration = Duration::from_secs(3600);
@@ -99,16 +100,16 @@ pub(super) fn run(options: &SoakOptions) -> Outcome<Report> {
         return Err(Failure::new(format!("soak needs at least {CONNECTIONS_MIN} --connections")));
     }
     let clock = Clock::start();
-    let watch = Watch::new(target, clock)?;
+    let stopwatch = Stopwatch::new(target, clock)?;
     let mut town = Town::gather(options, clock)?;
-    let before = watch.read()?;
+    let before = stopwatch.read()?;
     let (ticker, duration) = (Ticker::start(), target.duration.unwrap_or(DURATION_DEFAULT));
-    ticker.begin(deliveries("soaking", duration, &town.subscribers).kept().memory_of(watch.server()));
-    let memory = town.live(options, &watch, &before, &ticker)?;
+    ticker.begin(deliveries("soaking", duration, &town.subscribers).kept().memory_of(stopwatch.server()));
+    let memory = town.live(options, &stopwatch, &before, &ticker)?;
     let readings = ticker.finish();
-    let cost = watch.cost_since(&before)?;
+    let cost = stopwatch.cost_since(&before)?;
     let ended = town.end()?;
-    report(options, &watch, Course { cost, memory, readings }, &ended)
+    report(options, &stopwatch, Course { cost, memory, readings }, &ended)
 }
 
 impl Town {
@@ -168,11 +169,11 @@ impl Town {
     fn live(
         &mut self,
         options: &SoakOptions,
-        watch: &Watch,
+        stopwatch: &Stopwatch,
         before: &Reading,
         ticker: &Ticker,
     ) -> Outcome<Memory> {
-        let (target, clock) = (&options.target, watch.clock);
+        let (target, clock) = (&options.target, stopwatch.clock);
         let duration_ns = nanoseconds(target.duration.unwrap_or(DURATION_DEFAULT));
         let (start_ns, end_ns) = (before.at_ns, before.at_ns + duration_ns);
         let mut memory = Memory { warm_ns: start_ns + duration_ns / 10, samples: Vec::new() };
@@ -186,10 +187,10 @@ impl Town {
             let next_ns = (leg_ns + period_ns.max(1) * LEG_NS.div_ceil(period_ns.max(1))).min(end_ns);
             self.publisher.run(&mut Schedule::new(Pace::Paced(rate), 1, leg_ns, next_ns), &*progress)?;
             leg_ns = next_ns;
-            memory.note(clock.now_ns(), watch.server_rss()?);
+            memory.note(clock.now_ns(), stopwatch.server_rss()?);
             if clock.now_ns() >= line_ns {
                 line_ns += nanoseconds(options.every);
-                ticker.say(self.line(clock.now_ns() - start_ns, &memory, watch.cost_since(before)?));
+                ticker.say(self.line(clock.now_ns() - start_ns, &memory, stopwatch.cost_since(before)?));
             }
         }
         Ok(memory)
@@ -268,7 +269,7 @@ impl Memory {
     }
 }
 
-fn report(options: &SoakOptions, watch: &Watch, course: Course, ended: &Ended) -> Outcome<Report> {
+fn report(options: &SoakOptions, stopwatch: &Stopwatch, course: Course, ended: &Ended) -> Outcome<Report> {
     let Course { cost, memory, readings } = course;
     let Ended { tally, publisher, churn, told, said } = ended;
     let sessions = churn.sessions();
@@ -308,8 +309,9 @@ fn report(options: &SoakOptions, watch: &Watch, course: Course, ended: &Ended) -
     let sends = publisher.sends();
     let mut late = Late { calls: sends.calls, sends: sends.late, max_ns: sends.late_max_ns };
     [churn.late, told.late, said.late].into_iter().for_each(|part| late.add(part));
-    let own = Own { late, busy_max: readings.own_busy_max(), closed_as_slow: tally.parted_as_slow };
-    watch.report_conditions(&mut report, &cost, &own)?;
+    let generator =
+        Generator { late, busy_max: readings.own_busy_max(), closed_as_slow: tally.parted_as_slow };
+    stopwatch.report_conditions(&mut report, &cost, &generator)?;
     Ok(report)
 }
 
