@@ -4,6 +4,8 @@
 //! escape, so that a receiver finds it by its prefix and never parses JSON. The sender encodes, receivers parse;
 //! an event of another run must never be taken for one of this run.
 
+use std::hash::{BuildHasher, RandomState};
+
 /// Prefix, run, and the colon behind it.
 const HEAD_LEN: usize = 3 + 8 + 1;
 const DIGITS: usize = 16;
@@ -71,6 +73,11 @@ fn parse_hex(digits: &[u8]) -> Option<u64> {
         };
         Some(value << 4 | u64::from(nibble))
     })
+}
+
+/// A number that events of other runs do not carry.
+pub(crate) fn random_run() -> u32 {
+    RandomState::new().hash_one(std::process::id()) as u32
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! `script`, `frame` the bytes of RFC 6455. All sockets of subscribers are in `socket_pool`.
 //! Scenarios talk to `subscribers`, or drive a `socket_pool` of their own where connections act.
 
+pub(crate) mod arrival;
 pub(crate) mod client_session;
 pub(crate) mod frame;
 pub(crate) mod listener;

@@ -17,6 +17,8 @@ use crate::clock::Clock;
 use crate::failure::{Context, Failure, Outcome};
 use crate::measure::ledger::Promise;
 use crate::measure::tally::Tally;
+use crate::progress::Phase;
+use crate::publish::Audience;
 
 pub(crate) struct Subscribers {
     progress: Arc<Progress>,
@@ -67,6 +69,12 @@ impl Subscribers {
 
     pub(crate) fn progress(&self) -> &Arc<Progress> {
         &self.progress
+    }
+
+    /// The deliveries of a stretch of the run, with how late they are, for the live line.
+    pub(crate) fn deliveries(&self, name: &'static str, duration: Duration) -> Phase {
+        let (frames, latency) = (Arc::clone(&self.progress), Arc::clone(&self.progress));
+        Phase::timed(name, duration, "deliveries", move || frames.frames()).p99(move || latency.p99_us())
     }
 
     /// Ends all connections at once; they come back by themselves.

@@ -148,6 +148,14 @@ impl Packed {
     }
 }
 
+/// Reasons with their counts, the most frequent first.
+pub(crate) fn name_partings(partings: &BTreeMap<String, u64>) -> String {
+    let mut reasons: Vec<_> = partings.iter().collect();
+    reasons.sort_by_key(|&(_, &count)| std::cmp::Reverse(count));
+    let named = reasons.iter().take(3).map(|(why, count)| format!("{count} × {why}"));
+    named.collect::<Vec<_>>().join("; ")
+}
+
 /// Microseconds up to an hour, three digits exact.
 pub(crate) fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1, HOUR_US, 3).expect("these bounds are valid")

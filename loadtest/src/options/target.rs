@@ -12,10 +12,14 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use crate::failure::{Failure, Outcome};
+use crate::proc::descriptors_max;
 
 use super::values::{
     loopback_sources, parse_app, parse_channel, parse_endpoint, parse_prefix, parse_rate, parse_seconds,
 };
+
+/// Poll sets, wakers, standard streams, the REST connections' margin.
+const DESCRIPTORS_SPARE: u64 = 32;
 
 /// Under which the flags of all scenarios stand in the help; those of one stand before them.
 const SERVER: &str = "The server";
@@ -96,6 +100,38 @@ impl Target {
     pub(crate) fn check_reachable(&self) -> Outcome<()> {
         self.ws.check_reachable()?;
         self.http.as_ref().map_or(Ok(()), Endpoint::check_reachable)
+    }
+
+    /// Whether this process, or each receiving process, may open what it needs.
+    pub(crate) fn check_descriptors(&self, others: u32) -> Outcome<()> {
+        let connections = self.connections.div_ceil(self.processes);
+        let needed = u64::from(connections) + u64::from(others) + DESCRIPTORS_SPARE;
+        let max = descriptors_max()?;
+        if needed <= max {
+            return Ok(());
+        }
+        Err(Failure::new(format!(
+            "{connections} connections need {needed} descriptors, a process may open {max}: raise `ulimit -n`, \
+         lower --connections, or spread them over --processes"
+        )))
+    }
+
+    /// For scenarios whose connections act, all of them in this process.
+    pub(crate) fn check_one_process(&self) -> Outcome<()> {
+        if self.processes == 1 && self.threads == 1 {
+            return Ok(());
+        }
+        Err(Failure::new(
+            "--processes and --threads are for scenarios that only receive: fanout, channels, connect, idle, slow",
+        ))
+    }
+
+    /// NAME, or NAME-0, NAME-1, …
+    pub(crate) fn several_channels(&self, count: u32) -> Vec<String> {
+        match count {
+            1 => vec![self.channel.clone()],
+            several => (0..several).map(|index| format!("{}-{index}", self.channel)).collect(),
+        }
     }
 
     pub(crate) fn duration(&self) -> Duration {

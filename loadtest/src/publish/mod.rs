@@ -7,6 +7,7 @@
 
 pub(crate) mod answer;
 mod channel_sequence;
+mod figures;
 mod pool;
 mod request;
 pub(crate) mod schedule;

@@ -4,6 +4,8 @@
 //! and page cannot disagree. A figure that was not measured is null, never zero. Notes say what a reader must know to believe
 //! the rest. `page/` draws, `table` lines up; both read what stands here and add no figure of their own.
 
+mod conditions;
+mod deliveries;
 pub(crate) mod distribution;
 mod encode;
 pub(crate) mod page;
@@ -61,10 +63,10 @@ pub(crate) struct Report {
 struct Figure {
     path: String,
     label: String,
-    value: Measured,
+    value: FigureValue,
 }
 
-enum Measured {
+enum FigureValue {
     Number(Option<f64>, Unit),
     Text(String),
     Flag(bool),
@@ -86,7 +88,7 @@ impl Report {
     /// A figure by its path in the JSON (`server.rss_bytes`) and its label in the table.
     pub(crate) fn figure(&mut self, path: &str, label: &str, value: impl Into<Option<f64>>, unit: Unit) {
         let value = value.into().filter(|value| value.is_finite());
-        self.push(path, label, Measured::Number(value, unit));
+        self.push(path, label, FigureValue::Number(value, unit));
     }
 
     pub(crate) fn count(&mut self, path: &str, label: &str, count: u64) {
@@ -94,17 +96,17 @@ impl Report {
     }
 
     pub(crate) fn text(&mut self, path: &str, label: &str, text: &str) {
-        self.push(path, label, Measured::Text(text.to_owned()));
+        self.push(path, label, FigureValue::Text(text.to_owned()));
     }
 
     pub(crate) fn flag(&mut self, path: &str, label: &str, flag: bool) {
-        self.push(path, label, Measured::Flag(flag));
+        self.push(path, label, FigureValue::Flag(flag));
     }
 
     /// Percentiles of microseconds, in one row at `latency_us`, and their plot.
     pub(crate) fn latency(&mut self, label: &str, latency: &Histogram<u64>) {
         let values = QUANTILES.map(|(_, quantile)| latency.value_at_quantile(quantile));
-        self.push("latency_us", label, Measured::Latency((!latency.is_empty()).then_some(values)));
+        self.push("latency_us", label, FigureValue::Latency((!latency.is_empty()).then_some(values)));
         self.distribution(label, latency);
     }
 
@@ -141,7 +143,7 @@ impl Report {
         page.map_or(Ok(()), |file| page::of_run(self, &host).write(file))
     }
 
-    fn push(&mut self, path: &str, label: &str, value: Measured) {
+    fn push(&mut self, path: &str, label: &str, value: FigureValue) {
         self.figures.push(Figure { path: path.to_owned(), label: label.to_owned(), value });
     }
 
@@ -168,11 +170,11 @@ impl Report {
 impl Figure {
     fn encode(&self) -> Value {
         match &self.value {
-            Measured::Number(value, unit) => value.map_or(Value::Null, |value| unit.encode(value)),
-            Measured::Text(text) => json!(text),
-            Measured::Flag(flag) => json!(flag),
-            Measured::Latency(None) => Value::Null,
-            Measured::Latency(Some(values)) => {
+            FigureValue::Number(value, unit) => value.map_or(Value::Null, |value| unit.encode(value)),
+            FigureValue::Text(text) => json!(text),
+            FigureValue::Flag(flag) => json!(flag),
+            FigureValue::Latency(None) => Value::Null,
+            FigureValue::Latency(Some(values)) => {
                 let named = QUANTILES.iter().zip(values);
                 named.map(|((name, _), us)| ((*name).to_owned(), json!(us))).collect()
             }
@@ -182,10 +184,10 @@ impl Figure {
     /// None where nothing was measured.
     fn show(&self) -> Option<String> {
         Some(match &self.value {
-            Measured::Number(value, unit) => unit.show((*value)?),
-            Measured::Text(text) => text.clone(),
-            Measured::Flag(flag) => if *flag { "yes" } else { "no" }.to_owned(),
-            Measured::Latency(values) => {
+            FigureValue::Number(value, unit) => unit.show((*value)?),
+            FigureValue::Text(text) => text.clone(),
+            FigureValue::Flag(flag) => if *flag { "yes" } else { "no" }.to_owned(),
+            FigureValue::Latency(values) => {
                 let named = QUANTILES.iter().zip((*values)?);
                 let shown = named.map(|((name, _), us)| {
                     format!("{} {}", spoken(name), Unit::Microseconds.show(us as f64))
@@ -198,17 +200,17 @@ impl Figure {
     /// Path, label and unit of its numbers, for whoever reads the JSON without knowing the scenario.
     fn described(&self) -> Vec<Value> {
         match &self.value {
-            Measured::Number(_, unit) => {
+            FigureValue::Number(_, unit) => {
                 vec![json!({"path": self.path, "label": self.label, "unit": unit.name()})]
             }
-            Measured::Latency(_) => {
+            FigureValue::Latency(_) => {
                 let of = |name| {
                     json!({"path": format!("{}.{name}", self.path), "label": format!("{} {}", self.label, spoken(name)),
                         "unit": Unit::Microseconds.name()})
                 };
                 QUANTILES.iter().map(|(name, _)| of(name)).collect()
             }
-            Measured::Text(_) | Measured::Flag(_) => Vec::new(),
+            FigureValue::Text(_) | FigureValue::Flag(_) => Vec::new(),
         }
     }
 }

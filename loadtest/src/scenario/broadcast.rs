@@ -8,21 +8,24 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{Cost, Generator, Late, Stopwatch, name_partings, random_run};
 use crate::clients::plan::Plan;
 use crate::clients::subscribers::Subscribers;
 use crate::clock::{Clock, SECOND_NS};
-use crate::failure::{Failure, Outcome};
+use crate::failure::Outcome;
+use crate::measure::late::Late;
+use crate::measure::stopwatch::{Measured, Stopwatch};
 use crate::measure::tally::Tally;
+use crate::measure::verdict::Generator;
 use crate::options::Target;
 use crate::options::values::parse_rate;
 use crate::progress::{Phase, Readings, Ticker};
 use crate::publish::schedule::{Pace, Schedule};
 use crate::publish::{Audience, Limits, Publisher, end_ns};
+use crate::report::{Report, Unit};
+use crate::stamp::random_run;
 
 const BATCH_DEFAULT: u32 = 10;
 const CALIBRATION: Duration = Duration::from_secs(2);
-pub(super) const CONNECT_PATIENCE: Duration = Duration::from_secs(60);
 /// Lets the server finish what connecting left behind before its CPU is read.
 const SETTLE: Duration = Duration::from_millis(200);
 
@@ -73,14 +76,34 @@ pub(super) struct Round {
     pub(super) rss_per_connection: Option<f64>,
 }
 
-/// Figures of the measured phase alone.
-pub(super) struct Measured {
-    pub(super) frames: u64,
-    pub(super) seconds: f64,
-    pub(super) cost: Cost,
-}
-
 impl Round {
+    /// What was asked of the server.
+    pub(super) fn report_load(&self, report: &mut Report, target: &Target, options: &PublishOptions) {
+        let (name, offered) = match self.pace {
+            Pace::Paced(rate) => ("paced", Some(rate)),
+            Pace::Window(_) => ("saturate", None),
+            Pace::Overload(rate) => ("overload", Some(rate)),
+        };
+        report.text("mode", "mode", name);
+        report.count("connections", "subscribers", u64::from(target.connections));
+        report.count("size", "bytes of data per event", u64::from(target.size));
+        report.figure("offered_per_second", "publishes offered", offered, Unit::PerSecond);
+        report.figure("window", "window", options.saturate.then_some(f64::from(options.window)), Unit::Count);
+    }
+
+    /// Everything about a round but the conditions under which it came about.
+    pub(super) fn report(&self, report: &mut Report) {
+        report.tally(&self.tally, &self.measured);
+        report.rate_over_time("deliveries", self.readings.counts());
+        self.publisher.report(report);
+        if self.publisher.connections() > 1 {
+            report.note(
+                "Publishes went over several connections: reordering between those is not the server's fault.",
+            );
+        }
+        report.server_cost(&self.measured, self.rss, self.rss_per_connection);
+    }
+
     pub(super) fn generator(&self) -> Generator {
         Generator {
             late: self.late,
@@ -97,7 +120,7 @@ impl Broadcast<'_> {
         let mut publisher = Publisher::new(self.target, channels, self.seed, self.limits(), run, clock)?;
         publisher.probe()?;
         let rss_before = stopwatch.server_rss()?;
-        let subscribers = gather(&self.plan, self.target.processes, run, clock)?;
+        let subscribers = Subscribers::gather_all(&self.plan, self.target.processes, run, clock)?;
         std::thread::sleep(SETTLE);
         let rss_gathered = stopwatch.server_rss()?;
 
@@ -107,7 +130,7 @@ impl Broadcast<'_> {
         let (before, frames_before) = (stopwatch.read()?, subscribers.progress().frames());
         let sends_before = publisher.sends().calls;
         let duration = self.target.duration();
-        ticker.begin(deliveries("publishing", duration, &subscribers).kept());
+        ticker.begin(subscribers.deliveries("publishing", duration).kept());
         self.publish(pace, duration, &mut publisher, &subscribers, clock)?;
         self.drain(&ticker, &mut publisher, &subscribers)?;
         let readings = ticker.finish();
@@ -159,7 +182,7 @@ impl Broadcast<'_> {
             return Ok(if self.options.saturate { window } else { paced });
         };
         let (start_ns, frames) = (clock.now_ns(), subscribers.progress().frames());
-        ticker.begin(deliveries("calibrating", CALIBRATION, subscribers));
+        ticker.begin(subscribers.deliveries("calibrating", CALIBRATION));
         self.publish(window, CALIBRATION, publisher, subscribers, clock)?;
         self.drain(ticker, publisher, subscribers)?;
         let seconds = clock.now_ns().saturating_sub(start_ns) as f64 / SECOND_NS as f64;
@@ -197,26 +220,4 @@ impl Broadcast<'_> {
         ticker.begin(Phase::counted("draining", goal, "deliveries", move || shown.frames()));
         publisher.drain(&*progress, |results| progress.frames() >= results.accepted * readers)
     }
-}
-
-/// What subscribers receive, with how late it is.
-pub(super) fn deliveries(name: &'static str, duration: Duration, subscribers: &Subscribers) -> Phase {
-    let (frames, latency) = (Arc::clone(subscribers.progress()), Arc::clone(subscribers.progress()));
-    Phase::timed(name, duration, "deliveries", move || frames.frames()).p99(move || latency.p99_us())
-}
-
-/// All subscribers of the plan, or a failure: a group that is not complete would be another measurement.
-pub(super) fn gather(plan: &Plan, processes: u32, run: u32, clock: Clock) -> Outcome<Subscribers> {
-    let subscribers = Subscribers::gather(plan, processes, run, clock)?;
-    let wanted = plan.subscribers.len();
-    let (ticker, progress) = (Ticker::start(), Arc::clone(subscribers.progress()));
-    ticker.begin(Phase::counted("connecting", wanted as u64, "connections", move || progress.live()));
-    let live = subscribers.wait_until_settled(CONNECT_PATIENCE);
-    drop(ticker);
-    if live == wanted as u64 {
-        return Ok(subscribers);
-    }
-    let partings = name_partings(&subscribers.dismiss(&[])?.partings);
-    let why = if partings.is_empty() { "the server is silent".to_owned() } else { partings };
-    Err(Failure::new(format!("only {live} of {wanted} subscribers came in: {why}")))
 }

@@ -5,15 +5,15 @@
 
 use clap::Args;
 
-use super::broadcast::{Broadcast, PublishOptions};
-use super::deliveries::report_round;
-use super::fanout::report_load;
-use super::{Stopwatch, check_descriptors, random_run, several_channels};
 use crate::clients::plan::Plan;
 use crate::clock::Clock;
 use crate::failure::{Failure, Outcome};
+use crate::measure::stopwatch::Stopwatch;
+use crate::measure::verdict::Verdict;
 use crate::options::Target;
 use crate::report::Report;
+use crate::scenario::broadcast::{Broadcast, PublishOptions};
+use crate::stamp::random_run;
 
 const RATE_DEFAULT: f64 = 1000.0;
 
@@ -39,22 +39,22 @@ pub(super) fn run(options: &ChannelsOptions) -> Outcome<Report> {
             "{connections} connections cannot be divided evenly among {channels} channels"
         )));
     }
-    check_descriptors(target, options.publish.publishers)?;
+    target.check_descriptors(options.publish.publishers)?;
     let clock = Clock::start();
-    let stopwatch = Stopwatch::new(target, clock)?;
+    let stopwatch = Stopwatch::new(target.pid, clock)?;
     let broadcast = Broadcast {
         target,
         options: &options.publish,
-        plan: Plan::new(target, several_channels(target, channels)),
+        plan: Plan::new(target, target.several_channels(channels)),
         seed: options.random.then(|| u64::from(random_run())),
         rate_default: RATE_DEFAULT,
     };
     let round = broadcast.run(&stopwatch, clock)?;
     let mut report = Report::new("channels");
-    report_load(&mut report, target, &options.publish, &round);
+    round.report_load(&mut report, target, &options.publish);
     report.count("channels", "channels", u64::from(channels));
     report.count("subscribers_per_channel", "subscribers of each", u64::from(target.connections / channels));
-    report_round(&mut report, &round);
-    stopwatch.report_conditions(&mut report, &round.measured.cost, &round.generator())?;
+    round.report(&mut report);
+    report.conditions(&Verdict::reach(&stopwatch, &round.measured.cost, round.generator())?);
     Ok(report)
 }

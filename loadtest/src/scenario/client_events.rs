@@ -11,23 +11,23 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::Value;
 
-use super::broadcast::CONNECT_PATIENCE;
-use super::deliveries::{report_counts, report_rate, report_server};
-use super::{
-    Generator, Late, Stopwatch, broadcast::Measured, check_descriptors, check_one_process, name_partings,
-    random_run,
-};
+use crate::clients::arrival::CONNECT_PATIENCE;
 use crate::clients::client_session::Parting;
 use crate::clients::plan::Plan;
 use crate::clients::script::encode_text;
 use crate::clients::socket_pool::{Observer, SocketPool};
 use crate::clock::{Clock, SECOND_NS, nanoseconds};
 use crate::failure::{Failure, Outcome};
+use crate::measure::late::Late;
 use crate::measure::ledger::{Ledger, Promise};
+use crate::measure::stopwatch::{Measured, Stopwatch};
 use crate::measure::tally::Tally;
+use crate::measure::tally::name_partings;
+use crate::measure::verdict::{Generator, Verdict};
 use crate::options::Target;
 use crate::progress::{Phase, Pulse, Readings, Ticker};
 use crate::report::{Report, Unit};
+use crate::stamp::random_run;
 use crate::stamp::{Reader, Stamp, encode_data, in_stream, split_stream};
 
 /// Per sender, half of what Pusher allows.
@@ -50,10 +50,10 @@ pub(crate) struct ClientEventsOptions {
 
 pub(super) fn run(options: &ClientEventsOptions) -> Outcome<Report> {
     let target = &options.target;
-    check_one_process(target)?;
-    check_descriptors(target, 0)?;
+    target.check_one_process()?;
+    target.check_descriptors(0)?;
     let clock = Clock::start();
-    let stopwatch = Stopwatch::new(target, clock)?;
+    let stopwatch = Stopwatch::new(target.pid, clock)?;
     let rss_before = stopwatch.server_rss()?;
     let mut talk = Talk::gather(target, options.group, options.senders, target.rate, clock)?;
     let (before, rss_gathered) = (stopwatch.read()?, stopwatch.server_rss()?);
@@ -75,21 +75,21 @@ pub(super) fn run(options: &ClientEventsOptions) -> Outcome<Report> {
     report.count("sent", "client events sent", said.late.calls);
     report.count("refused", "refused by the server", said.refused);
     report.count("echoed", "came back to their sender", said.echoed);
-    report_counts(&mut report, tally.counts, tally.lost);
+    report.counts(tally.counts, tally.lost);
     report.count("parted", "connections closed", tally.parted_live);
-    report_rate(&mut report, frames, seconds);
+    report.delivery_rate(frames, seconds);
     report.rate_over_time("deliveries", readings.counts());
     report.latency("latency", &tally.latency[1]);
     said.report_notes(&mut report);
     let growth = rss_before.zip(rss_gathered).map(|(before, after)| after as f64 - before as f64);
     let measured = Measured { frames, seconds, cost };
-    report_server(&mut report, &measured, rss, growth.map(|bytes| bytes / f64::from(target.connections)));
+    report.server_cost(&measured, rss, growth.map(|bytes| bytes / f64::from(target.connections)));
     let generator = Generator {
         late: said.late,
         busy_max: readings.own_busy_max(),
         closed_as_slow: said.tally.parted_as_slow,
     };
-    stopwatch.report_conditions(&mut report, &measured.cost, &generator)?;
+    report.conditions(&Verdict::reach(&stopwatch, &measured.cost, generator)?);
     Ok(report)
 }
 

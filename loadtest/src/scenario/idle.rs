@@ -8,19 +8,20 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::broadcast::gather;
-use super::deliveries::report_counts;
-use super::{Generator, Stopwatch, check_descriptors, name_partings, random_run, several_channels};
 use crate::clients::plan::Plan;
 use crate::clients::subscribers::Subscribers;
 use crate::clock::{Clock, SECOND_NS, nanoseconds};
 use crate::failure::Outcome;
 use crate::measure::ledger::Counts;
+use crate::measure::stopwatch::Stopwatch;
 use crate::measure::tally::Tally;
+use crate::measure::tally::name_partings;
+use crate::measure::verdict::{Generator, Verdict};
 use crate::options::Target;
 use crate::options::values::parse_seconds;
 use crate::progress::{Phase, Readings, Ticker};
 use crate::report::{Report, Unit};
+use crate::stamp::random_run;
 
 /// Lets the server finish what connecting left behind.
 const SETTLE: Duration = Duration::from_secs(1);
@@ -39,13 +40,13 @@ pub(crate) struct IdleOptions {
 
 pub(super) fn run(options: &IdleOptions) -> Outcome<Report> {
     let target = &options.target;
-    check_descriptors(target, 0)?;
+    target.check_descriptors(0)?;
     let clock = Clock::start();
-    let stopwatch = Stopwatch::new(target, clock)?;
+    let stopwatch = Stopwatch::new(target.pid, clock)?;
     let rss_before = stopwatch.server_rss()?;
     let ping_period_ns = Some(nanoseconds(options.ping_every));
-    let plan = Plan { ping_period_ns, ..Plan::new(target, several_channels(target, options.channels)) };
-    let subscribers = gather(&plan, target.processes, random_run(), clock)?;
+    let plan = Plan { ping_period_ns, ..Plan::new(target, target.several_channels(options.channels)) };
+    let subscribers = Subscribers::gather_all(&plan, target.processes, random_run(), clock)?;
     std::thread::sleep(SETTLE);
     let before = stopwatch.read()?;
     let readings = look_on(target.duration(), &subscribers, &stopwatch);
@@ -73,7 +74,7 @@ pub(super) fn run(options: &IdleOptions) -> Outcome<Report> {
     );
     let generator =
         Generator { late: tally.pings_late, busy_max: readings.own_busy_max(), ..Generator::default() };
-    stopwatch.report_conditions(&mut report, &cost, &generator)?;
+    report.conditions(&Verdict::reach(&stopwatch, &cost, generator)?);
     Ok(report)
 }
 
@@ -88,7 +89,7 @@ fn look_on(duration: Duration, subscribers: &Subscribers, stopwatch: &Stopwatch)
 
 fn report_pings(report: &mut Report, tally: &Tally) {
     let answered = Counts { delivered: tally.pongs.len(), ..Counts::default() };
-    report_counts(report, answered, tally.silences);
+    report.counts(answered, tally.silences);
     report.count("parted", "connections closed", tally.parted_live);
     report.latency("ping to pong", &tally.pongs);
     if tally.parted_live > 0 {

@@ -7,16 +7,18 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::deliveries::{report_counts, report_publishes};
-use super::{Generator, Late, Stopwatch, random_run};
 use crate::clock::{Clock, SECOND_NS};
 use crate::failure::Outcome;
+use crate::measure::late::Late;
 use crate::measure::ledger::Counts;
+use crate::measure::stopwatch::Stopwatch;
+use crate::measure::verdict::{Generator, Verdict};
 use crate::options::Target;
 use crate::progress::{Phase, Ticker};
 use crate::publish::schedule::{Pace, Schedule};
 use crate::publish::{Audience, Limits, Publisher, end_ns};
 use crate::report::{Report, Unit};
+use crate::stamp::random_run;
 
 #[derive(Args)]
 pub(crate) struct PublishOnlyOptions {
@@ -51,7 +53,7 @@ impl Audience for Nobody {
 pub(super) fn run(options: &PublishOnlyOptions) -> Outcome<Report> {
     let target = &options.target;
     let clock = Clock::start();
-    let stopwatch = Stopwatch::new(target, clock)?;
+    let stopwatch = Stopwatch::new(target.pid, clock)?;
     let lines = options.publishers as usize;
     let limits = Limits { lines, lines_closing: lines, depth: options.pipeline as usize };
     let channels = vec![format!("{}-unheard", target.channel)];
@@ -80,8 +82,8 @@ pub(super) fn run(options: &PublishOnlyOptions) -> Outcome<Report> {
     report.figure("publishes_per_second", "events accepted", per_second(results.accepted), Unit::PerSecond);
     report.rate_over_time("answers", readings.counts());
     report.latency("time to the answer", &results.latency);
-    report_publishes(&mut report, &publisher);
-    report_counts(&mut report, Counts::default(), 0);
+    publisher.report(&mut report);
+    report.counts(Counts::default(), 0);
     let per_publish = |ns: u64| (results.accepted > 0).then(|| ns as f64 / results.accepted as f64);
     let cpu = cost.server.and_then(|spent| per_publish(spent.total_ns));
     let rss = stopwatch.server_rss()?.map(|bytes| bytes as f64);
@@ -90,7 +92,7 @@ pub(super) fn run(options: &PublishOnlyOptions) -> Outcome<Report> {
     report.figure("server.rss_bytes", "server memory", rss, Unit::Bytes);
     let late = Late { calls: sends.calls, sends: sends.late, max_ns: sends.late_max_ns };
     let generator = Generator { late, busy_max: readings.own_busy_max(), ..Generator::default() };
-    stopwatch.report_conditions(&mut report, &cost, &generator)?;
+    report.conditions(&Verdict::reach(&stopwatch, &cost, generator)?);
     Ok(report)
 }
 

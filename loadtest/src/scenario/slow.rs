@@ -7,18 +7,17 @@
 use clap::Args;
 use hdrhistogram::Histogram;
 
-use super::broadcast::{Broadcast, PublishOptions, Round};
-use super::deliveries::{report_percentiles, report_round};
-use super::fanout::report_load;
-use super::{Stopwatch, check_descriptors};
 use crate::clients::plan::Plan;
 use crate::clock::Clock;
 use crate::failure::{Context, Outcome};
+use crate::measure::stopwatch::Stopwatch;
 use crate::measure::tally::{Tally, histogram};
+use crate::measure::verdict::Verdict;
 use crate::options::Target;
 use crate::options::values::parse_percent;
 use crate::progress::Readings;
 use crate::report::{Report, Unit};
+use crate::scenario::broadcast::{Broadcast, PublishOptions, Round};
 
 const RATE_DEFAULT: f64 = 100.0;
 /// What the kernels of both ends keep of a connection that never reads, with room to spare.
@@ -46,9 +45,9 @@ struct Pair {
 
 pub(super) fn run(options: &SlowOptions) -> Outcome<Report> {
     let target = &options.target;
-    check_descriptors(target, options.publish.publishers)?;
+    target.check_descriptors(options.publish.publishers)?;
     let clock = Clock::start();
-    let stopwatch = Stopwatch::new(target, clock)?;
+    let stopwatch = Stopwatch::new(target.pid, clock)?;
     let round = |mute_ratio: f64| {
         let plan = Plan { mute_ratio, ..Plan::new(target, vec![target.channel.clone()]) };
         let options = &options.publish;
@@ -75,21 +74,21 @@ fn report(options: &SlowOptions, stopwatch: &Stopwatch, pairs: Vec<Pair>) -> Out
     let mut last = last.expect("there is at least one round");
     last.tally = with;
     let mut report = Report::new("slow");
-    report_load(&mut report, &options.target, &options.publish, &last);
+    last.report_load(&mut report, &options.target, &options.publish);
     report.count("rounds", "pairs of runs", u64::from(options.rounds));
     report.figure("slow_ratio", "subscribers that never read", options.slow_percent / 100.0, Unit::Ratio);
-    report_round(&mut report, &last);
+    last.report(&mut report);
     report.count("slow_closed", "of those, closed by the server", last.tally.mutes_closed);
     report_felt(&mut report, options, &last);
     report.rate_over_time("deliveries without slow ones", readings_alone.counts());
-    report_percentiles(&mut report, "without_slow_us", "without slow ones", &alone);
+    report.percentiles("without_slow_us", "without slow ones", &alone);
     report.count("without_slow.delivered", "delivered without slow ones", without.counts.delivered);
     report.count("without_slow.lost", "lost without slow ones", without.lost);
     report.figure("p99_ratio", "p99 with ÷ without, median", ratio, Unit::Ratio);
     if options.rounds > 1 {
         report.note("Deliveries and latencies are those of all rounds; publishes, rates and server figures of the last.");
     }
-    stopwatch.report_conditions(&mut report, &last.measured.cost, &last.generator())?;
+    report.conditions(&Verdict::reach(stopwatch, &last.measured.cost, last.generator())?);
     Ok(report)
 }
 

@@ -20,7 +20,7 @@ use std::path::Path;
 pub(crate) use self::bars::{Bar, Bars};
 pub(crate) use self::plot::{Line, Plot};
 use super::table::{Group, capitalised};
-use super::{Measured, Report, Unit};
+use super::{FigureValue, Report, Unit};
 use crate::failure::{Context, Outcome};
 use crate::host::Host;
 
@@ -92,8 +92,8 @@ fn main_figures(report: &Report) -> Vec<(String, String)> {
         let of_latency = path.strip_prefix("latency_us.");
         let wanted = if of_latency.is_some() { "latency_us" } else { path };
         match (&report.figures.iter().find(|figure| figure.path == wanted)?.value, of_latency) {
-            (Measured::Number(Some(value), unit), None) => Some(unit.show(*value)),
-            (Measured::Latency(Some(values)), Some(quantile)) => {
+            (FigureValue::Number(Some(value), unit), None) => Some(unit.show(*value)),
+            (FigureValue::Latency(Some(values)), Some(quantile)) => {
                 let place = super::QUANTILES.iter().position(|(name, _)| *name == quantile)?;
                 Some(Unit::Microseconds.show(*values.get(place)? as f64))
             }

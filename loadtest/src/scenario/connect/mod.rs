@@ -15,15 +15,16 @@ use crate::clients::plan::Plan;
 use crate::clients::subscribers::Subscribers;
 use crate::clock::{Clock, SECOND_NS};
 use crate::failure::Outcome;
+use crate::measure::late::Late;
 use crate::measure::ledger::Counts;
+use crate::measure::stopwatch::{Cost, Stopwatch};
 use crate::measure::tally::Tally;
+use crate::measure::tally::name_partings;
+use crate::measure::verdict::{Generator, Verdict};
 use crate::options::Target;
 use crate::progress::{Phase, Ticker};
 use crate::report::{Report, Unit};
-use crate::scenario::deliveries::{report_counts, report_rate};
-use crate::scenario::{
-    Cost, Generator, Late, Stopwatch, check_descriptors, name_partings, random_run, several_channels,
-};
+use crate::stamp::random_run;
 
 #[derive(Args)]
 pub(crate) struct ConnectOptions {
@@ -48,14 +49,14 @@ struct Arrival {
 pub(super) fn run(options: &ConnectOptions) -> Outcome<Report> {
     let target = &options.target;
     let is_storm = options.storm.storm;
-    check_descriptors(target, if is_storm { options.storm.witnesses } else { 0 })?;
+    target.check_descriptors(if is_storm { options.storm.witnesses } else { 0 })?;
     let (clock, run) = (Clock::start(), random_run());
-    let stopwatch = Stopwatch::new(target, clock)?;
+    let stopwatch = Stopwatch::new(target.pid, clock)?;
     let witnesses = is_storm.then(|| Witnesses::gather(target, &options.storm, run, clock)).transpose()?;
     let (before, rss_before) = (stopwatch.read()?, stopwatch.server_rss()?);
 
     let period_ns = target.rate.map(|rate| (SECOND_NS as f64 / rate) as u64);
-    let plan = Plan { period_ns, ..Plan::new(target, several_channels(target, options.channels)) };
+    let plan = Plan { period_ns, ..Plan::new(target, target.several_channels(options.channels)) };
     let subscribers = Subscribers::gather(&plan, target.processes, run, clock)?;
     let (ticker, progress) = (Ticker::start(), Arc::clone(subscribers.progress()));
     ticker
@@ -79,15 +80,15 @@ pub(super) fn run(options: &ConnectOptions) -> Outcome<Report> {
     match &storm {
         Some(storm) => storm.report(&mut report, &tally),
         None => {
-            report_counts(&mut report, Counts::default(), 0);
-            report_rate(&mut report, 0, 0.0);
+            report.counts(Counts::default(), 0);
+            report.delivery_rate(0, 0.0);
         }
     }
     report_server(&mut report, &arrival);
     let late = storm.as_ref().map_or_else(Late::default, Storm::late);
     let shares = readings.own_busy_max().into_iter().chain(storm.and_then(|storm| storm.own_busy_max()));
     let generator = Generator { late, busy_max: shares.reduce(f64::max), ..Generator::default() };
-    stopwatch.report_conditions(&mut report, &arrival.cost, &generator)?;
+    report.conditions(&Verdict::reach(&stopwatch, &arrival.cost, generator)?);
     Ok(report)
 }
 

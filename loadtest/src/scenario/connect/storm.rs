@@ -9,20 +9,20 @@ use std::time::Duration;
 
 use clap::Args;
 
+use crate::clients::arrival::CONNECT_PATIENCE;
 use crate::clients::plan::Plan;
 use crate::clients::socket_pool::Ending;
 use crate::clients::subscribers::Subscribers;
 use crate::clock::{Clock, MILLISECOND_NS, SECOND_NS, nanoseconds};
 use crate::failure::Outcome;
+use crate::measure::late::Late;
+use crate::measure::stopwatch::Stopwatch;
 use crate::measure::tally::Tally;
 use crate::options::Target;
 use crate::progress::{Phase, Readings, Ticker};
 use crate::publish::schedule::{Pace, Schedule};
 use crate::publish::{Audience, Limits, Publisher};
 use crate::report::{Report, Unit};
-use crate::scenario::broadcast::{CONNECT_PATIENCE, deliveries, gather};
-use crate::scenario::deliveries::{report_counts, report_percentiles, report_publishes};
-use crate::scenario::{Late, Stopwatch};
 
 const BEFORE: usize = 1;
 const DURING: usize = 2;
@@ -86,7 +86,7 @@ impl Witnesses {
         publisher.probe()?;
         let count = options.witnesses as usize;
         let plan = Plan { subscribers: 0..count, threads: 1, ..Plan::new(target, vec![channel]) };
-        let subscribers = gather(&plan, 1, run, clock)?;
+        let subscribers = Subscribers::gather_all(&plan, 1, run, clock)?;
         Ok(Self {
             subscribers,
             publisher,
@@ -126,7 +126,7 @@ pub(super) fn ride(
     clock: Clock,
 ) -> Outcome<Storm> {
     let (calm_ns, ticker) = (nanoseconds(options.calm), Ticker::start());
-    ticker.begin(deliveries("calm before", options.calm, &witnesses.subscribers));
+    ticker.begin(witnesses.subscribers.deliveries("calm before", options.calm));
     witnesses.next_ns = clock.now_ns();
     witnesses.begin_phase(BEFORE);
     witnesses.publish_for(calm_ns)?;
@@ -148,7 +148,7 @@ pub(super) fn ride(
     let cost = stopwatch.cost_since(&before)?;
     let back = subscribers.progress().live();
     witnesses.begin_phase(AFTER);
-    ticker.begin(deliveries("calm after", options.calm, &witnesses.subscribers));
+    ticker.begin(witnesses.subscribers.deliveries("calm after", options.calm));
     witnesses.publish_for(calm_ns)?;
     let (tally, publisher) = witnesses.dismiss()?;
     Ok(Storm {
@@ -203,20 +203,20 @@ impl Storm {
         );
         report.rate_over_time("returns", self.readings.counts());
         report.figure("storm.cpu_ns_per_reconnect", "server CPU per return", cpu, Unit::Nanoseconds);
-        report_percentiles(report, "storm_return_us", "from the drop until back", took);
+        report.percentiles("storm_return_us", "from the drop until back", took);
         let [_, before, during, after] = &self.witnesses.latency;
         for (group, label, latency) in [
             ("live_before_us", "live traffic before", before),
             ("live_during_us", "live traffic during", during),
             ("live_after_us", "live traffic after", after),
         ] {
-            report_percentiles(report, group, label, latency);
+            report.percentiles(group, label, latency);
         }
         let p99 = |phase: usize| self.witnesses.latency[phase].value_at_quantile(0.99).max(1) as f64;
         let ratio = (!during.is_empty()).then(|| p99(DURING) / p99(BEFORE));
         report.figure("storm.live_p99_ratio", "live p99 during ÷ before", ratio, Unit::Ratio);
-        report_counts(report, self.witnesses.counts, self.witnesses.lost);
-        report_publishes(report, &self.publisher);
+        report.counts(self.witnesses.counts, self.witnesses.lost);
+        self.publisher.report(report);
         if during.len() < 100 * 20 {
             report.note("The storm was so short that its p99 rests on few events: raise --witness-rate or --connections.");
         }

@@ -15,17 +15,19 @@ use clap::Args;
 use hdrhistogram::Histogram;
 
 use self::views::{Change, Views};
+use crate::clients::arrival::CONNECT_PATIENCE;
 use crate::clients::plan::Plan;
 use crate::clients::socket_pool::SocketPool;
 use crate::clock::{Clock, MILLISECOND_NS, SECOND_NS, nanoseconds};
 use crate::failure::{Failure, Outcome};
+use crate::measure::late::Late;
+use crate::measure::stopwatch::{Measured, Stopwatch};
+use crate::measure::tally::name_partings;
+use crate::measure::verdict::{Generator, Verdict};
 use crate::options::Target;
 use crate::options::values::parse_percent;
 use crate::progress::{Phase, Pulse, Readings, Ticker};
 use crate::report::{Report, Unit};
-use crate::scenario::broadcast::{CONNECT_PATIENCE, Measured};
-use crate::scenario::deliveries::{report_counts, report_percentiles, report_rate, report_server};
-use crate::scenario::{Generator, Late, Stopwatch, check_descriptors, check_one_process, name_partings};
 
 const RATE_DEFAULT: f64 = 100.0;
 const POLL_MAX: Duration = Duration::from_millis(20);
@@ -49,10 +51,10 @@ pub(crate) struct PresenceOptions {
 
 pub(super) fn run(options: &PresenceOptions) -> Outcome<Report> {
     let target = &options.target;
-    check_one_process(target)?;
-    check_descriptors(target, 0)?;
+    target.check_one_process()?;
+    target.check_descriptors(0)?;
     let clock = Clock::start();
-    let stopwatch = Stopwatch::new(target, clock)?;
+    let stopwatch = Stopwatch::new(target.pid, clock)?;
     let rss_before = stopwatch.server_rss()?;
     let rate = target.rate.unwrap_or(RATE_DEFAULT);
     let mut waves = Waves::gather(target, options.channels, options.movers_percent, rate, clock)?;
@@ -69,16 +71,16 @@ pub(super) fn run(options: &PresenceOptions) -> Outcome<Report> {
     let seconds = cost.wall_ns as f64 / SECOND_NS as f64;
     report.figure("seconds", "time", seconds, Unit::Seconds);
     told.report(&mut report);
-    report_rate(&mut report, told.views.counts.delivered, seconds);
+    report.delivery_rate(told.views.counts.delivered, seconds);
     report.rate_over_time("members told", readings.counts());
     report.latency("join until told", &told.views.added);
-    report_percentiles(&mut report, "leave_us", "leave until told", &told.views.removed);
-    report_percentiles(&mut report, "roster_us", "join until confirmed with roster", &told.entered());
+    report.percentiles("leave_us", "leave until told", &told.views.removed);
+    report.percentiles("roster_us", "join until confirmed with roster", &told.entered());
     let growth = rss_before.zip(rss_gathered).map(|(before, after)| after as f64 - before as f64);
     let measured = Measured { frames: told.views.counts.delivered, seconds, cost };
-    report_server(&mut report, &measured, rss, growth.map(|bytes| bytes / f64::from(target.connections)));
+    report.server_cost(&measured, rss, growth.map(|bytes| bytes / f64::from(target.connections)));
     let generator = Generator { late: told.late, busy_max: readings.own_busy_max(), ..Generator::default() };
-    stopwatch.report_conditions(&mut report, &measured.cost, &generator)?;
+    report.conditions(&Verdict::reach(&stopwatch, &measured.cost, generator)?);
     Ok(report)
 }
 
@@ -302,7 +304,7 @@ impl Told {
         report.count("leaves", "leaves", self.leaves);
         report.count("member_added", "told of a join", views.added.len());
         report.count("member_removed", "told of a leave", views.removed.len());
-        report_counts(report, views.counts, views.missing);
+        report.counts(views.counts, views.missing);
         report.count("stale", "members shown that had left", views.stale);
         report.count("strange", "told of what cannot be", views.strange);
         report.count("rosters_wrong", "rosters that contradict themselves", views.rosters_wrong);

@@ -14,9 +14,9 @@ use crate::clients::plan::Plan;
 use crate::clients::socket_pool::{Ending, Observer, SocketPool};
 use crate::clock::{Clock, SECOND_NS};
 use crate::failure::Outcome;
+use crate::measure::late::Late;
 use crate::measure::ledger::Counts;
 use crate::measure::tally::histogram;
-use crate::scenario::Late;
 use crate::stamp::Reader;
 
 const POLL_MAX: Duration = Duration::from_millis(20);

@@ -18,21 +18,21 @@ use crate::clients::plan::Plan;
 use crate::clients::subscribers::Subscribers;
 use crate::clock::{Clock, SECOND_NS, nanoseconds};
 use crate::failure::{Context, Failure, Outcome};
+use crate::measure::late::Late;
+use crate::measure::memory::Memory;
+use crate::measure::stopwatch::{Cost, Reading, Stopwatch};
 use crate::measure::tally::Tally;
+use crate::measure::tally::name_partings;
+use crate::measure::verdict::{Generator, Verdict};
 use crate::options::Target;
 use crate::options::values::{parse_rate, parse_seconds};
 use crate::progress::{Readings, Ticker};
 use crate::publish::schedule::{Pace, Schedule};
 use crate::publish::{Audience, Limits, Publisher};
 use crate::report::{Report, Unit};
-use crate::scenario::broadcast::{deliveries, gather};
 use crate::scenario::client_events::{Said, Talk};
-use crate::scenario::deliveries::{report_counts, report_percentiles, report_publishes, report_rate};
 use crate::scenario::presence::{Told, Waves};
-use crate::scenario::{
-    Cost, Generator, Late, Reading, Stopwatch, check_descriptors, check_one_process, name_partings,
-    random_run,
-};
+use crate::stamp::random_run;
 
 const DURATION_DEFAULT: Duration = Duration::from_secs(3600);
 const RATE_DEFAULT: f64 = 10.0;
@@ -94,17 +94,17 @@ struct Ended {
 
 pub(super) fn run(options: &SoakOptions) -> Outcome<Report> {
     let target = &options.target;
-    check_one_process(target)?;
-    check_descriptors(target, 16)?;
+    target.check_one_process()?;
+    target.check_descriptors(16)?;
     if target.connections < CONNECTIONS_MIN {
         return Err(Failure::new(format!("soak needs at least {CONNECTIONS_MIN} --connections")));
     }
     let clock = Clock::start();
-    let stopwatch = Stopwatch::new(target, clock)?;
+    let stopwatch = Stopwatch::new(target.pid, clock)?;
     let mut town = Town::gather(options, clock)?;
     let before = stopwatch.read()?;
     let (ticker, duration) = (Ticker::start(), target.duration.unwrap_or(DURATION_DEFAULT));
-    ticker.begin(deliveries("soaking", duration, &town.subscribers).kept().memory_of(stopwatch.server()));
+    ticker.begin(town.subscribers.deliveries("soaking", duration).kept().memory_of(stopwatch.server()));
     let memory = town.live(options, &stopwatch, &before, &ticker)?;
     let readings = ticker.finish();
     let cost = stopwatch.cost_since(&before)?;
@@ -131,7 +131,7 @@ impl Town {
         let mut publisher = Publisher::new(&steady, channel.clone(), None, limits, run, clock)?;
         publisher.probe()?;
         let plan = Plan::new(&steady, channel.clone());
-        let subscribers = gather(&plan, 1, run, clock)?;
+        let subscribers = Subscribers::gather_all(&plan, 1, run, clock)?;
         let channels = fifth.div_ceil(MEMBERS_PER_CHANNEL);
         let waves = Waves::gather(&members, channels, MOVERS_PERCENT, options.presence_rate, clock)?;
         let talk = Talk::gather(&talkers, GROUP, 1, Some(options.client_event_rate), clock)?;
@@ -173,10 +173,10 @@ impl Town {
         before: &Reading,
         ticker: &Ticker,
     ) -> Outcome<Memory> {
-        let (target, clock) = (&options.target, stopwatch.clock);
+        let (target, clock) = (&options.target, stopwatch.clock());
         let duration_ns = nanoseconds(target.duration.unwrap_or(DURATION_DEFAULT));
         let (start_ns, end_ns) = (before.at_ns, before.at_ns + duration_ns);
-        let mut memory = Memory { warm_ns: start_ns + duration_ns / 10, samples: Vec::new() };
+        let mut memory = Memory::new(start_ns + duration_ns / 10);
         let progress = Arc::clone(self.subscribers.progress());
         progress.begin_phase(1, self.publisher.sent());
         let rate = target.rate.unwrap_or(RATE_DEFAULT);
@@ -198,8 +198,7 @@ impl Town {
 
     fn line(&self, age_ns: u64, memory: &Memory, cost: Cost) -> String {
         let results = self.publisher.results();
-        let megabytes =
-            memory.samples.last().map_or_else(|| "?".to_owned(), |&(_, rss)| format!("{:.1}", rss / 1e6));
+        let megabytes = memory.last().map_or_else(|| "?".to_owned(), |rss| format!("{:.1}", rss / 1e6));
         let slope =
             memory.slope_per_hour().map_or_else(|| "?".to_owned(), |slope| format!("{:+.2}", slope / 1e6));
         let cpu = cost.server.map_or(f64::NAN, |spent| spent.total_ns as f64 / cost.wall_ns as f64 * 100.0);
@@ -243,32 +242,6 @@ fn join<T>(thread: JoinHandle<Outcome<T>>) -> Outcome<T> {
     thread.join().map_err(|_| Failure::new("a thread panicked"))?
 }
 
-/// Resident memory of the server over time.
-struct Memory {
-    /// Before this, buffers and heaps still grow to their size.
-    warm_ns: u64,
-    samples: Vec<(u64, f64)>,
-}
-
-impl Memory {
-    fn note(&mut self, now_ns: u64, rss: Option<u64>) {
-        self.samples.extend(rss.map(|bytes| (now_ns, bytes as f64)));
-    }
-
-    /// Bytes per hour, by least squares; None while there is too little to say.
-    fn slope_per_hour(&self) -> Option<f64> {
-        let warm: Vec<_> = self.samples.iter().filter(|(at_ns, _)| *at_ns >= self.warm_ns).collect();
-        let count = warm.len() as f64;
-        let hours = |at_ns: u64| (at_ns - self.warm_ns) as f64 / (3600.0 * SECOND_NS as f64);
-        let mean_x = warm.iter().map(|&&(at_ns, _)| hours(at_ns)).sum::<f64>() / count;
-        let mean_y = warm.iter().map(|&&(_, rss)| rss).sum::<f64>() / count;
-        let products =
-            warm.iter().map(|&&(at_ns, rss)| (hours(at_ns) - mean_x) * (rss - mean_y)).sum::<f64>();
-        let squares = warm.iter().map(|&&(at_ns, _)| (hours(at_ns) - mean_x).powi(2)).sum::<f64>();
-        (warm.len() >= 3 && squares > 0.0).then(|| products / squares)
-    }
-}
-
 fn report(options: &SoakOptions, stopwatch: &Stopwatch, course: Course, ended: &Ended) -> Outcome<Report> {
     let Course { cost, memory, readings } = course;
     let Ended { tally, publisher, churn, told, said } = ended;
@@ -286,16 +259,16 @@ fn report(options: &SoakOptions, stopwatch: &Stopwatch, course: Course, ended: &
     let mut report = Report::new("soak");
     report.count("connections", "connections", u64::from(options.target.connections));
     report.figure("seconds", "time", seconds, Unit::Seconds);
-    report_counts(&mut report, counts, lost);
-    report_rate(&mut report, counts.delivered, seconds);
+    report.counts(counts, lost);
+    report.delivery_rate(counts.delivered, seconds);
     report.rate_over_time("deliveries to steady subscribers", readings.counts());
     report.level_over_time("server memory", Unit::Bytes, readings.memory());
     report.latency("latency of events by REST", tally.measured());
     report_parts(&mut report, ended);
-    report_publishes(&mut report, publisher);
+    publisher.report(&mut report);
     let per_delivery = cost.server.map(|spent| spent.total_ns as f64 / counts.delivered.max(1) as f64);
     let ratio = cost.server.map(|spent| spent.total_ns as f64 / cost.wall_ns as f64);
-    let rss = memory.samples.last().map(|&(_, rss)| rss);
+    let rss = memory.last();
     report.figure("server.cpu_ns_per_delivery", "server CPU per delivery", per_delivery, Unit::Nanoseconds);
     report.figure("server.cpu_ratio", "server CPU, of one core", ratio, Unit::Ratio);
     report.figure("server.rss_bytes", "server memory", rss, Unit::Bytes);
@@ -311,7 +284,7 @@ fn report(options: &SoakOptions, stopwatch: &Stopwatch, course: Course, ended: &
     [churn.late, told.late, said.late].into_iter().for_each(|part| late.add(part));
     let generator =
         Generator { late, busy_max: readings.own_busy_max(), closed_as_slow: tally.parted_as_slow };
-    stopwatch.report_conditions(&mut report, &cost, &generator)?;
+    report.conditions(&Verdict::reach(stopwatch, &cost, generator)?);
     Ok(report)
 }
 
@@ -325,15 +298,15 @@ fn report_parts(report: &mut Report, ended: &Ended) {
     report.count("soak.subscribers_lost", "lost by steady subscribers", tally.lost);
     report.count("soak.reconnects", "connections dropped to come back", churn.reopened);
     report.count("soak.reconnected_lost", "lost by those", sessions.lost);
-    report_percentiles(report, "reconnect_us", "dropped until back", &sessions.back);
+    report.percentiles("reconnect_us", "dropped until back", &sessions.back);
     report.count("soak.presence_changes", "told of joins and leaves", told.views.counts.delivered);
     report.count("soak.presence_lost", "members missing in a view", told.views.missing);
     report.count("soak.presence_stale", "members shown that had left", told.views.stale + told.views.strange);
-    report_percentiles(report, "member_added_us", "join until told", &told.views.added);
+    report.percentiles("member_added_us", "join until told", &told.views.added);
     report.count("soak.client_events", "client events delivered", said.tally.counts.delivered);
     report.count("soak.client_events_lost", "client events lost", said.tally.lost);
     report.count("soak.client_events_refused", "client events refused", said.refused);
-    report_percentiles(report, "client_event_us", "client events", &said.tally.latency[1]);
+    report.percentiles("client_event_us", "client events", &said.tally.latency[1]);
     for partings in [&tally.partings, &told.views.partings, &said.tally.partings] {
         if !partings.is_empty() {
             report.note(format!("Connections closed: {}", name_partings(partings)));
@@ -344,23 +317,5 @@ fn report_parts(report: &mut Report, ended: &Ended) {
             "Of those that come back, {} were closed, the last one: {parting}",
             sessions.parted
         ));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn slope_is_that_of_a_line_and_leaves_the_beginning_out() {
-        let mut memory = Memory { warm_ns: 100 * SECOND_NS, samples: Vec::new() };
-        for second in 0..100 {
-            memory.note(second * SECOND_NS, Some(1_000_000 * second));
-        }
-        assert_eq!(memory.slope_per_hour(), None);
-        for second in 100..200 {
-            memory.note(second * SECOND_NS, Some(5_000_000 + 10 * second));
-        }
-        assert!((memory.slope_per_hour().unwrap() - 36_000.0).abs() < 1.0);
     }
 }
