@@ -195,22 +195,29 @@ fn overload_offers_more_than_was_found_possible() {
 
 #[test]
 fn run_that_cannot_be_measured_says_why_and_fails() {
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let cases: [(&[&str], &str); 2] = [
-        (&["fanout", "--ws", &nobody, "--app", "1:k:s"], "takes no publishes"),
-        (&["connect", "--ws", &nobody, "--app", "1:k:s", "--pid", "4294967295"], "no such process"),
+        (&["fanout", "--app", "1:k:s"], "takes no publishes"),
+        (&["connect", "--app", "1:k:s", "--pid", "4294967295"], "no such process"),
     ];
     for (arguments, reason) in cases {
-        let output = Command::new(BINARY).args(arguments).output().unwrap();
+        let output = Command::new(BINARY).args(arguments).args(["--ws", &gone_after_one()]).output().unwrap();
         assert_eq!(output.status.code(), Some(1));
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(told.contains(reason), "{told}");
     }
 }
 
+/// A server that is there when it is looked for, and gone before a connection is of use.
+fn gone_after_one() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || listener.accept().map(drop));
+    address
+}
+
 #[test]
 fn connections_that_are_refused_are_counted_not_hidden() {
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let nobody = gone_after_one();
     let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("refused.json");
     let mut command = Command::new(BINARY);
     command.args(["connect", "--ws", &nobody, "--app", "1:k:s", "--connections", "5", "--json"]).arg(&file);
