@@ -14,6 +14,7 @@ use clap::Parser;
 
 mod clients;
 mod clock;
+mod command;
 mod compare;
 mod failure;
 mod floor;
@@ -31,8 +32,8 @@ mod scenario;
 mod stamp;
 
 fn main() -> ExitCode {
-    let options = options::Options::parse_from(compare::in_order(std::env::args_os()));
-    match scenario::run(&options.command) {
+    let options = command::Options::parse_from(compare::in_order(std::env::args_os()));
+    match options.command.run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             output::say(format_args!("corecast-loadtest: {failure}"));

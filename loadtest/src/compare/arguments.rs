@@ -9,8 +9,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, ValueEnum};
 
 use crate::failure::{Failure, Outcome};
+use crate::options::FloorMode;
 use crate::options::values::{parse_app, parse_endpoint, parse_prefix};
-use crate::options::{Command, FloorMode, Options};
+use crate::scenario::Scenario;
 
 #[derive(Args)]
 pub(crate) struct CompareOptions {
@@ -33,6 +34,18 @@ pub(crate) struct CompareOptions {
     /// The scenario and its own flags, as without `compare` but for those that name the server
     #[arg(value_name = "SCENARIO", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
     pub(super) scenario: Vec<String>,
+}
+
+/// The command line of a scenario, as `compare` gives it to each run.
+#[derive(Parser)]
+#[command(
+    name = "corecast-loadtest",
+    subcommand_value_name = "SCENARIO",
+    subcommand_help_heading = "Scenarios"
+)]
+struct Line {
+    #[command(subcommand)]
+    _scenario: Scenario,
 }
 
 /// A server, and the flags by which a scenario reaches it.
@@ -79,10 +92,7 @@ pub(super) fn check_scenario(scenario: &[String], contenders: &[Contender]) -> O
     for contender in contenders {
         let program = std::iter::once("corecast-loadtest");
         let arguments = scenario.iter().chain(&contender.flags).map(String::as_str);
-        match Options::try_parse_from(program.chain(arguments)) {
-            Ok(Options { command: Command::Compare(_) | Command::Floor(_) }) => {
-                return Err(Failure::new(format!("{} is no scenario", scenario.join(" "))));
-            }
+        match Line::try_parse_from(program.chain(arguments)) {
             Ok(_) => {}
             Err(error) if !error.use_stderr() => error.exit(),
             Err(error) => {
