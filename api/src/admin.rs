@@ -9,7 +9,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use protocol::http::Head;
 
 use crate::call::Options;
-use crate::health::{PROBE_METHODS, Probe, parse_probe};
+use crate::endpoints::health::{PROBE_METHODS, Probe, parse_probe};
 use crate::refused::Refused;
 
 /// What a tool asks for.

@@ -8,8 +8,8 @@ use std::borrow::Cow;
 use protocol::channel::ChannelKind;
 use protocol::http::{Head, encode_response};
 
+use crate::endpoints::{channels, events, health, users};
 use crate::info::{Counts, Info};
-use crate::{channels, events, health, users};
 
 pub(crate) const JSON: &str = "application/json";
 

@@ -13,12 +13,12 @@ use protocol::http::{Head, Request};
 use protocol::query::{Query, parse_query};
 use protocol::ws::parse_upgrade;
 
-use crate::channels::{Channel, Channels, parse_channel, parse_channels};
-use crate::events::{Publish, parse_batch, parse_event};
-use crate::health::{PROBE_METHODS, Probe, parse_probe};
+use crate::endpoints::channels::{Channel, Channels, parse_channel, parse_channels};
+use crate::endpoints::events::{Publish, parse_batch, parse_event};
+use crate::endpoints::health::{PROBE_METHODS, Probe, parse_probe};
+use crate::endpoints::terminate::{Terminate, parse_terminate};
+use crate::endpoints::users::{Users, parse_users};
 use crate::refused::Refused;
-use crate::terminate::{Terminate, parse_terminate};
-use crate::users::{Users, parse_users};
 
 /// What a request asks for.
 #[derive(Clone, Debug)]

@@ -27,11 +27,7 @@
 pub mod admin;
 pub mod answer;
 pub mod call;
-pub mod channels;
-pub mod events;
-pub mod health;
+pub mod endpoints;
 pub mod info;
 pub mod page;
 pub mod refused;
-pub mod terminate;
-pub mod users;

@@ -6,7 +6,7 @@
 
 use api::answer::Manner;
 use api::call::{Call, parse_call};
-use api::events::Event;
+use api::endpoints::events::Event;
 use api::refused::{Refused, encode_refusal};
 use protocol::app::{App, Apps};
 use protocol::auth::sign_request;

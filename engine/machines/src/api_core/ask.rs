@@ -6,9 +6,9 @@
 use std::sync::Arc;
 
 use api::answer::Manner;
-use api::channels::{Channel, Channels};
+use api::endpoints::channels::{Channel, Channels};
+use api::endpoints::users::Users;
 use api::info::Counts;
-use api::users::Users;
 use protocol::channel::ChannelKind;
 
 use super::calls::{CallId, CallRow, Form, PendingCall};

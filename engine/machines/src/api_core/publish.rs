@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use api::answer::Manner;
-use api::events::{Event, Publish};
+use api::endpoints::events::{Event, Publish};
 use api::info::{Counts, Info};
 use api::refused::Refused;
 

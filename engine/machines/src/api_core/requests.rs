@@ -10,7 +10,7 @@ use std::sync::Arc;
 use api::admin::{AdminCall, parse_admin_call};
 use api::answer::{Answer, Manner, encode_answer};
 use api::call::{Call, Options, check_head, parse_call};
-use api::health::Probe;
+use api::endpoints::health::Probe;
 use api::refused::{Refused, encode_refusal};
 use protocol::http::{Head, HttpError, Request, RequestParse, RequestProgress, parse_request_on};
 

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use api::answer::Manner;
-use api::terminate::Terminate;
+use api::endpoints::terminate::Terminate;
 
 use super::ApiCore;
 use super::calls::{Form, PendingCall};

@@ -15,8 +15,8 @@ use protocol::query::Query;
 use protocol::socket_id::SocketId;
 use serde::Deserialize;
 
+use super::channels::{encode_attributes, parse_name};
 use crate::answer::Row;
-use crate::channels::{encode_attributes, parse_name};
 use crate::info::{Info, parse_info};
 use crate::refused::Refused;
 

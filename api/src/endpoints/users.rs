@@ -6,7 +6,7 @@ use std::sync::Arc;
 use protocol::app::App;
 use protocol::json::encode_string;
 
-use crate::channels::parse_name;
+use super::channels::parse_name;
 use crate::refused::Refused;
 
 /// Asks for the members of a presence channel.
