@@ -8,6 +8,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use protocol::http::Head;
 
+use crate::answer::Answer;
 use crate::call::Options;
 use crate::endpoints::health::{PROBE_METHODS, Probe, parse_probe};
 use crate::refused::Refused;
@@ -40,6 +41,11 @@ pub fn parse_admin_call(head: &Head<'_>, hosts: &[Box<str>]) -> Result<AdminCall
         "OPTIONS" => Ok(AdminCall::Options(Options { allow: PROBE_METHODS, probe })),
         _ => Err(Refused::method(PROBE_METHODS)),
     }
+}
+
+/// All metrics.
+pub fn answer_metrics(text: String) -> Answer<'static> {
+    Answer::text("text/plain; version=0.0.4; charset=utf-8", text.into_bytes())
 }
 
 // No browser is without a host, so whoever is may be answered.

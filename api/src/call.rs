@@ -13,6 +13,7 @@ use protocol::http::{Head, Request};
 use protocol::query::{Query, parse_query};
 use protocol::ws::parse_upgrade;
 
+use crate::answer::Answer;
 use crate::endpoints::channels::{Channel, Channels, parse_channel, parse_channels};
 use crate::endpoints::events::{Publish, parse_batch, parse_event};
 use crate::endpoints::health::{PROBE_METHODS, Probe, parse_probe};
@@ -46,6 +47,14 @@ pub struct Options {
     pub allow: &'static str,
     /// A probe of health answers with its state as well: load balancers ask in this way.
     pub probe: Option<Probe>,
+}
+
+impl Options {
+    /// The methods; `well` is whether what the path tells of is well.
+    pub fn answer(self, well: bool) -> Answer<'static> {
+        let answer = Answer { header: Some(("Allow", self.allow)), ..Answer::text("", b"") };
+        answer.well(well)
+    }
 }
 
 /// The call that a request is. `now_unix_s` is the wall clock, in seconds since 1970.

@@ -19,6 +19,19 @@ pub struct Info {
     pub subscription_count: bool,
 }
 
+/// A channel and what was asked about it.
+#[derive(Clone, Copy, Debug)]
+pub struct Row<'a> {
+    /// The channel's name.
+    pub name: &'a str,
+    /// What its prefix says.
+    pub kind: ChannelKind,
+    /// What was asked.
+    pub info: Info,
+    /// What was found.
+    pub counts: Counts,
+}
+
 /// How many are on a channel.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Counts {

@@ -3,6 +3,8 @@
 //! It speaks the protocol by itself and loads nothing from elsewhere, so it works without internet. The key of an app is
 //! all that it knows: what can be read in a page is no secret.
 
+use crate::answer::Answer;
+
 const PAGE: &str = include_str!("../assets/page.html");
 
 /// Where the key goes.
@@ -11,6 +13,11 @@ const KEY_MARK: &str = "{{key}}";
 /// The page, for the app of this key.
 pub fn demo_page(key: &str) -> String {
     PAGE.replace(KEY_MARK, &escape_html(key))
+}
+
+/// A page, where somebody asks for `/`.
+pub fn answer_page(page: &str) -> Answer<'_> {
+    Answer::text("text/html; charset=utf-8", page.as_bytes())
 }
 
 fn escape_html(text: &str) -> String {

@@ -11,8 +11,8 @@ use protocol::channel::{ChannelKind, parse_channel_name};
 use protocol::json::encode_string;
 use protocol::query::Query;
 
-use crate::answer::Row;
-use crate::info::{Counts, Info, attributes, parse_info};
+use crate::answer::Answer;
+use crate::info::{Counts, Info, Row, attributes, parse_info};
 use crate::refused::Refused;
 
 /// Asks for the occupied channels of an app.
@@ -72,17 +72,19 @@ pub(crate) fn parse_name(app: &App, name: &str) -> Result<ChannelKind, Refused> 
         .map_err(|error| Refused::invalid(error.to_string()))
 }
 
-pub(crate) fn encode_rows(out: &mut Vec<u8>, rows: &[Row<'_>]) {
-    out.extend_from_slice(b"{\"channels\":{");
-    for (index, row) in rows.iter().enumerate() {
+/// Channels, each with what was asked of it.
+pub fn answer_channels<'a>(rows: impl IntoIterator<Item = Row<'a>>) -> Answer<'static> {
+    let mut out = b"{\"channels\":{".to_vec();
+    for (index, row) in rows.into_iter().enumerate() {
         if index > 0 {
             out.push(b',');
         }
-        encode_string(out, row.name);
+        encode_string(&mut out, row.name);
         out.push(b':');
-        encode_attributes(out, row);
+        encode_attributes(&mut out, &row);
     }
     out.extend_from_slice(b"}}");
+    Answer::json(out)
 }
 
 pub(crate) fn encode_attributes(out: &mut Vec<u8>, row: &Row<'_>) {
@@ -95,13 +97,15 @@ pub(crate) fn encode_attributes(out: &mut Vec<u8>, row: &Row<'_>) {
     out.push(b'}');
 }
 
-pub(crate) fn encode_channel(out: &mut Vec<u8>, row: &Row<'_>) {
+/// One channel.
+pub fn answer_channel(row: &Row<'_>) -> Answer<'static> {
     let Counts { subscriptions, .. } = row.counts;
-    out.extend_from_slice(format!("{{\"occupied\":{}", subscriptions > 0).as_bytes());
+    let mut out = format!("{{\"occupied\":{}", subscriptions > 0).into_bytes();
     attributes(row.info, row.kind, row.counts, |name, value| {
         out.extend_from_slice(format!(",\"{name}\":{value}").as_bytes());
     });
     out.push(b'}');
+    Answer::json(out)
 }
 
 #[cfg(test)]

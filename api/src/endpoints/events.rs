@@ -15,9 +15,9 @@ use protocol::query::Query;
 use protocol::socket_id::SocketId;
 use serde::Deserialize;
 
-use super::channels::{encode_attributes, parse_name};
-use crate::answer::Row;
-use crate::info::{Info, parse_info};
+use super::channels::{answer_channels, encode_attributes, parse_name};
+use crate::answer::Answer;
+use crate::info::{Info, Row, parse_info};
 use crate::refused::Refused;
 
 /// Publishes events.
@@ -229,15 +229,22 @@ fn in_field(field: &str, error: JsonError) -> Refused {
     Refused::invalid(format!("Invalid {field}: {error}"))
 }
 
-pub(crate) fn encode_batch(out: &mut Vec<u8>, rows: &[Row<'_>]) {
-    out.extend_from_slice(b"{\"batch\":[");
-    for (index, row) in rows.iter().enumerate() {
+/// The channels of an event that asked for `info`.
+pub fn answer_event<'a>(rows: impl IntoIterator<Item = Row<'a>>) -> Answer<'static> {
+    answer_channels(rows)
+}
+
+/// The channels of a batch in which some event asked for `info`, one for each of its events in their order.
+pub fn answer_batch<'a>(rows: impl IntoIterator<Item = Row<'a>>) -> Answer<'static> {
+    let mut out = b"{\"batch\":[".to_vec();
+    for (index, row) in rows.into_iter().enumerate() {
         if index > 0 {
             out.push(b',');
         }
-        encode_attributes(out, row);
+        encode_attributes(&mut out, &row);
     }
     out.extend_from_slice(b"]}");
+    Answer::json(out)
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 //!
 //! `/live` is about the process (restart it if not), `/ready` about traffic (send none if not).
 
+use crate::answer::Answer;
+
 /// What is asked.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Probe {
@@ -26,6 +28,12 @@ pub(crate) fn parse_probe(path: &str) -> Option<Probe> {
     }
 }
 
-pub(crate) fn encode_state(out: &mut Vec<u8>, name: &str, state: bool) {
-    out.extend_from_slice(format!("{{\"{name}\":{state}}}").as_bytes());
+/// Whether what the probe asks for is well.
+pub fn answer_probe(probe: Probe, well: bool) -> Answer<'static> {
+    let name = match probe {
+        Probe::Index => return Answer::text("text/plain", b"OK"),
+        Probe::Live => "live",
+        Probe::Ready => "ready",
+    };
+    Answer::json(format!("{{\"{name}\":{well}}}").into_bytes()).well(well)
 }

@@ -7,6 +7,7 @@ use protocol::app::App;
 use protocol::json::encode_string;
 
 use super::channels::parse_name;
+use crate::answer::Answer;
 use crate::refused::Refused;
 
 /// Asks for the members of a presence channel.
@@ -26,12 +27,14 @@ pub(crate) fn parse_users<'a>(app: &'a Arc<App>, name: Cow<'a, str>) -> Result<U
     Ok(Users { app, name })
 }
 
-pub(crate) fn encode_users(out: &mut Vec<u8>, ids: &[Box<str>]) {
-    out.extend_from_slice(b"{\"users\":[");
+/// Ids of the members.
+pub fn answer_users(ids: &[Box<str>]) -> Answer<'static> {
+    let mut out = b"{\"users\":[".to_vec();
     for (index, id) in ids.iter().enumerate() {
         out.extend_from_slice(if index == 0 { b"{\"id\":" } else { b",{\"id\":" });
-        encode_string(out, id);
+        encode_string(&mut out, id);
         out.push(b'}');
     }
     out.extend_from_slice(b"]}");
+    Answer::json(out)
 }

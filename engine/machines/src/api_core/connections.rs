@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use protocol::http::RequestProgress;
 
-use super::calls::CallId;
+use super::open_call::CallId;
 use super::{
     ANSWERS_BYTES_MAX, ApiCore, BODY_MS_MAX, IDLE_MS_MIN, READ_BYTES_PER_S_MIN, SILENT_MS_MAX, UNREAD_MS_MAX,
 };

@@ -15,7 +15,7 @@ use protocol::server_event::encode_event;
 use protocol::socket_id::SocketId;
 use protocol::ws::Frame;
 
-use super::calls::CallId;
+use super::open_call::CallId;
 use super::{ApiCore, PARKED_BYTES_MAX};
 use crate::machine::Now;
 use crate::mesh::{Ask, Publish, Query, Root, Terminate};
@@ -168,9 +168,7 @@ impl ApiCore {
             Part::Ask(query) => self.send_query(home, query),
             Part::Terminate(terminate) => self.send_terminate(home, terminate),
         }
-        if let Some(call) = self.calls.by_id(waiting.call) {
-            call.parts_waiting = call.parts_waiting.saturating_sub(1);
-        }
+        self.calls.note_part_gone(waiting.call);
         self.finish_if_complete(waiting.call, now);
     }
 
@@ -205,5 +203,10 @@ impl ApiCore {
     /// Puts a question into the open batch to a home.
     pub(super) fn send_query(&mut self, home: usize, query: Query) {
         self.roots.push(home, Root::Query(Box::new(query)));
+    }
+
+    /// Puts a user whose connections must go into the open batch to a shard.
+    pub(super) fn send_terminate(&mut self, shard: usize, terminate: Box<Terminate>) {
+        self.roots.push(shard, Root::Terminate(terminate));
     }
 }

@@ -5,28 +5,14 @@
 //! Names that users of other servers know (`connected`, `new_connections_total`, `socket_received_bytes`, …) mean here
 //! what they mean there. All else has the name of its counter in the code, with `_total`.
 
-use api::answer::Manner;
-
 use super::ApiCore;
-use super::calls::{Form, PendingCall};
 use super::exposition::Exposition;
-use crate::machine::{Now, Token};
-use crate::mesh::Ask;
+use crate::machine::Now;
 use crate::readings::Reading;
 use crate::readings::closes::{By, Closes, Code};
 use crate::readings::stats::Stats;
 
 impl ApiCore {
-    /// Asks every shard how it stands.
-    pub(super) fn ask_readings(&mut self, token: Token, manner: Manner, now: Now) {
-        let id = self.calls.name();
-        let mut call = PendingCall::new(token, manner, Form::Metrics);
-        for home in 0..self.shards() {
-            self.ask(id, &mut call, home, home as u32, Ask::Reading);
-        }
-        self.answer_now_or_later(id, call, now);
-    }
-
     /// All metrics. The readings are those of all shards, each with its shard's number.
     pub(super) fn encode_metrics(&self, readings: &[(usize, Reading)], now: Now) -> String {
         let mut all = Exposition::new(&self.metrics.prefix);

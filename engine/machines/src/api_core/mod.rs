@@ -3,9 +3,10 @@
 //! no channel.
 //!
 //! Where to look: `connections` is what is kept of an HTTP connection; `requests` takes requests out of its bytes, in
-//! order; `publish`, `ask`, `terminate` and `metrics` split a call into parts, one for each home shard that it concerns; `gate` is where a part
-//! waits for room in the batch to its home; `calls` are the calls whose answer has not been given; `api_machine` is the
-//! border to the driver.
+//! order; `pending` has a file for each endpoint that concerns shards: it splits a call into parts, one for each home
+//! shard, and puts their answers together; `gate` is where a part waits for room in the batch to its home; `calls` are
+//! the calls whose answer has not been given, `open_call` what all of them have; `metrics` is the text of `/metrics`;
+//! `api_machine` is the border to the driver.
 //!
 //! A call never holds anything that another waits for: a part that its home has room for goes at once, the others wait
 //! first-in first-out at their own homes, and the call is answered when the last of them has gone.
@@ -24,15 +25,14 @@ use crate::outgoing::Outgoing;
 use crate::topic::TopicHash;
 
 mod api_machine;
-mod ask;
 mod calls;
 mod connections;
 pub mod exposition;
 mod gate;
 mod metrics;
-mod publish;
+mod open_call;
+mod pending;
 mod requests;
-mod terminate;
 #[cfg(test)]
 mod tests;
 

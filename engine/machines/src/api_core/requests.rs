@@ -10,7 +10,8 @@ use std::sync::Arc;
 use api::admin::{AdminCall, parse_admin_call};
 use api::answer::{Answer, Manner, encode_answer};
 use api::call::{Call, Options, check_head, parse_call};
-use api::endpoints::health::Probe;
+use api::endpoints::health::{Probe, answer_probe};
+use api::page::answer_page;
 use api::refused::{Refused, encode_refusal};
 use protocol::http::{Head, HttpError, Request, RequestParse, RequestProgress, parse_request_on};
 
@@ -252,8 +253,8 @@ impl ApiCore {
             Ok(Call::Users(users)) => self.ask_users(token, manner, &users, now),
             Ok(Call::Terminate(terminate)) => self.terminate(token, manner, &terminate, now),
             Ok(Call::Health(Probe::Index)) => match self.page.clone() {
-                Some(page) => self.respond(token, &Answer::Page(&page), manner, now),
-                None => self.respond(token, &Answer::Index, manner, now),
+                Some(page) => self.respond(token, &answer_page(&page), manner, now),
+                None => self.respond(token, &self.probe(Probe::Index), manner, now),
             },
             Ok(Call::Health(probe)) => self.respond(token, &self.probe(probe), manner, now),
             Ok(Call::Options(options)) => self.respond(token, &self.options(options), manner, now),
@@ -271,17 +272,19 @@ impl ApiCore {
     }
 
     fn probe(&self, probe: Probe) -> Answer<'static> {
-        match probe {
-            Probe::Index => Answer::Index,
-            Probe::Live => Answer::Live((self.health)().live),
-            Probe::Ready => Answer::Ready((self.health)().ready && !self.draining),
-        }
+        answer_probe(probe, self.is_well(probe))
     }
 
     fn options(&self, options: Options) -> Answer<'static> {
-        let state = options.probe.map(|probe| self.probe(probe));
-        let well = !matches!(state, Some(Answer::Live(false) | Answer::Ready(false)));
-        Answer::Options { allow: options.allow, well }
+        options.answer(options.probe.is_none_or(|probe| self.is_well(probe)))
+    }
+
+    fn is_well(&self, probe: Probe) -> bool {
+        match probe {
+            Probe::Index => true,
+            Probe::Live => (self.health)().live,
+            Probe::Ready => (self.health)().ready && !self.draining,
+        }
     }
 
     fn refuse(&mut self, token: Token, refused: &Refused, manner: Manner, now: Now) {

@@ -6,17 +6,23 @@ use std::sync::Arc;
 use api::answer::Manner;
 use api::endpoints::terminate::Terminate;
 
-use super::ApiCore;
-use super::calls::{Form, PendingCall};
-use super::gate::{Part, Waiting};
+use super::Pending;
+use crate::api_core::ApiCore;
+use crate::api_core::gate::{Part, Waiting};
+use crate::api_core::open_call::OpenCall;
 use crate::machine::{Now, Token};
 use crate::mesh;
 
 impl ApiCore {
     /// Tells every shard; answers at once when nothing has to wait.
-    pub(super) fn terminate(&mut self, token: Token, manner: Manner, terminate: &Terminate<'_>, now: Now) {
-        let id = self.calls.name();
-        let mut call = PendingCall::new(token, manner, Form::Terminated);
+    pub(in crate::api_core) fn terminate(
+        &mut self,
+        token: Token,
+        manner: Manner,
+        terminate: &Terminate<'_>,
+        now: Now,
+    ) {
+        let (id, mut call) = (self.calls.name(), OpenCall::new(token, manner));
         for shard in 0..self.shards() {
             let (app, user_id) = (Arc::clone(terminate.app), terminate.user_id.clone());
             let part = Box::new(mesh::Terminate { app, user_id });
@@ -26,11 +32,6 @@ impl ApiCore {
                 self.park(shard, &mut call, Waiting { call: id, part: Part::Terminate(part) });
             }
         }
-        self.answer_now_or_later(id, call, now);
-    }
-
-    /// Puts the word into the open batch to a shard.
-    pub(super) fn send_terminate(&mut self, shard: usize, terminate: Box<mesh::Terminate>) {
-        self.roots.push(shard, mesh::Root::Terminate(terminate));
+        self.answer_now_or_later(id, call, Pending::Terminate, now);
     }
 }

@@ -1,0 +1,42 @@
+//! Who is on a presence channel: its home is asked.
+
+use api::answer::{Answer, Manner};
+use api::endpoints::users::{Users, answer_users};
+use protocol::channel::ChannelKind;
+
+use crate::api_core::ApiCore;
+use crate::api_core::open_call::OpenCall;
+use crate::machine::{Now, Token};
+use crate::mesh::Ask;
+
+/// The members, by their ids.
+#[derive(Debug, Default)]
+pub(in crate::api_core) struct Pending {
+    ids: Vec<Box<str>>,
+}
+
+impl Pending {
+    pub(super) fn take(&mut self, ids: Vec<Box<str>>) {
+        self.ids = ids;
+    }
+
+    pub(super) fn respond(self) -> Answer<'static> {
+        answer_users(&self.ids)
+    }
+}
+
+impl ApiCore {
+    /// Asks a presence channel's home for its members.
+    pub(in crate::api_core) fn ask_users(
+        &mut self,
+        token: Token,
+        manner: Manner,
+        users: &Users<'_>,
+        now: Now,
+    ) {
+        let (id, mut call) = (self.calls.name(), OpenCall::new(token, manner));
+        let topic = self.topics.topic(users.app, &users.name, ChannelKind::of(&users.name));
+        self.ask(id, &mut call, self.topics.home(topic.hash), 0, Ask::Users { topic });
+        self.answer_now_or_later(id, call, super::Pending::Users(Pending::default()), now);
+    }
+}
