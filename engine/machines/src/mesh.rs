@@ -12,7 +12,7 @@ use protocol::socket_id::SocketId;
 use protocol::ws::Frame;
 
 use crate::readings::Reading;
-use crate::shard::relay::{Event, FromHome, ToHome};
+use crate::shard::home::relay::{Event, FromHome, ToHome};
 use crate::topic::Topic;
 
 /// One subscription of one connection of one shard, while it waits for its home and as a roster's key after that.

@@ -30,7 +30,7 @@ use machines::limits::Limits;
 use machines::machine::Mesh;
 use machines::mesh::{Leaf, Root};
 use machines::outgoing::Outgoing;
-use machines::shard::relay::Event;
+use machines::shard::home::relay::Event;
 
 /// What may wait for the homes before nothing more is read, in bytes.
 const ROOTS_BYTES_MAX: usize = 4 << 20;

@@ -13,7 +13,7 @@ use protocol::ws::Frame;
 
 use machines::exchange::{Homes, Message};
 use machines::mesh::Terminate;
-use machines::shard::relay::Event;
+use machines::shard::home::relay::Event;
 
 /// Of everything behind the greeting.
 const VERSION: u8 = 1;

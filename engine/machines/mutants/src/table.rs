@@ -63,7 +63,7 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "NoTicket",
         breaks: "An answer of the home shard goes to whichever subscription of the connection waits for that channel.",
-        places: &[instead("shard/local.rs", "it.ticket == sub.ticket", "true")],
+        places: &[instead("shard/fanout/mod.rs", "it.ticket == sub.ticket", "true")],
     },
     Mutant {
         name: "NoEpoch",
@@ -71,21 +71,21 @@ pub const MUTANTS: &[Mutant] = &[
         places: &[
             instead("shard/links.rs", "local.epoch != epoch", "false")
                 .within("if local.epoch != epoch || local.live {"),
-            instead("shard/home.rs", "link.epoch == epoch", "true"),
-            instead("shard/home.rs", "!home.roster.has_shard(from)", "true"),
+            instead("shard/home/mod.rs", "link.epoch == epoch", "true"),
+            instead("shard/home/mod.rs", "!home.roster.has_shard(from)", "true"),
         ],
     },
     Mutant {
         name: "LaterSubscribersAckedAtOnce",
         breaks: "The first subscriber asks home, later ones are acknowledged at once.",
-        places: &[instead("shard/subscribe.rs", "topic.live", "topic.live || found.is_some()")
+        places: &[instead("shard/inbound/subscribe.rs", "topic.live", "topic.live || found.is_some()")
             .within("let at_once = topic.live;")],
     },
     Mutant {
         name: "RootsWaitForRoots",
         breaks: "Roots wait for room in batches of roots.",
         places: &[instead(
-            "shard/turn.rs",
+            "shard/inbound/rotation.rs",
             "self.leaves.any_full()",
             "self.leaves.any_full() || (0..self.shards()).any(|to| self.roots.is_full(to))",
         )
@@ -106,13 +106,17 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "NoFlushGate",
         breaks: "Input is taken whatever waits to be flushed.",
-        places: &[instead("shard/turn.rs", "full || (self.is_over_budget() && !flush.is_clean())", "false")],
+        places: &[instead(
+            "shard/inbound/rotation.rs",
+            "full || (self.is_over_budget() && !flush.is_clean())",
+            "false",
+        )],
     },
     Mutant {
         name: "RunGrowsAfterSealing",
         breaks: "A Run takes frames of the next phase.",
         places: &[before(
-            "shard/local.rs",
+            "shard/fanout/mod.rs",
             "for touched in std::mem::take(&mut self.flush.touched) {",
             r"let kept: Vec<OpenRun> = self.flush.open.iter().map(OpenRun::sealed_copy).collect();
             self.flush.touched.clear();
@@ -137,7 +141,7 @@ pub const MUTANTS: &[Mutant] = &[
                 return;
             }",
             ),
-            instead("shard/home.rs", "!home.roster.has_shard(from)", "true"),
+            instead("shard/home/mod.rs", "!home.roster.has_shard(from)", "true"),
         ],
     },
     Mutant {
@@ -156,7 +160,7 @@ pub const MUTANTS: &[Mutant] = &[
                 r"if !wait {
             self.roots.push(home, Root::Exit { topic, sub });",
             ),
-            instead("shard/home.rs", "!home.roster.has_shard(from)", "true"),
+            instead("shard/home/mod.rs", "!home.roster.has_shard(from)", "true"),
         ],
     },
     Mutant {
@@ -172,7 +176,7 @@ pub const MUTANTS: &[Mutant] = &[
         name: "FixedOrderOfClasses",
         breaks: "Every turn begins with the same class of input.",
         places: &[before(
-            "shard/turn.rs",
+            "shard/inbound/rotation.rs",
             "let mut turns_left = self.limits.rounds_max * Class::COUNT;",
             "class = Class::default();",
         )],
@@ -180,7 +184,7 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "WaiterNeverLeaves",
         breaks: "A subscription that goes while it waits stays among the waiters' number.",
-        places: &[instead("shard/local.rs", "topic.waiting -= 1;", "").within(
+        places: &[instead("shard/fanout/mod.rs", "topic.waiting -= 1;", "").within(
             r"self.stats.unsubscribed_waiting += 1;
             topic.waiting -= 1;",
         )],
@@ -194,14 +198,14 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "EveryConnectionIsAMember",
         breaks: "Every connection of a user is announced.",
-        places: &[instead("shard/home.rs", "entered == Entered::First", "true")
+        places: &[instead("shard/home/mod.rs", "entered == Entered::First", "true")
             .within("self.announce(&topic, member, entered == Entered::First);")],
     },
     Mutant {
         name: "JoinerHearsItself",
         breaks: "A member is announced after the joiner was let in.",
         places: &[before(
-            "shard/home.rs",
+            "shard/home/mod.rs",
             "self.announce(&topic, member, entered == Entered::First);",
             r"self.put_off_grant(from, &topic, sub);
             self.grant_all();
@@ -213,9 +217,9 @@ pub const MUTANTS: &[Mutant] = &[
         name: "FanOutBeforeAck",
         breaks: "A subscriber gets events before its acknowledgement.",
         places: &[
-            instead("shard/local.rs", "it.back == WAITING", "true"),
+            instead("shard/fanout/mod.rs", "it.back == WAITING", "true"),
             instead(
-                "shard/local.rs",
+                "shard/fanout/mod.rs",
                 "connection.subscriptions.push(subscription);",
                 r"let back = topic.fanout.len() as u32;
             topic.fanout.push(Subscriber { slot: id.slot, at: connection.subscriptions.len() as u32 });
@@ -226,7 +230,7 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "ExclusionLosesTheRest",
         breaks: "A sender that was left out once gets nothing more in that phase.",
-        places: &[instead("shard/local.rs", "self.open_range(id, run);", "").within(
+        places: &[instead("shard/fanout/mod.rs", "self.open_range(id, run);", "").within(
             r"self.flush.gain.opened(&mut topic.gain);
             }
             self.open_range(id, run);",
@@ -244,7 +248,7 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "UnsubscribeKeepsRange",
         breaks: "Unsubscribing leaves the open range open.",
-        places: &[instead("shard/local.rs", "self.close_range(id, run);", "").within(
+        places: &[instead("shard/fanout/mod.rs", "self.close_range(id, run);", "").within(
             r"let run = topic.run;
         self.close_range(id, run);
         Some(removed)",
@@ -267,7 +271,7 @@ pub const MUTANTS: &[Mutant] = &[
         breaks: "A connection that closes leaves its members in their rosters.",
         places: &[
             instead("shard/links.rs", "gone.member.is_some()", "gone.member.is_some() && !by_close"),
-            instead("shard/home.rs", "!home.roster.has_shard(from)", "true"),
+            instead("shard/home/mod.rs", "!home.roster.has_shard(from)", "true"),
         ],
     },
     Mutant {
@@ -275,11 +279,11 @@ pub const MUTANTS: &[Mutant] = &[
         breaks: "A message that finds its gate closed is dropped.",
         places: &[
             before(
-                "shard/commands.rs",
+                "shard/inbound/commands.rs",
                 "return Verdict::Gated(home);",
                 "if !first_in_line { return Verdict::Taken; }",
             ),
-            instead("shard/home.rs", "!home.roster.has_shard(from)", "true"),
+            instead("shard/home/mod.rs", "!home.roster.has_shard(from)", "true"),
         ],
     },
     Mutant {
@@ -327,7 +331,7 @@ pub const MUTANTS: &[Mutant] = &[
         places: &[instead(
             "shard/terminate.rs",
             "it.member.as_ref()",
-            "it.member.as_ref().filter(|_| it.back != crate::shard::connection::WAITING)",
+            "it.member.as_ref().filter(|_| it.back != crate::shard::fanout::connection::WAITING)",
         )],
     },
     Mutant {
@@ -370,23 +374,23 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "ListEndsWithItsStep",
         breaks: "A list of channels ends with its first step.",
-        places: &[instead("shard/list.rs", "end == places", "true").within("(end == places)")],
+        places: &[instead("shard/home/list.rs", "end == places", "true").within("(end == places)")],
     },
     Mutant {
         name: "ListNamesNewcomers",
         breaks: "A list has channels that are younger than it.",
-        places: &[instead("shard/list.rs", "*birth < self.births", "true")],
+        places: &[instead("shard/home/list.rs", "*birth < self.births", "true")],
     },
     Mutant {
         name: "BudgetIsNotKept",
         breaks: "The outboxes of a shard keep whatever they like together.",
-        places: &[instead("shard/budget.rs", "!self.is_over_budget()", "true")],
+        places: &[instead("shard/fanout/budget.rs", "!self.is_over_budget()", "true")],
     },
     Mutant {
         name: "BudgetTakesAnybody",
         breaks: "Past the budget somebody goes, whether the kernel has refused its bytes or not.",
         places: &[before(
-            "shard/budget.rs",
+            "shard/fanout/budget.rs",
             "while self.local.held_bytes() > enough",
             "worst.extend(self.local.connections.next_from(0).map(|id| (usize::MAX, Reverse(id.slot))));",
         )],
@@ -395,19 +399,19 @@ pub const MUTANTS: &[Mutant] = &[
         name: "SlotIsFreeBeforeItsTenantHasLeft",
         breaks: "A slot is given away before the subscriptions of its last tenant are given up.",
         places: &[
-            instead("shard/connection.rs", "slot.kept == 0", "true"),
-            instead("shard/connection.rs", "place.kept == 0 && place.tenant.is_none()", "false"),
+            instead("shard/fanout/connection.rs", "slot.kept == 0", "true"),
+            instead("shard/fanout/connection.rs", "place.kept == 0 && place.tenant.is_none()", "false"),
         ],
     },
     Mutant {
         name: "DepartedDoNotMove",
         breaks: "A place in a fan-out list that is moved is not noted for those who have gone.",
-        places: &[instead("shard/local.rs", "self.departed.left_behind(slot)", "None")],
+        places: &[instead("shard/fanout/mod.rs", "self.departed.left_behind(slot)", "None")],
     },
     Mutant {
         name: "DepartureEndsWithItsStep",
         breaks: "Whoever has gone gives up subscriptions in one step only.",
-        places: &[instead("shard/departed.rs", "!self.has_left(id)", "{ self.has_left(id); false }")
+        places: &[instead("shard/fanout/departed.rs", "!self.has_left(id)", "{ self.has_left(id); false }")
             .within("looks_left -= self.give_up(id, looks_left);\n            if !self.has_left(id)")],
     },
     Mutant {
@@ -422,13 +426,13 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "GraceIsIgnored",
         breaks: "A fall is told at once.",
-        places: &[instead("shard/edges.rs", "if rises { 0 } else { self.grace_ms }", "0")],
+        places: &[instead("shard/home/edges.rs", "if rises { 0 } else { self.grace_ms }", "0")],
     },
     Mutant {
         name: "ReturnDoesNotCancel",
         breaks: "A fall is told although who went has come back.",
         places: &[instead(
-            "shard/edges.rs",
+            "shard/home/edges.rs",
             r"entry.remove();
                 self.falls.live -= 1;
                 self.dirty.fall_is_over(topic, fall);",
@@ -439,7 +443,7 @@ pub const MUTANTS: &[Mutant] = &[
         name: "RefusedEdgeIsLost",
         breaks: "An edge that the queue refuses is forgotten.",
         places: &[before(
-            "shard/edges.rs",
+            "shard/home/edges.rs",
             "stats.hook_edges_refused += u64::from(!taken);",
             r"stats.hook_edges_refused += u64::from(!taken);
             return true;",
@@ -449,7 +453,7 @@ pub const MUTANTS: &[Mutant] = &[
         name: "EventOvertakesEdge",
         breaks: "Events are told while an edge before them is not.",
         places: &[instead(
-            "shard/edges.rs",
+            "shard/home/edges.rs",
             "!all_told && self.dirty.has(hash, event.app(), event.channel())",
             "false",
         )],
@@ -458,7 +462,7 @@ pub const MUTANTS: &[Mutant] = &[
         name: "RefusedEdgeCostsAllEvents",
         breaks: "An edge that the queue refuses costs the events of all channels.",
         places: &[instead(
-            "shard/edges.rs",
+            "shard/home/edges.rs",
             "!all_told && self.dirty.has(hash, event.app(), event.channel())",
             "!all_told",
         )],
@@ -466,13 +470,13 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "EndTellsFalls",
         breaks: "Who is closed since the server ends is told as gone.",
-        places: &[before("shard/edges.rs", "self.ends = true;", "return;")],
+        places: &[before("shard/home/edges.rs", "self.ends = true;", "return;")],
     },
     Mutant {
         name: "VacatedBeforeRemoved",
         breaks: "A channel is told as vacated before its members are removed.",
         places: &[instead(
-            "shard/edges.rs",
+            "shard/home/edges.rs",
             "listings.queue.push_back(listing);",
             r"let of_channel = table.find(hash, |edge| edge.has(stamp)).is_some_and(|edge| edge.member.is_none());
             if of_channel && !rises {
@@ -486,7 +490,7 @@ pub const MUTANTS: &[Mutant] = &[
         name: "OpenEdgesAreIgnored",
         breaks: "What was told before the server began is taken for nothing.",
         places: &[before(
-            "shard/edges.rs",
+            "shard/home/edges.rs",
             "for OpenEdges { app_id, channel, occupied, members } in open {",
             "return;",
         )],
@@ -494,13 +498,13 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "TakersHaveOneSubscription",
         breaks: "Whoever takes an event counts as having one subscription.",
-        places: &[instead("shard/gain.rs", "subscriptions as u64", "1")],
+        places: &[instead("shard/fanout/unflushed.rs", "subscriptions as u64", "1")],
     },
     Mutant {
         name: "OnlyThisRoundCounts",
         breaks: "What was gained in the round before this one does not count.",
         places: &[instead(
-            "shard/gain.rs",
+            "shard/fanout/unflushed.rs",
             "self.before = std::mem::take(&mut self.now);",
             r"self.now = Round::default();
             self.before = Round::default();",
@@ -509,7 +513,7 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "GoneSubscriptionsGainNothing",
         breaks: "What a subscription has gained is forgotten when it goes.",
-        places: &[instead("shard/flush.rs", "self.count_private(connection, bytes);", "").within(
+        places: &[instead("shard/fanout/flush.rs", "self.count_private(connection, bytes);", "").within(
             r"else { 0 };
         self.count_private(connection, bytes);",
         )],
@@ -518,7 +522,7 @@ pub const MUTANTS: &[Mutant] = &[
         name: "UntriedRunsHaveNoBound",
         breaks: "Runs that were not tried for everybody may be as much as they like together.",
         places: &[instead(
-            "shard/turn.rs",
+            "shard/inbound/rotation.rs",
             "self.local.flush.untried_bytes() > self.limits.unflushed_shard_bytes_max as u64",
             "false",
         )],
@@ -528,25 +532,27 @@ pub const MUTANTS: &[Mutant] = &[
         breaks: "A roster that several share lacks the last of them.",
         places: &[
             instead(
-                "shard/home.rs",
+                "shard/home/mod.rs",
                 "server_event::encode_presence_succeeded(&mut bytes, &self.topic.name, self.roster.members());",
                 r"let lacks = usize::from(self.entered.len() > 1).min(self.roster.len());
             let members = self.roster.members().take(self.roster.len() - lacks);
             server_event::encode_presence_succeeded(&mut bytes, &self.topic.name, members);",
             ),
-            instead("shard/home.rs", "bytes.len() == self.roster_bytes()", "true"),
+            instead("shard/home/mod.rs", "bytes.len() == self.roster_bytes()", "true"),
         ],
     },
     Mutant {
         name: "PutOffGrantsWeighNothing",
         breaks: "Grants that are put off do not count in their batches.",
-        places: &[instead("shard/grants.rs", "from != self.index", "false").within("if from != self.index {")],
+        places: &[
+            instead("shard/home/grants.rs", "from != self.index", "false").within("if from != self.index {")
+        ],
     },
     Mutant {
         name: "HeldAreForgotten",
         breaks: "Connections that wait for a tick are not written when it comes.",
         places: &[instead(
-            "shard/local.rs",
+            "shard/fanout/mod.rs",
             "self.flush.release(mark, old, &held, &mut self.connections);",
             "",
         )],
@@ -554,13 +560,13 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "HoldsIgnoreTheGate",
         breaks: "Holds go on to their tick however much is waiting.",
-        places: &[instead("shard/turn.rs", "enough && self.local.end_holds(u64::MAX)", "false")],
+        places: &[instead("shard/inbound/rotation.rs", "enough && self.local.end_holds(u64::MAX)", "false")],
     },
     Mutant {
         name: "HoldsKeepAnyNumberOfRanges",
         breaks: "Outboxes that wait for a tick may have as many ranges as they like.",
         places: &[instead(
-            "shard/turn.rs",
+            "shard/inbound/rotation.rs",
             "flush.gain.ranges_max() >= self.limits.held_ranges_max as u64",
             "false",
         )],

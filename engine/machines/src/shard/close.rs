@@ -10,10 +10,10 @@ use protocol::server_event;
 use protocol::ws;
 
 use super::Shard;
-use super::connection::{Connection, ConnectionId};
 use crate::machine::{Effect, Token};
 use crate::outbox::Outbox;
 use crate::outbox::parting::{Allowance, Parting};
+use crate::shard::fanout::connection::{Connection, ConnectionId};
 
 /// A connection that goes at the end of this phase.
 #[derive(Debug)]

@@ -11,10 +11,10 @@ use protocol::close::Close;
 use protocol::ws;
 
 use super::Shard;
-use super::connection::ConnectionId;
 use crate::chunks::Chunks;
 use crate::machine::Now;
 use crate::outbox::run::Run;
+use crate::shard::fanout::connection::ConnectionId;
 
 /// When a connection was last heard. Part of its record.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -13,10 +13,10 @@ use protocol::socket_id::SocketId;
 use protocol::ws::Frame;
 
 use super::Shard;
-use super::connection::{ConnectionId, Subscription, WAITING};
-use super::refuse::Grounds;
 use crate::mesh::{Leaf, Refusal, Root, SubRef};
 use crate::outbox::run::Run;
+use crate::shard::fanout::connection::{ConnectionId, Subscription, WAITING};
+use crate::shard::inbound::refuse::Grounds;
 use crate::topic::Topic;
 
 /// What waits for room in the open batch to one home. Bounded by the slots: none is reused while its Exits wait here.
@@ -241,9 +241,9 @@ mod tests {
     use crate::machine::{Now, Token};
     use crate::outbox::Outbox;
     use crate::shard::ShardConfig;
-    use crate::shard::commands::Target;
-    use crate::shard::connection::Connection;
     use crate::shard::drain::DrainPlan;
+    use crate::shard::fanout::connection::Connection;
+    use crate::shard::inbound::commands::Target;
     use crate::topic::TopicHash;
 
     const CHANNEL: &str = "presence-a";

@@ -2,10 +2,11 @@
 //! given what came in and asked what must go out. No socket, no ring, no clock, no randomness of its own, no await.
 //! Everything hard about fan-out, presence and back-pressure is here, and runs in the simulation with a seed.
 //!
-//! Where to look: `turn` takes input in rotation; `lobby` has connections
-//! without a head; `commands`, `subscribe` and `client_events` what clients send, `refuse` subscriptions that may not be, `churn` those that change too fast; `links` what this shard says to home shards and hears
-//! from them; `home` the topics that live here, `relay` their events while another process has the same ports, `edges` what hooks are told of them, `grants` who is let in, `list` lists of them; `terminate` users who must go; `local`, `flush`, `gain` and `hold` the fan-out; `budget` what outboxes keep together; `idle` who is silent, `quiet` when all are; `close` the end of a connection, `departed` what it was subscribed to;
-//! `drain` the end of them all; `reading` what can be seen of all this from outside.
+//! Where to look: `inbound` takes what comes in, in rotation, connections without a head and messages of clients; `home`
+//! has the topics that live here; `fanout` the connections and what each of them is sent. Between the three: `links`,
+//! what this shard says to home shards and hears from them; `terminate`, users who must go; `idle` who is silent,
+//! `quiet` when all are; `close` the end of a connection, `drain` of them all. `shard_machine` is the border to the
+//! driver; `reading` what can be seen of all this from outside.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -17,35 +18,17 @@ use protocol::app::Apps;
 use crate::http_date::HttpDate;
 use crate::limits::{Limits, PARTING_PART};
 
-pub mod budget;
-mod churn;
-pub mod client_events;
 pub mod close;
-pub mod commands;
-pub mod connection;
-pub mod departed;
-mod dirty;
 pub mod drain;
-pub mod edges;
-pub mod flush;
-pub mod gain;
-mod grants;
-pub mod hold;
+pub mod fanout;
 pub mod home;
 pub mod idle;
+pub mod inbound;
 pub mod links;
-mod list;
-pub mod lobby;
-pub mod local;
 mod quiet;
 mod reading;
-mod refuse;
-pub mod relay;
-pub mod roster;
 pub mod shard_machine;
-pub mod subscribe;
 mod terminate;
-pub mod turn;
 pub mod witness;
 
 use crate::machine::Effect;
@@ -56,24 +39,24 @@ use crate::outgoing::Outgoing;
 use crate::readings::closes::Closes;
 use crate::readings::stats::Stats;
 use crate::topic::TopicHash;
-use churn::Churn;
 use close::Closing;
-use commands::Stalled;
 use drain::{Drain, DrainPlan};
-use edges::Edges;
-use grants::Grants;
+use fanout::Local;
 use home::Home;
+use home::edges::Edges;
+use home::grants::Grants;
+use home::list::Lists;
+use home::relay::{Event, Relay};
 use idle::Wheel;
+use inbound::churn::Churn;
+use inbound::commands::Stalled;
+use inbound::lobby::Lobby;
+use inbound::rotation::Rotation;
 use links::Outside;
-use list::Lists;
-use lobby::Lobby;
-use local::Local;
 use quiet::Quiet;
 use reading::Gates;
-use relay::{Event, Relay};
 use shard_machine::Polled;
 use terminate::Terminations;
-use turn::Rotation;
 use witness::Witness;
 
 /// What a shard is made of.

@@ -7,10 +7,10 @@ use protocol::close::Close;
 use protocol::hook_event::OpenEdges;
 
 use super::Shard;
-use super::connection::ConnectionId;
 use super::links::Outside;
-use super::lobby::At;
 use crate::machine::{Door, Effect, HookPort, Inputs, Machine, Mesh, Now, Token};
+use crate::shard::fanout::connection::ConnectionId;
+use crate::shard::inbound::lobby::At;
 
 /// Who was polled last, and is about to be written: with a million connections each look into the lobby is one into memory
 /// that no cache holds. A token names one connection for ever, so what stands here may be old and is never wrong.

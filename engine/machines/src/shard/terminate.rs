@@ -9,8 +9,8 @@ use hashbrown::{Equivalent, HashSet};
 use protocol::close::Close;
 
 use super::Shard;
-use super::connection::{Connection, ConnectionId};
 use crate::mesh::Terminate;
+use crate::shard::fanout::connection::{Connection, ConnectionId};
 
 /// What closing a connection counts for, in looks at connections and subscriptions.
 const CLOSE_LOOKS: usize = 32;

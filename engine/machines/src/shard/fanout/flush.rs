@@ -7,12 +7,12 @@
 
 use std::collections::VecDeque;
 
-use super::budget::Backlogs;
-use super::connection::{Connection, ConnectionId, Connections};
-use super::gain::{Gain, TopicGain};
-use super::hold::Holds;
 use crate::outbox::Tails;
 use crate::outbox::run::OpenRun;
+use crate::shard::fanout::budget::Backlogs;
+use crate::shard::fanout::connection::{Connection, ConnectionId, Connections};
+use crate::shard::fanout::pacing::Holds;
+use crate::shard::fanout::unflushed::{Gain, TopicGain};
 
 /// In place of an index of [`Flush::open`]: the topic has no event in this phase.
 pub const NO_RUN: u32 = u32::MAX;

@@ -13,10 +13,6 @@ use protocol::socket_id::SocketId;
 use protocol::ws::Frame;
 use slab::Slab;
 
-use super::connection::{ConnectionId, Connections, Subscription, WAITING};
-use super::departed::Departed;
-use super::flush::{Flush, NO_RUN, Touched};
-use super::gain::TopicGain;
 use crate::limits::{Limits, OUTBOXES_BYTES_MIN};
 use crate::machine::Token;
 use crate::mesh::SubRef;
@@ -24,7 +20,18 @@ use crate::outbox::held::Held;
 use crate::outbox::run::{OpenRun, Run};
 use crate::outbox::{Backlog, OPEN, Range};
 use crate::readings::stats::Stats;
+use crate::shard::fanout::connection::{ConnectionId, Connections, Subscription, WAITING};
+use crate::shard::fanout::departed::Departed;
+use crate::shard::fanout::flush::{Flush, NO_RUN, Touched};
+use crate::shard::fanout::unflushed::TopicGain;
 use crate::topic::Topic;
+
+pub mod budget;
+pub mod connection;
+pub mod departed;
+pub mod flush;
+pub mod pacing;
+pub mod unflushed;
 
 /// Connections and their topics on this shard.
 #[derive(Debug)]

@@ -9,12 +9,12 @@
 
 use std::collections::VecDeque;
 
-use super::Shard;
-use super::commands::Flow;
-use super::lobby::At;
 use crate::machine::{Inputs, Now, Socket, Token};
 use crate::mesh::{Leaf, Root};
 use crate::outbox::parting::Parting;
+use crate::shard::Shard;
+use crate::shard::inbound::commands::Flow;
+use crate::shard::inbound::lobby::At;
 
 /// Where the rotation stands, and the batches that are being used up.
 #[derive(Debug, Default)]
@@ -79,7 +79,7 @@ impl Source {
 
 impl Shard {
     /// One decide phase.
-    pub(super) fn take_in_rotation(&mut self, inputs: &mut impl Inputs, now: Now) -> bool {
+    pub(in crate::shard) fn take_in_rotation(&mut self, inputs: &mut impl Inputs, now: Now) -> bool {
         self.local.flush.begin_phase(now.mono_ms);
         self.edges.begin_phase(now.mono_ms);
         self.begin_giving_up();
@@ -136,7 +136,7 @@ impl Shard {
 
     /// Ends all holds when they come to half of what the gate allows, so that it never waits for a tick, and when somebody
     /// may have as many ranges as go out in one write.
-    pub(super) fn end_holds_early(&mut self) {
+    pub(in crate::shard) fn end_holds_early(&mut self) {
         let flush = &self.local.flush;
         let one = flush.unflushed_bytes() > self.limits.unflushed_bytes_max as u64 / 2;
         let all = flush.untried_bytes() > self.limits.unflushed_shard_bytes_max as u64 / 2;

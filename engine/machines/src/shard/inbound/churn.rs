@@ -8,11 +8,11 @@
 
 use hashbrown::HashMap;
 
-use super::connection::ConnectionId;
+use crate::shard::fanout::connection::ConnectionId;
 
 /// The buckets that are not full.
 #[derive(Debug, Default)]
-pub(super) struct Churn {
+pub(in crate::shard) struct Churn {
     /// When each is full again, in `mono_ms`.
     full_ms: HashMap<ConnectionId, u64>,
     /// With so many, those that are full by now are cleared away.
@@ -24,7 +24,7 @@ const BUCKETS_MIN: usize = 64;
 
 impl Churn {
     /// The connection gives up a subscription.
-    pub(super) fn charge(&mut self, id: ConnectionId, per_second: u32, now_ms: u64) {
+    pub(in crate::shard) fn charge(&mut self, id: ConnectionId, per_second: u32, now_ms: u64) {
         if self.full_ms.len() >= self.clear_at.max(BUCKETS_MIN) {
             self.full_ms.retain(|_, full_ms| *full_ms > now_ms);
             self.clear_at = 2 * self.full_ms.len();
@@ -34,7 +34,13 @@ impl Churn {
     }
 
     /// Whether the connection may subscribe: of `burst` tokens it has one.
-    pub(super) fn allows(&self, id: ConnectionId, per_second: u32, burst: usize, now_ms: u64) -> bool {
+    pub(in crate::shard) fn allows(
+        &self,
+        id: ConnectionId,
+        per_second: u32,
+        burst: usize,
+        now_ms: u64,
+    ) -> bool {
         // Mostly nobody has given up anything lately.
         if self.full_ms.is_empty() {
             return true;
@@ -44,7 +50,7 @@ impl Churn {
     }
 
     /// The connection has gone.
-    pub(super) fn forget(&mut self, id: ConnectionId) {
+    pub(in crate::shard) fn forget(&mut self, id: ConnectionId) {
         if !self.full_ms.is_empty() {
             self.full_ms.remove(&id);
         }
@@ -52,12 +58,12 @@ impl Churn {
 
     /// True when all buckets are full.
     #[cfg(test)]
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::shard) fn is_empty(&self) -> bool {
         self.full_ms.is_empty()
     }
 
     /// Gives back what nothing needs now.
-    pub(super) fn give_back_room(&mut self) {
+    pub(in crate::shard) fn give_back_room(&mut self) {
         self.full_ms.shrink_to_fit();
     }
 }

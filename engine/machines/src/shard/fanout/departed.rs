@@ -11,8 +11,8 @@ use std::collections::VecDeque;
 
 use hashbrown::HashMap;
 
-use super::Shard;
-use super::connection::{ConnectionId, Subscription};
+use crate::shard::Shard;
+use crate::shard::fanout::connection::{ConnectionId, Subscription};
 
 /// What those who have gone have left behind.
 #[derive(Debug, Default)]
@@ -85,12 +85,12 @@ impl Departed {
 
 impl Shard {
     /// A turn begins.
-    pub(super) fn begin_giving_up(&mut self) {
+    pub(in crate::shard) fn begin_giving_up(&mut self) {
         self.local.departed.left = self.limits.given_up_per_turn_max;
     }
 
     /// A connection has gone: gives up what it was subscribed to, as far as that may be done now.
-    pub(super) fn depart(&mut self, id: ConnectionId, subscriptions: Vec<Subscription>) {
+    pub(in crate::shard) fn depart(&mut self, id: ConnectionId, subscriptions: Vec<Subscription>) {
         if subscriptions.is_empty() {
             return;
         }
@@ -103,7 +103,7 @@ impl Shard {
     }
 
     /// A step of giving up. Returns whether there was one.
-    pub(super) fn continue_departures(&mut self) -> bool {
+    pub(in crate::shard) fn continue_departures(&mut self) -> bool {
         let mut looks_left = self.local.departed.begin_step(self.limits.walk_looks_max);
         let any = looks_left > 0 && !self.local.departed.line.is_empty();
         self.local.stats.departure_steps += u64::from(any);
@@ -119,7 +119,7 @@ impl Shard {
     }
 
     /// When the next step is due: at once.
-    pub(super) fn departure_deadline(&self) -> Option<u64> {
+    pub(in crate::shard) fn departure_deadline(&self) -> Option<u64> {
         (!self.local.departed.line.is_empty()).then_some(0)
     }
 
@@ -157,8 +157,8 @@ mod tests {
     use crate::machine::{Door, Effect, Inputs, Machine, Now, Socket, Token};
     use crate::mesh::{Leaf, Publish, Root};
     use crate::shard::ShardConfig;
-    use crate::shard::connection::Connection;
     use crate::shard::drain::DrainPlan;
+    use crate::shard::fanout::connection::Connection;
     use crate::topic::TopicHash;
 
     const STEP: usize = 4;

@@ -7,8 +7,8 @@
 
 use std::sync::Arc;
 
-use super::Shard;
 use crate::mesh::{Leaf, SubRef};
+use crate::shard::Shard;
 use crate::topic::Topic;
 
 /// What a message of grants weighs without its roster and its subscriptions.
@@ -16,7 +16,7 @@ const GRANT_BYTES: usize = 64;
 
 /// Topics with grants that were put off.
 #[derive(Debug, Default)]
-pub(super) struct Grants {
+pub(in crate::shard) struct Grants {
     topics: Vec<Arc<Topic>>,
     /// What their rosters come to.
     bytes: usize,
@@ -25,14 +25,14 @@ pub(super) struct Grants {
 impl Grants {
     /// What a connection that enters each of these topics may gain at the end of the phase, in bytes. The only roster of
     /// a connection does not count, as it does not when slow readers are judged.
-    pub(super) fn gain_bytes_max(&self) -> u64 {
+    pub(in crate::shard) fn gain_bytes_max(&self) -> u64 {
         if self.topics.len() > 1 { self.bytes as u64 } else { 0 }
     }
 }
 
 impl Shard {
     /// The subscription of shard `from` has entered the roster, and will be told so.
-    pub(super) fn put_off_grant(&mut self, from: usize, topic: &Arc<Topic>, sub: SubRef) {
+    pub(in crate::shard) fn put_off_grant(&mut self, from: usize, topic: &Arc<Topic>, sub: SubRef) {
         self.local.stats.granted += 1;
         let Some(home) = self.home.find(topic) else { return };
         let roster_bytes = home.roster_bytes();
@@ -53,7 +53,7 @@ impl Shard {
     }
 
     /// Tells all who have entered.
-    pub(super) fn grant_all(&mut self) {
+    pub(in crate::shard) fn grant_all(&mut self) {
         if self.grants.topics.is_empty() {
             return;
         }

@@ -13,17 +13,17 @@ use protocol::server_event;
 use protocol::socket_id::SocketId;
 use protocol::ws::Frame;
 
-use super::Shard;
-use super::commands::Target;
-use super::connection::{ConnectionId, Subscription, WAITING};
 use crate::machine::Now;
 use crate::mesh::{Publish, Root};
+use crate::shard::Shard;
+use crate::shard::fanout::connection::{ConnectionId, Subscription, WAITING};
+use crate::shard::inbound::commands::Target;
 
 /// Why a client event is refused: the code of the error frame, if it has one, and its text.
 type Refusal = (Option<u16>, String);
 
 impl Shard {
-    pub(super) fn client_event(
+    pub(in crate::shard) fn client_event(
         &mut self,
         id: ConnectionId,
         target: &Target<'_>,

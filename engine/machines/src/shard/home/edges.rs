@@ -20,10 +20,10 @@ use protocol::channel::ChannelKind;
 use protocol::hook_event::{Happened, HookEvent, HookKind, OpenEdges};
 use protocol::presence::Member;
 
-use super::Shard;
-use super::dirty::DirtyTopics;
 use crate::machine::{HookPort, Now};
 use crate::readings::stats::Stats;
+use crate::shard::Shard;
+use crate::shard::home::blocked_topics::DirtyTopics;
 use crate::topic::Topic;
 
 /// When a full queue is tried again, in milliseconds.
@@ -81,17 +81,17 @@ struct Listing {
 
 impl Edges {
     /// No edges; falls wait for so long.
-    pub(super) fn new(grace_ms: u64) -> Self {
+    pub(in crate::shard) fn new(grace_ms: u64) -> Self {
         Self { grace_ms, ..Self::default() }
     }
 
     /// What follows happens now.
-    pub(super) fn begin_phase(&mut self, mono_ms: u64) {
+    pub(in crate::shard) fn begin_phase(&mut self, mono_ms: u64) {
         self.now_ms = mono_ms;
     }
 
     /// The server ends: who goes now has not left.
-    pub(super) fn end(&mut self) {
+    pub(in crate::shard) fn end(&mut self) {
         if self.grace_ms == 0 {
             return;
         }
@@ -107,7 +107,7 @@ impl Edges {
     }
 
     /// When there is something to tell, in `mono_ms`.
-    pub(super) fn deadline(&self) -> Option<u64> {
+    pub(in crate::shard) fn deadline(&self) -> Option<u64> {
         let fall = self.falls.queue.front().filter(|_| !self.ends);
         self.retry_ms.or_else(|| fall.map(|fall| fall.due_ms))
     }
@@ -123,7 +123,7 @@ impl Edges {
     }
 
     /// Gives back what nothing needs now.
-    pub(super) fn give_back_room(&mut self) {
+    pub(in crate::shard) fn give_back_room(&mut self) {
         self.table.shrink_to_fit(|edge| edge.hash);
         self.rises.queue.shrink_to_fit();
         self.falls.queue.shrink_to_fit();
@@ -363,14 +363,14 @@ impl Listings {
 
 impl Shard {
     /// A channel that lives here has its first subscriber, or has lost its last.
-    pub(super) fn note_channel(&mut self, topic: &Arc<Topic>, occupied: bool) {
+    pub(in crate::shard) fn note_channel(&mut self, topic: &Arc<Topic>, occupied: bool) {
         if topic.app.hooks.in_pairs().has(HookKind::ChannelOccupied) {
             self.edges.note(topic.hash, topic, None, occupied);
         }
     }
 
     /// A user has entered the roster of a channel that lives here, or has left it.
-    pub(super) fn note_member(&mut self, topic: &Arc<Topic>, member: &Arc<Member>, there: bool) {
+    pub(in crate::shard) fn note_member(&mut self, topic: &Arc<Topic>, member: &Arc<Member>, there: bool) {
         if topic.app.hooks.in_pairs().has(HookKind::MemberAdded) {
             let hash = self.hash.of_member(topic.hash, &member.user_id);
             self.edges.note(hash, topic, Some(member), there);
@@ -378,13 +378,13 @@ impl Shard {
     }
 
     /// An event on the topic with this hash was taken that some endpoint wants to know of.
-    pub(super) fn note_event(&mut self, hash: u64, event: HookEvent) {
+    pub(in crate::shard) fn note_event(&mut self, hash: u64, event: HookEvent) {
         self.edges.events.push_back((hash, event));
     }
 
     /// What was told before this server began and lives here: it need not be told again, and if it is not there it has the
     /// grace to come back.
-    pub(super) fn take_open_edges(&mut self, open: &[OpenEdges], now: Now) {
+    pub(in crate::shard) fn take_open_edges(&mut self, open: &[OpenEdges], now: Now) {
         self.edges.begin_phase(now.mono_ms);
         for OpenEdges { app_id, channel, occupied, members } in open {
             let Some(app) = self.apps.by_id(app_id) else { continue };
@@ -403,7 +403,7 @@ impl Shard {
         }
     }
 
-    pub(super) fn tell_edges_and_events(&mut self, port: &mut impl HookPort, now: Now) -> u64 {
+    pub(in crate::shard) fn tell_edges_and_events(&mut self, port: &mut impl HookPort, now: Now) -> u64 {
         let dropped = |stats: &Stats| stats.hook_client_events_dropped + stats.hook_server_events_dropped;
         let before = dropped(&self.local.stats);
         self.edges.tell(port, now, &mut self.local.stats);

@@ -5,7 +5,7 @@
 //! the gate never waits for a tick. What must never happen here: a frame for one connection alone that waits (its
 //! connection becomes dirty as ever, and its place here means nothing any more), or one connection twice in a group.
 
-use super::connection::ConnectionId;
+use crate::shard::fanout::connection::ConnectionId;
 
 /// All holds of a shard, by interval.
 #[derive(Debug, Default)]

@@ -10,10 +10,10 @@ use protocol::app::{Admission, App};
 use protocol::presence::Member;
 use protocol::ws::Decoder;
 
-use super::idle::Heard;
 use crate::chunks::Chunks;
 use crate::machine::Token;
 use crate::outbox::Outbox;
+use crate::shard::idle::Heard;
 
 /// Names a connection of this shard.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

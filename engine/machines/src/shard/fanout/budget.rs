@@ -11,8 +11,8 @@ use std::collections::BinaryHeap;
 use hashbrown::HashMap;
 use protocol::close::Close;
 
-use super::Shard;
 use crate::outbox::{Backlog, Range};
+use crate::shard::Shard;
 
 /// What waits for each connection that the kernel has refused, by slot.
 #[derive(Debug, Default)]
@@ -87,12 +87,12 @@ const FREED_PART: usize = 8;
 
 impl Shard {
     /// True when the outboxes keep more than they may together.
-    pub(super) fn is_over_budget(&self) -> bool {
+    pub(in crate::shard) fn is_over_budget(&self) -> bool {
         self.local.held_bytes() > self.local.outboxes_bytes_max
     }
 
     /// Closes blocked connections, the worst first, if the outboxes are over their budget. All Runs are sealed.
-    pub(super) fn keep_to_budget(&mut self) {
+    pub(in crate::shard) fn keep_to_budget(&mut self) {
         if !self.is_over_budget() {
             return;
         }

@@ -10,15 +10,15 @@ use protocol::channel::ChannelKind;
 use protocol::presence::{Member, parse_channel_data};
 use protocol::socket_id::SocketId;
 
-use super::Shard;
-use super::commands::Target;
-use super::connection::{ConnectionId, Subscription, WAITING};
-use super::refuse::Grounds;
 use crate::machine::Now;
 use crate::mesh::{Root, SubRef};
+use crate::shard::Shard;
+use crate::shard::fanout::connection::{ConnectionId, Subscription, WAITING};
+use crate::shard::inbound::commands::Target;
+use crate::shard::inbound::refuse::Grounds;
 
 impl Shard {
-    pub(super) fn subscribe(
+    pub(in crate::shard) fn subscribe(
         &mut self,
         id: ConnectionId,
         target: &Target<'_>,
@@ -161,7 +161,7 @@ impl Shard {
         self.local.add_topic(topic, home, epoch)
     }
 
-    pub(super) fn unsubscribe(&mut self, id: ConnectionId, target: &Target<'_>, now: Now) {
+    pub(in crate::shard) fn unsubscribe(&mut self, id: ConnectionId, target: &Target<'_>, now: Now) {
         let Some(index) = self.subscription_of(id, target) else {
             let channel = target.channel;
             let text = format!("No current subscription to channel {channel}, or subscription in progress");

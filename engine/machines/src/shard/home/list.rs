@@ -11,16 +11,16 @@ use std::sync::Arc;
 use protocol::app::App;
 use protocol::channel::ChannelKind;
 
-use super::Shard;
-use super::home::{Home, HomeTopic};
 use crate::mesh::{Counts, Found, listed_bytes};
+use crate::shard::Shard;
+use crate::shard::home::{Home, HomeTopic};
 
 /// Lists that are not ready, the first of them in the making.
-pub(super) type Lists = VecDeque<List>;
+pub(in crate::shard) type Lists = VecDeque<List>;
 
 /// A list of channels in the making.
 #[derive(Debug)]
-pub(super) struct List {
+pub(in crate::shard) struct List {
     asker: usize,
     id: u64,
     app: Arc<App>,
@@ -34,7 +34,7 @@ pub(super) struct List {
 }
 
 impl Shard {
-    pub(super) fn begin_list(
+    pub(in crate::shard) fn begin_list(
         &mut self,
         asker: usize,
         id: u64,
@@ -52,7 +52,7 @@ impl Shard {
     }
 
     /// One step of the first list. Returns whether there was one.
-    pub(super) fn continue_list(&mut self) -> bool {
+    pub(in crate::shard) fn continue_list(&mut self) -> bool {
         let Some(list) = self.lists.front_mut() else { return false };
         self.local.stats.list_steps += 1;
         if let Some(found) = list.step(&self.home, self.limits.walk_looks_max) {

@@ -15,14 +15,14 @@ use protocol::server_event;
 use protocol::socket_id::SocketId;
 use protocol::ws::{self, Decoder};
 
-use super::Shard;
-use super::close::encode_error_and_close;
-use super::commands::Flow;
-use super::connection::{Connection, ConnectionId};
 use crate::chunks::Chunks;
 use crate::machine::{Effect, Now, Token};
 use crate::outbox::Outbox;
 use crate::outbox::run::Run;
+use crate::shard::Shard;
+use crate::shard::close::encode_error_and_close;
+use crate::shard::fanout::connection::{Connection, ConnectionId};
+use crate::shard::inbound::commands::Flow;
 
 /// What a half-open connection has for its head, in milliseconds, though the lobby is full: a round trip of most clients.
 const HEAD_MS_MIN: u64 = 200;
@@ -162,7 +162,7 @@ const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: applicat
 Content-Length: 58\r\nConnection: close\r\n\r\n{\"error\":\"The REST API is over capacity, try again later\"}";
 
 impl Shard {
-    pub(super) fn enter_lobby(&mut self, token: Token, now: Now) {
+    pub(in crate::shard) fn enter_lobby(&mut self, token: Token, now: Now) {
         self.lobby.enter(token, now);
         self.stir();
         if self.is_too_full() {
@@ -183,7 +183,7 @@ impl Shard {
 
     /// Gives up the half-open connection that has waited longest, because descriptors have run out. Not one who has just
     /// come: he may have got the last of them, and whoever comes next would take it from him in vain.
-    pub(super) fn give_up_head_for_descriptors(&mut self, now: Now) {
+    pub(in crate::shard) fn give_up_head_for_descriptors(&mut self, now: Now) {
         if self.lobby.oldest_had_its_time() {
             self.give_up_oldest_head(503, "Over capacity: the server has no descriptors left", now);
         }
@@ -201,19 +201,19 @@ impl Shard {
     }
 
     /// When the oldest head is due, on the monotonic clock.
-    pub(super) fn head_deadline(&self) -> Option<u64> {
+    pub(in crate::shard) fn head_deadline(&self) -> Option<u64> {
         let draining = self.drain.is_some();
         let patience = if draining { self.limits.drain_head_ms_max } else { self.limits.head_ms_max };
         self.lobby.oldest().map(|(_, since)| since + patience)
     }
 
     /// When a shard whose lobby is full must have looked again, on the monotonic clock.
-    pub(super) fn hearing_deadline(&self) -> Option<u64> {
+    pub(in crate::shard) fn hearing_deadline(&self) -> Option<u64> {
         let full = self.lobby.half_open() >= self.limits.half_open_max;
         full.then_some(self.lobby.heard_ms + HEAR_EVERY_MS)
     }
 
-    pub(super) fn give_up_late_heads(&mut self, now: Now) {
+    pub(in crate::shard) fn give_up_late_heads(&mut self, now: Now) {
         while self.head_deadline().is_some_and(|due| due <= now.mono_ms) {
             let (ms, setting) = match self.drain {
                 Some(_) => (self.limits.drain_head_ms_max, "the server is restarting"),
@@ -234,7 +234,7 @@ impl Shard {
     }
 
     /// Bytes of a connection whose head is not complete.
-    pub(super) fn handle_head_bytes(&mut self, token: Token, bytes: &mut [u8], now: Now) -> Flow {
+    pub(in crate::shard) fn handle_head_bytes(&mut self, token: Token, bytes: &mut [u8], now: Now) -> Flow {
         let Some(mut kept) = self.lobby.partial.remove(&token.slot) else {
             return self.handle_head(token, bytes, now);
         };

@@ -13,11 +13,18 @@ use protocol::socket_id::SocketId;
 use protocol::ws::Frame;
 use slab::Slab;
 
-use super::Shard;
-use super::roster::{Entered, Roster};
-use super::witness::Deed;
 use crate::mesh::{Answer, Ask, Counts, Found, Leaf, Publish, Query, Refusal, Root, SubRef};
+use crate::shard::Shard;
+use crate::shard::home::roster::{Entered, Roster};
+use crate::shard::witness::Deed;
 use crate::topic::Topic;
+
+pub(super) mod blocked_topics;
+pub mod edges;
+pub(super) mod grants;
+pub(super) mod list;
+pub mod relay;
+pub mod roster;
 
 /// The topics whose home is this shard and that somebody is subscribed to.
 #[derive(Debug, Default)]
@@ -30,17 +37,17 @@ pub struct Home {
 
 /// A topic that somebody is subscribed to.
 #[derive(Debug)]
-pub(super) struct HomeTopic {
+pub(in crate::shard) struct HomeTopic {
     /// Which topic.
-    pub(super) topic: Arc<Topic>,
+    pub(in crate::shard) topic: Arc<Topic>,
     /// Its number in the order in which topics became occupied here.
-    pub(super) birth: u64,
+    pub(in crate::shard) birth: u64,
     links: Vec<Link>,
     roster: Roster,
     /// Who is in it since this phase and will be told so at its end, with the shard.
-    pub(super) entered: Vec<(usize, SubRef)>,
+    pub(in crate::shard) entered: Vec<(usize, SubRef)>,
     /// How long the roster is that they will get, as far as it was counted.
-    pub(super) entered_bytes: usize,
+    pub(in crate::shard) entered_bytes: usize,
 }
 
 /// A shard with subscribers.
@@ -62,7 +69,7 @@ impl Home {
         self.at(self.place_of(topic)?)
     }
 
-    pub(super) fn find(&mut self, topic: &Topic) -> Option<&mut HomeTopic> {
+    pub(in crate::shard) fn find(&mut self, topic: &Topic) -> Option<&mut HomeTopic> {
         let at = self.place_of(topic)?;
         self.topics.get_mut(at)
     }
@@ -102,17 +109,17 @@ impl Home {
     }
 
     /// The topic at this place.
-    pub(super) fn at(&self, place: usize) -> Option<&HomeTopic> {
+    pub(in crate::shard) fn at(&self, place: usize) -> Option<&HomeTopic> {
         self.topics.get(place)
     }
 
     /// All topics are at places below this one.
-    pub(super) fn places(&self) -> usize {
+    pub(in crate::shard) fn places(&self) -> usize {
         self.topics.capacity()
     }
 
     /// The birth of the next topic that becomes occupied.
-    pub(super) fn births(&self) -> u64 {
+    pub(in crate::shard) fn births(&self) -> u64 {
         self.births
     }
 
@@ -136,12 +143,12 @@ impl Home {
 
 impl HomeTopic {
     /// How long the subscription_succeeded of who enters is.
-    pub(super) fn roster_bytes(&self) -> usize {
+    pub(in crate::shard) fn roster_bytes(&self) -> usize {
         server_event::presence_succeeded_bytes(&self.topic.name, self.roster.len(), self.roster.bytes())
     }
 
     /// Takes those who are to be told that they have entered, with what each of them gets.
-    pub(super) fn take_entered(&mut self) -> (Vec<(usize, SubRef)>, Frame) {
+    pub(in crate::shard) fn take_entered(&mut self) -> (Vec<(usize, SubRef)>, Frame) {
         let mut bytes = Vec::new();
         server_event::encode_presence_succeeded(&mut bytes, &self.topic.name, self.roster.members());
         debug_assert!(bytes.len() == self.roster_bytes(), "the length of a roster is known before");
@@ -150,7 +157,7 @@ impl HomeTopic {
     }
 
     /// How many are on it.
-    pub(super) fn counts(&self) -> Counts {
+    pub(in crate::shard) fn counts(&self) -> Counts {
         let subscriptions = self.links.iter().map(|link| u64::from(link.n)).sum();
         Counts { subscriptions, users: self.roster.len() as u32 }
     }
@@ -162,7 +169,7 @@ impl HomeTopic {
 
 impl Shard {
     /// One message to this shard as the home of its topic.
-    pub(super) fn handle_root(&mut self, from: usize, root: Root) {
+    pub(in crate::shard) fn handle_root(&mut self, from: usize, root: Root) {
         match root {
             Root::Join { topic, epoch } => self.handle_join(from, topic, epoch),
             Root::Count { topic, epoch, n } => self.handle_count(from, &topic, epoch, n),
@@ -346,12 +353,17 @@ impl Shard {
     }
 
     /// Answers a question of core `to`.
-    pub(super) fn answer(&mut self, to: usize, id: u64, found: Found) {
+    pub(in crate::shard) fn answer(&mut self, to: usize, id: u64, found: Found) {
         self.send_to_leaf(to, Leaf::Answer(Box::new(Answer { id, found })));
     }
 
     /// A frame to exactly the shards that have subscribers; one shared pointer each.
-    pub(super) fn send_to_links(&mut self, topic: &Arc<Topic>, frame: &Frame, except: Option<SocketId>) {
+    pub(in crate::shard) fn send_to_links(
+        &mut self,
+        topic: &Arc<Topic>,
+        frame: &Frame,
+        except: Option<SocketId>,
+    ) {
         let Some(home) = self.home.view(topic) else {
             self.local.stats.published_unheard += 1;
             return;
@@ -371,7 +383,7 @@ impl Shard {
     }
 
     /// A message to a shard; to this one it is a call.
-    pub(super) fn send_to_leaf(&mut self, shard: usize, leaf: Leaf) {
+    pub(in crate::shard) fn send_to_leaf(&mut self, shard: usize, leaf: Leaf) {
         if shard == self.index {
             self.handle_leaf(leaf);
         } else {

@@ -16,8 +16,8 @@ use std::sync::Arc;
 use protocol::socket_id::SocketId;
 use protocol::ws::Frame;
 
-use super::Shard;
 use crate::mesh::{Leaf, Publish, Root, Terminate};
+use crate::shard::Shard;
 use crate::topic::Topic;
 
 /// An event that other processes get as well.
@@ -231,7 +231,7 @@ impl Shard {
     }
 
     /// An event of this process for the subscribers of all of them.
-    pub(super) fn share_publish(&mut self, publish: Publish) {
+    pub(in crate::shard) fn share_publish(&mut self, publish: Publish) {
         let Publish { topic, frame, except, .. } = publish;
         let Some(relay) = &mut self.relay else { return };
         let outcome = relay.take_event(Event { topic, frame, except }, None);
@@ -239,7 +239,7 @@ impl Shard {
     }
 
     /// What the relay says to this home.
-    pub(super) fn handle_relay(&mut self, input: ToHome<Event>) {
+    pub(in crate::shard) fn handle_relay(&mut self, input: ToHome<Event>) {
         let outcome = self.relay.get_or_insert_default().handle(input);
         self.perform(outcome);
         if self.relay.as_ref().is_some_and(|relay| relay.is_over()) {
@@ -264,7 +264,7 @@ impl Shard {
     }
 
     /// A user's connections go in all processes. All shards are told here, and one of them tells the relay.
-    pub(super) fn share_terminate(&mut self, from: usize, terminate: &Terminate) {
+    pub(in crate::shard) fn share_terminate(&mut self, from: usize, terminate: &Terminate) {
         if self.relay.is_some() && self.index == 0 && from != self.relay_place() {
             self.tell_relay(FromHome::Terminate(terminate.clone()));
         }

@@ -16,11 +16,11 @@ use protocol::message::{ClientMessage, parse_client_message};
 use protocol::server_event;
 use protocol::ws::{self, Message};
 
-use super::Shard;
-use super::connection::ConnectionId;
-use super::refuse::Grounds;
 use crate::machine::{Effect, Now};
 use crate::outbox::run::Run;
+use crate::shard::Shard;
+use crate::shard::fanout::connection::ConnectionId;
+use crate::shard::inbound::refuse::Grounds;
 
 /// Connections whose next message waits.
 #[derive(Debug)]
@@ -49,14 +49,14 @@ impl Stalled {
     }
 
     /// Gives back what nothing needs now.
-    pub(super) fn give_back_room(&mut self) {
+    pub(in crate::shard) fn give_back_room(&mut self) {
         self.kept.shrink_to_fit();
         self.gated.iter_mut().for_each(VecDeque::shrink_to_fit);
         self.budgeted.shrink_to_fit();
     }
 
     /// Whether somebody waits for room in the batch to some home.
-    pub(super) fn any_gated(&self) -> bool {
+    pub(in crate::shard) fn any_gated(&self) -> bool {
         self.gated.iter().any(|line| !line.is_empty())
     }
 
@@ -67,7 +67,7 @@ impl Stalled {
 
 /// The channel that a message names, looked at once.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Target<'a> {
+pub(in crate::shard) struct Target<'a> {
     pub app: &'a Arc<App>,
     pub channel: &'a str,
     pub kind: ChannelKind,
@@ -77,7 +77,7 @@ pub(super) struct Target<'a> {
 
 /// What became of a message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Verdict {
+pub(in crate::shard) enum Verdict {
     /// It is dealt with.
     Taken,
     /// It must wait for room in the batch to this home.
@@ -86,7 +86,7 @@ pub(super) enum Verdict {
 
 /// What became of the bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Flow {
+pub(in crate::shard) enum Flow {
     /// All of them are used.
     Read,
     /// The rest is kept; read no more.
@@ -95,7 +95,12 @@ pub(super) enum Flow {
 
 impl Shard {
     /// Bytes of a connection, which may be changed in place.
-    pub(super) fn handle_connection_bytes(&mut self, id: ConnectionId, bytes: &mut [u8], now: Now) -> Flow {
+    pub(in crate::shard) fn handle_connection_bytes(
+        &mut self,
+        id: ConnectionId,
+        bytes: &mut [u8],
+        now: Now,
+    ) -> Flow {
         self.note_heard(id);
         let mut rest = bytes;
         let mut budget = self.limits.commands_per_turn_max;
@@ -162,12 +167,12 @@ impl Shard {
     }
 
     /// The connection has gone: nothing of it waits any more (its place in a line is skipped).
-    pub(super) fn forget_stalled(&mut self, id: ConnectionId) {
+    pub(in crate::shard) fn forget_stalled(&mut self, id: ConnectionId) {
         self.stalled.kept.remove(&id);
     }
 
     /// Goes on with one connection whose gate is open or whose turn has come. Returns whether there was one.
-    pub(super) fn take_stalled(&mut self, now: Now) -> bool {
+    pub(in crate::shard) fn take_stalled(&mut self, now: Now) -> bool {
         for home in 0..self.stalled.gated.len() {
             if !self.command_gate_is_open(home) {
                 continue;
@@ -181,14 +186,14 @@ impl Shard {
     }
 
     /// Connections that had used up their messages of the last turn have their next.
-    pub(super) fn take_budgeted(&mut self, now: Now) -> bool {
+    pub(in crate::shard) fn take_budgeted(&mut self, now: Now) -> bool {
         let Some(id) = self.stalled.budgeted.pop_front() else { return false };
         self.go_on(id, now);
         true
     }
 
     /// How many connections wait for their next turn.
-    pub(super) fn budgeted(&self) -> usize {
+    pub(in crate::shard) fn budgeted(&self) -> usize {
         self.stalled.budgeted.len()
     }
 
@@ -305,7 +310,7 @@ impl Shard {
     }
 
     /// A pusher:error for the sender alone.
-    pub(super) fn error(&mut self, id: ConnectionId, code: Option<u16>, text: &str) {
+    pub(in crate::shard) fn error(&mut self, id: ConnectionId, code: Option<u16>, text: &str) {
         let mut bytes = Vec::new();
         server_event::encode_error(&mut bytes, code, text);
         self.local.push_private(id, Run::private(bytes));
@@ -317,7 +322,7 @@ impl Shard {
     }
 
     /// The acknowledgement of a subscription without a roster.
-    pub(super) fn succeeded(channel: &str) -> Rc<Run> {
+    pub(in crate::shard) fn succeeded(channel: &str) -> Rc<Run> {
         let mut bytes = Vec::new();
         server_event::encode_subscription_succeeded(&mut bytes, channel);
         Run::private(bytes)

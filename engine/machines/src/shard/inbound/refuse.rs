@@ -10,13 +10,13 @@ use protocol::close::TOO_FAST;
 use protocol::presence::ChannelDataError;
 use protocol::server_event;
 
-use super::Shard;
-use super::connection::ConnectionId;
 use crate::outbox::run::Run;
+use crate::shard::Shard;
+use crate::shard::fanout::connection::ConnectionId;
 
 /// Why a subscription is refused, as far as programs tell it apart.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Grounds {
+pub(in crate::shard) enum Grounds {
     /// The signature, or what it signs.
     Auth,
     /// The name can be no channel's.
@@ -52,7 +52,7 @@ impl Grounds {
 
 impl Shard {
     /// Tells the client, on the connection and on the channel, that it is not subscribed and why.
-    pub(super) fn refuse_subscription(
+    pub(in crate::shard) fn refuse_subscription(
         &mut self,
         id: ConnectionId,
         channel: &str,
@@ -67,11 +67,21 @@ impl Shard {
         self.local.push_private(id, Run::private(bytes));
     }
 
-    pub(super) fn refuse_auth(&mut self, id: ConnectionId, channel: &str, error: &SubscriptionAuthError) {
+    pub(in crate::shard) fn refuse_auth(
+        &mut self,
+        id: ConnectionId,
+        channel: &str,
+        error: &SubscriptionAuthError,
+    ) {
         self.refuse_subscription(id, channel, Grounds::Auth, &error.to_string());
     }
 
-    pub(super) fn refuse_name(&mut self, id: ConnectionId, channel: &str, error: &ChannelNameError) {
+    pub(in crate::shard) fn refuse_name(
+        &mut self,
+        id: ConnectionId,
+        channel: &str,
+        error: &ChannelNameError,
+    ) {
         let grounds = match error {
             ChannelNameError::TooLong { .. } => Grounds::NameLength,
             ChannelNameError::Empty | ChannelNameError::Character(_) => Grounds::Name,
@@ -79,7 +89,12 @@ impl Shard {
         self.refuse_subscription(id, channel, grounds, &error.to_string());
     }
 
-    pub(super) fn refuse_member(&mut self, id: ConnectionId, channel: &str, error: &ChannelDataError) {
+    pub(in crate::shard) fn refuse_member(
+        &mut self,
+        id: ConnectionId,
+        channel: &str,
+        error: &ChannelDataError,
+    ) {
         let grounds = match error {
             ChannelDataError::UserIdTooLong { .. } | ChannelDataError::UserInfoTooLong { .. } => {
                 Grounds::Size
