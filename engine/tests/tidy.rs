@@ -142,6 +142,30 @@ fn tables_of_pages_can_be_read_at_a_glance() {
 }
 
 #[test]
+fn code_map_names_what_is_there() {
+    let files = tree::files();
+    let is_declared = |text: &str, name: &str| {
+        let kinds = ["struct ", "enum ", "trait "];
+        kinds.iter().any(|kind| {
+            code::code_of(text).split(kind).skip(1).any(|rest| {
+                rest.strip_prefix(name).is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric()))
+            })
+        })
+    };
+    let sources: Vec<&tree::File> = files.iter().filter(|file| file.path.ends_with(".rs")).collect();
+    let has_type =
+        |name: &str| sources.iter().any(|file| file.text.contains(name) && is_declared(&file.text, name));
+    let has_file = |name: &str| {
+        let (folder, file) = (format!("/{}/", name.trim_end_matches('/')), format!("/{name}.rs"));
+        let is_it = |path: String| path.ends_with(&file) || path.contains(&folder);
+        sources.iter().any(|source| is_it(format!("/{}", source.path)))
+    };
+    let lies = |file: &tree::File| page_rules::map_is_true(&file.path, &file.text, has_type, has_file);
+    let findings: Vec<String> = files.iter().flat_map(lies).collect();
+    assert!(findings.is_empty(), "\n{}\n", findings.join("\n"));
+}
+
+#[test]
 fn links_between_pages_lead_somewhere() {
     let files = tree::files();
     let exists = |path: &str| files.iter().any(|file| file.path == path);

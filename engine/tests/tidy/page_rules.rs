@@ -31,6 +31,32 @@ pub(crate) fn cells_are_short(path: &str, text: &str) -> Vec<String> {
         .collect()
 }
 
+/// The code map names types and files that are there, so a reader who follows it arrives.
+pub(crate) fn map_is_true(
+    path: &str,
+    text: &str,
+    has_type: impl Fn(&str) -> bool,
+    has_file: impl Fn(&str) -> bool,
+) -> Vec<String> {
+    let mut is_map = false;
+    let mut findings = Vec::new();
+    for (number, line) in prose(path, text).filter(|_| path == "ARCHITECTURE.md") {
+        is_map = line == "| type | file | what it is for |" || (is_map && line.starts_with('|'));
+        let mut cells = line.split('|').skip(1).map(spans);
+        let (Some(types), Some(files), true) = (cells.next(), cells.next(), is_map) else { continue };
+        let is_type = |name: &&str| name.starts_with(char::is_uppercase);
+        let missing = types.filter(is_type).filter(|name| !has_type(name)).map(|name| ("type", name));
+        let missing = missing.chain(files.filter(|name| !has_file(name)).map(|name| ("file", name)));
+        findings.extend(missing.map(|(what, name)| format!("{path}:{number}: there is no {what} {name}")));
+    }
+    findings
+}
+
+/// What stands between backticks.
+fn spans(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
+}
+
 /// The lines of a page that are not blocks of code, which are indented by four.
 fn prose<'a>(path: &str, text: &'a str) -> impl Iterator<Item = (usize, &'a str)> {
     lines(text).filter(|(_, line)| !line.starts_with("    ")).filter({
@@ -86,6 +112,19 @@ mod tests {
         for bad in ["", "# Hooks\n\nHooks are told.\n", "This page is for developers.\n"] {
             assert_eq!(page_says_for_whom("docs/a.md", bad).len(), 1, "{bad}");
         }
+    }
+
+    #[test]
+    fn maps_that_lead_nowhere_bite() {
+        let head = "| type | file | what it is for |\n|---|---|---|\n";
+        let found = |rows: &str| {
+            let text = format!("{head}{rows}\nText of `Nothing`.\n| `Nothing` | `nowhere` | no map |\n");
+            map_is_true("ARCHITECTURE.md", &text, |name| name == "Run", |name| name == "run").len()
+        };
+        assert_eq!(found("| `Run`, `turn` | `run` | the bytes of `Anything` |"), 0);
+        assert_eq!(found("| | `run` | a file alone |"), 0);
+        assert_eq!(found("| `Run`, `Walk` | `run`, `walk` | both are gone |"), 2);
+        assert_eq!(map_is_true("README.md", &format!("{head}| `Walk` | | |"), |_| false, |_| false).len(), 0);
     }
 
     #[test]
