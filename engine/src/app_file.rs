@@ -8,7 +8,7 @@ use std::path::Path;
 
 use protocol::app::App;
 
-/// The apps of a file, at least one, or one line that says what is wrong.
+/// Reads the apps of a file, at least one; or returns one line that says what is wrong.
 pub fn read_app_file(path: &Path) -> Result<Vec<App>, String> {
     Ok(read_written_apps(path)?.into_iter().map(|(app, _)| app).collect())
 }

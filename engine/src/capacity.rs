@@ -11,13 +11,13 @@ use protocol::app::App;
 /// Descriptors of a core itself: rings, eventfds, listeners.
 const DESCRIPTORS_PER_CORE: usize = 16;
 
-/// Clients that a shard takes however few descriptors there are; they may run out then, which costs whoever is idle.
+/// Clients that a shard always accepts. With very few descriptors these may run out, which costs idle connections.
 const CLIENTS_PER_SHARD_MIN: usize = 16;
 
-/// A shard has no more places.
+/// The most connections that a shard has room for.
 const CLIENTS_PER_SHARD_MAX: usize = 1 << 20;
 
-/// What so many shards can do with so many descriptors.
+/// How many clients a number of shards can hold with a number of descriptors.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Capacity {
     descriptors: usize,
@@ -25,12 +25,12 @@ pub struct Capacity {
 }
 
 impl Capacity {
-    /// Of a process that may open `descriptors_max` and has so many shards, and an API core.
+    /// For a process that may open `descriptors_max` and has this many shards, and an API core.
     pub fn new(descriptors_max: u64, shards: usize) -> Self {
         Self { descriptors: usize::try_from(descriptors_max).unwrap_or(usize::MAX), shards }
     }
 
-    /// WebSocket clients of one shard.
+    /// The WebSocket clients of one shard.
     pub fn clients_per_shard(self) -> usize {
         let kept = DESCRIPTORS_KEPT + DESCRIPTORS_PER_CORE * (self.shards + 1);
         let share = self.descriptors.saturating_sub(kept) / self.shards;
@@ -42,12 +42,12 @@ impl Capacity {
         self.clients_per_shard() * self.shards
     }
 
-    /// Connections of one shard that have not said yet what they are.
+    /// The connections of one shard without a complete head.
     pub fn half_open_per_shard(self) -> usize {
         (self.descriptors / 8 / self.shards).max(CLIENTS_PER_SHARD_MIN)
     }
 
-    /// A line for each app that is promised more connections than fit.
+    /// A line for each app whose `connections_max` is more than fits.
     pub fn warnings<'a>(self, apps: impl IntoIterator<Item = &'a App>) -> Vec<String> {
         let promised = apps.into_iter().filter_map(|app| Some((app, app.limits.connections_max?)));
         let beyond = promised.filter(|(_, max)| *max as usize > self.clients());

@@ -8,12 +8,12 @@ use std::io::{self, Write};
 
 use logging::is_printable;
 
-/// Nothing more can be printed.
+/// Why nothing more can be printed.
 #[derive(Debug)]
 pub enum OutputError {
-    /// Whoever read it has gone.
+    /// The reader has gone.
     ReaderGone,
-    /// It cannot be written.
+    /// The output cannot be written.
     Unwritable(io::Error),
 }
 
@@ -37,12 +37,12 @@ impl From<io::Error> for OutputError {
     }
 }
 
-/// Prints lines of text, with a space for whatever is neither printable nor the end of a line.
+/// Prints lines of text, with a space in place of everything that is neither printable nor a line end.
 pub fn print(text: &str) -> Result<(), OutputError> {
     write(&text.chars().map(|c| if is_printable(c) || c == '\n' { c } else { ' ' }).collect::<String>())
 }
 
-/// Prints lines of JSON. What is not printable can only stand in its strings, and is escaped there: it stays the same JSON.
+/// Prints lines of JSON. Unprintable characters can only be in its strings and are escaped there: it stays the same JSON.
 pub fn print_json_lines(lines: &str) -> Result<(), OutputError> {
     write(&escaped(lines))
 }

@@ -1,9 +1,9 @@
-//! The credentials of `corecast dev`, kept between its runs, so that what was pasted into a page or a `.env` still works
-//! after a restart.
+//! The credentials of `corecast dev`, kept between runs, so that what was pasted into a page or a `.env` still works after a
+//! restart.
 //!
-//! They are in a file that `--app-file` reads, in the user's state directory, readable by that user alone. Where there is no
-//! such directory `dev` still runs, with credentials for one run. Two that start at once have the same ones: whoever links
-//! its file into place first wins.
+//! They are in a file in the user's state directory that only this user can read, and that `--app-file` accepts. Without such
+//! a directory `dev` still runs, with credentials for one run. Two that start at the same time share their credentials: the
+//! first to link its file into place wins.
 
 use std::env;
 use std::ffi::OsString;
@@ -21,21 +21,21 @@ const FILE: &str = "dev.app";
 
 const TITLE: &str = "# The credentials of `corecast dev`; `corecast dev --fresh` makes new ones.\n";
 
-/// Credentials, and where they are for the next run.
+/// Credentials, and where they are kept for the next run.
 #[derive(Debug)]
 pub struct Kept {
     /// `ID:KEY:SECRET`.
     pub credentials: String,
-    /// The file that they are in, or why they are in none.
+    /// The file that holds them, or why there is none.
     pub place: Result<PathBuf, String>,
 }
 
-/// There are none to run with.
+/// Why there are no credentials to run with.
 #[derive(Debug)]
 pub enum KeptError {
-    /// None could be made.
+    /// None could be generated.
     NoRandomness(NoRandomness),
-    /// The file that has them says something else, as this line tells.
+    /// The file has no valid credentials, for the reason in this line.
     Spoiled(String),
 }
 
@@ -48,13 +48,13 @@ impl fmt::Display for KeptError {
     }
 }
 
-/// The credentials of the last run, or fresh ones that the next run finds. With `fresh` those of the last run are replaced.
+/// The credentials of the last run, or new ones, which are kept for the next run. `fresh` replaces those of the last run.
 pub fn kept_credentials(fresh: bool) -> Result<Kept, KeptError> {
     let directory = state_directory(env::var_os("XDG_STATE_HOME"), env::home_dir());
     kept_in(directory.as_deref(), fresh)
 }
 
-/// By the XDG base directory specification, by which a relative path is as good as none.
+/// By the XDG base directory specification, which ignores relative paths.
 fn state_directory(state_home: Option<OsString>, home: Option<PathBuf>) -> Option<PathBuf> {
     let state_home = state_home.map(PathBuf::from).filter(|path| path.is_absolute());
     let home = home.filter(|path| path.is_absolute()).map(|path| path.join(".local/state"));

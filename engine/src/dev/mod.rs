@@ -1,5 +1,5 @@
-//! What `corecast dev` gives to somebody who wants to see it work now: credentials, a page, a client to paste into one of
-//! your own, the lines that frameworks want, and one command that publishes. Never used by `serve`.
+//! What `corecast dev` prints for a quick start: credentials, a page, a client to paste into a page of your own, the lines that
+//! frameworks need, and a command that publishes. Never used by `serve`.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -33,19 +33,19 @@ pub fn fresh_credentials() -> Result<String, NoRandomness> {
     Ok(format!("{id}:{}:{}", hex(&key), hex(&secret)))
 }
 
-/// What the greeting tells of the credentials.
+/// Where the credentials come from, for the greeting.
 #[derive(Clone, Copy, Debug)]
 pub enum Origin<'a> {
-    /// They are in this file, and the next run has them again.
+    /// They are in this file, for this run and the next.
     Kept(&'a Path),
-    /// They are for this run, for this reason.
+    /// They are for this run only, for this reason.
     Passing(&'a str),
-    /// They were given: by a file, if there is one.
+    /// They were given on the command line, or by this file.
     Given(Option<&'a Path>),
 }
 
 impl Origin<'_> {
-    /// The file that has them, for commands that must not show a secret.
+    /// The file that holds them, for commands that must not show a secret.
     fn file(&self) -> Option<&Path> {
         match self {
             Self::Kept(file) => Some(file),
@@ -54,7 +54,7 @@ impl Origin<'_> {
         }
     }
 
-    /// What becomes of them, as a line.
+    /// One line that says how long they last.
     fn outlook(&self) -> String {
         match self {
             Self::Kept(file) => format!(
@@ -127,7 +127,7 @@ Publish something (signed as the server SDKs do):
     )
 }
 
-/// A word of a shell that means this text.
+/// This text, quoted for a shell.
 fn in_shell(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
     if !text.is_empty() && text.chars().all(plain) {

@@ -1,6 +1,6 @@
 //! `corecast hooks dlq`: events that an endpoint did not take in time, and how to try them again.
 //!
-//! A replay marks them; the server, or whoever delivers from this data directory, looks once a second and tries them.
+//! A replay marks them. The server or worker that delivers from this data directory looks once a second and tries them.
 
 use std::io::IsTerminal;
 use std::thread;

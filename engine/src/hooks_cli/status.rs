@@ -62,7 +62,7 @@ fn show_redis(facts: &mut Table, places: &mut Table, stream: &StreamSettings) ->
     show_stream_places(places, &mut view, &status.places)
 }
 
-/// As whoever delivers has written it down: within a second while it runs.
+/// The state that the delivering process has stored: at most a second old while it runs.
 fn endpoint_row(state: &EndpointState) -> [String; 6] {
     let now = now_ms();
     let (condition, next, error) = match &state.trouble {

@@ -17,18 +17,18 @@ pub use target::{Target, TargetArgs};
 /// One event.
 #[derive(Clone, Copy, Debug)]
 pub struct Publication<'a> {
-    /// Where to.
+    /// The channel.
     pub channel: &'a str,
-    /// Its name.
+    /// The name of the event.
     pub event: &'a str,
-    /// Its data, as it stands.
+    /// Its data, sent unchanged.
     pub data: &'a str,
 }
 
 /// Why it was not published.
 #[derive(Debug)]
 pub enum PublishError {
-    /// The server could not be asked.
+    /// The server could not be reached.
     Unreachable(String, io::Error),
     /// The server has refused it.
     Refused(String),
