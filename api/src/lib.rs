@@ -1,16 +1,6 @@
 //! The REST API, pure: one HTTP request becomes a [`call::Call`], an [`answer::Answer`] becomes one HTTP response.
 //!
-//! | Request | Call | Body of the answer |
-//! |---|---|---|
-//! | `POST /apps/ID/events` | publish one event to 1..100 channels | `{}`, with `info` `{"channels":{"NAME":{..}}}` |
-//! | `POST /apps/ID/batch_events` | publish 1..10 events | `{}`, with `info` `{"batch":[{..},{}]}` |
-//! | `GET /apps/ID/channels` | occupied channels | `{"channels":{"NAME":{..}}}` |
-//! | `GET /apps/ID/channels/NAME` | one channel | `{"occupied":true,..}` |
-//! | `GET /apps/ID/channels/NAME/users` | members of a presence channel | `{"users":[{"id":"1"}]}` |
-//! | `POST /apps/ID/users/USER_ID/terminate_connections` | close the connections of a user | `{}` |
-//! | `GET /live`, `GET /ready` | health | `{"live":true}`, `{"ready":true}`; 503 when false |
-//! | `GET /` | is a server there? | `OK`, or the page of `corecast dev` |
-//! | `OPTIONS` of any of them, and of `*` | which methods are allowed? | none, and `Allow` |
+//! [`endpoints`] lists what can be asked, with the bodies of the answers.
 //!
 //! Everything below `/apps/` is signed (Pusher Channels HTTP API, authentication). A refusal is `{"error":"…"}` with a
 //! status that the server SDKs know: 400 invalid, 401 not authorised, 403 app disabled, 404 no such app or path, 405 wrong
