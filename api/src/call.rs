@@ -15,6 +15,7 @@ use protocol::ws::parse_upgrade;
 
 use crate::answer::Answer;
 use crate::endpoints::channels::{Channel, Channels, parse_channel, parse_channels};
+use crate::endpoints::connections::Connections;
 use crate::endpoints::events::{Publish, parse_batch, parse_event};
 use crate::endpoints::health::{PROBE_METHODS, Probe, parse_probe};
 use crate::endpoints::terminate::{Terminate, parse_terminate};
@@ -32,6 +33,8 @@ pub enum Call<'a> {
     Channel(Channel<'a>),
     /// List the members of a presence channel.
     Users(Users<'a>),
+    /// Count the open connections of an app.
+    Connections(Connections<'a>),
     /// Close the connections of a user.
     Terminate(Terminate<'a>),
     /// Tell how the server is.
@@ -82,6 +85,7 @@ pub fn parse_call<'a>(
         Endpoint::Channels => parse_channels(app, &query).map(Call::Channels),
         Endpoint::Channel(name) => parse_channel(app, name, &query).map(Call::Channel),
         Endpoint::Users(name) => parse_users(app, name).map(Call::Users),
+        Endpoint::Connections => Ok(Call::Connections(Connections { app })),
         Endpoint::Terminate(user) => parse_terminate(app, user).map(Call::Terminate),
     }
 }
@@ -114,6 +118,7 @@ enum Endpoint<'a> {
     Channels,
     Channel(Cow<'a, str>),
     Users(Cow<'a, str>),
+    Connections,
     /// As it stands in the path.
     Terminate(&'a str),
 }
@@ -176,6 +181,7 @@ fn parse_endpoint(endpoint: &str) -> Option<Endpoint<'_>> {
         "events" => Some(Endpoint::Events),
         "batch_events" => Some(Endpoint::BatchEvents),
         "channels" => Some(Endpoint::Channels),
+        "connections" => Some(Endpoint::Connections),
         _ => None,
     }
 }
@@ -375,6 +381,9 @@ mod tests {
             (http("POST", "/apps/3/users/7/events", "{}"), 404),
             (http("GET", "/apps/3/events", ""), 405),
             (http("POST", "/apps/3/channels", ""), 405),
+            (http("POST", "/apps/3/connections", ""), 405),
+            (http("GET", "/apps/3/connections/", ""), 404),
+            (http("GET", "/apps/3/connections", ""), 401),
             (http("DELETE", "/apps/3/channels/a", ""), 405),
             (http("POST", "/live", ""), 405),
             (http("GET", "/apps/9/channels", ""), 404),
@@ -382,6 +391,7 @@ mod tests {
             (signed_event("/apps/4/events"), 401),
             (signed("GET", "/apps/3/channels", &[], ""), 200),
             (signed("HEAD", "/apps/3/channels", &[], ""), 200),
+            (signed("GET", "/apps/3/connections", &[], ""), 200),
             (http("OPTIONS", "/apps/3/channels", ""), 200),
             (http("GET", "/live", ""), 200),
             (http("GET", "/ready?x=1", ""), 200),
@@ -545,6 +555,21 @@ mod tests {
         for path in ["/apps/3/users/terminate_connections", "/apps/3/users/7", "/users/7"] {
             assert_eq!(status_at(&signed("POST", path, &[], ""), NOW), 404, "{path}");
         }
+    }
+
+    #[test]
+    fn connections_are_those_of_the_app_in_the_path() {
+        let request = signed("GET", "/apps/3/connections", &[], "");
+        with_call(&request, NOW, |call| {
+            let Ok(Call::Connections(asked)) = call else { panic!("{call:?}") };
+            assert_eq!(&*asked.app.id, "3");
+            let body = || String::from_utf8(asked.answer().body.into_owned()).unwrap();
+            assert_eq!(body(), r#"{"connections":0}"#);
+            let admissions = [asked.app.admit().unwrap(), asked.app.admit().unwrap()];
+            assert_eq!(body(), r#"{"connections":2}"#);
+            drop(admissions);
+            assert_eq!(body(), r#"{"connections":0}"#);
+        });
     }
 
     #[test]

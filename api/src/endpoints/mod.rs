@@ -7,12 +7,14 @@
 //! | `GET /apps/ID/channels` | occupied channels | `{"channels":{"NAME":{..}}}` |
 //! | `GET /apps/ID/channels/NAME` | one channel | `{"occupied":true,..}` |
 //! | `GET /apps/ID/channels/NAME/users` | members of a presence channel | `{"users":[{"id":"1"}]}` |
+//! | `GET /apps/ID/connections` | open WebSocket connections of the app | `{"connections":3}` |
 //! | `POST /apps/ID/users/USER_ID/terminate_connections` | close the connections of a user | `{}` |
 //! | `GET /live`, `GET /ready` | health | `{"live":true}`, `{"ready":true}`; 503 when false |
 //! | `GET /` | is a server there? | `OK`, or the page of `corecast dev` |
 //! | `OPTIONS` of any of them, and of `*` | which methods are allowed? | none, and `Allow` |
 
 pub mod channels;
+pub mod connections;
 pub mod events;
 pub mod health;
 pub mod terminate;

@@ -13,12 +13,13 @@ const EVENTS: &str = "/apps/7/events";
 const BATCH: &str = "/apps/7/batch_events";
 
 /// A method, a path, and a body with which the call is right.
-const CALLS: [(&str, &str, &str); 6] = [
+const CALLS: [(&str, &str, &str); 7] = [
     ("POST", EVENTS, r#"{"name":"e","channel":"calls","data":"x"}"#),
     ("POST", BATCH, r#"{"batch":[{"name":"e","channel":"calls","data":"x"}]}"#),
     ("GET", "/apps/7/channels", ""),
     ("GET", "/apps/7/channels/calls", ""),
     ("GET", "/apps/7/channels/presence-calls/users", ""),
+    ("GET", "/apps/7/connections", ""),
     ("POST", "/apps/7/users/calls/terminate_connections", r#"{"x":1}"#),
 ];
 
@@ -289,6 +290,27 @@ fn occupied_channels_are_listed_by_prefix() {
     drop(clients);
     let empty = || (list(&[("filter_by_prefix", "list-")]) == json!({"channels": {}})).then_some(());
     crate::rig::server::wait_for("the channels to be vacated", empty);
+}
+
+#[test]
+fn open_connections_of_an_app_are_counted_over_all_shards_and_no_others() {
+    let server = Server::start(&["--shards", "3"]);
+    let open = || server.get("/apps/7/connections", &[]).body;
+    assert_eq!(open(), r#"{"connections":0}"#);
+    let mut clients = server.connect_to_each_shard();
+    let mut foreigner = Client::connect(server.tcp(), "/app/other-key?protocol=7");
+    let wait_for_count = |count: usize| {
+        let expected = json!({"connections": count}).to_string();
+        crate::rig::server::wait_for(&expected, || (open() == expected).then_some(()));
+    };
+    // Those that came to a shard that had one already are on their way out.
+    wait_for_count(3);
+    clients.iter_mut().for_each(Client::expect_pong);
+    foreigner.expect_pong();
+    drop(clients);
+    crate::rig::server::wait_for("the connections to end", || {
+        (open() == r#"{"connections":0}"#).then_some(())
+    });
 }
 
 #[test]

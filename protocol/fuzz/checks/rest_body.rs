@@ -83,7 +83,7 @@ fn check_taken(call: &Call<'_>) {
         Call::Terminate(terminate) => {
             assert!((1..=limits.user_id_characters_max).contains(&terminate.user_id.chars().count()));
         }
-        Call::Channels(_) | Call::Health(_) | Call::Options(_) => {}
+        Call::Channels(_) | Call::Connections(_) | Call::Health(_) | Call::Options(_) => {}
     }
 }
 

@@ -251,6 +251,7 @@ impl ApiCore {
             Ok(Call::Channels(channels)) => self.ask_channels(token, manner, &channels, now),
             Ok(Call::Channel(channel)) => self.ask_channel(token, manner, &channel, now),
             Ok(Call::Users(users)) => self.ask_users(token, manner, &users, now),
+            Ok(Call::Connections(asked)) => self.respond(token, &asked.answer(), manner, now),
             Ok(Call::Terminate(terminate)) => self.terminate(token, manner, &terminate, now),
             Ok(Call::Health(Probe::Index)) => match self.page.clone() {
                 Some(page) => self.respond(token, &answer_page(&page), manner, now),

@@ -1,6 +1,7 @@
 //! The API core between a fake driver and fake shards. The rig performs effects, writes outboxes and remembers what
 //! went where; the tests say which links are open, which peers read, and what shards answer.
 
+mod connections;
 mod gates;
 mod http;
 mod judgement;
