@@ -51,7 +51,7 @@ impl Command {
                 }
                 floor::run(options)
             }
-            Self::Receive => clients::remote::receive(),
+            Self::Receive => clients::receive::receive(),
         }
     }
 }

@@ -16,38 +16,36 @@ use serde::{Deserialize, Serialize};
 use super::plan::Plan;
 use super::progress::Progress;
 use super::socket_pool::Ending;
-use super::subscribers::Subscribers;
 use crate::clock::Clock;
 use crate::failure::{Context, Failure, Outcome};
 use crate::measure::ledger::Promise;
 use crate::measure::tally::{PHASES, Packed, Tally};
-use crate::publish::Audience;
 
 /// How often a child tells its state if it has changed: what a closed loop waits for at most.
-const TELL: Duration = Duration::from_millis(1);
+pub(super) const TELL: Duration = Duration::from_millis(1);
 
 /// The first line.
 #[derive(Serialize, Deserialize)]
-struct Task {
-    plan: Plan,
-    run: u32,
-    epoch_ns: u64,
+pub(super) struct Task {
+    pub(super) plan: Plan,
+    pub(super) run: u32,
+    pub(super) epoch_ns: u64,
 }
 
 /// What subscribers are told while they run, as a whole, so that a line may be missed.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
-struct Orders {
-    phases: [u64; PHASES - 1],
-    followed: bool,
-    storms: u64,
-    resets: bool,
+pub(super) struct Orders {
+    pub(super) phases: [u64; PHASES - 1],
+    pub(super) followed: bool,
+    pub(super) storms: u64,
+    pub(super) resets: bool,
     /// Given once, at the end.
-    dismiss: Option<Vec<Promise>>,
+    pub(super) dismiss: Option<Vec<Promise>>,
 }
 
 /// What a child tells.
 #[derive(Serialize, Deserialize)]
-enum Told {
+pub(super) enum Told {
     State { settled: bool, storms: u64, live: u64, frames: u64, seen: u64, pongs: u64, p99_us: u64 },
     Tally(Packed),
 }
@@ -138,59 +136,7 @@ fn pass_orders(mut input: ChildStdin, progress: &Progress) -> Outcome<ChildStdin
     Ok(input)
 }
 
-/// The child's whole life: `corecast-loadtest receive`.
-pub(crate) fn receive() -> Outcome<()> {
-    let mut lines = std::io::stdin().lines();
-    let mut next = move || lines.next().and_then(Result::ok);
-    let first = next().ok_or_else(|| Failure::new("receive: no task on standard input"))?;
-    let task: Task = serde_json::from_str(&first).context("receive: the task on standard input")?;
-    let subscribers = Subscribers::gather_here(&task.plan, task.run, Clock::join(task.epoch_ns))?;
-    let progress = Arc::clone(subscribers.progress());
-    // Ends with this process.
-    std::thread::spawn(move || tell_states(&progress));
-    while let Some(line) = next() {
-        let orders: Orders = serde_json::from_str(&line).context("receive: orders on standard input")?;
-        if let Some(promises) = orders.dismiss {
-            let tally = subscribers.dismiss(&promises)?;
-            return tell(&mut std::io::stdout().lock(), &Told::Tally(tally.pack()));
-        }
-        obey(subscribers.progress(), &orders);
-    }
-    // Whoever started it is gone, and so is everybody who would want to know.
-    Ok(())
-}
-
-fn obey(progress: &Progress, orders: &Orders) {
-    (1..).zip(orders.phases).for_each(|(phase, sequence)| progress.begin_phase(phase, sequence));
-    progress.set_followed(orders.followed);
-    let ending = if orders.resets { Ending::Reset } else { Ending::Fin };
-    (progress.storms()..orders.storms).for_each(|_| progress.order_storm(ending));
-}
-
-fn tell_states(progress: &Progress) {
-    let mut last = None;
-    while !progress.is_stopped() {
-        // In this order: what is settled is meant after these storms.
-        let storms = progress.storms_done();
-        let state = Told::State {
-            settled: progress.is_settled(),
-            storms,
-            live: progress.live(),
-            frames: progress.frames(),
-            seen: progress.seen_by_all(),
-            pongs: progress.pongs(),
-            p99_us: progress.p99_us(),
-        };
-        let line = serde_json::to_string(&state).ok();
-        if line != last && tell(&mut std::io::stdout().lock(), &state).is_err() {
-            return;
-        }
-        last = line;
-        std::thread::sleep(TELL);
-    }
-}
-
-fn tell(to: &mut impl Write, what: &impl Serialize) -> Outcome<()> {
+pub(super) fn tell(to: &mut impl Write, what: &impl Serialize) -> Outcome<()> {
     let mut line = serde_json::to_vec(what).context("cannot encode a line")?;
     line.push(b'\n');
     to.write_all(&line).and_then(|()| to.flush()).context("a process of this run cannot be told")
