@@ -20,7 +20,7 @@ use crate::{clients, floor};
     name = "corecast-loadtest",
     version,
     subcommand_value_name = "SCENARIO",
-    subcommand_help_heading = "Scenarios, and what else there is"
+    subcommand_help_heading = "Scenarios and other commands"
 )]
 pub(crate) struct Options {
     #[command(subcommand)]

@@ -68,7 +68,7 @@ impl Door {
 }
 
 /// Segments as on a network. On loopback they are 64 KiB, and by their size the kernel of the server takes 3 MB for a connection
-/// before it lets the server feel that nobody reads; with these it is some 90 KB.
+/// before the server feels that the client does not read; with these it is some 90 KB.
 const ETHERNET_MSS: u32 = 1460;
 
 /// What connect() says on a non-blocking socket.

@@ -1,11 +1,11 @@
 //! `corecast-loadtest`: an outside observer for any server that speaks the Pusher Channels protocol, version 7.
 //!
 //! Owns the command line and the exit code: 0 when the run could be measured (a slow or lossy server is a
-//! result, not an error), 1 when it could not. It must never import a crate of the server it measures: all it
-//! knows about a target is what arrives on the wire and what /proc says about its process.
-//! Each scenario is one file in `scenario/`; `clients/` holds the receiving half, `publish/` the sending half.
+//! result, not an error), 1 when it could not. It must never import a crate of the server that it measures:
+//! all it knows about a target is what arrives on the wire and what /proc says about its process.
+//! Each scenario is one file in `scenario/`; `clients/` receives, `publish/` sends, `measure/` counts and judges, `report/` shows.
 
-// Forbidden but for floor/uring.rs, which says why it has some.
+// Only floor/uring.rs has unsafe code, and says why.
 #![deny(unsafe_code)]
 
 use std::process::ExitCode;

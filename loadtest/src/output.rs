@@ -1,4 +1,4 @@
-//! What is printed: reports on standard output, words for whoever watches on standard error.
+//! What is printed: reports on standard output, words for people on standard error.
 //!
 //! A reader that has gone keeps a run neither from its end nor from the files that it writes. What must never happen here: a
 //! panic because nobody reads.

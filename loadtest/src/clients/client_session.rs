@@ -2,7 +2,7 @@
 //!
 //! Owns the stage of a connection and every answer that the protocol asks of a client (Pusher Channels protocol 7,
 //! RFC 6455). Pure: bytes in, bytes and `Heard` out; no socket, no clock. Must never parse JSON for a message that the
-//! listener took, that is for any published event. Called by `socket_pool` with whatever one read returned.
+//! listener took, that is for any published event. Called by `socket_pool` with the bytes of one read.
 
 use std::fmt;
 
@@ -29,7 +29,7 @@ pub(crate) enum Heard<'a> {
     Complaint(&'a Value),
 }
 
-/// Who speaks: a subscriber by its number in the run, and what it has to say.
+/// The subscriber that speaks, by its number in the run, and its script.
 #[derive(Clone, Copy)]
 pub(crate) struct Part<'a> {
     pub(crate) script: &'a Script,

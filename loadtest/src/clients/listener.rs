@@ -1,6 +1,6 @@
 //! One thread of subscribers: its sockets, what they have seen, and how long it took.
 //!
-//! Owns the thread's figures while it runs; nobody else touches them before the end. It carries out storms, and tells the
+//! Owns the thread's figures while it runs; no other thread touches them before the end. It carries out storms, and tells the
 //! shared `Progress` where it is after each wake-up.
 
 use std::sync::Arc;

@@ -13,7 +13,7 @@ use crate::options::{Site, Target};
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Plan {
     pub(crate) site: Site,
-    /// Subscriber i is on channel i modulo their number; none: connect, and subscribe to nothing.
+    /// Subscriber i is on channel i modulo their number; without channels, it connects and subscribes to nothing.
     pub(crate) channels: Vec<String>,
     pub(crate) subscribers: Range<usize>,
     /// Connections that may be under way at once.

@@ -31,7 +31,7 @@ pub(crate) fn receive() -> Outcome<()> {
         }
         obey(subscribers.progress(), &orders);
     }
-    // Whoever started it is gone, and so is everybody who would want to know.
+    // The parent is gone, so there is no one left to tell.
     Ok(())
 }
 

@@ -25,14 +25,14 @@ struct Topic {
 }
 
 enum Kind {
-    /// The same frame for everybody.
+    /// The same frame for every subscriber.
     Public(Vec<u8>),
     Private,
     Presence,
 }
 
 impl Script {
-    /// Subscriber i is on channel i modulo their number; with none, nobody subscribes by itself.
+    /// Subscriber i is on channel i modulo their number; with none, no subscriber subscribes by itself.
     pub(crate) fn new(site: &Site, channels: &[String]) -> Self {
         let Site { ws, path_prefix, key, .. } = site;
         let upgrade = format!(
@@ -111,7 +111,7 @@ pub(crate) fn encode_text(out: &mut Vec<u8>, message: &str) {
     encode_client_frame(out, frame::TEXT, message.as_bytes());
 }
 
-/// Who subscriber `index` is on presence channels.
+/// The user id of subscriber `index` on presence channels.
 pub(crate) fn user_id(index: usize) -> String {
     format!("u{index}")
 }

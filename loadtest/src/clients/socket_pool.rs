@@ -303,7 +303,7 @@ impl SocketPool {
         connection.is_opening &= !connection.session.has_arrived();
         let has_arrived = was_opening && !connection.is_opening;
         if result.is_ok() && has_arrived && self.plan.is_mute(index) {
-            // From now on nobody looks at it.
+            // From now on it is never read.
             result = connection.link.deregister(self.poll.registry()).map_err(socket_parting);
         }
         if let Err(parting) = &result {
@@ -402,7 +402,7 @@ impl Connection {
     }
 }
 
-/// What was still in a stream that nobody had read.
+/// What was left in a stream that was never read.
 enum Drained {
     Nothing,
     Some,

@@ -100,7 +100,7 @@ impl Drop for Floor {
     }
 }
 
-/// For the floor itself: ends the process when whoever started it is gone.
+/// For the floor itself: ends the process when its parent is gone.
 pub(crate) fn leave_with_parent() {
     std::thread::spawn(|| {
         let mut nothing = [0; 64];

@@ -49,7 +49,7 @@ impl<'a> Verdict<'a> {
     }
 }
 
-/// What the ratios mean, for whoever sees them for the first time.
+/// What the ratios mean, for readers who see them for the first time.
 pub(super) fn explanation(comparison: &Comparison) -> Option<String> {
     let floor = comparison.yardstick.as_ref().filter(|_| !Verdict::all(comparison).is_empty())?;
     let calls = floor.syscalls_per_delivery.map_or_else(String::new, |calls| {

@@ -1,4 +1,4 @@
-//! Who is written to, and when: the only difference between the modes of the floor.
+//! Which sockets are written to, and when: the only difference between the modes of the floor.
 //!
 //! Owns the place of the rotation. `each` writes every frame to every socket before the next; `coalesced` goes round the
 //! sockets and gives each all that it lacks at that moment, with a look at the input after every few writes, so that frames
@@ -35,7 +35,7 @@ impl Fan {
         }
     }
 
-    /// A few writes of the rotation. New frames are for everybody, so they start a new round from here.
+    /// A few writes of the rotation. New frames are for all peers, so they start a new round from here.
     pub(super) fn send_slice(&mut self, peers: &mut Peers, log: &FrameLog, stats: &mut Stats) {
         if self.seen_end != log.end() {
             self.seen_end = log.end();

@@ -102,7 +102,7 @@ impl Peers {
             .filter_map(move |(index, place)| place.as_ref().filter(is_behind).map(|peer| (index, peer)))
     }
 
-    /// Gives up what all have; while nobody is blocked that is everything.
+    /// Drops the bytes that every subscriber has; that is all of them while none is blocked.
     pub(super) fn forget_delivered(&mut self, log: &mut FrameLog) {
         let subscribers = self.places.iter().flatten().filter(|peer| peer.stage == Stage::Subscribed);
         let slowest = subscribers.map(|peer| peer.position).min().unwrap_or_else(|| log.end());

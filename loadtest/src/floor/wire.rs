@@ -18,7 +18,7 @@ const ESTABLISHED: &str =
 const SWITCHING: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ";
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
 
-/// Said to everybody.
+/// What every peer is told.
 pub(super) struct Words {
     greeting: Vec<u8>,
     confirmation: Vec<u8>,

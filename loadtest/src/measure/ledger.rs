@@ -1,4 +1,4 @@
-//! Who has seen what: loss, duplicates and order, exact, by sequence number and subscriber.
+//! What each subscriber has seen: loss, duplicates and order, exact, by sequence number.
 //!
 //! Owns, per subscriber, the next sequence number expected and the gaps below it; both are small while a server behaves.
 //! Pure accounting: it never decides what a gap means before the run is over, because a late event may still fill it.
@@ -68,7 +68,7 @@ impl Ledger {
         }
     }
 
-    /// The subscriber's connection ended: nobody waits for it any more.
+    /// The subscriber's connection ended: publishers no longer wait for it.
     pub(crate) fn handle_parted(&mut self, subscriber: usize) {
         let next = std::mem::replace(&mut self.next[subscriber], u64::MAX);
         self.parted.entry(subscriber).or_insert(next);
@@ -83,7 +83,7 @@ impl Ledger {
         self.next.iter().copied().min().unwrap_or(u64::MAX)
     }
 
-    /// Nobody expects anything of this subscriber from here on, whatever its connection does.
+    /// From here on nothing is expected of this subscriber, whatever its connection does.
     pub(crate) fn excuse(&mut self, subscriber: usize) {
         self.next[subscriber] = u64::MAX;
         self.parted.insert(subscriber, u64::MAX);

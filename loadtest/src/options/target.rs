@@ -21,7 +21,7 @@ use super::values::{
 /// Poll sets, wakers, standard streams, the REST connections' margin.
 const DESCRIPTORS_SPARE: u64 = 32;
 
-/// Under which the flags of all scenarios stand in the help; those of one stand before them.
+/// Headings for the flags of all scenarios in the help; the flags of one scenario stand before them.
 const SERVER: &str = "The server";
 const LOAD: &str = "Load";
 const OUTPUT: &str = "Results";
@@ -44,7 +44,7 @@ pub(crate) struct Target {
     /// The app to use
     #[arg(long, help_heading = SERVER, value_name = "ID:KEY:SECRET", value_parser = parse_app)]
     pub(crate) app: App,
-    /// What the server has in front of /app/KEY and /apps/ID
+    /// Path in front of /app/KEY and /apps/ID on the server
     #[arg(long, help_heading = SERVER, value_name = "PATH", default_value = "", hide_default_value = true, value_parser = parse_prefix)]
     pub(crate) path_prefix: String,
     /// TLS for WebSocket and REST. Any certificate is accepted: this measures a server, it does not trust it
@@ -53,16 +53,16 @@ pub(crate) struct Target {
     /// WebSocket connections
     #[arg(long, help_heading = LOAD, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) connections: u32,
-    /// How often the scenario acts, in all; what that means it says itself
+    /// Actions per second in all; each scenario says what an action is
     #[arg(long, help_heading = LOAD, value_name = "PER_SECOND", value_parser = parse_rate)]
     pub(crate) rate: Option<f64>,
     /// Bytes of `data` in each event; at least 50, for sequence number and send time
     #[arg(long, help_heading = LOAD, value_name = "BYTES", default_value_t = 200, value_parser = clap::value_parser!(u32).range(50..))]
     pub(crate) size: u32,
-    /// How long to act; also 90m or 8h [default: 10]
+    /// Length of the run; also 90m or 8h [default: 10]
     #[arg(long, help_heading = LOAD, value_name = "SECONDS", value_parser = parse_seconds)]
     pub(crate) duration: Option<Duration>,
-    /// The server's process, if it is on this machine: its CPU and memory are read from /proc, with those of its children
+    /// Process id of a server on this machine; its CPU and memory, and those of its children, are read from /proc
     #[arg(long, help_heading = SERVER, value_name = "PID")]
     pub(crate) pid: Option<u32>,
     /// Writes the result as one JSON object
@@ -74,13 +74,13 @@ pub(crate) struct Target {
     /// Receiving threads of a process; more than one pays only when the generator has several cores
     #[arg(long, help_heading = GENERATOR, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub(crate) threads: u32,
-    /// Receiving processes, where one may not open enough descriptors; their figures are added up exactly
+    /// Receiving processes, for more connections than one process may open; their figures add up exactly
     #[arg(long, help_heading = GENERATOR, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub(crate) processes: u32,
-    /// Connections that may be under way at once while connecting
+    /// Connections that may be opening at the same time
     #[arg(long, help_heading = GENERATOR, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) opening: u32,
-    /// Channel, or what its name begins with where there are several; private- and presence- are signed for
+    /// Channel, or the beginning of its name if there are several; subscriptions to private- and presence- are signed
     #[arg(long, help_heading = LOAD, value_name = "NAME", default_value = "loadtest", value_parser = parse_channel)]
     pub(crate) channel: String,
     /// Local addresses to connect from in turn, since each has about 28,000 ports
@@ -96,7 +96,7 @@ impl Target {
         self.http.as_ref().unwrap_or(&self.ws)
     }
 
-    /// Whether anybody is there, asked once before a run, so that a server that is down is told as that.
+    /// Connects once before a run, so that the user learns at once that the server is down.
     pub(crate) fn check_reachable(&self) -> Outcome<()> {
         self.ws.check_reachable()?;
         self.http.as_ref().map_or(Ok(()), Endpoint::check_reachable)

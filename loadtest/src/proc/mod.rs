@@ -2,7 +2,7 @@
 //!
 //! Owns every read of /proc; `texts` has what the kernel writes there. CPU time is what the scheduler counted for each
 //! thread, to the nanosecond. What only `stat` knows, in ticks of 10 ms: user and system apart, and threads and children that
-//! ended between two readings. Kernel work that moved to ksoftirqd is nobody's in those figures, so it is read beside them.
+//! ended between two readings. Those figures leave out kernel work that moved to ksoftirqd, so it is read separately.
 
 mod texts;
 
@@ -59,7 +59,7 @@ pub(crate) struct Spent {
     pub(crate) restless_thread_ns: u64,
     /// How long the longest waiting thread was ready to run but had no core: others ran there.
     pub(crate) waited_ns: u64,
-    /// By ksoftirqd of all cores that the processes may use, whoever caused it.
+    /// By ksoftirqd on all cores that the processes may use, including work that others caused.
     pub(crate) ksoftirqd_ns: u64,
     /// Threads went to sleep, or were sent off their core; of threads that still are.
     pub(crate) voluntary_switches: u64,

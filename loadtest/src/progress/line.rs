@@ -1,7 +1,7 @@
 //! The live line: how far a phase is, how fast, and how late.
 //!
 //! On standard error and only on a terminal; on one that cannot move its cursor, a plain line each second; elsewhere nothing is said.
-//! Owns the words. Whoever reads logs gets the report at the end.
+//! Owns the words. Without a terminal there is no live line, and the report at the end says it all.
 
 use std::io::IsTerminal;
 

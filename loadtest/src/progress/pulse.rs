@@ -1,7 +1,7 @@
 //! What a thread shows of itself while it works: a few words that it alone writes and the live line reads.
 //!
 //! Owns how often a percentile is worked out: once a second, since looking for it takes microseconds. Exact figures come after the
-//! run, from whoever owns them.
+//! run, from their owners.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

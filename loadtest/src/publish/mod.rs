@@ -104,7 +104,7 @@ impl Publisher {
         self.pool.waker()
     }
 
-    /// Publishes events that nobody listens to: shows a wrong secret at once, whether connections are kept, and whether
+    /// Publishes events to a channel without subscribers: shows a wrong secret at once, whether connections are kept, and whether
     /// answers come in order.
     pub(crate) fn probe(&mut self) -> Outcome<()> {
         let good = self.requests.encode_probe();
@@ -140,7 +140,7 @@ impl Publisher {
         self.pool.results()
     }
 
-    /// Calls answered so far, for whoever looks on.
+    /// Calls answered so far, for the live line.
     pub(crate) fn pulse(&self) -> &Arc<Pulse> {
         &self.pulse
     }
@@ -245,7 +245,7 @@ impl Publisher {
 
     fn wait_for(&mut self, sequence: u64, audience: &impl Audience) -> Outcome<()> {
         audience.wake_at(sequence);
-        // Seen between the last look and the request to be woken: nobody would wake us for it.
+        // Seen between the last look and the request to be woken: no thread would wake us for it.
         let timeout = if audience.seen_by_all() >= sequence { Duration::ZERO } else { POLL_MAX };
         self.pool.poll(timeout)
     }

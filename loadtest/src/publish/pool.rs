@@ -60,7 +60,7 @@ pub(crate) struct Results {
     /// Events refused, and events whose connection broke before the answer.
     pub(crate) refused: u64,
     pub(crate) unanswered: u64,
-    /// Sequence numbers of both: nobody can expect them to arrive.
+    /// Sequence numbers of both: no subscriber can expect them.
     excused: Vec<u64>,
     answers: u64,
     /// Microseconds from when a call counts to its answer, whatever it says.

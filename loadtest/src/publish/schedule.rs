@@ -52,7 +52,7 @@ impl Schedule {
         self.batch
     }
 
-    /// What to do at `now_ns`, with `sent` events on their way of which `seen` have reached everybody.
+    /// What to do at `now_ns`, with `sent` events on their way of which `seen` have reached every subscriber.
     pub(crate) fn poll(&self, now_ns: u64, sent: u64, seen: u64) -> Step {
         match self.pace {
             Pace::Window(window) => self.poll_window(window, now_ns, sent, seen.max(self.presumed_seen)),

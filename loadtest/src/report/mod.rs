@@ -197,7 +197,7 @@ impl Figure {
         })
     }
 
-    /// Path, label and unit of its numbers, for whoever reads the JSON without knowing the scenario.
+    /// Path, label and unit of its numbers, for readers of the JSON that do not know the scenario.
     fn described(&self) -> Vec<Value> {
         match &self.value {
             FigureValue::Number(_, unit) => {

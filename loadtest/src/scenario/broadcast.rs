@@ -38,16 +38,16 @@ pub(crate) struct PublishOptions {
     /// Publishes not yet seen by all subscribers, with --saturate and while --overload calibrates
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) window: u32,
-    /// Finds what arrives in 2 s of closed loop, then offers K times as much
+    /// Measures what arrives in 2 s of closed loop, then offers K times as much
     #[arg(long, value_name = "K", conflicts_with = "rate", value_parser = parse_rate)]
     pub(crate) overload: Option<f64>,
     /// Events per batch_events call [default: 1 when paced, otherwise 10]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10))]
     pub(crate) batch: Option<u32>,
-    /// Publishing connections where the server closes them after its answer, and under overload; otherwise one keeps order
+    /// Publishing connections if the server closes them after each answer, and under overload; otherwise one keeps order
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) publishers: u32,
-    /// Calls in flight on one publishing connection; 1 where the server closes, or answers out of order
+    /// Calls in flight on one publishing connection; 1 if the server closes connections or answers out of order
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) pipeline: u32,
 }

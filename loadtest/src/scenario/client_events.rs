@@ -114,7 +114,7 @@ pub(super) struct Talk {
     senders: usize,
     clock: Clock,
     pub(super) rate: f64,
-    /// For whoever looks on.
+    /// For the live line.
     pulse: Arc<Pulse>,
     /// Events sent, by sender.
     sent: Vec<u64>,

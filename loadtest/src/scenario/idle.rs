@@ -30,7 +30,7 @@ const SETTLE: Duration = Duration::from_secs(1);
 pub(crate) struct IdleOptions {
     #[command(flatten)]
     pub(crate) target: Target,
-    /// Each connection pings once in this time; official clients do after 120 s of silence, or what the server tells them
+    /// Interval between the pings of a connection; official clients ping after 120 s of silence, or as the server tells them
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = parse_seconds)]
     pub(crate) ping_every: Duration,
     /// Spread the connections over this many channels, NAME-0, NAME-1, … (1: all on NAME)

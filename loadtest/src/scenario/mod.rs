@@ -30,7 +30,7 @@ use crate::options::Target;
 
 #[derive(Subcommand)]
 pub(crate) enum Scenario {
-    /// Many channels with few subscribers each: what a channel costs beside a delivery
+    /// Many channels with few subscribers each: the cost of a channel beside that of a delivery
     #[command(mut_args(rate("Publishes per second to all channels together [default: 1000]")))]
     Channels(ChannelsOptions),
     /// Groups on private channels whose members send to each other: latency, loss, order
@@ -50,20 +50,20 @@ pub(crate) enum Scenario {
     /// Connections that only ping: memory of each, and CPU of the server
     #[command(mut_args(without(&["rate", "size"])))]
     Idle(IdleOptions),
-    /// Members come and go in waves: who was told, how late, and whether all rosters are right
+    /// Members join and leave in waves: which members were told, how late, and whether every roster is right
     #[command(mut_args(rate("Joins and leaves per second in all channels together [default: 100]")), mut_args(without(&ONE_PROCESS)), mut_args(without(&["size"])))]
     Presence(PresenceOptions),
     /// REST calls alone, to a channel without subscribers: rate, cost and time to the answer
     #[command(mut_args(rate("Publishes per second [default: as fast as answers come]")), mut_args(without(&ONE_PROCESS)), mut_args(without(&SUBSCRIBERS)))]
     Publish(PublishOnlyOptions),
-    /// Some subscribers never read: what becomes of the others, beside a run with none that is slow
+    /// Some subscribers never read: how the others fare, compared with a run without slow ones
     #[command(
         mut_args(rate("Publishes per second [default: 100]")),
-        mut_args(duration("How long each of the runs takes; also 90m or 8h [default: 10]"))
+        mut_args(duration("Length of each run; also 90m or 8h [default: 10]"))
     )]
     Slow(SlowOptions),
-    /// All of it at once, gently, for long: what is lost, who falls out, and how memory grows
-    #[command(mut_args(rate("Publishes per second to the half that only receives [default: 10]")), mut_args(without(&ONE_PROCESS)), mut_args(duration("How long to act; also 90m or 8h [default: 1h]")))]
+    /// Everything at once, at a low rate, for hours: what is lost, which clients are dropped, and how memory grows
+    #[command(mut_args(rate("Publishes per second to the half that only receives [default: 10]")), mut_args(without(&ONE_PROCESS)), mut_args(duration("Length of the run; also 90m or 8h [default: 1h]")))]
     Soak(SoakOptions),
 }
 
@@ -101,9 +101,9 @@ impl Scenario {
     }
 }
 
-/// Flags that scenarios refuse whose connections act.
+/// Flags that scenarios refuse when their connections act.
 const ONE_PROCESS: [&str; 2] = ["threads", "processes"];
-/// Flags that mean nothing where nobody subscribes.
+/// Flags that mean nothing without subscribers.
 const SUBSCRIBERS: [&str; 4] = ["connections", "opening", "sources", "source_addresses"];
 
 fn rate(help: &'static str) -> impl FnMut(Arg) -> Arg {
@@ -118,7 +118,7 @@ fn say(name: &'static str, help: &'static str) -> impl FnMut(Arg) -> Arg {
     move |arg| if arg.get_id() == name { arg.help(help) } else { arg }
 }
 
-/// They are taken all the same, since a comparison may run other scenarios by the same line.
+/// Hides these flags; they are still accepted, since a comparison may run other scenarios with the same line.
 fn without(names: &'static [&'static str]) -> impl FnMut(Arg) -> Arg {
     move |arg| {
         let is_without = names.contains(&arg.get_id().as_str());

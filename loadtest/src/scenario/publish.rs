@@ -24,10 +24,10 @@ use crate::stamp::random_run;
 pub(crate) struct PublishOnlyOptions {
     #[command(flatten)]
     pub(crate) target: Target,
-    /// Publishing connections; nobody subscribes, so --connections means nothing here
+    /// Publishing connections; there are no subscribers, so --connections has no effect
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub(crate) publishers: u32,
-    /// Calls in flight on each; 1 waits for every answer. Servers that close, or answer out of order, get 1
+    /// Calls in flight on each; 1 waits for every answer. Servers that close connections or answer out of order get 1
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) pipeline: u32,
     /// Events per call; several go to batch_events

@@ -38,13 +38,13 @@ pub(crate) struct StormOptions {
     /// How connections are dropped in the storm
     #[arg(long, value_enum, default_value_t = Drops::Reset)]
     pub(crate) drops: Drops,
-    /// Subscribers of a channel of their own that stay, to see what the storm does to live traffic
+    /// Subscribers of a separate channel that stay connected, to show what the storm does to live traffic
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) witnesses: u32,
-    /// Events per second for them
+    /// Events per second for the witnesses
     #[arg(long, value_name = "PER_SECOND", default_value = "100", value_parser = crate::options::values::parse_rate)]
     pub(crate) witness_rate: f64,
-    /// How long they are watched before the storm and after it
+    /// How long the witnesses are watched before the storm and after it
     #[arg(long, value_name = "SECONDS", default_value = "3", value_parser = crate::options::values::parse_seconds)]
     pub(crate) calm: Duration,
 }
@@ -138,7 +138,7 @@ pub(super) fn ride(
         Drops::Fin => Ending::Fin,
     });
     let patience_ns = before.at_ns + nanoseconds(CONNECT_PATIENCE);
-    // At least one leg, so that the order has reached everybody.
+    // At least one leg, so that the order has reached every thread.
     loop {
         witnesses.publish_for(leg_ns(options.witness_rate))?;
         if subscribers.progress().is_settled() || clock.now_ns() > patience_ns {

@@ -1,8 +1,8 @@
 //! `presence`: members come to presence channels and leave them again, wave after wave, and all others must be told.
 //!
 //! Residents stay; movers join one by one at --rate until all are in, then leave one by one. Between waves each connected member's view
-//! (its roster, with what it was told since) is compared with the truth: who is missing in a view was lost, who should not be there is
-//! stale. Latency counts from when the join was due to when another member was told.
+//! (its roster, with what it was told since) is compared with the truth: a member that a view lacks counts as lost, one that it should not
+//! have as stale. Latency counts from when the join was due to when another member was told.
 
 mod views;
 
@@ -96,7 +96,7 @@ fn look_on(waves: &mut Waves, duration: Duration) -> Outcome<Readings> {
 pub(super) struct Waves {
     pool: SocketPool,
     views: Views,
-    /// For whoever looks on.
+    /// For the live line.
     pulse: Arc<Pulse>,
     channels: Vec<String>,
     residents: usize,
@@ -122,7 +122,7 @@ pub(super) struct Told {
 }
 
 impl Waves {
-    /// Connects everybody and lets the residents in.
+    /// Connects all members and lets the residents in.
     pub(super) fn gather(
         target: &Target,
         channels: u32,

@@ -40,7 +40,7 @@ pub(in crate::scenario) struct Views {
     /// Present members that a view lacked when a wave was over, and absent ones that it had.
     pub(in crate::scenario) missing: u64,
     pub(in crate::scenario) stale: u64,
-    /// Told of users that are not of this channel, or of the leave of somebody unknown.
+    /// Told of users that are not of this channel, or told that an unknown user left.
     pub(in crate::scenario) strange: u64,
     pub(super) rosters_wrong: u64,
     pub(in crate::scenario) partings: BTreeMap<String, u64>,
@@ -88,7 +88,7 @@ impl Views {
         self.views[member] = None;
     }
 
-    /// Whether everybody who should be in a channel knows exactly who is.
+    /// Whether every member of a channel knows exactly its members.
     pub(super) fn are_right(&self, present: &BTreeSet<usize>) -> bool {
         let truth = self.truth(present);
         present.iter().all(|&member| {
@@ -96,7 +96,7 @@ impl Views {
         })
     }
 
-    /// Counts what is wrong and puts it right, so that it is counted once. Whoever lost its connection leaves `present`.
+    /// Counts what is wrong and puts it right, so that it is counted once. Members that lost their connection leave `present`.
     pub(super) fn judge(&mut self, present: &mut BTreeSet<usize>) {
         present.retain(|member| !self.gone.contains(member));
         let truth = self.truth(present);
@@ -122,7 +122,7 @@ impl Views {
             |&other: &usize| other < self.due_ns.len() && other % self.channels == member % self.channels;
         let other = user_id.and_then(parse_user_id).filter(of_this_channel);
         let Some((other, view)) = other.zip(self.views[member].as_mut()) else {
-            // What was on its way to a member that has just left is nobody's fault.
+            // A change may be on its way to a member that has just left: that is no fault.
             self.strange += u64::from(self.views[member].is_some());
             return;
         };

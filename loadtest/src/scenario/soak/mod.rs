@@ -59,7 +59,7 @@ pub(crate) struct SoakOptions {
     /// Client events per second in all groups
     #[arg(long, value_name = "PER_SECOND", default_value = "5", value_parser = parse_rate)]
     pub(crate) client_event_rate: f64,
-    /// How often a line is printed
+    /// Interval between two printed lines
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = parse_seconds)]
     pub(crate) every: Duration,
 }
