@@ -6,7 +6,7 @@
 
 mod views;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -21,6 +21,7 @@ use crate::clients::socket_pool::SocketPool;
 use crate::clock::{Clock, MILLISECOND_NS, SECOND_NS, nanoseconds};
 use crate::failure::{Failure, Outcome};
 use crate::measure::late::Late;
+use crate::measure::ledger::Counts;
 use crate::measure::stopwatch::{Measured, Stopwatch};
 use crate::measure::tally::name_partings;
 use crate::measure::verdict::{Generator, Verdict};
@@ -113,7 +114,7 @@ pub(super) struct Waves {
 
 /// What came of it.
 pub(super) struct Told {
-    pub(super) views: Views,
+    views: Views,
     pub(super) late: Late,
     movers: usize,
     waves: u64,
@@ -293,6 +294,30 @@ impl Waves {
 }
 
 impl Told {
+    /// Changes told, and those told again.
+    pub(super) fn counts(&self) -> Counts {
+        self.views.counts
+    }
+
+    /// Members that a view lacked.
+    pub(super) fn missing(&self) -> u64 {
+        self.views.missing
+    }
+
+    /// Members that a view should not have had.
+    pub(super) fn stale(&self) -> u64 {
+        self.views.stale + self.views.strange
+    }
+
+    /// Microseconds from a join to when another member was told of it.
+    pub(super) fn added(&self) -> &Histogram<u64> {
+        &self.views.added
+    }
+
+    pub(super) fn partings(&self) -> &BTreeMap<String, u64> {
+        &self.views.partings
+    }
+
     fn entered(&self) -> Histogram<u64> {
         self.views.rosters.clone()
     }

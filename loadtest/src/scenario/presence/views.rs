@@ -20,7 +20,7 @@ pub(super) enum Change {
     Leave,
 }
 
-pub(in crate::scenario) struct Views {
+pub(super) struct Views {
     /// None while a member is not in its channel.
     views: Vec<Option<BTreeSet<usize>>>,
     channels: usize,
@@ -31,19 +31,19 @@ pub(in crate::scenario) struct Views {
     /// Confirmed joins.
     pub(super) entered: usize,
     /// Changes told, and those told again.
-    pub(in crate::scenario) counts: Counts,
+    pub(super) counts: Counts,
     /// Microseconds from a change to when another member was told of it.
-    pub(in crate::scenario) added: Histogram<u64>,
+    pub(super) added: Histogram<u64>,
     pub(super) removed: Histogram<u64>,
     /// Microseconds from a join to its confirmation.
     pub(super) rosters: Histogram<u64>,
     /// Present members that a view lacked when a wave was over, and absent ones that it had.
-    pub(in crate::scenario) missing: u64,
-    pub(in crate::scenario) stale: u64,
+    pub(super) missing: u64,
+    pub(super) stale: u64,
     /// Told of users that are not of this channel, or told that an unknown user left.
-    pub(in crate::scenario) strange: u64,
+    pub(super) strange: u64,
     pub(super) rosters_wrong: u64,
-    pub(in crate::scenario) partings: BTreeMap<String, u64>,
+    pub(super) partings: BTreeMap<String, u64>,
 }
 
 impl Views {

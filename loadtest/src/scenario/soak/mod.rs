@@ -247,13 +247,13 @@ fn report(options: &SoakOptions, stopwatch: &Stopwatch, course: Course, ended: &
     let Ended { tally, publisher, churn, told, said } = ended;
     let sessions = churn.sessions();
     let mut counts = tally.counts;
-    for part in [sessions.counts, told.views.counts, said.tally.counts] {
+    for part in [sessions.counts, told.counts(), said.tally.counts] {
         counts.delivered += part.delivered;
         counts.duplicated += part.duplicated;
         counts.reordered += part.reordered;
     }
     let (lost, seconds) = (
-        tally.lost + sessions.lost + told.views.missing + said.tally.lost,
+        tally.lost + sessions.lost + told.missing() + said.tally.lost,
         cost.wall_ns as f64 / SECOND_NS as f64,
     );
     let mut report = Report::new("soak");
@@ -292,22 +292,22 @@ fn report(options: &SoakOptions, stopwatch: &Stopwatch, course: Course, ended: &
 fn report_parts(report: &mut Report, ended: &Ended) {
     let Ended { tally, churn, told, said, .. } = ended;
     let sessions = churn.sessions();
-    let presence_parted: u64 = told.views.partings.values().sum();
+    let presence_parted: u64 = told.partings().values().sum();
     let parted = tally.parted_live + sessions.parted + presence_parted + said.tally.parted_live;
     report.count("parted", "connections closed", parted);
     report.count("soak.subscribers_lost", "lost by steady subscribers", tally.lost);
     report.count("soak.reconnects", "connections dropped to come back", churn.reopened);
     report.count("soak.reconnected_lost", "lost by those", sessions.lost);
     report.percentiles("reconnect_us", "dropped until back", &sessions.back);
-    report.count("soak.presence_changes", "told of joins and leaves", told.views.counts.delivered);
-    report.count("soak.presence_lost", "members missing in a view", told.views.missing);
-    report.count("soak.presence_stale", "members shown that had left", told.views.stale + told.views.strange);
-    report.percentiles("member_added_us", "join until told", &told.views.added);
+    report.count("soak.presence_changes", "told of joins and leaves", told.counts().delivered);
+    report.count("soak.presence_lost", "members missing in a view", told.missing());
+    report.count("soak.presence_stale", "members shown that had left", told.stale());
+    report.percentiles("member_added_us", "join until told", told.added());
     report.count("soak.client_events", "client events delivered", said.tally.counts.delivered);
     report.count("soak.client_events_lost", "client events lost", said.tally.lost);
     report.count("soak.client_events_refused", "client events refused", said.refused);
     report.percentiles("client_event_us", "client events", &said.tally.latency[1]);
-    for partings in [&tally.partings, &told.views.partings, &said.tally.partings] {
+    for partings in [&tally.partings, told.partings(), &said.tally.partings] {
         if !partings.is_empty() {
             report.note(format!("Connections closed: {}", name_partings(partings)));
         }
