@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use protocol::http::{Head, encode_response};
 
-pub(crate) const JSON: &str = "application/json";
+const JSON: &str = "application/json";
 
 /// What a call was answered with.
 #[derive(Clone, Debug)]

@@ -5,10 +5,9 @@
 
 use std::borrow::Cow;
 
-use protocol::http::{HttpError, encode_response};
-use protocol::json::encode_string;
+use protocol::http::{self, HttpError};
 
-use crate::answer::{JSON, Manner};
+use crate::answer::Manner;
 
 /// Why a request is not carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,11 +58,9 @@ impl From<HttpError> for Refused {
 
 /// Appends the whole response of a refusal; `date` is the time as HTTP writes it.
 pub fn encode_refusal(out: &mut Vec<u8>, date: &str, refused: &Refused, manner: Manner) {
-    let mut body = b"{\"error\":".to_vec();
-    encode_string(&mut body, &refused.text);
-    body.push(b'}');
-    encode_response(out, date, refused.status, JSON, &body, manner.keep_alive, refused.header.as_slice());
-    manner.finish(out, body.len());
+    let Refused { status, text, header } = refused;
+    let body_bytes = http::encode_refusal(out, date, *status, text, manner.keep_alive, header.as_slice());
+    manner.finish(out, body_bytes);
 }
 
 #[cfg(test)]

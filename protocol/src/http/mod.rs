@@ -11,4 +11,4 @@ pub use request::{
     Head, HeadParse, HttpError, Request, RequestParse, RequestProgress, parse_head, parse_head_within,
     parse_request, parse_request_on, parse_request_within,
 };
-pub use response::encode_response;
+pub use response::{encode_busy, encode_refusal, encode_response};

@@ -1,7 +1,9 @@
 //! Responses: a status line, the date, the headers that framing needs, and the body, in one piece. A response always has
 //! a Content-Length, so its end is known on a connection that goes on. Called by the api and by whoever refuses a request.
 
-/// Appends a whole response. `date` is the time as HTTP writes it (RFC 9110 §5.6.7); `content_type` may be empty if there
+use crate::json::encode_string;
+
+/// Appends a whole response. `date` is the time as HTTP writes it (RFC 9110 §5.6.7), and may be empty where the time is not known; `content_type` may be empty if there
 /// is nothing to name; `extra` are further header lines. Names and values come from us, never from a peer. A 426 says
 /// to which protocol.
 pub fn encode_response(
@@ -19,7 +21,9 @@ pub fn encode_response(
     out.push(b' ');
     out.extend_from_slice(reason(status).as_bytes());
     out.extend_from_slice(b"\r\n");
-    append_header(out, "Date", date);
+    if !date.is_empty() {
+        append_header(out, "Date", date);
+    }
     if !content_type.is_empty() {
         append_header(out, "Content-Type", content_type);
     }
@@ -33,6 +37,30 @@ pub fn encode_response(
     }
     out.extend_from_slice(b"\r\n");
     out.extend_from_slice(body);
+}
+
+/// Appends the whole response of a refusal: the text stands in JSON under `error`. Returns how many bytes its body has.
+pub fn encode_refusal(
+    out: &mut Vec<u8>,
+    date: &str,
+    status: u16,
+    text: &str,
+    keep_alive: bool,
+    extra: &[(&str, &str)],
+) -> usize {
+    let mut body = b"{\"error\":".to_vec();
+    encode_string(&mut body, text);
+    body.push(b'}');
+    encode_response(out, date, status, "application/json", &body, keep_alive, extra);
+    body.len()
+}
+
+/// The refusal of a connection that cannot be handed to the core that it is for. It is encoded before any of them comes,
+/// so it has no date.
+pub fn encode_busy(text: &str) -> Vec<u8> {
+    let mut out = Vec::new();
+    encode_refusal(&mut out, "", 503, text, false, &[("Retry-After", "1")]);
+    out
 }
 
 /// What an answer must say besides that wants another protocol (RFC 9110 §15.5.22, RFC 6455 §4.4).
@@ -105,6 +133,19 @@ mod tests {
         let second = "HTTP/1.1 503 Service Unavailable\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\n\
             Content-Length: 0\r\nConnection: close\r\nRetry-After: 1\r\n\r\n";
         assert_eq!(String::from_utf8(out).unwrap(), format!("{first}{second}"));
+    }
+
+    #[test]
+    fn a_refusal_is_json_of_the_length_that_it_says() {
+        let mut out = Vec::new();
+        let bytes = encode_refusal(&mut out, DATE, 400, "bad \"name\"", true, &[]);
+        let text = String::from_utf8(out).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert_eq!((body, body.len()), (r#"{"error":"bad \"name\""}"#, bytes));
+        assert!(head.contains(&format!("\r\nContent-Length: {bytes}\r\n")), "{head}");
+        let busy = "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: 16\r\n\
+            Connection: close\r\nRetry-After: 1\r\n\r\n{\"error\":\"busy\"}";
+        assert_eq!(String::from_utf8(encode_busy("busy")).unwrap(), busy);
     }
 
     #[test]

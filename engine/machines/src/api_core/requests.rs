@@ -5,7 +5,7 @@
 //! body is kept for those alone who may send it. A request for an upgrade is none of ours: the connection goes to a shard,
 //! with that request's bytes, once every answer before it is written.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use api::admin::{AdminCall, parse_admin_call};
 use api::answer::{Answer, Manner, encode_answer};
@@ -13,7 +13,9 @@ use api::call::{Call, Options, check_head, parse_call};
 use api::endpoints::health::{Probe, answer_probe};
 use api::page::answer_page;
 use api::refused::{Refused, encode_refusal};
-use protocol::http::{Head, HttpError, Request, RequestParse, RequestProgress, parse_request_on};
+use protocol::http::{
+    Head, HttpError, Request, RequestParse, RequestProgress, encode_busy, parse_request_on,
+};
 
 use super::ApiCore;
 use crate::limits::SCRATCH_BYTES;
@@ -44,9 +46,7 @@ enum Step {
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// What the peer of an upgrade gets when the shard cannot take it.
-const REFUSAL: &[u8] =
-    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 1\r\n\
-Content-Length: 43\r\nConnection: close\r\n\r\n{\"error\":\"Over capacity, try again later.\"}";
+static BUSY: LazyLock<Vec<u8>> = LazyLock::new(|| encode_busy("Over capacity, try again later."));
 
 impl ApiCore {
     /// Bytes of a connection.
@@ -233,7 +233,7 @@ impl ApiCore {
         let to = self.next_shard;
         self.next_shard = (to + 1) % self.shards();
         self.stats.handed_over += 1;
-        self.effects.push_back(Effect::HandOver { token, to, bytes: bytes.to_vec(), refusal: REFUSAL });
+        self.effects.push_back(Effect::HandOver { token, to, bytes: bytes.to_vec(), refusal: &BUSY });
         Step::Gone
     }
 

@@ -5,7 +5,7 @@
 //! `half_open_max`, in time by `head_ms_max`.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use hashbrown::HashMap;
 use protocol::app::{Admission, App};
@@ -149,17 +149,14 @@ enum Entry {
 }
 
 fn encode_refusal(date: &str, status: u16, text: &str, headers: &[(&str, &str)]) -> Vec<u8> {
-    let (mut body, mut last) = (Vec::new(), Vec::new());
-    body.extend_from_slice(b"{\"error\":");
-    protocol::json::encode_string(&mut body, text);
-    body.push(b'}');
-    http::encode_response(&mut last, date, status, "application/json", &body, false, headers);
+    let mut last = Vec::new();
+    http::encode_refusal(&mut last, date, status, text, false, headers);
     last
 }
 
 /// What a plain HTTP connection gets when the API core cannot take it.
-const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nRetry-After: 1\r\n\
-Content-Length: 58\r\nConnection: close\r\n\r\n{\"error\":\"The REST API is over capacity, try again later\"}";
+static BUSY: LazyLock<Vec<u8>> =
+    LazyLock::new(|| http::encode_busy("The REST API is over capacity, try again later"));
 
 impl Shard {
     pub(in crate::shard) fn enter_lobby(&mut self, token: Token, now: Now) {
@@ -263,7 +260,7 @@ impl Shard {
             Entry::HandOver => {
                 self.lobby.forget(token);
                 let to = self.shards();
-                self.effects.push_back(Effect::HandOver { token, to, bytes: bytes.to_vec(), refusal: BUSY });
+                self.effects.push_back(Effect::HandOver { token, to, bytes: bytes.to_vec(), refusal: &BUSY });
                 Flow::Read
             }
             Entry::Refuse { last } => {
