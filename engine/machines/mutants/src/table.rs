@@ -523,7 +523,7 @@ pub const MUTANTS: &[Mutant] = &[
         breaks: "Runs that were not tried for everybody may be as much as they like together.",
         places: &[instead(
             "shard/inbound/rotation.rs",
-            "self.local.flush.untried_bytes() > self.limits.unflushed_shard_bytes_max as u64",
+            "self.local.flush().untried_bytes() > self.limits.unflushed_shard_bytes_max as u64",
             "false",
         )],
     },
@@ -567,7 +567,7 @@ pub const MUTANTS: &[Mutant] = &[
         breaks: "Outboxes that wait for a tick may have as many ranges as they like.",
         places: &[instead(
             "shard/inbound/rotation.rs",
-            "flush.gain.ranges_max() >= self.limits.held_ranges_max as u64",
+            "flush.ranges_max() >= self.limits.held_ranges_max as u64",
             "false",
         )],
     },

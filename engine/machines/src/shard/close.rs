@@ -70,7 +70,7 @@ impl Shard {
 
     fn begin_close(&mut self, id: ConnectionId, last_words: LastWords, rest: Rest) {
         let Some(connection) = self.local.connections.detach(id) else { return };
-        self.local.flush.backlogs.remove(id.slot);
+        self.local.forget_backlog(id.slot);
         self.local.stats.closed += 1;
         match last_words {
             LastWords::Close(close) => self.closes.by_server(close),

@@ -145,8 +145,8 @@ impl Shard {
         );
         let local = Local::new(&config.limits);
         let ping = idle::ping_run();
-        ping.charge(&local.held);
-        let parting = Allowance::new(local.outboxes_bytes_max / PARTING_PART);
+        local.count_as_held(&ping);
+        let parting = Allowance::new(local.outboxes_bytes_max() / PARTING_PART);
         Self {
             index: config.index,
             apps: config.apps,

@@ -37,10 +37,10 @@ impl Shard {
     pub(super) fn has_been_quiet(&self, now: Now) -> bool {
         let few = self.local.connections.len() < self.limits.nap_connections_min;
         let waits = self.quiet.stirred
-            || !self.local.flush.is_clean()
-            || !self.local.flush.backlogs.is_empty()
+            || !self.local.flush().is_clean()
+            || !self.local.flush().backlogs().is_empty()
             || self.lobby.half_open() > 0
-            || !self.local.departed.is_empty()
+            || !self.local.departed().is_empty()
             || self.budgeted() > 0
             || self.stalled.any_gated()
             || self.drain.is_some();

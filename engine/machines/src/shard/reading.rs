@@ -28,10 +28,10 @@ impl Shard {
             half_open: self.lobby.half_open() as u64,
             subscriptions: self.local.subscriptions() as u64,
             channels: self.home.len() as u64,
-            blocked: self.local.flush.backlogs.len() as u64,
+            blocked: self.local.flush().backlogs().len() as u64,
             outbox_bytes: self.local.held_bytes() as u64,
             parting_bytes: self.parting.kept_bytes() as u64,
-            departed: self.local.departed.len() as u64,
+            departed: self.local.departed().len() as u64,
             queue_bytes: QueueBytes { roots: self.roots.bytes() as u64, leaves: self.leaves.bytes() as u64 },
         }
     }

@@ -123,7 +123,7 @@ impl Machine for Shard {
     }
 
     fn poll_deadline(&self) -> Option<u64> {
-        let holds = self.local.flush.holds.deadline_ms();
+        let holds = self.local.flush().next_tick_ms();
         let of_connections = [self.head_deadline(), self.idle_deadline(), self.drain_deadline()];
         let others = [holds, self.edges.deadline(), self.hearing_deadline(), self.departure_deadline()];
         of_connections.into_iter().chain(others).flatten().min()
@@ -157,7 +157,7 @@ impl Machine for Shard {
     }
 
     fn connections(&self) -> usize {
-        self.local.connections.len() + self.local.departed.len() + self.lobby.half_open()
+        self.local.connections.len() + self.local.departed().len() + self.lobby.half_open()
     }
 }
 

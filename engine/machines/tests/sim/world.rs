@@ -736,12 +736,12 @@ impl World {
         if app_max.is_some_and(|max| of_app > max.into()) {
             return Err(format!("the app has {of_app} subscriptions"));
         }
-        let unflushed = shard.local().flush.unflushed_bytes();
+        let unflushed = shard.local().flush().unflushed_bytes();
         let unflushed_max = limits.unflushed_bytes_max as u64 + ITEM_BYTES_MAX;
         if unflushed > unflushed_max {
             return Err(format!("{unflushed} bytes are unflushed, at most {unflushed_max} may be"));
         }
-        let untried = shard.local().flush.untried_bytes() as usize;
+        let untried = shard.local().flush().untried_bytes() as usize;
         let untried_max = limits.unflushed_shard_bytes_max + EVENT_BYTES_MAX;
         if untried > untried_max {
             return Err(format!("{untried} bytes of Runs are untried, at most {untried_max} may be"));
@@ -752,7 +752,7 @@ impl World {
                 return Err(format!("outboxes keep {held} bytes in a phase, at most {most} may be"));
             }
         }
-        for (slot, backlog) in shard.local().flush.backlogs.iter() {
+        for (slot, backlog) in shard.local().flush().backlogs().iter() {
             let most = limits.outbox_bytes_max as u64 + unflushed_max + ITEM_BYTES_MAX;
             if backlog.bytes as u64 > most {
                 return Err(format!(
@@ -776,7 +776,7 @@ impl World {
     /// Nobody waits beyond the next multiple of the interval, nor with more ranges than may wait.
     fn check_holds(&self, me: usize) -> Result<(), String> {
         self.check_held_ranges(me)?;
-        let due_ms = self.shards[me].local().flush.holds.deadline_ms();
+        let due_ms = self.shards[me].local().flush().next_tick_ms();
         let next_ms = self.now_ms + u64::from(self.app.flush_interval_ms);
         match due_ms.filter(|due_ms| !(self.now_ms + 1..=next_ms).contains(due_ms)) {
             Some(due_ms) => Err(format!("a hold ends at {due_ms} ms, and it is {} ms", self.now_ms)),
@@ -827,7 +827,7 @@ impl World {
         if lingers > kept + words {
             return Err(format!("{lingers} bytes linger for those who are closed, {kept} are counted"));
         }
-        if local.held_bytes() > budget && !local.flush.backlogs.is_empty() {
+        if local.held_bytes() > budget && !local.flush().backlogs().is_empty() {
             return Err(format!("outboxes keep {} bytes, {budget} may be", local.held_bytes()));
         }
         Ok(())
@@ -862,7 +862,7 @@ impl World {
         for token in rest {
             self.write_on(me, token)?;
         }
-        self.slices_cut += u64::from(!self.shards[me].local().flush.is_clean());
+        self.slices_cut += u64::from(!self.shards[me].local().flush().is_clean());
         Ok(wrote)
     }
 
@@ -1010,7 +1010,7 @@ impl World {
             }
             self.step += 1;
             // What is held waits for nothing but time.
-            if !any && self.shards.iter().any(|shard| !shard.local().flush.holds.is_empty()) {
+            if !any && self.shards.iter().any(|shard| shard.local().flush().next_tick_ms().is_some()) {
                 self.advance(1);
                 continue;
             }

@@ -27,13 +27,13 @@ pub struct Flush {
     small: Fifo,
     picks: u32,
     /// What outboxes may have gained since an attempt.
-    pub gain: Gain,
+    pub(super) gain: Gain,
     /// Who waits for a tick.
-    pub holds: Holds,
+    pub(super) holds: Holds,
     /// When this phase began, in `mono_ms`.
     phase_ms: u64,
     /// The Runs of this phase.
-    pub open: Vec<OpenRun>,
+    pub(super) open: Vec<OpenRun>,
     /// Bytes of all Runs decided since the start.
     run_bytes: u64,
     /// `run_bytes` when this phase began.
@@ -41,11 +41,11 @@ pub struct Flush {
     /// The most private bytes that one outbox gained, while anything was dirty.
     private_gain_max: u32,
     /// What waits for connections that the kernel refused.
-    pub backlogs: Backlogs,
+    pub(super) backlogs: Backlogs,
     /// Blocked connections that an open Run of this phase reaches, with where their range begins.
-    pub touched: Vec<Touched>,
+    pub(super) touched: Vec<Touched>,
     /// Spare parts of outboxes.
-    pub tails: Tails,
+    pub(super) tails: Tails,
 }
 
 #[derive(Debug)]
@@ -217,6 +217,21 @@ impl Flush {
     /// True when no connection waits to be written, or for its tick.
     pub fn is_clean(&self) -> bool {
         self.dirty.queue.is_empty() && self.small.queue.is_empty() && self.holds.is_empty()
+    }
+
+    /// What waits for connections that the kernel refused.
+    pub fn backlogs(&self) -> &Backlogs {
+        &self.backlogs
+    }
+
+    /// When the next tick is that somebody waits for, in `mono_ms`.
+    pub fn next_tick_ms(&self) -> Option<u64> {
+        self.holds.deadline_ms()
+    }
+
+    /// The most ranges of events that any one outbox can have gained.
+    pub fn ranges_max(&self) -> u64 {
+        self.gain.ranges_max()
     }
 
     /// An upper bound of what any outbox has gained since a write was last tried for it, in bytes.

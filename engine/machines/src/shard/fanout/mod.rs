@@ -41,15 +41,15 @@ pub struct Local {
     topics: Slab<LocalTopic>,
     table: HashTable<u32>,
     /// Those who have gone, and what they were subscribed to.
-    pub departed: Departed,
+    departed: Departed,
     /// What must be written.
-    pub flush: Flush,
+    flush: Flush,
     /// What happened.
     pub stats: Stats,
     /// What Runs keep alive.
-    pub held: Held,
+    held: Held,
     /// What the outboxes may keep together.
-    pub outboxes_bytes_max: usize,
+    outboxes_bytes_max: usize,
     /// Subscriptions of all connections.
     subscriptions: usize,
     outbox_bytes_max: usize,
@@ -165,6 +165,38 @@ impl Local {
         if let Some(run) = self.flush.open.get_mut(topic.run as usize) {
             run.leaf = NO_RUN;
         }
+    }
+
+    /// What must be written.
+    #[inline]
+    pub fn flush(&self) -> &Flush {
+        &self.flush
+    }
+
+    /// Those who have gone, and what they were subscribed to.
+    #[inline]
+    pub fn departed(&self) -> &Departed {
+        &self.departed
+    }
+
+    /// What the outboxes may keep together, in bytes.
+    pub fn outboxes_bytes_max(&self) -> usize {
+        self.outboxes_bytes_max
+    }
+
+    /// A Run that many connections share counts as held as long as it lives.
+    pub fn count_as_held(&self, run: &Run) {
+        run.charge(&self.held);
+    }
+
+    /// A decide phase begins.
+    pub fn begin_phase(&mut self, now_ms: u64) {
+        self.flush.begin_phase(now_ms);
+    }
+
+    /// The connection in this slot is gone: nothing waits for it any more.
+    pub fn forget_backlog(&mut self, slot: u32) {
+        self.flush.backlogs.remove(slot);
     }
 
     /// Gives back what nothing needs now.

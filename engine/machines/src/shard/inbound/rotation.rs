@@ -80,7 +80,7 @@ impl Source {
 impl Shard {
     /// One decide phase.
     pub(in crate::shard) fn take_in_rotation(&mut self, inputs: &mut impl Inputs, now: Now) -> bool {
-        self.local.flush.begin_phase(now.mono_ms);
+        self.local.begin_phase(now.mono_ms);
         self.edges.begin_phase(now.mono_ms);
         self.begin_giving_up();
         self.note_partings();
@@ -123,7 +123,7 @@ impl Shard {
 
     /// Past the budget of all outboxes, too: what was not tried to be written may be what is over it.
     fn flush_gate_is_closed(&self) -> bool {
-        let flush = &self.local.flush;
+        let flush = self.local.flush();
         let gained = flush.unflushed_bytes() + self.grants.gain_bytes_max();
         let one = gained > self.limits.unflushed_bytes_max as u64;
         let full = one || self.all_have_gained_too_much();
@@ -131,16 +131,16 @@ impl Shard {
     }
 
     fn all_have_gained_too_much(&self) -> bool {
-        self.local.flush.untried_bytes() > self.limits.unflushed_shard_bytes_max as u64
+        self.local.flush().untried_bytes() > self.limits.unflushed_shard_bytes_max as u64
     }
 
     /// Ends all holds when they come to half of what the gate allows, so that it never waits for a tick, and when somebody
     /// may have as many ranges as go out in one write.
     pub(in crate::shard) fn end_holds_early(&mut self) {
-        let flush = &self.local.flush;
+        let flush = self.local.flush();
         let one = flush.unflushed_bytes() > self.limits.unflushed_bytes_max as u64 / 2;
         let all = flush.untried_bytes() > self.limits.unflushed_shard_bytes_max as u64 / 2;
-        let many = flush.gain.ranges_max() >= self.limits.held_ranges_max as u64;
+        let many = flush.ranges_max() >= self.limits.held_ranges_max as u64;
         let enough = one || all || many || self.is_over_budget();
         if enough && self.local.end_holds(u64::MAX) {
             self.local.stats.holds_cut += 1;
