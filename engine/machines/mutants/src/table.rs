@@ -97,7 +97,7 @@ pub const MUTANTS: &[Mutant] = &[
         places: &[before(
             "shard/shard_machine.rs",
             "self.polled.note(token, id);",
-            r"if self.local.connections.view(id).is_some_and(|connection| connection.blocked) {
+            r"if self.fanout.connections.view(id).is_some_and(|connection| connection.blocked) {
                 self.close_slow(id, Close::SLOW_CONSUMER);
                 return self.poll_dirty();
             }",
@@ -221,8 +221,8 @@ pub const MUTANTS: &[Mutant] = &[
             instead(
                 "shard/fanout/mod.rs",
                 "connection.subscriptions.push(subscription);",
-                r"let back = topic.fanout.len() as u32;
-            topic.fanout.push(Subscriber { slot: id.slot, at: connection.subscriptions.len() as u32 });
+                r"let back = topic.acknowledged.len() as u32;
+            topic.acknowledged.push(Subscriber { slot: id.slot, at: connection.subscriptions.len() as u32 });
             connection.subscriptions.push(Subscription { back, ..subscription });",
             ),
         ],
@@ -241,7 +241,7 @@ pub const MUTANTS: &[Mutant] = &[
         breaks: "A sender gets its own event.",
         places: &[instead(
             "shard/links.rs",
-            "except.and_then(|socket_id| self.local.by_socket_id(self.index, socket_id))",
+            "except.and_then(|socket_id| self.fanout.by_socket_id(self.index, socket_id))",
             "None",
         )],
     },
@@ -300,7 +300,7 @@ pub const MUTANTS: &[Mutant] = &[
         breaks: "What is sent to a connection counts as a sign of its life.",
         places: &[before(
             "shard/shard_machine.rs",
-            "self.local.handle_written(id, bytes)",
+            "self.fanout.handle_written(id, bytes)",
             "self.note_heard(id);",
         )],
     },
@@ -313,7 +313,7 @@ pub const MUTANTS: &[Mutant] = &[
             "connection.heard = Heard { pinged: connection.heard.pinged, ..self.wheel.heard() };",
         )
         .within(
-            r"if let Some(connection) = self.local.connections.by_id(id) {
+            r"if let Some(connection) = self.fanout.connections.by_id(id) {
             connection.heard = self.wheel.heard();",
         )],
     },
@@ -391,8 +391,8 @@ pub const MUTANTS: &[Mutant] = &[
         breaks: "Past the budget somebody goes, whether the kernel has refused its bytes or not.",
         places: &[before(
             "shard/fanout/budget.rs",
-            "while self.local.held_bytes() > enough",
-            "worst.extend(self.local.connections.next_from(0).map(|id| (usize::MAX, Reverse(id.slot))));",
+            "while self.fanout.held_bytes() > enough",
+            "worst.extend(self.fanout.connections.next_from(0).map(|id| (usize::MAX, Reverse(id.slot))));",
         )],
     },
     Mutant {
@@ -523,7 +523,7 @@ pub const MUTANTS: &[Mutant] = &[
         breaks: "Runs that were not tried for everybody may be as much as they like together.",
         places: &[instead(
             "shard/inbound/rotation.rs",
-            "self.local.flush().untried_bytes() > self.limits.unflushed_shard_bytes_max as u64",
+            "self.fanout.flush().untried_bytes() > self.limits.unflushed_shard_bytes_max as u64",
             "false",
         )],
     },
@@ -560,7 +560,7 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "HoldsIgnoreTheGate",
         breaks: "Holds go on to their tick however much is waiting.",
-        places: &[instead("shard/inbound/rotation.rs", "enough && self.local.end_holds(u64::MAX)", "false")],
+        places: &[instead("shard/inbound/rotation.rs", "enough && self.fanout.end_holds(u64::MAX)", "false")],
     },
     Mutant {
         name: "HoldsKeepAnyNumberOfRanges",
@@ -576,8 +576,8 @@ pub const MUTANTS: &[Mutant] = &[
         breaks: "A shard that hears messages counts as quiet.",
         places: &[instead(
             "shard/quiet.rs",
-            "std::mem::take(&mut self.quiet.stirred)",
-            "{ self.quiet.stirred = false; false }",
+            "std::mem::take(&mut self.quiet.active)",
+            "{ self.quiet.active = false; false }",
         )],
     },
     Mutant {
@@ -585,7 +585,7 @@ pub const MUTANTS: &[Mutant] = &[
         breaks: "A shard with few connections counts as quiet.",
         places: &[instead(
             "shard/quiet.rs",
-            "self.local.connections.len() < self.limits.nap_connections_min",
+            "self.fanout.connections.len() < self.limits.nap_connections_min",
             "false",
         )],
     },

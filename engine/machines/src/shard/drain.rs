@@ -79,7 +79,7 @@ impl Shard {
 
     pub(super) fn drain_deadline(&self) -> Option<u64> {
         let drain = self.drain.as_ref()?;
-        (!self.local.connections.is_empty()).then(|| drain.deadline_ms())
+        (!self.fanout.connections.is_empty()).then(|| drain.deadline_ms())
     }
 
     /// Closes those whose turn has come.
@@ -87,9 +87,9 @@ impl Shard {
         let share = self.drain.as_mut().map_or(0, |drain| drain.poll_share(now));
         for _ in 0..share {
             let Some(drain) = &mut self.drain else { break };
-            let Some(id) = self.local.connections.next_from(drain.next_slot) else { break };
+            let Some(id) = self.fanout.connections.next_from(drain.next_slot) else { break };
             drain.next_slot = id.slot + 1;
-            self.local.stats.drained += 1;
+            self.fanout.stats.drained += 1;
             self.close_after_outbox(id, self.drain_plan.close);
         }
         self.finish_closes();

@@ -136,7 +136,7 @@ impl Shard {
 
     /// Bytes of this connection have come.
     pub(super) fn note_heard(&mut self, id: ConnectionId) {
-        if let Some(connection) = self.local.connections.by_id(id) {
+        if let Some(connection) = self.fanout.connections.by_id(id) {
             connection.heard = self.wheel.heard();
         }
     }
@@ -150,7 +150,7 @@ impl Shard {
         self.wheel.turn(now.mono_ms);
         for _ in 0..self.limits.idle_checks_per_turn_max {
             let Some(slot) = self.wheel.poll_due() else { break };
-            if let Some(id) = self.local.connections.id_at(slot)
+            if let Some(id) = self.fanout.connections.id_at(slot)
                 && let Some(after_s) = self.check_silence_of(id)
             {
                 self.wheel.watch(slot, after_s.min(self.ping_after_s()), now.mono_ms);
@@ -162,7 +162,7 @@ impl Shard {
     /// Pings or closes a connection if it was silent for too long. Returns after how many seconds to look again.
     fn check_silence_of(&mut self, id: ConnectionId) -> Option<u16> {
         let (ping_after_s, pong_s_max) = (self.ping_after_s(), self.limits.pong_s_max);
-        let connection = self.local.connections.by_id(id)?;
+        let connection = self.fanout.connections.by_id(id)?;
         if connection.stalled {
             connection.heard = self.wheel.heard();
         }
@@ -172,13 +172,13 @@ impl Shard {
             return Some(patience_s - silence_s);
         }
         if connection.heard.pinged {
-            self.local.stats.pongs_missed += 1;
+            self.fanout.stats.pongs_missed += 1;
             self.close(id, Close::PONG_MISSED);
             return None;
         }
         connection.heard = Heard { pinged: true, ..self.wheel.heard() };
-        self.local.stats.pings += 1;
-        self.local.push_urgent(id, Rc::clone(&self.ping));
+        self.fanout.stats.pings += 1;
+        self.fanout.push_urgent(id, Rc::clone(&self.ping));
         Some(pong_s_max)
     }
 

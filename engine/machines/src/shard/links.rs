@@ -49,7 +49,7 @@ impl Shard {
 
     /// A subscription has gone: says so to its home, Exit before Count. What a close has to say may wait outside.
     pub(super) fn tell_gone(&mut self, id: ConnectionId, gone: Subscription, by_close: bool) {
-        let Some(topic) = self.local.topic(gone.leaf) else { return };
+        let Some(topic) = self.fanout.topic(gone.leaf) else { return };
         let (home, name) = (topic.home, Arc::clone(&topic.topic));
         let wait = by_close && !self.command_gate_is_open(home);
         if gone.member.is_some() {
@@ -68,7 +68,7 @@ impl Shard {
         match self.roots.unsent(home, sequence) {
             Some(Root::Enter { sub: of, .. }) if *of == sub => {
                 self.roots.replace(home, sequence, Root::Struck);
-                self.local.stats.enters_struck += 1;
+                self.fanout.stats.enters_struck += 1;
                 true
             }
             _ => false,
@@ -80,13 +80,13 @@ impl Shard {
             self.roots.push(home, Root::Exit { topic, sub });
         } else if let Some(outside) = self.outside.get_mut(home) {
             outside.exits.push_back((topic, sub));
-            self.local.connections.keep(sub.slot);
-            self.local.stats.exits_outside += 1;
+            self.fanout.connections.keep(sub.slot);
+            self.fanout.stats.exits_outside += 1;
         }
     }
 
     fn tell_count(&mut self, at: u32, wait: bool) {
-        let Some(topic) = self.local.topic(at) else { return };
+        let Some(topic) = self.fanout.topic(at) else { return };
         let home = topic.home;
         if !wait {
             self.send_count(at);
@@ -95,28 +95,28 @@ impl Shard {
             if let Some(outside) = self.outside.get_mut(home) {
                 outside.counts.push_back(at);
             }
-            self.local.stats.counts_outside += 1;
+            self.fanout.stats.counts_outside += 1;
         }
     }
 
     /// Tells home how many subscribers there are, and with none forgets the topic.
     pub(super) fn send_count(&mut self, at: u32) {
-        let Some(local) = self.local.topic(at) else { return };
+        let Some(local) = self.fanout.topic(at) else { return };
         let (topic, home, epoch, n) =
             (Arc::clone(&local.topic), local.home, local.epoch, local.subscribers());
         local.count_outside = false;
         let (counted, live) = (local.counted, local.live);
         if n == 0 && !live {
-            self.local.stats.joining_abandoned += 1;
+            self.fanout.stats.joining_abandoned += 1;
         }
         if let Some(earlier) = self.roots.unsent(home, counted)
             && matches!(earlier, Root::Count { epoch: of, .. } if *of == epoch)
         {
             *earlier = Root::Struck;
-            self.local.stats.counts_struck += 1;
+            self.fanout.stats.counts_struck += 1;
         }
         let sequence = self.roots.push(home, Root::Count { topic, epoch, n });
-        if let Some(local) = self.local.topic(at) {
+        if let Some(local) = self.fanout.topic(at) {
             local.counted = sequence;
         }
         self.forget_without_subscribers(at, n);
@@ -124,7 +124,7 @@ impl Shard {
 
     fn forget_without_subscribers(&mut self, at: u32, n: u32) {
         if n == 0 {
-            self.local.remove_topic(at);
+            self.fanout.remove_topic(at);
         }
     }
 
@@ -136,7 +136,7 @@ impl Shard {
                 let Some(outside) = self.outside.get_mut(home) else { break };
                 if let Some((topic, sub)) = outside.exits.pop_front() {
                     self.roots.push(home, Root::Exit { topic, sub });
-                    self.local.connections.let_go(sub.slot);
+                    self.fanout.connections.let_go(sub.slot);
                 } else if let Some(at) = outside.counts.pop_front() {
                     self.send_count(at);
                 } else {
@@ -160,18 +160,18 @@ impl Shard {
     }
 
     fn handle_joined(&mut self, topic: &Topic, epoch: u64) {
-        let at = self.local.find_topic(topic);
-        let Some((at, local)) = at.and_then(|at| self.local.topic(at).map(|local| (at, local))) else {
-            self.local.stats.joined_stale += 1;
+        let at = self.fanout.find_topic(topic);
+        let Some((at, local)) = at.and_then(|at| self.fanout.topic(at).map(|local| (at, local))) else {
+            self.fanout.stats.joined_stale += 1;
             return;
         };
         if local.epoch != epoch || local.live {
-            self.local.stats.joined_superseded += 1;
+            self.fanout.stats.joined_superseded += 1;
             return;
         }
         local.live = true;
         let joiners = std::mem::take(&mut local.joiners);
-        self.local.stats.joined += 1;
+        self.fanout.stats.joined += 1;
         if joiners.is_empty() {
             return;
         }
@@ -179,8 +179,8 @@ impl Shard {
         server_event::encode_subscription_succeeded(&mut bytes, &topic.name);
         let succeeded = Run::private(bytes);
         for joiner in joiners {
-            if let Some((id, subscription)) = self.local.waiting(at, joiner) {
-                self.local.acknowledge(id, subscription, Rc::clone(&succeeded));
+            if let Some((id, subscription)) = self.fanout.waiting(at, joiner) {
+                self.fanout.acknowledge(id, subscription, Rc::clone(&succeeded));
             }
         }
     }
@@ -189,15 +189,15 @@ impl Shard {
         let succeeded = Run::shared(succeeded);
         for sub in subs {
             match self.waiting_for(topic, sub) {
-                Some((id, at)) => self.local.acknowledge(id, at, Rc::clone(&succeeded)),
-                None => self.local.stats.granted_stale += 1,
+                Some((id, at)) => self.fanout.acknowledge(id, at, Rc::clone(&succeeded)),
+                None => self.fanout.stats.granted_stale += 1,
             }
         }
     }
 
     fn handle_refused(&mut self, topic: &Topic, sub: SubRef, why: Refusal) {
         let Some((id, at)) = self.waiting_for(topic, sub) else {
-            self.local.stats.granted_stale += 1;
+            self.fanout.stats.granted_stale += 1;
             return;
         };
         let full = format!("The presence channel {} is full", topic.name);
@@ -210,7 +210,7 @@ impl Shard {
             }
         };
         self.refuse_subscription(id, &topic.name, Grounds::Full, &text);
-        if let Some(mut gone) = self.local.remove_subscription(id, at) {
+        if let Some(mut gone) = self.fanout.remove_subscription(id, at) {
             // Home has no entry of it, so there is nothing to exit from.
             gone.member = None;
             self.tell_gone(id, gone, true);
@@ -218,14 +218,14 @@ impl Shard {
     }
 
     fn waiting_for(&mut self, topic: &Topic, sub: SubRef) -> Option<(ConnectionId, usize)> {
-        let at = self.local.find_topic(topic)?;
-        self.local.waiting(at, sub)
+        let at = self.fanout.find_topic(topic)?;
+        self.fanout.waiting(at, sub)
     }
 
     pub(super) fn handle_deliver(&mut self, topic: &Topic, frame: &Frame, except: Option<SocketId>) {
-        let Some(at) = self.local.find_topic(topic) else { return };
-        let except = except.and_then(|socket_id| self.local.by_socket_id(self.index, socket_id));
-        self.local.deliver(at, frame, except);
+        let Some(at) = self.fanout.find_topic(topic) else { return };
+        let except = except.and_then(|socket_id| self.fanout.by_socket_id(self.index, socket_id));
+        self.fanout.deliver(at, frame, except);
     }
 }
 
@@ -272,7 +272,7 @@ mod tests {
                 drain: DrainPlan::default(),
                 random: Box::new(|| 0),
             });
-            let id = shard.local.connections.attach(Connection {
+            let id = shard.fanout.connections.attach(Connection {
                 admission: app.admit().unwrap(),
                 second: 9,
                 token: Token { slot: 0, generation: 0 },
@@ -368,7 +368,7 @@ mod tests {
             rig.leave();
         }
         rig.enter();
-        assert_eq!(rig.shard.local.subscriptions(), 0);
+        assert_eq!(rig.shard.fanout.subscriptions(), 0);
         assert_eq!(rig.shard.stats().subscribe_refused_for_rate, 1);
         rig.shard.close_in_answer(rig.id, None);
         assert!(rig.shard.churn.is_empty());

@@ -41,7 +41,7 @@ use crate::readings::stats::Stats;
 use crate::topic::TopicHash;
 use close::Closing;
 use drain::{Drain, DrainPlan};
-use fanout::Local;
+use fanout::Fanout;
 use home::Home;
 use home::edges::Edges;
 use home::grants::Grants;
@@ -91,7 +91,7 @@ pub struct Shard {
     lobby: Lobby,
     /// What its HTTP answers are dated with.
     date: HttpDate,
-    local: Local,
+    fanout: Fanout,
     polled: Polled,
     home: Home,
     grants: Grants,
@@ -143,10 +143,10 @@ impl Shard {
                 && config.limits.terminations_max > 0,
             "walks must come to their end"
         );
-        let local = Local::new(&config.limits);
+        let fanout = Fanout::new(&config.limits);
         let ping = idle::ping_run();
-        local.count_as_held(&ping);
-        let parting = Allowance::new(local.outboxes_bytes_max() / PARTING_PART);
+        fanout.count_as_held(&ping);
+        let parting = Allowance::new(fanout.outboxes_bytes_max() / PARTING_PART);
         Self {
             index: config.index,
             apps: config.apps,
@@ -156,7 +156,7 @@ impl Shard {
             random: config.random,
             lobby: Lobby::default(),
             date: HttpDate::default(),
-            local,
+            fanout,
             polled: Polled::default(),
             home: Home::default(),
             grants: Grants::default(),
@@ -188,12 +188,12 @@ impl Shard {
 
     /// What has happened so far.
     pub fn stats(&self) -> &Stats {
-        &self.local.stats
+        &self.fanout.stats
     }
 
     /// The fan-out side, for benchmarks and tests.
-    pub fn local(&self) -> &Local {
-        &self.local
+    pub fn fanout(&self) -> &Fanout {
+        &self.fanout
     }
 
     /// The home side, for tests.

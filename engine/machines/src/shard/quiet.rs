@@ -13,37 +13,37 @@ const QUIET_AFTER_MS: u64 = 250;
 /// When something else was last heard.
 #[derive(Debug, Default)]
 pub(super) struct Quiet {
-    stirred: bool,
-    stirred_ms: u64,
+    active: bool,
+    active_ms: u64,
 }
 
 impl Shard {
     /// Something has come that is more than a sign of life.
-    pub(super) fn stir(&mut self) {
-        self.quiet.stirred = true;
+    pub(super) fn note_activity(&mut self) {
+        self.quiet.active = true;
     }
 
     /// A decide phase ends.
     pub(super) fn note_quiet(&mut self, now: Now) {
-        if std::mem::take(&mut self.quiet.stirred) {
-            self.quiet.stirred_ms = now.mono_ms;
+        if std::mem::take(&mut self.quiet.active) {
+            self.quiet.active_ms = now.mono_ms;
         }
         if self.has_been_quiet(now) {
-            self.local.stats.quiet_phases += 1;
+            self.fanout.stats.quiet_phases += 1;
         }
     }
 
     /// True when nothing but signs of life came lately from many connections, and nothing waits.
     pub(super) fn has_been_quiet(&self, now: Now) -> bool {
-        let few = self.local.connections.len() < self.limits.nap_connections_min;
-        let waits = self.quiet.stirred
-            || !self.local.flush().is_clean()
-            || !self.local.flush().backlogs().is_empty()
+        let few = self.fanout.connections.len() < self.limits.nap_connections_min;
+        let waits = self.quiet.active
+            || !self.fanout.flush().is_clean()
+            || !self.fanout.flush().backlogs().is_empty()
             || self.lobby.half_open() > 0
-            || !self.local.departed().is_empty()
+            || !self.fanout.departed().is_empty()
             || self.budgeted() > 0
             || self.stalled.any_gated()
             || self.drain.is_some();
-        !few && !waits && now.mono_ms >= self.quiet.stirred_ms + QUIET_AFTER_MS
+        !few && !waits && now.mono_ms >= self.quiet.active_ms + QUIET_AFTER_MS
     }
 }

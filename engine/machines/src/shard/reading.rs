@@ -17,21 +17,21 @@ impl Shard {
     /// How it stands.
     pub(super) fn read(&self) -> Reading {
         Reading {
-            stats: self.local.stats,
+            stats: self.fanout.stats,
             closes: self.closes.clone(),
             gated_ms: GatedMs {
                 flush: self.gates.flush.ms(),
                 roots: self.gates.roots.ms(),
                 commands: self.gates.commands.ms(),
             },
-            connections: self.local.connections.len() as u64,
+            connections: self.fanout.connections.len() as u64,
             half_open: self.lobby.half_open() as u64,
-            subscriptions: self.local.subscriptions() as u64,
+            subscriptions: self.fanout.subscriptions() as u64,
             channels: self.home.len() as u64,
-            blocked: self.local.flush().backlogs().len() as u64,
-            outbox_bytes: self.local.held_bytes() as u64,
+            blocked: self.fanout.flush().backlogs().len() as u64,
+            outbox_bytes: self.fanout.held_bytes() as u64,
             parting_bytes: self.parting.kept_bytes() as u64,
-            departed: self.local.departed().len() as u64,
+            departed: self.fanout.departed().len() as u64,
             queue_bytes: QueueBytes { roots: self.roots.bytes() as u64, leaves: self.leaves.bytes() as u64 },
         }
     }

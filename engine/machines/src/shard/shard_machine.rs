@@ -55,7 +55,7 @@ impl Machine for Shard {
     }
 
     fn seal(&mut self) {
-        self.local.seal();
+        self.fanout.seal();
         self.end_holds_early();
         self.finish_closes();
         self.keep_to_budget();
@@ -66,12 +66,12 @@ impl Machine for Shard {
         for to in 0..self.leaves.receivers() {
             if to != self.index && !self.roots.is_empty(to) && mesh.may_send_roots(to) {
                 mesh.send_roots(to, self.roots.take(to));
-                self.local.stats.batches_sent += 1;
+                self.fanout.stats.batches_sent += 1;
                 any = true;
             }
             if !self.leaves.is_empty(to) && mesh.may_send_leaves(to) {
                 mesh.send_leaves(to, self.leaves.take(to));
-                self.local.stats.batches_sent += 1;
+                self.fanout.stats.batches_sent += 1;
                 any = true;
             }
         }
@@ -91,25 +91,25 @@ impl Machine for Shard {
     }
 
     fn poll_dirty(&mut self) -> Option<Token> {
-        let (id, token) = self.local.poll_dirty()?;
+        let (id, token) = self.fanout.poll_dirty()?;
         self.polled.note(token, id);
         Some(token)
     }
 
     fn outbox<'a>(&'a self, token: Token, slices: &mut [IoSlice<'a>]) -> usize {
-        let connection = self.connection_of(token).and_then(|id| self.local.connections.view(id));
+        let connection = self.connection_of(token).and_then(|id| self.fanout.connections.view(id));
         connection.map_or(0, |connection| connection.outbox.slices(slices))
     }
 
     fn handle_written(&mut self, token: Token, bytes: usize, _now: Now) -> bool {
-        self.local.stats.bytes_sent += bytes as u64;
+        self.fanout.stats.bytes_sent += bytes as u64;
         let Some(id) = self.connection_of(token) else { return false };
-        self.local.handle_written(id, bytes)
+        self.fanout.handle_written(id, bytes)
     }
 
     fn handle_blocked(&mut self, token: Token, _now: Now) {
         if let Some(id) = self.connection_of(token)
-            && let Some(close) = self.local.handle_blocked(id)
+            && let Some(close) = self.fanout.handle_blocked(id)
         {
             self.close_slow(id, close);
         }
@@ -118,12 +118,12 @@ impl Machine for Shard {
 
     fn handle_writable(&mut self, token: Token) {
         if let Some(id) = self.connection_of(token) {
-            self.local.handle_writable(id);
+            self.fanout.handle_writable(id);
         }
     }
 
     fn poll_deadline(&self) -> Option<u64> {
-        let holds = self.local.flush().next_tick_ms();
+        let holds = self.fanout.flush().next_tick_ms();
         let of_connections = [self.head_deadline(), self.idle_deadline(), self.drain_deadline()];
         let others = [holds, self.edges.deadline(), self.hearing_deadline(), self.departure_deadline()];
         of_connections.into_iter().chain(others).flatten().min()
@@ -132,7 +132,7 @@ impl Machine for Shard {
     fn handle_deadline(&mut self, now: Now) {
         self.give_up_late_heads(now);
         self.check_silence(now);
-        self.local.stats.holds_ended += u64::from(self.local.end_holds(now.mono_ms));
+        self.fanout.stats.holds_ended += u64::from(self.fanout.end_holds(now.mono_ms));
         self.continue_drain(now);
     }
 
@@ -141,7 +141,7 @@ impl Machine for Shard {
     }
 
     fn give_back_room(&mut self) {
-        self.local.give_back_room();
+        self.fanout.give_back_room();
         self.lobby.give_back_room();
         self.home.give_back_room();
         self.edges.give_back_room();
@@ -157,7 +157,7 @@ impl Machine for Shard {
     }
 
     fn connections(&self) -> usize {
-        self.local.connections.len() + self.local.departed().len() + self.lobby.half_open()
+        self.fanout.connections.len() + self.fanout.departed().len() + self.lobby.half_open()
     }
 }
 
@@ -172,7 +172,7 @@ impl Shard {
 
     /// What remained after EAGAIN was too much.
     fn close_slow(&mut self, id: ConnectionId, close: Close) {
-        self.local.stats.slow_consumers += 1;
+        self.fanout.stats.slow_consumers += 1;
         self.close(id, close);
         self.finish_closes();
     }

@@ -79,7 +79,7 @@ impl Terminations {
 
 impl Shard {
     pub(super) fn handle_terminate(&mut self, terminate: Terminate) {
-        self.local.stats.terminations += 1;
+        self.fanout.stats.terminations += 1;
         let Terminate { app, user_id } = terminate;
         if app.terminate_by_presence {
             self.terminations.add(User { app_id: app.id.clone(), user_id });
@@ -91,16 +91,16 @@ impl Shard {
         if !self.terminations.begin_or_go_on() {
             return false;
         }
-        self.local.stats.termination_steps += 1;
+        self.fanout.stats.termination_steps += 1;
         let mut looks_left = self.limits.walk_looks_max;
         while looks_left > 0 {
             let slot = self.terminations.next_slot;
-            if slot >= self.local.connections.slots() {
+            if slot >= self.fanout.connections.slots() {
                 self.terminations.end();
                 return true;
             }
             self.terminations.next_slot = slot + 1;
-            let looks = self.local.connections.id_at(slot).map_or(1, |id| self.look_at(id));
+            let looks = self.fanout.connections.id_at(slot).map_or(1, |id| self.look_at(id));
             looks_left = looks_left.saturating_sub(looks);
         }
         true
@@ -108,12 +108,12 @@ impl Shard {
 
     /// Closes the connection if its user must go. Returns what that counts for.
     fn look_at(&mut self, id: ConnectionId) -> usize {
-        let Some(connection) = self.local.connections.view(id) else { return 1 };
+        let Some(connection) = self.fanout.connections.view(id) else { return 1 };
         let looks = 1 + connection.subscriptions.len();
         if !self.terminations.has(connection) {
             return looks;
         }
-        self.local.stats.terminated += 1;
+        self.fanout.stats.terminated += 1;
         self.close(id, Close::TERMINATED);
         looks + CLOSE_LOOKS
     }

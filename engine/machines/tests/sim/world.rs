@@ -212,7 +212,7 @@ impl World {
             },
         };
         let shards: Vec<Shard> = (0..shards).map(|index| Shard::new(config(index))).collect();
-        let held_bytes_min = shards[0].local().held_bytes();
+        let held_bytes_min = shards[0].fanout().held_bytes();
         let (cores, shards_len) = (shards.len() + 1, shards.len());
         Self {
             shards,
@@ -727,7 +727,7 @@ impl World {
 
     fn check_bounds(&self, me: usize) -> Result<(), String> {
         let (shard, limits) = (&self.shards[me], &self.limits);
-        let subscriptions = shard.local().subscriptions();
+        let subscriptions = shard.fanout().subscriptions();
         if limits.subscriptions_per_shard_max.is_some_and(|max| subscriptions > max) {
             return Err(format!("shard {me} has {subscriptions} subscriptions"));
         }
@@ -736,23 +736,23 @@ impl World {
         if app_max.is_some_and(|max| of_app > max.into()) {
             return Err(format!("the app has {of_app} subscriptions"));
         }
-        let unflushed = shard.local().flush().unflushed_bytes();
+        let unflushed = shard.fanout().flush().unflushed_bytes();
         let unflushed_max = limits.unflushed_bytes_max as u64 + ITEM_BYTES_MAX;
         if unflushed > unflushed_max {
             return Err(format!("{unflushed} bytes are unflushed, at most {unflushed_max} may be"));
         }
-        let untried = shard.local().flush().untried_bytes() as usize;
+        let untried = shard.fanout().flush().untried_bytes() as usize;
         let untried_max = limits.unflushed_shard_bytes_max + EVENT_BYTES_MAX;
         if untried > untried_max {
             return Err(format!("{untried} bytes of Runs are untried, at most {untried_max} may be"));
         }
         if let Some(budget) = limits.outboxes_bytes_max {
-            let (held, most) = (shard.local().held_bytes(), budget + PHASE_BYTES_MAX);
+            let (held, most) = (shard.fanout().held_bytes(), budget + PHASE_BYTES_MAX);
             if held > most {
                 return Err(format!("outboxes keep {held} bytes in a phase, at most {most} may be"));
             }
         }
-        for (slot, backlog) in shard.local().flush().backlogs().iter() {
+        for (slot, backlog) in shard.fanout().flush().backlogs().iter() {
             let most = limits.outbox_bytes_max as u64 + unflushed_max + ITEM_BYTES_MAX;
             if backlog.bytes as u64 > most {
                 return Err(format!(
@@ -776,7 +776,7 @@ impl World {
     /// Nobody waits beyond the next multiple of the interval, nor with more ranges than may wait.
     fn check_holds(&self, me: usize) -> Result<(), String> {
         self.check_held_ranges(me)?;
-        let due_ms = self.shards[me].local().flush().next_tick_ms();
+        let due_ms = self.shards[me].fanout().flush().next_tick_ms();
         let next_ms = self.now_ms + u64::from(self.app.flush_interval_ms);
         match due_ms.filter(|due_ms| !(self.now_ms + 1..=next_ms).contains(due_ms)) {
             Some(due_ms) => Err(format!("a hold ends at {due_ms} ms, and it is {} ms", self.now_ms)),
@@ -785,7 +785,7 @@ impl World {
     }
 
     fn check_held_ranges(&self, me: usize) -> Result<(), String> {
-        let connections = &self.shards[me].local().connections;
+        let connections = &self.shards[me].fanout().connections;
         let waits = |id| connections.view(id).filter(|it| it.held && !it.dirty && !it.blocked);
         let waiting = (0..connections.slots()).filter_map(|slot| waits(connections.id_at(slot)?));
         let most = waiting.map(|connection| connection.outbox.backlog().ranges).max();
@@ -799,7 +799,7 @@ impl World {
 
     /// What waits for a connection that the kernel has not refused is what it has gained since it was last tried.
     fn check_gains(&self, me: usize) -> Result<(), String> {
-        let connections = &self.shards[me].local().connections;
+        let connections = &self.shards[me].fanout().connections;
         let most = self.limits.unflushed_bytes_max + EVENT_BYTES_MAX;
         for id in (0..connections.slots()).filter_map(|slot| connections.id_at(slot)) {
             let Some(connection) = connections.view(id).filter(|it| !it.blocked) else { continue };
@@ -815,7 +815,7 @@ impl World {
 
     /// No Run grows: past the budget only those may be for whom no write was tried.
     fn check_budget(&self, me: usize) -> Result<(), String> {
-        let local = self.shards[me].local();
+        let local = self.shards[me].fanout();
         let Some(budget) = self.limits.outboxes_bytes_max else { return Ok(()) };
         let (kept, most) = (self.shards[me].parting_bytes(), budget / PARTING_PART);
         if kept > most {
@@ -862,7 +862,7 @@ impl World {
         for token in rest {
             self.write_on(me, token)?;
         }
-        self.slices_cut += u64::from(!self.shards[me].local().flush().is_clean());
+        self.slices_cut += u64::from(!self.shards[me].fanout().flush().is_clean());
         Ok(wrote)
     }
 
@@ -1010,7 +1010,7 @@ impl World {
             }
             self.step += 1;
             // What is held waits for nothing but time.
-            if !any && self.shards.iter().any(|shard| shard.local().flush().next_tick_ms().is_some()) {
+            if !any && self.shards.iter().any(|shard| shard.fanout().flush().next_tick_ms().is_some()) {
                 self.advance(1);
                 continue;
             }
@@ -1128,11 +1128,11 @@ impl World {
     /// Everybody has left and everything rests: nothing may be left.
     pub fn check_empty(&self) -> Result<(), String> {
         for (index, shard) in self.shards.iter().enumerate() {
-            let left = (shard.connections(), shard.local().topics(), shard.home().len());
-            if left != (0, 0, 0) || shard.local().subscriptions() != 0 {
+            let left = (shard.connections(), shard.fanout().topics(), shard.home().len());
+            if left != (0, 0, 0) || shard.fanout().subscriptions() != 0 {
                 return Err(format!("shard {index} keeps connections, local topics, home topics: {left:?}"));
             }
-            let held = shard.local().held_bytes();
+            let held = shard.fanout().held_bytes();
             if held != self.held_bytes_min {
                 return Err(format!("shard {index} counts {held} bytes of outboxes that are gone"));
             }
@@ -1189,7 +1189,7 @@ fn event_id(frame: &[u8]) -> u64 {
 
 /// What waits for the connection behind this token, in bytes, without the largest private item.
 fn waiting_bytes(shard: &Shard, token: Token) -> usize {
-    let connections = &shard.local().connections;
+    let connections = &shard.fanout().connections;
     let mut all = (0..connections.slots()).filter_map(|slot| connections.view(connections.id_at(slot)?));
     all.find(|connection| connection.token == token).map_or(0, |it| it.outbox.backlog().bytes)
 }

@@ -88,7 +88,7 @@ const FREED_PART: usize = 8;
 impl Shard {
     /// True when the outboxes keep more than they may together.
     pub(in crate::shard) fn is_over_budget(&self) -> bool {
-        self.local.held_bytes() > self.local.outboxes_bytes_max
+        self.fanout.held_bytes() > self.fanout.outboxes_bytes_max
     }
 
     /// Closes blocked connections, the worst first, if the outboxes are over their budget. All Runs are sealed.
@@ -96,9 +96,9 @@ impl Shard {
         if !self.is_over_budget() {
             return;
         }
-        let enough = self.local.outboxes_bytes_max / FREED_PART * (FREED_PART - 1);
-        let mut worst = self.local.flush.backlogs.worst_first();
-        while self.local.held_bytes() > enough
+        let enough = self.fanout.outboxes_bytes_max / FREED_PART * (FREED_PART - 1);
+        let mut worst = self.fanout.flush.backlogs.worst_first();
+        while self.fanout.held_bytes() > enough
             && let Some((_, Reverse(slot))) = worst.pop()
         {
             self.shed(slot);
@@ -106,8 +106,8 @@ impl Shard {
     }
 
     fn shed(&mut self, slot: u32) {
-        let Some(id) = self.local.connections.id_at(slot) else { return };
-        self.local.stats.outboxes_shed += 1;
+        let Some(id) = self.fanout.connections.id_at(slot) else { return };
+        self.fanout.stats.outboxes_shed += 1;
         self.close(id, Close::OUTBOXES_FULL);
         self.finish_closes();
     }

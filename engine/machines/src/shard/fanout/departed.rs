@@ -86,7 +86,7 @@ impl Departed {
 impl Shard {
     /// A turn begins.
     pub(in crate::shard) fn begin_giving_up(&mut self) {
-        self.local.departed.left = self.limits.given_up_per_turn_max;
+        self.fanout.departed.left = self.limits.given_up_per_turn_max;
     }
 
     /// A connection has gone: gives up what it was subscribed to, as far as that may be done now.
@@ -94,25 +94,25 @@ impl Shard {
         if subscriptions.is_empty() {
             return;
         }
-        self.local.departed.left_behind.insert(id.slot, subscriptions);
+        self.fanout.departed.left_behind.insert(id.slot, subscriptions);
         self.give_up(id, self.limits.walk_looks_max);
         if !self.has_left(id) {
-            self.local.stats.departed_in_steps += 1;
-            self.local.departed.line.push_back(id);
+            self.fanout.stats.departed_in_steps += 1;
+            self.fanout.departed.line.push_back(id);
         }
     }
 
     /// A step of giving up. Returns whether there was one.
     pub(in crate::shard) fn continue_departures(&mut self) -> bool {
-        let mut looks_left = self.local.departed.begin_step(self.limits.walk_looks_max);
-        let any = looks_left > 0 && !self.local.departed.line.is_empty();
-        self.local.stats.departure_steps += u64::from(any);
+        let mut looks_left = self.fanout.departed.begin_step(self.limits.walk_looks_max);
+        let any = looks_left > 0 && !self.fanout.departed.line.is_empty();
+        self.fanout.stats.departure_steps += u64::from(any);
         while looks_left > 0
-            && let Some(id) = self.local.departed.line.pop_front()
+            && let Some(id) = self.fanout.departed.line.pop_front()
         {
             looks_left -= self.give_up(id, looks_left);
             if !self.has_left(id) {
-                self.local.departed.line.push_back(id);
+                self.fanout.departed.line.push_back(id);
             }
         }
         any
@@ -120,14 +120,14 @@ impl Shard {
 
     /// When the next step is due: at once.
     pub(in crate::shard) fn departure_deadline(&self) -> Option<u64> {
-        (!self.local.departed.line.is_empty()).then_some(0)
+        (!self.fanout.departed.line.is_empty()).then_some(0)
     }
 
     /// Whether nothing of it is left; then its slot is kept for its Exits alone.
     fn has_left(&mut self, id: ConnectionId) -> bool {
-        let all = self.local.departed.forget_empty(id.slot);
+        let all = self.fanout.departed.forget_empty(id.slot);
         if all {
-            self.local.connections.let_go(id.slot);
+            self.fanout.connections.let_go(id.slot);
         }
         all
     }
@@ -135,8 +135,8 @@ impl Shard {
     /// Gives up so many subscriptions of one who has gone. Returns how many there were.
     fn give_up(&mut self, id: ConnectionId, most: usize) -> usize {
         for given_up in 0..most {
-            let Some(gone) = self.local.departed.pop(id.slot) else { return given_up };
-            self.local.leave_topic(&gone);
+            let Some(gone) = self.fanout.departed.pop(id.slot) else { return given_up };
+            self.fanout.leave_topic(&gone);
             self.tell_gone(id, gone, true);
         }
         most
@@ -300,7 +300,7 @@ mod tests {
         }
 
         fn connection(&self, token: Token) -> &Connection {
-            let all = &self.shard.local.connections;
+            let all = &self.shard.fanout.connections;
             let mut all = (0..all.slots()).filter_map(|slot| all.view(all.id_at(slot)?));
             all.find(|connection| connection.token == token).unwrap()
         }
@@ -317,7 +317,7 @@ mod tests {
         let crowd: Vec<Token> = (0..3).map(|number| rig.connect(&format!("c{number}-"), 20)).collect();
         crowd.iter().for_each(|token| rig.hang_up(*token));
         let (mut turns, mut before) = (0, rig.given_up());
-        while rig.shard.local.topics() > 1 {
+        while rig.shard.fanout.topics() > 1 {
             rig.say(stranger, text(r#"{"event":"pusher:ping"}"#));
             let (written, closed) = rig.turn();
             assert!(written == [stranger], "{written:?} in turn {turns}");
@@ -353,10 +353,10 @@ mod tests {
         rig.turn();
         rig.publish("c0", "late");
         rig.turn();
-        assert!(rig.shard.local.departed.len() == 1, "this is about the time in between");
+        assert!(rig.shard.fanout.departed.len() == 1, "this is about the time in between");
         let meanwhile = rig.connect("m", 0);
         assert_ne!(rig.slot_of(meanwhile), slot);
-        while !rig.shard.local.departed.is_empty() {
+        while !rig.shard.fanout.departed.is_empty() {
             rig.publish("c0", "late");
             let (written, _) = rig.turn();
             assert!(written.is_empty(), "{written:?}");
@@ -377,9 +377,9 @@ mod tests {
         rig.turn();
         let few_left = (0..2).any(|number| {
             let name = format!("f{number}");
-            rig.shard.local.find_topic(&rig.topics.topic(&rig.app, &name, ChannelKind::of(&name))).is_some()
+            rig.shard.fanout.find_topic(&rig.topics.topic(&rig.app, &name, ChannelKind::of(&name))).is_some()
         });
-        assert!(!few_left && rig.shard.local.departed.len() == 1);
+        assert!(!few_left && rig.shard.fanout.departed.len() == 1);
     }
 
     #[test]
@@ -392,7 +392,7 @@ mod tests {
             let token = rig.connect(&format!("r{round}-"), channels);
             rig.hang_up(token);
             rig.turn();
-            let departed = &rig.shard.local.departed;
+            let departed = &rig.shard.fanout.departed;
             most = most.max(departed.left_behind.values().map(Vec::len).sum());
         }
         assert!(most <= channels, "{most} were left behind");
@@ -402,9 +402,9 @@ mod tests {
     fn an_event_before_a_close_goes_out_with_it_and_one_behind_it_does_not() {
         let mut rig = Rig::new();
         let (leaver, stays) = (rig.connect("c", 1), rig.connect("c", 1));
-        rig.shard.local.flush.begin_phase(NOW.mono_ms);
+        rig.shard.fanout.flush.begin_phase(NOW.mono_ms);
         rig.publish("c0", "before");
-        let id = rig.shard.local.connections.id_at(rig.slot_of(leaver)).unwrap();
+        let id = rig.shard.fanout.connections.id_at(rig.slot_of(leaver)).unwrap();
         rig.shard.close_in_answer(id, None);
         rig.publish("c0", "behind");
         let (written, closed) = rig.turn();

@@ -35,7 +35,7 @@ pub mod unflushed;
 
 /// Connections and their topics on this shard.
 #[derive(Debug)]
-pub struct Local {
+pub struct Fanout {
     /// All connections.
     pub connections: Connections,
     topics: Slab<LocalTopic>,
@@ -68,7 +68,7 @@ pub struct LocalTopic {
     /// Home has said Joined.
     pub live: bool,
     /// Acknowledged subscribers.
-    fanout: Vec<Subscriber>,
+    acknowledged: Vec<Subscriber>,
     /// Subscriptions without acknowledgement.
     pub waiting: u32,
     /// Those of them that wait for Joined alone.
@@ -95,11 +95,11 @@ impl LocalTopic {
 
     /// Local subscribers, waiting ones included.
     pub fn subscribers(&self) -> u32 {
-        self.fanout.len() as u32 + self.waiting
+        self.acknowledged.len() as u32 + self.waiting
     }
 }
 
-impl Local {
+impl Fanout {
     /// Nobody is connected.
     pub fn new(limits: &Limits) -> Self {
         Self {
@@ -142,7 +142,7 @@ impl Local {
             home,
             epoch,
             live: false,
-            fanout: Vec::new(),
+            acknowledged: Vec::new(),
             waiting: 0,
             joiners: Vec::new(),
             counted: u64::MAX,
@@ -268,8 +268,8 @@ impl Local {
         topic.waiting -= 1;
         self.stats.subscribed += 1;
         if subscription.back == WAITING {
-            subscription.back = topic.fanout.len() as u32;
-            topic.fanout.push(Subscriber { slot: id.slot, at: at as u32 });
+            subscription.back = topic.acknowledged.len() as u32;
+            topic.acknowledged.push(Subscriber { slot: id.slot, at: at as u32 });
         }
         let run = topic.run;
         self.push_private(id, succeeded);
@@ -332,14 +332,14 @@ impl Local {
     /// An event for all acknowledged subscribers but one.
     pub fn deliver(&mut self, at: u32, frame: &Frame, except: Option<ConnectionId>) {
         let Some(topic) = self.topics.get_mut(at as usize) else { return };
-        if topic.fanout.is_empty() {
+        if topic.acknowledged.is_empty() {
             return;
         }
-        self.stats.deliveries += topic.fanout.len() as u64;
+        self.stats.deliveries += topic.acknowledged.len() as u64;
         if topic.run == NO_RUN {
             topic.run = self.flush.open.len() as u32;
             let (open, interval_ms) = (OpenRun::new(at), topic.flush_interval_ms());
-            for subscriber in &topic.fanout {
+            for subscriber in &topic.acknowledged {
                 let Some((id, connection)) = self.connections.at(subscriber.slot) else { continue };
                 connection.outbox.push(Range::open(open.run(), 0), &mut self.flush.tails);
                 self.flush.gain.taken_by(connection.subscriptions.len());
@@ -404,7 +404,7 @@ impl Local {
         let removed = connection.subscriptions.swap_remove(at);
         if let Some(moved) = connection.subscriptions.get(at)
             && let Some(topic) = self.topics.get_mut(moved.leaf as usize)
-            && let Some(subscriber) = topic.fanout.get_mut(moved.back as usize)
+            && let Some(subscriber) = topic.acknowledged.get_mut(moved.back as usize)
         {
             subscriber.at = at as u32;
         }
@@ -432,8 +432,8 @@ impl Local {
             return;
         }
         self.stats.unsubscribed += 1;
-        topic.fanout.swap_remove(gone.back as usize);
-        if let Some(moved) = topic.fanout.get(gone.back as usize).copied()
+        topic.acknowledged.swap_remove(gone.back as usize);
+        if let Some(moved) = topic.acknowledged.get(gone.back as usize).copied()
             && let Some(subscriptions) = self.subscriptions_in(moved.slot)
             && let Some(subscription) = subscriptions.get_mut(moved.at as usize)
         {

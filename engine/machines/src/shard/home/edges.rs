@@ -405,8 +405,8 @@ impl Shard {
 
     pub(in crate::shard) fn tell_edges_and_events(&mut self, port: &mut impl HookPort, now: Now) -> u64 {
         let dropped = |stats: &Stats| stats.hook_client_events_dropped + stats.hook_server_events_dropped;
-        let before = dropped(&self.local.stats);
-        self.edges.tell(port, now, &mut self.local.stats);
-        dropped(&self.local.stats) - before
+        let before = dropped(&self.fanout.stats);
+        self.edges.tell(port, now, &mut self.fanout.stats);
+        dropped(&self.fanout.stats) - before
     }
 }

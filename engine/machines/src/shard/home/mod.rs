@@ -187,18 +187,18 @@ impl Shard {
     }
 
     fn handle_join(&mut self, from: usize, topic: Arc<Topic>, epoch: u64) {
-        self.local.stats.joins += 1;
+        self.fanout.stats.joins += 1;
         let home = self.home.find_or_add(&topic);
         let occupied = home.links.is_empty();
         let link = Link { shard: from, epoch, n: 1 };
         if let Some(old) = home.links.iter_mut().find(|old| old.shard == from) {
-            self.local.stats.joins_superseding += 1;
+            self.fanout.stats.joins_superseding += 1;
             *old = link;
         } else {
             home.links.push(link);
         }
         if occupied {
-            self.local.stats.occupied += 1;
+            self.fanout.stats.occupied += 1;
             self.show(Deed::Occupied(&topic));
             self.note_channel(&topic, true);
         }
@@ -207,11 +207,11 @@ impl Shard {
 
     fn handle_count(&mut self, from: usize, topic: &Topic, epoch: u64, n: u32) {
         let Some(home) = self.home.find(topic) else {
-            self.local.stats.roots_stale += 1;
+            self.fanout.stats.roots_stale += 1;
             return;
         };
         let Some(link) = home.link(from, epoch) else {
-            self.local.stats.roots_stale += 1;
+            self.fanout.stats.roots_stale += 1;
             return;
         };
         link.n = n;
@@ -223,7 +223,7 @@ impl Shard {
         if home.links.is_empty() {
             let topic = Arc::clone(&home.topic);
             self.home.remove(&topic);
-            self.local.stats.vacated += 1;
+            self.fanout.stats.vacated += 1;
             self.show(Deed::Vacated(&topic));
             self.note_channel(&topic, false);
         }
@@ -239,11 +239,11 @@ impl Shard {
     ) {
         let Some(home) = self.home.find(&topic).filter(|home| home.links.iter().any(|it| it.shard == from))
         else {
-            self.local.stats.roots_stale += 1;
+            self.fanout.stats.roots_stale += 1;
             return;
         };
         if home.link(from, epoch).is_none() {
-            self.local.stats.roots_stale += 1;
+            self.fanout.stats.roots_stale += 1;
             return;
         }
         let limits = &topic.app.limits;
@@ -258,7 +258,7 @@ impl Shard {
         };
         if let Some(why) = refusal {
             home.roster.exit(from, sub);
-            self.local.stats.refused += 1;
+            self.fanout.stats.refused += 1;
             self.send_to_leaf(from, Leaf::Refused { topic, sub, why });
             return;
         }
@@ -268,13 +268,13 @@ impl Shard {
 
     fn announce(&mut self, topic: &Arc<Topic>, member: &Arc<Member>, first: bool) {
         if !first {
-            self.local.stats.members_again += 1;
+            self.fanout.stats.members_again += 1;
             return;
         }
         let mut bytes = Vec::new();
         server_event::encode_member_added(&mut bytes, &topic.name, member);
         self.send_to_links(topic, &Frame::from(bytes), None);
-        self.local.stats.members_added += 1;
+        self.fanout.stats.members_added += 1;
         self.show(Deed::Added { topic, user_id: &member.user_id });
         self.note_member(topic, member, true);
     }
@@ -284,7 +284,7 @@ impl Shard {
         let mut bytes = Vec::new();
         server_event::encode_member_removed(&mut bytes, &topic.name, &member.user_id);
         self.send_to_links(topic, &Frame::from(bytes), None);
-        self.local.stats.members_removed += 1;
+        self.fanout.stats.members_removed += 1;
         self.show(Deed::Removed { topic, user_id: &member.user_id });
         self.note_member(topic, &member, false);
     }
@@ -293,7 +293,7 @@ impl Shard {
         let hook = publish.hook.take();
         let Publish { topic, frame, except, .. } = &publish;
         let except = *except;
-        self.local.stats.published += 1;
+        self.fanout.stats.published += 1;
         self.show(Deed::Published { topic, frame, except, hooked: hook.is_some() });
         if let Some(hook) = hook {
             let hook = self.with_recipients(hook, topic, except);
@@ -331,9 +331,9 @@ impl Shard {
         if !counted || shard != self.index {
             return counted;
         }
-        let Some(at) = self.local.find_topic(topic) else { return false };
-        let Some(id) = self.local.by_socket_id(shard, socket_id) else { return false };
-        self.local.connections.view(id).is_some_and(|it| it.subscriptions.iter().any(|sub| sub.leaf == at))
+        let Some(at) = self.fanout.find_topic(topic) else { return false };
+        let Some(id) = self.fanout.by_socket_id(shard, socket_id) else { return false };
+        self.fanout.connections.view(id).is_some_and(|it| it.subscriptions.iter().any(|sub| sub.leaf == at))
     }
 
     fn handle_query(&mut self, from: usize, query: Query) {
@@ -365,7 +365,7 @@ impl Shard {
         except: Option<SocketId>,
     ) {
         let Some(home) = self.home.view(topic) else {
-            self.local.stats.published_unheard += 1;
+            self.fanout.stats.published_unheard += 1;
             return;
         };
         let mut mine = false;

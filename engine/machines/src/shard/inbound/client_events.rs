@@ -37,8 +37,8 @@ impl Shard {
         }
         let Some((at, subscription)) = self.acknowledged_subscription(id, target) else { return };
         let member = subscription.member.clone();
-        let Some(topic) = self.local.topic(at).map(|topic| Arc::clone(&topic.topic)) else { return };
-        let Some(connection) = self.local.connections.view(id) else { return };
+        let Some(topic) = self.fanout.topic(at).map(|topic| Arc::clone(&topic.topic)) else { return };
+        let Some(connection) = self.fanout.connections.view(id) else { return };
         let user_id = member.as_ref().map(|member| &*member.user_id);
         let socket_id = SocketId { first: self.index as u64, second: connection.second };
         let mut bytes = Vec::new();
@@ -90,7 +90,7 @@ impl Shard {
         }
         let per_second = app.limits.client_events_per_second;
         if !self.allow_client_event(id, per_second, now) {
-            self.local.stats.client_events_limited += 1;
+            self.fanout.stats.client_events_limited += 1;
             let why = format!("rate limit of {per_second} per second exceeded (client_events_per_second)");
             return Err((Some(TOO_FAST), why));
         }
@@ -102,15 +102,15 @@ impl Shard {
         id: ConnectionId,
         target: &Target<'_>,
     ) -> Option<(u32, &Subscription)> {
-        let at = self.local.find(target.hash, target.app, target.channel)?;
-        let connection = self.local.connections.view(id)?;
+        let at = self.fanout.find(target.hash, target.app, target.channel)?;
+        let connection = self.fanout.connections.view(id)?;
         let subscription = connection.subscriptions.iter().find(|it| it.leaf == at && it.back != WAITING)?;
         Some((at, subscription))
     }
 
     /// A bucket of one second's worth, refilled evenly, kept as the time at which it is full again.
     fn allow_client_event(&mut self, id: ConnectionId, per_second: u32, now: Now) -> bool {
-        let Some(connection) = self.local.connections.by_id(id) else { return false };
+        let Some(connection) = self.fanout.connections.by_id(id) else { return false };
         let Some(each_ms) = 1000_u32.checked_div(per_second) else { return false };
         let now_ms = now.mono_ms as u32;
         let until_full_ms = connection.client_events_full_ms.wrapping_sub(now_ms);

@@ -105,11 +105,11 @@ impl Shard {
         let mut rest = bytes;
         let mut budget = self.limits.commands_per_turn_max;
         loop {
-            let Some(connection) = self.local.connections.by_id(id) else {
+            let Some(connection) = self.fanout.connections.by_id(id) else {
                 return Flow::Read;
             };
             if budget == 0 && !rest.is_empty() {
-                self.local.stats.commands_budgeted += 1;
+                self.fanout.stats.commands_budgeted += 1;
                 self.stalled.budgeted.push_back(id);
                 return self.stall(id, None, rest);
             }
@@ -146,20 +146,20 @@ impl Shard {
     }
 
     fn restore(&mut self, id: ConnectionId, decoder: ws::Decoder) {
-        if let Some(connection) = self.local.connections.by_id(id) {
+        if let Some(connection) = self.fanout.connections.by_id(id) {
             connection.decoder = decoder;
         }
     }
 
     fn wait_in_line(&mut self, id: ConnectionId, home: usize) {
-        self.local.stats.commands_gated += 1;
+        self.fanout.stats.commands_gated += 1;
         if let Some(line) = self.stalled.gated.get_mut(home) {
             line.push_back(id);
         }
     }
 
     fn stall(&mut self, id: ConnectionId, message: Option<Vec<u8>>, rest: &[u8]) -> Flow {
-        if let Some(connection) = self.local.connections.by_id(id) {
+        if let Some(connection) = self.fanout.connections.by_id(id) {
             connection.stalled = true;
             self.stalled.kept.insert(id, Kept { message, rest: rest.to_vec() });
         }
@@ -210,7 +210,7 @@ impl Shard {
             return;
         }
         if self.handle_connection_bytes(id, &mut kept.rest, now) == Flow::Read
-            && let Some(connection) = self.local.connections.by_id(id)
+            && let Some(connection) = self.fanout.connections.by_id(id)
         {
             connection.stalled = false;
             let token = connection.token;
@@ -223,7 +223,7 @@ impl Shard {
             Message::Ping(payload) => {
                 let mut bytes = Vec::new();
                 ws::encode_pong_frame(&mut bytes, payload);
-                self.local.push_urgent(id, Run::private(bytes));
+                self.fanout.push_urgent(id, Run::private(bytes));
             }
             Message::Close(code) => self.close_in_answer(id, *code),
             Message::Pong | Message::Text(_) => {}
@@ -240,13 +240,13 @@ impl Shard {
             }
         };
         if !matches!(message, ClientMessage::Ping | ClientMessage::Pong) {
-            self.stir();
+            self.note_activity();
         }
         let verdict = match message {
             ClientMessage::Ping => {
                 let mut bytes = Vec::new();
                 server_event::encode_pong(&mut bytes);
-                self.local.push_urgent(id, Run::private(bytes));
+                self.fanout.push_urgent(id, Run::private(bytes));
                 Verdict::Taken
             }
             ClientMessage::Pong => Verdict::Taken,
@@ -276,7 +276,7 @@ impl Shard {
             }
         };
         if verdict == Verdict::Taken {
-            self.local.stats.commands += 1;
+            self.fanout.stats.commands += 1;
         }
         verdict
     }
@@ -290,7 +290,7 @@ impl Shard {
         on_bad_name: impl FnOnce(&mut Self, ConnectionId, &str, &ChannelNameError),
         take: impl FnOnce(&mut Self, &Target<'_>),
     ) -> Verdict {
-        let Some(connection) = self.local.connections.by_id(id) else { return Verdict::Taken };
+        let Some(connection) = self.fanout.connections.by_id(id) else { return Verdict::Taken };
         let app = Arc::clone(connection.app());
         let kind = match parse_channel_name(channel, app.limits.channel_name_bytes_max) {
             Ok(kind) => kind,
@@ -313,7 +313,7 @@ impl Shard {
     pub(in crate::shard) fn error(&mut self, id: ConnectionId, code: Option<u16>, text: &str) {
         let mut bytes = Vec::new();
         server_event::encode_error(&mut bytes, code, text);
-        self.local.push_private(id, Run::private(bytes));
+        self.fanout.push_private(id, Run::private(bytes));
     }
 
     /// A command that is no subscribe names what cannot be a channel.

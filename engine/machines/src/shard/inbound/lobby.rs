@@ -161,7 +161,7 @@ static BUSY: LazyLock<Vec<u8>> =
 impl Shard {
     pub(in crate::shard) fn enter_lobby(&mut self, token: Token, now: Now) {
         self.lobby.enter(token, now);
-        self.stir();
+        self.note_activity();
         if self.is_too_full() {
             let text = format!(
                 "Over capacity: {} connections without a head (half_open_max)",
@@ -192,7 +192,7 @@ impl Shard {
         let Some((token, _)) = self.lobby.oldest() else { return };
         let spoke = self.lobby.partial.contains_key(&token.slot);
         let last = if spoke { self.encode_refusal(status, text, &[], now) } else { Vec::new() };
-        self.local.stats.heads_refused += 1;
+        self.fanout.stats.heads_refused += 1;
         self.lobby.forget(token);
         self.effects.push_back(Effect::Drop { token, last });
     }
@@ -225,7 +225,7 @@ impl Shard {
     }
 
     fn refuse_head(&mut self, token: Token, last: Vec<u8>) {
-        self.local.stats.heads_refused += 1;
+        self.fanout.stats.heads_refused += 1;
         self.lobby.forget(token);
         self.effects.push_back(Effect::Close { token, last: last.into() });
     }
@@ -240,7 +240,7 @@ impl Shard {
     }
 
     fn handle_head(&mut self, token: Token, bytes: &mut [u8], now: Now) -> Flow {
-        self.stir();
+        self.note_activity();
         let (entry, used) = match http::parse_head_within(bytes, &self.limits.http()) {
             HeadParse::Complete { head, bytes: used } => (self.route(&head, now), used),
             HeadParse::Partial => {
@@ -304,7 +304,7 @@ impl Shard {
         if self.drain.is_some() {
             return Err(Close::DRAINING);
         }
-        let connections = &self.local.connections;
+        let connections = &self.fanout.connections;
         if connections.len() >= self.limits.connections_max || connections.next_slot().is_none() {
             return Err(Close::OVER_CAPACITY);
         }
@@ -319,11 +319,11 @@ impl Shard {
         now: Now,
     ) -> ConnectionId {
         self.lobby.leave(token);
-        let slot = self.local.connections.next_slot().unwrap_or(0);
+        let slot = self.fanout.connections.next_slot().unwrap_or(0);
         let socket_id = SocketId::new(0, self.index as u16, (self.random)(), slot);
         let timeout_s = u32::from(self.limits.activity_timeout_s);
         server_event::encode_connection_established(&mut response, socket_id, timeout_s);
-        let id = self.local.connections.attach(Connection {
+        let id = self.fanout.connections.attach(Connection {
             admission,
             second: socket_id.second,
             token,
@@ -338,13 +338,13 @@ impl Shard {
             blocked: false,
             stalled: false,
         });
-        self.local.stats.attached += 1;
+        self.fanout.stats.attached += 1;
         if id.generation > 0 {
-            self.local.stats.slots_reused += 1;
+            self.fanout.stats.slots_reused += 1;
         }
         self.lobby.set(token, At::Connection(id));
         self.watch(id, now);
-        self.local.push_private(id, Run::private(response));
+        self.fanout.push_private(id, Run::private(response));
         id
     }
 }

@@ -59,12 +59,12 @@ impl Shard {
         grounds: Grounds,
         text: &str,
     ) {
-        self.local.stats.subscribe_refused += 1;
+        self.fanout.stats.subscribe_refused += 1;
         let (kind, status) = grounds.kind_and_status();
         let mut bytes = Vec::new();
         server_event::encode_error(&mut bytes, grounds.code(), text);
         server_event::encode_subscription_error(&mut bytes, channel, kind, text, status);
-        self.local.push_private(id, Run::private(bytes));
+        self.fanout.push_private(id, Run::private(bytes));
     }
 
     pub(in crate::shard) fn refuse_auth(

@@ -80,7 +80,7 @@ impl Source {
 impl Shard {
     /// One decide phase.
     pub(in crate::shard) fn take_in_rotation(&mut self, inputs: &mut impl Inputs, now: Now) -> bool {
-        self.local.begin_phase(now.mono_ms);
+        self.fanout.begin_phase(now.mono_ms);
         self.edges.begin_phase(now.mono_ms);
         self.begin_giving_up();
         self.note_partings();
@@ -103,7 +103,7 @@ impl Shard {
             turns_left -= 1;
         }
         self.rotation.next = class;
-        self.local.stats.grants_gated +=
+        self.fanout.stats.grants_gated +=
             u64::from(self.grants.gain_bytes_max() > 0 && self.flush_gate_is_closed());
         self.grant_all();
         if idle == Class::COUNT {
@@ -113,8 +113,8 @@ impl Shard {
         self.note_gates(gated, now);
         self.note_quiet(now);
         if gated {
-            self.local.stats.flush_gated += 1;
-            self.local.stats.flush_gated_by_all += u64::from(self.all_have_gained_too_much());
+            self.fanout.stats.flush_gated += 1;
+            self.fanout.stats.flush_gated_by_all += u64::from(self.all_have_gained_too_much());
         }
         // What the flush gate holds back, and connections that have had their share, go on in the next turn: it must
         // come even if nothing was left to write, for who stood first in the FIFO may have gone.
@@ -123,7 +123,7 @@ impl Shard {
 
     /// Past the budget of all outboxes, too: what was not tried to be written may be what is over it.
     fn flush_gate_is_closed(&self) -> bool {
-        let flush = self.local.flush();
+        let flush = self.fanout.flush();
         let gained = flush.unflushed_bytes() + self.grants.gain_bytes_max();
         let one = gained > self.limits.unflushed_bytes_max as u64;
         let full = one || self.all_have_gained_too_much();
@@ -131,27 +131,27 @@ impl Shard {
     }
 
     fn all_have_gained_too_much(&self) -> bool {
-        self.local.flush().untried_bytes() > self.limits.unflushed_shard_bytes_max as u64
+        self.fanout.flush().untried_bytes() > self.limits.unflushed_shard_bytes_max as u64
     }
 
     /// Ends all holds when they come to half of what the gate allows, so that it never waits for a tick, and when somebody
     /// may have as many ranges as go out in one write.
     pub(in crate::shard) fn end_holds_early(&mut self) {
-        let flush = self.local.flush();
+        let flush = self.fanout.flush();
         let one = flush.unflushed_bytes() > self.limits.unflushed_bytes_max as u64 / 2;
         let all = flush.untried_bytes() > self.limits.unflushed_shard_bytes_max as u64 / 2;
         let many = flush.ranges_max() >= self.limits.held_ranges_max as u64;
         let enough = one || all || many || self.is_over_budget();
-        if enough && self.local.end_holds(u64::MAX) {
-            self.local.stats.holds_cut += 1;
-            self.local.stats.holds_cut_by_ranges += u64::from(many);
+        if enough && self.fanout.end_holds(u64::MAX) {
+            self.fanout.stats.holds_cut += 1;
+            self.fanout.stats.holds_cut_by_ranges += u64::from(many);
         }
     }
 
     fn roots_gate_is_closed(&mut self) -> bool {
         let closed = self.leaves.any_full() || self.terminations.is_full(self.limits.terminations_max);
         if closed {
-            self.local.stats.roots_gated += 1;
+            self.fanout.stats.roots_gated += 1;
         }
         closed
     }
@@ -164,7 +164,7 @@ impl Shard {
             }
             let Some(leaf) = self.next_leaf(inputs) else { break };
             self.handle_leaf(leaf);
-            self.stir();
+            self.note_activity();
             any = true;
         }
         any
@@ -173,7 +173,7 @@ impl Shard {
     fn next_leaf(&mut self, inputs: &mut impl Inputs) -> Option<Leaf> {
         if self.rotation.leaves.is_none() {
             let (from, messages) = inputs.next_leaves()?;
-            self.local.stats.batches_taken += 1;
+            self.fanout.stats.batches_taken += 1;
             self.rotation.leaves = Some(Batch { from, messages: messages.into() });
         }
         let batch = self.rotation.leaves.as_mut()?;
@@ -193,7 +193,7 @@ impl Shard {
             }
             let Some((from, root)) = self.next_root(inputs) else { break };
             self.handle_root(from, root);
-            self.stir();
+            self.note_activity();
             any = true;
         }
         any
@@ -202,7 +202,7 @@ impl Shard {
     fn next_root(&mut self, inputs: &mut impl Inputs) -> Option<(usize, Root)> {
         if self.rotation.roots.is_none() {
             let (from, messages) = inputs.next_roots()?;
-            self.local.stats.batches_taken += 1;
+            self.fanout.stats.batches_taken += 1;
             self.rotation.roots = Some(Batch { from, messages: messages.into() });
         }
         let batch = self.rotation.roots.as_mut()?;
@@ -223,7 +223,7 @@ impl Shard {
             }
             let Some(root) = self.roots.pop(self.index) else { break };
             self.handle_root(self.index, root);
-            self.stir();
+            self.note_activity();
             any = true;
         }
         any | self.bring_in_outside()
@@ -281,13 +281,13 @@ impl Shard {
     }
 
     fn handle_socket_bytes(&mut self, token: Token, bytes: &mut [u8], now: Now) -> Flow {
-        self.local.stats.bytes_received += bytes.len() as u64;
+        self.fanout.stats.bytes_received += bytes.len() as u64;
         match self.lobby.at(token) {
             At::Nowhere => Flow::Read,
             At::Head => self.handle_head_bytes(token, bytes, now),
             At::Connection(id) => {
                 debug_assert!(
-                    self.local.connections.view(id).is_none_or(|connection| !connection.stalled),
+                    self.fanout.connections.view(id).is_none_or(|connection| !connection.stalled),
                     "nothing is read from a connection whose last message waits"
                 );
                 self.handle_connection_bytes(id, bytes, now)

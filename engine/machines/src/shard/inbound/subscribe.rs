@@ -40,8 +40,8 @@ impl Shard {
     }
 
     fn subscription_of(&mut self, id: ConnectionId, target: &Target<'_>) -> Option<usize> {
-        let at = self.local.find(target.hash, target.app, target.channel)?;
-        self.local.subscription_to(id, at)
+        let at = self.fanout.find(target.hash, target.app, target.channel)?;
+        self.fanout.subscription_to(id, at)
     }
 
     /// Whether one more subscription may be, whatever the channel: of this connection, of the shard, of the app, and now.
@@ -59,20 +59,20 @@ impl Shard {
             let text = format!("{who} has {max} subscriptions, which is the most it may have ({key})");
             Err((Grounds::Full, text))
         };
-        if self.local.connections.view(id).is_some_and(|it| it.subscriptions.len() >= of_one) {
+        if self.fanout.connections.view(id).is_some_and(|it| it.subscriptions.len() >= of_one) {
             return full("This connection", of_one as u64, "subscriptions_per_connection_max");
         }
-        if self.local.subscriptions() >= of_shard {
-            self.local.stats.subscribe_refused_for_room += 1;
+        if self.fanout.subscriptions() >= of_shard {
+            self.fanout.stats.subscribe_refused_for_room += 1;
             return full("This shard of the server", of_shard as u64, "subscriptions_per_shard_max");
         }
         if target.app.subscriptions() >= of_app {
-            self.local.stats.subscribe_refused_for_room += 1;
+            self.fanout.stats.subscribe_refused_for_room += 1;
             return full("This app", of_app, "subscriptions_max");
         }
         let per_second = app.subscription_changes_per_second;
         if !self.churn.allows(id, per_second, of_one, now.mono_ms) {
-            self.local.stats.subscribe_refused_for_rate += 1;
+            self.fanout.stats.subscribe_refused_for_rate += 1;
             let text = format!(
                 "This connection changes its subscriptions faster than {per_second} times per second \
                  (subscription_changes_per_second)"
@@ -91,7 +91,7 @@ impl Shard {
         channel_data: Option<&str>,
     ) -> Option<Option<Arc<Member>>> {
         let Target { app, channel, kind, .. } = *target;
-        let connection = self.local.connections.by_id(id)?;
+        let connection = self.fanout.connections.by_id(id)?;
         let socket_id = SocketId { first: self.index as u64, second: connection.second };
         if kind == ChannelKind::ServerToUser {
             let text = format!("Channel {channel} is for a user who is signed in");
@@ -123,30 +123,30 @@ impl Shard {
     }
 
     fn add_subscription(&mut self, id: ConnectionId, target: &Target<'_>, member: Option<Arc<Member>>) {
-        let found = self.local.find(target.hash, target.app, target.channel);
+        let found = self.fanout.find(target.hash, target.app, target.channel);
         let at = found.unwrap_or_else(|| self.join(target));
         self.ticket = self.ticket.wrapping_add(1);
         let sub = SubRef { slot: id.slot, generation: id.generation, ticket: self.ticket };
         let subscription =
             Subscription { leaf: at, back: WAITING, ticket: self.ticket, entered: 0, member: member.clone() };
-        self.local.add_waiting(id, subscription);
-        let Some(topic) = self.local.topic(at) else { return };
+        self.fanout.add_waiting(id, subscription);
+        let Some(topic) = self.fanout.topic(at) else { return };
         let (home, epoch, name) = (topic.home, topic.epoch, Arc::clone(&topic.topic));
         let at_once = topic.live;
         if found.is_some() {
             if !topic.live {
-                self.local.stats.joining_shared += 1;
+                self.fanout.stats.joining_shared += 1;
             }
             self.send_count(at);
         }
         if let Some(member) = member {
             let sequence = self.roots.push(home, Root::Enter { topic: name, epoch, sub, member });
-            self.local.note_entered(id, sequence);
+            self.fanout.note_entered(id, sequence);
         } else if at_once {
-            if let Some(index) = self.local.subscription_to(id, at) {
-                self.local.acknowledge(id, index, Self::succeeded(target.channel));
+            if let Some(index) = self.fanout.subscription_to(id, at) {
+                self.fanout.acknowledge(id, index, Self::succeeded(target.channel));
             }
-        } else if let Some(topic) = self.local.topic(at) {
+        } else if let Some(topic) = self.fanout.topic(at) {
             topic.joiners.push(sub);
         }
     }
@@ -158,7 +158,7 @@ impl Shard {
         let topic = self.hash.topic(target.app, target.channel, target.kind);
         let home = self.hash.home(topic.hash);
         self.roots.push(home, Root::Join { topic: Arc::clone(&topic), epoch });
-        self.local.add_topic(topic, home, epoch)
+        self.fanout.add_topic(topic, home, epoch)
     }
 
     pub(in crate::shard) fn unsubscribe(&mut self, id: ConnectionId, target: &Target<'_>, now: Now) {
@@ -168,7 +168,7 @@ impl Shard {
             self.error(id, None, &text);
             return;
         };
-        if let Some(gone) = self.local.remove_subscription(id, index) {
+        if let Some(gone) = self.fanout.remove_subscription(id, index) {
             self.churn.charge(id, target.app.limits.subscription_changes_per_second, now.mono_ms);
             self.tell_gone(id, gone, false);
         }
