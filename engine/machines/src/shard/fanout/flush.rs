@@ -14,7 +14,7 @@ use crate::shard::fanout::connection::{Connection, ConnectionId, Connections};
 use crate::shard::fanout::pacing::Holds;
 use crate::shard::fanout::unflushed::{Gain, TopicGain};
 
-/// In place of an index of [`Flush::open`]: the topic has no event in this phase.
+/// In place of an index of `Flush::open`: the topic has no event in this phase.
 pub const NO_RUN: u32 = u32::MAX;
 
 /// Private bytes up to which a connection counts as having only a small frame.
@@ -96,7 +96,7 @@ impl Fifo {
 pub struct Touched {
     /// The connection.
     pub id: ConnectionId,
-    /// Index of the Run in [`Flush::open`].
+    /// Index of the Run in `Flush::open`.
     pub run: u32,
     /// Where the range begins.
     pub from: u32,
