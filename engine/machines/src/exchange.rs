@@ -5,7 +5,7 @@
 //! one that a home has offered to a leader that is lost and that reaches its successor.
 
 use crate::mesh::Terminate;
-use crate::shard::home::relay::{Event, FromHome, Origin, ToHome};
+use crate::mesh::{Event, FromHome, Origin, ToHome};
 
 /// What processes say to each other once they have greeted.
 #[derive(Clone, Debug)]

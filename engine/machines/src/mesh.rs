@@ -12,7 +12,6 @@ use protocol::socket_id::SocketId;
 use protocol::ws::Frame;
 
 use crate::readings::Reading;
-use crate::shard::home::relay::{Event, FromHome, ToHome};
 use crate::topic::Topic;
 
 /// One subscription of one connection of one shard, while it waits for its home and as a roster's key after that.
@@ -90,6 +89,68 @@ pub struct Publish {
     pub except: Option<SocketId>,
     /// What the home shard tells the hooks when it takes the event.
     pub hook: Option<HookEvent>,
+}
+
+/// An event that other processes get as well.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// Where it goes.
+    pub topic: Arc<Topic>,
+    /// Its bytes.
+    pub frame: Frame,
+    /// The connection that must not get it, in whichever process it is.
+    pub except: Option<SocketId>,
+}
+
+/// Which follower has offered an event, and by what it knows it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Origin {
+    /// The link to the follower.
+    pub link: u32,
+    /// Its home shard.
+    pub home: u16,
+    /// That home's number for it.
+    pub seq: u64,
+}
+
+/// What a home is told of other processes.
+#[derive(Clone, Debug)]
+pub enum ToHome<E> {
+    /// From now on the process behind this link decides.
+    Follow(u32),
+    /// It does so no more. All that it has decided was told before.
+    LeaderLost,
+    /// One more process wants to hear what is decided here: that behind this link.
+    FollowerJoined(u32),
+    /// One less.
+    FollowerLost,
+    /// A follower's event.
+    Offered(E, Origin),
+    /// The event with this number, which was offered, has been decided.
+    Decided(u64),
+    /// The leader has decided an event of another process.
+    Heard(E),
+    /// The next event that a lost leader has left is due: what a home says to itself.
+    Next,
+    /// Answer with [`FromHome::Fenced`]: all that was said before has been handled then.
+    Fence,
+}
+
+/// What a home has for other processes.
+#[derive(Clone, Debug)]
+pub enum FromHome<E> {
+    /// An event for the leader to decide, with this home's number for it.
+    Offered(u64, E),
+    /// An event that was decided or heard here, for all followers.
+    Decided(E, Option<Origin>),
+    /// The next event will be offered to the process behind this link.
+    Following(u32),
+    /// What is decided from now on is told, for the process behind this link too.
+    Leading(u32),
+    /// The answer to a fence.
+    Fenced,
+    /// Connections of a user must go, in all processes.
+    Terminate(Terminate),
 }
 
 /// A user whose connections must go.

@@ -6,7 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use corecast_machines::exchange::{Exchange, Homes, Message, Shared, Step};
-use corecast_machines::shard::home::relay::{FromHome, Outcome, Relay, ToHome};
+use corecast_machines::mesh::{FromHome, ToHome};
+use corecast_machines::shard::home::relay::{Outcome, Relay};
 
 const CHANNELS: u8 = 3;
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::wire;
 use machines::exchange::Message;
-use machines::shard::home::relay::Event;
+use machines::mesh::Event;
 
 /// How long a living process may be silent. It says something each second.
 pub const SILENCE_MAX: Duration = Duration::from_secs(5);

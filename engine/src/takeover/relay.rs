@@ -28,9 +28,9 @@ use crate::driver::ring;
 use machines::exchange::{Exchange, Homes, Message, Shared, Step};
 use machines::limits::Limits;
 use machines::machine::Mesh;
+use machines::mesh::Event;
 use machines::mesh::{Leaf, Root};
 use machines::outgoing::Outgoing;
-use machines::shard::home::relay::Event;
 
 /// What may wait for the homes before nothing more is read, in bytes.
 const ROOTS_BYTES_MAX: usize = 4 << 20;

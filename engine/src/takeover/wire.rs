@@ -12,8 +12,8 @@ use protocol::socket_id::SocketId;
 use protocol::ws::Frame;
 
 use machines::exchange::{Homes, Message};
+use machines::mesh::Event;
 use machines::mesh::Terminate;
-use machines::shard::home::relay::Event;
 
 /// Of everything behind the greeting.
 const VERSION: u8 = 1;

@@ -14,17 +14,7 @@ use super::Shard;
 use crate::chunks::Chunks;
 use crate::machine::Now;
 use crate::outbox::run::Run;
-use crate::shard::fanout::connection::ConnectionId;
-
-/// When a connection was last heard. Part of its record.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Heard {
-    /// In seconds of the wheel; wraps after 18 hours. After a ping: when that was sent. Two bytes that ask for no alignment:
-    /// the record has no room for a gap.
-    second: [u8; 2],
-    /// A ping was sent, and nothing has come since.
-    pinged: bool,
-}
+use crate::shard::fanout::connection::{ConnectionId, Heard};
 
 /// Seconds in the wheel. Longer waits go round again.
 const TURN_SECONDS: usize = 64;

@@ -32,7 +32,7 @@ mod terminate;
 pub mod witness;
 
 use crate::machine::Effect;
-use crate::mesh::{Leaf, Root};
+use crate::mesh::{Event, Leaf, Root};
 use crate::outbox::parting::Allowance;
 use crate::outbox::run::Run;
 use crate::outgoing::Outgoing;
@@ -46,7 +46,7 @@ use home::Home;
 use home::edges::Edges;
 use home::grants::Grants;
 use home::list::Lists;
-use home::relay::{Event, Relay};
+use home::relay::Relay;
 use idle::Wheel;
 use inbound::churn::Churn;
 use inbound::commands::Stalled;

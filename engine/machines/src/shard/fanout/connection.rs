@@ -13,7 +13,6 @@ use protocol::ws::Decoder;
 use crate::chunks::Chunks;
 use crate::machine::Token;
 use crate::outbox::Outbox;
-use crate::shard::idle::Heard;
 
 /// Names a connection of this shard.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -22,6 +21,16 @@ pub struct ConnectionId {
     pub slot: u32,
     /// The slot's tenant.
     pub generation: u32,
+}
+
+/// When a connection was last heard. Part of its record.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Heard {
+    /// In seconds of the wheel; wraps after 18 hours. After a ping: when that was sent. Two bytes that ask for no alignment:
+    /// the record has no room for a gap.
+    pub(in crate::shard) second: [u8; 2],
+    /// A ping was sent, and nothing has come since.
+    pub(in crate::shard) pinged: bool,
 }
 
 /// What the shard keeps of a connection.
