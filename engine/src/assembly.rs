@@ -43,6 +43,8 @@ pub struct House {
     pub ipv6_only: bool,
     /// What `GET /` shows; None: `OK`.
     pub page: Option<Arc<str>>,
+    /// Whether it ends with its terminal.
+    pub hangup_stops: bool,
     /// The names of the admin listener, besides IP addresses and localhost.
     pub admin_hosts: Vec<Box<str>>,
     /// What the names of metrics begin with.
@@ -78,6 +80,7 @@ pub fn start(house: House) -> Result<Inhabited, StartError> {
         shards,
         pin: house.pin,
         steer_by_cpu: house.accept_steering == Steering::Cpu,
+        hangup_stops: house.hangup_stops,
         takeover,
         ready_grace,
         drain_rate: drain_plan.connections_per_second_max,

@@ -412,6 +412,8 @@ fn start(
         api_listen: config.api_listen,
         admin,
         ipv6_only: config.ipv6_only.unwrap_or(false),
+        // Only `dev` has a page, and only `dev` belongs to a terminal.
+        hangup_stops: page.is_some(),
         page: page.map(Arc::from),
         admin_hosts: config.admin_hosts,
         metrics_prefix: config.metrics_prefix.unwrap_or_else(|| METRICS_PREFIX.into()),

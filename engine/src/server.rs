@@ -31,6 +31,8 @@ use machines::machine::{Door, Machine};
 /// What to start.
 #[derive(Clone, Debug)]
 pub struct Plan {
+    /// Whether SIGHUP ends the server: one that runs in a terminal goes with it.
+    pub hangup_stops: bool,
     /// Where clients and back ends connect.
     pub listen: Vec<SocketAddr>,
     /// Where back ends may connect besides; these connections go to the API core directly.
@@ -426,19 +428,22 @@ pub fn descriptors_max() -> u64 {
 
 /// Sleeps until SIGTERM or SIGINT comes. `block_signals` was called before any other thread was started.
 pub fn wait_for_signal() -> Result<(), StartError> {
-    wait_for_stop_signal().map(drop).map_err(StartError::System)
+    wait_for_stop_signal(false).map(drop).map_err(StartError::System)
 }
 
 /// Waits for a signal that stops the server and returns its number. Others are ignored with a line: someone who sends SIGHUP
-/// expects a reload.
-fn wait_for_stop_signal() -> io::Result<i32> {
+/// expects a reload, unless the server is to end with its terminal.
+fn wait_for_stop_signal(hangup_stops: bool) -> io::Result<i32> {
     loop {
-        match ring::wait_for_signal()? {
+        let name = match ring::wait_for_signal()? {
             Signal::Stop(number) => return Ok(number),
-            Signal::Other(name) => logging::say!(
-                "{name} is ignored: settings are not reloaded while the server runs; SIGTERM stops it in order"
-            ),
-        }
+            Signal::Hangup(number) if hangup_stops => return Ok(number),
+            Signal::Hangup(_) => "SIGHUP",
+            Signal::Other(name) => name,
+        };
+        logging::say!(
+            "{name} is ignored: settings are not reloaded while the server runs; SIGTERM stops it in order"
+        );
     }
 }
 
@@ -488,7 +493,7 @@ impl<'a> House<'a> {
         let sharing = self.plan.share.clone().zip(relay);
         let sharing = sharing.map(|(share, relay)| Takeover::new(share, names, relay, Arc::clone(&control)));
         let stopper = Stopper { reports: sender, asked: Arc::new(AtomicBool::new(false)) };
-        watch_signals(stopper.clone()).map_err(StartError::System)?;
+        watch_signals(stopper.clone(), self.plan.hangup_stops).map_err(StartError::System)?;
         let cpus = cpus(self.plan.pin, self.plan.shards, &ring::allowed_cpus());
         let each = ends.into_iter().zip(listeners).zip(cpus);
         let setups =
@@ -628,11 +633,11 @@ fn cpus(pin: bool, shards: usize, allowed: &[usize]) -> Vec<Option<usize>> {
 }
 
 /// One thread takes the signals: the first that stops stops the server, the second ends the process.
-fn watch_signals(stopper: Stopper) -> io::Result<()> {
+fn watch_signals(stopper: Stopper, hangup_stops: bool) -> io::Result<()> {
     let watch = move || {
-        if wait_for_stop_signal().is_ok() {
+        if wait_for_stop_signal(hangup_stops).is_ok() {
             stopper.stop();
-            if let Ok(signal) = wait_for_stop_signal() {
+            if let Ok(signal) = wait_for_stop_signal(hangup_stops) {
                 logging::finish();
                 std::process::exit(128 + signal);
             }

@@ -713,6 +713,8 @@ pub fn allowed_cpus() -> Vec<usize> {
 pub enum Signal {
     /// SIGTERM or SIGINT, with its number.
     Stop(i32),
+    /// SIGHUP, with its number: the terminal was closed, or somebody wants a reload.
+    Hangup(i32),
     /// One that means something to other servers; its name.
     Other(&'static str),
 }
@@ -722,7 +724,7 @@ pub enum Signal {
 pub fn block_signals() -> io::Result<()> {
     let mut awaited: Vec<i32> = STOP_SIGNALS.to_vec();
     awaited.extend(OTHER_SIGNALS.map(|(signal, _)| signal));
-    awaited.push(libc::SIGXFSZ);
+    awaited.extend([libc::SIGHUP, libc::SIGXFSZ]);
     let set = signals(&awaited);
     // SAFETY: the set is initialised; the old mask is not asked for.
     match unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut()) } {
@@ -735,13 +737,18 @@ pub fn block_signals() -> io::Result<()> {
 pub fn wait_for_signal() -> io::Result<Signal> {
     let mut awaited: Vec<i32> = STOP_SIGNALS.to_vec();
     awaited.extend(OTHER_SIGNALS.map(|(signal, _)| signal));
+    awaited.push(libc::SIGHUP);
     let set = signals(&awaited);
     let mut signal = 0;
     // SAFETY: both pointers are to locals of the right types.
     match unsafe { libc::sigwait(&raw const set, &raw mut signal) } {
         0 => {
             let other = OTHER_SIGNALS.into_iter().find(|(number, _)| *number == signal);
-            Ok(other.map_or(Signal::Stop(signal), |(_, name)| Signal::Other(name)))
+            Ok(match other {
+                Some((_, name)) => Signal::Other(name),
+                None if signal == libc::SIGHUP => Signal::Hangup(signal),
+                None => Signal::Stop(signal),
+            })
         }
         error => Err(io::Error::from_raw_os_error(error)),
     }
@@ -750,8 +757,7 @@ pub fn wait_for_signal() -> io::Result<Signal> {
 const STOP_SIGNALS: [i32; 2] = [libc::SIGTERM, libc::SIGINT];
 
 /// Their default is the end of the process.
-const OTHER_SIGNALS: [(i32, &str); 3] =
-    [(libc::SIGHUP, "SIGHUP"), (libc::SIGUSR1, "SIGUSR1"), (libc::SIGUSR2, "SIGUSR2")];
+const OTHER_SIGNALS: [(i32, &str); 2] = [(libc::SIGUSR1, "SIGUSR1"), (libc::SIGUSR2, "SIGUSR2")];
 
 fn signals(numbers: &[i32]) -> libc::sigset_t {
     let mut set = MaybeUninit::uninit();

@@ -199,6 +199,17 @@ fn other_signals_are_ignored_with_a_line() {
 }
 
 #[test]
+fn dev_ends_with_its_terminal() {
+    let state = State::new("hangup");
+    let mut server = state.start_dev(&["--app", "9:given-key:given-secret"]);
+    drop(greeting(&mut server));
+    let pid = server.pid().to_string();
+    assert!(Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
+    let status = crate::rig::server::wait_for("the end of dev", || server.ended());
+    assert_eq!(status.code(), Some(0));
+}
+
+#[test]
 fn sigterm_without_connections_ends_well() {
     let mut server = Server::start(&["--shards", "1", "--admin", "off"]);
     assert_eq!(server.terminate().code(), Some(0));

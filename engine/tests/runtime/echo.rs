@@ -209,6 +209,7 @@ pub(crate) fn try_serve<S: Script>(
 ) -> Result<Server, corecast::server::StartError> {
     let listen = vec![SocketAddr::from(([127, 0, 0, 1], port))];
     let plan = Plan {
+        hangup_stops: false,
         listen,
         api_listen: Vec::new(),
         admin: None,
