@@ -10,7 +10,7 @@ const ARROWS: [(&str, &[&str]); 10] = [
     ("protocol", &[]),
     ("protocol/fuzz", &["protocol", "api"]),
     ("api", &["protocol"]),
-    ("logging", &[]),
+    ("engine/logging", &[]),
     ("hooks", &["protocol", "logging"]),
     ("engine/machines", &["protocol", "api"]),
     ("engine/machines/mutants", &["protocol", "api"]),
