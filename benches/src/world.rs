@@ -10,7 +10,7 @@ use std::sync::Arc;
 use machines::limits::Limits;
 use machines::machine::{Door, Inputs, Machine, Mesh, Now, Socket, Token};
 use machines::mesh::{Leaf, Publish, Root};
-use machines::shard::drain::DrainPlan;
+use machines::shard::ending::drain::DrainPlan;
 use machines::shard::{Shard, ShardConfig};
 use machines::topic::{Topic, TopicHash};
 use machines::turn::{Core, turn};

@@ -9,7 +9,7 @@ use clap::Args;
 use protocol::close::Close;
 
 use crate::config::EndingWish;
-use machines::shard::drain::DrainPlan;
+use machines::shard::ending::drain::DrainPlan;
 
 /// How the server ends, and whether another may come before it has ended.
 #[derive(Clone, Debug, Default)]

@@ -308,7 +308,7 @@ pub const MUTANTS: &[Mutant] = &[
         name: "AnswerIsForgotten",
         breaks: "A connection that has answered its ping still counts as pinged.",
         places: &[instead(
-            "shard/idle.rs",
+            "shard/ending/idle.rs",
             "connection.heard = self.wheel.heard();",
             "connection.heard = Heard { pinged: connection.heard.pinged, ..self.wheel.heard() };",
         )
@@ -320,7 +320,7 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "StalledClockRuns",
         breaks: "A connection that is not listened to counts as silent.",
-        places: &[instead("shard/idle.rs", "connection.stalled", "false").within(
+        places: &[instead("shard/ending/idle.rs", "connection.stalled", "false").within(
             r"if connection.stalled {
             connection.heard",
         )],
@@ -329,7 +329,7 @@ pub const MUTANTS: &[Mutant] = &[
         name: "TerminationSparesWhoWaits",
         breaks: "A user who must go is looked for among acknowledged subscriptions only.",
         places: &[instead(
-            "shard/terminate.rs",
+            "shard/ending/terminate.rs",
             "it.member.as_ref()",
             "it.member.as_ref().filter(|_| it.back != crate::shard::fanout::connection::WAITING)",
         )],
@@ -338,7 +338,7 @@ pub const MUTANTS: &[Mutant] = &[
         name: "TerminationCrossesApps",
         breaks: "Users of the same id in other apps go as well.",
         places: &[instead(
-            "shard/terminate.rs",
+            "shard/ending/terminate.rs",
             "self.wanted.contains(&(app_id, user_id))",
             "self.wanted.iter().any(|it| *it.user_id == *user_id)",
         )],
@@ -346,7 +346,7 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "TerminationIgnoresItsSwitch",
         breaks: "Connections go by presence even where the app does not want it.",
-        places: &[instead("shard/terminate.rs", "app.terminate_by_presence", "true")
+        places: &[instead("shard/ending/terminate.rs", "app.terminate_by_presence", "true")
             .within("if app.terminate_by_presence {")],
     },
     Mutant {
@@ -354,18 +354,18 @@ pub const MUTANTS: &[Mutant] = &[
         breaks: "A user is looked for from where the walk has come to.",
         places: &[
             instead(
-                "shard/terminate.rs",
+                "shard/ending/terminate.rs",
                 "self.waiting.len() >= terminations_max",
                 "self.wanted.len() >= terminations_max",
             ),
-            instead("shard/terminate.rs", "self.waiting.insert(user);", "self.wanted.insert(user);"),
+            instead("shard/ending/terminate.rs", "self.waiting.insert(user);", "self.wanted.insert(user);"),
         ],
     },
     Mutant {
         name: "TerminationEndsWithItsStep",
         breaks: "The walk for users who must go ends with its first step.",
         places: &[after(
-            "shard/terminate.rs",
+            "shard/ending/terminate.rs",
             r"looks_left = looks_left.saturating_sub(looks);
         }",
             "self.terminations.end();",
@@ -575,7 +575,7 @@ pub const MUTANTS: &[Mutant] = &[
         name: "TalkIsQuiet",
         breaks: "A shard that hears messages counts as quiet.",
         places: &[instead(
-            "shard/quiet.rs",
+            "shard/inbound/quiet.rs",
             "std::mem::take(&mut self.quiet.active)",
             "{ self.quiet.active = false; false }",
         )],
@@ -584,7 +584,7 @@ pub const MUTANTS: &[Mutant] = &[
         name: "FewAreQuiet",
         breaks: "A shard with few connections counts as quiet.",
         places: &[instead(
-            "shard/quiet.rs",
+            "shard/inbound/quiet.rs",
             "self.fanout.connections.len() < self.limits.nap_connections_min",
             "false",
         )],

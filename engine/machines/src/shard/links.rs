@@ -241,7 +241,7 @@ mod tests {
     use crate::machine::{Now, Token};
     use crate::outbox::Outbox;
     use crate::shard::ShardConfig;
-    use crate::shard::drain::DrainPlan;
+    use crate::shard::ending::drain::DrainPlan;
     use crate::shard::fanout::connection::Connection;
     use crate::shard::inbound::commands::Target;
     use crate::topic::TopicHash;

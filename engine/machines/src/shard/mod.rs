@@ -3,9 +3,8 @@
 //! Everything hard about fan-out, presence and back-pressure is here, and runs in the simulation with a seed.
 //!
 //! Where to look: `inbound` takes what comes in, in rotation, connections without a head and messages of clients; `home`
-//! has the topics that live here; `fanout` the connections and what each of them is sent. Between the three: `links`,
-//! what this shard says to home shards and hears from them; `terminate`, users who must go; `idle` who is silent,
-//! `quiet` when all are; `close` the end of a connection, `drain` of them all. `shard_machine` is the border to the
+//! has the topics that live here; `fanout` the connections and what each of them is sent; `ending` how connections end.
+//! Between them: `links`, what this shard says to home shards and hears from them. `shard_machine` is the border to the
 //! driver; `reading` what can be seen of all this from outside.
 
 use std::collections::VecDeque;
@@ -18,18 +17,13 @@ use protocol::app::Apps;
 use crate::http_date::HttpDate;
 use crate::limits::{Limits, PARTING_PART};
 
-pub mod close;
-pub mod drain;
+pub mod ending;
 pub mod fanout;
 pub mod home;
-pub mod idle;
 pub mod inbound;
 pub mod links;
-mod quiet;
 mod reading;
 pub mod shard_machine;
-mod terminate;
-pub mod witness;
 
 use crate::machine::Effect;
 use crate::mesh::{Event, Leaf, Root};
@@ -39,25 +33,25 @@ use crate::outgoing::Outgoing;
 use crate::readings::closes::Closes;
 use crate::readings::stats::Stats;
 use crate::topic::TopicHash;
-use close::Closing;
-use drain::{Drain, DrainPlan};
+use ending::close::Closing;
+use ending::drain::{Drain, DrainPlan};
+use ending::idle::{self, Wheel};
+use ending::terminate::Terminations;
 use fanout::Fanout;
 use home::Home;
 use home::edges::Edges;
 use home::grants::Grants;
 use home::list::Lists;
 use home::relay::Relay;
-use idle::Wheel;
+use home::witness::Witness;
 use inbound::churn::Churn;
 use inbound::commands::Stalled;
 use inbound::lobby::Lobby;
+use inbound::quiet::Quiet;
 use inbound::rotation::Rotation;
 use links::Outside;
-use quiet::Quiet;
 use reading::Gates;
 use shard_machine::Polled;
-use terminate::Terminations;
-use witness::Witness;
 
 /// What a shard is made of.
 pub struct ShardConfig {

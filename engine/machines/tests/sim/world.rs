@@ -13,8 +13,8 @@ use corecast_machines::mesh::{Answer, Ask, Counts, Found, Leaf, Publish, Query, 
 use corecast_machines::outbox::parting::Parting;
 use corecast_machines::outgoing::Outgoing;
 use corecast_machines::readings::stats::Stats;
-use corecast_machines::shard::drain::DrainPlan;
-use corecast_machines::shard::witness::{Deed, Witness};
+use corecast_machines::shard::ending::drain::DrainPlan;
+use corecast_machines::shard::home::witness::{Deed, Witness};
 use corecast_machines::shard::{Shard, ShardConfig};
 use corecast_machines::topic::TopicHash;
 use corecast_machines::turn::{Core, turn};

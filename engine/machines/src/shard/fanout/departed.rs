@@ -157,7 +157,7 @@ mod tests {
     use crate::machine::{Door, Effect, Inputs, Machine, Now, Socket, Token};
     use crate::mesh::{Leaf, Publish, Root};
     use crate::shard::ShardConfig;
-    use crate::shard::drain::DrainPlan;
+    use crate::shard::ending::drain::DrainPlan;
     use crate::shard::fanout::connection::Connection;
     use crate::topic::TopicHash;
 

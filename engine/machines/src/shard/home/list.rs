@@ -101,7 +101,7 @@ mod tests {
     use crate::limits::Limits;
     use crate::mesh::{Ask, Leaf, Query, Root};
     use crate::shard::ShardConfig;
-    use crate::shard::drain::DrainPlan;
+    use crate::shard::ending::drain::DrainPlan;
     use crate::topic::TopicHash;
 
     /// The core that asks: it follows the only shard.

@@ -16,7 +16,7 @@ use slab::Slab;
 use crate::mesh::{Answer, Ask, Counts, Found, Leaf, Publish, Query, Refusal, Root, SubRef};
 use crate::shard::Shard;
 use crate::shard::home::roster::{Entered, Roster};
-use crate::shard::witness::Deed;
+use crate::shard::home::witness::Deed;
 use crate::topic::Topic;
 
 pub(super) mod blocked_topics;
@@ -25,6 +25,7 @@ pub(super) mod grants;
 pub(super) mod list;
 pub mod relay;
 pub mod roster;
+pub mod witness;
 
 /// The topics whose home is this shard and that somebody is subscribed to.
 #[derive(Debug, Default)]

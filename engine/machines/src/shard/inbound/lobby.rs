@@ -20,7 +20,7 @@ use crate::machine::{Effect, Now, Token};
 use crate::outbox::Outbox;
 use crate::outbox::run::Run;
 use crate::shard::Shard;
-use crate::shard::close::encode_error_and_close;
+use crate::shard::ending::close::encode_error_and_close;
 use crate::shard::fanout::connection::{Connection, ConnectionId};
 use crate::shard::inbound::commands::Flow;
 

@@ -9,10 +9,10 @@ use protocol::close::Close;
 use protocol::server_event;
 use protocol::ws;
 
-use super::Shard;
 use crate::machine::{Effect, Token};
 use crate::outbox::Outbox;
 use crate::outbox::parting::{Allowance, Parting};
+use crate::shard::Shard;
 use crate::shard::fanout::connection::{Connection, ConnectionId};
 
 /// A connection that goes at the end of this phase.
@@ -49,22 +49,22 @@ enum Rest {
 
 impl Shard {
     /// The peer's fault: cuts the outbox.
-    pub(super) fn close(&mut self, id: ConnectionId, close: Close) {
+    pub(in crate::shard) fn close(&mut self, id: ConnectionId, close: Close) {
         self.begin_close(id, LastWords::Close(close), Rest::Frame);
     }
 
     /// Nobody's fault: what waits goes out first.
-    pub(super) fn close_after_outbox(&mut self, id: ConnectionId, close: Close) {
+    pub(in crate::shard) fn close_after_outbox(&mut self, id: ConnectionId, close: Close) {
         self.begin_close(id, LastWords::Close(close), Rest::Outbox);
     }
 
     /// The peer has sent a close frame.
-    pub(super) fn close_in_answer(&mut self, id: ConnectionId, code: Option<u16>) {
+    pub(in crate::shard) fn close_in_answer(&mut self, id: ConnectionId, code: Option<u16>) {
         self.begin_close(id, LastWords::Answer(code.unwrap_or(Close::NORMAL.code)), Rest::Outbox);
     }
 
     /// The peer has gone without a word.
-    pub(super) fn vanish(&mut self, id: ConnectionId) {
+    pub(in crate::shard) fn vanish(&mut self, id: ConnectionId) {
         self.begin_close(id, LastWords::Nothing, Rest::Nothing);
     }
 
@@ -86,7 +86,7 @@ impl Shard {
     }
 
     /// Hands those who go over to the driver. All Runs are sealed.
-    pub(super) fn finish_closes(&mut self) {
+    pub(in crate::shard) fn finish_closes(&mut self) {
         for closing in std::mem::take(&mut self.closing) {
             let token = closing.token;
             self.lobby.forget(token);
@@ -99,7 +99,7 @@ impl Shard {
     }
 
     /// Counts those who did not get all that waited for them.
-    pub(super) fn note_partings(&mut self) {
+    pub(in crate::shard) fn note_partings(&mut self) {
         let (cut, reset) = self.parting.take_counts();
         self.fanout.stats.partings_cut += cut;
         self.fanout.stats.partings_reset += reset;
@@ -133,7 +133,7 @@ impl LastWords {
 }
 
 /// An error frame where the code is Pusher's (some clients show only that), then the close frame.
-pub(super) fn encode_error_and_close(out: &mut Vec<u8>, close: Close) {
+pub(in crate::shard) fn encode_error_and_close(out: &mut Vec<u8>, close: Close) {
     if close.code >= 4000 {
         server_event::encode_error(out, Some(close.code), close.reason);
     }

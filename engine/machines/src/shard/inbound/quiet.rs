@@ -4,27 +4,27 @@
 //! message, a newcomer, anything from another core) ends the quiet at once. What must never happen here: quiet while
 //! somebody's bytes wait to be written or a step of a walk to be taken.
 
-use super::Shard;
 use crate::machine::Now;
+use crate::shard::Shard;
 
 /// How long a shard must have heard nothing else, in milliseconds: who has just spoken will speak again.
 const QUIET_AFTER_MS: u64 = 250;
 
 /// When something else was last heard.
 #[derive(Debug, Default)]
-pub(super) struct Quiet {
+pub(in crate::shard) struct Quiet {
     active: bool,
     active_ms: u64,
 }
 
 impl Shard {
     /// Something has come that is more than a sign of life.
-    pub(super) fn note_activity(&mut self) {
+    pub(in crate::shard) fn note_activity(&mut self) {
         self.quiet.active = true;
     }
 
     /// A decide phase ends.
-    pub(super) fn note_quiet(&mut self, now: Now) {
+    pub(in crate::shard) fn note_quiet(&mut self, now: Now) {
         if std::mem::take(&mut self.quiet.active) {
             self.quiet.active_ms = now.mono_ms;
         }
@@ -34,7 +34,7 @@ impl Shard {
     }
 
     /// True when nothing but signs of life came lately from many connections, and nothing waits.
-    pub(super) fn has_been_quiet(&self, now: Now) -> bool {
+    pub(in crate::shard) fn has_been_quiet(&self, now: Now) -> bool {
         let few = self.fanout.connections.len() < self.limits.nap_connections_min;
         let waits = self.quiet.active
             || !self.fanout.flush().is_clean()

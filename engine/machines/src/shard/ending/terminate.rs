@@ -8,8 +8,8 @@
 use hashbrown::{Equivalent, HashSet};
 use protocol::close::Close;
 
-use super::Shard;
 use crate::mesh::Terminate;
+use crate::shard::Shard;
 use crate::shard::fanout::connection::{Connection, ConnectionId};
 
 /// What closing a connection counts for, in looks at connections and subscriptions.
@@ -17,7 +17,7 @@ const CLOSE_LOOKS: usize = 32;
 
 /// Users whose connections must go, and how far the walk has come.
 #[derive(Debug, Default)]
-pub(super) struct Terminations {
+pub(in crate::shard) struct Terminations {
     /// Those that this walk looks for; while there is none, there is no walk.
     wanted: HashSet<User>,
     /// Those that the next one will look for.
@@ -40,12 +40,12 @@ impl Equivalent<User> for (&str, &str) {
 
 impl Terminations {
     /// Users whose connections must go.
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::shard) fn len(&self) -> usize {
         self.wanted.len() + self.waiting.len()
     }
 
     /// True when no more users may be named.
-    pub(super) fn is_full(&self, terminations_max: usize) -> bool {
+    pub(in crate::shard) fn is_full(&self, terminations_max: usize) -> bool {
         self.waiting.len() >= terminations_max
     }
 
@@ -78,7 +78,7 @@ impl Terminations {
 }
 
 impl Shard {
-    pub(super) fn handle_terminate(&mut self, terminate: Terminate) {
+    pub(in crate::shard) fn handle_terminate(&mut self, terminate: Terminate) {
         self.fanout.stats.terminations += 1;
         let Terminate { app, user_id } = terminate;
         if app.terminate_by_presence {
@@ -87,7 +87,7 @@ impl Shard {
     }
 
     /// One step of the walk. Returns whether there was one.
-    pub(super) fn continue_terminations(&mut self) -> bool {
+    pub(in crate::shard) fn continue_terminations(&mut self) -> bool {
         if !self.terminations.begin_or_go_on() {
             return false;
         }

@@ -10,10 +10,10 @@ use std::rc::Rc;
 use protocol::close::Close;
 use protocol::ws;
 
-use super::Shard;
 use crate::chunks::Chunks;
 use crate::machine::Now;
 use crate::outbox::run::Run;
+use crate::shard::Shard;
 use crate::shard::fanout::connection::{ConnectionId, Heard};
 
 /// Seconds in the wheel. Longer waits go round again.
@@ -118,25 +118,25 @@ impl Wheel {
 
 impl Shard {
     /// A connection has come: its silence begins.
-    pub(super) fn watch(&mut self, id: ConnectionId, now: Now) {
+    pub(in crate::shard) fn watch(&mut self, id: ConnectionId, now: Now) {
         if self.limits.idle_check {
             self.wheel.watch(id.slot, self.ping_after_s(), now.mono_ms);
         }
     }
 
     /// Bytes of this connection have come.
-    pub(super) fn note_heard(&mut self, id: ConnectionId) {
+    pub(in crate::shard) fn note_heard(&mut self, id: ConnectionId) {
         if let Some(connection) = self.fanout.connections.by_id(id) {
             connection.heard = self.wheel.heard();
         }
     }
 
-    pub(super) fn idle_deadline(&self) -> Option<u64> {
+    pub(in crate::shard) fn idle_deadline(&self) -> Option<u64> {
         self.wheel.deadline_ms()
     }
 
     /// Looks at those whose time has come, at most a turn's share of them.
-    pub(super) fn check_silence(&mut self, now: Now) {
+    pub(in crate::shard) fn check_silence(&mut self, now: Now) {
         self.wheel.turn(now.mono_ms);
         for _ in 0..self.limits.idle_checks_per_turn_max {
             let Some(slot) = self.wheel.poll_due() else { break };
@@ -179,7 +179,7 @@ impl Shard {
 }
 
 /// One ping for all: an empty one.
-pub(super) fn ping_run() -> Rc<Run> {
+pub(in crate::shard) fn ping_run() -> Rc<Run> {
     let mut bytes = Vec::new();
     ws::encode_ping(&mut bytes, &[]);
     Run::private(bytes)

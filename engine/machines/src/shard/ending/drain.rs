@@ -9,8 +9,8 @@ use std::num::NonZeroU32;
 
 use protocol::close::Close;
 
-use super::Shard;
 use crate::machine::Now;
+use crate::shard::Shard;
 
 /// How a server drains.
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +36,7 @@ const LAG_US_MAX: u64 = 5_000;
 
 /// A drain in progress.
 #[derive(Debug)]
-pub(super) struct Drain {
+pub(in crate::shard) struct Drain {
     interval_us: u64,
     next_us: u64,
     /// Slots below it have been seen; whoever takes one of them later is turned away before.
@@ -70,20 +70,20 @@ impl Drain {
 }
 
 impl Shard {
-    pub(super) fn begin_drain(&mut self, now: Now) {
+    pub(in crate::shard) fn begin_drain(&mut self, now: Now) {
         if self.drain.is_none() {
             self.drain = Some(Drain::begin(&self.drain_plan, self.index, self.shards(), now));
             self.edges.end();
         }
     }
 
-    pub(super) fn drain_deadline(&self) -> Option<u64> {
+    pub(in crate::shard) fn drain_deadline(&self) -> Option<u64> {
         let drain = self.drain.as_ref()?;
         (!self.fanout.connections.is_empty()).then(|| drain.deadline_ms())
     }
 
     /// Closes those whose turn has come.
-    pub(super) fn continue_drain(&mut self, now: Now) {
+    pub(in crate::shard) fn continue_drain(&mut self, now: Now) {
         let share = self.drain.as_mut().map_or(0, |drain| drain.poll_share(now));
         for _ in 0..share {
             let Some(drain) = &mut self.drain else { break };

@@ -4,7 +4,7 @@
 use protocol::socket_id::SocketId;
 use protocol::ws::Frame;
 
-use super::Shard;
+use crate::shard::Shard;
 use crate::topic::Topic;
 
 /// Sees everything, at once.
@@ -27,7 +27,7 @@ pub enum Deed<'a> {
 }
 
 impl Shard {
-    pub(super) fn show(&mut self, deed: Deed<'_>) {
+    pub(in crate::shard) fn show(&mut self, deed: Deed<'_>) {
         if let Some(witness) = &mut self.witness {
             witness(deed);
         }
