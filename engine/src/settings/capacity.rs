@@ -1,7 +1,7 @@
 //! How many clients fit into the descriptors that the process may open.
 //!
 //! Each core has some for itself, and some are kept for back ends; shards share the rest. A leaf: knows limits and apps.
-//! Called by the assembly, which holds shards to it, and by the command line, which says so.
+//! Called by the server, which holds shards to it, and by the command line, which says so.
 
 use std::fmt;
 

@@ -12,7 +12,7 @@ use hooks::stream::view::{StreamEvent, StreamView};
 use protocol::json::encode_string;
 
 use super::{Found, HooksFailure, Where, world};
-use crate::output::print_json_lines;
+use crate::cli::output::print_json_lines;
 
 /// How often it looks.
 const LOOK_EVERY: Duration = Duration::from_millis(50);

@@ -12,7 +12,7 @@ use hooks::stream::view::{StreamStatus, StreamView};
 
 use super::table::{Table, ago, bytes, now_ms, one_line, thousands, utc};
 use super::{Found, HooksFailure, world};
-use crate::output::print;
+use crate::cli::output::print;
 
 /// How many entries behind an endpoint are counted: Redis does nothing else meanwhile.
 const COUNTED_MAX: usize = 10_000;

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::Args;
 use protocol::app::App;
 
-use crate::app_file::read_app_file;
+use crate::cli::app_file::read_app_file;
 use crate::config::Config;
 
 /// Where a server listens by default.

@@ -13,7 +13,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::table::{Table, one_line, thousands, utc};
 use super::{Found, HooksFailure, Where, world};
-use crate::output::print;
+use crate::cli::output::print;
 
 /// How often a replay is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(200);

@@ -7,7 +7,7 @@ use hooks::stream::view::StreamView;
 
 use super::table::thousands;
 use super::{HooksFailure, Where, world};
-use crate::output::print;
+use crate::cli::output::print;
 
 /// How many dead letters are deleted at once.
 const LETTERS_AT_ONCE: usize = 1_000;

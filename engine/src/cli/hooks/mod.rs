@@ -17,8 +17,8 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use hooks::settings::StreamSettings;
 
+use crate::cli::output::OutputError;
 use crate::config::Config;
-use crate::output::OutputError;
 
 /// The arguments of `corecast hooks`.
 #[derive(Debug, Args)]

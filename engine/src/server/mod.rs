@@ -28,6 +28,8 @@ use crate::takeover::address::{self, Name};
 use crate::takeover::{Takeover, TakeoverPlan};
 use machines::machine::{Door, Machine};
 
+pub mod start;
+
 /// What to start.
 #[derive(Clone, Debug)]
 pub struct Plan {

@@ -13,18 +13,24 @@ use clap::{Args, Parser, Subcommand};
 use logging::say;
 use protocol::app::{App, Apps};
 
-use crate::app_file::{read_app_file, read_written_apps};
-use crate::assembly::{self, House, Inhabited};
-use crate::capacity::Capacity;
+use self::app_file::{read_app_file, read_written_apps};
+use self::dev::{Kept, KeptError, Origin};
+use self::hooks::{HooksArgs, HooksFailure};
+use self::output::{OutputError, print};
+use self::publish::{Publication, Target, TargetArgs};
 use crate::config::{
     Admin, Config, EndpointWish, Fault, METRICS_PREFIX, SHARDS_MAX, Shards, Steering, parse_admin_host,
 };
-use crate::dev::{self, Kept, KeptError, Origin};
-use crate::ending::{Ending, EndingArgs};
-use crate::hooks_cli::{self, HooksArgs, HooksFailure};
-use crate::output::{OutputError, print};
-use crate::publish::{self, Publication, Target, TargetArgs};
+use crate::server::start::{House, Inhabited};
 use crate::server::{self, AdminPlan};
+use crate::settings::capacity::Capacity;
+use crate::settings::ending::{Ending, EndingArgs};
+
+pub mod app_file;
+pub mod dev;
+pub mod hooks;
+pub mod output;
+pub mod publish;
 
 /// What was asked for cannot be right (sysexits.h: EX_CONFIG).
 const EXIT_CONFIG: u8 = 78;
@@ -157,7 +163,7 @@ pub fn run() -> ExitCode {
         Command::Check(check) => run_check(&check.file.or(check.config).unwrap_or_default()),
         Command::Dev(dev) => run_dev(dev),
         Command::Publish(publish) => run_publish(publish),
-        Command::Hooks(args) => hooks_cli::run(args).map_err(Failure::from),
+        Command::Hooks(args) => hooks::run(args).map_err(Failure::from),
     };
     let code = match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -425,7 +431,7 @@ fn start(
         limits: config.limits,
         ending: Ending::from(config.ending),
     };
-    let inhabited = assembly::start(house).map_err(|error| Failure::world(&error))?;
+    let inhabited = server::start::start(house).map_err(|error| Failure::world(&error))?;
     started(&inhabited)?;
     inhabited.wait().map_err(|error| Failure::world(&error))
 }

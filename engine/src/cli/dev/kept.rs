@@ -14,7 +14,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::{NoRandomness, fresh_credentials};
-use crate::app_file::read_written_apps;
+use crate::cli::app_file::read_written_apps;
 
 /// The name of the file in the directory `corecast`.
 const FILE: &str = "dev.app";
