@@ -19,16 +19,27 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use crate::driver::control::{Clock, Control, CoreError, Health, Leave, Phase, Report};
 use crate::driver::hook_line::HookLine;
 use crate::driver::inbox::{MeshEnd, mesh};
-use crate::driver::listen::{ListenError, Place, is_taken, listen, listen_for_tools, local_address};
+use crate::driver::listen::ListenError;
 use crate::driver::probe::{ProbeError, probe};
-use crate::driver::ring::{self, Signal, Sizes};
-use crate::driver::steering::{SteeringError, steer_by_cpu};
+use crate::driver::ring::{self, Sizes};
+use crate::driver::steering::SteeringError;
 use crate::driver::{CoreSetup, run_core};
-use crate::takeover::address::{self, Name};
 use crate::takeover::{Takeover, TakeoverPlan};
 use machines::machine::{Door, Machine};
 
+mod panics;
+mod pinning;
+mod ports;
+mod random;
+mod signals;
 pub mod start;
+
+pub use panics::install_panic_hook;
+pub use signals::{block_signals, wait_for_signal};
+
+use pinning::cpus;
+use ports::{Ports, take_ports};
+use signals::watch_signals;
 
 /// What to start.
 #[derive(Clone, Debug)]
@@ -418,48 +429,9 @@ impl Stopper {
     }
 }
 
-/// Keeps signals from this thread and from all that it starts from now on.
-pub fn block_signals() -> Result<(), StartError> {
-    ring::block_signals().map_err(StartError::System)
-}
-
 /// How many descriptors this process may open, now that it has asked for all that it may ask for.
 pub fn descriptors_max() -> u64 {
     ring::raise_descriptors_max()
-}
-
-/// Sleeps until SIGTERM or SIGINT comes. `block_signals` was called before any other thread was started.
-pub fn wait_for_signal() -> Result<(), StartError> {
-    wait_for_stop_signal(false).map(drop).map_err(StartError::System)
-}
-
-/// Waits for a signal that stops the server and returns its number. Others are ignored with a line: someone who sends SIGHUP
-/// expects a reload, unless the server is to end with its terminal.
-fn wait_for_stop_signal(hangup_stops: bool) -> io::Result<i32> {
-    loop {
-        let name = match ring::wait_for_signal()? {
-            Signal::Stop(number) => return Ok(number),
-            Signal::Hangup(number) if hangup_stops => return Ok(number),
-            Signal::Hangup(_) => "SIGHUP",
-            Signal::Other(name) => name,
-        };
-        logging::say!(
-            "{name} is ignored: settings are not reloaded while the server runs; SIGTERM stops it in order"
-        );
-    }
-}
-
-/// Makes a panic on any thread end the process, after one line with thread and place: a server that lost one shard is
-/// worse than one that is restarted.
-pub fn install_panic_hook() {
-    std::panic::set_hook(Box::new(|panic| {
-        let thread = thread::current();
-        let place = panic.location().map_or_else(String::new, |place| format!(" at {place}"));
-        let what = panic.payload_as_str().unwrap_or("panic");
-        let name = thread.name().unwrap_or("without name");
-        logging::finish_with(format_args!("thread {name} ends the process{place}: {what}"));
-        std::process::abort();
-    }));
 }
 
 /// What all cores share, before they start.
@@ -547,118 +519,5 @@ impl<'a> House<'a> {
             reports: stopper.reports.clone(),
             hooks: self.hooks.clone(),
         }
-    }
-}
-
-/// What was taken of the machine's ports.
-struct Ports {
-    addresses: Vec<SocketAddr>,
-    admin: Option<Result<SocketAddr, ListenError>>,
-    /// By core.
-    listeners: Vec<Vec<(Door, OwnedFd)>>,
-    /// Where successors ask.
-    names: Vec<Name>,
-    /// Addresses that another process has as well.
-    shared: Vec<SocketAddr>,
-}
-
-fn take_ports(plan: &Plan) -> Result<Ports, StartError> {
-    let mut of_cores: Vec<Vec<(Door, OwnedFd)>> = (0..=plan.shards).map(|_| Vec::new()).collect();
-    let mut addresses = Vec::new();
-    let all = plan.addresses();
-    let shared = plan
-        .listen
-        .iter()
-        .copied()
-        .filter(|address| plan.takeover && is_taken(Place::among(*address, &all, plan.ipv6_only)));
-    let shared = shared.collect();
-    let shards = 0..plan.shards;
-    let wanted = plan.listen.iter().map(|address| (*address, shards.clone()));
-    let api = plan.api_listen.iter().map(|address| (*address, plan.shards..plan.shards + 1));
-    for (address, cores) in wanted.chain(api) {
-        let place = Place::among(address, &all, plan.ipv6_only);
-        let listeners = listen(place, cores.len(), plan.takeover).map_err(StartError::Listen)?;
-        if plan.steer_by_cpu && cores.len() > 1 {
-            let cpus = ring::allowed_cpus();
-            steer_by_cpu(&listeners, &cpus, plan.takeover).map_err(StartError::Steering)?;
-        }
-        addresses.push(local_address(&listeners[0]).map_err(StartError::System)?);
-        cores.zip(listeners).for_each(|(core, listener)| of_cores[core].push((Door::Public, listener)));
-    }
-    let take_admin_port = |admin: AdminPlan| {
-        take_admin_port(admin, Place::among(admin.address, &all, plan.ipv6_only), plan.takeover)
-    };
-    let admin = plan.admin.map(take_admin_port).transpose()?;
-    let admin = admin.map(|taken| {
-        taken.map(|(address, listener)| {
-            of_cores[plan.shards].push((Door::Admin, listener));
-            address
-        })
-    });
-    let mut names = Vec::new();
-    if plan.share.is_some() {
-        for address in &addresses {
-            match address::listen(*address) {
-                Ok((name, socket)) => {
-                    names.push(name);
-                    of_cores[plan.shards].push((Door::Successor, socket));
-                }
-                Err(error) => logging::say!("takeover: successors cannot ask on {address}: {error}"),
-            }
-        }
-    }
-    Ok(Ports { addresses, admin, listeners: of_cores, names, shared })
-}
-
-/// The inner error is of a port that was not asked for.
-fn take_admin_port(
-    plan: AdminPlan,
-    place: Place,
-    takeover: bool,
-) -> Result<Result<(SocketAddr, OwnedFd), ListenError>, StartError> {
-    match listen_for_tools(place, plan.wanted, takeover) {
-        Ok(listener) => Ok(Ok((local_address(&listener).map_err(StartError::System)?, listener))),
-        Err(error) if plan.wanted => Err(StartError::Listen(error)),
-        Err(error) => Ok(Err(error)),
-    }
-}
-
-/// A processor for each shard and for the API core, where pinning makes sense: with a processor per shard and one
-/// more. The API core has its own only if one remains for everything else.
-fn cpus(pin: bool, shards: usize, allowed: &[usize]) -> Vec<Option<usize>> {
-    let pinned = pin && allowed.len() > shards;
-    let for_api = pin && allowed.len() > shards + 1;
-    let mut cpus: Vec<Option<usize>> =
-        (0..shards).map(|shard| allowed.get(shard).copied().filter(|_| pinned)).collect();
-    cpus.push(allowed.get(shards).copied().filter(|_| for_api));
-    cpus
-}
-
-/// One thread takes the signals: the first that stops stops the server, the second ends the process.
-fn watch_signals(stopper: Stopper, hangup_stops: bool) -> io::Result<()> {
-    let watch = move || {
-        if wait_for_stop_signal(hangup_stops).is_ok() {
-            stopper.stop();
-            if let Ok(signal) = wait_for_stop_signal(hangup_stops) {
-                logging::finish();
-                std::process::exit(128 + signal);
-            }
-        }
-    };
-    thread::Builder::new().name("signals".to_owned()).spawn(watch).map(drop)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn shards_are_pinned_only_where_a_processor_remains() {
-        let allowed = [4, 5, 6, 7];
-        assert_eq!(cpus(true, 2, &allowed), [Some(4), Some(5), Some(6)]);
-        assert_eq!(cpus(true, 3, &allowed), [Some(4), Some(5), Some(6), None]);
-        assert_eq!(cpus(true, 4, &allowed), [None; 5]);
-        assert_eq!(cpus(false, 2, &allowed), [None; 3]);
-        assert_eq!(cpus(true, 1, &[]), [None; 2]);
     }
 }

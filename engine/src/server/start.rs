@@ -6,15 +6,15 @@ use std::sync::Arc;
 
 use hooks::settings::Settings;
 use protocol::app::Apps;
-use ring::rand::{SecureRandom, SystemRandom};
 
+use super::random::{Random, random_u64};
+use super::{self as server, AdminPlan, Plan, Running, StartError, Surroundings};
 use crate::config::{Shards, Steering};
 use crate::driver::control::CoreError;
 use crate::driver::hook_line::HookLine;
 use crate::driver::listen::ListenError;
 use crate::hooks_link::HooksRun;
 use crate::metrics;
-use crate::server::{self, AdminPlan, Plan, Running, StartError, Surroundings};
 use crate::settings::capacity::Capacity;
 use crate::settings::ending::Ending;
 use crate::settings::memory::memory_bytes;
@@ -69,7 +69,7 @@ pub struct House {
 pub fn start(house: House) -> Result<Inhabited, StartError> {
     server::install_panic_hook();
     let shards = house.shards.count();
-    let seed = random_u64(&SystemRandom::new());
+    let seed = random_u64();
     let Ending { takeover, ready_grace, drain: drain_plan } = house.ending;
     let counters = Arc::new(Counters::default());
     let plan = Plan {
@@ -198,48 +198,6 @@ fn with_room_for_subscriptions(limits: Limits, shards: usize, apps: usize) -> Li
 fn outboxes_bytes(limits: &Limits, shards: usize) -> usize {
     let memory = memory_bytes().and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(0);
     (memory / OUTBOXES_MEMORY_PART / shards).max(OUTBOXES_BYTES_MIN).max(limits.outbox_bytes_max)
-}
-
-/// Random numbers for one shard, many of them with one system call.
-struct Random {
-    system: SystemRandom,
-    bytes: [u8; RANDOM_BYTES],
-    used: usize,
-}
-
-/// What is asked of the system at once.
-const RANDOM_BYTES: usize = 4096;
-
-impl Random {
-    fn new() -> Self {
-        Self { system: SystemRandom::new(), bytes: [0; RANDOM_BYTES], used: RANDOM_BYTES }
-    }
-
-    fn numbers(mut self) -> impl FnMut() -> u64 {
-        move || self.next()
-    }
-
-    /// No byte is used twice.
-    fn next(&mut self) -> u64 {
-        if let Some(number) = self.bytes[self.used..].first_chunk() {
-            self.used += number.len();
-            return u64::from_ne_bytes(*number);
-        }
-        fill(&self.system, &mut self.bytes);
-        self.used = 0;
-        self.next()
-    }
-}
-
-fn random_u64(random: &SystemRandom) -> u64 {
-    let mut bytes = [0; 8];
-    fill(random, &mut bytes);
-    u64::from_ne_bytes(bytes)
-}
-
-fn fill(random: &SystemRandom, bytes: &mut [u8]) {
-    let filled = random.fill(bytes).is_ok();
-    assert!(filled, "the system has no random bytes, without which socket ids could be guessed");
 }
 
 #[cfg(test)]
