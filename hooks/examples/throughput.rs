@@ -21,7 +21,8 @@ use hooks::journal::Journal;
 use hooks::queue::{Queue, queue};
 use hooks::settings::{Endpoint, Settings, SinkSettings, StreamSettings};
 use protocol::app::{App, Apps};
-use protocol::hook_event::{Happened, HookEvent, HookKinds};
+use protocol::hook_event::{Happened, HookEvent};
+use protocol::hook_kind::HookKinds;
 use protocol::socket_id::SocketId;
 
 // As in the server.

@@ -8,7 +8,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use protocol::app::{App, Apps};
-use protocol::hook_event::{HookEvent, HookKind};
+use protocol::hook_event::HookEvent;
+use protocol::hook_kind::HookKind;
 use protocol::json::{self, Value, encode_string};
 use protocol::socket_id::SocketId;
 use serde::Deserialize;

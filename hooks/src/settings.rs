@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::app::App;
-use protocol::hook_event::HookKinds;
+use protocol::hook_kind::HookKinds;
 
 /// All settings of hooks. Hooks are off without an endpoint and a stream.
 #[derive(Clone, Debug)]

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use protocol::app::{App, Apps, DuplicateApp};
-use protocol::hook_event::HookKinds;
+use protocol::hook_kind::HookKinds;
 
 use crate::dead_letters::DeadLetters;
 use crate::dispatch::{DeliveryCounters, Dispatcher, Means};

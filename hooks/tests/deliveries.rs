@@ -15,7 +15,8 @@ use hooks::house::Hooks;
 use hooks::queue::Queue;
 use hooks::settings::{Endpoint, Format, Settings, SinkSettings};
 use protocol::app::{App, Apps};
-use protocol::hook_event::{Happened, HookEvent, HookKind, HookKinds};
+use protocol::hook_event::{Happened, HookEvent};
+use protocol::hook_kind::{HookKind, HookKinds};
 use receiver::{Answer, Receiver, Request, closed_port};
 use scratch::Scratch;
 

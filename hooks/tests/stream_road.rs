@@ -16,7 +16,8 @@ use hooks::journal::JournalView;
 use hooks::queue::Queue;
 use hooks::settings::{Endpoint, Settings, SinkSettings, StreamSettings};
 use protocol::app::{App, Apps};
-use protocol::hook_event::{Happened, HookEvent, HookKinds};
+use protocol::hook_event::{Happened, HookEvent};
+use protocol::hook_kind::HookKinds;
 use protocol::socket_id::SocketId;
 
 use redis_server::RedisServer;

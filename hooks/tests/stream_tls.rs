@@ -19,7 +19,8 @@ use hooks::settings::{Endpoint, Settings, SinkSettings, StreamSettings};
 use hooks::stream::trouble::TroubleKind;
 use hooks::stream::view::StreamView;
 use protocol::app::{App, Apps};
-use protocol::hook_event::{Happened, HookEvent, HookKinds};
+use protocol::hook_event::{Happened, HookEvent};
+use protocol::hook_kind::HookKinds;
 
 use redis_server::{RedisServer, free_port};
 use scratch::Scratch;

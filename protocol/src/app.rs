@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use ring::hmac;
 
 use crate::close::Close;
-use crate::hook_event::HookKinds;
+use crate::hook_kind::HookKinds;
 use crate::limits::AppLimits;
 
 /// One app and its rights.

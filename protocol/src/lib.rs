@@ -16,6 +16,7 @@ pub mod channel;
 pub mod close;
 pub mod event_name;
 pub mod hook_event;
+pub mod hook_kind;
 pub mod http;
 pub mod json;
 pub mod limits;

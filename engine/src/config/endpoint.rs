@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use hooks::settings::{Endpoint, Format, Secret, SinkSettings};
 use protocol::app::App;
-use protocol::hook_event::{HookKind, HookKinds};
+use protocol::hook_kind::{HookKind, HookKinds};
 
 use super::fault::Fault;
 use super::nearest::nearest;

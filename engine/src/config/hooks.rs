@@ -10,7 +10,7 @@ use std::time::Duration;
 use hooks::journal::outlook;
 use hooks::settings::{Durability, Endpoint, Secret, Settings, StreamSettings};
 use protocol::app::{App, Apps};
-use protocol::hook_event::HookKinds;
+use protocol::hook_kind::HookKinds;
 
 use super::endpoint::EndpointWish;
 use super::fault::Fault;

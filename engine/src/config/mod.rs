@@ -172,7 +172,7 @@ mod tests {
     use ::hooks::settings::{Endpoint, Settings, StreamSettings};
     use protocol::app::Apps;
     use protocol::close::Close;
-    use protocol::hook_event::{HookKind, HookKinds};
+    use protocol::hook_kind::{HookKind, HookKinds};
 
     use super::*;
     use machines::limits::{OUTBOXES_BYTES_MIN, SUBSCRIPTIONS_MIN};

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use protocol::app::App;
-use protocol::hook_event::{HookEvent, HookKinds};
+use protocol::hook_event::HookEvent;
+use protocol::hook_kind::HookKinds;
 
 use crate::settings::Endpoint;
 
@@ -41,7 +42,7 @@ impl Filter {
 
 #[cfg(test)]
 mod tests {
-    use protocol::hook_event::HookKind;
+    use protocol::hook_kind::HookKind;
 
     use super::*;
     use crate::settings::SinkSettings;

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use protocol::app::App;
-use protocol::hook_event::{HookEvent, HookKind, HookKinds};
+use protocol::hook_event::HookEvent;
+use protocol::hook_kind::{HookKind, HookKinds};
 
 use super::courier::{Action, Burial, Courier, Now};
 use crate::row::{Position, Row};

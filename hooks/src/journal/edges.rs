@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use protocol::app::{App, Apps};
-use protocol::hook_event::{HookEvent, HookKind, OpenEdges};
+use protocol::hook_event::{HookEvent, OpenEdges};
+use protocol::hook_kind::HookKind;
 
 /// What an event does to an edge. The user is empty for the channel itself.
 #[derive(Clone, Debug)]

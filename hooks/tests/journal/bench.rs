@@ -15,7 +15,8 @@ use hooks::row::{Position, Row};
 use hooks::settings::{Endpoint, Settings, SinkSettings};
 use hooks::source::Source;
 use protocol::app::{App, Apps};
-use protocol::hook_event::{Happened, HookEvent, HookKind, HookKinds, OpenEdges};
+use protocol::hook_event::{Happened, HookEvent, OpenEdges};
+use protocol::hook_kind::{HookKind, HookKinds};
 use protocol::socket_id::SocketId;
 
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use hooks::journal::clear;
 use protocol::app::App;
-use protocol::hook_event::{HookEvent, HookKind, HookKinds, OpenEdges};
+use protocol::hook_event::{HookEvent, OpenEdges};
+use protocol::hook_kind::{HookKind, HookKinds};
 
 use crate::bench::{Bench, Directory, apps, apps_that_want, in_another_process, role, settings, wait};
 

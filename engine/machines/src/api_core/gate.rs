@@ -9,7 +9,8 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use protocol::hook_event::{HookEvent, HookKind};
+use protocol::hook_event::HookEvent;
+use protocol::hook_kind::HookKind;
 use protocol::json::EventData;
 use protocol::server_event::encode_event;
 use protocol::socket_id::SocketId;

@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use corecast_machines::machine::HookPort;
-use protocol::hook_event::{Happened, HookEvent, HookKind, HookKinds, OpenEdges};
+use protocol::hook_event::{Happened, HookEvent, OpenEdges};
+use protocol::hook_kind::{HookKind, HookKinds};
 
 use crate::model::Done;
 use crate::world::{CHANNELS, Rng, World};

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use protocol::app::{App, Apps};
 use protocol::auth::sign_request;
-use protocol::hook_event::{HookKind, HookKinds};
+use protocol::hook_kind::{HookKind, HookKinds};
 
 use super::{ApiConfig, ApiCore, Health, MetricsConfig};
 use crate::limits::Limits;

@@ -17,7 +17,8 @@ use std::sync::Arc;
 
 use hashbrown::HashTable;
 use protocol::channel::ChannelKind;
-use protocol::hook_event::{Happened, HookEvent, HookKind, OpenEdges};
+use protocol::hook_event::{Happened, HookEvent, OpenEdges};
+use protocol::hook_kind::HookKind;
 use protocol::presence::Member;
 
 use crate::machine::{HookPort, Now};

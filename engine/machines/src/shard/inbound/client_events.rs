@@ -6,7 +6,8 @@
 use std::sync::Arc;
 
 use protocol::close::TOO_FAST;
-use protocol::hook_event::{HookEvent, HookKind};
+use protocol::hook_event::HookEvent;
+use protocol::hook_kind::HookKind;
 use protocol::json::EventData;
 use protocol::limits::characters_beyond;
 use protocol::server_event;
