@@ -1,9 +1,9 @@
 //! The body behind a request's head: where it ends, by Content-Length or in chunks (RFC 9112 §6).
 //!
 //! Two ways to read a head would be two ends of its body, so whatever is not one of the two to the letter is refused.
-//! Called by `request` alone.
 
-use super::request::{Head, HttpError};
+use super::error::HttpError;
+use super::head::Head;
 
 /// Where the body of a request ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +38,16 @@ pub(super) fn parse_framing(head: &Head<'_>, bytes_max: usize) -> Result<Framing
         (Some(_), None) if head.version_minor == 0 => Err(HttpError::bad("HTTP/1.0 has no transfer codings")),
         (Some(_), None) if codings.next().is_some() => Err(BAD_CODINGS),
         (Some(coding), None) => parse_codings(coding),
+    }
+}
+
+impl Head<'_> {
+    /// Whether it ends a request by itself. Refused is what has no certain end.
+    pub fn check_no_body(&self) -> Result<(), HttpError> {
+        match parse_framing(self, 0) {
+            Ok(Framing::Length(0)) => Ok(()),
+            _ => Err(HttpError::bad("This request cannot have a body")),
+        }
     }
 }
 

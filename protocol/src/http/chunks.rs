@@ -5,7 +5,7 @@
 //! hexadecimal digits, extensions of tokens and quoted strings, trailers that are header lines. Nothing is looked at
 //! twice but once more when the body is joined, so a body costs what it is long, however small the packets it comes in.
 
-use super::request::HttpError;
+use super::error::HttpError;
 use crate::limits::HTTP_CHUNK_FRAMING_BYTES_MAX;
 
 const TOO_BIG: HttpError = HttpError {

@@ -3,7 +3,8 @@
 //! A proxy may choose by a host which we would read differently, or hide one behind a comma, a slash or an at sign.
 //! Called by `request` alone.
 
-use super::request::{Head, HttpError};
+use super::error::HttpError;
+use super::head::Head;
 
 const MISSING: HttpError = HttpError::bad("HTTP/1.1 needs a Host header");
 const TWICE: HttpError = HttpError::bad("There must be one Host header");

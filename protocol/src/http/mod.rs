@@ -3,12 +3,16 @@
 
 mod body;
 mod chunks;
+mod error;
+mod head;
 mod host;
 mod request;
 mod response;
 
+pub use error::HttpError;
+pub use head::Head;
 pub use request::{
-    Head, HeadParse, HttpError, Request, RequestParse, RequestProgress, parse_head, parse_head_within,
-    parse_request, parse_request_on, parse_request_within,
+    HeadParse, Request, RequestParse, RequestProgress, parse_head, parse_head_within, parse_request,
+    parse_request_on, parse_request_within,
 };
 pub use response::{encode_busy, encode_refusal, encode_response};

@@ -10,8 +10,17 @@ use std::mem::MaybeUninit;
 
 use super::body::{Framing, parse_framing};
 use super::chunks::{Chunks, Progress};
+use super::error::HttpError;
+use super::head::Head;
 use super::host::{check_host, is_authority};
 use crate::limits::{HTTP_HEADERS_CAP, HttpLimits};
+
+const HEAD_TOO_LONG: HttpError =
+    HttpError { status: 431, text: "The request head is too long (http_head_bytes_max)" };
+const TOO_MANY_HEADERS: HttpError =
+    HttpError { status: 431, text: "The request has too many headers (http_headers_max)" };
+const UNKNOWN_VERSION: HttpError =
+    HttpError { status: 505, text: "Only HTTP/1.0 and HTTP/1.1 are spoken here" };
 
 /// The head at the beginning of `bytes`, within the default limits.
 pub fn parse_head(bytes: &[u8]) -> HeadParse<'_> {
@@ -27,8 +36,8 @@ pub fn parse_head_within<'a>(bytes: &'a [u8], limits: &HttpLimits) -> HeadParse<
     let head_bytes = match parsed {
         Ok(httparse::Status::Complete(head_bytes)) if head_bytes <= limits.head_bytes_max => head_bytes,
         Ok(httparse::Status::Partial) if bytes.len() < limits.head_bytes_max => return HeadParse::Partial,
-        Ok(_) => return HeadParse::Refused(HttpError::HEAD_TOO_LONG),
-        Err(error) => return HeadParse::Refused(HttpError::of_head(error, bytes)),
+        Ok(_) => return HeadParse::Refused(HEAD_TOO_LONG),
+        Err(error) => return HeadParse::Refused(refusal_of(error, bytes)),
     };
     match read_head(&request, bytes.get(..head_bytes).unwrap_or_default()) {
         Ok(head) => HeadParse::Complete { head, bytes: head_bytes },
@@ -190,108 +199,13 @@ pub struct Request<'a> {
     pub body: Cow<'a, [u8]>,
 }
 
-/// The head of a request.
-#[derive(Clone, Debug)]
-pub struct Head<'a> {
-    /// As sent.
-    pub method: &'a str,
-    /// As sent: path and query.
-    pub target: &'a str,
-    /// The path, percent-encoded as sent.
-    pub path: &'a str,
-    /// What stands behind the first question mark, as sent; empty if there is none.
-    pub query: &'a str,
-    /// 0 or 1: HTTP/1.0 or HTTP/1.1.
-    pub version_minor: u8,
-    headers: Vec<httparse::Header<'a>>,
-}
-
-impl<'a> Head<'a> {
-    fn of_parsed(request: &httparse::Request<'_, 'a>) -> Option<Self> {
-        let (method, target, version_minor) = (request.method?, request.path?, request.version?);
-        // What asks for all of the server, and for nothing in it (RFC 9110 §9.3.7).
-        let is_asterisk = method == "OPTIONS" && target == "*";
-        let (path, query) = if is_asterisk { (target, "") } else { split_target(target)? };
-        Some(Self { method, target, path, query, version_minor, headers: request.headers.to_vec() })
+// The refusal of a head that is not well formed.
+fn refusal_of(error: httparse::Error, bytes: &[u8]) -> HttpError {
+    match error {
+        httparse::Error::TooManyHeaders => TOO_MANY_HEADERS,
+        httparse::Error::Version if names_a_version(bytes) => UNKNOWN_VERSION,
+        _ => HttpError::bad("The request head is not well formed"),
     }
-
-    /// The value of the first header line of this name (any case), if it is text.
-    pub fn header(&self, name: &str) -> Option<&'a str> {
-        self.header_values(name).next()
-    }
-
-    /// The values of all header lines of this name (any case) that are text, in order.
-    pub fn header_values(&self, name: &str) -> impl Iterator<Item = &'a str> {
-        self.raw_values(name).filter_map(|value| std::str::from_utf8(value).ok())
-    }
-
-    /// Whether the request wants to become a WebSocket connection: an `Upgrade` header that names `websocket`, and the
-    /// token in `Connection`. The token alone is plain HTTP; proxies are often set up to add it to every request.
-    pub fn is_upgrade(&self) -> bool {
-        self.names_websocket() && self.wants_upgrade()
-    }
-
-    pub(crate) fn names_websocket(&self) -> bool {
-        self.has_token("Upgrade", "websocket")
-    }
-
-    pub(crate) fn wants_upgrade(&self) -> bool {
-        self.has_token("Connection", "upgrade")
-    }
-
-    /// Whether it ends a request by itself. Refused is what has no certain end.
-    pub fn check_no_body(&self) -> Result<(), HttpError> {
-        match parse_framing(self, 0) {
-            Ok(Framing::Length(0)) => Ok(()),
-            _ => Err(HttpError::bad("This request cannot have a body")),
-        }
-    }
-
-    /// The host and port that are asked for: of the target if that is absolute, or else of the Host header.
-    pub fn authority(&self) -> Option<&'a str> {
-        if !self.is_absolute() {
-            return self.header("Host");
-        }
-        self.target.split_once("://").and_then(|(_, rest)| rest.split(['/', '?']).next())
-    }
-
-    fn is_absolute(&self) -> bool {
-        !self.target.starts_with('/') && self.path != "*"
-    }
-
-    /// Whether the connection goes on after the answer.
-    pub fn keep_alive(&self) -> bool {
-        match self.version_minor {
-            0 => self.has_token("Connection", "keep-alive") && !self.has_token("Connection", "close"),
-            _ => !self.has_token("Connection", "close"),
-        }
-    }
-
-    // Values as bytes: what frames a body must be seen even if it is no text.
-    pub(super) fn raw_values(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
-        let lines = self.headers.iter().filter(move |header| header.name.eq_ignore_ascii_case(name));
-        lines.map(|header| header.value)
-    }
-
-    fn has_token(&self, name: &str, token: &str) -> bool {
-        let mut tokens = self.header_values(name).flat_map(|value| value.split(','));
-        tokens.any(|text| text.trim().eq_ignore_ascii_case(token))
-    }
-
-    fn expects_continue(&self) -> bool {
-        self.version_minor > 0 && self.has_token("Expect", "100-continue")
-    }
-}
-
-// Path and query of a request target; of an absolute one too, which a server must take (RFC 9112 §3.2.2).
-fn split_target(target: &str) -> Option<(&str, &str)> {
-    let mut origin = target;
-    if !target.starts_with('/') {
-        let (_, rest) = target.split_once("://")?;
-        origin = rest.find(['/', '?']).and_then(|start| rest.get(start..)).unwrap_or("/");
-    }
-    let (path, query) = origin.split_once('?').unwrap_or((origin, ""));
-    Some((if path.is_empty() { "/" } else { path }, query))
 }
 
 // Whether the request line ends with `HTTP/` and a version, or may do so yet.
@@ -307,36 +221,6 @@ fn names_a_version(bytes: &[u8]) -> bool {
     };
     let is_long_enough = version.len() == 8 || (end.is_none() && version.len() < 8);
     is_long_enough && version.iter().zip(b"HTTP/1.1").all(fits)
-}
-
-/// Why bytes are no request that we take: the answer to give before closing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HttpError {
-    /// The status of the answer.
-    pub status: u16,
-    /// A sentence for its body.
-    pub text: &'static str,
-}
-
-impl HttpError {
-    const HEAD_TOO_LONG: Self =
-        Self { status: 431, text: "The request head is too long (http_head_bytes_max)" };
-
-    pub(super) const fn bad(text: &'static str) -> Self {
-        Self { status: 400, text }
-    }
-
-    fn of_head(error: httparse::Error, bytes: &[u8]) -> Self {
-        match error {
-            httparse::Error::TooManyHeaders => {
-                Self { status: 431, text: "The request has too many headers (http_headers_max)" }
-            }
-            httparse::Error::Version if names_a_version(bytes) => {
-                Self { status: 505, text: "Only HTTP/1.0 and HTTP/1.1 are spoken here" }
-            }
-            _ => Self::bad("The request head is not well formed"),
-        }
-    }
 }
 
 #[cfg(test)]
