@@ -2,11 +2,13 @@
 //!
 //! A B A B, never A A B B. Each run is a process of its own, like one started by hand, and its JSON is all that is known of it. Figures
 //! are medians with their range; a ratio is taken within each round, before its median. `arguments` reads the command line, `floor`
-//! runs the yardstick, `interrupt` ends all of it in order, `summary` is pure arithmetic, `verdict` and `show` tell it.
+//! runs the yardstick, `interrupt` ends all of it in order, `summary` is pure arithmetic, `median` writes its
+//! figures, `verdict` and `show` tell it.
 
 mod arguments;
 mod floor;
 mod interrupt;
+mod median;
 mod show;
 mod summary;
 mod verdict;

@@ -6,7 +6,7 @@
 use serde_json::{Map, Value, json};
 
 use super::floor::Yardstick;
-use super::show::{show_both_ratios, show_ratio, show_spread};
+use super::median::{show_both_ratios, show_ratio, show_spread};
 use super::summary::{Comparison, Figure, Ratio, Spread};
 use crate::report::Unit;
 

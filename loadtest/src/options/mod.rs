@@ -1,11 +1,14 @@
 //! Flags and values that several commands share.
 //!
-//! Owns the flags of all scenarios (`target`), those of the floor (`floor`) and how values are read (`values`), with the checks that one
-//! flag can pass alone. What one scenario adds stands in that scenario's file. Nothing is read from the environment or from files.
+//! Owns the flags of all scenarios (`target`), those of the floor (`floor`), what a server is to all of them (`site`),
+//! and how values are read (`values`), with the checks that one flag can pass alone. What one scenario adds stands in that
+//! scenario's file. Nothing is read from the environment or from files.
 
 mod floor;
+mod site;
 mod target;
 pub(crate) mod values;
 
 pub(crate) use self::floor::{FloorMode, FloorOptions};
-pub(crate) use self::target::{App, Endpoint, Site, Target};
+pub(crate) use self::site::{App, Endpoint, Site};
+pub(crate) use self::target::Target;

@@ -1,22 +1,19 @@
 //! Flags of all scenarios: which server, how many connections, how hard, how long, and where figures go.
 //!
-//! Owns what a server is to this program: its addresses, whether it speaks TLS, what stands before `/app` and `/apps`, and
-//! the app's credentials. `Site` is the part that receiving processes are told.
+//! Owns their defaults, and the checks that need more than one flag.
 
-use std::io::ErrorKind;
-use std::net::{IpAddr, TcpStream};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use serde::{Deserialize, Serialize};
 
-use crate::failure::{Failure, Outcome};
-use crate::proc::descriptors_max;
-
+use super::site::{App, Endpoint, Site};
 use super::values::{
     loopback_sources, parse_app, parse_channel, parse_endpoint, parse_prefix, parse_rate, parse_seconds,
 };
+use crate::failure::{Failure, Outcome};
+use crate::proc::descriptors_max;
 
 /// Poll sets, wakers, standard streams, the REST connections' margin.
 const DESCRIPTORS_SPARE: u64 = 32;
@@ -26,9 +23,6 @@ const SERVER: &str = "The server";
 const LOAD: &str = "Load";
 const OUTPUT: &str = "Results";
 const GENERATOR: &str = "The generator itself";
-
-/// How long a server may take to accept a connection before a run.
-const REACHABLE_PATIENCE: Duration = Duration::from_secs(5);
 
 const DURATION_DEFAULT: Duration = Duration::from_secs(10);
 
@@ -152,53 +146,4 @@ impl Target {
             sources,
         }
     }
-}
-
-/// What a subscriber must know of the server, and how it gets there.
-#[derive(Clone, Serialize, Deserialize)]
-pub(crate) struct Site {
-    pub(crate) ws: Endpoint,
-    pub(crate) tls: bool,
-    pub(crate) path_prefix: String,
-    pub(crate) key: String,
-    pub(crate) secret: String,
-    /// Taken in turn; none lets the kernel choose.
-    pub(crate) sources: Vec<IpAddr>,
-}
-
-/// A name and what it stands for.
-#[derive(Clone, Serialize, Deserialize)]
-pub(crate) struct Endpoint {
-    /// HOST:PORT as it was given.
-    pub(crate) name: String,
-    pub(crate) address: std::net::SocketAddr,
-}
-
-impl Endpoint {
-    fn check_reachable(&self) -> Outcome<()> {
-        let name = &self.name;
-        TcpStream::connect_timeout(&self.address, REACHABLE_PATIENCE).map(drop).map_err(|error| {
-            Failure::new(match error.kind() {
-                ErrorKind::ConnectionRefused => {
-                    format!("{name} refused the connection: is the server running there?")
-                }
-                ErrorKind::TimedOut => format!("{name} does not answer: is this the server's address?"),
-                _ => format!("cannot connect to {name}: {error}"),
-            })
-        })
-    }
-
-    /// The name without its port.
-    pub(crate) fn host(&self) -> &str {
-        let host = self.name.rsplit_once(':').map_or(self.name.as_str(), |(host, _)| host);
-        host.trim_start_matches('[').trim_end_matches(']')
-    }
-}
-
-/// An app as its owner knows it.
-#[derive(Clone)]
-pub(crate) struct App {
-    pub(crate) id: String,
-    pub(crate) key: String,
-    pub(crate) secret: String,
 }

@@ -5,7 +5,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
-use super::target::{App, Endpoint};
+use super::site::{App, Endpoint};
 
 const WEEK_S: f64 = 7.0 * 86_400.0;
 /// 127.0.0.2 up to 127.0.0.255.
