@@ -560,7 +560,7 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "HoldsIgnoreTheGate",
         breaks: "Holds go on to their tick however much is waiting.",
-        places: &[instead("shard/inbound/rotation.rs", "enough && self.fanout.end_holds(u64::MAX)", "false")],
+        places: &[instead("shard/inbound/rotation.rs", "enough", "false").within("if enough {")],
     },
     Mutant {
         name: "HoldsKeepAnyNumberOfRanges",

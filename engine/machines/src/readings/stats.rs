@@ -1,174 +1,207 @@
-//! What happened on a shard, as plain counters. Bumped in place, read by the driver for metrics and by the simulation
-//! to show that it reached every transition. Never consulted to decide anything.
+//! What happened on a shard, as plain counters: those of each part of it, which that part alone bumps, and all of them
+//! together. Read by the driver for metrics and by the simulation to show that it reached every transition. Never
+//! consulted to decide anything.
 
 macro_rules! counters {
-    ($(#[doc = $doc:literal] $name:ident,)*) => {
+    ($(#[doc = $of:literal] $part:ident: $Part:ident { $(#[doc = $doc:literal] $name:ident,)* })*) => {
+        $(
+            #[doc = $of]
+            #[derive(Clone, Copy, Debug, Default)]
+            pub struct $Part { $(#[doc = $doc] pub $name: u64,)* }
+        )*
+
         /// Counters since the start of the shard.
         #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-        pub struct Stats { $(#[doc = $doc] pub $name: u64,)* }
+        pub struct Stats { $($(#[doc = $doc] pub $name: u64,)*)* }
+
+        /// The counters of each part of a shard.
+        #[derive(Debug)]
+        pub struct Parts<'a> { $(#[doc = $of] pub $part: &'a $Part,)* }
+
+        impl From<Parts<'_>> for Stats {
+            fn from(parts: Parts<'_>) -> Self { Self { $($($name: parts.$part.$name,)*)* } }
+        }
 
         impl Stats {
             /// Adds another shard's counters.
-            pub fn add(&mut self, other: &Self) { $(self.$name += other.$name;)* }
+            pub fn add(&mut self, other: &Self) { $($(self.$name += other.$name;)*)* }
 
             /// Name and value of each.
-            pub fn entries(&self) -> Vec<(&'static str, u64)> { vec![$((stringify!($name), self.$name),)*] }
+            pub fn entries(&self) -> Vec<(&'static str, u64)> { vec![$($((stringify!($name), self.$name),)*)*] }
 
             /// Name, meaning and value of each.
             pub fn explained(&self) -> Vec<(&'static str, &'static str, u64)> {
-                vec![$((stringify!($name), $doc.trim_ascii(), self.$name),)*]
+                vec![$($((stringify!($name), $doc.trim_ascii(), self.$name),)*)*]
             }
         }
     };
 }
 
 counters! {
-    /// Connections attached.
-    attached,
-    /// Connections closed, for whatever reason.
-    closed,
-    /// Half-open connections given up: too many, too slow, or malformed.
-    heads_refused,
-    /// Connections closed because they read too slowly.
-    slow_consumers,
-    /// Connections closed because all outboxes together kept too much, and most was waiting for them.
-    outboxes_shed,
-    /// Connections whose outbox was cut at their close: the kernel took no more, and what may be kept of it is bounded.
-    partings_cut,
-    /// Connections that were reset at their close because not even the frame that was begun could be kept.
-    partings_reset,
-    /// Connections that went with more subscriptions than are given up at once.
-    departed_in_steps,
-    /// Steps of giving up subscriptions of connections that have gone.
-    departure_steps,
-    /// Pings sent to silent connections.
-    pings,
-    /// Connections closed because nothing came in answer to a ping.
-    pongs_missed,
-    /// Connections closed because the server ends.
-    drained,
-    /// Connections closed because their user had to go.
-    terminated,
-    /// Users named whose connections must go.
-    terminations,
-    /// Steps of walks for them.
-    termination_steps,
-    /// Lists of channels begun.
-    lists,
-    /// Lists of channels refused because too many were being made.
-    lists_refused,
-    /// Steps of lists of channels.
-    list_steps,
-    /// Messages that clients sent and that were taken.
-    commands,
-    /// Connections that had to wait because a root batch was full.
-    commands_gated,
-    /// Connections that used up their messages of a turn.
-    commands_budgeted,
-    /// Decide phases that ended in quiet: lately nothing but signs of life had come.
-    quiet_phases,
-    /// Decide phases that ended at the flush gate.
-    flush_gated,
-    /// Those of them that ended because of what all connections together had not been tried with.
-    flush_gated_by_all,
-    /// Dirty connections that lost a subscription of which something was waiting for them.
-    gained_of_gone,
-    /// Times that roots had to wait because a leaf batch was full.
-    roots_gated,
-    /// Exits that waited outside a full batch.
-    exits_outside,
-    /// Counts that waited outside a full batch.
-    counts_outside,
-    /// Counts struck out by a newer one of the same epoch.
-    counts_struck,
-    /// Links asked for.
-    joins,
-    /// Links that came up.
-    joined,
-    /// Joined of a link that is gone.
-    joined_stale,
-    /// Joined of a link that a newer one has superseded.
-    joined_superseded,
-    /// Join of a link while home still had the one before.
-    joins_superseding,
-    /// Count or Enter of a link that home has no longer.
-    roots_stale,
-    /// Links whose last waiter went before Joined came.
-    joining_abandoned,
-    /// Subscribers that waited for a link that somebody else had asked for.
-    joining_shared,
-    /// Subscriptions acknowledged.
-    subscribed,
-    /// Subscriptions refused.
-    subscribe_refused,
-    /// Those of them that were refused because the connection changes its subscriptions too fast.
-    subscribe_refused_for_rate,
-    /// Those of them that were refused because the shard or the app has as many as it may.
-    subscribe_refused_for_room,
-    /// Subscriptions that ended.
-    unsubscribed,
-    /// Waiting subscriptions that ended.
-    unsubscribed_waiting,
-    /// Presence answers that came for a subscription that is gone.
-    granted_stale,
-    /// Presence subscriptions let in.
-    granted,
-    /// Those of them that got the roster that was encoded for another one.
-    rosters_shared,
-    /// Decide phases that ended at the flush gate with rosters of several channels still to be told.
-    grants_gated,
-    /// Presence subscriptions turned away by the home shard.
-    refused,
-    /// Users that entered a roster.
-    members_added,
-    /// Enters struck out before they were sent, since their subscription had gone: nobody was told of either.
-    enters_struck,
-    /// Users that left a roster.
-    members_removed,
-    /// Connections that entered a roster in which their user already was.
-    members_again,
-    /// Events taken at their home shard.
-    published,
-    /// Events for a topic that nobody is subscribed to.
-    published_unheard,
-    /// Client events refused because of their rate.
-    client_events_limited,
-    /// Frames of events put into outboxes, counted per subscriber, those included that have gone and are still counted.
-    deliveries,
-    /// Connections put on hold until the next tick of their app's flush interval.
-    held,
-    /// Ticks at which holds ended.
-    holds_ended,
-    /// Times that all holds ended before their tick because of how much was waiting.
-    holds_cut,
-    /// Those of them at which somebody may have had too many ranges.
-    holds_cut_by_ranges,
-    /// Frames put into one connection's outbox alone: acknowledgements, pongs, errors.
-    replies,
-    /// Bytes that sockets took.
-    bytes_sent,
-    /// Bytes that came from sockets.
-    bytes_received,
-    /// Senders left out of their own event.
-    excluded,
-    /// Batches taken from other cores.
-    batches_taken,
-    /// Batches sent to other cores.
-    batches_sent,
-    /// Connections that the kernel refused to take more for.
-    blocked,
-    /// Topics whose first subscriber came.
-    occupied,
-    /// Topics whose last subscriber went.
-    vacated,
-    /// Slots given to another connection.
-    slots_reused,
-    /// Events told to the hooks.
-    hooks,
-    /// Times that an edge found the hooks' queue full; it is told later.
-    hook_edges_refused,
-    /// Client events that the hooks were not told because their queue was full.
-    hook_client_events_dropped,
-    /// Published events that the hooks were not told because their queue was full.
-    hook_server_events_dropped,
+    /// What comes in: heads, messages of clients, and the rotation that takes all classes of input.
+    inbound: InboundStats {
+        /// Connections attached.
+        attached,
+        /// Slots given to another connection.
+        slots_reused,
+        /// Half-open connections given up: too many, too slow, or malformed.
+        heads_refused,
+        /// Messages that clients sent and that were taken.
+        commands,
+        /// Connections that had to wait because a root batch was full.
+        commands_gated,
+        /// Connections that used up their messages of a turn.
+        commands_budgeted,
+        /// Decide phases that ended in quiet: lately nothing but signs of life had come.
+        quiet_phases,
+        /// Decide phases that ended at the flush gate.
+        flush_gated,
+        /// Those of them that ended because of what all connections together had not been tried with.
+        flush_gated_by_all,
+        /// Times that roots had to wait because a leaf batch was full.
+        roots_gated,
+        /// Decide phases that ended at the flush gate with rosters of several channels still to be told.
+        grants_gated,
+        /// Subscribers that waited for a link that somebody else had asked for.
+        joining_shared,
+        /// Subscriptions refused.
+        subscribe_refused,
+        /// Those of them that were refused because the connection changes its subscriptions too fast.
+        subscribe_refused_for_rate,
+        /// Those of them that were refused because the shard or the app has as many as it may.
+        subscribe_refused_for_room,
+        /// Client events refused because of their rate.
+        client_events_limited,
+        /// Bytes that came from sockets.
+        bytes_received,
+        /// Batches taken from other cores.
+        batches_taken,
+    }
+    /// The channels that live here, and what the hooks are told of them.
+    home: HomeStats {
+        /// Links asked for.
+        joins,
+        /// Join of a link while home still had the one before.
+        joins_superseding,
+        /// Count or Enter of a link that home has no longer.
+        roots_stale,
+        /// Presence subscriptions let in.
+        granted,
+        /// Those of them that got the roster that was encoded for another one.
+        rosters_shared,
+        /// Presence subscriptions turned away by the home shard.
+        refused,
+        /// Users that entered a roster.
+        members_added,
+        /// Users that left a roster.
+        members_removed,
+        /// Connections that entered a roster in which their user already was.
+        members_again,
+        /// Events taken at their home shard.
+        published,
+        /// Events for a topic that nobody is subscribed to.
+        published_unheard,
+        /// Topics whose first subscriber came.
+        occupied,
+        /// Topics whose last subscriber went.
+        vacated,
+        /// Lists of channels begun.
+        lists,
+        /// Lists of channels refused because too many were being made.
+        lists_refused,
+        /// Steps of lists of channels.
+        list_steps,
+        /// Events told to the hooks.
+        hooks,
+        /// Times that an edge found the hooks' queue full; it is told later.
+        hook_edges_refused,
+        /// Client events that the hooks were not told because their queue was full.
+        hook_client_events_dropped,
+        /// Published events that the hooks were not told because their queue was full.
+        hook_server_events_dropped,
+    }
+    /// Links to home shards.
+    links: LinksStats {
+        /// Links that came up.
+        joined,
+        /// Joined of a link that is gone.
+        joined_stale,
+        /// Joined of a link that a newer one has superseded.
+        joined_superseded,
+        /// Links whose last waiter went before Joined came.
+        joining_abandoned,
+        /// Exits that waited outside a full batch.
+        exits_outside,
+        /// Counts that waited outside a full batch.
+        counts_outside,
+        /// Counts struck out by a newer one of the same epoch.
+        counts_struck,
+        /// Enters struck out before they were sent, since their subscription had gone: nobody was told of either.
+        enters_struck,
+        /// Presence answers that came for a subscription that is gone.
+        granted_stale,
+    }
+    /// Connections, what they are subscribed to, and what is written to them.
+    fanout: FanoutStats {
+        /// Subscriptions acknowledged.
+        subscribed,
+        /// Subscriptions that ended.
+        unsubscribed,
+        /// Waiting subscriptions that ended.
+        unsubscribed_waiting,
+        /// Frames of events put into outboxes, counted per subscriber, those included that have gone and are still counted.
+        deliveries,
+        /// Senders left out of their own event.
+        excluded,
+        /// Frames put into one connection's outbox alone: acknowledgements, pongs, errors.
+        replies,
+        /// Connections put on hold until the next tick of their app's flush interval.
+        held,
+        /// Ticks at which holds ended.
+        holds_ended,
+        /// Times that all holds ended before their tick because of how much was waiting.
+        holds_cut,
+        /// Those of them at which somebody may have had too many ranges.
+        holds_cut_by_ranges,
+        /// Dirty connections that lost a subscription of which something was waiting for them.
+        gained_of_gone,
+        /// Connections that the kernel refused to take more for.
+        blocked,
+        /// Connections closed because they read too slowly.
+        slow_consumers,
+        /// Connections closed because all outboxes together kept too much, and most was waiting for them.
+        outboxes_shed,
+        /// Connections that went with more subscriptions than are given up at once.
+        departed_in_steps,
+        /// Steps of giving up subscriptions of connections that have gone.
+        departure_steps,
+    }
+    /// Connections that end, and silent ones that are asked whether they are still there.
+    ending: EndingStats {
+        /// Connections closed, for whatever reason.
+        closed,
+        /// Connections whose outbox was cut at their close: the kernel took no more, and what may be kept of it is bounded.
+        partings_cut,
+        /// Connections that were reset at their close because not even the frame that was begun could be kept.
+        partings_reset,
+        /// Pings sent to silent connections.
+        pings,
+        /// Connections closed because nothing came in answer to a ping.
+        pongs_missed,
+        /// Connections closed because the server ends.
+        drained,
+        /// Connections closed because their user had to go.
+        terminated,
+        /// Users named whose connections must go.
+        terminations,
+        /// Steps of walks for them.
+        termination_steps,
+    }
+    /// What goes out at the border of the shard.
+    border: BorderStats {
+        /// Bytes that sockets took.
+        bytes_sent,
+        /// Batches sent to other cores.
+        batches_sent,
+    }
 }

@@ -68,7 +68,7 @@ impl Shard {
         match self.roots.unsent(home, sequence) {
             Some(Root::Enter { sub: of, .. }) if *of == sub => {
                 self.roots.replace(home, sequence, Root::Struck);
-                self.fanout.stats.enters_struck += 1;
+                self.links_stats.enters_struck += 1;
                 true
             }
             _ => false,
@@ -81,7 +81,7 @@ impl Shard {
         } else if let Some(outside) = self.outside.get_mut(home) {
             outside.exits.push_back((topic, sub));
             self.fanout.connections.keep(sub.slot);
-            self.fanout.stats.exits_outside += 1;
+            self.links_stats.exits_outside += 1;
         }
     }
 
@@ -95,7 +95,7 @@ impl Shard {
             if let Some(outside) = self.outside.get_mut(home) {
                 outside.counts.push_back(at);
             }
-            self.fanout.stats.counts_outside += 1;
+            self.links_stats.counts_outside += 1;
         }
     }
 
@@ -107,13 +107,13 @@ impl Shard {
         local.count_outside = false;
         let (counted, live) = (local.counted, local.live);
         if n == 0 && !live {
-            self.fanout.stats.joining_abandoned += 1;
+            self.links_stats.joining_abandoned += 1;
         }
         if let Some(earlier) = self.roots.unsent(home, counted)
             && matches!(earlier, Root::Count { epoch: of, .. } if *of == epoch)
         {
             *earlier = Root::Struck;
-            self.fanout.stats.counts_struck += 1;
+            self.links_stats.counts_struck += 1;
         }
         let sequence = self.roots.push(home, Root::Count { topic, epoch, n });
         if let Some(local) = self.fanout.topic(at) {
@@ -162,16 +162,16 @@ impl Shard {
     fn handle_joined(&mut self, topic: &Topic, epoch: u64) {
         let at = self.fanout.find_topic(topic);
         let Some((at, local)) = at.and_then(|at| self.fanout.topic(at).map(|local| (at, local))) else {
-            self.fanout.stats.joined_stale += 1;
+            self.links_stats.joined_stale += 1;
             return;
         };
         if local.epoch != epoch || local.live {
-            self.fanout.stats.joined_superseded += 1;
+            self.links_stats.joined_superseded += 1;
             return;
         }
         local.live = true;
         let joiners = std::mem::take(&mut local.joiners);
-        self.fanout.stats.joined += 1;
+        self.links_stats.joined += 1;
         if joiners.is_empty() {
             return;
         }
@@ -190,14 +190,14 @@ impl Shard {
         for sub in subs {
             match self.waiting_for(topic, sub) {
                 Some((id, at)) => self.fanout.acknowledge(id, at, Rc::clone(&succeeded)),
-                None => self.fanout.stats.granted_stale += 1,
+                None => self.links_stats.granted_stale += 1,
             }
         }
     }
 
     fn handle_refused(&mut self, topic: &Topic, sub: SubRef, why: Refusal) {
         let Some((id, at)) = self.waiting_for(topic, sub) else {
-            self.fanout.stats.granted_stale += 1;
+            self.links_stats.granted_stale += 1;
             return;
         };
         let full = format!("The presence channel {} is full", topic.name);

@@ -31,7 +31,7 @@ use crate::outbox::parting::Allowance;
 use crate::outbox::run::Run;
 use crate::outgoing::Outgoing;
 use crate::readings::closes::Closes;
-use crate::readings::stats::Stats;
+use crate::readings::stats::{BorderStats, EndingStats, HomeStats, InboundStats, LinksStats};
 use crate::topic::TopicHash;
 use ending::close::Closing;
 use ending::drain::{Drain, DrainPlan};
@@ -109,6 +109,11 @@ pub struct Shard {
     effects: VecDeque<Effect>,
     epoch: u64,
     ticket: u32,
+    inbound_stats: InboundStats,
+    home_stats: HomeStats,
+    links_stats: LinksStats,
+    ending_stats: EndingStats,
+    border_stats: BorderStats,
     drain_plan: DrainPlan,
     drain: Option<Drain>,
 }
@@ -174,15 +179,15 @@ impl Shard {
             effects: VecDeque::new(),
             epoch: 0,
             ticket: 0,
+            inbound_stats: InboundStats::default(),
+            home_stats: HomeStats::default(),
+            links_stats: LinksStats::default(),
+            ending_stats: EndingStats::default(),
+            border_stats: BorderStats::default(),
             drain_plan: config.drain,
             drain: None,
             limits: config.limits,
         }
-    }
-
-    /// What has happened so far.
-    pub fn stats(&self) -> &Stats {
-        &self.fanout.stats
     }
 
     /// The fan-out side, for benchmarks and tests.
@@ -226,7 +231,7 @@ impl fmt::Debug for Shard {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.debug_struct("Shard")
             .field("index", &self.index)
-            .field("stats", self.stats())
+            .field("stats", &self.stats())
             .finish_non_exhaustive()
     }
 }

@@ -3,6 +3,7 @@
 use super::Shard;
 use crate::machine::Now;
 use crate::readings::gated::GatedTime;
+use crate::readings::stats::{Parts, Stats};
 use crate::readings::{GatedMs, QueueBytes, Reading};
 
 /// The clocks of a shard's gates.
@@ -14,10 +15,22 @@ pub(super) struct Gates {
 }
 
 impl Shard {
+    /// What has happened so far.
+    pub fn stats(&self) -> Stats {
+        Stats::from(Parts {
+            inbound: &self.inbound_stats,
+            home: &self.home_stats,
+            links: &self.links_stats,
+            fanout: self.fanout.stats(),
+            ending: &self.ending_stats,
+            border: &self.border_stats,
+        })
+    }
+
     /// How it stands.
     pub(super) fn read(&self) -> Reading {
         Reading {
-            stats: self.fanout.stats,
+            stats: self.stats(),
             closes: self.closes.clone(),
             gated_ms: GatedMs {
                 flush: self.gates.flush.ms(),

@@ -66,12 +66,12 @@ impl Machine for Shard {
         for to in 0..self.leaves.receivers() {
             if to != self.index && !self.roots.is_empty(to) && mesh.may_send_roots(to) {
                 mesh.send_roots(to, self.roots.take(to));
-                self.fanout.stats.batches_sent += 1;
+                self.border_stats.batches_sent += 1;
                 any = true;
             }
             if !self.leaves.is_empty(to) && mesh.may_send_leaves(to) {
                 mesh.send_leaves(to, self.leaves.take(to));
-                self.fanout.stats.batches_sent += 1;
+                self.border_stats.batches_sent += 1;
                 any = true;
             }
         }
@@ -102,7 +102,7 @@ impl Machine for Shard {
     }
 
     fn handle_written(&mut self, token: Token, bytes: usize, _now: Now) -> bool {
-        self.fanout.stats.bytes_sent += bytes as u64;
+        self.border_stats.bytes_sent += bytes as u64;
         let Some(id) = self.connection_of(token) else { return false };
         self.fanout.handle_written(id, bytes)
     }
@@ -132,7 +132,7 @@ impl Machine for Shard {
     fn handle_deadline(&mut self, now: Now) {
         self.give_up_late_heads(now);
         self.check_silence(now);
-        self.fanout.stats.holds_ended += u64::from(self.fanout.end_holds(now.mono_ms));
+        self.fanout.end_due_holds(now.mono_ms);
         self.continue_drain(now);
     }
 
@@ -172,7 +172,6 @@ impl Shard {
 
     /// What remained after EAGAIN was too much.
     fn close_slow(&mut self, id: ConnectionId, close: Close) {
-        self.fanout.stats.slow_consumers += 1;
         self.close(id, close);
         self.finish_closes();
     }

@@ -259,7 +259,7 @@ impl World {
     pub fn stats(&self) -> Stats {
         let mut total = Stats::default();
         for shard in &self.shards {
-            total.add(shard.stats());
+            total.add(&shard.stats());
         }
         total
     }
@@ -608,7 +608,7 @@ impl World {
         let shard = &self.shards[me];
         match shard.nap_ms_max(now) {
             0 => Ok(()),
-            _ if heard_more_than_signs_of_life(before, shard.stats()) => {
+            _ if heard_more_than_signs_of_life(before, &shard.stats()) => {
                 Err(format!("shard {me} naps though somebody has just spoken"))
             }
             _ if shard.connections() < self.limits.nap_connections_min => {
@@ -661,7 +661,7 @@ impl World {
             self.tell_writable(me);
         }
         let now = self.now();
-        let before = *self.shards[me].stats();
+        let before = self.shards[me].stats();
         let more = turn(&mut Turning { world: self, me }, now)?;
         self.check_budget(me)?;
         for socket in &mut self.sockets[me] {

@@ -71,7 +71,7 @@ impl Shard {
     fn begin_close(&mut self, id: ConnectionId, last_words: LastWords, rest: Rest) {
         let Some(connection) = self.fanout.connections.detach(id) else { return };
         self.fanout.forget_backlog(id.slot);
-        self.fanout.stats.closed += 1;
+        self.ending_stats.closed += 1;
         match last_words {
             LastWords::Close(close) => self.closes.by_server(close),
             LastWords::Answer(code) => self.closes.by_peer(Some(code)),
@@ -101,8 +101,8 @@ impl Shard {
     /// Counts those who did not get all that waited for them.
     pub(in crate::shard) fn note_partings(&mut self) {
         let (cut, reset) = self.parting.take_counts();
-        self.fanout.stats.partings_cut += cut;
-        self.fanout.stats.partings_reset += reset;
+        self.ending_stats.partings_cut += cut;
+        self.ending_stats.partings_reset += reset;
     }
 }
 

@@ -89,7 +89,7 @@ impl Shard {
             let Some(drain) = &mut self.drain else { break };
             let Some(id) = self.fanout.connections.next_from(drain.next_slot) else { break };
             drain.next_slot = id.slot + 1;
-            self.fanout.stats.drained += 1;
+            self.ending_stats.drained += 1;
             self.close_after_outbox(id, self.drain_plan.close);
         }
         self.finish_closes();

@@ -162,12 +162,12 @@ impl Shard {
             return Some(patience_s - silence_s);
         }
         if connection.heard.pinged {
-            self.fanout.stats.pongs_missed += 1;
+            self.ending_stats.pongs_missed += 1;
             self.close(id, Close::PONG_MISSED);
             return None;
         }
         connection.heard = Heard { pinged: true, ..self.wheel.heard() };
-        self.fanout.stats.pings += 1;
+        self.ending_stats.pings += 1;
         self.fanout.push_urgent(id, Rc::clone(&self.ping));
         Some(pong_s_max)
     }

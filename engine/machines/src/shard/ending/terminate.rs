@@ -79,7 +79,7 @@ impl Terminations {
 
 impl Shard {
     pub(in crate::shard) fn handle_terminate(&mut self, terminate: Terminate) {
-        self.fanout.stats.terminations += 1;
+        self.ending_stats.terminations += 1;
         let Terminate { app, user_id } = terminate;
         if app.terminate_by_presence {
             self.terminations.add(User { app_id: app.id.clone(), user_id });
@@ -91,7 +91,7 @@ impl Shard {
         if !self.terminations.begin_or_go_on() {
             return false;
         }
-        self.fanout.stats.termination_steps += 1;
+        self.ending_stats.termination_steps += 1;
         let mut looks_left = self.limits.walk_looks_max;
         while looks_left > 0 {
             let slot = self.terminations.next_slot;
@@ -113,7 +113,7 @@ impl Shard {
         if !self.terminations.has(connection) {
             return looks;
         }
-        self.fanout.stats.terminated += 1;
+        self.ending_stats.terminated += 1;
         self.close(id, Close::TERMINATED);
         looks + CLOSE_LOOKS
     }

@@ -19,7 +19,7 @@ use crate::mesh::SubRef;
 use crate::outbox::held::Held;
 use crate::outbox::run::{OpenRun, Run};
 use crate::outbox::{Backlog, OPEN, Range};
-use crate::readings::stats::Stats;
+use crate::readings::stats::FanoutStats;
 use crate::shard::fanout::connection::{ConnectionId, Connections, Subscription, WAITING};
 use crate::shard::fanout::departed::Departed;
 use crate::shard::fanout::flush::{Flush, NO_RUN, Touched};
@@ -44,8 +44,7 @@ pub struct Fanout {
     departed: Departed,
     /// What must be written.
     flush: Flush,
-    /// What happened.
-    pub stats: Stats,
+    stats: FanoutStats,
     /// What Runs keep alive.
     held: Held,
     /// What the outboxes may keep together.
@@ -108,7 +107,7 @@ impl Fanout {
             table: HashTable::new(),
             departed: Departed::new(limits.given_up_per_turn_max),
             flush: Flush::default(),
-            stats: Stats::default(),
+            stats: FanoutStats::default(),
             held: Held::default(),
             outboxes_bytes_max: limits.outboxes_bytes_max.unwrap_or(OUTBOXES_BYTES_MIN),
             subscriptions: 0,
@@ -206,6 +205,11 @@ impl Fanout {
         self.topics.shrink_to_fit();
         let topics = &self.topics;
         self.table.shrink_to_fit(|at| topics.get(*at as usize).map_or(0, |it| it.topic.hash));
+    }
+
+    /// What happened.
+    pub fn stats(&self) -> &FanoutStats {
+        &self.stats
     }
 
     /// How many topics have local subscribers.
@@ -465,8 +469,19 @@ impl Fanout {
         }
     }
 
-    /// Ends the holds whose tick was before or is at this moment. Returns whether there was any.
-    pub fn end_holds(&mut self, now_ms: u64) -> bool {
+    /// Ends the holds whose tick was before or is at this moment.
+    pub fn end_due_holds(&mut self, now_ms: u64) {
+        self.stats.holds_ended += u64::from(self.end_holds(now_ms));
+    }
+
+    /// Ends all holds before their tick, because of how much waits, or because of how many ranges somebody may have.
+    pub fn cut_holds(&mut self, many_ranges: bool) {
+        let any = self.end_holds(u64::MAX);
+        self.stats.holds_cut += u64::from(any);
+        self.stats.holds_cut_by_ranges += u64::from(any && many_ranges);
+    }
+
+    fn end_holds(&mut self, now_ms: u64) -> bool {
         let mut any = false;
         while let Some((mark, old, held)) = self.flush.holds.poll_due(now_ms) {
             self.flush.release(mark, old, &held, &mut self.connections);
@@ -513,7 +528,9 @@ impl Fanout {
         }
         let backlog = connection.outbox.backlog();
         self.flush.backlogs.insert(id.slot, backlog);
-        self.excess(backlog)
+        let excess = self.excess(backlog);
+        self.stats.slow_consumers += u64::from(excess.is_some());
+        excess
     }
 
     /// What more waits of than is allowed.

@@ -22,7 +22,7 @@ use protocol::hook_kind::HookKind;
 use protocol::presence::Member;
 
 use crate::machine::{HookPort, Now};
-use crate::readings::stats::Stats;
+use crate::readings::stats::HomeStats;
 use crate::shard::Shard;
 use crate::shard::home::blocked_topics::DirtyTopics;
 use crate::topic::Topic;
@@ -192,7 +192,7 @@ impl Edges {
     }
 
     /// Tells what is due, in the order that receivers rely on: falls of earlier phases, rises, events, falls of this phase.
-    fn tell(&mut self, port: &mut impl HookPort, now: Now, stats: &mut Stats) {
+    fn tell(&mut self, port: &mut impl HookPort, now: Now, stats: &mut HomeStats) {
         let mut room = self.tell_falls(self.phase, port, now, stats);
         room = room && self.tell_rises(port, now, stats);
         self.tell_events(room, port, now, stats);
@@ -205,7 +205,7 @@ impl Edges {
     }
 
     /// Returns false when one was refused: it stays the first.
-    fn tell_rises(&mut self, port: &mut impl HookPort, now: Now, stats: &mut Stats) -> bool {
+    fn tell_rises(&mut self, port: &mut impl HookPort, now: Now, stats: &mut HomeStats) -> bool {
         while let Some(Listing { hash, stamp, .. }) = self.rises.queue.front().copied() {
             let Ok(mut entry) = self.table.find_entry(hash, |edge| edge.rise == Some(stamp)) else {
                 self.rises.queue.pop_front();
@@ -226,7 +226,7 @@ impl Edges {
     }
 
     /// Those that are due and have lower stamps. Returns false when one was refused: it stays the first.
-    fn tell_falls(&mut self, below: u64, port: &mut impl HookPort, now: Now, stats: &mut Stats) -> bool {
+    fn tell_falls(&mut self, below: u64, port: &mut impl HookPort, now: Now, stats: &mut HomeStats) -> bool {
         while let Some(Listing { hash, stamp, due_ms }) = self.falls.queue.front().copied() {
             let Ok(entry) = self.table.find_entry(hash, |edge| edge.fall == Some(stamp)) else {
                 self.falls.queue.pop_front();
@@ -261,7 +261,7 @@ impl Edges {
     }
 
     /// All events of this phase, but those that would go ahead of an edge.
-    fn tell_events(&mut self, all_told: bool, port: &mut impl HookPort, now: Now, stats: &mut Stats) {
+    fn tell_events(&mut self, all_told: bool, port: &mut impl HookPort, now: Now, stats: &mut HomeStats) {
         if !all_told && !self.events.is_empty() {
             self.count_dirty(now.mono_ms);
         }
@@ -296,7 +296,7 @@ impl Edges {
     }
 }
 
-fn count_dropped(event: &HookEvent, stats: &mut Stats) {
+fn count_dropped(event: &HookEvent, stats: &mut HomeStats) {
     match event.kind() {
         HookKind::ClientEvent => stats.hook_client_events_dropped += 1,
         _ => stats.hook_server_events_dropped += 1,
@@ -304,7 +304,7 @@ fn count_dropped(event: &HookEvent, stats: &mut Stats) {
 }
 
 /// Returns whether there was room.
-fn offer(port: &mut impl HookPort, happened: Happened, stats: &mut Stats) -> bool {
+fn offer(port: &mut impl HookPort, happened: Happened, stats: &mut HomeStats) -> bool {
     let taken = port.offer(happened).is_ok();
     stats.hooks += u64::from(taken);
     stats.hook_edges_refused += u64::from(!taken);
@@ -405,9 +405,9 @@ impl Shard {
     }
 
     pub(in crate::shard) fn tell_edges_and_events(&mut self, port: &mut impl HookPort, now: Now) -> u64 {
-        let dropped = |stats: &Stats| stats.hook_client_events_dropped + stats.hook_server_events_dropped;
-        let before = dropped(&self.fanout.stats);
-        self.edges.tell(port, now, &mut self.fanout.stats);
-        dropped(&self.fanout.stats) - before
+        let dropped = |stats: &HomeStats| stats.hook_client_events_dropped + stats.hook_server_events_dropped;
+        let before = dropped(&self.home_stats);
+        self.edges.tell(port, now, &mut self.home_stats);
+        dropped(&self.home_stats) - before
     }
 }

@@ -33,13 +33,13 @@ impl Grants {
 impl Shard {
     /// The subscription of shard `from` has entered the roster, and will be told so.
     pub(in crate::shard) fn put_off_grant(&mut self, from: usize, topic: &Arc<Topic>, sub: SubRef) {
-        self.fanout.stats.granted += 1;
+        self.home_stats.granted += 1;
         let Some(home) = self.home.find(topic) else { return };
         let roster_bytes = home.roster_bytes();
         if home.entered.is_empty() {
             self.grants.topics.push(Arc::clone(topic));
         } else {
-            self.fanout.stats.rosters_shared += 1;
+            self.home_stats.rosters_shared += 1;
         }
         self.grants.bytes += roster_bytes.saturating_sub(home.entered_bytes);
         home.entered_bytes = home.entered_bytes.max(roster_bytes);

@@ -43,10 +43,10 @@ impl Shard {
         bytes_max: usize,
     ) {
         if self.lists.len() >= self.limits.lists_max {
-            self.fanout.stats.lists_refused += 1;
+            self.home_stats.lists_refused += 1;
             return self.answer(asker, id, Found::Busy);
         }
-        self.fanout.stats.lists += 1;
+        self.home_stats.lists += 1;
         let (births, found) = (self.home.births(), Vec::new());
         self.lists.push_back(List { asker, id, app, prefix, bytes_left: bytes_max, next: 0, births, found });
     }
@@ -54,7 +54,7 @@ impl Shard {
     /// One step of the first list. Returns whether there was one.
     pub(in crate::shard) fn continue_list(&mut self) -> bool {
         let Some(list) = self.lists.front_mut() else { return false };
-        self.fanout.stats.list_steps += 1;
+        self.home_stats.list_steps += 1;
         if let Some(found) = list.step(&self.home, self.limits.walk_looks_max) {
             let (asker, id) = (list.asker, list.id);
             self.lists.pop_front();

@@ -188,18 +188,18 @@ impl Shard {
     }
 
     fn handle_join(&mut self, from: usize, topic: Arc<Topic>, epoch: u64) {
-        self.fanout.stats.joins += 1;
+        self.home_stats.joins += 1;
         let home = self.home.find_or_add(&topic);
         let occupied = home.links.is_empty();
         let link = Link { shard: from, epoch, n: 1 };
         if let Some(old) = home.links.iter_mut().find(|old| old.shard == from) {
-            self.fanout.stats.joins_superseding += 1;
+            self.home_stats.joins_superseding += 1;
             *old = link;
         } else {
             home.links.push(link);
         }
         if occupied {
-            self.fanout.stats.occupied += 1;
+            self.home_stats.occupied += 1;
             self.show(Deed::Occupied(&topic));
             self.note_channel(&topic, true);
         }
@@ -208,11 +208,11 @@ impl Shard {
 
     fn handle_count(&mut self, from: usize, topic: &Topic, epoch: u64, n: u32) {
         let Some(home) = self.home.find(topic) else {
-            self.fanout.stats.roots_stale += 1;
+            self.home_stats.roots_stale += 1;
             return;
         };
         let Some(link) = home.link(from, epoch) else {
-            self.fanout.stats.roots_stale += 1;
+            self.home_stats.roots_stale += 1;
             return;
         };
         link.n = n;
@@ -224,7 +224,7 @@ impl Shard {
         if home.links.is_empty() {
             let topic = Arc::clone(&home.topic);
             self.home.remove(&topic);
-            self.fanout.stats.vacated += 1;
+            self.home_stats.vacated += 1;
             self.show(Deed::Vacated(&topic));
             self.note_channel(&topic, false);
         }
@@ -240,11 +240,11 @@ impl Shard {
     ) {
         let Some(home) = self.home.find(&topic).filter(|home| home.links.iter().any(|it| it.shard == from))
         else {
-            self.fanout.stats.roots_stale += 1;
+            self.home_stats.roots_stale += 1;
             return;
         };
         if home.link(from, epoch).is_none() {
-            self.fanout.stats.roots_stale += 1;
+            self.home_stats.roots_stale += 1;
             return;
         }
         let limits = &topic.app.limits;
@@ -259,7 +259,7 @@ impl Shard {
         };
         if let Some(why) = refusal {
             home.roster.exit(from, sub);
-            self.fanout.stats.refused += 1;
+            self.home_stats.refused += 1;
             self.send_to_leaf(from, Leaf::Refused { topic, sub, why });
             return;
         }
@@ -269,13 +269,13 @@ impl Shard {
 
     fn announce(&mut self, topic: &Arc<Topic>, member: &Arc<Member>, first: bool) {
         if !first {
-            self.fanout.stats.members_again += 1;
+            self.home_stats.members_again += 1;
             return;
         }
         let mut bytes = Vec::new();
         server_event::encode_member_added(&mut bytes, &topic.name, member);
         self.send_to_links(topic, &Frame::from(bytes), None);
-        self.fanout.stats.members_added += 1;
+        self.home_stats.members_added += 1;
         self.show(Deed::Added { topic, user_id: &member.user_id });
         self.note_member(topic, member, true);
     }
@@ -285,7 +285,7 @@ impl Shard {
         let mut bytes = Vec::new();
         server_event::encode_member_removed(&mut bytes, &topic.name, &member.user_id);
         self.send_to_links(topic, &Frame::from(bytes), None);
-        self.fanout.stats.members_removed += 1;
+        self.home_stats.members_removed += 1;
         self.show(Deed::Removed { topic, user_id: &member.user_id });
         self.note_member(topic, &member, false);
     }
@@ -294,7 +294,7 @@ impl Shard {
         let hook = publish.hook.take();
         let Publish { topic, frame, except, .. } = &publish;
         let except = *except;
-        self.fanout.stats.published += 1;
+        self.home_stats.published += 1;
         self.show(Deed::Published { topic, frame, except, hooked: hook.is_some() });
         if let Some(hook) = hook {
             let hook = self.with_recipients(hook, topic, except);
@@ -366,7 +366,7 @@ impl Shard {
         except: Option<SocketId>,
     ) {
         let Some(home) = self.home.view(topic) else {
-            self.fanout.stats.published_unheard += 1;
+            self.home_stats.published_unheard += 1;
             return;
         };
         let mut mine = false;

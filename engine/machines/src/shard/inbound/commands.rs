@@ -109,7 +109,7 @@ impl Shard {
                 return Flow::Read;
             };
             if budget == 0 && !rest.is_empty() {
-                self.fanout.stats.commands_budgeted += 1;
+                self.inbound_stats.commands_budgeted += 1;
                 self.stalled.budgeted.push_back(id);
                 return self.stall(id, None, rest);
             }
@@ -152,7 +152,7 @@ impl Shard {
     }
 
     fn wait_in_line(&mut self, id: ConnectionId, home: usize) {
-        self.fanout.stats.commands_gated += 1;
+        self.inbound_stats.commands_gated += 1;
         if let Some(line) = self.stalled.gated.get_mut(home) {
             line.push_back(id);
         }
@@ -276,7 +276,7 @@ impl Shard {
             }
         };
         if verdict == Verdict::Taken {
-            self.fanout.stats.commands += 1;
+            self.inbound_stats.commands += 1;
         }
         verdict
     }

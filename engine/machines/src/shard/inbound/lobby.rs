@@ -192,7 +192,7 @@ impl Shard {
         let Some((token, _)) = self.lobby.oldest() else { return };
         let spoke = self.lobby.partial.contains_key(&token.slot);
         let last = if spoke { self.encode_refusal(status, text, &[], now) } else { Vec::new() };
-        self.fanout.stats.heads_refused += 1;
+        self.inbound_stats.heads_refused += 1;
         self.lobby.forget(token);
         self.effects.push_back(Effect::Drop { token, last });
     }
@@ -225,7 +225,7 @@ impl Shard {
     }
 
     fn refuse_head(&mut self, token: Token, last: Vec<u8>) {
-        self.fanout.stats.heads_refused += 1;
+        self.inbound_stats.heads_refused += 1;
         self.lobby.forget(token);
         self.effects.push_back(Effect::Close { token, last: last.into() });
     }
@@ -338,9 +338,9 @@ impl Shard {
             blocked: false,
             stalled: false,
         });
-        self.fanout.stats.attached += 1;
+        self.inbound_stats.attached += 1;
         if id.generation > 0 {
-            self.fanout.stats.slots_reused += 1;
+            self.inbound_stats.slots_reused += 1;
         }
         self.lobby.set(token, At::Connection(id));
         self.watch(id, now);

@@ -29,7 +29,7 @@ impl Shard {
             self.quiet.active_ms = now.mono_ms;
         }
         if self.has_been_quiet(now) {
-            self.fanout.stats.quiet_phases += 1;
+            self.inbound_stats.quiet_phases += 1;
         }
     }
 

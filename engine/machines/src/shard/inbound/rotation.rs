@@ -103,7 +103,7 @@ impl Shard {
             turns_left -= 1;
         }
         self.rotation.next = class;
-        self.fanout.stats.grants_gated +=
+        self.inbound_stats.grants_gated +=
             u64::from(self.grants.gain_bytes_max() > 0 && self.flush_gate_is_closed());
         self.grant_all();
         if idle == Class::COUNT {
@@ -113,8 +113,8 @@ impl Shard {
         self.note_gates(gated, now);
         self.note_quiet(now);
         if gated {
-            self.fanout.stats.flush_gated += 1;
-            self.fanout.stats.flush_gated_by_all += u64::from(self.all_have_gained_too_much());
+            self.inbound_stats.flush_gated += 1;
+            self.inbound_stats.flush_gated_by_all += u64::from(self.all_have_gained_too_much());
         }
         // What the flush gate holds back, and connections that have had their share, go on in the next turn: it must
         // come even if nothing was left to write, for who stood first in the FIFO may have gone.
@@ -142,16 +142,15 @@ impl Shard {
         let all = flush.untried_bytes() > self.limits.unflushed_shard_bytes_max as u64 / 2;
         let many = flush.ranges_max() >= self.limits.held_ranges_max as u64;
         let enough = one || all || many || self.is_over_budget();
-        if enough && self.fanout.end_holds(u64::MAX) {
-            self.fanout.stats.holds_cut += 1;
-            self.fanout.stats.holds_cut_by_ranges += u64::from(many);
+        if enough {
+            self.fanout.cut_holds(many);
         }
     }
 
     fn roots_gate_is_closed(&mut self) -> bool {
         let closed = self.leaves.any_full() || self.terminations.is_full(self.limits.terminations_max);
         if closed {
-            self.fanout.stats.roots_gated += 1;
+            self.inbound_stats.roots_gated += 1;
         }
         closed
     }
@@ -173,7 +172,7 @@ impl Shard {
     fn next_leaf(&mut self, inputs: &mut impl Inputs) -> Option<Leaf> {
         if self.rotation.leaves.is_none() {
             let (from, messages) = inputs.next_leaves()?;
-            self.fanout.stats.batches_taken += 1;
+            self.inbound_stats.batches_taken += 1;
             self.rotation.leaves = Some(Batch { from, messages: messages.into() });
         }
         let batch = self.rotation.leaves.as_mut()?;
@@ -202,7 +201,7 @@ impl Shard {
     fn next_root(&mut self, inputs: &mut impl Inputs) -> Option<(usize, Root)> {
         if self.rotation.roots.is_none() {
             let (from, messages) = inputs.next_roots()?;
-            self.fanout.stats.batches_taken += 1;
+            self.inbound_stats.batches_taken += 1;
             self.rotation.roots = Some(Batch { from, messages: messages.into() });
         }
         let batch = self.rotation.roots.as_mut()?;
@@ -281,7 +280,7 @@ impl Shard {
     }
 
     fn handle_socket_bytes(&mut self, token: Token, bytes: &mut [u8], now: Now) -> Flow {
-        self.fanout.stats.bytes_received += bytes.len() as u64;
+        self.inbound_stats.bytes_received += bytes.len() as u64;
         match self.lobby.at(token) {
             At::Nowhere => Flow::Read,
             At::Head => self.handle_head_bytes(token, bytes, now),

@@ -63,16 +63,16 @@ impl Shard {
             return full("This connection", of_one as u64, "subscriptions_per_connection_max");
         }
         if self.fanout.subscriptions() >= of_shard {
-            self.fanout.stats.subscribe_refused_for_room += 1;
+            self.inbound_stats.subscribe_refused_for_room += 1;
             return full("This shard of the server", of_shard as u64, "subscriptions_per_shard_max");
         }
         if target.app.subscriptions() >= of_app {
-            self.fanout.stats.subscribe_refused_for_room += 1;
+            self.inbound_stats.subscribe_refused_for_room += 1;
             return full("This app", of_app, "subscriptions_max");
         }
         let per_second = app.subscription_changes_per_second;
         if !self.churn.allows(id, per_second, of_one, now.mono_ms) {
-            self.fanout.stats.subscribe_refused_for_rate += 1;
+            self.inbound_stats.subscribe_refused_for_rate += 1;
             let text = format!(
                 "This connection changes its subscriptions faster than {per_second} times per second \
                  (subscription_changes_per_second)"
@@ -135,7 +135,7 @@ impl Shard {
         let at_once = topic.live;
         if found.is_some() {
             if !topic.live {
-                self.fanout.stats.joining_shared += 1;
+                self.inbound_stats.joining_shared += 1;
             }
             self.send_count(at);
         }
