@@ -6,7 +6,6 @@
 
 use protocol::hook_event::{Happened, OpenEdges};
 use std::io::IoSlice;
-use std::net::SocketAddr;
 
 use crate::mesh::{Leaf, Root};
 use crate::outbox::parting::Parting;
@@ -174,7 +173,8 @@ pub enum Effect {
 /// The pure state behind one core.
 pub trait Machine {
     /// A connection came: accepted here, or handed over by another core (whose bytes follow as [`Socket::Bytes`]).
-    fn handle_open(&mut self, token: Token, peer: SocketAddr, door: Door, now: Now);
+    /// `secure`: nobody between its peer and us can read it.
+    fn handle_open(&mut self, token: Token, door: Door, secure: bool, now: Now);
     /// Descriptors have run out: give up the connection that is least worth its descriptor, if there is one. A shard's
     /// is the oldest without a head, the API core's the one that has asked nothing for longest.
     fn handle_no_descriptors(&mut self, now: Now);

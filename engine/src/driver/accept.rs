@@ -10,6 +10,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use super::listen::turn_newcomers_away;
 use super::ring::{self, Completion, Kind, Operation, Ring};
 use super::sockets::Sockets;
+use super::transport::Transport;
 use machines::machine::{Door, Machine, Now, Token};
 
 /// Connections taken per turn, over all listeners of the core.
@@ -17,6 +18,17 @@ const ACCEPTS_PER_TURN_MAX: usize = 64;
 
 /// How long to wait when the system has no descriptors or memory to give.
 const PAUSE_MS: u64 = 100;
+
+/// A listener, and whom it lets in where.
+#[derive(Debug)]
+pub struct Entrance {
+    /// The listener.
+    pub listener: OwnedFd,
+    /// What is behind it.
+    pub door: Door,
+    /// How bytes travel on the connections that come through it.
+    pub transport: Transport,
+}
 
 /// The listeners of a core.
 #[derive(Debug)]
@@ -35,8 +47,7 @@ pub struct Acceptor {
 
 #[derive(Debug)]
 struct Listener {
-    fd: OwnedFd,
-    door: Door,
+    entrance: Entrance,
     slot: u32,
     armed: bool,
     /// Its queue may hold somebody.
@@ -56,17 +67,16 @@ enum Accepted {
 
 impl Acceptor {
     /// Polls these listeners.
-    pub fn new(listeners: Vec<(Door, OwnedFd)>, ring: &mut Ring) -> Self {
-        let listener = |(slot, (door, fd))| Listener {
-            fd,
-            door,
+    pub fn new(entrances: Vec<Entrance>, ring: &mut Ring) -> Self {
+        let listener = |(slot, entrance)| Listener {
+            entrance,
             slot: slot as u32,
             armed: false,
             ready: false,
             quiet_since: None,
             spent: false,
         };
-        let mut listeners: Vec<Listener> = listeners.into_iter().enumerate().map(listener).collect();
+        let mut listeners: Vec<Listener> = entrances.into_iter().enumerate().map(listener).collect();
         listeners.iter_mut().for_each(|listener| listener.arm(ring));
         Self {
             listeners,
@@ -138,9 +148,10 @@ impl Acceptor {
     /// Turns newcomers away; each listener is closed when its queue has been empty for so long.
     pub fn begin_close(&mut self, mono_ms: u64, quiet_ms: u64) {
         (self.holds, self.quiet_ms) = (false, quiet_ms);
-        for listener in self.listeners.iter_mut().filter(|listener| listener.door != Door::Successor) {
+        for listener in self.listeners.iter_mut().filter(|listener| listener.entrance.door != Door::Successor)
+        {
             // Where filters are refused, somebody who comes in the listener's last instant meets a reset.
-            let _ = turn_newcomers_away(&listener.fd);
+            let _ = turn_newcomers_away(&listener.entrance.listener);
             listener.quiet_since = Some(mono_ms);
             listener.ready = true;
         }
@@ -148,13 +159,13 @@ impl Acceptor {
 
     /// True when no listener is left but for successors, who may come to the end.
     pub fn is_closed(&self) -> bool {
-        self.listeners.iter().all(|listener| listener.door == Door::Successor)
+        self.listeners.iter().all(|listener| listener.entrance.door == Door::Successor)
     }
 
     /// The listeners, as long as each may be accepted from at any time.
     pub fn listeners(&self) -> Option<impl Iterator<Item = RawFd>> {
         let idle = !self.holds && self.next_deadline().is_none();
-        idle.then(|| self.listeners.iter().map(|listener| listener.fd.as_raw_fd()))
+        idle.then(|| self.listeners.iter().map(|listener| listener.entrance.listener.as_raw_fd()))
     }
 
     /// When `accept_some` must be called next though nobody came, in `mono_ms`.
@@ -171,7 +182,7 @@ impl Acceptor {
 impl Listener {
     fn arm(&mut self, ring: &mut Ring) {
         self.armed = true;
-        ring.poll_input(self.fd.as_fd(), self.operation());
+        ring.poll_input(self.entrance.listener.as_fd(), self.operation());
     }
 
     fn operation(&self) -> Operation {
@@ -185,20 +196,21 @@ impl Listener {
         successors: &mut Vec<OwnedFd>,
         now: Now,
     ) -> Accepted {
-        let (fd, peer) = match ring::accept(self.fd.as_fd()) {
+        let fd = match ring::accept(self.entrance.listener.as_fd()) {
             Ok(accepted) => accepted,
             Err(error) => return judge(&error),
         };
-        if self.door == Door::Successor {
+        if self.entrance.door == Door::Successor {
             successors.push(fd);
             return Accepted::One;
         }
         if let Some(since) = &mut self.quiet_since {
             *since = now.mono_ms;
         }
-        match sockets.attach_newcomer(fd) {
+        let Entrance { door, transport, .. } = self.entrance;
+        match sockets.attach_newcomer(fd, transport) {
             Some(token) => {
-                machine.handle_open(token, peer, self.door, now);
+                machine.handle_open(token, door, transport.is_secure(), now);
                 Accepted::One
             }
             None => Accepted::Exhausted,

@@ -135,9 +135,9 @@ impl Flags {
 }
 
 impl Connection {
-    fn new(fd: OwnedFd, bytes: Vec<u8>) -> Self {
+    fn new(fd: OwnedFd, transport: Transport, bytes: Vec<u8>) -> Self {
         let stage = (!bytes.is_empty()).then(|| Box::new(Stage::Arrived(bytes)));
-        Self { fd, transport: Transport::Plain, flags: Flags::default(), stage }
+        Self { fd, transport, flags: Flags::default(), stage }
     }
 
     /// Its socket.
@@ -175,22 +175,22 @@ impl Connection {
         }
     }
 
-    /// Ends it, giving back the socket and what was going on.
-    pub fn into_parts(self) -> (OwnedFd, Option<Box<Stage>>) {
-        (self.fd, self.stage)
+    /// Ends it, giving back the socket, how its bytes travel and what was going on.
+    pub fn into_parts(self) -> (OwnedFd, Transport, Option<Box<Stage>>) {
+        (self.fd, self.transport, self.stage)
     }
 }
 
 impl Connections {
     /// Takes a socket in, with bytes that were read from it elsewhere; None when all slots are taken.
-    pub fn attach(&mut self, fd: OwnedFd, bytes: Vec<u8>) -> Option<Token> {
+    pub fn attach(&mut self, fd: OwnedFd, transport: Transport, bytes: Vec<u8>) -> Option<Token> {
         let slot = match self.free.pop() {
             Some(slot) => slot,
             None if self.slots.len() < SLOTS_MAX => self.slots.push(Slot::default()) as u32,
             None => return None,
         };
         let place = self.slots.get_mut(slot as usize)?;
-        let mut connection = Connection::new(fd, bytes);
+        let mut connection = Connection::new(fd, transport, bytes);
         if self.draining {
             connection.flags.set(Flags::LATE);
             self.late += 1;
@@ -273,9 +273,9 @@ mod tests {
     #[test]
     fn a_reused_slot_does_not_answer_to_its_former_token() {
         let mut connections = Connections::default();
-        let first = connections.attach(eventfd().unwrap(), Vec::new()).unwrap();
+        let first = connections.attach(eventfd().unwrap(), Transport::Plain, Vec::new()).unwrap();
         assert!(connections.detach(first).is_some());
-        let second = connections.attach(eventfd().unwrap(), Vec::new()).unwrap();
+        let second = connections.attach(eventfd().unwrap(), Transport::Plain, Vec::new()).unwrap();
         assert_eq!(first.slot, second.slot);
         assert!(connections.find(first).is_none() && connections.detach(first).is_none());
         assert!(connections.find(second).is_some());
@@ -286,7 +286,7 @@ mod tests {
     #[should_panic(expected = "operation in flight")]
     fn a_slot_with_an_armed_operation_is_never_freed() {
         let mut connections = Connections::default();
-        let token = connections.attach(eventfd().unwrap(), Vec::new()).unwrap();
+        let token = connections.attach(eventfd().unwrap(), Transport::Plain, Vec::new()).unwrap();
         connections.find(token).unwrap().flags.set(Flags::INPUT_ARMED);
         connections.detach(token);
     }
@@ -294,7 +294,7 @@ mod tests {
     #[test]
     fn a_paused_connection_is_not_ready_and_is_again_afterwards() {
         let mut connections = Connections::default();
-        let token = connections.attach(eventfd().unwrap(), Vec::new()).unwrap();
+        let token = connections.attach(eventfd().unwrap(), Transport::Plain, Vec::new()).unwrap();
         let connection = connections.find(token).unwrap();
         assert!(!connection.is_ready());
         connection.flags.set(Flags::READABLE.and(Flags::PAUSED));
@@ -306,8 +306,9 @@ mod tests {
     #[test]
     fn whoever_comes_during_a_drain_is_no_resident() {
         let mut connections = Connections::default();
-        let attach =
-            |connections: &mut Connections| connections.attach(eventfd().unwrap(), Vec::new()).unwrap();
+        let attach = |connections: &mut Connections| {
+            connections.attach(eventfd().unwrap(), Transport::Plain, Vec::new()).unwrap()
+        };
         let early = attach(&mut connections);
         connections.begin_drain();
         let late = attach(&mut connections);

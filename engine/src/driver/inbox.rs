@@ -7,7 +7,6 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -15,6 +14,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
 use super::doorbell::Doorbell;
+use super::transport::Transport;
 use machines::limits::{BATCHES_IN_FLIGHT_MAX, HANDOVERS_MAX};
 use machines::machine::Mesh;
 use machines::mesh::{Leaf, Root};
@@ -24,8 +24,8 @@ use machines::mesh::{Leaf, Root};
 pub struct Handover {
     /// The socket, with no operation armed on it.
     pub fd: OwnedFd,
-    /// Where it comes from.
-    pub peer: SocketAddr,
+    /// How its bytes travel.
+    pub transport: Transport,
     /// What was read from it and is not handled yet.
     pub bytes: Vec<u8>,
 }
@@ -278,7 +278,7 @@ mod tests {
         let ends = mesh(2).unwrap();
         let handover = || Handover {
             fd: super::super::ring::eventfd().unwrap(),
-            peer: ([127, 0, 0, 1], 1).into(),
+            transport: Transport::Plain,
             bytes: vec![1],
         };
         for _ in 0..HANDOVERS_MAX {

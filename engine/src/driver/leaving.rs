@@ -4,12 +4,12 @@
 //! here: passing on a descriptor that an operation of our ring still holds (it would take the other core's input), or
 //! losing one. A connection that the other core cannot take gets its refusal and a close. Called by the turn.
 
-use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 
 use super::connections::{Leaving, Stage};
 use super::inbox::{Handover, MeshEnd};
 use super::sockets::Sockets;
+use super::transport::Transport;
 use machines::machine::Token;
 
 /// A connection with nothing armed on it, ready to go.
@@ -21,8 +21,8 @@ pub struct Departure {
 }
 
 impl Departure {
-    pub(super) fn new(fd: OwnedFd, peer: SocketAddr, leaving: Leaving) -> Self {
-        let handover = Handover { fd, peer, bytes: leaving.bytes };
+    pub(super) fn new(fd: OwnedFd, transport: Transport, leaving: Leaving) -> Self {
+        let handover = Handover { fd, transport, bytes: leaving.bytes };
         Self { to: leaving.to, handover, refusal: leaving.refusal }
     }
 }
@@ -52,7 +52,7 @@ impl Sockets {
     }
 
     fn refuse(&mut self, handover: Handover, refusal: &[u8], mono_ms: u64) {
-        if let Some(token) = self.attach(handover.fd, Vec::new()) {
+        if let Some(token) = self.attach(handover.fd, handover.transport, Vec::new()) {
             self.begin_close(token, refusal.to_vec(), mono_ms);
         }
     }

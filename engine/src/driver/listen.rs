@@ -231,30 +231,28 @@ mod tests {
         let silent = ring::accept(listeners[0].as_fd()).unwrap_err();
         assert_eq!(silent.kind(), io::ErrorKind::WouldBlock);
         io::Write::write_all(&mut near, b"x").unwrap();
-        let (far, _) = ring::accept(listeners[0].as_fd()).unwrap();
+        let far = ring::accept(listeners[0].as_fd()).unwrap();
         let far = socket2::SockRef::from(&far);
         assert!(far.tcp_nodelay().unwrap());
         assert_eq!(far.tcp_notsent_lowat().unwrap(), NOTSENT_LOWAT_BYTES);
         assert_eq!(far.tcp_user_timeout().unwrap(), Some(USER_TIMEOUT));
     }
 
-    /// Connects over IPv4, says a byte, and returns how the listener sees the peer and how the peer sees itself.
-    fn seen_over_ipv4(listener: &OwnedFd) -> Option<(SocketAddr, SocketAddr)> {
+    /// Whether somebody who calls over IPv4 and says a byte is accepted.
+    fn is_reached_over_ipv4(listener: &OwnedFd) -> bool {
         let port = local_address(listener).unwrap().port();
-        let mut near = std::net::TcpStream::connect(("127.0.0.1", port)).ok()?;
+        let Ok(mut near) = std::net::TcpStream::connect(("127.0.0.1", port)) else { return false };
         io::Write::write_all(&mut near, b"x").unwrap();
-        let (_, peer) = ring::accept(listener.as_fd()).unwrap();
-        Some((peer, near.local_addr().unwrap()))
+        ring::accept(listener.as_fd()).is_ok()
     }
 
     #[test]
-    fn every_address_of_ipv6_is_every_address_and_a_peer_of_ipv4_shows_as_that() {
+    fn every_address_of_ipv6_is_every_address_unless_it_is_of_ipv6_only() {
         let any: SocketAddr = "[::]:0".parse().unwrap();
         let both = listen(any, 1, false).unwrap();
-        let (peer, near) = seen_over_ipv4(&both[0]).unwrap();
-        assert_eq!(peer, near);
+        assert!(is_reached_over_ipv4(&both[0]));
         let one = listen(Place { address: any, ipv6_only: true }, 1, false).unwrap();
-        assert_eq!(seen_over_ipv4(&one[0]), None);
+        assert!(!is_reached_over_ipv4(&one[0]));
     }
 
     #[test]

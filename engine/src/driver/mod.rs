@@ -24,27 +24,27 @@ pub mod transport;
 mod turn;
 
 use std::io;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::Sender;
 use glommio::{LocalExecutor, LocalExecutorBuilder, Placement};
 
+use self::accept::Entrance;
 use self::control::{Clock, Control, CoreError, Health, Leave, Report};
 use self::hook_line::HookLine;
 use self::inbox::MeshEnd;
 use self::ring::Sizes;
 use self::turn::Core;
-use machines::machine::{Door, Machine};
+use machines::machine::Machine;
 
 /// What a core starts with.
 #[derive(Debug)]
 pub struct CoreSetup {
     /// Its end of the mesh, which also says which core it is.
     pub mesh: MeshEnd,
-    /// The listeners on which it accepts, and what is behind each.
-    pub listeners: Vec<(Door, OwnedFd)>,
+    /// Where it accepts.
+    pub entrances: Vec<Entrance>,
     /// The sizes of its ring.
     pub ring_sizes: Sizes,
     /// The processor it stays on.

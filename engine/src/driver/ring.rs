@@ -12,12 +12,11 @@ use std::fmt;
 use std::io::{self, IoSlice};
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
 
 use io_uring::{IoUring, cqueue, opcode, squeue, types};
-use socket2::{SockAddr, SockRef};
+use socket2::SockRef;
 
 use machines::machine::Token;
 
@@ -543,18 +542,12 @@ pub fn own_user() -> u32 {
 }
 
 /// Accepts one connection without waiting.
-pub fn accept(listener: BorrowedFd<'_>) -> io::Result<(OwnedFd, SocketAddr)> {
-    let accept = |storage: *mut socket2::SockAddrStorage, length: *mut libc::socklen_t| {
-        // SAFETY: `try_init` gives a storage and its length, both valid for writes.
-        let fd = checked(unsafe {
-            libc::accept4(listener.as_raw_fd(), storage.cast(), length, libc::SOCK_CLOEXEC)
-        })?;
-        // SAFETY: the kernel has just given us this descriptor, and nobody else knows it.
-        Ok(unsafe { OwnedFd::from_raw_fd(fd) })
-    };
-    // SAFETY: accept4 has filled in storage and length whenever it succeeds.
-    let (fd, address) = unsafe { SockAddr::try_init(accept) }?;
-    Ok((fd, internet_address(&address)))
+pub fn accept(listener: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    let (peer, length) = (std::ptr::null_mut(), std::ptr::null_mut());
+    // SAFETY: without room for it, the kernel tells no address.
+    let fd = checked(unsafe { libc::accept4(listener.as_raw_fd(), peer, length, libc::SOCK_CLOEXEC) })?;
+    // SAFETY: the kernel has just given us this descriptor, and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// Lets a connection be accepted only when its peer has spoken, or after about so many seconds.
@@ -570,19 +563,6 @@ pub fn defer_accept(listener: BorrowedFd<'_>, seconds: libc::c_int) -> io::Resul
         )
     });
     set.map(drop)
-}
-
-/// Where a connection comes from; unspecified if the kernel has forgotten it, as after a reset.
-pub fn peer_address(socket: BorrowedFd<'_>) -> SocketAddr {
-    SockRef::from(&socket).peer_addr().map_or_else(|_| UNSPECIFIED, |address| internet_address(&address))
-}
-
-const UNSPECIFIED: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
-
-/// A peer of IPv4 shows as that, whatever the listener was.
-fn internet_address(address: &SockAddr) -> SocketAddr {
-    let address = address.as_socket().unwrap_or(UNSPECIFIED);
-    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 /// Reads what is there without waiting; 0 at the peer's end.

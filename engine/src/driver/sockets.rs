@@ -7,14 +7,14 @@
 
 use std::collections::{BinaryHeap, VecDeque};
 use std::io;
-use std::net::SocketAddr;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 use super::closing::Expiry;
 use super::connections::{Connection, Connections, Flags, Stage};
 use super::flush::Attempt;
 use super::leaving::Departure;
-use super::ring::{self, Completion, Kind, Operation, Ring, SendRing};
+use super::ring::{Completion, Kind, Operation, Ring, SendRing};
+use super::transport::Transport;
 use machines::limits::SCRATCH_BYTES;
 use machines::machine::{Socket, Token};
 
@@ -76,8 +76,8 @@ impl Sockets {
     }
 
     /// Takes a socket in and polls it. None, and the socket is closed, when every slot is taken.
-    pub fn attach(&mut self, fd: OwnedFd, bytes: Vec<u8>) -> Option<Token> {
-        let token = self.connections.attach(fd, bytes)?;
+    pub fn attach(&mut self, fd: OwnedFd, transport: Transport, bytes: Vec<u8>) -> Option<Token> {
+        let token = self.connections.attach(fd, transport, bytes)?;
         self.arm_input(token);
         self.queue_if_ready(token);
         Some(token)
@@ -85,8 +85,8 @@ impl Sockets {
 
     /// The same for one that was just accepted. It is read in this turn without waiting for the poll: listeners give it
     /// when it has spoken.
-    pub fn attach_newcomer(&mut self, fd: OwnedFd) -> Option<Token> {
-        let token = self.connections.attach(fd, Vec::new())?;
+    pub fn attach_newcomer(&mut self, fd: OwnedFd, transport: Transport) -> Option<Token> {
+        let token = self.connections.attach(fd, transport, Vec::new())?;
         self.arm_input(token);
         if let Some(connection) = self.connections.find(token) {
             connection.flags.set(Flags::READABLE);
@@ -279,10 +279,9 @@ impl Sockets {
             return;
         }
         let Some(connection) = self.connections.detach(token) else { return };
-        let (fd, stage) = connection.into_parts();
+        let (fd, transport, stage) = connection.into_parts();
         if let Some(Stage::Leaving(leaving)) = stage.map(|stage| *stage) {
-            let peer: SocketAddr = ring::peer_address(fd.as_fd());
-            self.departures.push(Departure::new(fd, peer, leaving));
+            self.departures.push(Departure::new(fd, transport, leaving));
         }
     }
 }
@@ -348,7 +347,7 @@ mod tests {
     use super::super::closing::CLOSE_MS_MAX;
     use super::super::connections::Leaving;
     use super::super::inbox::mesh;
-    use super::super::ring::Sizes;
+    use super::super::ring::{Sizes, eventfd};
     use super::*;
     use machines::limits::HANDOVERS_MAX;
     use machines::outbox::held::Held;
@@ -370,7 +369,7 @@ mod tests {
 
     fn attached(sockets: &mut Sockets) -> (TcpStream, Token) {
         let (peer, fd) = pair();
-        (peer, sockets.attach(fd, Vec::new()).unwrap())
+        (peer, sockets.attach(fd, Transport::Plain, Vec::new()).unwrap())
     }
 
     /// Hands completions on until `done` or for five seconds; returns how many polls had ended.
@@ -649,9 +648,9 @@ mod tests {
         let mut waiting = Vec::new();
         let (mut peer, token) = attached(&mut sockets);
         for _ in 0..HANDOVERS_MAX {
-            let fd = ring::eventfd().unwrap();
+            let fd = eventfd().unwrap();
             let leaving = Leaving { to: 1, bytes: Vec::new(), refusal: b"" };
-            waiting.push(Departure::new(fd, ([127, 0, 0, 1], 9).into(), leaving));
+            waiting.push(Departure::new(fd, Transport::Plain, leaving));
         }
         sockets.departures = waiting;
         assert!(sockets.depart(&ends[0], 0));
@@ -669,7 +668,7 @@ mod tests {
         let mut sockets = sockets();
         let (mut peer, fd) = pair();
         peer.write_all(b" world").unwrap();
-        sockets.attach(fd, b"hello".to_vec()).unwrap();
+        sockets.attach(fd, Transport::Plain, b"hello".to_vec()).unwrap();
         assert_eq!(read(&mut sockets, 11).0, b"hello world");
     }
 }

@@ -24,6 +24,13 @@ impl Transport {
         }
     }
 
+    /// True when nobody between the peer and us can read what is said.
+    pub fn is_secure(self) -> bool {
+        match self {
+            Self::Plain => false,
+        }
+    }
+
     /// True when what waits for the connection is what its socket gets, so that many can be sent at once.
     pub fn sends_as_is(self) -> bool {
         match self {

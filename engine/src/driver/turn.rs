@@ -72,7 +72,7 @@ impl<M: Machine> Core<M> {
         let sends = Some(setup.ring_sizes.sends).filter(|sends| *sends > 0);
         let sends = sends.and_then(|sends| SendRing::new(sends).ok());
         ring.read_doorbell(setup.mesh.doorbell().as_fd());
-        let acceptor = Acceptor::new(setup.listeners, &mut ring);
+        let acceptor = Acceptor::new(setup.entrances, &mut ring);
         ring.submit().map_err(CoreError::during("polling the listeners"))?;
         Ok(Self {
             machine,
@@ -145,8 +145,9 @@ impl<M: Machine> Core<M> {
         while taken < HANDOVERS_PER_TURN_MAX {
             let Some(handover) = self.io.mesh.next_handover() else { break };
             taken += 1;
-            if let Some(token) = self.io.sockets.attach(handover.fd, handover.bytes) {
-                self.machine.handle_open(token, handover.peer, Door::Public, now);
+            let secure = handover.transport.is_secure();
+            if let Some(token) = self.io.sockets.attach(handover.fd, handover.transport, handover.bytes) {
+                self.machine.handle_open(token, Door::Public, secure, now);
             }
         }
         taken > 0

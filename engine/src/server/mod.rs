@@ -8,7 +8,6 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -16,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
+use crate::driver::accept::Entrance;
 use crate::driver::control::{Clock, Control, CoreError, Health, Leave, Phase, Report};
 use crate::driver::hook_line::HookLine;
 use crate::driver::inbox::{MeshEnd, mesh};
@@ -25,7 +25,7 @@ use crate::driver::ring::{self, Sizes};
 use crate::driver::steering::SteeringError;
 use crate::driver::{CoreSetup, run_core};
 use crate::takeover::{Takeover, TakeoverPlan};
-use machines::machine::{Door, Machine};
+use machines::machine::Machine;
 
 mod panics;
 mod pinning;
@@ -456,7 +456,7 @@ impl<'a> House<'a> {
 
     /// Gives each core what it needs. The API core is the last.
     fn furnish(self, ports: Ports) -> Result<(Running, Vec<CoreSetup>), StartError> {
-        let Ports { addresses, admin, listeners, names, shared } = ports;
+        let Ports { addresses, admin, entrances, names, shared } = ports;
         let cores = self.surroundings.cores;
         // The relay has the last place.
         let mut ends = mesh(cores + 1).map_err(StartError::System)?;
@@ -469,9 +469,9 @@ impl<'a> House<'a> {
         let stopper = Stopper { reports: sender, asked: Arc::new(AtomicBool::new(false)) };
         watch_signals(stopper.clone(), self.plan.hangup_stops).map_err(StartError::System)?;
         let cpus = cpus(self.plan.pin, self.plan.shards, &ring::allowed_cpus());
-        let each = ends.into_iter().zip(listeners).zip(cpus);
+        let each = ends.into_iter().zip(entrances).zip(cpus);
         let setups =
-            each.map(|((end, listeners), cpu)| self.setup(end, listeners, cpu, &control, &stopper)).collect();
+            each.map(|((end, entrances), cpu)| self.setup(end, entrances, cpu, &control, &stopper)).collect();
         let health = Arc::clone(&self.surroundings.health);
         let running = Running {
             addresses,
@@ -495,7 +495,7 @@ impl<'a> House<'a> {
     fn setup(
         &self,
         mesh: MeshEnd,
-        listeners: Vec<(Door, OwnedFd)>,
+        entrances: Vec<Entrance>,
         cpu: Option<usize>,
         control: &Arc<Control>,
         stopper: &Stopper,
@@ -503,7 +503,7 @@ impl<'a> House<'a> {
         let is_shard = mesh.me() < self.plan.shards;
         CoreSetup {
             mesh,
-            listeners,
+            entrances,
             ring_sizes: self.ring_sizes,
             cpu,
             leave: Leave {

@@ -4,9 +4,11 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 
 use super::{AdminPlan, Plan, StartError};
+use crate::driver::accept::Entrance;
 use crate::driver::listen::{ListenError, Place, is_taken, listen, listen_for_tools, local_address};
 use crate::driver::ring;
 use crate::driver::steering::steer_by_cpu;
+use crate::driver::transport::Transport;
 use crate::takeover::address::{self, Name};
 use machines::machine::Door;
 
@@ -15,7 +17,7 @@ pub(super) struct Ports {
     pub(super) addresses: Vec<SocketAddr>,
     pub(super) admin: Option<Result<SocketAddr, ListenError>>,
     /// By core.
-    pub(super) listeners: Vec<Vec<(Door, OwnedFd)>>,
+    pub(super) entrances: Vec<Vec<Entrance>>,
     /// Where successors ask.
     pub(super) names: Vec<Name>,
     /// Addresses that another process has as well.
@@ -24,7 +26,7 @@ pub(super) struct Ports {
 
 /// Takes all ports that the plan names.
 pub(super) fn take_ports(plan: &Plan) -> Result<Ports, StartError> {
-    let mut of_cores: Vec<Vec<(Door, OwnedFd)>> = (0..=plan.shards).map(|_| Vec::new()).collect();
+    let mut of_cores: Vec<Vec<Entrance>> = (0..=plan.shards).map(|_| Vec::new()).collect();
     let mut addresses = Vec::new();
     let all = plan.addresses();
     let shared = plan
@@ -44,7 +46,8 @@ pub(super) fn take_ports(plan: &Plan) -> Result<Ports, StartError> {
             steer_by_cpu(&listeners, &cpus, plan.takeover).map_err(StartError::Steering)?;
         }
         addresses.push(local_address(&listeners[0]).map_err(StartError::System)?);
-        cores.zip(listeners).for_each(|(core, listener)| of_cores[core].push((Door::Public, listener)));
+        let doors = listeners.into_iter().map(|listener| entrance(Door::Public, listener));
+        cores.zip(doors).for_each(|(core, entrance)| of_cores[core].push(entrance));
     }
     let take_admin_port = |admin: AdminPlan| {
         take_admin_port(admin, Place::among(admin.address, &all, plan.ipv6_only), plan.takeover)
@@ -52,7 +55,7 @@ pub(super) fn take_ports(plan: &Plan) -> Result<Ports, StartError> {
     let admin = plan.admin.map(take_admin_port).transpose()?;
     let admin = admin.map(|taken| {
         taken.map(|(address, listener)| {
-            of_cores[plan.shards].push((Door::Admin, listener));
+            of_cores[plan.shards].push(entrance(Door::Admin, listener));
             address
         })
     });
@@ -62,13 +65,17 @@ pub(super) fn take_ports(plan: &Plan) -> Result<Ports, StartError> {
             match address::listen(*address) {
                 Ok((name, socket)) => {
                     names.push(name);
-                    of_cores[plan.shards].push((Door::Successor, socket));
+                    of_cores[plan.shards].push(entrance(Door::Successor, socket));
                 }
                 Err(error) => logging::say!("takeover: successors cannot ask on {address}: {error}"),
             }
         }
     }
-    Ok(Ports { addresses, admin, listeners: of_cores, names, shared })
+    Ok(Ports { addresses, admin, entrances: of_cores, names, shared })
+}
+
+fn entrance(door: Door, listener: OwnedFd) -> Entrance {
+    Entrance { listener, door, transport: Transport::Plain }
 }
 
 /// The inner error is of a port that was not asked for.

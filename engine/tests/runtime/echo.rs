@@ -93,7 +93,7 @@ impl<S> Scripted<S> {
 }
 
 impl<S: Script> Machine for Scripted<S> {
-    fn handle_open(&mut self, token: Token, _peer: SocketAddr, _door: Door, now: Now) {
+    fn handle_open(&mut self, token: Token, _door: Door, _secure: bool, now: Now) {
         self.desk.outboxes.insert(token, Vec::new());
         self.script.open(&mut self.desk, token, now);
     }

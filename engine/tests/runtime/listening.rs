@@ -7,11 +7,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::echo::{Echo, Scripted, read, serve, try_serve};
-use corecast::driver::accept::Acceptor;
+use corecast::driver::accept::{Acceptor, Entrance};
 use corecast::driver::control::Clock;
 use corecast::driver::listen::{listen, local_address};
 use corecast::driver::ring::{Kind, Ring, Sizes, accept};
 use corecast::driver::sockets::Sockets;
+use corecast::driver::transport::Transport;
 use machines::machine::{Door, Machine};
 
 fn loopback(port: u16) -> SocketAddr {
@@ -84,7 +85,8 @@ fn is_answer(answer: &[u8]) -> bool {
 /// Closes a listener whose queue holds five clients, and returns how many of them were accepted.
 fn close_with_a_queue(listener: std::os::fd::OwnedFd) -> usize {
     let mut ring = Ring::new(Sizes { submissions: 8, completions: 64, sends: 0 }).unwrap();
-    let mut acceptor = Acceptor::new(vec![(Door::Public, listener)], &mut ring);
+    let entrance = Entrance { listener, door: Door::Public, transport: Transport::Plain };
+    let mut acceptor = Acceptor::new(vec![entrance], &mut ring);
     let mut sockets = Sockets::new(ring, None);
     let mut machine = Scripted::new(Echo);
     let (clock, mut completions) = (Clock::start(), Vec::new());
@@ -141,7 +143,7 @@ fn closing_a_listener_serves_its_queue_and_a_later_syn_reaches_the_successor() {
     assert_eq!(closing.join().unwrap(), 5);
     let successor = listen(address, 1, false).unwrap();
     let late = late.join().unwrap();
-    let (_, peer) = accept(successor[0].as_fd()).unwrap();
-    assert_eq!(peer, late.local_addr().unwrap());
+    let served = TcpStream::from(accept(successor[0].as_fd()).unwrap());
+    assert_eq!(served.peer_addr().unwrap(), late.local_addr().unwrap());
     drop(queued);
 }

@@ -10,6 +10,7 @@ use crate::echo::{Desk, Script, Scripted, read, wait_until};
 use corecast::driver::flush::flush_slice;
 use corecast::driver::ring::{Ring, SendRing, Sizes};
 use corecast::driver::sockets::{News, Sockets};
+use corecast::driver::transport::Transport;
 use machines::machine::{Effect, Machine, Now, Token};
 
 const SENDS: u32 = 32;
@@ -151,7 +152,7 @@ impl Bench {
         let sends = together.then(|| SendRing::new(SENDS).unwrap());
         let mut sockets = Sockets::new(ring, sends);
         let (nears, peers): (Vec<_>, Vec<_>) = (0..connections).map(|_| pair()).unzip();
-        let attach = |near| sockets.attach(OwnedFd::from(near), Vec::new()).unwrap();
+        let attach = |near| sockets.attach(OwnedFd::from(near), Transport::Plain, Vec::new()).unwrap();
         let tokens = nears.into_iter().map(attach).collect();
         Self { sockets, machine: Scripted::new(Judge { strict: false }), tokens, peers }
     }

@@ -6,7 +6,6 @@
 //! shares its batch, its doorbell and its write with what came before.
 
 use std::io::IoSlice;
-use std::net::SocketAddr;
 
 use api::answer::Manner;
 use api::refused::{Refused, encode_refusal};
@@ -19,7 +18,7 @@ use crate::machine::{Door, Effect, HookPort, Inputs, Machine, Mesh, Now, Socket,
 use crate::mesh::Leaf;
 
 impl Machine for ApiCore {
-    fn handle_open(&mut self, token: Token, _peer: SocketAddr, door: Door, now: Now) {
+    fn handle_open(&mut self, token: Token, door: Door, _secure: bool, now: Now) {
         if self.draining {
             let mut last = Vec::new();
             let refused = Refused::retry_later("The server is stopping");

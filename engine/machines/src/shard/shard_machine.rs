@@ -1,7 +1,6 @@
 //! A shard as the driver sees it. Only forwards: what is decided is decided in the other files of this folder.
 
 use std::io::IoSlice;
-use std::net::SocketAddr;
 
 use protocol::close::Close;
 use protocol::hook_event::OpenEdges;
@@ -42,7 +41,7 @@ impl Polled {
 }
 
 impl Machine for Shard {
-    fn handle_open(&mut self, token: Token, _peer: SocketAddr, _door: Door, now: Now) {
+    fn handle_open(&mut self, token: Token, _door: Door, _secure: bool, now: Now) {
         self.enter_lobby(token, now);
     }
 

@@ -421,7 +421,7 @@ impl World {
         self.clients.push(Client::new(shard, self.sockets[shard].len(), format!("u{}", number % 3)));
         self.sockets[shard].push(socket);
         let now = self.now();
-        self.shards[shard].handle_open(token, "127.0.0.1:1".parse().unwrap(), Door::Public, now);
+        self.shards[shard].handle_open(token, Door::Public, false, now);
         self.awake[shard] = true;
     }
 

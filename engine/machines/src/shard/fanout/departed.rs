@@ -273,7 +273,7 @@ mod tests {
         fn connect(&mut self, name: &str, channels: usize) -> Token {
             self.tokens += 1;
             let token = Token { slot: self.tokens, generation: 0 };
-            self.shard.handle_open(token, "127.0.0.1:1".parse().unwrap(), Door::Public, NOW);
+            self.shard.handle_open(token, Door::Public, false, NOW);
             let head = "GET /app/a?protocol=7 HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
                  Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
             self.say(token, head.as_bytes().to_vec());
