@@ -12,10 +12,9 @@ use machines::machine::{Door, Inputs, Machine, Mesh, Now, Socket, Token};
 use machines::mesh::{Leaf, Publish, Root};
 use machines::shard::ending::drain::DrainPlan;
 use machines::shard::{Shard, ShardConfig};
-use machines::topic::{Topic, TopicHash};
+use machines::topic::{Topic, TopicHash, TopicKey};
 use machines::turn::{Core, turn};
 use protocol::app::{App, Apps};
-use protocol::channel::ChannelKind;
 use protocol::json::EventData;
 use protocol::server_event::encode_event;
 use protocol::ws::Frame;
@@ -86,13 +85,13 @@ impl Place {
     /// A channel of the app.
     pub fn topic(&self, name: &str) -> Arc<Topic> {
         let app = self.apps.by_key("key").expect("the app is there");
-        self.topics.topic(app, name, ChannelKind::of(name))
+        self.topics.topic(app, TopicKey::of(name))
     }
 
     /// Whether this channel is at home on shard `index`.
     pub fn is_home(&self, name: &str, index: usize) -> bool {
         let app = self.apps.by_key("key").expect("the app is there");
-        self.topics.home(self.topics.of(app, name)) == index
+        self.topics.home(self.topics.of(app, TopicKey::of(name))) == index
     }
 
     /// A connection comes, upgrades and subscribes.

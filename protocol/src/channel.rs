@@ -39,7 +39,8 @@ const PREFIXES: [(&str, ChannelKind); 8] = [
     (SERVER_TO_USER, ChannelKind::ServerToUser),
 ];
 
-const SERVER_TO_USER: &str = "#server-to-user-";
+/// What the name of a user's channel begins with; the user's id follows.
+pub const SERVER_TO_USER: &str = "#server-to-user-";
 
 impl ChannelKind {
     /// The kind of the channel with this name, by the longest prefix.

@@ -1,35 +1,110 @@
-//! A topic: what can be subscribed to and published on, and the hash that says which shard is its home.
+//! A topic: what can be subscribed to and published on, a channel or a user of an app, and the hash that says which
+//! shard is its home.
 //!
 //! A topic holds its own `Arc<App>`, so that an app may leave the registry while its channels empty. The hash is
 //! seeded per process (names are chosen by peers) and the same on all cores, so it is computed once per message.
 
+use std::borrow::Cow;
 use std::hash::{BuildHasher, Hasher};
+use std::ops::Deref;
 use std::sync::Arc;
 
 use foldhash::SharedSeed;
 use foldhash::quality::SeedableRandomState;
 use protocol::app::App;
-use protocol::channel::ChannelKind;
+use protocol::channel::{ChannelKind, SERVER_TO_USER};
 
-/// A channel of an app.
+/// What a topic is within its app: a channel, or a user. Tables of topics find by it, with its text borrowed
+/// (`TopicKey<&str>`), and a topic owns one. A user and a channel of the same name are two topics.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TopicKey<S = Arc<str>> {
+    /// A channel.
+    Channel {
+        /// Its name.
+        name: S,
+        /// What the name's prefix says.
+        kind: ChannelKind,
+    },
+    /// Whoever is signed in as a user. Clients and back ends write it `#server-to-user-ID`, where they write a channel.
+    User {
+        /// The user's id.
+        id: S,
+    },
+}
+
+impl<'a> TopicKey<&'a str> {
+    /// What clients and back ends mean by this name.
+    pub fn of(name: &'a str) -> Self {
+        Self::of_kind(name, ChannelKind::of(name))
+    }
+
+    /// The same of a name whose kind is known.
+    pub fn of_kind(name: &'a str, kind: ChannelKind) -> Self {
+        match name.strip_prefix(SERVER_TO_USER) {
+            Some(id) if kind == ChannelKind::ServerToUser => Self::User { id },
+            _ => Self::Channel { name, kind },
+        }
+    }
+
+    fn to_owned(self) -> TopicKey {
+        match self {
+            Self::Channel { name, kind } => TopicKey::Channel { name: Arc::from(name), kind },
+            Self::User { id } => TopicKey::User { id: Arc::from(id) },
+        }
+    }
+}
+
+impl<S: Deref<Target = str>> TopicKey<S> {
+    /// The same with its text borrowed.
+    pub fn as_deref(&self) -> TopicKey<&str> {
+        match self {
+            Self::Channel { name, kind } => TopicKey::Channel { name, kind: *kind },
+            Self::User { id } => TopicKey::User { id },
+        }
+    }
+}
+
+/// A channel or a user of an app.
 #[derive(Debug)]
 pub struct Topic {
-    /// The app whose channel this is.
+    /// The app.
     pub app: Arc<App>,
-    /// The channel's name.
-    pub name: Arc<str>,
-    /// What the name's prefix says.
-    pub kind: ChannelKind,
-    /// [`TopicHash::of`] this app and name.
+    /// Which channel or user of it.
+    pub key: TopicKey,
+    /// [`TopicHash::of`] this app and key.
     pub hash: u64,
 }
 
 impl Topic {
-    /// True if this is channel `name` of `app`.
-    pub fn is(&self, app: &App, name: &str) -> bool {
-        *self.name == *name && self.app.id == app.id
+    /// True if this is what `key` says, of `app`.
+    pub fn is(&self, app: &App, key: TopicKey<&str>) -> bool {
+        self.key.as_deref() == key && self.app.id == app.id
+    }
+
+    /// What clients and back ends call it.
+    pub fn name(&self) -> Cow<'_, str> {
+        match &self.key {
+            TopicKey::Channel { name, .. } => Cow::Borrowed(name),
+            TopicKey::User { id } => Cow::Owned(format!("{SERVER_TO_USER}{id}")),
+        }
+    }
+
+    /// The same, to keep. A channel's is shared.
+    pub fn shared_name(&self) -> Arc<str> {
+        match &self.key {
+            TopicKey::Channel { name, .. } => Arc::clone(name),
+            TopicKey::User { .. } => Arc::from(self.name()),
+        }
     }
 }
+
+impl PartialEq for Topic {
+    fn eq(&self, other: &Self) -> bool {
+        self.is(&other.app, other.key.as_deref())
+    }
+}
+
+impl Eq for Topic {}
 
 /// The hash by which topics find their home shard and their place in its tables.
 #[derive(Clone, Debug)]
@@ -47,12 +122,16 @@ impl TopicHash {
         Self { state: SeedableRandomState::with_seed(seed, shared), shards }
     }
 
-    /// The hash of channel `name` of `app`.
-    pub fn of(&self, app: &App, name: &str) -> u64 {
+    /// The hash of the topic that is `key` of `app`.
+    pub fn of(&self, app: &App, key: TopicKey<&str>) -> u64 {
+        let (variant, text) = match key {
+            TopicKey::Channel { name, .. } => (0, name),
+            TopicKey::User { id } => (1, id),
+        };
         let mut hasher = self.state.build_hasher();
         hasher.write(app.id.as_bytes());
-        hasher.write_u8(0);
-        hasher.write(name.as_bytes());
+        hasher.write_u8(variant);
+        hasher.write(text.as_bytes());
         hasher.finish()
     }
 
@@ -70,14 +149,53 @@ impl TopicHash {
         (hash >> 16) as u32 as usize % self.shards
     }
 
-    /// A topic for channel `name` of `app`.
-    pub fn topic(&self, app: &Arc<App>, name: &str, kind: ChannelKind) -> Arc<Topic> {
-        let hash = self.of(app, name);
-        Arc::new(Topic { app: Arc::clone(app), name: Arc::from(name), kind, hash })
+    /// The topic that is `key` of `app`.
+    pub fn topic(&self, app: &Arc<App>, key: TopicKey<&str>) -> Arc<Topic> {
+        let hash = self.of(app, key);
+        Arc::new(Topic { app: Arc::clone(app), key: key.to_owned(), hash })
     }
 
     /// How many shards there are.
     pub fn shards(&self) -> usize {
         self.shards
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hash() -> (TopicHash, Arc<App>) {
+        (TopicHash::new(7, 3), Arc::new(App::new("1", "key", "secret")))
+    }
+
+    #[test]
+    fn a_user_and_a_channel_of_the_same_name_never_meet() {
+        let (hash, app) = hash();
+        let (channel, user) = (TopicKey::of("bob"), TopicKey::User { id: "bob" });
+        let (of_channel, of_user) = (hash.topic(&app, channel), hash.topic(&app, user));
+        assert_ne!(of_channel.hash, of_user.hash);
+        assert!(of_channel != of_user && of_channel == hash.topic(&app, channel));
+        assert!(of_user.is(&app, user) && !of_user.is(&app, channel) && !of_channel.is(&app, user));
+    }
+
+    #[test]
+    fn a_topic_belongs_to_one_app() {
+        let (hash, app) = hash();
+        let other = Arc::new(App::new("2", "other", "secret"));
+        for key in [TopicKey::of("bob"), TopicKey::User { id: "bob" }] {
+            assert_ne!(hash.of(&app, key), hash.of(&other, key));
+            assert!(hash.topic(&app, key) != hash.topic(&other, key));
+        }
+    }
+
+    #[test]
+    fn the_name_on_the_wire_leads_to_the_topic_and_back() {
+        let (hash, app) = hash();
+        assert_eq!(TopicKey::of("#server-to-user-bob"), TopicKey::User { id: "bob" });
+        for name in ["bob", "presence-bob", "#server-to-user-bob", "server-to-user-bob", "#server-to-user-"] {
+            let topic = hash.topic(&app, TopicKey::of(name));
+            assert_eq!((&*topic.name(), &*topic.shared_name()), (name, name));
+        }
     }
 }

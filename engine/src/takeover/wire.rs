@@ -7,13 +7,13 @@
 use std::sync::Arc;
 
 use protocol::app::Apps;
-use protocol::channel::ChannelKind;
 use protocol::socket_id::SocketId;
 use protocol::ws::Frame;
 
 use machines::exchange::{Homes, Message};
 use machines::mesh::Event;
 use machines::mesh::Terminate;
+use machines::topic::TopicKey;
 
 /// Of everything behind the greeting.
 const VERSION: u8 = 1;
@@ -135,7 +135,7 @@ fn append(out: &mut Vec<u8>, kind: u8, body: impl FnOnce(&mut Vec<u8>)) {
 
 fn append_event(out: &mut Vec<u8>, event: &Event) {
     append_text(out, &event.topic.app.id);
-    append_text(out, &event.topic.name);
+    append_text(out, &event.topic.name());
     out.push(u8::from(event.except.is_some()));
     if let Some(SocketId { first, second }) = event.except {
         out.extend_from_slice(&first.to_le_bytes());
@@ -218,7 +218,7 @@ fn decode_event(mut fields: Fields<'_>, apps: &Apps, homes: &Homes) -> Result<Op
         return Err(Garbled);
     }
     let Some(app) = apps.by_id(app) else { return Ok(None) };
-    let topic = homes.topic(app, channel, ChannelKind::of(channel));
+    let topic = homes.topic(app, TopicKey::of(channel));
     Ok(Some(Event { topic, frame: Frame::from(fields.0), except }))
 }
 
@@ -270,7 +270,7 @@ mod tests {
 
     fn event(app: &str) -> Event {
         let app = Arc::new(App::new(app, "k", "s"));
-        let topic = house().1.topic(&app, "private-x", ChannelKind::of("private-x"));
+        let topic = house().1.topic(&app, TopicKey::of("private-x"));
         let except = Some(SocketId { first: 2, second: 1 << 40 });
         Event { topic, frame: Frame::from(vec![0x81, 1, b'x']), except }
     }
@@ -289,7 +289,7 @@ mod tests {
         let Said::Message(Message::Offered { home: 5, seq: 0x2_0000_0000, event }) = said(&bytes) else {
             panic!("{:?}", said(&bytes))
         };
-        assert_eq!((&*event.topic.name, &*event.topic.app.id), ("private-x", "1"));
+        assert_eq!((&*event.topic.name(), &*event.topic.app.id), ("private-x", "1"));
         assert_eq!(event.frame.as_bytes(), [0x81, 1, b'x']);
         assert_eq!(event.except, Some(SocketId { first: 2, second: 1 << 40 }));
     }

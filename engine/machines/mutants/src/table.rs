@@ -132,7 +132,7 @@ pub const MUTANTS: &[Mutant] = &[
                 "shard/links.rs",
                 "if let Some(earlier) = self.roots.unsent(home, counted)",
                 r"let earlier = self.roots.waiting(home).find_map(|root| match root {
-                Root::Count { topic: of, epoch, n } if of.is(&topic.app, &topic.name) => Some((epoch, n)),
+                Root::Count { topic: of, epoch, n } if *of == topic => Some((epoch, n)),
                 _ => None,
             });
             if let Some((of_earlier, n_of_earlier)) = earlier {
@@ -533,10 +533,10 @@ pub const MUTANTS: &[Mutant] = &[
         places: &[
             instead(
                 "shard/home/mod.rs",
-                "server_event::encode_presence_succeeded(&mut bytes, &self.topic.name, self.roster.members());",
+                "server_event::encode_presence_succeeded(&mut bytes, &self.topic.name(), self.roster.members());",
                 r"let lacks = usize::from(self.entered.len() > 1).min(self.roster.len());
             let members = self.roster.members().take(self.roster.len() - lacks);
-            server_event::encode_presence_succeeded(&mut bytes, &self.topic.name, members);",
+            server_event::encode_presence_succeeded(&mut bytes, &self.topic.name(), members);",
             ),
             instead("shard/home/mod.rs", "bytes.len() == self.roster_bytes()", "true"),
         ],

@@ -182,13 +182,13 @@ impl ApiCore {
         question: Option<u64>,
     ) {
         self.scratch.clear();
-        encode_event(&mut self.scratch, event.name, &topic.name, event.data, None);
+        encode_event(&mut self.scratch, event.name, &topic.name(), event.data, None);
         let publish = Publish {
             frame: Frame::from(self.scratch.as_slice()),
             except: event.except,
             hook: topic.app.hooks.has(HookKind::ServerEvent).then(|| HookEvent::ServerEvent {
                 app: Arc::clone(&topic.app),
-                channel: Arc::clone(&topic.name),
+                channel: topic.shared_name(),
                 event: event.name.into(),
                 recipients: 0,
             }),

@@ -176,7 +176,7 @@ impl Shard {
             return;
         }
         let mut bytes = Vec::new();
-        server_event::encode_subscription_succeeded(&mut bytes, &topic.name);
+        server_event::encode_subscription_succeeded(&mut bytes, &topic.name());
         let succeeded = Run::private(bytes);
         for joiner in joiners {
             if let Some((id, subscription)) = self.fanout.waiting(at, joiner) {
@@ -200,7 +200,7 @@ impl Shard {
             self.links_stats.granted_stale += 1;
             return;
         };
-        let full = format!("The presence channel {} is full", topic.name);
+        let full = format!("The presence channel {} is full", topic.name());
         let text = match why {
             Refusal::MembersMax(members) => {
                 format!("{full}: it has {members} members (presence_members_max)")
@@ -209,7 +209,7 @@ impl Shard {
                 format!("{full}: its roster would have more than {bytes} bytes (roster_bytes_max)")
             }
         };
-        self.refuse_subscription(id, &topic.name, Grounds::Full, &text);
+        self.refuse_subscription(id, &topic.name(), Grounds::Full, &text);
         if let Some(mut gone) = self.fanout.remove_subscription(id, at) {
             // Home has no entry of it, so there is nothing to exit from.
             gone.member = None;
@@ -233,7 +233,6 @@ impl Shard {
 mod tests {
     use protocol::app::{App, Apps};
     use protocol::auth::sign_subscription;
-    use protocol::channel::ChannelKind;
     use protocol::ws::Decoder;
 
     use super::*;
@@ -244,7 +243,7 @@ mod tests {
     use crate::shard::ending::drain::DrainPlan;
     use crate::shard::fanout::connection::Connection;
     use crate::shard::inbound::commands::Target;
-    use crate::topic::TopicHash;
+    use crate::topic::{TopicHash, TopicKey};
 
     const CHANNEL: &str = "presence-a";
     const NOW: Now = Now { mono_ms: 1000, unix_ms: 0 };
@@ -291,8 +290,9 @@ mod tests {
         }
 
         fn with_target(&mut self, take: impl FnOnce(&mut Shard, ConnectionId, &Target<'_>)) {
-            let hash = self.topics.of(&self.app, CHANNEL);
-            let target = Target { app: &self.app, channel: CHANNEL, kind: ChannelKind::Presence, hash };
+            let key = TopicKey::of(CHANNEL);
+            let target =
+                Target { app: &self.app, channel: CHANNEL, key, hash: self.topics.of(&self.app, key) };
             take(&mut self.shard, self.id, &target);
         }
 

@@ -16,10 +16,9 @@ use corecast_machines::readings::stats::Stats;
 use corecast_machines::shard::ending::drain::DrainPlan;
 use corecast_machines::shard::home::witness::{Deed, Witness};
 use corecast_machines::shard::{Shard, ShardConfig};
-use corecast_machines::topic::TopicHash;
+use corecast_machines::topic::{TopicHash, TopicKey};
 use corecast_machines::turn::{Core, turn};
 use protocol::app::{App, Apps};
-use protocol::channel::ChannelKind;
 use protocol::close::Close;
 use protocol::hook_event::HookEvent;
 use protocol::hook_kind::HookKind;
@@ -448,14 +447,14 @@ impl World {
     pub fn publish(&mut self, channel: &str, padding: usize, except: Option<SocketId>) {
         let id = self.next_id;
         self.next_id += 1;
-        let topic = self.hash.topic(&self.app, channel, ChannelKind::of(channel));
+        let topic = self.hash.topic(&self.app, TopicKey::of(channel));
         let home = self.hash.home(topic.hash);
         let data = format!("{id}:{}", "y".repeat(padding));
         let mut bytes = Vec::new();
         encode_event(&mut bytes, "e", channel, &EventData::of_text(&data), None);
         let hook = self.app.hooks.has(HookKind::ServerEvent).then(|| HookEvent::ServerEvent {
             app: Arc::clone(&self.app),
-            channel: Arc::clone(&topic.name),
+            channel: topic.shared_name(),
             event: id.to_string().into(),
             recipients: 0,
         });
@@ -571,7 +570,7 @@ impl World {
 
     fn note_list(&mut self, home: usize, query: &Query) {
         let Ask::Channels { prefix, bytes_max, .. } = &query.ask else { return };
-        let lives_here = |name: &&str| self.hash.home(self.hash.of(&self.app, name)) == home;
+        let lives_here = |name: &&str| self.hash.home(self.hash.of(&self.app, TopicKey::of(name))) == home;
         let asked = CHANNELS.into_iter().filter(|name| name.starts_with(&**prefix)).filter(lives_here);
         self.model.list(query.id, asked.map(str::to_owned).collect(), *bytes_max);
     }
@@ -1102,7 +1101,7 @@ impl World {
     fn check_counts(&mut self, expected: &BTreeMap<String, Expected>) -> Result<(), String> {
         self.answers.clear();
         for (id, name) in expected.keys().enumerate() {
-            let topic = self.hash.topic(&self.app, name, ChannelKind::of(name));
+            let topic = self.hash.topic(&self.app, TopicKey::of(name));
             let home = self.hash.home(topic.hash);
             let query = Query { id: id as u64, ask: Ask::Channel { topic } };
             let root = Root::Query(Box::new(query));
@@ -1177,7 +1176,7 @@ fn witness(deeds: &Rc<RefCell<Vec<Deeds>>>) -> Witness {
                 (topic, Done::Event { id: event_id(frame.as_bytes()), except }, hooked)
             }
         };
-        deeds.borrow_mut().push((topic.name.to_string(), done, hooked));
+        deeds.borrow_mut().push((topic.name().into_owned(), done, hooked));
     })
 }
 

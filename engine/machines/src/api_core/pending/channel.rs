@@ -8,6 +8,7 @@ use crate::api_core::ApiCore;
 use crate::api_core::open_call::OpenCall;
 use crate::machine::{Now, Token};
 use crate::mesh::{Ask, Counts};
+use crate::topic::TopicKey;
 
 /// The channel asked for.
 #[derive(Debug)]
@@ -35,8 +36,8 @@ impl ApiCore {
         now: Now,
     ) {
         let (id, mut call) = (self.calls.name(), OpenCall::new(token, manner));
-        let topic = self.topics.topic(channel.app, &channel.name, channel.kind);
-        let pending = Pending { row: ChannelRow::of(&topic, channel.info) };
+        let topic = self.topics.topic(channel.app, TopicKey::of_kind(&channel.name, channel.kind));
+        let pending = Pending { row: ChannelRow::of(&topic, channel.kind, channel.info) };
         self.ask(id, &mut call, self.topics.home(topic.hash), 0, Ask::Channel { topic });
         self.answer_now_or_later(id, call, super::Pending::Channel(pending), now);
     }

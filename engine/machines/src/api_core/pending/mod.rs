@@ -70,8 +70,8 @@ struct ChannelRow {
 
 impl ChannelRow {
     /// A channel of which nothing is known yet.
-    fn of(topic: &Topic, info: Info) -> Self {
-        Self { name: Arc::clone(&topic.name), kind: topic.kind, info, counts: Counts::default() }
+    fn of(topic: &Topic, kind: ChannelKind, info: Info) -> Self {
+        Self { name: topic.shared_name(), kind, info, counts: Counts::default() }
     }
 
     fn view(&self) -> Row<'_> {

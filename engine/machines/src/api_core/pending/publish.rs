@@ -5,9 +5,10 @@
 use std::rc::Rc;
 
 use api::answer::{Answer, Manner};
-use api::endpoints::events::{Event, Publish, answer_batch, answer_event};
+use api::endpoints::events::{Event, Publish, Target, answer_batch, answer_event};
 use api::info::Info;
 use api::refused::Refused;
+use protocol::channel::ChannelKind;
 
 use super::{ChannelRow, counts_of};
 use crate::api_core::ApiCore;
@@ -15,7 +16,7 @@ use crate::api_core::gate::{EventView, ParkedEvent, Part, Waiting};
 use crate::api_core::open_call::{CallId, OpenCall};
 use crate::machine::{Now, Token};
 use crate::mesh::Counts;
-use crate::topic::Topic;
+use crate::topic::{Topic, TopicKey};
 
 /// What was asked about the channels of the events.
 #[derive(Debug)]
@@ -44,13 +45,13 @@ impl Pending {
     }
 
     /// Gives the channel its place in the answer. Returns which question must be asked about it.
-    fn add_row(&mut self, topic: &Topic, info: Info) -> Option<u32> {
+    fn add_row(&mut self, topic: &Topic, kind: ChannelKind, info: Info) -> Option<u32> {
         if self.form == Form::Plain {
             return None;
         }
         let index = self.rows.len() as u32;
-        self.rows.push(ChannelRow::of(topic, info));
-        info.applies(topic.kind).then_some(index)
+        self.rows.push(ChannelRow::of(topic, kind, info));
+        info.applies(kind).then_some(index)
     }
 
     pub(super) fn take(&mut self, index: usize, counts: Counts) {
@@ -102,8 +103,8 @@ impl ApiCore {
     ) {
         let mut parked = None;
         for channel in &event.channels {
-            let topic = self.topics.topic(publish.app, &channel.name, channel.kind);
-            let question = pending.add_row(&topic, event.info).map(|index| id.question(index));
+            let topic = self.topics.topic(publish.app, key_of(channel));
+            let question = pending.add_row(&topic, channel.kind, event.info).map(|index| id.question(index));
             call.answers_missing += usize::from(question.is_some());
             let home = self.topics.home(topic.hash);
             if self.gate_is_open(home) {
@@ -119,8 +120,12 @@ impl ApiCore {
     fn has_to_wait(&self, publish: &Publish<'_>) -> bool {
         let mut channels = publish.events.iter().flat_map(|event| &event.channels);
         channels
-            .any(|channel| !self.gate_is_open(self.topics.home(self.topics.of(publish.app, &channel.name))))
+            .any(|channel| !self.gate_is_open(self.topics.home(self.topics.of(publish.app, key_of(channel)))))
     }
+}
+
+fn key_of<'a>(channel: &'a Target<'_>) -> TopicKey<&'a str> {
+    TopicKey::of_kind(&channel.name, channel.kind)
 }
 
 fn park(event: &Event<'_>, call: &mut OpenCall) -> Rc<ParkedEvent> {

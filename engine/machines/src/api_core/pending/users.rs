@@ -2,12 +2,12 @@
 
 use api::answer::{Answer, Manner};
 use api::endpoints::users::{Users, answer_users};
-use protocol::channel::ChannelKind;
 
 use crate::api_core::ApiCore;
 use crate::api_core::open_call::OpenCall;
 use crate::machine::{Now, Token};
 use crate::mesh::Ask;
+use crate::topic::TopicKey;
 
 /// The members, by their ids.
 #[derive(Debug, Default)]
@@ -35,7 +35,7 @@ impl ApiCore {
         now: Now,
     ) {
         let (id, mut call) = (self.calls.name(), OpenCall::new(token, manner));
-        let topic = self.topics.topic(users.app, &users.name, ChannelKind::of(&users.name));
+        let topic = self.topics.topic(users.app, TopicKey::of(&users.name));
         self.ask(id, &mut call, self.topics.home(topic.hash), 0, Ask::Users { topic });
         self.answer_now_or_later(id, call, super::Pending::Users(Pending::default()), now);
     }

@@ -22,7 +22,7 @@ use super::{ApiConfig, ApiCore, Health, MetricsConfig};
 use crate::limits::Limits;
 use crate::machine::{Door, Effect, Inputs, Machine, Mesh, Now, Socket, Token};
 use crate::mesh::{Answer, Ask, Found, Leaf, Query, Root};
-use crate::topic::TopicHash;
+use crate::topic::{TopicHash, TopicKey};
 use crate::turn::{self, turn};
 
 const SHARDS: usize = 3;
@@ -239,7 +239,7 @@ impl Rig {
     }
 
     fn home(&self, channel: &str) -> usize {
-        self.topics.home(self.topics.of(&self.app, channel))
+        self.topics.home(self.topics.of(&self.app, TopicKey::of(channel)))
     }
 
     /// Data of the events that a home was sent, in order.
@@ -250,7 +250,7 @@ impl Rig {
         });
         let data = publishes.map(|publish| {
             let event: serde_json::Value = serde_json::from_slice(publish.frame.payload()).unwrap();
-            assert_eq!(event["channel"].as_str().unwrap(), &*publish.topic.name);
+            assert_eq!(event["channel"].as_str().unwrap(), &*publish.topic.name());
             event["data"].as_str().unwrap().to_owned()
         });
         data.collect()

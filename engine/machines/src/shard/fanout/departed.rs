@@ -149,7 +149,6 @@ mod tests {
     use std::sync::Arc;
 
     use protocol::app::{App, Apps};
-    use protocol::channel::ChannelKind;
     use protocol::ws::Frame;
 
     use super::*;
@@ -159,7 +158,7 @@ mod tests {
     use crate::shard::ShardConfig;
     use crate::shard::ending::drain::DrainPlan;
     use crate::shard::fanout::connection::Connection;
-    use crate::topic::TopicHash;
+    use crate::topic::{TopicHash, TopicKey};
 
     const STEP: usize = 4;
     const PER_TURN: usize = 10;
@@ -289,7 +288,7 @@ mod tests {
         }
 
         fn publish(&mut self, name: &str, text: &str) {
-            let topic = self.topics.topic(&self.app, name, ChannelKind::of(name));
+            let topic = self.topics.topic(&self.app, TopicKey::of(name));
             let frame = Frame::from(text.as_bytes().to_vec());
             let publish = Publish { topic, frame, except: None, hook: None };
             self.shard.handle_root(0, Root::Publish(Box::new(publish)));
@@ -377,7 +376,7 @@ mod tests {
         rig.turn();
         let few_left = (0..2).any(|number| {
             let name = format!("f{number}");
-            rig.shard.fanout.find_topic(&rig.topics.topic(&rig.app, &name, ChannelKind::of(&name))).is_some()
+            rig.shard.fanout.find_topic(&rig.topics.topic(&rig.app, TopicKey::of(&name))).is_some()
         });
         assert!(!few_left && rig.shard.fanout.departed.len() == 1);
     }

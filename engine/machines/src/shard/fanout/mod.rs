@@ -24,7 +24,7 @@ use crate::shard::fanout::connection::{ConnectionId, Connections, Subscription, 
 use crate::shard::fanout::departed::Departed;
 use crate::shard::fanout::flush::{Flush, NO_RUN, Touched};
 use crate::shard::fanout::unflushed::TopicGain;
-use crate::topic::Topic;
+use crate::topic::{Topic, TopicKey};
 
 pub mod budget;
 pub mod connection;
@@ -116,16 +116,16 @@ impl Fanout {
         }
     }
 
-    /// Where channel `name` of `app` is among the local topics.
-    pub fn find(&self, hash: u64, app: &App, name: &str) -> Option<u32> {
+    /// Where the topic that is `key` of `app` is among the local topics.
+    pub fn find(&self, hash: u64, app: &App, key: TopicKey<&str>) -> Option<u32> {
         self.table
-            .find(hash, |at| self.topics.get(*at as usize).is_some_and(|it| it.topic.is(app, name)))
+            .find(hash, |at| self.topics.get(*at as usize).is_some_and(|it| it.topic.is(app, key)))
             .copied()
     }
 
     /// Where this topic is among the local topics.
     pub fn find_topic(&self, topic: &Topic) -> Option<u32> {
-        self.find(topic.hash, &topic.app, &topic.name)
+        self.find(topic.hash, &topic.app, topic.key.as_deref())
     }
 
     /// The local topic at this place.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use hashbrown::HashTable;
 use protocol::app::App;
 
-use crate::topic::Topic;
+use crate::topic::{Topic, TopicKey};
 
 /// How many such edges each topic has.
 #[derive(Debug, Default)]
@@ -28,12 +28,13 @@ struct Dirty {
 impl DirtyTopics {
     /// Whether something of this channel, which has this hash, must be told first.
     pub(in crate::shard) fn has(&self, hash: u64, app: &App, channel: &str) -> bool {
-        self.table.find(hash, |it| it.topic.is(app, channel)).is_some()
+        let key = TopicKey::of(channel);
+        self.table.find(hash, |it| it.topic.is(app, key)).is_some()
     }
 
     /// One more edge of this topic waits.
     pub(in crate::shard) fn add(&mut self, topic: &Arc<Topic>) {
-        let is = |it: &Dirty| it.topic.is(&topic.app, &topic.name);
+        let is = |it: &Dirty| it.topic == *topic;
         match self.table.find_mut(topic.hash, is) {
             Some(dirty) => dirty.edges += 1,
             None => {
@@ -68,7 +69,7 @@ impl DirtyTopics {
     }
 
     fn remove(&mut self, topic: &Topic) {
-        let is = |it: &Dirty| it.topic.is(&topic.app, &topic.name);
+        let is = |it: &Dirty| *it.topic == *topic;
         let Ok(mut entry) = self.table.find_entry(topic.hash, is) else { return };
         entry.get_mut().edges -= 1;
         if entry.get().edges == 0 {

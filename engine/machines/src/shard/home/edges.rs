@@ -16,7 +16,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use hashbrown::HashTable;
-use protocol::channel::ChannelKind;
 use protocol::hook_event::{Happened, HookEvent, OpenEdges};
 use protocol::hook_kind::HookKind;
 use protocol::presence::Member;
@@ -25,7 +24,7 @@ use crate::machine::{HookPort, Now};
 use crate::readings::stats::HomeStats;
 use crate::shard::Shard;
 use crate::shard::home::blocked_topics::DirtyTopics;
-use crate::topic::Topic;
+use crate::topic::{Topic, TopicKey};
 
 /// When a full queue is tried again, in milliseconds.
 const RETRY_MS: u64 = 20;
@@ -318,7 +317,7 @@ impl Edge {
     }
 
     fn is(&self, topic: &Topic, user: Option<&str>) -> bool {
-        self.member.as_ref().map(|member| &*member.user_id) == user && self.topic.is(&topic.app, &topic.name)
+        self.member.as_ref().map(|member| &*member.user_id) == user && *self.topic == *topic
     }
 
     fn has(&self, stamp: u64) -> bool {
@@ -326,7 +325,7 @@ impl Edge {
     }
 
     fn risen(&self, now: Now) -> Happened {
-        let (app, channel) = (Arc::clone(&self.topic.app), Arc::clone(&self.topic.name));
+        let (app, channel) = (Arc::clone(&self.topic.app), self.topic.shared_name());
         let event = match &self.member {
             None => HookEvent::ChannelOccupied { app, channel },
             Some(member) => {
@@ -338,7 +337,7 @@ impl Edge {
     }
 
     fn fallen(&self, now: Now) -> Happened {
-        let (app, channel) = (Arc::clone(&self.topic.app), Arc::clone(&self.topic.name));
+        let (app, channel) = (Arc::clone(&self.topic.app), self.topic.shared_name());
         let event = match &self.member {
             None => HookEvent::ChannelVacated { app, channel },
             Some(member) => HookEvent::MemberRemoved { app, channel, user_id: member.user_id.clone() },
@@ -363,9 +362,11 @@ impl Listings {
 }
 
 impl Shard {
-    /// A channel that lives here has its first subscriber, or has lost its last.
+    /// A channel that lives here has its first subscriber, or has lost its last. A user is no channel.
     pub(in crate::shard) fn note_channel(&mut self, topic: &Arc<Topic>, occupied: bool) {
-        if topic.app.hooks.in_pairs().has(HookKind::ChannelOccupied) {
+        if matches!(topic.key, TopicKey::Channel { .. })
+            && topic.app.hooks.in_pairs().has(HookKind::ChannelOccupied)
+        {
             self.edges.note(topic.hash, topic, None, occupied);
         }
     }
@@ -389,10 +390,11 @@ impl Shard {
         self.edges.begin_phase(now.mono_ms);
         for OpenEdges { app_id, channel, occupied, members } in open {
             let Some(app) = self.apps.by_id(app_id) else { continue };
-            if self.hash.home(self.hash.of(app, channel)) != self.index {
+            let key = TopicKey::of(channel);
+            if self.hash.home(self.hash.of(app, key)) != self.index {
                 continue;
             }
-            let topic = self.hash.topic(app, channel, ChannelKind::of(channel));
+            let topic = self.hash.topic(app, key);
             for user_id in members {
                 let member = Arc::new(Member { user_id: user_id.clone(), user_info: None });
                 let hash = self.hash.of_member(topic.hash, user_id);

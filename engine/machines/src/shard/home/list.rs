@@ -9,11 +9,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use protocol::app::App;
-use protocol::channel::ChannelKind;
 
 use crate::mesh::{Counts, Found, listed_bytes};
 use crate::shard::Shard;
 use crate::shard::home::{Home, HomeTopic};
+use crate::topic::TopicKey;
 
 /// Lists that are not ready, the first of them in the making.
 pub(in crate::shard) type Lists = VecDeque<List>;
@@ -70,10 +70,7 @@ impl List {
         let places = home.places();
         let end = places.min(self.next + looks_max);
         for topic in (self.next..end).filter_map(|place| home.at(place)) {
-            if !self.names(topic) {
-                continue;
-            }
-            let name = &topic.topic.name;
+            let Some(name) = self.name_of(topic) else { continue };
             let Some(bytes_left) = self.bytes_left.checked_sub(listed_bytes(name)) else {
                 return Some(Found::ChannelsTooLong);
             };
@@ -84,12 +81,11 @@ impl List {
         (end == places).then(|| Found::Channels(std::mem::take(&mut self.found)))
     }
 
-    /// The channel of a user is that user's alone, and not shown.
-    fn names(&self, HomeTopic { topic, birth, .. }: &HomeTopic) -> bool {
-        *birth < self.births
-            && topic.app.id == self.app.id
-            && topic.name.starts_with(&*self.prefix)
-            && topic.kind != ChannelKind::ServerToUser
+    /// What a topic is called in this list, if it belongs there. A user is not shown.
+    fn name_of<'a>(&self, HomeTopic { topic, birth, .. }: &'a HomeTopic) -> Option<&'a Arc<str>> {
+        let TopicKey::Channel { name, .. } = &topic.key else { return None };
+        let belongs = *birth < self.births && topic.app.id == self.app.id && name.starts_with(&*self.prefix);
+        belongs.then_some(name)
     }
 }
 
@@ -135,7 +131,7 @@ mod tests {
         }
 
         fn join_in(&mut self, app: &str, name: &str) {
-            let topic = self.topics.topic(&self.app(app), name, ChannelKind::of(name));
+            let topic = self.topics.topic(&self.app(app), TopicKey::of(name));
             self.shard.handle_root(0, Root::Join { topic, epoch: 1 });
         }
 
@@ -144,7 +140,7 @@ mod tests {
         }
 
         fn leave(&mut self, name: &str) {
-            let topic = self.topics.topic(&self.app("1"), name, ChannelKind::of(name));
+            let topic = self.topics.topic(&self.app("1"), TopicKey::of(name));
             self.shard.handle_root(0, Root::Count { topic, epoch: 1, n: 0 });
         }
 

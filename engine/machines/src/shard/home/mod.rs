@@ -62,7 +62,7 @@ struct Link {
 
 impl Home {
     fn place_of(&self, topic: &Topic) -> Option<usize> {
-        let is = |at: &u32| self.at(*at as usize).is_some_and(|it| it.topic.is(&topic.app, &topic.name));
+        let is = |at: &u32| self.at(*at as usize).is_some_and(|it| *it.topic == *topic);
         self.table.find(topic.hash, is).map(|at| *at as usize)
     }
 
@@ -145,13 +145,13 @@ impl Home {
 impl HomeTopic {
     /// How long the subscription_succeeded of who enters is.
     pub(in crate::shard) fn roster_bytes(&self) -> usize {
-        server_event::presence_succeeded_bytes(&self.topic.name, self.roster.len(), self.roster.bytes())
+        server_event::presence_succeeded_bytes(&self.topic.name(), self.roster.len(), self.roster.bytes())
     }
 
     /// Takes those who are to be told that they have entered, with what each of them gets.
     pub(in crate::shard) fn take_entered(&mut self) -> (Vec<(usize, SubRef)>, Frame) {
         let mut bytes = Vec::new();
-        server_event::encode_presence_succeeded(&mut bytes, &self.topic.name, self.roster.members());
+        server_event::encode_presence_succeeded(&mut bytes, &self.topic.name(), self.roster.members());
         debug_assert!(bytes.len() == self.roster_bytes(), "the length of a roster is known before");
         self.entered_bytes = 0;
         (std::mem::take(&mut self.entered), Frame::from(bytes))
@@ -273,7 +273,7 @@ impl Shard {
             return;
         }
         let mut bytes = Vec::new();
-        server_event::encode_member_added(&mut bytes, &topic.name, member);
+        server_event::encode_member_added(&mut bytes, &topic.name(), member);
         self.send_to_links(topic, &Frame::from(bytes), None);
         self.home_stats.members_added += 1;
         self.show(Deed::Added { topic, user_id: &member.user_id });
@@ -283,7 +283,7 @@ impl Shard {
     fn handle_exit(&mut self, from: usize, topic: &Arc<Topic>, sub: SubRef) {
         let Some(member) = self.home.find(topic).and_then(|home| home.roster.exit(from, sub)) else { return };
         let mut bytes = Vec::new();
-        server_event::encode_member_removed(&mut bytes, &topic.name, &member.user_id);
+        server_event::encode_member_removed(&mut bytes, &topic.name(), &member.user_id);
         self.send_to_links(topic, &Frame::from(bytes), None);
         self.home_stats.members_removed += 1;
         self.show(Deed::Removed { topic, user_id: &member.user_id });

@@ -19,6 +19,7 @@ use crate::mesh::{Publish, Root};
 use crate::shard::Shard;
 use crate::shard::fanout::connection::{ConnectionId, Subscription, WAITING};
 use crate::shard::inbound::commands::Target;
+use crate::topic::TopicKey;
 
 /// Why a client event is refused: the code of the error frame, if it has one, and its text.
 type Refusal = (Option<u16>, String);
@@ -46,7 +47,7 @@ impl Shard {
         server_event::encode_event(&mut bytes, event, target.channel, data, user_id);
         let hook = target.app.hooks.has(HookKind::ClientEvent).then(|| HookEvent::ClientEvent {
             app: Arc::clone(target.app),
-            channel: Arc::clone(&topic.name),
+            channel: topic.shared_name(),
             event: Box::from(event),
             data_literal: Box::from(&*data.literal),
             socket_id,
@@ -69,7 +70,7 @@ impl Shard {
         if !app.client_events {
             return refuse("client events are not enabled for this app".into());
         }
-        if !target.kind.allows_client_events() {
+        if !matches!(target.key, TopicKey::Channel { kind, .. } if kind.allows_client_events()) {
             return refuse("only supported on private and presence channels".into());
         }
         let characters_max = app.limits.event_name_characters_max;
@@ -103,7 +104,7 @@ impl Shard {
         id: ConnectionId,
         target: &Target<'_>,
     ) -> Option<(u32, &Subscription)> {
-        let at = self.fanout.find(target.hash, target.app, target.channel)?;
+        let at = self.fanout.find(target.hash, target.app, target.key)?;
         let connection = self.fanout.connections.view(id)?;
         let subscription = connection.subscriptions.iter().find(|it| it.leaf == at && it.back != WAITING)?;
         Some((at, subscription))

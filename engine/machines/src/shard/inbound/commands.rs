@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 use protocol::app::App;
-use protocol::channel::{ChannelKind, ChannelNameError, parse_channel_name};
+use protocol::channel::{ChannelNameError, parse_channel_name};
 use protocol::message::{ClientMessage, parse_client_message};
 use protocol::server_event;
 use protocol::ws::{self, Message};
@@ -21,6 +21,7 @@ use crate::outbox::run::Run;
 use crate::shard::Shard;
 use crate::shard::fanout::connection::ConnectionId;
 use crate::shard::inbound::refuse::Grounds;
+use crate::topic::TopicKey;
 
 /// Connections whose next message waits.
 #[derive(Debug)]
@@ -65,12 +66,12 @@ impl Stalled {
     }
 }
 
-/// The channel that a message names, looked at once.
+/// What a message names as its channel, looked at once.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::shard) struct Target<'a> {
     pub app: &'a Arc<App>,
     pub channel: &'a str,
-    pub kind: ChannelKind,
+    pub key: TopicKey<&'a str>,
     /// Its hash as a topic.
     pub hash: u64,
 }
@@ -299,13 +300,14 @@ impl Shard {
                 return Verdict::Taken;
             }
         };
-        let hash = self.hash.of(&app, channel);
+        let key = TopicKey::of_kind(channel, kind);
+        let hash = self.hash.of(&app, key);
         let home = self.hash.home(hash);
         let in_line = first_in_line || self.stalled.is_first_in_line(home);
         if !in_line || !self.command_gate_is_open(home) {
             return Verdict::Gated(home);
         }
-        take(self, &Target { app: &app, channel, kind, hash });
+        take(self, &Target { app: &app, channel, key, hash });
         Verdict::Taken
     }
 

@@ -6,7 +6,6 @@
 use std::sync::Arc;
 
 use protocol::auth::verify_subscription;
-use protocol::channel::ChannelKind;
 use protocol::presence::{Member, parse_channel_data};
 use protocol::socket_id::SocketId;
 
@@ -16,6 +15,7 @@ use crate::shard::Shard;
 use crate::shard::fanout::connection::{ConnectionId, Subscription, WAITING};
 use crate::shard::inbound::commands::Target;
 use crate::shard::inbound::refuse::Grounds;
+use crate::topic::TopicKey;
 
 impl Shard {
     pub(in crate::shard) fn subscribe(
@@ -40,7 +40,7 @@ impl Shard {
     }
 
     fn subscription_of(&mut self, id: ConnectionId, target: &Target<'_>) -> Option<usize> {
-        let at = self.fanout.find(target.hash, target.app, target.channel)?;
+        let at = self.fanout.find(target.hash, target.app, target.key)?;
         self.fanout.subscription_to(id, at)
     }
 
@@ -90,14 +90,14 @@ impl Shard {
         auth: &str,
         channel_data: Option<&str>,
     ) -> Option<Option<Arc<Member>>> {
-        let Target { app, channel, kind, .. } = *target;
+        let Target { app, channel, key, .. } = *target;
         let connection = self.fanout.connections.by_id(id)?;
         let socket_id = SocketId { first: self.index as u64, second: connection.second };
-        if kind == ChannelKind::ServerToUser {
+        let TopicKey::Channel { kind, .. } = key else {
             let text = format!("Channel {channel} is for a user who is signed in");
             self.refuse_subscription(id, channel, Grounds::Auth, &text);
             return None;
-        }
+        };
         if kind.needs_auth()
             && let Err(error) = verify_subscription(app, socket_id, channel, channel_data, auth)
         {
@@ -123,7 +123,7 @@ impl Shard {
     }
 
     fn add_subscription(&mut self, id: ConnectionId, target: &Target<'_>, member: Option<Arc<Member>>) {
-        let found = self.fanout.find(target.hash, target.app, target.channel);
+        let found = self.fanout.find(target.hash, target.app, target.key);
         let at = found.unwrap_or_else(|| self.join(target));
         self.ticket = self.ticket.wrapping_add(1);
         let sub = SubRef { slot: id.slot, generation: id.generation, ticket: self.ticket };
@@ -155,7 +155,7 @@ impl Shard {
     fn join(&mut self, target: &Target<'_>) -> u32 {
         self.epoch += 1;
         let epoch = self.epoch;
-        let topic = self.hash.topic(target.app, target.channel, target.kind);
+        let topic = self.hash.topic(target.app, target.key);
         let home = self.hash.home(topic.hash);
         self.roots.push(home, Root::Join { topic: Arc::clone(&topic), epoch });
         self.fanout.add_topic(topic, home, epoch)
