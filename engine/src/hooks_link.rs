@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use hooks::counters::Counters;
-use hooks::house::{Hooks, StartError};
 use hooks::journal::{self, Trouble};
+use hooks::pipeline::{Hooks, StartError};
 use hooks::settings::Settings;
 use protocol::app::Apps;
 use protocol::hook_event::OpenEdges;

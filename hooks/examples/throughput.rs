@@ -16,8 +16,8 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use hooks::counters::{Counters, JournalCounters};
-use hooks::house::Hooks;
 use hooks::journal::Journal;
+use hooks::pipeline::Hooks;
 use hooks::queue::{Queue, queue};
 use hooks::settings::{Endpoint, Settings, SinkSettings, StreamSettings};
 use protocol::app::{App, Apps};

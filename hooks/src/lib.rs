@@ -1,7 +1,7 @@
 //! Hooks: they carry what happened on the channels from the shards to the operator's back end.
 //!
 //! Shards hold only a [`queue::Queue`], which never waits. Nothing here may block a shard, and nothing here knows the
-//! engine. [`house::Hooks`] puts everything together; [`journal`] keeps events until [`dispatch`] has delivered them to all
+//! engine. [`pipeline::Hooks`] puts everything together; [`journal`] keeps events until [`dispatch`] has delivered them to all
 //! endpoints.
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
@@ -12,10 +12,10 @@ pub mod data_dir;
 pub mod dead_letters;
 pub mod dispatch;
 pub mod encoding;
-pub mod house;
 pub mod journal;
 mod notice;
 mod outage;
+pub mod pipeline;
 pub mod queue;
 pub mod row;
 pub mod settings;

@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use hooks::dead_letters::{DeadLetters, Selection};
-use hooks::house::Hooks;
+use hooks::pipeline::Hooks;
 use hooks::queue::Queue;
 use hooks::settings::{Endpoint, Format, Settings, SinkSettings};
 use protocol::app::{App, Apps};
@@ -23,7 +23,7 @@ use scratch::Scratch;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Hooks with a journal of their own.
-struct House {
+struct Pipeline {
     hooks: Hooks,
     queue: Queue,
     app: Arc<App>,
@@ -42,7 +42,7 @@ fn webhook(name: &str, apps: &Apps, url: String) -> Endpoint {
     endpoint
 }
 
-impl House {
+impl Pipeline {
     fn start(
         scratch: &Scratch,
         apps: Arc<Apps>,
@@ -124,14 +124,14 @@ fn events_arrive_once_in_order_and_in_batches() {
     let (scratch, apps) = (Scratch::new(), apps());
     let receiver = Receiver::start(|_| Answer::Status(200));
     let endpoint = webhook("a", &apps, receiver.url("/"));
-    let house = House::start(&scratch, apps, vec![endpoint], |_| {});
+    let pipeline = Pipeline::start(&scratch, apps, vec![endpoint], |_| {});
     for number in 0..500 {
         for channel in ["private-a", "private-b", "private-c"] {
-            house.offer(channel, number);
+            pipeline.offer(channel, number);
         }
     }
     until("all events", || count(&receiver.requests()) >= 1_500);
-    house.stop(PATIENCE);
+    pipeline.stop(PATIENCE);
     let requests = receiver.requests();
     assert_in_order(&requests, 3, 500);
     assert!(requests.len() < 1_000, "{} requests are no batches", requests.len());
@@ -147,14 +147,15 @@ fn an_endpoint_gets_only_what_it_asked_for() {
     endpoint.kinds = HookKinds::NONE.with(HookKind::ClientEvent);
     endpoint.channel_prefix = Some("private-".to_owned());
     endpoint.channel_suffix = Some("-x".to_owned());
-    let house = House::start(&scratch, apps, vec![endpoint], |_| {});
+    let pipeline = Pipeline::start(&scratch, apps, vec![endpoint], |_| {});
     for (number, channel) in
         ["private-1-x", "presence-1-x", "private-1-y", "private-2-x"].into_iter().enumerate()
     {
-        house.offer(channel, number as u64);
-        house.happen(HookEvent::ChannelOccupied { app: Arc::clone(&house.app), channel: channel.into() });
+        pipeline.offer(channel, number as u64);
+        pipeline
+            .happen(HookEvent::ChannelOccupied { app: Arc::clone(&pipeline.app), channel: channel.into() });
     }
-    house.stop(PATIENCE);
+    pipeline.stop(PATIENCE);
     let numbers = numbers(&receiver.requests());
     let mut channels: Vec<_> = numbers.keys().cloned().collect();
     channels.sort();
@@ -168,15 +169,15 @@ fn an_endpoint_that_hangs_delays_no_other() {
     let mut stuck = webhook("stuck", &apps, hanging.url("/"));
     stuck.timeout = Duration::from_secs(600);
     let free = webhook("free", &apps, well.url("/"));
-    let house = House::start(&scratch, apps, vec![stuck, free], |_| {});
+    let pipeline = Pipeline::start(&scratch, apps, vec![stuck, free], |_| {});
     for number in 0..3_000 {
-        house.offer("private-a", number);
+        pipeline.offer("private-a", number);
     }
     until("all events", || count(&well.requests()) >= 3_000);
     assert_in_order(&well.requests(), 1, 3_000);
     assert_eq!(hanging.requests().len(), 1, "one batch of a channel is on its way");
     let began = Instant::now();
-    house.stop(Duration::from_secs(2));
+    pipeline.stop(Duration::from_secs(2));
     assert!(began.elapsed() < Duration::from_secs(20), "a hanging endpoint keeps the end");
 }
 
@@ -188,17 +189,17 @@ fn what_an_endpoint_did_not_take_goes_out_after_the_next_start_and_nothing_else(
     let late = Receiver::start(move |_| Answer::Status(if mood.load(Ordering::SeqCst) { 200 } else { 500 }));
     let prompt = Receiver::start(|_| Answer::Status(200));
     let endpoints = || vec![webhook("late", &apps, late.url("/")), webhook("prompt", &apps, prompt.url("/"))];
-    let house = House::start(&scratch, Arc::clone(&apps), endpoints(), |_| {});
+    let pipeline = Pipeline::start(&scratch, Arc::clone(&apps), endpoints(), |_| {});
     for number in 0..100 {
-        house.offer("private-a", number);
+        pipeline.offer("private-a", number);
     }
     until("the prompt one's events", || count(&prompt.requests()) >= 100);
-    house.stop(PATIENCE);
+    pipeline.stop(PATIENCE);
     is_well.store(true, Ordering::SeqCst);
     let tried = late.requests().len();
-    let house = House::start(&scratch, Arc::clone(&apps), endpoints(), |_| {});
+    let pipeline = Pipeline::start(&scratch, Arc::clone(&apps), endpoints(), |_| {});
     until("the late one's events", || count(&late.requests()[tried..]) >= 100);
-    house.stop(PATIENCE);
+    pipeline.stop(PATIENCE);
     assert_in_order(&late.requests()[tried..], 1, 100);
     assert_in_order(&prompt.requests(), 1, 100);
 }
@@ -214,12 +215,12 @@ fn a_batch_is_tried_again_byte_for_byte_and_holds_its_channel_back() {
         _ => Answer::Status(200),
     });
     let endpoint = webhook("a", &apps, receiver.url("/"));
-    let house = House::start(&scratch, apps, vec![endpoint], |_| {});
+    let pipeline = Pipeline::start(&scratch, apps, vec![endpoint], |_| {});
     for number in 0..60 {
-        house.offer("private-a", number);
+        pipeline.offer("private-a", number);
     }
     until("all events", || receiver.requests().get(3..).is_some_and(|accepted| count(accepted) >= 60));
-    house.stop(PATIENCE);
+    pipeline.stop(PATIENCE);
     let requests = receiver.requests();
     assert!(requests[..3].iter().all(|request| request.body == requests[3].body));
     assert_in_order(&requests[3..], 1, 60);
@@ -230,15 +231,15 @@ fn a_port_that_opens_again_gets_everything() {
     let (scratch, apps) = (Scratch::new(), apps());
     let (port, address) = closed_port();
     let endpoint = webhook("a", &apps, format!("http://{address}/"));
-    let house = House::start(&scratch, apps, vec![endpoint], |_| {});
+    let pipeline = Pipeline::start(&scratch, apps, vec![endpoint], |_| {});
     for number in 0..200 {
-        house.offer(["private-a", "private-b"][number as usize % 2], number / 2);
+        pipeline.offer(["private-a", "private-b"][number as usize % 2], number / 2);
     }
-    let counters = Arc::clone(&house.hooks.counters().delivery);
+    let counters = Arc::clone(&pipeline.hooks.counters().delivery);
     until("the pause", || counters.endpoints[0].paused.now() == 1);
     let receiver = Receiver::start_on(port.open(), |_| Answer::Status(200));
     until("all events", || count(&receiver.requests()) >= 200);
-    house.stop(PATIENCE);
+    pipeline.stop(PATIENCE);
     assert_in_order(&receiver.requests(), 2, 100);
     let endpoint = &counters.endpoints[0];
     let counted = (endpoint.accepted.now(), endpoint.held.now(), endpoint.paused.now());
@@ -258,13 +259,13 @@ fn a_channel_that_is_never_taken_dies_alone_and_is_taken_when_tried_again() {
     let mut endpoint = webhook("a", &apps, receiver.url("/"));
     endpoint.batch_window = Duration::ZERO;
     endpoint.batch_events_max = 1;
-    let house = House::start(&scratch, apps, vec![endpoint], |settings| {
+    let pipeline = Pipeline::start(&scratch, apps, vec![endpoint], |settings| {
         settings.delivery.give_up_after = Duration::from_millis(400);
     });
     for number in 0..20 {
-        house.offer("presence-a", number);
+        pipeline.offer("presence-a", number);
         if number < 3 {
-            house.offer("private-a", number);
+            pipeline.offer("private-a", number);
         }
     }
     let of =
@@ -280,8 +281,8 @@ fn a_channel_that_is_never_taken_dies_alone_and_is_taken_when_tried_again() {
     let mut command = DeadLetters::open_existing(&scratch.path().join("data")).unwrap().unwrap();
     assert_eq!(command.mark(&Selection::Endpoint("a".to_owned())).unwrap(), 3);
     until("the letters' end", || letters.counts(&Selection::All).unwrap() == (0, 0));
-    let counters = Arc::clone(&house.hooks.counters().delivery);
-    house.stop(PATIENCE);
+    let counters = Arc::clone(&pipeline.hooks.counters().delivery);
+    pipeline.stop(PATIENCE);
     let again = of(&receiver.requests()[before..], "private-a");
     let expected: Vec<(u64, u64)> =
         kept.iter().enumerate().map(|(n, letter)| (n as u64, letter.row_id)).collect();
@@ -300,11 +301,11 @@ fn a_channel_that_is_refused_holds_no_other_and_none_of_its_later_events_is_trie
     });
     let mut endpoint = webhook("a", &apps, receiver.url("/"));
     endpoint.batch_window = Duration::from_millis(50);
-    let house = House::start(&scratch, apps, vec![endpoint], |settings| {
+    let pipeline = Pipeline::start(&scratch, apps, vec![endpoint], |settings| {
         settings.delivery.pause_max = Duration::from_secs(60);
     });
     let offer_all =
-        |number: u64| (0..10).for_each(|room| house.offer(&format!("private-room{room}"), number));
+        |number: u64| (0..10).for_each(|room| pipeline.offer(&format!("private-room{room}"), number));
     let accepted = || {
         let requests = receiver.requests();
         let accepted =
@@ -324,14 +325,14 @@ fn a_channel_that_is_refused_holds_no_other_and_none_of_its_later_events_is_trie
             assert_eq!(first.get_or_insert_with(|| of_it.clone()), &of_it, "a later event was tried");
         }
     }
-    let tries = house.hooks.counters().delivery.endpoints[0].refused.now();
+    let tries = pipeline.hooks.counters().delivery.endpoints[0].refused.now();
     assert!(tries <= 10, "{tries} tries of a channel that is refused");
     is_healed.store(true, Ordering::SeqCst);
     let before = receiver.requests().len();
     until("the events of the channel", || {
         numbers(&receiver.requests()[before..]).get("private-room3").is_some_and(|it| it.len() == 20)
     });
-    house.stop(PATIENCE);
+    pipeline.stop(PATIENCE);
     assert_in_order(&receiver.requests()[before..], 1, 20);
 }
 
@@ -340,14 +341,14 @@ fn an_endpoint_that_is_gone_for_long_gets_dead_letters_for_all_and_holds_nothing
     let (scratch, apps) = (Scratch::new(), apps());
     let (_port, address) = closed_port();
     let endpoint = webhook("gone", &apps, format!("http://{address}/"));
-    let house = House::start(&scratch, apps, vec![endpoint], |settings| {
+    let pipeline = Pipeline::start(&scratch, apps, vec![endpoint], |settings| {
         settings.delivery.give_up_after = Duration::from_millis(500);
     });
     for number in 0..5_000 {
-        house.offer(&format!("private-{}", number % 50), number);
+        pipeline.offer(&format!("private-{}", number % 50), number);
     }
     let letters = DeadLetters::open(&scratch.path().join("data")).unwrap();
     until("all letters", || letters.counts(&Selection::All).unwrap() == (5_000, 0));
-    until("the journal's end", || house.hooks.counters().journal.rows.now() == 0);
-    house.stop(PATIENCE);
+    until("the journal's end", || pipeline.hooks.counters().journal.rows.now() == 0);
+    pipeline.stop(PATIENCE);
 }

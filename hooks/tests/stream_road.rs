@@ -11,8 +11,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hooks::house::Hooks;
 use hooks::journal::JournalView;
+use hooks::pipeline::Hooks;
 use hooks::queue::Queue;
 use hooks::settings::{Endpoint, Settings, SinkSettings, StreamSettings};
 use protocol::app::{App, Apps};

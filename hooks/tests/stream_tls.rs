@@ -12,8 +12,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hooks::house::Hooks;
 use hooks::journal::JournalView;
+use hooks::pipeline::Hooks;
 use hooks::queue::Queue;
 use hooks::settings::{Endpoint, Settings, SinkSettings, StreamSettings};
 use hooks::stream::trouble::TroubleKind;

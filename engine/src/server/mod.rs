@@ -139,7 +139,7 @@ pub enum StartError {
     /// A core failed while it started.
     Core(CoreError),
     /// Hook events cannot be kept.
-    Hooks(hooks::house::StartError),
+    Hooks(hooks::pipeline::StartError),
     /// The system has refused something else.
     System(io::Error),
 }

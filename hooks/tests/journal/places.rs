@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hooks::house::Hooks;
+use hooks::pipeline::Hooks;
 use hooks::row::Position;
 use hooks::settings::{Endpoint, Format, SinkSettings};
 use hooks::source::Source;
@@ -90,7 +90,7 @@ fn rows_of_an_app_that_is_gone_are_passed_over() {
     bench.stop();
 }
 
-/// The house as a server starts it: an endpoint that takes everything, and one at a port where nobody listens.
+/// The pipeline as a server starts it: an endpoint that takes everything, and one at a port where nobody listens.
 fn with_a_dead_endpoint(directory: &Directory, apps: &Apps, dead: bool) -> hooks::settings::Settings {
     let mut settings = settings(directory.path(), apps, &["alive"]);
     if dead {
