@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::dispatch::DeliveryCounters;
+use crate::delivery::DeliveryCounters;
 use crate::settings::Endpoint;
 use crate::stream::counters::StreamCounters;
 

@@ -1,7 +1,7 @@
 //! Hooks: they carry what happened on the channels from the shards to the operator's back end.
 //!
 //! Shards hold only a [`queue::Queue`], which never waits. Nothing here may block a shard, and nothing here knows the
-//! engine. [`pipeline::Hooks`] puts everything together; [`journal`] keeps events until [`dispatch`] has delivered them to all
+//! engine. [`pipeline::Hooks`] puts everything together; [`journal`] keeps events until [`delivery`] has delivered them to all
 //! endpoints.
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
@@ -10,7 +10,7 @@ mod aside;
 pub mod counters;
 pub mod data_dir;
 pub mod dead_letters;
-pub mod dispatch;
+pub mod delivery;
 pub mod encoding;
 pub mod journal;
 mod notice;

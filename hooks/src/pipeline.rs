@@ -13,7 +13,7 @@ use protocol::app::Apps;
 use protocol::hook_event::OpenEdges;
 
 use crate::counters::Counters;
-use crate::dispatch::{self, Dispatcher, Means};
+use crate::delivery::{self, Dispatcher, Means};
 use crate::journal::{self, Journal};
 use crate::queue::{Queue, queue};
 use crate::settings::Settings;
@@ -114,7 +114,7 @@ pub enum StartError {
     /// There is no journal.
     Journal(journal::StartError),
     /// There are no deliveries.
-    Dispatch(dispatch::StartError),
+    Dispatch(delivery::StartError),
     /// The system gives no thread.
     Thread(io::Error),
 }
@@ -148,8 +148,8 @@ impl From<journal::StartError> for StartError {
     }
 }
 
-impl From<dispatch::StartError> for StartError {
-    fn from(error: dispatch::StartError) -> Self {
+impl From<delivery::StartError> for StartError {
+    fn from(error: delivery::StartError) -> Self {
         Self::Dispatch(error)
     }
 }

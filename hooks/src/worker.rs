@@ -13,7 +13,7 @@ use protocol::app::{App, Apps, DuplicateApp};
 use protocol::hook_kind::HookKinds;
 
 use crate::dead_letters::DeadLetters;
-use crate::dispatch::{DeliveryCounters, Dispatcher, Means};
+use crate::delivery::{DeliveryCounters, Dispatcher, Means};
 use crate::settings::{DeliverySettings, Endpoint, SinkSettings, StreamSettings};
 use crate::sink::{Batch, Outcome, Outlet, Sink};
 use crate::source::Wake;

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, Once};
 use std::time::{Duration, Instant};
 
 use hooks::dead_letters::DeadLetters;
-use hooks::dispatch::{DeliveryCounters, Dispatcher, Means};
+use hooks::delivery::{DeliveryCounters, Dispatcher, Means};
 use hooks::settings::{DeliverySettings, Endpoint, SinkSettings, StreamSettings};
 use hooks::sink::{Batch, Outcome, Outlet, Sink};
 use hooks::source::Wake;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use hooks::dispatch::{DeliveryCounters, Dispatcher, Means};
+use hooks::delivery::{DeliveryCounters, Dispatcher, Means};
 use hooks::settings::{Settings, StreamSettings};
 use hooks::source::Wake;
 use hooks::stream::counters::StreamCounters;

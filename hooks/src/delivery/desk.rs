@@ -9,7 +9,7 @@ use fastrand::Rng;
 use super::courier::{Action, Burial, Courier, Now};
 use super::workers::Workers;
 use crate::dead_letters::{EndpointState, EndpointTrouble};
-use crate::dispatch::EndpointCounters;
+use crate::delivery::EndpointCounters;
 use crate::notice::say;
 use crate::row::Position;
 use crate::settings::{DeliverySettings, Endpoint};

@@ -10,7 +10,7 @@ use protocol::app::Apps;
 use super::courier::{Burial, Now};
 use super::desk::Desk;
 use crate::dead_letters::{DeadLetter, DeadLetters, EndpointState, Mark};
-use crate::dispatch::DeliveryCounters;
+use crate::delivery::DeliveryCounters;
 use crate::encoding::{decode_row, encode_row_data};
 
 /// Letters that are taken at once to be tried again.
