@@ -81,9 +81,9 @@ pub struct DeadLetter {
     pub mark: Mark,
 }
 
-/// The state of an endpoint, as its dispatcher reports it.
+/// The status of an endpoint, as its dispatcher reports it.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct EndpointState {
+pub struct EndpointStatus {
     /// Its name.
     pub name: String,
     /// Where its events go, without a password.
@@ -91,12 +91,12 @@ pub struct EndpointState {
     /// Events that were read and are not accepted yet.
     pub held: u64,
     /// What is wrong; `None` while it accepts events.
-    pub trouble: Option<EndpointTrouble>,
+    pub failure: Option<EndpointFailure>,
 }
 
 /// What is wrong with an endpoint.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct EndpointTrouble {
+pub struct EndpointFailure {
     /// Its last answer.
     pub error: String,
     /// When it last stopped accepting events, in milliseconds of Unix time.
@@ -283,14 +283,14 @@ impl DeadLetters {
         self.connection.query_row(&text, params![endpoint, id], letter_of).optional()
     }
 
-    /// Stores the states of these endpoints, and forgets all others.
-    pub fn note_endpoints(&mut self, states: &[EndpointState]) -> rusqlite::Result<()> {
+    /// Stores the status of these endpoints, and forgets all others.
+    pub fn note_endpoints(&mut self, statuses: &[EndpointStatus]) -> rusqlite::Result<()> {
         let transaction = self.connection.transaction()?;
         transaction.execute("DELETE FROM endpoints", [])?;
-        for EndpointState { name, target, held, trouble } in states {
-            let error = trouble.as_ref().map(|trouble| &trouble.error);
-            let since_ms = trouble.as_ref().map(|trouble| signed(trouble.since_ms));
-            let next_ms = trouble.as_ref().and_then(|trouble| trouble.next_ms).map(signed);
+        for EndpointStatus { name, target, held, failure } in statuses {
+            let error = failure.as_ref().map(|failure| &failure.error);
+            let since_ms = failure.as_ref().map(|failure| signed(failure.since_ms));
+            let next_ms = failure.as_ref().and_then(|failure| failure.next_ms).map(signed);
             let values = params![name, target, signed(*held), error, since_ms, next_ms];
             transaction
                 .prepare_cached("INSERT OR REPLACE INTO endpoints VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
@@ -299,19 +299,19 @@ impl DeadLetters {
         transaction.commit()
     }
 
-    /// The states of the endpoints at the last delivery from this directory.
-    pub fn endpoints(&self) -> rusqlite::Result<Vec<EndpointState>> {
+    /// The status of each endpoint at the last delivery from this directory.
+    pub fn endpoints(&self) -> rusqlite::Result<Vec<EndpointStatus>> {
         let text = "SELECT name, target, held, error, since_ms, next_ms FROM endpoints ORDER BY name";
         let each = |record: &Record<'_>| {
             let (error, since_ms): (Option<String>, Option<i64>) = (record.get(3)?, record.get(4)?);
             let next_ms = record.get::<_, Option<i64>>(5)?.map(unsigned);
-            let trouble = error.map(|error| EndpointTrouble {
+            let failure = error.map(|error| EndpointFailure {
                 error,
                 since_ms: unsigned(since_ms.unwrap_or(0)),
                 next_ms,
             });
             let held = unsigned(record.get(2)?);
-            Ok(EndpointState { name: record.get(0)?, target: record.get(1)?, held, trouble })
+            Ok(EndpointStatus { name: record.get(0)?, target: record.get(1)?, held, failure })
         };
         self.connection.prepare(text)?.query_map([], each)?.collect()
     }

@@ -2,7 +2,7 @@
 
 mod scratch;
 
-use hooks::dead_letters::{DeadLetter, DeadLetters, EndpointState, EndpointTrouble, FILE, Mark, Selection};
+use hooks::dead_letters::{DeadLetter, DeadLetters, EndpointFailure, EndpointStatus, FILE, Mark, Selection};
 use scratch::Scratch;
 
 fn letter(endpoint: &str, row_id: u64) -> DeadLetter {
@@ -133,15 +133,15 @@ fn letters_of_the_first_version_are_kept_and_endpoints_are_noted_beside_them() {
     drop(first);
     let mut letters = DeadLetters::open(scratch.path()).unwrap();
     assert_eq!(row_ids(&letters.list(&Selection::All, 0, 10).unwrap()), [7]);
-    let state = |name: &str, trouble| EndpointState {
+    let status = |name: &str, failure| EndpointStatus {
         name: name.to_owned(),
         target: "http://host/".to_owned(),
         held: 3,
-        trouble,
+        failure,
     };
-    let trouble = EndpointTrouble { error: "answered 500".to_owned(), since_ms: 5, next_ms: None };
-    letters.note_endpoints(&[state("gone", None)]).unwrap();
-    let states = [state("a", Some(trouble)), state("b", None)];
-    letters.note_endpoints(&states).unwrap();
-    assert_eq!(letters.endpoints().unwrap(), states);
+    let failure = EndpointFailure { error: "answered 500".to_owned(), since_ms: 5, next_ms: None };
+    letters.note_endpoints(&[status("gone", None)]).unwrap();
+    let statuses = [status("a", Some(failure)), status("b", None)];
+    letters.note_endpoints(&statuses).unwrap();
+    assert_eq!(letters.endpoints().unwrap(), statuses);
 }

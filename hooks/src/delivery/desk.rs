@@ -8,7 +8,7 @@ use fastrand::Rng;
 
 use super::courier::{Action, Burial, Courier, Now};
 use super::workers::Workers;
-use crate::dead_letters::{EndpointState, EndpointTrouble};
+use crate::dead_letters::{EndpointFailure, EndpointStatus};
 use crate::delivery::EndpointCounters;
 use crate::notice::say;
 use crate::row::Position;
@@ -98,15 +98,15 @@ impl Desk {
     }
 
     /// How the endpoint is, for the operator.
-    pub(crate) fn state(&self, now: Now) -> EndpointState {
+    pub(crate) fn status(&self, now: Now) -> EndpointStatus {
         let unix_ms = |steady_ms: u64| (now.unix_ms + steady_ms).saturating_sub(now.steady_ms);
         let courier = self.courier.as_ref();
         let failing = courier.and_then(|it| Some((it.failure()?, it.failing_ms()?)));
-        EndpointState {
+        EndpointStatus {
             name: self.endpoint.name.clone(),
             target: self.endpoint.sink.shown(),
             held: courier.map_or(0, |courier| courier.held_rows() as u64),
-            trouble: failing.map(|(error, (since_ms, next_ms))| EndpointTrouble {
+            failure: failing.map(|(error, (since_ms, next_ms))| EndpointFailure {
                 error: error.to_owned(),
                 since_ms: unix_ms(since_ms),
                 next_ms: next_ms.map(unix_ms),

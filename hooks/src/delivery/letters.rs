@@ -9,7 +9,7 @@ use protocol::app::Apps;
 
 use super::courier::{Burial, Now};
 use super::desk::Desk;
-use crate::dead_letters::{DeadLetter, DeadLetters, EndpointState, Mark};
+use crate::dead_letters::{DeadLetter, DeadLetters, EndpointStatus, Mark};
 use crate::delivery::DeliveryCounters;
 use crate::encoding::{decode_row, encode_row_data};
 
@@ -17,7 +17,7 @@ use crate::encoding::{decode_row, encode_row_data};
 const REPLAY_ROWS: usize = 500;
 const REPLAY_EVERY_MS: u64 = 1_000;
 const RETRY_AFTER_MS: u64 = 1_000;
-const STATES_EVERY_MS: u64 = 1_000;
+const STATUSES_EVERY_MS: u64 = 1_000;
 
 pub(crate) struct Letters {
     file: DeadLetters,
@@ -25,8 +25,8 @@ pub(crate) struct Letters {
     burials: Vec<Pending>,
     accepted: Vec<i64>,
     /// What is written of the endpoints.
-    states: Vec<EndpointState>,
-    states_at_ms: u64,
+    statuses: Vec<EndpointStatus>,
+    statuses_at_ms: u64,
     replay_at_ms: u64,
     retry_at_ms: u64,
     is_failing: bool,
@@ -46,8 +46,8 @@ impl Letters {
             apps,
             burials: Vec::new(),
             accepted: Vec::new(),
-            states: Vec::new(),
-            states_at_ms: 0,
+            statuses: Vec::new(),
+            statuses_at_ms: 0,
             replay_at_ms: 0,
             retry_at_ms: 0,
             is_failing: false,
@@ -87,21 +87,21 @@ impl Letters {
     }
 
     /// Writes down how the endpoints are, if that has changed.
-    pub(crate) fn note_states(&mut self, desks: &[Desk], now: Now) {
-        if now.steady_ms < self.states_at_ms.max(self.retry_at_ms) {
+    pub(crate) fn note_statuses(&mut self, desks: &[Desk], now: Now) {
+        if now.steady_ms < self.statuses_at_ms.max(self.retry_at_ms) {
             return;
         }
-        self.states_at_ms = now.steady_ms + STATES_EVERY_MS;
-        let states: Vec<EndpointState> = desks.iter().map(|desk| desk.state(now)).collect();
+        self.statuses_at_ms = now.steady_ms + STATUSES_EVERY_MS;
+        let statuses: Vec<EndpointStatus> = desks.iter().map(|desk| desk.status(now)).collect();
         // The time of this process is read at two clocks, which differ by a millisecond now and then.
-        let is_as_before = states.len() == self.states.len()
-            && states.iter().zip(&self.states).all(|(state, before)| is_like(state, before));
+        let is_as_before = statuses.len() == self.statuses.len()
+            && statuses.iter().zip(&self.statuses).all(|(status, before)| is_like(status, before));
         if is_as_before {
             return;
         }
-        let result = self.file.note_endpoints(&states);
+        let result = self.file.note_endpoints(&statuses);
         if result.is_ok() {
-            self.states = states;
+            self.statuses = statuses;
         }
         self.note(result, now);
     }
@@ -185,15 +185,15 @@ impl Letters {
 }
 
 /// What is worth a write: other errors and times, and other counts only of an endpoint that fails.
-fn is_like(state: &EndpointState, before: &EndpointState) -> bool {
+fn is_like(status: &EndpointStatus, before: &EndpointStatus) -> bool {
     let about = |ms: u64| ms / 1_000;
-    match (&state.trouble, &before.trouble) {
-        (None, None) => (&state.name, &state.target) == (&before.name, &before.target),
+    match (&status.failure, &before.failure) {
+        (None, None) => (&status.name, &status.target) == (&before.name, &before.target),
         (Some(now), Some(then)) => {
             now.error == then.error
                 && about(now.since_ms) == about(then.since_ms)
                 && now.next_ms.map(about) == then.next_ms.map(about)
-                && state.held == before.held
+                && status.held == before.held
         }
         _ => false,
     }

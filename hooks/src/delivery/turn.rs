@@ -73,7 +73,7 @@ impl<S: Source> Dispatch<S> {
             self.advance(now);
             self.letters.write(&mut self.desks, &self.counters, now);
             self.letters.replay(&mut self.desks, now);
-            self.letters.note_states(&self.desks, now);
+            self.letters.note_statuses(&self.desks, now);
             self.reading.release(&self.desks, now, false);
             self.count();
             if self.is_over(now, more) {

@@ -162,8 +162,8 @@ fn watch(letters: &DeadLetters, selection: &Selection, before: u64) -> Result<()
 
 /// Endpoints that took nothing when somebody last delivered from here, and why.
 fn failing(letters: &DeadLetters) -> Result<String, HooksFailure> {
-    let states = letters.endpoints().map_err(world)?;
-    let failing = states.into_iter().filter_map(|state| Some((state.name, state.trouble?.error)));
+    let statuses = letters.endpoints().map_err(world)?;
+    let failing = statuses.into_iter().filter_map(|status| Some((status.name, status.failure?.error)));
     Ok(failing.map(|(name, error)| format!("; {name:?} says: {}", one_line(&error))).collect())
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use hooks::dead_letters::{DeadLetters, EndpointState, Selection};
+use hooks::dead_letters::{DeadLetters, EndpointStatus, Selection};
 use hooks::journal::{JournalView, STREAM_PLACE, Status};
 use hooks::row::Position;
 use hooks::settings::StreamSettings;
@@ -49,7 +49,7 @@ pub(super) fn run(found: &Found) -> Result<(), HooksFailure> {
         ]);
     }
     if let Some(letters) = &letters {
-        letters.endpoints().map_err(world)?.iter().for_each(|state| endpoints.push(endpoint_row(state)));
+        letters.endpoints().map_err(world)?.iter().for_each(|status| endpoints.push(endpoint_row(status)));
     }
     print(&format!("{}\n{}\n{}", facts.render(), places.render(), endpoints.render()))?;
     stream_trouble.map_or(Ok(()), |trouble| Err(world(trouble)))
@@ -62,21 +62,21 @@ fn show_redis(facts: &mut Table, places: &mut Table, stream: &StreamSettings) ->
     show_stream_places(places, &mut view, &status.places)
 }
 
-/// The state that the delivering process has stored: at most a second old while it runs.
-fn endpoint_row(state: &EndpointState) -> [String; 6] {
+/// What the delivering process has stored: at most a second old while it runs.
+fn endpoint_row(status: &EndpointStatus) -> [String; 6] {
     let now = now_ms();
-    let (condition, next, error) = match &state.trouble {
+    let (condition, next, error) = match &status.failure {
         None => ("accepts events".to_owned(), "-".to_owned(), "-".to_owned()),
-        Some(trouble) => {
-            let next = match trouble.next_ms {
-                _ if state.held == 0 => "when something happens".to_owned(),
+        Some(failure) => {
+            let next = match failure.next_ms {
+                _ if status.held == 0 => "when something happens".to_owned(),
                 Some(next_ms) if next_ms > now => format!("in {} s", (next_ms - now).div_ceil(1_000)),
                 _ => "now".to_owned(),
             };
-            (format!("fails since {}", utc(trouble.since_ms)), next, one_line(&trouble.error))
+            (format!("fails since {}", utc(failure.since_ms)), next, one_line(&failure.error))
         }
     };
-    [state.name.clone(), state.target.clone(), thousands(state.held), condition, next, error]
+    [status.name.clone(), status.target.clone(), thousands(status.held), condition, next, error]
 }
 
 fn dead_letters(data_dir: &Path) -> Result<Option<DeadLetters>, HooksFailure> {
