@@ -309,7 +309,8 @@ mod tests {
     fn prints_past_the_door_bite() {
         let bad = ["println!(\"a\");", "eprintln!(\"a\")", "print!(\"a\")", "std::eprint!(\"a\")"];
         let good = ["say!(\"a\")", "print(text)?", "// println!", "let s = \"println!\";"];
-        for path in ["engine/src/cli/mod.rs", "hooks/src/delivery/desk.rs", "loadtest/src/main.rs"] {
+        for path in ["engine/src/cli/mod.rs", "hooks/src/delivery/endpoint_state.rs", "loadtest/src/main.rs"]
+        {
             bites(nothing_prints_past_its_door, path, &bad, &good);
         }
         bites(nothing_prints_past_its_door, "engine/tests/sim/main.rs", &[], &bad);

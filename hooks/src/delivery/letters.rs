@@ -8,7 +8,7 @@ use std::sync::Arc;
 use protocol::app::Apps;
 
 use super::courier::{Burial, Now};
-use super::desk::Desk;
+use super::endpoint_state::EndpointState;
 use crate::dead_letters::{DeadLetter, DeadLetters, EndpointStatus, Mark};
 use crate::delivery::DeliveryCounters;
 use crate::encoding::{decode_row, encode_row_data};
@@ -33,7 +33,7 @@ pub(crate) struct Letters {
 }
 
 struct Pending {
-    desk: usize,
+    endpoint: usize,
     flight: u64,
     burial: Burial,
 }
@@ -55,14 +55,15 @@ impl Letters {
     }
 
     /// These rows shall be kept.
-    pub(crate) fn bury(&mut self, desk: usize, flight: u64, burial: Burial) {
-        self.burials.push(Pending { desk, flight, burial });
+    pub(crate) fn bury(&mut self, endpoint: usize, flight: u64, burial: Burial) {
+        self.burials.push(Pending { endpoint, flight, burial });
     }
 
     /// Writes what must be written, and tells the couriers.
-    pub(crate) fn write(&mut self, desks: &mut [Desk], counters: &DeliveryCounters, now: Now) {
-        for (desk, counters) in desks.iter_mut().zip(&counters.endpoints) {
-            let accepted = desk.courier.as_mut().map(|courier| courier.take_replayed()).unwrap_or_default();
+    pub(crate) fn write(&mut self, endpoints: &mut [EndpointState], counters: &DeliveryCounters, now: Now) {
+        for (endpoint, counters) in endpoints.iter_mut().zip(&counters.endpoints) {
+            let accepted =
+                endpoint.courier.as_mut().map(|courier| courier.take_replayed()).unwrap_or_default();
             counters.replayed.add(accepted.len() as u64);
             self.accepted.extend(accepted);
         }
@@ -70,29 +71,29 @@ impl Letters {
         if is_idle || now.steady_ms < self.retry_at_ms {
             return;
         }
-        let result = self.try_write(desks, counters, now);
+        let result = self.try_write(endpoints, counters, now);
         self.note(result, now);
     }
 
     /// Once a second, takes letters that an operator wants to be tried again.
-    pub(crate) fn replay(&mut self, desks: &mut [Desk], now: Now) {
+    pub(crate) fn replay(&mut self, endpoints: &mut [EndpointState], now: Now) {
         if now.steady_ms < self.replay_at_ms.max(self.retry_at_ms) {
             return;
         }
         self.replay_at_ms = now.steady_ms + REPLAY_EVERY_MS;
-        for desk in desks {
-            let result = self.try_replay(desk, now);
+        for endpoint in endpoints {
+            let result = self.try_replay(endpoint, now);
             self.note(result, now);
         }
     }
 
     /// Writes down how the endpoints are, if that has changed.
-    pub(crate) fn note_statuses(&mut self, desks: &[Desk], now: Now) {
+    pub(crate) fn note_statuses(&mut self, endpoints: &[EndpointState], now: Now) {
         if now.steady_ms < self.statuses_at_ms.max(self.retry_at_ms) {
             return;
         }
         self.statuses_at_ms = now.steady_ms + STATUSES_EVERY_MS;
-        let statuses: Vec<EndpointStatus> = desks.iter().map(|desk| desk.status(now)).collect();
+        let statuses: Vec<EndpointStatus> = endpoints.iter().map(|endpoint| endpoint.status(now)).collect();
         // The time of this process is read at two clocks, which differ by a millisecond now and then.
         let is_as_before = statuses.len() == self.statuses.len()
             && statuses.iter().zip(&self.statuses).all(|(status, before)| is_like(status, before));
@@ -114,21 +115,21 @@ impl Letters {
 
     fn try_write(
         &mut self,
-        desks: &mut [Desk],
+        endpoints: &mut [EndpointState],
         counters: &DeliveryCounters,
         now: Now,
     ) -> rusqlite::Result<()> {
         if !self.burials.is_empty() {
             let letters: Vec<DeadLetter> =
-                self.burials.iter().flat_map(|pending| letters_of(pending, desks, now)).collect();
+                self.burials.iter().flat_map(|pending| letters_of(pending, endpoints, now)).collect();
             counters.dead_letters_dropped.add(self.file.keep(&letters)?);
-            for Pending { desk, flight, burial } in self.burials.drain(..) {
-                if let Some(counters) = counters.endpoints.get(desk) {
+            for Pending { endpoint, flight, burial } in self.burials.drain(..) {
+                if let Some(counters) = counters.endpoints.get(endpoint) {
                     counters.dead_letters.add(burial.rows.len() as u64);
                 }
-                let Some(desk) = desks.get_mut(desk) else { continue };
-                desk.handle_given_up(burial.rows.len() as u64, &burial.reason, now);
-                if let Some(courier) = desk.courier.as_mut() {
+                let Some(endpoint) = endpoints.get_mut(endpoint) else { continue };
+                endpoint.handle_given_up(burial.rows.len() as u64, &burial.reason, now);
+                if let Some(courier) = endpoint.courier.as_mut() {
                     courier.handle_buried(flight);
                 }
             }
@@ -140,16 +141,16 @@ impl Letters {
         Ok(())
     }
 
-    fn try_replay(&mut self, desk: &mut Desk, now: Now) -> rusqlite::Result<()> {
-        let Some(courier) = &mut desk.courier else { return Ok(()) };
+    fn try_replay(&mut self, endpoint: &mut EndpointState, now: Now) -> rusqlite::Result<()> {
+        let Some(courier) = &mut endpoint.courier else { return Ok(()) };
         let has_other_worries = courier.failure().is_some() && courier.held_rows() > 0;
         if has_other_worries || !courier.has_room(REPLAY_ROWS) {
             return Ok(());
         }
-        for letter in self.file.take_marked(&desk.endpoint.name, REPLAY_ROWS)? {
+        for letter in self.file.take_marked(&endpoint.settings.name, REPLAY_ROWS)? {
             let DeadLetter { id, app_id, name, data, .. } = &letter;
             let refused = match decode_row(letter.row_id, letter.time_ms, app_id, name, data, &self.apps) {
-                Ok(row) if *app_id == *desk.endpoint.app.id => {
+                Ok(row) if *app_id == *endpoint.settings.app.id => {
                     courier.handle_replay(*id, Arc::new(row), now);
                     continue;
                 }
@@ -199,9 +200,10 @@ fn is_like(status: &EndpointStatus, before: &EndpointStatus) -> bool {
     }
 }
 
-fn letters_of(pending: &Pending, desks: &[Desk], now: Now) -> Vec<DeadLetter> {
-    let Pending { desk, burial, .. } = pending;
-    let endpoint = desks.get(*desk).map(|desk| desk.endpoint.name.clone()).unwrap_or_default();
+fn letters_of(pending: &Pending, endpoints: &[EndpointState], now: Now) -> Vec<DeadLetter> {
+    let Pending { endpoint, burial, .. } = pending;
+    let endpoint =
+        endpoints.get(*endpoint).map(|endpoint| endpoint.settings.name.clone()).unwrap_or_default();
     let letter = |(row, letter): &(Arc<crate::row::Row>, Option<i64>)| {
         let mut data = Vec::new();
         encode_row_data(&mut data, row.id, row.time_ms, &row.event);

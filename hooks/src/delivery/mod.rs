@@ -7,7 +7,7 @@
 mod backoff;
 mod counts;
 mod courier;
-mod desk;
+mod endpoint_state;
 mod filter;
 mod health;
 mod letters;

@@ -10,7 +10,7 @@ use fastrand::Rng;
 
 use super::backoff;
 use super::courier::Now;
-use super::desk::Desk;
+use super::endpoint_state::EndpointState;
 use crate::row::{Position, Row};
 use crate::source::{Source, SourceError};
 
@@ -47,28 +47,30 @@ impl<S: Source> Reading<S> {
     }
 
     /// One read for each endpoint that has room and may have more to read. Returns true when there may be still more.
-    pub(crate) fn read(&mut self, desks: &mut [Desk], now: Now) -> bool {
+    pub(crate) fn read(&mut self, endpoints: &mut [EndpointState], now: Now) -> bool {
         if now.steady_ms < self.retry_at_ms {
             return false;
         }
-        let result = self.try_read(desks, now);
+        let result = self.try_read(endpoints, now);
         self.note(result, now).unwrap_or(false)
     }
 
     /// Tells the source what is done, if something is and it is time or `at_once`.
-    pub(crate) fn release(&mut self, desks: &[Desk], now: Now, at_once: bool) {
+    pub(crate) fn release(&mut self, endpoints: &[EndpointState], now: Now, at_once: bool) {
         let is_time = now.steady_ms >= self.release_at_ms.max(self.retry_at_ms);
         if !(at_once || is_time) || self.source.epoch() != self.epoch {
             return;
         }
-        let places: Option<Vec<Position>> =
-            desks.iter().map(|desk| desk.courier.as_ref().map(|courier| courier.place())).collect();
+        let places: Option<Vec<Position>> = endpoints
+            .iter()
+            .map(|endpoint| endpoint.courier.as_ref().map(|courier| courier.place()))
+            .collect();
         let Some(places) = places else { return };
         let Some(all) = places.iter().min().copied() else { return };
         if places == self.released {
             return;
         }
-        let named = desks.iter().zip(&places).map(|(desk, place)| (&*desk.endpoint.name, *place));
+        let named = endpoints.iter().zip(&places).map(|(endpoint, place)| (&*endpoint.settings.name, *place));
         let named: Vec<(&str, Position)> = named.collect();
         let result = self.source.release(all, &named);
         if self.note(result, now).is_some() {
@@ -78,13 +80,13 @@ impl<S: Source> Reading<S> {
     }
 
     /// When it wants to be called again although nothing happens.
-    pub(crate) fn deadline_ms(&self, desks: &[Desk]) -> Option<u64> {
+    pub(crate) fn deadline_ms(&self, endpoints: &[EndpointState]) -> Option<u64> {
         if self.is_failing() {
             return Some(self.retry_at_ms);
         }
-        let is_behind = desks.len() != self.released.len()
-            || desks.iter().zip(&self.released).any(|(desk, released)| {
-                desk.courier.as_ref().is_some_and(|courier| courier.place() != *released)
+        let is_behind = endpoints.len() != self.released.len()
+            || endpoints.iter().zip(&self.released).any(|(endpoint, released)| {
+                endpoint.courier.as_ref().is_some_and(|courier| courier.place() != *released)
             });
         is_behind.then_some(self.release_at_ms)
     }
@@ -93,16 +95,16 @@ impl<S: Source> Reading<S> {
         self.failures > 0
     }
 
-    fn try_read(&mut self, desks: &mut [Desk], now: Now) -> Result<bool, SourceError> {
-        self.follow_epoch(desks)?;
+    fn try_read(&mut self, endpoints: &mut [EndpointState], now: Now) -> Result<bool, SourceError> {
+        self.follow_epoch(endpoints)?;
         let mut read_after = None;
         let mut more = false;
-        for desk in desks {
-            if desk.courier.is_none() {
-                desk.begin(self.source.place_of(&desk.endpoint.name)?);
+        for endpoint in endpoints {
+            if endpoint.courier.is_none() {
+                endpoint.begin(self.source.place_of(&endpoint.settings.name)?);
             }
-            let Some(courier) = &mut desk.courier else { continue };
-            if desk.caught_up || !courier.has_room(READ_ROWS) {
+            let Some(courier) = &mut endpoint.courier else { continue };
+            if endpoint.caught_up || !courier.has_room(READ_ROWS) {
                 continue;
             }
             if read_after != Some(courier.read()) {
@@ -117,23 +119,23 @@ impl<S: Source> Reading<S> {
             for (position, row) in &self.rows {
                 courier.handle_row(*position, row, now);
             }
-            desk.caught_up = self.rows.is_empty();
-            more |= !desk.caught_up;
+            endpoint.caught_up = self.rows.is_empty();
+            more |= !endpoint.caught_up;
         }
         Ok(more)
     }
 
     /// Places of another epoch say nothing of this one.
-    fn follow_epoch(&mut self, desks: &mut [Desk]) -> Result<(), SourceError> {
+    fn follow_epoch(&mut self, endpoints: &mut [EndpointState]) -> Result<(), SourceError> {
         let epoch = self.source.epoch();
         if epoch == self.epoch {
             return Ok(());
         }
-        let places = desks.iter().map(|desk| self.source.place_of(&desk.endpoint.name));
+        let places = endpoints.iter().map(|endpoint| self.source.place_of(&endpoint.settings.name));
         let places = places.collect::<Result<Vec<Position>, SourceError>>()?;
-        for (desk, place) in desks.iter_mut().zip(places) {
-            desk.caught_up = false;
-            if let Some(courier) = &mut desk.courier {
+        for (endpoint, place) in endpoints.iter_mut().zip(places) {
+            endpoint.caught_up = false;
+            if let Some(courier) = &mut endpoint.courier {
                 courier.begin_anew(place);
             }
         }

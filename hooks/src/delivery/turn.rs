@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crossbeam_channel::{Receiver, bounded, never, select};
 
 use super::courier::Now;
-use super::desk::Desk;
+use super::endpoint_state::EndpointState;
 use super::letters::Letters;
 use super::reading::Reading;
 use super::workers::{Delivered, Workers};
@@ -22,7 +22,7 @@ const LOOK_EVERY_MS: u64 = 1_000;
 
 pub(crate) struct Dispatch<S> {
     reading: Reading<S>,
-    desks: Vec<Desk>,
+    endpoints: Vec<EndpointState>,
     letters: Letters,
     counters: Arc<DeliveryCounters>,
     delivered: Receiver<Delivered>,
@@ -45,15 +45,15 @@ impl<S: Source> Dispatch<S> {
         assert!(counters.endpoints.len() == outlets.len(), "each endpoint has its counters");
         let in_flight_max: usize = outlets.iter().map(|(_, outlet)| outlet.parallel_max).sum();
         let (sender, delivered) = bounded(in_flight_max.max(1));
-        let desks = outlets.into_iter().enumerate().map(|(index, (endpoint, outlet))| {
+        let endpoints = outlets.into_iter().enumerate().map(|(index, (endpoint, outlet))| {
             let in_flight_max = delivery.in_flight_max.min(outlet.parallel_max);
             let delivery = DeliverySettings { in_flight_max, ..delivery.clone() };
             let workers = Workers::new(index, &endpoint.name, outlet, sender.clone());
-            Desk::new(endpoint, workers, delivery)
+            EndpointState::new(endpoint, workers, delivery)
         });
         Ok(Self {
             reading: Reading::new(source),
-            desks: desks.collect(),
+            endpoints: endpoints.collect(),
             letters: Letters::new(dead_letters, apps)?,
             counters,
             delivered,
@@ -69,15 +69,15 @@ impl<S: Source> Dispatch<S> {
         loop {
             let now = self.now();
             self.look(now);
-            let more = self.reading.read(&mut self.desks, now);
+            let more = self.reading.read(&mut self.endpoints, now);
             self.advance(now);
-            self.letters.write(&mut self.desks, &self.counters, now);
-            self.letters.replay(&mut self.desks, now);
-            self.letters.note_statuses(&self.desks, now);
-            self.reading.release(&self.desks, now, false);
+            self.letters.write(&mut self.endpoints, &self.counters, now);
+            self.letters.replay(&mut self.endpoints, now);
+            self.letters.note_statuses(&self.endpoints, now);
+            self.reading.release(&self.endpoints, now, false);
             self.count();
             if self.is_over(now, more) {
-                return self.reading.release(&self.desks, now, true);
+                return self.reading.release(&self.endpoints, now, true);
             }
             self.wait(if more { now.steady_ms } else { self.deadline_ms() });
         }
@@ -95,27 +95,30 @@ impl<S: Source> Dispatch<S> {
         }
         self.look_at_ms = now.steady_ms + LOOK_EVERY_MS;
         self.handle_wake();
-        for desk in &mut self.desks {
-            desk.workers.trim(Instant::now());
+        for endpoint in &mut self.endpoints {
+            endpoint.workers.trim(Instant::now());
         }
     }
 
     fn handle_wake(&mut self) {
-        for desk in &mut self.desks {
-            desk.caught_up = false;
+        for endpoint in &mut self.endpoints {
+            endpoint.caught_up = false;
         }
     }
 
     fn advance(&mut self, now: Now) {
         let instant = Instant::now();
-        for (index, (desk, counters)) in self.desks.iter_mut().zip(&self.counters.endpoints).enumerate() {
-            desk.advance(now, instant, counters, |flight, burial| self.letters.bury(index, flight, burial));
+        for (index, (endpoint, counters)) in
+            self.endpoints.iter_mut().zip(&self.counters.endpoints).enumerate()
+        {
+            endpoint
+                .advance(now, instant, counters, |flight, burial| self.letters.bury(index, flight, burial));
         }
     }
 
     fn count(&self) {
-        for (desk, counters) in self.desks.iter().zip(&self.counters.endpoints) {
-            let Some(courier) = &desk.courier else { continue };
+        for (endpoint, counters) in self.endpoints.iter().zip(&self.counters.endpoints) {
+            let Some(courier) = &endpoint.courier else { continue };
             counters.held.set(courier.held_rows() as u64);
             counters.paused.set(u64::from(courier.is_paused()));
         }
@@ -124,13 +127,13 @@ impl<S: Source> Dispatch<S> {
 
     fn is_over(&self, now: Now, more: bool) -> bool {
         let Some(stop_at_ms) = self.stop_at_ms else { return false };
-        now.steady_ms >= stop_at_ms || !more && self.desks.iter().all(Desk::is_quiet)
+        now.steady_ms >= stop_at_ms || !more && self.endpoints.iter().all(EndpointState::is_quiet)
     }
 
     fn deadline_ms(&self) -> u64 {
-        let couriers = self.desks.iter().filter_map(|desk| desk.courier.as_ref()?.deadline_ms());
+        let couriers = self.endpoints.iter().filter_map(|endpoint| endpoint.courier.as_ref()?.deadline_ms());
         let others = [Some(self.look_at_ms), Some(self.letters.deadline_ms()), self.stop_at_ms];
-        let reading = self.reading.deadline_ms(&self.desks);
+        let reading = self.reading.deadline_ms(&self.endpoints);
         couriers.chain(others.into_iter().flatten()).chain(reading).min().unwrap_or(self.look_at_ms)
     }
 
@@ -159,9 +162,11 @@ impl<S: Source> Dispatch<S> {
 
     fn handle_delivered(&mut self, delivered: Delivered) {
         let now = self.now();
-        let Delivered { desk, flight, rows, outcome } = delivered;
-        if let (Some(desk), Some(counters)) = (self.desks.get_mut(desk), self.counters.endpoints.get(desk)) {
-            desk.handle_delivered(flight, rows, outcome, now, Instant::now(), counters);
+        let Delivered { endpoint, flight, rows, outcome } = delivered;
+        if let (Some(endpoint), Some(counters)) =
+            (self.endpoints.get_mut(endpoint), self.counters.endpoints.get(endpoint))
+        {
+            endpoint.handle_delivered(flight, rows, outcome, now, Instant::now(), counters);
         }
     }
 
@@ -170,7 +175,7 @@ impl<S: Source> Dispatch<S> {
         self.stop_at_ms = Some(self.now().steady_ms + patience.as_millis() as u64);
         self.stopping = never();
         self.handle_wake();
-        for courier in self.desks.iter_mut().filter_map(|desk| desk.courier.as_mut()) {
+        for courier in self.endpoints.iter_mut().filter_map(|endpoint| endpoint.courier.as_mut()) {
             courier.flush();
         }
     }

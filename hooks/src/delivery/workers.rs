@@ -17,7 +17,7 @@ const IDLE_MAX: Duration = Duration::from_secs(15);
 #[derive(Debug)]
 pub(crate) struct Delivered {
     /// The index of the endpoint.
-    pub(crate) desk: usize,
+    pub(crate) endpoint: usize,
     /// Which batch.
     pub(crate) flight: u64,
     /// How many rows it has.
@@ -28,7 +28,7 @@ pub(crate) struct Delivered {
 
 /// The threads of one endpoint.
 pub(crate) struct Workers {
-    desk: usize,
+    endpoint: usize,
     name: String,
     outlet: Outlet,
     delivered: Sender<Delivered>,
@@ -43,10 +43,10 @@ struct Worker {
 }
 
 impl Workers {
-    pub(crate) fn new(desk: usize, name: &str, outlet: Outlet, delivered: Sender<Delivered>) -> Self {
+    pub(crate) fn new(endpoint: usize, name: &str, outlet: Outlet, delivered: Sender<Delivered>) -> Self {
         // The kernel keeps fifteen bytes of a thread's name.
-        let name = format!("hook-{desk}-{name}").chars().take(15).collect();
-        Self { desk, name, outlet, delivered, workers: Vec::new() }
+        let name = format!("hook-{endpoint}-{name}").chars().take(15).collect();
+        Self { endpoint, name, outlet, delivered, workers: Vec::new() }
     }
 
     /// True when batches are accepted without a thread.
@@ -92,19 +92,26 @@ impl Workers {
         );
         let make = self.outlet.make.as_ref().ok_or_else(|| io::Error::other("no sink"))?;
         let (jobs, queue) = bounded(1);
-        let (desk, sink, delivered) = (self.desk, make(), self.delivered.clone());
-        thread::Builder::new().name(self.name.clone()).spawn(move || work(desk, sink, &queue, &delivered))?;
+        let (endpoint, sink, delivered) = (self.endpoint, make(), self.delivered.clone());
+        thread::Builder::new()
+            .name(self.name.clone())
+            .spawn(move || work(endpoint, sink, &queue, &delivered))?;
         self.workers.push(Worker { jobs, flight: None, idle_since: now });
         Ok(self.workers.len() - 1)
     }
 }
 
-fn work(desk: usize, mut sink: Box<dyn Sink>, queue: &Receiver<(u64, Batch)>, delivered: &Sender<Delivered>) {
+fn work(
+    endpoint: usize,
+    mut sink: Box<dyn Sink>,
+    queue: &Receiver<(u64, Batch)>,
+    delivered: &Sender<Delivered>,
+) {
     for (flight, batch) in queue {
         // A sink that panics has not accepted anything, and must not take the endpoint with it.
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| sink.deliver(&batch)))
             .unwrap_or_else(|_| Outcome::Unreachable("the sink panicked".to_owned()));
-        if delivered.send(Delivered { desk, flight, rows: batch.rows.len(), outcome }).is_err() {
+        if delivered.send(Delivered { endpoint, flight, rows: batch.rows.len(), outcome }).is_err() {
             return;
         }
     }

@@ -1,4 +1,4 @@
-//! An endpoint's place in the dispatcher: its courier, its threads, and what is told of it.
+//! What the dispatcher has of an endpoint: its courier, its threads, and what is told of it.
 //!
 //! What must never happen here: a line for the operator per batch; what stays as it is is said once.
 
@@ -18,8 +18,8 @@ use crate::sink::Outcome;
 /// A failing endpoint is spoken of once, and again at the earliest after this.
 const SILENCE_MS: u64 = 60_000;
 
-pub(crate) struct Desk {
-    pub(crate) endpoint: Endpoint,
+pub(crate) struct EndpointState {
+    pub(crate) settings: Endpoint,
     /// There as soon as the source has said where it goes on.
     pub(crate) courier: Option<Courier>,
     pub(crate) workers: Workers,
@@ -39,14 +39,14 @@ struct Said {
     given_up_not_before_ms: u64,
 }
 
-impl Desk {
-    pub(crate) fn new(endpoint: Endpoint, workers: Workers, delivery: DeliverySettings) -> Self {
-        Self { endpoint, courier: None, workers, caught_up: false, delivery, said: Said::default() }
+impl EndpointState {
+    pub(crate) fn new(settings: Endpoint, workers: Workers, delivery: DeliverySettings) -> Self {
+        Self { settings, courier: None, workers, caught_up: false, delivery, said: Said::default() }
     }
 
     /// The source goes on from here.
     pub(crate) fn begin(&mut self, place: Position) {
-        self.courier = Some(Courier::new(&self.endpoint, &self.delivery, place, Rng::new()));
+        self.courier = Some(Courier::new(&self.settings, &self.delivery, place, Rng::new()));
         self.caught_up = false;
     }
 
@@ -103,8 +103,8 @@ impl Desk {
         let courier = self.courier.as_ref();
         let failing = courier.and_then(|it| Some((it.failure()?, it.failing_ms()?)));
         EndpointStatus {
-            name: self.endpoint.name.clone(),
-            target: self.endpoint.sink.shown(),
+            name: self.settings.name.clone(),
+            target: self.settings.sink.shown(),
             held: courier.map_or(0, |courier| courier.held_rows() as u64),
             failure: failing.map(|(error, (since_ms, next_ms))| EndpointFailure {
                 error: error.to_owned(),
@@ -145,7 +145,7 @@ impl Desk {
     fn speak(&mut self, now: Now) {
         self.speak_of_given_up(now);
         let Some(courier) = &self.courier else { return };
-        let name = &self.endpoint.name;
+        let name = &self.settings.name;
         match courier.failure() {
             Some(reason) if !self.said.failing && now.steady_ms >= self.said.not_before_ms => {
                 let patience = self.delivery.give_up_after.as_secs_f32();
@@ -171,7 +171,7 @@ impl Desk {
         say(format_args!(
             "EVENTS WERE GIVEN UP: endpoint {:?} did not accept {given_up}, which are dead letters now: {why}; see \
              `corecast hooks dlq list`",
-            self.endpoint.name
+            self.settings.name
         ));
         *given_up = 0;
         *given_up_not_before_ms = now.steady_ms + SILENCE_MS;
