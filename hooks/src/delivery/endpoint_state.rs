@@ -1,4 +1,4 @@
-//! What the dispatcher has of an endpoint: its courier, its threads, and what is told of it.
+//! What the dispatcher has of an endpoint: its queue, its threads, and what the operator was told of it.
 //!
 //! What must never happen here: a line for the operator per batch; what stays as it is is said once.
 
@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use fastrand::Rng;
 
-use super::courier::{Action, Burial, Courier, Now};
+use super::endpoint_queue::{Action, Burial, EndpointQueue, Now};
 use super::workers::Workers;
 use crate::dead_letters::{EndpointFailure, EndpointStatus};
 use crate::delivery::EndpointCounters;
@@ -21,7 +21,7 @@ const SILENCE_MS: u64 = 60_000;
 pub(crate) struct EndpointState {
     pub(crate) settings: Endpoint,
     /// There as soon as the source has said where it goes on.
-    pub(crate) courier: Option<Courier>,
+    pub(crate) queue: Option<EndpointQueue>,
     pub(crate) workers: Workers,
     /// True when the source had no more.
     pub(crate) caught_up: bool,
@@ -41,12 +41,12 @@ struct Said {
 
 impl EndpointState {
     pub(crate) fn new(settings: Endpoint, workers: Workers, delivery: DeliverySettings) -> Self {
-        Self { settings, courier: None, workers, caught_up: false, delivery, said: Said::default() }
+        Self { settings, queue: None, workers, caught_up: false, delivery, said: Said::default() }
     }
 
     /// The source goes on from here.
     pub(crate) fn begin(&mut self, place: Position) {
-        self.courier = Some(Courier::new(&self.settings, &self.delivery, place, Rng::new()));
+        self.queue = Some(EndpointQueue::new(&self.settings, &self.delivery, place, Rng::new()));
         self.caught_up = false;
     }
 
@@ -58,7 +58,7 @@ impl EndpointState {
         counters: &EndpointCounters,
         mut burials: impl FnMut(u64, Burial),
     ) {
-        while let Some(action) = self.courier.as_mut().and_then(|courier| courier.poll(now)) {
+        while let Some(action) = self.queue.as_mut().and_then(|queue| queue.poll(now)) {
             match action {
                 Action::Bury { flight, burial } => burials(flight, burial),
                 Action::Send { flight, batch } if self.workers.is_instant() => {
@@ -100,12 +100,12 @@ impl EndpointState {
     /// How the endpoint is, for the operator.
     pub(crate) fn status(&self, now: Now) -> EndpointStatus {
         let unix_ms = |steady_ms: u64| (now.unix_ms + steady_ms).saturating_sub(now.steady_ms);
-        let courier = self.courier.as_ref();
-        let failing = courier.and_then(|it| Some((it.failure()?, it.failing_ms()?)));
+        let queue = self.queue.as_ref();
+        let failing = queue.and_then(|it| Some((it.failure()?, it.failing_ms()?)));
         EndpointStatus {
             name: self.settings.name.clone(),
             target: self.settings.sink.shown(),
-            held: courier.map_or(0, |courier| courier.held_rows() as u64),
+            held: queue.map_or(0, |queue| queue.held_rows() as u64),
             failure: failing.map(|(error, (since_ms, next_ms))| EndpointFailure {
                 error: error.to_owned(),
                 since_ms: unix_ms(since_ms),
@@ -116,9 +116,9 @@ impl EndpointState {
 
     /// True when nothing is on its way and the source has no more.
     pub(crate) fn is_quiet(&self) -> bool {
-        self.courier
+        self.queue
             .as_ref()
-            .is_none_or(|courier| courier.sent() == 0 && (self.caught_up || courier.failure().is_some()))
+            .is_none_or(|queue| queue.sent() == 0 && (self.caught_up || queue.failure().is_some()))
     }
 
     fn handle_outcome(
@@ -137,16 +137,16 @@ impl EndpointState {
             Outcome::Refused(_) => counters.refused.add(1),
             Outcome::Unreachable(_) => counters.unreachable.add(1),
         }
-        if let Some(courier) = &mut self.courier {
-            courier.handle_outcome(flight, outcome, now);
+        if let Some(queue) = &mut self.queue {
+            queue.handle_outcome(flight, outcome, now);
         }
     }
 
     fn speak(&mut self, now: Now) {
         self.speak_of_given_up(now);
-        let Some(courier) = &self.courier else { return };
+        let Some(queue) = &self.queue else { return };
         let name = &self.settings.name;
-        match courier.failure() {
+        match queue.failure() {
             Some(reason) if !self.said.failing && now.steady_ms >= self.said.not_before_ms => {
                 let patience = self.delivery.give_up_after.as_secs_f32();
                 say(format_args!(

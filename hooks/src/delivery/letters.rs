@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use protocol::app::Apps;
 
-use super::courier::{Burial, Now};
+use super::endpoint_queue::{Burial, Now};
 use super::endpoint_state::EndpointState;
 use crate::dead_letters::{DeadLetter, DeadLetters, EndpointStatus, Mark};
 use crate::delivery::DeliveryCounters;
@@ -59,11 +59,10 @@ impl Letters {
         self.burials.push(Pending { endpoint, flight, burial });
     }
 
-    /// Writes what must be written, and tells the couriers.
+    /// Writes what must be written, and tells the queues.
     pub(crate) fn write(&mut self, endpoints: &mut [EndpointState], counters: &DeliveryCounters, now: Now) {
         for (endpoint, counters) in endpoints.iter_mut().zip(&counters.endpoints) {
-            let accepted =
-                endpoint.courier.as_mut().map(|courier| courier.take_replayed()).unwrap_or_default();
+            let accepted = endpoint.queue.as_mut().map(|queue| queue.take_replayed()).unwrap_or_default();
             counters.replayed.add(accepted.len() as u64);
             self.accepted.extend(accepted);
         }
@@ -129,8 +128,8 @@ impl Letters {
                 }
                 let Some(endpoint) = endpoints.get_mut(endpoint) else { continue };
                 endpoint.handle_given_up(burial.rows.len() as u64, &burial.reason, now);
-                if let Some(courier) = endpoint.courier.as_mut() {
-                    courier.handle_buried(flight);
+                if let Some(queue) = endpoint.queue.as_mut() {
+                    queue.handle_buried(flight);
                 }
             }
         }
@@ -142,16 +141,16 @@ impl Letters {
     }
 
     fn try_replay(&mut self, endpoint: &mut EndpointState, now: Now) -> rusqlite::Result<()> {
-        let Some(courier) = &mut endpoint.courier else { return Ok(()) };
-        let has_other_worries = courier.failure().is_some() && courier.held_rows() > 0;
-        if has_other_worries || !courier.has_room(REPLAY_ROWS) {
+        let Some(queue) = &mut endpoint.queue else { return Ok(()) };
+        let has_other_worries = queue.failure().is_some() && queue.held_rows() > 0;
+        if has_other_worries || !queue.has_room(REPLAY_ROWS) {
             return Ok(());
         }
         for letter in self.file.take_marked(&endpoint.settings.name, REPLAY_ROWS)? {
             let DeadLetter { id, app_id, name, data, .. } = &letter;
             let refused = match decode_row(letter.row_id, letter.time_ms, app_id, name, data, &self.apps) {
                 Ok(row) if *app_id == *endpoint.settings.app.id => {
-                    courier.handle_replay(*id, Arc::new(row), now);
+                    queue.handle_replay(*id, Arc::new(row), now);
                     continue;
                 }
                 Ok(_) => format!("the endpoint {:?} is another app's now", letter.endpoint),

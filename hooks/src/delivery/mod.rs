@@ -1,12 +1,12 @@
 //! From a source of rows to the endpoints: the dispatcher and its thread.
 //!
-//! The thread owns a courier per endpoint, which decides, and threads per endpoint, which wait for answers. It writes dead
+//! The thread owns a queue per endpoint, which decides, and threads per endpoint, which wait for answers. It writes dead
 //! letters and tells the source what is done. What must never happen here: an endpoint that waits for another one, or a
 //! row that is released before all endpoints have done with it.
 
 mod backoff;
 mod counts;
-mod courier;
+mod endpoint_queue;
 mod endpoint_state;
 mod filter;
 mod health;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use fastrand::Rng;
 
 use super::backoff;
-use super::courier::Now;
+use super::endpoint_queue::Now;
 use super::endpoint_state::EndpointState;
 use crate::row::{Position, Row};
 use crate::source::{Source, SourceError};
@@ -24,7 +24,7 @@ pub(crate) struct Reading<S> {
     rng: Rng,
     rows: Vec<(Position, Arc<Row>)>,
     released: Vec<Position>,
-    /// The source's, in which the couriers' places are.
+    /// The source's, in which the queues' places are.
     epoch: u64,
     release_at_ms: u64,
     failures: u32,
@@ -61,10 +61,8 @@ impl<S: Source> Reading<S> {
         if !(at_once || is_time) || self.source.epoch() != self.epoch {
             return;
         }
-        let places: Option<Vec<Position>> = endpoints
-            .iter()
-            .map(|endpoint| endpoint.courier.as_ref().map(|courier| courier.place()))
-            .collect();
+        let places: Option<Vec<Position>> =
+            endpoints.iter().map(|endpoint| endpoint.queue.as_ref().map(|queue| queue.place())).collect();
         let Some(places) = places else { return };
         let Some(all) = places.iter().min().copied() else { return };
         if places == self.released {
@@ -86,7 +84,7 @@ impl<S: Source> Reading<S> {
         }
         let is_behind = endpoints.len() != self.released.len()
             || endpoints.iter().zip(&self.released).any(|(endpoint, released)| {
-                endpoint.courier.as_ref().is_some_and(|courier| courier.place() != *released)
+                endpoint.queue.as_ref().is_some_and(|queue| queue.place() != *released)
             });
         is_behind.then_some(self.release_at_ms)
     }
@@ -100,24 +98,24 @@ impl<S: Source> Reading<S> {
         let mut read_after = None;
         let mut more = false;
         for endpoint in endpoints {
-            if endpoint.courier.is_none() {
+            if endpoint.queue.is_none() {
                 endpoint.begin(self.source.place_of(&endpoint.settings.name)?);
             }
-            let Some(courier) = &mut endpoint.courier else { continue };
-            if endpoint.caught_up || !courier.has_room(READ_ROWS) {
+            let Some(queue) = &mut endpoint.queue else { continue };
+            if endpoint.caught_up || !queue.has_room(READ_ROWS) {
                 continue;
             }
-            if read_after != Some(courier.read()) {
+            if read_after != Some(queue.read()) {
                 self.rows.clear();
-                self.source.read(courier.read(), READ_ROWS, &mut self.rows)?;
+                self.source.read(queue.read(), READ_ROWS, &mut self.rows)?;
                 if self.source.epoch() != self.epoch {
                     return Err("they begin anew".into());
                 }
-                check_order(courier.read(), &self.rows)?;
-                read_after = Some(courier.read());
+                check_order(queue.read(), &self.rows)?;
+                read_after = Some(queue.read());
             }
             for (position, row) in &self.rows {
-                courier.handle_row(*position, row, now);
+                queue.handle_row(*position, row, now);
             }
             endpoint.caught_up = self.rows.is_empty();
             more |= !endpoint.caught_up;
@@ -135,8 +133,8 @@ impl<S: Source> Reading<S> {
         let places = places.collect::<Result<Vec<Position>, SourceError>>()?;
         for (endpoint, place) in endpoints.iter_mut().zip(places) {
             endpoint.caught_up = false;
-            if let Some(courier) = &mut endpoint.courier {
-                courier.begin_anew(place);
+            if let Some(queue) = &mut endpoint.queue {
+                queue.begin_anew(place);
             }
         }
         self.epoch = epoch;

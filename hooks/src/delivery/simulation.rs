@@ -12,7 +12,7 @@ use protocol::app::App;
 use protocol::hook_event::HookEvent;
 use protocol::hook_kind::{HookKind, HookKinds};
 
-use super::courier::{Action, Burial, Courier, Now};
+use super::endpoint_queue::{Action, Burial, EndpointQueue, Now};
 use crate::row::{Position, Row};
 use crate::settings::{DeliverySettings, Endpoint, SinkSettings};
 use crate::sink::{Batch, Outcome};
@@ -82,7 +82,7 @@ struct World {
     delivery: DeliverySettings,
     now: Now,
     journal: Vec<Arc<Row>>,
-    courier: Courier,
+    queue: EndpointQueue,
     mood: Mood,
     /// A channel that the endpoint never takes, if there is one.
     poison: Option<String>,
@@ -131,7 +131,7 @@ impl World {
             in_flight_max: rng.usize(1..5),
         };
         let now = Now { steady_ms: 1_000, unix_ms: UNIX_MS };
-        let courier = Courier::new(&endpoint, &delivery, Position(0, 0), rng.fork());
+        let queue = EndpointQueue::new(&endpoint, &delivery, Position(0, 0), rng.fork());
         let poison = (rng.u8(0..4) == 0).then(|| "c0x".to_owned());
         let (model, seen) = (Model::default(), Seen::default());
         let journal = Vec::new();
@@ -142,7 +142,7 @@ impl World {
             delivery,
             now,
             journal,
-            courier,
+            queue,
             mood: Mood::Well,
             poison,
             probing: false,
@@ -186,9 +186,9 @@ impl World {
 
     fn read(&mut self) {
         let rows = self.rng.usize(1..20);
-        let from = self.courier.read().0 as usize;
+        let from = self.queue.read().0 as usize;
         for row in self.journal.iter().skip(from).take(rows) {
-            self.courier.handle_row(Position(row.id, 0), row, self.now);
+            self.queue.handle_row(Position(row.id, 0), row, self.now);
         }
     }
 
@@ -207,9 +207,9 @@ impl World {
             let ids: Vec<u64> = batch.rows.iter().map(|row| row.id).collect();
             self.model.refused.extend(ids.iter().map(|id| (*id, ids.clone())));
         }
-        self.courier.handle_outcome(flight, outcome, self.now);
-        self.probing &= self.probe != Some(flight) && self.courier.is_paused();
-        for letter in self.courier.take_replayed() {
+        self.queue.handle_outcome(flight, outcome, self.now);
+        self.probing &= self.probe != Some(flight) && self.queue.is_paused();
+        for letter in self.queue.take_replayed() {
             assert!(self.model.taken.remove(&letter), "{self}: {letter} was not to be tried again");
             self.model.letters.remove(&letter);
             self.seen.replayed += 1;
@@ -266,7 +266,7 @@ impl World {
     }
 
     fn check_place(&mut self) {
-        let place = self.courier.place().0 as usize;
+        let place = self.queue.place().0 as usize;
         for row in self.journal.iter().take(place).skip(self.model.place).filter(|row| self.wants(row)) {
             let is_done = self.model.accepted.contains(&row.id) || self.model.dead.contains(&row.id);
             assert!(is_done, "{self}: the place is behind {}, which is lost", row.id);
@@ -290,13 +290,13 @@ impl World {
         self.model.taken.insert(letter);
         self.model.replayed_now.insert(id);
         let row = Arc::clone(&self.journal[id as usize - 1]);
-        self.courier.handle_replay(letter, row, self.now);
+        self.queue.handle_replay(letter, row, self.now);
     }
 
     /// A new process goes on at the place that was released last, here the one of this moment.
     fn restart(&mut self) {
-        let place = self.courier.place();
-        self.courier = Courier::new(&self.endpoint, &self.delivery, place, self.rng.fork());
+        let place = self.queue.place();
+        self.queue = EndpointQueue::new(&self.endpoint, &self.delivery, place, self.rng.fork());
         self.model.sent.clear();
         self.probing = false;
         self.model.first.clear();
@@ -309,7 +309,7 @@ impl World {
     }
 
     fn wait(&mut self) {
-        let ms = match self.courier.deadline_ms() {
+        let ms = match self.queue.deadline_ms() {
             Some(deadline_ms) if self.rng.bool() => deadline_ms.saturating_sub(self.now.steady_ms),
             _ => self.rng.u64(0..2_000),
         };
@@ -318,8 +318,8 @@ impl World {
     }
 
     fn poll(&mut self) {
-        let was_paused = self.courier.is_paused();
-        while let Some(action) = self.courier.poll(self.now) {
+        let was_paused = self.queue.is_paused();
+        while let Some(action) = self.queue.poll(self.now) {
             match action {
                 Action::Send { flight, batch } => {
                     assert!(!(was_paused && self.probing), "{self}: a second probe");
@@ -332,7 +332,7 @@ impl World {
             }
         }
         self.seen.pauses += u64::from(was_paused);
-        let deadline_ms = self.courier.deadline_ms();
+        let deadline_ms = self.queue.deadline_ms();
         assert!(
             deadline_ms.is_none_or(|ms| ms > self.now.steady_ms),
             "{self}: due at {deadline_ms:?} and idle"
@@ -403,7 +403,7 @@ impl World {
         for letter in burial.rows.iter().filter_map(|(_, letter)| *letter) {
             assert!(self.model.taken.remove(&letter), "{self}: {letter} was not to be tried again");
         }
-        self.courier.handle_buried(flight);
+        self.queue.handle_buried(flight);
     }
 
     /// True if all its rows are old enough to be given up, and stood behind others of their channels that were.
@@ -442,8 +442,8 @@ impl World {
             self.poll();
             self.answer();
             self.poll();
-            let is_read = self.courier.read().0 as usize == self.journal.len();
-            if is_read && self.courier.held_rows() == 0 {
+            let is_read = self.queue.read().0 as usize == self.journal.len();
+            if is_read && self.queue.held_rows() == 0 {
                 break;
             }
             if self.model.sent.is_empty() {
@@ -458,13 +458,9 @@ impl World {
         }
         self.seen.beside_poison = beside.len() as u64;
         self.seen.rows = self.journal.len() as u64;
-        assert_eq!(self.courier.held_rows(), 0, "{self}: rows are left");
-        assert_eq!(self.courier.channels(), 0, "{self}: idle channels are kept");
-        assert_eq!(
-            self.courier.place().0 as usize,
-            self.journal.len(),
-            "{self}: the place is not at the end"
-        );
+        assert_eq!(self.queue.held_rows(), 0, "{self}: rows are left");
+        assert_eq!(self.queue.channels(), 0, "{self}: idle channels are kept");
+        assert_eq!(self.queue.place().0 as usize, self.journal.len(), "{self}: the place is not at the end");
         self.check_place();
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::{Receiver, bounded, never, select};
 
-use super::courier::Now;
+use super::endpoint_queue::Now;
 use super::endpoint_state::EndpointState;
 use super::letters::Letters;
 use super::reading::Reading;
@@ -118,9 +118,9 @@ impl<S: Source> Dispatch<S> {
 
     fn count(&self) {
         for (endpoint, counters) in self.endpoints.iter().zip(&self.counters.endpoints) {
-            let Some(courier) = &endpoint.courier else { continue };
-            counters.held.set(courier.held_rows() as u64);
-            counters.paused.set(u64::from(courier.is_paused()));
+            let Some(queue) = &endpoint.queue else { continue };
+            counters.held.set(queue.held_rows() as u64);
+            counters.paused.set(u64::from(queue.is_paused()));
         }
         self.counters.source_failing.set(u64::from(self.reading.is_failing()));
     }
@@ -131,10 +131,10 @@ impl<S: Source> Dispatch<S> {
     }
 
     fn deadline_ms(&self) -> u64 {
-        let couriers = self.endpoints.iter().filter_map(|endpoint| endpoint.courier.as_ref()?.deadline_ms());
+        let queues = self.endpoints.iter().filter_map(|endpoint| endpoint.queue.as_ref()?.deadline_ms());
         let others = [Some(self.look_at_ms), Some(self.letters.deadline_ms()), self.stop_at_ms];
         let reading = self.reading.deadline_ms(&self.endpoints);
-        couriers.chain(others.into_iter().flatten()).chain(reading).min().unwrap_or(self.look_at_ms)
+        queues.chain(others.into_iter().flatten()).chain(reading).min().unwrap_or(self.look_at_ms)
     }
 
     fn wait(&mut self, deadline_ms: u64) {
@@ -175,8 +175,8 @@ impl<S: Source> Dispatch<S> {
         self.stop_at_ms = Some(self.now().steady_ms + patience.as_millis() as u64);
         self.stopping = never();
         self.handle_wake();
-        for courier in self.endpoints.iter_mut().filter_map(|endpoint| endpoint.courier.as_mut()) {
-            courier.flush();
+        for queue in self.endpoints.iter_mut().filter_map(|endpoint| endpoint.queue.as_mut()) {
+            queue.flush();
         }
     }
 }

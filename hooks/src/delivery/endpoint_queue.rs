@@ -64,7 +64,7 @@ pub(crate) struct Burial {
 
 /// The deliveries of one endpoint.
 #[derive(Debug)]
-pub(crate) struct Courier {
+pub(crate) struct EndpointQueue {
     filter: Filter,
     timing: Timing,
     rng: Rng,
@@ -106,7 +106,7 @@ struct Flight {
     reason: Arc<str>,
 }
 
-impl Courier {
+impl EndpointQueue {
     /// Deliveries to this endpoint, from this place on.
     pub(crate) fn new(endpoint: &Endpoint, delivery: &DeliverySettings, place: Position, rng: Rng) -> Self {
         Self {
@@ -539,27 +539,27 @@ mod tests {
 
     const WINDOW_MS: u64 = 250;
 
-    fn courier() -> (Courier, Arc<App>) {
+    fn queue() -> (EndpointQueue, Arc<App>) {
         let app = Arc::new(App::new("1", "k", "s"));
         let endpoint = Endpoint::new("e", Arc::clone(&app), SinkSettings::None);
         let rng = Rng::with_seed(1);
-        (Courier::new(&endpoint, &DeliverySettings::default(), Position(0, 0), rng), app)
+        (EndpointQueue::new(&endpoint, &DeliverySettings::default(), Position(0, 0), rng), app)
     }
 
     fn at(ms: u64) -> Now {
         Now { steady_ms: ms, unix_ms: 1_000_000 + ms }
     }
 
-    fn read(courier: &mut Courier, app: &Arc<App>, ids: std::ops::Range<u64>, now: Now) {
+    fn read(queue: &mut EndpointQueue, app: &Arc<App>, ids: std::ops::Range<u64>, now: Now) {
         for id in ids {
             let event =
                 HookEvent::ChannelVacated { app: Arc::clone(app), channel: format!("c{}", id % 7).into() };
-            courier.handle_row(Position(id, 0), &Arc::new(Row { id, time_ms: now.unix_ms, event }), now);
+            queue.handle_row(Position(id, 0), &Arc::new(Row { id, time_ms: now.unix_ms, event }), now);
         }
     }
 
-    fn sent(courier: &mut Courier, now: Now) -> Option<(u64, usize)> {
-        match courier.poll(now)? {
+    fn sent(queue: &mut EndpointQueue, now: Now) -> Option<(u64, usize)> {
+        match queue.poll(now)? {
             Action::Send { flight, batch } => Some((flight, batch.rows.len())),
             Action::Bury { .. } => panic!("nothing is given up"),
         }
@@ -567,84 +567,84 @@ mod tests {
 
     #[test]
     fn a_batch_goes_when_it_is_full_or_its_window_is_over() {
-        let (mut courier, app) = courier();
-        read(&mut courier, &app, 1..20, at(10));
-        assert_eq!(sent(&mut courier, at(10 + WINDOW_MS - 1)), None);
-        assert_eq!(courier.deadline_ms(), Some(10 + WINDOW_MS));
-        read(&mut courier, &app, 20..21, at(11));
-        let full = sent(&mut courier, at(11)).unwrap();
+        let (mut queue, app) = queue();
+        read(&mut queue, &app, 1..20, at(10));
+        assert_eq!(sent(&mut queue, at(10 + WINDOW_MS - 1)), None);
+        assert_eq!(queue.deadline_ms(), Some(10 + WINDOW_MS));
+        read(&mut queue, &app, 20..21, at(11));
+        let full = sent(&mut queue, at(11)).unwrap();
         assert_eq!(full.1, 20);
-        courier.handle_outcome(full.0, Outcome::Done, at(12));
-        read(&mut courier, &app, 21..22, at(20));
-        assert_eq!(sent(&mut courier, at(20 + WINDOW_MS)).map(|(_, rows)| rows), Some(1));
+        queue.handle_outcome(full.0, Outcome::Done, at(12));
+        read(&mut queue, &app, 21..22, at(20));
+        assert_eq!(sent(&mut queue, at(20 + WINDOW_MS)).map(|(_, rows)| rows), Some(1));
     }
 
     #[test]
     fn nothing_waits_for_a_window_when_flushing() {
-        let (mut courier, app) = courier();
-        read(&mut courier, &app, 1..3, at(10));
-        courier.flush();
-        assert_eq!(sent(&mut courier, at(10)).map(|(_, rows)| rows), Some(2));
+        let (mut queue, app) = queue();
+        read(&mut queue, &app, 1..3, at(10));
+        queue.flush();
+        assert_eq!(sent(&mut queue, at(10)).map(|(_, rows)| rows), Some(2));
     }
 
     #[test]
     fn the_first_retry_comes_within_a_second() {
-        let (mut courier, app) = courier();
-        read(&mut courier, &app, 1..21, at(10));
-        let (flight, _) = sent(&mut courier, at(10)).unwrap();
-        courier.handle_outcome(flight, Outcome::Unreachable("gone".to_owned()), at(10));
-        let retry_ms = courier.deadline_ms().unwrap();
+        let (mut queue, app) = queue();
+        read(&mut queue, &app, 1..21, at(10));
+        let (flight, _) = sent(&mut queue, at(10)).unwrap();
+        queue.handle_outcome(flight, Outcome::Unreachable("gone".to_owned()), at(10));
+        let retry_ms = queue.deadline_ms().unwrap();
         assert!((11..=1_010).contains(&retry_ms), "{retry_ms}");
-        assert_eq!(sent(&mut courier, at(retry_ms)), Some((flight, 20)));
+        assert_eq!(sent(&mut queue, at(retry_ms)), Some((flight, 20)));
     }
 
     /// Answers all that is to be sent now by this. Returns how many rows were accepted, and how many batches were tried.
-    fn answer_all(courier: &mut Courier, now: Now, refuses: impl Fn(&Row) -> bool) -> (usize, usize) {
+    fn answer_all(queue: &mut EndpointQueue, now: Now, refuses: impl Fn(&Row) -> bool) -> (usize, usize) {
         let (mut accepted, mut tried) = (0, 0);
-        while let Some(action) = courier.poll(now) {
+        while let Some(action) = queue.poll(now) {
             let Action::Send { flight, batch } = action else { panic!("nothing is given up") };
             tried += 1;
             let is_refused = batch.rows.iter().any(|row| refuses(row));
             accepted += if is_refused { 0 } else { batch.rows.len() };
             let outcome = if is_refused { Outcome::Refused("500".to_owned()) } else { Outcome::Done };
-            courier.handle_outcome(flight, outcome, now);
+            queue.handle_outcome(flight, outcome, now);
         }
         (accepted, tried)
     }
 
     #[test]
     fn a_channel_that_is_refused_holds_no_other() {
-        let (mut courier, app) = courier();
+        let (mut queue, app) = queue();
         let refuses = |row: &Row| &**row.event.channel() == "c3";
-        read(&mut courier, &app, 1..21, at(10));
-        let (accepted, tried) = answer_all(&mut courier, at(10), refuses);
-        assert_eq!((accepted, courier.held_rows()), (17, 3), "all but those of c3, at once");
+        read(&mut queue, &app, 1..21, at(10));
+        let (accepted, tried) = answer_all(&mut queue, at(10), refuses);
+        assert_eq!((accepted, queue.held_rows()), (17, 3), "all but those of c3, at once");
         assert!(tried <= 7, "{tried} tries for one channel of seven");
-        read(&mut courier, &app, 21..61, at(20));
-        courier.flush();
-        let (accepted, tried) = answer_all(&mut courier, at(20), refuses);
+        read(&mut queue, &app, 21..61, at(20));
+        queue.flush();
+        let (accepted, tried) = answer_all(&mut queue, at(20), refuses);
         assert_eq!((accepted, tried), (34, 2), "what comes behind a refused row of c3 is not tried");
-        let (accepted, _) = answer_all(&mut courier, at(2_000), |_| false);
-        assert_eq!((accepted, courier.held_rows()), (9, 0));
+        let (accepted, _) = answer_all(&mut queue, at(2_000), |_| false);
+        assert_eq!((accepted, queue.held_rows()), (9, 0));
     }
 
     #[test]
     fn an_endpoint_that_refuses_everything_is_hardly_asked_more_often_for_it() {
         let tries = |splits: bool| {
-            let (mut courier, app) = courier();
+            let (mut queue, app) = queue();
             let mut tried = 0;
             for second in 0..280 {
                 let now = at(second * 1_000);
                 if !splits {
-                    (courier.splits_left, courier.split_at_ms) = (0, u64::MAX);
+                    (queue.splits_left, queue.split_at_ms) = (0, u64::MAX);
                 }
                 for id in (second * 20 + 1..=second * 20 + 20).filter(|_| second < 20) {
                     let channel = format!("c{second}-{}", id % 7).into();
                     let event = HookEvent::ChannelVacated { app: Arc::clone(&app), channel };
                     let row = Arc::new(Row { id, time_ms: now.unix_ms, event });
-                    courier.handle_row(Position(id, 0), &row, now);
+                    queue.handle_row(Position(id, 0), &row, now);
                 }
-                tried += answer_all(&mut courier, now, |_| true).1;
+                tried += answer_all(&mut queue, now, |_| true).1;
             }
             tried
         };
@@ -654,21 +654,21 @@ mod tests {
 
     #[test]
     fn what_stands_behind_a_dead_letter_is_given_up_as_fast_as_it_comes() {
-        let (mut courier, app) = courier();
+        let (mut queue, app) = queue();
         let give_up_ms = DeliverySettings::default().give_up_after.as_millis() as u64;
         let mut died = 0;
         for second in 0..3 * give_up_ms / 1_000 {
             let now = at(second * 1_000);
             let rows = (second * 7 + 1)..(second * 7 + 8);
-            read(&mut courier, &app, rows, now);
-            while let Some(action) = courier.poll(now) {
+            read(&mut queue, &app, rows, now);
+            while let Some(action) = queue.poll(now) {
                 match action {
                     Action::Send { flight, .. } => {
-                        courier.handle_outcome(flight, Outcome::Refused("500".to_owned()), now);
+                        queue.handle_outcome(flight, Outcome::Refused("500".to_owned()), now);
                     }
                     Action::Bury { flight, burial } => {
                         died += burial.rows.len();
-                        courier.handle_buried(flight);
+                        queue.handle_buried(flight);
                     }
                 }
             }
@@ -678,34 +678,34 @@ mod tests {
 
     #[test]
     fn a_paused_endpoint_gets_one_probe_and_then_all_that_failed() {
-        let (mut courier, app) = courier();
-        read(&mut courier, &app, 1..8, at(10));
-        courier.flush();
-        courier.timing.events_max = 1;
+        let (mut queue, app) = queue();
+        read(&mut queue, &app, 1..8, at(10));
+        queue.flush();
+        queue.timing.events_max = 1;
         let flights: Vec<u64> =
-            std::iter::from_fn(|| sent(&mut courier, at(10))).map(|(flight, _)| flight).collect();
+            std::iter::from_fn(|| sent(&mut queue, at(10))).map(|(flight, _)| flight).collect();
         assert_eq!(flights.len(), 7);
         for flight in &flights {
-            courier.handle_outcome(*flight, Outcome::Unreachable("gone".to_owned()), at(10));
+            queue.handle_outcome(*flight, Outcome::Unreachable("gone".to_owned()), at(10));
         }
-        assert!(courier.is_paused());
-        let probe_ms = courier.deadline_ms().unwrap();
-        assert_eq!(sent(&mut courier, at(probe_ms - 1)), None);
-        let (probe, _) = sent(&mut courier, at(probe_ms)).unwrap();
-        assert_eq!(sent(&mut courier, at(probe_ms + 10_000)), None, "a second probe");
-        courier.handle_outcome(probe, Outcome::Done, at(probe_ms + 10_000));
-        let rest = std::iter::from_fn(|| sent(&mut courier, at(probe_ms + 10_000))).count();
+        assert!(queue.is_paused());
+        let probe_ms = queue.deadline_ms().unwrap();
+        assert_eq!(sent(&mut queue, at(probe_ms - 1)), None);
+        let (probe, _) = sent(&mut queue, at(probe_ms)).unwrap();
+        assert_eq!(sent(&mut queue, at(probe_ms + 10_000)), None, "a second probe");
+        queue.handle_outcome(probe, Outcome::Done, at(probe_ms + 10_000));
+        let rest = std::iter::from_fn(|| sent(&mut queue, at(probe_ms + 10_000))).count();
         assert_eq!(rest, 6);
     }
 
     #[test]
     fn an_endpoint_that_holds_much_reads_no_more() {
-        let (mut courier, app) = courier();
+        let (mut queue, app) = queue();
         let most = HELD_ROWS_MAX as u64;
-        read(&mut courier, &app, 1..most, at(10));
-        assert!(courier.has_room(1) && !courier.has_room(2));
-        let (flight, rows) = sent(&mut courier, at(10)).unwrap();
-        courier.handle_outcome(flight, Outcome::Done, at(10));
-        assert!(courier.has_room(1 + rows) && !courier.has_room(2 + rows));
+        read(&mut queue, &app, 1..most, at(10));
+        assert!(queue.has_room(1) && !queue.has_room(2));
+        let (flight, rows) = sent(&mut queue, at(10)).unwrap();
+        queue.handle_outcome(flight, Outcome::Done, at(10));
+        assert!(queue.has_room(1 + rows) && !queue.has_room(2 + rows));
     }
 }
