@@ -13,9 +13,9 @@ use fastrand::Rng;
 use protocol::hook_event::HookEvent;
 
 use super::backoff;
+use super::channel_queues::{ChannelQueues, Held, Origin};
 use super::filter::Filter;
 use super::health::Health;
-use super::lines::{Held, Lines, Origin};
 use super::watermark::Watermark;
 use crate::row::{Position, Row};
 use crate::settings::{DeliverySettings, Endpoint};
@@ -69,7 +69,7 @@ pub(crate) struct EndpointQueue {
     timing: Timing,
     rng: Rng,
     mark: Watermark,
-    lines: Lines,
+    channels: ChannelQueues,
     held_rows: usize,
     held_bytes: usize,
     orders: u64,
@@ -99,7 +99,7 @@ struct Timing {
 struct Flight {
     batch: Batch,
     held: Vec<Held>,
-    lines: Vec<usize>,
+    channels: Vec<usize>,
     expiry_ms: u64,
     due_ms: u64,
     pauses: u32,
@@ -114,7 +114,7 @@ impl EndpointQueue {
             timing: Timing::new(endpoint, delivery),
             rng,
             mark: Watermark::new(place),
-            lines: Lines::default(),
+            channels: ChannelQueues::default(),
             held_rows: 0,
             held_bytes: 0,
             orders: 0,
@@ -204,7 +204,7 @@ impl EndpointQueue {
     /// When `poll` may have something to do although nothing happens, on the steady clock.
     pub(crate) fn deadline_ms(&self) -> Option<u64> {
         let expiry = self.waiting.first().map(|(expiry_ms, _)| *expiry_ms);
-        let hopeless = self.is_stuck().then(|| self.lines.oldest_ready()).flatten();
+        let hopeless = self.is_stuck().then(|| self.channels.oldest_ready()).flatten();
         let hopeless = hopeless.map(|held| self.hopeless_at_ms(held));
         [expiry, hopeless, self.send_at_ms()].into_iter().flatten().min()
     }
@@ -237,7 +237,7 @@ impl EndpointQueue {
     /// Channels that something is kept for.
     #[cfg(test)]
     pub(crate) fn channels(&self) -> usize {
-        self.lines.len()
+        self.channels.len()
     }
 
     /// Batches on their way.
@@ -268,7 +268,7 @@ impl EndpointQueue {
         self.held_bytes += bytes;
         self.orders += 1;
         let arrived_ms = now.steady_ms;
-        self.lines.push(Held { order: self.orders, row, origin, arrived_ms, happened_ms, bytes });
+        self.channels.push(Held { order: self.orders, row, origin, arrived_ms, happened_ms, bytes });
     }
 
     fn handle_done(&mut self, flight: u64, now: Now) {
@@ -301,7 +301,7 @@ impl EndpointQueue {
     /// Those of one channel that have stood behind others which were given up are given up as they would have been.
     fn retry_later(&mut self, id: u64, now: Now) {
         let Some(flight) = self.flights.get(&id) else { return };
-        let since_ms = self.tried_since_ms(&flight.held, &flight.lines, now);
+        let since_ms = self.tried_since_ms(&flight.held, &flight.channels, now);
         let Some(flight) = self.flights.get_mut(&id) else { return };
         flight.expiry_ms = flight.expiry_ms.min(since_ms + self.timing.give_up_after_ms);
         flight.pauses += 1;
@@ -314,19 +314,19 @@ impl EndpointQueue {
     /// channel, or since nothing that was split of late was accepted.
     fn split(&mut self, id: u64, now: Now) -> bool {
         let is_time = self.splits_left > 0 || now.steady_ms >= self.split_at_ms;
-        if !is_time || self.flights.get(&id).is_none_or(|flight| flight.lines.len() < 2) {
+        if !is_time || self.flights.get(&id).is_none_or(|flight| flight.channels.len() < 2) {
             return false;
         }
         let Some(mut flight) = self.flights.remove(&id) else { return false };
         self.splits_left = self.splits_left.saturating_sub(1);
         self.split_at_ms = now.steady_ms + SPLIT_EVERY_MS;
-        let others = flight.lines.split_off(flight.lines.len() / 2);
-        let is_other = |held: &Held| self.lines.key_of(&held.row).is_some_and(|key| others.contains(&key));
-        let Flight { batch, held, lines, expiry_ms, pauses, reason, .. } = flight;
+        let others = flight.channels.split_off(flight.channels.len() / 2);
+        let is_other = |held: &Held| self.channels.key_of(&held.row).is_some_and(|key| others.contains(&key));
+        let Flight { batch, held, channels, expiry_ms, pauses, reason, .. } = flight;
         let (second, first) = held.into_iter().partition::<Vec<Held>, _>(is_other);
-        for (held, lines) in [(first, lines), (second, others)] {
+        for (held, channels) in [(first, channels), (second, others)] {
             let (batch, reason) = (Batch { rows: rows_of(&held), ..batch.clone() }, Arc::clone(&reason));
-            let half = Flight { batch, held, lines, expiry_ms, due_ms: now.steady_ms, pauses, reason };
+            let half = Flight { batch, held, channels, expiry_ms, due_ms: now.steady_ms, pauses, reason };
             let half = self.insert(half);
             self.schedule(half);
         }
@@ -365,10 +365,10 @@ impl EndpointQueue {
             }
         }
         if accepted {
-            self.lines.end_failing(&flight.lines);
+            self.channels.end_failing(&flight.channels);
         }
         self.held_rows -= flight.held.len();
-        self.lines.release(&flight.lines);
+        self.channels.release(&flight.channels);
     }
 
     fn is_waiting(&self, id: u64) -> bool {
@@ -383,8 +383,8 @@ impl EndpointQueue {
 
     /// Since when rows that are taken now would have been tried, had they not stood behind others of their channels that
     /// failed until they were given up. So what waits behind these is given up as fast as it comes.
-    fn tried_since_ms(&self, taken: &[Held], lines: &[usize], now: Now) -> u64 {
-        let failing_ms = self.lines.failing_since_ms(lines);
+    fn tried_since_ms(&self, taken: &[Held], channels: &[usize], now: Now) -> u64 {
+        let failing_ms = self.channels.failing_since_ms(channels);
         let happened_ms = taken.iter().map(|held| held.happened_ms).max();
         failing_ms
             .max(happened_ms)
@@ -422,7 +422,8 @@ impl EndpointQueue {
             burial.tries = flight.batch.tries;
             burial.reason = Arc::clone(&flight.reason);
             if flight.batch.tries > 0 {
-                self.lines.begin_failing(&flight.lines, flight.expiry_ms - self.timing.give_up_after_ms);
+                self.channels
+                    .begin_failing(&flight.channels, flight.expiry_ms - self.timing.give_up_after_ms);
             }
         }
         Action::Bury { flight: id, burial }
@@ -456,7 +457,7 @@ impl EndpointQueue {
     /// When the next batch may go, if nothing else happens before.
     fn send_at_ms(&self) -> Option<u64> {
         if let Some(pause) = self.health.pause() {
-            let has_work = !self.waiting.is_empty() || self.lines.rows_ready() > 0;
+            let has_work = !self.waiting.is_empty() || self.channels.rows_ready() > 0;
             return (pause.probe.is_none() && self.sent < self.timing.in_flight_max && has_work)
                 .then_some(pause.until_ms);
         }
@@ -469,17 +470,17 @@ impl EndpointQueue {
     }
 
     fn fresh_at_ms(&self) -> Option<u64> {
-        let oldest = self.lines.oldest_ready()?;
-        let is_full = self.flushing || self.lines.rows_ready() >= self.timing.events_max;
+        let oldest = self.channels.oldest_ready()?;
+        let is_full = self.flushing || self.channels.rows_ready() >= self.timing.events_max;
         Some(if is_full { 0 } else { oldest.arrived_ms + self.timing.window_ms })
     }
 
     fn take(&mut self, now: Now, wanted: impl Fn(&Held) -> bool) -> Option<u64> {
-        let (taken, lines) = self.lines.take(self.timing.events_max, wanted);
+        let (taken, channels) = self.channels.take(self.timing.events_max, wanted);
         if taken.is_empty() {
             return None;
         }
-        let since_ms = self.tried_since_ms(&taken, &lines, now);
+        let since_ms = self.tried_since_ms(&taken, &channels, now);
         let batch = Batch {
             app: Arc::clone(self.filter.app()),
             rows: rows_of(&taken),
@@ -489,7 +490,7 @@ impl EndpointQueue {
         let expiry_ms = since_ms + self.timing.give_up_after_ms;
         let reason = Arc::clone(self.health.last_failure());
         let due_ms = now.steady_ms;
-        Some(self.insert(Flight { batch, held: taken, lines, expiry_ms, due_ms, pauses: 0, reason }))
+        Some(self.insert(Flight { batch, held: taken, channels, expiry_ms, due_ms, pauses: 0, reason }))
     }
 }
 

@@ -5,13 +5,13 @@
 //! row that is released before all endpoints have done with it.
 
 mod backoff;
+mod channel_queues;
 mod counts;
 mod endpoint_queue;
 mod endpoint_state;
 mod filter;
 mod health;
 mod letters;
-mod lines;
 mod reading;
 #[cfg(test)]
 mod simulation;

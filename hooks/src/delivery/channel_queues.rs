@@ -1,7 +1,7 @@
-//! Rows of one endpoint that wait, in a line per channel, and which of these lines may move.
+//! Rows of one endpoint that wait, in a queue per channel, and which of these may move.
 //!
-//! A line whose head is on its way is busy: nothing behind it moves. It owns the rows that were not yet put into a batch.
-//! What must never happen here: a row that overtakes one of its own channel, or a line kept for a channel that is idle.
+//! A queue whose head is on its way is busy: nothing behind it moves. It owns the rows that were not yet put into a batch.
+//! What must never happen here: a row that overtakes one of its own channel, or a queue kept for a channel that is idle.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -37,18 +37,18 @@ pub(crate) enum Origin {
     Letter(i64),
 }
 
-/// All lines of an endpoint.
+/// The queues of all channels of an endpoint.
 #[derive(Debug, Default)]
-pub(crate) struct Lines {
+pub(crate) struct ChannelQueues {
     by_channel: HashMap<Arc<str>, usize, RandomState>,
-    lines: Slab<Line>,
-    /// Lines that may move and have rows, by their oldest.
+    queues: Slab<ChannelQueue>,
+    /// ChannelQueues that may move and have rows, by their oldest.
     ready: BTreeMap<u64, usize>,
     rows_ready: usize,
 }
 
 #[derive(Debug)]
-struct Line {
+struct ChannelQueue {
     channel: Arc<str>,
     waiting: VecDeque<Held>,
     busy: bool,
@@ -56,7 +56,7 @@ struct Line {
     failing_since_ms: Option<u64>,
 }
 
-impl Lines {
+impl ChannelQueues {
     /// A row comes behind all others.
     pub(crate) fn push(&mut self, held: Held) {
         let channel = held.row.event.channel();
@@ -64,24 +64,24 @@ impl Lines {
             Some(key) => *key,
             None => self.insert(Arc::clone(channel)),
         };
-        let Some(line) = self.lines.get_mut(key) else { return };
-        if !line.busy {
+        let Some(queue) = self.queues.get_mut(key) else { return };
+        if !queue.busy {
             self.rows_ready += 1;
-            if line.waiting.is_empty() {
+            if queue.waiting.is_empty() {
                 self.ready.insert(held.order, key);
             }
         }
-        line.waiting.push_back(held);
+        queue.waiting.push_back(held);
     }
 
     fn insert(&mut self, channel: Arc<str>) -> usize {
-        let line = Line {
+        let queue = ChannelQueue {
             channel: Arc::clone(&channel),
             waiting: VecDeque::new(),
             busy: false,
             failing_since_ms: None,
         };
-        let key = self.lines.insert(line);
+        let key = self.queues.insert(queue);
         self.by_channel.insert(channel, key);
         key
     }
@@ -89,7 +89,7 @@ impl Lines {
     /// The oldest row that may move.
     pub(crate) fn oldest_ready(&self) -> Option<&Held> {
         let (_, key) = self.ready.first_key_value()?;
-        self.lines.get(*key)?.waiting.front()
+        self.queues.get(*key)?.waiting.front()
     }
 
     /// How many rows may move.
@@ -97,7 +97,7 @@ impl Lines {
         self.rows_ready
     }
 
-    /// Takes the oldest rows that may move and that `wanted` lets go, at most `rows_max`, and the lines that are busy with
+    /// Takes the oldest rows that may move and that `wanted` lets go, at most `rows_max`, and the channels that are busy with
     /// them from now on.
     pub(crate) fn take(
         &mut self,
@@ -108,73 +108,73 @@ impl Lines {
         let mut keys = Vec::new();
         while taken.len() < rows_max && self.oldest_ready().is_some_and(&wanted) {
             let Some((_, key)) = self.ready.pop_first() else { break };
-            let Some(line) = self.lines.get_mut(key) else { break };
-            taken.extend(line.waiting.pop_front());
-            if let Some(next) = line.waiting.front() {
+            let Some(queue) = self.queues.get_mut(key) else { break };
+            taken.extend(queue.waiting.pop_front());
+            if let Some(next) = queue.waiting.front() {
                 self.ready.insert(next.order, key);
             }
-            if !line.busy {
-                line.busy = true;
+            if !queue.busy {
+                queue.busy = true;
                 keys.push(key);
             }
         }
         self.rows_ready -= taken.len();
-        for line in keys.iter().filter_map(|key| self.lines.get(*key)) {
-            if let Some(next) = line.waiting.front() {
+        for queue in keys.iter().filter_map(|key| self.queues.get(*key)) {
+            if let Some(next) = queue.waiting.front() {
                 self.ready.remove(&next.order);
-                self.rows_ready -= line.waiting.len();
+                self.rows_ready -= queue.waiting.len();
             }
         }
         (taken, keys)
     }
 
-    /// What these lines were busy with is done: they move again, or are forgotten.
+    /// What these channels were busy with is done: they move again, or are forgotten.
     pub(crate) fn release(&mut self, keys: &[usize]) {
         for key in keys {
-            let Some(line) = self.lines.get_mut(*key) else { continue };
-            line.busy = false;
-            if let Some(head) = line.waiting.front() {
+            let Some(queue) = self.queues.get_mut(*key) else { continue };
+            queue.busy = false;
+            if let Some(head) = queue.waiting.front() {
                 self.ready.insert(head.order, *key);
-                self.rows_ready += line.waiting.len();
+                self.rows_ready += queue.waiting.len();
             } else {
-                let line = self.lines.remove(*key);
-                self.by_channel.remove(&line.channel);
+                let queue = self.queues.remove(*key);
+                self.by_channel.remove(&queue.channel);
             }
         }
     }
 
-    /// Rows of these lines were given up after tries that began at that time.
+    /// Rows of these channels were given up after tries that began at that time.
     pub(crate) fn begin_failing(&mut self, keys: &[usize], since_ms: u64) {
         for key in keys {
-            if let Some(line) = self.lines.get_mut(*key) {
-                line.failing_since_ms.get_or_insert(since_ms);
+            if let Some(queue) = self.queues.get_mut(*key) {
+                queue.failing_since_ms.get_or_insert(since_ms);
             }
         }
     }
 
-    /// Rows of these lines were accepted.
+    /// Rows of these channels were accepted.
     pub(crate) fn end_failing(&mut self, keys: &[usize]) {
         for key in keys {
-            if let Some(line) = self.lines.get_mut(*key) {
-                line.failing_since_ms = None;
+            if let Some(queue) = self.queues.get_mut(*key) {
+                queue.failing_since_ms = None;
             }
         }
     }
 
-    /// Since when all of these lines have been failing, if they have.
+    /// Since when all of these channels have been failing, if they have.
     pub(crate) fn failing_since_ms(&self, keys: &[usize]) -> Option<u64> {
-        keys.iter().try_fold(0, |newest, key| Some(self.lines.get(*key)?.failing_since_ms?.max(newest)))
+        keys.iter().try_fold(0, |newest, key| Some(self.queues.get(*key)?.failing_since_ms?.max(newest)))
     }
 
-    /// The line of a row's channel.
+    /// The queue of a row's channel.
     pub(crate) fn key_of(&self, row: &Row) -> Option<usize> {
         self.by_channel.get(row.event.channel()).copied()
     }
 
-    /// How many channels have a line.
+    /// How many channels have a queue.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
-        self.lines.len()
+        self.queues.len()
     }
 }
 
@@ -198,42 +198,42 @@ mod tests {
 
     #[test]
     fn oldest_rows_go_first_and_busy_channels_stand() {
-        let mut lines = Lines::default();
+        let mut channels = ChannelQueues::default();
         for (order, channel) in [(1, "a"), (2, "b"), (3, "a"), (4, "c"), (5, "b")] {
-            lines.push(held(order, channel));
+            channels.push(held(order, channel));
         }
-        let (first, busy) = lines.take(3, |_| true);
+        let (first, busy) = channels.take(3, |_| true);
         assert_eq!(orders(&first), [1, 2, 3]);
-        assert_eq!(lines.rows_ready(), 1, "b is busy, so only c moves");
-        lines.push(held(6, "a"));
-        lines.push(held(7, "c"));
-        let (second, others) = lines.take(9, |_| true);
+        assert_eq!(channels.rows_ready(), 1, "b is busy, so only c moves");
+        channels.push(held(6, "a"));
+        channels.push(held(7, "c"));
+        let (second, others) = channels.take(9, |_| true);
         assert_eq!(orders(&second), [4, 7]);
-        assert_eq!((lines.rows_ready(), lines.oldest_ready().is_none()), (0, true));
-        lines.release(&busy);
-        assert_eq!(orders(&lines.take(9, |_| true).0), [5, 6]);
-        lines.release(&others);
+        assert_eq!((channels.rows_ready(), channels.oldest_ready().is_none()), (0, true));
+        channels.release(&busy);
+        assert_eq!(orders(&channels.take(9, |_| true).0), [5, 6]);
+        channels.release(&others);
     }
 
     #[test]
     fn an_idle_channel_is_forgotten() {
-        let mut lines = Lines::default();
-        lines.push(held(1, "a"));
-        let (_, keys) = lines.take(9, |_| true);
-        assert_eq!(lines.len(), 1);
-        lines.release(&keys);
-        assert_eq!((lines.len(), lines.by_channel.len(), lines.ready.len()), (0, 0, 0));
+        let mut channels = ChannelQueues::default();
+        channels.push(held(1, "a"));
+        let (_, keys) = channels.take(9, |_| true);
+        assert_eq!(channels.len(), 1);
+        channels.release(&keys);
+        assert_eq!((channels.len(), channels.by_channel.len(), channels.ready.len()), (0, 0, 0));
     }
 
     #[test]
     fn only_wanted_rows_are_taken() {
-        let mut lines = Lines::default();
+        let mut channels = ChannelQueues::default();
         for order in 1..=4 {
-            lines.push(held(order, "a"));
+            channels.push(held(order, "a"));
         }
-        let (taken, keys) = lines.take(9, |held| held.order < 3);
+        let (taken, keys) = channels.take(9, |held| held.order < 3);
         assert_eq!(orders(&taken), [1, 2]);
-        lines.release(&keys);
-        assert_eq!((lines.rows_ready(), lines.oldest_ready().map(|held| held.order)), (2, Some(3)));
+        channels.release(&keys);
+        assert_eq!((channels.rows_ready(), channels.oldest_ready().map(|held| held.order)), (2, Some(3)));
     }
 }
