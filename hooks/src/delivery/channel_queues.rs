@@ -13,7 +13,7 @@ use crate::row::Row;
 
 /// A row that waits or is on its way.
 #[derive(Clone, Debug)]
-pub(crate) struct Held {
+pub(crate) struct HeldRow {
     /// Its place among all that this endpoint holds.
     pub(crate) order: u64,
     /// The row.
@@ -50,7 +50,7 @@ pub(crate) struct ChannelQueues {
 #[derive(Debug)]
 struct ChannelQueue {
     channel: Arc<str>,
-    waiting: VecDeque<Held>,
+    waiting: VecDeque<HeldRow>,
     busy: bool,
     /// Rows were given up after tries that began then, and none was accepted since.
     failing_since_ms: Option<u64>,
@@ -58,7 +58,7 @@ struct ChannelQueue {
 
 impl ChannelQueues {
     /// A row comes behind all others.
-    pub(crate) fn push(&mut self, held: Held) {
+    pub(crate) fn push(&mut self, held: HeldRow) {
         let channel = held.row.event.channel();
         let key = match self.by_channel.get(channel) {
             Some(key) => *key,
@@ -87,7 +87,7 @@ impl ChannelQueues {
     }
 
     /// The oldest row that may move.
-    pub(crate) fn oldest_ready(&self) -> Option<&Held> {
+    pub(crate) fn oldest_ready(&self) -> Option<&HeldRow> {
         let (_, key) = self.ready.first_key_value()?;
         self.queues.get(*key)?.waiting.front()
     }
@@ -102,8 +102,8 @@ impl ChannelQueues {
     pub(crate) fn take(
         &mut self,
         rows_max: usize,
-        wanted: impl Fn(&Held) -> bool,
-    ) -> (Vec<Held>, Vec<usize>) {
+        wanted: impl Fn(&HeldRow) -> bool,
+    ) -> (Vec<HeldRow>, Vec<usize>) {
         let mut taken = Vec::new();
         let mut keys = Vec::new();
         while taken.len() < rows_max && self.oldest_ready().is_some_and(&wanted) {
@@ -185,14 +185,14 @@ mod tests {
 
     use super::*;
 
-    fn held(order: u64, channel: &str) -> Held {
+    fn held(order: u64, channel: &str) -> HeldRow {
         let event =
             HookEvent::ChannelVacated { app: Arc::new(App::new("1", "k", "s")), channel: channel.into() };
         let row = Arc::new(Row { id: order, time_ms: 0, event });
-        Held { order, row, origin: Origin::Source(order), arrived_ms: 0, happened_ms: 0, bytes: 1 }
+        HeldRow { order, row, origin: Origin::Source(order), arrived_ms: 0, happened_ms: 0, bytes: 1 }
     }
 
-    fn orders(taken: &[Held]) -> Vec<u64> {
+    fn orders(taken: &[HeldRow]) -> Vec<u64> {
         taken.iter().map(|held| held.order).collect()
     }
 

@@ -13,7 +13,7 @@ use fastrand::Rng;
 use protocol::hook_event::HookEvent;
 
 use super::backoff;
-use super::channel_queues::{ChannelQueues, Held, Origin};
+use super::channel_queues::{ChannelQueues, HeldRow, Origin};
 use super::filter::Filter;
 use super::health::Health;
 use super::watermark::Watermark;
@@ -98,7 +98,7 @@ struct Timing {
 #[derive(Debug)]
 struct Flight {
     batch: Batch,
-    held: Vec<Held>,
+    held: Vec<HeldRow>,
     channels: Vec<usize>,
     expiry_ms: u64,
     due_ms: u64,
@@ -268,7 +268,7 @@ impl EndpointQueue {
         self.held_bytes += bytes;
         self.orders += 1;
         let arrived_ms = now.steady_ms;
-        self.channels.push(Held { order: self.orders, row, origin, arrived_ms, happened_ms, bytes });
+        self.channels.push(HeldRow { order: self.orders, row, origin, arrived_ms, happened_ms, bytes });
     }
 
     fn handle_done(&mut self, flight: u64, now: Now) {
@@ -321,9 +321,10 @@ impl EndpointQueue {
         self.splits_left = self.splits_left.saturating_sub(1);
         self.split_at_ms = now.steady_ms + SPLIT_EVERY_MS;
         let others = flight.channels.split_off(flight.channels.len() / 2);
-        let is_other = |held: &Held| self.channels.key_of(&held.row).is_some_and(|key| others.contains(&key));
+        let is_other =
+            |held: &HeldRow| self.channels.key_of(&held.row).is_some_and(|key| others.contains(&key));
         let Flight { batch, held, channels, expiry_ms, pauses, reason, .. } = flight;
-        let (second, first) = held.into_iter().partition::<Vec<Held>, _>(is_other);
+        let (second, first) = held.into_iter().partition::<Vec<HeldRow>, _>(is_other);
         for (held, channels) in [(first, channels), (second, others)] {
             let (batch, reason) = (Batch { rows: rows_of(&held), ..batch.clone() }, Arc::clone(&reason));
             let half = Flight { batch, held, channels, expiry_ms, due_ms: now.steady_ms, pauses, reason };
@@ -383,7 +384,7 @@ impl EndpointQueue {
 
     /// Since when rows that are taken now would have been tried, had they not stood behind others of their channels that
     /// failed until they were given up. So what waits behind these is given up as fast as it comes.
-    fn tried_since_ms(&self, taken: &[Held], channels: &[usize], now: Now) -> u64 {
+    fn tried_since_ms(&self, taken: &[HeldRow], channels: &[usize], now: Now) -> u64 {
         let failing_ms = self.channels.failing_since_ms(channels);
         let happened_ms = taken.iter().map(|held| held.happened_ms).max();
         failing_ms
@@ -399,7 +400,7 @@ impl EndpointQueue {
     }
 
     /// Had it not been spared while it failed, a row would have been tried since it happened, or since the failures began.
-    fn hopeless_at_ms(&self, held: &Held) -> u64 {
+    fn hopeless_at_ms(&self, held: &HeldRow) -> u64 {
         let failing_since_ms = self.health.failing_since_ms().unwrap_or(u64::MAX);
         held.happened_ms.max(failing_since_ms).saturating_add(self.timing.give_up_after_ms)
     }
@@ -414,7 +415,7 @@ impl EndpointQueue {
         self.unschedule(id);
         let mut burial = Burial { rows: Vec::new(), tries: 0, reason: "".into() };
         if let Some(flight) = self.flights.get(&id) {
-            let each = |held: &Held| match held.origin {
+            let each = |held: &HeldRow| match held.origin {
                 Origin::Letter(letter) => (Arc::clone(&held.row), Some(letter)),
                 Origin::Source(_) => (Arc::clone(&held.row), None),
             };
@@ -475,7 +476,7 @@ impl EndpointQueue {
         Some(if is_full { 0 } else { oldest.arrived_ms + self.timing.window_ms })
     }
 
-    fn take(&mut self, now: Now, wanted: impl Fn(&Held) -> bool) -> Option<u64> {
+    fn take(&mut self, now: Now, wanted: impl Fn(&HeldRow) -> bool) -> Option<u64> {
         let (taken, channels) = self.channels.take(self.timing.events_max, wanted);
         if taken.is_empty() {
             return None;
@@ -494,7 +495,7 @@ impl EndpointQueue {
     }
 }
 
-fn rows_of(held: &[Held]) -> Vec<Arc<Row>> {
+fn rows_of(held: &[HeldRow]) -> Vec<Arc<Row>> {
     held.iter().map(|held| Arc::clone(&held.row)).collect()
 }
 
