@@ -17,9 +17,9 @@ use rusqlite::{
 
 use super::StartError;
 use super::batch::Batch;
-use super::board::Release;
 use super::checkpoint::Log;
 use super::edges::sort_edges;
+use super::shared::Release;
 use crate::aside::{set_aside, with};
 use crate::data_dir::keep_private;
 use crate::encoding::encode_row_data;

@@ -17,10 +17,10 @@ use crossbeam_channel::Receiver;
 use protocol::app::Apps;
 use protocol::hook_event::OpenEdges;
 
-use self::board::Board;
 use self::checkpoint::Checkpointer;
 use self::file::{Extent, JournalFile};
 use self::lock::DirectoryLock;
+use self::shared::JournalShared;
 use self::writer::Writer;
 use crate::counters::JournalCounters;
 use crate::data_dir::Exposed;
@@ -36,12 +36,12 @@ pub use self::trouble::Trouble;
 pub use self::view::{JournalView, KeptRow, Status, clear};
 
 mod batch;
-mod board;
 mod checkpoint;
 mod edges;
 mod file;
 mod lock;
 mod outlook;
+mod shared;
 mod source;
 mod tail;
 mod trouble;
@@ -57,7 +57,7 @@ pub const STREAM_PLACE: &str = "stream";
 /// A journal that is open and whose writer runs.
 #[derive(Debug)]
 pub struct Journal {
-    board: Arc<Board>,
+    shared: Arc<JournalShared>,
     drained: Receiver<()>,
     writer: JoinHandle<()>,
     path: PathBuf,
@@ -78,22 +78,22 @@ impl Journal {
         let path = settings.data_dir.join(FILE_NAME);
         let broken = |error| StartError::Sqlite { path: path.clone(), error };
         let Opened { file, open_edges, places, extent } = open_or_succeed(&path, settings, &apps, &counters)?;
-        let board = Arc::new(Board::new(extent, places));
-        let parts = (Arc::clone(&board), Arc::clone(&counters));
+        let shared = Arc::new(JournalShared::new(extent, places));
+        let parts = (Arc::clone(&shared), Arc::clone(&counters));
         let checkpointer = Checkpointer::start(&path, settings.durability)?;
         let (writer, drained) =
             Writer::new(file, checkpointer, lock, drain, parts.0, parts.1, settings.journal_bytes_max)
                 .map_err(broken)?;
         let spawned = thread::Builder::new().name("hooks-journal".to_owned()).spawn(move || writer.run());
         let writer = spawned.map_err(StartError::Thread)?;
-        Ok((Self { board, drained, writer, path, apps, counters }, open_edges))
+        Ok((Self { shared, drained, writer, path, apps, counters }, open_edges))
     }
 
     /// What a dispatcher or a mover reads. There may be only one.
     pub fn source(&self) -> JournalSource {
         JournalSource::new(
             self.path.clone(),
-            Arc::clone(&self.board),
+            Arc::clone(&self.shared),
             Arc::clone(&self.apps),
             Arc::clone(&self.counters),
         )
@@ -107,7 +107,7 @@ impl Journal {
     /// Commits what was released, closes the file and frees the directory. Whatever still waits in the queue is written
     /// before. Returns false when the writer was not ready in time; it is then left to the end of the process.
     pub fn stop(self, patience: Duration) -> bool {
-        self.board.stop();
+        self.shared.stop();
         let end = Instant::now() + patience;
         while !self.writer.is_finished() {
             if Instant::now() > end {

@@ -11,7 +11,7 @@ use crossbeam_channel::Receiver;
 use protocol::app::Apps;
 use rusqlite::{Connection, OpenFlags, params};
 
-use super::board::Board;
+use super::shared::JournalShared;
 use crate::counters::JournalCounters;
 use crate::encoding::{UndecodableRow, decode_row};
 use crate::notice::say;
@@ -23,7 +23,7 @@ use crate::source::{Source, SourceError};
 #[derive(Debug)]
 pub struct JournalSource {
     path: PathBuf,
-    board: Arc<Board>,
+    shared: Arc<JournalShared>,
     apps: Arc<Apps>,
     counters: Arc<JournalCounters>,
     /// To the file of this generation.
@@ -43,17 +43,17 @@ struct Gap {
 impl JournalSource {
     pub(super) fn new(
         path: PathBuf,
-        board: Arc<Board>,
+        shared: Arc<JournalShared>,
         apps: Arc<Apps>,
         counters: Arc<JournalCounters>,
     ) -> Self {
-        let released = board.first_id() - 1;
-        Self { path, board, apps, counters, reader: None, released, passed_over: 0, gap: Gap::default() }
+        let released = shared.first_id() - 1;
+        Self { path, shared, apps, counters, reader: None, released, passed_over: 0, gap: Gap::default() }
     }
 
     /// Tells when there are new rows: one message for any number of them.
     pub fn rows_here(&self) -> Receiver<()> {
-        self.board.rows_here().clone()
+        self.shared.rows_here().clone()
     }
 
     // Rows in (after, up_to] that can be read. Goes on over those that cannot, or an endpoint would stop before them.
@@ -66,10 +66,10 @@ impl JournalSource {
     ) -> Result<(), SourceError> {
         let (mut from, before) = (self.gap.jump(after), rows.len());
         while rows.len() == before && from < up_to {
-            let generation = self.board.generation();
+            let generation = self.shared.generation();
             let found = self.select(generation, from, up_to, rows_max).inspect_err(|error| {
                 if is_damaged(error) {
-                    self.board.is_damaged(generation);
+                    self.shared.is_damaged(generation);
                 }
             });
             let found = found?;
@@ -136,7 +136,7 @@ impl JournalSource {
         let released = self.gap.jump(self.released);
         if released > self.released {
             self.released = released;
-            self.board.release(Position(released, 0), &[]);
+            self.shared.release(Position(released, 0), &[]);
         }
     }
 }
@@ -151,7 +151,7 @@ type FoundRow = (u64, Result<Row, UndecodableRow>);
 
 impl Source for JournalSource {
     fn place_of(&mut self, endpoint: &str) -> Result<Position, SourceError> {
-        Ok(self.board.place_of(endpoint))
+        Ok(self.shared.place_of(endpoint))
     }
 
     fn read(
@@ -162,7 +162,7 @@ impl Source for JournalSource {
     ) -> Result<(), SourceError> {
         let (mut after, before) = (after.0, rows.len());
         loop {
-            let tail = self.board.tail();
+            let tail = self.shared.tail();
             let complete_after = tail.complete_after();
             if after >= complete_after {
                 tail.read(after, rows_max, rows);
@@ -179,7 +179,7 @@ impl Source for JournalSource {
     }
 
     fn release(&mut self, all: Position, places: &[(&str, Position)]) -> Result<(), SourceError> {
-        self.board.release(all, places);
+        self.shared.release(all, places);
         self.released = self.released.max(all.0);
         self.release_gap();
         Ok(())

@@ -13,10 +13,10 @@ use crossbeam_channel::{Receiver, Sender, bounded, select};
 use protocol::hook_event::Happened;
 
 use super::batch::Batch;
-use super::board::{Board, Release};
 use super::checkpoint::{Checkpointer, Log, Turn};
 use super::file::{JournalFile, Size};
 use super::lock::DirectoryLock;
+use super::shared::{JournalShared, Release};
 use super::trouble::Trouble;
 use crate::counters::JournalCounters;
 use crate::notice::say;
@@ -58,7 +58,7 @@ pub(super) struct Writer {
     file: JournalFile,
     checkpointer: Option<Checkpointer>,
     drain: Drain,
-    board: Arc<Board>,
+    shared: Arc<JournalShared>,
     counters: Arc<JournalCounters>,
     bytes_max: u64,
     batch: Batch,
@@ -87,7 +87,7 @@ impl Writer {
         checkpointer: Checkpointer,
         lock: DirectoryLock,
         drain: Drain,
-        board: Arc<Board>,
+        shared: Arc<JournalShared>,
         counters: Arc<JournalCounters>,
         bytes_max: u64,
     ) -> rusqlite::Result<(Self, Receiver<()>)> {
@@ -97,7 +97,7 @@ impl Writer {
             file,
             checkpointer: Some(checkpointer),
             drain,
-            board,
+            shared,
             counters,
             bytes_max,
             batch: Batch::default(),
@@ -118,7 +118,7 @@ impl Writer {
 
     /// Works until it is told to stop.
     pub(super) fn run(mut self) {
-        while !self.board.is_stopping() {
+        while !self.shared.is_stopping() {
             match self.wait() {
                 Next::Event(happened) => self.gather(happened),
                 Next::Release => self.commit(),
@@ -131,7 +131,7 @@ impl Writer {
 
     // While a batch cannot be written or the journal is full, events stay in the queue.
     fn wait(&mut self) -> Next {
-        let work = self.board.work_here();
+        let work = self.shared.work_here();
         if let Some(pause) = self.failing.pause() {
             let _ = work.recv_timeout(pause);
             return Next::Release;
@@ -175,7 +175,7 @@ impl Writer {
     }
 
     fn commit(&mut self) {
-        if self.board.take_damaged() {
+        if self.shared.take_damaged() {
             self.succeed(&"a page cannot be read");
         }
         let release = self.next_release();
@@ -201,14 +201,14 @@ impl Writer {
     // A damaged journal ends nothing: a new one takes its place, with the rows that are in memory. Ids go on.
     fn succeed(&mut self, why: &dyn Display) {
         let committed = self.next_id - 1 - self.batch.rows_len() as u64;
-        let rows = self.board.tail().rows();
+        let rows = self.shared.tail().rows();
         let ((path, durability), kept) = (self.file.at(), format!(" with {} of its events", rows.len()));
         let path = path.to_owned();
         self.checkpointer = None;
         match self.file.succeed_itself(committed, &rows) {
             Ok(aside) => {
                 self.counters.set_aside.add(1);
-                self.board.is_succeeded();
+                self.shared.is_succeeded();
                 super::say_set_aside(&path, why, &aside, &kept);
                 // Without it the log is moved by the writer alone.
                 self.checkpointer = Checkpointer::start(&path, durability).ok();
@@ -241,19 +241,19 @@ impl Writer {
         self.untidy = true;
         self.counters.commits.add(1);
         self.first_id = self.first_id.max(release.all + 1);
-        self.board.released(release);
+        self.shared.released(release);
         if let Some(last_id) = batch.last_id() {
             self.counters.written.add(batch.rows_len() as u64);
             self.counters.last_id.set(last_id);
             self.counters.delay_ms.set(now_ms().saturating_sub(batch.oldest_ms()));
         }
-        self.board.publish(batch);
+        self.shared.publish(batch);
         Ok(())
     }
 
     // What may go with the next transaction. Rows that are not yet committed are kept, whatever somebody says.
     fn next_release(&self) -> Release {
-        let mut release = self.board.to_release();
+        let mut release = self.shared.to_release();
         let new = self.batch.rows_len() as u64;
         let committed = self.next_id - 1 - new;
         let some = RELEASE_ROWS_USUAL.max(2 * new);

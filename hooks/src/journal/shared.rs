@@ -17,7 +17,7 @@ use crate::source::Wake;
 
 /// Between the writer's thread and the reader's.
 #[derive(Debug)]
-pub(super) struct Board {
+pub(super) struct JournalShared {
     tail: Mutex<Tail>,
     wanted: Mutex<Release>,
     first_id: u64,
@@ -39,7 +39,7 @@ pub(super) struct Release {
     pub(super) places: BTreeMap<String, Position>,
 }
 
-impl Board {
+impl JournalShared {
     /// For a journal with these rows, and these places at its start.
     pub(super) fn new(extent: Extent, places: BTreeMap<String, Position>) -> Self {
         Self {
