@@ -34,7 +34,7 @@ pub(crate) enum Origin {
     /// The source, with this ticket.
     Source(u64),
     /// A dead letter of this number that is tried again.
-    Letter(i64),
+    DeadLetter(i64),
 }
 
 /// The queues of all channels of an endpoint.

@@ -143,7 +143,7 @@ impl EndpointQueue {
 
     /// A dead letter that shall be tried again, behind all that waits on its channel.
     pub(crate) fn handle_replay(&mut self, letter: i64, row: Arc<Row>, now: Now) {
-        self.hold(row, Origin::Letter(letter), now.steady_ms, now);
+        self.hold(row, Origin::DeadLetter(letter), now.steady_ms, now);
     }
 
     /// What became of a batch that was sent.
@@ -361,8 +361,8 @@ impl EndpointQueue {
             self.held_bytes -= held.bytes;
             match held.origin {
                 Origin::Source(ticket) => self.mark.close(ticket),
-                Origin::Letter(letter) if accepted => self.replayed.push(letter),
-                Origin::Letter(_) => {}
+                Origin::DeadLetter(letter) if accepted => self.replayed.push(letter),
+                Origin::DeadLetter(_) => {}
             }
         }
         if accepted {
@@ -416,7 +416,7 @@ impl EndpointQueue {
         let mut burial = Burial { rows: Vec::new(), tries: 0, reason: "".into() };
         if let Some(flight) = self.flights.get(&id) {
             let each = |held: &HeldRow| match held.origin {
-                Origin::Letter(letter) => (Arc::clone(&held.row), Some(letter)),
+                Origin::DeadLetter(letter) => (Arc::clone(&held.row), Some(letter)),
                 Origin::Source(_) => (Arc::clone(&held.row), None),
             };
             burial.rows = flight.held.iter().map(each).collect();

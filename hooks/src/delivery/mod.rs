@@ -7,11 +7,11 @@
 mod backoff;
 mod channel_queues;
 mod counts;
+mod dead_letter_queue;
 mod endpoint_queue;
 mod endpoint_state;
 mod filter;
 mod health;
-mod letters;
 mod reading;
 #[cfg(test)]
 mod simulation;
@@ -113,7 +113,7 @@ pub enum StartError {
     /// There is no place for dead letters.
     DeadLetters(DeadLettersError),
     /// The place for dead letters cannot be written.
-    Letters(rusqlite::Error),
+    Unwritable(rusqlite::Error),
     /// No thread.
     Thread(io::Error),
 }
@@ -123,7 +123,7 @@ impl StartError {
     pub fn may_pass(&self) -> bool {
         match self {
             Self::DeadLetters(error) => error.may_pass(),
-            Self::Letters(error) => sqlite_passes(error),
+            Self::Unwritable(error) => sqlite_passes(error),
             Self::Sink(_) | Self::Thread(_) => false,
         }
     }
@@ -134,7 +134,7 @@ impl fmt::Display for StartError {
         match self {
             Self::Sink(fault) => fault.fmt(f),
             Self::DeadLetters(error) => error.fmt(f),
-            Self::Letters(error) => write!(f, "dead letters cannot be written: {error}"),
+            Self::Unwritable(error) => write!(f, "dead letters cannot be written: {error}"),
             Self::Thread(error) => write!(f, "no thread for the deliveries of hooks: {error}"),
         }
     }
@@ -156,7 +156,7 @@ impl From<DeadLettersError> for StartError {
 
 impl From<rusqlite::Error> for StartError {
     fn from(error: rusqlite::Error) -> Self {
-        Self::Letters(error)
+        Self::Unwritable(error)
     }
 }
 

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::{Receiver, bounded, never, select};
 
+use super::dead_letter_queue::DeadLetterQueue;
 use super::endpoint_queue::Now;
 use super::endpoint_state::EndpointState;
-use super::letters::Letters;
 use super::reading::Reading;
 use super::workers::{Delivered, Workers};
 use super::{DeliveryCounters, Means, StartError};
@@ -23,7 +23,7 @@ const LOOK_EVERY_MS: u64 = 1_000;
 pub(crate) struct Dispatch<S> {
     reading: Reading<S>,
     endpoints: Vec<EndpointState>,
-    letters: Letters,
+    dead_letters: DeadLetterQueue,
     counters: Arc<DeliveryCounters>,
     delivered: Receiver<Delivered>,
     wake: Receiver<()>,
@@ -54,7 +54,7 @@ impl<S: Source> Dispatch<S> {
         Ok(Self {
             reading: Reading::new(source),
             endpoints: endpoints.collect(),
-            letters: Letters::new(dead_letters, apps)?,
+            dead_letters: DeadLetterQueue::new(dead_letters, apps)?,
             counters,
             delivered,
             wake,
@@ -71,9 +71,9 @@ impl<S: Source> Dispatch<S> {
             self.look(now);
             let more = self.reading.read(&mut self.endpoints, now);
             self.advance(now);
-            self.letters.write(&mut self.endpoints, &self.counters, now);
-            self.letters.replay(&mut self.endpoints, now);
-            self.letters.note_statuses(&self.endpoints, now);
+            self.dead_letters.write(&mut self.endpoints, &self.counters, now);
+            self.dead_letters.replay(&mut self.endpoints, now);
+            self.dead_letters.note_statuses(&self.endpoints, now);
             self.reading.release(&self.endpoints, now, false);
             self.count();
             if self.is_over(now, more) {
@@ -111,8 +111,9 @@ impl<S: Source> Dispatch<S> {
         for (index, (endpoint, counters)) in
             self.endpoints.iter_mut().zip(&self.counters.endpoints).enumerate()
         {
-            endpoint
-                .advance(now, instant, counters, |flight, burial| self.letters.bury(index, flight, burial));
+            endpoint.advance(now, instant, counters, |flight, burial| {
+                self.dead_letters.bury(index, flight, burial)
+            });
         }
     }
 
@@ -132,7 +133,7 @@ impl<S: Source> Dispatch<S> {
 
     fn deadline_ms(&self) -> u64 {
         let queues = self.endpoints.iter().filter_map(|endpoint| endpoint.queue.as_ref()?.deadline_ms());
-        let others = [Some(self.look_at_ms), Some(self.letters.deadline_ms()), self.stop_at_ms];
+        let others = [Some(self.look_at_ms), Some(self.dead_letters.deadline_ms()), self.stop_at_ms];
         let reading = self.reading.deadline_ms(&self.endpoints);
         queues.chain(others.into_iter().flatten()).chain(reading).min().unwrap_or(self.look_at_ms)
     }

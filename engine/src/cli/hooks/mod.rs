@@ -1,10 +1,10 @@
 //! `corecast hooks`: what an operator sees of hooks from outside, beside a running server or without one.
 //!
-//! `status` and `tail` only read; `letters` asks for other tries of what endpoints did not take; `reset` deletes; `work`
+//! `status` and `tail` only read; `dlq` asks for other tries of what endpoints did not take; `reset` deletes; `work`
 //! is a consumer of the stream in a process of its own. What must never happen here: a secret on the terminal, or a change
 //! to what a running server owns.
 
-mod letters;
+mod dead_letters;
 mod reset;
 mod status;
 mod table;
@@ -34,7 +34,7 @@ enum HooksCommand {
     /// Follow events as JSON lines
     Tail(tail::TailArgs),
     /// List and retry dead letters: events that an endpoint did not accept in time
-    Dlq(letters::DlqArgs),
+    Dlq(dead_letters::DlqArgs),
     /// Delete all waiting events, all dead letters, and the stream
     Reset(reset::ResetArgs),
     /// Deliver events from the stream, in a separate process, on any machine
@@ -77,7 +77,7 @@ pub fn run(args: HooksArgs) -> Result<(), HooksFailure> {
     match args.command {
         HooksCommand::Status(place) => status::run(&place.find()?),
         HooksCommand::Tail(args) => tail::run(args),
-        HooksCommand::Dlq(args) => letters::run(args),
+        HooksCommand::Dlq(args) => dead_letters::run(args),
         HooksCommand::Reset(args) => reset::run(args),
         HooksCommand::Work(args) => work::run(args),
     }

@@ -19,7 +19,7 @@ const REPLAY_EVERY_MS: u64 = 1_000;
 const RETRY_AFTER_MS: u64 = 1_000;
 const STATUSES_EVERY_MS: u64 = 1_000;
 
-pub(crate) struct Letters {
+pub(crate) struct DeadLetterQueue {
     file: DeadLetters,
     apps: Arc<Apps>,
     burials: Vec<Pending>,
@@ -38,7 +38,7 @@ struct Pending {
     burial: Burial,
 }
 
-impl Letters {
+impl DeadLetterQueue {
     pub(crate) fn new(mut file: DeadLetters, apps: Arc<Apps>) -> rusqlite::Result<Self> {
         file.untake()?;
         Ok(Self {
