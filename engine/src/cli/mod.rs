@@ -324,7 +324,7 @@ fn run_check(path: &Path) -> Result<(), Failure> {
         return Err(Failure::no_app(&format!("add [[apps]] to {}", path.display())));
     }
     print(&format!("{}: good, {} app(s)\n", path.display(), config.apps.len()))?;
-    if let Some(why) = config.hooks.outlook() {
+    if let Some(why) = config.hooks.preflight() {
         say!("warning: {why}");
     }
     warn_of_capacity(config.shards, &config.apps);

@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use hooks::journal::outlook;
+use hooks::journal::preflight;
 use hooks::settings::{Durability, Endpoint, Secret, Settings, StreamSettings};
 use protocol::app::{App, Apps};
 use protocol::hook_kind::HookKinds;
@@ -72,9 +72,9 @@ impl HooksWish {
     }
 
     /// Why events could not be stored now, if there are any to store. A server would still serve, and wait.
-    pub fn outlook(&self) -> Option<String> {
+    pub fn preflight(&self) -> Option<String> {
         let are_wanted = self.settings.stream.is_some() || !self.endpoints.is_empty();
-        if are_wanted { outlook(&self.settings.data_dir) } else { None }
+        if are_wanted { preflight(&self.settings.data_dir) } else { None }
     }
 
     /// The stream that events pass through, if there is one.

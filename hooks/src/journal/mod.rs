@@ -30,7 +30,7 @@ use crate::queue::Drain;
 use crate::row::Position;
 use crate::settings::Settings;
 
-pub use self::outlook::outlook;
+pub use self::preflight::preflight;
 pub use self::source::JournalSource;
 pub use self::trouble::Trouble;
 pub use self::view::{JournalView, KeptRow, Status, clear};
@@ -40,7 +40,7 @@ mod checkpoint;
 mod edges;
 mod file;
 mod lock;
-mod outlook;
+mod preflight;
 mod shared;
 mod source;
 mod tail;

@@ -10,7 +10,7 @@ use rustix::fs::{Access, access, statvfs};
 const ROOM_BYTES_MIN: u64 = 1 << 20;
 
 /// Why a journal in this data directory could not be written now, if so.
-pub fn outlook(data_dir: &Path) -> Option<String> {
+pub fn preflight(data_dir: &Path) -> Option<String> {
     let place = data_dir.ancestors().map(or_here).find(|it| it.symlink_metadata().is_ok())?;
     let shown = data_dir.display();
     if !place.is_dir() {
