@@ -12,9 +12,9 @@ mod endpoint_queue;
 mod endpoint_state;
 mod filter;
 mod health;
-mod reading;
 #[cfg(test)]
 mod simulation;
+mod source_reader;
 mod turn;
 mod watermark;
 mod workers;

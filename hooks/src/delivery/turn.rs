@@ -11,7 +11,7 @@ use crossbeam_channel::{Receiver, bounded, never, select};
 use super::dead_letter_queue::DeadLetterQueue;
 use super::endpoint_queue::Now;
 use super::endpoint_state::EndpointState;
-use super::reading::Reading;
+use super::source_reader::SourceReader;
 use super::workers::{Delivered, Workers};
 use super::{DeliveryCounters, Means, StartError};
 use crate::settings::DeliverySettings;
@@ -21,7 +21,7 @@ use crate::source::Source;
 const LOOK_EVERY_MS: u64 = 1_000;
 
 pub(crate) struct Dispatch<S> {
-    reading: Reading<S>,
+    reader: SourceReader<S>,
     endpoints: Vec<EndpointState>,
     dead_letters: DeadLetterQueue,
     counters: Arc<DeliveryCounters>,
@@ -52,7 +52,7 @@ impl<S: Source> Dispatch<S> {
             EndpointState::new(endpoint, workers, delivery)
         });
         Ok(Self {
-            reading: Reading::new(source),
+            reader: SourceReader::new(source),
             endpoints: endpoints.collect(),
             dead_letters: DeadLetterQueue::new(dead_letters, apps)?,
             counters,
@@ -69,15 +69,15 @@ impl<S: Source> Dispatch<S> {
         loop {
             let now = self.now();
             self.look(now);
-            let more = self.reading.read(&mut self.endpoints, now);
+            let more = self.reader.read(&mut self.endpoints, now);
             self.advance(now);
             self.dead_letters.write(&mut self.endpoints, &self.counters, now);
             self.dead_letters.replay(&mut self.endpoints, now);
             self.dead_letters.note_statuses(&self.endpoints, now);
-            self.reading.release(&self.endpoints, now, false);
+            self.reader.release(&self.endpoints, now, false);
             self.count();
             if self.is_over(now, more) {
-                return self.reading.release(&self.endpoints, now, true);
+                return self.reader.release(&self.endpoints, now, true);
             }
             self.wait(if more { now.steady_ms } else { self.deadline_ms() });
         }
@@ -123,7 +123,7 @@ impl<S: Source> Dispatch<S> {
             counters.held.set(queue.held_rows() as u64);
             counters.paused.set(u64::from(queue.is_paused()));
         }
-        self.counters.source_failing.set(u64::from(self.reading.is_failing()));
+        self.counters.source_failing.set(u64::from(self.reader.is_failing()));
     }
 
     fn is_over(&self, now: Now, more: bool) -> bool {
@@ -134,8 +134,8 @@ impl<S: Source> Dispatch<S> {
     fn deadline_ms(&self) -> u64 {
         let queues = self.endpoints.iter().filter_map(|endpoint| endpoint.queue.as_ref()?.deadline_ms());
         let others = [Some(self.look_at_ms), Some(self.dead_letters.deadline_ms()), self.stop_at_ms];
-        let reading = self.reading.deadline_ms(&self.endpoints);
-        queues.chain(others.into_iter().flatten()).chain(reading).min().unwrap_or(self.look_at_ms)
+        let reader = self.reader.deadline_ms(&self.endpoints);
+        queues.chain(others.into_iter().flatten()).chain(reader).min().unwrap_or(self.look_at_ms)
     }
 
     fn wait(&mut self, deadline_ms: u64) {

@@ -19,7 +19,7 @@ pub(crate) const READ_ROWS: usize = 500;
 const RELEASE_EVERY_MS: u64 = 100;
 const PAUSE_MAX_MS: u64 = 5_000;
 
-pub(crate) struct Reading<S> {
+pub(crate) struct SourceReader<S> {
     source: S,
     rng: Rng,
     rows: Vec<(Position, Arc<Row>)>,
@@ -31,7 +31,7 @@ pub(crate) struct Reading<S> {
     retry_at_ms: u64,
 }
 
-impl<S: Source> Reading<S> {
+impl<S: Source> SourceReader<S> {
     pub(crate) fn new(source: S) -> Self {
         let rows = Vec::with_capacity(READ_ROWS);
         Self {
