@@ -13,8 +13,8 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Row as Record, params};
 
 use crate::aside::set_aside;
 use crate::data_dir::{self, Exposed, Unusable, keep_private};
+use crate::disk_fault::{io_passes, is_damaged, sqlite_passes};
 use crate::notice::say;
-use crate::outage::{io_passes, is_damaged, sqlite_passes};
 
 /// The file's name in the data directory.
 pub const FILE: &str = "dead_letters.db";

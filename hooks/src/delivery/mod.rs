@@ -31,7 +31,7 @@ use protocol::app::Apps;
 pub use counts::{DeliveryCounters, EndpointCounters};
 
 use crate::dead_letters::{DeadLetters, DeadLettersError};
-use crate::outage::sqlite_passes;
+use crate::disk_fault::sqlite_passes;
 use crate::settings::{DeliverySettings, Endpoint, Settings};
 use crate::sink::Outlet;
 use crate::sinks::{self, SinkFault};

@@ -13,9 +13,9 @@ use rusqlite::{Connection, OpenFlags, params};
 
 use super::shared::JournalShared;
 use crate::counters::JournalCounters;
+use crate::disk_fault::is_damaged;
 use crate::encoding::{UndecodableRow, decode_row};
 use crate::notice::say;
-use crate::outage::is_damaged;
 use crate::row::{Position, Row};
 use crate::source::{Source, SourceError};
 

@@ -19,8 +19,8 @@ use super::lock::DirectoryLock;
 use super::shared::{JournalShared, Release};
 use super::trouble::Trouble;
 use crate::counters::JournalCounters;
+use crate::disk_fault::is_damaged;
 use crate::notice::say;
-use crate::outage::is_damaged;
 use crate::queue::Drain;
 
 /// How long events are gathered after the first of a batch.
