@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use hooks::counters::Counters;
-use hooks::journal::{self, Trouble};
+use hooks::journal;
+use hooks::outage::Outage;
 use hooks::pipeline::{Hooks, StartError};
 use hooks::settings::Settings;
 use protocol::app::Apps;
@@ -67,8 +68,7 @@ impl HooksRun {
             _alive: alive,
         };
         let begin = this.beginning();
-        let opening =
-            Opening { settings, apps, counters: this.counters.clone(), trouble: Trouble::default() };
+        let opening = Opening { settings, apps, counters: this.counters.clone(), outage: Outage::default() };
         let patience = if takeover { Duration::ZERO } else { PREDECESSOR_PATIENCE };
         match opening.start_within(patience) {
             Ok(started) => begin(started),
@@ -119,7 +119,7 @@ struct Opening {
     settings: Settings,
     apps: Arc<Apps>,
     counters: Counters,
-    trouble: Trouble,
+    outage: Outage,
 }
 
 impl Opening {
@@ -147,7 +147,7 @@ impl Opening {
             }
             match self.start() {
                 Ok(started) => {
-                    self.trouble.is_over(|| "the journal is open, events are kept".to_owned());
+                    self.outage.is_over(|| "the journal is open, events are kept".to_owned());
                     return begin(started);
                 }
                 Err(still) => error = still,
@@ -159,17 +159,17 @@ impl Opening {
     fn wait_for(&mut self, error: &StartError) -> Duration {
         self.counters.journal.blocked.set(1);
         if is_in_use(error) {
-            self.trouble.goes_on(|| format!("events wait: {error}"));
+            self.outage.goes_on(|| format!("events wait: {error}"));
             return PREDECESSOR_LOOK;
         }
         self.counters.journal.failures.add(1);
-        self.trouble.goes_on(|| {
+        self.outage.goes_on(|| {
             format!(
                 "{error}: make room there or let it be written, or start with another --data-dir; it is tried again. Events \
                  wait, but client_event and server_event are dropped"
             )
         });
-        self.trouble.pause().unwrap_or(PREDECESSOR_LOOK)
+        self.outage.pause().unwrap_or(PREDECESSOR_LOOK)
     }
 }
 

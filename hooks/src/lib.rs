@@ -15,6 +15,7 @@ mod disk_fault;
 pub mod encoding;
 pub mod journal;
 mod notice;
+pub mod outage;
 pub mod pipeline;
 pub mod queue;
 pub mod row;

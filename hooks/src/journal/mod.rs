@@ -32,7 +32,6 @@ use crate::settings::Settings;
 
 pub use self::preflight::preflight;
 pub use self::source::JournalSource;
-pub use self::trouble::Trouble;
 pub use self::view::{JournalView, KeptRow, Status, clear};
 
 mod batch;
@@ -44,7 +43,6 @@ mod preflight;
 mod shared;
 mod source;
 mod tail;
-mod trouble;
 mod view;
 mod writer;
 

@@ -17,10 +17,10 @@ use super::checkpoint::{Checkpointer, Log, Turn};
 use super::file::{JournalFile, Size};
 use super::lock::DirectoryLock;
 use super::shared::{JournalShared, Release};
-use super::trouble::Trouble;
 use crate::counters::JournalCounters;
 use crate::disk_fault::is_damaged;
 use crate::notice::say;
+use crate::outage::Outage;
 use crate::queue::Drain;
 
 /// How long events are gathered after the first of a batch.
@@ -65,8 +65,8 @@ pub(super) struct Writer {
     first_id: u64,
     next_id: u64,
     size: Size,
-    failing: Trouble,
-    full: Trouble,
+    failing: Outage,
+    full: Outage,
     untidy: bool,
     producers_gone: bool,
     drained: Option<Sender<()>>,
@@ -104,8 +104,8 @@ impl Writer {
             first_id: extent.first_id,
             next_id: extent.last_id + 1,
             size: Size::default(),
-            failing: Trouble::default(),
-            full: Trouble::default(),
+            failing: Outage::default(),
+            full: Outage::default(),
             untidy: true,
             producers_gone: false,
             drained: Some(drained),

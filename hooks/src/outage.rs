@@ -12,12 +12,12 @@ const SAY_AGAIN: Duration = Duration::from_secs(60);
 
 /// Wrong or not, and since when.
 #[derive(Debug, Default)]
-pub struct Trouble {
+pub struct Outage {
     said: Option<Instant>,
     tries: u32,
 }
 
-impl Trouble {
+impl Outage {
     /// It is wrong (still).
     pub fn goes_on(&mut self, text: impl FnOnce() -> String) {
         self.tries = self.tries.saturating_add(1);
