@@ -18,6 +18,7 @@ mod notice;
 pub mod outage;
 pub mod pipeline;
 pub mod queue;
+pub mod redis;
 pub mod row;
 pub mod settings;
 pub mod sink;

@@ -15,8 +15,8 @@ use std::time::Duration;
 use hooks::journal::JournalView;
 use hooks::pipeline::Hooks;
 use hooks::queue::Queue;
+use hooks::redis::fault::RedisFaultKind;
 use hooks::settings::{Endpoint, Settings, SinkSettings, StreamSettings};
-use hooks::stream::trouble::TroubleKind;
 use hooks::stream::view::StreamView;
 use protocol::app::{App, Apps};
 use protocol::hook_event::{Happened, HookEvent};
@@ -71,9 +71,9 @@ fn start(directory: &Path, stream: StreamSettings) -> (Hooks, Queue, Arc<App>) {
     (hooks, queue, app)
 }
 
-fn trouble_of(settings: &StreamSettings) -> (TroubleKind, String) {
-    let trouble = StreamView::open(settings).err().expect("it must not be let in");
-    (trouble.kind, trouble.to_string())
+fn fault_of(settings: &StreamSettings) -> (RedisFaultKind, String) {
+    let fault = StreamView::open(settings).err().expect("it must not be let in");
+    (fault.kind, fault.to_string())
 }
 
 #[test]
@@ -108,8 +108,8 @@ fn a_redis_whose_signer_is_not_known_is_not_trusted() {
     let (_redis, mut stream) = guarded();
     assert!(StreamView::open(&stream).is_ok());
     stream.ca_file = None;
-    let (kind, text) = trouble_of(&stream);
-    assert_eq!(kind, TroubleKind::Unreachable);
+    let (kind, text) = fault_of(&stream);
+    assert_eq!(kind, RedisFaultKind::Unreachable);
     assert!(text.contains("ertificate"), "{text}");
 }
 
@@ -117,10 +117,10 @@ fn a_redis_whose_signer_is_not_known_is_not_trusted() {
 fn a_wrong_password_and_a_missing_file_of_signers_are_told_without_a_secret() {
     let (_redis, mut stream) = guarded();
     stream.url.0 = stream.url.0.replace("secret", "hunter2");
-    let (kind, text) = trouble_of(&stream);
-    assert_eq!(kind, TroubleKind::Login);
+    let (kind, text) = fault_of(&stream);
+    assert_eq!(kind, RedisFaultKind::Login);
     assert!(!text.contains("hunter2"), "{text}");
     stream.ca_file = Some("/nowhere/ca.pem".into());
-    let (_, text) = trouble_of(&stream);
+    let (_, text) = fault_of(&stream);
     assert!(text.contains("redis_ca_file /nowhere/ca.pem"), "{text}");
 }

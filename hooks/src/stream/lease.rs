@@ -13,10 +13,10 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use redis::{Cmd, Value, cmd};
 
-use super::backoff::Backoff;
 use super::entry::parse_read;
-use super::link::Link;
-use super::trouble::Trouble;
+use crate::redis::backoff::Backoff;
+use crate::redis::connection::RedisConnection;
+use crate::redis::fault::RedisFault;
 use crate::row::Position;
 use crate::settings::StreamSettings;
 use crate::source::Wake;
@@ -61,7 +61,7 @@ struct Shared {
     /// The last entry that was taken.
     front: Mutex<Position>,
     /// Why nobody can say whose the lease is.
-    trouble: Mutex<Option<Trouble>>,
+    fault: Mutex<Option<RedisFault>>,
 }
 
 impl Lease {
@@ -73,7 +73,7 @@ impl Lease {
             held_until_ms: AtomicU64::new(0),
             term: AtomicU64::new(0),
             front: Mutex::default(),
-            trouble: Mutex::default(),
+            fault: Mutex::default(),
         });
         let (stop, stopped) = bounded(0);
         let keeper = Keeper {
@@ -94,12 +94,12 @@ impl Lease {
     }
 
     /// The number of the term for which the lease is ours, while it is; or why nobody can say.
-    pub(super) fn term(&self) -> Result<Option<u64>, Trouble> {
+    pub(super) fn term(&self) -> Result<Option<u64>, RedisFault> {
         if self.shared.holds() {
             return Ok(Some(self.shared.term.load(Ordering::Acquire)));
         }
-        let trouble = self.shared.trouble.lock().unwrap_or_else(PoisonError::into_inner);
-        trouble.clone().map_or(Ok(None), Err)
+        let fault = self.shared.fault.lock().unwrap_or_else(PoisonError::into_inner);
+        fault.clone().map_or(Ok(None), Err)
     }
 
     /// Somebody else has it, as Redis says.
@@ -152,12 +152,11 @@ struct Keeper {
 
 impl Keeper {
     fn run(self) {
-        let mut link = None;
+        let mut connection = None;
         let mut backoff = Backoff::new(PAUSE_MAX.min(self.settings.requeue_interval));
         loop {
-            let turn = self.turn(&mut link);
-            *self.shared.trouble.lock().unwrap_or_else(PoisonError::into_inner) =
-                turn.as_ref().err().cloned();
+            let turn = self.turn(&mut connection);
+            *self.shared.fault.lock().unwrap_or_else(PoisonError::into_inner) = turn.as_ref().err().cloned();
             let pause = match turn {
                 Ok(pause) => {
                     backoff.reset();
@@ -165,7 +164,7 @@ impl Keeper {
                 }
                 // Whoever reads says so.
                 Err(_) => {
-                    link = None;
+                    connection = None;
                     backoff.pause()
                 }
             };
@@ -173,7 +172,7 @@ impl Keeper {
                 break;
             }
         }
-        self.leave(link);
+        self.leave(connection);
     }
 
     fn is_stopped(&self, pause: Duration) -> bool {
@@ -182,19 +181,19 @@ impl Keeper {
     }
 
     /// Asks for the lease; whoever has it watches the stream until it must be renewed. Gives the pause after that.
-    fn turn(&self, link: &mut Option<Link>) -> Result<Duration, Trouble> {
-        let link = match link {
-            Some(link) => link,
+    fn turn(&self, connection: &mut Option<RedisConnection>) -> Result<Duration, RedisFault> {
+        let connection = match connection {
+            Some(connection) => connection,
             None => {
-                let opened = Link::open(&self.settings)?;
+                let opened = RedisConnection::open(&self.settings)?;
                 opened.be_patient(BLOCK)?;
-                link.insert(opened)
+                connection.insert(opened)
             }
         };
         let start = Instant::now();
         let time_ms = u64::try_from(self.time.as_millis()).unwrap_or(u64::MAX).max(1);
         let mut hold = self.script(HOLD);
-        let answer: u64 = link.ask(hold.arg(time_ms))?;
+        let answer: u64 = connection.ask(hold.arg(time_ms))?;
         if answer == 0 {
             self.shared.hold_until(self.shared.since);
             return Ok(self.look);
@@ -209,12 +208,12 @@ impl Keeper {
         if is_new {
             self.wake.wake();
         }
-        self.watch(link, start + self.time / 3)?;
+        self.watch(connection, start + self.time / 3)?;
         Ok(Duration::ZERO)
     }
 
     /// Wakes whoever reads when there are entries behind those that were taken.
-    fn watch(&self, link: &mut Link, end: Instant) -> Result<(), Trouble> {
+    fn watch(&self, connection: &mut RedisConnection, end: Instant) -> Result<(), RedisFault> {
         loop {
             let left = end.saturating_duration_since(Instant::now()).min(BLOCK);
             if left < BREATH || self.is_stopped(Duration::ZERO) {
@@ -225,7 +224,7 @@ impl Keeper {
             question.arg("COUNT").arg(1).arg("BLOCK").arg(u64::try_from(left.as_millis()).unwrap_or(1));
             question.arg("STREAMS").arg(&self.settings.key).arg(front.to_string());
             let asked = Instant::now();
-            if !parse_read(link.ask::<Value>(&question)?).is_empty() {
+            if !parse_read(connection.ask::<Value>(&question)?).is_empty() {
                 self.wake.wake();
                 self.wait_for_taking(front, end);
             } else if asked.elapsed() < left / 2 && self.is_stopped(BREATH * 25) {
@@ -245,10 +244,10 @@ impl Keeper {
     }
 
     /// Whoever waits need not wait for the lease to run out.
-    fn leave(&self, link: Option<Link>) {
+    fn leave(&self, connection: Option<RedisConnection>) {
         self.shared.hold_until(self.shared.since);
-        if let Some(mut link) = link {
-            let _ = link.ask::<Value>(&self.script(LEAVE));
+        if let Some(mut connection) = connection {
+            let _ = connection.ask::<Value>(&self.script(LEAVE));
         }
     }
 

@@ -7,8 +7,8 @@ use std::collections::HashMap;
 
 use redis::{Value, cmd};
 
-use super::link::{Link, into};
-use super::trouble::{Trouble, TroubleKind};
+use crate::redis::connection::{RedisConnection, into};
+use crate::redis::fault::{RedisFault, RedisFaultKind};
 use crate::row::Position;
 
 /// A stream at one moment.
@@ -42,11 +42,15 @@ pub struct GroupStanding {
 }
 
 /// Reads where the stream `key` and the group stand; `None` when there is no such stream.
-pub(super) fn read_standing(link: &mut Link, key: &str, group: &str) -> Result<Option<Standing>, Trouble> {
-    link.put(cmd("XINFO").arg("STREAM").arg(key));
-    link.put(cmd("XINFO").arg("GROUPS").arg(key));
-    link.put(cmd("XPENDING").arg(key).arg(group));
-    let answers: [Value; 3] = link.flush()?.try_into().unwrap_or_default();
+pub(super) fn read_standing(
+    connection: &mut RedisConnection,
+    key: &str,
+    group: &str,
+) -> Result<Option<Standing>, RedisFault> {
+    connection.put(cmd("XINFO").arg("STREAM").arg(key));
+    connection.put(cmd("XINFO").arg("GROUPS").arg(key));
+    connection.put(cmd("XPENDING").arg(key).arg(group));
+    let answers: [Value; 3] = connection.flush()?.try_into().unwrap_or_default();
     let [stream, groups, pending] = answers;
     if is_no_such_key(&stream) {
         return Ok(None);
@@ -66,11 +70,11 @@ pub(super) fn read_standing(link: &mut Link, key: &str, group: &str) -> Result<O
     }))
 }
 
-fn read_group(group: &Figures, pending: Value) -> Result<Option<GroupStanding>, Trouble> {
+fn read_group(group: &Figures, pending: Value) -> Result<Option<GroupStanding>, RedisFault> {
     let pending: (u64, Option<String>) = match into::<(u64, Option<String>, Value, Value)>(pending) {
         Ok((count, first, ..)) => (count, first),
-        Err(trouble) if trouble.kind == TroubleKind::NoGroup => return Ok(None),
-        Err(trouble) => return Err(trouble),
+        Err(fault) if fault.kind == RedisFaultKind::NoGroup => return Ok(None),
+        Err(fault) => return Err(fault),
     };
     let delivered = group.place("last-delivered-id");
     let first = pending.1.as_deref().and_then(Position::parse);
@@ -90,15 +94,15 @@ pub(super) fn places_key(stream: &str, group: &str) -> String {
 
 /// Makes the group, from the stream's beginning, and the stream if need be. One that is there already is fine. Places of
 /// one that was there before mean nothing in it.
-pub(super) fn make_group(link: &mut Link, key: &str, group: &str) -> Result<(), Trouble> {
+pub(super) fn make_group(connection: &mut RedisConnection, key: &str, group: &str) -> Result<(), RedisFault> {
     let mut create = cmd("XGROUP");
     create.arg("CREATE").arg(key).arg(group).arg("0").arg("MKSTREAM");
-    link.put(&create);
-    match link.flush()?.pop() {
+    connection.put(&create);
+    match connection.flush()?.pop() {
         Some(Value::ServerError(error)) if error.code() == "BUSYGROUP" => Ok(()),
         answer => {
             into::<Value>(answer.unwrap_or(Value::Nil))?;
-            link.ask::<Value>(cmd("DEL").arg(places_key(key, group))).map(drop)
+            connection.ask::<Value>(cmd("DEL").arg(places_key(key, group))).map(drop)
         }
     }
 }

@@ -8,14 +8,11 @@
 pub mod counters;
 pub mod mover;
 pub mod source;
-pub mod trouble;
 pub mod view;
 
-mod backoff;
 mod checkpoints;
 mod entry;
 mod lease;
-mod link;
 mod mark;
 mod runs;
 mod tail;

@@ -13,16 +13,16 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 use redis::{Cmd, Value, cmd};
 
-use super::backoff::Backoff;
 use super::checkpoints::Checkpoints;
 use super::counters::StreamCounters;
 use super::entry::write_add;
-use super::link::{Link, into};
 use super::mark::{Standing, make_group, read_standing};
 use super::tail;
-use super::trouble::{Trouble, TroubleKind};
 use crate::journal::STREAM_PLACE;
 use crate::notice::say;
+use crate::redis::backoff::Backoff;
+use crate::redis::connection::{RedisConnection, into};
+use crate::redis::fault::{RedisFault, RedisFaultKind};
 use crate::row::{Position, Row};
 use crate::settings::StreamSettings;
 use crate::source::{Source, SourceError};
@@ -76,14 +76,14 @@ struct Work {
     journal: Box<dyn Source>,
     settings: StreamSettings,
     counters: Arc<StreamCounters>,
-    link: Option<Link>,
+    connection: Option<RedisConnection>,
     /// The key that the transactions of this mover watch. It is touched on each new connection: what Redis has from us over
     /// the last one, and has not read yet, must not be carried out behind our back.
     watched: String,
     has_connected: bool,
     backoff: Backoff,
     /// Since when what is wrong.
-    trouble: Option<(TroubleKind, Instant)>,
+    fault: Option<(RedisFaultKind, Instant)>,
     checkpoints: Checkpoints,
     standing: Standing,
     /// The last row that is in the stream.
@@ -118,11 +118,11 @@ impl Work {
             journal,
             settings,
             counters,
-            link: None,
+            connection: None,
             watched,
             has_connected: false,
             backoff,
-            trouble: None,
+            fault: None,
             checkpoints: Checkpoints::default(),
             standing: Standing::default(),
             added: 0,
@@ -143,7 +143,7 @@ impl Work {
                 Ok(Turn::Moved) => Duration::ZERO,
                 Ok(Turn::Empty) if deadline.is_some() => break,
                 Ok(Turn::Empty | Turn::AtLimit) => IDLE,
-                Err(trouble) => self.note(&trouble),
+                Err(fault) => self.note(&fault),
             };
             match deadline {
                 None => deadline = self.wait(pause, wake, stopped),
@@ -152,15 +152,15 @@ impl Work {
             }
         }
         // What was acknowledged in the last second need not be added again after the next start.
-        if let Some(mut link) = self.link.take() {
-            let _ = self.read_mark(&mut link);
+        if let Some(mut connection) = self.connection.take() {
+            let _ = self.read_mark(&mut connection);
         }
     }
 
-    /// Sleeps; a wake ends it, but for a mover in trouble. Gives the time until which work may go on once it is stopped.
+    /// Sleeps; a wake ends it, but for a mover that fails. Gives the time until which work may go on once it is stopped.
     fn wait(&self, pause: Duration, wake: &Receiver<()>, stopped: &Receiver<Instant>) -> Option<Instant> {
         let never = crossbeam_channel::never();
-        let wake = if self.trouble.is_some() { &never } else { wake };
+        let wake = if self.fault.is_some() { &never } else { wake };
         select! {
             recv(stopped) -> deadline => Some(deadline.unwrap_or_else(|_| Instant::now())),
             recv(wake) -> woken => {
@@ -175,21 +175,21 @@ impl Work {
     }
 
     /// One turn. Whatever goes wrong in it ends the connection: the next one looks at what has become of the rows.
-    fn turn(&mut self) -> Result<Turn, Trouble> {
-        let mut link = match self.link.take() {
-            Some(link) => link,
+    fn turn(&mut self) -> Result<Turn, RedisFault> {
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
             None => self.connect()?,
         };
         if Instant::now() >= self.next_mark {
-            self.read_mark(&mut link)?;
+            self.read_mark(&mut connection)?;
         }
-        let turn = self.move_rows(&mut link)?;
-        self.link = Some(link);
+        let turn = self.move_rows(&mut connection)?;
+        self.connection = Some(connection);
         self.recovered();
         Ok(turn)
     }
 
-    fn move_rows(&mut self, link: &mut Link) -> Result<Turn, Trouble> {
+    fn move_rows(&mut self, connection: &mut RedisConnection) -> Result<Turn, RedisFault> {
         let room = self.room();
         self.counters.at_limit.set(u64::from(room == 0));
         if room == 0 {
@@ -199,7 +199,7 @@ impl Work {
         let mut rows = std::mem::take(&mut self.rows);
         rows.clear();
         let read = self.journal.read(Position(self.added, 0), room, &mut rows);
-        let moved = read.map_err(of_journal).and_then(|()| self.add_all(link, &rows));
+        let moved = read.map_err(of_journal).and_then(|()| self.add_all(connection, &rows));
         let turn = if rows.is_empty() { Turn::Empty } else { Turn::Moved };
         rows.clear();
         self.rows = rows;
@@ -217,17 +217,21 @@ impl Work {
         }
     }
 
-    fn add_all(&mut self, link: &mut Link, mut rows: &[(Position, Arc<Row>)]) -> Result<(), Trouble> {
+    fn add_all(
+        &mut self,
+        connection: &mut RedisConnection,
+        mut rows: &[(Position, Arc<Row>)],
+    ) -> Result<(), RedisFault> {
         while !rows.is_empty() {
-            let count = self.put_batch(link, rows);
+            let count = self.put_batch(connection, rows);
             let (batch, rest) = rows.split_at(count);
-            let mut answers = link.flush()?;
+            let mut answers = connection.flush()?;
             // The watching for the next one.
             answers.pop();
             let at = last_added(answers, count)?;
             if self.checkpoints.last().is_some_and(|(last, _)| at <= last) {
-                return Err(Trouble::new(
-                    TroubleKind::Else,
+                return Err(RedisFault::new(
+                    RedisFaultKind::Else,
                     "Redis has added entries before the end of the stream",
                 ));
             }
@@ -244,50 +248,50 @@ impl Work {
     }
 
     /// Puts together a transaction of the first rows, and says of how many.
-    fn put_batch(&mut self, link: &mut Link, rows: &[(Position, Arc<Row>)]) -> usize {
-        link.put(&cmd("MULTI"));
+    fn put_batch(&mut self, connection: &mut RedisConnection, rows: &[(Position, Arc<Row>)]) -> usize {
+        connection.put(&cmd("MULTI"));
         let mut count = 0;
         for (_, row) in rows {
             write_add(&mut self.add, &mut self.text, &self.settings.key, row);
-            link.put(&self.add);
+            connection.put(&self.add);
             count += 1;
-            if link.waiting_bytes() >= BATCH_BYTES_MAX {
+            if connection.waiting_bytes() >= BATCH_BYTES_MAX {
                 break;
             }
         }
-        link.put(&cmd("EXEC"));
-        link.put(cmd("WATCH").arg(&self.watched));
+        connection.put(&cmd("EXEC"));
+        connection.put(cmd("WATCH").arg(&self.watched));
         count
     }
 
-    fn connect(&mut self) -> Result<Link, Trouble> {
+    fn connect(&mut self) -> Result<RedisConnection, RedisFault> {
         if self.released.is_none() {
             let place = self.journal.place_of(STREAM_PLACE).map_err(of_journal)?;
             self.released = Some(place.0);
             self.added = place.0;
         }
-        let mut link = Link::open(&self.settings)?;
-        self.succeed(&mut link)?;
-        self.warn_of_eviction(&mut link)?;
-        let standing = self.read_standing(&mut link)?;
-        self.resume(&mut link, standing)?;
-        Ok(link)
+        let mut connection = RedisConnection::open(&self.settings)?;
+        self.succeed(&mut connection)?;
+        self.warn_of_eviction(&mut connection)?;
+        let standing = self.read_standing(&mut connection)?;
+        self.resume(&mut connection, standing)?;
+        Ok(connection)
     }
 
     /// Whatever Redis has yet to read over a connection before this one fails there: its watched key was touched.
-    fn succeed(&mut self, link: &mut Link) -> Result<(), Trouble> {
+    fn succeed(&mut self, connection: &mut RedisConnection) -> Result<(), RedisFault> {
         if std::mem::replace(&mut self.has_connected, true) {
-            link.put(cmd("SET").arg(&self.watched).arg(1));
-            link.put(cmd("DEL").arg(&self.watched));
+            connection.put(cmd("SET").arg(&self.watched).arg(1));
+            connection.put(cmd("DEL").arg(&self.watched));
         }
-        link.put(cmd("WATCH").arg(&self.watched));
+        connection.put(cmd("WATCH").arg(&self.watched));
         // A user who may not do that has duplicates instead.
-        link.flush().map(drop)
+        connection.flush().map(drop)
     }
 
-    fn warn_of_eviction(&mut self, link: &mut Link) -> Result<(), Trouble> {
-        link.put(cmd("INFO").arg("memory"));
-        let info: String = link.flush()?.pop().and_then(|info| into(info).ok()).unwrap_or_default();
+    fn warn_of_eviction(&mut self, connection: &mut RedisConnection) -> Result<(), RedisFault> {
+        connection.put(cmd("INFO").arg("memory"));
+        let info: String = connection.flush()?.pop().and_then(|info| into(info).ok()).unwrap_or_default();
         let policy =
             info.lines().find_map(|line| line.strip_prefix("maxmemory_policy:")).unwrap_or("noeviction");
         if policy != "noeviction" && !self.warned_of_eviction {
@@ -299,26 +303,26 @@ impl Work {
         Ok(())
     }
 
-    fn read_standing(&self, link: &mut Link) -> Result<Standing, Trouble> {
-        Ok(read_standing(link, &self.settings.key, &self.settings.group)?.unwrap_or_default())
+    fn read_standing(&self, connection: &mut RedisConnection) -> Result<Standing, RedisFault> {
+        Ok(read_standing(connection, &self.settings.key, &self.settings.group)?.unwrap_or_default())
     }
 
     /// Finds out which rows the stream has, and what it has lost.
-    fn resume(&mut self, link: &mut Link, standing: Standing) -> Result<(), Trouble> {
+    fn resume(&mut self, connection: &mut RedisConnection, standing: Standing) -> Result<(), RedisFault> {
         let loss = Loss::between(&self.standing, &standing, self.newest);
         if self.settings.deliver && standing.group.is_none() {
-            make_group(link, &self.settings.key, &self.settings.group)?;
+            make_group(connection, &self.settings.key, &self.settings.group)?;
         }
         if let (Some(Loss::End), Some(newest)) = (loss, self.newest) {
             // Entries stay in order for whoever has read the lost ones, even if this server's clock is behind. A user who
             // may not do that relies on the clock.
-            link.put(cmd("XSETID").arg(&self.settings.key).arg(newest.to_string()));
-            link.flush()?;
+            connection.put(cmd("XSETID").arg(&self.settings.key).arg(newest.to_string()));
+            connection.flush()?;
         }
         let released = self.released.unwrap_or(0);
         let found = match loss {
             Some(Loss::Middle) => None,
-            _ => tail::find_last(link, &self.settings.key, &mut *self.journal, released)?,
+            _ => tail::find_last(connection, &self.settings.key, &mut *self.journal, released)?,
         };
         let before = self.added;
         if loss.is_some() {
@@ -345,26 +349,26 @@ impl Work {
     }
 
     /// Once a second: where the group stands, and so what may leave the journal.
-    fn read_mark(&mut self, link: &mut Link) -> Result<(), Trouble> {
-        let standing = self.read_standing(link)?;
+    fn read_mark(&mut self, connection: &mut RedisConnection) -> Result<(), RedisFault> {
+        let standing = self.read_standing(connection)?;
         let group_is_gone = self.settings.deliver && standing.group.is_none();
         if group_is_gone || Loss::between(&self.standing, &standing, self.newest).is_some() {
-            self.resume(link, standing)?;
+            self.resume(connection, standing)?;
         } else {
             self.standing = standing;
         }
         self.next_mark = Instant::now() + MARK_EVERY;
         self.counters.length.set(self.standing.length);
         self.counters.pending.set(self.standing.group.map_or(0, |group| group.pending));
-        self.release(link)
+        self.release(connection)
     }
 
-    fn release(&mut self, link: &mut Link) -> Result<(), Trouble> {
+    fn release(&mut self, connection: &mut RedisConnection) -> Result<(), RedisFault> {
         let released = self.released.unwrap_or(0);
         if released >= self.added {
             return Ok(());
         }
-        let Some(row) = self.acknowledged(link)?.filter(|row| *row > released) else { return Ok(()) };
+        let Some(row) = self.acknowledged(connection)?.filter(|row| *row > released) else { return Ok(()) };
         let place = Position(row, 0);
         self.journal.release(place, &[(STREAM_PLACE, place)]).map_err(of_journal)?;
         self.released = Some(row);
@@ -373,7 +377,7 @@ impl Work {
     }
 
     /// The last row that the group has done with, if that can be told.
-    fn acknowledged(&mut self, link: &mut Link) -> Result<Option<u64>, Trouble> {
+    fn acknowledged(&mut self, connection: &mut RedisConnection) -> Result<Option<u64>, RedisFault> {
         if !self.settings.deliver {
             return Ok(Some(self.added));
         }
@@ -384,26 +388,26 @@ impl Work {
         let known = self.checkpoints.row_at(group.mark);
         let row = match known {
             Some(row) => Some(row),
-            None => tail::row_at(link, &self.settings.key, &mut *self.journal, group.mark)?,
+            None => tail::row_at(connection, &self.settings.key, &mut *self.journal, group.mark)?,
         };
         Ok(row.map(|row| row.min(self.added)))
     }
 
     /// Notes that something is wrong, says so once, and gives the pause before the next try.
-    fn note(&mut self, trouble: &Trouble) -> Duration {
+    fn note(&mut self, fault: &RedisFault) -> Duration {
         self.counters.failures.add(1);
         self.counters.in_trouble.set(1);
-        if self.trouble.is_none_or(|(kind, _)| kind != trouble.kind) {
+        if self.fault.is_none_or(|(kind, _)| kind != fault.kind) {
             let key = &self.settings.key;
-            say(format_args!("no events go to the stream {key}, they wait in the journal: {trouble}"));
+            say(format_args!("no events go to the stream {key}, they wait in the journal: {fault}"));
         }
-        let since = self.trouble.map_or_else(Instant::now, |(_, since)| since);
-        self.trouble = Some((trouble.kind, since));
+        let since = self.fault.map_or_else(Instant::now, |(_, since)| since);
+        self.fault = Some((fault.kind, since));
         self.backoff.pause()
     }
 
     fn recovered(&mut self) {
-        let Some((_, since)) = self.trouble.take() else { return };
+        let Some((_, since)) = self.fault.take() else { return };
         let (key, seconds) = (&self.settings.key, since.elapsed().as_secs_f32());
         say(format_args!("events go to the stream {key} again, after {seconds:.1} s"));
         self.counters.in_trouble.set(0);
@@ -434,7 +438,7 @@ impl Loss {
 }
 
 /// The place of the last entry of a transaction, if all of it was carried out.
-fn last_added(mut answers: Vec<Value>, count: usize) -> Result<Position, Trouble> {
+fn last_added(mut answers: Vec<Value>, count: usize) -> Result<Position, RedisFault> {
     let done = answers.pop().unwrap_or(Value::Nil);
     // What was refused on the way says more than that the whole was refused.
     for answer in answers {
@@ -447,9 +451,9 @@ fn last_added(mut answers: Vec<Value>, count: usize) -> Result<Position, Trouble
         last = Position::parse(&into::<String>(place)?);
     }
     last.filter(|_| carried_out == count)
-        .ok_or_else(|| Trouble::new(TroubleKind::Else, "Redis did not carry out a transaction"))
+        .ok_or_else(|| RedisFault::new(RedisFaultKind::Else, "Redis did not carry out a transaction"))
 }
 
-fn of_journal(error: SourceError) -> Trouble {
-    Trouble::new(TroubleKind::Journal, error.to_string())
+fn of_journal(error: SourceError) -> RedisFault {
+    RedisFault::new(RedisFaultKind::Journal, error.to_string())
 }

@@ -3,7 +3,7 @@
 //!
 //! One consumer of a group is active at a time, so that order is kept: it holds a lease, and Redis gives out entries in a
 //! transaction that fails when that lease was touched. Whoever becomes active claims what others left and begins at the group's
-//! low-water mark. Whatever Redis says that cannot be is trouble: the source begins anew. What must never happen here: an
+//! low-water mark. Whatever Redis says that cannot be is a fault: the source begins anew. What must never happen here: an
 //! entry that was acknowledged before its place was released, or one that is pending with somebody who is gone.
 
 use std::collections::{HashMap, VecDeque};
@@ -17,11 +17,11 @@ use redis::{Cmd, Value, cmd};
 use super::counters::StreamCounters;
 use super::entry::{Entry, parse_entries, parse_read};
 use super::lease::Lease;
-use super::link::{Link, into};
 use super::mark::{Standing, make_group, places_key, read_standing};
 use super::runs::Runs;
-use super::trouble::{Trouble, TroubleKind};
 use crate::notice::say;
+use crate::redis::connection::{RedisConnection, into};
+use crate::redis::fault::{RedisFault, RedisFaultKind};
 use crate::row::{Position, Row};
 use crate::settings::StreamSettings;
 use crate::source::{Source, SourceError, Wake};
@@ -70,9 +70,9 @@ pub struct StreamSource {
     counters: Arc<StreamCounters>,
     consumer: String,
     lease: Lease,
-    link: Option<Link>,
+    connection: Option<RedisConnection>,
     /// Over which entries are taken. They are asked for while those before them are worked on.
-    taker: Option<Link>,
+    taker: Option<RedisConnection>,
     /// The term of the lease in which this source began; none while it has yet to begin.
     term: Option<u64>,
     /// All entries up to this one were acknowledged when it began.
@@ -119,7 +119,7 @@ impl StreamSource {
             counters,
             consumer,
             lease,
-            link: None,
+            connection: None,
             taker: None,
             term: None,
             base: Position::default(),
@@ -142,31 +142,31 @@ impl StreamSource {
 
     /// Asks over a connection that is lost with the first thing that goes wrong. Then nobody knows what Redis has done, so
     /// the source begins anew.
-    fn with_link<T>(
+    fn with_connection<T>(
         &mut self,
-        ask: impl FnOnce(&mut Self, &mut Link) -> Result<T, Trouble>,
-    ) -> Result<T, Trouble> {
-        let mut link = match self.link.take() {
-            Some(link) => link,
-            None => Link::open(&self.settings)?,
+        ask: impl FnOnce(&mut Self, &mut RedisConnection) -> Result<T, RedisFault>,
+    ) -> Result<T, RedisFault> {
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => RedisConnection::open(&self.settings)?,
         };
-        let answer = ask(self, &mut link);
+        let answer = ask(self, &mut connection);
         match &answer {
-            Ok(_) => self.link = Some(link),
+            Ok(_) => self.connection = Some(connection),
             Err(_) => self.term = None,
         }
         answer
     }
 
     /// True when this is the active consumer.
-    fn is_active(&mut self) -> Result<bool, Trouble> {
+    fn is_active(&mut self) -> Result<bool, RedisFault> {
         let term = self.lease.term();
         self.counters.active.set(u64::from(matches!(term, Ok(Some(_)))));
         match term? {
             None => Ok(false),
             Some(term) if self.term == Some(term) => Ok(true),
             Some(term) => {
-                let begun = self.with_link(Self::begin)?;
+                let begun = self.with_connection(Self::begin)?;
                 self.term = begun.then_some(term);
                 Ok(begun)
             }
@@ -174,15 +174,15 @@ impl StreamSource {
     }
 
     /// Takes over what is pending, and begins at the group's mark. False when another consumer is active after all.
-    fn begin(&mut self, link: &mut Link) -> Result<bool, Trouble> {
+    fn begin(&mut self, connection: &mut RedisConnection) -> Result<bool, RedisFault> {
         self.taker = None;
-        self.taker = Some(Link::open(&self.settings)?);
-        self.standing(link)?;
-        if !self.claim(link)? {
+        self.taker = Some(RedisConnection::open(&self.settings)?);
+        self.standing(connection)?;
+        if !self.claim(connection)? {
             return Ok(false);
         }
         // Now nothing is taken but by this consumer, over this taker.
-        let standing = self.standing(link)?;
+        let standing = self.standing(connection)?;
         let group = standing.group.unwrap_or_default();
         if standing.last < self.highest {
             let (key, last, highest) = (&self.settings.key, standing.last, self.highest);
@@ -215,24 +215,24 @@ impl StreamSource {
     }
 
     /// Where the stream and its group stand. Both are made if need be.
-    fn standing(&self, link: &mut Link) -> Result<Standing, Trouble> {
+    fn standing(&self, connection: &mut RedisConnection) -> Result<Standing, RedisFault> {
         let (key, group) = (&self.settings.key, &self.settings.group);
-        match read_standing(link, key, group)? {
+        match read_standing(connection, key, group)? {
             Some(standing) if standing.group.is_some() => Ok(standing),
             found => {
-                make_group(link, key, group)?;
+                make_group(connection, key, group)?;
                 Ok(found.unwrap_or_default())
             }
         }
     }
 
-    fn claim(&self, link: &mut Link) -> Result<bool, Trouble> {
+    fn claim(&self, connection: &mut RedisConnection) -> Result<bool, RedisFault> {
         let mut cursor = Position::default();
         loop {
             let mut claim = self.script(CLAIM);
             claim.arg(CLAIMED_AT_ONCE).arg(cursor.to_string());
-            link.put(&claim);
-            let answer = link.flush()?.pop().unwrap_or(Value::Nil);
+            connection.put(&claim);
+            let answer = connection.flush()?.pop().unwrap_or(Value::Nil);
             if is_lease_lost(&answer) {
                 self.lease.is_lost();
                 return Ok(false);
@@ -246,12 +246,12 @@ impl StreamSource {
             }
         }
         let mut forget = self.script(FORGET);
-        link.ask::<Value>(forget.arg(CONSUMER))?;
+        connection.ask::<Value>(forget.arg(CONSUMER))?;
         Ok(true)
     }
 
     /// Takes the next entries: first those that are pending with us, then new ones. False when there are none.
-    fn take(&mut self) -> Result<bool, Trouble> {
+    fn take(&mut self) -> Result<bool, RedisFault> {
         if self.unacknowledged.len() >= RUNS_MAX {
             return Ok(false);
         }
@@ -277,13 +277,13 @@ impl StreamSource {
                 Ok(false)
             }
             // The group is made again when the source begins anew.
-            Err(trouble) if trouble.kind == TroubleKind::NoGroup => Ok(false),
-            Err(trouble) => Err(trouble),
+            Err(fault) if fault.kind == RedisFaultKind::NoGroup => Ok(false),
+            Err(fault) => Err(fault),
         }
     }
 
     /// Asks for entries; none at all when another consumer is active.
-    fn take_over(&mut self) -> Result<Option<Vec<Entry>>, Trouble> {
+    fn take_over(&mut self) -> Result<Option<Vec<Entry>>, RedisFault> {
         let Some(mut taker) = self.taker.take() else {
             // The source begins anew.
             self.term = None;
@@ -304,7 +304,7 @@ impl StreamSource {
             if let Some(mut entries) = self.taken(taker.receive()?)? {
                 if self.pending_first {
                     entries.retain(|entry| entry.at <= self.delivered);
-                    self.with_link(|this, link| this.note_deliveries(link, &entries))?;
+                    self.with_connection(|this, connection| this.note_deliveries(connection, &entries))?;
                 } else if self.watched && entries.len() >= self.settings.prefetch {
                     self.put_taking(&mut taker);
                     taker.send()?;
@@ -320,7 +320,7 @@ impl StreamSource {
     /// Asks for entries in a transaction that is carried out only if nobody has touched the lease, and has it watched again
     /// for the next one. Not by a script: that would have each entry copied into Lua and back, which costs Redis more than
     /// all else.
-    fn put_taking(&self, taker: &mut Link) {
+    fn put_taking(&self, taker: &mut RedisConnection) {
         let mut take = cmd("XREADGROUP");
         take.arg("GROUP").arg(&self.settings.group).arg(&self.consumer);
         take.arg("COUNT").arg(self.settings.prefetch.max(1)).arg("STREAMS").arg(&self.settings.key);
@@ -332,7 +332,7 @@ impl StreamSource {
     }
 
     /// What `put_taking` has come to. None when the lease was touched, be it by ourselves.
-    fn taken(&mut self, mut answers: Vec<Value>) -> Result<Option<Vec<Entry>>, Trouble> {
+    fn taken(&mut self, mut answers: Vec<Value>) -> Result<Option<Vec<Entry>>, RedisFault> {
         let watch = answers.split_off(answers.len().min(3));
         self.watched = self.is_ours(watch)?;
         let done = answers.pop().unwrap_or(Value::Nil);
@@ -346,14 +346,14 @@ impl StreamSource {
         }
     }
 
-    fn put_watch(&self, link: &mut Link) {
+    fn put_watch(&self, connection: &mut RedisConnection) {
         let lease = Lease::key(&self.settings.key);
-        link.put(cmd("WATCH").arg(&lease));
-        link.put(cmd("GET").arg(&lease));
+        connection.put(cmd("WATCH").arg(&lease));
+        connection.put(cmd("GET").arg(&lease));
     }
 
     /// What `put_watch` has come to: whether we have the lease that is watched.
-    fn is_ours(&self, mut answers: Vec<Value>) -> Result<bool, Trouble> {
+    fn is_ours(&self, mut answers: Vec<Value>) -> Result<bool, RedisFault> {
         let holder: Option<String> = into(answers.pop().unwrap_or(Value::Nil))?;
         for answer in answers {
             into::<Value>(answer)?;
@@ -362,7 +362,7 @@ impl StreamSource {
     }
 
     /// How often they were given out, for the operator: a count that grows tells of events that end whoever has them.
-    fn note_deliveries(&self, link: &mut Link, entries: &[Entry]) -> Result<(), Trouble> {
+    fn note_deliveries(&self, connection: &mut RedisConnection, entries: &[Entry]) -> Result<(), RedisFault> {
         let (Some(first), Some(last)) = (entries.first(), entries.last()) else { return Ok(()) };
         let mut question = cmd("XPENDING");
         question
@@ -371,14 +371,14 @@ impl StreamSource {
             .arg(first.at.to_string())
             .arg(last.at.to_string());
         question.arg(self.settings.prefetch.max(1));
-        let pending: Vec<(String, String, u64, u64)> = link.ask(&question)?;
+        let pending: Vec<(String, String, u64, u64)> = connection.ask(&question)?;
         let deliveries = pending.iter().map(|(.., deliveries)| *deliveries);
         self.counters.redelivered.add(pending.len() as u64);
         self.counters.deliveries_max.set(deliveries.max().unwrap_or(0));
         Ok(())
     }
 
-    fn keep(&mut self, entries: Vec<Entry>) -> Result<(), Trouble> {
+    fn keep(&mut self, entries: Vec<Entry>) -> Result<(), RedisFault> {
         check_order(self.front, &entries)?;
         self.counters.taken.add(entries.len() as u64);
         let mut skipped = Vec::new();
@@ -400,7 +400,7 @@ impl StreamSource {
         }
         self.counters.skipped.add(skipped.len() as u64);
         // Nobody here will ever do anything with them.
-        self.with_link(|this, link| this.acknowledge(link, &skipped))
+        self.with_connection(|this, connection| this.acknowledge(connection, &skipped))
     }
 
     fn push_recent(&mut self, at: Position, row: Arc<Row>, bytes: usize) {
@@ -426,12 +426,13 @@ impl StreamSource {
         after: Position,
         rows_max: usize,
         rows: &mut Vec<(Position, Arc<Row>)>,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), RedisFault> {
         let full = rows.len() + rows_max;
         let mut after = after.max(self.base);
         while after < self.recent_start && rows.len() < full {
             let left = full - rows.len();
-            let entries = self.with_link(|this, link| this.read_again(link, after, left))?;
+            let entries =
+                self.with_connection(|this, connection| this.read_again(connection, after, left))?;
             let Some(last) = entries.last() else { break };
             after = last.at;
             rows.extend(
@@ -447,14 +448,14 @@ impl StreamSource {
     /// Entries that were taken and are no longer in memory, for an endpoint that is behind.
     fn read_again(
         &self,
-        link: &mut Link,
+        connection: &mut RedisConnection,
         after: Position,
         entries_max: usize,
-    ) -> Result<Vec<Entry>, Trouble> {
+    ) -> Result<Vec<Entry>, RedisFault> {
         let mut question = cmd("XRANGE");
         question.arg(&self.settings.key).arg(format!("({after}")).arg(self.recent_start.to_string());
         question.arg("COUNT").arg(entries_max);
-        let entries = parse_entries(link.ask(&question)?);
+        let entries = parse_entries(connection.ask(&question)?);
         check_order(after, &entries)?;
         match entries.last() {
             Some(last) if last.at > self.recent_start => {
@@ -464,16 +465,16 @@ impl StreamSource {
         }
     }
 
-    fn acknowledge(&self, link: &mut Link, entries: &[Position]) -> Result<(), Trouble> {
+    fn acknowledge(&self, connection: &mut RedisConnection, entries: &[Position]) -> Result<(), RedisFault> {
         for part in entries.chunks(ACKNOWLEDGED_AT_ONCE) {
             let mut acknowledge = cmd("XACK");
             acknowledge.arg(&self.settings.key).arg(&self.settings.group);
             part.iter().for_each(|at| {
                 acknowledge.arg(at.to_string());
             });
-            link.put(&acknowledge);
+            connection.put(&acknowledge);
         }
-        for answer in link.flush()? {
+        for answer in connection.flush()? {
             let count: u64 = into(answer)?;
             self.counters.acknowledged.add(count);
         }
@@ -482,29 +483,33 @@ impl StreamSource {
 
     fn release_up_to(
         &mut self,
-        link: &mut Link,
+        connection: &mut RedisConnection,
         all: Position,
         places: &[(&str, Position)],
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), RedisFault> {
         let mut done = std::mem::take(&mut self.releasing);
         self.unacknowledged.take(all, &mut done);
-        if let Err(trouble) = self.acknowledge(link, &done) {
+        if let Err(fault) = self.acknowledge(connection, &done) {
             self.releasing = done;
-            return Err(trouble);
+            return Err(fault);
         }
-        self.keep_places(link, places)?;
+        self.keep_places(connection, places)?;
         while let Some((at, _, bytes)) = self.recent.pop_front_if(|(at, ..)| *at <= all) {
             self.recent_bytes -= bytes;
             self.recent_start = at;
         }
         if Instant::now() >= self.next_trim {
             self.next_trim = Instant::now() + TRIM_EVERY;
-            self.trim(link, all)?;
+            self.trim(connection, all)?;
         }
         Ok(())
     }
 
-    fn keep_places(&mut self, link: &mut Link, places: &[(&str, Position)]) -> Result<(), Trouble> {
+    fn keep_places(
+        &mut self,
+        connection: &mut RedisConnection,
+        places: &[(&str, Position)],
+    ) -> Result<(), RedisFault> {
         let mut keep = cmd("HSET");
         keep.arg(places_key(&self.settings.key, &self.settings.group));
         let mut changed = false;
@@ -517,7 +522,7 @@ impl StreamSource {
         if !changed {
             return Ok(());
         }
-        let kept = link.ask::<Value>(&keep).map(drop);
+        let kept = connection.ask::<Value>(&keep).map(drop);
         if kept.is_err() {
             self.places.clear();
         }
@@ -526,13 +531,14 @@ impl StreamSource {
 
     /// Cuts off what our group has done with, if nobody else reads the stream. The last one stays: the mover finds by it
     /// how far it was.
-    fn trim(&self, link: &mut Link, all: Position) -> Result<(), Trouble> {
-        let standing = read_standing(link, &self.settings.key, &self.settings.group)?.unwrap_or_default();
+    fn trim(&self, connection: &mut RedisConnection, all: Position) -> Result<(), RedisFault> {
+        let standing =
+            read_standing(connection, &self.settings.key, &self.settings.group)?.unwrap_or_default();
         let Some(group) = standing.group.filter(|_| standing.groups == 1) else { return Ok(()) };
         let mark = group.mark.min(all);
         let mut trim = cmd("XTRIM");
         trim.arg(&self.settings.key).arg("MINID").arg(mark.to_string());
-        link.ask::<Value>(&trim).map(drop)
+        connection.ask::<Value>(&trim).map(drop)
     }
 
     fn script(&self, text: &str) -> Cmd {
@@ -545,11 +551,11 @@ impl StreamSource {
 
 impl Source for StreamSource {
     fn place_of(&mut self, endpoint: &str) -> Result<Position, SourceError> {
-        let place = self.with_link(|this, link| {
+        let place = self.with_connection(|this, connection| {
             let mut question = cmd("HGET");
             question.arg(places_key(&this.settings.key, &this.settings.group)).arg(endpoint);
-            let place: Option<String> = link.ask(&question)?;
-            let standing = this.standing(link)?;
+            let place: Option<String> = connection.ask(&question)?;
+            let standing = this.standing(connection)?;
             let (last, mark) = (standing.last, standing.group.unwrap_or_default().mark);
             match place.as_deref().and_then(Position::parse) {
                 Some(place) if place > last => {
@@ -589,7 +595,7 @@ impl Source for StreamSource {
     }
 
     fn release(&mut self, all: Position, places: &[(&str, Position)]) -> Result<(), SourceError> {
-        Ok(self.with_link(|this, link| this.release_up_to(link, all, places))?)
+        Ok(self.with_connection(|this, connection| this.release_up_to(connection, all, places))?)
     }
 }
 
@@ -610,7 +616,7 @@ fn is_lease_lost(answer: &Value) -> bool {
 }
 
 /// Entries behind `after` come one behind the other, or it is no Redis that speaks.
-fn check_order(after: Position, entries: &[Entry]) -> Result<(), Trouble> {
+fn check_order(after: Position, entries: &[Entry]) -> Result<(), RedisFault> {
     let mut last = after;
     for entry in entries {
         if entry.at <= last {
@@ -621,6 +627,6 @@ fn check_order(after: Position, entries: &[Entry]) -> Result<(), Trouble> {
     Ok(())
 }
 
-fn nonsense(text: String) -> Trouble {
-    Trouble::new(TroubleKind::Else, format!("Redis gives an answer that cannot be: {text}"))
+fn nonsense(text: String) -> RedisFault {
+    RedisFault::new(RedisFaultKind::Else, format!("Redis gives an answer that cannot be: {text}"))
 }

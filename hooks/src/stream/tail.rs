@@ -7,8 +7,8 @@
 use redis::{Value, cmd};
 
 use super::entry::{Entry, parse_entries};
-use super::link::Link;
-use super::trouble::{Trouble, TroubleKind};
+use crate::redis::connection::RedisConnection;
+use crate::redis::fault::{RedisFault, RedisFaultKind};
 use crate::row::{Position, Row};
 use crate::source::Source;
 
@@ -17,14 +17,14 @@ const LOOKED_AT_MAX: usize = 64;
 
 /// The last row behind `released` that the stream holds, and its entry.
 pub(super) fn find_last(
-    link: &mut Link,
+    connection: &mut RedisConnection,
     key: &str,
     journal: &mut dyn Source,
     released: u64,
-) -> Result<Option<(Position, u64)>, Trouble> {
+) -> Result<Option<(Position, u64)>, RedisFault> {
     let mut question = cmd("XREVRANGE");
     question.arg(key).arg("+").arg("-").arg("COUNT").arg(LOOKED_AT_MAX);
-    for entry in parse_entries(link.ask::<Value>(&question)?) {
+    for entry in parse_entries(connection.ask::<Value>(&question)?) {
         let Some(id) = entry.id() else { continue };
         // What is released has left the journal, and nothing can vouch for it.
         if id > released && is_in_journal(journal, &entry, id)? {
@@ -36,14 +36,14 @@ pub(super) fn find_last(
 
 /// The last row that lies at or before `mark`, as far as the stream still shows it.
 pub(super) fn row_at(
-    link: &mut Link,
+    connection: &mut RedisConnection,
     key: &str,
     journal: &mut dyn Source,
     mark: Position,
-) -> Result<Option<u64>, Trouble> {
+) -> Result<Option<u64>, RedisFault> {
     let mut question = cmd("XREVRANGE");
     question.arg(key).arg(mark.to_string()).arg("-").arg("COUNT").arg(LOOKED_AT_MAX);
-    for entry in parse_entries(link.ask::<Value>(&question)?) {
+    for entry in parse_entries(connection.ask::<Value>(&question)?) {
         let Some(id) = entry.id() else { continue };
         if is_in_journal(journal, &entry, id)? {
             return Ok(Some(id));
@@ -52,7 +52,7 @@ pub(super) fn row_at(
     // What was acknowledged may have been deleted: then the first that is left tells.
     let mut question = cmd("XRANGE");
     question.arg(key).arg(format!("({mark}")).arg("+").arg("COUNT").arg(LOOKED_AT_MAX);
-    for entry in parse_entries(link.ask::<Value>(&question)?) {
+    for entry in parse_entries(connection.ask::<Value>(&question)?) {
         let Some(id) = entry.id() else { continue };
         if is_in_journal(journal, &entry, id)? {
             return Ok(Some(id.saturating_sub(1)));
@@ -61,12 +61,12 @@ pub(super) fn row_at(
     Ok(None)
 }
 
-fn is_in_journal(journal: &mut dyn Source, entry: &Entry, id: u64) -> Result<bool, Trouble> {
+fn is_in_journal(journal: &mut dyn Source, entry: &Entry, id: u64) -> Result<bool, RedisFault> {
     let mut rows = Vec::new();
     let before = Position(id.saturating_sub(1), 0);
     journal
         .read(before, 1, &mut rows)
-        .map_err(|error| Trouble::new(TroubleKind::Journal, error.to_string()))?;
+        .map_err(|error| RedisFault::new(RedisFaultKind::Journal, error.to_string()))?;
     Ok(rows
         .first()
         .is_some_and(|(_, row): &(Position, std::sync::Arc<Row>)| row.id == id && entry.holds(row)))

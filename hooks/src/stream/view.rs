@@ -6,15 +6,15 @@ use redis::{Value, cmd};
 
 use super::entry::{Entry, parse_entries};
 use super::lease::Lease;
-use super::link::Link;
 use super::mark::{Standing, places_key, read_standing};
-use super::trouble::Trouble;
+use crate::redis::connection::RedisConnection;
+use crate::redis::fault::RedisFault;
 use crate::row::Position;
 use crate::settings::StreamSettings;
 
 /// A stream that is looked at.
 pub struct StreamView {
-    link: Link,
+    connection: RedisConnection,
     key: String,
     group: String,
 }
@@ -49,16 +49,16 @@ pub struct StreamEvent {
 
 impl StreamView {
     /// Looks at the stream of these settings.
-    pub fn open(settings: &StreamSettings) -> Result<Self, Trouble> {
-        let link = Link::open(settings)?;
-        Ok(Self { link, key: settings.key.clone(), group: settings.group.clone() })
+    pub fn open(settings: &StreamSettings) -> Result<Self, RedisFault> {
+        let connection = RedisConnection::open(settings)?;
+        Ok(Self { connection, key: settings.key.clone(), group: settings.group.clone() })
     }
 
     /// How it is now.
-    pub fn status(&mut self) -> Result<StreamStatus, Trouble> {
-        let standing = read_standing(&mut self.link, &self.key, &self.group)?;
-        let places: BTreeMap<String, String> = self.link.ask(cmd("HGETALL").arg(self.places_key()))?;
-        let active = self.link.ask(cmd("GET").arg(Lease::key(&self.key)))?;
+    pub fn status(&mut self) -> Result<StreamStatus, RedisFault> {
+        let standing = read_standing(&mut self.connection, &self.key, &self.group)?;
+        let places: BTreeMap<String, String> = self.connection.ask(cmd("HGETALL").arg(self.places_key()))?;
+        let active = self.connection.ask(cmd("GET").arg(Lease::key(&self.key)))?;
         let places = places.into_iter().filter_map(|(name, place)| Some((name, Position::parse(&place)?)));
         Ok(StreamStatus { standing, places: places.collect(), active })
     }
@@ -68,25 +68,25 @@ impl StreamView {
         &mut self,
         after: Position,
         entries_max: usize,
-    ) -> Result<Vec<StreamEvent>, Trouble> {
+    ) -> Result<Vec<StreamEvent>, RedisFault> {
         let mut question = cmd("XRANGE");
         question.arg(&self.key).arg(format!("({after}")).arg("+").arg("COUNT").arg(entries_max);
-        let entries = parse_entries(self.link.ask::<Value>(&question)?);
+        let entries = parse_entries(self.connection.ask::<Value>(&question)?);
         Ok(entries.iter().map(StreamEvent::of).collect())
     }
 
     /// How many entries lie behind this place, counted up to `entries_max`.
-    pub fn count_after(&mut self, place: Position, entries_max: usize) -> Result<u64, Trouble> {
+    pub fn count_after(&mut self, place: Position, entries_max: usize) -> Result<u64, RedisFault> {
         let count = "return #redis.call('XRANGE', KEYS[1], ARGV[1], '+', 'COUNT', ARGV[2])";
         let mut question = cmd("EVAL");
         question.arg(count).arg(1).arg(&self.key).arg(format!("({place}")).arg(entries_max);
-        self.link.ask(&question)
+        self.connection.ask(&question)
     }
 
     /// Deletes the stream with all its groups, and the places of our group's endpoints. False when there was none.
-    pub fn delete(&mut self) -> Result<bool, Trouble> {
-        let deleted: u64 = self.link.ask(cmd("DEL").arg(&self.key))?;
-        let _: u64 = self.link.ask(cmd("DEL").arg(self.places_key()))?;
+    pub fn delete(&mut self) -> Result<bool, RedisFault> {
+        let deleted: u64 = self.connection.ask(cmd("DEL").arg(&self.key))?;
+        let _: u64 = self.connection.ask(cmd("DEL").arg(self.places_key()))?;
         Ok(deleted > 0)
     }
 

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use hooks::dead_letters::{DeadLetters, EndpointStatus, Selection};
 use hooks::journal::{JournalView, STREAM_PLACE, Status};
+use hooks::redis::fault::RedisFault;
 use hooks::row::Position;
 use hooks::settings::StreamSettings;
-use hooks::stream::trouble::Trouble;
 use hooks::stream::view::{StreamStatus, StreamView};
 
 use super::table::{Table, ago, bytes, now_ms, one_line, thousands, utc};
@@ -26,7 +26,7 @@ pub(super) fn run(found: &Found) -> Result<(), HooksFailure> {
     }
     let mut facts = Table::new(&[]);
     let mut places = Table::new(&["endpoint", "source", "behind", "done up to"]);
-    let mut stream_trouble = None;
+    let mut stream_fault = None;
     if let Some(journal) = journal {
         let status = journal.status().map_err(world)?;
         show_journal(&mut facts, &found.data_dir, &status);
@@ -34,9 +34,9 @@ pub(super) fn run(found: &Found) -> Result<(), HooksFailure> {
     }
     if let Some(stream) = &found.stream {
         // What is here is shown, whatever is wrong with Redis.
-        if let Err(trouble) = show_redis(&mut facts, &mut places, stream) {
-            facts.push(["stream".to_owned(), "cannot be read".to_owned(), trouble.to_string()]);
-            stream_trouble = Some(trouble);
+        if let Err(fault) = show_redis(&mut facts, &mut places, stream) {
+            facts.push(["stream".to_owned(), "cannot be read".to_owned(), fault.to_string()]);
+            stream_fault = Some(fault);
         }
     }
     let mut endpoints = Table::new(&["endpoint", "to", "held", "state", "next try", "last error"]);
@@ -52,10 +52,10 @@ pub(super) fn run(found: &Found) -> Result<(), HooksFailure> {
         letters.endpoints().map_err(world)?.iter().for_each(|status| endpoints.push(endpoint_row(status)));
     }
     print(&format!("{}\n{}\n{}", facts.render(), places.render(), endpoints.render()))?;
-    stream_trouble.map_or(Ok(()), |trouble| Err(world(trouble)))
+    stream_fault.map_or(Ok(()), |fault| Err(world(fault)))
 }
 
-fn show_redis(facts: &mut Table, places: &mut Table, stream: &StreamSettings) -> Result<(), Trouble> {
+fn show_redis(facts: &mut Table, places: &mut Table, stream: &StreamSettings) -> Result<(), RedisFault> {
     let mut view = StreamView::open(stream)?;
     let status = view.status()?;
     show_stream(facts, stream, &status);
@@ -139,7 +139,7 @@ fn show_stream_places(
     places: &mut Table,
     view: &mut StreamView,
     stream: &BTreeMap<String, Position>,
-) -> Result<(), Trouble> {
+) -> Result<(), RedisFault> {
     for (name, place) in stream {
         let behind = match view.count_after(*place, COUNTED_MAX)? {
             count if count >= COUNTED_MAX as u64 => format!("{} or more", thousands(count)),

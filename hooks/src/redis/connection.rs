@@ -9,16 +9,16 @@ use std::time::Duration;
 use redis::io::tcp::TcpSettings;
 use redis::{Client, Cmd, Connection, FromRedisValue, IntoConnectionInfo, TlsCertificates, Value};
 
-use super::trouble::{Trouble, TroubleKind};
+use super::fault::{RedisFault, RedisFaultKind};
 use crate::settings::StreamSettings;
 
 const CONNECT_PATIENCE: Duration = Duration::from_secs(3);
 
 /// How long Redis may take for an answer.
-pub(super) const ANSWER_PATIENCE: Duration = Duration::from_secs(3);
+pub(crate) const ANSWER_PATIENCE: Duration = Duration::from_secs(3);
 
 /// A connection to Redis.
-pub(super) struct Link {
+pub(crate) struct RedisConnection {
     connection: Connection,
     /// The bytes of the questions that are being put together.
     out: Vec<u8>,
@@ -27,9 +27,9 @@ pub(super) struct Link {
     awaited: usize,
 }
 
-impl Link {
+impl RedisConnection {
     /// Connects and logs in. The URL may hold user, password and database; `rediss://` is TLS.
-    pub(super) fn open(settings: &StreamSettings) -> Result<Self, Trouble> {
+    pub(crate) fn open(settings: &StreamSettings) -> Result<Self, RedisFault> {
         let client = client(settings)?;
         let connection = client.get_connection_with_timeout(CONNECT_PATIENCE)?;
         connection.set_read_timeout(Some(ANSWER_PATIENCE))?;
@@ -38,31 +38,31 @@ impl Link {
     }
 
     /// Asks one thing.
-    pub(super) fn ask<T: FromRedisValue>(&mut self, question: &Cmd) -> Result<T, Trouble> {
+    pub(crate) fn ask<T: FromRedisValue>(&mut self, question: &Cmd) -> Result<T, RedisFault> {
         self.put(question);
         let answer = self.flush()?.pop().unwrap_or(Value::Nil);
         into(answer)
     }
 
     /// Adds a question to those of the next `flush`.
-    pub(super) fn put(&mut self, question: &Cmd) {
+    pub(crate) fn put(&mut self, question: &Cmd) {
         question.write_packed_command(&mut self.out);
         self.asked += 1;
     }
 
     /// How many bytes of questions wait for `flush`.
-    pub(super) fn waiting_bytes(&self) -> usize {
+    pub(crate) fn waiting_bytes(&self) -> usize {
         self.out.len()
     }
 
     /// Sends all questions and takes their answers, in order. An error among the answers is an answer.
-    pub(super) fn flush(&mut self) -> Result<Vec<Value>, Trouble> {
+    pub(crate) fn flush(&mut self) -> Result<Vec<Value>, RedisFault> {
         self.send()?;
         self.receive()
     }
 
     /// Sends all questions. Their answers are for the next `receive` or `flush`.
-    pub(super) fn send(&mut self) -> Result<(), Trouble> {
+    pub(crate) fn send(&mut self) -> Result<(), RedisFault> {
         let asked = std::mem::take(&mut self.asked);
         let sent = if asked > 0 { self.connection.send_packed_command(&self.out) } else { Ok(()) };
         self.out.clear();
@@ -71,12 +71,12 @@ impl Link {
     }
 
     /// True while answers are on their way.
-    pub(super) fn is_awaiting(&self) -> bool {
+    pub(crate) fn is_awaiting(&self) -> bool {
         self.awaited > 0
     }
 
     /// Takes the answers to all that was sent.
-    pub(super) fn receive(&mut self) -> Result<Vec<Value>, Trouble> {
+    pub(crate) fn receive(&mut self) -> Result<Vec<Value>, RedisFault> {
         let awaited = std::mem::take(&mut self.awaited);
         let mut answers = Vec::with_capacity(awaited);
         while answers.len() < awaited {
@@ -89,13 +89,13 @@ impl Link {
     }
 
     /// Lets an answer take longer, for questions that wait on purpose.
-    pub(super) fn be_patient(&self, more: Duration) -> Result<(), Trouble> {
+    pub(crate) fn be_patient(&self, more: Duration) -> Result<(), RedisFault> {
         Ok(self.connection.set_read_timeout(Some(ANSWER_PATIENCE + more))?)
     }
 }
 
 /// The client's words for a URL that it does not understand do not repeat it.
-fn client(settings: &StreamSettings) -> Result<Client, Trouble> {
+fn client(settings: &StreamSettings) -> Result<Client, RedisFault> {
     let server = settings.url.0.as_str().into_connection_info()?;
     // The end of a long question must not wait until its beginning is acknowledged.
     let tcp = TcpSettings::default().set_nodelay(true);
@@ -103,24 +103,24 @@ fn client(settings: &StreamSettings) -> Result<Client, Trouble> {
     let Some(path) = &settings.ca_file else { return Ok(Client::open(server)?) };
     // Read each time, so that a new one needs no restart.
     let root_cert = fs::read(path).map_err(|error| {
-        Trouble::new(TroubleKind::Unreachable, format!("redis_ca_file {}: {error}", path.display()))
+        RedisFault::new(RedisFaultKind::Unreachable, format!("redis_ca_file {}: {error}", path.display()))
     })?;
     Ok(Client::build_with_tls(server, TlsCertificates { client_tls: None, root_cert: Some(root_cert) })?)
 }
 
 /// The answer as a value of this type, or what Redis says is wrong.
-pub(super) fn into<T: FromRedisValue>(answer: Value) -> Result<T, Trouble> {
+pub(crate) fn into<T: FromRedisValue>(answer: Value) -> Result<T, RedisFault> {
     if let Value::ServerError(error) = &answer {
-        return Err(Trouble::from(error));
+        return Err(RedisFault::from(error));
     }
-    T::from_redis_value(answer).map_err(|error| Trouble::new(TroubleKind::Else, error.to_string()))
+    T::from_redis_value(answer).map_err(|error| RedisFault::new(RedisFaultKind::Else, error.to_string()))
 }
 
 /// Whatever goes wrong between question and answer, the connection has lost its place.
-fn lost(error: redis::RedisError) -> Trouble {
-    let trouble = Trouble::from(error);
-    match trouble.ends_connection() {
-        true => trouble,
-        false => Trouble::new(TroubleKind::Unreachable, trouble.to_string()),
+fn lost(error: redis::RedisError) -> RedisFault {
+    let fault = RedisFault::from(error);
+    match fault.ends_connection() {
+        true => fault,
+        false => RedisFault::new(RedisFaultKind::Unreachable, fault.to_string()),
     }
 }

@@ -9,7 +9,7 @@ use redis::{ErrorKind, RedisError, ServerError};
 
 /// What is wrong.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum TroubleKind {
+pub enum RedisFaultKind {
     /// Something else; the text has it.
     Else,
     /// It is at its `maxmemory`.
@@ -34,87 +34,89 @@ pub enum TroubleKind {
 
 /// A Redis server that does not do what it was asked.
 #[derive(Clone, Debug)]
-pub struct Trouble {
+pub struct RedisFault {
     /// What is wrong.
-    pub kind: TroubleKind,
+    pub kind: RedisFaultKind,
     text: String,
 }
 
-impl Trouble {
-    /// Trouble in these words.
-    pub fn new(kind: TroubleKind, text: impl Into<String>) -> Self {
+impl RedisFault {
+    /// RedisFault in these words.
+    pub fn new(kind: RedisFaultKind, text: impl Into<String>) -> Self {
         Self { kind, text: text.into() }
     }
 
     /// True when nothing more can be asked over the same connection.
     pub fn ends_connection(&self) -> bool {
-        matches!(self.kind, TroubleKind::Unreachable | TroubleKind::Login | TroubleKind::Else)
+        matches!(self.kind, RedisFaultKind::Unreachable | RedisFaultKind::Login | RedisFaultKind::Else)
     }
 
-    pub(super) fn of_code(code: &str, detail: &str) -> Self {
+    pub(crate) fn of_code(code: &str, detail: &str) -> Self {
         let kind = match code {
-            "OOM" => TroubleKind::Full,
-            "NOAUTH" | "WRONGPASS" => TroubleKind::Login,
+            "OOM" => RedisFaultKind::Full,
+            "NOAUTH" | "WRONGPASS" => RedisFaultKind::Login,
             "LOADING" | "MISCONF" | "MASTERDOWN" | "NOREPLICAS" | "BUSY" | "TRYAGAIN" | "CLUSTERDOWN" => {
-                TroubleKind::NotReady
+                RedisFaultKind::NotReady
             }
-            "NOPERM" => TroubleKind::Permission,
-            "NOGROUP" => TroubleKind::NoGroup,
-            "READONLY" => TroubleKind::ReadOnly,
-            "WRONGTYPE" => TroubleKind::WrongType,
-            _ => TroubleKind::Else,
+            "NOPERM" => RedisFaultKind::Permission,
+            "NOGROUP" => RedisFaultKind::NoGroup,
+            "READONLY" => RedisFaultKind::ReadOnly,
+            "WRONGTYPE" => RedisFaultKind::WrongType,
+            _ => RedisFaultKind::Else,
         };
         Self::new(kind, format!("{code} {detail}"))
     }
 
     fn advice(&self) -> &'static str {
         match self.kind {
-            TroubleKind::Else => "look at the Redis server",
-            TroubleKind::Full => "Redis is at its maxmemory: raise it, or see why entries are not consumed",
-            TroubleKind::Login => {
+            RedisFaultKind::Else => "look at the Redis server",
+            RedisFaultKind::Full => {
+                "Redis is at its maxmemory: raise it, or see why entries are not consumed"
+            }
+            RedisFaultKind::Login => {
                 "set the user and the password in redis_url (redis://USER:PASSWORD@HOST:PORT)"
             }
-            TroubleKind::NotReady => "Redis is not ready: see its own log if this lasts",
-            TroubleKind::Permission => "allow the user of redis_url what the message names (ACL SETUSER)",
-            TroubleKind::NoGroup => "the consumer group is gone: it is made again",
-            TroubleKind::ReadOnly => "this is a replica: let redis_url name the primary",
-            TroubleKind::Journal => "look at the disk and at data_dir",
-            TroubleKind::Unreachable => "see whether Redis runs and whether redis_url is right",
-            TroubleKind::WrongType => {
+            RedisFaultKind::NotReady => "Redis is not ready: see its own log if this lasts",
+            RedisFaultKind::Permission => "allow the user of redis_url what the message names (ACL SETUSER)",
+            RedisFaultKind::NoGroup => "the consumer group is gone: it is made again",
+            RedisFaultKind::ReadOnly => "this is a replica: let redis_url name the primary",
+            RedisFaultKind::Journal => "look at the disk and at data_dir",
+            RedisFaultKind::Unreachable => "see whether Redis runs and whether redis_url is right",
+            RedisFaultKind::WrongType => {
                 "the key is in use for something else: choose another name for `stream`"
             }
         }
     }
 }
 
-impl fmt::Display for Trouble {
+impl fmt::Display for RedisFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({})", self.text.trim(), self.advice())
     }
 }
 
-impl Error for Trouble {}
+impl Error for RedisFault {}
 
-impl From<RedisError> for Trouble {
+impl From<RedisError> for RedisFault {
     fn from(error: RedisError) -> Self {
         // What the client says of a refused password is more than a code.
         if error.kind() == ErrorKind::AuthenticationFailed {
-            return Self::new(TroubleKind::Login, "Redis refuses the credentials");
+            return Self::new(RedisFaultKind::Login, "Redis refuses the credentials");
         }
         match error.code() {
             Some(code) => Self::of_code(code, error.detail().unwrap_or_default()),
             None if error.is_timeout() => {
-                Self::new(TroubleKind::Unreachable, "Redis does not answer in time")
+                Self::new(RedisFaultKind::Unreachable, "Redis does not answer in time")
             }
             None if error.is_io_error() => {
-                Self::new(TroubleKind::Unreachable, format!("no connection to Redis: {error}"))
+                Self::new(RedisFaultKind::Unreachable, format!("no connection to Redis: {error}"))
             }
-            None => Self::new(TroubleKind::Else, error.to_string()),
+            None => Self::new(RedisFaultKind::Else, error.to_string()),
         }
     }
 }
 
-impl From<&ServerError> for Trouble {
+impl From<&ServerError> for RedisFault {
     fn from(error: &ServerError) -> Self {
         Self::of_code(error.code(), error.details().unwrap_or_default())
     }

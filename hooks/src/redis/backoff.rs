@@ -6,7 +6,7 @@ const FIRST: Duration = Duration::from_millis(100);
 
 /// Growing pauses.
 #[derive(Debug)]
-pub(super) struct Backoff {
+pub(crate) struct Backoff {
     next: Duration,
     max: Duration,
     noise: u64,
@@ -14,7 +14,7 @@ pub(super) struct Backoff {
 
 impl Backoff {
     /// Pauses up to `max`.
-    pub(super) fn new(max: Duration) -> Self {
+    pub(crate) fn new(max: Duration) -> Self {
         let mut seed = [0; 8];
         // Without randomness the jitter is the same everywhere, which is no fault.
         let _ = ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut seed);
@@ -22,7 +22,7 @@ impl Backoff {
     }
 
     /// The next pause: between half of its bound and all of it.
-    pub(super) fn pause(&mut self) -> Duration {
+    pub(crate) fn pause(&mut self) -> Duration {
         let bound = self.next.min(self.max);
         self.next = (self.next * 2).min(self.max);
         // xorshift64: jitter asks for no more.
@@ -34,7 +34,7 @@ impl Backoff {
     }
 
     /// It worked.
-    pub(super) fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.next = FIRST;
     }
 }
