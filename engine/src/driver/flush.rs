@@ -8,9 +8,9 @@
 use std::io::{self, IoSlice};
 use std::time::{Duration, Instant};
 
-use super::connections::Connections;
 use super::ring::{Batch, SendRing};
 use super::sockets::Sockets;
+use super::sockets::connections::Connections;
 use machines::machine::{Machine, Now, Token};
 
 /// Writes in a slice.

@@ -6,14 +6,11 @@
 //! what bytes mean. Called by server.rs.
 
 pub mod accept;
-pub mod closing;
-pub mod connections;
 pub mod control;
 pub mod doorbell;
 pub mod flush;
 pub mod hook_line;
 pub mod inbox;
-pub mod leaving;
 pub mod listen;
 pub mod park;
 pub mod probe;

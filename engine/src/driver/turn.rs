@@ -12,13 +12,13 @@ use crossbeam_channel::Sender;
 
 use super::CoreSetup;
 use super::accept::Acceptor;
-use super::connections::Leaving;
 use super::control::{Clock, Control, CoreError, Health, Leave, Phase, Report};
 use super::flush::flush_slice;
 use super::hook_line::HookLine;
 use super::inbox::MeshEnd;
 use super::park::{self, SLEEP_MAX};
 use super::ring::{Completion, Kind, Ring, SendRing};
+use super::sockets::connections::Leaving;
 use super::sockets::{News, Sockets};
 use machines::machine::{Door, Effect, Inputs, Machine, Now, Socket, Token};
 use machines::mesh::{Leaf, Root};

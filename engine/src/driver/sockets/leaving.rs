@@ -6,10 +6,10 @@
 
 use std::os::fd::OwnedFd;
 
+use super::super::inbox::{Handover, MeshEnd};
+use super::super::transport::Transport;
+use super::Sockets;
 use super::connections::{Leaving, Stage};
-use super::inbox::{Handover, MeshEnd};
-use super::sockets::Sockets;
-use super::transport::Transport;
 use machines::machine::Token;
 
 /// A connection with nothing armed on it, ready to go.

@@ -5,14 +5,18 @@
 //! happen here: forgetting that, or giving bytes a meaning. Closing and handing over continue in closing.rs and
 //! leaving.rs. Called by the turn and by the machine's inputs.
 
+pub mod closing;
+pub mod connections;
+pub mod leaving;
+
 use std::collections::{BinaryHeap, VecDeque};
 use std::io;
 use std::os::fd::OwnedFd;
 
-use super::closing::Expiry;
-use super::connections::{Connection, Connections, Flags, Stage};
+use self::closing::Expiry;
+use self::connections::{Connection, Connections, Flags, Stage};
+use self::leaving::Departure;
 use super::flush::Attempt;
-use super::leaving::Departure;
 use super::ring::{Completion, Kind, Operation, Ring, SendRing};
 use super::transport::Transport;
 use machines::limits::SCRATCH_BYTES;
@@ -344,10 +348,10 @@ mod tests {
 
     use protocol::ws::Frame;
 
-    use super::super::closing::CLOSE_MS_MAX;
-    use super::super::connections::Leaving;
     use super::super::inbox::mesh;
     use super::super::ring::{Sizes, eventfd};
+    use super::closing::CLOSE_MS_MAX;
+    use super::connections::Leaving;
     use super::*;
     use machines::limits::HANDOVERS_MAX;
     use machines::outbox::held::Held;

@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use socket2::SockRef;
 
+use super::super::flush::PIECES_MAX;
+use super::Sockets;
 use super::connections::{Closing, Connection, Flags, Stage};
-use super::flush::PIECES_MAX;
-use super::sockets::Sockets;
 use machines::machine::Token;
 use machines::outbox::parting::Parting;
 

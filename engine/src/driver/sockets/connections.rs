@@ -7,7 +7,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use super::transport::Transport;
+use super::super::transport::Transport;
 use machines::chunks::Chunks;
 use machines::machine::Token;
 use machines::outbox::parting::Parting;
@@ -267,7 +267,7 @@ impl Connections {
 
 #[cfg(test)]
 mod tests {
-    use super::super::ring::eventfd;
+    use super::super::super::ring::eventfd;
     use super::*;
 
     #[test]
