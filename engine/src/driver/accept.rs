@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use super::listen::turn_newcomers_away;
 use super::ring::{self, Completion, Kind, Operation, Ring};
 use super::sockets::Sockets;
-use super::transport::Transport;
+use super::transport::TransportKind;
 use machines::machine::{Door, Machine, Now, Token};
 
 /// Connections taken per turn, over all listeners of the core.
@@ -27,7 +27,7 @@ pub struct Entrance {
     /// What is behind it.
     pub door: Door,
     /// How bytes travel on the connections that come through it.
-    pub transport: Transport,
+    pub transport: TransportKind,
 }
 
 /// The listeners of a core.
@@ -119,7 +119,7 @@ impl Acceptor {
                     Accepted::Exhausted => self.paused_until = Some(now.mono_ms + PAUSE_MS),
                 }
             }
-            any |= listener.close_if_quiet(now.mono_ms, self.quiet_ms, &mut sockets.ring);
+            any |= listener.close_if_quiet(now.mono_ms, self.quiet_ms, sockets.ring());
         }
         // Whoever came between the cancellation and its completion was still taken.
         self.listeners.retain(|listener| listener.armed || listener.ready || !listener.spent);
@@ -207,10 +207,11 @@ impl Listener {
         if let Some(since) = &mut self.quiet_since {
             *since = now.mono_ms;
         }
-        let Entrance { door, transport, .. } = self.entrance;
-        match sockets.attach_newcomer(fd, transport) {
+        let transport = self.entrance.transport.over(fd);
+        let secure = transport.is_secure();
+        match sockets.attach_newcomer(transport) {
             Some(token) => {
-                machine.handle_open(token, door, transport.is_secure(), now);
+                machine.handle_open(token, self.entrance.door, secure, now);
                 Accepted::One
             }
             None => Accepted::Exhausted,

@@ -1,8 +1,8 @@
 //! The one place where outboxes are written to sockets.
 //!
 //! A slice of a flush takes dirty connections in their order, up to 512 writes or 1 ms; then the core takes input again.
-//! Within a slice as many go out with one system call as the time that is left allows. Owns nothing. What must never
-//! happen here: a wait, a judgement (the machine is told what the kernel took and what it refused), or a second place
+//! Within a slice as many go out with one system call as the time that is left allows. Owns the ring for that. What must
+//! never happen here: a wait, a judgement (the machine is told what the kernel took and what it refused), or a second place
 //! that writes outboxes. Called by the turn.
 
 use std::io::{self, IoSlice};
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::ring::{Batch, SendRing};
 use super::sockets::Sockets;
-use super::sockets::connections::Connections;
+use super::transport::PIECES_MAX;
 use machines::machine::{Machine, Now, Token};
 
 /// Writes in a slice.
@@ -18,9 +18,6 @@ const WRITES_MAX: usize = 512;
 
 /// Time for a slice.
 const TIME_MAX: Duration = Duration::from_millis(1);
-
-/// Pieces of an outbox that go out in one write.
-pub const PIECES_MAX: usize = 64;
 
 /// Outboxes in the first chunk of a slice; what they cost says how many may follow before the clock is looked at again.
 const CHUNK_FIRST: usize = 16;
@@ -31,9 +28,18 @@ const CHUNK_MAX: usize = 128;
 /// So many are written one at a time. A batch of one costs 1.10 × a plain write, of two 0.94, of sixteen and more 0.78.
 const SINGLES_MAX: usize = 1;
 
+/// Writes the outboxes of a core.
+#[derive(Debug)]
+pub struct Flusher {
+    /// Where many outboxes are written at once; None: one at a time.
+    sends: Option<SendRing>,
+    /// Room for what is written at once.
+    attempts: Vec<Attempt>,
+}
+
 /// An outbox that is being written together with others.
 #[derive(Debug)]
-pub struct Attempt {
+struct Attempt {
     token: Token,
     /// What was offered to the kernel.
     bytes: usize,
@@ -63,20 +69,47 @@ impl Sent {
     }
 }
 
-/// Writes dirty outboxes until none is left or the slice is used up. Returns whether there was any.
-pub fn flush_slice<M: Machine>(machine: &mut M, sockets: &mut Sockets, now: Now) -> bool {
-    let begun = Instant::now();
-    let mut chunk = CHUNK_FIRST;
-    let mut writes = 0;
-    while chunk > 0 {
-        let more = write_chunk(machine, sockets, chunk, now);
-        writes += more;
-        if more < chunk || writes >= WRITES_MAX {
-            break;
-        }
-        chunk = affordable(writes, begun.elapsed());
+impl Flusher {
+    /// Many at once with `sends`, or one at a time without.
+    pub fn new(sends: Option<SendRing>) -> Self {
+        Self { sends, attempts: Vec::new() }
     }
-    writes > 0
+
+    /// Writes dirty outboxes until none is left or the slice is used up. Returns whether there was any.
+    pub fn flush_slice<M: Machine>(&mut self, machine: &mut M, sockets: &mut Sockets, now: Now) -> bool {
+        let begun = Instant::now();
+        let mut chunk = CHUNK_FIRST;
+        let mut writes = 0;
+        while chunk > 0 {
+            let more = self.write_chunk(machine, sockets, chunk, now);
+            writes += more;
+            if more < chunk || writes >= WRITES_MAX {
+                break;
+            }
+            chunk = affordable(writes, begun.elapsed());
+        }
+        writes > 0
+    }
+
+    /// Writes up to `outboxes`. Returns the number of writes, fewer than that if no more connections are dirty.
+    fn write_chunk<M: Machine>(
+        &mut self,
+        machine: &mut M,
+        sockets: &mut Sockets,
+        outboxes: usize,
+        now: Now,
+    ) -> usize {
+        let untried = |token| Attempt { token, bytes: 0, sent: Sent::Untried };
+        self.attempts.extend(std::iter::from_fn(|| machine.poll_dirty()).take(outboxes).map(untried));
+        if self.attempts.len() > SINGLES_MAX
+            && let Some(sends) = &mut self.sends
+        {
+            write_together(machine, sockets, sends, &mut self.attempts);
+        }
+        let writes = tell(machine, sockets, &mut self.attempts, now);
+        self.attempts.clear();
+        writes
+    }
 }
 
 /// How many outboxes may be written before the clock is looked at again.
@@ -86,32 +119,16 @@ fn affordable(writes: usize, elapsed: Duration) -> usize {
     (writes_left as usize).min(CHUNK_MAX).min(WRITES_MAX - writes)
 }
 
-/// Writes up to `outboxes`. Returns the number of writes, fewer than that if no more connections are dirty.
-fn write_chunk<M: Machine>(machine: &mut M, sockets: &mut Sockets, outboxes: usize, now: Now) -> usize {
-    let mut attempts = std::mem::take(&mut sockets.attempts);
-    let untried = |token| Attempt { token, bytes: 0, sent: Sent::Untried };
-    attempts.extend(std::iter::from_fn(|| machine.poll_dirty()).take(outboxes).map(untried));
-    if attempts.len() > SINGLES_MAX
-        && let Some(sends) = &mut sockets.sends
-    {
-        write_together(machine, &sockets.connections, sends, &mut attempts);
-    }
-    let writes = tell(machine, sockets, &mut attempts, now);
-    attempts.clear();
-    sockets.attempts = attempts;
-    writes
-}
-
 /// Tries all attempts that can be sent as they are, in batches.
 fn write_together<M: Machine>(
     machine: &M,
-    connections: &Connections,
+    sockets: &Sockets,
     sends: &mut SendRing,
     attempts: &mut [Attempt],
 ) {
     let mut rest = attempts;
     while let Some(mut batch) = sends.batch() {
-        let filled = fill(machine, connections, &mut batch, rest);
+        let filled = fill(machine, sockets, &mut batch, rest);
         if filled == 0 {
             return;
         }
@@ -124,21 +141,18 @@ fn write_together<M: Machine>(
 /// Puts attempts into the batch until it is full. Returns how many of them it has passed.
 fn fill<'a, M: Machine>(
     machine: &'a M,
-    connections: &'a Connections,
+    sockets: &'a Sockets,
     batch: &mut Batch<'_, 'a>,
     attempts: &mut [Attempt],
 ) -> usize {
     let mut slices = [IoSlice::new(&[]); PIECES_MAX];
     for (at, attempt) in attempts.iter_mut().enumerate() {
-        let writable = connections.view(attempt.token).filter(|connection| connection.is_writable());
-        let Some(connection) = writable.filter(|connection| connection.transport.sends_as_is()) else {
-            continue;
-        };
+        let Some(socket) = sockets.batch_socket(attempt.token) else { continue };
         let pieces = machine.outbox(attempt.token, &mut slices);
         if pieces == 0 {
             continue;
         }
-        if !batch.push(at, connection.fd(), &slices[..pieces]) {
+        if !batch.push(at, socket, &slices[..pieces]) {
             return at;
         }
         attempt.bytes = slices[..pieces].iter().map(|slice| slice.len()).sum();
@@ -203,12 +217,11 @@ fn write_outbox<M: Machine>(machine: &mut M, sockets: &mut Sockets, token: Token
     }
 }
 
-fn write_once<M: Machine>(machine: &M, sockets: &Sockets, token: Token) -> Sent {
-    let writable = sockets.connections.view(token).filter(|connection| connection.is_writable());
-    let Some(connection) = writable else { return Sent::Untried };
+fn write_once<M: Machine>(machine: &M, sockets: &mut Sockets, token: Token) -> Sent {
+    let Some(transport) = sockets.writable(token) else { return Sent::Untried };
     let mut slices = [IoSlice::new(&[]); PIECES_MAX];
     match machine.outbox(token, &mut slices) {
         0 => Sent::Untried,
-        pieces => Sent::of(connection.transport.send(connection.fd(), &slices[..pieces])),
+        pieces => Sent::of(transport.send(&slices[..pieces])),
     }
 }

@@ -7,7 +7,6 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -22,9 +21,7 @@ use machines::mesh::{Leaf, Root};
 /// A connection that changes cores.
 #[derive(Debug)]
 pub struct Handover {
-    /// The socket, with no operation armed on it.
-    pub fd: OwnedFd,
-    /// How its bytes travel.
+    /// Its socket, with no operation armed on it.
     pub transport: Transport,
     /// What was read from it and is not handled yet.
     pub bytes: Vec<u8>,
@@ -226,6 +223,7 @@ impl<M> Lane<M> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::transport::TransportKind;
     use super::*;
 
     fn batch() -> Vec<Root> {
@@ -277,8 +275,7 @@ mod tests {
     fn a_full_handover_inbox_gives_the_connection_back() {
         let ends = mesh(2).unwrap();
         let handover = || Handover {
-            fd: super::super::ring::eventfd().unwrap(),
-            transport: Transport::Plain,
+            transport: TransportKind::Plain.over(super::super::ring::eventfd().unwrap()),
             bytes: vec![1],
         };
         for _ in 0..HANDOVERS_MAX {

@@ -13,13 +13,12 @@ use crossbeam_channel::Sender;
 use super::CoreSetup;
 use super::accept::Acceptor;
 use super::control::{Clock, Control, CoreError, Health, Leave, Phase, Report};
-use super::flush::flush_slice;
+use super::flush::Flusher;
 use super::hook_line::HookLine;
 use super::inbox::MeshEnd;
 use super::park::{self, SLEEP_MAX};
 use super::ring::{Completion, Kind, Ring, SendRing};
-use super::sockets::connections::Leaving;
-use super::sockets::{News, Sockets};
+use super::sockets::{Leaving, News, Sockets};
 use machines::machine::{Door, Effect, Inputs, Machine, Now, Socket, Token};
 use machines::mesh::{Leaf, Root};
 use machines::turn::{self, turn};
@@ -34,6 +33,7 @@ const CROWD_MIN: usize = 256;
 pub(super) struct Core<M> {
     machine: M,
     io: Io,
+    flusher: Flusher,
     acceptor: Acceptor,
     completions: Vec<Completion>,
     hooks: HookLine,
@@ -76,7 +76,8 @@ impl<M: Machine> Core<M> {
         ring.submit().map_err(CoreError::during("polling the listeners"))?;
         Ok(Self {
             machine,
-            io: Io { mesh: setup.mesh, sockets: Sockets::new(ring, sends) },
+            io: Io { mesh: setup.mesh, sockets: Sockets::new(ring) },
+            flusher: Flusher::new(sends),
             acceptor,
             completions: Vec::new(),
             hooks: setup.hooks,
@@ -118,7 +119,7 @@ impl<M: Machine> Core<M> {
     }
 
     fn reap(&mut self, now: Now) -> bool {
-        self.io.sockets.ring.reap(&mut self.completions);
+        self.io.sockets.ring().reap(&mut self.completions);
         let mut completions = std::mem::take(&mut self.completions);
         let any = !completions.is_empty();
         for completion in completions.drain(..) {
@@ -130,8 +131,8 @@ impl<M: Machine> Core<M> {
 
     fn handle_completion(&mut self, completion: Completion, now: Now) {
         match completion.operation.kind {
-            Kind::Listener => self.acceptor.handle_completion(completion, &mut self.io.sockets.ring),
-            Kind::Doorbell => self.io.sockets.ring.read_doorbell(self.io.mesh.doorbell().as_fd()),
+            Kind::Listener => self.acceptor.handle_completion(completion, self.io.sockets.ring()),
+            Kind::Doorbell => self.io.sockets.ring().read_doorbell(self.io.mesh.doorbell().as_fd()),
             Kind::Readable | Kind::Writable | Kind::Cancel => {
                 if let News::Writable(token) = self.io.sockets.handle_completion(completion, now.mono_ms) {
                     self.machine.handle_writable(token);
@@ -146,7 +147,7 @@ impl<M: Machine> Core<M> {
             let Some(handover) = self.io.mesh.next_handover() else { break };
             taken += 1;
             let secure = handover.transport.is_secure();
-            if let Some(token) = self.io.sockets.attach(handover.fd, handover.transport, handover.bytes) {
+            if let Some(token) = self.io.sockets.attach(handover.transport, handover.bytes) {
                 self.machine.handle_open(token, Door::Public, secure, now);
             }
         }
@@ -251,7 +252,7 @@ impl<M: Machine> Core<M> {
             let bell = self.io.mesh.doorbell().as_fd().as_raw_fd();
             return park::nap(listeners.chain([bell]), patience.min(nap)).map_err(during);
         }
-        park::sleep(&mut self.io.sockets.ring, patience).map_err(during)
+        park::sleep(self.io.sockets.ring(), patience).map_err(during)
     }
 }
 
@@ -311,7 +312,7 @@ impl<M: Machine> turn::Core for Core<M> {
                 Effect::Reset(token) => self.io.sockets.reset(token),
                 Effect::Resume(token) => self.io.sockets.resume(token),
                 Effect::HandOver { token, to, bytes, refusal } => {
-                    self.io.sockets.begin_leaving(token, Leaving { to, bytes, refusal });
+                    self.io.sockets.begin_leaving(token, Leaving::new(to, bytes, refusal));
                 }
             }
         }
@@ -319,12 +320,12 @@ impl<M: Machine> turn::Core for Core<M> {
     }
 
     fn flush(&mut self, now: Now) -> Result<bool, CoreError> {
-        Ok(flush_slice(&mut self.machine, &mut self.io.sockets, now))
+        Ok(self.flusher.flush_slice(&mut self.machine, &mut self.io.sockets, now))
     }
 
     fn finish(&mut self, now: Now) -> Result<bool, CoreError> {
         let departed = self.io.sockets.depart(&self.io.mesh, now.mono_ms);
-        self.io.sockets.ring.submit().map_err(CoreError::during("submitting to the ring"))?;
+        self.io.sockets.ring().submit().map_err(CoreError::during("submitting to the ring"))?;
         self.report_end();
         self.give_back_room();
         Ok(departed)

@@ -8,7 +8,7 @@ use crate::driver::accept::Entrance;
 use crate::driver::listen::{ListenError, Place, is_taken, listen, listen_for_tools, local_address};
 use crate::driver::ring;
 use crate::driver::steering::steer_by_cpu;
-use crate::driver::transport::Transport;
+use crate::driver::transport::TransportKind;
 use crate::takeover::address::{self, Name};
 use machines::machine::Door;
 
@@ -75,7 +75,7 @@ pub(super) fn take_ports(plan: &Plan) -> Result<Ports, StartError> {
 }
 
 fn entrance(door: Door, listener: OwnedFd) -> Entrance {
-    Entrance { listener, door, transport: Transport::Plain }
+    Entrance { listener, door, transport: TransportKind::Plain }
 }
 
 /// The inner error is of a port that was not asked for.

@@ -12,7 +12,7 @@ use corecast::driver::control::Clock;
 use corecast::driver::listen::{listen, local_address};
 use corecast::driver::ring::{Kind, Ring, Sizes, accept};
 use corecast::driver::sockets::Sockets;
-use corecast::driver::transport::Transport;
+use corecast::driver::transport::TransportKind;
 use machines::machine::{Door, Machine};
 
 fn loopback(port: u16) -> SocketAddr {
@@ -85,9 +85,9 @@ fn is_answer(answer: &[u8]) -> bool {
 /// Closes a listener whose queue holds five clients, and returns how many of them were accepted.
 fn close_with_a_queue(listener: std::os::fd::OwnedFd) -> usize {
     let mut ring = Ring::new(Sizes { submissions: 8, completions: 64, sends: 0 }).unwrap();
-    let entrance = Entrance { listener, door: Door::Public, transport: Transport::Plain };
+    let entrance = Entrance { listener, door: Door::Public, transport: TransportKind::Plain };
     let mut acceptor = Acceptor::new(vec![entrance], &mut ring);
-    let mut sockets = Sockets::new(ring, None);
+    let mut sockets = Sockets::new(ring);
     let mut machine = Scripted::new(Echo);
     let (clock, mut completions) = (Clock::start(), Vec::new());
     acceptor.begin_close(clock.now().mono_ms, 1_500);

@@ -2,15 +2,15 @@
 
 use std::io::{self, IoSlice, Read};
 use std::net::{TcpListener, TcpStream};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::thread;
 use std::time::Duration;
 
 use crate::echo::{Desk, Script, Scripted, read, wait_until};
-use corecast::driver::flush::flush_slice;
+use corecast::driver::flush::Flusher;
 use corecast::driver::ring::{Ring, SendRing, Sizes};
 use corecast::driver::sockets::{News, Sockets};
-use corecast::driver::transport::Transport;
+use corecast::driver::transport::TransportKind;
 use machines::machine::{Effect, Machine, Now, Token};
 
 const SENDS: u32 = 32;
@@ -141,6 +141,7 @@ impl Script for Judge {
 /// A driver's flushing side: its connections, and the peers' ends.
 struct Bench {
     sockets: Sockets,
+    flusher: Flusher,
     machine: Scripted<Judge>,
     tokens: Vec<Token>,
     peers: Vec<TcpStream>,
@@ -150,11 +151,18 @@ impl Bench {
     fn new(together: bool, connections: usize) -> Self {
         let ring = Ring::new(Sizes { submissions: 64, completions: 1024, sends: 0 }).unwrap();
         let sends = together.then(|| SendRing::new(SENDS).unwrap());
-        let mut sockets = Sockets::new(ring, sends);
+        let mut sockets = Sockets::new(ring);
         let (nears, peers): (Vec<_>, Vec<_>) = (0..connections).map(|_| pair()).unzip();
-        let attach = |near| sockets.attach(OwnedFd::from(near), Transport::Plain, Vec::new()).unwrap();
-        let tokens = nears.into_iter().map(attach).collect();
-        Self { sockets, machine: Scripted::new(Judge { strict: false }), tokens, peers }
+        let mut attach =
+            |near: TcpStream| sockets.attach(TransportKind::Plain.over(near.into()), Vec::new()).unwrap();
+        let tokens = nears.into_iter().map(&mut attach).collect();
+        Self {
+            sockets,
+            flusher: Flusher::new(sends),
+            machine: Scripted::new(Judge { strict: false }),
+            tokens,
+            peers,
+        }
     }
 
     fn write_to_all(&mut self, bytes: impl Fn(usize) -> Vec<u8>) {
@@ -164,7 +172,7 @@ impl Bench {
     }
 
     fn flush(&mut self) {
-        while flush_slice(&mut self.machine, &mut self.sockets, Now::default()) {}
+        while self.flusher.flush_slice(&mut self.machine, &mut self.sockets, Now::default()) {}
         self.sockets.ring().submit().unwrap();
     }
 

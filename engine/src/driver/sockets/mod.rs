@@ -1,49 +1,43 @@
-//! The sockets of one core: its ring, its slab of connections, and who of them may be read.
+//! The sockets of one core.
 //!
-//! Owns reading. The poll for input is like an edge: after a partial read nothing comes until new bytes do, so a socket
-//! is read to a short read, or its readiness is remembered when something stops the reading before. What must never
-//! happen here: forgetting that, or giving bytes a meaning. Closing and handing over continue in closing.rs and
-//! leaving.rs. Called by the turn and by the machine's inputs.
+//! Conducts the parts: the slab of connections, who may be read, the closes and hand-overs in progress, and the ring that
+//! polls for all of them. What must never happen here: giving bytes a meaning, or a descriptor dropped while an operation
+//! holds it. Called by the turn, by flushing, and by the machine's inputs.
 
-pub mod closing;
-pub mod connections;
-pub mod leaving;
+mod closing;
+mod connection;
+mod connections;
+mod expiries;
+mod leaving;
+mod reading;
 
-use std::collections::{BinaryHeap, VecDeque};
-use std::io;
-use std::os::fd::OwnedFd;
+use std::io::IoSlice;
+use std::os::fd::BorrowedFd;
 
-use self::closing::Expiry;
-use self::connections::{Connection, Connections, Flags, Stage};
-use self::leaving::Departure;
-use super::flush::Attempt;
-use super::ring::{Completion, Kind, Operation, Ring, SendRing};
+use super::inbox::MeshEnd;
+use super::ring::{Completion, Kind, Ring};
 use super::transport::Transport;
-use machines::limits::SCRATCH_BYTES;
 use machines::machine::{Socket, Token};
+use machines::outbox::parting::Parting;
+
+use self::closing::{CLOSE_MS_MAX, Closing, DRAIN_LINGER_MS_MAX, Progress, reset_on_drop};
+use self::connection::Stage;
+use self::connections::Connections;
+use self::expiries::Expiries;
+use self::leaving::Departure;
+pub use self::leaving::Leaving;
+use self::reading::Reading;
 
 /// All sockets of a core but its listeners.
 #[derive(Debug)]
 pub struct Sockets {
-    pub(super) ring: Ring,
-    pub(super) connections: Connections,
-    /// Where many outboxes are written at once; None: one at a time.
-    pub(super) sends: Option<SendRing>,
-    /// Room for what is written at once.
-    pub(super) attempts: Vec<Attempt>,
-    /// Those that may have something to read, in the order in which they are read.
-    ready: VecDeque<Token>,
-    /// How many of them may be read in this phase. Whoever is queued during a phase is read in the next one, so that a
-    /// machine that gives a connection away never meets bytes of it afterwards.
-    ready_now: usize,
-    /// Every read of the core goes here.
-    pub(super) scratch: Box<[u8]>,
-    /// Bytes that came with a connection from another core, while the machine has them.
-    arrived: Vec<u8>,
-    /// When the closes in progress lose patience; soonest first.
-    pub(super) expiries: BinaryHeap<Expiry>,
+    ring: Ring,
+    connections: Connections,
+    reading: Reading,
+    /// When the closes in progress lose patience.
+    expiries: Expiries,
     /// Connections that are free to go to another core.
-    pub(super) departures: Vec<Departure>,
+    departures: Vec<Departure>,
 }
 
 /// What a completion means to the machine.
@@ -55,47 +49,37 @@ pub enum News {
     Writable(Token),
 }
 
-/// What was found by reading.
-enum Read {
-    Scratch(Token, usize),
-    Arrived(Token),
-    Hangup(Token),
-}
-
 impl Sockets {
     /// Without any connection.
-    pub fn new(ring: Ring, sends: Option<SendRing>) -> Self {
+    pub fn new(ring: Ring) -> Self {
         Self {
             ring,
-            sends,
-            attempts: Vec::new(),
             connections: Connections::default(),
-            ready: VecDeque::new(),
-            ready_now: 0,
-            scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
-            arrived: Vec::new(),
-            expiries: BinaryHeap::new(),
+            reading: Reading::new(),
+            expiries: Expiries::default(),
             departures: Vec::new(),
         }
     }
 
-    /// Takes a socket in and polls it. None, and the socket is closed, when every slot is taken.
-    pub fn attach(&mut self, fd: OwnedFd, transport: Transport, bytes: Vec<u8>) -> Option<Token> {
-        let token = self.connections.attach(fd, transport, bytes)?;
-        self.arm_input(token);
-        self.queue_if_ready(token);
+    /// Takes a connection in and polls it, with bytes that were read from it elsewhere. None, and it is closed, when every
+    /// slot is taken.
+    pub fn attach(&mut self, transport: Transport, bytes: Vec<u8>) -> Option<Token> {
+        let token = self.connections.attach(transport, bytes)?;
+        if let Some(connection) = self.connections.find(token) {
+            connection.poll_input(&mut self.ring, token);
+            self.reading.queue(connection, token);
+        }
         Some(token)
     }
 
     /// The same for one that was just accepted. It is read in this turn without waiting for the poll: listeners give it
     /// when it has spoken.
-    pub fn attach_newcomer(&mut self, fd: OwnedFd, transport: Transport) -> Option<Token> {
-        let token = self.connections.attach(fd, transport, Vec::new())?;
-        self.arm_input(token);
+    pub fn attach_newcomer(&mut self, transport: Transport) -> Option<Token> {
+        let token = self.attach(transport, Vec::new())?;
         if let Some(connection) = self.connections.find(token) {
-            connection.flags.set(Flags::READABLE);
+            connection.expect_input();
+            self.reading.queue(connection, token);
         }
-        self.queue_if_ready(token);
         Some(token)
     }
 
@@ -122,70 +106,11 @@ impl Sockets {
     /// Gives back what nothing needs now.
     pub fn give_back_room(&mut self) {
         if self.is_empty() {
-            // Closes that ended before their time have left theirs behind.
             self.expiries.clear();
         }
-        self.expiries.shrink_to_fit();
-        self.ready.shrink_to_fit();
+        self.expiries.give_back_room();
+        self.reading.give_back_room();
         self.departures.shrink_to_fit();
-        self.arrived = Vec::new();
-    }
-
-    /// A decide phase begins, and the machine's effects of the last one are performed.
-    pub fn begin_phase(&mut self) {
-        self.ready_now = self.ready.len();
-    }
-
-    /// This phase reads the socket once more, whether or not the kernel has said that there is more.
-    pub fn read_again(&mut self, token: Token) {
-        let Some(connection) = self.connections.find_open(token) else { return };
-        connection.flags.set(Flags::READABLE);
-        if connection.is_ready() && !connection.flags.has(Flags::QUEUED) {
-            connection.flags.set(Flags::QUEUED);
-            self.ready.push_front(token);
-            self.ready_now += 1;
-        }
-    }
-
-    /// The next socket that has something for the machine. Each is read at most once in a phase, but for `read_again`.
-    pub fn next_socket(&mut self) -> Option<Socket<'_>> {
-        Some(match self.next_read()? {
-            Read::Scratch(token, length) => Socket::Bytes(token, &mut self.scratch[..length]),
-            Read::Arrived(token) => Socket::Bytes(token, &mut self.arrived),
-            Read::Hangup(token) => Socket::Hangup(token),
-        })
-    }
-
-    /// Stops reading; what is ready stays so.
-    pub fn pause(&mut self, token: Token) {
-        if let Some(connection) = self.connections.find_open(token) {
-            connection.flags.set(Flags::PAUSED);
-        }
-    }
-
-    /// Reads again.
-    pub fn resume(&mut self, token: Token) {
-        if let Some(connection) = self.connections.find_open(token) {
-            connection.flags.clear(Flags::PAUSED);
-            self.queue_if_ready(token);
-        }
-    }
-
-    /// A write has failed: the machine will be told that nothing more comes.
-    pub fn handle_broken(&mut self, token: Token) {
-        if let Some(connection) = self.connections.find_open(token) {
-            connection.flags.set(Flags::BROKEN);
-            self.queue_if_ready(token);
-        }
-    }
-
-    /// Waits for room to write.
-    pub fn arm_room(&mut self, token: Token) {
-        let Some(connection) = self.connections.find(token) else { return };
-        if !connection.flags.has(Flags::ROOM_ARMED) {
-            connection.flags.set(Flags::ROOM_ARMED);
-            self.ring.poll_room(connection.fd(), Operation { kind: Kind::Writable, token });
-        }
     }
 
     /// Takes in what the kernel says about a connection.
@@ -201,24 +126,25 @@ impl Sockets {
     fn handle_input(&mut self, completion: Completion, mono_ms: u64) {
         let token = completion.operation.token;
         let Some(connection) = self.connections.find(token) else { return };
-        note_input(connection, completion);
-        match connection.stage.as_deref() {
-            None | Some(Stage::Arrived(_)) => {
-                self.rearm_input(token, completion);
-                self.queue_if_ready(token);
-            }
-            Some(Stage::Closing(_)) => {
-                self.rearm_input(token, completion);
-                self.continue_close_after_input(token, mono_ms);
-            }
-            Some(Stage::Leaving(_) | Stage::Spent) => self.settle(token),
+        let has_ended = connection.note_input(completion);
+        if matches!(connection.stage(), Some(Stage::Leaving(_) | Stage::Spent)) {
+            self.settle(token);
+            return;
+        }
+        if has_ended {
+            connection.poll_input(&mut self.ring, token);
+        }
+        if connection.is_open() {
+            self.reading.queue(connection, token);
+        } else {
+            self.continue_close_after_input(token, mono_ms);
         }
     }
 
     fn handle_room(&mut self, token: Token, mono_ms: u64) -> News {
         let Some(connection) = self.connections.find(token) else { return News::None };
-        connection.flags.clear(Flags::ROOM_ARMED);
-        match connection.stage.as_deref() {
+        connection.note_room();
+        match connection.stage() {
             None | Some(Stage::Arrived(_)) => return News::Writable(token),
             Some(Stage::Closing(_)) => self.continue_close(token, mono_ms),
             Some(Stage::Leaving(_) | Stage::Spent) => self.settle(token),
@@ -226,122 +152,227 @@ impl Sockets {
         News::None
     }
 
-    fn arm_input(&mut self, token: Token) {
-        let Some(connection) = self.connections.find(token) else { return };
-        connection.flags.set(Flags::INPUT_ARMED);
-        self.ring.poll_input(connection.fd(), Operation { kind: Kind::Readable, token });
-    }
-
-    /// The kernel may end a multishot poll at any time. A poll that failed is not tried again: the connection is broken.
-    fn rearm_input(&mut self, token: Token, completion: Completion) {
-        if !completion.more && completion.result >= 0 {
-            self.arm_input(token);
+    /// Nothing more happens with a connection: it goes as soon as nothing is armed on it.
+    fn finish(&mut self, token: Token) {
+        if let Some(connection) = self.connections.find(token) {
+            connection.spend();
+            self.disarm(token);
         }
-    }
-
-    fn queue_if_ready(&mut self, token: Token) {
-        let Some(connection) = self.connections.find(token) else { return };
-        if connection.is_ready() && !connection.flags.has(Flags::QUEUED) {
-            connection.flags.set(Flags::QUEUED);
-            self.ready.push_back(token);
-        }
-    }
-
-    fn next_read(&mut self) -> Option<Read> {
-        while self.ready_now > 0 {
-            self.ready_now -= 1;
-            let token = self.ready.pop_front()?;
-            let Some(connection) = self.connections.find_open(token) else { continue };
-            connection.flags.clear(Flags::QUEUED);
-            if connection.is_ready() {
-                let read = read_one(connection, token, &mut self.scratch, &mut self.arrived);
-                self.queue_if_ready(token);
-                if read.is_some() {
-                    return read;
-                }
-            }
-        }
-        None
     }
 
     /// Cancels what is armed; the last completion settles the connection. At once when nothing is armed.
-    pub(super) fn disarm(&mut self, token: Token) {
-        let Some(connection) = self.connections.find(token) else { return };
-        let flags = connection.flags;
-        for (armed, kind) in [(Flags::INPUT_ARMED, Kind::Readable), (Flags::ROOM_ARMED, Kind::Writable)] {
-            if flags.has(armed) {
-                self.ring.cancel(Operation { kind, token });
-            }
+    fn disarm(&mut self, token: Token) {
+        if let Some(connection) = self.connections.find(token) {
+            connection.cancel_polls(&mut self.ring, token);
+            self.settle(token);
         }
-        self.settle(token);
     }
 
     /// Lets a connection go that waits only for its operations, if they have all completed.
     fn settle(&mut self, token: Token) {
-        let Some(connection) = self.connections.find(token) else { return };
-        if connection.is_armed() {
+        if self.connections.view(token).is_none_or(|connection| connection.is_armed()) {
             return;
         }
         let Some(connection) = self.connections.detach(token) else { return };
-        let (fd, transport, stage) = connection.into_parts();
-        if let Some(Stage::Leaving(leaving)) = stage.map(|stage| *stage) {
-            self.departures.push(Departure::new(fd, transport, leaving));
+        let (transport, stage) = connection.into_parts();
+        if let Some(Stage::Leaving(leaving)) = stage {
+            self.departures.push(Departure::new(transport, leaving));
         }
     }
 }
 
-fn note_input(connection: &mut Connection, completion: Completion) {
-    if !completion.more {
-        connection.flags.clear(Flags::INPUT_ARMED);
+/// Reading.
+impl Sockets {
+    /// A decide phase begins, and the machine's effects of the last one are performed.
+    pub fn begin_phase(&mut self) {
+        self.reading.begin_phase();
     }
-    if completion.result < 0 {
-        connection.flags.set(Flags::BROKEN);
-        return;
+
+    /// This phase reads the socket once more, whether or not the kernel has said that there is more.
+    pub fn read_again(&mut self, token: Token) {
+        if let Some(connection) = self.connections.find_open(token) {
+            connection.expect_input();
+            self.reading.queue_first(connection, token);
+        }
     }
-    connection.flags.set(Flags::READABLE);
-    if completion.is_ending() {
-        connection.flags.set(Flags::ENDING);
+
+    /// The next socket that has something for the machine. Each is read at most once in a phase, but for `read_again`.
+    pub fn next_socket(&mut self) -> Option<Socket<'_>> {
+        self.reading.next(&mut self.connections)
+    }
+
+    /// Stops reading; what is ready stays so.
+    pub fn pause(&mut self, token: Token) {
+        if let Some(connection) = self.connections.find_open(token) {
+            connection.pause();
+        }
+    }
+
+    /// Reads again.
+    pub fn resume(&mut self, token: Token) {
+        if let Some(connection) = self.connections.find_open(token) {
+            connection.resume();
+            self.reading.queue(connection, token);
+        }
     }
 }
 
-/// Reads once. None: there was nothing after all.
-fn read_one(
-    connection: &mut Connection,
-    token: Token,
-    scratch: &mut [u8],
-    arrived: &mut Vec<u8>,
-) -> Option<Read> {
-    if let Some(Stage::Arrived(bytes)) =
-        connection.stage.take_if(|stage| matches!(**stage, Stage::Arrived(_))).map(|stage| *stage)
-    {
-        *arrived = bytes;
-        return Some(Read::Arrived(token));
+/// Writing.
+impl Sockets {
+    /// Where the machine's bytes for this connection go; None when they may not go out.
+    pub fn writable(&mut self, token: Token) -> Option<&mut Transport> {
+        let connection = self.connections.find(token).filter(|connection| connection.is_writable());
+        connection.map(|connection| connection.transport())
     }
-    if !connection.flags.has(Flags::BROKEN) {
-        match connection.transport.receive(connection.fd(), scratch) {
-            Ok(0) => {}
-            Ok(length) => {
-                // After a short read the next poll completion tells of more; but the end, if the poll has seen it
-                // already, is told only once.
-                if length < scratch.len() && !connection.flags.has(Flags::ENDING) {
-                    connection.flags.clear(Flags::READABLE);
-                }
-                return Some(Read::Scratch(token, length));
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                connection.flags.clear(Flags::READABLE);
-                return None;
-            }
-            Err(_) => {}
+
+    /// The same for many that are sent at once; None also for one whose bytes cannot be sent as they are.
+    pub fn batch_socket(&self, token: Token) -> Option<BorrowedFd<'_>> {
+        self.connections.view(token)?.batch_socket()
+    }
+
+    /// Waits for room to write.
+    pub fn arm_room(&mut self, token: Token) {
+        if let Some(connection) = self.connections.find(token) {
+            connection.poll_room(&mut self.ring, token);
         }
     }
-    connection.flags.set(Flags::HUNG_UP);
-    Some(Read::Hangup(token))
+
+    /// A write has failed: the machine will be told that nothing more comes.
+    pub fn handle_broken(&mut self, token: Token) {
+        if let Some(connection) = self.connections.find_open(token) {
+            connection.mark_broken();
+            self.reading.queue(connection, token);
+        }
+    }
+}
+
+/// Closing.
+impl Sockets {
+    /// The machine has forgotten this connection: writes `last` and closes it.
+    pub fn begin_close(&mut self, token: Token, last: impl Into<Parting>, mono_ms: u64) {
+        let Some(connection) = self.connections.find_open(token) else { return };
+        let closing = Closing::new(last.into(), mono_ms);
+        self.expiries.expect(token, closing.deadline());
+        connection.begin_closing(closing);
+        self.continue_close(token, mono_ms);
+    }
+
+    /// The machine has forgotten this connection and wants its descriptor: one write, and no patience.
+    pub fn let_go(&mut self, token: Token, last: &[u8]) {
+        let Some(connection) = self.connections.find_open(token) else { return };
+        let transport = connection.transport();
+        if !last.is_empty() {
+            // Best effort: who does not hear it finds the connection closed.
+            let _ = transport.send(&[IoSlice::new(last)]);
+        }
+        // With an armed poll, dropping alone would send the FIN late.
+        let _ = transport.end();
+        self.finish(token);
+    }
+
+    /// The machine has forgotten this connection and nothing of it may linger.
+    pub fn reset(&mut self, token: Token) {
+        let Some(connection) = self.connections.find_open(token) else { return };
+        reset_on_drop(connection.transport());
+        self.finish(token);
+    }
+
+    /// From now on whoever comes is late, and whoever was told to go has little time left.
+    pub fn begin_drain(&mut self, mono_ms: u64) {
+        self.connections.begin_drain();
+        let deadline = mono_ms + DRAIN_LINGER_MS_MAX;
+        self.connections.each_closing(|token, closing| {
+            if closing.hurry(deadline) {
+                self.expiries.expect(token, deadline);
+            }
+        });
+    }
+
+    /// Ends the closes whose time is up. Returns whether there was one.
+    pub fn expire_closes(&mut self, mono_ms: u64) -> bool {
+        let mut expired = false;
+        while let Some(token) = self.expiries.next_due(mono_ms) {
+            expired |= self.expire(token, mono_ms);
+        }
+        expired
+    }
+
+    /// When `expire_closes` must be called next, in `mono_ms`.
+    pub fn next_expiry(&self) -> Option<u64> {
+        self.expiries.next()
+    }
+
+    fn expire(&mut self, token: Token, mono_ms: u64) -> bool {
+        let Some(connection) = self.connections.find(token) else { return false };
+        let Some((closing, transport)) = connection.closing() else { return false };
+        if closing.deadline() > mono_ms {
+            self.expiries.expect(token, closing.deadline());
+            return false;
+        }
+        closing.give_up(transport);
+        self.finish(token);
+        true
+    }
+
+    /// Goes on with a close as far as it gets.
+    fn continue_close(&mut self, token: Token, mono_ms: u64) {
+        let draining = self.connections.is_draining();
+        let linger_until = mono_ms + if draining { DRAIN_LINGER_MS_MAX } else { CLOSE_MS_MAX };
+        let Some(connection) = self.connections.find(token) else { return };
+        let Some((closing, transport)) = connection.closing() else { return };
+        let was_shut = closing.is_shut();
+        match closing.advance(transport, self.reading.scratch(), mono_ms, linger_until) {
+            Progress::Blocked => self.arm_room(token),
+            // Sooner than the close began with.
+            Progress::Waiting if draining && !was_shut => self.expiries.expect(token, linger_until),
+            Progress::Waiting => {}
+            Progress::Done => self.finish(token),
+        }
+    }
+
+    /// Input came for a closing connection. Before our FIN it waits.
+    fn continue_close_after_input(&mut self, token: Token, mono_ms: u64) {
+        let Some(connection) = self.connections.find(token) else { return };
+        if connection.is_broken() {
+            self.finish(token);
+        } else if connection.closing().is_some_and(|(closing, _)| closing.is_shut()) {
+            self.continue_close(token, mono_ms);
+        }
+    }
+}
+
+/// Going to another core.
+impl Sockets {
+    /// The machine has given this connection to another core.
+    pub fn begin_leaving(&mut self, token: Token, leaving: Leaving) {
+        if let Some(connection) = self.connections.find_open(token) {
+            connection.begin_leaving(leaving);
+            self.disarm(token);
+        }
+    }
+
+    /// Sends off those that are free to go. Returns whether there was one.
+    pub fn depart(&mut self, mesh: &MeshEnd, mono_ms: u64) -> bool {
+        let departures = std::mem::take(&mut self.departures);
+        let any = !departures.is_empty();
+        for departure in departures {
+            if let Err((transport, refusal)) = departure.go(mesh) {
+                self.refuse(transport, refusal, mono_ms);
+            }
+        }
+        any
+    }
+
+    fn refuse(&mut self, transport: Transport, refusal: &[u8], mono_ms: u64) {
+        if let Some(token) = self.attach(transport, Vec::new()) {
+            self.begin_close(token, refusal.to_vec(), mono_ms);
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::{Read as _, Write};
+    use std::io::{self, Read as _, Write};
     use std::net::{TcpListener, TcpStream};
     use std::rc::Rc;
     use std::time::{Duration, Instant};
@@ -350,30 +381,31 @@ mod tests {
 
     use super::super::inbox::mesh;
     use super::super::ring::{Sizes, eventfd};
-    use super::closing::CLOSE_MS_MAX;
-    use super::connections::Leaving;
+    use super::super::transport::TransportKind;
+    use super::connection::Connection;
     use super::*;
-    use machines::limits::HANDOVERS_MAX;
+    use machines::limits::{HANDOVERS_MAX, SCRATCH_BYTES};
     use machines::outbox::held::Held;
-    use machines::outbox::parting::{Allowance, Parting};
+    use machines::outbox::parting::Allowance;
     use machines::outbox::run::OpenRun;
     use machines::outbox::{Outbox, Range, Tails};
 
     fn sockets() -> Sockets {
-        Sockets::new(Ring::new(Sizes { submissions: 64, completions: 128, sends: 0 }).unwrap(), None)
+        Sockets::new(Ring::new(Sizes { submissions: 64, completions: 128, sends: 0 }).unwrap())
     }
 
     /// The peer's end, and ours.
-    fn pair() -> (TcpStream, OwnedFd) {
+    fn pair() -> (TcpStream, Transport) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         peer.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-        (peer, listener.accept().unwrap().0.into())
+        let socket = listener.accept().unwrap().0;
+        (peer, TransportKind::Plain.over(socket.into()))
     }
 
     fn attached(sockets: &mut Sockets) -> (TcpStream, Token) {
-        let (peer, fd) = pair();
-        (peer, sockets.attach(fd, Transport::Plain, Vec::new()).unwrap())
+        let (peer, transport) = pair();
+        (peer, sockets.attach(transport, Vec::new()).unwrap())
     }
 
     /// Hands completions on until `done` or for five seconds; returns how many polls had ended.
@@ -430,7 +462,7 @@ mod tests {
         loud.write_all(&vec![1; SCRATCH_BYTES + 1]).unwrap();
         quiet.write_all(&[2]).unwrap();
         std::thread::sleep(Duration::from_millis(100));
-        turn_until(&mut sockets, |sockets| sockets.ready.len() == 2);
+        turn_until(&mut sockets, |sockets| sockets.reading.len() == 2);
         let mut seen = Vec::new();
         turn_until(&mut sockets, |sockets| {
             if let Some(Socket::Bytes(token, bytes)) = sockets.next_socket() {
@@ -451,7 +483,7 @@ mod tests {
         peer.write_all(b"bye").unwrap();
         drop(peer);
         std::thread::sleep(Duration::from_millis(50));
-        turn_until(&mut sockets, |sockets| !sockets.ready.is_empty());
+        turn_until(&mut sockets, |sockets| sockets.reading.len() == 1);
         sockets.begin_phase();
         assert!(matches!(sockets.next_socket(), Some(Socket::Bytes(_, b)) if *b == *b"bye"));
         assert!(sockets.next_socket().is_none());
@@ -466,9 +498,7 @@ mod tests {
         let (mut peer, token) = attached(&mut sockets);
         sockets.pause(token);
         peer.write_all(b"early").unwrap();
-        turn_until(&mut sockets, |sockets| {
-            sockets.connections.find(token).is_some_and(|found| found.flags.has(Flags::READABLE))
-        });
+        turn_until(&mut sockets, |sockets| sockets.connections.view(token).is_some_and(Connection::has_news));
         sockets.begin_phase();
         assert!(sockets.next_socket().is_none());
         sockets.resume(token);
@@ -501,7 +531,7 @@ mod tests {
         let mut sockets = sockets();
         let (mut peer, token) = attached(&mut sockets);
         peer.write_all(b"x").unwrap();
-        turn_until(&mut sockets, |sockets| !sockets.ready.is_empty());
+        turn_until(&mut sockets, |sockets| sockets.reading.len() == 1);
         sockets.pause(token);
         sockets.begin_phase();
         assert!(sockets.next_socket().is_none());
@@ -517,7 +547,7 @@ mod tests {
     fn a_poll_that_the_kernel_ends_is_armed_again() {
         // A completion queue that overflows ends multishot polls.
         let mut sockets =
-            Sockets::new(Ring::new(Sizes { submissions: 8, completions: 16, sends: 0 }).unwrap(), None);
+            Sockets::new(Ring::new(Sizes { submissions: 8, completions: 16, sends: 0 }).unwrap());
         let mut peers: Vec<TcpStream> = (0..64).map(|_| attached(&mut sockets).0).collect();
         sockets.ring.submit().unwrap();
         let mut ended = 0;
@@ -594,9 +624,8 @@ mod tests {
             for completion in completions.drain(..) {
                 sockets.handle_completion(completion, 3_000);
             }
-            let closing =
-                sockets.connections.find(token).and_then(Connection::closing).map(|found| found.deadline);
-            closing == Some(3_000 + CLOSE_MS_MAX)
+            let closing = sockets.connections.find(token).and_then(Connection::closing);
+            closing.is_some_and(|(closing, _)| closing.deadline() == 3_000 + CLOSE_MS_MAX)
         });
         peer.set_nonblocking(false).unwrap();
         assert!(!sockets.expire_closes(CLOSE_MS_MAX));
@@ -652,13 +681,12 @@ mod tests {
         let mut waiting = Vec::new();
         let (mut peer, token) = attached(&mut sockets);
         for _ in 0..HANDOVERS_MAX {
-            let fd = eventfd().unwrap();
-            let leaving = Leaving { to: 1, bytes: Vec::new(), refusal: b"" };
-            waiting.push(Departure::new(fd, Transport::Plain, leaving));
+            let transport = TransportKind::Plain.over(eventfd().unwrap());
+            waiting.push(Departure::new(transport, Leaving::new(1, Vec::new(), b"")));
         }
         sockets.departures = waiting;
         assert!(sockets.depart(&ends[0], 0));
-        sockets.begin_leaving(token, Leaving { to: 1, bytes: Vec::new(), refusal: b"HTTP/1.1 503" });
+        sockets.begin_leaving(token, Leaving::new(1, Vec::new(), b"HTTP/1.1 503"));
         turn_until(&mut sockets, |sockets| sockets.depart(&ends[0], 0));
         let mut got = Vec::new();
         peer.read_to_end(&mut got).unwrap();
@@ -670,9 +698,9 @@ mod tests {
     #[test]
     fn bytes_that_came_with_a_connection_are_read_before_its_socket() {
         let mut sockets = sockets();
-        let (mut peer, fd) = pair();
+        let (mut peer, transport) = pair();
         peer.write_all(b" world").unwrap();
-        sockets.attach(fd, Transport::Plain, b"hello".to_vec()).unwrap();
+        sockets.attach(transport, b"hello".to_vec()).unwrap();
         assert_eq!(read(&mut sockets, 11).0, b"hello world");
     }
 }

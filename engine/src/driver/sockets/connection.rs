@@ -1,0 +1,329 @@
+//! One connection of the driver.
+//!
+//! Owns its transport and what the driver remembers of it: which operations are armed, whether it may be read, and in
+//! which stage it is. A connection without anything pending is a descriptor and a few flags. The poll for input is like
+//! an edge: after a partial read nothing comes until new bytes do, so readiness is remembered here when something stops
+//! the reading before a short read. What must never happen here: forgetting that. Called by its neighbours in `sockets`.
+
+use std::io;
+use std::os::fd::BorrowedFd;
+
+use super::super::ring::{Completion, Kind, Operation, Ring};
+use super::super::transport::Transport;
+use super::closing::Closing;
+use super::leaving::Leaving;
+use machines::machine::Token;
+
+/// One connection of the driver.
+#[derive(Debug)]
+pub(super) struct Connection {
+    transport: Transport,
+    flags: Flags,
+    /// Present only while there is more to remember than flags.
+    stage: Option<Box<Stage>>,
+}
+
+/// What is going on with a connection beyond reading and writing.
+#[derive(Debug)]
+pub(super) enum Stage {
+    /// Open; these bytes came with it from another core and go to the machine before the socket is read.
+    Arrived(Vec<u8>),
+    /// The machine has forgotten it.
+    Closing(Closing),
+    /// On its way to another core as soon as nothing is armed on it.
+    Leaving(Leaving),
+    /// Nothing more happens; it is dropped as soon as nothing is armed on it.
+    Spent,
+}
+
+/// What a read has found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Found {
+    /// So many bytes in the scratch buffer.
+    Scratch(usize),
+    /// What came with the connection from another core.
+    Arrived,
+    /// Nothing more comes.
+    Hangup,
+}
+
+impl Connection {
+    /// An open one, with bytes that were read from it elsewhere. `late`: the core was already draining when it came.
+    pub(super) fn new(transport: Transport, bytes: Vec<u8>, late: bool) -> Self {
+        let stage = (!bytes.is_empty()).then(|| Box::new(Stage::Arrived(bytes)));
+        let flags = if late { Flags::LATE } else { Flags::default() };
+        Self { transport, flags, stage }
+    }
+
+    /// How its bytes travel.
+    pub(super) fn transport(&mut self) -> &mut Transport {
+        &mut self.transport
+    }
+
+    /// What is going on with it.
+    pub(super) fn stage(&self) -> Option<&Stage> {
+        self.stage.as_deref()
+    }
+
+    /// True if the core was already draining when it came.
+    pub(super) fn is_late(&self) -> bool {
+        self.flags.has_any(Flags::LATE)
+    }
+
+    /// True while the machine knows it.
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self.stage(), None | Some(Stage::Arrived(_)))
+    }
+
+    /// True while the machine's bytes may go out.
+    pub(super) fn is_writable(&self) -> bool {
+        self.is_open() && !self.is_broken()
+    }
+
+    /// Its socket, if what waits for it can be sent together with what waits for others.
+    pub(super) fn batch_socket(&self) -> Option<BorrowedFd<'_>> {
+        (self.is_writable() && self.transport.sends_as_is()).then(|| self.transport.socket())
+    }
+
+    /// It is broken: the machine is told so in place of a read.
+    pub(super) fn mark_broken(&mut self) {
+        self.flags.set(Flags::BROKEN);
+    }
+
+    /// True once it is broken.
+    pub(super) fn is_broken(&self) -> bool {
+        self.flags.has_any(Flags::BROKEN)
+    }
+}
+
+/// Operations of the ring.
+impl Connection {
+    /// True while an operation holds its file.
+    pub(super) fn is_armed(&self) -> bool {
+        self.flags.has_any(Flags::INPUT_ARMED.and(Flags::ROOM_ARMED))
+    }
+
+    /// Polls for input until cancelled.
+    pub(super) fn poll_input(&mut self, ring: &mut Ring, token: Token) {
+        self.flags.set(Flags::INPUT_ARMED);
+        ring.poll_input(self.transport.socket(), Operation { kind: Kind::Readable, token });
+    }
+
+    /// Waits once for room to write.
+    pub(super) fn poll_room(&mut self, ring: &mut Ring, token: Token) {
+        if !self.flags.has_any(Flags::ROOM_ARMED) {
+            self.flags.set(Flags::ROOM_ARMED);
+            ring.poll_room(self.transport.socket(), Operation { kind: Kind::Writable, token });
+        }
+    }
+
+    /// Asks for the end of what is armed.
+    pub(super) fn cancel_polls(&self, ring: &mut Ring, token: Token) {
+        for (armed, kind) in [(Flags::INPUT_ARMED, Kind::Readable), (Flags::ROOM_ARMED, Kind::Writable)] {
+            if self.flags.has_any(armed) {
+                ring.cancel(Operation { kind, token });
+            }
+        }
+    }
+
+    /// The poll for input has completed. Returns whether it has ended and should be armed again: the kernel may end a
+    /// multishot poll at any time. One that failed is not tried again, because the connection is broken.
+    pub(super) fn note_input(&mut self, completion: Completion) -> bool {
+        if !completion.more {
+            self.flags.clear(Flags::INPUT_ARMED);
+        }
+        if completion.result < 0 {
+            self.mark_broken();
+            return false;
+        }
+        self.flags.set(Flags::READABLE);
+        if completion.is_ending() {
+            self.flags.set(Flags::ENDING);
+        }
+        !completion.more
+    }
+
+    /// The poll for room has completed.
+    pub(super) fn note_room(&mut self) {
+        self.flags.clear(Flags::ROOM_ARMED);
+    }
+}
+
+/// Reading.
+impl Connection {
+    /// True when the machine would get something by reading it.
+    pub(super) fn is_ready(&self) -> bool {
+        self.has_news() && self.is_open() && !self.flags.has_any(Flags::PAUSED.and(Flags::HUNG_UP))
+    }
+
+    /// True when there is something to read, whether or not it may be read now.
+    pub(super) fn has_news(&self) -> bool {
+        let arrived = matches!(self.stage(), Some(Stage::Arrived(_)));
+        arrived || self.flags.has_any(Flags::READABLE.and(Flags::BROKEN)) || self.transport.has_buffered()
+    }
+
+    /// There may be something to read, whether or not the kernel has said so.
+    pub(super) fn expect_input(&mut self) {
+        self.flags.set(Flags::READABLE);
+    }
+
+    /// The machine wants no input from it now.
+    pub(super) fn pause(&mut self) {
+        self.flags.set(Flags::PAUSED);
+    }
+
+    /// The machine wants input from it again.
+    pub(super) fn resume(&mut self) {
+        self.flags.clear(Flags::PAUSED);
+    }
+
+    /// Returns whether it shall be put into the ready queue: it is ready and not in there yet.
+    pub(super) fn enter_queue(&mut self) -> bool {
+        let enters = self.is_ready() && !self.flags.has_any(Flags::QUEUED);
+        if enters {
+            self.flags.set(Flags::QUEUED);
+        }
+        enters
+    }
+
+    /// It was taken from the ready queue. Returns whether it is still ready.
+    pub(super) fn leave_queue(&mut self) -> bool {
+        self.flags.clear(Flags::QUEUED);
+        self.is_ready()
+    }
+
+    /// Reads once. None: there was nothing after all.
+    pub(super) fn read(&mut self, scratch: &mut [u8], arrived: &mut Vec<u8>) -> Option<Found> {
+        if let Some(bytes) = self.take_arrived() {
+            *arrived = bytes;
+            return Some(Found::Arrived);
+        }
+        if !self.is_broken() {
+            match self.transport.receive(scratch) {
+                Ok(0) => {}
+                Ok(length) => {
+                    // After a short read the next poll completion tells of more; but the end, if the poll has seen it
+                    // already, is told only once.
+                    let may_have_more = self.transport.may_have_more(length, scratch.len());
+                    if !may_have_more && !self.flags.has_any(Flags::ENDING) {
+                        self.flags.clear(Flags::READABLE);
+                    }
+                    return Some(Found::Scratch(length));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.flags.clear(Flags::READABLE);
+                    return None;
+                }
+                Err(_) => {}
+            }
+        }
+        self.flags.set(Flags::HUNG_UP);
+        Some(Found::Hangup)
+    }
+
+    fn take_arrived(&mut self) -> Option<Vec<u8>> {
+        let stage = self.stage.take_if(|stage| matches!(**stage, Stage::Arrived(_)))?;
+        match *stage {
+            Stage::Arrived(bytes) => Some(bytes),
+            Stage::Closing(_) | Stage::Leaving(_) | Stage::Spent => None,
+        }
+    }
+}
+
+/// Its end.
+impl Connection {
+    /// The machine has forgotten it: it closes.
+    pub(super) fn begin_closing(&mut self, closing: Closing) {
+        self.stage = Some(Box::new(Stage::Closing(closing)));
+    }
+
+    /// The close in progress, if there is one, and what it writes to.
+    pub(super) fn closing(&mut self) -> Option<(&mut Closing, &mut Transport)> {
+        match self.stage.as_deref_mut() {
+            Some(Stage::Closing(closing)) => Some((closing, &mut self.transport)),
+            _ => None,
+        }
+    }
+
+    /// The machine has given it to another core: bytes that it never took go along.
+    pub(super) fn begin_leaving(&mut self, mut leaving: Leaving) {
+        if let Some(later) = self.take_arrived() {
+            leaving.append(&later);
+        }
+        self.stage = Some(Box::new(Stage::Leaving(leaving)));
+    }
+
+    /// Nothing more happens with it.
+    pub(super) fn spend(&mut self) {
+        self.stage = Some(Box::new(Stage::Spent));
+    }
+
+    /// Ends it, giving back its transport and what was going on.
+    pub(super) fn into_parts(self) -> (Transport, Option<Stage>) {
+        (self.transport, self.stage.map(|stage| *stage))
+    }
+}
+
+/// A set of facts about a connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+struct Flags(u16);
+
+impl Flags {
+    /// The multishot poll for input is armed.
+    const INPUT_ARMED: Self = Self(1);
+    /// The one-shot poll for room to write is armed.
+    const ROOM_ARMED: Self = Self(2);
+    /// There may be something to read.
+    const READABLE: Self = Self(4);
+    /// It is in the ready queue.
+    const QUEUED: Self = Self(8);
+    /// The machine wants no input from it now.
+    const PAUSED: Self = Self(16);
+    /// The poll has seen the peer's end or an error: reading goes on until it finds that.
+    const ENDING: Self = Self(32);
+    /// It is broken: the machine is told so in place of a read.
+    const BROKEN: Self = Self(64);
+    /// The machine knows that nothing more comes.
+    const HUNG_UP: Self = Self(128);
+    /// It came when the core was already draining.
+    const LATE: Self = Self(256);
+
+    /// True when one of `facts` holds.
+    fn has_any(self, facts: Self) -> bool {
+        self.0 & facts.0 != 0
+    }
+
+    /// From now on `facts` hold.
+    fn set(&mut self, facts: Self) {
+        self.0 |= facts.0;
+    }
+
+    /// From now on none of `facts` holds.
+    fn clear(&mut self, facts: Self) {
+        self.0 &= !facts.0;
+    }
+
+    /// Both sets.
+    const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::ring::eventfd;
+    use super::super::super::transport::TransportKind;
+    use super::*;
+
+    #[test]
+    fn a_paused_connection_is_not_ready_and_is_again_afterwards() {
+        let transport = TransportKind::Plain.over(eventfd().unwrap());
+        let mut connection = Connection::new(transport, Vec::new(), false);
+        assert!(!connection.is_ready());
+        connection.expect_input();
+        connection.pause();
+        assert!(!connection.is_ready());
+        connection.resume();
+        assert!(connection.is_ready());
+    }
+}
