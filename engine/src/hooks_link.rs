@@ -38,7 +38,7 @@ const DROPS_LOOK: Duration = Duration::from_secs(1);
 
 /// The hooks core of a server.
 #[derive(Debug)]
-pub struct HooksRun {
+pub struct HooksLink {
     open: Arc<OnceLock<HooksOpen>>,
     hooks: Arc<Mutex<Late>>,
     dropped: Arc<AtomicU64>,
@@ -55,7 +55,7 @@ enum Late {
     Ended,
 }
 
-impl HooksRun {
+impl HooksLink {
     /// Starts it. A directory that cannot be written now, and with `takeover` a journal that another server has, is waited
     /// for in a thread of its own. Threads have the signal mask of this one.
     pub fn start(settings: Settings, apps: Arc<Apps>, takeover: bool) -> Result<Self, StartError> {

@@ -51,8 +51,8 @@ fn machines_know_no_runtime_and_no_clock() {
 }
 
 #[test]
-fn config_knows_nobody_who_uses_it() {
-    tree_holds(code_rules::config_is_a_leaf);
+fn settings_and_config_know_nobody_who_uses_them() {
+    tree_holds(code_rules::settings_are_values);
 }
 
 #[test]
@@ -179,7 +179,7 @@ fn links_between_pages_lead_somewhere() {
 }
 
 /// A module of each circle that is being undone. The list only shrinks.
-const KNOWN_CIRCLES: [&str; 3] = ["engine/src/config/section", "hooks/src/journal", "hooks/src/journal/file"];
+const KNOWN_CIRCLES: [&str; 2] = ["hooks/src/journal", "hooks/src/journal/file"];
 
 #[test]
 fn no_modules_stand_in_a_circle() {

@@ -9,12 +9,12 @@ use std::path::Path;
 use protocol::app::App;
 
 /// Reads the apps of a file, at least one; or returns one line that says what is wrong.
-pub fn read_app_file(path: &Path) -> Result<Vec<App>, String> {
+pub(super) fn read_app_file(path: &Path) -> Result<Vec<App>, String> {
     Ok(read_written_apps(path)?.into_iter().map(|(app, _)| app).collect())
 }
 
 /// The same, each app with the line that it is from.
-pub fn read_written_apps(path: &Path) -> Result<Vec<(App, String)>, String> {
+pub(super) fn read_written_apps(path: &Path) -> Result<Vec<(App, String)>, String> {
     let name = path.display();
     let text =
         fs::read_to_string(path).map_err(|error| format!("{name}: the file cannot be read: {error}"))?;

@@ -10,7 +10,7 @@ use logging::is_printable;
 
 /// Why nothing more can be printed.
 #[derive(Debug)]
-pub enum OutputError {
+pub(super) enum OutputError {
     /// The reader has gone.
     ReaderGone,
     /// The output cannot be written.
@@ -38,12 +38,12 @@ impl From<io::Error> for OutputError {
 }
 
 /// Prints lines of text, with a space in place of everything that is neither printable nor a line end.
-pub fn print(text: &str) -> Result<(), OutputError> {
+pub(super) fn print(text: &str) -> Result<(), OutputError> {
     write(&text.chars().map(|c| if is_printable(c) || c == '\n' { c } else { ' ' }).collect::<String>())
 }
 
 /// Prints lines of JSON. Unprintable characters can only be in its strings and are escaped there: it stays the same JSON.
-pub fn print_json_lines(lines: &str) -> Result<(), OutputError> {
+pub(super) fn print_json_lines(lines: &str) -> Result<(), OutputError> {
     write(&escaped(lines))
 }
 

@@ -1,53 +1,31 @@
-//! The admin settings of the file: the address of the admin listener, and how metrics are named.
-
-use std::net::SocketAddr;
-use std::str::FromStr;
+//! The admin settings of the file: the address of the admin listener, its names, and the prefix of metrics.
 
 use super::fault::Fault;
-use super::section::Value;
-
-/// The default prefix of metric names.
-pub const METRICS_PREFIX: &str = "corecast_";
+use super::section::{Section, Value};
+use crate::settings::{Admin, AdminAddress, parse_admin_host};
 
 const PREFIX_BYTES_MAX: usize = 64;
 
-/// Where the admin listener is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Admin {
-    /// Nowhere.
-    Off,
-    /// At this address.
-    At(SocketAddr),
-}
-
-impl FromStr for Admin {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "off" => Ok(Self::Off),
-            _ => text.parse().map(Self::At).map_err(|_| {
-                format!("is no address; write IP:PORT, such as {:?}, or {:?}", "127.0.0.1:9601", "off")
-            }),
-        }
+pub(super) fn parse_admin(top: &mut Section<'_>) -> Result<Admin, Fault> {
+    let mut admin = Admin::default();
+    if let Some(value) = top.take("admin") {
+        admin.address = address(&value)?;
     }
+    if let Some(value) = top.take("admin_hosts") {
+        admin.hosts = hosts(value)?;
+    }
+    if let Some(value) = top.take("metrics_prefix") {
+        admin.metrics_prefix = prefix(&value)?;
+    }
+    Ok(admin)
 }
 
-pub(super) fn parse_admin(value: Value<'_>) -> Result<Admin, Fault> {
+fn address(value: &Value<'_>) -> Result<AdminAddress, Fault> {
     let text = value.text()?;
     text.parse().map_err(|why: String| value.wrong(&format!("{text:?}"), &why))
 }
 
-/// A host name of the admin listener, as in a URL; without a port, because any port matches.
-pub fn parse_admin_host(text: &str) -> Result<Box<str>, String> {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    if text.is_empty() || text.len() > 253 || !text.bytes().all(plain) {
-        return Err(format!("is no host; write a name without port, such as {:?}", "corecast.internal"));
-    }
-    Ok(text.strip_suffix('.').unwrap_or(text).into())
-}
-
-pub(super) fn parse_admin_hosts(value: Value<'_>) -> Result<Vec<Box<str>>, Fault> {
+fn hosts(value: Value<'_>) -> Result<Vec<Box<str>>, Fault> {
     let host = |value: Value<'_>| {
         let text = value.text()?;
         parse_admin_host(text).map_err(|why| value.wrong(&format!("{text:?}"), &why))
@@ -55,7 +33,7 @@ pub(super) fn parse_admin_hosts(value: Value<'_>) -> Result<Vec<Box<str>>, Fault
     value.texts()?.into_iter().map(host).collect()
 }
 
-pub(super) fn parse_prefix(value: Value<'_>) -> Result<Box<str>, Fault> {
+fn prefix(value: &Value<'_>) -> Result<Box<str>, Fault> {
     let text = value.text()?;
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     let fits = text.len() <= PREFIX_BYTES_MAX && text.bytes().all(plain);

@@ -3,10 +3,11 @@
 use protocol::app::{App, AppParseError};
 use protocol::close::Close;
 
-use super::endpoint::{EndpointWish, parse_endpoints};
+use super::endpoint::{EndpointConfig, parse_endpoints};
 use super::fault::Fault;
-use super::limit::Limited;
-use super::section::{Section, Table, Value};
+use super::limits::ParsedLimits;
+use super::section::{Section, Value};
+use super::table::Table;
 
 /// A delay of more than a second is not realtime.
 const FLUSH_INTERVAL_MS_MAX: u64 = 1000;
@@ -14,14 +15,14 @@ const FLUSH_INTERVAL_MS_MAX: u64 = 1000;
 /// The apps of `[[apps]]`, no two of which have the same id or key, and where their events go.
 pub(super) fn parse_apps(
     value: Option<Value<'_>>,
-    limited: &Limited<'_>,
-) -> Result<(Vec<App>, Vec<EndpointWish>), Fault> {
+    limits: &ParsedLimits<'_>,
+) -> Result<(Vec<App>, Vec<EndpointConfig>), Fault> {
     let sections = value.map_or_else(|| Ok(Vec::new()), |value| value.sections(Table::App))?;
     let mut placed: Vec<Placed<'_>> = Vec::with_capacity(sections.len());
     let mut endpoints = Vec::new();
     for mut section in sections {
         let hooks = section.take("hooks");
-        let app = parse_app(section, limited)?;
+        let app = parse_app(section, limits)?;
         refuse_twin(&placed, &app)?;
         parse_endpoints(hooks, &app.app.id, &mut endpoints)?;
         placed.push(app);
@@ -37,7 +38,7 @@ struct Placed<'a> {
     key: Value<'a>,
 }
 
-fn parse_app<'a>(mut section: Section<'a>, limited: &Limited<'_>) -> Result<Placed<'a>, Fault> {
+fn parse_app<'a>(mut section: Section<'a>, limits: &ParsedLimits<'_>) -> Result<Placed<'a>, Fault> {
     let (id, key, secret) = (section.need("id")?, section.need("key")?, section.need("secret")?);
     let mut app = App::of_parts(id.text()?, key.text()?, secret.text()?)
         .map_err(|error| bad_credentials(error, &id, &key, &secret))?;
@@ -52,7 +53,7 @@ fn parse_app<'a>(mut section: Section<'a>, limited: &Limited<'_>) -> Result<Plac
     if let Some(value) = section.take("over_quota_close_code") {
         app.over_quota_close = over_quota_close(&value)?;
     }
-    app.limits = limited.parse_app(section.take("limits"))?;
+    app.limits = limits.parse_app(section.take("limits"))?;
     Ok(Placed { app, id, key })
 }
 

@@ -13,7 +13,8 @@ use protocol::hook_kind::{HookKind, HookKinds};
 
 use super::fault::Fault;
 use super::nearest::nearest;
-use super::section::{Section, Table, Value};
+use super::section::{Section, Value};
+use super::table::Table;
 
 const NAME_BYTES_MAX: usize = 100;
 
@@ -32,7 +33,7 @@ const HEADERS_KEPT: [&str; 9] = [
 
 /// An endpoint whose app is known only by its id.
 #[derive(Clone, Debug)]
-pub struct EndpointWish {
+pub struct EndpointConfig {
     /// The id of the app whose events it receives.
     pub app_id: Box<str>,
     /// Unique in the server.
@@ -47,7 +48,7 @@ pub struct EndpointWish {
     batch_events_max: Option<usize>,
 }
 
-impl EndpointWish {
+impl EndpointConfig {
     /// An endpoint that sends all default events of an app to this URL, in Pusher's format.
     pub fn webhook(app_id: &str, url: &str) -> Result<Self, &'static str> {
         check_webhook_url(url)?;
@@ -99,7 +100,7 @@ impl EndpointWish {
 }
 
 /// An endpoint and the line where it stands.
-pub(super) type Placed = (EndpointWish, usize);
+pub(super) type Placed = (EndpointConfig, usize);
 
 /// The endpoints of an app. None has the name of one of `others`.
 pub(super) fn parse_endpoints(
@@ -130,13 +131,13 @@ fn parse_endpoint(mut section: Section<'_>, app_id: &str, others: &[Placed]) -> 
             name.map_or_else(|| section.fault(&format!("name = {why}")), |it| it.fault(&format!("= {why}")))
         );
     }
-    let mut endpoint = EndpointWish::new(app_id, named, sink);
+    let mut endpoint = EndpointConfig::new(app_id, named, sink);
     parse_filter(&mut section, &mut endpoint)?;
     parse_batching(&mut section, &mut endpoint)?;
     Ok((endpoint, line))
 }
 
-fn parse_filter(section: &mut Section<'_>, endpoint: &mut EndpointWish) -> Result<(), Fault> {
+fn parse_filter(section: &mut Section<'_>, endpoint: &mut EndpointConfig) -> Result<(), Fault> {
     if let Some(value) = section.take("events") {
         endpoint.kinds =
             value.texts()?.iter().try_fold(HookKinds::NONE, |kinds, it| Ok(kinds.with(kind(it)?)))?;
@@ -149,7 +150,7 @@ fn parse_filter(section: &mut Section<'_>, endpoint: &mut EndpointWish) -> Resul
     Ok(())
 }
 
-fn parse_batching(section: &mut Section<'_>, endpoint: &mut EndpointWish) -> Result<(), Fault> {
+fn parse_batching(section: &mut Section<'_>, endpoint: &mut EndpointConfig) -> Result<(), Fault> {
     let ms = |value: Value<'_>, min| value.integer(min, 600_000).map(Duration::from_millis);
     endpoint.timeout = section.take("timeout_ms").map(|value| ms(value, 10)).transpose()?;
     endpoint.batch_window = section.take("batch_ms").map(|value| ms(value, 0)).transpose()?;
@@ -285,7 +286,7 @@ mod tests {
 
     #[test]
     fn a_name_follows_app_and_destination_alone() {
-        let name = |app, url| EndpointWish::webhook(app, url).unwrap().name;
+        let name = |app, url| EndpointConfig::webhook(app, url).unwrap().name;
         assert_eq!(name("1", "http://a/b"), name("1", "http://a/b"));
         assert_ne!(name("1", "http://a/b"), name("2", "http://a/b"));
         assert_ne!(name("1", "http://a/b"), name("1", "http://a/c"));

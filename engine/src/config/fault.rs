@@ -6,7 +6,7 @@
 use std::fmt;
 use std::io;
 
-use super::section::Table;
+use super::table::Table;
 
 /// One message for the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -125,7 +125,7 @@ pub(super) fn json_instead(text: &str) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::section::Table;
+    use super::super::table::Table;
     use super::*;
 
     fn ours() -> impl Iterator<Item = &'static str> {

@@ -12,9 +12,10 @@ use hooks::settings::{Durability, Endpoint, Secret, Settings, StreamSettings};
 use protocol::app::{App, Apps};
 use protocol::hook_kind::HookKinds;
 
-use super::endpoint::EndpointWish;
+use super::endpoint::EndpointConfig;
 use super::fault::Fault;
-use super::section::{Section, Table, Value};
+use super::section::{Section, Value};
+use super::table::Table;
 
 /// The default data directory.
 const DATA_DIR: &str = "corecast-data";
@@ -24,32 +25,32 @@ const SECONDS_MAX: u64 = 604_800;
 
 /// The settings of hooks, before the apps are known.
 #[derive(Clone, Debug)]
-pub struct HooksWish {
+pub struct HooksConfig {
     /// All but the endpoints.
     settings: Settings,
     /// The setting `deliver`: whether a consumer group acknowledges entries of the stream, if the operator has said so.
     deliver: Option<bool>,
     /// The endpoints of all apps.
-    pub endpoints: Vec<EndpointWish>,
+    pub endpoints: Vec<EndpointConfig>,
 }
 
-impl Default for HooksWish {
+impl Default for HooksConfig {
     fn default() -> Self {
         let settings = Settings::new(PathBuf::from(DATA_DIR), Vec::new());
         Self { settings, deliver: None, endpoints: Vec::new() }
     }
 }
 
-impl HooksWish {
+impl HooksConfig {
     /// The settings of `[hooks]`, or the defaults without it.
-    pub(super) fn parse(value: Option<Value<'_>>, endpoints: Vec<EndpointWish>) -> Result<Self, Fault> {
-        let mut wish = Self { endpoints, ..Self::default() };
-        let Some(value) = value else { return Ok(wish) };
+    pub(super) fn parse(value: Option<Value<'_>>, endpoints: Vec<EndpointConfig>) -> Result<Self, Fault> {
+        let mut hooks = Self { endpoints, ..Self::default() };
+        let Some(value) = value else { return Ok(hooks) };
         let mut section = value.section(Table::Hooks)?;
-        wish.parse_journal(&mut section)?;
-        wish.parse_delivery(&mut section)?;
-        wish.parse_stream(&mut section)?;
-        Ok(wish)
+        hooks.parse_journal(&mut section)?;
+        hooks.parse_delivery(&mut section)?;
+        hooks.parse_stream(&mut section)?;
+        Ok(hooks)
     }
 
     /// Sets the data directory.
@@ -94,9 +95,10 @@ impl HooksWish {
     }
 
     /// The settings for these apps; `None` if there are no hooks.
-    pub fn settled(self, apps: &Apps) -> Option<Settings> {
+    pub fn for_apps(self, apps: &Apps) -> Option<Settings> {
         let mut settings = self.settings;
-        settings.endpoints = self.endpoints.into_iter().filter_map(|wish| endpoint(wish, apps)).collect();
+        settings.endpoints =
+            self.endpoints.into_iter().filter_map(|endpoint| known_endpoint(endpoint, apps)).collect();
         if let Some(stream) = &mut settings.stream {
             // A row that nobody will acknowledge must not wait for it.
             stream.deliver = self.deliver.unwrap_or(!settings.endpoints.is_empty());
@@ -168,8 +170,8 @@ impl HooksWish {
 }
 
 /// An endpoint whose app exists: `--app` may have replaced the apps of the file.
-fn endpoint(wish: EndpointWish, apps: &Apps) -> Option<Endpoint> {
-    apps.by_id(&wish.app_id).map(|app| wish.into_endpoint(app))
+fn known_endpoint(endpoint: EndpointConfig, apps: &Apps) -> Option<Endpoint> {
+    apps.by_id(&endpoint.app_id).map(|app| endpoint.into_endpoint(app))
 }
 
 fn durability(value: &Value<'_>) -> Result<Durability, Fault> {

@@ -1,76 +1,68 @@
 //! The configuration file: TOML in; out come valid values, or one message that says where and what to change.
 //!
-//! `section` takes tables apart and refuses unknown keys; `limit` has every limit with its bounds; `app` reads apps,
-//! `ending` how a server ends, `hooks` and `endpoint` where events go; `foreign` knows what other servers call a setting;
-//! `fault` is the message. A leaf, called by the command line: it knows no socket and no command line. What must never
+//! `table` has the keys of each table, `section` takes tables apart and refuses unknown keys, with `advice` on what to write
+//! instead. Each group of settings has a reader of the same name, and its values are in `crate::settings`: `listen`,
+//! `admin`, `shards`, `ending`, `limits` (with `bounds` and `contradictions`), `app`, `hooks` and `endpoint`. `foreign` knows
+//! what other servers call a setting; `fault` is the message. It knows no socket and no command line. What must never
 //! happen here: a secret in a message, a key that is accepted and has no effect, a bad value that becomes a default.
 
 use std::fs;
-use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 
-use protocol::app::App;
+use protocol::app::{App, Apps, DuplicateApp};
 use protocol::limits::AppLimits;
 use toml::de::DeTable;
 
+use crate::settings::{Admin, Ending, Listen, Settings, Shards};
 use machines::limits::Limits;
 
 mod admin;
+mod advice;
 mod app;
+mod bounds;
+mod contradictions;
 mod ending;
 mod endpoint;
 mod fault;
 mod foreign;
 mod hooks;
-mod limit;
+mod limits;
+mod listen;
 mod nearest;
 mod section;
 mod shards;
-mod steering;
+mod table;
 
-pub use admin::{Admin, METRICS_PREFIX, parse_admin_host};
-pub use ending::EndingWish;
-pub use endpoint::EndpointWish;
+pub use endpoint::EndpointConfig;
 pub use fault::Fault;
-pub use hooks::HooksWish;
-pub use shards::{SHARDS_MAX, Shards};
-pub use steering::Steering;
+pub use hooks::HooksConfig;
 
 use fault::Document;
-use limit::Limited;
-use section::{Section, Table, Value};
+use limits::ParsedLimits;
+use section::Section;
+use table::Table;
 
-/// The settings of a file.
+/// What a file says, with the default of each setting that it does not name. Flags may change it before it becomes the
+/// settings of a server.
 #[derive(Debug, Default)]
 pub struct Config {
-    /// Addresses for WebSocket and REST; empty if the file names none.
-    pub listen: Vec<SocketAddr>,
-    /// Additional addresses, whose connections go to the API core directly.
-    pub api_listen: Vec<SocketAddr>,
-    /// The address of the admin listener, if the file sets it.
-    pub admin: Option<Admin>,
-    /// Whether `[::]` accepts only IPv6, if the file sets it.
-    pub ipv6_only: Option<bool>,
-    /// The host names that the admin listener answers to, besides IP addresses and localhost.
-    pub admin_hosts: Vec<Box<str>>,
-    /// The prefix of all metric names, if the file sets it.
-    pub metrics_prefix: Option<Box<str>>,
-    /// How many shards, if the file sets it.
-    pub shards: Option<Shards>,
-    /// Whether each shard has a processor of its own, if the file sets it.
-    pub pin: Option<bool>,
-    /// How new connections are spread over the shards, if the file sets it.
-    pub accept_steering: Option<Steering>,
+    /// Where clients and back ends connect.
+    pub listen: Listen,
+    /// The admin listener.
+    pub admin: Admin,
+    /// How connections are spread over processors.
+    pub shards: Shards,
     /// How the server ends.
-    pub ending: EndingWish,
-    /// Where events go.
-    pub hooks: HooksWish,
-    /// The apps. No two have the same id or key.
-    pub apps: Vec<App>,
+    pub ending: Ending,
     /// The bounds of every shard and of the API core.
     pub limits: Limits,
     /// The limits of apps that set none of their own.
     pub app_limits: AppLimits,
+    /// The apps. No two have the same id or key.
+    pub apps: Vec<App>,
+    /// Where hook events go.
+    pub hooks: HooksConfig,
 }
 
 impl Config {
@@ -89,92 +81,42 @@ impl Config {
         }
         let root = DeTable::parse(text).map_err(|error| document.not_toml(&error))?;
         let mut top = Section::open(&document, Table::Top, root.span().start, root.into_inner())?;
-        let listen = addresses(top.take("listen"))?;
-        let api_listen = addresses(top.take("api_listen"))?;
-        let admin = top.take("admin").map(admin::parse_admin).transpose()?;
-        let ipv6_only = top.take("ipv6_only").map(|value| value.boolean()).transpose()?;
-        let admin_hosts =
-            top.take("admin_hosts").map(admin::parse_admin_hosts).transpose()?.unwrap_or_default();
-        let metrics_prefix = top.take("metrics_prefix").map(admin::parse_prefix).transpose()?;
-        let shards = top.take("shards").map(parse_shards).transpose()?;
-        let pin = top.take("pin").map(|value| value.boolean()).transpose()?;
-        let accept_steering = top.take("accept_steering").map(steering::parse_steering).transpose()?;
-        let ending = EndingWish::parse(&mut top)?;
-        let limited = Limited::parse(top.take("limits"))?;
-        let (apps, endpoints) = app::parse_apps(top.take("apps"), &limited)?;
-        let hooks = HooksWish::parse(top.take("hooks"), endpoints)?;
-        let (listen, api_listen) = distinct(listen, api_listen)?;
-        Ok(Self {
-            listen,
-            api_listen,
-            admin,
-            ipv6_only,
-            admin_hosts,
-            metrics_prefix,
-            shards,
-            pin,
-            accept_steering,
-            ending,
-            hooks,
-            apps,
-            limits: limited.server,
-            app_limits: limited.app,
+        let listen = listen::parse_listen(&mut top)?;
+        let admin = admin::parse_admin(&mut top)?;
+        let shards = shards::parse_shards(&mut top)?;
+        let ending = ending::parse_ending(&mut top)?;
+        let limits = ParsedLimits::parse(top.take("limits"))?;
+        let (apps, endpoints) = app::parse_apps(top.take("apps"), &limits)?;
+        let hooks = HooksConfig::parse(top.take("hooks"), endpoints)?;
+        let ParsedLimits { server: limits, app: app_limits, .. } = limits;
+        Ok(Self { listen, admin, shards, ending, limits, app_limits, apps, hooks })
+    }
+
+    /// The settings of a server, in which apps and their endpoints know each other.
+    pub fn settings(mut self) -> Result<Settings, DuplicateApp> {
+        self.hooks.give_kinds(&mut self.apps);
+        let apps = Apps::new(self.apps)?;
+        Ok(Settings {
+            listen: self.listen,
+            admin: self.admin,
+            shards: self.shards,
+            ending: self.ending,
+            limits: self.limits,
+            hooks: self.hooks.for_apps(&apps),
+            apps: Arc::new(apps),
+            dev: None,
         })
     }
 }
 
-fn parse_shards(value: Value<'_>) -> Result<Shards, Fault> {
-    let count = value.integer(1, SHARDS_MAX as u64)?;
-    Shards::new(count as usize).ok_or_else(|| value.fault("is not possible"))
-}
-
-/// An address and where it stands.
-type Placed<'a> = (SocketAddr, Value<'a>);
-
-fn addresses(value: Option<Value<'_>>) -> Result<Vec<Placed<'_>>, Fault> {
-    value.map_or_else(|| Ok(Vec::new()), Value::texts)?.into_iter().map(address).collect()
-}
-
-fn address(value: Value<'_>) -> Result<Placed<'_>, Fault> {
-    let text = value.text()?;
-    match text.parse() {
-        Ok(address) => Ok((address, value)),
-        Err(_) => {
-            let why =
-                format!("is no address; write IP:PORT, such as {:?} or {:?}", "0.0.0.0:6001", "[::]:6001");
-            Err(value.wrong(&format!("{text:?}"), &why))
-        }
-    }
-}
-
-/// An address may be given once. Port 0 is a different port each time.
-fn distinct(
-    listen: Vec<Placed<'_>>,
-    api_listen: Vec<Placed<'_>>,
-) -> Result<(Vec<SocketAddr>, Vec<SocketAddr>), Fault> {
-    let mut seen: Vec<SocketAddr> = Vec::new();
-    for (address, value) in listen.iter().chain(&api_listen) {
-        if address.port() != 0 && seen.contains(address) {
-            return Err(value.wrong(&format!("{:?}", address.to_string()), "is there twice"));
-        }
-        seen.push(*address);
-    }
-    let bare = |placed: Vec<Placed<'_>>| placed.into_iter().map(|(address, _)| address).collect();
-    Ok((bare(listen), bare(api_listen)))
-}
-
 #[cfg(test)]
 mod tests {
-    use std::num::NonZeroU32;
-    use std::sync::Arc;
-    use std::time::Duration;
-
-    use ::hooks::settings::{Endpoint, Settings, StreamSettings};
-    use protocol::app::Apps;
+    use ::hooks::settings::{Endpoint, StreamSettings};
     use protocol::close::Close;
     use protocol::hook_kind::{HookKind, HookKinds};
 
     use super::*;
+    use crate::settings::{AdminAddress, ShardCount};
     use machines::limits::{OUTBOXES_BYTES_MIN, SUBSCRIPTIONS_MIN};
 
     const EXAMPLE: &str = include_str!("../../corecast.example.toml");
@@ -202,15 +144,22 @@ mod tests {
         let app = config.apps.remove(0);
         assert_eq!((app.enabled, app.client_events, app.terminate_by_presence), (true, true, false));
         assert!(app.subscription_count);
-        assert_eq!(config.admin_hosts, [Box::<str>::from("corecast.internal")]);
-        let shown = EndingWish {
-            drain_rate: NonZeroU32::new(1000),
-            drain_close: Some(Close::DRAINING),
-            ready_grace: Some(Duration::ZERO),
-            takeover: Some(false),
+        assert_eq!(
+            config.listen,
+            Listen { api: vec!["127.0.0.1:6002".parse().unwrap()], ..Listen::default() }
+        );
+        let AdminAddress::At(admin) = config.admin.address else { panic!("{:?}", config.admin) };
+        assert_eq!(AdminAddress::IfFree(admin), AdminAddress::default());
+        let shown = Admin {
+            address: config.admin.address,
+            hosts: vec!["corecast.internal".into()],
+            ..Admin::default()
         };
-        assert_eq!((config.pin, config.ending), (Some(true), shown));
-        assert_eq!(config.accept_steering, Some(Steering::Hash));
+        assert_eq!(config.admin, shown);
+        // The default follows the machine.
+        assert_eq!(config.shards, Shards { count: ShardCount::new(1).unwrap(), ..Shards::default() });
+        assert_eq!(config.ending.drain_close.take(), Some(Close::DRAINING));
+        assert_eq!(config.ending, Ending::default());
         assert_eq!(app.over_quota_close, App::new("1", "k", "s").over_quota_close);
         assert_eq!((app.limits.event_data_bytes_max, app.limits.connections_max), (10_240, Some(1000)));
         config.app_limits.connections_max = None;
@@ -220,7 +169,7 @@ mod tests {
         assert_eq!(config.app_limits, AppLimits::default());
         assert_eq!(format!("{:?}", config.limits), format!("{:?}", Limits::default()));
         let apps = Apps::new(vec![App::new("1", "k", "s")]).unwrap();
-        let mut hooks = config.hooks.settled(&apps).unwrap();
+        let mut hooks = config.hooks.for_apps(&apps).unwrap();
         let mut stream = hooks.stream.take().unwrap();
         assert_eq!(stream.ca_file.take(), Some("/etc/corecast/redis-ca.pem".into()));
         assert_eq!(format!("{stream:?}"), format!("{:?}", StreamSettings::new("")));
@@ -233,7 +182,10 @@ mod tests {
         };
         assert_eq!(format!("{endpoint:?}"), format!("{prefixed:?}"));
         assert_eq!(hooks.endpoints.drain(..).count(), 4);
-        assert_eq!(format!("{hooks:?}"), format!("{:?}", Settings::new("corecast-data".into(), Vec::new())));
+        assert_eq!(
+            format!("{hooks:?}"),
+            format!("{:?}", ::hooks::settings::Settings::new("corecast-data".into(), Vec::new()))
+        );
         for key in Table::ALL.iter().flat_map(|table| table.keys()) {
             let set =
                 |line: &str| line.starts_with(&format!("{key} = ")) || line.ends_with(&format!("[{key}]"));
@@ -293,8 +245,8 @@ mod tests {
             limits.event_data_bytes_max = 1
         "#;
         let config = Config::parse("x", text).unwrap();
-        assert_eq!((config.listen.len(), config.api_listen.len()), (1, 2));
-        assert_eq!(config.shards.map(Shards::count), Some(16));
+        assert_eq!((config.listen.public.len(), config.listen.api.len()), (1, 2));
+        assert_eq!(config.shards.count.get(), 16);
         // Less may be undecided than a healthy connection can hold.
         assert_eq!((config.limits.outbox_bytes_max, config.limits.unflushed_bytes_max), (131_072, 32_768));
         let [one, other] = &config.apps[..] else { panic!("{config:?}") };

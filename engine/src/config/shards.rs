@@ -1,42 +1,29 @@
-//! The number of shards, within what a machine can have.
+//! The settings of the file for shards: how many, on which processors, and which of them gets a new connection.
 
-use std::thread;
+use super::fault::Fault;
+use super::section::{Section, Value};
+use crate::settings::{SHARDS_MAX, ShardCount, Shards, Steering};
 
-/// More than any machine has processors for.
-pub const SHARDS_MAX: usize = 256;
-
-/// From 1 to `SHARDS_MAX`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Shards(usize);
-
-impl Shards {
-    /// This many shards, if that is possible.
-    pub fn new(count: usize) -> Option<Self> {
-        (1..=SHARDS_MAX).contains(&count).then_some(Self(count))
+pub(super) fn parse_shards(top: &mut Section<'_>) -> Result<Shards, Fault> {
+    let mut shards = Shards::default();
+    if let Some(value) = top.take("shards") {
+        shards.count = count(&value)?;
     }
-
-    /// One processor is left to the API core, the hooks and the kernel; a machine with one processor still has one shard.
-    pub fn by_machine() -> Self {
-        let processors = thread::available_parallelism().map_or(1, usize::from);
-        Self(processors.saturating_sub(1).clamp(1, SHARDS_MAX))
+    if let Some(value) = top.take("pin") {
+        shards.pin = value.boolean()?;
     }
-
-    /// The number.
-    pub fn count(self) -> usize {
-        self.0
+    if let Some(value) = top.take("accept_steering") {
+        shards.accept_steering = steering(&value)?;
     }
+    Ok(shards)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+fn count(value: &Value<'_>) -> Result<ShardCount, Fault> {
+    let count = value.integer(1, SHARDS_MAX as u64)?;
+    ShardCount::new(count as usize).ok_or_else(|| value.fault("is not possible"))
+}
 
-    #[test]
-    fn there_are_1_to_256_shards() {
-        let table = [(0, None), (1, Some(1)), (256, Some(256)), (257, None)];
-        for (count, shards) in table {
-            assert_eq!(Shards::new(count).map(Shards::count), shards, "{count}");
-        }
-        assert!(Shards::new(Shards::by_machine().count()).is_some());
-    }
+fn steering(value: &Value<'_>) -> Result<Steering, Fault> {
+    let text = value.text()?;
+    text.parse().map_err(|why: String| value.wrong(&format!("{text:?}"), &why))
 }

@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
+use crate::driver::control::Health;
 use crate::driver::hook_line::HookGauge;
-use crate::server::Surroundings;
 use crate::takeover::counters::{Counters, TakeoverReading};
 use machines::api_core::OtherMetrics;
 use machines::api_core::exposition::Exposition;
@@ -14,12 +14,12 @@ mod process;
 
 /// Adds the metrics of everything but the cores' machines.
 pub(crate) fn of_the_process(
-    around: &Surroundings,
+    health: Arc<Health>,
+    descriptors_max: u64,
     hooks: Option<HookGauge>,
     stream: bool,
     takeover: Arc<Counters>,
 ) -> OtherMetrics {
-    let (health, descriptors_max) = (Arc::clone(&around.health), around.descriptors_max);
     Box::new(move |all, now| {
         let reading = hooks.as_ref().map(HookGauge::reading);
         hooks::describe_hooks(all, reading, stream, now);

@@ -1,14 +1,16 @@
 //! The ports of a server: which listener each core gets, and where successors and the operator's tools connect.
 
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::os::fd::OwnedFd;
 
-use super::{AdminPlan, Plan, StartError};
+use super::error::StartError;
 use crate::driver::accept::Entrance;
 use crate::driver::listen::{ListenError, Place, is_taken, listen, listen_for_tools, local_address};
 use crate::driver::ring;
 use crate::driver::steering::steer_by_cpu;
 use crate::driver::transport::TransportKind;
+use crate::settings::{AdminAddress, Settings, Steering};
 use crate::takeover::address::{self, Name};
 use machines::machine::Door;
 
@@ -24,69 +26,110 @@ pub(super) struct Ports {
     pub(super) shared: Vec<SocketAddr>,
 }
 
-/// Takes all ports that the plan names.
-pub(super) fn take_ports(plan: &Plan) -> Result<Ports, StartError> {
-    let mut of_cores: Vec<Vec<Entrance>> = (0..=plan.shards).map(|_| Vec::new()).collect();
-    let mut addresses = Vec::new();
-    let all = plan.addresses();
-    let shared = plan
-        .listen
-        .iter()
-        .copied()
-        .filter(|address| plan.takeover && is_taken(Place::among(*address, &all, plan.ipv6_only)));
-    let shared = shared.collect();
-    let shards = 0..plan.shards;
-    let wanted = plan.listen.iter().map(|address| (*address, shards.clone()));
-    let api = plan.api_listen.iter().map(|address| (*address, plan.shards..plan.shards + 1));
-    for (address, cores) in wanted.chain(api) {
-        let place = Place::among(address, &all, plan.ipv6_only);
-        let listeners = listen(place, cores.len(), plan.takeover).map_err(StartError::Listen)?;
-        if plan.steer_by_cpu && cores.len() > 1 {
-            let cpus = ring::allowed_cpus();
-            steer_by_cpu(&listeners, &cpus, plan.takeover).map_err(StartError::Steering)?;
-        }
-        addresses.push(local_address(&listeners[0]).map_err(StartError::System)?);
-        let doors = listeners.into_iter().map(|listener| entrance(Door::Public, listener));
-        cores.zip(doors).for_each(|(core, entrance)| of_cores[core].push(entrance));
-    }
-    let take_admin_port = |admin: AdminPlan| {
-        take_admin_port(admin, Place::among(admin.address, &all, plan.ipv6_only), plan.takeover)
+/// Takes all ports that the settings name, and with `share` the sockets where successors ask.
+pub(super) fn take_ports(settings: &Settings, share: bool) -> Result<Ports, StartError> {
+    let wanted = Wanted::new(settings);
+    let mut ports = Ports {
+        addresses: Vec::new(),
+        admin: None,
+        entrances: (0..=wanted.shards).map(|_| Vec::new()).collect(),
+        names: Vec::new(),
+        shared: wanted.shared(),
     };
-    let admin = plan.admin.map(take_admin_port).transpose()?;
-    let admin = admin.map(|taken| {
-        taken.map(|(address, listener)| {
-            of_cores[plan.shards].push(entrance(Door::Admin, listener));
-            address
-        })
-    });
-    let mut names = Vec::new();
-    if plan.share.is_some() {
-        for address in &addresses {
+    for address in &settings.listen.public {
+        ports.take(&wanted, *address, 0..wanted.shards)?;
+    }
+    for address in &settings.listen.api {
+        ports.take(&wanted, *address, wanted.shards..wanted.shards + 1)?;
+    }
+    ports.take_admin(&wanted)?;
+    if share {
+        ports.take_names(wanted.shards);
+    }
+    Ok(ports)
+}
+
+impl Ports {
+    /// Takes a port for these cores, a listener each.
+    fn take(
+        &mut self,
+        wanted: &Wanted<'_>,
+        address: SocketAddr,
+        cores: Range<usize>,
+    ) -> Result<(), StartError> {
+        let listeners =
+            listen(wanted.place(address), cores.len(), wanted.takeover).map_err(StartError::Listen)?;
+        if wanted.settings.shards.accept_steering == Steering::Cpu && cores.len() > 1 {
+            let cpus = ring::allowed_cpus();
+            steer_by_cpu(&listeners, &cpus, wanted.takeover).map_err(StartError::Steering)?;
+        }
+        self.addresses.push(local_address(&listeners[0]).map_err(StartError::System)?);
+        let entrances = listeners.into_iter().map(|listener| entrance(Door::Public, listener));
+        cores.zip(entrances).for_each(|(core, entrance)| self.entrances[core].push(entrance));
+        Ok(())
+    }
+
+    fn take_admin(&mut self, wanted: &Wanted<'_>) -> Result<(), StartError> {
+        let admin = wanted.settings.admin.address;
+        let Some(address) = admin.address() else { return Ok(()) };
+        let is_named = matches!(admin, AdminAddress::At(_));
+        self.admin = match listen_for_tools(wanted.place(address), is_named, wanted.takeover) {
+            Ok(listener) => {
+                let address = local_address(&listener).map_err(StartError::System)?;
+                self.entrances[wanted.shards].push(entrance(Door::Admin, listener));
+                Some(Ok(address))
+            }
+            Err(error) if is_named => return Err(StartError::Listen(error)),
+            Err(error) => Some(Err(error)),
+        };
+        Ok(())
+    }
+
+    fn take_names(&mut self, api_core: usize) {
+        for address in &self.addresses {
             match address::listen(*address) {
                 Ok((name, socket)) => {
-                    names.push(name);
-                    of_cores[plan.shards].push(entrance(Door::Successor, socket));
+                    self.names.push(name);
+                    self.entrances[api_core].push(entrance(Door::Successor, socket));
                 }
                 Err(error) => logging::say!("takeover: successors cannot ask on {address}: {error}"),
             }
         }
     }
-    Ok(Ports { addresses, admin, entrances: of_cores, names, shared })
 }
 
 fn entrance(door: Door, listener: OwnedFd) -> Entrance {
     Entrance { listener, door, transport: TransportKind::Plain }
 }
 
-/// The inner error is of a port that was not asked for.
-fn take_admin_port(
-    plan: AdminPlan,
-    place: Place,
+/// The ports that the settings ask for.
+struct Wanted<'a> {
+    settings: &'a Settings,
+    shards: usize,
     takeover: bool,
-) -> Result<Result<(SocketAddr, OwnedFd), ListenError>, StartError> {
-    match listen_for_tools(place, plan.wanted, takeover) {
-        Ok(listener) => Ok(Ok((local_address(&listener).map_err(StartError::System)?, listener))),
-        Err(error) if plan.wanted => Err(StartError::Listen(error)),
-        Err(error) => Ok(Err(error)),
+    /// The addresses of all cores.
+    all: Vec<SocketAddr>,
+}
+
+impl<'a> Wanted<'a> {
+    fn new(settings: &'a Settings) -> Self {
+        let listen = &settings.listen;
+        let all = listen.public.iter().chain(&listen.api).copied().chain(settings.admin.address.address());
+        Self {
+            settings,
+            shards: settings.shards.count.get(),
+            takeover: settings.ending.takeover,
+            all: all.collect(),
+        }
+    }
+
+    fn place(&self, address: SocketAddr) -> Place {
+        Place::among(address, &self.all, self.settings.listen.ipv6_only)
+    }
+
+    /// Public addresses that a running server has, which this one joins.
+    fn shared(&self) -> Vec<SocketAddr> {
+        let public = self.settings.listen.public.iter().copied();
+        public.filter(|address| self.takeover && is_taken(self.place(*address))).collect()
     }
 }

@@ -3,7 +3,8 @@
 use std::io;
 use std::thread;
 
-use super::{StartError, Stopper};
+use super::error::StartError;
+use super::reports::Stopper;
 use crate::driver::ring::{self, Signal};
 
 /// Keeps signals from this thread and from all that it starts from now on.

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// In bytes; None where neither the machine nor a control group tells.
-pub(crate) fn memory_bytes() -> Option<u64> {
+pub(super) fn memory_bytes() -> Option<u64> {
     let machine = fs::read_to_string("/proc/meminfo").ok().and_then(|text| parse_meminfo(&text));
     let groups =
         fs::read_to_string("/proc/self/cgroup").map_or_else(|_| Vec::new(), |text| limit_files(&text));

@@ -1,5 +1,52 @@
-//! What a server is started with.
+//! What a server is started with: what the configuration file and the flags come to, checked.
+//!
+//! Each group of settings has a file, with its defaults and the values it may have. `config` reads a file into the groups,
+//! the command line lays its flags over them, and each part of the server reads the group that it is about. A leaf: it
+//! knows neither who fills it nor who reads it.
 
+mod admin;
 pub mod capacity;
-pub mod ending;
-pub(crate) mod memory;
+mod ending;
+mod fitted;
+mod listen;
+mod memory;
+mod shards;
+
+pub use admin::{Admin, AdminAddress, parse_admin_host};
+pub use ending::Ending;
+pub use fitted::fitted;
+pub use listen::Listen;
+pub use shards::{SHARDS_MAX, ShardCount, Shards, Steering};
+
+use std::sync::Arc;
+
+use machines::limits::Limits;
+use protocol::app::Apps;
+
+/// All settings of a server.
+#[derive(Debug, Default)]
+pub struct Settings {
+    /// Where clients and back ends connect.
+    pub listen: Listen,
+    /// Where the operator's tools connect, and what they are told.
+    pub admin: Admin,
+    /// How connections are spread over processors.
+    pub shards: Shards,
+    /// How the server ends, and whether it replaces another.
+    pub ending: Ending,
+    /// The bounds of each shard and of the API core.
+    pub limits: Limits,
+    /// The apps.
+    pub apps: Arc<Apps>,
+    /// Where hook events go; None: nowhere.
+    pub hooks: Option<hooks::settings::Settings>,
+    /// What only a server of `corecast dev` has.
+    pub dev: Option<Dev>,
+}
+
+/// A server for one developer, which belongs to a terminal: SIGHUP ends it.
+#[derive(Debug)]
+pub struct Dev {
+    /// What `GET /` shows instead of `OK`.
+    pub page: Option<Arc<str>>,
+}

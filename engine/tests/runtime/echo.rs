@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use corecast::driver::control::CoreError;
 use corecast::driver::hook_line::HookLine;
-use corecast::server::{Plan, Running, Stopper, Surroundings, start_with};
+use corecast::server::{Environment, RunningCores, Stopper, start_cores};
+use corecast::settings::{Admin, AdminAddress, Ending, Listen, Settings, ShardCount, Shards};
 use machines::machine::{Door, Effect, HookPort, Inputs, Machine, Mesh, Now, Socket, Token};
 use protocol::hook_event::OpenEdges;
 
@@ -188,7 +189,7 @@ impl<S: Script> Machine for Scripted<S> {
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     stopper: Stopper,
-    running: Option<Running>,
+    running: Option<RunningCores>,
 }
 
 /// Starts a server on a free port, or on `port`; the API core echoes.
@@ -196,7 +197,7 @@ pub(crate) fn serve<S: Script>(
     port: u16,
     shards: usize,
     takeover: bool,
-    script: impl Fn(usize, &Surroundings) -> S + Send + Sync + 'static,
+    script: impl Fn(usize, &Environment) -> S + Send + Sync + 'static,
 ) -> Server {
     try_serve(port, shards, takeover, script).unwrap_or_else(|error| panic!("{error}"))
 }
@@ -205,25 +206,17 @@ pub(crate) fn try_serve<S: Script>(
     port: u16,
     shards: usize,
     takeover: bool,
-    script: impl Fn(usize, &Surroundings) -> S + Send + Sync + 'static,
+    script: impl Fn(usize, &Environment) -> S + Send + Sync + 'static,
 ) -> Result<Server, corecast::server::StartError> {
-    let listen = vec![SocketAddr::from(([127, 0, 0, 1], port))];
-    let plan = Plan {
-        hangup_stops: false,
-        listen,
-        api_listen: Vec::new(),
-        admin: None,
-        ipv6_only: false,
-        shards,
-        pin: false,
-        steer_by_cpu: false,
-        takeover,
-        ready_grace: Duration::ZERO,
-        drain_rate: std::num::NonZeroU32::MAX,
-        share: None,
+    let settings = Settings {
+        listen: Listen { public: vec![SocketAddr::from(([127, 0, 0, 1], port))], ..Listen::default() },
+        admin: Admin { address: AdminAddress::Off, ..Admin::default() },
+        shards: Shards { count: ShardCount::new(shards).unwrap(), pin: false, ..Shards::default() },
+        ending: Ending { takeover, drain_rate: std::num::NonZeroU32::MAX, ..Ending::default() },
+        ..Settings::default()
     };
-    let shard = move |shard, around: &Surroundings| Scripted::new(script(shard, around));
-    let running = start_with(&plan, HookLine::Absent, shard, |_| Scripted::new(Echo))?;
+    let shard = move |shard, environment: &Environment| Scripted::new(script(shard, environment));
+    let running = start_cores(&settings, None, HookLine::Absent, shard, |_| Scripted::new(Echo))?;
     Ok(Server { address: running.addresses()[0], stopper: running.stopper(), running: Some(running) })
 }
 

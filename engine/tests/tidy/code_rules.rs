@@ -26,12 +26,16 @@ pub(crate) fn machines_are_pure(path: &str, text: &str) -> Vec<String> {
     words_in(path, text, is_under(path, &["engine/machines/src/"]), &words)
 }
 
-/// A configuration is values: whoever uses them knows it, and it knows none of them.
-pub(crate) fn config_is_a_leaf(path: &str, text: &str) -> Vec<String> {
+/// Settings are values, and config reads a file into them: both know none of those who use them.
+pub(crate) fn settings_are_values(path: &str, text: &str) -> Vec<String> {
     let parts = ["cli", "driver", "server"].map(|part| format!("crate::{part}"));
-    let others = ["glommio", "TcpListener", "machines::api_core", "machines::shard"];
+    let others = ["glommio", "TcpListener", "machines::api_core"];
     let words: Vec<&str> = parts.iter().map(String::as_str).chain(others).collect();
-    words_in(path, text, is_under(path, &["engine/src/config/"]), &words)
+    let folders = ["engine/src/config/", "engine/src/settings/"];
+    let mut findings = words_in(path, text, is_under(path, &folders), &words);
+    findings.extend(words_in(path, text, is_under(path, &folders[..1]), &["machines::shard"]));
+    findings.extend(words_in(path, text, is_under(path, &folders[1..]), &["crate::config"]));
+    findings
 }
 
 /// Parsers and encoders take the time as an argument and bytes as slices.
@@ -301,8 +305,10 @@ mod tests {
             ["use machines::shard::Shard;", "use crate::driver::ring;", "crate::server::start(settings)"];
         let good =
             ["use machines::limits::Limits;", "use protocol::app::App;", "// machines::shard has its own"];
-        bites(config_is_a_leaf, "engine/src/config/mod.rs", &bad, &good);
-        bites(config_is_a_leaf, "engine/src/cli/mod.rs", &[], &bad);
+        bites(settings_are_values, "engine/src/config/mod.rs", &bad, &good);
+        bites(settings_are_values, "engine/src/cli/mod.rs", &[], &bad);
+        let bad = ["use crate::config::Config;", "crate::cli::run()"];
+        bites(settings_are_values, "engine/src/settings/mod.rs", &bad, &["use machines::shard::ending::X;"]);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use super::{NoRandomness, fresh_credentials};
+use super::credentials::{NoRandomness, fresh_credentials};
 use crate::cli::app_file::read_written_apps;
 
 /// The name of the file in the directory `corecast`.
@@ -23,16 +23,16 @@ const TITLE: &str = "# The credentials of `corecast dev`; `corecast dev --fresh`
 
 /// Credentials, and where they are kept for the next run.
 #[derive(Debug)]
-pub struct Kept {
+pub(super) struct Kept {
     /// `ID:KEY:SECRET`.
-    pub credentials: String,
+    pub(super) credentials: String,
     /// The file that holds them, or why there is none.
-    pub place: Result<PathBuf, String>,
+    pub(super) place: Result<PathBuf, String>,
 }
 
 /// Why there are no credentials to run with.
 #[derive(Debug)]
-pub enum KeptError {
+pub(super) enum KeptError {
     /// None could be generated.
     NoRandomness(NoRandomness),
     /// The file has no valid credentials, for the reason in this line.
@@ -49,7 +49,7 @@ impl fmt::Display for KeptError {
 }
 
 /// The credentials of the last run, or new ones, which are kept for the next run. `fresh` replaces those of the last run.
-pub fn kept_credentials(fresh: bool) -> Result<Kept, KeptError> {
+pub(super) fn kept_credentials(fresh: bool) -> Result<Kept, KeptError> {
     let directory = state_directory(env::var_os("XDG_STATE_HOME"), env::home_dir());
     kept_in(directory.as_deref(), fresh)
 }

@@ -1,219 +1,105 @@
-//! What `corecast dev` prints for a quick start: credentials, a page, a client to paste into a page of your own, the lines that
-//! frameworks need, and a command that publishes. Never used by `serve`.
+//! `corecast dev`: a server on loopback for one developer, with credentials that it keeps, a demo page and code to paste.
 
-use std::net::SocketAddr;
-use std::path::Path;
-
-use ring::rand::{SecureRandom, SystemRandom};
-
+mod credentials;
+mod greeting;
 mod kept;
 
-pub use kept::{Kept, KeptError, kept_credentials};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
 
-/// The system gave no random bytes.
-#[derive(Debug)]
-pub struct NoRandomness;
+use api::page::demo_page;
+use clap::Args;
+use protocol::app::App;
 
-impl std::fmt::Display for NoRandomness {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.write_str("the system gives no random bytes; give credentials with --app ID:KEY:SECRET")
-    }
+use self::greeting::{Origin, greeting};
+use self::kept::{Kept, KeptError, kept_credentials};
+use super::app_file::read_written_apps;
+use super::failure::Failure;
+use super::output::print;
+use super::overrides::{Overrides, parse_app};
+use super::running::{run_server, settled};
+use crate::server::Running;
+use crate::settings::{self, AdminAddress};
+
+#[derive(Debug, Args)]
+pub(super) struct Dev {
+    /// Address on loopback
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:6001")]
+    listen: SocketAddr,
+    /// Credentials to use instead of the ones that `dev` keeps
+    #[arg(long, value_name = "ID:KEY:SECRET", group = "given")]
+    app: Option<String>,
+    /// A file of apps to use instead, one ID:KEY:SECRET per line
+    #[arg(long, value_name = "FILE", group = "given")]
+    app_file: Option<PathBuf>,
+    /// Replace the kept credentials with new ones
+    #[arg(long, conflicts_with = "given")]
+    fresh: bool,
+    /// How many cores hold connections [default: one less than there are processors, at least 1]
+    #[arg(long, value_name = "N")]
+    shards: Option<usize>,
 }
 
-/// `ID:KEY:SECRET`, random.
-pub fn fresh_credentials() -> Result<String, NoRandomness> {
-    let random = SystemRandom::new();
-    let mut id = [0; 3];
-    let mut key = [0; 10];
-    let mut secret = [0; 10];
-    for bytes in [&mut id[..], &mut key[..], &mut secret[..]] {
-        random.fill(bytes).map_err(|_| NoRandomness)?;
+pub(super) fn run(dev: &Dev) -> Result<(), Failure> {
+    if !dev.listen.ip().is_loopback() {
+        let text = format!(
+            "--listen {}: `dev` serves on loopback only; use `serve` for other addresses",
+            dev.listen
+        );
+        return Err(Failure::config(text));
     }
-    let id = u32::from_be_bytes([0, id[0], id[1], id[2]]);
-    Ok(format!("{id}:{}:{}", hex(&key), hex(&secret)))
-}
-
-/// Where the credentials come from, for the greeting.
-#[derive(Clone, Copy, Debug)]
-pub enum Origin<'a> {
-    /// They are in this file, for this run and the next.
-    Kept(&'a Path),
-    /// They are for this run only, for this reason.
-    Passing(&'a str),
-    /// They were given on the command line, or by this file.
-    Given(Option<&'a Path>),
-}
-
-impl Origin<'_> {
-    /// The file that holds them, for commands that must not show a secret.
-    fn file(&self) -> Option<&Path> {
-        match self {
-            Self::Kept(file) => Some(file),
-            Self::Passing(_) => None,
-            Self::Given(file) => *file,
-        }
-    }
-
-    /// One line that says how long they last.
-    fn outlook(&self) -> String {
-        match self {
-            Self::Kept(file) => format!(
-                "The credentials are kept in {}; `{} dev --fresh` makes new ones.\n",
-                file.display(),
-                program()
-            ),
-            Self::Passing(why) => format!("The credentials are for this run only, since {why}.\n"),
-            Self::Given(_) => String::new(),
-        }
-    }
-}
-
-/// What is printed once the server accepts connections.
-pub fn greeting(listen: SocketAddr, credentials: &str, origin: Origin<'_>) -> String {
-    let mut parts = credentials.splitn(3, ':');
-    let (id, key, secret) =
-        (parts.next().unwrap_or(""), parts.next().unwrap_or(""), parts.next().unwrap_or(""));
-    let (ip, port) = (listen.ip(), listen.port());
-    let host = if listen.is_ipv6() { format!("[{ip}]") } else { ip.to_string() };
-    let url = format!("http://{key}:{secret}@{host}:{port}/apps/{id}");
-    let program = program();
-    let publish = match origin.file() {
-        Some(file) => {
-            format!("{program} publish --app-file {} --to {listen}", in_shell(&file.to_string_lossy()))
-        }
-        None => format!("PUSHER_URL={} {program} publish", in_shell(&url)),
+    let flags = Overrides {
+        listen: vec![dev.listen],
+        admin: Some(AdminAddress::Off),
+        shards: dev.shards,
+        ..Overrides::default()
     };
-    let outlook = origin.outlook();
-    format!(
-        r#"Corecast is listening on {listen}. Open http://{listen}/ in a browser to see events as they come.
-
-In a page of your own (an official pusher-js, nothing else):
-
-    <script src="https://js.pusher.com/8.4.0/pusher.min.js"></script>
-    <script>
-      const pusher = new Pusher("{key}", {{
-        wsHost: "{host}", wsPort: {port}, forceTLS: false,
-        enabledTransports: ["ws"], cluster: "self"
-      }});
-      pusher.subscribe("hello").bind("greeting", (data) => console.log(data));
-    </script>
-
-In the .env of a back end, and of a front end built with Vite:
-
-    PUSHER_URL={url}
-    PUSHER_APP_ID={id}
-    PUSHER_APP_KEY={key}
-    PUSHER_APP_SECRET={secret}
-    PUSHER_HOST={host}
-    PUSHER_PORT={port}
-    PUSHER_SCHEME=http
-    PUSHER_APP_CLUSTER=self
-    VITE_PUSHER_APP_KEY={key}
-    VITE_PUSHER_HOST={host}
-    VITE_PUSHER_PORT={port}
-    VITE_PUSHER_SCHEME=http
-    VITE_PUSHER_APP_CLUSTER=self
-
-In Python, whose SDK takes no port from PUSHER_URL:
-
-    pusher.Pusher.from_env(host="{host}", port={port})
-
-Publish something (signed as the server SDKs do):
-
-    {publish} hello greeting '{{"text":"hi"}}'
-
-{outlook}Stop with Ctrl-C.
-"#
-    )
+    let mut config = flags.over_file(None)?;
+    let DevApps { apps, place } = dev_apps(dev)?;
+    let (apps, credentials): (Vec<_>, Vec<_>) = apps.into_iter().unzip();
+    let page = apps.first().map(|app| Arc::from(demo_page(&app.key)));
+    config.apps = apps;
+    let mut settings = settled(config)?;
+    settings.dev = Some(settings::Dev { page });
+    run_server(settings, |running: &Running| {
+        let address = running.addresses().first().copied().unwrap_or(dev.listen);
+        let origin = match &place {
+            Some(Ok(file)) => Origin::Kept(file),
+            Some(Err(why)) => Origin::Passing(why),
+            None => Origin::Given(dev.app_file.as_deref()),
+        };
+        let first = credentials.first().map_or("", String::as_str);
+        Ok(print(&greeting(address, first, origin))?)
+    })
 }
 
-/// This text, quoted for a shell.
-fn in_shell(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
-        return text.to_owned();
+/// The apps of `dev`, as they are written, and where they are kept if they are its own.
+struct DevApps {
+    apps: Vec<(App, String)>,
+    place: Option<Result<PathBuf, String>>,
+}
+
+fn dev_apps(dev: &Dev) -> Result<DevApps, Failure> {
+    if let Some(file) = &dev.app_file {
+        let apps = read_written_apps(file).map_err(Failure::config)?;
+        return Ok(DevApps { apps, place: None });
     }
-    format!("'{}'", text.replace('\'', r"'\''"))
-}
-
-/// How this program was called, so that the printed command works where it is pasted.
-fn program() -> String {
-    std::env::current_exe().map_or_else(|_| "corecast".to_owned(), |path| in_shell(&path.to_string_lossy()))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use protocol::app::App;
-
-    use super::*;
-
-    #[test]
-    fn fresh_credentials_are_an_app_and_never_the_same() {
-        let (one, other) = (fresh_credentials().unwrap(), fresh_credentials().unwrap());
-        assert!(App::parse(&one).is_ok(), "{one}");
-        assert_ne!(one, other);
-    }
-
-    #[test]
-    fn greeting_has_all_that_a_client_needs() {
-        let text = greeting("127.0.0.1:6001".parse().unwrap(), "7:thekey:thesecret", Origin::Given(None));
-        for part in [
-            "http://127.0.0.1:6001/ ",
-            "new Pusher(\"thekey\"",
-            "wsPort: 6001",
-            " PUSHER_URL=http://thekey:thesecret@127.0.0.1:6001/apps/7\n",
-            " VITE_PUSHER_APP_KEY=thekey\n",
-            " VITE_PUSHER_HOST=127.0.0.1\n",
-            " VITE_PUSHER_PORT=6001\n",
-            " VITE_PUSHER_SCHEME=http\n",
-            "from_env(host=\"127.0.0.1\", port=6001)",
-            " publish hello greeting ",
-        ] {
-            assert!(text.contains(part), "{part} is missing in {text}");
+    let (credentials, place) = match &dev.app {
+        Some(text) => (text.clone(), None),
+        None => {
+            let Kept { credentials, place } = kept_credentials(dev.fresh)?;
+            (credentials, Some(place))
         }
-    }
+    };
+    Ok(DevApps { apps: vec![(parse_app(&credentials)?, credentials)], place })
+}
 
-    #[test]
-    fn greeting_shows_no_secret_in_a_command_where_a_file_has_it() {
-        let file = Path::new("/home/ann/my state/dev.app");
-        for origin in [Origin::Kept(file), Origin::Given(Some(file))] {
-            let text = greeting("127.0.0.1:6001".parse().unwrap(), "7:thekey:thesecret", origin);
-            let command = text.lines().find(|line| line.contains(" publish ")).unwrap();
-            assert!(
-                command.contains(" --app-file '/home/ann/my state/dev.app' --to 127.0.0.1:6001 "),
-                "{command}"
-            );
-            assert!(!command.contains("thesecret"), "{command}");
-        }
-    }
-
-    #[test]
-    fn greeting_says_what_becomes_of_the_credentials() {
-        let told = |origin| greeting("127.0.0.1:6001".parse().unwrap(), "7:k:s", origin);
-        let kept = told(Origin::Kept(Path::new("/state/dev.app")));
-        assert!(kept.contains("kept in /state/dev.app") && kept.contains("dev --fresh"), "{kept}");
-        let passing = told(Origin::Passing("the disk is full"));
-        assert!(passing.contains("for this run only, since the disk is full."), "{passing}");
-    }
-
-    #[test]
-    fn addresses_of_ipv6_are_in_brackets() {
-        let text = greeting("[::1]:6001".parse().unwrap(), "7:k:s", Origin::Given(None));
-        for part in ["wsHost: \"[::1]\"", "@[::1]:6001/apps/7", "PUSHER_HOST=[::1]\n", "host=\"[::1]\""] {
-            assert!(text.contains(part), "{part} is missing in {text}");
-        }
-    }
-
-    #[test]
-    fn a_word_of_a_shell_means_its_text() {
-        for (text, word) in
-            [("a/b-c.d:1", "a/b-c.d:1"), ("a b", "'a b'"), ("it's", r"'it'\''s'"), ("", "''"), ("$x", "'$x'")]
-        {
-            assert_eq!(in_shell(text), word);
+impl From<KeptError> for Failure {
+    fn from(error: KeptError) -> Self {
+        match error {
+            KeptError::NoRandomness(error) => Self::outside(error),
+            KeptError::Spoiled(_) => Self::config(error.to_string()),
         }
     }
 }

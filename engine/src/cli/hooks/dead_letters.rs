@@ -12,7 +12,8 @@ use hooks::encoding::channel_of;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::table::{Table, one_line, thousands, utc};
-use super::{Found, HooksFailure, Where, world};
+use super::{Found, Where};
+use crate::cli::failure::Failure;
 use crate::cli::output::print;
 
 /// How often a replay is looked at.
@@ -65,18 +66,18 @@ struct ReplayArgs {
     no_wait: bool,
 }
 
-pub(super) fn run(args: DlqArgs) -> Result<(), HooksFailure> {
+pub(super) fn run(args: DlqArgs) -> Result<(), Failure> {
     match args.command {
         DlqCommand::List(args) => list(args),
         DlqCommand::Replay(args) => replay(args),
     }
 }
 
-fn list(args: ListArgs) -> Result<(), HooksFailure> {
+fn list(args: ListArgs) -> Result<(), Failure> {
     let letters = open(&args.place.find()?)?;
     let selection = args.endpoint.map_or(Selection::All, Selection::Endpoint);
-    let shown = letters.list(&selection, 0, args.limit).map_err(world)?;
-    let (all, _) = letters.counts(&selection).map_err(world)?;
+    let shown = letters.list(&selection, 0, args.limit).map_err(Failure::outside)?;
+    let (all, _) = letters.counts(&selection).map_err(Failure::outside)?;
     let mut table = Table::new(&[
         "number", "endpoint", "event", "kind", "channel", "happened", "given up", "tries", "reason",
     ]);
@@ -103,30 +104,30 @@ fn row(letter: &DeadLetter) -> [String; 9] {
     ]
 }
 
-fn replay(args: ReplayArgs) -> Result<(), HooksFailure> {
+fn replay(args: ReplayArgs) -> Result<(), Failure> {
     let mut letters = open(&args.place.find()?)?;
     let selection = match (args.endpoint, args.id) {
         (Some(endpoint), _) => Selection::Endpoint(endpoint),
         (None, Some(id)) => Selection::Id(id),
         (None, None) => Selection::All,
     };
-    let (before, _) = letters.counts(&selection).map_err(world)?;
+    let (before, _) = letters.counts(&selection).map_err(Failure::outside)?;
     if before == 0 {
-        return Err(HooksFailure::World(
+        return Err(Failure::outside(
             "there is no such dead letter: see `corecast hooks dlq list`".to_owned(),
         ));
     }
-    let marked = letters.mark(&selection).map_err(world)?;
+    let marked = letters.mark(&selection).map_err(Failure::outside)?;
     print(&format!("{} dead letters are to be tried again\n", thousands(marked)))?;
     if args.no_wait { Ok(()) } else { watch(&letters, &selection, before) }
 }
 
 /// Shows how the letters go, until none waits any more or nothing happens.
-fn watch(letters: &DeadLetters, selection: &Selection, before: u64) -> Result<(), HooksFailure> {
-    let bar = progress(letters.counts(selection).map_err(world)?.1);
+fn watch(letters: &DeadLetters, selection: &Selection, before: u64) -> Result<(), Failure> {
+    let bar = progress(letters.counts(selection).map_err(Failure::outside)?.1);
     let (mut last, mut moved) = (u64::MAX, Instant::now());
     let (left, waiting) = loop {
-        let (left, waiting) = letters.counts(selection).map_err(world)?;
+        let (left, waiting) = letters.counts(selection).map_err(Failure::outside)?;
         bar.set_position(bar.length().unwrap_or(0).saturating_sub(waiting));
         if waiting != last {
             (last, moved) = (waiting, Instant::now());
@@ -143,15 +144,15 @@ fn watch(letters: &DeadLetters, selection: &Selection, before: u64) -> Result<()
         thousands(left)
     ))?;
     match waiting {
-        0 if left >= before => Err(HooksFailure::World(format!(
+        0 if left >= before => Err(Failure::outside(format!(
             "none was delivered: {}",
-            letters.newest(selection).map_err(world)?.map_or_else(
+            letters.newest(selection).map_err(Failure::outside)?.map_or_else(
                 || "their places are taken by newer ones".to_owned(),
                 |letter| format!("{:?} says: {}", letter.endpoint, one_line(&letter.reason))
             )
         ))),
         0 => Ok(()),
-        waiting => Err(HooksFailure::World(format!(
+        waiting => Err(Failure::outside(format!(
             "{} have not been tried yet: they will be when a server with this data directory runs and their endpoint \
              takes events{}",
             thousands(waiting),
@@ -161,8 +162,8 @@ fn watch(letters: &DeadLetters, selection: &Selection, before: u64) -> Result<()
 }
 
 /// Endpoints that took nothing when somebody last delivered from here, and why.
-fn failing(letters: &DeadLetters) -> Result<String, HooksFailure> {
-    let statuses = letters.endpoints().map_err(world)?;
+fn failing(letters: &DeadLetters) -> Result<String, Failure> {
+    let statuses = letters.endpoints().map_err(Failure::outside)?;
     let failing = statuses.into_iter().filter_map(|status| Some((status.name, status.failure?.error)));
     Ok(failing.map(|(name, error)| format!("; {name:?} says: {}", one_line(&error))).collect())
 }
@@ -178,12 +179,12 @@ fn progress(letters: u64) -> ProgressBar {
     bar
 }
 
-fn open(found: &Found) -> Result<DeadLetters, HooksFailure> {
+fn open(found: &Found) -> Result<DeadLetters, Failure> {
     let nothing = || {
         let directory = found.data_dir.display();
-        HooksFailure::World(format!(
+        Failure::outside(format!(
             "there are no dead letters in {directory}: give --data-dir DIR or --config FILE"
         ))
     };
-    DeadLetters::open_existing(&found.data_dir).map_err(world)?.ok_or_else(nothing)
+    DeadLetters::open_existing(&found.data_dir).map_err(Failure::outside)?.ok_or_else(nothing)
 }

@@ -11,18 +11,17 @@ mod table;
 mod tail;
 mod work;
 
-use std::fmt::Display;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use hooks::settings::StreamSettings;
 
-use crate::cli::output::OutputError;
-use crate::config::Config;
+use super::failure::Failure;
+use super::overrides::Overrides;
 
 /// The arguments of `corecast hooks`.
 #[derive(Debug, Args)]
-pub struct HooksArgs {
+pub(super) struct HooksArgs {
     #[command(subcommand)]
     command: HooksCommand,
 }
@@ -55,25 +54,8 @@ struct Where {
     redis: Option<String>,
 }
 
-/// Why a command failed, in one line.
-#[derive(Debug)]
-pub enum HooksFailure {
-    /// What was asked for cannot work.
-    Config(String),
-    /// Something outside went wrong.
-    World(String),
-    /// The output cannot be written.
-    Output(OutputError),
-}
-
-impl From<OutputError> for HooksFailure {
-    fn from(error: OutputError) -> Self {
-        Self::Output(error)
-    }
-}
-
 /// Runs the command that the arguments name.
-pub fn run(args: HooksArgs) -> Result<(), HooksFailure> {
+pub(super) fn run(args: HooksArgs) -> Result<(), Failure> {
     match args.command {
         HooksCommand::Status(place) => status::run(&place.find()?),
         HooksCommand::Tail(args) => tail::run(args),
@@ -90,35 +72,18 @@ struct Found {
 }
 
 impl Where {
-    fn find(self) -> Result<Found, HooksFailure> {
-        let config = read_config(self.config.as_deref())?;
-        let mut wish = config.hooks;
-        if let Some(data_dir) = self.data_dir {
-            wish.set_data_dir(data_dir);
-        }
-        if let Some(url) = &self.redis {
-            wish.set_redis_url(url).map_err(|why| HooksFailure::Config(format!("--redis {why}")))?;
-        }
-        Ok(Found { data_dir: wish.data_dir().to_owned(), stream: wish.stream().cloned() })
+    fn find(self) -> Result<Found, Failure> {
+        let flags = Overrides { data_dir: self.data_dir, redis: self.redis, ..Overrides::default() };
+        let hooks = flags.over_file(self.config.as_deref())?.hooks;
+        Ok(Found { data_dir: hooks.data_dir().to_owned(), stream: hooks.stream().cloned() })
     }
 }
 
 impl Found {
-    fn nothing(&self) -> HooksFailure {
+    fn nothing(&self) -> Failure {
         let directory = self.data_dir.display();
-        HooksFailure::World(format!(
+        Failure::outside(format!(
             "there are no hooks in {directory}, and no stream is named: give --config FILE, --data-dir DIR or --redis URL"
         ))
     }
-}
-
-fn read_config(path: Option<&Path>) -> Result<Config, HooksFailure> {
-    match path {
-        Some(path) => Config::read(path).map_err(|fault| HooksFailure::Config(fault.to_string())),
-        None => Ok(Config::default()),
-    }
-}
-
-fn world(error: impl Display) -> HooksFailure {
-    HooksFailure::World(error.to_string())
 }

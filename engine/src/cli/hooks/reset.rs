@@ -5,8 +5,9 @@ use hooks::dead_letters::{DeadLetters, Selection};
 use hooks::journal::{self, StartError};
 use hooks::stream::view::StreamView;
 
+use super::Where;
 use super::table::thousands;
-use super::{HooksFailure, Where, world};
+use crate::cli::failure::Failure;
 use crate::cli::output::print;
 
 /// How many dead letters are deleted at once.
@@ -21,22 +22,22 @@ pub(super) struct ResetArgs {
     yes: bool,
 }
 
-pub(super) fn run(args: ResetArgs) -> Result<(), HooksFailure> {
+pub(super) fn run(args: ResetArgs) -> Result<(), Failure> {
     let found = args.place.find()?;
     let directory = found.data_dir.display();
     if !args.yes {
         let stream =
             found.stream.as_ref().map_or(String::new(), |stream| format!(", and the stream {}", stream.key));
-        return Err(HooksFailure::Config(format!(
+        return Err(Failure::config(format!(
             "this deletes all events that wait in {directory}, all dead letters{stream}; say --yes if you mean it"
         )));
     }
     // The stream is looked at first: nothing is deleted when one of them is in use.
-    let mut stream = found.stream.as_ref().map(StreamView::open).transpose().map_err(world)?;
+    let mut stream = found.stream.as_ref().map(StreamView::open).transpose().map_err(Failure::outside)?;
     if let Some(stream) = &mut stream
-        && let Some(active) = stream.status().map_err(world)?.active
+        && let Some(active) = stream.status().map_err(Failure::outside)?.active
     {
-        return Err(HooksFailure::World(format!(
+        return Err(Failure::outside(format!(
             "the stream has an active consumer, {active}: stop that server or worker, run this again, and start it then"
         )));
     }
@@ -48,31 +49,33 @@ pub(super) fn run(args: ResetArgs) -> Result<(), HooksFailure> {
         thousands(letters)
     ))?;
     if let Some(stream) = &mut stream {
-        let what = if stream.delete().map_err(world)? { "deleted" } else { "there was none" };
+        let what = if stream.delete().map_err(Failure::outside)? { "deleted" } else { "there was none" };
         print(&format!("stream: {what}\n"))?;
     }
     Ok(())
 }
 
 /// A running server has its events in memory too.
-fn in_use(error: StartError) -> HooksFailure {
-    let StartError::InUse { path, process } = error else { return world(error) };
+fn in_use(error: StartError) -> Failure {
+    let StartError::InUse { path, process } = error else { return Failure::outside(error) };
     let (path, process) = (path.display(), process.map_or_else(String::new, |id| format!(" (process {id})")));
-    HooksFailure::World(format!(
+    Failure::outside(format!(
         "a server{process} runs with the data directory {path}: stop it with SIGTERM, run this again, and start it then"
     ))
 }
 
-fn delete_letters(data_dir: &std::path::Path) -> Result<u64, HooksFailure> {
-    let Some(mut letters) = DeadLetters::open_existing(data_dir).map_err(world)? else { return Ok(0) };
+fn delete_letters(data_dir: &std::path::Path) -> Result<u64, Failure> {
+    let Some(mut letters) = DeadLetters::open_existing(data_dir).map_err(Failure::outside)? else {
+        return Ok(0);
+    };
     let mut deleted = 0;
     loop {
-        let some = letters.list(&Selection::All, 0, LETTERS_AT_ONCE).map_err(world)?;
+        let some = letters.list(&Selection::All, 0, LETTERS_AT_ONCE).map_err(Failure::outside)?;
         if some.is_empty() {
             return Ok(deleted);
         }
         let ids: Vec<i64> = some.iter().map(|letter| letter.id).collect();
-        letters.remove(&ids).map_err(world)?;
+        letters.remove(&ids).map_err(Failure::outside)?;
         deleted += ids.len() as u64;
     }
 }

@@ -10,16 +10,17 @@ use hooks::row::Position;
 use hooks::settings::StreamSettings;
 use hooks::stream::view::{StreamStatus, StreamView};
 
+use super::Found;
 use super::table::{Table, ago, bytes, now_ms, one_line, thousands, utc};
-use super::{Found, HooksFailure, world};
+use crate::cli::failure::Failure;
 use crate::cli::output::print;
 
 /// How many entries behind an endpoint are counted: Redis does nothing else meanwhile.
 const COUNTED_MAX: usize = 10_000;
 
 /// Shows it all; what is not there is not shown.
-pub(super) fn run(found: &Found) -> Result<(), HooksFailure> {
-    let journal = JournalView::open(&found.data_dir).map_err(world)?;
+pub(super) fn run(found: &Found) -> Result<(), Failure> {
+    let journal = JournalView::open(&found.data_dir).map_err(Failure::outside)?;
     let letters = dead_letters(&found.data_dir)?;
     if journal.is_none() && letters.is_none() && found.stream.is_none() {
         return Err(found.nothing());
@@ -28,7 +29,7 @@ pub(super) fn run(found: &Found) -> Result<(), HooksFailure> {
     let mut places = Table::new(&["endpoint", "source", "behind", "done up to"]);
     let mut stream_fault = None;
     if let Some(journal) = journal {
-        let status = journal.status().map_err(world)?;
+        let status = journal.status().map_err(Failure::outside)?;
         show_journal(&mut facts, &found.data_dir, &status);
         show_journal_places(&mut places, &status);
     }
@@ -41,7 +42,7 @@ pub(super) fn run(found: &Found) -> Result<(), HooksFailure> {
     }
     let mut endpoints = Table::new(&["endpoint", "to", "held", "state", "next try", "last error"]);
     if let Some(letters) = &letters {
-        let (all, waiting) = letters.counts(&Selection::All).map_err(world)?;
+        let (all, waiting) = letters.counts(&Selection::All).map_err(Failure::outside)?;
         facts.push([
             "dead letters".to_owned(),
             thousands(all),
@@ -49,10 +50,14 @@ pub(super) fn run(found: &Found) -> Result<(), HooksFailure> {
         ]);
     }
     if let Some(letters) = &letters {
-        letters.endpoints().map_err(world)?.iter().for_each(|status| endpoints.push(endpoint_row(status)));
+        letters
+            .endpoints()
+            .map_err(Failure::outside)?
+            .iter()
+            .for_each(|status| endpoints.push(endpoint_row(status)));
     }
     print(&format!("{}\n{}\n{}", facts.render(), places.render(), endpoints.render()))?;
-    stream_fault.map_or(Ok(()), |fault| Err(world(fault)))
+    stream_fault.map_or(Ok(()), |fault| Err(Failure::outside(fault)))
 }
 
 fn show_redis(facts: &mut Table, places: &mut Table, stream: &StreamSettings) -> Result<(), RedisFault> {
@@ -79,8 +84,8 @@ fn endpoint_row(status: &EndpointStatus) -> [String; 6] {
     [status.name.clone(), status.target.clone(), thousands(status.held), condition, next, error]
 }
 
-fn dead_letters(data_dir: &Path) -> Result<Option<DeadLetters>, HooksFailure> {
-    DeadLetters::open_existing(data_dir).map_err(world)
+fn dead_letters(data_dir: &Path) -> Result<Option<DeadLetters>, Failure> {
+    DeadLetters::open_existing(data_dir).map_err(Failure::outside)
 }
 
 fn show_journal(facts: &mut Table, data_dir: &Path, status: &Status) {

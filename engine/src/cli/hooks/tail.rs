@@ -11,7 +11,8 @@ use hooks::row::Position;
 use hooks::stream::view::{StreamEvent, StreamView};
 use protocol::json::encode_string;
 
-use super::{Found, HooksFailure, Where, world};
+use super::{Found, Where};
+use crate::cli::failure::Failure;
 use crate::cli::output::print_json_lines;
 
 /// How often it looks.
@@ -32,7 +33,7 @@ pub(super) struct TailArgs {
 }
 
 /// Writes until the reader has had enough.
-pub(super) fn run(args: TailArgs) -> Result<(), HooksFailure> {
+pub(super) fn run(args: TailArgs) -> Result<(), Failure> {
     let found = args.place.find()?;
     let mut source = Events::open(&found)?;
     if args.new {
@@ -56,35 +57,38 @@ enum Events {
 }
 
 impl Events {
-    fn open(found: &Found) -> Result<Self, HooksFailure> {
+    fn open(found: &Found) -> Result<Self, Failure> {
         if let Some(stream) = &found.stream {
-            return Ok(Self::Stream(Box::new(StreamView::open(stream).map_err(world)?), Position::default()));
+            return Ok(Self::Stream(
+                Box::new(StreamView::open(stream).map_err(Failure::outside)?),
+                Position::default(),
+            ));
         }
-        let journal = JournalView::open(&found.data_dir).map_err(world)?;
+        let journal = JournalView::open(&found.data_dir).map_err(Failure::outside)?;
         journal.map(|journal| Self::Journal(journal, 0)).ok_or_else(|| found.nothing())
     }
 
-    fn skip(&mut self) -> Result<(), HooksFailure> {
+    fn skip(&mut self) -> Result<(), Failure> {
         match self {
-            Self::Journal(journal, after) => *after = journal.status().map_err(world)?.last_id,
+            Self::Journal(journal, after) => *after = journal.status().map_err(Failure::outside)?.last_id,
             Self::Stream(stream, after) => {
-                *after = stream.status().map_err(world)?.standing.unwrap_or_default().last;
+                *after = stream.status().map_err(Failure::outside)?.standing.unwrap_or_default().last;
             }
         }
         Ok(())
     }
 
-    fn next_lines(&mut self) -> Result<Vec<u8>, HooksFailure> {
+    fn next_lines(&mut self) -> Result<Vec<u8>, Failure> {
         let mut lines = Vec::new();
         match self {
             Self::Journal(journal, after) => {
-                for row in journal.rows_after(*after, EVENTS_MAX).map_err(world)? {
+                for row in journal.rows_after(*after, EVENTS_MAX).map_err(Failure::outside)? {
                     write_row(&mut lines, &row);
                     *after = row.id;
                 }
             }
             Self::Stream(stream, after) => {
-                for event in stream.entries_after(*after, EVENTS_MAX).map_err(world)? {
+                for event in stream.entries_after(*after, EVENTS_MAX).map_err(Failure::outside)? {
                     write_event(&mut lines, &event);
                     *after = event.at;
                 }

@@ -12,10 +12,11 @@ use hooks::settings::{Settings, StreamSettings};
 use hooks::source::Wake;
 use hooks::stream::counters::StreamCounters;
 use hooks::stream::source::StreamSource;
-use protocol::app::{App, Apps};
+use protocol::app::Apps;
 
-use super::{HooksFailure, read_config, world};
-use crate::config::EndpointWish;
+use crate::cli::failure::Failure;
+use crate::cli::overrides::Overrides;
+use crate::cli::running::settled;
 use crate::server;
 
 /// How long endpoints may take, at the end, for deliveries already under way.
@@ -40,49 +41,40 @@ pub(super) struct WorkArgs {
     redis: Option<String>,
 }
 
-pub(super) fn run(args: WorkArgs) -> Result<(), HooksFailure> {
+pub(super) fn run(args: WorkArgs) -> Result<(), Failure> {
     let (settings, stream, apps) = settle(args)?;
     server::install_panic_hook();
-    server::block_signals().map_err(world)?;
-    logging::start().map_err(world)?;
+    server::block_signals().map_err(Failure::outside)?;
+    logging::start().map_err(Failure::outside)?;
     let (wake, woken) = Wake::new();
     let counters = Arc::new(DeliveryCounters::new(&settings.endpoints));
-    let means = Means::new(&settings, Arc::clone(&apps), counters).map_err(world)?;
+    let means = Means::new(&settings, Arc::clone(&apps), counters).map_err(Failure::outside)?;
     let (key, endpoints) = (stream.key.clone(), settings.endpoints.len());
-    let source =
-        StreamSource::open(stream, apps, wake, Arc::new(StreamCounters::default())).map_err(world)?;
-    let dispatcher = Dispatcher::start(source, woken, means).map_err(world)?;
+    let source = StreamSource::open(stream, apps, wake, Arc::new(StreamCounters::default()))
+        .map_err(Failure::outside)?;
+    let dispatcher = Dispatcher::start(source, woken, means).map_err(Failure::outside)?;
     logging::say!("delivering the stream {key} to {endpoints} endpoint(s)");
-    server::wait_for_signal().map_err(world)?;
+    server::wait_for_signal().map_err(Failure::outside)?;
     dispatcher.stop(FLUSH_MAX);
     Ok(())
 }
 
-fn settle(args: WorkArgs) -> Result<(Settings, StreamSettings, Arc<Apps>), HooksFailure> {
-    let mut config = read_config(args.config.as_deref())?;
-    if !args.app.is_empty() {
-        let apps: Result<_, _> = args.app.iter().map(|text| App::parse(text)).collect();
-        config.apps = apps.map_err(|error| HooksFailure::Config(format!("--app: {error}")))?;
-    }
-    if let Some(data_dir) = args.data_dir {
-        config.hooks.set_data_dir(data_dir);
-    }
-    if let Some(url) = &args.redis {
-        config.hooks.set_redis_url(url).map_err(|why| HooksFailure::Config(format!("--redis {why}")))?;
-    }
-    if !args.webhook.is_empty() {
-        config.hooks.endpoints = EndpointWish::webhooks(&config.apps, &args.webhook)
-            .map_err(|why| HooksFailure::Config(format!("--webhook {why}")))?;
-    }
-    let apps = Apps::new(config.apps).map_err(|error| HooksFailure::Config(format!("--app: {error}")))?;
-    let settings = config.hooks.settled(&apps).filter(|settings| !settings.endpoints.is_empty());
-    let settings = settings.ok_or_else(|| {
-        let wanted =
-            "there is nothing to deliver to: give --app and --webhook, or a --config with [[apps.hooks]]";
-        HooksFailure::Config(wanted.to_owned())
+fn settle(args: WorkArgs) -> Result<(Settings, StreamSettings, Arc<Apps>), Failure> {
+    let flags = Overrides {
+        app: args.app,
+        data_dir: args.data_dir,
+        webhook: args.webhook,
+        redis: args.redis,
+        ..Overrides::default()
+    };
+    let settings = settled(flags.over_file(args.config.as_deref())?)?;
+    let hooks = settings.hooks.filter(|hooks| !hooks.endpoints.is_empty()).ok_or_else(|| {
+        Failure::config(
+            "there is nothing to deliver to: give --app and --webhook, or a --config with [[apps.hooks]]",
+        )
     })?;
-    let stream = settings.stream.clone().ok_or_else(|| {
-        HooksFailure::Config("no stream is named: give --redis URL, or redis_url under [hooks]".to_owned())
+    let stream = hooks.stream.clone().ok_or_else(|| {
+        Failure::config("no stream is named: give --redis URL, or redis_url under [hooks]".to_owned())
     })?;
-    Ok((settings, stream, Arc::new(apps)))
+    Ok((hooks, stream, settings.apps))
 }

@@ -1,93 +1,32 @@
-//! The client of `corecast publish`: one signed POST over a blocking socket, as any server SDK would send it. It speaks
-//! to the server only by its public port.
+//! `corecast publish`: one event to a running server, signed as a server SDK signs it.
 
-use std::fmt;
-use std::io::{self, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-use protocol::app::App;
-use protocol::auth::sign_request;
-use protocol::json::encode_string;
-
+mod client;
 mod target;
 
-pub use target::{Target, TargetArgs};
+use std::env;
 
-/// One event.
-#[derive(Clone, Copy, Debug)]
-pub struct Publication<'a> {
-    /// The channel.
-    pub channel: &'a str,
-    /// The name of the event.
-    pub event: &'a str,
-    /// Its data, sent unchanged.
-    pub data: &'a str,
+use clap::Args;
+
+use self::client::{Publication, publish};
+use self::target::{Target, TargetArgs};
+use super::failure::Failure;
+use super::output::print;
+
+#[derive(Debug, Args)]
+pub(super) struct PublishArgs {
+    /// The channel to publish to
+    channel: String,
+    /// The name of the event
+    event: String,
+    /// The data of the event, sent unchanged
+    data: String,
+    #[command(flatten)]
+    target: TargetArgs,
 }
 
-/// Why it was not published.
-#[derive(Debug)]
-pub enum PublishError {
-    /// The server could not be reached.
-    Unreachable(String, io::Error),
-    /// The server has refused it.
-    Refused(String),
-}
-
-impl fmt::Display for PublishError {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unreachable(to, error) => {
-                write!(out, "no answer from {to}: {error} (is the server running there?)")
-            }
-            Self::Refused(answer) => write!(out, "the server refused the event: {answer}"),
-        }
-    }
-}
-
-const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Publishes one event to the server at `to` (`HOST:PORT`).
-pub fn publish(app: &App, to: &str, publication: &Publication<'_>) -> Result<(), PublishError> {
-    let answer = ask(to, &encode_request(app, to, publication))
-        .map_err(|error| PublishError::Unreachable(to.to_owned(), error))?;
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
-    if head.starts_with("HTTP/1.1 200 ") {
-        return Ok(());
-    }
-    let status = head.lines().next().unwrap_or("no answer");
-    Err(PublishError::Refused(format!("{status}: {}", body.trim())))
-}
-
-fn encode_request(app: &App, to: &str, publication: &Publication<'_>) -> Vec<u8> {
-    let mut body = Vec::new();
-    for (before, text) in [
-        (&b"{\"name\":"[..], publication.event),
-        (b",\"channel\":", publication.channel),
-        (b",\"data\":", publication.data),
-    ] {
-        body.extend_from_slice(before);
-        encode_string(&mut body, text);
-    }
-    body.push(b'}');
-    let path = format!("/apps/{}/events", app.id);
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let query = sign_request(app, "POST", &path, &[], &body, now);
-    let head = format!(
-        "POST {path}?{query} HTTP/1.1\r\nHost: {to}\r\nContent-Type: application/json\r\n\
-         Content-Length: {}\r\nConnection: close\r\n\r\n",
-        body.len()
-    );
-    [head.into_bytes(), body].concat()
-}
-
-fn ask(to: &str, request: &[u8]) -> io::Result<String> {
-    let address = to.to_socket_addrs()?.next().ok_or_else(|| io::Error::other("it has no address"))?;
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
-    stream.write_all(request)?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer)?;
-    Ok(String::from_utf8_lossy(&answer).into_owned())
+pub(super) fn run(args: PublishArgs) -> Result<(), Failure> {
+    let Target { app, to } = args.target.find(env::var("PUSHER_URL").ok()).map_err(Failure::config)?;
+    let publication = Publication { channel: &args.channel, event: &args.event, data: &args.data };
+    publish(&app, &to, &publication).map_err(Failure::outside)?;
+    Ok(print(&format!("published {} to {}\n", args.event, args.channel))?)
 }

@@ -18,7 +18,7 @@ const HTTP_PORT: u16 = 80;
 
 /// The options of `publish` that are about app and server.
 #[derive(Debug, Default, Args)]
-pub struct TargetArgs {
+pub(super) struct TargetArgs {
     /// The app's credentials; anyone who can list processes can read them, so prefer --app-file
     #[arg(long, value_name = "ID:KEY:SECRET", group = "source")]
     app: Option<String>,
@@ -38,16 +38,16 @@ pub struct TargetArgs {
 
 /// An app and a server.
 #[derive(Debug)]
-pub struct Target {
+pub(super) struct Target {
     /// The app that signs.
-    pub app: App,
+    pub(super) app: App,
     /// `HOST:PORT`.
-    pub to: String,
+    pub(super) to: String,
 }
 
 impl TargetArgs {
     /// What is meant, where `pusher_url` is the variable of the environment; or one line that says what is wrong.
-    pub fn find(self, pusher_url: Option<String>) -> Result<Target, String> {
+    pub(super) fn find(self, pusher_url: Option<String>) -> Result<Target, String> {
         let to = self.to.as_deref().map(parse_address).transpose().map_err(|why| format!("--to {why}"))?;
         let (apps, source, server) = if let Some(text) = &self.app {
             let app = App::parse(text).map_err(|error| format!("--app: {error}"))?;
@@ -56,7 +56,7 @@ impl TargetArgs {
             (read_app_file(file)?, file.display().to_string(), None)
         } else if let Some(file) = &self.config {
             let config = Config::read(file).map_err(|fault| fault.to_string())?;
-            let server = config.listen.first().map(reachable);
+            let server = config.listen.public.first().map(reachable);
             (config.apps, file.display().to_string(), server)
         } else {
             let url = pusher_url.filter(|url| !url.is_empty()).ok_or(NO_APP)?;

@@ -1,0 +1,35 @@
+//! `corecast check`: what is wrong with a configuration file, and what would be on this machine.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use logging::say;
+
+use super::failure::Failure;
+use super::output::print;
+use super::running::warn_of_capacity;
+use crate::config::Config;
+
+#[derive(Debug, Args)]
+pub(super) struct Check {
+    /// Configuration file (TOML)
+    #[arg(required_unless_present = "config")]
+    file: Option<PathBuf>,
+    /// The same, in the form that `serve` takes
+    #[arg(short, long, value_name = "FILE", conflicts_with = "file")]
+    config: Option<PathBuf>,
+}
+
+pub(super) fn run(check: Check) -> Result<(), Failure> {
+    let path = check.file.or(check.config).unwrap_or_default();
+    let config = Config::read(&path)?;
+    if config.apps.is_empty() {
+        return Err(Failure::no_app(&format!("add [[apps]] to {}", path.display())));
+    }
+    print(&format!("{}: good, {} app(s)\n", path.display(), config.apps.len()))?;
+    if let Some(why) = config.hooks.preflight() {
+        say!("warning: {why}");
+    }
+    warn_of_capacity(config.shards.count, &config.apps);
+    Ok(())
+}

@@ -1,0 +1,34 @@
+//! A server that a command runs: from its settings to its end.
+
+use protocol::app::App;
+
+use logging::say;
+
+use super::failure::Failure;
+use crate::config::Config;
+use crate::server::{self, Running};
+use crate::settings::capacity::Capacity;
+use crate::settings::{Settings, ShardCount};
+
+/// The settings of a server. Apps of a file are known to differ.
+pub(super) fn settled(config: Config) -> Result<Settings, Failure> {
+    config.settings().map_err(|error| Failure::config(format!("--app: {error}")))
+}
+
+/// Runs a server until it is told to stop. `started` is called when it accepts connections.
+pub(super) fn run_server(
+    settings: Settings,
+    started: impl FnOnce(&Running) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    warn_of_capacity(settings.shards.count, settings.apps.iter().map(|app| &**app));
+    let running = server::start(settings).map_err(Failure::outside)?;
+    started(&running)?;
+    running.wait().map_err(Failure::outside)
+}
+
+/// Warns about apps whose `connections_max` is more than this process has descriptors for.
+pub(super) fn warn_of_capacity<'a>(shards: ShardCount, apps: impl IntoIterator<Item = &'a App>) {
+    for why in Capacity::new(server::descriptors_max(), shards.get()).warnings(apps) {
+        say!("warning: {why}");
+    }
+}

@@ -1,0 +1,47 @@
+//! `corecast serve`: the server.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use logging::say;
+
+use super::failure::Failure;
+use super::overrides::Overrides;
+use super::running::{run_server, settled};
+use crate::server::Running;
+
+#[derive(Debug, Args)]
+pub(super) struct Serve {
+    /// Configuration file (TOML); the options below override it
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    overrides: Overrides,
+}
+
+pub(super) fn run(serve: &Serve) -> Result<(), Failure> {
+    let config = serve.overrides.over_file(serve.config.as_deref())?;
+    if config.apps.is_empty() {
+        let wanted = match &serve.config {
+            Some(path) => format!("add [[apps]] to {}, or give --app ID:KEY:SECRET", path.display()),
+            None => "give at least one --app ID:KEY:SECRET, or --app-file FILE".to_owned(),
+        };
+        return Err(Failure::no_app(&wanted));
+    }
+    run_server(settled(config)?, |running| {
+        announce(running);
+        Ok(())
+    })
+}
+
+fn announce(running: &Running) {
+    for address in running.addresses() {
+        say!("listening on {address}");
+    }
+    match running.admin() {
+        Some(Ok(address)) => say!("metrics at http://{address}/metrics"),
+        Some(Err(error)) => say!("no metrics: {error}, or --admin off"),
+        None => {}
+    }
+    say!("{}", running.capacity());
+}

@@ -1,0 +1,170 @@
+//! The cores of a server: what each of them starts with.
+//!
+//! Whatever can fail on a machine that does not suit fails here, before the first executor, with one line that names cause
+//! and way out. What must never happen here: a thread that starts before signals are blocked, or work for a single
+//! connection.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::environment::Environment;
+use super::error::StartError;
+use super::pinning::cpus;
+use super::ports::{Ports, take_ports};
+use super::reports::{Reports, Stopper};
+use super::signals::{block_signals, watch_signals};
+use super::stop;
+use super::threads::Threads;
+use crate::driver::CoreSetup;
+use crate::driver::accept::Entrance;
+use crate::driver::control::{Clock, Control, CoreError, Health, Phase};
+use crate::driver::hook_line::HookLine;
+use crate::driver::inbox::{MeshEnd, mesh};
+use crate::driver::listen::ListenError;
+use crate::driver::probe::probe;
+use crate::driver::ring::{self, Sizes};
+use crate::settings::{Ending, Settings};
+use crate::takeover::{Takeover, TakeoverPlan};
+use machines::machine::Machine;
+
+/// Starts the cores of a server with these machines, which are made on their own threads. `make_shard` gets the shard's
+/// number; the API core's is the number of shards. `share` is what events are shared by while another process serves the
+/// same ports; None: they are not. Blocks SIGTERM and SIGINT in this thread, so call it before starting others: the first of
+/// them makes [`RunningCores::wait`] drain, the second ends the process at once.
+pub fn start_cores<S: Machine, A: Machine>(
+    settings: &Settings,
+    share: Option<TakeoverPlan>,
+    hooks: HookLine,
+    make_shard: impl Fn(usize, &Environment) -> S + Send + Sync + 'static,
+    make_api: impl FnOnce(&Environment) -> A + Send + 'static,
+) -> Result<RunningCores, StartError> {
+    let prepared = Prepared::new(settings, hooks)?;
+    let environment = prepared.environment.clone();
+    let mut ports = take_ports(settings, share.is_some())?;
+    let (mut threads, mut setups) = prepared.assign(&mut ports, share)?;
+    let api = setups.pop();
+    let make_shard = Arc::new(make_shard);
+    for (shard, setup) in setups.into_iter().enumerate() {
+        let (make, environment) = (Arc::clone(&make_shard), environment.clone());
+        threads.spawn(format!("shard-{shard}"), setup, move || make(shard, &environment))?;
+    }
+    if let Some(setup) = api {
+        threads.spawn("api".to_owned(), setup, move || make_api(&environment))?;
+    }
+    threads.await_start()?;
+    let Ports { addresses, admin, shared, .. } = ports;
+    threads.serve(settings.ending.takeover, &addresses, &shared);
+    Ok(RunningCores { threads, ending: settings.ending, addresses, admin })
+}
+
+/// Cores that serve.
+#[derive(Debug)]
+pub struct RunningCores {
+    threads: Threads,
+    ending: Ending,
+    addresses: Vec<SocketAddr>,
+    admin: Option<Result<SocketAddr, ListenError>>,
+}
+
+impl RunningCores {
+    /// Where the server listens, in the order of the settings.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Where the operator's tools connect, or why they cannot; None if the settings turn that off.
+    pub fn admin(&self) -> Option<&Result<SocketAddr, ListenError>> {
+        self.admin.as_ref()
+    }
+
+    /// A handle that stops the server as a signal does.
+    pub fn stopper(&self) -> Stopper {
+        self.threads.stopper()
+    }
+
+    /// Waits until the server is told to stop, drains it and ends its cores. An error if a core could not go on.
+    pub fn wait(mut self) -> Result<(), CoreError> {
+        self.wait_until_drained()?;
+        self.close()
+    }
+
+    /// Waits until the server is told to stop, and then until all are gone who were there. Newcomers are still told to come
+    /// back. From then on no core tells the hooks core anything.
+    pub fn wait_until_drained(&mut self) -> Result<(), CoreError> {
+        stop::drain(&mut self.threads, &self.ending)
+    }
+
+    /// Closes the listeners and ends all cores.
+    pub fn close(self) -> Result<(), CoreError> {
+        stop::close(self.threads, &self.ending)
+    }
+}
+
+/// What all cores share, before they start.
+struct Prepared<'a> {
+    settings: &'a Settings,
+    hooks: HookLine,
+    ring_sizes: Sizes,
+    environment: Environment,
+}
+
+impl<'a> Prepared<'a> {
+    /// Asks the machine whether it suits. Blocks signals, raises the limit of descriptors.
+    fn new(settings: &'a Settings, hooks: HookLine) -> Result<Self, StartError> {
+        block_signals()?;
+        let descriptors_max = ring::raise_descriptors_max();
+        let cores = settings.shards.count.get() + 1;
+        let ring_sizes = probe(cores).map_err(StartError::Probe)?;
+        let health = Arc::new(Health::new(cores));
+        let environment = Environment { health, clock: Clock::start(), cores, descriptors_max };
+        Ok(Self { settings, hooks, ring_sizes, environment })
+    }
+
+    /// Gives each core what it needs. The API core is the last.
+    fn assign(
+        self,
+        ports: &mut Ports,
+        share: Option<TakeoverPlan>,
+    ) -> Result<(Threads, Vec<CoreSetup>), StartError> {
+        let cores = self.environment.cores;
+        // The relay has the last place.
+        let mut ends = mesh(cores + 1).map_err(StartError::System)?;
+        let relay = ends.pop();
+        let reports = Reports::new(cores);
+        let phase = if self.settings.ending.takeover { Phase::Joining } else { Phase::Serving };
+        let control = Arc::new(Control::new(phase, ends[0].doorbells(), cores - 1));
+        let names = std::mem::take(&mut ports.names);
+        let sharing = share.zip(relay);
+        let sharing = sharing.map(|(share, relay)| Takeover::new(share, names, relay, Arc::clone(&control)));
+        watch_signals(reports.stopper(), self.settings.dev.is_some()).map_err(StartError::System)?;
+        let shards = self.settings.shards;
+        let cpus = cpus(shards.pin, shards.count.get(), &ring::allowed_cpus());
+        let each = ends.into_iter().zip(std::mem::take(&mut ports.entrances)).zip(cpus);
+        let setups =
+            each.map(|((end, entrances), cpu)| self.setup(end, entrances, cpu, &control, &reports)).collect();
+        Ok((Threads::new(reports, control, self.environment, sharing), setups))
+    }
+
+    fn setup(
+        &self,
+        mesh: MeshEnd,
+        entrances: Vec<Entrance>,
+        cpu: Option<usize>,
+        control: &Arc<Control>,
+        reports: &Reports,
+    ) -> CoreSetup {
+        let is_shard = mesh.me() < self.settings.shards.count.get();
+        CoreSetup {
+            mesh,
+            entrances,
+            ring_sizes: self.ring_sizes,
+            cpu,
+            leave: stop::leave(is_shard, self.settings.ending.takeover),
+            clock: self.environment.clock,
+            control: Arc::clone(control),
+            health: Arc::clone(&self.environment.health),
+            reports: reports.sender(),
+            hooks: self.hooks.clone(),
+        }
+    }
+}

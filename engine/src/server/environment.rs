@@ -1,0 +1,18 @@
+//! What a machine may want to know of the server that it runs in.
+
+use std::sync::Arc;
+
+use crate::driver::control::{Clock, Health};
+
+/// What all cores of a server share and a machine may read.
+#[derive(Clone, Debug)]
+pub struct Environment {
+    /// The pulses of all cores, and whether the server is ready.
+    pub health: Arc<Health>,
+    /// The clocks whose readings machines are given.
+    pub clock: Clock,
+    /// How many cores there are: the shards, and after them the API core.
+    pub cores: usize,
+    /// How many descriptors the process may open.
+    pub descriptors_max: u64,
+}

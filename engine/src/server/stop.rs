@@ -1,0 +1,101 @@
+//! The end of a server, in order: shards drain, the API core drains, listeners close, cores end.
+//!
+//! What must never happen here: a port that refuses while there is still something to do.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use super::threads::Threads;
+use crate::driver::control::{CoreError, Leave, Phase};
+use crate::settings::Ending;
+
+/// How long shards may take to begin to drain.
+const DRAIN_BEGIN_MAX: Duration = Duration::from_secs(5);
+
+/// How long the last clients may take to leave when the server stops, after the time that the rate allows.
+const SHARD_DRAIN_MAX: Duration = Duration::from_secs(10);
+
+/// How long back ends may take after that.
+const API_DRAIN_MAX: Duration = Duration::from_secs(3);
+
+/// How long the queue of a closing listener must have been empty: a handshake that has begun is over by then, between most
+/// places. Nobody else comes, since newcomers are dropped, to try again after a second.
+const QUIET: Duration = Duration::from_millis(100);
+
+/// The same beside a successor, who gets all others: longer than a connection that says nothing stays out of the queue.
+const TAKEOVER_QUIET: Duration = Duration::from_millis(1_500);
+
+/// How long the last clients may take to leave, after the queues are quiet.
+const LAST_ONES_MAX: Duration = Duration::from_secs(1);
+
+/// Clients that were told 4100 come back after a second, and some milliseconds.
+const RETURN: Duration = Duration::from_millis(1_100);
+
+/// Half of the time after which the first of them comes back: a successor has the other half to start.
+const SHORT_END: Duration = Duration::from_millis(500);
+
+/// What a core does at the end: a shard, or the API core.
+pub(super) fn leave(is_shard: bool, takeover: bool) -> Leave {
+    Leave {
+        drains_at: if is_shard { Phase::DrainingShards } else { Phase::DrainingApi },
+        has_clients: is_shard,
+        // A successor shall have all newcomers from the first moment on. Without one somebody must answer them.
+        closes_at: if takeover { Phase::DrainingShards } else { Phase::Closing },
+        quiet: quiet(takeover),
+    }
+}
+
+/// Waits until the server is told to stop, and then until all are gone who were there. Newcomers are still told to come
+/// back. From then on no core tells the hooks core anything.
+pub(super) fn drain(threads: &mut Threads, ending: &Ending) -> Result<(), CoreError> {
+    let stopped = threads.wait_until(None, |tally| tally.stop)?;
+    debug_assert!(stopped, "without a deadline only a report ends the wait");
+    threads.set_ready(false);
+    if !ending.ready_grace.is_zero() {
+        threads.wait_until(Some(ending.ready_grace), |_| false)?;
+    }
+    let shards = threads.count() - 1;
+    threads.advance(Phase::DrainingShards);
+    threads.wait_until(Some(DRAIN_BEGIN_MAX), |tally| tally.draining == shards)?;
+    let patience = patience(threads.draining_connections(), ending.drain_rate);
+    threads.wait_until(Some(patience), |tally| tally.empty == shards)?;
+    threads.advance(Phase::DrainingApi);
+    threads.wait_until(Some(API_DRAIN_MAX), |tally| tally.empty == shards + 1)?;
+    threads.finish_sharing();
+    threads.advance(Phase::Drained);
+    Ok(())
+}
+
+/// Closes the listeners and ends all cores. A port refuses only when next to nothing is left to do.
+pub(super) fn close(mut threads: Threads, ending: &Ending) -> Result<(), CoreError> {
+    if !ending.takeover {
+        hold_returning_clients(&mut threads)?;
+    }
+    threads.advance(Phase::Closing);
+    let cores = threads.count();
+    threads.wait_until(Some(quiet(ending.takeover) + LAST_ONES_MAX), |tally| tally.closed == cores)?;
+    threads.end();
+    Ok(())
+}
+
+/// Of clients that come back every second, some would find nobody between this server and the next. So those that come
+/// within the last second wait in the queue, and all are told at its end: they come back together, a second later.
+fn hold_returning_clients(threads: &mut Threads) -> Result<(), CoreError> {
+    let Some((first_ms, last_ms)) = threads.told_ms_ago() else { return Ok(()) };
+    if Duration::from_millis(first_ms) < SHORT_END {
+        return Ok(());
+    }
+    threads.advance(Phase::Holding);
+    threads.wait_until(Some(RETURN.saturating_sub(Duration::from_millis(last_ms))), |_| false)?;
+    Ok(())
+}
+
+/// Twice what the rate asks for, since a busy machine stays below it, and what the last clients may take.
+fn patience(connections: u64, rate: NonZeroU32) -> Duration {
+    Duration::from_secs(2 * connections / u64::from(rate.get())) + SHARD_DRAIN_MAX
+}
+
+/// How long the queue of a closing listener must have been empty.
+fn quiet(takeover: bool) -> Duration {
+    if takeover { TAKEOVER_QUIET } else { QUIET }
+}

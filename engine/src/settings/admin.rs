@@ -1,0 +1,76 @@
+//! The admin listener: its address, the names that it answers to, and how metrics are called.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::str::FromStr;
+
+/// The default address; soketi uses the same port for its metrics.
+const ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9601);
+
+/// The default prefix of metric names.
+const METRICS_PREFIX: &str = "corecast_";
+
+/// The settings of the admin listener.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Admin {
+    /// Where it listens.
+    pub address: AdminAddress,
+    /// The host names that it answers to, besides IP addresses and localhost.
+    pub hosts: Vec<Box<str>>,
+    /// The prefix of all metric names.
+    pub metrics_prefix: Box<str>,
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        Self { address: AdminAddress::default(), hosts: Vec::new(), metrics_prefix: METRICS_PREFIX.into() }
+    }
+}
+
+/// Where the admin listener is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AdminAddress {
+    /// Nowhere.
+    Off,
+    /// At this address, which the operator did not name: the server starts without it if another program has it.
+    IfFree(SocketAddr),
+    /// At this address.
+    At(SocketAddr),
+}
+
+impl AdminAddress {
+    /// The address, if there is to be one.
+    pub fn address(self) -> Option<SocketAddr> {
+        match self {
+            Self::Off => None,
+            Self::IfFree(address) | Self::At(address) => Some(address),
+        }
+    }
+}
+
+impl Default for AdminAddress {
+    fn default() -> Self {
+        Self::IfFree(ADDRESS)
+    }
+}
+
+impl FromStr for AdminAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "off" => Ok(Self::Off),
+            _ => text.parse().map(Self::At).map_err(|_| {
+                format!("is no address; write IP:PORT, such as {:?}, or {:?}", "127.0.0.1:9601", "off")
+            }),
+        }
+    }
+}
+
+/// A host name of the admin listener, as in a URL; without a port, because any port matches.
+pub fn parse_admin_host(text: &str) -> Result<Box<str>, String> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    if text.is_empty() || text.len() > 253 || !text.bytes().all(plain) {
+        return Err(format!("is no host; write a name without port, such as {:?}", "corecast.internal"));
+    }
+    Ok(text.strip_suffix('.').unwrap_or(text).into())
+}
