@@ -4,18 +4,40 @@
 
 #![allow(dead_code, unreachable_pub, reason = "the simulation's files, of which this uses a part")]
 
+#[path = "../../tests/sim/api_side.rs"]
+mod api_side;
+#[path = "../../tests/sim/bounds.rs"]
+mod bounds;
+#[path = "../../tests/sim/channels.rs"]
+mod channels;
 #[path = "../../tests/sim/client.rs"]
 mod client;
+#[path = "../../tests/sim/clients.rs"]
+mod clients;
+#[path = "../../tests/sim/cores.rs"]
+mod cores;
+#[path = "../../tests/sim/deeds.rs"]
+mod deeds;
 #[path = "../../tests/sim/hooks.rs"]
 mod hooks;
+#[path = "../../tests/sim/inputs.rs"]
+mod inputs;
 #[path = "../../tests/sim/mesh.rs"]
 mod mesh;
 #[path = "../../tests/sim/model.rs"]
 mod model;
+#[path = "../../tests/sim/rest.rs"]
+mod rest;
+#[path = "../../tests/sim/rng.rs"]
+mod rng;
 #[path = "../../tests/sim/schedule.rs"]
 mod schedule;
 #[path = "../../tests/sim/socket.rs"]
 mod socket;
+#[path = "../../tests/sim/terminations.rs"]
+mod terminations;
+#[path = "../../tests/sim/turning.rs"]
+mod turning;
 #[path = "../../tests/sim/world.rs"]
 mod world;
 

@@ -7,8 +7,9 @@ use corecast_machines::machine::HookPort;
 use protocol::hook_event::{Happened, HookEvent, OpenEdges};
 use protocol::hook_kind::{HookKind, HookKinds};
 
+use crate::channels::{CHANNELS, user_on};
 use crate::model::Done;
-use crate::world::{CHANNELS, Rng, World};
+use crate::rng::Rng;
 
 /// A channel, or a member of it.
 type Place = (String, Option<String>);
@@ -42,7 +43,7 @@ pub struct HooksCore {
     events_done: u64,
     events_told: u64,
     fault: Option<String>,
-    /// The server ends: who has gone may come back after the next start, if there is a grace.
+    /// The server ends: a member who has gone may come back after the next start, if there is a grace.
     ends: bool,
 }
 
@@ -94,7 +95,7 @@ impl HooksCore {
             let occupied = self.kinds.has(HookKind::ChannelVacated);
             let presence = channel.starts_with("presence-") && self.kinds.has(HookKind::MemberRemoved);
             let users: BTreeSet<String> = (0..if presence { self.rng.between(1, 4) } else { 0 })
-                .map(|client| World::user_on(client, channel))
+                .map(|client| user_on(client, channel))
                 .collect();
             let members = users.iter().map(|user| user.as_str().into()).collect();
             open.push(OpenEdges { app_id: "1".into(), channel: channel.into(), occupied, members });

@@ -6,12 +6,23 @@
 
 #![expect(unreachable_pub, reason = "a test binary exports nothing")]
 
+mod api_side;
+mod bounds;
+mod channels;
 mod client;
+mod clients;
+mod cores;
+mod deeds;
 mod hooks;
+mod inputs;
 mod mesh;
 mod model;
+mod rest;
+mod rng;
 mod schedule;
 mod socket;
+mod terminations;
+mod turning;
 mod world;
 
 use schedule::{Coverage, run};

@@ -2,9 +2,10 @@
 
 use corecast_machines::readings::stats::Stats;
 
+use crate::channels::{CHANNELS, user_on};
 use crate::client::Client;
 use crate::socket::Reader;
-use crate::world::{CHANNELS, World};
+use crate::world::World;
 
 /// What schedules have reached.
 #[derive(Clone, Debug)]
@@ -42,25 +43,27 @@ impl Coverage {
 /// Runs the schedule of a seed.
 pub fn run(seed: u64) -> Result<Coverage, String> {
     let mut world = World::new(seed);
-    let steps = world.rng.between(220, 320) as u64;
+    let steps = world.rng().between(220, 320) as u64;
     // Some schedules have one hot channel for a while, or all are hot: the API core offers more than can be flushed.
-    let flood = world.rng.chance(40).then(|| {
-        let one = world.rng.below(CHANNELS.len());
-        let hot = if world.rng.chance(50) { &CHANNELS[one..=one] } else { &CHANNELS[..] };
+    let flood = world.rng().chance(40).then(|| {
+        let one = world.below(CHANNELS.len());
+        let hot = if world.rng().chance(50) { &CHANNELS[one..=one] } else { &CHANNELS[..] };
         // Where all is hot, clients have several channels, or one after another.
-        world.hopping = hot.len() > 1 && !world.tight && world.rng.chance(60);
-        (hot, world.rng.between(150, 200))
+        if hot.len() > 1 && !world.is_tight() && world.rng().chance(60) {
+            world.start_hopping();
+        }
+        (hot, world.rng().between(150, 200))
     });
-    for _ in 0..world.rng.between(1, 4) {
+    for _ in 0..world.rng().between(1, 4) {
         connect(&mut world);
     }
-    // Whoever is terminated never comes back, so it happens in some schedules only.
-    let mut terminations = if world.rng.chance(50) { world.rng.between(1, 4) } else { 0 };
+    // A user who was terminated never comes back, so it happens in some schedules only.
+    let mut terminations = if world.rng().chance(50) { world.rng().between(1, 4) } else { 0 };
     for step in 0..steps {
-        world.step += 1;
+        world.next_step();
         world.open_hooks(false);
         random_step(&mut world)?;
-        if terminations > 0 && world.rng.chance(2) {
+        if terminations > 0 && world.rng().chance(2) {
             terminations -= 1;
             terminate(&mut world);
         }
@@ -72,40 +75,40 @@ pub fn run(seed: u64) -> Result<Coverage, String> {
     }
     world.settle()?;
     world.check()?;
-    if world.rng.chance(40) {
+    if world.rng().chance(40) {
         world.check_hooks(false)?;
     }
-    if world.rng.chance(10) {
+    if world.rng().chance(10) {
         world.drain()?;
     }
-    for client in 0..world.clients.len() {
+    for client in 0..world.clients().len() {
         world.hang_up(client);
     }
     world.settle()?;
     world.check_empty()?;
     world.check_hooks(true)?;
-    Ok(Coverage { stats: world.stats(), schedules: 1, slices_cut: world.slices_cut, steps_min: steps })
+    Ok(Coverage { stats: world.stats(), schedules: 1, slices_cut: world.slices_cut(), steps_min: steps })
 }
 
 fn flood_step(world: &mut World, hot: &[&str]) -> Result<(), String> {
     for _ in 0..3 {
-        let channel = if world.hopping { fashion(world) } else { hot[world.rng.below(hot.len())] };
+        let channel = if world.hops() { fashion(world) } else { hot[world.below(hot.len())] };
         world.publish(channel, if hot.len() == 1 { 700 } else { 350 }, None);
     }
-    for _ in 0..if world.hopping { 4 } else { world.rng.below(3) * (hot.len() / CHANNELS.len()) } {
+    for _ in 0..if world.hops() { 4 } else { world.below(3) * (hot.len() / CHANNELS.len()) } {
         burst(world);
     }
-    if world.rng.chance(20) {
+    if world.rng().chance(20) {
         world.advance(5);
     }
-    if world.rng.chance(8) {
+    if world.rng().chance(8) {
         leave_unread(world);
     }
     world.api_turn();
     for core in 0..world.shard_count() {
         world.arrive(core, true);
         world.arrive(core, false);
-        if world.rng.chance(15) {
+        if world.rng().chance(15) {
             world.drain_sockets(core);
         }
         if world.is_awake(core) {
@@ -116,27 +119,27 @@ fn flood_step(world: &mut World, hot: &[&str]) -> Result<(), String> {
 }
 
 fn random_step(world: &mut World) -> Result<(), String> {
-    match world.rng.below(100) {
+    match world.below(100) {
         0..40 => {
-            let shard = world.rng.below(world.shard_count());
+            let shard = world.any_shard();
             if world.is_awake(shard) {
                 world.turn(shard)?;
             }
         }
         40..55 => {
-            let (core, roots) = (world.rng.below(world.shard_count() + 1), world.rng.chance(50));
+            let (core, roots) = (world.any_core(), world.rng().chance(50));
             world.arrive(core, roots);
         }
         55..80 => burst(world),
         80..82 => {
-            let prefix = ["", "presence-", "presence-big", "private-"][world.rng.below(4)];
-            let bytes_max = if world.rng.chance(20) { 60 } else { 10_000 };
-            for _ in 0..world.rng.between(1, 3) {
+            let prefix = ["", "presence-", "presence-big", "private-"][world.below(4)];
+            let bytes_max = if world.rng().chance(20) { 60 } else { 10_000 };
+            for _ in 0..world.rng().between(1, 3) {
                 world.list(prefix, bytes_max);
             }
         }
         82..89 => {
-            for _ in 0..world.rng.between(1, 5) {
+            for _ in 0..world.rng().between(1, 5) {
                 publish(world);
             }
         }
@@ -145,12 +148,12 @@ fn random_step(world: &mut World) -> Result<(), String> {
             world.api_turn();
         }
         93..95 => {
-            let shard = world.rng.below(world.shard_count());
+            let shard = world.any_shard();
             world.drain_sockets(shard);
         }
         95..98 => connect(world),
         98 => leave(world),
-        _ if world.rng.chance(70) => world.advance(50),
+        _ if world.rng().chance(70) => world.advance(50),
         _ => time_passes(world)?,
     }
     Ok(())
@@ -158,11 +161,11 @@ fn random_step(world: &mut World) -> Result<(), String> {
 
 /// Long enough for silent clients to be pinged or reaped, sometimes with the mesh stuck or the whole machine suspended.
 fn time_passes(world: &mut World) -> Result<(), String> {
-    let mesh_moves = world.rng.chance(60);
-    let (seconds, suspended_at) = (world.rng.between(5, 75), world.rng.below(200));
+    let mesh_moves = world.rng().chance(60);
+    let (seconds, suspended_at) = (world.rng().between(5, 75), world.below(200));
     for second in 0..seconds {
         if second == suspended_at {
-            let ms = world.rng.between(2_000, 1_000_000) as u64;
+            let ms = world.rng().between(2_000, 1_000_000) as u64;
             world.jump(ms);
         }
         world.second(mesh_moves)?;
@@ -171,11 +174,11 @@ fn time_passes(world: &mut World) -> Result<(), String> {
 }
 
 fn connect(world: &mut World) {
-    if world.clients.len() >= 14 {
+    if world.clients().len() >= 14 {
         return;
     }
-    let shard = world.rng.below(world.shard_count());
-    let reader = match world.rng.below(10) {
+    let shard = world.any_shard();
+    let reader = match world.below(10) {
         0..7 => Reader::Healthy,
         7..9 => Reader::Slow,
         _ => Reader::Dead,
@@ -185,10 +188,10 @@ fn connect(world: &mut World) {
 
 fn leave(world: &mut World) {
     let Some(client) = some_client(world) else { return };
-    if world.rng.chance(40) {
-        world.clients[client].silent = true;
-    } else if world.rng.chance(50) {
-        world.clients[client].leaving = true;
+    if world.rng().chance(40) {
+        world.client(client).silent = true;
+    } else if world.rng().chance(50) {
+        world.client(client).leaving = true;
         world.send(client, &Client::close());
     } else {
         world.hang_up(client);
@@ -198,64 +201,65 @@ fn leave(world: &mut World) {
 /// A client that does not read what there is for it says goodbye.
 fn leave_unread(world: &mut World) {
     if let Some(client) = world.blocked_client() {
-        world.clients[client].leaving = true;
+        world.client(client).leaving = true;
         world.send(client, &Client::close());
     }
 }
 
 fn some_client(world: &mut World) -> Option<usize> {
-    let client = world.rng.below(world.clients.len());
-    (!world.clients[client].leaving && !world.clients[client].silent).then_some(client)
+    let client = world.any_client();
+    (!world.client(client).leaving && !world.client(client).silent).then_some(client)
 }
 
 /// One client sends some commands at once.
 fn burst(world: &mut World) {
     let Some(client) = some_client(world) else { return };
-    if world.hopping {
+    if world.hops() {
         return hop(world, client);
     }
-    let channel = CHANNELS[world.rng.below(CHANNELS.len())];
-    for _ in 0..world.rng.between(1, 4) {
+    let channel = world.any_channel();
+    for _ in 0..world.rng().between(1, 4) {
         // Often the same channel again: subscribe, unsubscribe, subscribe.
-        let channel = if world.rng.chance(70) { channel } else { CHANNELS[world.rng.below(CHANNELS.len())] };
+        let channel = if world.rng().chance(70) { channel } else { world.any_channel() };
         command(world, client, channel);
     }
 }
 
 /// Where clients hop to, and what is published on, while they hop: one channel after another.
 fn fashion(world: &World) -> &'static str {
-    CHANNELS[world.step as usize / 6 % 3]
+    CHANNELS[world.step() as usize / 6 % 3]
 }
 
 /// A client leaves its channel for the one that is in fashion.
 fn hop(world: &mut World, client: usize) {
     let to = fashion(world);
     for name in CHANNELS {
-        if name != to && world.channel(client, name).wanted {
+        if name != to && world.clients().channel(client, name).wanted {
             unsubscribe(world, client, name);
         }
     }
-    if !world.channel(client, to).wanted {
+    if !world.clients().channel(client, to).wanted {
         subscribe(world, client, to);
     }
 }
 
 fn command(world: &mut World, client: usize, channel: &str) {
-    let wanted = world.channel(client, channel).wanted;
+    let wanted = world.clients().channel(client, channel).wanted;
     // Whether the small channel lets a client in is known only afterwards, so it waits for the answer.
-    if world.may_refuse(channel) && (awaits_answer(world, client, channel) || world.is_dead(client)) {
+    if world.clients().may_refuse(channel)
+        && (world.clients().awaits_answer(client, channel) || world.is_dead(client))
+    {
         return;
     }
-    match world.rng.below(10) {
-        0..4 if !wanted || world.rng.chance(20) => subscribe(world, client, channel),
+    match world.below(10) {
+        0..4 if !wanted || world.rng().chance(20) => subscribe(world, client, channel),
         0..7 => unsubscribe(world, client, channel),
         7..9 => {
-            let (id, padding) = (world.next_id, world.rng.below(200));
-            world.next_id += 1;
+            let (id, padding) = (world.take_id(), world.below(200));
             world.send(client, &Client::client_event(channel, id, padding));
         }
         _ => {
-            world.clients[client].pings += 1;
+            world.client(client).pings += 1;
             world.send(client, &Client::ping());
         }
     }
@@ -263,37 +267,31 @@ fn command(world: &mut World, client: usize, channel: &str) {
 
 /// Mostly a user who is there, sometimes several at once, or the same name in another app.
 fn terminate(world: &mut World) {
-    for _ in 0..world.rng.between(1, 3) {
-        let client = world.rng.below(world.clients.len());
-        let channel = if world.rng.chance(70) { "presence-big" } else { "presence-small" };
-        let elsewhere = world.rng.chance(25);
-        world.terminate(&World::user_on(client, channel), elsewhere);
+    for _ in 0..world.rng().between(1, 3) {
+        let client = world.any_client();
+        let channel = if world.rng().chance(70) { "presence-big" } else { "presence-small" };
+        let elsewhere = world.rng().chance(25);
+        world.terminate(&user_on(client, channel), elsewhere);
     }
-}
-
-pub fn awaits_answer(world: &mut World, client: usize, name: &str) -> bool {
-    let channel = world.channel(client, name);
-    let answered =
-        channel.seen.iter().filter(|seen| matches!(seen, crate::client::Seen::Succeeded { .. })).count();
-    channel.wanted && answered + usize::from(channel.refused) < channel.accepted
 }
 
 fn subscribe(world: &mut World, client: usize, name: &str) {
-    let step = world.step;
-    let user = World::user_on(client, name);
+    let step = world.step();
+    let user = user_on(client, name);
     if name.starts_with("presence-") {
-        world.clients[client].may_be_terminated |= world.is_terminated(&user);
+        world.client(client).may_be_terminated |= world.is_terminated(&user);
     }
-    world.clients[client].user = user;
-    let Some(bytes) = world.clients[client].subscribe(&world.app.clone(), name) else { return };
-    let may_refuse = world.may_refuse(name);
-    let channel = world.channel(client, name);
+    world.client(client).user = user;
+    let app = world.app();
+    let Some(bytes) = world.client(client).subscribe(&app, name) else { return };
+    let may_refuse = world.clients().may_refuse(name);
+    let channel = world.clients().channel(client, name);
     if may_refuse && channel.refused {
         // It was refused once; what it sees after another try would be hard to tell apart.
         return;
     }
     if channel.wanted {
-        world.clients[client].errors_expected += 1;
+        world.client(client).errors_expected += 1;
     } else {
         channel.wanted = true;
         channel.accepted += 1;
@@ -303,26 +301,26 @@ fn subscribe(world: &mut World, client: usize, name: &str) {
 }
 
 fn unsubscribe(world: &mut World, client: usize, name: &str) {
-    let step = world.step;
-    if world.clients[client].socket_id.is_none() {
+    let step = world.step();
+    if world.client(client).socket_id.is_none() {
         return;
     }
-    let channel = world.channel(client, name);
+    let channel = world.clients().channel(client, name);
     if channel.wanted {
         channel.wanted = false;
         channel.left_at = Some(step);
     } else {
-        world.clients[client].errors_expected += 1;
+        world.client(client).errors_expected += 1;
     }
     world.send(client, &Client::unsubscribe(name));
 }
 
 fn publish(world: &mut World) {
-    let channel = CHANNELS[world.rng.below(CHANNELS.len())];
-    let padding = if world.rng.chance(20) { world.rng.below(900) } else { world.rng.below(60) };
-    let except = if world.rng.chance(30) && !world.clients.is_empty() {
-        let client = world.rng.below(world.clients.len());
-        world.clients[client].socket_id
+    let channel = world.any_channel();
+    let padding = if world.rng().chance(20) { world.below(900) } else { world.below(60) };
+    let except = if world.rng().chance(30) && !world.clients().is_empty() {
+        let client = world.any_client();
+        world.client(client).socket_id
     } else {
         None
     };

@@ -1,0 +1,47 @@
+//! What homes do, as they do it: the witness of each shard notes it, and model and hooks are told after the phase.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use corecast_machines::shard::home::witness::{self, Witness};
+
+use crate::model::Done;
+
+/// What was done to a channel, and whether the hooks want to know of it.
+pub type Deed = (String, Done, bool);
+
+/// What homes have done since it was last taken.
+#[derive(Clone, Debug, Default)]
+pub struct Deeds(Rc<RefCell<Vec<Deed>>>);
+
+impl Deeds {
+    pub fn take(&self) -> Vec<Deed> {
+        self.0.take()
+    }
+
+    /// Notes what a home does.
+    pub fn witness(&self) -> Witness {
+        let deeds = Rc::clone(&self.0);
+        Box::new(move |deed| {
+            let (topic, done, hooked) = match deed {
+                witness::Deed::Occupied(topic) => (topic, Done::Occupied, false),
+                witness::Deed::Vacated(topic) => (topic, Done::Vacated, false),
+                witness::Deed::Added { topic, user_id } => (topic, Done::Added(user_id.to_owned()), false),
+                witness::Deed::Removed { topic, user_id } => {
+                    (topic, Done::Removed(user_id.to_owned()), false)
+                }
+                witness::Deed::Published { topic, frame, except, hooked } => {
+                    (topic, Done::Event { id: event_id(frame.as_bytes()), except }, hooked)
+                }
+            };
+            deeds.borrow_mut().push((topic.name().into_owned(), done, hooked));
+        })
+    }
+}
+
+/// The number at the beginning of an event's data.
+pub fn event_id(frame: &[u8]) -> u64 {
+    let text = String::from_utf8_lossy(frame);
+    let data = text.split("\"data\":\"").nth(1).and_then(|data| data.split(':').next());
+    data.and_then(|id| id.parse().ok()).expect("each event's data begins with its number")
+}

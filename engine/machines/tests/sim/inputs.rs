@@ -1,0 +1,74 @@
+//! What a shard draws from in one turn: batches that have arrived, and bytes of its sockets, in pieces of any length.
+
+use corecast_machines::machine::{self, Inputs, Token};
+use corecast_machines::mesh::{Leaf, Root};
+
+use crate::mesh::Port;
+use crate::rng::Rng;
+use crate::socket::Socket;
+
+/// What a shard draws from in one turn.
+pub struct TurnInputs<'a> {
+    port: Port<'a>,
+    sockets: &'a mut [Socket],
+    awake: &'a mut [bool],
+    rng: &'a mut Rng,
+    scratch: Vec<u8>,
+    next: usize,
+}
+
+impl<'a> TurnInputs<'a> {
+    pub fn new(port: Port<'a>, sockets: &'a mut [Socket], awake: &'a mut [bool], rng: &'a mut Rng) -> Self {
+        Self { port, sockets, awake, rng, scratch: Vec::new(), next: 0 }
+    }
+
+    /// The API core, which comes after the shards, is never asleep here.
+    fn ring(&mut self, core: usize) {
+        if let Some(awake) = self.awake.get_mut(core) {
+            *awake = true;
+        }
+    }
+}
+
+impl Inputs for TurnInputs<'_> {
+    fn next_leaves(&mut self) -> Option<(usize, Vec<Leaf>)> {
+        self.port.leaves.inbox[self.port.me].pop_front()
+    }
+
+    fn next_roots(&mut self) -> Option<(usize, Vec<Root>)> {
+        self.port.roots.inbox[self.port.me].pop_front()
+    }
+
+    fn release_leaves(&mut self, from: usize) {
+        self.port.leaves.in_flight[from][self.port.me] -= 1;
+        self.ring(from);
+    }
+
+    fn release_roots(&mut self, from: usize) {
+        self.port.roots.in_flight[from][self.port.me] -= 1;
+        self.ring(from);
+    }
+
+    fn next_socket(&mut self) -> Option<machine::Socket<'_>> {
+        let count = self.sockets.len();
+        let at = (0..count).map(|off| (self.next + off) % count).find(|at| self.sockets[*at].is_ready())?;
+        self.next = at + 1;
+        let socket = &mut self.sockets[at];
+        socket.turns_unread = 0;
+        socket.hear();
+        if socket.inbound.is_empty() {
+            socket.hangup_told = true;
+            return Some(machine::Socket::Hangup(socket.token));
+        }
+        let most = if self.rng.chance(20) { self.rng.between(1, 40) } else { 4096 };
+        let len = socket.inbound.len().min(most);
+        self.scratch = socket.inbound.drain(..len).collect();
+        Some(machine::Socket::Bytes(socket.token, &mut self.scratch))
+    }
+
+    fn pause(&mut self, token: Token) {
+        if let Some(socket) = self.sockets.iter_mut().find(|socket| socket.token == token) {
+            socket.paused = true;
+        }
+    }
+}
