@@ -69,8 +69,8 @@ pub const MUTANTS: &[Mutant] = &[
         name: "NoEpoch",
         breaks: "Links are not told apart from their predecessors, on both sides.",
         places: &[
-            instead("shard/links.rs", "local.epoch != epoch", "false")
-                .within("if local.epoch != epoch || local.live {"),
+            instead("shard/links.rs", "link.epoch != epoch", "false")
+                .within("if link.epoch != epoch || link.live {"),
             instead("shard/home/mod.rs", "link.epoch == epoch", "true"),
             instead("shard/home/mod.rs", "!home.roster.has_shard(from)", "true"),
         ],
@@ -78,8 +78,8 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "LaterSubscribersAckedAtOnce",
         breaks: "The first subscriber asks home, later ones are acknowledged at once.",
-        places: &[instead("shard/inbound/subscribe.rs", "topic.live", "topic.live || found.is_some()")
-            .within("let at_once = topic.live;")],
+        places: &[instead("shard/inbound/subscribe.rs", "link.live", "link.live || found.is_some()")
+            .within("(link.home, link.epoch, link.live)")],
     },
     Mutant {
         name: "RootsWaitForRoots",
@@ -217,13 +217,14 @@ pub const MUTANTS: &[Mutant] = &[
         name: "FanOutBeforeAck",
         breaks: "A subscriber gets events before its acknowledgement.",
         places: &[
-            instead("shard/fanout/mod.rs", "it.back == WAITING", "true"),
+            instead("shard/fanout/mod.rs", "it.fanout_index == WAITING", "true"),
             instead(
                 "shard/fanout/mod.rs",
                 "connection.subscriptions.push(subscription);",
-                r"let back = topic.acknowledged.len() as u32;
-            topic.acknowledged.push(Subscriber { slot: id.slot, at: connection.subscriptions.len() as u32 });
-            connection.subscriptions.push(Subscription { back, ..subscription });",
+                r"let fanout_index = topic.acknowledged.len() as u32;
+            let subscription_index = connection.subscriptions.len() as u32;
+            topic.acknowledged.push(Subscriber { slot: id.slot, subscription_index });
+            connection.subscriptions.push(Subscription { fanout_index, ..subscription });",
             ),
         ],
     },
@@ -251,7 +252,7 @@ pub const MUTANTS: &[Mutant] = &[
         places: &[instead("shard/fanout/mod.rs", "self.close_range(id, run);", "").within(
             r"let run = topic.run;
         self.close_range(id, run);
-        Some(removed)",
+        Some(gone)",
         )],
     },
     Mutant {
@@ -270,7 +271,8 @@ pub const MUTANTS: &[Mutant] = &[
         name: "CloseSendsNoExit",
         breaks: "A connection that closes leaves its members in their rosters.",
         places: &[
-            instead("shard/links.rs", "gone.member.is_some()", "gone.member.is_some() && !by_close"),
+            instead("shard/links.rs", "gone.is_member", "gone.is_member && !by_close")
+                .within("if gone.is_member && !(waited"),
             instead("shard/home/mod.rs", "!home.roster.has_shard(from)", "true"),
         ],
     },
@@ -331,7 +333,7 @@ pub const MUTANTS: &[Mutant] = &[
         places: &[instead(
             "shard/ending/terminate.rs",
             "it.member.as_ref()",
-            "it.member.as_ref().filter(|_| it.back != crate::shard::fanout::connection::WAITING)",
+            "it.member.as_ref().filter(|_| it.fanout_index != crate::shard::fanout::connection::WAITING)",
         )],
     },
     Mutant {
@@ -621,7 +623,7 @@ impl OpenRun {
             run: Rc::clone(&self.run),
             bytes: self.bytes.clone(),
             ends: self.ends.clone(),
-            leaf: self.leaf,
+            topic_slot: self.topic_slot,
         };
         let sealed =
             Sealed { bytes: Bytes::Own(self.bytes.clone()), ends: self.ends.clone(), private: false };

@@ -115,13 +115,13 @@ pub struct OpenRun {
     bytes: Vec<u8>,
     ends: Vec<u32>,
     /// The topic whose events these are.
-    pub leaf: u32,
+    pub topic_slot: u32,
 }
 
 impl OpenRun {
     /// An empty one.
-    pub fn new(leaf: u32) -> Self {
-        Self { run: Rc::default(), bytes: Vec::new(), ends: Vec::new(), leaf }
+    pub fn new(topic_slot: u32) -> Self {
+        Self { run: Rc::default(), bytes: Vec::new(), ends: Vec::new(), topic_slot }
     }
 
     /// What outboxes hold.

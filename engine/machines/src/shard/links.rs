@@ -15,9 +15,69 @@ use protocol::ws::Frame;
 use super::Shard;
 use crate::mesh::{Leaf, Refusal, Root, SubRef};
 use crate::outbox::run::Run;
-use crate::shard::fanout::connection::{ConnectionId, Subscription, WAITING};
+use crate::shard::fanout::connection::ConnectionId;
+use crate::shard::fanout::topics::Gone;
 use crate::shard::inbound::refuse::Grounds;
 use crate::topic::Topic;
+
+/// The link to the home of a topic that has local subscribers.
+#[derive(Debug)]
+pub(super) struct Link {
+    /// Its home shard.
+    pub(super) home: usize,
+    /// Tells this link from earlier ones.
+    pub(super) epoch: u64,
+    /// Home has said Joined.
+    pub(super) live: bool,
+    /// Subscriptions that wait for Joined alone.
+    pub(super) joiners: Vec<SubRef>,
+    /// Sequence number of the last Count in the open batch.
+    counted: u64,
+    /// A Count waits outside the full batch.
+    count_outside: bool,
+}
+
+impl Link {
+    /// One that was just asked for.
+    pub(super) fn new(home: usize, epoch: u64) -> Self {
+        Self { home, epoch, live: false, joiners: Vec::new(), counted: u64::MAX, count_outside: false }
+    }
+}
+
+/// The links, by the slots that their topics have in the fan-out.
+#[derive(Debug, Default)]
+pub(super) struct Links {
+    of: Vec<Option<Link>>,
+}
+
+impl Links {
+    pub(super) fn get_mut(&mut self, topic_slot: u32) -> Option<&mut Link> {
+        self.of.get_mut(topic_slot as usize)?.as_mut()
+    }
+
+    pub(super) fn open(&mut self, topic_slot: u32, link: Link) {
+        let slot = topic_slot as usize;
+        if slot >= self.of.len() {
+            self.of.resize_with(slot + 1, || None);
+        }
+        if let Some(place) = self.of.get_mut(slot) {
+            *place = Some(link);
+        }
+    }
+
+    fn close(&mut self, topic_slot: u32) {
+        if let Some(link) = self.of.get_mut(topic_slot as usize) {
+            *link = None;
+        }
+    }
+
+    /// Gives back what nothing needs now.
+    pub(super) fn give_back_room(&mut self) {
+        let len = self.of.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
+        self.of.truncate(len);
+        self.of.shrink_to_fit();
+    }
+}
 
 /// What waits for room in the open batch to one home. Bounded by the slots: none is reused while its Exits wait here.
 #[derive(Debug, Default)]
@@ -48,18 +108,19 @@ impl Shard {
     }
 
     /// A subscription has gone: says so to its home, Exit before Count. What a close has to say may wait outside.
-    pub(super) fn tell_gone(&mut self, id: ConnectionId, gone: Subscription, by_close: bool) {
-        let Some(topic) = self.fanout.topic(gone.leaf) else { return };
-        let (home, name) = (topic.home, Arc::clone(&topic.topic));
-        let wait = by_close && !self.command_gate_is_open(home);
-        if gone.member.is_some() {
-            let sub = SubRef { slot: id.slot, generation: id.generation, ticket: gone.ticket };
-            if gone.back != WAITING || !self.strike_enter(home, gone.entered, sub) {
-                self.tell_exit(home, name, sub, wait);
-            }
+    pub(super) fn tell_gone(&mut self, gone: Gone, by_close: bool) {
+        let Gone { topic_slot, sub, entered, waited, .. } = gone;
+        let Some(link) = self.links.get_mut(topic_slot) else { return };
+        let home = link.home;
+        if waited {
+            link.joiners.retain(|joiner| *joiner != sub);
         }
         let wait = by_close && !self.command_gate_is_open(home);
-        self.tell_count(gone.leaf, wait);
+        if gone.is_member && !(waited && self.strike_enter(home, entered, sub)) {
+            self.tell_exit(home, gone.topic, sub, wait);
+        }
+        let wait = by_close && !self.command_gate_is_open(home);
+        self.tell_count(topic_slot, wait);
     }
 
     /// Takes back an Enter that home was not sent. Returns whether it was.
@@ -86,12 +147,12 @@ impl Shard {
     }
 
     fn tell_count(&mut self, at: u32, wait: bool) {
-        let Some(topic) = self.fanout.topic(at) else { return };
-        let home = topic.home;
+        let Some(link) = self.links.get_mut(at) else { return };
+        let home = link.home;
         if !wait {
             self.send_count(at);
-        } else if !topic.count_outside {
-            topic.count_outside = true;
+        } else if !link.count_outside {
+            link.count_outside = true;
             if let Some(outside) = self.outside.get_mut(home) {
                 outside.counts.push_back(at);
             }
@@ -101,11 +162,11 @@ impl Shard {
 
     /// Tells home how many subscribers there are, and with none forgets the topic.
     pub(super) fn send_count(&mut self, at: u32) {
-        let Some(local) = self.fanout.topic(at) else { return };
-        let (topic, home, epoch, n) =
-            (Arc::clone(&local.topic), local.home, local.epoch, local.subscribers());
-        local.count_outside = false;
-        let (counted, live) = (local.counted, local.live);
+        let Some(topic) = self.fanout.topic(at).cloned() else { return };
+        let n = self.fanout.subscribers_to(at);
+        let Some(link) = self.links.get_mut(at) else { return };
+        link.count_outside = false;
+        let Link { home, epoch, counted, live, .. } = *link;
         if n == 0 && !live {
             self.links_stats.joining_abandoned += 1;
         }
@@ -116,8 +177,8 @@ impl Shard {
             self.links_stats.counts_struck += 1;
         }
         let sequence = self.roots.push(home, Root::Count { topic, epoch, n });
-        if let Some(local) = self.fanout.topic(at) {
-            local.counted = sequence;
+        if let Some(link) = self.links.get_mut(at) {
+            link.counted = sequence;
         }
         self.forget_without_subscribers(at, n);
     }
@@ -125,6 +186,7 @@ impl Shard {
     fn forget_without_subscribers(&mut self, at: u32, n: u32) {
         if n == 0 {
             self.fanout.remove_topic(at);
+            self.links.close(at);
         }
     }
 
@@ -161,16 +223,16 @@ impl Shard {
 
     fn handle_joined(&mut self, topic: &Topic, epoch: u64) {
         let at = self.fanout.find_topic(topic);
-        let Some((at, local)) = at.and_then(|at| self.fanout.topic(at).map(|local| (at, local))) else {
+        let Some((at, link)) = at.and_then(|at| self.links.get_mut(at).map(|link| (at, link))) else {
             self.links_stats.joined_stale += 1;
             return;
         };
-        if local.epoch != epoch || local.live {
+        if link.epoch != epoch || link.live {
             self.links_stats.joined_superseded += 1;
             return;
         }
-        local.live = true;
-        let joiners = std::mem::take(&mut local.joiners);
+        link.live = true;
+        let joiners = std::mem::take(&mut link.joiners);
         self.links_stats.joined += 1;
         if joiners.is_empty() {
             return;
@@ -212,8 +274,8 @@ impl Shard {
         self.refuse_subscription(id, &topic.name(), Grounds::Full, &text);
         if let Some(mut gone) = self.fanout.remove_subscription(id, at) {
             // Home has no entry of it, so there is nothing to exit from.
-            gone.member = None;
-            self.tell_gone(id, gone, true);
+            gone.is_member = false;
+            self.tell_gone(gone, true);
         }
     }
 

@@ -49,7 +49,7 @@ use inbound::commands::Stalled;
 use inbound::lobby::Lobby;
 use inbound::quiet::Quiet;
 use inbound::rotation::Rotation;
-use links::Outside;
+use links::{Links, Outside};
 use reading::Gates;
 use shard_machine::Polled;
 
@@ -95,6 +95,7 @@ pub struct Shard {
     leaves: Outgoing<Leaf>,
     /// There is another process on the same ports.
     relay: Option<Box<Relay<Event>>>,
+    links: Links,
     outside: Vec<Outside>,
     stalled: Stalled,
     churn: Churn,
@@ -165,6 +166,7 @@ impl Shard {
             // The API core, whose number follows the shards', gets answers; the relay comes after it.
             leaves: Outgoing::new(shards + 2, &config.limits),
             relay: None,
+            links: Links::default(),
             outside: (0..shards).map(|_| Outside::default()).collect(),
             stalled: Stalled::new(shards),
             churn: Churn::default(),

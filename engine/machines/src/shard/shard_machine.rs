@@ -148,6 +148,7 @@ impl Machine for Shard {
         self.churn.give_back_room();
         self.closing.shrink_to_fit();
         self.effects.shrink_to_fit();
+        self.links.give_back_room();
         self.outside.iter_mut().for_each(Outside::give_back_room);
     }
 

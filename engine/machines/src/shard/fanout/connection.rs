@@ -67,10 +67,10 @@ pub struct Connection {
 /// A connection on a channel.
 #[derive(Debug)]
 pub struct Subscription {
-    /// The channel's place among the shard's local topics.
-    pub leaf: u32,
+    /// The channel's slot among the shard's local topics.
+    pub topic_slot: u32,
     /// Its place in that topic's fan-out list, or [`WAITING`].
-    pub back: u32,
+    pub fanout_index: u32,
     /// Tells it from earlier subscriptions of the same connection to the same channel.
     pub ticket: u32,
     /// The end of the sequence number that its Enter had among the roots to its home.

@@ -135,9 +135,10 @@ impl Shard {
     /// Gives up so many subscriptions of one who has gone. Returns how many there were.
     fn give_up(&mut self, id: ConnectionId, most: usize) -> usize {
         for given_up in 0..most {
-            let Some(gone) = self.fanout.departed.pop(id.slot) else { return given_up };
-            self.fanout.leave_topic(&gone);
-            self.tell_gone(id, gone, true);
+            let Some(left) = self.fanout.departed.pop(id.slot) else { return given_up };
+            if let Some(gone) = self.fanout.leave_topic(id, left) {
+                self.tell_gone(gone, true);
+            }
         }
         most
     }

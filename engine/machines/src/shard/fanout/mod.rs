@@ -6,12 +6,11 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use hashbrown::HashTable;
 use protocol::app::App;
 use protocol::close::Close;
+use protocol::presence::Member;
 use protocol::socket_id::SocketId;
 use protocol::ws::Frame;
-use slab::Slab;
 
 use crate::limits::{Limits, OUTBOXES_BYTES_MIN};
 use crate::machine::Token;
@@ -23,7 +22,7 @@ use crate::readings::stats::FanoutStats;
 use crate::shard::fanout::connection::{ConnectionId, Connections, Subscription, WAITING};
 use crate::shard::fanout::departed::Departed;
 use crate::shard::fanout::flush::{Flush, NO_RUN, Touched};
-use crate::shard::fanout::unflushed::TopicGain;
+use crate::shard::fanout::topics::{Gone, LocalTopic, LocalTopics, Subscriber};
 use crate::topic::{Topic, TopicKey};
 
 pub mod budget;
@@ -31,6 +30,7 @@ pub mod connection;
 pub mod departed;
 pub mod flush;
 pub mod pacing;
+pub mod topics;
 pub mod unflushed;
 
 /// Connections and their topics on this shard.
@@ -38,8 +38,7 @@ pub mod unflushed;
 pub struct Fanout {
     /// All connections.
     pub connections: Connections,
-    topics: Slab<LocalTopic>,
-    table: HashTable<u32>,
+    topics: LocalTopics,
     /// Those who have gone, and what they were subscribed to.
     departed: Departed,
     /// What must be written.
@@ -55,56 +54,12 @@ pub struct Fanout {
     outbox_frames_max: usize,
 }
 
-/// A topic with at least one local subscriber, and this shard's link to its home.
-#[derive(Debug)]
-pub struct LocalTopic {
-    /// Which topic.
-    pub topic: Arc<Topic>,
-    /// Its home shard.
-    pub home: usize,
-    /// Tells this link from earlier ones.
-    pub epoch: u64,
-    /// Home has said Joined.
-    pub live: bool,
-    /// Acknowledged subscribers.
-    acknowledged: Vec<Subscriber>,
-    /// Subscriptions without acknowledgement.
-    pub waiting: u32,
-    /// Those of them that wait for Joined alone.
-    pub joiners: Vec<SubRef>,
-    /// Sequence number of the last Count in the open batch.
-    pub counted: u64,
-    /// A Count waits outside the full batch.
-    pub count_outside: bool,
-    run: u32,
-    gain: TopicGain,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Subscriber {
-    slot: u32,
-    /// Index among the connection's subscriptions.
-    at: u32,
-}
-
-impl LocalTopic {
-    fn flush_interval_ms(&self) -> u32 {
-        self.topic.app.flush_interval_ms
-    }
-
-    /// Local subscribers, waiting ones included.
-    pub fn subscribers(&self) -> u32 {
-        self.acknowledged.len() as u32 + self.waiting
-    }
-}
-
 impl Fanout {
     /// Nobody is connected.
     pub fn new(limits: &Limits) -> Self {
         Self {
             connections: Connections::default(),
-            topics: Slab::new(),
-            table: HashTable::new(),
+            topics: LocalTopics::default(),
             departed: Departed::new(limits.given_up_per_turn_max),
             flush: Flush::default(),
             stats: FanoutStats::default(),
@@ -118,9 +73,7 @@ impl Fanout {
 
     /// Where the topic that is `key` of `app` is among the local topics.
     pub fn find(&self, hash: u64, app: &App, key: TopicKey<&str>) -> Option<u32> {
-        self.table
-            .find(hash, |at| self.topics.get(*at as usize).is_some_and(|it| it.topic.is(app, key)))
-            .copied()
+        self.topics.find(hash, app, key)
     }
 
     /// Where this topic is among the local topics.
@@ -128,41 +81,26 @@ impl Fanout {
         self.find(topic.hash, &topic.app, topic.key.as_deref())
     }
 
-    /// The local topic at this place.
-    pub fn topic(&mut self, at: u32) -> Option<&mut LocalTopic> {
-        self.topics.get_mut(at as usize)
+    /// The local topic in this slot.
+    pub fn topic(&self, slot: u32) -> Option<&Arc<Topic>> {
+        self.topics.get(slot).map(|local| &local.topic)
     }
 
-    /// A topic gets its first local subscriber.
-    pub fn add_topic(&mut self, topic: Arc<Topic>, home: usize, epoch: u64) -> u32 {
-        let hash = topic.hash;
-        let at = self.topics.insert(LocalTopic {
-            topic,
-            home,
-            epoch,
-            live: false,
-            acknowledged: Vec::new(),
-            waiting: 0,
-            joiners: Vec::new(),
-            counted: u64::MAX,
-            count_outside: false,
-            run: NO_RUN,
-            gain: TopicGain::default(),
-        }) as u32;
-        let topics = &self.topics;
-        self.table.insert_unique(hash, at, |at| topics.get(*at as usize).map_or(0, |it| it.topic.hash));
-        at
+    /// How many subscribers the local topic in this slot has, waiting ones included.
+    pub fn subscribers_to(&self, slot: u32) -> u32 {
+        self.topics.get(slot).map_or(0, LocalTopic::subscribers)
+    }
+
+    /// A topic is about to get its first local subscriber.
+    pub fn add_topic(&mut self, topic: Arc<Topic>) -> u32 {
+        self.topics.add(topic)
     }
 
     /// A topic has lost its last local subscriber and home has been told.
-    pub fn remove_topic(&mut self, at: u32) {
-        let Some(topic) = self.topics.try_remove(at as usize) else { return };
-        debug_assert!(topic.subscribers() == 0, "only a topic without subscribers goes");
-        if let Ok(entry) = self.table.find_entry(topic.topic.hash, |other| *other == at) {
-            entry.remove();
-        }
+    pub fn remove_topic(&mut self, slot: u32) {
+        let Some(topic) = self.topics.remove(slot) else { return };
         if let Some(run) = self.flush.open.get_mut(topic.run as usize) {
-            run.leaf = NO_RUN;
+            run.topic_slot = NO_RUN;
         }
     }
 
@@ -202,9 +140,7 @@ impl Fanout {
     pub fn give_back_room(&mut self) {
         self.departed.give_back_room();
         self.flush.give_back_room();
-        self.topics.shrink_to_fit();
-        let topics = &self.topics;
-        self.table.shrink_to_fit(|at| topics.get(*at as usize).map_or(0, |it| it.topic.hash));
+        self.topics.give_back_room();
     }
 
     /// What happened.
@@ -218,26 +154,28 @@ impl Fanout {
     }
 
     /// The index of a connection's subscription to a local topic.
-    pub fn subscription_to(&mut self, id: ConnectionId, topic: u32) -> Option<usize> {
+    pub fn subscription_to(&mut self, id: ConnectionId, topic_slot: u32) -> Option<usize> {
         let connection = self.connections.by_id(id)?;
-        connection.subscriptions.iter().position(|sub| sub.leaf == topic)
+        connection.subscriptions.iter().position(|sub| sub.topic_slot == topic_slot)
     }
 
     /// The waiting subscription that an answer is for.
-    pub fn waiting(&mut self, topic: u32, sub: SubRef) -> Option<(ConnectionId, usize)> {
+    pub fn waiting(&mut self, topic_slot: u32, sub: SubRef) -> Option<(ConnectionId, usize)> {
         let id = ConnectionId { slot: sub.slot, generation: sub.generation };
         let connection = self.connections.by_id(id)?;
-        let at = connection
-            .subscriptions
-            .iter()
-            .position(|it| it.leaf == topic && it.back == WAITING && it.ticket == sub.ticket)?;
-        Some((id, at))
+        let index = connection.subscriptions.iter().position(|it| {
+            it.topic_slot == topic_slot && it.fanout_index == WAITING && it.ticket == sub.ticket
+        })?;
+        Some((id, index))
     }
 
     /// A subscription waits for its home's answer.
-    pub fn add_waiting(&mut self, id: ConnectionId, subscription: Subscription) {
+    pub fn add_waiting(&mut self, topic_slot: u32, sub: SubRef, member: Option<Arc<Member>>) {
+        let id = ConnectionId { slot: sub.slot, generation: sub.generation };
         let Some(connection) = self.connections.by_id(id) else { return };
-        let Some(topic) = self.topics.get_mut(subscription.leaf as usize) else { return };
+        let Some(topic) = self.topics.get_mut(topic_slot) else { return };
+        let subscription =
+            Subscription { topic_slot, fanout_index: WAITING, ticket: sub.ticket, entered: 0, member };
         topic.waiting += 1;
         self.departed.note_subscription();
         if connection.subscriptions.capacity() == 0 {
@@ -264,16 +202,15 @@ impl Fanout {
     }
 
     /// The acknowledgement goes into the outbox, and the connection into the fan-out list.
-    pub fn acknowledge(&mut self, id: ConnectionId, at: usize, succeeded: Rc<Run>) {
+    pub fn acknowledge(&mut self, id: ConnectionId, index: usize, succeeded: Rc<Run>) {
         let Some(connection) = self.connections.by_id(id) else { return };
-        let Some(subscription) = connection.subscriptions.get_mut(at) else { return };
-        let topic_at = subscription.leaf;
-        let Some(topic) = self.topics.get_mut(topic_at as usize) else { return };
+        let Some(subscription) = connection.subscriptions.get_mut(index) else { return };
+        let Some(topic) = self.topics.get_mut(subscription.topic_slot) else { return };
         topic.waiting -= 1;
         self.stats.subscribed += 1;
-        if subscription.back == WAITING {
-            subscription.back = topic.acknowledged.len() as u32;
-            topic.acknowledged.push(Subscriber { slot: id.slot, at: at as u32 });
+        if subscription.fanout_index == WAITING {
+            subscription.fanout_index = topic.acknowledged.len() as u32;
+            topic.acknowledged.push(Subscriber { slot: id.slot, subscription_index: index as u32 });
         }
         let run = topic.run;
         self.push_private(id, succeeded);
@@ -284,7 +221,7 @@ impl Fanout {
     fn open_range(&mut self, id: ConnectionId, run: u32) {
         let Some(open) = self.flush.open.get(run as usize) else { return };
         let (range, from) = (Range::open(open.run(), open.end()), open.end());
-        let interval_ms = self.topics.get(open.leaf as usize).map_or(0, LocalTopic::flush_interval_ms);
+        let interval_ms = self.topics.get(open.topic_slot).map_or(0, LocalTopic::flush_interval_ms);
         let Some(connection) = self.connections.by_id(id) else { return };
         connection.outbox.push(range, &mut self.flush.tails);
         self.flush.gain.taken_by(connection.subscriptions.len());
@@ -334,15 +271,15 @@ impl Fanout {
     }
 
     /// An event for all acknowledged subscribers but one.
-    pub fn deliver(&mut self, at: u32, frame: &Frame, except: Option<ConnectionId>) {
-        let Some(topic) = self.topics.get_mut(at as usize) else { return };
+    pub fn deliver(&mut self, topic_slot: u32, frame: &Frame, except: Option<ConnectionId>) {
+        let Some(topic) = self.topics.get_mut(topic_slot) else { return };
         if topic.acknowledged.is_empty() {
             return;
         }
         self.stats.deliveries += topic.acknowledged.len() as u64;
         if topic.run == NO_RUN {
             topic.run = self.flush.open.len() as u32;
-            let (open, interval_ms) = (OpenRun::new(at), topic.flush_interval_ms());
+            let (open, interval_ms) = (OpenRun::new(topic_slot), topic.flush_interval_ms());
             for subscriber in &topic.acknowledged {
                 let Some((id, connection)) = self.connections.at(subscriber.slot) else { continue };
                 connection.outbox.push(Range::open(open.run(), 0), &mut self.flush.tails);
@@ -357,20 +294,20 @@ impl Fanout {
             self.flush.gain.opened(&mut topic.gain);
         }
         let run = topic.run;
-        let excluded = except.filter(|id| self.is_acknowledged(*id, at));
+        let excluded = except.filter(|id| self.is_acknowledged(*id, topic_slot));
         if let Some(id) = excluded {
             self.close_range(id, run);
         }
         if let Some(open) = self.flush.open.get_mut(run as usize) {
             open.append(frame);
         }
-        if let Some(topic) = self.topics.get_mut(at as usize) {
+        if let Some(topic) = self.topics.get_mut(topic_slot) {
             self.flush.decided(&mut topic.gain, frame.len());
         }
         if let Some(id) = excluded {
             self.stats.deliveries -= 1;
             self.stats.excluded += 1;
-            if let Some(topic) = self.topics.get_mut(at as usize) {
+            if let Some(topic) = self.topics.get_mut(topic_slot) {
                 self.flush.gain.opened(&mut topic.gain);
             }
             self.open_range(id, run);
@@ -387,9 +324,12 @@ impl Fanout {
         (connection.second == socket_id.second).then_some(id)
     }
 
-    fn is_acknowledged(&mut self, id: ConnectionId, topic: u32) -> bool {
+    fn is_acknowledged(&mut self, id: ConnectionId, topic_slot: u32) -> bool {
         self.connections.by_id(id).is_some_and(|connection| {
-            connection.subscriptions.iter().any(|sub| sub.leaf == topic && sub.back != WAITING)
+            connection
+                .subscriptions
+                .iter()
+                .any(|sub| sub.topic_slot == topic_slot && sub.fanout_index != WAITING)
         })
     }
 
@@ -400,49 +340,54 @@ impl Fanout {
     }
 
     /// Takes a subscription out of its connection and its topic. The topic stays, even without subscribers.
-    pub fn remove_subscription(&mut self, id: ConnectionId, at: usize) -> Option<Subscription> {
+    pub(in crate::shard) fn remove_subscription(&mut self, id: ConnectionId, index: usize) -> Option<Gone> {
         let connection = self.connections.by_id(id)?;
-        if at >= connection.subscriptions.len() {
+        if index >= connection.subscriptions.len() {
             return None;
         }
-        let removed = connection.subscriptions.swap_remove(at);
-        if let Some(moved) = connection.subscriptions.get(at)
-            && let Some(topic) = self.topics.get_mut(moved.leaf as usize)
-            && let Some(subscriber) = topic.acknowledged.get_mut(moved.back as usize)
+        let removed = connection.subscriptions.swap_remove(index);
+        if let Some(moved) = connection.subscriptions.get(index)
+            && let Some(topic) = self.topics.get_mut(moved.topic_slot)
+            && let Some(subscriber) = topic.acknowledged.get_mut(moved.fanout_index as usize)
         {
-            subscriber.at = at as u32;
+            subscriber.subscription_index = index as u32;
         }
-        self.leave_topic(&removed);
-        if removed.back == WAITING {
-            return Some(removed);
+        let topic_slot = removed.topic_slot;
+        let gone = self.leave_topic(id, removed)?;
+        if gone.waited {
+            return Some(gone);
         }
-        let topic = self.topics.get(removed.leaf as usize)?;
+        let topic = self.topics.get(topic_slot)?;
         let connection = self.connections.by_id(id)?;
         self.stats.gained_of_gone += u64::from(self.flush.count_gone(connection, topic.gain));
         let run = topic.run;
         self.close_range(id, run);
-        Some(removed)
+        Some(gone)
     }
 
     /// Takes a subscription out of its topic, which stays, even without subscribers. Nobody has the subscription now.
-    pub fn leave_topic(&mut self, gone: &Subscription) {
-        let Some(topic) = self.topics.get_mut(gone.leaf as usize) else { return };
+    fn leave_topic(&mut self, id: ConnectionId, left: Subscription) -> Option<Gone> {
+        let Subscription { topic_slot, fanout_index, ticket, entered, member } = left;
+        let topic = self.topics.get_mut(topic_slot)?;
         topic.topic.app.remove_subscription();
         self.subscriptions -= 1;
-        if gone.back == WAITING {
+        let sub = SubRef { slot: id.slot, generation: id.generation, ticket };
+        let (waited, is_member) = (fanout_index == WAITING, member.is_some());
+        let gone = Gone { topic: Arc::clone(&topic.topic), topic_slot, sub, is_member, entered, waited };
+        if waited {
             self.stats.unsubscribed_waiting += 1;
             topic.waiting -= 1;
-            topic.joiners.retain(|joiner| joiner.ticket != gone.ticket);
-            return;
+            return Some(gone);
         }
         self.stats.unsubscribed += 1;
-        topic.acknowledged.swap_remove(gone.back as usize);
-        if let Some(moved) = topic.acknowledged.get(gone.back as usize).copied()
+        topic.acknowledged.swap_remove(fanout_index as usize);
+        if let Some(moved) = topic.acknowledged.get(fanout_index as usize).copied()
             && let Some(subscriptions) = self.subscriptions_in(moved.slot)
-            && let Some(subscription) = subscriptions.get_mut(moved.at as usize)
+            && let Some(subscription) = subscriptions.get_mut(moved.subscription_index as usize)
         {
-            subscription.back = gone.back;
+            subscription.fanout_index = fanout_index;
         }
+        Some(gone)
     }
 
     /// The subscriptions of whoever has this slot, or has left it and not given them up yet.
@@ -462,7 +407,7 @@ impl Fanout {
             self.charge(touched.id, bytes, frames);
         }
         for open in self.flush.open.drain(..) {
-            if let Some(topic) = self.topics.get_mut(open.leaf as usize) {
+            if let Some(topic) = self.topics.get_mut(open.topic_slot) {
                 topic.run = NO_RUN;
             }
             open.seal(&self.held);

@@ -334,7 +334,10 @@ impl Shard {
         }
         let Some(at) = self.fanout.find_topic(topic) else { return false };
         let Some(id) = self.fanout.by_socket_id(shard, socket_id) else { return false };
-        self.fanout.connections.view(id).is_some_and(|it| it.subscriptions.iter().any(|sub| sub.leaf == at))
+        self.fanout
+            .connections
+            .view(id)
+            .is_some_and(|it| it.subscriptions.iter().any(|sub| sub.topic_slot == at))
     }
 
     fn handle_query(&mut self, from: usize, query: Query) {

@@ -39,7 +39,7 @@ impl Shard {
         }
         let Some((at, subscription)) = self.acknowledged_subscription(id, target) else { return };
         let member = subscription.member.clone();
-        let Some(topic) = self.fanout.topic(at).map(|topic| Arc::clone(&topic.topic)) else { return };
+        let Some(topic) = self.fanout.topic(at).cloned() else { return };
         let Some(connection) = self.fanout.connections.view(id) else { return };
         let user_id = member.as_ref().map(|member| &*member.user_id);
         let socket_id = SocketId { first: self.index as u64, second: connection.second };
@@ -106,7 +106,8 @@ impl Shard {
     ) -> Option<(u32, &Subscription)> {
         let at = self.fanout.find(target.hash, target.app, target.key)?;
         let connection = self.fanout.connections.view(id)?;
-        let subscription = connection.subscriptions.iter().find(|it| it.leaf == at && it.back != WAITING)?;
+        let subscription =
+            connection.subscriptions.iter().find(|it| it.topic_slot == at && it.fanout_index != WAITING)?;
         Some((at, subscription))
     }
 

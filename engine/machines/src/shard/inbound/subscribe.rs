@@ -12,9 +12,10 @@ use protocol::socket_id::SocketId;
 use crate::machine::Now;
 use crate::mesh::{Root, SubRef};
 use crate::shard::Shard;
-use crate::shard::fanout::connection::{ConnectionId, Subscription, WAITING};
+use crate::shard::fanout::connection::ConnectionId;
 use crate::shard::inbound::commands::Target;
 use crate::shard::inbound::refuse::Grounds;
+use crate::shard::links::Link;
 use crate::topic::TopicKey;
 
 impl Shard {
@@ -127,27 +128,25 @@ impl Shard {
         let at = found.unwrap_or_else(|| self.join(target));
         self.ticket = self.ticket.wrapping_add(1);
         let sub = SubRef { slot: id.slot, generation: id.generation, ticket: self.ticket };
-        let subscription =
-            Subscription { leaf: at, back: WAITING, ticket: self.ticket, entered: 0, member: member.clone() };
-        self.fanout.add_waiting(id, subscription);
-        let Some(topic) = self.fanout.topic(at) else { return };
-        let (home, epoch, name) = (topic.home, topic.epoch, Arc::clone(&topic.topic));
-        let at_once = topic.live;
+        self.fanout.add_waiting(at, sub, member.clone());
+        let Some(topic) = self.fanout.topic(at).cloned() else { return };
+        let Some(link) = self.links.get_mut(at) else { return };
+        let (home, epoch, at_once) = (link.home, link.epoch, link.live);
         if found.is_some() {
-            if !topic.live {
+            if !at_once {
                 self.inbound_stats.joining_shared += 1;
             }
             self.send_count(at);
         }
         if let Some(member) = member {
-            let sequence = self.roots.push(home, Root::Enter { topic: name, epoch, sub, member });
+            let sequence = self.roots.push(home, Root::Enter { topic, epoch, sub, member });
             self.fanout.note_entered(id, sequence);
         } else if at_once {
             if let Some(index) = self.fanout.subscription_to(id, at) {
                 self.fanout.acknowledge(id, index, Self::succeeded(target.channel));
             }
-        } else if let Some(topic) = self.fanout.topic(at) {
-            topic.joiners.push(sub);
+        } else if let Some(link) = self.links.get_mut(at) {
+            link.joiners.push(sub);
         }
     }
 
@@ -158,7 +157,9 @@ impl Shard {
         let topic = self.hash.topic(target.app, target.key);
         let home = self.hash.home(topic.hash);
         self.roots.push(home, Root::Join { topic: Arc::clone(&topic), epoch });
-        self.fanout.add_topic(topic, home, epoch)
+        let at = self.fanout.add_topic(topic);
+        self.links.open(at, Link::new(home, epoch));
+        at
     }
 
     pub(in crate::shard) fn unsubscribe(&mut self, id: ConnectionId, target: &Target<'_>, now: Now) {
@@ -170,7 +171,7 @@ impl Shard {
         };
         if let Some(gone) = self.fanout.remove_subscription(id, index) {
             self.churn.charge(id, target.app.limits.subscription_changes_per_second, now.mono_ms);
-            self.tell_gone(id, gone, false);
+            self.tell_gone(gone, false);
         }
     }
 }
