@@ -71,7 +71,7 @@ pub const MUTANTS: &[Mutant] = &[
         places: &[
             instead("shard/links.rs", "link.epoch != epoch", "false")
                 .within("if link.epoch != epoch || link.live {"),
-            instead("shard/home/mod.rs", "link.epoch == epoch", "true"),
+            instead("shard/home/links.rs", "self.epoch == epoch", "true"),
             instead("shard/home/mod.rs", "!home.roster.has_shard(from)", "true"),
         ],
     },
@@ -86,10 +86,10 @@ pub const MUTANTS: &[Mutant] = &[
         breaks: "Roots wait for room in batches of roots.",
         places: &[instead(
             "shard/inbound/rotation.rs",
-            "self.leaves.any_full()",
-            "self.leaves.any_full() || (0..self.shards()).any(|to| self.roots.is_full(to))",
+            "self.home.is_backed_up()",
+            "self.home.is_backed_up() || (0..self.shards()).any(|to| self.roots.is_full(to))",
         )
-        .within("let closed = self.leaves.any_full()")],
+        .within("let closed = self.home.is_backed_up()")],
     },
     Mutant {
         name: "JudgedBeforeAttempt",
@@ -198,16 +198,16 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "EveryConnectionIsAMember",
         breaks: "Every connection of a user is announced.",
-        places: &[instead("shard/home/mod.rs", "entered == Entered::First", "true")
+        places: &[instead("shard/home/roots.rs", "entered == Entered::First", "true")
             .within("self.announce(&topic, member, entered == Entered::First);")],
     },
     Mutant {
         name: "JoinerHearsItself",
         breaks: "A member is announced after the joiner was let in.",
         places: &[before(
-            "shard/home/mod.rs",
+            "shard/home/roots.rs",
             "self.announce(&topic, member, entered == Entered::First);",
-            r"self.put_off_grant(from, &topic, sub);
+            r"self.home.put_off_grant(from, &topic, sub);
             self.grant_all();
             self.announce(&topic, member, entered == Entered::First);
             return;",
@@ -534,13 +534,13 @@ pub const MUTANTS: &[Mutant] = &[
         breaks: "A roster that several share lacks the last of them.",
         places: &[
             instead(
-                "shard/home/mod.rs",
+                "shard/home/topics.rs",
                 "server_event::encode_presence_succeeded(&mut bytes, &self.topic.name(), self.roster.members());",
                 r"let lacks = usize::from(self.entered.len() > 1).min(self.roster.len());
             let members = self.roster.members().take(self.roster.len() - lacks);
             server_event::encode_presence_succeeded(&mut bytes, &self.topic.name(), members);",
             ),
-            instead("shard/home/mod.rs", "bytes.len() == self.roster_bytes()", "true"),
+            instead("shard/home/topics.rs", "bytes.len() == self.roster_bytes()", "true"),
         ],
     },
     Mutant {

@@ -26,12 +26,12 @@ mod reading;
 pub mod shard_machine;
 
 use crate::machine::Effect;
-use crate::mesh::{Event, Leaf, Root};
+use crate::mesh::Root;
 use crate::outbox::parting::Allowance;
 use crate::outbox::run::Run;
 use crate::outgoing::Outgoing;
 use crate::readings::closes::Closes;
-use crate::readings::stats::{BorderStats, EndingStats, HomeStats, InboundStats, LinksStats};
+use crate::readings::stats::{BorderStats, EndingStats, InboundStats, LinksStats};
 use crate::topic::TopicHash;
 use ending::close::Closing;
 use ending::drain::{Drain, DrainPlan};
@@ -39,10 +39,6 @@ use ending::idle::{self, Wheel};
 use ending::terminate::Terminations;
 use fanout::Fanout;
 use home::Home;
-use home::edges::Edges;
-use home::grants::Grants;
-use home::list::Lists;
-use home::relay::Relay;
 use home::witness::Witness;
 use inbound::churn::Churn;
 use inbound::commands::Stalled;
@@ -79,8 +75,6 @@ pub struct Shard {
     apps: Arc<Apps>,
     hash: TopicHash,
     limits: Limits,
-    edges: Edges,
-    witness: Option<Witness>,
     random: Box<dyn FnMut() -> u64>,
     lobby: Lobby,
     /// What its HTTP answers are dated with.
@@ -88,13 +82,8 @@ pub struct Shard {
     fanout: Fanout,
     polled: Polled,
     home: Home,
-    grants: Grants,
-    lists: Lists,
     terminations: Terminations,
     roots: Outgoing<Root>,
-    leaves: Outgoing<Leaf>,
-    /// There is another process on the same ports.
-    relay: Option<Box<Relay<Event>>>,
     links: Links,
     outside: Vec<Outside>,
     stalled: Stalled,
@@ -111,7 +100,6 @@ pub struct Shard {
     epoch: u64,
     ticket: u32,
     inbound_stats: InboundStats,
-    home_stats: HomeStats,
     links_stats: LinksStats,
     ending_stats: EndingStats,
     border_stats: BorderStats,
@@ -147,25 +135,20 @@ impl Shard {
         let ping = idle::ping_run();
         fanout.count_as_held(&ping);
         let parting = Allowance::new(fanout.outboxes_bytes_max() / PARTING_PART);
+        let (apps, hash) = (Arc::clone(&config.apps), config.topics.clone());
+        let home = Home::new(config.index, apps, hash, &config.limits, config.hook_grace_ms, config.witness);
         Self {
             index: config.index,
             apps: config.apps,
             hash: config.topics,
-            edges: Edges::new(config.hook_grace_ms),
-            witness: config.witness,
             random: config.random,
             lobby: Lobby::default(),
             date: HttpDate::default(),
             fanout,
             polled: Polled::default(),
-            home: Home::default(),
-            grants: Grants::default(),
-            lists: Lists::default(),
+            home,
             terminations: Terminations::default(),
             roots: Outgoing::new(shards, &config.limits),
-            // The API core, whose number follows the shards', gets answers; the relay comes after it.
-            leaves: Outgoing::new(shards + 2, &config.limits),
-            relay: None,
             links: Links::default(),
             outside: (0..shards).map(|_| Outside::default()).collect(),
             stalled: Stalled::new(shards),
@@ -182,7 +165,6 @@ impl Shard {
             epoch: 0,
             ticket: 0,
             inbound_stats: InboundStats::default(),
-            home_stats: HomeStats::default(),
             links_stats: LinksStats::default(),
             ending_stats: EndingStats::default(),
             border_stats: BorderStats::default(),
@@ -206,22 +188,17 @@ impl Shard {
     pub fn open_batches(&self) -> (usize, usize) {
         let shards = self.shards();
         let roots = (0..shards).map(|to| self.roots.len(to)).max().unwrap_or(0);
-        (roots, (0..=shards).map(|to| self.leaves.len(to)).max().unwrap_or(0))
+        (roots, self.home.fullest_batch())
     }
 
     /// Lists in the making and users whose connections must go, for tests.
     pub fn open_walks(&self) -> (usize, usize) {
-        (self.lists.len(), self.terminations.len())
+        (self.home.open_lists(), self.terminations.len())
     }
 
     /// What is kept for connections that are closed, in bytes, for tests.
     pub fn parting_bytes(&self) -> usize {
         self.parting.kept_bytes()
-    }
-
-    /// What the hooks were not told yet, for tests.
-    pub fn edges(&self) -> &Edges {
-        &self.edges
     }
 
     fn shards(&self) -> usize {

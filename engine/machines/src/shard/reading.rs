@@ -19,7 +19,7 @@ impl Shard {
     pub fn stats(&self) -> Stats {
         Stats::from(Parts {
             inbound: &self.inbound_stats,
-            home: &self.home_stats,
+            home: self.home.stats(),
             links: &self.links_stats,
             fanout: self.fanout.stats(),
             ending: &self.ending_stats,
@@ -45,14 +45,17 @@ impl Shard {
             outbox_bytes: self.fanout.held_bytes() as u64,
             parting_bytes: self.parting.kept_bytes() as u64,
             departed: self.fanout.departed().len() as u64,
-            queue_bytes: QueueBytes { roots: self.roots.bytes() as u64, leaves: self.leaves.bytes() as u64 },
+            queue_bytes: QueueBytes {
+                roots: self.roots.bytes() as u64,
+                leaves: self.home.queue_bytes() as u64,
+            },
         }
     }
 
     /// Which gates are closed at the end of a phase.
     pub(super) fn note_gates(&mut self, flush_gated: bool, now: Now) {
         self.gates.flush.note(flush_gated, now.mono_ms);
-        self.gates.roots.note(self.leaves.any_full(), now.mono_ms);
+        self.gates.roots.note(self.home.is_backed_up(), now.mono_ms);
         self.gates.commands.note(self.stalled.any_gated(), now.mono_ms);
     }
 }

@@ -62,14 +62,13 @@ impl Machine for Shard {
 
     fn send_batches(&mut self, mesh: &mut impl Mesh) -> bool {
         let mut any = false;
-        for to in 0..self.leaves.receivers() {
+        for to in 0..self.home.receivers() {
             if to != self.index && !self.roots.is_empty(to) && mesh.may_send_roots(to) {
                 mesh.send_roots(to, self.roots.take(to));
                 self.border_stats.batches_sent += 1;
                 any = true;
             }
-            if !self.leaves.is_empty(to) && mesh.may_send_leaves(to) {
-                mesh.send_leaves(to, self.leaves.take(to));
+            if self.home.send(to, mesh) {
                 self.border_stats.batches_sent += 1;
                 any = true;
             }
@@ -78,11 +77,11 @@ impl Machine for Shard {
     }
 
     fn tell_hooks(&mut self, port: &mut impl HookPort, now: Now) -> u64 {
-        self.tell_edges_and_events(port, now)
+        self.home.tell_hooks(port, now)
     }
 
     fn handle_open_edges(&mut self, edges: &[OpenEdges], now: Now) {
-        self.take_open_edges(edges, now);
+        self.home.take_open_edges(edges, now);
     }
 
     fn poll_effect(&mut self) -> Option<Effect> {
@@ -124,7 +123,7 @@ impl Machine for Shard {
     fn poll_deadline(&self) -> Option<u64> {
         let holds = self.fanout.flush().next_tick_ms();
         let of_connections = [self.head_deadline(), self.idle_deadline(), self.drain_deadline()];
-        let others = [holds, self.edges.deadline(), self.hearing_deadline(), self.departure_deadline()];
+        let others = [holds, self.home.edge_deadline(), self.hearing_deadline(), self.departure_deadline()];
         of_connections.into_iter().chain(others).flatten().min()
     }
 
@@ -143,7 +142,6 @@ impl Machine for Shard {
         self.fanout.give_back_room();
         self.lobby.give_back_room();
         self.home.give_back_room();
-        self.edges.give_back_room();
         self.stalled.give_back_room();
         self.churn.give_back_room();
         self.closing.shrink_to_fit();

@@ -585,8 +585,8 @@ impl World {
         }
         self.settle()?;
         for (index, shard) in self.cores.shards().iter().enumerate() {
-            if all_left && !self.hooks.is_over() && !shard.edges().is_empty() {
-                return Err(format!("shard {index} keeps {:?}", shard.edges()));
+            if all_left && !self.hooks.is_over() && !shard.home().edges().is_empty() {
+                return Err(format!("shard {index} keeps {:?}", shard.home().edges()));
             }
         }
         let stats = self.stats();

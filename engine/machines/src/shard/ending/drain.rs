@@ -73,7 +73,7 @@ impl Shard {
     pub(in crate::shard) fn begin_drain(&mut self, now: Now) {
         if self.drain.is_none() {
             self.drain = Some(Drain::begin(&self.drain_plan, self.index, self.shards(), now));
-            self.edges.end();
+            self.home.end();
         }
     }
 

@@ -12,11 +12,11 @@ use crate::topic::{Topic, TopicKey};
 
 /// How many such edges each topic has.
 #[derive(Debug, Default)]
-pub(in crate::shard) struct DirtyTopics {
+pub(super) struct DirtyTopics {
     table: HashTable<Dirty>,
     /// The rises that were counted have stamps up to this one, falls up to the other.
-    pub(in crate::shard) rises_to: u64,
-    pub(in crate::shard) falls_to: u64,
+    pub(super) rises_to: u64,
+    pub(super) falls_to: u64,
 }
 
 #[derive(Debug)]
@@ -27,13 +27,13 @@ struct Dirty {
 
 impl DirtyTopics {
     /// Whether something of this channel, which has this hash, must be told first.
-    pub(in crate::shard) fn has(&self, hash: u64, app: &App, channel: &str) -> bool {
+    pub(super) fn has(&self, hash: u64, app: &App, channel: &str) -> bool {
         let key = TopicKey::of(channel);
         self.table.find(hash, |it| it.topic.is(app, key)).is_some()
     }
 
     /// One more edge of this topic waits.
-    pub(in crate::shard) fn add(&mut self, topic: &Arc<Topic>) {
+    pub(super) fn add(&mut self, topic: &Arc<Topic>) {
         let is = |it: &Dirty| it.topic == *topic;
         match self.table.find_mut(topic.hash, is) {
             Some(dirty) => dirty.edges += 1,
@@ -45,26 +45,26 @@ impl DirtyTopics {
     }
 
     /// A rise with this stamp was told, or is none any more.
-    pub(in crate::shard) fn rise_is_over(&mut self, topic: &Topic, stamp: u64) {
+    pub(super) fn rise_is_over(&mut self, topic: &Topic, stamp: u64) {
         if stamp <= self.rises_to {
             self.remove(topic);
         }
     }
 
     /// The same of a fall.
-    pub(in crate::shard) fn fall_is_over(&mut self, topic: &Topic, stamp: u64) {
+    pub(super) fn fall_is_over(&mut self, topic: &Topic, stamp: u64) {
         if stamp <= self.falls_to {
             self.remove(topic);
         }
     }
 
     /// True when all that was counted has been told.
-    pub(in crate::shard) fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.table.is_empty()
     }
 
     /// Gives back what nothing needs now.
-    pub(in crate::shard) fn give_back_room(&mut self) {
+    pub(super) fn give_back_room(&mut self) {
         self.table.shrink_to_fit(|it| it.topic.hash);
     }
 

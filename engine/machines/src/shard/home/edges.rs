@@ -16,15 +16,15 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use hashbrown::HashTable;
+use protocol::app::Apps;
 use protocol::hook_event::{Happened, HookEvent, OpenEdges};
 use protocol::hook_kind::HookKind;
 use protocol::presence::Member;
 
 use crate::machine::{HookPort, Now};
 use crate::readings::stats::HomeStats;
-use crate::shard::Shard;
 use crate::shard::home::blocked_topics::DirtyTopics;
-use crate::topic::{Topic, TopicKey};
+use crate::topic::{Topic, TopicHash, TopicKey};
 
 /// When a full queue is tried again, in milliseconds.
 const RETRY_MS: u64 = 20;
@@ -81,17 +81,17 @@ struct Listing {
 
 impl Edges {
     /// No edges; falls wait for so long.
-    pub(in crate::shard) fn new(grace_ms: u64) -> Self {
+    pub(super) fn new(grace_ms: u64) -> Self {
         Self { grace_ms, ..Self::default() }
     }
 
     /// What follows happens now.
-    pub(in crate::shard) fn begin_phase(&mut self, mono_ms: u64) {
+    pub(super) fn begin_phase(&mut self, mono_ms: u64) {
         self.now_ms = mono_ms;
     }
 
     /// The server ends: who goes now has not left.
-    pub(in crate::shard) fn end(&mut self) {
+    pub(super) fn end(&mut self) {
         if self.grace_ms == 0 {
             return;
         }
@@ -107,7 +107,7 @@ impl Edges {
     }
 
     /// When there is something to tell, in `mono_ms`.
-    pub(in crate::shard) fn deadline(&self) -> Option<u64> {
+    pub(super) fn deadline(&self) -> Option<u64> {
         let fall = self.falls.queue.front().filter(|_| !self.ends);
         self.retry_ms.or_else(|| fall.map(|fall| fall.due_ms))
     }
@@ -123,7 +123,7 @@ impl Edges {
     }
 
     /// Gives back what nothing needs now.
-    pub(in crate::shard) fn give_back_room(&mut self) {
+    pub(super) fn give_back_room(&mut self) {
         self.table.shrink_to_fit(|edge| edge.hash);
         self.rises.queue.shrink_to_fit();
         self.falls.queue.shrink_to_fit();
@@ -131,8 +131,34 @@ impl Edges {
         self.dirty.give_back_room();
     }
 
+    /// An event on the topic with this hash was taken that some endpoint wants to know of.
+    pub(super) fn note_event(&mut self, hash: u64, event: HookEvent) {
+        self.events.push_back((hash, event));
+    }
+
+    /// What was told before this server began and lives here: it need not be told again, and if it is not there it has the
+    /// grace to come back.
+    pub(super) fn take_open(&mut self, open: &[OpenEdges], apps: &Apps, topics: &TopicHash, home: usize) {
+        for OpenEdges { app_id, channel, occupied, members } in open {
+            let Some(app) = apps.by_id(app_id) else { continue };
+            let key = TopicKey::of(channel);
+            if topics.home(topics.of(app, key)) != home {
+                continue;
+            }
+            let topic = topics.topic(app, key);
+            for user_id in members {
+                let member = Arc::new(Member { user_id: user_id.clone(), user_info: None });
+                let hash = topics.of_member(topic.hash, user_id);
+                self.note_told(hash, &topic, Some(&member));
+            }
+            if *occupied {
+                self.note_told(topic.hash, &topic, None);
+            }
+        }
+    }
+
     /// The level of this channel or member has changed.
-    fn note(&mut self, hash: u64, topic: &Arc<Topic>, member: Option<&Arc<Member>>, there: bool) {
+    pub(super) fn note(&mut self, hash: u64, topic: &Arc<Topic>, member: Option<&Arc<Member>>, there: bool) {
         let user = member.map(|member| &*member.user_id);
         let stamp = self.next_stamp();
         let Ok(mut entry) = self.table.find_entry(hash, |edge| edge.is(topic, user)) else {
@@ -191,7 +217,7 @@ impl Edges {
     }
 
     /// Tells what is due, in the order that receivers rely on: falls of earlier phases, rises, events, falls of this phase.
-    fn tell(&mut self, port: &mut impl HookPort, now: Now, stats: &mut HomeStats) {
+    pub(super) fn tell(&mut self, port: &mut impl HookPort, now: Now, stats: &mut HomeStats) {
         let mut room = self.tell_falls(self.phase, port, now, stats);
         room = room && self.tell_rises(port, now, stats);
         self.tell_events(room, port, now, stats);
@@ -358,58 +384,5 @@ impl Listings {
         if self.queue.len() > LISTINGS_MIN + 2 * self.live {
             self.queue.retain(is_live);
         }
-    }
-}
-
-impl Shard {
-    /// A channel that lives here has its first subscriber, or has lost its last. A user is no channel.
-    pub(in crate::shard) fn note_channel(&mut self, topic: &Arc<Topic>, occupied: bool) {
-        if matches!(topic.key, TopicKey::Channel { .. })
-            && topic.app.hooks.in_pairs().has(HookKind::ChannelOccupied)
-        {
-            self.edges.note(topic.hash, topic, None, occupied);
-        }
-    }
-
-    /// A user has entered the roster of a channel that lives here, or has left it.
-    pub(in crate::shard) fn note_member(&mut self, topic: &Arc<Topic>, member: &Arc<Member>, there: bool) {
-        if topic.app.hooks.in_pairs().has(HookKind::MemberAdded) {
-            let hash = self.hash.of_member(topic.hash, &member.user_id);
-            self.edges.note(hash, topic, Some(member), there);
-        }
-    }
-
-    /// An event on the topic with this hash was taken that some endpoint wants to know of.
-    pub(in crate::shard) fn note_event(&mut self, hash: u64, event: HookEvent) {
-        self.edges.events.push_back((hash, event));
-    }
-
-    /// What was told before this server began and lives here: it need not be told again, and if it is not there it has the
-    /// grace to come back.
-    pub(in crate::shard) fn take_open_edges(&mut self, open: &[OpenEdges], now: Now) {
-        self.edges.begin_phase(now.mono_ms);
-        for OpenEdges { app_id, channel, occupied, members } in open {
-            let Some(app) = self.apps.by_id(app_id) else { continue };
-            let key = TopicKey::of(channel);
-            if self.hash.home(self.hash.of(app, key)) != self.index {
-                continue;
-            }
-            let topic = self.hash.topic(app, key);
-            for user_id in members {
-                let member = Arc::new(Member { user_id: user_id.clone(), user_info: None });
-                let hash = self.hash.of_member(topic.hash, user_id);
-                self.edges.note_told(hash, &topic, Some(&member));
-            }
-            if *occupied {
-                self.edges.note_told(topic.hash, &topic, None);
-            }
-        }
-    }
-
-    pub(in crate::shard) fn tell_edges_and_events(&mut self, port: &mut impl HookPort, now: Now) -> u64 {
-        let dropped = |stats: &HomeStats| stats.hook_client_events_dropped + stats.hook_server_events_dropped;
-        let before = dropped(&self.home_stats);
-        self.edges.tell(port, now, &mut self.home_stats);
-        dropped(&self.home_stats) - before
     }
 }

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use crate::mesh::{Leaf, SubRef};
-use crate::shard::Shard;
+use crate::shard::home::Home;
 use crate::topic::Topic;
 
 /// What a message of grants weighs without its roster and its subscriptions.
@@ -16,30 +16,28 @@ const GRANT_BYTES: usize = 64;
 
 /// Topics with grants that were put off.
 #[derive(Debug, Default)]
-pub(in crate::shard) struct Grants {
+pub(super) struct Grants {
     topics: Vec<Arc<Topic>>,
     /// What their rosters come to.
     bytes: usize,
 }
 
-impl Grants {
-    /// What a connection that enters each of these topics may gain at the end of the phase, in bytes. The only roster of
-    /// a connection does not count, as it does not when slow readers are judged.
-    pub(in crate::shard) fn gain_bytes_max(&self) -> u64 {
-        if self.topics.len() > 1 { self.bytes as u64 } else { 0 }
+impl Home {
+    /// What a connection that enters each topic with grants that were put off may gain at the end of the phase, in bytes.
+    /// The only roster of a connection does not count, as it does not when slow readers are judged.
+    pub(in crate::shard) fn grants_gain_bytes_max(&self) -> u64 {
+        if self.grants.topics.len() > 1 { self.grants.bytes as u64 } else { 0 }
     }
-}
 
-impl Shard {
     /// The subscription of shard `from` has entered the roster, and will be told so.
-    pub(in crate::shard) fn put_off_grant(&mut self, from: usize, topic: &Arc<Topic>, sub: SubRef) {
-        self.home_stats.granted += 1;
-        let Some(home) = self.home.find(topic) else { return };
+    pub(super) fn put_off_grant(&mut self, from: usize, topic: &Arc<Topic>, sub: SubRef) {
+        self.stats.granted += 1;
+        let Some(home) = self.topics.find(topic) else { return };
         let roster_bytes = home.roster_bytes();
         if home.entered.is_empty() {
             self.grants.topics.push(Arc::clone(topic));
         } else {
-            self.home_stats.rosters_shared += 1;
+            self.stats.rosters_shared += 1;
         }
         self.grants.bytes += roster_bytes.saturating_sub(home.entered_bytes);
         home.entered_bytes = home.entered_bytes.max(roster_bytes);
@@ -52,21 +50,24 @@ impl Shard {
         }
     }
 
-    /// Tells all who have entered.
-    pub(in crate::shard) fn grant_all(&mut self) {
+    /// Tells all who have entered. Returns what is said to those of this shard.
+    #[must_use]
+    pub(super) fn grant_all(&mut self) -> Vec<Leaf> {
+        let mut here = Vec::new();
         if self.grants.topics.is_empty() {
-            return;
+            return here;
         }
         self.leaves.keep_promises();
         self.grants.bytes = 0;
         for topic in std::mem::take(&mut self.grants.topics) {
-            self.grant(&topic);
+            self.grant(&topic, &mut here);
         }
+        here
     }
 
-    fn grant(&mut self, topic: &Arc<Topic>) {
+    fn grant(&mut self, topic: &Arc<Topic>, here: &mut Vec<Leaf>) {
         // A topic that was vacated meanwhile is gone, or has come back without them.
-        let Some(home) = self.home.find(topic).filter(|home| !home.entered.is_empty()) else { return };
+        let Some(home) = self.topics.find(topic).filter(|home| !home.entered.is_empty()) else { return };
         let (mut entered, succeeded) = home.take_entered();
         // In the order of their coming within each shard.
         entered.sort_by_key(|(shard, _)| *shard);
@@ -74,7 +75,7 @@ impl Shard {
             let Some((shard, _)) = of_shard.first() else { continue };
             let subs = of_shard.iter().map(|(_, sub)| *sub).collect();
             let granted = Leaf::Granted { topic: Arc::clone(topic), subs, succeeded: succeeded.clone() };
-            self.send_to_leaf(*shard, granted);
+            here.extend(self.say(*shard, granted));
         }
     }
 }

@@ -10,17 +10,23 @@ use std::sync::Arc;
 
 use protocol::app::App;
 
+use crate::limits::Limits;
 use crate::mesh::{Counts, Found, listed_bytes};
-use crate::shard::Shard;
-use crate::shard::home::{Home, HomeTopic};
+use crate::shard::home::Home;
+use crate::shard::home::topics::{HomeTopic, HomeTopics};
 use crate::topic::TopicKey;
 
 /// Lists that are not ready, the first of them in the making.
-pub(in crate::shard) type Lists = VecDeque<List>;
+#[derive(Debug)]
+pub(super) struct Lists {
+    queue: VecDeque<List>,
+    lists_max: usize,
+    looks_max: usize,
+}
 
 /// A list of channels in the making.
 #[derive(Debug)]
-pub(in crate::shard) struct List {
+struct List {
     asker: usize,
     id: u64,
     app: Arc<App>,
@@ -33,8 +39,21 @@ pub(in crate::shard) struct List {
     found: Vec<(Arc<str>, Counts)>,
 }
 
-impl Shard {
-    pub(in crate::shard) fn begin_list(
+impl Lists {
+    /// No list.
+    pub(super) fn new(limits: &Limits) -> Self {
+        Self { queue: VecDeque::new(), lists_max: limits.lists_max, looks_max: limits.walk_looks_max }
+    }
+
+    /// How many lists are not ready.
+    pub(super) fn len(&self) -> usize {
+        self.queue.len()
+    }
+}
+
+impl Home {
+    /// Begins a list, or refuses it.
+    pub(super) fn begin_list(
         &mut self,
         asker: usize,
         id: u64,
@@ -42,22 +61,23 @@ impl Shard {
         prefix: Box<str>,
         bytes_max: usize,
     ) {
-        if self.lists.len() >= self.limits.lists_max {
-            self.home_stats.lists_refused += 1;
+        if self.lists.len() >= self.lists.lists_max {
+            self.stats.lists_refused += 1;
             return self.answer(asker, id, Found::Busy);
         }
-        self.home_stats.lists += 1;
-        let (births, found) = (self.home.births(), Vec::new());
-        self.lists.push_back(List { asker, id, app, prefix, bytes_left: bytes_max, next: 0, births, found });
+        self.stats.lists += 1;
+        let (births, found) = (self.topics.births(), Vec::new());
+        let list = List { asker, id, app, prefix, bytes_left: bytes_max, next: 0, births, found };
+        self.lists.queue.push_back(list);
     }
 
     /// One step of the first list. Returns whether there was one.
     pub(in crate::shard) fn continue_list(&mut self) -> bool {
-        let Some(list) = self.lists.front_mut() else { return false };
-        self.home_stats.list_steps += 1;
-        if let Some(found) = list.step(&self.home, self.limits.walk_looks_max) {
+        let Some(list) = self.lists.queue.front_mut() else { return false };
+        self.stats.list_steps += 1;
+        if let Some(found) = list.step(&self.topics, self.lists.looks_max) {
             let (asker, id) = (list.asker, list.id);
-            self.lists.pop_front();
+            self.lists.queue.pop_front();
             self.answer(asker, id, found);
         }
         true
@@ -66,10 +86,10 @@ impl Shard {
 
 impl List {
     /// Looks at so many places; returns what was found when nothing is left to look at.
-    fn step(&mut self, home: &Home, looks_max: usize) -> Option<Found> {
-        let places = home.places();
+    fn step(&mut self, topics: &HomeTopics, looks_max: usize) -> Option<Found> {
+        let places = topics.places();
         let end = places.min(self.next + looks_max);
-        for topic in (self.next..end).filter_map(|place| home.at(place)) {
+        for topic in (self.next..end).filter_map(|place| topics.at(place)) {
             let Some(name) = self.name_of(topic) else { continue };
             let Some(bytes_left) = self.bytes_left.checked_sub(listed_bytes(name)) else {
                 return Some(Found::ChannelsTooLong);
@@ -94,10 +114,9 @@ mod tests {
     use protocol::app::Apps;
 
     use super::*;
-    use crate::limits::Limits;
     use crate::mesh::{Ask, Leaf, Query, Root};
-    use crate::shard::ShardConfig;
     use crate::shard::ending::drain::DrainPlan;
+    use crate::shard::{Shard, ShardConfig};
     use crate::topic::TopicHash;
 
     /// The core that asks: it follows the only shard.
@@ -150,14 +169,14 @@ mod tests {
         }
 
         fn answer(&mut self) -> Option<(u64, Found)> {
-            let Leaf::Answer(answer) = self.shard.leaves.pop(ASKER)? else { panic!("no answer") };
+            let Leaf::Answer(answer) = self.shard.home.leaves.pop(ASKER)? else { panic!("no answer") };
             Some((answer.id, answer.found))
         }
 
         /// The names of the only list, in the order of the alphabet, and the steps that it took.
         fn finish(&mut self) -> (Vec<String>, usize) {
             let mut steps = 0;
-            while self.shard.continue_list() {
+            while self.shard.home.continue_list() {
                 steps += 1;
             }
             let Some((_, Found::Channels(channels))) = self.answer() else { panic!("no list") };
@@ -172,7 +191,7 @@ mod tests {
         let mut rig = Rig::new(1);
         rig.join(&["a", "b", "c", "d"]);
         rig.ask(1, "", 1000);
-        assert!(rig.shard.continue_list());
+        assert!(rig.shard.home.continue_list());
         rig.leave("a");
         rig.leave("c");
         rig.join(&["a", "e"]);
@@ -185,7 +204,7 @@ mod tests {
         let mut names: Vec<String> = (0..5_000).map(|number| format!("c{number}")).collect();
         names.iter().for_each(|name| rig.join_in("1", name));
         rig.ask(1, "", usize::MAX);
-        let places = rig.shard.home.places();
+        let places = rig.shard.home.topics.places();
         let (found, steps) = rig.finish();
         names.sort();
         assert!(found == names && steps == places.div_ceil(256), "{} in {steps} steps", found.len());
@@ -209,7 +228,7 @@ mod tests {
         let mut rig = Rig::new(1);
         rig.join(&["a", "b", "c", "d"]);
         rig.ask(1, "", 2 * listed_bytes("a"));
-        let steps = std::iter::from_fn(|| rig.shard.continue_list().then_some(())).count();
+        let steps = std::iter::from_fn(|| rig.shard.home.continue_list().then_some(())).count();
         assert!(steps == 3 && matches!(rig.answer(), Some((1, Found::ChannelsTooLong))), "{steps} steps");
     }
 
@@ -219,7 +238,7 @@ mod tests {
         rig.join(&["a", "b"]);
         (1..=3).for_each(|id| rig.ask(id, "", 1000));
         assert!(matches!(rig.answer(), Some((3, Found::Busy))));
-        while rig.shard.continue_list() {}
+        while rig.shard.home.continue_list() {}
         for id in [1, 2] {
             assert!(matches!(rig.answer(), Some((of, Found::Channels(two))) if of == id && two.len() == 2));
         }

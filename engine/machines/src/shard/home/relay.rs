@@ -11,9 +11,10 @@
 //! another process has none of this.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
-use crate::mesh::{Event, FromHome, Leaf, Origin, Publish, Root, Terminate, ToHome};
-use crate::shard::Shard;
+use crate::mesh::{Event, FromHome, Leaf, Origin, Publish, Terminate, ToHome};
+use crate::shard::home::Home;
 
 /// What comes of an input.
 #[derive(Debug)]
@@ -157,54 +158,47 @@ impl<E: Clone> Default for Relay<E> {
     }
 }
 
-impl Shard {
-    /// The place of the relay in the mesh: after the API core.
-    fn relay_place(&self) -> usize {
-        self.shards() + 1
-    }
-
-    /// An event of this process for the subscribers of all of them.
-    pub(in crate::shard) fn share_publish(&mut self, publish: Publish) {
-        let Publish { topic, frame, except, .. } = publish;
-        let Some(relay) = &mut self.relay else { return };
-        let outcome = relay.take_event(Event { topic, frame, except }, None);
-        self.perform(outcome);
+impl Home {
+    /// An event of this process, if there are other processes, for the subscribers of all of them.
+    pub(super) fn share_publish(&mut self, publish: &Publish) -> Option<Outcome<Event>> {
+        let relay = self.relay.as_mut()?;
+        let (topic, frame) = (Arc::clone(&publish.topic), publish.frame.clone());
+        Some(relay.take_event(Event { topic, frame, except: publish.except }, None))
     }
 
     /// What the relay says to this home.
-    pub(in crate::shard) fn handle_relay(&mut self, input: ToHome<Event>) {
-        let outcome = self.relay.get_or_insert_default().handle(input);
-        self.perform(outcome);
+    pub(super) fn handle_relay(&mut self, input: ToHome<Event>) -> Outcome<Event> {
+        self.relay.get_or_insert_default().handle(input)
+    }
+
+    /// Afterwards.
+    pub(super) fn forget_relay_when_over(&mut self) {
         if self.relay.as_ref().is_some_and(|relay| relay.is_over()) {
             self.relay = None;
         }
     }
 
-    fn perform(&mut self, outcome: Outcome<Event>) {
-        let Outcome { settled, told, goes_on } = outcome;
-        if let Some((event, origin)) = settled {
-            self.send_to_links(&event.topic, &event.frame, event.except);
-            if self.relay.as_ref().is_some_and(|relay| relay.has_followers()) {
-                self.tell_relay(FromHome::Decided(event, origin));
-            }
-        }
-        if let Some(told) = told {
-            self.tell_relay(told);
-        }
-        if goes_on {
-            self.roots.push(self.index, Root::Relay(Box::new(ToHome::Next)));
+    /// An event was decided or heard here.
+    pub(super) fn tell_followers(&mut self, event: Event, origin: Option<Origin>) {
+        if self.relay.as_ref().is_some_and(|relay| relay.has_followers()) {
+            self.tell_relay(FromHome::Decided(event, origin));
         }
     }
 
     /// A user's connections go in all processes. All shards are told here, and one of them tells the relay.
-    pub(in crate::shard) fn share_terminate(&mut self, from: usize, terminate: &Terminate) {
+    pub(super) fn share_terminate(&mut self, from: usize, terminate: &Terminate) {
         if self.relay.is_some() && self.index == 0 && from != self.relay_place() {
             self.tell_relay(FromHome::Terminate(terminate.clone()));
         }
     }
 
-    fn tell_relay(&mut self, told: FromHome<Event>) {
+    pub(super) fn tell_relay(&mut self, told: FromHome<Event>) {
         let place = self.relay_place();
         self.leaves.push(place, Leaf::Relay(Box::new(told)));
+    }
+
+    /// The place of the relay in the mesh: after the API core.
+    fn relay_place(&self) -> usize {
+        self.hash.shards() + 1
     }
 }

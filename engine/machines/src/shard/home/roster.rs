@@ -13,7 +13,7 @@ use crate::mesh::SubRef;
 
 /// Users in order of arrival, as far as departures leave it.
 #[derive(Debug, Default)]
-pub struct Roster {
+pub(super) struct Roster {
     users: Vec<User>,
     by_id: HashMap<Box<str>, usize>,
     entries: HashMap<(usize, SubRef), Arc<Member>>,
@@ -30,7 +30,7 @@ struct User {
 
 /// What an Enter did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Entered {
+pub(super) enum Entered {
     /// The user was not there.
     First,
     /// The user was there already.
@@ -41,7 +41,13 @@ pub enum Entered {
 
 impl Roster {
     /// Adds a subscription of shard `shard`; a new user is refused when `members_max` are there.
-    pub fn enter(&mut self, shard: usize, sub: SubRef, member: &Arc<Member>, members_max: usize) -> Entered {
+    pub(super) fn enter(
+        &mut self,
+        shard: usize,
+        sub: SubRef,
+        member: &Arc<Member>,
+        members_max: usize,
+    ) -> Entered {
         if let Some(user) = self.by_id.get(&member.user_id).and_then(|index| self.users.get_mut(*index)) {
             user.subscriptions += 1;
             self.entries.insert((shard, sub), Arc::clone(&user.member));
@@ -59,7 +65,7 @@ impl Roster {
     }
 
     /// Removes a subscription. Returns the member if that was the user's last. An unknown one was refused before.
-    pub fn exit(&mut self, shard: usize, sub: SubRef) -> Option<Arc<Member>> {
+    pub(super) fn exit(&mut self, shard: usize, sub: SubRef) -> Option<Arc<Member>> {
         let member = self.entries.remove(&(shard, sub))?;
         let index = *self.by_id.get(&member.user_id)?;
         let user = self.users.get_mut(index)?;
@@ -78,27 +84,22 @@ impl Roster {
     }
 
     /// The members.
-    pub fn members(&self) -> impl Iterator<Item = &Member> + Clone {
+    pub(super) fn members(&self) -> impl Iterator<Item = &Member> + Clone {
         self.users.iter().map(|user| &*user.member)
     }
 
     /// What all members come to in an encoded roster, in bytes ([`roster_bytes_of`]).
-    pub fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
     /// How many users there are.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.users.len()
     }
 
-    /// True when nobody is there.
-    pub fn is_empty(&self) -> bool {
-        self.users.is_empty()
-    }
-
     /// True when a subscription of this shard is there.
-    pub fn has_shard(&self, shard: usize) -> bool {
+    pub(super) fn has_shard(&self, shard: usize) -> bool {
         self.entries.keys().any(|(of, _)| *of == shard)
     }
 }

@@ -4,7 +4,6 @@
 use protocol::socket_id::SocketId;
 use protocol::ws::Frame;
 
-use crate::shard::Shard;
 use crate::topic::Topic;
 
 /// Sees everything, at once.
@@ -24,12 +23,4 @@ pub enum Deed<'a> {
     Removed { topic: &'a Topic, user_id: &'a str },
     /// An event was taken, for all but one.
     Published { topic: &'a Topic, frame: &'a Frame, except: Option<SocketId>, hooked: bool },
-}
-
-impl Shard {
-    pub(in crate::shard) fn show(&mut self, deed: Deed<'_>) {
-        if let Some(witness) = &mut self.witness {
-            witness(deed);
-        }
-    }
 }

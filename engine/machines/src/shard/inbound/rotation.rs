@@ -81,7 +81,7 @@ impl Shard {
     /// One decide phase.
     pub(in crate::shard) fn take_in_rotation(&mut self, inputs: &mut impl Inputs, now: Now) -> bool {
         self.fanout.begin_phase(now.mono_ms);
-        self.edges.begin_phase(now.mono_ms);
+        self.home.begin_phase(now);
         self.begin_giving_up();
         self.note_partings();
         let mut took = self.bring_in_outside();
@@ -104,7 +104,7 @@ impl Shard {
         }
         self.rotation.next = class;
         self.inbound_stats.grants_gated +=
-            u64::from(self.grants.gain_bytes_max() > 0 && self.flush_gate_is_closed());
+            u64::from(self.home.grants_gain_bytes_max() > 0 && self.flush_gate_is_closed());
         self.grant_all();
         if idle == Class::COUNT {
             self.lobby.note_heard(now);
@@ -124,7 +124,7 @@ impl Shard {
     /// Past the budget of all outboxes, too: what was not tried to be written may be what is over it.
     fn flush_gate_is_closed(&self) -> bool {
         let flush = self.fanout.flush();
-        let gained = flush.unflushed_bytes() + self.grants.gain_bytes_max();
+        let gained = flush.unflushed_bytes() + self.home.grants_gain_bytes_max();
         let one = gained > self.limits.unflushed_bytes_max as u64;
         let full = one || self.all_have_gained_too_much();
         full || (self.is_over_budget() && !flush.is_clean())
@@ -148,7 +148,7 @@ impl Shard {
     }
 
     fn roots_gate_is_closed(&mut self) -> bool {
-        let closed = self.leaves.any_full() || self.terminations.is_full(self.limits.terminations_max);
+        let closed = self.home.is_backed_up() || self.terminations.is_full(self.limits.terminations_max);
         if closed {
             self.inbound_stats.roots_gated += 1;
         }
@@ -231,7 +231,7 @@ impl Shard {
     /// A step of each kind of walk.
     fn take_walks(&mut self) -> bool {
         let any = self.continue_departures() | self.continue_terminations();
-        any | (!self.lists.is_empty() && !self.roots_gate_is_closed() && self.continue_list())
+        any | (self.home.open_lists() > 0 && !self.roots_gate_is_closed() && self.home.continue_list())
     }
 
     fn take_commands(&mut self, inputs: &mut impl Inputs, budgeted: &mut usize, now: Now) -> bool {

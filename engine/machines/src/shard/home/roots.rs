@@ -1,0 +1,154 @@
+//! What this shard is told as a home: each root changes what home keeps, and what home has to say to its own shard is
+//! done at once.
+
+use std::sync::Arc;
+
+use protocol::hook_event::HookEvent;
+use protocol::presence::Member;
+use protocol::socket_id::SocketId;
+use protocol::ws::Frame;
+
+use crate::mesh::{Ask, Event, Found, Leaf, Publish, Query, Root, SubRef, ToHome};
+use crate::shard::Shard;
+use crate::shard::home::Entry;
+use crate::shard::home::relay::Outcome;
+use crate::shard::home::roster::Entered;
+use crate::topic::Topic;
+
+impl Shard {
+    /// One message to this shard as the home of its topic.
+    pub(in crate::shard) fn handle_root(&mut self, from: usize, root: Root) {
+        match root {
+            Root::Join { topic, epoch } => {
+                self.home.join(from, &topic, epoch);
+                self.send_to_leaf(from, Leaf::Joined { topic, epoch });
+            }
+            Root::Count { topic, epoch, n } => self.home.count(from, &topic, epoch, n),
+            Root::Enter { topic, epoch, sub, member } => self.handle_enter(from, topic, epoch, sub, &member),
+            Root::Exit { topic, sub } => {
+                if let Some(frame) = self.home.exit(from, &topic, sub) {
+                    self.handle_deliver(&topic, &frame, None);
+                }
+            }
+            Root::Publish(publish) => self.handle_publish(*publish),
+            Root::Query(query) => self.handle_query(from, *query),
+            Root::Terminate(terminate) => {
+                self.home.share_terminate(from, &terminate);
+                self.handle_terminate(*terminate);
+            }
+            Root::Relay(said) => {
+                let outcome = self.home.handle_relay(*said);
+                self.perform(outcome);
+                self.home.forget_relay_when_over();
+            }
+            Root::Struck => {}
+        }
+    }
+
+    fn handle_enter(
+        &mut self,
+        from: usize,
+        topic: Arc<Topic>,
+        epoch: u64,
+        sub: SubRef,
+        member: &Arc<Member>,
+    ) {
+        match self.home.enter(from, &topic, epoch, sub, member) {
+            Entry::Stale => {}
+            Entry::Refused(why) => self.send_to_leaf(from, Leaf::Refused { topic, sub, why }),
+            Entry::Admitted(entered) => {
+                self.announce(&topic, member, entered == Entered::First);
+                self.home.put_off_grant(from, &topic, sub);
+            }
+        }
+    }
+
+    fn announce(&mut self, topic: &Arc<Topic>, member: &Arc<Member>, first: bool) {
+        if let Some(frame) = self.home.announce(topic, member, first) {
+            self.handle_deliver(topic, &frame, None);
+        }
+    }
+
+    /// Tells all who have entered in this phase.
+    pub(in crate::shard) fn grant_all(&mut self) {
+        for granted in self.home.grant_all() {
+            self.handle_leaf(granted);
+        }
+    }
+
+    fn handle_publish(&mut self, mut publish: Publish) {
+        self.home.note_published(&publish);
+        if let Some(mut hook) = publish.hook.take() {
+            if let HookEvent::ServerEvent { recipients, .. } = &mut hook {
+                *recipients = self.recipients(&publish.topic, publish.except);
+            }
+            self.home.note_event(publish.topic.hash, hook);
+        }
+        match self.home.share_publish(&publish) {
+            Some(outcome) => self.perform(outcome),
+            None => self.send_to_links(&publish.topic, &publish.frame, publish.except),
+        }
+    }
+
+    /// How many a publisher's event goes to: all who are subscribed here and now, but the one that is left out.
+    fn recipients(&mut self, topic: &Topic, except: Option<SocketId>) -> u64 {
+        let all = self.home.counts(topic).subscriptions;
+        let is_one = except.is_some_and(|it| self.is_subscriber(topic, it));
+        all.saturating_sub(u64::from(is_one))
+    }
+
+    /// A home knows how many subscribers a shard has, and who they are on its own shard only. Whoever is left out is nearly
+    /// always a subscriber, so elsewhere it is taken for one of those that there are.
+    fn is_subscriber(&mut self, topic: &Topic, socket_id: SocketId) -> bool {
+        let shard = usize::from(socket_id.shard());
+        let counted = self.home.has_subscribers(topic, shard);
+        if !counted || shard != self.index {
+            return counted;
+        }
+        let Some(at) = self.fanout.find_topic(topic) else { return false };
+        let Some(id) = self.fanout.by_socket_id(shard, socket_id) else { return false };
+        self.fanout
+            .connections
+            .view(id)
+            .is_some_and(|it| it.subscriptions.iter().any(|sub| sub.topic_slot == at))
+    }
+
+    fn handle_query(&mut self, from: usize, query: Query) {
+        match query.ask {
+            Ask::Reading => {
+                let reading = Found::Reading(Box::new(self.read()));
+                self.home.answer(from, query.id, reading);
+            }
+            ask => self.home.find(from, query.id, ask),
+        }
+    }
+
+    /// What comes of an input while there are other processes.
+    fn perform(&mut self, outcome: Outcome<Event>) {
+        let Outcome { settled, told, goes_on } = outcome;
+        if let Some((event, origin)) = settled {
+            self.send_to_links(&event.topic, &event.frame, event.except);
+            self.home.tell_followers(event, origin);
+        }
+        if let Some(told) = told {
+            self.home.tell_relay(told);
+        }
+        if goes_on {
+            self.roots.push(self.index, Root::Relay(Box::new(ToHome::Next)));
+        }
+    }
+
+    /// A frame to all subscribers.
+    fn send_to_links(&mut self, topic: &Topic, frame: &Frame, except: Option<SocketId>) {
+        if self.home.deliver(topic, frame, except) {
+            self.handle_deliver(topic, frame, except);
+        }
+    }
+
+    /// A message to a shard; to this one it is a call.
+    fn send_to_leaf(&mut self, shard: usize, leaf: Leaf) {
+        if let Some(leaf) = self.home.say(shard, leaf) {
+            self.handle_leaf(leaf);
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! The table of the topics that live here: for each, which shards have subscribers, and who is in its roster.
+
+use std::sync::Arc;
+
+use hashbrown::HashTable;
+use protocol::server_event;
+use protocol::ws::Frame;
+use slab::Slab;
+
+use crate::mesh::{Counts, SubRef};
+use crate::shard::home::links::LinkedShards;
+use crate::shard::home::roster::Roster;
+use crate::topic::Topic;
+
+/// The topics whose home is this shard and that somebody is subscribed to.
+#[derive(Debug, Default)]
+pub(super) struct HomeTopics {
+    /// Places do not move, so that a walk through them can be left and taken up again.
+    topics: Slab<HomeTopic>,
+    table: HashTable<u32>,
+    births: u64,
+}
+
+/// A topic that somebody is subscribed to.
+#[derive(Debug)]
+pub(super) struct HomeTopic {
+    /// Which topic.
+    pub(super) topic: Arc<Topic>,
+    /// Its number in the order in which topics became occupied here.
+    pub(super) birth: u64,
+    /// Who has subscribers.
+    pub(super) links: LinkedShards,
+    /// Who is a member.
+    pub(super) roster: Roster,
+    /// Who is in it since this phase and will be told so at its end, with the shard.
+    pub(super) entered: Vec<(usize, SubRef)>,
+    /// How long the roster is that they will get, as far as it was counted.
+    pub(super) entered_bytes: usize,
+}
+
+impl HomeTopics {
+    fn place_of(&self, topic: &Topic) -> Option<usize> {
+        let is = |at: &u32| self.at(*at as usize).is_some_and(|it| *it.topic == *topic);
+        self.table.find(topic.hash, is).map(|at| *at as usize)
+    }
+
+    /// The topic, if it is occupied, read only.
+    pub(super) fn view(&self, topic: &Topic) -> Option<&HomeTopic> {
+        self.at(self.place_of(topic)?)
+    }
+
+    /// The topic, if it is occupied.
+    pub(super) fn find(&mut self, topic: &Topic) -> Option<&mut HomeTopic> {
+        let at = self.place_of(topic)?;
+        self.topics.get_mut(at)
+    }
+
+    /// The topic, which is occupied from now on.
+    pub(super) fn find_or_add(&mut self, topic: &Arc<Topic>) -> &mut HomeTopic {
+        let at = self.place_of(topic).unwrap_or_else(|| self.add(topic));
+        let Some(home) = self.topics.get_mut(at) else {
+            unreachable!("what is found or added is there");
+        };
+        home
+    }
+
+    fn add(&mut self, topic: &Arc<Topic>) -> usize {
+        let (topic, birth) = (Arc::clone(topic), self.births);
+        let hash = topic.hash;
+        let at = self.topics.insert(HomeTopic {
+            topic,
+            birth,
+            links: LinkedShards::default(),
+            roster: Roster::default(),
+            entered: Vec::new(),
+            entered_bytes: 0,
+        });
+        self.births += 1;
+        let topics = &self.topics;
+        let hash_at = |at: &u32| topics.get(*at as usize).map_or(0, |it| it.topic.hash);
+        self.table.insert_unique(hash, at as u32, hash_at);
+        at
+    }
+
+    /// Nobody is subscribed to it any more.
+    pub(super) fn remove(&mut self, topic: &Topic) {
+        let Some(at) = self.place_of(topic) else { return };
+        if let Ok(entry) = self.table.find_entry(topic.hash, |other| *other as usize == at) {
+            entry.remove();
+        }
+        self.topics.try_remove(at);
+    }
+
+    /// The topic at this place.
+    pub(super) fn at(&self, place: usize) -> Option<&HomeTopic> {
+        self.topics.get(place)
+    }
+
+    /// All topics are at places below this one.
+    pub(super) fn places(&self) -> usize {
+        self.topics.capacity()
+    }
+
+    /// The birth of the next topic that becomes occupied.
+    pub(super) fn births(&self) -> u64 {
+        self.births
+    }
+
+    /// Gives back what nothing needs now.
+    pub(super) fn give_back_room(&mut self) {
+        self.topics.shrink_to_fit();
+        let topics = &self.topics;
+        self.table.shrink_to_fit(|at| topics.get(*at as usize).map_or(0, |it| it.topic.hash));
+    }
+
+    /// How many topics are occupied.
+    pub(super) fn len(&self) -> usize {
+        self.topics.len()
+    }
+}
+
+impl HomeTopic {
+    /// How long the subscription_succeeded of who enters is.
+    pub(super) fn roster_bytes(&self) -> usize {
+        server_event::presence_succeeded_bytes(&self.topic.name(), self.roster.len(), self.roster.bytes())
+    }
+
+    /// Takes those who are to be told that they have entered, with what each of them gets.
+    pub(super) fn take_entered(&mut self) -> (Vec<(usize, SubRef)>, Frame) {
+        let mut bytes = Vec::new();
+        server_event::encode_presence_succeeded(&mut bytes, &self.topic.name(), self.roster.members());
+        debug_assert!(bytes.len() == self.roster_bytes(), "the length of a roster is known before");
+        self.entered_bytes = 0;
+        (std::mem::take(&mut self.entered), Frame::from(bytes))
+    }
+
+    /// How many are on it.
+    pub(super) fn counts(&self) -> Counts {
+        Counts { subscriptions: self.links.subscriptions(), users: self.roster.len() as u32 }
+    }
+}
