@@ -69,7 +69,7 @@ pub const MUTANTS: &[Mutant] = &[
         name: "NoEpoch",
         breaks: "Links are not told apart from their predecessors, on both sides.",
         places: &[
-            instead("shard/links.rs", "link.epoch != epoch", "false")
+            instead("shard/links/mod.rs", "link.epoch != epoch", "false")
                 .within("if link.epoch != epoch || link.live {"),
             instead("shard/home/links.rs", "self.epoch == epoch", "true"),
             instead("shard/home/mod.rs", "!home.roster.has_shard(from)", "true"),
@@ -78,8 +78,11 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "LaterSubscribersAckedAtOnce",
         breaks: "The first subscriber asks home, later ones are acknowledged at once.",
-        places: &[instead("shard/inbound/subscribe.rs", "link.live", "link.live || found.is_some()")
-            .within("(link.home, link.epoch, link.live)")],
+        places: &[instead(
+            "shard/inbound/subscribe.rs",
+            "self.links.is_live(topic_slot)",
+            "self.links.is_live(topic_slot) || found.is_some()",
+        )],
     },
     Mutant {
         name: "RootsWaitForRoots",
@@ -87,7 +90,7 @@ pub const MUTANTS: &[Mutant] = &[
         places: &[instead(
             "shard/inbound/rotation.rs",
             "self.home.is_backed_up()",
-            "self.home.is_backed_up() || (0..self.shards()).any(|to| self.roots.is_full(to))",
+            "self.home.is_backed_up() || self.links.any_full()",
         )
         .within("let closed = self.home.is_backed_up()")],
     },
@@ -129,7 +132,7 @@ pub const MUTANTS: &[Mutant] = &[
         breaks: "A Count in the open batch is overwritten by one of another epoch.",
         places: &[
             before(
-                "shard/links.rs",
+                "shard/links/gone.rs",
                 "if let Some(earlier) = self.roots.unsent(home, counted)",
                 r"let earlier = self.roots.waiting(home).find_map(|root| match root {
                 Root::Count { topic: of, epoch, n } if *of == topic => Some((epoch, n)),
@@ -137,7 +140,7 @@ pub const MUTANTS: &[Mutant] = &[
             });
             if let Some((of_earlier, n_of_earlier)) = earlier {
                 (*of_earlier, *n_of_earlier) = (epoch, n);
-                self.forget_without_subscribers(at, n);
+                self.close_without_subscribers(topic_slot, n);
                 return;
             }",
             ),
@@ -149,11 +152,11 @@ pub const MUTANTS: &[Mutant] = &[
         breaks: "An Exit goes before what is already in the open batch.",
         places: &[
             before(
-                "shard/links.rs",
+                "shard/links/gone.rs",
                 "if !wait {",
                 r"if !wait {
                 self.roots.push_front(home, Root::Exit { topic, sub });
-                return;
+                return false;
             }",
             )
             .within(
@@ -192,8 +195,7 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "SentEntersAreStruck",
         breaks: "A subscription that goes while it waits takes its Enter back although that was sent.",
-        places: &[instead("shard/links.rs", "false", "true")
-            .within("_ => false,\n        }\n    }\n\n    fn tell_exit")],
+        places: &[instead("shard/links/gone.rs", "false", "true").within("_ => false,")],
     },
     Mutant {
         name: "EveryConnectionIsAMember",
@@ -241,7 +243,7 @@ pub const MUTANTS: &[Mutant] = &[
         name: "NoExclusion",
         breaks: "A sender gets its own event.",
         places: &[instead(
-            "shard/links.rs",
+            "shard/links/heard.rs",
             "except.and_then(|socket_id| self.fanout.by_socket_id(self.index, socket_id))",
             "None",
         )],
@@ -259,10 +261,10 @@ pub const MUTANTS: &[Mutant] = &[
         name: "LastCountUnsent",
         breaks: "The last subscriber's going is not told to home.",
         places: &[before(
-            "shard/links.rs",
-            "let sequence = self.roots.push(home, Root::Count { topic, epoch, n });",
+            "shard/links/gone.rs",
+            "link.counted = self.roots.push(home, Root::Count { topic, epoch, n });",
             r"if n == 0 {
-                self.forget_without_subscribers(at, n);
+                self.close_without_subscribers(topic_slot, n);
                 return;
             }",
         )],
@@ -271,8 +273,8 @@ pub const MUTANTS: &[Mutant] = &[
         name: "CloseSendsNoExit",
         breaks: "A connection that closes leaves its members in their rosters.",
         places: &[
-            instead("shard/links.rs", "gone.is_member", "gone.is_member && !by_close")
-                .within("if gone.is_member && !(waited"),
+            instead("shard/links/gone.rs", "gone.is_member", "gone.is_member && !by_close")
+                .within("if gone.is_member && !(gone.waited"),
             instead("shard/home/mod.rs", "!home.roster.has_shard(from)", "true"),
         ],
     },
@@ -292,7 +294,7 @@ pub const MUTANTS: &[Mutant] = &[
         name: "NoCommandGate",
         breaks: "A gate of commands does not exist: batches grow without bound.",
         places: &[instead(
-            "shard/links.rs",
+            "shard/links/mod.rs",
             "!self.roots.is_full(home) && self.outside.get(home).is_some_and(Outside::is_empty)",
             "true",
         )],
@@ -609,6 +611,17 @@ impl<M: Weigh> Outgoing<M> {
     /// All messages that wait for this receiver.
     pub fn waiting(&mut self, to: usize) -> impl Iterator<Item = &mut M> {
         self.open.get_mut(to).into_iter().flat_map(|open| open.messages.iter_mut())
+    }
+}
+",
+    ),
+    (
+        "shard/links/mod.rs",
+        r"
+impl Links {
+    /// Whether the batch to any home is full.
+    pub(super) fn any_full(&self) -> bool {
+        self.roots.any_full()
     }
 }
 ",

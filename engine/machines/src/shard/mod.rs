@@ -21,17 +21,15 @@ pub mod ending;
 pub mod fanout;
 pub mod home;
 pub mod inbound;
-pub mod links;
+mod links;
 mod reading;
 pub mod shard_machine;
 
 use crate::machine::Effect;
-use crate::mesh::Root;
 use crate::outbox::parting::Allowance;
 use crate::outbox::run::Run;
-use crate::outgoing::Outgoing;
 use crate::readings::closes::Closes;
-use crate::readings::stats::{BorderStats, EndingStats, InboundStats, LinksStats};
+use crate::readings::stats::{BorderStats, EndingStats, InboundStats};
 use crate::topic::TopicHash;
 use ending::close::Closing;
 use ending::drain::{Drain, DrainPlan};
@@ -45,7 +43,7 @@ use inbound::commands::Stalled;
 use inbound::lobby::Lobby;
 use inbound::quiet::Quiet;
 use inbound::rotation::Rotation;
-use links::{Links, Outside};
+use links::Links;
 use reading::Gates;
 use shard_machine::Polled;
 
@@ -83,9 +81,6 @@ pub struct Shard {
     polled: Polled,
     home: Home,
     terminations: Terminations,
-    roots: Outgoing<Root>,
-    links: Links,
-    outside: Vec<Outside>,
     stalled: Stalled,
     churn: Churn,
     rotation: Rotation,
@@ -97,10 +92,8 @@ pub struct Shard {
     gates: Gates,
     quiet: Quiet,
     effects: VecDeque<Effect>,
-    epoch: u64,
-    ticket: u32,
+    links: Links,
     inbound_stats: InboundStats,
-    links_stats: LinksStats,
     ending_stats: EndingStats,
     border_stats: BorderStats,
     drain_plan: DrainPlan,
@@ -148,9 +141,7 @@ impl Shard {
             polled: Polled::default(),
             home,
             terminations: Terminations::default(),
-            roots: Outgoing::new(shards, &config.limits),
-            links: Links::default(),
-            outside: (0..shards).map(|_| Outside::default()).collect(),
+            links: Links::new(shards, &config.limits),
             stalled: Stalled::new(shards),
             churn: Churn::default(),
             rotation: Rotation::default(),
@@ -162,10 +153,7 @@ impl Shard {
             gates: Gates::default(),
             quiet: Quiet::default(),
             effects: VecDeque::new(),
-            epoch: 0,
-            ticket: 0,
             inbound_stats: InboundStats::default(),
-            links_stats: LinksStats::default(),
             ending_stats: EndingStats::default(),
             border_stats: BorderStats::default(),
             drain_plan: config.drain,
@@ -186,9 +174,7 @@ impl Shard {
 
     /// Messages in the fullest open batch of each lane, for tests.
     pub fn open_batches(&self) -> (usize, usize) {
-        let shards = self.shards();
-        let roots = (0..shards).map(|to| self.roots.len(to)).max().unwrap_or(0);
-        (roots, self.home.fullest_batch())
+        (self.links.fullest_batch(), self.home.fullest_batch())
     }
 
     /// Lists in the making and users whose connections must go, for tests.

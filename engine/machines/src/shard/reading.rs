@@ -20,7 +20,7 @@ impl Shard {
         Stats::from(Parts {
             inbound: &self.inbound_stats,
             home: self.home.stats(),
-            links: &self.links_stats,
+            links: self.links.stats(),
             fanout: self.fanout.stats(),
             ending: &self.ending_stats,
             border: &self.border_stats,
@@ -46,7 +46,7 @@ impl Shard {
             parting_bytes: self.parting.kept_bytes() as u64,
             departed: self.fanout.departed().len() as u64,
             queue_bytes: QueueBytes {
-                roots: self.roots.bytes() as u64,
+                roots: self.links.queue_bytes() as u64,
                 leaves: self.home.queue_bytes() as u64,
             },
         }

@@ -6,7 +6,6 @@ use protocol::close::Close;
 use protocol::hook_event::OpenEdges;
 
 use super::Shard;
-use super::links::Outside;
 use crate::machine::{Door, Effect, HookPort, Inputs, Machine, Mesh, Now, Token};
 use crate::shard::fanout::connection::ConnectionId;
 use crate::shard::inbound::lobby::At;
@@ -63,8 +62,7 @@ impl Machine for Shard {
     fn send_batches(&mut self, mesh: &mut impl Mesh) -> bool {
         let mut any = false;
         for to in 0..self.home.receivers() {
-            if to != self.index && !self.roots.is_empty(to) && mesh.may_send_roots(to) {
-                mesh.send_roots(to, self.roots.take(to));
+            if to != self.index && self.links.send(to, mesh) {
                 self.border_stats.batches_sent += 1;
                 any = true;
             }
@@ -147,7 +145,6 @@ impl Machine for Shard {
         self.closing.shrink_to_fit();
         self.effects.shrink_to_fit();
         self.links.give_back_room();
-        self.outside.iter_mut().for_each(Outside::give_back_room);
     }
 
     fn nap_ms_max(&self, now: Now) -> u64 {

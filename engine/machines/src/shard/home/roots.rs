@@ -8,7 +8,7 @@ use protocol::presence::Member;
 use protocol::socket_id::SocketId;
 use protocol::ws::Frame;
 
-use crate::mesh::{Ask, Event, Found, Leaf, Publish, Query, Root, SubRef, ToHome};
+use crate::mesh::{Ask, Event, Found, Leaf, Publish, Query, Root, SubRef};
 use crate::shard::Shard;
 use crate::shard::home::Entry;
 use crate::shard::home::relay::Outcome;
@@ -134,7 +134,7 @@ impl Shard {
             self.home.tell_relay(told);
         }
         if goes_on {
-            self.roots.push(self.index, Root::Relay(Box::new(ToHome::Next)));
+            self.links.go_on(self.index);
         }
     }
 

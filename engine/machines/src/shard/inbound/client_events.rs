@@ -15,7 +15,7 @@ use protocol::socket_id::SocketId;
 use protocol::ws::Frame;
 
 use crate::machine::Now;
-use crate::mesh::{Publish, Root};
+use crate::mesh::Publish;
 use crate::shard::Shard;
 use crate::shard::fanout::connection::{ConnectionId, Subscription, WAITING};
 use crate::shard::inbound::commands::Target;
@@ -54,7 +54,7 @@ impl Shard {
             user_id: user_id.map(Box::from),
         });
         let publish = Publish { topic, frame: Frame::from(bytes), except: Some(socket_id), hook };
-        self.roots.push(self.hash.home(target.hash), Root::Publish(Box::new(publish)));
+        self.links.publish(self.hash.home(target.hash), publish);
     }
 
     fn check_client_event(

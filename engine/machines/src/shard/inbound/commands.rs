@@ -175,7 +175,7 @@ impl Shard {
     /// Goes on with one connection whose gate is open or whose turn has come. Returns whether there was one.
     pub(in crate::shard) fn take_stalled(&mut self, now: Now) -> bool {
         for home in 0..self.stalled.gated.len() {
-            if !self.command_gate_is_open(home) {
+            if !self.links.is_open(home) {
                 continue;
             }
             if let Some(id) = self.stalled.gated.get_mut(home).and_then(VecDeque::pop_front) {
@@ -304,7 +304,7 @@ impl Shard {
         let hash = self.hash.of(&app, key);
         let home = self.hash.home(hash);
         let in_line = first_in_line || self.stalled.is_first_in_line(home);
-        if !in_line || !self.command_gate_is_open(home) {
+        if !in_line || !self.links.is_open(home) {
             return Verdict::Gated(home);
         }
         take(self, &Target { app: &app, channel, key, hash });

@@ -220,7 +220,7 @@ impl Shard {
             if self.flush_gate_is_closed() || self.roots_gate_is_closed() {
                 break;
             }
-            let Some(root) = self.roots.pop(self.index) else { break };
+            let Some(root) = self.links.take_own(self.index) else { break };
             self.handle_root(self.index, root);
             self.note_activity();
             any = true;

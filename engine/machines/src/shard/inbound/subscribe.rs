@@ -10,12 +10,10 @@ use protocol::presence::{Member, parse_channel_data};
 use protocol::socket_id::SocketId;
 
 use crate::machine::Now;
-use crate::mesh::{Root, SubRef};
 use crate::shard::Shard;
 use crate::shard::fanout::connection::ConnectionId;
 use crate::shard::inbound::commands::Target;
 use crate::shard::inbound::refuse::Grounds;
-use crate::shard::links::Link;
 use crate::topic::TopicKey;
 
 impl Shard {
@@ -125,41 +123,35 @@ impl Shard {
 
     fn add_subscription(&mut self, id: ConnectionId, target: &Target<'_>, member: Option<Arc<Member>>) {
         let found = self.fanout.find(target.hash, target.app, target.key);
-        let at = found.unwrap_or_else(|| self.join(target));
-        self.ticket = self.ticket.wrapping_add(1);
-        let sub = SubRef { slot: id.slot, generation: id.generation, ticket: self.ticket };
-        self.fanout.add_waiting(at, sub, member.clone());
-        let Some(topic) = self.fanout.topic(at).cloned() else { return };
-        let Some(link) = self.links.get_mut(at) else { return };
-        let (home, epoch, at_once) = (link.home, link.epoch, link.live);
+        let topic_slot = found.unwrap_or_else(|| self.join(target));
+        let sub = self.links.name_subscription(id);
+        self.fanout.add_waiting(topic_slot, sub, member.clone());
+        let at_once = self.links.is_live(topic_slot);
         if found.is_some() {
-            if !at_once {
-                self.inbound_stats.joining_shared += 1;
-            }
-            self.send_count(at);
+            self.inbound_stats.joining_shared += u64::from(!at_once);
+            self.send_count(topic_slot);
         }
         if let Some(member) = member {
-            let sequence = self.roots.push(home, Root::Enter { topic, epoch, sub, member });
-            self.fanout.note_entered(id, sequence);
+            let Some(topic) = self.fanout.topic(topic_slot).cloned() else { return };
+            if let Some(sequence) = self.links.enter(topic_slot, topic, sub, member) {
+                self.fanout.note_entered(id, sequence);
+            }
         } else if at_once {
-            if let Some(index) = self.fanout.subscription_to(id, at) {
+            if let Some(index) = self.fanout.subscription_to(id, topic_slot) {
                 self.fanout.acknowledge(id, index, Self::succeeded(target.channel));
             }
-        } else if let Some(link) = self.links.get_mut(at) {
-            link.joiners.push(sub);
+        } else {
+            self.links.wait_for_joined(topic_slot, sub);
         }
     }
 
-    /// The first local subscriber: a new link, with an epoch of its own.
+    /// The first local subscriber: a new link.
     fn join(&mut self, target: &Target<'_>) -> u32 {
-        self.epoch += 1;
-        let epoch = self.epoch;
         let topic = self.hash.topic(target.app, target.key);
         let home = self.hash.home(topic.hash);
-        self.roots.push(home, Root::Join { topic: Arc::clone(&topic), epoch });
-        let at = self.fanout.add_topic(topic);
-        self.links.open(at, Link::new(home, epoch));
-        at
+        let topic_slot = self.fanout.add_topic(Arc::clone(&topic));
+        self.links.open(topic_slot, home, topic);
+        topic_slot
     }
 
     pub(in crate::shard) fn unsubscribe(&mut self, id: ConnectionId, target: &Target<'_>, now: Now) {

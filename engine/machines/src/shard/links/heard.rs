@@ -1,0 +1,87 @@
+//! What homes say to this shard: a link is up (Joined), subscriptions are let into a roster or not (Granted, Refused), an
+//! event for local subscribers (Deliver).
+
+use std::rc::Rc;
+
+use protocol::socket_id::SocketId;
+use protocol::ws::Frame;
+
+use crate::mesh::{Leaf, Refusal, SubRef};
+use crate::outbox::run::Run;
+use crate::shard::Shard;
+use crate::shard::fanout::connection::ConnectionId;
+use crate::shard::inbound::refuse::Grounds;
+use crate::topic::Topic;
+
+impl Shard {
+    /// One message from the home of a topic.
+    pub(in crate::shard) fn handle_leaf(&mut self, leaf: Leaf) {
+        match leaf {
+            Leaf::Joined { topic, epoch } => self.handle_joined(&topic, epoch),
+            Leaf::Granted { topic, subs, succeeded } => self.handle_granted(&topic, subs, succeeded),
+            Leaf::Refused { topic, sub, why } => self.handle_refused(&topic, sub, why),
+            Leaf::Deliver { topic, frame, except } => self.handle_deliver(&topic, &frame, except),
+            Leaf::Answer(_) | Leaf::Relay(_) => debug_assert!(false, "shards get none of these"),
+        }
+    }
+
+    fn handle_joined(&mut self, topic: &Topic, epoch: u64) {
+        let topic_slot = self.fanout.find_topic(topic);
+        let joiners = self.links.join(topic_slot, epoch);
+        let Some(topic_slot) = topic_slot.filter(|_| !joiners.is_empty()) else { return };
+        let succeeded = Self::succeeded(&topic.name());
+        for joiner in joiners {
+            if let Some((id, index)) = self.fanout.waiting(topic_slot, joiner) {
+                self.fanout.acknowledge(id, index, Rc::clone(&succeeded));
+            }
+        }
+    }
+
+    fn handle_granted(&mut self, topic: &Topic, subs: Vec<SubRef>, succeeded: Frame) {
+        let succeeded = Run::shared(succeeded);
+        for sub in subs {
+            match self.waiting_for(topic, sub) {
+                Some((id, at)) => self.fanout.acknowledge(id, at, Rc::clone(&succeeded)),
+                None => self.links.stats.granted_stale += 1,
+            }
+        }
+    }
+
+    fn handle_refused(&mut self, topic: &Topic, sub: SubRef, why: Refusal) {
+        let Some((id, at)) = self.waiting_for(topic, sub) else {
+            self.links.stats.granted_stale += 1;
+            return;
+        };
+        let full = format!("The presence channel {} is full", topic.name());
+        let text = match why {
+            Refusal::MembersMax(members) => {
+                format!("{full}: it has {members} members (presence_members_max)")
+            }
+            Refusal::RosterMax(bytes) => {
+                format!("{full}: its roster would have more than {bytes} bytes (roster_bytes_max)")
+            }
+        };
+        self.refuse_subscription(id, &topic.name(), Grounds::Full, &text);
+        if let Some(mut gone) = self.fanout.remove_subscription(id, at) {
+            // Home has no entry of it, so there is nothing to exit from.
+            gone.is_member = false;
+            self.tell_gone(gone, true);
+        }
+    }
+
+    fn waiting_for(&mut self, topic: &Topic, sub: SubRef) -> Option<(ConnectionId, usize)> {
+        let at = self.fanout.find_topic(topic)?;
+        self.fanout.waiting(at, sub)
+    }
+
+    pub(in crate::shard) fn handle_deliver(
+        &mut self,
+        topic: &Topic,
+        frame: &Frame,
+        except: Option<SocketId>,
+    ) {
+        let Some(at) = self.fanout.find_topic(topic) else { return };
+        let except = except.and_then(|socket_id| self.fanout.by_socket_id(self.index, socket_id));
+        self.fanout.deliver(at, frame, except);
+    }
+}
