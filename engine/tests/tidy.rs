@@ -21,6 +21,8 @@ mod page_rules;
 mod text_rules;
 #[path = "tidy/tree.rs"]
 mod tree;
+#[path = "tidy/unused.rs"]
+mod unused;
 
 /// A rule: the path of a file from the root, its text, and what is wrong with it, one line each.
 type Rule = fn(&str, &str) -> Vec<String>;
@@ -192,6 +194,12 @@ fn no_modules_stand_in_a_circle() {
         .collect();
     findings
         .extend(gone.map(|known| format!("{known} is in no circle any more: take it out of KNOWN_CIRCLES")));
+    assert!(findings.is_empty(), "\n{}\n", findings.join("\n"));
+}
+
+#[test]
+fn no_public_item_is_unused() {
+    let findings = unused::unused_items(&tree::files());
     assert!(findings.is_empty(), "\n{}\n", findings.join("\n"));
 }
 

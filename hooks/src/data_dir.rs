@@ -21,7 +21,7 @@ const OTHERS: u32 = 0o077;
 const OTHERS_WRITE: u32 = 0o022;
 
 /// The name of the lock file in a data directory.
-pub(crate) const LOCK_FILE: &str = "lock";
+const LOCK_FILE: &str = "lock";
 const ROOT: u32 = 0;
 
 /// A directory or file that another user could turn against the server: one line that says what to do.

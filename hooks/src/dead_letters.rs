@@ -19,7 +19,7 @@ use crate::notice::say;
 /// The file's name in the data directory.
 pub const FILE: &str = "dead_letters.db";
 /// How many letters are kept; beyond that, the oldest are deleted.
-pub const LETTERS_MAX: u64 = 100_000;
+const LETTERS_MAX: u64 = 100_000;
 
 const SCHEMA_VERSION: i64 = 2;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);

@@ -1,7 +1,7 @@
 //! Why a connection ends: the code and the reason of its close frame, and what the client does next.
 //!
 //! Codes from 4000 are Pusher's: 4000–4099 stop a client for good, 4100–4199 let it come back after a second,
-//! 4200–4299 at once. pusher-js takes any code from 4300 as "never again", so 4301 and 4302 exist only as codes of
+//! 4200–4299 at once. pusher-js takes any code from 4300 as "never again", so 4301 exists only as a code of
 //! `pusher:error` frames: a `Close` cannot be made outside this file, and none here has such a code.
 
 use crate::limits::CLOSE_REASON_BYTES_MAX;
@@ -9,9 +9,6 @@ use crate::limits::CLOSE_REASON_BYTES_MAX;
 /// `pusher:error` code: the connection sends client events, or changes its subscriptions, too fast. What was asked is not
 /// done, the connection stays.
 pub const TOO_FAST: u16 = 4301;
-
-/// `pusher:error` code: a watchlist was longer than allowed and was cut. The connection stays.
-pub const WATCHLIST: u16 = 4302;
 
 /// Code and reason of a close frame.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -37,23 +34,15 @@ pub enum Retry {
 impl Close {
     /// The peer closed, or everything is said.
     pub const NORMAL: Self = Self::new(1000, "");
-    /// The server is going away.
-    pub const GOING_AWAY: Self = Self::new(1001, "Server is going away");
     /// The peer broke the WebSocket framing.
     pub const PROTOCOL_ERROR: Self = Self::new(1002, "WebSocket protocol error");
     /// A binary message came.
     pub const BINARY: Self = Self::new(1003, "Binary messages are not supported");
     /// Text that is not UTF-8.
     pub const NOT_UTF8: Self = Self::new(1007, "Text is not valid UTF-8");
-    /// The peer breaks a rule of ours.
-    pub const POLICY: Self = Self::new(1008, "Policy violation");
     /// A message is longer than allowed.
     pub const TOO_BIG: Self = Self::new(1009, "Message is too big (message_bytes_max)");
-    /// Something went wrong here.
-    pub const INTERNAL_ERROR: Self = Self::new(1011, "Internal error");
 
-    /// The app takes TLS connections only.
-    pub const TLS_ONLY: Self = Self::new(4000, "This app accepts only TLS connections");
     /// No app has this key.
     pub const APP_UNKNOWN: Self =
         Self::new(4001, "App key does not exist. Did you use the right key and host?");
@@ -67,8 +56,6 @@ impl Close {
     pub const VERSION_FORMAT: Self = Self::new(4006, "Invalid protocol version: it must be an integer");
     /// The protocol version is not spoken here.
     pub const VERSION_UNSUPPORTED: Self = Self::new(4007, "Unsupported protocol version: 4 to 7 are spoken");
-    /// The connection was not authorised in time.
-    pub const UNAUTHORIZED: Self = Self::new(4009, "Connection is unauthorized");
     /// The app's back end has terminated the connections of this user.
     pub const TERMINATED: Self = Self::new(4009, "You got disconnected by the app");
 
@@ -92,8 +79,6 @@ impl Close {
     pub const RECONNECT: Self = Self::new(4200, "Please reconnect");
     /// Our ping was not answered.
     pub const PONG_MISSED: Self = Self::new(4201, "Pong reply not received in time");
-    /// Closed after a long silence.
-    pub const INACTIVE: Self = Self::new(4202, "Closed after inactivity");
 
     const fn new(code: u16, reason: &'static str) -> Self {
         assert!(code < 4300 && reason.len() <= CLOSE_REASON_BYTES_MAX);
@@ -136,15 +121,13 @@ mod tests {
         let table = [
             (Close::NORMAL, Retry::Later),
             (Close::TOO_BIG, Retry::Later),
-            (Close::TLS_ONLY, Retry::Never),
-            (Close::UNAUTHORIZED, Retry::Never),
             (Close::TERMINATED, Retry::Never),
             (Close::OVER_QUOTA, Retry::Never),
             (Close::APP_FULL, Retry::Later),
             (Close::OVER_CAPACITY, Retry::Later),
             (Close::DRAINING, Retry::Later),
             (Close::RECONNECT, Retry::Now),
-            (Close::INACTIVE, Retry::Now),
+            (Close::PONG_MISSED, Retry::Now),
         ];
         for (close, retry) in table {
             assert_eq!(close.retry(), retry, "{close:?}");

@@ -65,7 +65,7 @@ impl<'a> Value<'a> {
     }
 
     /// Whether it is `null`.
-    pub fn is_null(&self) -> bool {
+    fn is_null(&self) -> bool {
         self.raw == "null"
     }
 

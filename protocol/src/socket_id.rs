@@ -39,11 +39,6 @@ impl SocketId {
         (self.first & 0xffff) as u16
     }
 
-    /// The node that would hold this connection, if the id is one of ours.
-    pub fn node(self) -> u64 {
-        self.first >> SHARD_BITS
-    }
-
     /// The slot on its shard, if the id is one of ours.
     pub fn slot(self) -> u32 {
         (self.second & u64::from(SLOTS_MAX - 1)) as u32
@@ -110,7 +105,7 @@ mod tests {
         #[test]
         fn an_id_names_its_place_and_survives_its_text(node: u16, shard: u16, random: u64, slot in 0..SLOTS_MAX) {
             let id = SocketId::new(node, shard, random, slot);
-            prop_assert_eq!((id.node(), id.shard(), id.slot()), (u64::from(node), shard, slot));
+            prop_assert_eq!((id.first >> SHARD_BITS, id.shard(), id.slot()), (u64::from(node), shard, slot));
             prop_assert!(id.first <= PART_MAX && id.second <= PART_MAX);
             prop_assert_eq!(SocketId::parse(&id.to_string()), Some(id));
         }

@@ -180,6 +180,3 @@ pub const SCRATCH_BYTES: usize = 64 << 10;
 
 /// Connections that wait to be taken over by another core. Past it a plain HTTP connection is answered 503.
 pub const HANDOVERS_MAX: usize = 1024;
-
-/// Hook events that wait for the hooks core. Past it an event is dropped and counted.
-pub const HOOK_QUEUE_MAX: usize = 65_536;

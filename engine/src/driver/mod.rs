@@ -84,7 +84,7 @@ pub fn run_core<M: Machine>(setup: CoreSetup, make: impl FnOnce() -> M) -> Resul
 }
 
 /// The executor of a core: on processor `cpu`, or wherever the system puts it.
-pub fn executor(cpu: Option<usize>) -> Result<LocalExecutor, CoreError> {
+fn executor(cpu: Option<usize>) -> Result<LocalExecutor, CoreError> {
     LocalExecutorBuilder::new(cpu.map_or(Placement::Unbound, Placement::Fixed))
         .io_memory(IO_MEMORY_BYTES)
         .ring_depth(RING_DEPTH)

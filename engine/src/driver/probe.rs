@@ -98,7 +98,7 @@ impl From<io::Error> for ProbeError {
 }
 
 /// The rings that a core gets when memory allows.
-pub const SIZES_MAX: Sizes = Sizes { submissions: 4096, completions: 32_768, sends: 128 };
+const SIZES_MAX: Sizes = Sizes { submissions: 4096, completions: 32_768, sends: 128 };
 
 /// The choices, largest first, with what each locks, in bytes (measured on kernels of both ways of accounting; the
 /// larger figure).

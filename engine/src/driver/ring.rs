@@ -353,7 +353,7 @@ impl fmt::Debug for SendRing {
 
 impl Operation {
     /// The one read of the doorbell.
-    pub const DOORBELL: Self = Self { kind: Kind::Doorbell, token: Token { slot: 0, generation: 0 } };
+    const DOORBELL: Self = Self { kind: Kind::Doorbell, token: Token { slot: 0, generation: 0 } };
 
     fn pack(self) -> u64 {
         assert!(self.token.slot < 1 << SLOT_BITS, "slot {} out of range", self.token.slot);

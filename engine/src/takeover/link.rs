@@ -1,6 +1,6 @@
 //! One connection to another process: bytes that have come, bytes that must go, and whether it still lives.
 //!
-//! Reads and writes what the kernel takes at once. A process that says nothing for [`SILENCE_MAX`], or takes nothing for
+//! Reads and writes what the kernel takes at once. A process that says nothing for `SILENCE_MAX`, or takes nothing for
 //! as long, is as good as gone; so is one that has fallen too far behind. What must never happen here: a wait.
 
 use std::io::{self, ErrorKind, Read, Write};
@@ -13,7 +13,7 @@ use machines::exchange::Message;
 use machines::mesh::Event;
 
 /// How long a living process may be silent. It says something each second.
-pub const SILENCE_MAX: Duration = Duration::from_secs(5);
+const SILENCE_MAX: Duration = Duration::from_secs(5);
 
 /// How often it does, when it has nothing to say.
 const BEAT_EVERY: Duration = Duration::from_secs(1);

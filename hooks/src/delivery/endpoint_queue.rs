@@ -22,9 +22,9 @@ use crate::settings::{DeliverySettings, Endpoint};
 use crate::sink::{Batch, Outcome};
 
 /// Rows that an endpoint holds; at that many it reads no more, and its place stays.
-pub(crate) const HELD_ROWS_MAX: usize = 20_000;
+const HELD_ROWS_MAX: usize = 20_000;
 /// About the bytes of these rows.
-pub(crate) const HELD_BYTES_MAX: usize = 16 << 20;
+const HELD_BYTES_MAX: usize = 16 << 20;
 /// Batches that wait for their next try. At that many no new one is begun, so a new row cannot be refused for long.
 const RETRIES_MAX: usize = 256;
 /// Batches that are split before one is accepted: enough to find the channel that is refused among those of a batch, and

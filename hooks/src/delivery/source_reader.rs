@@ -15,7 +15,7 @@ use crate::row::{Position, Row};
 use crate::source::{Source, SourceError};
 
 /// Rows of one read.
-pub(crate) const READ_ROWS: usize = 500;
+const READ_ROWS: usize = 500;
 const RELEASE_EVERY_MS: u64 = 100;
 const PAUSE_MAX_MS: u64 = 5_000;
 

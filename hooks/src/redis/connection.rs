@@ -15,7 +15,7 @@ use crate::settings::StreamSettings;
 const CONNECT_PATIENCE: Duration = Duration::from_secs(3);
 
 /// How long Redis may take for an answer.
-pub(crate) const ANSWER_PATIENCE: Duration = Duration::from_secs(3);
+const ANSWER_PATIENCE: Duration = Duration::from_secs(3);
 
 /// A connection to Redis.
 pub(crate) struct RedisConnection {

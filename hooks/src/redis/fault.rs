@@ -51,7 +51,7 @@ impl RedisFault {
         matches!(self.kind, RedisFaultKind::Unreachable | RedisFaultKind::Login | RedisFaultKind::Else)
     }
 
-    pub(crate) fn of_code(code: &str, detail: &str) -> Self {
+    fn of_code(code: &str, detail: &str) -> Self {
         let kind = match code {
             "OOM" => RedisFaultKind::Full,
             "NOAUTH" | "WRONGPASS" => RedisFaultKind::Login,

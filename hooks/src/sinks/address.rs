@@ -83,7 +83,7 @@ pub(crate) fn literal(uri: &Uri) -> Option<SocketAddr> {
 
 /// An address to which no webhook goes.
 #[derive(Debug)]
-pub(crate) struct RefusedAddress {
+struct RefusedAddress {
     pub(crate) address: IpAddr,
     pub(crate) reason: &'static str,
 }

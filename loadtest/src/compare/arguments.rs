@@ -114,7 +114,7 @@ fn without_prefix(error: &clap::Error) -> String {
 }
 
 /// `NAME=ws=HOST:PORT,app=ID:KEY:SECRET[,http=HOST:PORT][,pid=PID][,path-prefix=P][,tls]`
-pub(super) fn parse_contender(text: &str) -> Result<Contender, String> {
+fn parse_contender(text: &str) -> Result<Contender, String> {
     let (name, parts) = text.split_once('=').ok_or("expected NAME=ws=HOST:PORT,app=ID:KEY:SECRET")?;
     if name.is_empty() || name.contains([',', ':']) {
         return Err(format!("«{name}» is no name: it stands before the first =, as in A=ws=HOST:PORT,…"));

@@ -139,7 +139,7 @@ impl Peer {
     }
 
     #[inline]
-    pub(super) fn lacks(&self, end: u64) -> bool {
+    fn lacks(&self, end: u64) -> bool {
         self.position < end && self.stage == Stage::Subscribed && !self.blocked
     }
 
