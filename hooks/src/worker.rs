@@ -12,12 +12,12 @@ use std::time::Duration;
 use protocol::app::{App, Apps, DuplicateApp};
 use protocol::hook_kind::HookKinds;
 
+use crate::counters::{DeliveryCounters, StreamCounters};
 use crate::dead_letters::DeadLetters;
-use crate::delivery::{DeliveryCounters, Dispatcher, Means};
+use crate::delivery::{Dispatcher, Means};
 use crate::settings::{DeliverySettings, Endpoint, SinkSettings, StreamSettings};
 use crate::sink::{Batch, Outcome, Outlet, Sink};
 use crate::source::Wake;
-use crate::stream::counters::StreamCounters;
 use crate::stream::source::StreamSource;
 
 /// Takes events. An error gives the same events again, later; no event of one channel comes before the last one is taken.

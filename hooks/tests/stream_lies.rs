@@ -15,12 +15,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Once};
 use std::time::{Duration, Instant};
 
+use hooks::counters::{DeliveryCounters, StreamCounters};
 use hooks::dead_letters::DeadLetters;
-use hooks::delivery::{DeliveryCounters, Dispatcher, Means};
+use hooks::delivery::{Dispatcher, Means};
 use hooks::settings::{DeliverySettings, Endpoint, SinkSettings, StreamSettings};
 use hooks::sink::{Batch, Outcome, Outlet, Sink};
 use hooks::source::Wake;
-use hooks::stream::counters::StreamCounters;
 use hooks::stream::mover::Mover;
 use hooks::stream::source::StreamSource;
 use protocol::app::{App, Apps};

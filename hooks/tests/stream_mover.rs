@@ -14,9 +14,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
+use hooks::counters::StreamCounters;
 use hooks::settings::StreamSettings;
 use hooks::source::Wake;
-use hooks::stream::counters::StreamCounters;
 use hooks::stream::mover::Mover;
 
 use reader::Reader;

@@ -13,10 +13,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
+use hooks::counters::StreamCounters;
 use hooks::row::Position;
 use hooks::settings::StreamSettings;
 use hooks::source::{Source, Wake};
-use hooks::stream::counters::StreamCounters;
 use hooks::stream::mover::Mover;
 use hooks::stream::source::StreamSource;
 use protocol::app::{App, Apps};

@@ -2,9 +2,7 @@
 //!
 //! The hooks core keeps these counters anyway. Without hooks the server has none of them but `hooks_queued`.
 
-use hooks::counters::{Count, Counters, JournalCounters};
-use hooks::delivery::{DeliveryCounters, EndpointCounters};
-use hooks::stream::counters::StreamCounters;
+use hooks::counters::{Count, Counters, DeliveryCounters, EndpointCounters, JournalCounters, StreamCounters};
 
 use machines::api_core::exposition::Exposition;
 use machines::machine::Now;

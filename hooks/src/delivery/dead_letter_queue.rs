@@ -9,8 +9,8 @@ use protocol::app::Apps;
 
 use super::endpoint_queue::{Burial, Now};
 use super::endpoint_state::EndpointState;
+use crate::counters::DeliveryCounters;
 use crate::dead_letters::{DeadLetter, DeadLetters, EndpointStatus, Mark};
-use crate::delivery::DeliveryCounters;
 use crate::encoding::{decode_row, encode_row_data};
 
 /// Letters that are taken at once to be tried again.

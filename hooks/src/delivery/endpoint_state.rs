@@ -8,8 +8,8 @@ use fastrand::Rng;
 
 use super::endpoint_queue::{Action, Burial, EndpointQueue, Now};
 use super::workers::Workers;
+use crate::counters::EndpointCounters;
 use crate::dead_letters::{EndpointFailure, EndpointStatus};
-use crate::delivery::EndpointCounters;
 use crate::notice::say;
 use crate::row::Position;
 use crate::settings::{DeliverySettings, Endpoint};

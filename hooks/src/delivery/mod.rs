@@ -6,7 +6,6 @@
 
 mod backoff;
 mod channel_queues;
-mod counts;
 mod dead_letter_queue;
 mod endpoint_queue;
 mod endpoint_state;
@@ -28,8 +27,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use protocol::app::Apps;
 
-pub use counts::{DeliveryCounters, EndpointCounters};
-
+use crate::counters::DeliveryCounters;
 use crate::dead_letters::{DeadLetters, DeadLettersError};
 use crate::disk_fault::sqlite_passes;
 use crate::settings::{DeliverySettings, Endpoint, Settings};

@@ -13,7 +13,8 @@ use super::endpoint_queue::Now;
 use super::endpoint_state::EndpointState;
 use super::source_reader::SourceReader;
 use super::workers::{Delivered, Workers};
-use super::{DeliveryCounters, Means, StartError};
+use super::{Means, StartError};
+use crate::counters::DeliveryCounters;
 use crate::settings::DeliverySettings;
 use crate::source::Source;
 

@@ -5,7 +5,6 @@
 //! (`{corecast}:hooks`) takes its companions along to its slot, and partitions can be named in the same way.
 //! What must never happen here: a row that leaves the journal before the consumer group has done with it.
 
-pub mod counters;
 pub mod mover;
 pub mod source;
 pub mod view;

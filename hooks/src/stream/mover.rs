@@ -14,10 +14,10 @@ use crossbeam_channel::{Receiver, Sender, bounded, select};
 use redis::{Cmd, Value, cmd};
 
 use super::checkpoints::Checkpoints;
-use super::counters::StreamCounters;
 use super::entry::write_add;
 use super::mark::{Standing, make_group, read_standing};
 use super::tail;
+use crate::counters::StreamCounters;
 use crate::journal::STREAM_PLACE;
 use crate::notice::say;
 use crate::redis::backoff::Backoff;

@@ -14,11 +14,11 @@ use std::time::{Duration, Instant};
 use protocol::app::Apps;
 use redis::{Cmd, Value, cmd};
 
-use super::counters::StreamCounters;
 use super::entry::{Entry, parse_entries, parse_read};
 use super::lease::Lease;
 use super::mark::{Standing, make_group, places_key, read_standing};
 use super::runs::Runs;
+use crate::counters::StreamCounters;
 use crate::notice::say;
 use crate::redis::connection::{RedisConnection, into};
 use crate::redis::fault::{RedisFault, RedisFaultKind};

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use hooks::delivery::{DeliveryCounters, Dispatcher, Means};
+use hooks::counters::{DeliveryCounters, StreamCounters};
+use hooks::delivery::{Dispatcher, Means};
 use hooks::settings::{Settings, StreamSettings};
 use hooks::source::Wake;
-use hooks::stream::counters::StreamCounters;
 use hooks::stream::source::StreamSource;
 use protocol::app::Apps;
 

@@ -1,6 +1,6 @@
 //! What can be seen of the road through Redis: counters since the start, and gauges. Read by metrics and tests.
 
-use crate::counters::Count;
+use super::count::Count;
 
 /// Figures of the mover and of this server's consumer of the stream.
 #[derive(Debug, Default)]

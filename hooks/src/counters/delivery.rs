@@ -2,7 +2,7 @@
 //!
 //! Written by the dispatcher's thread alone. What must never happen here: a decision that depends on one of these.
 
-use crate::counters::Count;
+use super::count::Count;
 use crate::settings::Endpoint;
 
 /// The counters of all endpoints.
