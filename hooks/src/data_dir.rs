@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use crate::notice::say;
-use crate::{dead_letters, journal};
 
 const DIRECTORY_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
@@ -20,7 +19,10 @@ const OTHERS: u32 = 0o077;
 /// Of these, the rights to write.
 const OTHERS_WRITE: u32 = 0o022;
 
-/// The name of the lock file in a data directory.
+/// The name of the journal in a data directory.
+pub const JOURNAL_FILE: &str = "journal.db";
+/// The name of the dead letters there.
+pub const DEAD_LETTERS_FILE: &str = "dead_letters.db";
 const LOCK_FILE: &str = "lock";
 const ROOT: u32 = 0;
 
@@ -173,7 +175,7 @@ fn holds_only_ours(directory: &Path) -> io::Result<bool> {
     for entry in fs::read_dir(directory)? {
         let name = entry?.file_name();
         let name = name.as_encoded_bytes();
-        let databases = [journal::FILE_NAME, dead_letters::FILE];
+        let databases = [JOURNAL_FILE, DEAD_LETTERS_FILE];
         // With what SQLite keeps beside them.
         let is_ours =
             name == LOCK_FILE.as_bytes() || databases.iter().any(|file| name.starts_with(file.as_bytes()));

@@ -12,12 +12,10 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row as Record, params};
 
 use crate::aside::set_aside;
-use crate::data_dir::{self, Exposed, Unusable, keep_private};
+use crate::data_dir::{self, DEAD_LETTERS_FILE, Exposed, Unusable, keep_private};
 use crate::disk_fault::{io_passes, is_damaged, sqlite_passes};
 use crate::notice::say;
 
-/// The file's name in the data directory.
-pub const FILE: &str = "dead_letters.db";
 /// How many letters are kept; beyond that, the oldest are deleted.
 const LETTERS_MAX: u64 = 100_000;
 
@@ -139,7 +137,7 @@ pub struct DeadLetters {
 impl DeadLetters {
     /// Opens the letters of a data directory, and creates directory and file if they do not exist.
     pub fn open(data_dir: &Path) -> Result<Self, DeadLettersError> {
-        let path = data_dir.join(FILE);
+        let path = data_dir.join(DEAD_LETTERS_FILE);
         let made = data_dir::open(data_dir).map_err(Fault::from);
         let opened = made.and_then(|()| Self::open_with(&path, OpenFlags::SQLITE_OPEN_CREATE));
         let opened = match opened {
@@ -179,7 +177,7 @@ impl DeadLetters {
 
     /// Opens the letters of a data directory; `None` if there have never been any.
     pub fn open_existing(data_dir: &Path) -> Result<Option<Self>, DeadLettersError> {
-        let path = data_dir.join(FILE);
+        let path = data_dir.join(DEAD_LETTERS_FILE);
         match path.try_exists() {
             Ok(true) => {}
             Ok(false) => return Ok(None),

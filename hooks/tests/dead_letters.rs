@@ -2,7 +2,8 @@
 
 mod scratch;
 
-use hooks::dead_letters::{DeadLetter, DeadLetters, EndpointFailure, EndpointStatus, FILE, Mark, Selection};
+use hooks::data_dir::DEAD_LETTERS_FILE;
+use hooks::dead_letters::{DeadLetter, DeadLetters, EndpointFailure, EndpointStatus, Mark, Selection};
 use scratch::Scratch;
 
 fn letter(endpoint: &str, row_id: u64) -> DeadLetter {
@@ -39,7 +40,7 @@ fn a_letter_is_found_as_it_was_kept() {
 fn without_letters_there_is_no_file() {
     let scratch = Scratch::new();
     assert!(DeadLetters::open_existing(scratch.path()).unwrap().is_none());
-    assert!(!scratch.path().join(FILE).exists());
+    assert!(!scratch.path().join(DEAD_LETTERS_FILE).exists());
 }
 
 #[test]
@@ -100,7 +101,7 @@ fn marked_letters_are_taken_once_and_again_after_a_crash() {
 fn a_newer_schema_is_refused_with_one_line() {
     let scratch = Scratch::new();
     drop(DeadLetters::open(scratch.path()).unwrap());
-    let file = rusqlite::Connection::open(scratch.path().join(FILE)).unwrap();
+    let file = rusqlite::Connection::open(scratch.path().join(DEAD_LETTERS_FILE)).unwrap();
     file.pragma_update(None, "user_version", 3).unwrap();
     let fault = DeadLetters::open(scratch.path()).unwrap_err().to_string();
     assert!(fault.ends_with("have schema 3, written by a newer corecast; this one knows 2"), "{fault}");
@@ -112,7 +113,7 @@ fn damaged_letters_are_set_aside_and_new_ones_are_kept() {
     let mut letters = DeadLetters::open(scratch.path()).unwrap();
     letters.keep(&[letter("a", 7)]).unwrap();
     drop(letters);
-    let path = scratch.path().join(FILE);
+    let path = scratch.path().join(DEAD_LETTERS_FILE);
     std::fs::write(&path, "this is not SQLite".repeat(1_000)).unwrap();
     let mut letters = DeadLetters::open(scratch.path()).unwrap();
     letters.keep(&[letter("a", 8)]).unwrap();
@@ -128,7 +129,7 @@ fn letters_of_the_first_version_are_kept_and_endpoints_are_noted_beside_them() {
     let mut letters = DeadLetters::open(scratch.path()).unwrap();
     letters.keep(&[letter("a", 7)]).unwrap();
     drop(letters);
-    let first = rusqlite::Connection::open(scratch.path().join(FILE)).unwrap();
+    let first = rusqlite::Connection::open(scratch.path().join(DEAD_LETTERS_FILE)).unwrap();
     first.execute_batch("DROP TABLE endpoints; PRAGMA user_version = 1").unwrap();
     drop(first);
     let mut letters = DeadLetters::open(scratch.path()).unwrap();

@@ -23,7 +23,7 @@ use self::lock::DirectoryLock;
 use self::shared::JournalShared;
 use self::writer::Writer;
 use crate::counters::JournalCounters;
-use crate::data_dir::Exposed;
+use crate::data_dir::{Exposed, JOURNAL_FILE};
 use crate::disk_fault::{io_passes, is_damaged, sqlite_passes};
 use crate::notice::say;
 use crate::queue::Drain;
@@ -45,9 +45,6 @@ mod source;
 mod tail;
 mod view;
 mod writer;
-
-/// The name of the file in a data directory.
-pub const FILE_NAME: &str = "journal.db";
 
 /// The reserved name under which the mover into a stream has its place.
 pub const STREAM_PLACE: &str = "stream";
@@ -73,7 +70,7 @@ impl Journal {
         counters: Arc<JournalCounters>,
     ) -> Result<(Self, Vec<OpenEdges>), StartError> {
         let lock = DirectoryLock::take(&settings.data_dir)?;
-        let path = settings.data_dir.join(FILE_NAME);
+        let path = settings.data_dir.join(JOURNAL_FILE);
         let broken = |error| StartError::Sqlite { path: path.clone(), error };
         let Opened { file, open_edges, places, extent } = open_or_succeed(&path, settings, &apps, &counters)?;
         let shared = Arc::new(JournalShared::new(extent, places));

@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, params};
 
+use super::StartError;
 use super::file::{JournalFile, SCHEMA, places, pragma};
 use super::lock::DirectoryLock;
 use super::source::open_to_read;
-use super::{FILE_NAME, StartError};
+use crate::data_dir::JOURNAL_FILE;
 use crate::row::Position;
 use crate::settings::Durability;
 
@@ -58,7 +59,7 @@ pub struct KeptRow {
 impl JournalView {
     /// Looks at the journal in this data directory; `None` when there is none.
     pub fn open(data_dir: &Path) -> Result<Option<Self>, StartError> {
-        let path = data_dir.join(FILE_NAME);
+        let path = data_dir.join(JOURNAL_FILE);
         let unseen = |error| StartError::Directory { path: data_dir.to_owned(), error };
         if !path.try_exists().map_err(unseen)? {
             return Ok(None);
@@ -125,7 +126,7 @@ impl JournalView {
 /// Deletes all rows, open edges and places of a journal that no server has. Ids go on where they were. Returns how many
 /// rows there were.
 pub fn clear(data_dir: &Path) -> Result<u64, StartError> {
-    let path = data_dir.join(FILE_NAME);
+    let path = data_dir.join(JOURNAL_FILE);
     if !path.exists() {
         return Ok(0);
     }

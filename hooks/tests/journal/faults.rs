@@ -5,7 +5,8 @@ use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hooks::journal::{FILE_NAME, StartError};
+use hooks::data_dir::JOURNAL_FILE;
+use hooks::journal::StartError;
 use hooks::row::Position;
 use hooks::source::Source;
 use rusqlite::{Connection, TransactionBehavior};
@@ -59,7 +60,7 @@ fn a_newer_journal_is_refused_and_stays_as_it_is() {
     let mut bench = Bench::start(directory.path());
     bench.offer_client_events(3, 50);
     bench.stop();
-    let path = directory.path().join(FILE_NAME);
+    let path = directory.path().join(JOURNAL_FILE);
     let version = |version| Connection::open(&path).unwrap().pragma_update(None, "user_version", version);
     version(2).unwrap();
     let error = refused(directory.path());
@@ -127,7 +128,7 @@ fn a_damaged_journal_is_set_aside_and_no_id_comes_again() {
         bench.offer_client_events(300, 500);
         bench.read(0, 300, 100);
         bench.stop();
-        damage(&directory.path().join(FILE_NAME));
+        damage(&directory.path().join(JOURNAL_FILE));
         let mut bench = Bench::start(directory.path());
         assert_eq!(set_aside(directory.path()).len(), 1, "{what}");
         assert_eq!(bench.counters.set_aside.now(), 1, "{what}");
@@ -151,7 +152,7 @@ fn what_is_left_of_a_damaged_journal_is_kept() {
     bench.read(0, 30, 30);
     bench.source.release(Position(0, 0), &[("a", Position(20, 0))]).unwrap();
     bench.stop();
-    let path = directory.path().join(FILE_NAME);
+    let path = directory.path().join(JOURNAL_FILE);
     let edge = "INSERT INTO edges VALUES ('1', 'room', ''); DROP TABLE rows;";
     Connection::open(&path).unwrap().execute_batch(edge).unwrap();
     let bench = Bench::start(directory.path());
@@ -175,7 +176,7 @@ fn a_journal_that_is_damaged_while_it_is_used_ends_nothing() {
     bench.offer_client_events(10, 500);
     wait("some are written", || bench.counters.written.now() == 10);
     for end in ["", "-wal"] {
-        let file = directory.path().join(format!("{FILE_NAME}{end}"));
+        let file = directory.path().join(format!("{JOURNAL_FILE}{end}"));
         let length = fs::metadata(&file).map_or(0, |file| file.len());
         if length > 0 {
             scribble(&file, 0, length as usize);
@@ -205,7 +206,7 @@ fn a_place_beyond_the_last_event_is_set_back_to_it() {
     bench.read(0, 10, 10);
     bench.source.release(Position(0, 0), &[("a", Position(5, 0))]).unwrap();
     bench.stop();
-    let path = directory.path().join(FILE_NAME);
+    let path = directory.path().join(JOURNAL_FILE);
     Connection::open(&path).unwrap().execute("UPDATE places SET first = 4000", []).unwrap();
     let mut bench = Bench::start(directory.path());
     assert_eq!(bench.source.place_of("a").unwrap(), Position(10, 0));
@@ -220,7 +221,7 @@ fn a_row_that_is_damaged_is_passed_over() {
     let mut bench = Bench::start(directory.path());
     bench.offer_client_events(10, 50);
     bench.stop();
-    let path = directory.path().join(FILE_NAME);
+    let path = directory.path().join(JOURNAL_FILE);
     let text = "UPDATE rows SET data = CAST(x'ff7b7d' AS TEXT) WHERE id = 4; UPDATE rows SET time_ms = -7 WHERE id = 6";
     Connection::open(&path).unwrap().execute_batch(text).unwrap();
     let mut bench = Bench::start(directory.path());
@@ -237,7 +238,7 @@ fn events_wait_while_nothing_can_be_written_and_keep_their_order() {
     let mut bench = Bench::start(directory.path());
     bench.offer_client_events(10, 50);
     bench.read(0, 10, 10);
-    let mut other = Connection::open(directory.path().join(FILE_NAME)).unwrap();
+    let mut other = Connection::open(directory.path().join(JOURNAL_FILE)).unwrap();
     let lock = other.transaction_with_behavior(TransactionBehavior::Immediate).unwrap();
     bench.offer_client_events(10, 50);
     wait("the writer has failed", || bench.counters.failures.now() > 2 && bench.counters.blocked.now() == 1);
