@@ -9,52 +9,15 @@ use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::StartError;
-use super::file::LogFile;
+use super::log::LogFile;
+use super::start_error::StartError;
 use crate::settings::Durability;
-
-/// So many pages are worth a pass, and are too many for the writer to move.
-const WORTH_A_PASS: u64 = 500;
-
-/// A log that has so many pages shall begin anew: 16 MB.
-const LOG_PAGES_USUAL: u64 = 4_000;
-
-/// At so many the writer moves whatever there is: who writes as fast as it can is never overtaken by a pass.
-const LOG_PAGES_MAX: u64 = 12_000;
 
 /// The thread, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Checkpointer {
     ask: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
-}
-
-/// The write-ahead log, in pages.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Log {
-    /// How many it has.
-    pub(super) all: u64,
-    /// How many of them are not in the file yet.
-    pub(super) left: u64,
-}
-
-/// Who is to do something about a log.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Turn {
-    Nobody,
-    Checkpointer,
-    Writer,
-}
-
-impl Log {
-    /// Whose turn it is.
-    pub(super) fn turn(self) -> Turn {
-        let is_short = self.left < WORTH_A_PASS;
-        if self.all >= LOG_PAGES_MAX || self.all >= LOG_PAGES_USUAL && is_short {
-            return Turn::Writer;
-        }
-        if is_short { Turn::Nobody } else { Turn::Checkpointer }
-    }
 }
 
 impl Checkpointer {
@@ -88,20 +51,5 @@ fn work(file: &LogFile, asked: &Receiver<()>) {
     for () in asked {
         // What fails here shows when there is something to write.
         let _ = file.pass();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_writer_moves_little_unless_the_log_grows_out_of_hand() {
-        let turn = |all, left| Log { all, left }.turn();
-        assert_eq!(turn(100, 100), Turn::Nobody);
-        assert_eq!(turn(3_000, 600), Turn::Checkpointer);
-        assert_eq!(turn(5_000, 600), Turn::Checkpointer);
-        assert_eq!(turn(5_000, 400), Turn::Writer);
-        assert_eq!(turn(12_000, 9_000), Turn::Writer);
     }
 }

@@ -1,4 +1,4 @@
-//! The journal's file: its schema, and the transactions on it.
+//! The journal's file: the transactions on it.
 //!
 //! Four tables: rows by id, open edges, places of endpoints, and the last id ever given, which outlives its row. The only
 //! file that writes SQL to the journal beside a running server. What must never happen here: half a batch.
@@ -7,52 +7,25 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use protocol::app::Apps;
 use protocol::hook_event::OpenEdges;
-use rusqlite::{
-    Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params, params_from_iter,
-};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params, params_from_iter};
 
-use super::StartError;
 use super::batch::Batch;
-use super::checkpoint::Log;
 use super::edges::sort_edges;
-use super::shared::Release;
-use crate::aside::{set_aside, with};
+use super::log::{self, Log};
+use super::release::Release;
+use super::remains::Remains;
+use super::start_error::StartError;
+use super::tables::{ID_MAX, SCHEMA, create, edges, places, pragma, prepare};
+use crate::aside::with;
 use crate::data_dir::keep_private;
 use crate::encoding::encode_row_data;
 use crate::row::{Position, Row};
 use crate::settings::Durability;
 
-/// The schema that is written here. Older ones would be brought up to it when the journal is opened.
-pub(super) const SCHEMA: i64 = 1;
-
-const TABLES: &str = "
-CREATE TABLE rows (
-    id INTEGER PRIMARY KEY, time_ms INTEGER NOT NULL, app_id TEXT NOT NULL, name TEXT NOT NULL, data TEXT NOT NULL
-) STRICT;
-CREATE TABLE edges (
-    app_id TEXT NOT NULL, channel TEXT NOT NULL, user_id TEXT NOT NULL, PRIMARY KEY (app_id, channel, user_id)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE places (endpoint TEXT PRIMARY KEY, first INTEGER NOT NULL, second INTEGER NOT NULL) STRICT, WITHOUT ROWID;
-CREATE TABLE ids (last INTEGER NOT NULL) STRICT;
-INSERT INTO ids VALUES (0);
-";
-
-/// A successor that is made ready has this behind its name. While it is there, the journal itself is damaged.
-const SUCCESSOR: &str = ".new";
-
-/// No journal has given an id near those that SQLite cannot hold.
-const ID_MAX: i64 = i64::MAX >> 8;
-
 const INSERT_ROW: &str = "INSERT INTO rows VALUES (?1, ?2, ?3, ?4, ?5)";
-
-/// Nobody but us writes; a reader may hold a checkpoint up for a moment.
-const BUSY_MAX: Duration = Duration::from_millis(50);
-
-const CACHED_STATEMENTS_MAX: usize = 32;
 
 /// Which rows there are. Ids between them have no gap.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -84,14 +57,6 @@ pub(super) struct JournalFile {
     page_bytes: u64,
 }
 
-/// What can still be read of a damaged journal.
-#[derive(Debug, Default)]
-struct Remains {
-    last_id: u64,
-    edges: Vec<[String; 3]>,
-    places: BTreeMap<String, Position>,
-}
-
 impl JournalFile {
     /// Opens the file, or makes it.
     pub(super) fn open(path: &Path, durability: Durability) -> Result<Self, StartError> {
@@ -115,59 +80,20 @@ impl JournalFile {
         (&self.path, self.durability)
     }
 
-    /// Whether a successor was made ready for the file at this path, and has not taken its place yet.
-    pub(super) fn awaits_successor(path: &Path) -> bool {
-        with(path, SUCCESSOR).exists()
+    /// What a successor goes on with.
+    pub(super) fn remains(&self) -> Remains {
+        Remains::read(&self.connection)
     }
 
-    /// Opens a new journal in the place of a damaged one that nobody has open, which is set aside. Its ids go on behind
-    /// those that can still be read, and behind any that may have been given: none ever gave a million a second since 1970.
-    /// Returns where the old one is.
-    pub(super) fn succeed(path: &Path, durability: Durability) -> Result<(Self, PathBuf), StartError> {
-        let remains = Remains::of(path);
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
-        let last_id = remains.last_id.max(u64::try_from(now).unwrap_or(0));
-        Self::take_place(path, durability, &Remains { last_id, ..remains }, &[])
+    /// Leaves the file, to be replaced. SQLite removes the log by its name when a file is closed, so that must be before a
+    /// successor has the name.
+    pub(super) fn close(&mut self) -> rusqlite::Result<()> {
+        self.connection = Connection::open_in_memory()?;
+        Ok(())
     }
 
-    /// The same for this one, behind this id, with these rows.
-    pub(super) fn succeed_itself(&mut self, last_id: u64, rows: &[Arc<Row>]) -> Result<PathBuf, StartError> {
-        let (path, durability) = (self.path.clone(), self.durability);
-        let broken = |error| StartError::Sqlite { path: path.clone(), error };
-        let remains = Remains { last_id, ..Remains::read(&self.connection) };
-        // SQLite removes the log by its name when a file is closed, so that must be before the new one has the name.
-        self.connection = Connection::open_in_memory().map_err(broken)?;
-        let (new, aside) = Self::take_place(&path, durability, &remains, rows)?;
-        *self = new;
-        Ok(aside)
-    }
-
-    /// The successor is complete before the damaged one is touched: whatever ends us in between, the next start goes on.
-    fn take_place(
-        path: &Path,
-        durability: Durability,
-        remains: &Remains,
-        rows: &[Arc<Row>],
-    ) -> Result<(Self, PathBuf), StartError> {
-        let new = with(path, SUCCESSOR);
-        if !new.exists() {
-            let draft = with(path, ".draft");
-            for part in ["", "-wal", "-shm"] {
-                // One that was left half made.
-                let _ = fs::remove_file(with(&draft, part));
-            }
-            let broken = |error| StartError::Sqlite { path: draft.clone(), error };
-            let mut file = Self::open(&draft, Durability::Power)?;
-            file.fill(remains, rows).and_then(|()| file.checkpoint()).map_err(broken)?;
-            drop(file);
-            fs::rename(&draft, &new).map_err(|error| unwritable(path, error))?;
-        }
-        let aside = set_aside(path).map_err(|error| unwritable(path, error))?;
-        fs::rename(&new, path).map_err(|error| unwritable(path, error))?;
-        Ok((Self::open(path, durability)?, aside))
-    }
-
-    fn fill(&mut self, remains: &Remains, rows: &[Arc<Row>]) -> rusqlite::Result<()> {
+    /// Writes what is left of a predecessor.
+    pub(super) fn fill(&mut self, remains: &Remains, rows: &[Arc<Row>]) -> rusqlite::Result<()> {
         let tx = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         tx.execute("UPDATE ids SET last = ?1", [remains.last_id])?;
         for edge in &remains.edges {
@@ -289,7 +215,7 @@ impl JournalFile {
 
     /// Moves what it can of the log, without waiting for anybody.
     pub(super) fn pass(&self) -> rusqlite::Result<()> {
-        pass(&self.connection)
+        log::pass(&self.connection)
     }
 
     /// Moves the log into the file, and empties the log; false where a reader or another checkpoint stood in the way.
@@ -297,94 +223,6 @@ impl JournalFile {
         let busy: i64 = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
         Ok(busy == 0)
     }
-}
-
-/// A second connection, which only moves the log.
-#[derive(Debug)]
-pub(super) struct LogFile(Connection);
-
-impl LogFile {
-    /// For the journal at this path, which is there.
-    pub(super) fn open(path: &Path, durability: Durability) -> Result<Self, StartError> {
-        let broken = |error| StartError::Sqlite { path: path.to_owned(), error };
-        let connection = Connection::open(path).map_err(broken)?;
-        set_durability(&connection, durability).map_err(broken)?;
-        Ok(Self(connection))
-    }
-
-    /// Moves what is in the log now.
-    pub(super) fn pass(&self) -> rusqlite::Result<()> {
-        pass(&self.0)
-    }
-}
-
-fn pass(connection: &Connection) -> rusqlite::Result<()> {
-    connection.prepare_cached("PRAGMA wal_checkpoint(PASSIVE)")?.query_row([], |_| Ok(()))
-}
-
-/// A number that SQLite tells by a pragma.
-pub(super) fn pragma(connection: &Connection, name: &str) -> rusqlite::Result<i64> {
-    connection.prepare_cached(&format!("PRAGMA {name}"))?.query_row([], |row| row.get(0))
-}
-
-impl Remains {
-    fn of(path: &Path) -> Self {
-        let opened = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE);
-        opened.map(|connection| Self::read(&connection)).unwrap_or_default()
-    }
-
-    fn read(connection: &Connection) -> Self {
-        let number = |text: &str| connection.query_row(text, [], |row| row.get::<_, Option<i64>>(0));
-        let ids = [number("SELECT last FROM ids"), number("SELECT max(id) FROM rows")];
-        let ids = ids.into_iter().filter_map(|id| id.ok().flatten()).filter(|id| (0..=ID_MAX).contains(id));
-        Self {
-            last_id: ids.max().unwrap_or(0).unsigned_abs(),
-            edges: edges(connection).unwrap_or_default(),
-            places: places(connection).unwrap_or_default(),
-        }
-    }
-}
-
-/// All open edges: app, channel, and user.
-fn edges(connection: &Connection) -> rusqlite::Result<Vec<[String; 3]>> {
-    let mut select = connection.prepare("SELECT app_id, channel, user_id FROM edges")?;
-    select.query_map([], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?]))?.collect()
-}
-
-fn unwritable(path: &Path, error: std::io::Error) -> StartError {
-    StartError::Directory { path: path.parent().unwrap_or(path).to_owned(), error }
-}
-
-/// Every endpoint's place.
-pub(super) fn places(connection: &Connection) -> rusqlite::Result<BTreeMap<String, Position>> {
-    let mut select = connection.prepare("SELECT endpoint, first, second FROM places")?;
-    let each = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, Position(row.get(1)?, row.get(2)?)));
-    select.query_map([], each)?.collect()
-}
-
-fn prepare(connection: &Connection, durability: Durability) -> rusqlite::Result<()> {
-    connection.busy_timeout(BUSY_MAX)?;
-    connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS_MAX);
-    // Must come before the first table.
-    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
-    connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
-    set_durability(connection, durability)?;
-    connection.pragma_update(None, "cache_size", -16 * 1024)?;
-    // A commit would wait for the disk; a thread of its own does that.
-    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
-    connection.pragma_update_and_check(None, "journal_size_limit", 16 << 20, |_| Ok(()))
-}
-
-fn set_durability(connection: &Connection, durability: Durability) -> rusqlite::Result<()> {
-    let synchronous = match durability {
-        Durability::Process => "NORMAL",
-        Durability::Power => "FULL",
-    };
-    connection.pragma_update(None, "synchronous", synchronous)
-}
-
-fn create(connection: &Connection) -> rusqlite::Result<()> {
-    connection.execute_batch(&format!("BEGIN IMMEDIATE; {TABLES} PRAGMA user_version = {SCHEMA}; COMMIT;"))
 }
 
 // After a commit that failed nobody knows whether it did: the last id tells.

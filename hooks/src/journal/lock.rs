@@ -7,7 +7,7 @@ use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::Path;
 
-use super::StartError;
+use super::start_error::StartError;
 use crate::data_dir::{self, Unusable};
 
 /// The right to write in a data directory, held until it is dropped.

@@ -5,9 +5,6 @@
 //! row that is read before it is committed, an id given twice, or a wait that a shard could feel.
 
 use std::collections::BTreeMap;
-use std::error::Error;
-use std::fmt;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -23,8 +20,7 @@ use self::lock::DirectoryLock;
 use self::shared::JournalShared;
 use self::writer::Writer;
 use crate::counters::JournalCounters;
-use crate::data_dir::{Exposed, JOURNAL_FILE};
-use crate::disk_fault::{io_passes, is_damaged, sqlite_passes};
+use crate::data_dir::JOURNAL_FILE;
 use crate::notice::say;
 use crate::queue::Drain;
 use crate::row::Position;
@@ -32,6 +28,7 @@ use crate::settings::Settings;
 
 pub use self::preflight::preflight;
 pub use self::source::JournalSource;
+pub use self::start_error::StartError;
 pub use self::view::{JournalView, KeptRow, Status, clear};
 
 mod batch;
@@ -39,9 +36,15 @@ mod checkpoint;
 mod edges;
 mod file;
 mod lock;
+mod log;
 mod preflight;
+mod release;
+mod remains;
 mod shared;
 mod source;
+mod start_error;
+mod successor;
+mod tables;
 mod tail;
 mod view;
 mod writer;
@@ -129,7 +132,7 @@ fn open_or_succeed(
     apps: &Apps,
     counters: &JournalCounters,
 ) -> Result<Opened, StartError> {
-    let opened = match JournalFile::awaits_successor(path) {
+    let opened = match successor::is_awaited(path) {
         false => {
             JournalFile::open(path, settings.durability).and_then(|file| read(file, path, settings, apps))
         }
@@ -137,9 +140,9 @@ fn open_or_succeed(
     };
     match opened {
         Err(error) if error.is_damage() => {
-            let (file, aside) = JournalFile::succeed(path, settings.durability)?;
+            let (file, aside) = successor::succeed(path, settings.durability)?;
             counters.set_aside.add(1);
-            say_set_aside(path, &error, &aside, "");
+            successor::say_set_aside(path, &error, &aside, "");
             read(file, path, settings, apps)
         }
         opened => opened,
@@ -162,15 +165,6 @@ fn read(mut file: JournalFile, path: &Path, settings: &Settings, apps: &Apps) ->
     Ok(Opened { file, open_edges, places, extent })
 }
 
-/// The one line by which an operator hears of it.
-fn say_set_aside(path: &Path, error: &dyn fmt::Display, aside: &Path, kept: &str) {
-    let (path, aside) = (path.display(), aside.display());
-    say(format_args!(
-        "{path} IS DAMAGED ({error}): it is set aside as {aside}, and a new one goes on{kept}. Events in it that were not \
-         delivered are delivered no more; `sqlite3 {aside} .recover` shows what can be read of them"
-    ));
-}
-
 // Whose places are of use: what an endpoint left behind that is gone must not be found by another of its name.
 fn live_names(settings: &Settings) -> Vec<&str> {
     match settings.stream {
@@ -178,98 +172,3 @@ fn live_names(settings: &Settings) -> Vec<&str> {
         None => settings.endpoints.iter().map(|endpoint| endpoint.name.as_str()).collect(),
     }
 }
-
-/// Why there is no journal. Each is one line that says what to do.
-#[derive(Debug)]
-pub enum StartError {
-    /// The data directory cannot be made or written.
-    Directory {
-        /// Where.
-        path: PathBuf,
-        /// What the system says.
-        error: io::Error,
-    },
-    /// Another user could read or change what is in the data directory.
-    Exposed(Exposed),
-    /// Another server has the data directory.
-    InUse {
-        /// Which.
-        path: PathBuf,
-        /// Its process, if it says so.
-        process: Option<u32>,
-    },
-    /// The journal was written by a newer version.
-    Newer {
-        /// Which.
-        path: PathBuf,
-        /// Its schema.
-        found: i64,
-        /// The newest schema that is known here.
-        known: i64,
-    },
-    /// SQLite cannot read or write the journal.
-    Sqlite {
-        /// Which.
-        path: PathBuf,
-        /// What it says.
-        error: rusqlite::Error,
-    },
-    /// A damaged journal was about to be set aside when the process ended.
-    Unfinished,
-    /// The system gives no thread.
-    Thread(io::Error),
-}
-
-impl StartError {
-    /// Whether the file's contents are wrong.
-    fn is_damage(&self) -> bool {
-        match self {
-            Self::Sqlite { error, .. } => is_damaged(error),
-            Self::Unfinished => true,
-            _ => false,
-        }
-    }
-
-    /// Whether the journal may open later although nobody starts anything anew: when there is room, or the right to write.
-    pub fn may_pass(&self) -> bool {
-        match self {
-            Self::Directory { error, .. } => io_passes(error),
-            Self::Sqlite { error, .. } => sqlite_passes(error),
-            Self::Exposed(_)
-            | Self::InUse { .. }
-            | Self::Newer { .. }
-            | Self::Unfinished
-            | Self::Thread(_) => false,
-        }
-    }
-}
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = |path: &'_ Path| path.display().to_string();
-        match self {
-            Self::Directory { path, error } => {
-                write!(f, "the data directory {} cannot be written: {error}", shown(path))
-            }
-            Self::Exposed(exposed) => exposed.fmt(f),
-            Self::InUse { path, process } => {
-                write!(f, "the data directory {} is in use by another server", shown(path))?;
-                if let Some(process) = process {
-                    write!(f, " (process {process})")?;
-                }
-                write!(f, ": stop that one, or give this one a directory of its own with --data-dir")
-            }
-            Self::Newer { path, found, known } => write!(
-                f,
-                "{} was written by a newer version (schema {found}, here up to {known}): start that version, or \
-                 move the file away",
-                shown(path)
-            ),
-            Self::Sqlite { path, error } => write!(f, "{} cannot be used: {error}", shown(path)),
-            Self::Unfinished => f.write_str("it was to be set aside when the last server ended"),
-            Self::Thread(error) => write!(f, "no thread for hooks: {error}"),
-        }
-    }
-}
-
-impl Error for StartError {}

@@ -11,6 +11,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::batch::Batch;
 use super::file::Extent;
+use super::release::Release;
 use super::tail::Tail;
 use crate::row::Position;
 use crate::source::Wake;
@@ -28,15 +29,6 @@ pub(super) struct JournalShared {
     damaged: AtomicU64,
     rows_here: (Wake, Receiver<()>),
     work_here: (Sender<()>, Receiver<()>),
-}
-
-/// What need not be kept, and where endpoints are.
-#[derive(Clone, PartialEq, Eq, Default, Debug)]
-pub(super) struct Release {
-    /// Rows up to this id may go.
-    pub(super) all: u64,
-    /// Places that are not yet written.
-    pub(super) places: BTreeMap<String, Position>,
 }
 
 impl JournalShared {

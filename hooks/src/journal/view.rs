@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, params};
 
-use super::StartError;
-use super::file::{JournalFile, SCHEMA, places, pragma};
+use super::file::JournalFile;
 use super::lock::DirectoryLock;
 use super::source::open_to_read;
+use super::start_error::StartError;
+use super::tables::{SCHEMA, places, pragma};
 use crate::data_dir::JOURNAL_FILE;
 use crate::row::Position;
 use crate::settings::Durability;

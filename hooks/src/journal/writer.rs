@@ -13,10 +13,13 @@ use crossbeam_channel::{Receiver, Sender, bounded, select};
 use protocol::hook_event::Happened;
 
 use super::batch::Batch;
-use super::checkpoint::{Checkpointer, Log, Turn};
+use super::checkpoint::Checkpointer;
 use super::file::{JournalFile, Size};
 use super::lock::DirectoryLock;
-use super::shared::{JournalShared, Release};
+use super::log::{Log, Turn};
+use super::release::Release;
+use super::shared::JournalShared;
+use super::successor;
 use crate::counters::JournalCounters;
 use crate::disk_fault::is_damaged;
 use crate::notice::say;
@@ -205,11 +208,11 @@ impl Writer {
         let ((path, durability), kept) = (self.file.at(), format!(" with {} of its events", rows.len()));
         let path = path.to_owned();
         self.checkpointer = None;
-        match self.file.succeed_itself(committed, &rows) {
+        match successor::succeed_open(&mut self.file, committed, &rows) {
             Ok(aside) => {
                 self.counters.set_aside.add(1);
                 self.shared.is_succeeded();
-                super::say_set_aside(&path, why, &aside, &kept);
+                successor::say_set_aside(&path, why, &aside, &kept);
                 // Without it the log is moved by the writer alone.
                 self.checkpointer = Checkpointer::start(&path, durability).ok();
             }
