@@ -160,13 +160,20 @@ pub struct DeliverySettings {
     pub in_flight_max: usize,
 }
 
-/// A Redis stream between journal and endpoints.
+/// How to reach a Redis server.
 #[derive(Clone, Debug)]
-pub struct StreamSettings {
+pub struct RedisServer {
     /// `redis://` or `rediss://`, with user and password if needed.
     pub url: Secret,
     /// PEM certificates of the authority that signs Redis' certificate, instead of the public ones; only with `rediss://`.
     pub ca_file: Option<PathBuf>,
+}
+
+/// A Redis stream between journal and endpoints.
+#[derive(Clone, Debug)]
+pub struct StreamSettings {
+    /// The Redis server that holds it.
+    pub redis: RedisServer,
     /// The stream's key.
     pub key: String,
     /// The consumer group.
@@ -235,8 +242,7 @@ impl StreamSettings {
     /// A stream at this URL under the usual names.
     pub fn new(url: impl Into<String>) -> Self {
         Self {
-            url: Secret(url.into()),
-            ca_file: None,
+            redis: RedisServer { url: Secret(url.into()), ca_file: None },
             key: "corecast:hooks".to_owned(),
             group: "corecast".to_owned(),
             deliver: true,

@@ -54,7 +54,7 @@ fn guarded() -> (RedisServer, StreamSettings) {
     options.extend(allowed());
     let redis = RedisServer::start(&options);
     let mut settings = StreamSettings::new(format!("rediss://hooks:secret@localhost:{port}/0"));
-    settings.ca_file = Some(CA.into());
+    settings.redis.ca_file = Some(CA.into());
     (redis, settings)
 }
 
@@ -107,7 +107,7 @@ fn events_pass_through_a_redis_with_tls_and_a_user_who_may_do_no_more_than_is_ne
 fn a_redis_whose_signer_is_not_known_is_not_trusted() {
     let (_redis, mut stream) = guarded();
     assert!(StreamView::open(&stream).is_ok());
-    stream.ca_file = None;
+    stream.redis.ca_file = None;
     let (kind, text) = fault_of(&stream);
     assert_eq!(kind, RedisFaultKind::Unreachable);
     assert!(text.contains("ertificate"), "{text}");
@@ -116,11 +116,11 @@ fn a_redis_whose_signer_is_not_known_is_not_trusted() {
 #[test]
 fn a_wrong_password_and_a_missing_file_of_signers_are_told_without_a_secret() {
     let (_redis, mut stream) = guarded();
-    stream.url.0 = stream.url.0.replace("secret", "hunter2");
+    stream.redis.url.0 = stream.redis.url.0.replace("secret", "hunter2");
     let (kind, text) = fault_of(&stream);
     assert_eq!(kind, RedisFaultKind::Login);
     assert!(!text.contains("hunter2"), "{text}");
-    stream.ca_file = Some("/nowhere/ca.pem".into());
+    stream.redis.ca_file = Some("/nowhere/ca.pem".into());
     let (_, text) = fault_of(&stream);
     assert!(text.contains("redis_ca_file /nowhere/ca.pem"), "{text}");
 }

@@ -206,7 +206,7 @@ mod tests {
             let [app] = &config.apps[..] else { panic!("{:?}", config.apps) };
             assert_eq!((&*app.id, &app.limits), ("2", &config.app_limits));
             assert_eq!(config.hooks.data_dir(), Path::new("here"));
-            assert_eq!(config.hooks.stream().unwrap().url.0, "redis://other");
+            assert_eq!(config.hooks.stream().unwrap().redis.url.0, "redis://other");
             let [endpoint] = &config.hooks.endpoints[..] else { panic!("{:?}", config.hooks) };
             assert_eq!(&*endpoint.app_id, "2");
         }

@@ -62,8 +62,8 @@ impl HooksConfig {
     pub fn set_redis_url(&mut self, url: &str) -> Result<(), &'static str> {
         check_redis_url(url)?;
         let stream = self.settings.stream.get_or_insert_with(|| StreamSettings::new(url));
-        stream.url = Secret(url.to_owned());
-        stream.ca_file = stream.ca_file.take().filter(|_| is_tls(url));
+        stream.redis.url = Secret(url.to_owned());
+        stream.redis.ca_file = stream.redis.ca_file.take().filter(|_| is_tls(url));
         Ok(())
     }
 
@@ -141,10 +141,10 @@ impl HooksConfig {
         check_redis_url(url.text()?).map_err(|why| url.fault(why))?;
         let mut stream = StreamSettings::new(url.text()?);
         if let Some(value) = section.take("redis_ca_file") {
-            if !is_tls(&stream.url.0) {
+            if !is_tls(&stream.redis.url.0) {
                 return Err(value.fault("means nothing without TLS: redis_url begins with rediss:// then"));
             }
-            stream.ca_file = Some(value.filled_text()?.into());
+            stream.redis.ca_file = Some(value.filled_text()?.into());
         }
         for (key, name) in [("stream", &mut stream.key), ("group", &mut stream.group)] {
             if let Some(value) = section.take(key) {

@@ -171,7 +171,7 @@ mod tests {
         let apps = Apps::new(vec![App::new("1", "k", "s")]).unwrap();
         let mut hooks = config.hooks.for_apps(&apps).unwrap();
         let mut stream = hooks.stream.take().unwrap();
-        assert_eq!(stream.ca_file.take(), Some("/etc/corecast/redis-ca.pem".into()));
+        assert_eq!(stream.redis.ca_file.take(), Some("/etc/corecast/redis-ca.pem".into()));
         assert_eq!(format!("{stream:?}"), format!("{:?}", StreamSettings::new("")));
         let endpoint = hooks.endpoints.remove(0);
         let default = Endpoint::new("backend", Arc::clone(&endpoint.app), endpoint.sink.clone());

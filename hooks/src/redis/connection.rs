@@ -10,7 +10,7 @@ use redis::io::tcp::TcpSettings;
 use redis::{Client, Cmd, Connection, FromRedisValue, IntoConnectionInfo, TlsCertificates, Value};
 
 use super::fault::{RedisFault, RedisFaultKind};
-use crate::settings::StreamSettings;
+use crate::settings::RedisServer;
 
 const CONNECT_PATIENCE: Duration = Duration::from_secs(3);
 
@@ -29,8 +29,8 @@ pub(crate) struct RedisConnection {
 
 impl RedisConnection {
     /// Connects and logs in. The URL may hold user, password and database; `rediss://` is TLS.
-    pub(crate) fn open(settings: &StreamSettings) -> Result<Self, RedisFault> {
-        let client = client(settings)?;
+    pub(crate) fn open(server: &RedisServer) -> Result<Self, RedisFault> {
+        let client = client(server)?;
         let connection = client.get_connection_with_timeout(CONNECT_PATIENCE)?;
         connection.set_read_timeout(Some(ANSWER_PATIENCE))?;
         connection.set_write_timeout(Some(ANSWER_PATIENCE))?;
@@ -95,17 +95,17 @@ impl RedisConnection {
 }
 
 /// The client's words for a URL that it does not understand do not repeat it.
-fn client(settings: &StreamSettings) -> Result<Client, RedisFault> {
-    let server = settings.url.0.as_str().into_connection_info()?;
+fn client(server: &RedisServer) -> Result<Client, RedisFault> {
+    let address = server.url.0.as_str().into_connection_info()?;
     // The end of a long question must not wait until its beginning is acknowledged.
     let tcp = TcpSettings::default().set_nodelay(true);
-    let server = server.set_tcp_settings(tcp);
-    let Some(path) = &settings.ca_file else { return Ok(Client::open(server)?) };
+    let address = address.set_tcp_settings(tcp);
+    let Some(path) = &server.ca_file else { return Ok(Client::open(address)?) };
     // Read each time, so that a new one needs no restart.
     let root_cert = fs::read(path).map_err(|error| {
         RedisFault::new(RedisFaultKind::Unreachable, format!("redis_ca_file {}: {error}", path.display()))
     })?;
-    Ok(Client::build_with_tls(server, TlsCertificates { client_tls: None, root_cert: Some(root_cert) })?)
+    Ok(Client::build_with_tls(address, TlsCertificates { client_tls: None, root_cert: Some(root_cert) })?)
 }
 
 /// The answer as a value of this type, or what Redis says is wrong.

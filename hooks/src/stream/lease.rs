@@ -185,7 +185,7 @@ impl Keeper {
         let connection = match connection {
             Some(connection) => connection,
             None => {
-                let opened = RedisConnection::open(&self.settings)?;
+                let opened = RedisConnection::open(&self.settings.redis)?;
                 opened.be_patient(BLOCK)?;
                 connection.insert(opened)
             }

@@ -270,7 +270,7 @@ impl Work {
             self.released = Some(place.0);
             self.added = place.0;
         }
-        let mut connection = RedisConnection::open(&self.settings)?;
+        let mut connection = RedisConnection::open(&self.settings.redis)?;
         self.succeed(&mut connection)?;
         self.warn_of_eviction(&mut connection)?;
         let standing = self.read_standing(&mut connection)?;

@@ -148,7 +148,7 @@ impl StreamSource {
     ) -> Result<T, RedisFault> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
-            None => RedisConnection::open(&self.settings)?,
+            None => RedisConnection::open(&self.settings.redis)?,
         };
         let answer = ask(self, &mut connection);
         match &answer {
@@ -176,7 +176,7 @@ impl StreamSource {
     /// Takes over what is pending, and begins at the group's mark. False when another consumer is active after all.
     fn begin(&mut self, connection: &mut RedisConnection) -> Result<bool, RedisFault> {
         self.taker = None;
-        self.taker = Some(RedisConnection::open(&self.settings)?);
+        self.taker = Some(RedisConnection::open(&self.settings.redis)?);
         self.standing(connection)?;
         if !self.claim(connection)? {
             return Ok(false);

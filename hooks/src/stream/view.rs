@@ -50,7 +50,7 @@ pub struct StreamEvent {
 impl StreamView {
     /// Looks at the stream of these settings.
     pub fn open(settings: &StreamSettings) -> Result<Self, RedisFault> {
-        let connection = RedisConnection::open(settings)?;
+        let connection = RedisConnection::open(&settings.redis)?;
         Ok(Self { connection, key: settings.key.clone(), group: settings.group.clone() })
     }
 
