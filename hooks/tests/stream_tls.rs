@@ -73,7 +73,7 @@ fn start(directory: &Path, stream: StreamSettings) -> (Hooks, Queue, Arc<App>) {
 
 fn fault_of(settings: &StreamSettings) -> (RedisFaultKind, String) {
     let fault = StreamView::open(settings).err().expect("it must not be let in");
-    (fault.kind, fault.to_string())
+    (fault.kind(), fault.to_string())
 }
 
 #[test]

@@ -24,8 +24,6 @@ pub enum RedisFaultKind {
     NoGroup,
     /// It is a replica.
     ReadOnly,
-    /// The journal cannot be read or written.
-    Journal,
     /// There is no connection, or no answer.
     Unreachable,
     /// The key holds something that is no stream.
@@ -35,8 +33,7 @@ pub enum RedisFaultKind {
 /// A Redis server that does not do what it was asked.
 #[derive(Clone, Debug)]
 pub struct RedisFault {
-    /// What is wrong.
-    pub kind: RedisFaultKind,
+    kind: RedisFaultKind,
     text: String,
 }
 
@@ -44,6 +41,11 @@ impl RedisFault {
     /// RedisFault in these words.
     pub fn new(kind: RedisFaultKind, text: impl Into<String>) -> Self {
         Self { kind, text: text.into() }
+    }
+
+    /// Which it is.
+    pub fn kind(&self) -> RedisFaultKind {
+        self.kind
     }
 
     /// True when nothing more can be asked over the same connection.
@@ -80,7 +82,6 @@ impl RedisFault {
             RedisFaultKind::Permission => "allow the user of redis_url what the message names (ACL SETUSER)",
             RedisFaultKind::NoGroup => "the consumer group is gone: it is made again",
             RedisFaultKind::ReadOnly => "this is a replica: let redis_url name the primary",
-            RedisFaultKind::Journal => "look at the disk and at data_dir",
             RedisFaultKind::Unreachable => "see whether Redis runs and whether redis_url is right",
             RedisFaultKind::WrongType => {
                 "the key is in use for something else: choose another name for `stream`"

@@ -73,7 +73,7 @@ pub(super) fn read_standing(
 fn read_group(group: &Figures, pending: Value) -> Result<Option<GroupStanding>, RedisFault> {
     let pending: (u64, Option<String>) = match into::<(u64, Option<String>, Value, Value)>(pending) {
         Ok((count, first, ..)) => (count, first),
-        Err(fault) if fault.kind == RedisFaultKind::NoGroup => return Ok(None),
+        Err(fault) if fault.kind() == RedisFaultKind::NoGroup => return Ok(None),
         Err(fault) => return Err(fault),
     };
     let delivered = group.place("last-delivered-id");

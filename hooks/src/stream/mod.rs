@@ -11,7 +11,9 @@ pub mod view;
 
 mod checkpoints;
 mod entry;
+mod fault;
 mod lease;
+mod loss;
 mod mark;
 mod runs;
 mod tail;

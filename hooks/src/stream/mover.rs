@@ -15,17 +15,19 @@ use redis::{Cmd, Value, cmd};
 
 use super::checkpoints::Checkpoints;
 use super::entry::write_add;
+use super::fault::{MoveFault, MoveFaultKind};
+use super::loss::Loss;
 use super::mark::{Standing, make_group, read_standing};
 use super::tail;
 use crate::counters::StreamCounters;
 use crate::journal::STREAM_PLACE;
 use crate::notice::say;
-use crate::redis::backoff::Backoff;
 use crate::redis::connection::{RedisConnection, into};
 use crate::redis::fault::{RedisFault, RedisFaultKind};
+use crate::redis::outage::RedisOutage;
 use crate::row::{Position, Row};
 use crate::settings::StreamSettings;
-use crate::source::{Source, SourceError};
+use crate::source::Source;
 
 /// Rows of one transaction.
 const BATCH_ROWS_MAX: usize = 1_000;
@@ -81,9 +83,8 @@ struct Work {
     /// the last one, and has not read yet, must not be carried out behind our back.
     watched: String,
     has_connected: bool,
-    backoff: Backoff,
-    /// Since when what is wrong.
-    fault: Option<(RedisFaultKind, Instant)>,
+    /// Whether rows cannot be moved, and since when.
+    outage: RedisOutage<MoveFaultKind>,
     checkpoints: Checkpoints,
     standing: Standing,
     /// The last row that is in the stream.
@@ -112,7 +113,7 @@ enum Turn {
 
 impl Work {
     fn new(journal: Box<dyn Source>, settings: StreamSettings, counters: Arc<StreamCounters>) -> Self {
-        let backoff = Backoff::new(settings.requeue_interval);
+        let outage = RedisOutage::new(settings.requeue_interval);
         let watched = format!("{}:mover:{:016x}", settings.key, fastrand::u64(..));
         Self {
             journal,
@@ -121,8 +122,7 @@ impl Work {
             connection: None,
             watched,
             has_connected: false,
-            backoff,
-            fault: None,
+            outage,
             checkpoints: Checkpoints::default(),
             standing: Standing::default(),
             added: 0,
@@ -160,7 +160,7 @@ impl Work {
     /// Sleeps; a wake ends it, but for a mover that fails. Gives the time until which work may go on once it is stopped.
     fn wait(&self, pause: Duration, wake: &Receiver<()>, stopped: &Receiver<Instant>) -> Option<Instant> {
         let never = crossbeam_channel::never();
-        let wake = if self.fault.is_some() { &never } else { wake };
+        let wake = if self.outage.is_there() { &never } else { wake };
         select! {
             recv(stopped) -> deadline => Some(deadline.unwrap_or_else(|_| Instant::now())),
             recv(wake) -> woken => {
@@ -175,7 +175,7 @@ impl Work {
     }
 
     /// One turn. Whatever goes wrong in it ends the connection: the next one looks at what has become of the rows.
-    fn turn(&mut self) -> Result<Turn, RedisFault> {
+    fn turn(&mut self) -> Result<Turn, MoveFault> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => self.connect()?,
@@ -189,7 +189,7 @@ impl Work {
         Ok(turn)
     }
 
-    fn move_rows(&mut self, connection: &mut RedisConnection) -> Result<Turn, RedisFault> {
+    fn move_rows(&mut self, connection: &mut RedisConnection) -> Result<Turn, MoveFault> {
         let room = self.room();
         self.counters.at_limit.set(u64::from(room == 0));
         if room == 0 {
@@ -199,7 +199,7 @@ impl Work {
         let mut rows = std::mem::take(&mut self.rows);
         rows.clear();
         let read = self.journal.read(Position(self.added, 0), room, &mut rows);
-        let moved = read.map_err(of_journal).and_then(|()| self.add_all(connection, &rows));
+        let moved = read.map_err(MoveFault::Journal).and_then(|()| Ok(self.add_all(connection, &rows)?));
         let turn = if rows.is_empty() { Turn::Empty } else { Turn::Moved };
         rows.clear();
         self.rows = rows;
@@ -264,9 +264,9 @@ impl Work {
         count
     }
 
-    fn connect(&mut self) -> Result<RedisConnection, RedisFault> {
+    fn connect(&mut self) -> Result<RedisConnection, MoveFault> {
         if self.released.is_none() {
-            let place = self.journal.place_of(STREAM_PLACE).map_err(of_journal)?;
+            let place = self.journal.place_of(STREAM_PLACE).map_err(MoveFault::Journal)?;
             self.released = Some(place.0);
             self.added = place.0;
         }
@@ -308,7 +308,7 @@ impl Work {
     }
 
     /// Finds out which rows the stream has, and what it has lost.
-    fn resume(&mut self, connection: &mut RedisConnection, standing: Standing) -> Result<(), RedisFault> {
+    fn resume(&mut self, connection: &mut RedisConnection, standing: Standing) -> Result<(), MoveFault> {
         let loss = Loss::between(&self.standing, &standing, self.newest);
         if self.settings.deliver && standing.group.is_none() {
             make_group(connection, &self.settings.key, &self.settings.group)?;
@@ -349,7 +349,7 @@ impl Work {
     }
 
     /// Once a second: where the group stands, and so what may leave the journal.
-    fn read_mark(&mut self, connection: &mut RedisConnection) -> Result<(), RedisFault> {
+    fn read_mark(&mut self, connection: &mut RedisConnection) -> Result<(), MoveFault> {
         let standing = self.read_standing(connection)?;
         let group_is_gone = self.settings.deliver && standing.group.is_none();
         if group_is_gone || Loss::between(&self.standing, &standing, self.newest).is_some() {
@@ -363,21 +363,21 @@ impl Work {
         self.release(connection)
     }
 
-    fn release(&mut self, connection: &mut RedisConnection) -> Result<(), RedisFault> {
+    fn release(&mut self, connection: &mut RedisConnection) -> Result<(), MoveFault> {
         let released = self.released.unwrap_or(0);
         if released >= self.added {
             return Ok(());
         }
         let Some(row) = self.acknowledged(connection)?.filter(|row| *row > released) else { return Ok(()) };
         let place = Position(row, 0);
-        self.journal.release(place, &[(STREAM_PLACE, place)]).map_err(of_journal)?;
+        self.journal.release(place, &[(STREAM_PLACE, place)]).map_err(MoveFault::Journal)?;
         self.released = Some(row);
         self.counters.last_released.set(row);
         Ok(())
     }
 
     /// The last row that the group has done with, if that can be told.
-    fn acknowledged(&mut self, connection: &mut RedisConnection) -> Result<Option<u64>, RedisFault> {
+    fn acknowledged(&mut self, connection: &mut RedisConnection) -> Result<Option<u64>, MoveFault> {
         if !self.settings.deliver {
             return Ok(Some(self.added));
         }
@@ -394,46 +394,19 @@ impl Work {
     }
 
     /// Notes that something is wrong, says so once, and gives the pause before the next try.
-    fn note(&mut self, fault: &RedisFault) -> Duration {
+    fn note(&mut self, fault: &MoveFault) -> Duration {
         self.counters.failures.add(1);
         self.counters.in_trouble.set(1);
-        if self.fault.is_none_or(|(kind, _)| kind != fault.kind) {
-            let key = &self.settings.key;
-            say(format_args!("no events go to the stream {key}, they wait in the journal: {fault}"));
-        }
-        let since = self.fault.map_or_else(Instant::now, |(_, since)| since);
-        self.fault = Some((fault.kind, since));
-        self.backoff.pause()
+        let key = &self.settings.key;
+        let text = format_args!("no events go to the stream {key}, they wait in the journal: {fault}");
+        self.outage.goes_on(fault.kind(), text)
     }
 
     fn recovered(&mut self) {
-        let Some((_, since)) = self.fault.take() else { return };
-        let (key, seconds) = (&self.settings.key, since.elapsed().as_secs_f32());
+        let Some(lasted) = self.outage.is_over() else { return };
+        let (key, seconds) = (&self.settings.key, lasted.as_secs_f32());
         say(format_args!("events go to the stream {key} again, after {seconds:.1} s"));
         self.counters.in_trouble.set(0);
-        self.backoff.reset();
-    }
-}
-
-/// What became of entries that were in the stream.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Loss {
-    /// The last ones are gone: Redis was started anew, from less than it had.
-    End,
-    /// It was deleted and has grown again.
-    Middle,
-}
-
-impl Loss {
-    fn between(then: &Standing, now: &Standing, newest: Option<Position>) -> Option<Self> {
-        if now.last < newest? {
-            return Some(Self::End);
-        }
-        match (then.added, now.added) {
-            (Some(then), Some(now)) => (now < then).then_some(Self::Middle),
-            // Redis before 7 counts no entries, but the group went with them.
-            _ => (then.group.is_some() && now.group.is_none()).then_some(Self::Middle),
-        }
     }
 }
 
@@ -452,8 +425,4 @@ fn last_added(mut answers: Vec<Value>, count: usize) -> Result<Position, RedisFa
     }
     last.filter(|_| carried_out == count)
         .ok_or_else(|| RedisFault::new(RedisFaultKind::Else, "Redis did not carry out a transaction"))
-}
-
-fn of_journal(error: SourceError) -> RedisFault {
-    RedisFault::new(RedisFaultKind::Journal, error.to_string())
 }

@@ -277,7 +277,7 @@ impl StreamSource {
                 Ok(false)
             }
             // The group is made again when the source begins anew.
-            Err(fault) if fault.kind == RedisFaultKind::NoGroup => Ok(false),
+            Err(fault) if fault.kind() == RedisFaultKind::NoGroup => Ok(false),
             Err(fault) => Err(fault),
         }
     }

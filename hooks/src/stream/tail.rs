@@ -7,8 +7,8 @@
 use redis::{Value, cmd};
 
 use super::entry::{Entry, parse_entries};
+use super::fault::MoveFault;
 use crate::redis::connection::RedisConnection;
-use crate::redis::fault::{RedisFault, RedisFaultKind};
 use crate::row::{Position, Row};
 use crate::source::Source;
 
@@ -21,7 +21,7 @@ pub(super) fn find_last(
     key: &str,
     journal: &mut dyn Source,
     released: u64,
-) -> Result<Option<(Position, u64)>, RedisFault> {
+) -> Result<Option<(Position, u64)>, MoveFault> {
     let mut question = cmd("XREVRANGE");
     question.arg(key).arg("+").arg("-").arg("COUNT").arg(LOOKED_AT_MAX);
     for entry in parse_entries(connection.ask::<Value>(&question)?) {
@@ -40,7 +40,7 @@ pub(super) fn row_at(
     key: &str,
     journal: &mut dyn Source,
     mark: Position,
-) -> Result<Option<u64>, RedisFault> {
+) -> Result<Option<u64>, MoveFault> {
     let mut question = cmd("XREVRANGE");
     question.arg(key).arg(mark.to_string()).arg("-").arg("COUNT").arg(LOOKED_AT_MAX);
     for entry in parse_entries(connection.ask::<Value>(&question)?) {
@@ -61,12 +61,10 @@ pub(super) fn row_at(
     Ok(None)
 }
 
-fn is_in_journal(journal: &mut dyn Source, entry: &Entry, id: u64) -> Result<bool, RedisFault> {
+fn is_in_journal(journal: &mut dyn Source, entry: &Entry, id: u64) -> Result<bool, MoveFault> {
     let mut rows = Vec::new();
     let before = Position(id.saturating_sub(1), 0);
-    journal
-        .read(before, 1, &mut rows)
-        .map_err(|error| RedisFault::new(RedisFaultKind::Journal, error.to_string()))?;
+    journal.read(before, 1, &mut rows).map_err(MoveFault::Journal)?;
     Ok(rows
         .first()
         .is_some_and(|(_, row): &(Position, std::sync::Arc<Row>)| row.id == id && entry.holds(row)))
