@@ -15,7 +15,9 @@ mod fault;
 mod lease;
 mod loss;
 mod mark;
+mod recent;
 mod runs;
 mod tail;
+mod taker;
 
 pub use mark::{GroupStanding, Standing};

@@ -6,7 +6,7 @@
 //! low-water mark. Whatever Redis says that cannot be is a fault: the source begins anew. What must never happen here: an
 //! entry that was acknowledged before its place was released, or one that is pending with somebody who is gone.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,10 +14,12 @@ use std::time::{Duration, Instant};
 use protocol::app::Apps;
 use redis::{Cmd, Value, cmd};
 
-use super::entry::{Entry, parse_entries, parse_read};
+use super::entry::{Entry, parse_entries};
 use super::lease::Lease;
 use super::mark::{Standing, make_group, places_key, read_standing};
+use super::recent::Recent;
 use super::runs::Runs;
+use super::taker::Taker;
 use crate::counters::StreamCounters;
 use crate::notice::say;
 use crate::redis::connection::{RedisConnection, into};
@@ -26,10 +28,6 @@ use crate::row::{Position, Row};
 use crate::settings::StreamSettings;
 use crate::source::{Source, SourceError, Wake};
 
-/// Rows that are kept in memory, so that endpoints which keep up need not ask Redis for them.
-const RECENT_ROWS_MAX: usize = 16_384;
-/// Their size, about.
-const RECENT_BYTES_MAX: usize = 32 << 20;
 /// Milliseconds in which entries came that are not acknowledged yet; 24 bytes each. Past it nothing more is taken.
 const RUNS_MAX: usize = 2_000_000;
 /// Entries of one XACK.
@@ -40,8 +38,6 @@ const CLAIMED_AT_ONCE: usize = 1_000;
 const TRIM_EVERY: Duration = Duration::from_secs(1);
 /// How long one reading may go on taking entries of which none is an event here.
 const TAKING_MAX: Duration = Duration::from_secs(1);
-/// How often a taking is tried again because the lease was renewed in the middle of it.
-const TRIES_MAX: usize = 3;
 /// What the names of our consumers begin with.
 const CONSUMER: &str = "corecast-";
 
@@ -71,8 +67,8 @@ pub struct StreamSource {
     consumer: String,
     lease: Lease,
     connection: Option<RedisConnection>,
-    /// Over which entries are taken. They are asked for while those before them are worked on.
-    taker: Option<RedisConnection>,
+    /// None while the source has yet to begin.
+    taker: Option<Taker>,
     /// The term of the lease in which this source began; none while it has yet to begin.
     term: Option<u64>,
     /// All entries up to this one were acknowledged when it began.
@@ -88,12 +84,7 @@ pub struct StreamSource {
     epoch: u64,
     /// Entries behind `front` are pending with us.
     pending_first: bool,
-    /// Redis watches the lease for us since it was last seen to be ours.
-    watched: bool,
-    recent: VecDeque<(Position, Arc<Row>, usize)>,
-    recent_bytes: usize,
-    /// All rows behind this place and up to `front` are in `recent`.
-    recent_start: Position,
+    recent: Recent,
     unacknowledged: Runs,
     /// Entries whose acknowledgement failed, for the next release.
     releasing: Vec<Position>,
@@ -128,10 +119,7 @@ impl StreamSource {
             highest: Position::default(),
             epoch: 0,
             pending_first: false,
-            watched: false,
-            recent: VecDeque::new(),
-            recent_bytes: 0,
-            recent_start: Position::default(),
+            recent: Recent::default(),
             unacknowledged: Runs::default(),
             releasing: Vec::new(),
             places: HashMap::new(),
@@ -176,7 +164,7 @@ impl StreamSource {
     /// Takes over what is pending, and begins at the group's mark. False when another consumer is active after all.
     fn begin(&mut self, connection: &mut RedisConnection) -> Result<bool, RedisFault> {
         self.taker = None;
-        self.taker = Some(RedisConnection::open(&self.settings.redis)?);
+        self.taker = Some(Taker::open(&self.settings, &self.consumer)?);
         self.standing(connection)?;
         if !self.claim(connection)? {
             return Ok(false);
@@ -204,10 +192,7 @@ impl StreamSource {
         self.delivered = group.delivered;
         self.lease.set_front(self.front);
         self.pending_first = true;
-        self.watched = false;
-        self.recent.clear();
-        self.recent_bytes = 0;
-        self.recent_start = group.mark;
+        self.recent.begin(group.mark);
         self.unacknowledged.clear();
         self.releasing.clear();
         self.places.clear();
@@ -255,10 +240,10 @@ impl StreamSource {
         if self.unacknowledged.len() >= RUNS_MAX {
             return Ok(false);
         }
-        let mut taken = self.take_over();
+        let mut taken = self.ask_taker();
         if self.pending_first && matches!(&taken, Ok(Some(entries)) if entries.is_empty()) {
             self.pending_first = false;
-            taken = self.take_over();
+            taken = self.ask_taker();
         }
         if taken.is_err() {
             self.term = None;
@@ -282,83 +267,22 @@ impl StreamSource {
         }
     }
 
-    /// Asks for entries; none at all when another consumer is active.
-    fn take_over(&mut self) -> Result<Option<Vec<Entry>>, RedisFault> {
+    /// Entries from the taker; none at all when another consumer is active.
+    fn ask_taker(&mut self) -> Result<Option<Vec<Entry>>, RedisFault> {
         let Some(mut taker) = self.taker.take() else {
             // The source begins anew.
             self.term = None;
             return Ok(Some(Vec::new()));
         };
-        for _ in 0..TRIES_MAX {
-            if !self.watched {
-                self.put_watch(&mut taker);
-                self.watched = self.is_ours(taker.flush()?)?;
-            }
-            if !self.watched {
-                return Ok(None);
-            }
-            if !taker.is_awaiting() {
-                self.put_taking(&mut taker);
-                taker.send()?;
-            }
-            if let Some(mut entries) = self.taken(taker.receive()?)? {
-                if self.pending_first {
-                    entries.retain(|entry| entry.at <= self.delivered);
-                    self.with_connection(|this, connection| this.note_deliveries(connection, &entries))?;
-                } else if self.watched && entries.len() >= self.settings.prefetch {
-                    self.put_taking(&mut taker);
-                    taker.send()?;
-                }
-                self.taker = Some(taker);
-                return Ok(Some(entries));
-            }
+        let Some(mut entries) = taker.take(self.pending_first.then_some(self.front))? else {
+            return Ok(None);
+        };
+        if self.pending_first {
+            entries.retain(|entry| entry.at <= self.delivered);
+            self.with_connection(|this, connection| this.note_deliveries(connection, &entries))?;
         }
         self.taker = Some(taker);
-        Ok(Some(Vec::new()))
-    }
-
-    /// Asks for entries in a transaction that is carried out only if nobody has touched the lease, and has it watched again
-    /// for the next one. Not by a script: that would have each entry copied into Lua and back, which costs Redis more than
-    /// all else.
-    fn put_taking(&self, taker: &mut RedisConnection) {
-        let mut take = cmd("XREADGROUP");
-        take.arg("GROUP").arg(&self.settings.group).arg(&self.consumer);
-        take.arg("COUNT").arg(self.settings.prefetch.max(1)).arg("STREAMS").arg(&self.settings.key);
-        let from = if self.pending_first { self.front.to_string() } else { ">".to_owned() };
-        taker.put(&cmd("MULTI"));
-        taker.put(take.arg(from));
-        taker.put(&cmd("EXEC"));
-        self.put_watch(taker);
-    }
-
-    /// What `put_taking` has come to. None when the lease was touched, be it by ourselves.
-    fn taken(&mut self, mut answers: Vec<Value>) -> Result<Option<Vec<Entry>>, RedisFault> {
-        let watch = answers.split_off(answers.len().min(3));
-        self.watched = self.is_ours(watch)?;
-        let done = answers.pop().unwrap_or(Value::Nil);
-        // What was refused on the way says more than that the whole was refused.
-        for answer in answers {
-            into::<Value>(answer)?;
-        }
-        match into(done)? {
-            Value::Array(mut answers) => Ok(Some(parse_read(into(answers.pop().unwrap_or(Value::Nil))?))),
-            _ => Ok(None),
-        }
-    }
-
-    fn put_watch(&self, connection: &mut RedisConnection) {
-        let lease = Lease::key(&self.settings.key);
-        connection.put(cmd("WATCH").arg(&lease));
-        connection.put(cmd("GET").arg(&lease));
-    }
-
-    /// What `put_watch` has come to: whether we have the lease that is watched.
-    fn is_ours(&self, mut answers: Vec<Value>) -> Result<bool, RedisFault> {
-        let holder: Option<String> = into(answers.pop().unwrap_or(Value::Nil))?;
-        for answer in answers {
-            into::<Value>(answer)?;
-        }
-        Ok(holder.is_some_and(|holder| holder == self.consumer))
+        Ok(Some(entries))
     }
 
     /// How often they were given out, for the operator: a count that grows tells of events that end whoever has them.
@@ -386,7 +310,7 @@ impl StreamSource {
             self.front = self.front.max(entry.at);
             self.unacknowledged.push(entry.at);
             match entry.row(&self.apps) {
-                Ok(row) => self.push_recent(entry.at, Arc::new(row), entry.bytes()),
+                Ok(row) => self.recent.push(entry.at, Arc::new(row), entry.bytes()),
                 Err(why) => {
                     self.say_skipped(entry.at, &why);
                     skipped.push(entry.at);
@@ -401,16 +325,6 @@ impl StreamSource {
         self.counters.skipped.add(skipped.len() as u64);
         // Nobody here will ever do anything with them.
         self.with_connection(|this, connection| this.acknowledge(connection, &skipped))
-    }
-
-    fn push_recent(&mut self, at: Position, row: Arc<Row>, bytes: usize) {
-        self.recent.push_back((at, row, bytes));
-        self.recent_bytes += bytes;
-        while self.recent.len() > RECENT_ROWS_MAX || self.recent_bytes > RECENT_BYTES_MAX {
-            let Some((at, _, bytes)) = self.recent.pop_front() else { return };
-            self.recent_bytes -= bytes;
-            self.recent_start = at;
-        }
     }
 
     fn say_skipped(&mut self, at: Position, why: &dyn std::fmt::Display) {
@@ -429,7 +343,7 @@ impl StreamSource {
     ) -> Result<(), RedisFault> {
         let full = rows.len() + rows_max;
         let mut after = after.max(self.base);
-        while after < self.recent_start && rows.len() < full {
+        while after < self.recent.complete_after() && rows.len() < full {
             let left = full - rows.len();
             let entries =
                 self.with_connection(|this, connection| this.read_again(connection, after, left))?;
@@ -439,9 +353,7 @@ impl StreamSource {
                 entries.iter().filter_map(|entry| Some((entry.at, Arc::new(entry.row(&self.apps).ok()?)))),
             );
         }
-        let start = self.recent.partition_point(|(at, ..)| *at <= after);
-        let left = full.saturating_sub(rows.len());
-        rows.extend(self.recent.range(start..).take(left).map(|(at, row, _)| (*at, Arc::clone(row))));
+        self.recent.read(after, full.saturating_sub(rows.len()), rows);
         Ok(())
     }
 
@@ -453,12 +365,15 @@ impl StreamSource {
         entries_max: usize,
     ) -> Result<Vec<Entry>, RedisFault> {
         let mut question = cmd("XRANGE");
-        question.arg(&self.settings.key).arg(format!("({after}")).arg(self.recent_start.to_string());
+        question
+            .arg(&self.settings.key)
+            .arg(format!("({after}"))
+            .arg(self.recent.complete_after().to_string());
         question.arg("COUNT").arg(entries_max);
         let entries = parse_entries(connection.ask(&question)?);
         check_order(after, &entries)?;
         match entries.last() {
-            Some(last) if last.at > self.recent_start => {
+            Some(last) if last.at > self.recent.complete_after() => {
                 Err(nonsense(format!("{} was not asked for", last.at)))
             }
             _ => Ok(entries),
@@ -494,10 +409,7 @@ impl StreamSource {
             return Err(fault);
         }
         self.keep_places(connection, places)?;
-        while let Some((at, _, bytes)) = self.recent.pop_front_if(|(at, ..)| *at <= all) {
-            self.recent_bytes -= bytes;
-            self.recent_start = at;
-        }
+        self.recent.forget(all);
         if Instant::now() >= self.next_trim {
             self.next_trim = Instant::now() + TRIM_EVERY;
             self.trim(connection, all)?;
