@@ -5,7 +5,6 @@
 //! not done with. What must never happen here: two batches with rows of one channel at the same time, a batch that changes
 //! otherwise once it was tried, or a row that is done without an acknowledgement or a dead letter.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 use std::sync::Arc;
 
@@ -15,6 +14,7 @@ use protocol::hook_event::HookEvent;
 use super::backoff;
 use super::channel_queues::{ChannelQueues, HeldRow, Origin};
 use super::filter::Filter;
+use super::flights::{Flight, Flights};
 use super::health::Health;
 use super::watermark::Watermark;
 use crate::row::{Position, Row};
@@ -73,12 +73,9 @@ pub(crate) struct EndpointQueue {
     held_rows: usize,
     held_bytes: usize,
     orders: u64,
-    flights: BTreeMap<u64, Flight>,
-    flights_begun: u64,
+    flights: Flights,
+    /// Batches on their way.
     sent: usize,
-    /// Those to be tried again: by when they are given up, and by the time of their next try.
-    waiting: BTreeSet<(u64, u64)>,
-    due: BTreeSet<(u64, u64)>,
     health: Health,
     splits_left: u32,
     split_at_ms: u64,
@@ -95,17 +92,6 @@ struct Timing {
     pause_max_ms: u64,
 }
 
-#[derive(Debug)]
-struct Flight {
-    batch: Batch,
-    held: Vec<HeldRow>,
-    channels: Vec<usize>,
-    expiry_ms: u64,
-    due_ms: u64,
-    pauses: u32,
-    reason: Arc<str>,
-}
-
 impl EndpointQueue {
     /// Deliveries to this endpoint, from this place on.
     pub(crate) fn new(endpoint: &Endpoint, delivery: &DeliverySettings, place: Position, rng: Rng) -> Self {
@@ -118,11 +104,8 @@ impl EndpointQueue {
             held_rows: 0,
             held_bytes: 0,
             orders: 0,
-            flights: BTreeMap::new(),
-            flights_begun: 0,
+            flights: Flights::default(),
             sent: 0,
-            waiting: BTreeSet::new(),
-            due: BTreeSet::new(),
             health: Health::new(),
             splits_left: SPLITS_IN_VAIN,
             split_at_ms: 0,
@@ -148,7 +131,10 @@ impl EndpointQueue {
 
     /// What became of a batch that was sent.
     pub(crate) fn handle_outcome(&mut self, flight: u64, outcome: Outcome, now: Now) {
-        assert!(self.sent > 0 && !self.is_waiting(flight), "an outcome belongs to a batch on its way");
+        assert!(
+            self.sent > 0 && !self.flights.is_waiting(flight),
+            "an outcome belongs to a batch on its way"
+        );
         self.sent -= 1;
         match outcome {
             Outcome::Done => self.handle_done(flight, now),
@@ -194,8 +180,8 @@ impl EndpointQueue {
             return Some(self.bury(flight));
         }
         let flight = self.next_flight(now)?;
-        let batch = self.flights.get(&flight)?.batch.clone();
-        self.unschedule(flight);
+        let batch = self.flights.get(flight)?.batch.clone();
+        self.flights.unschedule(flight);
         self.sent += 1;
         self.health.handle_sent(flight);
         Some(Action::Send { flight, batch })
@@ -203,7 +189,7 @@ impl EndpointQueue {
 
     /// When `poll` may have something to do although nothing happens, on the steady clock.
     pub(crate) fn deadline_ms(&self) -> Option<u64> {
-        let expiry = self.waiting.first().map(|(expiry_ms, _)| *expiry_ms);
+        let expiry = self.flights.first_expiry().map(|(expiry_ms, _)| expiry_ms);
         let hopeless = self.is_stuck().then(|| self.channels.oldest_ready()).flatten();
         let hopeless = hopeless.map(|held| self.hopeless_at_ms(held));
         [expiry, hopeless, self.send_at_ms()].into_iter().flatten().min()
@@ -259,7 +245,7 @@ impl EndpointQueue {
     pub(crate) fn failing_ms(&self) -> Option<(u64, Option<u64>)> {
         let since_ms = self.health.failing_since_ms()?;
         let paused = self.health.pause().map(|pause| pause.until_ms);
-        Some((since_ms, paused.or_else(|| self.due.first().map(|(due_ms, _)| *due_ms))))
+        Some((since_ms, paused.or_else(|| self.flights.first_due().map(|(due_ms, _)| due_ms))))
     }
 
     fn hold(&mut self, row: Arc<Row>, origin: Origin, happened_ms: u64, now: Now) {
@@ -276,48 +262,38 @@ impl EndpointQueue {
         self.health.handle_done();
         self.splits_left = SPLITS_IN_VAIN;
         if was_paused {
-            self.bring_forward(now);
+            // It is back: what waits for it need not wait longer. At most `in_flight_max` go at once.
+            self.flights.bring_forward(now.steady_ms);
         }
         self.finish(flight, true);
     }
 
-    /// It is back: what waits for it need not wait longer. At most `in_flight_max` go at once.
-    fn bring_forward(&mut self, now: Now) {
-        self.due.clear();
-        for (_, id) in &self.waiting {
-            if let Some(flight) = self.flights.get_mut(id) {
-                flight.due_ms = flight.due_ms.min(now.steady_ms);
-                self.due.insert((flight.due_ms, *id));
-            }
-        }
-    }
-
     fn note_try(&mut self, id: u64) {
-        let Some(flight) = self.flights.get_mut(&id) else { return };
+        let Some(flight) = self.flights.get_mut(id) else { return };
         flight.batch.tries += 1;
         flight.reason = Arc::clone(self.health.last_failure());
     }
 
     /// Those of one channel that have stood behind others which were given up are given up as they would have been.
     fn retry_later(&mut self, id: u64, now: Now) {
-        let Some(flight) = self.flights.get(&id) else { return };
+        let Some(flight) = self.flights.get(id) else { return };
         let since_ms = self.tried_since_ms(&flight.held, &flight.channels, now);
-        let Some(flight) = self.flights.get_mut(&id) else { return };
+        let Some(flight) = self.flights.get_mut(id) else { return };
         flight.expiry_ms = flight.expiry_ms.min(since_ms + self.timing.give_up_after_ms);
         flight.pauses += 1;
         let pause_ms = backoff::pause_ms(flight.pauses, self.timing.pause_max_ms, &mut self.rng);
         flight.due_ms = now.steady_ms + pause_ms;
-        self.schedule(id);
+        self.flights.schedule(id);
     }
 
     /// It may be one channel that is refused: the batch goes on as two, at once. False when it stays one, since it is of one
     /// channel, or since nothing that was split of late was accepted.
     fn split(&mut self, id: u64, now: Now) -> bool {
         let is_time = self.splits_left > 0 || now.steady_ms >= self.split_at_ms;
-        if !is_time || self.flights.get(&id).is_none_or(|flight| flight.channels.len() < 2) {
+        if !is_time || self.flights.get(id).is_none_or(|flight| flight.channels.len() < 2) {
             return false;
         }
-        let Some(mut flight) = self.flights.remove(&id) else { return false };
+        let Some(mut flight) = self.flights.remove(id) else { return false };
         self.splits_left = self.splits_left.saturating_sub(1);
         self.split_at_ms = now.steady_ms + SPLIT_EVERY_MS;
         let others = flight.channels.split_off(flight.channels.len() / 2);
@@ -328,35 +304,14 @@ impl EndpointQueue {
         for (held, channels) in [(first, channels), (second, others)] {
             let (batch, reason) = (Batch { rows: rows_of(&held), ..batch.clone() }, Arc::clone(&reason));
             let half = Flight { batch, held, channels, expiry_ms, due_ms: now.steady_ms, pauses, reason };
-            let half = self.insert(half);
-            self.schedule(half);
+            let half = self.flights.insert(half);
+            self.flights.schedule(half);
         }
         true
     }
 
-    fn schedule(&mut self, id: u64) {
-        if let Some(flight) = self.flights.get(&id) {
-            self.due.insert((flight.due_ms, id));
-            self.waiting.insert((flight.expiry_ms, id));
-        }
-    }
-
-    fn insert(&mut self, flight: Flight) -> u64 {
-        let id = self.flights_begun;
-        self.flights_begun += 1;
-        self.flights.insert(id, flight);
-        id
-    }
-
-    fn unschedule(&mut self, id: u64) {
-        if let Some(flight) = self.flights.get(&id) {
-            self.waiting.remove(&(flight.expiry_ms, id));
-            self.due.remove(&(flight.due_ms, id));
-        }
-    }
-
     fn finish(&mut self, id: u64, accepted: bool) {
-        let Some(flight) = self.flights.remove(&id) else { return };
+        let Some(flight) = self.flights.remove(id) else { return };
         for held in &flight.held {
             self.held_bytes -= held.bytes;
             match held.origin {
@@ -372,14 +327,10 @@ impl EndpointQueue {
         self.channels.release(&flight.channels);
     }
 
-    fn is_waiting(&self, id: u64) -> bool {
-        self.flights.get(&id).is_some_and(|flight| self.waiting.contains(&(flight.expiry_ms, id)))
-    }
-
     /// A batch that waits for a try and has been tried for too long.
     fn expired(&self, now: Now) -> Option<u64> {
-        let (expiry_ms, id) = self.waiting.first()?;
-        (*expiry_ms <= now.steady_ms).then_some(*id)
+        let (expiry_ms, id) = self.flights.first_expiry()?;
+        (expiry_ms <= now.steady_ms).then_some(id)
     }
 
     /// Since when rows that are taken now would have been tried, had they not stood behind others of their channels that
@@ -396,7 +347,8 @@ impl EndpointQueue {
 
     /// True while rows that were never tried stand behind others that fail.
     fn is_stuck(&self) -> bool {
-        self.health.failing_since_ms().is_some() && (self.is_paused() || self.waiting.len() >= RETRIES_MAX)
+        self.health.failing_since_ms().is_some()
+            && (self.is_paused() || self.flights.waiting() >= RETRIES_MAX)
     }
 
     /// Had it not been spared while it failed, a row would have been tried since it happened, or since the failures began.
@@ -412,9 +364,9 @@ impl EndpointQueue {
     }
 
     fn bury(&mut self, id: u64) -> Action {
-        self.unschedule(id);
+        self.flights.unschedule(id);
         let mut burial = Burial { rows: Vec::new(), tries: 0, reason: "".into() };
-        if let Some(flight) = self.flights.get(&id) {
+        if let Some(flight) = self.flights.get(id) {
             let each = |held: &HeldRow| match held.origin {
                 Origin::DeadLetter(letter) => (Arc::clone(&held.row), Some(letter)),
                 Origin::Source(_) => (Arc::clone(&held.row), None),
@@ -443,7 +395,7 @@ impl EndpointQueue {
 
     /// In turn one that failed and one that was never tried: it may be the rows that fail, not the endpoint.
     fn next_probe(&mut self, probes: u32, now: Now) -> Option<u64> {
-        let retry = self.due.first().map(|(_, id)| *id);
+        let retry = self.flights.first_due().map(|(_, id)| id);
         if probes.is_multiple_of(2) {
             return self.take(now, |_| true).or(retry);
         }
@@ -451,22 +403,22 @@ impl EndpointQueue {
     }
 
     fn next_due(&self, now: Now) -> Option<u64> {
-        let (due_ms, id) = self.due.first()?;
-        (*due_ms <= now.steady_ms).then_some(*id)
+        let (due_ms, id) = self.flights.first_due()?;
+        (due_ms <= now.steady_ms).then_some(id)
     }
 
     /// When the next batch may go, if nothing else happens before.
     fn send_at_ms(&self) -> Option<u64> {
         if let Some(pause) = self.health.pause() {
-            let has_work = !self.waiting.is_empty() || self.channels.rows_ready() > 0;
+            let has_work = self.flights.waiting() > 0 || self.channels.rows_ready() > 0;
             return (pause.probe.is_none() && self.sent < self.timing.in_flight_max && has_work)
                 .then_some(pause.until_ms);
         }
         if self.sent >= self.timing.in_flight_max {
             return None;
         }
-        let retry = self.due.first().map(|(due_ms, _)| *due_ms);
-        let fresh = (self.waiting.len() < RETRIES_MAX).then(|| self.fresh_at_ms()).flatten();
+        let retry = self.flights.first_due().map(|(due_ms, _)| due_ms);
+        let fresh = (self.flights.waiting() < RETRIES_MAX).then(|| self.fresh_at_ms()).flatten();
         [retry, fresh].into_iter().flatten().min()
     }
 
@@ -491,7 +443,15 @@ impl EndpointQueue {
         let expiry_ms = since_ms + self.timing.give_up_after_ms;
         let reason = Arc::clone(self.health.last_failure());
         let due_ms = now.steady_ms;
-        Some(self.insert(Flight { batch, held: taken, channels, expiry_ms, due_ms, pauses: 0, reason }))
+        Some(self.flights.insert(Flight {
+            batch,
+            held: taken,
+            channels,
+            expiry_ms,
+            due_ms,
+            pauses: 0,
+            reason,
+        }))
     }
 }
 

@@ -11,6 +11,7 @@ mod dispatcher;
 mod endpoint_queue;
 mod endpoint_state;
 mod filter;
+mod flights;
 mod health;
 mod means;
 #[cfg(test)]
