@@ -64,7 +64,9 @@ impl ChannelQueues {
             Some(key) => *key,
             None => self.insert(Arc::clone(channel)),
         };
-        let Some(queue) = self.queues.get_mut(key) else { return };
+        let queue = self.queues.get_mut(key);
+        debug_assert!(queue.is_some(), "a channel that is known has a queue");
+        let Some(queue) = queue else { return };
         if !queue.busy {
             self.rows_ready += 1;
             if queue.waiting.is_empty() {
@@ -108,7 +110,9 @@ impl ChannelQueues {
         let mut keys = Vec::new();
         while taken.len() < rows_max && self.oldest_ready().is_some_and(&wanted) {
             let Some((_, key)) = self.ready.pop_first() else { break };
-            let Some(queue) = self.queues.get_mut(key) else { break };
+            let queue = self.queues.get_mut(key);
+            debug_assert!(queue.is_some(), "a queue that is ready is there");
+            let Some(queue) = queue else { break };
             taken.extend(queue.waiting.pop_front());
             if let Some(next) = queue.waiting.front() {
                 self.ready.insert(next.order, key);
@@ -131,7 +135,9 @@ impl ChannelQueues {
     /// What these channels were busy with is done: they move again, or are forgotten.
     pub(crate) fn release(&mut self, keys: &[usize]) {
         for key in keys {
-            let Some(queue) = self.queues.get_mut(*key) else { continue };
+            let queue = self.queues.get_mut(*key);
+            debug_assert!(queue.as_ref().is_some_and(|queue| queue.busy), "what is released was taken");
+            let Some(queue) = queue else { continue };
             queue.busy = false;
             if let Some(head) = queue.waiting.front() {
                 self.ready.insert(head.order, *key);

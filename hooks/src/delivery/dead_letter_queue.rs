@@ -126,7 +126,9 @@ impl DeadLetterQueue {
                 if let Some(counters) = counters.endpoints.get(endpoint) {
                     counters.dead_letters.add(burial.rows.len() as u64);
                 }
-                let Some(endpoint) = endpoints.get_mut(endpoint) else { continue };
+                let endpoint = endpoints.get_mut(endpoint);
+                debug_assert!(endpoint.is_some(), "a burial is of an endpoint");
+                let Some(endpoint) = endpoint else { continue };
                 endpoint.handle_given_up(burial.rows.len() as u64, &burial.reason, now);
                 if let Some(queue) = endpoint.queue.as_mut() {
                     queue.handle_buried(flight);

@@ -166,6 +166,7 @@ impl<S: Source> Dispatch<S> {
     fn handle_delivered(&mut self, delivered: Delivered) {
         let now = self.now();
         let Delivered { endpoint, flight, rows, outcome } = delivered;
+        debug_assert!(endpoint < self.endpoints.len(), "a delivery is of an endpoint");
         if let (Some(endpoint), Some(counters)) =
             (self.endpoints.get_mut(endpoint), self.counters.endpoints.get(endpoint))
         {

@@ -52,6 +52,7 @@ impl Watermark {
         // One of before the last beginning counts no more.
         let Some(index) = ticket.checked_sub(self.tickets_closed) else { return };
         let slot = self.open.get_mut(index as usize);
+        debug_assert!(slot.is_some(), "a ticket that is closed was open");
         if let Some(slot) = slot {
             assert!(!slot.done, "a row is done once");
             slot.done = true;

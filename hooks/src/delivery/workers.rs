@@ -60,7 +60,9 @@ impl Workers {
             Some(index) => index,
             None => self.start(now)?,
         };
-        let Some(worker) = self.workers.get_mut(index) else { return Ok(()) };
+        let worker = self.workers.get_mut(index);
+        debug_assert!(worker.is_some(), "a worker that is free or new is there");
+        let Some(worker) = worker else { return Err(io::Error::other("there is no such thread")) };
         if worker.jobs.try_send((flight, batch)).is_err() {
             // Its thread is gone by a panic in a sink.
             self.workers.swap_remove(index);
@@ -72,7 +74,9 @@ impl Workers {
 
     /// The thread that had this batch is free again.
     pub(crate) fn handle_delivered(&mut self, flight: u64, now: Instant) {
-        if let Some(worker) = self.workers.iter_mut().find(|worker| worker.flight == Some(flight)) {
+        let worker = self.workers.iter_mut().find(|worker| worker.flight == Some(flight));
+        debug_assert!(worker.is_some(), "flight {flight} was with a thread");
+        if let Some(worker) = worker {
             worker.flight = None;
             worker.idle_since = now;
         }

@@ -38,9 +38,12 @@ impl Batch {
     /// The rows with their text, oldest first.
     pub(super) fn rows(&self) -> impl Iterator<Item = (&Row, &str)> {
         let starts = std::iter::once(0).chain(self.ends.iter().copied());
-        let texts = starts.zip(&self.ends).map(|(start, end)| self.data.get(start..*end).unwrap_or_default());
-        // The encoder copies UTF-8 and adds ASCII.
-        let texts = texts.map(|bytes| std::str::from_utf8(bytes).unwrap_or_default());
+        let texts = starts.zip(&self.ends).map(|(start, end)| {
+            // The encoder copies UTF-8 and adds ASCII.
+            let text = self.data.get(start..*end).and_then(|bytes| std::str::from_utf8(bytes).ok());
+            debug_assert!(text.is_some(), "a row has its text");
+            text.unwrap_or_default()
+        });
         self.rows.iter().map(|row| &**row).zip(texts)
     }
 

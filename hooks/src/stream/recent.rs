@@ -38,7 +38,9 @@ impl Recent {
         self.rows.push_back((at, row, bytes));
         self.bytes += bytes;
         while self.rows.len() > ROWS_MAX || self.bytes > BYTES_MAX {
-            let Some((at, _, bytes)) = self.rows.pop_front() else { return };
+            let oldest = self.rows.pop_front();
+            debug_assert!(oldest.is_some(), "bytes are those of rows");
+            let Some((at, _, bytes)) = oldest else { return };
             self.bytes -= bytes;
             self.complete_after = at;
         }
