@@ -62,7 +62,7 @@ impl DeadLetterQueue {
     /// Writes what must be written, and tells the queues.
     pub(crate) fn write(&mut self, endpoints: &mut [EndpointState], counters: &DeliveryCounters, now: Now) {
         for (endpoint, counters) in endpoints.iter_mut().zip(&counters.endpoints) {
-            let accepted = endpoint.queue.as_mut().map(|queue| queue.take_replayed()).unwrap_or_default();
+            let accepted = endpoint.take_replayed();
             counters.replayed.add(accepted.len() as u64);
             self.accepted.extend(accepted);
         }
@@ -129,10 +129,7 @@ impl DeadLetterQueue {
                 let endpoint = endpoints.get_mut(endpoint);
                 debug_assert!(endpoint.is_some(), "a burial is of an endpoint");
                 let Some(endpoint) = endpoint else { continue };
-                endpoint.handle_given_up(burial.rows.len() as u64, &burial.reason, now);
-                if let Some(queue) = endpoint.queue.as_mut() {
-                    queue.handle_buried(flight);
-                }
+                endpoint.handle_buried(flight, &burial, now);
             }
         }
         if !self.accepted.is_empty() {
@@ -143,16 +140,14 @@ impl DeadLetterQueue {
     }
 
     fn try_replay(&mut self, endpoint: &mut EndpointState, now: Now) -> rusqlite::Result<()> {
-        let Some(queue) = &mut endpoint.queue else { return Ok(()) };
-        let has_other_worries = queue.failure().is_some() && queue.held_rows() > 0;
-        if has_other_worries || !queue.has_room(REPLAY_ROWS) {
+        if !endpoint.takes_replays(REPLAY_ROWS) {
             return Ok(());
         }
-        for letter in self.file.take_marked(&endpoint.settings.name, REPLAY_ROWS)? {
+        for letter in self.file.take_marked(endpoint.name(), REPLAY_ROWS)? {
             let DeadLetter { id, app_id, name, data, .. } = &letter;
             let refused = match decode_row(letter.row_id, letter.time_ms, app_id, name, data, &self.apps) {
-                Ok(row) if *app_id == *endpoint.settings.app.id => {
-                    queue.handle_replay(*id, Arc::new(row), now);
+                Ok(row) if endpoint.is_of_app(app_id) => {
+                    endpoint.handle_replay(*id, Arc::new(row), now);
                     continue;
                 }
                 Ok(_) => format!("the endpoint {:?} is another app's now", letter.endpoint),
@@ -203,8 +198,7 @@ fn is_like(status: &EndpointStatus, before: &EndpointStatus) -> bool {
 
 fn letters_of(pending: &Pending, endpoints: &[EndpointState], now: Now) -> Vec<DeadLetter> {
     let Pending { endpoint, burial, .. } = pending;
-    let endpoint =
-        endpoints.get(*endpoint).map(|endpoint| endpoint.settings.name.clone()).unwrap_or_default();
+    let endpoint = endpoints.get(*endpoint).map(|endpoint| endpoint.name().to_owned()).unwrap_or_default();
     let letter = |(row, letter): &(Arc<crate::row::Row>, Option<i64>)| {
         let mut data = Vec::new();
         encode_row_data(&mut data, row.id, row.time_ms, &row.event);

@@ -2,6 +2,7 @@
 //!
 //! What must never happen here: a line for the operator per batch; what stays as it is is said once.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use fastrand::Rng;
@@ -11,7 +12,7 @@ use super::workers::Workers;
 use crate::counters::EndpointCounters;
 use crate::dead_letters::{EndpointFailure, EndpointStatus};
 use crate::notice::say;
-use crate::row::Position;
+use crate::row::{Position, Row};
 use crate::settings::{DeliverySettings, Endpoint};
 use crate::sink::Outcome;
 
@@ -19,12 +20,12 @@ use crate::sink::Outcome;
 const SILENCE_MS: u64 = 60_000;
 
 pub(crate) struct EndpointState {
-    pub(crate) settings: Endpoint,
+    settings: Endpoint,
     /// There as soon as the source has said where it goes on.
-    pub(crate) queue: Option<EndpointQueue>,
-    pub(crate) workers: Workers,
+    queue: Option<EndpointQueue>,
+    workers: Workers,
     /// True when the source had no more.
-    pub(crate) caught_up: bool,
+    caught_up: bool,
     delivery: DeliverySettings,
     said: Said,
 }
@@ -48,6 +49,100 @@ impl EndpointState {
     pub(crate) fn begin(&mut self, place: Position) {
         self.queue = Some(EndpointQueue::new(&self.settings, &self.delivery, place, Rng::new()));
         self.caught_up = false;
+    }
+
+    /// Goes on from here in a source that has begun anew.
+    pub(crate) fn begin_anew(&mut self, place: Position) {
+        self.caught_up = false;
+        if let Some(queue) = &mut self.queue {
+            queue.begin_anew(place);
+        }
+    }
+
+    /// The name that its place is stored under.
+    pub(crate) fn name(&self) -> &str {
+        &self.settings.name
+    }
+
+    /// Whether its rows are of this app.
+    pub(crate) fn is_of_app(&self, app_id: &str) -> bool {
+        *self.settings.app.id == *app_id
+    }
+
+    /// True once the source has said where it goes on.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.queue.is_some()
+    }
+
+    /// The source may have more rows.
+    pub(crate) fn handle_wake(&mut self) {
+        self.caught_up = false;
+    }
+
+    /// The row behind which it wants to read so many more, if it does: it has room, and the source may have more.
+    pub(crate) fn wants_after(&self, rows: usize) -> Option<Position> {
+        let queue = self.queue.as_ref().filter(|_| !self.caught_up)?;
+        queue.has_room(rows).then(|| queue.read())
+    }
+
+    /// What the source had; nothing at its end.
+    pub(crate) fn handle_rows(&mut self, rows: &[(Position, Arc<Row>)], now: Now) {
+        debug_assert!(self.has_begun(), "rows are read from a place");
+        self.caught_up = rows.is_empty();
+        let Some(queue) = &mut self.queue else { return };
+        for (position, row) in rows {
+            queue.handle_row(*position, row, now);
+        }
+    }
+
+    /// It is done with everything up to here.
+    pub(crate) fn place(&self) -> Option<Position> {
+        self.queue.as_ref().map(EndpointQueue::place)
+    }
+
+    /// Whether it takes so many dead letters again: it has room, and no failure with other rows.
+    pub(crate) fn takes_replays(&self, rows: usize) -> bool {
+        let is_ready = |queue: &EndpointQueue| {
+            (queue.failure().is_none() || queue.held_rows() == 0) && queue.has_room(rows)
+        };
+        self.queue.as_ref().is_some_and(is_ready)
+    }
+
+    /// A dead letter that is to be tried again.
+    pub(crate) fn handle_replay(&mut self, letter: i64, row: Arc<Row>, now: Now) {
+        debug_assert!(self.has_begun(), "an endpoint without a place takes no replays");
+        if let Some(queue) = &mut self.queue {
+            queue.handle_replay(letter, row, now);
+        }
+    }
+
+    /// Dead letters that were accepted since this was last asked.
+    pub(crate) fn take_replayed(&mut self) -> Vec<i64> {
+        self.queue.as_mut().map(EndpointQueue::take_replayed).unwrap_or_default()
+    }
+
+    /// When it may have something to do although nothing happens.
+    pub(crate) fn deadline_ms(&self) -> Option<u64> {
+        self.queue.as_ref()?.deadline_ms()
+    }
+
+    /// From now on no batch waits for more events.
+    pub(crate) fn flush(&mut self) {
+        if let Some(queue) = &mut self.queue {
+            queue.flush();
+        }
+    }
+
+    /// Ends threads that have long had nothing to do.
+    pub(crate) fn trim(&mut self, now: Instant) {
+        self.workers.trim(now);
+    }
+
+    /// Sets its gauges.
+    pub(crate) fn count(&self, counters: &EndpointCounters) {
+        let Some(queue) = &self.queue else { return };
+        counters.held.set(queue.held_rows() as u64);
+        counters.paused.set(u64::from(queue.is_paused()));
     }
 
     /// Does all that can be done now. Rows to bury go to `burials`.
@@ -90,11 +185,15 @@ impl EndpointState {
         self.handle_outcome(flight, rows, outcome, now, counters);
     }
 
-    /// So many events have become dead letters.
-    pub(crate) fn handle_given_up(&mut self, rows: u64, why: &str, now: Now) {
-        self.said.given_up += rows;
-        self.said.why = why.to_owned();
+    /// The rows of this burial are dead letters now.
+    pub(crate) fn handle_buried(&mut self, flight: u64, burial: &Burial, now: Now) {
+        self.said.given_up += burial.rows.len() as u64;
+        self.said.why = burial.reason.to_string();
         self.speak_of_given_up(now);
+        debug_assert!(self.has_begun(), "a burial is of a batch");
+        if let Some(queue) = &mut self.queue {
+            queue.handle_buried(flight);
+        }
     }
 
     /// How the endpoint is, for the operator.

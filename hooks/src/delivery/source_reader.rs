@@ -61,14 +61,13 @@ impl<S: Source> SourceReader<S> {
         if !(at_once || is_time) || self.source.epoch() != self.epoch {
             return;
         }
-        let places: Option<Vec<Position>> =
-            endpoints.iter().map(|endpoint| endpoint.queue.as_ref().map(|queue| queue.place())).collect();
+        let places: Option<Vec<Position>> = endpoints.iter().map(EndpointState::place).collect();
         let Some(places) = places else { return };
         let Some(all) = places.iter().min().copied() else { return };
         if places == self.released {
             return;
         }
-        let named = endpoints.iter().zip(&places).map(|(endpoint, place)| (&*endpoint.settings.name, *place));
+        let named = endpoints.iter().zip(&places).map(|(endpoint, place)| (endpoint.name(), *place));
         let named: Vec<(&str, Position)> = named.collect();
         let result = self.source.release(all, &named);
         if self.note(result, now).is_some() {
@@ -83,9 +82,10 @@ impl<S: Source> SourceReader<S> {
             return Some(self.retry_at_ms);
         }
         let is_behind = endpoints.len() != self.released.len()
-            || endpoints.iter().zip(&self.released).any(|(endpoint, released)| {
-                endpoint.queue.as_ref().is_some_and(|queue| queue.place() != *released)
-            });
+            || endpoints
+                .iter()
+                .zip(&self.released)
+                .any(|(endpoint, released)| endpoint.place().is_some_and(|place| place != *released));
         is_behind.then_some(self.release_at_ms)
     }
 
@@ -98,27 +98,21 @@ impl<S: Source> SourceReader<S> {
         let mut read_after = None;
         let mut more = false;
         for endpoint in endpoints {
-            if endpoint.queue.is_none() {
-                endpoint.begin(self.source.place_of(&endpoint.settings.name)?);
+            if !endpoint.has_begun() {
+                endpoint.begin(self.source.place_of(endpoint.name())?);
             }
-            let Some(queue) = &mut endpoint.queue else { continue };
-            if endpoint.caught_up || !queue.has_room(READ_ROWS) {
-                continue;
-            }
-            if read_after != Some(queue.read()) {
+            let Some(after) = endpoint.wants_after(READ_ROWS) else { continue };
+            if read_after != Some(after) {
                 self.rows.clear();
-                self.source.read(queue.read(), READ_ROWS, &mut self.rows)?;
+                self.source.read(after, READ_ROWS, &mut self.rows)?;
                 if self.source.epoch() != self.epoch {
                     return Err("they begin anew".into());
                 }
-                check_order(queue.read(), &self.rows)?;
-                read_after = Some(queue.read());
+                check_order(after, &self.rows)?;
+                read_after = Some(after);
             }
-            for (position, row) in &self.rows {
-                queue.handle_row(*position, row, now);
-            }
-            endpoint.caught_up = self.rows.is_empty();
-            more |= !endpoint.caught_up;
+            endpoint.handle_rows(&self.rows, now);
+            more |= !self.rows.is_empty();
         }
         Ok(more)
     }
@@ -129,13 +123,10 @@ impl<S: Source> SourceReader<S> {
         if epoch == self.epoch {
             return Ok(());
         }
-        let places = endpoints.iter().map(|endpoint| self.source.place_of(&endpoint.settings.name));
+        let places = endpoints.iter().map(|endpoint| self.source.place_of(endpoint.name()));
         let places = places.collect::<Result<Vec<Position>, SourceError>>()?;
         for (endpoint, place) in endpoints.iter_mut().zip(places) {
-            endpoint.caught_up = false;
-            if let Some(queue) = &mut endpoint.queue {
-                queue.begin_anew(place);
-            }
+            endpoint.begin_anew(place);
         }
         self.epoch = epoch;
         self.released.clear();

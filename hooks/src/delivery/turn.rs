@@ -98,13 +98,13 @@ impl<S: Source> Dispatch<S> {
         self.look_at_ms = now.steady_ms + LOOK_EVERY_MS;
         self.handle_wake();
         for endpoint in &mut self.endpoints {
-            endpoint.workers.trim(Instant::now());
+            endpoint.trim(Instant::now());
         }
     }
 
     fn handle_wake(&mut self) {
         for endpoint in &mut self.endpoints {
-            endpoint.caught_up = false;
+            endpoint.handle_wake();
         }
     }
 
@@ -121,9 +121,7 @@ impl<S: Source> Dispatch<S> {
 
     fn count(&self) {
         for (endpoint, counters) in self.endpoints.iter().zip(&self.counters.endpoints) {
-            let Some(queue) = &endpoint.queue else { continue };
-            counters.held.set(queue.held_rows() as u64);
-            counters.paused.set(u64::from(queue.is_paused()));
+            endpoint.count(counters);
         }
         self.counters.source_failing.set(u64::from(self.reader.is_failing()));
     }
@@ -134,10 +132,10 @@ impl<S: Source> Dispatch<S> {
     }
 
     fn deadline_ms(&self) -> u64 {
-        let queues = self.endpoints.iter().filter_map(|endpoint| endpoint.queue.as_ref()?.deadline_ms());
+        let endpoints = self.endpoints.iter().filter_map(EndpointState::deadline_ms);
         let others = [Some(self.look_at_ms), Some(self.dead_letters.deadline_ms()), self.stop_at_ms];
         let reader = self.reader.deadline_ms(&self.endpoints);
-        queues.chain(others.into_iter().flatten()).chain(reader).min().unwrap_or(self.look_at_ms)
+        endpoints.chain(others.into_iter().flatten()).chain(reader).min().unwrap_or(self.look_at_ms)
     }
 
     fn wait(&mut self, deadline_ms: u64) {
@@ -179,8 +177,6 @@ impl<S: Source> Dispatch<S> {
         self.stop_at_ms = Some(self.now().steady_ms + patience.as_millis() as u64);
         self.stopping = never();
         self.handle_wake();
-        for queue in self.endpoints.iter_mut().filter_map(|endpoint| endpoint.queue.as_mut()) {
-            queue.flush();
-        }
+        self.endpoints.iter_mut().for_each(EndpointState::flush);
     }
 }
