@@ -1,4 +1,4 @@
-//! The hooks core beside a server: started before the first core, stopped after the last.
+//! The hooks threads beside a server: started before the first core, stopped after the last.
 //!
 //! A server that takes over finds the journal locked until its predecessor has ended, and any server may find a disk that
 //! is full or read-only. It serves all the same, and tries again; its shards keep their edges until the journal is open.

@@ -1,14 +1,14 @@
 //! A SQLite file whose contents are wrong is set aside, so that a new one can take its place.
 //!
-//! Its log goes with it, before it, since a log beside another file would be read into that one. What must never happen
-//! here: a file that is deleted or written over.
+//! Its log goes with it, and before it: SQLite would read a log that is left behind into the new file. What must never
+//! happen here: a file that is deleted or overwritten.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// What SQLite has beside a file; nothing beside the file itself.
+/// The suffixes of the files that SQLite keeps for a database; the database itself comes last.
 const PARTS: [&str; 3] = ["-wal", "-shm", ""];
 
 /// Renames the file at this path, which nobody has open, and its log. Returns its new name.
@@ -23,7 +23,7 @@ pub(crate) fn set_aside(path: &Path) -> io::Result<PathBuf> {
     Ok(aside)
 }
 
-/// A path with something behind its name.
+/// A path with this end appended to its name.
 pub(crate) fn with(path: &Path, end: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(end);

@@ -1,7 +1,7 @@
-//! Who may look into a data directory: this user alone. What lies there are the clients' own words.
+//! Only the server's own user may look into a data directory: it holds what clients have said.
 //!
-//! The directory is 0700 and its files are 0600. Those of an earlier version are tightened. What must never happen here: a
-//! change to what is not ours, such as a directory that others keep their files in.
+//! The directory has mode 0700 and its files 0600; wider modes of earlier versions are tightened. What must never happen
+//! here: a change to what is not ours, such as a directory with other users' files.
 
 use std::fmt;
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions};
@@ -14,9 +14,9 @@ use crate::notice::say;
 
 const DIRECTORY_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
-/// The rights of everybody but the owner.
+/// All rights of group and others.
 const OTHERS: u32 = 0o077;
-/// Of these, the rights to write.
+/// Their rights to write.
 const OTHERS_WRITE: u32 = 0o022;
 
 /// The name of the journal in a data directory.
@@ -69,7 +69,7 @@ impl From<io::Error> for Unusable {
     }
 }
 
-/// Makes the directory, or sees to it that only its owner may look into it. Whatever is changed is said.
+/// Makes the directory, or sees to it that only its owner may look into it. The log names every change.
 pub(crate) fn open(directory: &Path) -> Result<(), Unusable> {
     DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(directory).map_err(is_a_file)?;
     let found = fs::metadata(directory)?;
@@ -92,7 +92,7 @@ pub(crate) fn open(directory: &Path) -> Result<(), Unusable> {
         Ok(()) => {
             say(format_args!("the data directory {shown} was open to others (mode {mode:o}): now it is 700"));
         }
-        // Root has made it for us, and its files are still ours alone.
+        // Root has made it for us; its files are still ours alone.
         Err(error) if error.kind() == ErrorKind::PermissionDenied => {
             say_once(format!("the data directory {shown} is open to others (mode {mode:o}): chmod 700 it"));
         }
@@ -101,7 +101,7 @@ pub(crate) fn open(directory: &Path) -> Result<(), Unusable> {
     Ok(())
 }
 
-/// Opens a file that is locked, or makes it.
+/// Opens the lock file, or makes it.
 pub(crate) fn open_lock(directory: &Path) -> Result<File, Unusable> {
     let path = directory.join(LOCK_FILE);
     let mut options = OpenOptions::new();
@@ -156,7 +156,7 @@ fn check_owner(path: &Path, found: &Metadata) -> Result<(), Unusable> {
     Err(Unusable::Exposed(Exposed { path: path.to_owned(), why: Why::Owner(owner) }))
 }
 
-/// A directory is opened by several parts, and again and again while its disk is full.
+/// Several parts open the directory, and they try again and again while its disk is full.
 fn say_once(text: String) {
     static SAID: Mutex<Vec<String>> = Mutex::new(Vec::new());
     let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
@@ -170,13 +170,13 @@ fn is_me(user: u32) -> bool {
     rustix::process::geteuid().as_raw() == user
 }
 
-/// Whether nobody but hooks has files there.
+/// Whether all files there belong to hooks.
 fn holds_only_ours(directory: &Path) -> io::Result<bool> {
     for entry in fs::read_dir(directory)? {
         let name = entry?.file_name();
         let name = name.as_encoded_bytes();
         let databases = [JOURNAL_FILE, DEAD_LETTERS_FILE];
-        // With what SQLite keeps beside them.
+        // Including the files that SQLite keeps beside them.
         let is_ours =
             name == LOCK_FILE.as_bytes() || databases.iter().any(|file| name.starts_with(file.as_bytes()));
         if !is_ours {
@@ -186,7 +186,7 @@ fn holds_only_ours(directory: &Path) -> io::Result<bool> {
     Ok(true)
 }
 
-// Said of a name that something else than a directory has.
+// The name belongs to something that is no directory.
 fn is_a_file(error: io::Error) -> io::Error {
     match error.kind() {
         ErrorKind::AlreadyExists => ErrorKind::NotADirectory.into(),

@@ -1,7 +1,7 @@
-//! Which faults of a disk go away, by themselves or by an operator's hand: it is full or read-only, a right is missing.
+//! Which faults of a disk may pass, by themselves or with the operator's help: it is full or read-only, a right is missing.
 //!
-//! Whoever meets one of these waits and tries again. A file whose contents are wrong is set aside. What must never happen
-//! here: patience with what stays wrong.
+//! Callers wait for these to pass and try again. A file whose contents are wrong is set aside instead. What must never
+//! happen here: patience with a fault that stays.
 
 use std::io;
 
@@ -23,7 +23,7 @@ pub(crate) fn sqlite_passes(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code().is_some_and(|code| passing.contains(&code))
 }
 
-/// Whether it is the file's contents that are wrong: pages that do not fit, tables that are not there, values that cannot be.
+/// Whether the file's contents are wrong: pages that do not fit, missing tables, impossible values.
 pub(crate) fn is_damaged(error: &rusqlite::Error) -> bool {
     use ErrorCode::{
         ApiMisuse, NoLargeFileSupport, OperationAborted, OperationInterrupted, OutOfMemory, TooBig,

@@ -1,8 +1,8 @@
-//! Hooks: they carry what happened on the channels from the shards to the operator's back end.
+//! Hooks carry events of the channels from the shards to the operator's back end.
 //!
 //! Shards hold only a [`queue::Queue`], which never waits. Nothing here may block a shard, and nothing here knows the
-//! engine. [`pipeline::Hooks`] puts everything together; [`journal`] keeps events until [`delivery`] has delivered them to all
-//! endpoints.
+//! engine. [`pipeline::Hooks`] puts the parts together: the [`journal`] keeps events until [`delivery`] has brought them to
+//! all endpoints, with a Redis [`stream`] in between if the operator wants one.
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing))]
 

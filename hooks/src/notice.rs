@@ -1,4 +1,4 @@
-//! One line for the operator. What must never happen here: a line per event.
+//! A line in the log for the operator. What must never happen here: a line per event.
 
 use std::fmt::Display;
 

@@ -1,6 +1,6 @@
-//! Something that is wrong for a while: said when it begins, again every minute, and when it is over.
+//! An outage: something that is wrong for a while. The log says so when it begins, every minute, and when it is over.
 //!
-//! Owns the pauses between tries, which grow. What must never happen here: a line per try.
+//! The pauses between tries grow. What must never happen here: a line per try.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(2);
 const SAY_AGAIN: Duration = Duration::from_secs(60);
 
-/// Wrong or not, and since when.
+/// Whether something is wrong, and how often it was tried.
 #[derive(Debug, Default)]
 pub struct Outage {
     said: Option<Instant>,
@@ -18,7 +18,7 @@ pub struct Outage {
 }
 
 impl Outage {
-    /// It is wrong (still).
+    /// Another try has failed.
     pub fn goes_on(&mut self, text: impl FnOnce() -> String) {
         self.tries = self.tries.saturating_add(1);
         if self.said.is_none_or(|said| said.elapsed() > SAY_AGAIN) {
@@ -27,7 +27,7 @@ impl Outage {
         }
     }
 
-    /// It is not wrong (any more).
+    /// A try has succeeded.
     pub fn is_over(&mut self, text: impl FnOnce() -> String) {
         self.tries = 0;
         if self.said.take().is_some() {
@@ -35,7 +35,7 @@ impl Outage {
         }
     }
 
-    /// Whether it is wrong.
+    /// Whether something is wrong.
     pub fn is_there(&self) -> bool {
         self.said.is_some()
     }

@@ -1,7 +1,8 @@
-//! Everything about hooks in one value: the queue's far end, the journal behind it, and what takes rows out of that.
+//! All of hooks in one value: the far end of the queue, the journal behind it, and what takes rows out of the journal.
 //!
-//! Starts the parts in the order of the road and stops them in the same order, so that nothing is left between two. What
-//! must never happen here: a delivery before the journal is there, or an end before the queue is empty and time is left.
+//! The parts start in the order in which events pass them, and stop in the same order, so nothing is left between two of
+//! them. What must never happen here: a delivery before the journal is open, or a stop with events in the queue and time
+//! left.
 
 use std::error::Error;
 use std::fmt;
@@ -21,10 +22,10 @@ use crate::source::Wake;
 use crate::stream::mover::Mover;
 use crate::stream::source::StreamSource;
 
-/// What of the time to stop is kept for the last commit.
+/// The part of the time to stop that is kept for the last commit.
 const LAST_COMMIT: Duration = Duration::from_millis(500);
 
-/// Hooks at work.
+/// Hooks that run.
 #[derive(Debug)]
 pub struct Hooks {
     journal: Journal,
@@ -35,12 +36,12 @@ pub struct Hooks {
 
 impl Hooks {
     /// Starts everything that these settings ask for. The queue is for the shards, the open edges for those of their
-    /// home. Without an endpoint and without a stream nobody should call this: it makes a directory and threads.
+    /// home. Do not call this without an endpoint or a stream: it makes a directory and threads.
     pub fn start(settings: &Settings, apps: Arc<Apps>) -> Result<(Self, Queue, Vec<OpenEdges>), StartError> {
         Self::start_with(settings, apps, Counters::new(&settings.endpoints))
     }
 
-    /// The same with counters that somebody has already, made for these endpoints.
+    /// The same with counters that exist already and were made for these endpoints.
     pub fn start_with(
         settings: &Settings,
         apps: Arc<Apps>,
@@ -49,7 +50,7 @@ impl Hooks {
         let (queue, drain) = queue(settings.queue_events_max);
         let (journal, open_edges) =
             Journal::start(settings, Arc::clone(&apps), drain, Arc::clone(&counters.journal))?;
-        match Self::start_road(settings, apps, &journal, &counters) {
+        match Self::start_readers(settings, apps, &journal, &counters) {
             Ok((mover, dispatcher)) => Ok((Self { journal, mover, dispatcher, counters }, queue, open_edges)),
             Err(error) => {
                 journal.stop(LAST_COMMIT);
@@ -58,9 +59,9 @@ impl Hooks {
         }
     }
 
-    /// What takes rows out of the journal: a dispatcher; or a mover into a stream, and a dispatcher behind that. Of several
-    /// consumers in one process only one would ever be active, so there is one.
-    fn start_road(
+    /// Starts what takes rows out of the journal: a dispatcher, or a mover into a stream with a dispatcher behind it. Only
+    /// one of several consumers in a process would ever be active, so there is one.
+    fn start_readers(
         settings: &Settings,
         apps: Arc<Apps>,
         journal: &Journal,
@@ -91,9 +92,8 @@ impl Hooks {
         &self.counters
     }
 
-    /// Ends, within about this time: commits what the shards have given away, delivers what endpoints take, and leaves the
-    /// rest in the journal for the next start. All halves of the queue should be dropped before; one that is not keeps us
-    /// waiting for half of the time.
+    /// Stops within about this time: commits what the shards have handed over, delivers what endpoints take, and leaves the
+    /// rest in the journal for the next start. Drop all halves of the queue first: one that is left costs half of the time.
     pub fn stop(self, patience: Duration) {
         let end = Instant::now() + patience;
         self.journal.wait_until_drained(patience / 2);
@@ -115,12 +115,12 @@ pub enum StartError {
     Journal(journal::StartError),
     /// There are no deliveries.
     Dispatch(delivery::StartError),
-    /// The system gives no thread.
+    /// The system refuses a thread.
     Thread(io::Error),
 }
 
 impl StartError {
-    /// Whether another start may succeed, when there is room in the data directory or the right to write there.
+    /// Whether another start may succeed once the data directory has room or may be written.
     pub fn may_pass(&self) -> bool {
         match self {
             Self::Journal(error) => error.may_pass(),

@@ -1,7 +1,7 @@
-//! The bounded queue between the shards and the hooks core.
+//! The bounded queue between the shards and the hooks threads.
 //!
 //! The producer's half never waits and never drops: what does not fit is given back, and the shard decides (an edge stays
-//! dirty at its home, a client event is lost and counted there). The other half takes events in batches. What must never
+//! pending at its home, a client event is dropped and counted there). The other half takes events in batches. What must never
 //! happen here: a wait on the producer's side, or an event that is in neither hand.
 
 use std::sync::Arc;
@@ -52,7 +52,7 @@ impl Queue {
     }
 }
 
-/// The hooks core's half.
+/// The hooks threads' half.
 #[derive(Debug)]
 pub struct Drain {
     receiver: Receiver<Happened>,

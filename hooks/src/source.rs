@@ -1,8 +1,8 @@
 //! Where a dispatcher takes rows from: the journal of this server, or a Redis stream.
 //!
-//! Each endpoint reads at its own place, so one that stands still keeps nobody; rows leave the source when all endpoints
-//! have passed them. What must never happen in a source: a row that is forgotten before it was released. What a source reads
-//! from outside may be in any order; whoever reads the source looks.
+//! Each endpoint reads at its own place, so one that stands still holds up no other. Rows leave the source when all endpoints
+//! have passed them. What a source reads from outside may be in any order, so its reader checks the order. What must never
+//! happen in a source: a row that is forgotten before it was released.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -11,26 +11,26 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::row::{Position, Row};
 
-/// Wakes a dispatcher when its source has new rows. Cheap, never waits, and may be called too often.
+/// Wakes a dispatcher when its source has new rows. A call is cheap, never waits, and may come too often.
 #[derive(Clone, Debug)]
 pub struct Wake(Sender<()>);
 
 impl Wake {
-    /// Both ends. Without a call the dispatcher looks once a second.
+    /// Both ends. A dispatcher that is not woken looks once a second.
     pub fn new() -> (Self, Receiver<()>) {
         let (sender, receiver) = bounded(1);
         (Self(sender), receiver)
     }
 
-    /// There are new rows, or the source can be read again.
+    /// Tells the dispatcher that there are new rows, or that the source can be read again.
     pub fn wake(&self) {
-        // A wake that is already there says the same.
+        // A wake that is pending already says the same.
         let _ = self.0.try_send(());
     }
 }
 
-/// What stands behind a dispatcher. All methods may block on disk or network for as long as these take to answer, but
-/// never to wait for rows that are not there yet; none is called by a shard.
+/// Where a dispatcher's rows come from. All methods may block while disk or network answer, but none waits for rows that are
+/// not there yet. No shard calls them.
 pub trait Source: Send {
     /// Where the endpoint of this name goes on: behind the last row that it has done with. A new one begins at the start
     /// of what is kept.
@@ -44,14 +44,14 @@ pub trait Source: Send {
         rows: &mut Vec<(Position, Arc<Row>)>,
     ) -> Result<(), SourceError>;
 
-    /// Changes when places from before mean nothing any more, as those in a stream that was deleted. Each endpoint then goes
-    /// on at its `place_of`, and what it holds of before counts no more for what is released.
+    /// Changes when older places have lost their meaning, as in a stream that was deleted. Each endpoint then goes on at its
+    /// `place_of`, and rows that it still holds from before no longer count for what is released.
     fn epoch(&self) -> u64 {
         0
     }
 
-    /// The endpoints have done with all rows up to these places, and all of them together with those up to `all`, which
-    /// need not be kept. Called seldom enough that it may write.
+    /// The endpoints are done with all rows up to these places. Rows up to `all` need not be kept: every endpoint is done
+    /// with them. Calls are rare enough that it may write.
     fn release(&mut self, all: Position, places: &[(&str, Position)]) -> Result<(), SourceError>;
 }
 

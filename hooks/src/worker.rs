@@ -1,4 +1,4 @@
-//! A consumer for people who write Rust: a handler of their own takes what is in the stream.
+//! A consumer of the stream as a library: a handler written in Rust takes the events.
 //!
 //! Order per channel, retries and dead letters are those of the server's own endpoints. What must never happen here: an
 //! event that is acknowledged before the handler has said that it has it.
@@ -20,7 +20,8 @@ use crate::sink::{Batch, Outcome, Outlet, Sink};
 use crate::source::Wake;
 use crate::stream::source::StreamSource;
 
-/// Takes events. An error gives the same events again, later; no event of one channel comes before the last one is taken.
+/// Takes events. After an error the same events come again later. The next event of a channel comes only when the one before
+/// it is taken.
 pub trait HookHandler: Send + Sync + 'static {
     /// Takes a batch of one app, oldest first.
     fn handle(&self, batch: &Batch) -> Result<(), String>;
@@ -67,7 +68,7 @@ impl Worker {
         Ok(Self { config, apps: Arc::new(Apps::new(apps)?) })
     }
 
-    /// With this handler it can work.
+    /// Gives it a handler.
     pub fn handler(self, handler: impl HookHandler) -> ReadyWorker {
         ReadyWorker { worker: self, handler: Arc::new(handler) }
     }
@@ -111,7 +112,7 @@ impl ReadyWorker {
     }
 }
 
-/// What the worker has done with is remembered under this name.
+/// The worker's progress is stored under this name.
 fn endpoint(app: &Arc<App>, kinds: HookKinds) -> Endpoint {
     let name = format!("worker-{}", app.id);
     Endpoint { kinds, ..Endpoint::new(name, Arc::clone(app), SinkSettings::None) }

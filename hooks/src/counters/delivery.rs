@@ -1,6 +1,4 @@
-//! What deliveries are counted by, endpoint by endpoint, for `/metrics` and for the operator.
-//!
-//! Written by the dispatcher's thread alone. What must never happen here: a decision that depends on one of these.
+//! What the dispatcher counts, endpoint by endpoint. Its thread alone writes these.
 
 use super::count::Count;
 use crate::settings::Endpoint;
@@ -10,7 +8,7 @@ use crate::settings::Endpoint;
 pub struct DeliveryCounters {
     /// In the order of the settings.
     pub endpoints: Vec<EndpointCounters>,
-    /// Total: dead letters that went since too many were kept.
+    /// Total: dead letters that were deleted because too many were kept.
     pub dead_letters_dropped: Count,
     /// Gauge: 1 while the source of rows cannot be read or written.
     pub source_failing: Count,

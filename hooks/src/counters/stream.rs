@@ -1,8 +1,8 @@
-//! What can be seen of the road through Redis: counters since the start, and gauges. Read by metrics and tests.
+//! What the mover and the consumer of the stream count.
 
 use super::count::Count;
 
-/// Figures of the mover and of this server's consumer of the stream.
+/// Counters of the mover, and of this server's consumer of the stream.
 #[derive(Debug, Default)]
 pub struct StreamCounters {
     /// Rows that the mover added to the stream, those added again included.
@@ -31,7 +31,7 @@ pub struct StreamCounters {
     pub skipped: Count,
     /// Entries that it took although they had been given out before: to itself or to a consumer that is gone.
     pub redelivered: Count,
-    /// Gauge: how often the one of them was given out that was so most often, as of the last that were taken.
+    /// Gauge: the most times that one of the last of them was given out.
     pub deliveries_max: Count,
     /// How often the consumer here took over the stream.
     pub takeovers: Count,

@@ -1,7 +1,7 @@
-//! Rows of one endpoint that wait, in a queue per channel, and which of these may move.
+//! The waiting rows of one endpoint, in a queue per channel, so that order is kept within each.
 //!
-//! A queue whose head is on its way is busy: nothing behind it moves. It owns the rows that were not yet put into a batch.
-//! What must never happen here: a row that overtakes one of its own channel, or a queue kept for a channel that is idle.
+//! A queue with a row on its way is busy: nothing behind that row moves. Rows stay here until they are put into a batch.
+//! What must never happen here: a row that overtakes another of its channel, or a queue that is kept for an idle channel.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ pub(crate) struct HeldRow {
     pub(crate) order: u64,
     /// The row.
     pub(crate) row: Arc<Row>,
-    /// Whom to tell when it is done.
+    /// Where it came from, which hears when it is done.
     pub(crate) origin: Origin,
     /// When it came here.
     pub(crate) arrived_ms: u64,
@@ -42,7 +42,7 @@ pub(crate) enum Origin {
 pub(crate) struct ChannelQueues {
     by_channel: HashMap<Arc<str>, usize, RandomState>,
     queues: Slab<ChannelQueue>,
-    /// ChannelQueues that may move and have rows, by their oldest.
+    /// Queues that have rows and are not busy, by their oldest row.
     ready: BTreeMap<u64, usize>,
     rows_ready: usize,
 }
@@ -99,8 +99,8 @@ impl ChannelQueues {
         self.rows_ready
     }
 
-    /// Takes the oldest rows that may move and that `wanted` lets go, at most `rows_max`, and the channels that are busy with
-    /// them from now on.
+    /// Takes the oldest rows that may move and that `wanted` lets go, at most `rows_max`, and the keys of the queues
+    /// that are busy with them from now on.
     pub(crate) fn take(
         &mut self,
         rows_max: usize,

@@ -1,7 +1,7 @@
 //! Rows that become dead letters, and dead letters that are tried again.
 //!
-//! It owns the file of the letters and the rows that are not yet in it. What must never happen here: a row that counts as
-//! done before its letter is committed.
+//! It has the file of the dead letters, and the rows that are not in it yet. What must never happen here: a row that counts
+//! as done before its dead letter is committed.
 
 use std::sync::Arc;
 
@@ -54,7 +54,7 @@ impl DeadLetterQueue {
         })
     }
 
-    /// These rows shall be kept.
+    /// Keeps these rows as dead letters with the next write.
     pub(crate) fn bury(&mut self, endpoint: usize, flight: u64, burial: Burial) {
         self.burials.push(Pending { endpoint, flight, burial });
     }
@@ -86,7 +86,7 @@ impl DeadLetterQueue {
         }
     }
 
-    /// Writes down how the endpoints are, if that has changed.
+    /// Stores the status of the endpoints if it has changed.
     pub(crate) fn note_statuses(&mut self, endpoints: &[EndpointState], now: Now) {
         if now.steady_ms < self.statuses_at_ms.max(self.retry_at_ms) {
             return;

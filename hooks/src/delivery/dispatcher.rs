@@ -21,7 +21,7 @@ pub struct Dispatcher {
 }
 
 impl Dispatcher {
-    /// Begins to deliver what the source has. `wake` is rung by the source when it has new rows.
+    /// Begins to deliver what the source has. The source rings `wake` when it has new rows.
     pub fn start(
         source: impl Source + 'static,
         wake: Receiver<()>,

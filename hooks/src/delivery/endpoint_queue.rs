@@ -1,9 +1,9 @@
-//! What is sent to one endpoint and when: a value without I/O, driven with rows, outcomes and the time.
+//! Decides what is sent to one endpoint and when: a value without I/O that is given rows, outcomes and the time.
 //!
-//! It filters, makes batches, keeps the order of each channel, and decides about retries, pauses and dead letters. A batch
-//! that is refused becomes two, so that the channel that is refused holds no other. It owns the rows that the endpoint has
-//! not done with. What must never happen here: two batches with rows of one channel at the same time, a batch that changes
-//! otherwise once it was tried, or a row that is done without an acknowledgement or a dead letter.
+//! It filters, makes batches, keeps the order of each channel, and decides about retries, pauses and dead letters. A refused
+//! batch is split in two, so that one refused channel does not hold up others. It holds the rows that the endpoint is not
+//! done with. What must never happen here: two batches with rows of one channel at the same time, a batch that changes in
+//! any other way once it was tried, or a row that is done without an acknowledgement or a dead letter.
 
 use std::mem;
 use std::sync::Arc;
@@ -21,9 +21,9 @@ use crate::row::{Position, Row};
 use crate::settings::{DeliverySettings, Endpoint};
 use crate::sink::{Batch, Outcome};
 
-/// Rows that an endpoint holds; at that many it reads no more, and its place stays.
+/// How many rows an endpoint may hold; at that many it reads no more, and its place stays.
 const HELD_ROWS_MAX: usize = 20_000;
-/// About the bytes of these rows.
+/// How many bytes these rows may have, about.
 const HELD_BYTES_MAX: usize = 16 << 20;
 /// Batches that wait for their next try. At that many no new one is begun, so a new row cannot be refused for long.
 const RETRIES_MAX: usize = 256;
@@ -33,7 +33,7 @@ const SPLITS_IN_VAIN: u32 = 4;
 /// After these, one batch is split in this time.
 const SPLIT_EVERY_MS: u64 = 20_000;
 
-/// The time, as the driver knows it.
+/// The time, as the dispatcher's thread knows it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Now {
     /// Never goes back.
@@ -42,7 +42,7 @@ pub(crate) struct Now {
     pub(crate) unix_ms: u64,
 }
 
-/// What the driver must do.
+/// What the dispatcher's thread must do.
 #[derive(Debug)]
 pub(crate) enum Action {
     /// Deliver this, and say what became of it.

@@ -1,6 +1,6 @@
 //! What the dispatcher has of an endpoint: its queue, its threads, and what the operator was told of it.
 //!
-//! What must never happen here: a line for the operator per batch; what stays as it is is said once.
+//! What must never happen here: a line in the log per batch. What does not change is said once.
 
 use std::sync::Arc;
 use std::time::Instant;

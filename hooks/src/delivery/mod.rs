@@ -1,8 +1,8 @@
-//! From a source of rows to the endpoints: the dispatcher and its thread.
+//! Delivery: the dispatcher takes rows from a source and brings them to the endpoints.
 //!
-//! The thread owns a queue per endpoint, which decides, and threads per endpoint, which wait for answers. It writes dead
-//! letters and tells the source what is done. What must never happen here: an endpoint that waits for another one, or a
-//! row that is released before all endpoints have done with it.
+//! Its thread has a queue for each endpoint, which decides what is sent when, and worker threads for each, which wait for the
+//! answers. It writes dead letters and tells the source what is done. What must never happen here: an endpoint that waits
+//! for another one, or a row that is released before all endpoints are done with it.
 
 mod backoff;
 mod channel_queues;

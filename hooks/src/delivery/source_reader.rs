@@ -1,8 +1,8 @@
-//! How the dispatcher reads its source and tells it what is done.
+//! Reads the dispatcher's source and tells it what is done.
 //!
-//! Endpoints that stand at the same place share one read. A source that fails is asked again with growing pauses. What must
-//! never happen here: a place told to the source behind a row that an endpoint has not done with, or rows out of order let
-//! through: what the source reads may come from anybody.
+//! Endpoints at the same place share one read. A source that fails is asked again after growing pauses. Rows are checked for
+//! their order, because anybody may have written what the source reads. What must never happen here: a place reported to the
+//! source that lies behind a row which is not done.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
-//! The threads that deliver to one endpoint, so that a slow answer keeps nobody but the endpoint itself.
+//! The threads that deliver to one endpoint, so that a slow answer holds up no other endpoint.
 //!
-//! A thread is made when a batch finds all others busy, up to a bound, and ends when it had nothing to do for a while. What
-//! must never happen here: a wait of the dispatcher for a thread.
+//! A thread is started when a batch finds all others busy, up to a bound, and ends after a while without work. What must
+//! never happen here: a dispatcher that waits for a thread.
 
 use std::io;
 use std::thread;
@@ -82,7 +82,7 @@ impl Workers {
         }
     }
 
-    /// Lets threads go that had nothing to do for long.
+    /// Ends threads that have long had nothing to do.
     pub(crate) fn trim(&mut self, now: Instant) {
         self.workers.retain(|worker| {
             worker.flight.is_some() || now.saturating_duration_since(worker.idle_since) < IDLE_MAX

@@ -1,4 +1,4 @@
-//! Moves the journal's log into its file beside the writer, whose commits would wait for the disk otherwise.
+//! A thread that moves the journal's log into its file, so that the writer's commits need not wait for the disk.
 //!
 //! Owns a thread with a connection of its own. A pass moves what was committed when it began; the log begins anew only when
 //! all of it was moved and nobody writes, so the writer moves the last bit itself. What must never happen here: anything

@@ -1,7 +1,7 @@
-//! A data directory has one writer: whoever holds the lock of its lock file.
+//! A data directory has one writer: the process that holds the lock of its lock file.
 //!
 //! The system frees the lock when the process ends, however it ends. What must never happen here: a lock file that is
-//! removed, since two servers could then hold locks of two files of the same name.
+//! removed, because two servers could then lock two files of the same name.
 
 use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, Write};
@@ -17,7 +17,7 @@ pub(super) struct DirectoryLock {
 }
 
 impl DirectoryLock {
-    /// Makes the directory if need be and takes its lock, or says who has it.
+    /// Makes the directory if need be and takes its lock, or says which process has it.
     pub(super) fn take(directory: &Path) -> Result<Self, StartError> {
         let broken = |error| StartError::Directory { path: directory.to_owned(), error };
         let unusable = |error| match error {

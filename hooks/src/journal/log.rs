@@ -10,13 +10,13 @@ use super::start_error::StartError;
 use super::tables::set_durability;
 use crate::settings::Durability;
 
-/// So many pages are worth a pass, and are too many for the writer to move.
+/// This many pages are worth a pass, and too many for the writer to move.
 const WORTH_A_PASS: u64 = 500;
 
-/// A log that has so many pages shall begin anew: 16 MB.
+/// A log of this many pages should start over: 16 MB.
 const LOG_PAGES_USUAL: u64 = 4_000;
 
-/// At so many the writer moves whatever there is: who writes as fast as it can is never overtaken by a pass.
+/// At this many the writer moves whatever there is: a pass never catches up with a writer at full speed.
 const LOG_PAGES_MAX: u64 = 12_000;
 
 /// The write-ahead log, in pages.
@@ -28,7 +28,7 @@ pub(super) struct Log {
     pub(super) left: u64,
 }
 
-/// Who is to do something about a log.
+/// Which thread should move a log.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Turn {
     Nobody,
@@ -37,7 +37,7 @@ pub(super) enum Turn {
 }
 
 impl Log {
-    /// Whose turn it is.
+    /// Which thread's turn it is.
     pub(super) fn turn(self) -> Turn {
         let is_short = self.left < WORTH_A_PASS;
         if self.all >= LOG_PAGES_MAX || self.all >= LOG_PAGES_USUAL && is_short {

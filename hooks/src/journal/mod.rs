@@ -1,8 +1,8 @@
-//! The journal: every event lies in SQLite before it leaves the process, and until all endpoints have done with it.
+//! The journal: every event is in SQLite before it leaves the process, and until all endpoints are done with it.
 //!
-//! One thread writes: it takes from the shards' queue, gives ids, and commits in batches, with the open edges and the
-//! endpoints' places in the same transactions. One data directory belongs to one server. What must never happen here: a
-//! row that is read before it is committed, an id given twice, or a wait that a shard could feel.
+//! One thread writes: it takes events from the shards' queue, assigns ids, and commits in batches, with the open edges and
+//! the endpoints' places in the same transactions. A data directory belongs to one server. What must never happen here: a
+//! row that is read before it is committed, an id that is used twice, or a wait that a shard could feel.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -165,7 +165,7 @@ fn read(mut file: JournalFile, path: &Path, settings: &Settings, apps: &Apps) ->
     Ok(Opened { file, open_edges, places, extent })
 }
 
-// Whose places are of use: what an endpoint left behind that is gone must not be found by another of its name.
+// Other places are deleted: a new endpoint must not find the place of an old one that had its name.
 fn live_names(settings: &Settings) -> Vec<&str> {
     match settings.stream {
         Some(_) => vec![STREAM_PLACE],

@@ -1,12 +1,12 @@
-//! What can be said of a data directory before a server has it, without touching it: whether a journal could be written.
+//! Whether a journal could be written in a data directory, found out without touching it.
 //!
-//! Advice for who checks a configuration. What must never happen here: a directory or a file that is made.
+//! `corecast check` warns with this. What must never happen here: a directory or a file that is made.
 
 use std::path::Path;
 
 use rustix::fs::{Access, access, statvfs};
 
-/// Less room than this is no room.
+/// A disk with less room than this counts as full.
 const ROOM_BYTES_MIN: u64 = 1 << 20;
 
 /// Why a journal in this data directory could not be written now, if so.

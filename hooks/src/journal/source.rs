@@ -1,7 +1,7 @@
-//! The journal as a source: from memory for who keeps up, from the file for who lags behind.
+//! The journal as a source: endpoints that keep up are served from memory, others from the file.
 //!
-//! Owns a connection of its own that only reads, opened when it is first needed. What must never happen here: a row that
-//! was passed over without being counted.
+//! It has a connection of its own that only reads, opened when it is first needed. What must never happen here: a row that is
+//! passed over without being counted.
 
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
@@ -56,7 +56,7 @@ impl JournalSource {
         self.shared.rows_here().clone()
     }
 
-    // Rows in (after, up_to] that can be read. Goes on over those that cannot, or an endpoint would stop before them.
+    // Reads rows in (after, up_to]. Skips those that cannot be decoded, or an endpoint would stop before them.
     fn read_file(
         &mut self,
         after: u64,
@@ -131,7 +131,7 @@ impl JournalSource {
         self.counters.undecodable.add(1);
     }
 
-    // No endpoint will ever say that it has done with rows that nobody reads.
+    // No endpoint ever releases rows that none can read.
     fn release_gap(&mut self) {
         let released = self.gap.jump(self.released);
         if released > self.released {

@@ -1,7 +1,7 @@
-//! One connection to Redis that always ends: a time for connecting and one for every answer.
+//! A connection to Redis with a time limit for connecting and one for every answer.
 //!
-//! Answers of a pipeline are taken one by one, since the client's own pipelines would wait for each missing one anew.
-//! What must never happen here: a wait without an end, or a question over a connection that has lost its place.
+//! Answers of a pipeline are read one by one: the client's own pipelines would begin a new wait for each missing one. What
+//! must never happen here: an endless wait, or a question over a connection whose answers no longer match.
 
 use std::fs;
 use std::time::Duration;
@@ -20,7 +20,7 @@ const ANSWER_PATIENCE: Duration = Duration::from_secs(3);
 /// A connection to Redis.
 pub(crate) struct RedisConnection {
     connection: Connection,
-    /// The bytes of the questions that are being put together.
+    /// The encoded questions that are not sent yet.
     out: Vec<u8>,
     asked: usize,
     /// How many answers are on their way.
@@ -88,7 +88,7 @@ impl RedisConnection {
         Ok(answers)
     }
 
-    /// Lets an answer take longer, for questions that wait on purpose.
+    /// Lets an answer take longer, for questions that block on purpose.
     pub(crate) fn be_patient(&self, more: Duration) -> Result<(), RedisFault> {
         Ok(self.connection.set_read_timeout(Some(ANSWER_PATIENCE + more))?)
     }

@@ -1,4 +1,4 @@
-//! What can be wrong with a Redis server: a kind for whoever decides, and one line for the operator that says what to do.
+//! What can be wrong with a Redis server: a kind for code that decides, and a line that tells the operator what to do.
 //!
 //! No text here ever holds a password.
 
@@ -38,7 +38,7 @@ pub struct RedisFault {
 }
 
 impl RedisFault {
-    /// RedisFault in these words.
+    /// A fault in these words.
     pub fn new(kind: RedisFaultKind, text: impl Into<String>) -> Self {
         Self { kind, text: text.into() }
     }

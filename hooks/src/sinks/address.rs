@@ -131,7 +131,7 @@ fn refusal_v6(address: Ipv6Addr, strict: bool) -> Option<&'static str> {
         [0xfd00, 0xec2 | 0xc1 | 0x42, ..] | [0xfd20, 0xce, ..] => Some(METADATA),
         [0xff00..=0xffff, ..] => Some(MULTICAST),
         [0x100, 0, 0, 0, ..] => Some("an address that is discarded"),
-        // Where in it the IPv4 address stands is up to whoever translates.
+        // The local translator decides where in it the IPv4 address stands.
         [0x64, 0xff9b, 1, ..] => Some("an address of a local translator (NAT64), which may lead anywhere"),
         _ if !strict => None,
         [0, 0, 0, 0, 0, 0, 0, 1] | [0xfc00..=0xfdff | 0xfec0..=0xfeff, ..] => Some(PRIVATE),

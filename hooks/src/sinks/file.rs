@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use super::line;
 use crate::sink::{Batch, Outcome, Sink};
 
-/// Of a file that is made here: a group may read it, as those who ship logs do. One that is there keeps its own.
+/// The mode of a new file: its group may read it, as log shippers do. A file that exists keeps its mode.
 const MODE: u32 = 0o640;
 
 pub(crate) struct File {

@@ -222,7 +222,7 @@ fn agent(endpoint: &Endpoint, delivery: &DeliverySettings) -> Agent {
     Agent::with_parts(config, DefaultConnector::new(), GuardedResolver::new(delivery.strict_endpoints))
 }
 
-/// Those whom the machine trusts (also by `SSL_CERT_FILE` and `SSL_CERT_DIR`); without any, those whom Mozilla trusts.
+/// The authorities that the machine trusts (`SSL_CERT_FILE` and `SSL_CERT_DIR` count), or else those that Mozilla trusts.
 static TRUSTED: LazyLock<RootCerts> = LazyLock::new(|| {
     let native = rustls_native_certs::load_native_certs();
     if native.certs.is_empty() {

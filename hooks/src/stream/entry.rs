@@ -1,7 +1,7 @@
 //! An entry of the stream: webman's fields `name`, `data` and `time`, with `id` and `app_id` beside them.
 //!
-//! Others may write into the stream too; what is not one of ours is skipped. What must never happen here: bytes of an
-//! entry that stop whoever reads it.
+//! Other programs may write to the stream too; entries that are not ours are skipped. What must never happen here: bytes of
+//! an entry that stop its reader.
 
 use protocol::app::Apps;
 use redis::{Cmd, Value};

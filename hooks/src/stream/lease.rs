@@ -1,5 +1,5 @@
-//! Which of several consumers is the active one: whoever holds a lease in Redis, renewed by a thread of its own, which
-//! also tells of new entries. The others look again and again, and take it when it has run out.
+//! The lease in Redis that makes one of several consumers the active one. A thread renews it and tells of new entries; the
+//! other consumers look again and again, and take it when it has run out.
 //!
 //! What must never happen here: a consumer that thinks it is active when its lease has run out by its own clock. By
 //! Redis' clock that can be so for a moment; therefore the lease is looked at again in each taking of entries.
@@ -51,7 +51,7 @@ pub(super) struct Lease {
 }
 
 struct Shared {
-    /// Who we are, unlike anybody else.
+    /// Our name, which no other consumer has.
     holder: String,
     since: Instant,
     /// Until when the lease is ours, in milliseconds from `since`.
@@ -60,7 +60,7 @@ struct Shared {
     term: AtomicU64,
     /// The last entry that was taken.
     front: Mutex<Position>,
-    /// Why nobody can say whose the lease is.
+    /// Why it is unknown whose the lease is.
     fault: Mutex<Option<RedisFault>>,
 }
 
@@ -162,7 +162,7 @@ impl Keeper {
                     backoff.reset();
                     pause
                 }
-                // Whoever reads says so.
+                // The reader says so.
                 Err(_) => {
                     connection = None;
                     backoff.pause()
@@ -180,7 +180,7 @@ impl Keeper {
         waited != Err(crossbeam_channel::RecvTimeoutError::Timeout)
     }
 
-    /// Asks for the lease; whoever has it watches the stream until it must be renewed. Gives the pause after that.
+    /// Asks for the lease. While it is ours, watches the stream until it must be renewed. Returns the pause after that.
     fn turn(&self, connection: &mut Option<RedisConnection>) -> Result<Duration, RedisFault> {
         let connection = match connection {
             Some(connection) => connection,
@@ -212,7 +212,7 @@ impl Keeper {
         Ok(Duration::ZERO)
     }
 
-    /// Wakes whoever reads when there are entries behind those that were taken.
+    /// Wakes the reader when there are entries behind those that were taken.
     fn watch(&self, connection: &mut RedisConnection, end: Instant) -> Result<(), RedisFault> {
         loop {
             let left = end.saturating_duration_since(Instant::now()).min(BLOCK);
@@ -228,7 +228,7 @@ impl Keeper {
                 self.wake.wake();
                 self.wait_for_taking(front, end);
             } else if asked.elapsed() < left / 2 && self.is_stopped(BREATH * 25) {
-                // Whoever answers at once that there is nothing must not be asked all the time.
+                // A server that answers at once that there is nothing must not be asked all the time.
                 return Ok(());
             }
         }
@@ -243,7 +243,7 @@ impl Keeper {
         }
     }
 
-    /// Whoever waits need not wait for the lease to run out.
+    /// Gives the lease up, so that other consumers need not wait until it runs out.
     fn leave(&self, connection: Option<RedisConnection>) {
         self.shared.hold_until(self.shared.since);
         if let Some(mut connection) = connection {

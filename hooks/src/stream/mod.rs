@@ -1,8 +1,8 @@
-//! Redis Streams: the road between the journal of one server and consumers anywhere.
+//! Redis Streams: they carry rows from the journal of one server to consumers anywhere.
 //!
 //! The [`mover`] adds the journal's rows to a stream, in order; a [`source::StreamSource`] gives them to a dispatcher.
-//! Everything beside the stream lies under its name with something behind it, so that a key with a hash tag
-//! (`{corecast}:hooks`) takes its companions along to its slot, and partitions can be named in the same way.
+//! All other keys begin with the stream's name, so those of a stream with a hash tag (`{corecast}:hooks`) share its slot, and
+//! partitions can be named in the same way.
 //! What must never happen here: a row that leaves the journal before the consumer group has done with it.
 
 pub mod mover;

@@ -1,9 +1,9 @@
-//! The mover: takes rows from the journal, in order, and adds them to a Redis stream; there is one for a journal.
+//! The mover takes rows from the journal, in order, and adds them to a Redis stream. A journal has one.
 //!
 //! A row leaves the journal when the stream's consumer group has acknowledged it, so what Redis loses is added again.
 //! Rows are added in transactions: all of a batch or none, so that a full or failing server leaves no gap in the middle.
-//! What must never happen here: a row added before one with a smaller id that the stream does not have, or a release of
-//! what nobody has acknowledged.
+//! What must never happen here: a row added before one with a smaller id that the stream does not have, or a release of rows
+//! that are not acknowledged.
 
 use std::io;
 use std::sync::Arc;
@@ -314,8 +314,8 @@ impl Work {
             make_group(connection, &self.settings.key, &self.settings.group)?;
         }
         if let (Some(Loss::End), Some(newest)) = (loss, self.newest) {
-            // Entries stay in order for whoever has read the lost ones, even if this server's clock is behind. A user who
-            // may not do that relies on the clock.
+            // Entries stay in order for consumers that have read the lost ones, even if this server's clock is behind. A
+            // user who may not do that relies on the clock.
             connection.put(cmd("XSETID").arg(&self.settings.key).arg(newest.to_string()));
             connection.flush()?;
         }

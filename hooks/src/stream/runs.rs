@@ -26,7 +26,7 @@ impl Runs {
     pub(super) fn push(&mut self, at: Position) {
         match self.runs.back_mut() {
             Some(run) if at <= Position(run.ms, run.last) => {}
-            // Far apart in one millisecond: whoever made these ids did not count.
+            // Ids far apart within one millisecond were not made by counting.
             Some(run) if run.ms == at.0 && at.1 - run.last == 1 => run.last = at.1,
             _ => self.runs.push_back(Run { ms: at.0, first: at.1, last: at.1 }),
         }

@@ -1,10 +1,10 @@
 //! A stream as the source of a dispatcher: entries are taken for a consumer group, and acknowledged when all endpoints
 //! have done with them.
 //!
-//! One consumer of a group is active at a time, so that order is kept: it holds a lease, and Redis gives out entries in a
-//! transaction that fails when that lease was touched. Whoever becomes active claims what others left and begins at the group's
-//! low-water mark. Whatever Redis says that cannot be is a fault: the source begins anew. What must never happen here: an
-//! entry that was acknowledged before its place was released, or one that is pending with somebody who is gone.
+//! One consumer of a group is active at a time, which keeps the order: it holds a lease, and Redis gives out entries in a
+//! transaction that fails when that lease was touched. A consumer that becomes active claims what others left and begins at
+//! the group's low-water mark. An impossible answer of Redis is a fault: the source begins anew. What must never happen here:
+//! an entry that is acknowledged before its place is released, or one that stays pending with a consumer that is gone.
 
 use std::collections::HashMap;
 use std::io;
@@ -285,7 +285,7 @@ impl StreamSource {
         Ok(Some(entries))
     }
 
-    /// How often they were given out, for the operator: a count that grows tells of events that end whoever has them.
+    /// Counts how often they were given out: a growing number tells the operator of events that crash their consumer.
     fn note_deliveries(&self, connection: &mut RedisConnection, entries: &[Entry]) -> Result<(), RedisFault> {
         let (Some(first), Some(last)) = (entries.first(), entries.last()) else { return Ok(()) };
         let mut question = cmd("XPENDING");
@@ -495,7 +495,7 @@ impl Source for StreamSource {
         }
         let (before, end) = (rows.len(), Instant::now() + TAKING_MAX);
         self.give(after, rows_max, rows)?;
-        // Entries that are skipped are no end: whoever is given nothing has caught up.
+        // Skipped entries are not the end: a reader that gets nothing counts as caught up.
         while rows.len() == before && Instant::now() < end && self.take()? {
             self.give(after, rows_max, rows)?;
         }
@@ -511,7 +511,7 @@ impl Source for StreamSource {
     }
 }
 
-/// Whose entries are whose: machine, process, and a number that no other has.
+/// The name of this consumer: machine, process, and a number that no other has.
 fn consumer_name() -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let mut number = [0; 8];

@@ -1,4 +1,4 @@
-//! A stream as somebody sees it from outside: where it stands, who reads it, what is in it. For the command line.
+//! A stream as the command line sees it from outside: where it stands, its consumers, and its entries.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ pub struct StreamStatus {
     pub standing: Option<Standing>,
     /// What the group's endpoints have done with.
     pub places: BTreeMap<String, Position>,
-    /// Who is the active consumer.
+    /// The active consumer.
     pub active: Option<String>,
 }
 

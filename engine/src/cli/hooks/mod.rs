@@ -1,6 +1,6 @@
-//! `corecast hooks`: what an operator sees of hooks from outside, beside a running server or without one.
+//! `corecast hooks`: the operator's commands for hooks, beside a running server or without one.
 //!
-//! `status` and `tail` only read; `dlq` asks for other tries of what endpoints did not take; `reset` deletes; `work`
+//! `status` and `tail` only read; `dlq` retries events that endpoints did not accept; `reset` deletes; `work`
 //! is a consumer of the stream in a process of its own. What must never happen here: a secret on the terminal, or a change
 //! to what a running server owns.
 
