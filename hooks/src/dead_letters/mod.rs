@@ -4,17 +4,25 @@
 //! the server for another try by marking a letter. What must never happen here: unbounded growth, or the loss of a letter
 //! for any other reason than that bound.
 
-use std::fmt;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row as Record, params};
 
+use self::endpoint_status::ENDPOINTS;
+use self::integer::{signed, unsigned};
+use self::open_error::Fault;
 use crate::aside::set_aside;
-use crate::data_dir::{self, DEAD_LETTERS_FILE, Exposed, Unusable, keep_private};
-use crate::disk_fault::{io_passes, is_damaged, sqlite_passes};
+use crate::data_dir::{self, DEAD_LETTERS_FILE, keep_private};
+use crate::disk_fault::is_damaged;
 use crate::notice::say;
+
+pub use self::endpoint_status::{EndpointFailure, EndpointStatus};
+pub use self::open_error::DeadLettersError;
+
+mod endpoint_status;
+mod integer;
+mod open_error;
 
 /// How many letters are kept; beyond that, the oldest are deleted.
 const LETTERS_MAX: u64 = 100_000;
@@ -37,18 +45,6 @@ CREATE TABLE letters (
     UNIQUE (endpoint, row_id)
 );
 CREATE INDEX marks ON letters (endpoint, id) WHERE mark <> 0;
-";
-/// What the second version of the schema added.
-const ENDPOINTS: &str = "
-CREATE TABLE endpoints (
-    name TEXT PRIMARY KEY,
-    target TEXT NOT NULL,
-    held INTEGER NOT NULL,
-    error TEXT,
-    since_ms INTEGER,
-    next_ms INTEGER
-) WITHOUT ROWID;
-PRAGMA user_version = 2;
 ";
 const COLUMNS: &str = "id, endpoint, app_id, row_id, name, data, time_ms, reason, tries, died_ms, mark";
 
@@ -77,30 +73,6 @@ pub struct DeadLetter {
     pub died_ms: u64,
     /// Whether it is to be tried again.
     pub mark: Mark,
-}
-
-/// The status of an endpoint, as its dispatcher reports it.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct EndpointStatus {
-    /// Its name.
-    pub name: String,
-    /// Where its events go, without a password.
-    pub target: String,
-    /// Events that were read and are not accepted yet.
-    pub held: u64,
-    /// What is wrong; `None` while it accepts events.
-    pub failure: Option<EndpointFailure>,
-}
-
-/// What is wrong with an endpoint.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct EndpointFailure {
-    /// Its last answer.
-    pub error: String,
-    /// When it last stopped accepting events, in milliseconds of Unix time.
-    pub since_ms: u64,
-    /// When it is tried again, in milliseconds of Unix time, if known.
-    pub next_ms: Option<u64>,
 }
 
 /// What is to happen to a letter.
@@ -144,7 +116,7 @@ impl DeadLetters {
             Err(Fault::Sqlite(error)) if is_damaged(&error) => Self::open_anew(&path, &error),
             opened => opened,
         };
-        opened.map_err(|fault| DeadLettersError { path, fault })
+        opened.map_err(|fault| DeadLettersError::new(path, fault))
     }
 
     /// A new file in place of a damaged one that is not open here.
@@ -181,10 +153,10 @@ impl DeadLetters {
         match path.try_exists() {
             Ok(true) => {}
             Ok(false) => return Ok(None),
-            Err(error) => return Err(DeadLettersError { path, fault: Fault::Directory(error) }),
+            Err(error) => return Err(DeadLettersError::new(path, Fault::Directory(error))),
         }
         let opened = Self::open_with(&path, OpenFlags::empty());
-        opened.map(Some).map_err(|fault| DeadLettersError { path, fault })
+        opened.map(Some).map_err(|fault| DeadLettersError::new(path, fault))
     }
 
     /// The same with a bound other than `LETTERS_MAX`.
@@ -283,35 +255,12 @@ impl DeadLetters {
 
     /// Stores the status of these endpoints, and forgets all others.
     pub fn note_endpoints(&mut self, statuses: &[EndpointStatus]) -> rusqlite::Result<()> {
-        let transaction = self.connection.transaction()?;
-        transaction.execute("DELETE FROM endpoints", [])?;
-        for EndpointStatus { name, target, held, failure } in statuses {
-            let error = failure.as_ref().map(|failure| &failure.error);
-            let since_ms = failure.as_ref().map(|failure| signed(failure.since_ms));
-            let next_ms = failure.as_ref().and_then(|failure| failure.next_ms).map(signed);
-            let values = params![name, target, signed(*held), error, since_ms, next_ms];
-            transaction
-                .prepare_cached("INSERT OR REPLACE INTO endpoints VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
-                .execute(values)?;
-        }
-        transaction.commit()
+        endpoint_status::store(&mut self.connection, statuses)
     }
 
     /// The status of each endpoint at the last delivery from this directory.
     pub fn endpoints(&self) -> rusqlite::Result<Vec<EndpointStatus>> {
-        let text = "SELECT name, target, held, error, since_ms, next_ms FROM endpoints ORDER BY name";
-        let each = |record: &Record<'_>| {
-            let (error, since_ms): (Option<String>, Option<i64>) = (record.get(3)?, record.get(4)?);
-            let next_ms = record.get::<_, Option<i64>>(5)?.map(unsigned);
-            let failure = error.map(|error| EndpointFailure {
-                error,
-                since_ms: unsigned(since_ms.unwrap_or(0)),
-                next_ms,
-            });
-            let held = unsigned(record.get(2)?);
-            Ok(EndpointStatus { name: record.get(0)?, target: record.get(1)?, held, failure })
-        };
-        self.connection.prepare(text)?.query_map([], each)?.collect()
+        endpoint_status::read(&self.connection)
     }
 
     /// Letters that a former server had taken are to be tried again.
@@ -365,7 +314,7 @@ fn prepare_schema(connection: &mut Connection) -> Result<(), Fault> {
         0 => transaction.execute_batch(&[SCHEMA, ENDPOINTS].concat())?,
         1 => transaction.execute_batch(ENDPOINTS)?,
         SCHEMA_VERSION => {}
-        newer => return Err(Fault::Newer(newer)),
+        found => return Err(Fault::Newer { found, known: SCHEMA_VERSION }),
     }
     Ok(transaction.commit()?)
 }
@@ -408,71 +357,3 @@ fn letter_of(record: &Record<'_>) -> rusqlite::Result<DeadLetter> {
         },
     })
 }
-
-fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-fn unsigned(number: i64) -> u64 {
-    number.max(0) as u64
-}
-
-/// The file cannot be opened.
-#[derive(Debug)]
-pub struct DeadLettersError {
-    path: PathBuf,
-    fault: Fault,
-}
-
-#[derive(Debug)]
-enum Fault {
-    Directory(io::Error),
-    Exposed(Exposed),
-    Newer(i64),
-    Sqlite(rusqlite::Error),
-}
-
-impl From<Unusable> for Fault {
-    fn from(error: Unusable) -> Self {
-        match error {
-            Unusable::Exposed(exposed) => Self::Exposed(exposed),
-            Unusable::System(error) => Self::Directory(error),
-        }
-    }
-}
-
-impl From<rusqlite::Error> for Fault {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Sqlite(error)
-    }
-}
-
-impl DeadLettersError {
-    /// Whether they may open later, when there is room or permission to write.
-    pub fn may_pass(&self) -> bool {
-        match &self.fault {
-            Fault::Directory(error) => io_passes(error),
-            Fault::Sqlite(error) => sqlite_passes(error),
-            Fault::Exposed(_) | Fault::Newer(_) => false,
-        }
-    }
-}
-
-impl fmt::Display for DeadLettersError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = self.path.display();
-        match &self.fault {
-            Fault::Directory(error) => {
-                write!(f, "the directory of the dead letters {path} cannot be used: {error}")
-            }
-            Fault::Exposed(exposed) => exposed.fmt(f),
-            Fault::Newer(version) => write!(
-                f,
-                "the dead letters in {path} have schema {version}, written by a newer corecast; this one knows {SCHEMA_VERSION}"
-            ),
-            Fault::Sqlite(error) => write!(f, "the dead letters in {path} cannot be opened: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for DeadLettersError {}
