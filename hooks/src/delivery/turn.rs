@@ -114,7 +114,7 @@ impl<S: Source> Dispatch<S> {
             self.endpoints.iter_mut().zip(&self.counters.endpoints).enumerate()
         {
             endpoint.advance(now, instant, counters, |flight, burial| {
-                self.dead_letters.bury(index, flight, burial)
+                self.dead_letters.bury(index, flight, burial);
             });
         }
     }
