@@ -5,10 +5,10 @@
 //! or dropped while clients wait in its queue. Called by the turn.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use super::listen::turn_newcomers_away;
-use super::ring::{self, Completion, Kind, Operation, Ring};
+use super::listen::{accept, turn_newcomers_away};
+use super::ring::{Completion, Kind, Operation, Ring};
 use super::sockets::Sockets;
 use super::transport::TransportKind;
 use machines::machine::{Door, Machine, Now, Token};
@@ -163,9 +163,9 @@ impl Acceptor {
     }
 
     /// The listeners, as long as each may be accepted from at any time.
-    pub fn listeners(&self) -> Option<impl Iterator<Item = RawFd>> {
+    pub fn listeners(&self) -> Option<impl Iterator<Item = BorrowedFd<'_>>> {
         let idle = !self.holds && self.next_deadline().is_none();
-        idle.then(|| self.listeners.iter().map(|listener| listener.entrance.listener.as_raw_fd()))
+        idle.then(|| self.listeners.iter().map(|listener| listener.entrance.listener.as_fd()))
     }
 
     /// When `accept_some` must be called next though nobody came, in `mono_ms`.
@@ -196,7 +196,7 @@ impl Listener {
         successors: &mut Vec<OwnedFd>,
         now: Now,
     ) -> Accepted {
-        let fd = match ring::accept(self.entrance.listener.as_fd()) {
+        let fd = match accept(self.entrance.listener.as_fd()) {
             Ok(accepted) => accepted,
             Err(error) => return judge(&error),
         };

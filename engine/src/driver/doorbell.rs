@@ -5,10 +5,10 @@
 //! a wait. Called by the mesh, by the signal thread, and by the core's turn.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::ring;
+use rustix::event::{EventfdFlags, eventfd};
 
 /// One core's doorbell, shared by all threads.
 #[derive(Debug)]
@@ -20,13 +20,14 @@ pub struct Doorbell {
 impl Doorbell {
     /// A silent doorbell.
     pub fn new() -> io::Result<Self> {
-        Ok(Self { eventfd: ring::eventfd()?, rung: AtomicBool::new(false) })
+        // It blocks: with O_NONBLOCK a read through io_uring would fail at once instead of waiting.
+        Ok(Self { eventfd: eventfd(0, EventfdFlags::CLOEXEC)?, rung: AtomicBool::new(false) })
     }
 
     /// Wakes the core. To be called after what it shall find is in its place.
     pub fn ring(&self) {
         if !self.rung.swap(true, Ordering::SeqCst) {
-            let written = ring::write_eventfd(self.eventfd.as_raw_fd());
+            let written = rustix::io::write(&self.eventfd, &1u64.to_ne_bytes());
             assert!(written.is_ok(), "an eventfd takes every write: {written:?}");
         }
     }

@@ -223,6 +223,8 @@ impl<M> Lane<M> {
 
 #[cfg(test)]
 mod tests {
+    use rustix::event::{EventfdFlags, eventfd};
+
     use super::super::transport::TransportKind;
     use super::*;
 
@@ -275,7 +277,7 @@ mod tests {
     fn a_full_handover_inbox_gives_the_connection_back() {
         let ends = mesh(2).unwrap();
         let handover = || Handover {
-            transport: TransportKind::Plain.over(super::super::ring::eventfd().unwrap()),
+            transport: TransportKind::Plain.over(eventfd(0, EventfdFlags::CLOEXEC).unwrap()),
             bytes: vec![1],
         };
         for _ in 0..HANDOVERS_MAX {

@@ -8,11 +8,12 @@ use std::fmt;
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use socket2::{Domain, Protocol, Socket, Type};
+use rustix::net::SocketFlags;
+use socket2::{Domain, Protocol, SockFilter, SockRef, Socket, Type};
 
 use super::ring;
 
@@ -139,13 +140,29 @@ pub fn is_taken(place: Place) -> bool {
 
 /// Where a listener listens.
 pub fn local_address(listener: &OwnedFd) -> io::Result<SocketAddr> {
-    let address = socket2::SockRef::from(listener).local_addr()?;
+    let address = SockRef::from(listener).local_addr()?;
     address.as_socket().ok_or_else(|| io::Error::from(io::ErrorKind::Unsupported))
 }
 
-/// Keeps newcomers out, while those in the queue can still be accepted.
+/// Accepts one connection without waiting.
+pub fn accept(listener: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    Ok(rustix::net::accept_with(listener, SocketFlags::CLOEXEC)?)
+}
+
+/// Keeps newcomers out, while those in the queue can still be accepted: drops every bare SYN that reaches this listener,
+/// so the caller's retransmission finds a successor.
 pub fn turn_newcomers_away(listener: &OwnedFd) -> io::Result<()> {
-    ring::drop_newcomers(listener.as_fd())
+    const FLAGS_BYTE: u32 = 13;
+    const SYN: u32 = 0x02;
+    const ACK: u32 = 0x10;
+    let filter = [
+        SockFilter::new((libc::BPF_LD | libc::BPF_B | libc::BPF_ABS) as u16, 0, 0, FLAGS_BYTE),
+        SockFilter::new((libc::BPF_ALU | libc::BPF_AND | libc::BPF_K) as u16, 0, 0, SYN | ACK),
+        SockFilter::new((libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16, 0, 1, SYN),
+        SockFilter::new((libc::BPF_RET | libc::BPF_K) as u16, 0, 0, 0),
+        SockFilter::new((libc::BPF_RET | libc::BPF_K) as u16, 0, 0, u32::MAX),
+    ];
+    SockRef::from(listener).attach_filter(&filter)
 }
 
 /// Binds the address for a moment without SO_REUSEPORT. With SO_REUSEADDR alone this neither trips over the TIME_WAITs
@@ -228,11 +245,11 @@ mod tests {
     fn connections_inherit_the_options_of_their_listener() {
         let listeners = listen(loopback(), 1, false).unwrap();
         let mut near = std::net::TcpStream::connect(local_address(&listeners[0]).unwrap()).unwrap();
-        let silent = ring::accept(listeners[0].as_fd()).unwrap_err();
+        let silent = accept(listeners[0].as_fd()).unwrap_err();
         assert_eq!(silent.kind(), io::ErrorKind::WouldBlock);
         io::Write::write_all(&mut near, b"x").unwrap();
-        let far = ring::accept(listeners[0].as_fd()).unwrap();
-        let far = socket2::SockRef::from(&far);
+        let far = accept(listeners[0].as_fd()).unwrap();
+        let far = SockRef::from(&far);
         assert!(far.tcp_nodelay().unwrap());
         assert_eq!(far.tcp_notsent_lowat().unwrap(), NOTSENT_LOWAT_BYTES);
         assert_eq!(far.tcp_user_timeout().unwrap(), Some(USER_TIMEOUT));
@@ -243,7 +260,7 @@ mod tests {
         let port = local_address(listener).unwrap().port();
         let Ok(mut near) = std::net::TcpStream::connect(("127.0.0.1", port)) else { return false };
         io::Write::write_all(&mut near, b"x").unwrap();
-        ring::accept(listener.as_fd()).is_ok()
+        accept(listener.as_fd()).is_ok()
     }
 
     #[test]

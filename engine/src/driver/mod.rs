@@ -6,6 +6,7 @@
 //! what bytes mean. Called by server.rs.
 
 pub mod accept;
+pub mod allowed;
 pub mod control;
 pub mod doorbell;
 pub mod flush;

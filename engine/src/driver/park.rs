@@ -6,10 +6,13 @@
 //! happen here: a sleep without an end, after which a core could not show that it lives. Called by turn.rs.
 
 use std::io;
-use std::os::fd::RawFd;
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
-use super::ring::{self, Ring};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+
+use super::ring::Ring;
 
 /// The longest sleep. A core that has slept so long shows that it lives and sleeps on.
 pub const SLEEP_MAX: Duration = Duration::from_secs(1);
@@ -21,15 +24,20 @@ pub fn sleep(ring: &mut Ring, patience: Duration) -> io::Result<()> {
 
 /// Sleeps until one of these descriptors can be read, for at most `patience`, cut to [`SLEEP_MAX`]. What comes from sockets
 /// waits meanwhile; never what other cores send, so never what is published.
-pub fn nap(wakers: impl Iterator<Item = RawFd>, patience: Duration) -> io::Result<()> {
-    ring::wait_for_any(wakers, patience.min(SLEEP_MAX))
+pub fn nap<'a>(wakers: impl Iterator<Item = BorrowedFd<'a>>, patience: Duration) -> io::Result<()> {
+    let mut polled: Vec<PollFd<'a>> = wakers.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
+    let patience = Timespec::try_from(patience.min(SLEEP_MAX)).map_err(io::Error::other)?;
+    match poll(&mut polled, Some(&patience)) {
+        Ok(_) | Err(Errno::INTR) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::io::Write;
     use std::net::{TcpListener, TcpStream};
-    use std::os::fd::{AsFd, AsRawFd};
+    use std::os::fd::AsFd;
     use std::sync::Arc;
     use std::thread;
     use std::time::Instant;
@@ -53,7 +61,7 @@ mod tests {
         });
         // Each nap ends after a second by itself; a bell that is not heard costs them all.
         let begun = Instant::now();
-        (0..10).for_each(|_| nap([bell.as_fd().as_raw_fd()].into_iter(), SLEEP_MAX).unwrap());
+        (0..10).for_each(|_| nap([bell.as_fd()].into_iter(), SLEEP_MAX).unwrap());
         assert!(begun.elapsed() < 5 * SLEEP_MAX, "{:?}", begun.elapsed());
         ringer.join().unwrap();
         sleep(&mut ring, SLEEP_MAX).unwrap();
@@ -70,7 +78,7 @@ mod tests {
         ring.poll_input(socket.as_fd(), operation);
         ring.submit().unwrap();
         peer.write_all(b"ping").unwrap();
-        nap([bell.as_fd().as_raw_fd()].into_iter(), Duration::from_millis(50)).unwrap();
+        nap([bell.as_fd()].into_iter(), Duration::from_millis(50)).unwrap();
         assert!(!ring.has_completions(), "the nap was disturbed");
         sleep(&mut ring, SLEEP_MAX).unwrap();
         assert!(ring.has_completions());

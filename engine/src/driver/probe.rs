@@ -10,6 +10,7 @@ use std::thread;
 
 use crossbeam_channel::bounded;
 
+use super::allowed::memlock_bytes_max;
 use super::ring::{self, Sizes};
 
 /// Why no core can start on this machine.
@@ -121,7 +122,7 @@ const EXECUTOR_LIMIT_MIN: u64 = 512 << 10;
 pub fn probe(cores: usize) -> Result<Sizes, ProbeError> {
     ring::probe_io_uring()?;
     probe_threads(cores * THREADS_PER_CORE)?;
-    match ring::memlock_bytes_max() {
+    match memlock_bytes_max() {
         Some(limit) if !may_lock_all() => choose_sizes(cores, limit),
         _ => Ok(SIZES_MAX),
     }

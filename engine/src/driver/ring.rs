@@ -1,4 +1,4 @@
-//! The io_uring of one core and every raw system call of the engine: the only file with `unsafe`.
+//! The io_uring of one core, and the few calls that no library makes safe: the only file with `unsafe`.
 //!
 //! Owns the submission and completion queues. What must never happen here: an operation that points into memory which may
 //! move or go away while the kernel may look at it (the doorbell's word lives for ever; sends are over when their batch
@@ -12,11 +12,11 @@ use std::fmt;
 use std::io::{self, IoSlice};
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use io_uring::{IoUring, cqueue, opcode, squeue, types};
-use socket2::SockRef;
+use rustix::event::EventfdFlags;
 
 use machines::machine::Token;
 
@@ -268,7 +268,7 @@ impl SendRing {
         for bytes in [&block[..2], &block, &block] {
             let Some(mut batch) = self.batch() else { return Ok(false) };
             let pieces: Vec<IoSlice<'_>> = bytes.chunks(bytes.len() / slices).map(IoSlice::new).collect();
-            batch.push(0, std::os::fd::AsFd::as_fd(&near), &pieces);
+            batch.push(0, near.as_fd(), &pieces);
             batch.submit(|_, sent| seen.push(sent.ok()));
         }
         let [Some(part), None] = seen[..] else { return Ok(false) };
@@ -452,10 +452,9 @@ pub fn probe_io_uring() -> io::Result<()> {
     if !ring.ring.params().is_feature_skip_cqe_on_success() || !ring.ring.params().is_feature_ext_arg() {
         return Err(too_old());
     }
-    let eventfd = eventfd()?;
-    write_eventfd(eventfd.as_raw_fd())?;
+    let eventfd = rustix::event::eventfd(1, EventfdFlags::CLOEXEC)?;
     let poll = Operation { kind: Kind::Readable, token: Token { slot: 0, generation: 0 } };
-    ring.poll_input(borrow(&eventfd), poll);
+    ring.poll_input(eventfd.as_fd(), poll);
     ring.push(opcode::Nop::new().build().user_data(poll.pack()).flags(squeue::Flags::SKIP_SUCCESS));
     ring.wait(Duration::from_secs(1))?;
     let mut completions = Vec::new();
@@ -463,58 +462,6 @@ pub fn probe_io_uring() -> io::Result<()> {
     match completions.as_slice() {
         [seen] if seen.more && seen.result >= 0 => Ok(()),
         _ => Err(too_old()),
-    }
-}
-
-/// A blocking eventfd. With O_NONBLOCK a read through io_uring would fail at once instead of waiting.
-pub fn eventfd() -> io::Result<OwnedFd> {
-    // SAFETY: takes no pointer.
-    let fd = checked(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC) })?;
-    // SAFETY: the kernel has just given us this descriptor, and nobody else knows it.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
-}
-
-/// Adds one to an eventfd. Waits only if 2^64 - 2 additions have not been read.
-pub fn write_eventfd(fd: RawFd) -> io::Result<()> {
-    let one = 1u64.to_ne_bytes();
-    // SAFETY: `one` is eight readable bytes.
-    checked_size(unsafe { libc::write(fd, one.as_ptr().cast(), one.len()) }).map(drop)
-}
-
-/// Waits up to `patience` until one of these descriptors can be read; the ring and all that it polls is left alone.
-pub fn wait_for_any(fds: impl Iterator<Item = RawFd>, patience: Duration) -> io::Result<()> {
-    let mut polled: Vec<libc::pollfd> =
-        fds.map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 }).collect();
-    let patience = libc::timespec {
-        tv_sec: patience.as_secs() as libc::time_t,
-        tv_nsec: patience.subsec_nanos().into(),
-    };
-    // SAFETY: pointer and length are those of a vector that is ours to write; the time is a local; there is no mask.
-    let seen = checked(unsafe {
-        libc::ppoll(polled.as_mut_ptr(), polled.len() as libc::nfds_t, &raw const patience, std::ptr::null())
-    });
-    match seen {
-        Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(error),
-        _ => Ok(()),
-    }
-}
-
-/// Waits up to `patience` until one of these descriptors can be read, or written where that is asked for. Returns for each
-/// whether it can be, or is broken.
-pub fn wait_for_either(fds: &[(RawFd, bool, bool)], patience: Duration) -> io::Result<Vec<bool>> {
-    let events = |read: bool, write: bool| {
-        (if read { libc::POLLIN } else { 0 }) | (if write { libc::POLLOUT } else { 0 })
-    };
-    let polled = fds.iter();
-    let polled =
-        polled.map(|(fd, read, write)| libc::pollfd { fd: *fd, events: events(*read, *write), revents: 0 });
-    let mut polled: Vec<libc::pollfd> = polled.collect();
-    let patience_ms = patience.as_millis().min(i32::MAX as u128) as libc::c_int;
-    // SAFETY: pointer and length are those of a vector that is ours to write.
-    let seen = checked(unsafe { libc::poll(polled.as_mut_ptr(), polled.len() as libc::nfds_t, patience_ms) });
-    match seen {
-        Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(error),
-        _ => Ok(polled.iter().map(|it| it.revents != 0).collect()),
     }
 }
 
@@ -535,21 +482,6 @@ pub fn peer_of(socket: BorrowedFd<'_>) -> io::Result<(i32, u32)> {
     Ok((who.pid, who.uid))
 }
 
-/// The user that this process acts for.
-pub fn own_user() -> u32 {
-    // SAFETY: it takes nothing, changes nothing and cannot fail.
-    unsafe { libc::geteuid() }
-}
-
-/// Accepts one connection without waiting.
-pub fn accept(listener: BorrowedFd<'_>) -> io::Result<OwnedFd> {
-    let (peer, length) = (std::ptr::null_mut(), std::ptr::null_mut());
-    // SAFETY: without room for it, the kernel tells no address.
-    let fd = checked(unsafe { libc::accept4(listener.as_raw_fd(), peer, length, libc::SOCK_CLOEXEC) })?;
-    // SAFETY: the kernel has just given us this descriptor, and nobody else knows it.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
-}
-
 /// Lets a connection be accepted only when its peer has spoken, or after about so many seconds.
 pub fn defer_accept(listener: BorrowedFd<'_>, seconds: libc::c_int) -> io::Result<()> {
     // SAFETY: the option's value is a readable int.
@@ -563,43 +495,6 @@ pub fn defer_accept(listener: BorrowedFd<'_>, seconds: libc::c_int) -> io::Resul
         )
     });
     set.map(drop)
-}
-
-/// Reads what is there without waiting; 0 at the peer's end.
-pub fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
-    // SAFETY: pointer and length are those of a buffer that is ours to write.
-    let read = || unsafe {
-        libc::recv(socket.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), libc::MSG_DONTWAIT)
-    };
-    uninterrupted(read)
-}
-
-/// Writes what fits without waiting.
-pub fn send(socket: BorrowedFd<'_>, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-    // SAFETY: all zeroes is a message header without name, data and control.
-    let mut header: libc::msghdr = unsafe { MaybeUninit::zeroed().assume_init() };
-    // IoSlice has the layout of iovec, and sendmsg does not write through it.
-    header.msg_iov = slices.as_ptr().cast_mut().cast();
-    header.msg_iovlen = slices.len() as _;
-    let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
-    // SAFETY: the header points to slices that are borrowed for the length of the call.
-    uninterrupted(|| unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const header, flags) })
-}
-
-/// Drops every bare SYN that reaches this listener: the caller's retransmission finds a successor, while connections
-/// that are already queued can still be accepted.
-pub fn drop_newcomers(listener: BorrowedFd<'_>) -> io::Result<()> {
-    const FLAGS_BYTE: u32 = 13;
-    const SYN: u32 = 0x02;
-    const ACK: u32 = 0x10;
-    let filter = [
-        socket2::SockFilter::new((libc::BPF_LD | libc::BPF_B | libc::BPF_ABS) as u16, 0, 0, FLAGS_BYTE),
-        socket2::SockFilter::new((libc::BPF_ALU | libc::BPF_AND | libc::BPF_K) as u16, 0, 0, SYN | ACK),
-        socket2::SockFilter::new((libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16, 0, 1, SYN),
-        socket2::SockFilter::new((libc::BPF_RET | libc::BPF_K) as u16, 0, 0, 0),
-        socket2::SockFilter::new((libc::BPF_RET | libc::BPF_K) as u16, 0, 0, u32::MAX),
-    ];
-    SockRef::from(&listener).attach_filter(&filter)
 }
 
 /// Gives each newcomer of this listener's group to the listener whose place in `cpus` is that of the processor that
@@ -650,42 +545,6 @@ pub fn steer_by_nothing(listener: BorrowedFd<'_>) -> io::Result<()> {
         Err(error) if error.raw_os_error() != Some(libc::ENOENT) => Err(error),
         _ => Ok(()),
     }
-}
-
-/// How much memory this user may lock, in bytes; None: as much as there is.
-pub fn memlock_bytes_max() -> Option<u64> {
-    let (soft, _) = resource_limit(libc::RLIMIT_MEMLOCK as i32)?;
-    (soft != libc::RLIM_INFINITY).then_some(soft)
-}
-
-/// Raises the soft limit of open descriptors to the hard one and returns what holds then.
-pub fn raise_descriptors_max() -> u64 {
-    let resource = libc::RLIMIT_NOFILE as i32;
-    let Some((soft, hard)) = resource_limit(resource) else { return 1024 };
-    let limit = libc::rlimit { rlim_cur: hard, rlim_max: hard };
-    // SAFETY: the pointer is to a local of the right type, read only.
-    let raised = checked(unsafe { libc::setrlimit(resource as _, &raw const limit) }).is_ok();
-    if raised { hard } else { soft }
-}
-
-fn resource_limit(resource: i32) -> Option<(u64, u64)> {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: the pointer is to a local of the right type.
-    checked(unsafe { libc::getrlimit(resource as _, &raw mut limit) }).ok()?;
-    Some((limit.rlim_cur, limit.rlim_max))
-}
-
-/// The processors this process may run on.
-pub fn allowed_cpus() -> Vec<usize> {
-    // SAFETY: all zeroes is the empty set.
-    let mut set: libc::cpu_set_t = unsafe { MaybeUninit::zeroed().assume_init() };
-    // SAFETY: pointer and size are those of a local set.
-    let filled = unsafe { libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &raw mut set) };
-    if filled < 0 {
-        return Vec::new();
-    }
-    // SAFETY: the macro reads bit `cpu` of a set that has CPU_SETSIZE of them.
-    (0..libc::CPU_SETSIZE as usize).filter(|&cpu| unsafe { libc::CPU_ISSET(cpu, &set) }).collect()
 }
 
 /// A signal that asks something of the server.
@@ -751,25 +610,8 @@ fn signals(numbers: &[i32]) -> libc::sigset_t {
     unsafe { set.assume_init() }
 }
 
-fn borrow(fd: &OwnedFd) -> BorrowedFd<'_> {
-    std::os::fd::AsFd::as_fd(fd)
-}
-
-fn uninterrupted(mut call: impl FnMut() -> isize) -> io::Result<usize> {
-    loop {
-        match checked_size(call()) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            result => return result,
-        }
-    }
-}
-
 fn checked(result: libc::c_int) -> io::Result<libc::c_int> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
-}
-
-fn checked_size(result: isize) -> io::Result<usize> {
-    usize::try_from(result).map_err(|_| io::Error::last_os_error())
 }
 
 #[cfg(test)]
@@ -888,34 +730,13 @@ mod tests {
 
     #[test]
     fn the_doorbell_completes_when_it_is_written() {
-        let bell = eventfd().unwrap();
+        let bell = rustix::event::eventfd(0, EventfdFlags::CLOEXEC).unwrap();
         let mut ring = Ring::new(SMALL).unwrap();
         for _ in 0..2 {
             ring.read_doorbell(bell.as_fd());
             ring.submit().unwrap();
-            write_eventfd(bell.as_raw_fd()).unwrap();
+            rustix::io::write(&bell, &1u64.to_ne_bytes()).unwrap();
             assert_eq!(completions(&mut ring)[0].operation, Operation::DOORBELL);
         }
-    }
-
-    #[test]
-    fn sending_to_a_full_socket_would_block_and_to_a_closed_one_is_an_error() {
-        let (near, far) = pair();
-        let block = vec![0u8; 1 << 20];
-        let refusal = loop {
-            match send(near.as_fd(), &[IoSlice::new(&block), IoSlice::new(b"tail")]) {
-                Ok(sent) => assert!(sent > 0),
-                Err(error) => break error,
-            }
-        };
-        assert_eq!(refusal.kind(), io::ErrorKind::WouldBlock);
-        near.shutdown(std::net::Shutdown::Write).unwrap();
-        assert_eq!(send(near.as_fd(), &[IoSlice::new(b"x")]).unwrap_err().kind(), io::ErrorKind::BrokenPipe);
-        assert_eq!(receive(far.as_fd(), &mut [0; 4]).unwrap(), 4);
-    }
-
-    #[test]
-    fn this_process_may_run_somewhere() {
-        assert!(!allowed_cpus().is_empty());
     }
 }

@@ -4,7 +4,7 @@
 //! must never happen here: a decision about what bytes mean, or a wait anywhere but in `sleep`. Called by the start of a
 //! core.
 
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -249,7 +249,7 @@ impl<M: Machine> Core<M> {
             && let Some(listeners) = self.acceptor.listeners()
         {
             self.rested = true;
-            let bell = self.io.mesh.doorbell().as_fd().as_raw_fd();
+            let bell = self.io.mesh.doorbell().as_fd();
             return park::nap(listeners.chain([bell]), patience.min(nap)).map_err(during);
         }
         park::sleep(self.io.sockets.ring(), patience).map_err(during)

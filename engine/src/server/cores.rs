@@ -17,12 +17,13 @@ use super::stop;
 use super::threads::Threads;
 use crate::driver::CoreSetup;
 use crate::driver::accept::Entrance;
+use crate::driver::allowed;
 use crate::driver::control::{Clock, Control, CoreError, Health, Phase};
 use crate::driver::hook_line::HookLine;
 use crate::driver::inbox::{MeshEnd, mesh};
 use crate::driver::listen::ListenError;
 use crate::driver::probe::probe;
-use crate::driver::ring::{self, Sizes};
+use crate::driver::ring::Sizes;
 use crate::settings::{Ending, Settings};
 use crate::takeover::{Takeover, TakeoverPlan};
 use machines::machine::Machine;
@@ -112,7 +113,7 @@ impl<'a> Prepared<'a> {
     /// Asks the machine whether it suits. Blocks signals, raises the limit of descriptors.
     fn new(settings: &'a Settings, hooks: HookLine) -> Result<Self, StartError> {
         block_signals()?;
-        let descriptors_max = ring::raise_descriptors_max();
+        let descriptors_max = allowed::raise_descriptors_max();
         let cores = settings.shards.count.get() + 1;
         let ring_sizes = probe(cores).map_err(StartError::Probe)?;
         let health = Arc::new(Health::new(cores));
@@ -138,7 +139,7 @@ impl<'a> Prepared<'a> {
         let sharing = sharing.map(|(share, relay)| Takeover::new(share, names, relay, Arc::clone(&control)));
         watch_signals(reports.stopper(), self.settings.dev.is_some()).map_err(StartError::System)?;
         let shards = self.settings.shards;
-        let cpus = cpus(shards.pin, shards.count.get(), &ring::allowed_cpus());
+        let cpus = cpus(shards.pin, shards.count.get(), &allowed::cpus());
         let each = ends.into_iter().zip(std::mem::take(&mut ports.entrances)).zip(cpus);
         let setups =
             each.map(|((end, entrances), cpu)| self.setup(end, entrances, cpu, &control, &reports)).collect();

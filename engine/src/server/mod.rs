@@ -25,9 +25,9 @@ pub use reports::Stopper;
 pub use signals::{block_signals, wait_for_signal};
 pub use start::{Running, start};
 
-use crate::driver::ring;
+use crate::driver::allowed;
 
 /// How many descriptors this process may open, now that it has asked for all that it may ask for.
 pub fn descriptors_max() -> u64 {
-    ring::raise_descriptors_max()
+    allowed::raise_descriptors_max()
 }

@@ -6,8 +6,8 @@ use std::os::fd::OwnedFd;
 
 use super::error::StartError;
 use crate::driver::accept::Entrance;
+use crate::driver::allowed;
 use crate::driver::listen::{ListenError, Place, is_taken, listen, listen_for_tools, local_address};
-use crate::driver::ring;
 use crate::driver::steering::steer_by_cpu;
 use crate::driver::transport::TransportKind;
 use crate::settings::{AdminAddress, Settings, Steering};
@@ -60,7 +60,7 @@ impl Ports {
         let listeners =
             listen(wanted.place(address), cores.len(), wanted.takeover).map_err(StartError::Listen)?;
         if wanted.settings.shards.accept_steering == Steering::Cpu && cores.len() > 1 {
-            let cpus = ring::allowed_cpus();
+            let cpus = allowed::cpus();
             steer_by_cpu(&listeners, &cpus, wanted.takeover).map_err(StartError::Steering)?;
         }
         self.addresses.push(local_address(&listeners[0]).map_err(StartError::System)?);

@@ -14,6 +14,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr as UnixAddress, UnixListener, UnixStream};
 
+use rustix::process::geteuid;
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::driver::ring;
@@ -62,7 +63,7 @@ pub fn connect(name: &Name) -> io::Result<Option<(i32, UnixStream)>> {
     socket.set_nonblocking(true)?;
     socket.connect(&SockAddr::unix(format!("\0{}", name.0))?)?;
     let (process, user) = ring::peer_of(socket.as_fd())?;
-    Ok((user == ring::own_user()).then(|| (process, UnixStream::from(OwnedFd::from(socket)))))
+    Ok((user == geteuid().as_raw()).then(|| (process, UnixStream::from(OwnedFd::from(socket)))))
 }
 
 fn beginning(address: SocketAddr) -> String {

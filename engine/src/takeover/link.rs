@@ -4,7 +4,7 @@
 //! as long, is as good as gone; so is one that has fallen too far behind. What must never happen here: a wait.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
@@ -90,8 +90,8 @@ impl Link {
     }
 
     /// Its descriptor.
-    pub fn fd(&self) -> RawFd {
-        self.stream.as_raw_fd()
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
     }
 
     /// Reads what has come. Returns whether anything had.

@@ -23,6 +23,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender, bounded};
 use protocol::app::Apps;
+use rustix::process::geteuid;
 
 use self::address::Name;
 use self::counters::Counters;
@@ -140,7 +141,7 @@ impl Takeover {
     pub fn adopt(&self, socket: OwnedFd) {
         // Anybody of this machine may connect; only processes of the same user can share a port.
         if let Ok((process, user)) = ring::peer_of(socket.as_fd())
-            && user == ring::own_user()
+            && user == geteuid().as_raw()
         {
             self.command(Command::Adopt(UnixStream::from(socket), process));
         }

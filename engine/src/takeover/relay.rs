@@ -9,7 +9,7 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::mem;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::thread;
@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
 use protocol::app::Apps;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 
 use super::address::{self, Name};
 use super::counters::Counters;
@@ -24,7 +26,6 @@ use super::link::{Link, Lost, WAITING_BYTES_SOFT_MAX};
 use super::wire::{self, Hello, Refusal, Said};
 use crate::driver::control::{Control, Phase};
 use crate::driver::inbox::MeshEnd;
-use crate::driver::ring;
 use machines::exchange::{Exchange, Homes, Message, Shared, Step};
 use machines::limits::Limits;
 use machines::machine::Mesh;
@@ -444,11 +445,23 @@ impl Relay {
 
     fn sleep(&mut self) -> io::Result<()> {
         let may_read = self.may_read();
-        let links = self.peers.iter().map(|peer| (peer.link.fd(), may_read, peer.link.waiting() > 0));
-        let fds: Vec<_> = std::iter::once((self.bell.as_raw_fd(), true, false)).chain(links).collect();
+        let events = |peer: &Peer| {
+            let mut events = PollFlags::empty();
+            events.set(PollFlags::IN, may_read);
+            events.set(PollFlags::OUT, peer.link.waiting() > 0);
+            events
+        };
+        let bell = PollFd::new(&self.bell, PollFlags::IN);
+        let links = self.peers.iter().map(|peer| PollFd::from_borrowed_fd(peer.link.fd(), events(peer)));
+        let mut polled: Vec<PollFd<'_>> = std::iter::once(bell).chain(links).collect();
         let patience = if self.peers.is_empty() && self.predecessors.is_empty() { SLEEP_MAX } else { TICK };
-        let ready = ring::wait_for_either(&fds, patience)?;
-        if ready.first() == Some(&true) {
+        let patience = Timespec::try_from(patience).map_err(io::Error::other)?;
+        match poll(&mut polled, Some(&patience)) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let rung = polled.first().is_some_and(|bell| !bell.revents().is_empty());
+        if rung {
             self.bell.read_exact(&mut [0; 8])?;
         }
         Ok(())

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 
 use crate::rig::server::{Server, binary, free_port};
-use corecast::driver::ring::allowed_cpus;
+use corecast::driver::allowed;
 use rustix::thread::{CpuSet, sched_setaffinity};
 
 const CLIENTS: usize = 24;
@@ -24,7 +24,7 @@ fn shards_from(cpu: usize, server: &Server) -> Vec<u16> {
 
 #[test]
 fn a_client_is_with_the_shard_of_its_processor() {
-    let cpus = allowed_cpus();
+    let cpus = allowed::cpus();
     let [one, other, ..] = cpus[..] else { panic!("this test needs two processors, there is {cpus:?}") };
     let server = Server::start(&["--shards", "2", "--accept-steering", "cpu"]);
     assert_eq!(shards_from(one, &server), [0; CLIENTS]);

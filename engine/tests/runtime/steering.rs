@@ -6,8 +6,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
 use std::thread;
 
-use corecast::driver::listen::{listen, local_address};
-use corecast::driver::ring::{accept, allowed_cpus};
+use corecast::driver::allowed;
+use corecast::driver::listen::{accept, listen, local_address};
 use corecast::driver::steering::steer_by_cpu;
 use rustix::thread::{CpuSet, sched_setaffinity};
 
@@ -20,7 +20,7 @@ fn loopback(port: u16) -> SocketAddr {
 
 /// Two processors, without which nothing can be shown.
 fn two_cpus() -> [usize; 2] {
-    let cpus = allowed_cpus();
+    let cpus = allowed::cpus();
     let [one, other, ..] = cpus[..] else { panic!("this test needs two processors, there is {cpus:?}") };
     [one, other]
 }

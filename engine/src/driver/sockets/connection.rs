@@ -311,13 +311,14 @@ impl Flags {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::ring::eventfd;
+    use rustix::event::{EventfdFlags, eventfd};
+
     use super::super::super::transport::TransportKind;
     use super::*;
 
     #[test]
     fn a_paused_connection_is_not_ready_and_is_again_afterwards() {
-        let transport = TransportKind::Plain.over(eventfd().unwrap());
+        let transport = TransportKind::Plain.over(eventfd(0, EventfdFlags::CLOEXEC).unwrap());
         let mut connection = Connection::new(transport, Vec::new(), false);
         assert!(!connection.is_ready());
         connection.expect_input();

@@ -111,12 +111,14 @@ impl Connections {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::ring::{Ring, Sizes, eventfd};
+    use rustix::event::{EventfdFlags, eventfd};
+
+    use super::super::super::ring::{Ring, Sizes};
     use super::super::super::transport::TransportKind;
     use super::*;
 
     fn attach(connections: &mut Connections) -> Token {
-        let transport = TransportKind::Plain.over(eventfd().unwrap());
+        let transport = TransportKind::Plain.over(eventfd(0, EventfdFlags::CLOEXEC).unwrap());
         connections.attach(transport, Vec::new()).unwrap()
     }
 

@@ -378,9 +378,10 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use protocol::ws::Frame;
+    use rustix::event::{EventfdFlags, eventfd};
 
     use super::super::inbox::mesh;
-    use super::super::ring::{Sizes, eventfd};
+    use super::super::ring::Sizes;
     use super::super::transport::TransportKind;
     use super::connection::Connection;
     use super::*;
@@ -681,7 +682,7 @@ mod tests {
         let mut waiting = Vec::new();
         let (mut peer, token) = attached(&mut sockets);
         for _ in 0..HANDOVERS_MAX {
-            let transport = TransportKind::Plain.over(eventfd().unwrap());
+            let transport = TransportKind::Plain.over(eventfd(0, EventfdFlags::CLOEXEC).unwrap());
             waiting.push(Departure::new(transport, Leaving::new(1, Vec::new(), b"")));
         }
         sockets.departures = waiting;
