@@ -5,7 +5,7 @@ use corecast_benches::{criterion, legend};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use protocol::auth::{sign_subscription, verify_subscription};
 use protocol::presence::parse_channel_data;
-use protocol::socket_id::SocketId;
+use protocol::socket_id::{Place, SocketId};
 
 criterion_group! {
     name = benches;
@@ -18,7 +18,7 @@ fn subscribe_auth(criterion: &mut Criterion) {
     legend(
         "Subscribe auth: one HMAC-SHA256 over what was signed, compared in constant time. One elem is one subscription.",
     );
-    let (app, socket_id) = (app(), SocketId::new(1, 2, 3, 4));
+    let (app, socket_id) = (app(), SocketId::new(Place { node: 1, shard: 2 }, 3, 4));
     let member = r#"{"user_id":"7","user_info":{"name":"Ada"}}"#;
     let mut group = criterion.benchmark_group("authorise a subscription");
     group.throughput(Throughput::Elements(1));

@@ -71,6 +71,7 @@ impl Place {
         let limits = Limits { batch_messages_max: 1 << 20, batch_bytes_max: 1 << 30, ..Limits::default() };
         let shard = Shard::new(ShardConfig {
             index,
+            node: 0,
             apps: Arc::clone(&apps),
             topics: TopicHash::new(SEED, shards),
             limits,

@@ -23,23 +23,38 @@ pub struct SocketId {
     pub second: u64,
 }
 
+/// Where connections live: what all ids of one shard have in common.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Place {
+    /// The number of the server among those that share their channels.
+    pub node: u16,
+    /// The shard's number on that server.
+    pub shard: u16,
+}
+
+impl Place {
+    /// The id of a connection here whose second number is known.
+    pub fn socket_id(self, second: u64) -> SocketId {
+        SocketId { first: u64::from(self.node) << SHARD_BITS | u64::from(self.shard), second }
+    }
+}
+
 impl SocketId {
-    /// The id of a connection of this server. `slot` must be below `SLOTS_MAX`; of the random number the low 33 bits
-    /// are used.
-    pub fn new(node: u16, shard: u16, random_33_bits: u64, slot: u32) -> Self {
+    /// The id of a connection of a Corecast server. `slot` must be below `SLOTS_MAX`; of the random number the low 33
+    /// bits are used.
+    pub fn new(place: Place, random_33_bits: u64, slot: u32) -> Self {
         debug_assert!(slot < SLOTS_MAX);
-        Self {
-            first: u64::from(node) << SHARD_BITS | u64::from(shard),
-            second: (random_33_bits & ((1 << 33) - 1)) << SLOT_BITS | u64::from(slot & (SLOTS_MAX - 1)),
-        }
+        let random = random_33_bits & ((1 << 33) - 1);
+        place.socket_id(random << SLOT_BITS | u64::from(slot & (SLOTS_MAX - 1)))
     }
 
-    /// The shard that would hold this connection, if the id is one of ours.
-    pub fn shard(self) -> u16 {
-        (self.first & 0xffff) as u16
+    /// Where this connection would live; `None`: no server has such an id.
+    pub fn place(self) -> Option<Place> {
+        let node = u16::try_from(self.first >> SHARD_BITS).ok()?;
+        Some(Place { node, shard: (self.first & 0xffff) as u16 })
     }
 
-    /// The slot on its shard, if the id is one of ours.
+    /// The slot on its shard, if a Corecast server has made the id.
     pub fn slot(self) -> u32 {
         (self.second & u64::from(SLOTS_MAX - 1)) as u32
     }
@@ -74,6 +89,13 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
+    fn a_first_number_beyond_all_nodes_is_no_place() {
+        let last = Place { node: u16::MAX, shard: u16::MAX };
+        assert_eq!(SocketId { first: (1 << 32) - 1, second: 0 }.place(), Some(last));
+        assert_eq!(SocketId { first: 1 << 32, second: 0 }.place(), None);
+    }
+
+    #[test]
     fn text_that_is_not_two_numbers_is_refused() {
         let bad = [
             "",
@@ -104,8 +126,10 @@ mod tests {
     proptest! {
         #[test]
         fn an_id_names_its_place_and_survives_its_text(node: u16, shard: u16, random: u64, slot in 0..SLOTS_MAX) {
-            let id = SocketId::new(node, shard, random, slot);
-            prop_assert_eq!((id.first >> SHARD_BITS, id.shard(), id.slot()), (u64::from(node), shard, slot));
+            let place = Place { node, shard };
+            let id = SocketId::new(place, random, slot);
+            prop_assert_eq!((id.place(), id.slot()), (Some(place), slot));
+            prop_assert_eq!(place.socket_id(id.second), id);
             prop_assert!(id.first <= PART_MAX && id.second <= PART_MAX);
             prop_assert_eq!(SocketId::parse(&id.to_string()), Some(id));
         }

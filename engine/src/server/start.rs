@@ -23,6 +23,9 @@ use machines::limits::Limits;
 use machines::shard::{Shard, ShardConfig};
 use machines::topic::TopicHash;
 
+/// The number of this server among those that share their channels: it is alone.
+const NODE: u16 = 0;
+
 /// A core that has not turned for so long hangs: idle ones turn every second.
 const BEAT_MS_MAX: u64 = 5_000;
 
@@ -65,6 +68,7 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
 fn shard(index: usize, settings: &Settings, limits: Limits, topics: TopicHash) -> Shard {
     Shard::new(ShardConfig {
         index,
+        node: NODE,
         apps: Arc::clone(&settings.apps),
         topics,
         limits,

@@ -244,8 +244,17 @@ pub const MUTANTS: &[Mutant] = &[
         breaks: "A sender gets its own event.",
         places: &[instead(
             "shard/links/heard.rs",
-            "except.and_then(|socket_id| self.fanout.by_socket_id(self.index, socket_id))",
+            "except.and_then(|socket_id| self.fanout.by_socket_id(self.place, socket_id))",
             "None",
+        )],
+    },
+    Mutant {
+        name: "NodesHaveTheSameConnections",
+        breaks: "A connection is left out for one of another node.",
+        places: &[instead(
+            "shard/fanout/mod.rs",
+            "socket_id.place() != Some(place)",
+            "socket_id.place().is_none_or(|it| it.shard != place.shard)",
         )],
     },
     Mutant {

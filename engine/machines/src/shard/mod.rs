@@ -13,6 +13,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use protocol::app::Apps;
+use protocol::socket_id::Place;
 
 use crate::http_date::HttpDate;
 use crate::limits::{Limits, PARTING_PART};
@@ -51,6 +52,8 @@ use shard_machine::Polled;
 pub struct ShardConfig {
     /// Its number, from 0.
     pub index: usize,
+    /// The number of its server among those that share their channels.
+    pub node: u16,
     /// The apps whose connections it takes.
     pub apps: Arc<Apps>,
     /// The hash that all cores share.
@@ -70,6 +73,8 @@ pub struct ShardConfig {
 /// The state of one shard.
 pub struct Shard {
     index: usize,
+    /// Where its connections live.
+    place: Place,
     apps: Arc<Apps>,
     hash: TopicHash,
     limits: Limits,
@@ -132,6 +137,7 @@ impl Shard {
         let home = Home::new(config.index, apps, hash, &config.limits, config.hook_grace_ms, config.witness);
         Self {
             index: config.index,
+            place: Place { node: config.node, shard: config.index as u16 },
             apps: config.apps,
             hash: config.topics,
             random: config.random,

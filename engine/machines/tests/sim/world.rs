@@ -20,7 +20,7 @@ use protocol::hook_event::HookEvent;
 use protocol::hook_kind::HookKind;
 use protocol::json::EventData;
 use protocol::server_event::encode_event;
-use protocol::socket_id::SocketId;
+use protocol::socket_id::{Place, SocketId};
 use protocol::ws::Frame;
 
 use crate::api_side::ApiSide;
@@ -37,6 +37,9 @@ use crate::rng::Rng;
 use crate::socket::Reader;
 use crate::terminations::Terminations;
 use crate::turning::Turning;
+
+/// The number of the simulated server.
+const NODE: u16 = 3;
 
 /// Turns of each shard in a second. A client's answer to a ping is read within 120 turns, so it is never late.
 const TURNS_PER_SECOND: usize = 8;
@@ -133,6 +136,7 @@ impl World {
         let deeds = Deeds::default();
         let config = |index| ShardConfig {
             index,
+            node: NODE,
             apps: Arc::clone(&apps),
             topics: hash.clone(),
             limits: limits.clone(),
@@ -367,6 +371,8 @@ impl World {
 
     pub fn publish(&mut self, channel: &str, padding: usize, except: Option<SocketId>) {
         let id = self.take_id();
+        // On another node a connection may have the same shard and second number, and is not meant here.
+        let except = if id.is_multiple_of(4) { except.and_then(of_other_node) } else { except };
         let topic = self.hash.topic(&self.app, TopicKey::of(channel));
         let home = self.hash.home(topic.hash);
         let data = format!("{id}:{}", "y".repeat(padding));
@@ -598,4 +604,9 @@ impl World {
         rest::check_empty(&self.cores, &self.app, self.held_bytes_min)?;
         self.model.check_empty()
     }
+}
+
+fn of_other_node(socket_id: SocketId) -> Option<SocketId> {
+    let place = socket_id.place()?;
+    Some(Place { node: NODE + 1, ..place }.socket_id(socket_id.second))
 }

@@ -44,7 +44,7 @@ impl Client {
     }
 
     pub(crate) fn shard(&self) -> u16 {
-        self.socket_id.shard()
+        self.socket_id.place().expect("an id of a server").shard
     }
 
     pub(crate) fn say(&mut self, message: &Value) {

@@ -169,7 +169,7 @@ impl Server {
         let mut found = [None, None, None];
         for _ in 0..1000 {
             let client = self.connect();
-            let shard = usize::from(client.socket_id.shard());
+            let shard = usize::from(client.shard());
             found[shard].get_or_insert(client);
             if found.iter().all(Option::is_some) {
                 return found.map(Option::unwrap);

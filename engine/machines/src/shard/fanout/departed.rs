@@ -227,6 +227,7 @@ mod tests {
             };
             let shard = Shard::new(ShardConfig {
                 index: 0,
+                node: 0,
                 apps,
                 topics: topics.clone(),
                 limits,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use protocol::app::App;
 use protocol::close::Close;
 use protocol::presence::Member;
-use protocol::socket_id::SocketId;
+use protocol::socket_id::{Place, SocketId};
 use protocol::ws::Frame;
 
 use crate::limits::{Limits, OUTBOXES_BYTES_MIN};
@@ -314,9 +314,10 @@ impl Fanout {
         }
     }
 
-    /// The connection with this socket_id, if it is one of ours: its second number ends with its slot.
-    pub fn by_socket_id(&mut self, shard: usize, socket_id: SocketId) -> Option<ConnectionId> {
-        if usize::from(socket_id.shard()) != shard {
+    /// The connection with this socket_id, if it is one of ours, who live at `place`: its second number ends with its
+    /// slot.
+    pub fn by_socket_id(&mut self, place: Place, socket_id: SocketId) -> Option<ConnectionId> {
+        if socket_id.place() != Some(place) {
             return None;
         }
         let id = self.connections.id_at(socket_id.slot())?;

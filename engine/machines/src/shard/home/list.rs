@@ -134,6 +134,7 @@ mod tests {
             let topics = TopicHash::new(7, 1);
             let shard = Shard::new(ShardConfig {
                 index: 0,
+                node: 0,
                 apps: Arc::clone(&apps),
                 topics: topics.clone(),
                 limits: Limits { walk_looks_max, lists_max: 2, ..Limits::default() },

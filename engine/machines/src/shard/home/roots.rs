@@ -100,13 +100,15 @@ impl Shard {
     /// A home knows how many subscribers a shard has, and who they are on its own shard only. Whoever is left out is nearly
     /// always a subscriber, so elsewhere it is taken for one of those that there are.
     fn is_subscriber(&mut self, topic: &Topic, socket_id: SocketId) -> bool {
-        let shard = usize::from(socket_id.shard());
-        let counted = self.home.has_subscribers(topic, shard);
-        if !counted || shard != self.index {
+        let Some(place) = socket_id.place().filter(|place| place.node == self.place.node) else {
+            return false;
+        };
+        let counted = self.home.has_subscribers(topic, usize::from(place.shard));
+        if !counted || place != self.place {
             return counted;
         }
         let Some(at) = self.fanout.find_topic(topic) else { return false };
-        let Some(id) = self.fanout.by_socket_id(shard, socket_id) else { return false };
+        let Some(id) = self.fanout.by_socket_id(place, socket_id) else { return false };
         self.fanout
             .connections
             .view(id)

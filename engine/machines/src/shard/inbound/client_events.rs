@@ -11,7 +11,6 @@ use protocol::hook_kind::HookKind;
 use protocol::json::EventData;
 use protocol::limits::characters_beyond;
 use protocol::server_event;
-use protocol::socket_id::SocketId;
 use protocol::ws::Frame;
 
 use crate::machine::Now;
@@ -42,7 +41,7 @@ impl Shard {
         let Some(topic) = self.fanout.topic(at).cloned() else { return };
         let Some(connection) = self.fanout.connections.view(id) else { return };
         let user_id = member.as_ref().map(|member| &*member.user_id);
-        let socket_id = SocketId { first: self.index as u64, second: connection.second };
+        let socket_id = self.place.socket_id(connection.second);
         let mut bytes = Vec::new();
         server_event::encode_event(&mut bytes, event, target.channel, data, user_id);
         let hook = target.app.hooks.has(HookKind::ClientEvent).then(|| HookEvent::ClientEvent {

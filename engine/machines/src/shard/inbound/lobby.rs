@@ -320,7 +320,7 @@ impl Shard {
     ) -> ConnectionId {
         self.lobby.leave(token);
         let slot = self.fanout.connections.next_slot().unwrap_or(0);
-        let socket_id = SocketId::new(0, self.index as u16, (self.random)(), slot);
+        let socket_id = SocketId::new(self.place, (self.random)(), slot);
         let timeout_s = u32::from(self.limits.activity_timeout_s);
         server_event::encode_connection_established(&mut response, socket_id, timeout_s);
         let id = self.fanout.connections.attach(Connection {

@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use protocol::auth::verify_subscription;
 use protocol::presence::{Member, parse_channel_data};
-use protocol::socket_id::SocketId;
 
 use crate::machine::Now;
 use crate::shard::Shard;
@@ -91,7 +90,7 @@ impl Shard {
     ) -> Option<Option<Arc<Member>>> {
         let Target { app, channel, key, .. } = *target;
         let connection = self.fanout.connections.by_id(id)?;
-        let socket_id = SocketId { first: self.index as u64, second: connection.second };
+        let socket_id = self.place.socket_id(connection.second);
         let TopicKey::Channel { kind, .. } = key else {
             let text = format!("Channel {channel} is for a user who is signed in");
             self.refuse_subscription(id, channel, Grounds::Auth, &text);

@@ -231,6 +231,7 @@ mod tests {
             let topics = TopicHash::new(7, 1);
             let mut shard = Shard::new(ShardConfig {
                 index: 0,
+                node: 0,
                 apps,
                 topics: topics.clone(),
                 limits: Limits { subscriptions_per_connection_max: 50, ..Limits::default() },
