@@ -102,9 +102,13 @@ impl List {
     }
 
     /// What a topic is called in this list, if it belongs there. A user is not shown.
-    fn name_of<'a>(&self, HomeTopic { topic, birth, .. }: &'a HomeTopic) -> Option<&'a Arc<str>> {
+    fn name_of<'a>(&self, home: &'a HomeTopic) -> Option<&'a Arc<str>> {
+        let HomeTopic { topic, birth, .. } = home;
         let TopicKey::Channel { name, .. } = &topic.key else { return None };
-        let belongs = *birth < self.births && topic.app.id == self.app.id && name.starts_with(&*self.prefix);
+        let belongs = home.is_occupied()
+            && *birth < self.births
+            && topic.app.id == self.app.id
+            && name.starts_with(&*self.prefix);
         belongs.then_some(name)
     }
 }

@@ -24,7 +24,7 @@ use crate::shard::home::grants::Grants;
 use crate::shard::home::list::Lists;
 use crate::shard::home::relay::Relay;
 use crate::shard::home::roster::Entered;
-use crate::shard::home::topics::HomeTopics;
+use crate::shard::home::topics::{HomeTopics, Joined};
 use crate::shard::home::witness::{Deed, Witness};
 use crate::topic::{Topic, TopicHash, TopicKey};
 
@@ -164,12 +164,12 @@ impl Home {
 
     /// How many topics are occupied.
     pub fn len(&self) -> usize {
-        self.topics.len()
+        self.topics.occupied()
     }
 
     /// True when no topic is occupied.
     pub fn is_empty(&self) -> bool {
-        self.topics.len() == 0
+        self.topics.occupied() == 0
     }
 
     /// What the hooks were not told yet, for tests.
@@ -185,10 +185,9 @@ impl Home {
     /// A shard has its first subscriber.
     fn join(&mut self, from: usize, topic: &Arc<Topic>, epoch: u64) {
         self.stats.joins += 1;
-        let home = self.topics.find_or_add(topic);
-        let occupied = home.links.is_empty();
-        self.stats.joins_superseding += u64::from(home.links.join(from, epoch));
-        if occupied {
+        let Joined { occupies, supersedes } = self.topics.join(topic, from, epoch);
+        self.stats.joins_superseding += u64::from(supersedes);
+        if occupies {
             self.stats.occupied += 1;
             self.show(Deed::Occupied(topic));
             self.note_channel(topic, true);
@@ -209,10 +208,7 @@ impl Home {
             return;
         }
         debug_assert!(!home.roster.has_shard(from), "Exits come before the Count that ends a link");
-        home.links.end(from);
-        if home.links.is_empty() {
-            let topic = Arc::clone(&home.topic);
-            self.topics.remove(&topic);
+        if let Some(topic) = self.topics.leave(topic, from) {
             self.stats.vacated += 1;
             self.show(Deed::Vacated(&topic));
             self.note_channel(&topic, false);
@@ -285,7 +281,7 @@ impl Home {
     /// some, too.
     #[must_use]
     fn deliver(&mut self, topic: &Topic, frame: &Frame, except: Option<SocketId>) -> bool {
-        let Some(home) = self.topics.view(topic) else {
+        let Some(home) = self.topics.view(topic).filter(|home| home.is_occupied()) else {
             self.stats.published_unheard += 1;
             return false;
         };

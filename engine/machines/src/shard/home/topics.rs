@@ -1,4 +1,7 @@
 //! The table of the topics that live here: for each, which shards have subscribers, and who is in its roster.
+//!
+//! A topic that is known here need not be occupied: that is a question to its links. One function says when a topic is
+//! forgotten (`HomeTopic::is_needed`).
 
 use std::sync::Arc;
 
@@ -12,21 +15,32 @@ use crate::shard::home::links::LinkedShards;
 use crate::shard::home::roster::Roster;
 use crate::topic::Topic;
 
-/// The topics whose home is this shard and that somebody is subscribed to.
+/// The topics whose home is this shard and of which something must be known.
 #[derive(Debug, Default)]
 pub(super) struct HomeTopics {
     /// Places do not move, so that a walk through them can be left and taken up again.
     topics: Slab<HomeTopic>,
     table: HashTable<u32>,
+    /// How many are occupied.
+    occupied: usize,
     births: u64,
 }
 
-/// A topic that somebody is subscribed to.
+/// What the first subscriber of a shard has changed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Joined {
+    /// The topic was not occupied.
+    pub(super) occupies: bool,
+    /// The shard's earlier link was still there.
+    pub(super) supersedes: bool,
+}
+
+/// A topic of which something must be known.
 #[derive(Debug)]
 pub(super) struct HomeTopic {
     /// Which topic.
     pub(super) topic: Arc<Topic>,
-    /// Its number in the order in which topics became occupied here.
+    /// Its number in the order in which topics became occupied here, the last time that it did.
     pub(super) birth: u64,
     /// Who has subscribers.
     pub(super) links: LinkedShards,
@@ -44,24 +58,45 @@ impl HomeTopics {
         self.table.find(topic.hash, is).map(|at| *at as usize)
     }
 
-    /// The topic, if it is occupied, read only.
+    /// The topic, if it is known, read only.
     pub(super) fn view(&self, topic: &Topic) -> Option<&HomeTopic> {
         self.at(self.place_of(topic)?)
     }
 
-    /// The topic, if it is occupied.
+    /// The topic, if it is known.
     pub(super) fn find(&mut self, topic: &Topic) -> Option<&mut HomeTopic> {
         let at = self.place_of(topic)?;
         self.topics.get_mut(at)
     }
 
-    /// The topic, which is occupied from now on.
-    pub(super) fn find_or_add(&mut self, topic: &Arc<Topic>) -> &mut HomeTopic {
+    /// A shard has its first subscriber of this topic.
+    pub(super) fn join(&mut self, topic: &Arc<Topic>, shard: usize, epoch: u64) -> Joined {
         let at = self.place_of(topic).unwrap_or_else(|| self.add(topic));
         let Some(home) = self.topics.get_mut(at) else {
             unreachable!("what is found or added is there");
         };
-        home
+        let occupies = !home.is_occupied();
+        let supersedes = home.links.join(shard, epoch);
+        if occupies {
+            home.birth = self.births;
+            self.births += 1;
+            self.occupied += 1;
+        }
+        Joined { occupies, supersedes }
+    }
+
+    /// A shard that had subscribers of this topic has none any more. Returns the topic if it is vacated.
+    pub(super) fn leave(&mut self, topic: &Topic, shard: usize) -> Option<Arc<Topic>> {
+        let at = self.place_of(topic)?;
+        let home = self.topics.get_mut(at)?;
+        home.links.end(shard);
+        if home.is_occupied() {
+            return None;
+        }
+        let topic = Arc::clone(&home.topic);
+        self.occupied -= 1;
+        self.forget_unneeded(at);
+        Some(topic)
     }
 
     fn add(&mut self, topic: &Arc<Topic>) -> usize {
@@ -75,17 +110,15 @@ impl HomeTopics {
             entered: Vec::new(),
             entered_bytes: 0,
         });
-        self.births += 1;
         let topics = &self.topics;
         let hash_at = |at: &u32| topics.get(*at as usize).map_or(0, |it| it.topic.hash);
         self.table.insert_unique(hash, at as u32, hash_at);
         at
     }
 
-    /// Nobody is subscribed to it any more.
-    pub(super) fn remove(&mut self, topic: &Topic) {
-        let Some(at) = self.place_of(topic) else { return };
-        if let Ok(entry) = self.table.find_entry(topic.hash, |other| *other as usize == at) {
+    fn forget_unneeded(&mut self, at: usize) {
+        let Some(home) = self.at(at).filter(|home| !home.is_needed()) else { return };
+        if let Ok(entry) = self.table.find_entry(home.topic.hash, |other| *other as usize == at) {
             entry.remove();
         }
         self.topics.try_remove(at);
@@ -114,12 +147,22 @@ impl HomeTopics {
     }
 
     /// How many topics are occupied.
-    pub(super) fn len(&self) -> usize {
-        self.topics.len()
+    pub(super) fn occupied(&self) -> usize {
+        self.occupied
     }
 }
 
 impl HomeTopic {
+    /// True when somebody is subscribed.
+    pub(super) fn is_occupied(&self) -> bool {
+        !self.links.is_empty()
+    }
+
+    /// False when nothing of it must be known any more.
+    fn is_needed(&self) -> bool {
+        self.is_occupied()
+    }
+
     /// How long the subscription_succeeded of who enters is.
     pub(super) fn roster_bytes(&self) -> usize {
         server_event::presence_succeeded_bytes(&self.topic.name(), self.roster.len(), self.roster.bytes())
