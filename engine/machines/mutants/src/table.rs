@@ -282,8 +282,12 @@ pub const MUTANTS: &[Mutant] = &[
         name: "CloseSendsNoExit",
         breaks: "A connection that closes leaves its members in their rosters.",
         places: &[
-            instead("shard/links/gone.rs", "gone.is_member", "gone.is_member && !by_close")
-                .within("if gone.is_member && !(gone.waited"),
+            instead(
+                "shard/links/gone.rs",
+                "gone.needs",
+                "if by_close { Needs::Nothing } else { gone.needs }",
+            )
+            .within("match gone.needs {"),
             instead("shard/home/mod.rs", "!home.roster.has_shard(from)", "true"),
         ],
     },
@@ -343,8 +347,8 @@ pub const MUTANTS: &[Mutant] = &[
         breaks: "A user who must go is looked for among acknowledged subscriptions only.",
         places: &[instead(
             "shard/ending/terminate.rs",
-            "it.member.as_ref()",
-            "it.member.as_ref().filter(|_| it.fanout_index != crate::shard::fanout::connection::WAITING)",
+            "it.member()",
+            "it.member().filter(|_| it.fanout_index != crate::shard::fanout::connection::WAITING)",
         )],
     },
     Mutant {

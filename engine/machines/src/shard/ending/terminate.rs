@@ -68,7 +68,7 @@ impl Terminations {
 
     fn has(&self, connection: &Connection) -> bool {
         let app_id = &*connection.app().id;
-        let mut members = connection.subscriptions.iter().filter_map(|it| it.member.as_ref());
+        let mut members = connection.subscriptions.iter().filter_map(|it| it.member());
         members.any(|member| self.wants(app_id, &member.user_id))
     }
 

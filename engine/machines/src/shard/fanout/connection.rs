@@ -75,8 +75,17 @@ pub struct Subscription {
     pub ticket: u32,
     /// The end of the sequence number that its Enter had among the roots to its home.
     pub entered: u32,
-    /// Who it is on a presence channel.
-    pub member: Option<Arc<Member>>,
+    /// What its home does for it.
+    pub needs: Needs,
+}
+
+/// What a subscription needs of its topic's home, besides the events.
+#[derive(Clone, Debug)]
+pub enum Needs {
+    /// Nothing: on a live link it is acknowledged at once.
+    Nothing,
+    /// A place in the roster, for this member. Home answers, and must hear when the subscription goes.
+    Presence(Arc<Member>),
 }
 
 /// In place of a place in the fan-out list: not acknowledged yet.
@@ -201,6 +210,16 @@ impl Connections {
     /// The first connection in this slot or behind it.
     pub fn next_from(&self, slot: u32) -> Option<ConnectionId> {
         (slot..self.slots.len() as u32).find_map(|slot| self.id_at(slot))
+    }
+}
+
+impl Subscription {
+    /// As whom it is on a presence channel.
+    pub fn member(&self) -> Option<&Arc<Member>> {
+        match &self.needs {
+            Needs::Nothing => None,
+            Needs::Presence(member) => Some(member),
+        }
     }
 }
 

@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use protocol::app::App;
 use protocol::close::Close;
-use protocol::presence::Member;
 use protocol::socket_id::{Place, SocketId};
 use protocol::ws::Frame;
 
@@ -19,7 +18,7 @@ use crate::outbox::held::Held;
 use crate::outbox::run::{OpenRun, Run};
 use crate::outbox::{Backlog, OPEN, Range};
 use crate::readings::stats::FanoutStats;
-use crate::shard::fanout::connection::{ConnectionId, Connections, Subscription, WAITING};
+use crate::shard::fanout::connection::{ConnectionId, Connections, Needs, Subscription, WAITING};
 use crate::shard::fanout::departed::Departed;
 use crate::shard::fanout::flush::{Flush, NO_RUN, Touched};
 use crate::shard::fanout::topics::{Gone, LocalTopic, LocalTopics, Subscriber};
@@ -170,12 +169,12 @@ impl Fanout {
     }
 
     /// A subscription waits for its home's answer.
-    pub fn add_waiting(&mut self, topic_slot: u32, sub: SubRef, member: Option<Arc<Member>>) {
+    pub fn add_waiting(&mut self, topic_slot: u32, sub: SubRef, needs: Needs) {
         let id = ConnectionId { slot: sub.slot, generation: sub.generation };
         let Some(connection) = self.connections.by_id(id) else { return };
         let Some(topic) = self.topics.get_mut(topic_slot) else { return };
         let subscription =
-            Subscription { topic_slot, fanout_index: WAITING, ticket: sub.ticket, entered: 0, member };
+            Subscription { topic_slot, fanout_index: WAITING, ticket: sub.ticket, entered: 0, needs };
         topic.waiting += 1;
         self.departed.note_subscription();
         if connection.subscriptions.capacity() == 0 {
@@ -368,13 +367,13 @@ impl Fanout {
 
     /// Takes a subscription out of its topic, which stays, even without subscribers. Nobody has the subscription now.
     fn leave_topic(&mut self, id: ConnectionId, left: Subscription) -> Option<Gone> {
-        let Subscription { topic_slot, fanout_index, ticket, entered, member } = left;
+        let Subscription { topic_slot, fanout_index, ticket, entered, needs } = left;
         let topic = self.topics.get_mut(topic_slot)?;
         topic.topic.app.remove_subscription();
         self.subscriptions -= 1;
         let sub = SubRef { slot: id.slot, generation: id.generation, ticket };
-        let (waited, is_member) = (fanout_index == WAITING, member.is_some());
-        let gone = Gone { topic: Arc::clone(&topic.topic), topic_slot, sub, is_member, entered, waited };
+        let waited = fanout_index == WAITING;
+        let gone = Gone { topic: Arc::clone(&topic.topic), topic_slot, sub, needs, entered, waited };
         if waited {
             self.stats.unsubscribed_waiting += 1;
             topic.waiting -= 1;

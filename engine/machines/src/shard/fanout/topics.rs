@@ -7,6 +7,7 @@ use protocol::app::App;
 use slab::Slab;
 
 use crate::mesh::SubRef;
+use crate::shard::fanout::connection::Needs;
 use crate::shard::fanout::flush::NO_RUN;
 use crate::shard::fanout::unflushed::TopicGain;
 use crate::topic::{Topic, TopicKey};
@@ -49,8 +50,8 @@ pub(in crate::shard) struct Gone {
     pub topic_slot: u32,
     /// What home knows it by.
     pub sub: SubRef,
-    /// It entered a roster, or asked to.
-    pub is_member: bool,
+    /// What home has done for it, or was asked to do.
+    pub needs: Needs,
     /// The end of the sequence number that its Enter had among the roots to its home.
     pub entered: u32,
     /// It was not acknowledged yet.

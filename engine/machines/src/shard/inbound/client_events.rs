@@ -37,7 +37,7 @@ impl Shard {
             return;
         }
         let Some((at, subscription)) = self.acknowledged_subscription(id, target) else { return };
-        let member = subscription.member.clone();
+        let member = subscription.member().cloned();
         let Some(topic) = self.fanout.topic(at).cloned() else { return };
         let Some(connection) = self.fanout.connections.view(id) else { return };
         let user_id = member.as_ref().map(|member| &*member.user_id);

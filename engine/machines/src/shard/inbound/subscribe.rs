@@ -6,11 +6,11 @@
 use std::sync::Arc;
 
 use protocol::auth::verify_subscription;
-use protocol::presence::{Member, parse_channel_data};
+use protocol::presence::parse_channel_data;
 
 use crate::machine::Now;
 use crate::shard::Shard;
-use crate::shard::fanout::connection::ConnectionId;
+use crate::shard::fanout::connection::{ConnectionId, Needs};
 use crate::shard::inbound::commands::Target;
 use crate::shard::inbound::refuse::Grounds;
 use crate::topic::TopicKey;
@@ -32,8 +32,8 @@ impl Shard {
             self.refuse_subscription(id, target.channel, grounds, &text);
             return;
         }
-        if let Some(member) = self.check_subscription(id, target, auth, channel_data) {
-            self.add_subscription(id, target, member);
+        if let Some(needs) = self.check_subscription(id, target, auth, channel_data) {
+            self.add_subscription(id, target, needs);
         }
     }
 
@@ -80,14 +80,14 @@ impl Shard {
         Ok(())
     }
 
-    /// Whether the connection may subscribe to this channel; on presence channels, as whom.
+    /// Whether the connection may subscribe to this channel, and what it needs of its home.
     fn check_subscription(
         &mut self,
         id: ConnectionId,
         target: &Target<'_>,
         auth: &str,
         channel_data: Option<&str>,
-    ) -> Option<Option<Arc<Member>>> {
+    ) -> Option<Needs> {
         let Target { app, channel, key, .. } = *target;
         let connection = self.fanout.connections.by_id(id)?;
         let socket_id = self.place.socket_id(connection.second);
@@ -103,7 +103,7 @@ impl Shard {
             return None;
         }
         if !kind.is_presence() {
-            return Some(None);
+            return Some(Needs::Nothing);
         }
         let Some(channel_data) = channel_data else {
             let text =
@@ -112,7 +112,7 @@ impl Shard {
             return None;
         };
         match parse_channel_data(channel_data, &app.limits) {
-            Ok(member) => Some(Some(Arc::new(member))),
+            Ok(member) => Some(Needs::Presence(Arc::new(member))),
             Err(error) => {
                 self.refuse_member(id, channel, &error);
                 None
@@ -120,27 +120,29 @@ impl Shard {
         }
     }
 
-    fn add_subscription(&mut self, id: ConnectionId, target: &Target<'_>, member: Option<Arc<Member>>) {
+    fn add_subscription(&mut self, id: ConnectionId, target: &Target<'_>, needs: Needs) {
         let found = self.fanout.find(target.hash, target.app, target.key);
         let topic_slot = found.unwrap_or_else(|| self.join(target));
         let sub = self.links.name_subscription(id);
-        self.fanout.add_waiting(topic_slot, sub, member.clone());
+        self.fanout.add_waiting(topic_slot, sub, needs.clone());
         let at_once = self.links.is_live(topic_slot);
         if found.is_some() {
             self.inbound_stats.joining_shared += u64::from(!at_once);
             self.send_count(topic_slot);
         }
-        if let Some(member) = member {
-            let Some(topic) = self.fanout.topic(topic_slot).cloned() else { return };
-            if let Some(sequence) = self.links.enter(topic_slot, topic, sub, member) {
-                self.fanout.note_entered(id, sequence);
+        match needs {
+            Needs::Presence(member) => {
+                let Some(topic) = self.fanout.topic(topic_slot).cloned() else { return };
+                if let Some(sequence) = self.links.enter(topic_slot, topic, sub, member) {
+                    self.fanout.note_entered(id, sequence);
+                }
             }
-        } else if at_once {
-            if let Some(index) = self.fanout.subscription_to(id, topic_slot) {
-                self.fanout.acknowledge(id, index, Self::succeeded(target.channel));
+            Needs::Nothing if at_once => {
+                if let Some(index) = self.fanout.subscription_to(id, topic_slot) {
+                    self.fanout.acknowledge(id, index, Self::succeeded(target.channel));
+                }
             }
-        } else {
-            self.links.wait_for_joined(topic_slot, sub);
+            Needs::Nothing => self.links.wait_for_joined(topic_slot, sub),
         }
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::mesh::{Root, SubRef};
 use crate::shard::Shard;
+use crate::shard::fanout::connection::Needs;
 use crate::shard::fanout::topics::Gone;
 use crate::shard::links::{Link, Links};
 use crate::topic::Topic;
@@ -30,10 +31,11 @@ impl Links {
             link.joiners.retain(|joiner| *joiner != gone.sub);
         }
         let wait = by_close && !self.is_open(home);
-        if gone.is_member && !(gone.waited && self.strike_enter(home, gone.entered, gone.sub)) {
-            return self.exit(home, gone.topic, gone.sub, wait);
+        match gone.needs {
+            Needs::Presence(_) if gone.waited && self.strike_enter(home, gone.entered, gone.sub) => false,
+            Needs::Presence(_) => self.exit(home, gone.topic, gone.sub, wait),
+            Needs::Nothing => false,
         }
-        false
     }
 
     /// Takes back an Enter that home was not sent. Returns whether it was.

@@ -9,7 +9,7 @@ use protocol::ws::Frame;
 use crate::mesh::{Leaf, Refusal, SubRef};
 use crate::outbox::run::Run;
 use crate::shard::Shard;
-use crate::shard::fanout::connection::ConnectionId;
+use crate::shard::fanout::connection::{ConnectionId, Needs};
 use crate::shard::inbound::refuse::Grounds;
 use crate::topic::Topic;
 
@@ -64,7 +64,7 @@ impl Shard {
         self.refuse_subscription(id, &topic.name(), Grounds::Full, &text);
         if let Some(mut gone) = self.fanout.remove_subscription(id, at) {
             // Home has no entry of it, so there is nothing to exit from.
-            gone.is_member = false;
+            gone.needs = Needs::Nothing;
             self.tell_gone(gone, true);
         }
     }
