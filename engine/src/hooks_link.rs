@@ -147,7 +147,7 @@ impl Opening {
             }
             match self.start() {
                 Ok(started) => {
-                    self.outage.is_over(|| "the journal is open, events are kept".to_owned());
+                    self.outage.is_over(|| "the journal is open: events are kept again".to_owned());
                     return begin(started);
                 }
                 Err(still) => error = still,
@@ -165,8 +165,8 @@ impl Opening {
         self.counters.journal.failures.add(1);
         self.outage.goes_on(|| {
             format!(
-                "{error}: make room there or let it be written, or start with another --data-dir; it is tried again. Events \
-                 wait, but client_event and server_event are dropped"
+                "{error}: free some space or make it writable, or start with another --data-dir. Corecast keeps trying; until \
+                 then events wait, but client_event and server_event are dropped"
             )
         });
         self.outage.pause().unwrap_or(PREDECESSOR_LOOK)
@@ -179,7 +179,7 @@ fn tell_drops(dropped: &AtomicU64, counters: &Counters, ended: &Receiver<()>) {
         let now = dropped.load(Ordering::Relaxed);
         if now > told {
             let blocked = counters.journal.blocked.now() == 1;
-            let why = if blocked { "the journal takes nothing" } else { "the queue is full" };
+            let why = if blocked { "the journal accepts nothing" } else { "the queue is full" };
             logging::say!("hooks: {} client_event and server_event dropped, {why}", now - told);
             told = now;
         }

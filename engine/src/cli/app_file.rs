@@ -33,7 +33,7 @@ fn parse_apps(text: &str) -> Result<Vec<(App, String)>, String> {
         apps.push((app, line.to_owned()));
     }
     if apps.is_empty() {
-        return Err(": no app is in it; write one per line, as ID:KEY:SECRET".to_owned());
+        return Err(": it has no app; write one per line, as ID:KEY:SECRET".to_owned());
     }
     Ok(apps)
 }
@@ -55,8 +55,8 @@ mod tests {
     #[test]
     fn a_fault_names_its_line_and_no_secret() {
         let table = [
-            ("", ": no app is in it; write one per line, as ID:KEY:SECRET"),
-            ("# 1:a:s\n", ": no app is in it; write one per line, as ID:KEY:SECRET"),
+            ("", ": it has no app; write one per line, as ID:KEY:SECRET"),
+            ("# 1:a:s\n", ": it has no app; write one per line, as ID:KEY:SECRET"),
             ("1:a:s\nhunter2", ":2: an app is written ID:KEY:SECRET"),
             ("1::hunter2", ":1: the key of the app is empty (an app is written ID:KEY:SECRET)"),
             ("\n\n1:a:hunter2 hunter2", ":3: the secret of the app holds white space or a control character"),

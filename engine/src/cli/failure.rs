@@ -28,7 +28,7 @@ impl Failure {
     pub(super) fn no_app(wanted: &str) -> Self {
         Self::config(format!(
             "no app is configured: {wanted} \
-             (there are no built-in credentials; `corecast dev` makes fresh ones)"
+             (there are no built-in credentials; `corecast dev` makes some and keeps them for its next run)"
         ))
     }
 

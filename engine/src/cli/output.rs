@@ -20,7 +20,7 @@ pub(super) enum OutputError {
 impl fmt::Display for OutputError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::ReaderGone => out.write_str("whoever read standard output has gone"),
+            Self::ReaderGone => out.write_str("the reader of standard output has gone"),
             Self::Unwritable(error) => write!(out, "standard output cannot be written: {error}"),
         }
     }

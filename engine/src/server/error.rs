@@ -33,7 +33,7 @@ impl fmt::Display for StartError {
             Self::Steering(error) => error.fmt(f),
             Self::Core(error) => error.fmt(f),
             Self::Hooks(error) => error.fmt(f),
-            Self::System(error) => write!(f, "the system refuses what a server needs: {error}"),
+            Self::System(error) => write!(f, "the system refuses a resource that the server needs: {error}"),
         }
     }
 }

@@ -28,7 +28,7 @@ fn wait_for_stop_signal(hangup_stops: bool) -> io::Result<i32> {
             Signal::Other(name) => name,
         };
         logging::say!(
-            "{name} is ignored: settings are not reloaded while the server runs; SIGTERM stops it in order"
+            "{name} is ignored: settings are not reloaded while the server runs; SIGTERM stops it gracefully"
         );
     }
 }

@@ -197,7 +197,7 @@ fn a_wrong_file_stops_the_start_with_one_message() {
     let (wrong, empty) = (wrong.to_str().unwrap(), empty.to_str().unwrap());
     let no_app = format!(
         "no app is configured: add [[apps]] to {empty}, or give --app ID:KEY:SECRET (there are no built-in \
-         credentials; `corecast dev` makes fresh ones)"
+         credentials; `corecast dev` makes some and keeps them for its next run)"
     );
     let missing =
         "no-such.toml: the configuration file cannot be read: No such file or directory (os error 2)";

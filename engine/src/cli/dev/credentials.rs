@@ -10,7 +10,7 @@ pub(super) struct NoRandomness;
 
 impl fmt::Display for NoRandomness {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("the system gives no random bytes; give credentials with --app ID:KEY:SECRET")
+        out.write_str("the system provides no random bytes; give credentials with --app ID:KEY:SECRET")
     }
 }
 

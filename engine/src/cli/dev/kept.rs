@@ -43,7 +43,7 @@ impl fmt::Display for KeptError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoRandomness(error) => error.fmt(out),
-            Self::Spoiled(why) => write!(out, "{why}; `corecast dev --fresh` writes it anew"),
+            Self::Spoiled(why) => write!(out, "{why}; `corecast dev --fresh` replaces it"),
         }
     }
 }

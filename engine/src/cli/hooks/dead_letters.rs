@@ -89,7 +89,7 @@ fn list(args: ListArgs) -> Result<(), Failure> {
 fn row(letter: &DeadLetter) -> [String; 9] {
     let why = match letter.mark {
         Mark::Kept => letter.reason.clone(),
-        Mark::Wanted | Mark::Taken => format!("(is tried again) {}", letter.reason),
+        Mark::Wanted | Mark::Taken => format!("(to be retried) {}", letter.reason),
     };
     [
         letter.id.to_string(),
@@ -114,11 +114,11 @@ fn replay(args: ReplayArgs) -> Result<(), Failure> {
     let (before, _) = letters.counts(&selection).map_err(Failure::outside)?;
     if before == 0 {
         return Err(Failure::outside(
-            "there is no such dead letter: see `corecast hooks dlq list`".to_owned(),
+            "no dead letter matches: see `corecast hooks dlq list`".to_owned(),
         ));
     }
     let marked = letters.mark(&selection).map_err(Failure::outside)?;
-    print(&format!("{} dead letters are to be tried again\n", thousands(marked)))?;
+    print(&format!("{} dead letters will be retried\n", thousands(marked)))?;
     if args.no_wait { Ok(()) } else { watch(&letters, &selection, before) }
 }
 
@@ -147,14 +147,14 @@ fn watch(letters: &DeadLetters, selection: &Selection, before: u64) -> Result<()
         0 if left >= before => Err(Failure::outside(format!(
             "none was delivered: {}",
             letters.newest(selection).map_err(Failure::outside)?.map_or_else(
-                || "their places are taken by newer ones".to_owned(),
+                || "newer ones have taken their places".to_owned(),
                 |letter| format!("{:?} says: {}", letter.endpoint, one_line(&letter.reason))
             )
         ))),
         0 => Ok(()),
         waiting => Err(Failure::outside(format!(
-            "{} have not been tried yet: they will be when a server with this data directory runs and their endpoint \
-             takes events{}",
+            "{} have not been retried yet: they will be when a server with this data directory runs and their endpoint \
+             accepts events{}",
             thousands(waiting),
             failing(letters)?
         ))),

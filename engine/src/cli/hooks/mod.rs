@@ -83,7 +83,7 @@ impl Found {
     fn nothing(&self) -> Failure {
         let directory = self.data_dir.display();
         Failure::outside(format!(
-            "there are no hooks in {directory}, and no stream is named: give --config FILE, --data-dir DIR or --redis URL"
+            "there are no hook events in {directory}, and no stream is given: use --config FILE, --data-dir DIR or --redis URL"
         ))
     }
 }

@@ -29,7 +29,7 @@ pub(super) fn run(args: ResetArgs) -> Result<(), Failure> {
         let stream =
             found.stream.as_ref().map_or(String::new(), |stream| format!(", and the stream {}", stream.key));
         return Err(Failure::config(format!(
-            "this deletes all events that wait in {directory}, all dead letters{stream}; say --yes if you mean it"
+            "this deletes all waiting events in {directory}, all dead letters{stream}; add --yes to confirm"
         )));
     }
     // The stream is looked at first: nothing is deleted when one of them is in use.

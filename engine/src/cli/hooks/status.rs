@@ -46,7 +46,7 @@ pub(super) fn run(found: &Found) -> Result<(), Failure> {
         facts.push([
             "dead letters".to_owned(),
             thousands(all),
-            format!("{} wait for another try", thousands(waiting)),
+            format!("{} to be retried", thousands(waiting)),
         ]);
     }
     if let Some(letters) = &letters {
@@ -74,7 +74,7 @@ fn endpoint_row(status: &EndpointStatus) -> [String; 6] {
         None => ("accepts events".to_owned(), "-".to_owned(), "-".to_owned()),
         Some(failure) => {
             let next = match failure.next_ms {
-                _ if status.held == 0 => "when something happens".to_owned(),
+                _ if status.held == 0 => "with the next event".to_owned(),
                 Some(next_ms) if next_ms > now => format!("in {} s", (next_ms - now).div_ceil(1_000)),
                 _ => "now".to_owned(),
             };
@@ -104,7 +104,7 @@ fn show_journal(facts: &mut Table, data_dir: &Path, status: &Status) {
         facts,
         "  open edges",
         thousands(status.open_edges),
-        "channels and members that are reported as there".into(),
+        "channels and members reported as present".into(),
     );
     row(facts, "  size", bytes(status.bytes), String::new());
 }

@@ -70,11 +70,11 @@ fn settle(args: WorkArgs) -> Result<(Settings, StreamSettings, Arc<Apps>), Failu
     let settings = settled(flags.over_file(args.config.as_deref())?)?;
     let hooks = settings.hooks.filter(|hooks| !hooks.endpoints.is_empty()).ok_or_else(|| {
         Failure::config(
-            "there is nothing to deliver to: give --app and --webhook, or a --config with [[apps.hooks]]",
+            "there is nothing to deliver to: use --app and --webhook, or a --config with [[apps.hooks]]",
         )
     })?;
     let stream = hooks.stream.clone().ok_or_else(|| {
-        Failure::config("no stream is named: give --redis URL, or redis_url under [hooks]".to_owned())
+        Failure::config("no stream is given: use --redis URL, or redis_url under [hooks]".to_owned())
     })?;
     Ok((hooks, stream, settings.apps))
 }

@@ -70,7 +70,7 @@ impl TargetArgs {
 }
 
 const NO_APP: &str =
-    "no app is named: give --app-file FILE, --config FILE or --app ID:KEY:SECRET, or set PUSHER_URL";
+    "no app is given: use --app-file FILE, --config FILE or --app ID:KEY:SECRET, or set PUSHER_URL";
 
 fn choose(mut apps: Vec<App>, id: Option<&str>, source: &str) -> Result<App, String> {
     let ids = || apps.iter().map(|app| &*app.id).collect::<Vec<_>>().join(", ");
@@ -78,9 +78,9 @@ fn choose(mut apps: Vec<App>, id: Option<&str>, source: &str) -> Result<App, Str
         Some(id) => apps
             .iter()
             .position(|app| &*app.id == id)
-            .ok_or_else(|| format!("--app-id {id}: {source} has no such app, but {}", ids())),
+            .ok_or_else(|| format!("--app-id {id}: {source} has no such app; it has {}", ids())),
         None if apps.len() > 1 => {
-            Err(format!("{source} has several apps: choose one by --app-id, of {}", ids()))
+            Err(format!("{source} has several apps: choose one with --app-id, from {}", ids()))
         }
         None if apps.is_empty() => Err(format!("{source} has no app")),
         None => Ok(0),
@@ -104,7 +104,7 @@ fn parse_address(text: &str) -> Result<String, String> {
         None => (text, None),
         Some((scheme, place)) => (place.strip_suffix('/').unwrap_or(place), Some(port_of_scheme(scheme)?)),
     };
-    let wrong = || format!("{text:?} is no address; write HOST:PORT, such as {SERVER}");
+    let wrong = || format!("{text:?} is not an address; write HOST:PORT, such as {SERVER}");
     if place.contains(['/', '?', '#', '@']) {
         return Err(wrong());
     }
@@ -116,9 +116,9 @@ fn port_of_scheme(scheme: &str) -> Result<u16, String> {
     match scheme {
         "http" | "ws" => Ok(HTTP_PORT),
         "https" | "wss" => Err(format!(
-            "is {scheme}://, and `publish` speaks no TLS: give the server's own address by --to HOST:PORT"
+            "is {scheme}://, but `publish` does not speak TLS: give the server's own address with --to HOST:PORT"
         )),
-        _ => Err(format!("is {scheme}://; possible is http://")),
+        _ => Err(format!("is {scheme}://; only http:// works")),
     }
 }
 
@@ -186,15 +186,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_told_with_what_would_be() {
+    fn a_bad_address_is_refused_with_an_example_of_a_good_one() {
         for text in ["h", "", ":1", "h:", "h:70000", "::1", "http://h/apps/1", "http://u@h:1", "a b:1"] {
             let told = found(to(text), None).unwrap_err();
-            assert_eq!(told, format!("--to {text:?} is no address; write HOST:PORT, such as 127.0.0.1:6001"));
+            assert_eq!(told, format!("--to {text:?} is not an address; write HOST:PORT, such as 127.0.0.1:6001"));
         }
         for text in ["https://h", "wss://h:1"] {
-            assert!(found(to(text), None).unwrap_err().contains("no TLS"), "{text}");
+            assert!(found(to(text), None).unwrap_err().contains("does not speak TLS"), "{text}");
         }
-        assert_eq!(found(to("ftp://h"), None).unwrap_err(), "--to is ftp://; possible is http://");
+        assert_eq!(found(to("ftp://h"), None).unwrap_err(), "--to is ftp://; only http:// works");
     }
 
     #[test]
@@ -209,7 +209,7 @@ mod tests {
         }
         let cloud = "https://k:s@api.pusherapp.com/apps/7";
         let told = found(TargetArgs::default(), Some(cloud)).unwrap_err();
-        assert!(told.starts_with("PUSHER_URL is https://, and `publish` speaks no TLS"), "{told}");
+        assert!(told.starts_with("PUSHER_URL is https://, but `publish` does not speak TLS"), "{told}");
         let here = TargetArgs { app: None, ..to("h:1") };
         assert_eq!(found(here, Some(cloud)), expected("7", "h:1"));
         for url in ["x", "http://h/apps/7", "http://k@h/apps/7", "http://k:s@h", "http://k:s@:x/apps/7"] {
@@ -237,9 +237,9 @@ mod tests {
         // What is named by a flag wins over the environment.
         assert_eq!(found(by_file(Some("2")), Some("http://k:s@h/apps/7")), expected("2", SERVER));
         let told = found(by_file(None), None).unwrap_err();
-        assert!(told.ends_with("has several apps: choose one by --app-id, of 1, 2"), "{told}");
+        assert!(told.ends_with("has several apps: choose one with --app-id, from 1, 2"), "{told}");
         let told = found(by_file(Some("9")), None).unwrap_err();
-        assert!(told.ends_with("has no such app, but 1, 2"), "{told}");
+        assert!(told.ends_with("has no such app; it has 1, 2"), "{told}");
         let by_config = TargetArgs { config: Some(config), ..TargetArgs::default() };
         assert_eq!(found(by_config, None), expected("3", "127.0.0.1:7000"));
         fs::remove_dir_all(folder).unwrap();
