@@ -1,7 +1,7 @@
-//! The hooks threads beside a server: started before the first core, stopped after the last.
+//! The hooks of a server: started before the first core, stopped after the last.
 //!
 //! A server that takes over finds the journal locked until its predecessor has ended, and any server may find a disk that
-//! is full or read-only. It serves all the same, and tries again; its shards keep their edges until the journal is open.
+//! is full or read-only. It serves anyway and tries again; its shards keep their edges until the journal is open.
 //! What must never happen here: a core that waits for a disk.
 
 use std::io;
@@ -21,33 +21,33 @@ use protocol::hook_event::OpenEdges;
 
 use crate::driver::hook_line::{HookLine, HooksOpen};
 
-/// How long what is on its way to endpoints may take when the server has ended.
+/// How long deliveries under way may take once the server has ended.
 const FLUSH_MAX: Duration = Duration::from_secs(5);
 
-/// How long a journal may be held by a server that has just been told to end, as with ports.
+/// How long to wait for a journal that a stopping server still holds, as with ports.
 const PREDECESSOR_PATIENCE: Duration = Duration::from_secs(2);
 
-/// How often a journal that its predecessor still has is looked at.
+/// How often to try a journal that the predecessor still holds.
 const PREDECESSOR_LOOK: Duration = Duration::from_millis(100);
 
-/// How often it is looked at while the start waits for it.
+/// How often to try it while the start waits for it.
 const IN_USE_LOOK: Duration = Duration::from_millis(10);
 
-/// How often the operator is told of dropped events.
+/// How often to log dropped events.
 const DROPS_LOOK: Duration = Duration::from_secs(1);
 
-/// The hooks core of a server.
+/// The hooks of a server.
 #[derive(Debug)]
 pub struct HooksLink {
     open: Arc<OnceLock<HooksOpen>>,
     hooks: Arc<Mutex<Late>>,
     dropped: Arc<AtomicU64>,
     counters: Counters,
-    /// Its end ends the threads here.
+    /// Dropping it ends the threads of this file.
     _alive: Sender<()>,
 }
 
-/// A hooks core that may begin when nobody waits for it any more.
+/// The hooks, which may start after the server has ended.
 #[derive(Debug)]
 enum Late {
     Awaited,
@@ -56,8 +56,8 @@ enum Late {
 }
 
 impl HooksLink {
-    /// Starts it. A directory that cannot be written now, and with `takeover` a journal that another server has, is waited
-    /// for in a thread of its own. Threads have the signal mask of this one.
+    /// Starts the hooks. If the directory cannot be written now, or with `takeover` if another server has the journal, a thread
+    /// waits for it. All threads inherit the signal mask of this one.
     pub fn start(settings: Settings, apps: Arc<Apps>, takeover: bool) -> Result<Self, StartError> {
         let (alive, ended) = bounded(0);
         let this = Self {
@@ -83,12 +83,12 @@ impl HooksLink {
         Ok(this)
     }
 
-    /// What cores tell it by.
+    /// The line on which cores report events.
     pub fn line(&self) -> HookLine {
         HookLine::closed(Arc::clone(&self.open), Arc::clone(&self.dropped), self.counters.clone())
     }
 
-    /// Takes what is left in the queue, and gives what is on its way a few seconds. The cores have dropped their lines.
+    /// Stores what is left in the queue, and gives deliveries under way a few seconds. The cores have dropped their lines.
     pub fn stop(self) {
         let late = std::mem::replace(&mut *lock(&self.hooks), Late::Ended);
         drop(self.open);
@@ -97,7 +97,7 @@ impl HooksLink {
         }
     }
 
-    /// Lets cores and the end of the server find what has started.
+    /// Makes started hooks known to the cores, and to the end of the server.
     fn beginning(&self) -> impl FnOnce(Started) + Send + 'static {
         let (open, hooks) = (Arc::clone(&self.open), Arc::clone(&self.hooks));
         move |(core, queue, edges)| {
@@ -114,7 +114,7 @@ impl HooksLink {
 
 type Started = (Hooks, hooks::queue::Queue, Vec<OpenEdges>);
 
-/// A hooks core that has not started yet.
+/// Hooks that have not started yet.
 struct Opening {
     settings: Settings,
     apps: Arc<Apps>,
@@ -127,7 +127,7 @@ impl Opening {
         Hooks::start_with(&self.settings, Arc::clone(&self.apps), self.counters.clone())
     }
 
-    /// Waits so long for a predecessor to let go of the journal.
+    /// Waits at most this long for a predecessor to release the journal.
     fn start_within(&self, patience: Duration) -> Result<Started, StartError> {
         let give_up = Instant::now() + patience;
         loop {
@@ -138,7 +138,7 @@ impl Opening {
         }
     }
 
-    /// Tries until it works or the server ends. Whatever is wrong later, the server has clients by then.
+    /// Tries until it works or the server ends. No error is final: the server has clients by now.
     fn start_later(mut self, mut error: StartError, ended: &Receiver<()>, begin: impl FnOnce(Started)) {
         loop {
             let pause = self.wait_for(&error);
@@ -155,7 +155,7 @@ impl Opening {
         }
     }
 
-    /// Says and counts what is wrong. Returns how long to wait.
+    /// Logs and counts what is wrong. Returns how long to wait.
     fn wait_for(&mut self, error: &StartError) -> Duration {
         self.counters.journal.blocked.set(1);
         if is_in_use(error) {

@@ -1,10 +1,10 @@
-//! What the kernel says of this process, from /proc/self. A leaf: knows nothing of the server. A reading takes some tens
-//! of microseconds and never fails: what the kernel does not tell is left out.
+//! What the kernel says about this process, from /proc/self. A leaf: knows nothing of the server. A reading takes some tens
+//! of microseconds and never fails: what the kernel does not say is left out.
 
 use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Clock ticks per second of /proc (USER_HZ, the same on every Linux that there is).
+/// Clock ticks per second of /proc (USER_HZ, the same on every Linux).
 const TICKS_PER_SECOND: f64 = 100.0;
 
 /// The process in numbers.
@@ -20,16 +20,16 @@ pub struct ProcessReading {
     pub started_unix_s: Option<f64>,
     /// Descriptors that it has open (from Linux 6.2 on).
     pub descriptors: Option<u64>,
-    /// What its allocator has counted; only a build with the feature `counting` has one that does.
+    /// What its allocator has counted, in a build with the feature `counting`.
     pub allocator: Option<AllocatorReading>,
 }
 
 /// An allocator in numbers.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct AllocatorReading {
-    /// Bytes that were asked for and not given back.
+    /// Bytes allocated and not freed.
     pub live_bytes: u64,
-    /// Blocks asked for since the start, those that only grew or shrank included.
+    /// Allocations since the start, reallocations included.
     pub allocations: u64,
 }
 
@@ -48,14 +48,14 @@ impl ProcessReading {
     }
 }
 
-/// When this process began, in ticks since the machine did: the same clock for all processes of a machine.
+/// When this process started, in ticks since the machine booted: the same clock for all processes of a machine.
 pub fn started_ticks() -> u64 {
     let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let behind = stat.rsplit_once(')').map_or("", |(_, behind)| behind);
     behind.split_ascii_whitespace().nth(22 - 3).and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
-/// The fields behind the name, which may hold blanks and brackets; the first of them is field 3 of proc(5).
+/// Reads the fields after the name, which may contain blanks and brackets; the first of them is field 3 of proc(5).
 fn parse_stat(stat: &str, uptime_s: Option<f64>) -> Option<ProcessReading> {
     let (_, behind) = stat.rsplit_once(')')?;
     let fields: Vec<&str> = behind.split_ascii_whitespace().collect();
@@ -82,7 +82,7 @@ fn resident_bytes() -> Option<u64> {
     Some(kib << 10)
 }
 
-/// The size of that folder is the number of its entries; older kernels say 0, and counting takes too long.
+/// The size of that folder is the number of its entries; older kernels report 0, and counting takes too long.
 fn descriptors() -> Option<u64> {
     fs::metadata("/proc/self/fd").ok().map(|folder| folder.len()).filter(|count| *count > 0)
 }
@@ -90,7 +90,7 @@ fn descriptors() -> Option<u64> {
 #[cfg(feature = "counting")]
 fn allocator() -> Option<AllocatorReading> {
     let stats = stats_alloc::INSTRUMENTED_SYSTEM.stats();
-    // Both sums have what blocks have grown or shrunk by.
+    // Both sums include what reallocations added or removed.
     let live = (stats.bytes_allocated as u64).saturating_sub(stats.bytes_deallocated as u64);
     Some(AllocatorReading { live_bytes: live, allocations: (stats.allocations + stats.reallocations) as u64 })
 }

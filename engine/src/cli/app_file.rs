@@ -21,7 +21,7 @@ pub(super) fn read_written_apps(path: &Path) -> Result<Vec<(App, String)>, Strin
     parse_apps(&text).map_err(|why| format!("{name}{why}"))
 }
 
-/// What follows the file's name in a message is `:LINE: …` or `: …`.
+/// A fault is what follows the file's name in the message: `:LINE: …` or `: …`.
 fn parse_apps(text: &str) -> Result<Vec<(App, String)>, String> {
     let mut apps = Vec::new();
     for (index, line) in text.lines().enumerate() {

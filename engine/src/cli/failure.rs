@@ -4,11 +4,11 @@ use crate::config::Fault;
 
 use super::output::OutputError;
 
-/// What was asked for cannot be right (sysexits.h: EX_CONFIG).
+/// The configuration or a flag is wrong (sysexits.h: EX_CONFIG).
 pub(super) const EXIT_CONFIG: u8 = 78;
 /// Something outside went wrong: a port is taken, io_uring is forbidden, the server does not answer.
 const EXIT_FAILURE: u8 = 1;
-/// Nobody reads the output. A shell reports the same code for a command that SIGPIPE has ended.
+/// The reader of the output has gone. A shell reports the same code for a command that SIGPIPE has ended.
 pub(super) const EXIT_READER_GONE: u8 = 128 + 13;
 
 /// One line for the operator, or none, and the exit code.
@@ -19,7 +19,7 @@ pub(super) struct Failure {
 }
 
 impl Failure {
-    /// What was asked for cannot be right.
+    /// The configuration or a flag is wrong.
     pub(super) fn config(text: impl Into<String>) -> Self {
         Self { code: EXIT_CONFIG, text: text.into() }
     }

@@ -84,7 +84,7 @@ impl HooksConfig {
     }
 
     /// Gives each app the kinds of events that are made for it: those that one of its endpoints wants or, with a stream and no
-    /// endpoint at all, the default kinds for whoever reads the stream.
+    /// endpoint at all, the default kinds for the readers of the stream.
     pub fn give_kinds(&self, apps: &mut [App]) {
         let stream_alone = self.settings.stream.is_some() && self.endpoints.is_empty();
         for app in apps {
@@ -100,7 +100,7 @@ impl HooksConfig {
         settings.endpoints =
             self.endpoints.into_iter().filter_map(|endpoint| known_endpoint(endpoint, apps)).collect();
         if let Some(stream) = &mut settings.stream {
-            // A row that nobody will acknowledge must not wait for it.
+            // A row that no consumer will acknowledge must not wait for it.
             stream.deliver = self.deliver.unwrap_or(!settings.endpoints.is_empty());
         }
         (settings.stream.is_some() || !settings.endpoints.is_empty()).then_some(settings)

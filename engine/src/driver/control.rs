@@ -1,7 +1,7 @@
 //! What the server says to its cores, and what they say back.
 //!
 //! Owns the phase of the server's life, which only moves forward, and the pulse of each core. What must never happen
-//! here: a core that waits for the server, or a phase that goes back. Called by server.rs and the turn; the API core
+//! here: a core that waits for the server, or a phase that goes back. Called by the server and the turn; the API core
 //! reads the pulses.
 
 use std::io;

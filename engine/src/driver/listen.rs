@@ -2,7 +2,7 @@
 //!
 //! Owns the socket options of all listeners, which their connections inherit. With SO_REUSEPORT a second server would
 //! bind silently beside the first, so an exclusive probe bind comes first. What must never happen here: shutdown() of a
-//! listener, which resets every client in its queue. Called by server.rs before the cores start, and by accept.rs.
+//! listener, which resets every client in its queue. Called by the server before the cores start, and by accept.rs.
 
 use std::fmt;
 use std::fs;

@@ -3,7 +3,7 @@
 //!
 //! A core is a glommio executor (a thread on its processor) that runs one task, the turn; its sockets are on an io_uring
 //! of our own, made on that thread. Each file says what it owns. What must never happen in the driver: a decision about
-//! what bytes mean. Called by server.rs.
+//! what bytes mean. Called by the server.
 
 pub mod accept;
 pub mod allowed;

@@ -1,7 +1,7 @@
 //! What must hold before the first executor starts: io_uring works here, its memory may be locked, and there are threads.
 //!
 //! glommio panics when one of these fails, so all are tried first and each failure becomes one line that names the cause
-//! and the way out. Owns the choice of ring sizes. Nothing here may outlive the question. Called by server.rs.
+//! and the way out. Owns the choice of ring sizes. Nothing here may outlive the question. Called by the server.
 
 use std::fmt;
 use std::fs;

@@ -4,7 +4,7 @@
 //! shift when a predecessor closes its own, so a successor takes the program away and marks each of its listeners with
 //! its processor, which Linux 6.2 heeds (older ones spread by hash meanwhile). Shard and processor belong together by
 //! their order, as they do where shards are pinned. What must never happen here: a shard that no newcomer can reach.
-//! Called by server.rs before the cores start.
+//! Called by the server before the cores start.
 
 use std::fmt;
 use std::io;

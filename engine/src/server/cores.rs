@@ -1,7 +1,7 @@
 //! The cores of a server: what each of them starts with.
 //!
-//! Whatever can fail on a machine that does not suit fails here, before the first executor, with one line that names cause
-//! and way out. What must never happen here: a thread that starts before signals are blocked, or work for a single
+//! A machine that cannot run the server is found out here, before the first executor, with one line that names the cause and
+//! a way out. What must never happen here: a thread that starts before signals are blocked, or work for a single
 //! connection.
 
 use std::net::SocketAddr;
@@ -89,8 +89,8 @@ impl RunningCores {
         self.close()
     }
 
-    /// Waits until the server is told to stop, and then until all are gone who were there. Newcomers are still told to come
-    /// back. From then on no core tells the hooks core anything.
+    /// Waits until the server is told to stop, and then until all its connections have ended. Newcomers are still told to come
+    /// back. Afterwards no core reports anything to the hooks.
     pub fn wait_until_drained(&mut self) -> Result<(), CoreError> {
         stop::drain(&mut self.threads, &self.ending)
     }
@@ -110,7 +110,7 @@ struct Prepared<'a> {
 }
 
 impl<'a> Prepared<'a> {
-    /// Asks the machine whether it suits. Blocks signals, raises the limit of descriptors.
+    /// Checks that this machine can run the server. Blocks signals, raises the limit of descriptors.
     fn new(settings: &'a Settings, hooks: HookLine) -> Result<Self, StartError> {
         block_signals()?;
         let descriptors_max = allowed::raise_descriptors_max();

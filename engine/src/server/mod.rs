@@ -27,7 +27,7 @@ pub use start::{Running, start};
 
 use crate::driver::allowed;
 
-/// How many descriptors this process may open, now that it has asked for all that it may ask for.
+/// Raises the limit of descriptors as far as the system allows, and returns it.
 pub fn descriptors_max() -> u64 {
     allowed::raise_descriptors_max()
 }

@@ -92,7 +92,9 @@ impl Ports {
                     self.names.push(name);
                     self.entrances[api_core].push(entrance(Door::Successor, socket));
                 }
-                Err(error) => logging::say!("takeover: successors cannot reach this process on {address}: {error}"),
+                Err(error) => {
+                    logging::say!("takeover: successors cannot reach this process on {address}: {error}")
+                }
             }
         }
     }

@@ -12,7 +12,7 @@ use crate::driver::control::{CoreError, Report};
 /// Reports that a core may send: up, draining, empty, closed, ended.
 const REPORTS_PER_CORE_MAX: usize = 5;
 
-/// Other processes that may wait for the server to hear of them, besides.
+/// Besides, reports of other processes that want to take over.
 const SUCCESSORS_MAX: usize = 16;
 
 /// The reports of a server's cores.

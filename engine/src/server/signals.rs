@@ -17,8 +17,8 @@ pub fn wait_for_signal() -> Result<(), StartError> {
     wait_for_stop_signal(false).map(drop).map_err(StartError::System)
 }
 
-/// Waits for a signal that stops the server and returns its number. Others are ignored with a line: someone who sends SIGHUP
-/// expects a reload, unless the server is to end with its terminal.
+/// Waits for a signal that stops the server and returns its number. Others are ignored with a line in the log: SIGHUP asks
+/// for a reload, unless the server is to end with its terminal.
 fn wait_for_stop_signal(hangup_stops: bool) -> io::Result<i32> {
     loop {
         let name = match ring::wait_for_signal()? {

@@ -26,7 +26,7 @@ use machines::topic::TopicHash;
 /// The number of this server among those that share their channels: it is alone.
 const NODE: u16 = 0;
 
-/// A core that has not turned for so long hangs: idle ones turn every second.
+/// A core that has not turned for this long hangs: an idle core turns every second.
 const BEAT_MS_MAX: u64 = 5_000;
 
 /// Starts the server. Returns when every core is up.
@@ -130,7 +130,7 @@ impl Running {
     pub fn wait(self) -> Result<(), CoreError> {
         let Self { mut cores, hooks, capacity: _ } = self;
         let drained = cores.wait_until_drained();
-        // It may take seconds, in which somebody must still answer newcomers.
+        // It may take seconds, in which newcomers must still be answered.
         hooks.into_iter().for_each(HooksLink::stop);
         drained.and_then(|()| cores.close())
     }

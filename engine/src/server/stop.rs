@@ -19,10 +19,10 @@ const SHARD_DRAIN_MAX: Duration = Duration::from_secs(10);
 const API_DRAIN_MAX: Duration = Duration::from_secs(3);
 
 /// How long the queue of a closing listener must have been empty: a handshake that has begun is over by then, between most
-/// places. Nobody else comes, since newcomers are dropped, to try again after a second.
+/// places. No other connection gets in: newcomers are dropped, and try again after a second.
 const QUIET: Duration = Duration::from_millis(100);
 
-/// The same beside a successor, who gets all others: longer than a connection that says nothing stays out of the queue.
+/// The same beside a successor, which gets all new connections: longer than a silent connection stays out of the queue.
 const TAKEOVER_QUIET: Duration = Duration::from_millis(1_500);
 
 /// How long the last clients may take to leave, after the queues are quiet.
@@ -39,14 +39,14 @@ pub(super) fn leave(is_shard: bool, takeover: bool) -> Leave {
     Leave {
         drains_at: if is_shard { Phase::DrainingShards } else { Phase::DrainingApi },
         has_clients: is_shard,
-        // A successor shall have all newcomers from the first moment on. Without one somebody must answer them.
+        // A successor is to have all newcomers from the start. Without one, this server must still answer them.
         closes_at: if takeover { Phase::DrainingShards } else { Phase::Closing },
         quiet: quiet(takeover),
     }
 }
 
-/// Waits until the server is told to stop, and then until all are gone who were there. Newcomers are still told to come
-/// back. From then on no core tells the hooks core anything.
+/// Waits until the server is told to stop, and then until all its connections have ended. Newcomers are still told to come
+/// back. Afterwards no core reports anything to the hooks.
 pub(super) fn drain(threads: &mut Threads, ending: &Ending) -> Result<(), CoreError> {
     let stopped = threads.wait_until(None, |tally| tally.stop)?;
     debug_assert!(stopped, "without a deadline only a report ends the wait");
@@ -66,7 +66,7 @@ pub(super) fn drain(threads: &mut Threads, ending: &Ending) -> Result<(), CoreEr
     Ok(())
 }
 
-/// Closes the listeners and ends all cores. A port refuses only when next to nothing is left to do.
+/// Closes the listeners and ends all cores. A port refuses connections only when almost nothing is left to do.
 pub(super) fn close(mut threads: Threads, ending: &Ending) -> Result<(), CoreError> {
     if !ending.takeover {
         hold_returning_clients(&mut threads)?;

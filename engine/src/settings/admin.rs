@@ -1,4 +1,4 @@
-//! The admin listener: its address, the names that it answers to, and how metrics are called.
+//! The admin listener: its address, the names that it answers to, and how metrics are named.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;

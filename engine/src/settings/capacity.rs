@@ -1,7 +1,7 @@
 //! How many clients fit into the descriptors that the process may open.
 //!
-//! Each core has some for itself, and some are kept for back ends; shards share the rest. A leaf: knows limits and apps.
-//! Called by the server, which holds shards to it, and by the command line, which says so.
+//! Each core has some for itself, and some are kept for back ends; shards share the rest. The server holds shards to it, and
+//! the command line tells the operator.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use protocol::app::App;
 /// Descriptors of a core itself: rings, eventfds, listeners.
 const DESCRIPTORS_PER_CORE: usize = 16;
 
-/// Clients that a shard always accepts. With very few descriptors these may run out, which costs idle connections.
+/// Clients that a shard always accepts. With very few descriptors these may run out, which closes idle connections.
 const CLIENTS_PER_SHARD_MIN: usize = 16;
 
 /// The most connections that a shard has room for.

@@ -12,8 +12,7 @@ use machines::shard::ending::drain::DrainPlan;
 pub struct Ending {
     /// Join the ports of a server that still runs.
     pub takeover: bool,
-    /// How long new clients are still served after SIGTERM, while `/ready` fails: the time that a load balancer takes to
-    /// notice.
+    /// How long new clients are still served after SIGTERM, while `/ready` fails, so that a load balancer can notice.
     pub ready_grace: Duration,
     /// Connections closed per second, by the whole server.
     pub drain_rate: NonZeroU32,

@@ -1,12 +1,11 @@
 //! How much memory this process may use: that of the machine, or less if its control group says so.
 //!
-//! Read once at the start, from /proc and /sys. What must never happen here: an error. Where nothing can be read the
-//! answer is that nothing is known.
+//! Read once at the start, from /proc and /sys. What must never happen here: an error. What cannot be read is unknown.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// In bytes; None where neither the machine nor a control group tells.
+/// In bytes; None if neither the machine nor a control group says.
 pub(super) fn memory_bytes() -> Option<u64> {
     let machine = fs::read_to_string("/proc/meminfo").ok().and_then(|text| parse_meminfo(&text));
     let groups =
@@ -15,15 +14,15 @@ pub(super) fn memory_bytes() -> Option<u64> {
     machine.into_iter().chain(limits).min()
 }
 
-/// What MemTotal says, which is counted in KiB.
+/// MemTotal, which is given in KiB.
 fn parse_meminfo(text: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     kib.checked_mul(1024)
 }
 
-/// Where the limits of this process' control group and of all groups around it stand. `max` in one of them is no number,
-/// and no limit. In a container the path may be that of the host: then the group's root is what is seen of it.
+/// The files with the limits of this process's control group and of all groups around it. A file may say `max`, which is no
+/// limit. In a container the path may be the host's: then only the root of the group is visible.
 fn limit_files(cgroup: &str) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for line in cgroup.lines() {

@@ -2,7 +2,7 @@
 //!
 //! Each group of settings has a file, with its defaults and the values it may have. `config` reads a file into the groups,
 //! the command line lays its flags over them, and each part of the server reads the group that it is about. A leaf: it
-//! knows neither who fills it nor who reads it.
+//! knows neither.
 
 mod admin;
 pub mod capacity;

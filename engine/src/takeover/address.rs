@@ -2,9 +2,9 @@
 //! sockets), which vanish with their process and leave nothing behind.
 //!
 //! A name begins with the address that is listened on, so a newcomer finds its predecessors without being told; what
-//! follows keeps several of them apart. Names are seen exactly as far as ports are: within a network namespace. They have
-//! no permissions, so whoever connects asks whose process is at the other end, as does whoever accepts; and the kernel
-//! shares a port among processes of one user only. What must never happen here: a wait.
+//! follows keeps several of them apart. Names are visible exactly where ports are: within a network namespace. They have
+//! no permissions, so each side of a connection asks the kernel which user the other process belongs to; and the kernel
+//! shares a port only among processes of one user. What must never happen here: a wait.
 
 use std::fs;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -19,21 +19,21 @@ use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::driver::ring;
 
-/// How many sockets of other processes are looked at, at most: whoever makes more of them is up to no good.
+/// How many sockets of other processes are tried, at most: a program that makes more of them means harm.
 const FOUND_MAX: usize = 16;
 
-/// How often the table of sockets is read: it comes in pieces, and a socket is passed over when another one that stood
-/// before it goes between two of them.
+/// How often the table of sockets is read. The kernel returns it in pieces, and skips a socket if an earlier one closes
+/// between two pieces.
 const LOOKS: usize = 5;
 
-/// What the kernel says of a socket that is listened on.
+/// How the table marks a listening socket.
 const LISTENING: &str = "00010000";
 
 /// The name of a socket.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Name(String);
 
-/// Makes the socket at which successors on this address ask. Returns its name as well.
+/// Opens the socket to which successors on this address connect. Also returns its name.
 pub fn listen(address: SocketAddr) -> io::Result<(Name, OwnedFd)> {
     let apart = RandomState::new().build_hasher().finish();
     let name = format!("{}{}.{apart:016x}", beginning(address), std::process::id());
@@ -46,7 +46,7 @@ pub fn listen(address: SocketAddr) -> io::Result<(Name, OwnedFd)> {
 pub fn find(addresses: &[SocketAddr], own: &[Name]) -> io::Result<Vec<Name>> {
     let mut found: Vec<Name> = Vec::new();
     for _ in 0..LOOKS {
-        // Names of strangers may be any bytes.
+        // Other programs may use any bytes in a name.
         let table = fs::read("/proc/net/unix")?;
         let mut names = names(&String::from_utf8_lossy(&table), addresses);
         names.retain(|name| !own.contains(name) && !found.contains(name));
@@ -56,10 +56,10 @@ pub fn find(addresses: &[SocketAddr], own: &[Name]) -> io::Result<Vec<Name>> {
     Ok(found)
 }
 
-/// Connects to a process of the same user. Returns its number too; None if it is somebody else's.
+/// Connects to a process of the same user, and returns its process id too; None if it belongs to another user.
 pub fn connect(name: &Name) -> io::Result<Option<(i32, UnixStream)>> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    // A full queue is refused at once then.
+    // So a full queue is an error at once, not a wait.
     socket.set_nonblocking(true)?;
     socket.connect(&SockAddr::unix(format!("\0{}", name.0))?)?;
     let (process, user) = ring::peer_of(socket.as_fd())?;
@@ -70,7 +70,7 @@ fn beginning(address: SocketAddr) -> String {
     format!("corecast/{address}/")
 }
 
-/// The eighth column is the name; the fourth says whether somebody listens.
+/// The eighth column is the name; the fourth says whether the socket listens.
 fn names(table: &str, addresses: &[SocketAddr]) -> Vec<Name> {
     let beginnings: Vec<String> =
         addresses.iter().map(|address| format!("@{}", beginning(*address))).collect();

@@ -1,7 +1,7 @@
-//! One connection to another process: bytes that have come, bytes that must go, and whether it still lives.
+//! One connection to another process: bytes received, bytes to send, and whether the process is still alive.
 //!
-//! Reads and writes what the kernel takes at once. A process that says nothing for `SILENCE_MAX`, or takes nothing for
-//! as long, is as good as gone; so is one that has fallen too far behind. What must never happen here: a wait.
+//! Reads and writes only what the kernel does at once. A process that sends nothing for `SILENCE_MAX`, or accepts nothing
+//! for as long, counts as lost; so does one that has fallen too far behind. What must never happen here: a wait.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -12,13 +12,13 @@ use super::wire;
 use machines::exchange::Message;
 use machines::mesh::Event;
 
-/// How long a living process may be silent. It says something each second.
+/// How long a live process may be silent. It sends something each second.
 const SILENCE_MAX: Duration = Duration::from_secs(5);
 
-/// How often it does, when it has nothing to say.
+/// How often a process without events sends a sign of life.
 const BEAT_EVERY: Duration = Duration::from_secs(1);
 
-/// What may wait for another process before homes must wait, in bytes: to be taken by it, and to be decided by it.
+/// What may wait for another process before homes must wait, in bytes: unsent, and sent but not decided.
 pub const WAITING_BYTES_SOFT_MAX: usize = 8 << 20;
 
 /// Past this the link is given up.
@@ -32,11 +32,11 @@ const READ_BYTES: usize = 64 << 10;
 pub enum Lost {
     /// The other process has ended, or closed it.
     Ended,
-    /// It has said or taken nothing for too long.
+    /// It has sent or accepted nothing for too long.
     Silent,
-    /// Too much waits for it.
+    /// Too many bytes wait for it.
     Behind,
-    /// It speaks nonsense.
+    /// It sends what is no message.
     Garbled,
 }
 
@@ -62,17 +62,17 @@ pub struct Link {
     going: Vec<u8>,
     /// How much of `going` the kernel has taken.
     gone: usize,
-    /// What was offered and not decided yet, in bytes.
+    /// What was offered and is not decided yet, in bytes.
     pub undecided: usize,
     heard: Instant,
     said: Instant,
-    /// When the kernel last took something, or had nothing to take.
+    /// When the kernel last accepted bytes, or there were none to send.
     went: Instant,
     ended: bool,
 }
 
 impl Link {
-    /// Nothing has been said.
+    /// A link on which nothing was sent yet.
     pub fn new(stream: UnixStream, now: Instant) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
         Ok(Self {
@@ -94,7 +94,7 @@ impl Link {
         self.stream.as_fd()
     }
 
-    /// Reads what has come. Returns whether anything had.
+    /// Reads what has arrived. Returns whether anything had.
     pub fn read(&mut self, now: Instant) -> bool {
         if self.ended {
             return false;
@@ -116,17 +116,17 @@ impl Link {
         }
     }
 
-    /// Nothing is read from it now, which is not its fault.
+    /// We do not read from it now, so its silence does not count.
     pub fn excuse(&mut self, now: Instant) {
         self.heard = now;
     }
 
-    /// What has come and has not been handled.
+    /// What has arrived and is not handled yet.
     pub fn unhandled(&self) -> &[u8] {
         &self.come[self.handled..]
     }
 
-    /// So much more has been handled.
+    /// This many more bytes are handled.
     pub fn note_handled(&mut self, bytes: usize) {
         self.handled += bytes;
         if self.handled == self.come.len() {
@@ -139,17 +139,17 @@ impl Link {
         }
     }
 
-    /// Where to append what must go.
+    /// Where to append what is to be sent.
     pub fn going(&mut self) -> &mut Vec<u8> {
         &mut self.going
     }
 
-    /// Says something.
+    /// Sends a message.
     pub fn say(&mut self, message: &Message<Event>) {
         wire::encode(&mut self.going, message);
     }
 
-    /// Writes what the kernel takes. Returns whether it took anything.
+    /// Writes what the kernel accepts. Returns whether it accepted anything.
     pub fn write(&mut self, now: Instant) -> bool {
         if self.waiting() == 0 {
             self.went = now;
@@ -170,7 +170,7 @@ impl Link {
                 true
             }
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => false,
-            // What it had said before may still be there to be read; after that it has ended.
+            // What it sent before may still be unread; after that it has ended.
             Ok(0) | Err(_) => {
                 self.going.clear();
                 self.gone = 0;
@@ -179,12 +179,12 @@ impl Link {
         }
     }
 
-    /// What must still go, in bytes.
+    /// What is still to be sent, in bytes.
     pub fn waiting(&self) -> usize {
         self.going.len() - self.gone
     }
 
-    /// Says that it lives, when it has said nothing for a while.
+    /// Sends a sign of life if nothing was sent for a while.
     pub fn beat(&mut self, now: Instant) {
         if self.waiting() == 0 && now.duration_since(self.said) >= BEAT_EVERY {
             self.said = now;
@@ -192,7 +192,7 @@ impl Link {
         }
     }
 
-    /// Why it is lost, if it is. All that has come must have been handled.
+    /// Why it is lost, if it is. Everything that arrived must be handled first.
     pub fn is_lost(&self, now: Instant) -> Option<Lost> {
         let silent =
             now.duration_since(self.heard) > SILENCE_MAX || now.duration_since(self.went) > SILENCE_MAX;

@@ -1,9 +1,9 @@
 //! A takeover: two processes serve the same ports, and each event reaches the clients of both.
 //!
-//! Where to look: `address` is how processes find each other; `relay` the thread between their cores, from the first link
-//! on; `link` one connection, `wire` what is said on it. What goes where is pure: `machines::exchange`, and what homes keep
-//! (`shard::relay`); `counters` what can be seen of it. A newcomer leads: it decides the order of all events. Only what is
-//! published is shared, and users who are terminated; rosters and counts are each process' own. Called by server.rs.
+//! Where to look: `address` is how processes find each other; `relay` is the thread between their cores, from the first link
+//! on; `link` is one connection, `wire` its messages, `counters` what metrics read. Which message goes where is decided by
+//! pure code: `machines::exchange`, and what homes keep. The newest process leads: it decides the order of all events. Only
+//! published events and terminated users are shared; each process has its own rosters and counts. Called by the server.
 
 pub mod address;
 pub mod counters;
@@ -36,27 +36,27 @@ use crate::driver::ring;
 use crate::process::started_ticks;
 use machines::exchange::Homes;
 
-/// How long predecessors may take to agree before this server begins to serve.
+/// How long predecessors may take to answer before this server begins to serve.
 const MEETING_MAX: Duration = Duration::from_secs(5);
 
-/// How long a predecessor is looked for that is known to be there, and how often.
+/// How long, and how often, to look for a predecessor that is known to be there.
 const LOOKING_MAX: Duration = Duration::from_secs(1);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
-/// How long what other processes must still get may take at the end.
+/// How long it may take at the end until other processes have received everything.
 const FINISH_MAX: Duration = Duration::from_secs(2);
 
-/// Commands that may wait for the relay; successors beyond that are turned away and ask again.
+/// Commands that may wait for the relay; a successor beyond that is turned away and asks again.
 const COMMANDS_MAX: usize = 32;
 
-/// What events are shared by.
+/// What sharing events needs.
 #[derive(Clone, Debug)]
 pub struct TakeoverPlan {
     /// The apps of this process.
     pub apps: Arc<Apps>,
     /// The hash that all its cores share.
     pub homes: Homes,
-    /// What can be seen of it.
+    /// What metrics read.
     pub counters: Arc<Counters>,
 }
 
@@ -69,7 +69,7 @@ pub struct Takeover {
 }
 
 enum State {
-    /// There was no other process so far.
+    /// There has been no other process so far.
     Alone(Box<Setup>),
     Running(Sender<Command>),
     Failed,
@@ -86,8 +86,8 @@ impl Takeover {
         Self { relay: Mutex::new(State::Alone(Box::new(setup))), names, doorbells, place }
     }
 
-    /// Becomes the leader of the processes that listen on the same addresses. Says what became of that. Those on `shared`
-    /// addresses are known to be there.
+    /// Becomes the leader of the processes that listen on the same addresses, and logs the outcome. On `shared` addresses a
+    /// process is known to listen.
     pub fn meet(&self, addresses: &[SocketAddr], shared: &[SocketAddr]) {
         let found = self.find(addresses, !shared.is_empty()).unwrap_or_else(|error| {
             logging::say!("takeover: cannot look for a predecessor in /proc/net/unix: {error}");
@@ -102,7 +102,7 @@ impl Takeover {
         }
     }
 
-    /// Whoever is known to be there is looked for a little longer.
+    /// A process that is known to be there gets a little more time to appear.
     fn find(&self, addresses: &[SocketAddr], is_there: bool) -> io::Result<Vec<Name>> {
         let give_up = Instant::now() + LOOKING_MAX;
         loop {
@@ -137,9 +137,9 @@ impl Takeover {
         linked
     }
 
-    /// Somebody has connected to one of this process' sockets.
+    /// A process has connected to one of the sockets of this one.
     pub fn adopt(&self, socket: OwnedFd) {
-        // Anybody of this machine may connect; only processes of the same user can share a port.
+        // Any program on this machine may connect; only processes of the same user can share a port.
         if let Ok((process, user)) = ring::peer_of(socket.as_fd())
             && user == geteuid().as_raw()
         {
@@ -147,12 +147,12 @@ impl Takeover {
         }
     }
 
-    /// Waits a little until other processes have what this one has told them.
+    /// Waits briefly until other processes have received what this one sent them.
     pub fn finish(&self) {
         if matches!(*self.state(), State::Running(_)) {
             let (done, finished) = bounded(1);
             if self.command(Command::Finish(done)) {
-                // What has not gone by then is lost with this process.
+                // What is unsent by then is lost with this process.
                 let _ = finished.recv_timeout(FINISH_MAX);
             }
         }

@@ -1,10 +1,10 @@
-//! The thread that carries events between the cores of this process and other processes. It is there from the first link
-//! on; a server without another beside it has none.
+//! The thread that carries events between the cores of this process and other processes. It starts with the first link; a
+//! server that is alone has none.
 //!
-//! Owns the links and the relay's end of the mesh, and decides nothing (`exchange`, `shard::relay`). It always reads what
-//! other processes say unless the homes are behind with it, and takes what the homes say unless another process is behind.
-//! A follower that is behind with its leader's events is let out of the second: so no two processes wait for each other.
-//! What must never happen here: a wait for one link alone. Started by `takeover`.
+//! Owns the links and the relay's end of the mesh, and decides nothing (`exchange` does, and the homes). It reads what other
+//! processes send unless its homes are behind, and takes what its homes send unless another process is behind. A follower
+//! that is behind does not count for the second rule, so no two processes wait for each other. What must never happen here:
+//! a wait for one link alone. Started by `takeover`.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -39,10 +39,10 @@ const ROOTS_BYTES_MAX: usize = 4 << 20;
 /// Reads of one link, and batches of the homes, before others have their turn.
 const QUANTUM: usize = 16;
 
-/// How often what needs no event is looked at.
+/// How often to look at what no event announces.
 const TICK: Duration = Duration::from_millis(250);
 
-/// How often predecessors without a link are asked again.
+/// How often to ask predecessors without a link again.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// How long to wait where even sleeping fails.
@@ -51,25 +51,25 @@ const RESPITE: Duration = Duration::from_millis(10);
 /// The longest sleep without links.
 const SLEEP_MAX: Duration = Duration::from_secs(3600);
 
-/// What the server wants of the relay.
+/// What the server asks of the relay.
 #[derive(Debug)]
 pub(super) enum Command {
-    /// Lead the processes that have these sockets, and say what became of each.
+    /// Lead the processes that have these sockets, and report the outcome for each.
     Meet(Vec<Name>, Sender<Met>),
-    /// Somebody has connected, who is of our user: the number of that process.
+    /// A process of our user has connected: its socket and its process id.
     Adopt(UnixStream, i32),
-    /// The server ends: say so when all that its homes have told is on its way.
+    /// The server ends: report when everything that its homes have sent is on its way.
     Finish(Sender<()>),
 }
 
-/// What has become of a predecessor.
+/// What became of a predecessor.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Met {
-    /// Its events come here, and ours go there.
+    /// It follows: its events come here, and ours go there.
     Linked,
     /// It does not follow.
     Refused(i32, Refusal),
-    /// It was not there any more, or is somebody else's.
+    /// It had ended, or belongs to another user.
     Gone,
 }
 
@@ -78,10 +78,10 @@ pub(super) enum Met {
 struct Peer {
     id: u32,
     process: i32,
-    /// None: it has come to us.
+    /// None: it has connected to us.
     name: Option<Name>,
     greeted: bool,
-    /// It has been told, or has told, that nothing comes of it.
+    /// One of the two has refused the other.
     dismissed: bool,
     link: Link,
 }
@@ -203,7 +203,7 @@ impl Relay {
     }
 
     fn tell(&self, met: Met) {
-        // Whoever asked may have given up waiting.
+        // The asker may have given up waiting.
         if let Some(asker) = &self.met {
             let _ = asker.try_send(met);
         }
@@ -257,7 +257,7 @@ impl Relay {
                 let answer = match hello {
                     None => Err(Refusal::Version),
                     Some(hello) if hello.started_ticks < self.hello.started_ticks => Err(Refusal::Younger),
-                    // A tick is 10 ms long: of two that began in the same one, whoever asks first leads.
+                    // A tick is 10 ms long: of two that began in the same one, the first to ask leads.
                     Some(hello) if hello.started_ticks == self.hello.started_ticks && asks => {
                         Err(Refusal::Younger)
                     }

@@ -1,8 +1,8 @@
 //! What processes say to each other, as bytes: a length, a kind, fields in little-endian order.
 //!
-//! The greeting has the same form in all versions, so that unequal ones part with a reason. What is read has bounds and is
-//! checked, though only processes of the same user are listened to. An event of an app that this process does not have
-//! is nobody's here: its sender hears that it was decided.
+//! The greeting has the same form in all versions, so that different versions part with a reason. Everything read is bounded
+//! and checked, although only processes of the same user may connect. An event of an app that this process does not have
+//! goes to no client here: its sender hears that it was decided.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use machines::mesh::Event;
 use machines::mesh::Terminate;
 use machines::topic::TopicKey;
 
-/// Of everything behind the greeting.
+/// The version of everything after the greeting.
 const VERSION: u8 = 1;
 
 const MAGIC: [u8; 8] = *b"corecast";
@@ -23,16 +23,16 @@ const MAGIC: [u8; 8] = *b"corecast";
 /// The longest message, in bytes. No body of a REST call may be longer.
 const MESSAGE_BYTES_MAX: usize = 256 << 20;
 
-/// Who begins to talk.
+/// The process that opens a link.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Hello {
     /// When the process began, in ticks of a clock that all share.
     pub started_ticks: u64,
-    /// Tells those that began at once apart.
+    /// Tells apart two processes that began at the same time.
     pub random: u64,
 }
 
-/// Why a process follows no other.
+/// Why a process does not follow another.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum Refusal {
@@ -44,7 +44,7 @@ pub enum Refusal {
     Led = 3,
 }
 
-/// What was heard.
+/// A message as it was read.
 #[derive(Debug)]
 pub enum Said {
     /// The first word of a newcomer; None in another version.

@@ -90,7 +90,7 @@ fn keep(directory: &Path, path: &Path, made: &str, fresh: bool) -> io::Result<Ou
         return Ok(Outcome::Found);
     }
     DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-    // The random id of the app makes it a name of its own.
+    // The random id of the app makes the name unique.
     let id = made.split(':').next().unwrap_or_default();
     let written = directory.join(format!("{FILE}.{id}"));
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&written)?;
@@ -106,7 +106,7 @@ fn keep(directory: &Path, path: &Path, made: &str, fresh: bool) -> io::Result<Ou
     }
 }
 
-/// Whether the file is there; if so nobody else can read it any more.
+/// Whether the file is there; if so, no other user can read it afterwards.
 fn close_to_others(path: &Path) -> io::Result<bool> {
     let permissions = match fs::metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),

@@ -1,6 +1,6 @@
-//! `corecast hooks dlq`: events that an endpoint did not take in time, and how to try them again.
+//! `corecast hooks dlq`: events that an endpoint did not accept in time, and how to retry them.
 //!
-//! A replay marks them. The server or worker that delivers from this data directory looks once a second and tries them.
+//! A replay marks them. The server or worker that delivers from this data directory looks once a second and retries them.
 
 use std::io::IsTerminal;
 use std::thread;
@@ -16,7 +16,7 @@ use super::{Found, Where};
 use crate::cli::failure::Failure;
 use crate::cli::output::print;
 
-/// How often a replay is looked at.
+/// How often the progress of a replay is read.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// A replay in which nothing happens for so long is no longer watched.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -113,16 +113,14 @@ fn replay(args: ReplayArgs) -> Result<(), Failure> {
     };
     let (before, _) = letters.counts(&selection).map_err(Failure::outside)?;
     if before == 0 {
-        return Err(Failure::outside(
-            "no dead letter matches: see `corecast hooks dlq list`".to_owned(),
-        ));
+        return Err(Failure::outside("no dead letter matches: see `corecast hooks dlq list`".to_owned()));
     }
     let marked = letters.mark(&selection).map_err(Failure::outside)?;
     print(&format!("{} dead letters will be retried\n", thousands(marked)))?;
     if args.no_wait { Ok(()) } else { watch(&letters, &selection, before) }
 }
 
-/// Shows how the letters go, until none waits any more or nothing happens.
+/// Shows the progress until no letter waits any more or nothing happens.
 fn watch(letters: &DeadLetters, selection: &Selection, before: u64) -> Result<(), Failure> {
     let bar = progress(letters.counts(selection).map_err(Failure::outside)?.1);
     let (mut last, mut moved) = (u64::MAX, Instant::now());
@@ -161,7 +159,7 @@ fn watch(letters: &DeadLetters, selection: &Selection, before: u64) -> Result<()
     }
 }
 
-/// Endpoints that took nothing when somebody last delivered from here, and why.
+/// Endpoints that accepted nothing at the last delivery from here, and why.
 fn failing(letters: &DeadLetters) -> Result<String, Failure> {
     let statuses = letters.endpoints().map_err(Failure::outside)?;
     let failing = statuses.into_iter().filter_map(|status| Some((status.name, status.failure?.error)));

@@ -65,7 +65,7 @@ pub(super) fn run(args: HooksArgs) -> Result<(), Failure> {
     }
 }
 
-/// The same, found.
+/// The data directory and the stream, found.
 struct Found {
     data_dir: PathBuf,
     stream: Option<StreamSettings>,

@@ -15,10 +15,10 @@ use super::table::{Table, ago, bytes, now_ms, one_line, thousands, utc};
 use crate::cli::failure::Failure;
 use crate::cli::output::print;
 
-/// How many entries behind an endpoint are counted: Redis does nothing else meanwhile.
+/// How many entries behind an endpoint are counted, at most: Redis does nothing else meanwhile.
 const COUNTED_MAX: usize = 10_000;
 
-/// Shows it all; what is not there is not shown.
+/// Shows everything that is there.
 pub(super) fn run(found: &Found) -> Result<(), Failure> {
     let journal = JournalView::open(&found.data_dir).map_err(Failure::outside)?;
     let letters = dead_letters(&found.data_dir)?;
@@ -34,7 +34,7 @@ pub(super) fn run(found: &Found) -> Result<(), Failure> {
         show_journal_places(&mut places, &status);
     }
     if let Some(stream) = &found.stream {
-        // What is here is shown, whatever is wrong with Redis.
+        // The rest is shown even if Redis does not answer.
         if let Err(fault) = show_redis(&mut facts, &mut places, stream) {
             facts.push(["stream".to_owned(), "cannot be read".to_owned(), fault.to_string()]);
             stream_fault = Some(fault);

@@ -14,12 +14,12 @@ impl Table {
         Self { rows: vec![head.iter().map(|cell| (*cell).to_owned()).collect()] }
     }
 
-    /// Adds a row. What a peer or an endpoint said may not break it.
+    /// Adds a row. Unprintable characters, which a peer or an endpoint may have sent, become blanks.
     pub(super) fn push<const N: usize>(&mut self, cells: [String; N]) {
         self.rows.push(cells.iter().map(|cell| blanked(cell).into_owned()).collect());
     }
 
-    /// The whole, a line per row.
+    /// The text, a line per row.
     pub(super) fn render(&self) -> String {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
         let width = |column: usize| {
@@ -47,7 +47,7 @@ fn fill(cell: &str, width: usize) -> String {
     if is_number { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
 }
 
-/// The beginning of what an endpoint said.
+/// The beginning of an endpoint's answer.
 pub(super) fn one_line(text: &str) -> String {
     blanked(text).chars().take(120).collect()
 }
@@ -81,7 +81,7 @@ pub(super) fn ago(then_ms: Option<u64>, now_ms: u64) -> String {
     format!("{} ago", humantime::format_duration(std::time::Duration::from_secs(seconds)))
 }
 
-/// A time of Unix in UTC, in whole seconds. A database may hold one past the last year that has four digits.
+/// A Unix time in UTC, in whole seconds. A database may hold one past the last year that has four digits.
 pub(super) fn utc(time_ms: u64) -> String {
     const YEAR_10000_MS: u64 = 253_402_300_800_000;
     if time_ms >= YEAR_10000_MS {

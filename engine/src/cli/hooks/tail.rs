@@ -1,6 +1,6 @@
 //! `corecast hooks tail`: events as JSON lines, from the stream if there is one, else from the journal.
 //!
-//! It only looks: what is delivered between two looks at the journal is not seen.
+//! It only reads: an event that is delivered between two reads of the journal is not shown.
 
 use std::thread;
 use std::time::Duration;
@@ -32,7 +32,7 @@ pub(super) struct TailArgs {
     once: bool,
 }
 
-/// Writes until the reader has had enough.
+/// Writes until the reader goes away.
 pub(super) fn run(args: TailArgs) -> Result<(), Failure> {
     let found = args.place.find()?;
     let mut source = Events::open(&found)?;
@@ -107,7 +107,7 @@ fn write_row(out: &mut Vec<u8>, row: &KeptRow) {
     out.extend_from_slice(format!(",\"time\":{seconds}.{ms:03},\"data\":{}}}\n", row.data).as_bytes());
 }
 
-/// An entry of somebody else may hold anything, so its fields are written as texts.
+/// Other programs may add entries with any content, so all fields are written as strings.
 fn write_event(out: &mut Vec<u8>, event: &StreamEvent) {
     out.extend_from_slice(format!("{{\"entry\":\"{}\"", event.at).as_bytes());
     if let Some(id) = event.id {

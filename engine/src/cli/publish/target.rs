@@ -46,7 +46,7 @@ pub(super) struct Target {
 }
 
 impl TargetArgs {
-    /// What is meant, where `pusher_url` is the variable of the environment; or one line that says what is wrong.
+    /// The app and the server, or one line that says what is wrong. `pusher_url` is the variable of the environment.
     pub(super) fn find(self, pusher_url: Option<String>) -> Result<Target, String> {
         let to = self.to.as_deref().map(parse_address).transpose().map_err(|why| format!("--to {why}"))?;
         let (apps, source, server) = if let Some(text) = &self.app {
@@ -98,7 +98,7 @@ fn reachable(listen: &SocketAddr) -> String {
     SocketAddr::new(ip, listen.port()).to_string()
 }
 
-/// `HOST:PORT` from itself or from a URL that has nothing else.
+/// `HOST:PORT`, written as such or as a URL without a path.
 fn parse_address(text: &str) -> Result<String, String> {
     let (place, default_port) = match text.split_once("://") {
         None => (text, None),
@@ -111,7 +111,7 @@ fn parse_address(text: &str) -> Result<String, String> {
     with_port(place, default_port).ok_or_else(wrong)
 }
 
-/// Only what is HTTP without TLS can be asked.
+/// Only a server that speaks HTTP without TLS can be called.
 fn port_of_scheme(scheme: &str) -> Result<u16, String> {
     match scheme {
         "http" | "ws" => Ok(HTTP_PORT),
@@ -132,8 +132,8 @@ fn with_port(place: &str, default_port: Option<u16>) -> Option<String> {
     (!host.is_empty() && (bracketed || !host.contains([':', ' ']))).then(|| format!("{host}:{port}"))
 }
 
-/// What server SDKs read: `http://KEY:SECRET@HOST:PORT/apps/ID`. Its server need not be one that can be asked when another
-/// one is named.
+/// What server SDKs read: `http://KEY:SECRET@HOST:PORT/apps/ID`. With `elsewhere`, the server comes from a flag, and the one
+/// in the URL may be one that cannot be called.
 fn parse_pusher_url(url: &str, elsewhere: bool) -> Result<(App, Option<String>), String> {
     let wrong = || "must be http://KEY:SECRET@HOST:PORT/apps/ID".to_owned();
     let (scheme, rest) = url.split_once("://").ok_or_else(wrong)?;
@@ -189,7 +189,10 @@ mod tests {
     fn a_bad_address_is_refused_with_an_example_of_a_good_one() {
         for text in ["h", "", ":1", "h:", "h:70000", "::1", "http://h/apps/1", "http://u@h:1", "a b:1"] {
             let told = found(to(text), None).unwrap_err();
-            assert_eq!(told, format!("--to {text:?} is not an address; write HOST:PORT, such as 127.0.0.1:6001"));
+            assert_eq!(
+                told,
+                format!("--to {text:?} is not an address; write HOST:PORT, such as 127.0.0.1:6001")
+            );
         }
         for text in ["https://h", "wss://h:1"] {
             assert!(found(to(text), None).unwrap_err().contains("does not speak TLS"), "{text}");
