@@ -113,7 +113,8 @@ impl<S: Script> Machine for Scripted<S> {
             any = true;
             match socket {
                 // Closed by this turn's drain, which the driver has not heard of yet.
-                Socket::Bytes(token, _) if !self.desk.outboxes.contains_key(&token) => {}
+                Socket::Bytes(token, _) | Socket::Hangup(token)
+                    if !self.desk.outboxes.contains_key(&token) => {}
                 Socket::Bytes(token, bytes) => self.script.bytes(&mut self.desk, token, bytes, now),
                 Socket::Hangup(token) => self.desk.close(token, b""),
             }

@@ -9,6 +9,7 @@ use super::closing::Closing;
 use super::connection::Connection;
 use machines::chunks::Chunks;
 use machines::machine::Token;
+use protocol::socket_id::SLOTS_MAX;
 
 /// All connections of a core.
 #[derive(Debug, Default)]
@@ -20,9 +21,6 @@ pub(super) struct Connections {
     late: usize,
 }
 
-/// Slots of one core; a socket_id has 20 bits for them.
-const SLOTS_MAX: usize = 1 << 20;
-
 #[derive(Debug, Default)]
 struct Slot {
     generation: u32,
@@ -30,11 +28,12 @@ struct Slot {
 }
 
 impl Connections {
-    /// Takes a connection in, with bytes that were read from it elsewhere; None when all slots are taken.
+    /// Takes a connection in, with bytes that were read from it elsewhere; None when all slots are taken: a socket_id has no
+    /// place for more.
     pub(super) fn attach(&mut self, transport: Transport, bytes: Vec<u8>) -> Option<Token> {
         let slot = match self.free.pop() {
             Some(slot) => slot,
-            None if self.slots.len() < SLOTS_MAX => self.slots.push(Slot::default()) as u32,
+            None if self.slots.len() < SLOTS_MAX as usize => self.slots.push(Slot::default()) as u32,
             None => return None,
         };
         let place = self.slots.get_mut(slot as usize)?;
@@ -58,6 +57,20 @@ impl Connections {
     /// The connection of this token, if the machine still knows it.
     pub(super) fn find_open(&mut self, token: Token) -> Option<&mut Connection> {
         self.find(token).filter(|connection| connection.is_open())
+    }
+
+    /// The connection of this token, which the machine knows: it names none that it has given away.
+    pub(super) fn known(&mut self, token: Token) -> Option<&mut Connection> {
+        let found = self.find_open(token);
+        debug_assert!(found.is_some(), "slot {} was given away by its machine", token.slot);
+        found
+    }
+
+    /// The connection of an operation that has completed: an armed operation keeps its slot.
+    pub(super) fn of_operation(&mut self, token: Token) -> Option<&mut Connection> {
+        let found = self.find(token);
+        debug_assert!(found.is_some(), "slot {} was freed with an operation in flight", token.slot);
+        found
     }
 
     /// Takes a connection out and frees its slot for another tenant.

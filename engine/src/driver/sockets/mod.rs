@@ -125,7 +125,7 @@ impl Sockets {
 
     fn handle_input(&mut self, completion: Completion, mono_ms: u64) {
         let token = completion.operation.token;
-        let Some(connection) = self.connections.find(token) else { return };
+        let Some(connection) = self.connections.of_operation(token) else { return };
         let has_ended = connection.note_input(completion);
         if matches!(connection.stage(), Some(Stage::Leaving(_) | Stage::Spent)) {
             self.settle(token);
@@ -142,7 +142,7 @@ impl Sockets {
     }
 
     fn handle_room(&mut self, token: Token, mono_ms: u64) -> News {
-        let Some(connection) = self.connections.find(token) else { return News::None };
+        let Some(connection) = self.connections.of_operation(token) else { return News::None };
         connection.note_room();
         match connection.stage() {
             None | Some(Stage::Arrived(_)) => return News::Writable(token),
@@ -190,7 +190,7 @@ impl Sockets {
 
     /// This phase reads the socket once more, whether or not the kernel has said that there is more.
     pub fn read_again(&mut self, token: Token) {
-        if let Some(connection) = self.connections.find_open(token) {
+        if let Some(connection) = self.connections.known(token) {
             connection.expect_input();
             self.reading.queue_first(connection, token);
         }
@@ -203,14 +203,14 @@ impl Sockets {
 
     /// Stops reading; what is ready stays so.
     pub fn pause(&mut self, token: Token) {
-        if let Some(connection) = self.connections.find_open(token) {
+        if let Some(connection) = self.connections.known(token) {
             connection.pause();
         }
     }
 
     /// Reads again.
     pub fn resume(&mut self, token: Token) {
-        if let Some(connection) = self.connections.find_open(token) {
+        if let Some(connection) = self.connections.known(token) {
             connection.resume();
             self.reading.queue(connection, token);
         }
@@ -239,7 +239,7 @@ impl Sockets {
 
     /// A write has failed: the machine will be told that nothing more comes.
     pub fn handle_broken(&mut self, token: Token) {
-        if let Some(connection) = self.connections.find_open(token) {
+        if let Some(connection) = self.connections.known(token) {
             connection.mark_broken();
             self.reading.queue(connection, token);
         }
@@ -250,7 +250,7 @@ impl Sockets {
 impl Sockets {
     /// The machine has forgotten this connection: writes `last` and closes it.
     pub fn begin_close(&mut self, token: Token, last: impl Into<Parting>, mono_ms: u64) {
-        let Some(connection) = self.connections.find_open(token) else { return };
+        let Some(connection) = self.connections.known(token) else { return };
         let closing = Closing::new(last.into(), mono_ms);
         self.expiries.expect(token, closing.deadline());
         connection.begin_closing(closing);
@@ -259,7 +259,7 @@ impl Sockets {
 
     /// The machine has forgotten this connection and wants its descriptor: one write, and no patience.
     pub fn let_go(&mut self, token: Token, last: &[u8]) {
-        let Some(connection) = self.connections.find_open(token) else { return };
+        let Some(connection) = self.connections.known(token) else { return };
         let transport = connection.transport();
         if !last.is_empty() {
             // Best effort: who does not hear it finds the connection closed.
@@ -272,7 +272,7 @@ impl Sockets {
 
     /// The machine has forgotten this connection and nothing of it may linger.
     pub fn reset(&mut self, token: Token) {
-        let Some(connection) = self.connections.find_open(token) else { return };
+        let Some(connection) = self.connections.known(token) else { return };
         reset_on_drop(connection.transport());
         self.finish(token);
     }
@@ -345,7 +345,7 @@ impl Sockets {
 impl Sockets {
     /// The machine has given this connection to another core.
     pub fn begin_leaving(&mut self, token: Token, leaving: Leaving) {
-        if let Some(connection) = self.connections.find_open(token) {
+        if let Some(connection) = self.connections.known(token) {
             connection.begin_leaving(leaving);
             self.disarm(token);
         }
