@@ -7,17 +7,12 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use super::limits::{ACCEPT_PAUSE_MS, ACCEPTS_PER_TURN_MAX};
 use super::listen::{accept, turn_newcomers_away};
 use super::ring::{Completion, Kind, Operation, Ring};
 use super::sockets::Sockets;
 use super::transport::TransportKind;
 use machines::machine::{Door, Machine, Now, Token};
-
-/// Connections taken per turn, over all listeners of the core.
-const ACCEPTS_PER_TURN_MAX: usize = 64;
-
-/// How long to wait when the system has no descriptors or memory to give.
-const PAUSE_MS: u64 = 100;
 
 /// A listener, and whom it lets in where.
 #[derive(Debug)]
@@ -116,7 +111,7 @@ impl Acceptor {
                 match listener.accept(sockets, machine, &mut self.successors, now) {
                     Accepted::One => any = true,
                     Accepted::None => listener.ready = false,
-                    Accepted::Exhausted => self.paused_until = Some(now.mono_ms + PAUSE_MS),
+                    Accepted::Exhausted => self.paused_until = Some(now.mono_ms + ACCEPT_PAUSE_MS),
                 }
             }
             any |= listener.close_if_quiet(now.mono_ms, self.quiet_ms, sockets.ring());

@@ -8,16 +8,10 @@
 use std::io::{self, IoSlice};
 use std::time::{Duration, Instant};
 
+use super::limits::{FLUSH_TIME_MAX, FLUSH_WRITES_MAX, PIECES_MAX};
 use super::ring::{Batch, SendRing};
 use super::sockets::Sockets;
-use super::transport::PIECES_MAX;
 use machines::machine::{Machine, Now, Token};
-
-/// Writes in a slice.
-const WRITES_MAX: usize = 512;
-
-/// Time for a slice.
-const TIME_MAX: Duration = Duration::from_millis(1);
 
 /// Outboxes in the first chunk of a slice; what they cost says how many may follow before the clock is looked at again.
 const CHUNK_FIRST: usize = 16;
@@ -83,7 +77,7 @@ impl Flusher {
         while chunk > 0 {
             let more = self.write_chunk(machine, sockets, chunk, now);
             writes += more;
-            if more < chunk || writes >= WRITES_MAX {
+            if more < chunk || writes >= FLUSH_WRITES_MAX {
                 break;
             }
             chunk = affordable(writes, begun.elapsed());
@@ -114,9 +108,9 @@ impl Flusher {
 
 /// How many outboxes may be written before the clock is looked at again.
 fn affordable(writes: usize, elapsed: Duration) -> usize {
-    let left = TIME_MAX.saturating_sub(elapsed).as_nanos();
+    let left = FLUSH_TIME_MAX.saturating_sub(elapsed).as_nanos();
     let writes_left = writes as u128 * left / elapsed.as_nanos().max(1);
-    (writes_left as usize).min(CHUNK_MAX).min(WRITES_MAX - writes)
+    (writes_left as usize).min(CHUNK_MAX).min(FLUSH_WRITES_MAX - writes)
 }
 
 /// Tries all attempts that can be sent as they are, in batches.

@@ -15,6 +15,9 @@ use std::time::{Duration, Instant};
 use rustix::net::SocketFlags;
 use socket2::{Domain, Protocol, SockFilter, SockRef, Socket, Type};
 
+use super::limits::{
+    BACKLOG_MAX, NOTSENT_LOWAT_BYTES, PROBE_PATIENCE, SILENCE_S_MAX, UNWANTED_PATIENCE, USER_TIMEOUT,
+};
 use super::ring;
 
 /// Why a port could not be taken.
@@ -52,27 +55,6 @@ impl fmt::Display for ListenError {
 }
 
 impl std::error::Error for ListenError {}
-
-/// How long a port may still be held by a process that has just ended.
-const PROBE_PATIENCE: Duration = Duration::from_secs(2);
-
-/// The same where the server goes on without the port.
-const UNWANTED_PATIENCE: Duration = Duration::from_millis(100);
-
-/// Connections that wait for accept, unless the system allows fewer (`net.core.somaxconn`, 4096 by default). When
-/// everybody comes back at once, whom the queue cannot hold tries again after one second, then after three.
-const BACKLOG_MAX: i32 = 65_535;
-
-/// Unsent bytes beyond which a socket is not writable. Without it a dead reader swallows 4 MiB in the kernel before
-/// its outbox sees a byte; with it about 147 KiB, and autotuning for far readers stays on.
-const NOTSENT_LOWAT_BYTES: u32 = 32 << 10;
-
-/// Who connects and says nothing is accepted after so long all the same, and from then on has the time for a head: a
-/// second is the least, the first retransmission of the kernel's answer. Whoever speaks is accepted with the first bytes.
-const SILENCE_S_MAX: i32 = 1;
-
-/// How long a peer may leave what was sent unacknowledged.
-const USER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Where to listen.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

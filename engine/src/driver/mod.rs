@@ -12,6 +12,7 @@ pub mod doorbell;
 pub mod flush;
 pub mod hook_line;
 pub mod inbox;
+mod limits;
 pub mod listen;
 pub mod park;
 pub mod probe;

@@ -12,10 +12,8 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
+use super::limits::SLEEP_MAX;
 use super::ring::Ring;
-
-/// The longest sleep. A core that has slept so long shows that it lives and sleeps on.
-pub const SLEEP_MAX: Duration = Duration::from_secs(1);
 
 /// Sleeps until `ring` has a completion, for at most `patience`, cut to [`SLEEP_MAX`].
 pub fn sleep(ring: &mut Ring, patience: Duration) -> io::Result<()> {

@@ -16,15 +16,13 @@ use super::control::{Clock, Control, CoreError, Health, Leave, Phase, Report};
 use super::flush::Flusher;
 use super::hook_line::HookLine;
 use super::inbox::MeshEnd;
-use super::park::{self, SLEEP_MAX};
+use super::limits::{HANDOVERS_PER_TURN_MAX, SLEEP_MAX};
+use super::park;
 use super::ring::{Completion, Kind, Ring, SendRing};
 use super::sockets::{Leaving, News, Sockets};
 use machines::machine::{Door, Effect, Inputs, Machine, Now, Socket, Token};
 use machines::mesh::{Leaf, Root};
 use machines::turn::{self, turn};
-
-/// Connections taken over from other cores per turn.
-const HANDOVERS_PER_TURN_MAX: usize = 64;
 
 /// Fewer connections than this need no room worth giving back.
 const CROWD_MIN: usize = 256;

@@ -9,26 +9,9 @@ use std::time::Duration;
 
 use socket2::SockRef;
 
-use super::super::transport::{PIECES_MAX, Transport};
+use super::super::limits::{CLOSE_MS_MAX, DISCARD_BYTES_MAX, LAST_MS_MAX, PIECES_MAX, READ_BYTES_PER_S_MIN};
+use super::super::transport::Transport;
 use machines::outbox::parting::Parting;
-
-/// How long a closing peer may take nothing, and after our FIN, how long it may take to answer with its own.
-pub(super) const CLOSE_MS_MAX: u64 = 5_000;
-
-/// How long a peer may take for that while the core drains: a round trip to the far side of the world. What it had sent
-/// before it heard of the end has arrived by then, and its answer to the end may meet a reset.
-pub(super) const DRAIN_LINGER_MS_MAX: u64 = 300;
-
-/// How long a peer may take its last bytes in, in milliseconds, for as long as it takes fewer than `READ_BYTES_PER_S_MIN` of
-/// them.
-const LAST_MS_MAX: u64 = 30_000;
-
-/// Whoever reads at least so fast may take all the time it needs, in bytes per second.
-const READ_BYTES_PER_S_MIN: u64 = 1 << 10;
-
-/// What a peer may send after our FIN before it is cut off: a body of the default limit, whose sender looks for the answer
-/// only when it has sent all of it.
-const DISCARD_BYTES_MAX: usize = (2 << 20) + (64 << 10);
 
 /// A close in progress.
 #[derive(Debug)]

@@ -15,12 +15,13 @@ use std::io::IoSlice;
 use std::os::fd::BorrowedFd;
 
 use super::inbox::MeshEnd;
+use super::limits::{CLOSE_MS_MAX, DRAIN_LINGER_MS_MAX};
 use super::ring::{Completion, Kind, Ring};
 use super::transport::Transport;
 use machines::machine::{Socket, Token};
 use machines::outbox::parting::Parting;
 
-use self::closing::{CLOSE_MS_MAX, Closing, DRAIN_LINGER_MS_MAX, Progress, reset_on_drop};
+use self::closing::{Closing, Progress, reset_on_drop};
 use self::connection::Stage;
 use self::connections::Connections;
 use self::expiries::Expiries;

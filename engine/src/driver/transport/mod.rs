@@ -11,9 +11,6 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 
 use self::plain::Plain;
 
-/// Pieces that go out in one write.
-pub const PIECES_MAX: usize = 64;
-
 /// How bytes travel on the connections of a listener.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum TransportKind {

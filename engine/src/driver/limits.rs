@@ -1,0 +1,65 @@
+//! The bounds of the driver, each with its reason: what a turn takes, what a write offers, how long a peer may take.
+//! Those of queues between cores and of what a machine keeps are in `machines::limits`.
+
+use std::time::Duration;
+
+/// Connections taken per turn, over all listeners of the core.
+pub(super) const ACCEPTS_PER_TURN_MAX: usize = 64;
+
+/// How long accepting waits when the system has no descriptors or memory to give, in milliseconds.
+pub(super) const ACCEPT_PAUSE_MS: u64 = 100;
+
+/// Connections taken over from other cores per turn.
+pub(super) const HANDOVERS_PER_TURN_MAX: usize = 64;
+
+/// The longest sleep. A core that has slept so long shows that it lives and sleeps on.
+pub(super) const SLEEP_MAX: Duration = Duration::from_secs(1);
+
+/// Writes in one slice of a flush.
+pub(super) const FLUSH_WRITES_MAX: usize = 512;
+
+/// Time for one slice of a flush.
+pub(super) const FLUSH_TIME_MAX: Duration = Duration::from_millis(1);
+
+/// Pieces that go out in one write.
+pub(super) const PIECES_MAX: usize = 64;
+
+/// How long a closing peer may take nothing, and after our FIN, how long it may take to answer with its own.
+pub(super) const CLOSE_MS_MAX: u64 = 5_000;
+
+/// How long a peer may take for that while the core drains: a round trip to the far side of the world. What it had sent
+/// before it heard of the end has arrived by then, and its answer to the end may meet a reset.
+pub(super) const DRAIN_LINGER_MS_MAX: u64 = 300;
+
+/// How long a peer may take its last bytes in, in milliseconds, for as long as it takes fewer than `READ_BYTES_PER_S_MIN` of
+/// them.
+pub(super) const LAST_MS_MAX: u64 = 30_000;
+
+/// A peer that reads at least this fast may take all the time it needs, in bytes per second.
+pub(super) const READ_BYTES_PER_S_MIN: u64 = 1 << 10;
+
+/// What a peer may send after our FIN before it is cut off: a body of the default limit, whose sender looks for the answer
+/// only when it has sent all of it.
+pub(super) const DISCARD_BYTES_MAX: usize = (2 << 20) + (64 << 10);
+
+/// How long a port may still be held by a process that has just ended.
+pub(super) const PROBE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// The same where the server goes on without the port.
+pub(super) const UNWANTED_PATIENCE: Duration = Duration::from_millis(100);
+
+/// Connections that wait for accept, unless the system allows fewer (`net.core.somaxconn`, 4096 by default). When
+/// everybody comes back at once, whom the queue cannot hold tries again after one second, then after three.
+pub(super) const BACKLOG_MAX: i32 = 65_535;
+
+/// Unsent bytes beyond which a socket is not writable. Without it a dead reader swallows 4 MiB in the kernel before
+/// its outbox sees a byte; with it about 147 KiB, and autotuning for far readers stays on.
+pub(super) const NOTSENT_LOWAT_BYTES: u32 = 32 << 10;
+
+/// A peer that connects and says nothing is accepted after this long all the same, and has the time for a head from then
+/// on: a second is the least, the first retransmission of the kernel's answer. A peer that speaks is accepted with its
+/// first bytes.
+pub(super) const SILENCE_S_MAX: i32 = 1;
+
+/// How long a peer may leave what was sent unacknowledged.
+pub(super) const USER_TIMEOUT: Duration = Duration::from_secs(30);
