@@ -14,7 +14,7 @@ use super::sockets::Sockets;
 use super::transport::TransportKind;
 use machines::machine::{Door, Machine, Now, Token};
 
-/// A listener, and whom it lets in where.
+/// A listener, what is behind it, and how its connections travel.
 #[derive(Debug)]
 pub struct Entrance {
     /// The listener.
@@ -29,7 +29,7 @@ pub struct Entrance {
 #[derive(Debug)]
 pub struct Acceptor {
     listeners: Vec<Listener>,
-    /// Whoever comes waits in the queue.
+    /// Newcomers wait in the queue.
     holds: bool,
     /// How long the queue of a closing listener must have been empty.
     quiet_ms: u64,
@@ -96,7 +96,7 @@ impl Acceptor {
         }
     }
 
-    /// Takes who waits. Returns whether there was anybody, or a listener to close.
+    /// Takes the connections that wait. Returns whether there was one, or a listener to close.
     pub fn accept_some<M: Machine>(&mut self, sockets: &mut Sockets, machine: &mut M, now: Now) -> bool {
         self.ran_out = false;
         if self.holds || self.paused_until.is_some_and(|until| now.mono_ms < until) {
@@ -116,7 +116,7 @@ impl Acceptor {
             }
             any |= listener.close_if_quiet(now.mono_ms, self.quiet_ms, sockets.ring());
         }
-        // Whoever came between the cancellation and its completion was still taken.
+        // A connection that came between the cancellation and its completion was still taken.
         self.listeners.retain(|listener| listener.armed || listener.ready || !listener.spent);
         if self.paused_until.is_some() {
             self.ran_out = true;
@@ -145,14 +145,14 @@ impl Acceptor {
         (self.holds, self.quiet_ms) = (false, quiet_ms);
         for listener in self.listeners.iter_mut().filter(|listener| listener.entrance.door != Door::Successor)
         {
-            // Where filters are refused, somebody who comes in the listener's last instant meets a reset.
+            // Where filters are refused, a client that comes in the listener's last instant meets a reset.
             let _ = turn_newcomers_away(&listener.entrance.listener);
             listener.quiet_since = Some(mono_ms);
             listener.ready = true;
         }
     }
 
-    /// True when no listener is left but for successors, who may come to the end.
+    /// True when no listener is left but those for successors, which may come to the end.
     pub fn is_closed(&self) -> bool {
         self.listeners.iter().all(|listener| listener.entrance.door == Door::Successor)
     }

@@ -1,8 +1,8 @@
 //! A core's line to the hooks core: not there, not open yet, or a queue.
 //!
 //! It is closed until the journal is open, which may be after the core has begun to serve: a server that takes over
-//! waits for its predecessor's journal, and any server for a disk that can be written. Until then everything is refused, so that nothing is told before it is known
-//! what has been told already. What must never happen here: a wait.
+//! waits for its predecessor's journal, and any server for a disk that can be written. Until then everything is refused, so
+//! that nothing is told before it is known what has been told already. What must never happen here: a wait.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};

@@ -237,7 +237,7 @@ mod tests {
         assert_eq!(far.tcp_user_timeout().unwrap(), Some(USER_TIMEOUT));
     }
 
-    /// Whether somebody who calls over IPv4 and says a byte is accepted.
+    /// Whether a client that connects over IPv4 and says a byte is accepted.
     fn is_reached_over_ipv4(listener: &OwnedFd) -> bool {
         let port = local_address(listener).unwrap().port();
         let Ok(mut near) = std::net::TcpStream::connect(("127.0.0.1", port)) else { return false };

@@ -100,7 +100,7 @@ impl<M: Machine> Core<M> {
                 self.sleep(now)?;
             }
         }
-        // Whoever another core has handed over in its last turn gets his refusal.
+        // A connection that another core handed over in its last turn gets its refusal.
         let now = self.clock.now();
         turn(&mut self, now).map(drop)
     }
@@ -152,7 +152,7 @@ impl<M: Machine> Core<M> {
         taken > 0
     }
 
-    /// Whoever has no descriptor left for a newcomer asks the API core for one.
+    /// A core without a descriptor for a newcomer asks the API core to give one up.
     fn share_descriptors(&mut self, now: Now) {
         let me = self.io.mesh.me();
         if self.acceptor.ran_out() {

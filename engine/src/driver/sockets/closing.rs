@@ -151,7 +151,7 @@ pub(super) fn reset_on_drop(transport: &Transport) {
     let _ = SockRef::from(&transport.socket()).set_linger(Some(Duration::ZERO));
 }
 
-/// The peer has not ended, and may not have read all: the kernel goes on sending, but not for ever to one who reads nothing.
+/// The peer has not ended, and may not have read all: the kernel goes on sending, but not for ever to one that reads nothing.
 fn bound_orphan(transport: &Transport) {
     let patience = Duration::from_millis(LAST_MS_MAX);
     // A socket that refuses this is broken already, and nothing is sent.

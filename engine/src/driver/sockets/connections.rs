@@ -1,6 +1,6 @@
 //! The slab of connections of one core.
 //!
-//! Owns the slots, the generation of each, and who came before a drain. What must never happen here: freeing a slot
+//! Owns the slots, the generation of each, and the count of those that came during a drain. What must never happen here: freeing a slot
 //! whose operations have not all completed, since an armed operation holds the file. Called by its neighbours in
 //! `sockets`.
 
@@ -16,7 +16,7 @@ use protocol::socket_id::SLOTS_MAX;
 pub(super) struct Connections {
     slots: Chunks<Slot>,
     free: Vec<u32>,
-    /// Whoever comes now is late.
+    /// Newcomers are late.
     draining: bool,
     late: usize,
 }
@@ -85,7 +85,7 @@ impl Connections {
         Some(connection)
     }
 
-    /// From now on whoever comes is late.
+    /// From now on newcomers are late.
     pub(super) fn begin_drain(&mut self) {
         self.draining = true;
     }
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_comes_during_a_drain_is_no_resident() {
+    fn a_newcomer_during_a_drain_is_no_resident() {
         let mut connections = Connections::default();
         let early = attach(&mut connections);
         connections.begin_drain();

@@ -1,7 +1,7 @@
 //! When closes lose patience: soonest first.
 //!
-//! Owns a date per close and change of mind. A date whose close has ended, or has been put off, means nothing: whoever
-//! takes it asks the close itself. What must never happen here: a close without a date.
+//! Owns a date per close and change of mind. A date whose close has ended, or has been put off, means nothing: the
+//! close itself is asked when it comes up. What must never happen here: a close without a date.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

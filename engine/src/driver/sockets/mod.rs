@@ -1,7 +1,7 @@
 //! The sockets of one core.
 //!
-//! Conducts the parts: the slab of connections, who may be read, the closes and hand-overs in progress, and the ring that
-//! polls for all of them. What must never happen here: giving bytes a meaning, or a descriptor dropped while an operation
+//! Conducts the parts: the slab of connections, the queue of those that may be read, closes and hand-overs in
+//! progress, and the ring that polls for all of them. What must never happen here: giving bytes a meaning, or a descriptor dropped while an operation
 //! holds it. Called by the turn, by flushing, and by the machine's inputs.
 
 mod closing;
@@ -263,7 +263,7 @@ impl Sockets {
         let Some(connection) = self.connections.known(token) else { return };
         let transport = connection.transport();
         if !last.is_empty() {
-            // Best effort: who does not hear it finds the connection closed.
+            // Best effort: a peer that does not hear it finds the connection closed.
             let _ = transport.send(&[IoSlice::new(last)]);
         }
         // With an armed poll, dropping alone would send the FIN late.
@@ -278,7 +278,7 @@ impl Sockets {
         self.finish(token);
     }
 
-    /// From now on whoever comes is late, and whoever was told to go has little time left.
+    /// From now on newcomers are late, and peers that were told to go have little time left.
     pub fn begin_drain(&mut self, mono_ms: u64) {
         self.connections.begin_drain();
         let deadline = mono_ms + DRAIN_LINGER_MS_MAX;

@@ -1,4 +1,4 @@
-//! Who may be read, in which order, and where the bytes go.
+//! Which connections may be read, in which order, and where the bytes go.
 //!
 //! Owns the queue of ready connections and the one buffer of the core. What must never happen here: a connection that
 //! is read twice in a phase without being asked for, or one that is ready and in no queue.
@@ -15,7 +15,7 @@ use machines::machine::{Socket, Token};
 pub(super) struct Reading {
     /// Those that may have something to read, in the order in which they are read.
     ready: VecDeque<Token>,
-    /// How many of them may be read in this phase. Whoever is queued during a phase is read in the next one, so that a
+    /// How many of them may be read in this phase. One that is queued during a phase is read in the next, so that a
     /// machine that gives a connection away never meets bytes of it afterwards.
     ready_now: usize,
     /// Every read of the core goes here.
