@@ -11,6 +11,7 @@
 
 pub mod api_core;
 pub mod chunks;
+pub mod cores;
 pub mod exchange;
 pub mod http_date;
 pub mod limits;

@@ -7,6 +7,7 @@
 use protocol::hook_event::{Happened, OpenEdges};
 use std::io::IoSlice;
 
+use crate::cores::CoreId;
 use crate::mesh::{Leaf, Root};
 use crate::outbox::parting::Parting;
 
@@ -157,12 +158,12 @@ pub enum Effect {
     Reset(Token),
     /// Read this socket again.
     Resume(Token),
-    /// Pass the descriptor on to core `to`; the machine has forgotten it.
+    /// Pass the descriptor on to another core; the machine has forgotten it.
     HandOver {
         /// The connection.
         token: Token,
         /// The core that takes it.
-        to: usize,
+        to: CoreId,
         /// What was read from it and belongs to the receiver.
         bytes: Vec<u8>,
         /// What the peer gets, before a close, when that core's inbox is full.

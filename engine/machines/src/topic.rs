@@ -14,6 +14,8 @@ use foldhash::quality::SeedableRandomState;
 use protocol::app::App;
 use protocol::channel::{ChannelKind, SERVER_TO_USER};
 
+use crate::cores::Cores;
+
 /// What a topic is within its app: a channel, or a user. Tables of topics find by it, with its text borrowed
 /// (`TopicKey<&str>`), and a topic owns one. A user and a channel of the same name are two topics.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -110,16 +112,15 @@ impl Eq for Topic {}
 #[derive(Clone, Debug)]
 pub struct TopicHash {
     state: SeedableRandomState,
-    shards: usize,
+    cores: Cores,
 }
 
 impl TopicHash {
     /// `seed` is random and the same on all cores of a process.
     pub fn new(seed: u64, shards: usize) -> Self {
-        assert!(shards > 0, "a server has at least one shard");
         // Leaked once per core and start: the hasher wants a seed that lives for ever.
         let shared: &'static SharedSeed = Box::leak(Box::new(SharedSeed::from_u64(seed)));
-        Self { state: SeedableRandomState::with_seed(seed, shared), shards }
+        Self { state: SeedableRandomState::with_seed(seed, shared), cores: Cores::new(shards) }
     }
 
     /// The hash of the topic that is `key` of `app`.
@@ -146,7 +147,7 @@ impl TopicHash {
     /// The home shard of a topic with this hash.
     pub fn home(&self, hash: u64) -> usize {
         // The tables use the low bits and the top seven; the bits between are independent of both.
-        (hash >> 16) as u32 as usize % self.shards
+        (hash >> 16) as u32 as usize % self.shards()
     }
 
     /// The topic that is `key` of `app`.
@@ -157,7 +158,12 @@ impl TopicHash {
 
     /// How many shards there are.
     pub fn shards(&self) -> usize {
-        self.shards
+        self.cores.shards()
+    }
+
+    /// The cores of this server.
+    pub fn cores(&self) -> Cores {
+        self.cores
     }
 }
 

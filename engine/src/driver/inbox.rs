@@ -14,6 +14,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
 use super::doorbell::Doorbell;
 use super::transport::Transport;
+use machines::cores::{CoreId, Cores};
 use machines::limits::{BATCHES_IN_FLIGHT_MAX, HANDOVERS_MAX};
 use machines::machine::Mesh;
 use machines::mesh::{Leaf, Root};
@@ -35,6 +36,7 @@ pub struct MeshEnd {
     handovers: Receiver<Handover>,
     handovers_out: Vec<Sender<Handover>>,
     doorbells: Arc<[Doorbell]>,
+    cores: Cores,
     me: usize,
 }
 
@@ -51,8 +53,10 @@ struct Lane<M> {
     stuck_count: u64,
 }
 
-/// Builds the mesh of `cores` cores and gives each its end.
-pub fn mesh(cores: usize) -> io::Result<Vec<MeshEnd>> {
+/// Builds the mesh of these cores and gives each its end.
+pub fn mesh(cores: Cores) -> io::Result<Vec<MeshEnd>> {
+    let layout = cores;
+    let cores = layout.in_mesh();
     let doorbells = (0..cores).map(|_| Doorbell::new()).collect::<io::Result<Arc<[_]>>>()?;
     let (senders, receivers): (Vec<_>, Vec<_>) = (0..cores).map(|_| bounded(HANDOVERS_MAX)).unzip();
     let lanes = Lane::all(cores).into_iter().zip(Lane::all(cores)).zip(receivers).enumerate();
@@ -62,6 +66,7 @@ pub fn mesh(cores: usize) -> io::Result<Vec<MeshEnd>> {
         handovers,
         handovers_out: senders.clone(),
         doorbells: Arc::clone(&doorbells),
+        cores: layout,
         me,
     };
     Ok(lanes.map(end).collect())
@@ -71,6 +76,11 @@ impl MeshEnd {
     /// This core's place in the mesh.
     pub fn me(&self) -> usize {
         self.me
+    }
+
+    /// The place of a core in the mesh.
+    pub fn index(&self, core: CoreId) -> usize {
+        self.cores.index(core)
     }
 
     /// This core's own doorbell.
@@ -234,7 +244,7 @@ mod tests {
 
     #[test]
     fn a_pair_has_two_batches_in_flight_until_one_is_released() {
-        let mut ends = mesh(3).unwrap();
+        let mut ends = mesh(Cores::new(1)).unwrap();
         for _ in 0..2 {
             assert!(ends[0].may_send_roots(2));
             ends[0].send_roots(2, batch());
@@ -250,7 +260,7 @@ mod tests {
 
     #[test]
     fn an_inbox_takes_two_batches_of_every_sender() {
-        let mut ends = mesh(4).unwrap();
+        let mut ends = mesh(Cores::new(2)).unwrap();
         for end in &mut ends {
             for _ in 0..2 {
                 end.send_roots(3, batch());
@@ -275,7 +285,7 @@ mod tests {
 
     #[test]
     fn a_full_handover_inbox_gives_the_connection_back() {
-        let ends = mesh(2).unwrap();
+        let ends = mesh(Cores::new(1)).unwrap();
         let handover = || Handover {
             transport: TransportKind::Plain.over(eventfd(0, EventfdFlags::CLOEXEC).unwrap()),
             bytes: vec![1],

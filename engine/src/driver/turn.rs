@@ -310,7 +310,9 @@ impl<M: Machine> turn::Core for Core<M> {
                 Effect::Reset(token) => self.io.sockets.reset(token),
                 Effect::Resume(token) => self.io.sockets.resume(token),
                 Effect::HandOver { token, to, bytes, refusal } => {
-                    self.io.sockets.begin_leaving(token, Leaving::new(to, bytes, refusal));
+                    self.io
+                        .sockets
+                        .begin_leaving(token, Leaving::new(self.io.mesh.index(to), bytes, refusal));
                 }
             }
         }

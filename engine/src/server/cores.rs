@@ -26,10 +26,11 @@ use crate::driver::probe::probe;
 use crate::driver::ring::Sizes;
 use crate::settings::{Ending, Settings};
 use crate::takeover::{Takeover, TakeoverPlan};
+use machines::cores::{CoreId, Cores};
 use machines::machine::Machine;
 
 /// Starts the cores of a server with these machines, which are made on their own threads. `make_shard` gets the shard's
-/// number; the API core's is the number of shards. `share` is what events are shared by while another process serves the
+/// number. `share` is what events are shared by while another process serves the
 /// same ports; None: they are not. Blocks SIGTERM and SIGINT in this thread, so call it before starting others: the first of
 /// them makes [`RunningCores::wait`] drain, the second ends the process at once.
 pub fn start_cores<S: Machine, A: Machine>(
@@ -43,15 +44,13 @@ pub fn start_cores<S: Machine, A: Machine>(
     let environment = prepared.environment.clone();
     let mut ports = take_ports(settings, share.is_some())?;
     let (mut threads, mut setups) = prepared.assign(&mut ports, share)?;
-    let api = setups.pop();
+    let api = setups.remove(environment.cores.index(CoreId::Api));
     let make_shard = Arc::new(make_shard);
     for (shard, setup) in setups.into_iter().enumerate() {
         let (make, environment) = (Arc::clone(&make_shard), environment.clone());
         threads.spawn(format!("shard-{shard}"), setup, move || make(shard, &environment))?;
     }
-    if let Some(setup) = api {
-        threads.spawn("api".to_owned(), setup, move || make_api(&environment))?;
-    }
+    threads.spawn("api".to_owned(), api, move || make_api(&environment))?;
     threads.await_start()?;
     let Ports { addresses, admin, shared, .. } = ports;
     threads.serve(settings.ending.takeover, &addresses, &shared);
@@ -114,26 +113,25 @@ impl<'a> Prepared<'a> {
     fn new(settings: &'a Settings, hooks: HookLine) -> Result<Self, StartError> {
         block_signals()?;
         let descriptors_max = allowed::raise_descriptors_max();
-        let cores = settings.shards.count.get() + 1;
-        let ring_sizes = probe(cores).map_err(StartError::Probe)?;
-        let health = Arc::new(Health::new(cores));
+        let cores = Cores::new(settings.shards.count.get());
+        let ring_sizes = probe(cores.turning()).map_err(StartError::Probe)?;
+        let health = Arc::new(Health::new(cores.turning()));
         let environment = Environment { health, clock: Clock::start(), cores, descriptors_max };
         Ok(Self { settings, hooks, ring_sizes, environment })
     }
 
-    /// Gives each core what it needs. The API core is the last.
+    /// Gives each core what it needs, in the order of their indexes.
     fn assign(
         self,
         ports: &mut Ports,
         share: Option<TakeoverPlan>,
     ) -> Result<(Threads, Vec<CoreSetup>), StartError> {
         let cores = self.environment.cores;
-        // The relay has the last place.
-        let mut ends = mesh(cores + 1).map_err(StartError::System)?;
-        let relay = ends.pop();
-        let reports = Reports::new(cores);
+        let mut ends = mesh(cores).map_err(StartError::System)?;
+        let relay = Some(ends.remove(cores.index(CoreId::Relay)));
+        let reports = Reports::new(cores.turning());
         let phase = if self.settings.ending.takeover { Phase::Joining } else { Phase::Serving };
-        let control = Arc::new(Control::new(phase, ends[0].doorbells(), cores - 1));
+        let control = Arc::new(Control::new(phase, ends[0].doorbells(), cores.index(CoreId::Api)));
         let names = std::mem::take(&mut ports.names);
         let sharing = share.zip(relay);
         let sharing = sharing.map(|(share, relay)| Takeover::new(share, names, relay, Arc::clone(&control)));
@@ -154,7 +152,7 @@ impl<'a> Prepared<'a> {
         control: &Arc<Control>,
         reports: &Reports,
     ) -> CoreSetup {
-        let is_shard = mesh.me() < self.settings.shards.count.get();
+        let is_shard = matches!(self.environment.cores.at(mesh.me()), CoreId::Shard(_));
         CoreSetup {
             mesh,
             entrances,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::driver::control::{Clock, Health};
+use machines::cores::Cores;
 
 /// What all cores of a server share and a machine may read.
 #[derive(Clone, Debug)]
@@ -11,8 +12,8 @@ pub struct Environment {
     pub health: Arc<Health>,
     /// The clocks whose readings machines are given.
     pub clock: Clock,
-    /// How many cores there are: the shards, and after them the API core.
-    pub cores: usize,
+    /// Which cores there are.
+    pub cores: Cores,
     /// How many descriptors the process may open.
     pub descriptors_max: u64,
 }

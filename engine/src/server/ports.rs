@@ -12,6 +12,7 @@ use crate::driver::steering::steer_by_cpu;
 use crate::driver::transport::TransportKind;
 use crate::settings::{AdminAddress, Settings, Steering};
 use crate::takeover::address::{self, Name};
+use machines::cores::{CoreId, Cores};
 use machines::machine::Door;
 
 /// What was taken of the machine's ports.
@@ -32,19 +33,20 @@ pub(super) fn take_ports(settings: &Settings, share: bool) -> Result<Ports, Star
     let mut ports = Ports {
         addresses: Vec::new(),
         admin: None,
-        entrances: (0..=wanted.shards).map(|_| Vec::new()).collect(),
+        entrances: (0..wanted.cores.turning()).map(|_| Vec::new()).collect(),
         names: Vec::new(),
         shared: wanted.shared(),
     };
+    let api = wanted.cores.index(CoreId::Api);
     for address in &settings.listen.public {
-        ports.take(&wanted, *address, 0..wanted.shards)?;
+        ports.take(&wanted, *address, 0..wanted.cores.shards())?;
     }
     for address in &settings.listen.api {
-        ports.take(&wanted, *address, wanted.shards..wanted.shards + 1)?;
+        ports.take(&wanted, *address, api..api + 1)?;
     }
     ports.take_admin(&wanted)?;
     if share {
-        ports.take_names(wanted.shards);
+        ports.take_names(api);
     }
     Ok(ports)
 }
@@ -76,7 +78,7 @@ impl Ports {
         self.admin = match listen_for_tools(wanted.place(address), is_named, wanted.takeover) {
             Ok(listener) => {
                 let address = local_address(&listener).map_err(StartError::System)?;
-                self.entrances[wanted.shards].push(entrance(Door::Admin, listener));
+                self.entrances[wanted.cores.index(CoreId::Api)].push(entrance(Door::Admin, listener));
                 Some(Ok(address))
             }
             Err(error) if is_named => return Err(StartError::Listen(error)),
@@ -107,7 +109,7 @@ fn entrance(door: Door, listener: OwnedFd) -> Entrance {
 /// The ports that the settings ask for.
 struct Wanted<'a> {
     settings: &'a Settings,
-    shards: usize,
+    cores: Cores,
     takeover: bool,
     /// The addresses of all cores.
     all: Vec<SocketAddr>,
@@ -119,7 +121,7 @@ impl<'a> Wanted<'a> {
         let all = listen.public.iter().chain(&listen.api).copied().chain(settings.admin.address.address());
         Self {
             settings,
-            shards: settings.shards.count.get(),
+            cores: Cores::new(settings.shards.count.get()),
             takeover: settings.ending.takeover,
             all: all.collect(),
         }

@@ -88,7 +88,6 @@ fn api_core(
 ) -> ApiCore {
     let (health, clock) = (Arc::clone(&environment.health), environment.clock);
     ApiCore::new(ApiConfig {
-        index: topics.shards(),
         topics,
         apps: Arc::clone(&settings.apps),
         limits,

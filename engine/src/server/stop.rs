@@ -54,13 +54,13 @@ pub(super) fn drain(threads: &mut Threads, ending: &Ending) -> Result<(), CoreEr
     if !ending.ready_grace.is_zero() {
         threads.wait_until(Some(ending.ready_grace), |_| false)?;
     }
-    let shards = threads.count() - 1;
+    let cores = threads.cores();
     threads.advance(Phase::DrainingShards);
-    threads.wait_until(Some(DRAIN_BEGIN_MAX), |tally| tally.draining == shards)?;
+    threads.wait_until(Some(DRAIN_BEGIN_MAX), |tally| tally.draining == cores.shards())?;
     let patience = patience(threads.draining_connections(), ending.drain_rate);
-    threads.wait_until(Some(patience), |tally| tally.empty == shards)?;
+    threads.wait_until(Some(patience), |tally| tally.empty == cores.shards())?;
     threads.advance(Phase::DrainingApi);
-    threads.wait_until(Some(API_DRAIN_MAX), |tally| tally.empty == shards + 1)?;
+    threads.wait_until(Some(API_DRAIN_MAX), |tally| tally.empty == cores.turning())?;
     threads.finish_sharing();
     threads.advance(Phase::Drained);
     Ok(())

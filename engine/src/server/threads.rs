@@ -12,6 +12,7 @@ use super::reports::{Reports, Stopper, Tally};
 use crate::driver::control::{Control, CoreError, Phase, Report};
 use crate::driver::{CoreSetup, run_core};
 use crate::takeover::Takeover;
+use machines::cores::Cores;
 use machines::machine::Machine;
 
 /// How long a core may take to start; its ring's memory alone may take two seconds.
@@ -127,6 +128,11 @@ impl Threads {
         if matches!(ended, Ok(true)) {
             self.handles.drain(..).for_each(|thread| drop(thread.join()));
         }
+    }
+
+    /// Which cores there are.
+    pub(super) fn cores(&self) -> Cores {
+        self.environment.cores
     }
 
     /// How many there are.

@@ -11,6 +11,7 @@ use corecast::driver::control::CoreError;
 use corecast::driver::hook_line::HookLine;
 use corecast::server::{Environment, RunningCores, Stopper, start_cores};
 use corecast::settings::{Admin, AdminAddress, Ending, Listen, Settings, ShardCount, Shards};
+use machines::cores::CoreId;
 use machines::machine::{Door, Effect, HookPort, Inputs, Machine, Mesh, Now, Socket, Token};
 use protocol::hook_event::OpenEdges;
 
@@ -45,7 +46,7 @@ impl Desk {
         self.effects.push_back(Effect::Close { token, last: bytes.into() });
     }
 
-    pub(crate) fn hand_over(&mut self, token: Token, to: usize, bytes: &[u8]) {
+    pub(crate) fn hand_over(&mut self, token: Token, to: CoreId, bytes: &[u8]) {
         self.outboxes.remove(&token);
         self.effects.push_back(Effect::HandOver { token, to, bytes: bytes.to_vec(), refusal: b"full" });
     }

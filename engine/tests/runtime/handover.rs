@@ -4,6 +4,7 @@ use std::io::Write;
 use std::thread;
 
 use crate::echo::{Desk, Script, read, serve};
+use machines::cores::CoreId;
 use machines::machine::{Now, Token};
 
 /// Gives every connection to the other shard at its first bytes; what comes from there stays.
@@ -14,9 +15,9 @@ struct Passing {
 impl Script for Passing {
     fn bytes(&mut self, desk: &mut Desk, token: Token, bytes: &[u8], _now: Now) {
         if self.shard == 0 && bytes.first() == Some(&b'!') {
-            desk.hand_over(token, 1, &bytes[1..]);
+            desk.hand_over(token, CoreId::Shard(1), &bytes[1..]);
         } else if self.shard == 1 && bytes.first() == Some(&b'!') {
-            desk.hand_over(token, 0, &bytes[1..]);
+            desk.hand_over(token, CoreId::Shard(0), &bytes[1..]);
         } else {
             desk.write(token, bytes);
         }
@@ -57,7 +58,7 @@ fn the_api_core_takes_connections_over() {
     struct ToApi;
     impl Script for ToApi {
         fn bytes(&mut self, desk: &mut Desk, token: Token, bytes: &[u8], _now: Now) {
-            desk.hand_over(token, 1, bytes);
+            desk.hand_over(token, CoreId::Api, bytes);
         }
     }
     let server = serve(0, 1, false, |_, _| ToApi);

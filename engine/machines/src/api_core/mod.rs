@@ -74,8 +74,6 @@ const CHANNELS_BYTES_MAX: usize = 8 << 20;
 
 /// What the API core is made of.
 pub struct ApiConfig {
-    /// Its number among the cores: that of the shards, which come before it.
-    pub index: usize,
     /// The hash that all cores share.
     pub topics: TopicHash,
     /// The apps whose calls it takes.
@@ -171,11 +169,6 @@ impl ApiCore {
     /// An API core without connections.
     pub fn new(config: ApiConfig) -> Self {
         let shards = config.topics.shards();
-        assert!(
-            config.index == shards,
-            "the API core comes after the {shards} shards, not at {}",
-            config.index
-        );
         Self {
             apps: config.apps,
             topics: config.topics,

@@ -679,7 +679,7 @@ mod tests {
     #[test]
     fn a_connection_that_cannot_be_handed_over_gets_its_refusal_and_a_close() {
         let mut sockets = sockets();
-        let ends = mesh(2).unwrap();
+        let ends = mesh(machines::cores::Cores::new(1)).unwrap();
         let mut waiting = Vec::new();
         let (mut peer, token) = attached(&mut sockets);
         for _ in 0..HANDOVERS_MAX {

@@ -158,7 +158,7 @@ fn an_upgrade_goes_to_the_shards_in_turn_with_its_bytes() {
         rig.send(peer, format!("{UPGRADE}frames"));
         rig.run();
         let (token, to, bytes) = rig.handed_over.pop().unwrap();
-        assert_eq!((token, to), (peer, expected));
+        assert_eq!((token, to), (peer, CoreId::Shard(expected)));
         assert_eq!(bytes, format!("{UPGRADE}frames").as_bytes());
     }
     assert_eq!(rig.core.connections(), 0);
@@ -175,7 +175,7 @@ fn an_upgrade_waits_until_earlier_answers_are_written() {
     rig.listen(peer);
     rig.run();
     assert_eq!(rig.statuses(peer), [200]);
-    assert_eq!(rig.handed_over, [(peer, 0, UPGRADE.as_bytes().to_vec())]);
+    assert_eq!(rig.handed_over, [(peer, CoreId::Shard(0), UPGRADE.as_bytes().to_vec())]);
     assert!(!rig.closed.contains(&peer));
 }
 

@@ -113,7 +113,7 @@ fn an_upgrade_with_a_body_goes_to_a_shard_that_refuses_it() {
         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nContent-Length: 9\r\n\r\n";
     rig.send(peer, bytes);
     rig.run();
-    assert_eq!(rig.handed_over, [(peer, 0, bytes.as_bytes().to_vec())]);
+    assert_eq!(rig.handed_over, [(peer, CoreId::Shard(0), bytes.as_bytes().to_vec())]);
 }
 
 #[test]

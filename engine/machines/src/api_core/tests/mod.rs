@@ -19,6 +19,7 @@ use protocol::auth::sign_request;
 use protocol::hook_kind::{HookKind, HookKinds};
 
 use super::{ApiConfig, ApiCore, Health, MetricsConfig};
+use crate::cores::CoreId;
 use crate::limits::Limits;
 use crate::machine::{Door, Effect, Inputs, Machine, Mesh, Now, Socket, Token};
 use crate::mesh::{Answer, Ask, Found, Leaf, Query, Root};
@@ -117,7 +118,7 @@ struct Rig {
     reset: HashSet<Token>,
     /// Peers that read nothing.
     deaf: HashSet<Token>,
-    handed_over: Vec<(Token, usize, Vec<u8>)>,
+    handed_over: Vec<(Token, CoreId, Vec<u8>)>,
     next_slot: u32,
 }
 
@@ -129,7 +130,6 @@ impl Rig {
         let app = Arc::clone(apps.by_id("1").unwrap());
         let topics = TopicHash::new(7, SHARDS);
         let core = ApiCore::new(ApiConfig {
-            index: SHARDS,
             topics: topics.clone(),
             apps,
             limits: Limits { batch_messages_max: BATCH_MAX, ..Limits::default() },

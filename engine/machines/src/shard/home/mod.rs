@@ -51,7 +51,7 @@ pub struct Home {
     edges: Edges,
     /// There is another process on the same ports.
     relay: Option<Box<Relay<Event>>>,
-    /// What is said to shards, to the API core, whose number follows theirs, and to the relay, which comes after it.
+    /// What is said to shards, to the API core and to the relay.
     leaves: Outgoing<Leaf>,
     witness: Option<Witness>,
     stats: HomeStats,
@@ -86,7 +86,7 @@ impl Home {
             lists: Lists::new(limits),
             edges: Edges::new(hook_grace_ms),
             relay: None,
-            leaves: Outgoing::new(hash.shards() + 2, limits),
+            leaves: Outgoing::new(hash.cores().in_mesh(), limits),
             hash,
             witness,
             stats: HomeStats::default(),
@@ -134,7 +134,7 @@ impl Home {
 
     /// Messages in the fullest batch of those to shards and the API core.
     pub(super) fn fullest_batch(&self) -> usize {
-        (0..=self.hash.shards()).map(|to| self.leaves.len(to)).max().unwrap_or(0)
+        (0..self.hash.cores().turning()).map(|to| self.leaves.len(to)).max().unwrap_or(0)
     }
 
     /// When there is something to tell hooks, in `mono_ms`.

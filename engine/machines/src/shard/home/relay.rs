@@ -13,6 +13,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use crate::cores::CoreId;
 use crate::mesh::{Event, FromHome, Leaf, Origin, Publish, Terminate, ToHome};
 use crate::shard::home::Home;
 
@@ -197,8 +198,8 @@ impl Home {
         self.leaves.push(place, Leaf::Relay(Box::new(told)));
     }
 
-    /// The place of the relay in the mesh: after the API core.
+    /// The place of the relay in the mesh.
     fn relay_place(&self) -> usize {
-        self.hash.shards() + 1
+        self.hash.cores().index(CoreId::Relay)
     }
 }

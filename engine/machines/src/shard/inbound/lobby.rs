@@ -16,6 +16,7 @@ use protocol::socket_id::SocketId;
 use protocol::ws::{self, Decoder};
 
 use crate::chunks::Chunks;
+use crate::cores::CoreId;
 use crate::machine::{Effect, Now, Token};
 use crate::outbox::Outbox;
 use crate::outbox::run::Run;
@@ -259,8 +260,8 @@ impl Shard {
             }
             Entry::HandOver => {
                 self.lobby.forget(token);
-                let to = self.shards();
-                self.effects.push_back(Effect::HandOver { token, to, bytes: bytes.to_vec(), refusal: &BUSY });
+                let (to, bytes) = (CoreId::Api, bytes.to_vec());
+                self.effects.push_back(Effect::HandOver { token, to, bytes, refusal: &BUSY });
                 Flow::Read
             }
             Entry::Refuse { last } => {
