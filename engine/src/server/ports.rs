@@ -95,7 +95,7 @@ impl Ports {
                     self.entrances[api_core].push(entrance(Door::Successor, socket));
                 }
                 Err(error) => {
-                    logging::say!("takeover: successors cannot reach this process on {address}: {error}")
+                    logging::say!("takeover: successors cannot reach this process on {address}: {error}");
                 }
             }
         }
