@@ -55,8 +55,8 @@ struct Module {
 }
 
 impl Module {
-    fn read(text: &str) -> Module {
-        let mut module = Module::default();
+    fn read(text: &str) -> Self {
+        let mut module = Self::default();
         let code = code_of(text);
         let tokens = tokens(&code);
         let mut at = 0;
