@@ -100,7 +100,7 @@ pub const MUTANTS: &[Mutant] = &[
         places: &[before(
             "shard/shard_machine.rs",
             "self.polled.note(token, id);",
-            r"if self.fanout.connections.view(id).is_some_and(|connection| connection.blocked) {
+            r"if self.fanout.is_blocked(id) {
                 self.close_slow(id, Close::SLOW_CONSUMER);
                 return self.poll_dirty();
             }",
@@ -244,7 +244,7 @@ pub const MUTANTS: &[Mutant] = &[
         breaks: "A sender gets its own event.",
         places: &[instead(
             "shard/links/heard.rs",
-            "except.and_then(|socket_id| self.fanout.by_socket_id(self.place, socket_id))",
+            "except.and_then(|socket_id| self.fanout.by_socket_id(socket_id))",
             "None",
         )],
     },
@@ -252,9 +252,9 @@ pub const MUTANTS: &[Mutant] = &[
         name: "NodesHaveTheSameConnections",
         breaks: "A connection is left out for one of another node.",
         places: &[instead(
-            "shard/fanout/mod.rs",
-            "socket_id.place() != Some(place)",
-            "socket_id.place().is_none_or(|it| it.shard != place.shard)",
+            "shard/fanout/connections.rs",
+            "socket_id.place() != Some(self.place)",
+            "socket_id.place().is_none_or(|it| it.shard != self.place.shard)",
         )],
     },
     Mutant {
@@ -325,19 +325,19 @@ pub const MUTANTS: &[Mutant] = &[
         name: "AnswerIsForgotten",
         breaks: "A connection that has answered its ping still counts as pinged.",
         places: &[instead(
-            "shard/ending/idle.rs",
-            "connection.heard = self.wheel.heard();",
-            "connection.heard = Heard { pinged: connection.heard.pinged, ..self.wheel.heard() };",
+            "shard/fanout/connections.rs",
+            "connection.heard = now;",
+            "connection.heard = Heard { pinged: connection.heard.pinged, ..now };",
         )
         .within(
-            r"if let Some(connection) = self.fanout.connections.by_id(id) {
-            connection.heard = self.wheel.heard();",
+            r"if let Some(connection) = self.connections.by_id(id) {
+            connection.heard = now;",
         )],
     },
     Mutant {
         name: "StalledClockRuns",
         breaks: "A connection that is not listened to counts as silent.",
-        places: &[instead("shard/ending/idle.rs", "connection.stalled", "false").within(
+        places: &[instead("shard/fanout/connections.rs", "connection.stalled", "false").within(
             r"if connection.stalled {
             connection.heard",
         )],
@@ -346,7 +346,7 @@ pub const MUTANTS: &[Mutant] = &[
         name: "TerminationSparesWhoWaits",
         breaks: "A user who must go is looked for among acknowledged subscriptions only.",
         places: &[instead(
-            "shard/ending/terminate.rs",
+            "shard/fanout/connections.rs",
             "it.member()",
             "it.member().filter(|_| it.fanout_index != crate::shard::fanout::connection::WAITING)",
         )],
@@ -416,8 +416,8 @@ pub const MUTANTS: &[Mutant] = &[
         name: "SlotIsFreeBeforeItsTenantHasLeft",
         breaks: "A slot is given away before the subscriptions of its last tenant are given up.",
         places: &[
-            instead("shard/fanout/connection.rs", "slot.kept == 0", "true"),
-            instead("shard/fanout/connection.rs", "place.kept == 0 && place.tenant.is_none()", "false"),
+            instead("shard/fanout/slots.rs", "slot.kept == 0", "true"),
+            instead("shard/fanout/slots.rs", "place.kept == 0 && place.tenant.is_none()", "false"),
         ],
     },
     Mutant {
@@ -602,7 +602,7 @@ pub const MUTANTS: &[Mutant] = &[
         breaks: "A shard with few connections counts as quiet.",
         places: &[instead(
             "shard/inbound/quiet.rs",
-            "self.fanout.connections.len() < self.limits.nap_connections_min",
+            "self.fanout.connections() < self.limits.nap_connections_min",
             "false",
         )],
     },
@@ -610,6 +610,17 @@ pub const MUTANTS: &[Mutant] = &[
 
 /// Code that only mutants call, by the file that it is added to.
 pub const SUPPORT: &[(&str, &str)] = &[
+    (
+        "shard/fanout/connections.rs",
+        r"
+impl Fanout {
+    /// The kernel has refused its bytes.
+    pub(in crate::shard) fn is_blocked(&self, id: ConnectionId) -> bool {
+        self.connections.view(id).is_some_and(|connection| connection.blocked)
+    }
+}
+",
+    ),
     (
         "outgoing.rs",
         r"

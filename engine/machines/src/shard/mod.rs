@@ -129,7 +129,8 @@ impl Shard {
                 && config.limits.terminations_max > 0,
             "walks must come to their end"
         );
-        let fanout = Fanout::new(&config.limits);
+        let place = Place { node: config.node, shard: config.index as u16 };
+        let fanout = Fanout::new(place, &config.limits);
         let ping = idle::ping_run();
         fanout.count_as_held(&ping);
         let parting = Allowance::new(fanout.outboxes_bytes_max() / PARTING_PART);
@@ -137,7 +138,7 @@ impl Shard {
         let home = Home::new(config.index, apps, hash, &config.limits, config.hook_grace_ms, config.witness);
         Self {
             index: config.index,
-            place: Place { node: config.node, shard: config.index as u16 },
+            place,
             apps: config.apps,
             hash: config.topics,
             random: config.random,

@@ -37,7 +37,7 @@ impl Shard {
                 roots: self.gates.roots.ms(),
                 commands: self.gates.commands.ms(),
             },
-            connections: self.fanout.connections.len() as u64,
+            connections: self.fanout.connections() as u64,
             half_open: self.lobby.half_open() as u64,
             subscriptions: self.fanout.subscriptions() as u64,
             channels: self.home.len() as u64,

@@ -93,8 +93,7 @@ impl Machine for Shard {
     }
 
     fn outbox<'a>(&'a self, token: Token, slices: &mut [IoSlice<'a>]) -> usize {
-        let connection = self.connection_of(token).and_then(|id| self.fanout.connections.view(id));
-        connection.map_or(0, |connection| connection.outbox.slices(slices))
+        self.connection_of(token).map_or(0, |id| self.fanout.slices_of(id, slices))
     }
 
     fn handle_written(&mut self, token: Token, bytes: usize, _now: Now) -> bool {
@@ -152,7 +151,7 @@ impl Machine for Shard {
     }
 
     fn connections(&self) -> usize {
-        self.fanout.connections.len() + self.fanout.departed().len() + self.lobby.half_open()
+        self.fanout.connections() + self.fanout.departed().len() + self.lobby.half_open()
     }
 }
 

@@ -102,10 +102,8 @@ impl Bounds {
     }
 
     fn check_held_ranges(&self, shard: &Shard) -> Result<(), String> {
-        let connections = &shard.fanout().connections;
-        let waits = |id| connections.view(id).filter(|it| it.held && !it.dirty && !it.blocked);
-        let waiting = (0..connections.slots()).filter_map(|slot| waits(connections.id_at(slot)?));
-        let most = waiting.map(|connection| connection.outbox.backlog().ranges).max();
+        let waiting = shard.fanout().outboxes().filter(|outbox| outbox.held);
+        let most = waiting.map(|outbox| outbox.backlog.ranges).max();
         match most.filter(|most| *most >= self.limits.held_ranges_max) {
             Some(most) => {
                 Err(format!("{most} ranges wait for a tick, {} may not", self.limits.held_ranges_max))
@@ -116,15 +114,13 @@ impl Bounds {
 
     /// What waits for a connection that the kernel has not refused is what it has gained since it was last tried.
     pub fn check_gains(&self, shard: &Shard, sockets: &[Socket]) -> Result<(), String> {
-        let connections = &shard.fanout().connections;
         let most = self.limits.unflushed_bytes_max + EVENT_BYTES_MAX;
-        for id in (0..connections.slots()).filter_map(|slot| connections.id_at(slot)) {
-            let Some(connection) = connections.view(id).filter(|it| !it.blocked) else { continue };
-            let socket = sockets.iter().find(|socket| socket.token == connection.token);
+        for outbox in shard.fanout().outboxes().filter(|outbox| !outbox.blocked) {
+            let socket = sockets.iter().find(|socket| socket.token == outbox.token);
             let old = socket.map_or(0, |socket| socket.refused);
-            let gained = connection.outbox.backlog().bytes.saturating_sub(old);
+            let gained = outbox.backlog.bytes.saturating_sub(old);
             if gained > most {
-                return Err(format!("slot {} has gained {gained} bytes untried, {most} may be", id.slot));
+                return Err(format!("slot {} has gained {gained} bytes untried, {most} may be", outbox.slot));
             }
         }
         Ok(())

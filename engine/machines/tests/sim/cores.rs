@@ -215,7 +215,6 @@ impl Cores {
 
 /// What waits for the connection behind this token, in bytes, without the largest private item.
 fn waiting_bytes(shard: &Shard, token: Token) -> usize {
-    let connections = &shard.fanout().connections;
-    let mut all = (0..connections.slots()).filter_map(|slot| connections.view(connections.id_at(slot)?));
-    all.find(|connection| connection.token == token).map_or(0, |it| it.outbox.backlog().bytes)
+    let mut outboxes = shard.fanout().outboxes();
+    outboxes.find(|outbox| outbox.token == token).map_or(0, |outbox| outbox.backlog.bytes)
 }

@@ -13,7 +13,8 @@ use crate::machine::{Effect, Token};
 use crate::outbox::Outbox;
 use crate::outbox::parting::{Allowance, Parting};
 use crate::shard::Shard;
-use crate::shard::fanout::connection::{Connection, ConnectionId};
+use crate::shard::fanout::connection::ConnectionId;
+use crate::shard::fanout::connections::Detached;
 
 /// A connection that goes at the end of this phase.
 #[derive(Debug)]
@@ -69,8 +70,7 @@ impl Shard {
     }
 
     fn begin_close(&mut self, id: ConnectionId, last_words: LastWords, rest: Rest) {
-        let Some(connection) = self.fanout.connections.detach(id) else { return };
-        self.fanout.forget_backlog(id.slot);
+        let Some(Detached { token, mut outbox, blocked }) = self.fanout.detach(id) else { return };
         self.ending_stats.closed += 1;
         match last_words {
             LastWords::Close(close) => self.closes.by_server(close),
@@ -79,10 +79,9 @@ impl Shard {
         }
         self.forget_stalled(id);
         self.churn.forget(id);
-        let Connection { token, mut outbox, blocked, subscriptions, .. } = connection;
         outbox.end_open_ranges();
         self.closing.push(Closing { token, outbox, blocked, last_words, rest });
-        self.depart(id, subscriptions);
+        self.depart(id);
     }
 
     /// Hands those who go over to the driver. All Runs are sealed.

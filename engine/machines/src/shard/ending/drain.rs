@@ -79,7 +79,7 @@ impl Shard {
 
     pub(in crate::shard) fn drain_deadline(&self) -> Option<u64> {
         let drain = self.drain.as_ref()?;
-        (!self.fanout.connections.is_empty()).then(|| drain.deadline_ms())
+        (self.fanout.connections() > 0).then(|| drain.deadline_ms())
     }
 
     /// Closes those whose turn has come.
@@ -87,7 +87,7 @@ impl Shard {
         let share = self.drain.as_mut().map_or(0, |drain| drain.poll_share(now));
         for _ in 0..share {
             let Some(drain) = &mut self.drain else { break };
-            let Some(id) = self.fanout.connections.next_from(drain.next_slot) else { break };
+            let Some(id) = self.fanout.next_from(drain.next_slot) else { break };
             drain.next_slot = id.slot + 1;
             self.ending_stats.drained += 1;
             self.close_after_outbox(id, self.drain_plan.close);

@@ -126,9 +126,7 @@ impl Shard {
 
     /// Bytes of this connection have come.
     pub(in crate::shard) fn note_heard(&mut self, id: ConnectionId) {
-        if let Some(connection) = self.fanout.connections.by_id(id) {
-            connection.heard = self.wheel.heard();
-        }
+        self.fanout.note_heard(id, self.wheel.heard());
     }
 
     pub(in crate::shard) fn idle_deadline(&self) -> Option<u64> {
@@ -140,7 +138,7 @@ impl Shard {
         self.wheel.turn(now.mono_ms);
         for _ in 0..self.limits.idle_checks_per_turn_max {
             let Some(slot) = self.wheel.poll_due() else { break };
-            if let Some(id) = self.fanout.connections.id_at(slot)
+            if let Some(id) = self.fanout.connection_in(slot)
                 && let Some(after_s) = self.check_silence_of(id)
             {
                 self.wheel.watch(slot, after_s.min(self.ping_after_s()), now.mono_ms);
@@ -152,21 +150,18 @@ impl Shard {
     /// Pings or closes a connection if it was silent for too long. Returns after how many seconds to look again.
     fn check_silence_of(&mut self, id: ConnectionId) -> Option<u16> {
         let (ping_after_s, pong_s_max) = (self.ping_after_s(), self.limits.pong_s_max);
-        let connection = self.fanout.connections.by_id(id)?;
-        if connection.stalled {
-            connection.heard = self.wheel.heard();
-        }
-        let silence_s = self.wheel.silence_s(connection.heard);
-        let patience_s = if connection.heard.pinged { pong_s_max } else { ping_after_s };
+        let heard = self.fanout.last_heard(id, self.wheel.heard())?;
+        let silence_s = self.wheel.silence_s(heard);
+        let patience_s = if heard.pinged { pong_s_max } else { ping_after_s };
         if silence_s < patience_s {
             return Some(patience_s - silence_s);
         }
-        if connection.heard.pinged {
+        if heard.pinged {
             self.ending_stats.pongs_missed += 1;
             self.close(id, Close::PONG_MISSED);
             return None;
         }
-        connection.heard = Heard { pinged: true, ..self.wheel.heard() };
+        self.fanout.note_pinged(id, self.wheel.heard());
         self.ending_stats.pings += 1;
         self.fanout.push_urgent(id, Rc::clone(&self.ping));
         Some(pong_s_max)

@@ -5,12 +5,15 @@
 //! the next walk, so that none of their connections is behind it already; with `terminations_max` of them, roots wait.
 //! Whoever joins under such an id while the walk goes on may be closed as well.
 
+use std::sync::Arc;
+
 use hashbrown::{Equivalent, HashSet};
 use protocol::close::Close;
+use protocol::presence::Member;
 
 use crate::mesh::Terminate;
 use crate::shard::Shard;
-use crate::shard::fanout::connection::{Connection, ConnectionId};
+use crate::shard::fanout::connection::ConnectionId;
 
 /// What closing a connection counts for, in looks at connections and subscriptions.
 const CLOSE_LOOKS: usize = 32;
@@ -66,12 +69,6 @@ impl Terminations {
         self.wanted = HashSet::new();
     }
 
-    fn has(&self, connection: &Connection) -> bool {
-        let app_id = &*connection.app().id;
-        let mut members = connection.subscriptions.iter().filter_map(|it| it.member());
-        members.any(|member| self.wants(app_id, &member.user_id))
-    }
-
     fn wants(&self, app_id: &str, user_id: &str) -> bool {
         self.wanted.contains(&(app_id, user_id))
     }
@@ -95,12 +92,12 @@ impl Shard {
         let mut looks_left = self.limits.walk_looks_max;
         while looks_left > 0 {
             let slot = self.terminations.next_slot;
-            if slot >= self.fanout.connections.slots() {
+            if slot >= self.fanout.slots() {
                 self.terminations.end();
                 return true;
             }
             self.terminations.next_slot = slot + 1;
-            let looks = self.fanout.connections.id_at(slot).map_or(1, |id| self.look_at(id));
+            let looks = self.fanout.connection_in(slot).map_or(1, |id| self.look_at(id));
             looks_left = looks_left.saturating_sub(looks);
         }
         true
@@ -108,9 +105,10 @@ impl Shard {
 
     /// Closes the connection if its user must go. Returns what that counts for.
     fn look_at(&mut self, id: ConnectionId) -> usize {
-        let Some(connection) = self.fanout.connections.view(id) else { return 1 };
-        let looks = 1 + connection.subscriptions.len();
-        if !self.terminations.has(connection) {
+        let Some(app) = self.fanout.app_of(id) else { return 1 };
+        let looks = 1 + self.fanout.subscriptions_of(id);
+        let wanted = |member: &Arc<Member>| self.terminations.wants(&app.id, &member.user_id);
+        if !self.fanout.members_of(id).any(wanted) {
             return looks;
         }
         self.ending_stats.terminated += 1;

@@ -43,9 +43,20 @@ impl Departed {
         self.left_behind.is_empty()
     }
 
+    fn has_left_behind(&self, slot: u32) -> bool {
+        self.left_behind.contains_key(&slot)
+    }
+
     /// What whoever has left this slot has left behind.
-    pub fn left_behind(&mut self, slot: u32) -> Option<&mut Vec<Subscription>> {
+    pub(super) fn left_behind(&mut self, slot: u32) -> Option<&mut Vec<Subscription>> {
         self.left_behind.get_mut(&slot)
+    }
+
+    /// A connection has left this slot, and its subscriptions.
+    pub(super) fn leave_behind(&mut self, slot: u32, subscriptions: Vec<Subscription>) {
+        if !subscriptions.is_empty() {
+            self.left_behind.insert(slot, subscriptions);
+        }
     }
 
     /// Somebody has subscribed.
@@ -90,11 +101,10 @@ impl Shard {
     }
 
     /// A connection has gone: gives up what it was subscribed to, as far as that may be done now.
-    pub(in crate::shard) fn depart(&mut self, id: ConnectionId, subscriptions: Vec<Subscription>) {
-        if subscriptions.is_empty() {
+    pub(in crate::shard) fn depart(&mut self, id: ConnectionId) {
+        if !self.fanout.departed.has_left_behind(id.slot) {
             return;
         }
-        self.fanout.departed.left_behind.insert(id.slot, subscriptions);
         self.give_up(id, self.limits.walk_looks_max);
         if !self.has_left(id) {
             self.fanout.stats.departed_in_steps += 1;

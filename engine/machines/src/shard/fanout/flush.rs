@@ -10,8 +10,9 @@ use std::collections::VecDeque;
 use crate::outbox::Tails;
 use crate::outbox::run::OpenRun;
 use crate::shard::fanout::budget::Backlogs;
-use crate::shard::fanout::connection::{Connection, ConnectionId, Connections};
+use crate::shard::fanout::connection::{Connection, ConnectionId};
 use crate::shard::fanout::pacing::Holds;
+use crate::shard::fanout::slots::Connections;
 use crate::shard::fanout::unflushed::{Gain, TopicGain};
 
 /// In place of an index of `Flush::open`: the topic has no event in this phase.
@@ -131,7 +132,7 @@ impl Flush {
 
     /// The connection has something to write.
     #[inline]
-    pub fn mark(&mut self, id: ConnectionId, connection: &mut Connection) {
+    pub(super) fn mark(&mut self, id: ConnectionId, connection: &mut Connection) {
         if !connection.dirty {
             connection.dirty = true;
             self.dirty.queue.push_back(Dirty { id, mark: self.phase_mark });
@@ -140,7 +141,12 @@ impl Flush {
 
     /// The connection has something to write when its app's interval ends; with an interval of 0, now.
     #[inline]
-    pub fn mark_or_hold(&mut self, id: ConnectionId, connection: &mut Connection, interval_ms: u32) -> bool {
+    pub(super) fn mark_or_hold(
+        &mut self,
+        id: ConnectionId,
+        connection: &mut Connection,
+        interval_ms: u32,
+    ) -> bool {
         if interval_ms == 0 {
             self.mark(id, connection);
             return false;
@@ -154,7 +160,13 @@ impl Flush {
     }
 
     /// A group of holds has ended: those of it who still have something become dirty.
-    pub fn release(&mut self, mark: u64, old: bool, held: &[ConnectionId], connections: &mut Connections) {
+    pub(super) fn release(
+        &mut self,
+        mark: u64,
+        old: bool,
+        held: &[ConnectionId],
+        connections: &mut Connections,
+    ) {
         for id in held {
             let Some(connection) = connections.by_id(*id) else { continue };
             connection.held = false;
@@ -168,7 +180,7 @@ impl Flush {
     }
 
     /// The connection has a private frame of so many bytes to write.
-    pub fn mark_private(&mut self, id: ConnectionId, connection: &mut Connection, bytes: usize) {
+    pub(super) fn mark_private(&mut self, id: ConnectionId, connection: &mut Connection, bytes: usize) {
         self.count_private(connection, bytes);
         if !connection.dirty {
             connection.dirty = true;
@@ -179,7 +191,7 @@ impl Flush {
 
     /// A dirty or held connection loses its subscription to this topic: what that has gained counts as its own from now on.
     /// Returns whether it was anything.
-    pub fn count_gone(&mut self, connection: &mut Connection, topic: TopicGain) -> bool {
+    pub(super) fn count_gone(&mut self, connection: &mut Connection, topic: TopicGain) -> bool {
         let bytes = if connection.dirty || connection.held { self.gain.bytes_of(topic) as usize } else { 0 };
         self.count_private(connection, bytes);
         bytes > 0

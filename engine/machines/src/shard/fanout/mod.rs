@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use protocol::app::App;
 use protocol::close::Close;
-use protocol::socket_id::{Place, SocketId};
+use protocol::socket_id::Place;
 use protocol::ws::Frame;
 
 use crate::limits::{Limits, OUTBOXES_BYTES_MIN};
@@ -18,25 +18,31 @@ use crate::outbox::held::Held;
 use crate::outbox::run::{OpenRun, Run};
 use crate::outbox::{Backlog, OPEN, Range};
 use crate::readings::stats::FanoutStats;
-use crate::shard::fanout::connection::{ConnectionId, Connections, Needs, Subscription, WAITING};
+use crate::shard::fanout::connection::{ConnectionId, Needs, Subscription, WAITING};
 use crate::shard::fanout::departed::Departed;
 use crate::shard::fanout::flush::{Flush, NO_RUN, Touched};
+use crate::shard::fanout::slots::Connections;
 use crate::shard::fanout::topics::{Gone, LocalTopic, LocalTopics, Subscriber};
 use crate::topic::{Topic, TopicKey};
 
 pub mod budget;
 pub mod connection;
+pub mod connections;
 pub mod departed;
+mod event_bucket;
 pub mod flush;
 pub mod pacing;
+mod slots;
 pub mod topics;
 pub mod unflushed;
 
 /// Connections and their topics on this shard.
 #[derive(Debug)]
 pub struct Fanout {
-    /// All connections.
-    pub connections: Connections,
+    /// Where the shard is, as socket ids say it.
+    place: Place,
+    connections: Connections,
+    connections_max: usize,
     topics: LocalTopics,
     /// Those who have gone, and what they were subscribed to.
     departed: Departed,
@@ -55,9 +61,11 @@ pub struct Fanout {
 
 impl Fanout {
     /// Nobody is connected.
-    pub fn new(limits: &Limits) -> Self {
+    pub(super) fn new(place: Place, limits: &Limits) -> Self {
         Self {
+            place,
             connections: Connections::default(),
+            connections_max: limits.connections_max,
             topics: LocalTopics::default(),
             departed: Departed::new(limits.given_up_per_turn_max),
             flush: Flush::default(),
@@ -130,11 +138,6 @@ impl Fanout {
         self.flush.begin_phase(now_ms);
     }
 
-    /// The connection in this slot is gone: nothing waits for it any more.
-    pub fn forget_backlog(&mut self, slot: u32) {
-        self.flush.backlogs.remove(slot);
-    }
-
     /// Gives back what nothing needs now.
     pub fn give_back_room(&mut self) {
         self.departed.give_back_room();
@@ -153,8 +156,8 @@ impl Fanout {
     }
 
     /// The index of a connection's subscription to a local topic.
-    pub fn subscription_to(&mut self, id: ConnectionId, topic_slot: u32) -> Option<usize> {
-        let connection = self.connections.by_id(id)?;
+    pub(super) fn subscription_to(&self, id: ConnectionId, topic_slot: u32) -> Option<usize> {
+        let connection = self.connections.view(id)?;
         connection.subscriptions.iter().position(|sub| sub.topic_slot == topic_slot)
     }
 
@@ -293,7 +296,7 @@ impl Fanout {
             self.flush.gain.opened(&mut topic.gain);
         }
         let run = topic.run;
-        let excluded = except.filter(|id| self.is_acknowledged(*id, topic_slot));
+        let excluded = except.filter(|id| self.acknowledged(*id, topic_slot).is_some());
         if let Some(id) = excluded {
             self.close_range(id, run);
         }
@@ -313,24 +316,11 @@ impl Fanout {
         }
     }
 
-    /// The connection with this socket_id, if it is one of ours, who live at `place`: its second number ends with its
-    /// slot.
-    pub fn by_socket_id(&mut self, place: Place, socket_id: SocketId) -> Option<ConnectionId> {
-        if socket_id.place() != Some(place) {
-            return None;
-        }
-        let id = self.connections.id_at(socket_id.slot())?;
-        let connection = self.connections.by_id(id)?;
-        (connection.second == socket_id.second).then_some(id)
-    }
-
-    fn is_acknowledged(&mut self, id: ConnectionId, topic_slot: u32) -> bool {
-        self.connections.by_id(id).is_some_and(|connection| {
-            connection
-                .subscriptions
-                .iter()
-                .any(|sub| sub.topic_slot == topic_slot && sub.fanout_index != WAITING)
-        })
+    /// Its subscription to a local topic, if that is acknowledged.
+    #[inline]
+    pub(super) fn acknowledged(&self, id: ConnectionId, topic_slot: u32) -> Option<&Subscription> {
+        let subscriptions = &self.connections.view(id)?.subscriptions;
+        subscriptions.iter().find(|it| it.topic_slot == topic_slot && it.fanout_index != WAITING)
     }
 
     fn close_range(&mut self, id: ConnectionId, run: u32) {

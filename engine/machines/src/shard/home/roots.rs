@@ -108,11 +108,8 @@ impl Shard {
             return counted;
         }
         let Some(at) = self.fanout.find_topic(topic) else { return false };
-        let Some(id) = self.fanout.by_socket_id(place, socket_id) else { return false };
-        self.fanout
-            .connections
-            .view(id)
-            .is_some_and(|it| it.subscriptions.iter().any(|sub| sub.topic_slot == at))
+        let Some(id) = self.fanout.by_socket_id(socket_id) else { return false };
+        self.fanout.subscription_to(id, at).is_some()
     }
 
     fn handle_query(&mut self, from: usize, query: Query) {

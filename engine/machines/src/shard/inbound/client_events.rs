@@ -16,7 +16,7 @@ use protocol::ws::Frame;
 use crate::machine::Now;
 use crate::mesh::Publish;
 use crate::shard::Shard;
-use crate::shard::fanout::connection::{ConnectionId, Subscription, WAITING};
+use crate::shard::fanout::connection::{ConnectionId, Subscription};
 use crate::shard::inbound::commands::Target;
 use crate::topic::TopicKey;
 
@@ -39,9 +39,8 @@ impl Shard {
         let Some((at, subscription)) = self.acknowledged_subscription(id, target) else { return };
         let member = subscription.member().cloned();
         let Some(topic) = self.fanout.topic(at).cloned() else { return };
-        let Some(connection) = self.fanout.connections.view(id) else { return };
+        let Some(socket_id) = self.fanout.socket_id(id) else { return };
         let user_id = member.as_ref().map(|member| &*member.user_id);
-        let socket_id = self.place.socket_id(connection.second);
         let mut bytes = Vec::new();
         server_event::encode_event(&mut bytes, event, target.channel, data, user_id);
         let hook = target.app.hooks.has(HookKind::ClientEvent).then(|| HookEvent::ClientEvent {
@@ -90,7 +89,7 @@ impl Shard {
             return refuse("you didn't subscribe this channel".into());
         }
         let per_second = app.limits.client_events_per_second;
-        if !self.allow_client_event(id, per_second, now) {
+        if !self.fanout.take_client_event(id, per_second, now.mono_ms) {
             self.inbound_stats.client_events_limited += 1;
             let why = format!("rate limit of {per_second} per second exceeded (client_events_per_second)");
             return Err((Some(TOO_FAST), why));
@@ -104,24 +103,7 @@ impl Shard {
         target: &Target<'_>,
     ) -> Option<(u32, &Subscription)> {
         let at = self.fanout.find(target.hash, target.app, target.key)?;
-        let connection = self.fanout.connections.view(id)?;
-        let subscription =
-            connection.subscriptions.iter().find(|it| it.topic_slot == at && it.fanout_index != WAITING)?;
+        let subscription = self.fanout.acknowledged(id, at)?;
         Some((at, subscription))
-    }
-
-    /// A bucket of one second's worth, refilled evenly, kept as the time at which it is full again.
-    fn allow_client_event(&mut self, id: ConnectionId, per_second: u32, now: Now) -> bool {
-        let Some(connection) = self.fanout.connections.by_id(id) else { return false };
-        let Some(each_ms) = 1000_u32.checked_div(per_second) else { return false };
-        let now_ms = now.mono_ms as u32;
-        let until_full_ms = connection.client_events_full_ms.wrapping_sub(now_ms);
-        // More than a second ahead is behind: the clock has wrapped or the bucket has long been full.
-        let until_full_ms = if until_full_ms > 1000 { 0 } else { until_full_ms };
-        if until_full_ms + each_ms > 1000 {
-            return false;
-        }
-        connection.client_events_full_ms = now_ms.wrapping_add(until_full_ms + each_ms);
-        true
     }
 }

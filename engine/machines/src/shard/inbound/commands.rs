@@ -106,26 +106,26 @@ impl Shard {
         let mut rest = bytes;
         let mut budget = self.limits.commands_per_turn_max;
         loop {
-            let Some(connection) = self.fanout.connections.by_id(id) else {
+            let Some(mut decoder) = self.fanout.lend_decoder(id) else {
                 return Flow::Read;
             };
             if budget == 0 && !rest.is_empty() {
+                self.fanout.give_back_decoder(id, decoder);
                 self.inbound_stats.commands_budgeted += 1;
                 self.stalled.budgeted.push_back(id);
                 return self.stall(id, None, rest);
             }
             budget = budget.saturating_sub(1);
-            let mut decoder = std::mem::take(&mut connection.decoder);
             // Asked until it has nothing more to give: that frees what it kept of a message.
             let used = match decoder.decode(rest, self.limits.message_bytes_max) {
                 Ok((_, None)) => {
-                    self.restore(id, decoder);
+                    self.fanout.give_back_decoder(id, decoder);
                     return Flow::Read;
                 }
                 Ok((used, Some(Message::Text(text)))) => {
                     if let Verdict::Gated(home) = self.handle_text(id, text, false, now) {
                         let text = text.to_vec();
-                        self.restore(id, decoder);
+                        self.fanout.give_back_decoder(id, decoder);
                         self.wait_in_line(id, home);
                         let behind = rest.get(used..).unwrap_or(&[]);
                         return self.stall(id, Some(text), behind);
@@ -141,14 +141,8 @@ impl Shard {
                     return Flow::Read;
                 }
             };
-            self.restore(id, decoder);
+            self.fanout.give_back_decoder(id, decoder);
             rest = std::mem::take(&mut rest).get_mut(used..).unwrap_or(&mut []);
-        }
-    }
-
-    fn restore(&mut self, id: ConnectionId, decoder: ws::Decoder) {
-        if let Some(connection) = self.fanout.connections.by_id(id) {
-            connection.decoder = decoder;
         }
     }
 
@@ -160,8 +154,7 @@ impl Shard {
     }
 
     fn stall(&mut self, id: ConnectionId, message: Option<Vec<u8>>, rest: &[u8]) -> Flow {
-        if let Some(connection) = self.fanout.connections.by_id(id) {
-            connection.stalled = true;
+        if self.fanout.stall(id) {
             self.stalled.kept.insert(id, Kept { message, rest: rest.to_vec() });
         }
         Flow::Stalled
@@ -211,10 +204,8 @@ impl Shard {
             return;
         }
         if self.handle_connection_bytes(id, &mut kept.rest, now) == Flow::Read
-            && let Some(connection) = self.fanout.connections.by_id(id)
+            && let Some(token) = self.fanout.resume(id)
         {
-            connection.stalled = false;
-            let token = connection.token;
             self.effects.push_back(Effect::Resume(token));
         }
     }
@@ -291,8 +282,7 @@ impl Shard {
         on_bad_name: impl FnOnce(&mut Self, ConnectionId, &str, &ChannelNameError),
         take: impl FnOnce(&mut Self, &Target<'_>),
     ) -> Verdict {
-        let Some(connection) = self.fanout.connections.by_id(id) else { return Verdict::Taken };
-        let app = Arc::clone(connection.app());
+        let Some(app) = self.fanout.app_of(id).cloned() else { return Verdict::Taken };
         let kind = match parse_channel_name(channel, app.limits.channel_name_bytes_max) {
             Ok(kind) => kind,
             Err(error) => {

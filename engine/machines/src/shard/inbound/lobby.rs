@@ -13,16 +13,15 @@ use protocol::close::Close;
 use protocol::http::{self, Head, HeadParse};
 use protocol::server_event;
 use protocol::socket_id::SocketId;
-use protocol::ws::{self, Decoder};
+use protocol::ws;
 
 use crate::chunks::Chunks;
 use crate::cores::CoreId;
 use crate::machine::{Effect, Now, Token};
-use crate::outbox::Outbox;
 use crate::outbox::run::Run;
 use crate::shard::Shard;
 use crate::shard::ending::close::encode_error_and_close;
-use crate::shard::fanout::connection::{Connection, ConnectionId};
+use crate::shard::fanout::connection::ConnectionId;
 use crate::shard::inbound::commands::Flow;
 
 /// What a half-open connection has for its head, in milliseconds, though the lobby is full: a round trip of most clients.
@@ -305,8 +304,7 @@ impl Shard {
         if self.drain.is_some() {
             return Err(Close::DRAINING);
         }
-        let connections = &self.fanout.connections;
-        if connections.len() >= self.limits.connections_max || connections.next_slot().is_none() {
+        if self.fanout.next_slot().is_none() {
             return Err(Close::OVER_CAPACITY);
         }
         app.admit().ok_or(app.over_quota_close)
@@ -320,25 +318,11 @@ impl Shard {
         now: Now,
     ) -> ConnectionId {
         self.lobby.leave(token);
-        let slot = self.fanout.connections.next_slot().unwrap_or(0);
+        let slot = self.fanout.next_slot().unwrap_or(0);
         let socket_id = SocketId::new(self.place, (self.random)(), slot);
         let timeout_s = u32::from(self.limits.activity_timeout_s);
         server_event::encode_connection_established(&mut response, socket_id, timeout_s);
-        let id = self.fanout.connections.attach(Connection {
-            admission,
-            second: socket_id.second,
-            token,
-            subscriptions: Vec::new(),
-            outbox: Outbox::default(),
-            decoder: Decoder::default(),
-            private_gain: 0,
-            client_events_full_ms: 0,
-            heard: self.wheel.heard(),
-            dirty: false,
-            held: false,
-            blocked: false,
-            stalled: false,
-        });
+        let id = self.fanout.attach(admission, socket_id.second, token, self.wheel.heard());
         self.inbound_stats.attached += 1;
         if id.generation > 0 {
             self.inbound_stats.slots_reused += 1;

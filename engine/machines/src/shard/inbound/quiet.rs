@@ -35,7 +35,7 @@ impl Shard {
 
     /// True when nothing but signs of life came lately from many connections, and nothing waits.
     pub(in crate::shard) fn has_been_quiet(&self, now: Now) -> bool {
-        let few = self.fanout.connections.len() < self.limits.nap_connections_min;
+        let few = self.fanout.connections() < self.limits.nap_connections_min;
         let waits = self.quiet.active
             || !self.fanout.flush().is_clean()
             || !self.fanout.flush().backlogs().is_empty()

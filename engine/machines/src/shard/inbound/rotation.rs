@@ -286,7 +286,7 @@ impl Shard {
             At::Head => self.handle_head_bytes(token, bytes, now),
             At::Connection(id) => {
                 debug_assert!(
-                    self.fanout.connections.view(id).is_none_or(|connection| !connection.stalled),
+                    !self.fanout.is_stalled(id),
                     "nothing is read from a connection whose last message waits"
                 );
                 self.handle_connection_bytes(id, bytes, now)

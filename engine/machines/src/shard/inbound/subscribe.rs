@@ -57,7 +57,7 @@ impl Shard {
             let text = format!("{who} has {max} subscriptions, which is the most it may have ({key})");
             Err((Grounds::Full, text))
         };
-        if self.fanout.connections.view(id).is_some_and(|it| it.subscriptions.len() >= of_one) {
+        if self.fanout.subscriptions_of(id) >= of_one {
             return full("This connection", of_one as u64, "subscriptions_per_connection_max");
         }
         if self.fanout.subscriptions() >= of_shard {
@@ -89,8 +89,7 @@ impl Shard {
         channel_data: Option<&str>,
     ) -> Option<Needs> {
         let Target { app, channel, key, .. } = *target;
-        let connection = self.fanout.connections.by_id(id)?;
-        let socket_id = self.place.socket_id(connection.second);
+        let socket_id = self.fanout.socket_id(id)?;
         let TopicKey::Channel { kind, .. } = key else {
             let text = format!("Channel {channel} is for a user who is signed in");
             self.refuse_subscription(id, channel, Grounds::Auth, &text);

@@ -123,7 +123,7 @@ impl Shard {
     pub(in crate::shard) fn tell_gone(&mut self, gone: Gone, by_close: bool) {
         let (topic_slot, slot) = (gone.topic_slot, gone.sub.slot);
         if self.links.leave(gone, by_close) {
-            self.fanout.connections.keep(slot);
+            self.fanout.keep_slot(slot);
         }
         if self.links.may_count(topic_slot, by_close) {
             self.send_count(topic_slot);
@@ -146,7 +146,7 @@ impl Shard {
         for home in 0..self.shards() {
             while let Some(brought_in) = self.links.bring_in(home) {
                 match brought_in {
-                    BroughtIn::Exit(sub) => self.fanout.connections.let_go(sub.slot),
+                    BroughtIn::Exit(sub) => self.fanout.let_go_slot(sub.slot),
                     BroughtIn::Count(topic_slot) => self.send_count(topic_slot),
                 }
                 any = true;

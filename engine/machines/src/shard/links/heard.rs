@@ -81,7 +81,7 @@ impl Shard {
         except: Option<SocketId>,
     ) {
         let Some(at) = self.fanout.find_topic(topic) else { return };
-        let except = except.and_then(|socket_id| self.fanout.by_socket_id(self.place, socket_id));
+        let except = except.and_then(|socket_id| self.fanout.by_socket_id(socket_id));
         self.fanout.deliver(at, frame, except);
     }
 }

@@ -201,14 +201,11 @@ mod tests {
     use protocol::app::{App, Apps};
     use protocol::auth::sign_subscription;
     use protocol::socket_id::SocketId;
-    use protocol::ws::Decoder;
 
     use super::*;
     use crate::limits::Limits;
     use crate::machine::{Now, Token};
-    use crate::outbox::Outbox;
     use crate::shard::ending::drain::DrainPlan;
-    use crate::shard::fanout::connection::Connection;
     use crate::shard::inbound::commands::Target;
     use crate::shard::{Shard, ShardConfig};
     use crate::topic::{TopicHash, TopicKey};
@@ -240,21 +237,8 @@ mod tests {
                 drain: DrainPlan::default(),
                 random: Box::new(|| 0),
             });
-            let id = shard.fanout.connections.attach(Connection {
-                admission: app.admit().unwrap(),
-                second: 9,
-                token: Token { slot: 0, generation: 0 },
-                subscriptions: Vec::new(),
-                outbox: Outbox::default(),
-                decoder: Decoder::default(),
-                private_gain: 0,
-                client_events_full_ms: 0,
-                heard: shard.wheel.heard(),
-                dirty: false,
-                held: false,
-                blocked: false,
-                stalled: false,
-            });
+            let (admission, token) = (app.admit().unwrap(), Token { slot: 0, generation: 0 });
+            let id = shard.fanout.attach(admission, 9, token, shard.wheel.heard());
             Self { shard, app, topics, id }
         }
 

@@ -1,0 +1,218 @@
+//! What the other parts of a shard ask of a connection, and tell it. Its record itself they do not see.
+
+use std::io::IoSlice;
+use std::sync::Arc;
+
+use protocol::app::{Admission, App};
+use protocol::presence::Member;
+use protocol::socket_id::SocketId;
+use protocol::ws::Decoder;
+
+use crate::machine::Token;
+use crate::outbox::{Backlog, Outbox};
+use crate::shard::fanout::Fanout;
+use crate::shard::fanout::connection::{Connection, ConnectionId, Heard};
+
+/// What is left of a connection that was taken out.
+#[derive(Debug)]
+pub(in crate::shard) struct Detached {
+    /// Its descriptor.
+    pub token: Token,
+    /// What waited to be written.
+    pub outbox: Outbox,
+    /// The kernel has refused what waits in it.
+    pub blocked: bool,
+}
+
+/// How one outbox stands.
+#[derive(Clone, Copy, Debug)]
+pub struct OutboxReading {
+    /// The connection's slot.
+    pub slot: u32,
+    /// Its descriptor.
+    pub token: Token,
+    /// All that waits, refused or not.
+    pub backlog: Backlog,
+    /// It waits for nothing but a tick.
+    pub held: bool,
+    /// The kernel has refused its bytes.
+    pub blocked: bool,
+}
+
+impl Fanout {
+    /// The slot that the next connection will get; None when there is no more room.
+    pub(in crate::shard) fn next_slot(&self) -> Option<u32> {
+        self.connections.next_slot().filter(|_| self.connections.len() < self.connections_max)
+    }
+
+    /// A connection comes, in [`Fanout::next_slot`].
+    pub(in crate::shard) fn attach(
+        &mut self,
+        admission: Admission,
+        second: u64,
+        token: Token,
+        heard: Heard,
+    ) -> ConnectionId {
+        self.connections.attach(Connection::new(admission, second, token, heard))
+    }
+
+    /// A connection goes. Its subscriptions are left behind, to be given up.
+    pub(in crate::shard) fn detach(&mut self, id: ConnectionId) -> Option<Detached> {
+        let Connection { token, outbox, blocked, subscriptions, .. } = self.connections.detach(id)?;
+        self.flush.backlogs.remove(id.slot);
+        self.departed.leave_behind(id.slot, subscriptions);
+        Some(Detached { token, outbox, blocked })
+    }
+
+    /// Something of this slot's tenant is still to be done when it has gone.
+    pub(in crate::shard) fn keep_slot(&mut self, slot: u32) {
+        self.connections.keep(slot);
+    }
+
+    /// That is done.
+    pub(in crate::shard) fn let_go_slot(&mut self, slot: u32) {
+        self.connections.let_go(slot);
+    }
+
+    /// How many there are.
+    #[inline]
+    pub(in crate::shard) fn connections(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// All slots are below this one.
+    pub(in crate::shard) fn slots(&self) -> u32 {
+        self.connections.slots()
+    }
+
+    /// Which connection has this slot now.
+    pub(in crate::shard) fn connection_in(&self, slot: u32) -> Option<ConnectionId> {
+        self.connections.id_at(slot)
+    }
+
+    /// The first connection in this slot or behind it.
+    pub(in crate::shard) fn next_from(&self, slot: u32) -> Option<ConnectionId> {
+        self.connections.next_from(slot)
+    }
+
+    /// The connection with this socket_id, if it is one of ours: its second number ends with its slot.
+    pub(in crate::shard) fn by_socket_id(&self, socket_id: SocketId) -> Option<ConnectionId> {
+        if socket_id.place() != Some(self.place) {
+            return None;
+        }
+        let id = self.connections.id_at(socket_id.slot())?;
+        let connection = self.connections.view(id)?;
+        (connection.second == socket_id.second).then_some(id)
+    }
+
+    /// Its socket_id.
+    pub(in crate::shard) fn socket_id(&self, id: ConnectionId) -> Option<SocketId> {
+        let connection = self.connections.view(id)?;
+        Some(self.place.socket_id(connection.second))
+    }
+
+    /// The app that it belongs to.
+    #[inline]
+    pub(in crate::shard) fn app_of(&self, id: ConnectionId) -> Option<&Arc<App>> {
+        self.connections.view(id).map(Connection::app)
+    }
+
+    /// Who it is, on each of its presence channels.
+    pub(in crate::shard) fn members_of(&self, id: ConnectionId) -> impl Iterator<Item = &Arc<Member>> {
+        let subscriptions = self.connections.view(id).map_or(&[][..], |it| &it.subscriptions);
+        subscriptions.iter().filter_map(|it| it.member())
+    }
+
+    /// How many subscriptions it has, those that wait included.
+    pub(in crate::shard) fn subscriptions_of(&self, id: ConnectionId) -> usize {
+        self.connections.view(id).map_or(0, |connection| connection.subscriptions.len())
+    }
+
+    /// Lends what has arrived of an unfinished message, to be given back with [`Fanout::give_back_decoder`]. None: the
+    /// connection has gone.
+    #[inline]
+    pub(in crate::shard) fn lend_decoder(&mut self, id: ConnectionId) -> Option<Decoder> {
+        self.connections.by_id(id).map(|connection| std::mem::take(&mut connection.decoder))
+    }
+
+    /// What was lent, with what has arrived meanwhile.
+    #[inline]
+    pub(in crate::shard) fn give_back_decoder(&mut self, id: ConnectionId, decoder: Decoder) {
+        if let Some(connection) = self.connections.by_id(id) {
+            connection.decoder = decoder;
+        }
+    }
+
+    /// Its next message must wait, and nothing is read of it meanwhile. Returns whether it is still there.
+    pub(in crate::shard) fn stall(&mut self, id: ConnectionId) -> bool {
+        let connection = self.connections.by_id(id);
+        connection.map(|connection| connection.stalled = true).is_some()
+    }
+
+    /// It may be read again, from this descriptor.
+    pub(in crate::shard) fn resume(&mut self, id: ConnectionId) -> Option<Token> {
+        let connection = self.connections.by_id(id)?;
+        connection.stalled = false;
+        Some(connection.token)
+    }
+
+    /// Whether its next message waits.
+    pub(in crate::shard) fn is_stalled(&self, id: ConnectionId) -> bool {
+        self.connections.view(id).is_some_and(|connection| connection.stalled)
+    }
+
+    /// Bytes of it have come.
+    #[inline]
+    pub(in crate::shard) fn note_heard(&mut self, id: ConnectionId, now: Heard) {
+        if let Some(connection) = self.connections.by_id(id) {
+            connection.heard = now;
+        }
+    }
+
+    /// When it was last heard. One whose next message waits is not listened to, and counts as heard now.
+    pub(in crate::shard) fn last_heard(&mut self, id: ConnectionId, now: Heard) -> Option<Heard> {
+        let connection = self.connections.by_id(id)?;
+        if connection.stalled {
+            connection.heard = now;
+        }
+        Some(connection.heard)
+    }
+
+    /// It was sent a ping.
+    pub(in crate::shard) fn note_pinged(&mut self, id: ConnectionId, now: Heard) {
+        if let Some(connection) = self.connections.by_id(id) {
+            connection.heard = Heard { pinged: true, ..now };
+        }
+    }
+
+    /// Whether it may send a client event now; if so, that counts.
+    pub(in crate::shard) fn take_client_event(
+        &mut self,
+        id: ConnectionId,
+        per_second: u32,
+        now_ms: u64,
+    ) -> bool {
+        self.connections.by_id(id).is_some_and(|connection| connection.client_events.take(per_second, now_ms))
+    }
+
+    /// What waits for it to be written, from the first byte on.
+    #[inline]
+    pub(in crate::shard) fn slices_of<'a>(&'a self, id: ConnectionId, slices: &mut [IoSlice<'a>]) -> usize {
+        self.connections.view(id).map_or(0, |connection| connection.outbox.slices(slices))
+    }
+
+    /// How all outboxes stand, for tests.
+    pub fn outboxes(&self) -> impl Iterator<Item = OutboxReading> {
+        let connections = (0..self.connections.slots()).filter_map(|slot| {
+            let connection = self.connections.view(self.connections.id_at(slot)?)?;
+            Some((slot, connection))
+        });
+        connections.map(|(slot, connection)| OutboxReading {
+            slot,
+            token: connection.token,
+            backlog: connection.outbox.backlog(),
+            held: connection.held && !connection.dirty && !connection.blocked,
+            blocked: connection.blocked,
+        })
+    }
+}
