@@ -63,7 +63,7 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "NoTicket",
         breaks: "An answer of the home shard goes to whichever subscription of the connection waits for that channel.",
-        places: &[instead("shard/fanout/mod.rs", "it.ticket == sub.ticket", "true")],
+        places: &[instead("shard/fanout/subscriptions.rs", "it.ticket == sub.ticket", "true")],
     },
     Mutant {
         name: "NoEpoch",
@@ -110,8 +110,8 @@ pub const MUTANTS: &[Mutant] = &[
         name: "NoFlushGate",
         breaks: "Input is taken whatever waits to be flushed.",
         places: &[instead(
-            "shard/inbound/rotation.rs",
-            "full || (self.is_over_budget() && !flush.is_clean())",
+            "shard/fanout/gate.rs",
+            "full || (self.is_over_budget() && !self.flush.is_clean())",
             "false",
         )],
     },
@@ -119,7 +119,7 @@ pub const MUTANTS: &[Mutant] = &[
         name: "RunGrowsAfterSealing",
         breaks: "A Run takes frames of the next phase.",
         places: &[before(
-            "shard/fanout/mod.rs",
+            "shard/fanout/delivery.rs",
             "for touched in std::mem::take(&mut self.flush.touched) {",
             r"let kept: Vec<OpenRun> = self.flush.open.iter().map(OpenRun::sealed_copy).collect();
             self.flush.touched.clear();
@@ -187,7 +187,7 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "WaiterNeverLeaves",
         breaks: "A subscription that goes while it waits stays among the waiters' number.",
-        places: &[instead("shard/fanout/mod.rs", "topic.waiting -= 1;", "").within(
+        places: &[instead("shard/fanout/subscriptions.rs", "topic.waiting -= 1;", "").within(
             r"self.stats.unsubscribed_waiting += 1;
             topic.waiting -= 1;",
         )],
@@ -219,9 +219,9 @@ pub const MUTANTS: &[Mutant] = &[
         name: "FanOutBeforeAck",
         breaks: "A subscriber gets events before its acknowledgement.",
         places: &[
-            instead("shard/fanout/mod.rs", "it.fanout_index == WAITING", "true"),
+            instead("shard/fanout/subscriptions.rs", "it.fanout_index == WAITING", "true"),
             instead(
-                "shard/fanout/mod.rs",
+                "shard/fanout/subscriptions.rs",
                 "connection.subscriptions.push(subscription);",
                 r"let fanout_index = topic.acknowledged.len() as u32;
             let subscription_index = connection.subscriptions.len() as u32;
@@ -233,7 +233,7 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "ExclusionLosesTheRest",
         breaks: "A sender that was left out once gets nothing more in that phase.",
-        places: &[instead("shard/fanout/mod.rs", "self.open_range(id, run);", "").within(
+        places: &[instead("shard/fanout/delivery.rs", "self.open_range(id, run);", "").within(
             r"self.flush.gain.opened(&mut topic.gain);
             }
             self.open_range(id, run);",
@@ -260,7 +260,7 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "UnsubscribeKeepsRange",
         breaks: "Unsubscribing leaves the open range open.",
-        places: &[instead("shard/fanout/mod.rs", "self.close_range(id, run);", "").within(
+        places: &[instead("shard/fanout/subscriptions.rs", "self.close_range(id, run);", "").within(
             r"let run = topic.run;
         self.close_range(id, run);
         Some(gone)",
@@ -401,7 +401,7 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "BudgetIsNotKept",
         breaks: "The outboxes of a shard keep whatever they like together.",
-        places: &[instead("shard/fanout/budget.rs", "!self.is_over_budget()", "true")],
+        places: &[instead("shard/fanout/budget.rs", "!self.fanout.is_over_budget()", "true")],
     },
     Mutant {
         name: "BudgetTakesAnybody",
@@ -423,7 +423,7 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "DepartedDoNotMove",
         breaks: "A place in a fan-out list that is moved is not noted for those who have gone.",
-        places: &[instead("shard/fanout/mod.rs", "self.departed.left_behind(slot)", "None")],
+        places: &[instead("shard/fanout/subscriptions.rs", "self.departed.left_behind(slot)", "None")],
     },
     Mutant {
         name: "DepartureEndsWithItsStep",
@@ -539,8 +539,8 @@ pub const MUTANTS: &[Mutant] = &[
         name: "UntriedRunsHaveNoBound",
         breaks: "Runs that were not tried for everybody may be as much as they like together.",
         places: &[instead(
-            "shard/inbound/rotation.rs",
-            "self.fanout.flush().untried_bytes() > self.limits.unflushed_shard_bytes_max as u64",
+            "shard/fanout/gate.rs",
+            "self.flush.untried_bytes() > self.limits.unflushed_shard_bytes_max as u64",
             "false",
         )],
     },
@@ -569,7 +569,7 @@ pub const MUTANTS: &[Mutant] = &[
         name: "HeldAreForgotten",
         breaks: "Connections that wait for a tick are not written when it comes.",
         places: &[instead(
-            "shard/fanout/mod.rs",
+            "shard/fanout/pacing.rs",
             "self.flush.release(mark, old, &held, &mut self.connections);",
             "",
         )],
@@ -577,14 +577,14 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "HoldsIgnoreTheGate",
         breaks: "Holds go on to their tick however much is waiting.",
-        places: &[instead("shard/inbound/rotation.rs", "enough", "false").within("if enough {")],
+        places: &[instead("shard/fanout/pacing.rs", "enough && self.end_holds(u64::MAX)", "false")],
     },
     Mutant {
         name: "HoldsKeepAnyNumberOfRanges",
         breaks: "Outboxes that wait for a tick may have as many ranges as they like.",
         places: &[instead(
-            "shard/inbound/rotation.rs",
-            "flush.ranges_max() >= self.limits.held_ranges_max as u64",
+            "shard/fanout/pacing.rs",
+            "self.flush.ranges_max() >= self.limits.held_ranges_max as u64",
             "false",
         )],
     },

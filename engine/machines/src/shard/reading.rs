@@ -41,10 +41,10 @@ impl Shard {
             half_open: self.lobby.half_open() as u64,
             subscriptions: self.fanout.subscriptions() as u64,
             channels: self.home.len() as u64,
-            blocked: self.fanout.flush().backlogs().len() as u64,
+            blocked: self.fanout.blocked() as u64,
             outbox_bytes: self.fanout.held_bytes() as u64,
             parting_bytes: self.parting.kept_bytes() as u64,
-            departed: self.fanout.departed().len() as u64,
+            departed: self.fanout.departed() as u64,
             queue_bytes: QueueBytes {
                 roots: self.links.queue_bytes() as u64,
                 leaves: self.home.queue_bytes() as u64,

@@ -54,7 +54,7 @@ impl Machine for Shard {
 
     fn seal(&mut self) {
         self.fanout.seal();
-        self.end_holds_early();
+        self.fanout.end_holds_early();
         self.finish_closes();
         self.keep_to_budget();
     }
@@ -118,7 +118,7 @@ impl Machine for Shard {
     }
 
     fn poll_deadline(&self) -> Option<u64> {
-        let holds = self.fanout.flush().next_tick_ms();
+        let holds = self.fanout.next_tick_ms();
         let of_connections = [self.head_deadline(), self.idle_deadline(), self.drain_deadline()];
         let others = [holds, self.home.edge_deadline(), self.hearing_deadline(), self.departure_deadline()];
         of_connections.into_iter().chain(others).flatten().min()
@@ -151,7 +151,7 @@ impl Machine for Shard {
     }
 
     fn connections(&self) -> usize {
-        self.fanout.connections() + self.fanout.departed().len() + self.lobby.half_open()
+        self.fanout.connections() + self.fanout.departed() + self.lobby.half_open()
     }
 }
 

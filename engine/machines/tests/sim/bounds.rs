@@ -53,12 +53,12 @@ impl Bounds {
         if app_max.is_some_and(|max| of_app > max.into()) {
             return Err(format!("the app has {of_app} subscriptions"));
         }
-        let unflushed = shard.fanout().flush().unflushed_bytes();
+        let unflushed = shard.fanout().unflushed_bytes();
         let unflushed_max = limits.unflushed_bytes_max as u64 + ITEM_BYTES_MAX;
         if unflushed > unflushed_max {
             return Err(format!("{unflushed} bytes are unflushed, at most {unflushed_max} may be"));
         }
-        let untried = shard.fanout().flush().untried_bytes() as usize;
+        let untried = shard.fanout().untried_bytes() as usize;
         let untried_max = limits.unflushed_shard_bytes_max + EVENT_BYTES_MAX;
         if untried > untried_max {
             return Err(format!("{untried} bytes of Runs are untried, at most {untried_max} may be"));
@@ -69,7 +69,7 @@ impl Bounds {
                 return Err(format!("outboxes keep {held} bytes in a phase, at most {most} may be"));
             }
         }
-        for (slot, backlog) in shard.fanout().flush().backlogs().iter() {
+        for (slot, backlog) in shard.fanout().backlogs() {
             let most = limits.outbox_bytes_max as u64 + unflushed_max + ITEM_BYTES_MAX;
             if backlog.bytes as u64 > most {
                 return Err(format!(
@@ -93,7 +93,7 @@ impl Bounds {
     /// Nobody waits beyond the next multiple of the interval, nor with more ranges than may wait.
     pub fn check_holds(&self, shard: &Shard, now_ms: u64) -> Result<(), String> {
         self.check_held_ranges(shard)?;
-        let due_ms = shard.fanout().flush().next_tick_ms();
+        let due_ms = shard.fanout().next_tick_ms();
         let next_ms = now_ms + u64::from(self.app.flush_interval_ms);
         match due_ms.filter(|due_ms| !(now_ms + 1..=next_ms).contains(due_ms)) {
             Some(due_ms) => Err(format!("a hold ends at {due_ms} ms, and it is {} ms", now_ms)),
@@ -140,7 +140,7 @@ impl Bounds {
         if lingers > kept + words {
             return Err(format!("{lingers} bytes linger for those who are closed, {kept} are counted"));
         }
-        if fanout.held_bytes() > budget && !fanout.flush().backlogs().is_empty() {
+        if fanout.held_bytes() > budget && fanout.backlogs().next().is_some() {
             return Err(format!("outboxes keep {} bytes, {budget} may be", fanout.held_bytes()));
         }
         Ok(())

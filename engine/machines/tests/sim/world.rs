@@ -535,7 +535,7 @@ impl World {
             }
             self.step += 1;
             // What is held waits for nothing but time.
-            let holds = |shard: &Shard| shard.fanout().flush().next_tick_ms().is_some();
+            let holds = |shard: &Shard| shard.fanout().next_tick_ms().is_some();
             if !any && self.cores.shards().iter().any(holds) {
                 self.advance(1);
                 continue;

@@ -13,10 +13,11 @@ use protocol::close::Close;
 
 use crate::outbox::{Backlog, Range};
 use crate::shard::Shard;
+use crate::shard::fanout::Fanout;
 
 /// What waits for each connection that the kernel has refused, by slot.
 #[derive(Debug, Default)]
-pub struct Backlogs {
+pub(super) struct Backlogs {
     of: HashMap<u32, Backlog>,
     ranges: usize,
 }
@@ -26,7 +27,7 @@ const RANGE_BYTES: usize = 2 * size_of::<Range>();
 
 impl Backlogs {
     /// The kernel has refused the connection in this slot, and this is what is left.
-    pub fn insert(&mut self, slot: u32, backlog: Backlog) {
+    pub(super) fn insert(&mut self, slot: u32, backlog: Backlog) {
         self.ranges += backlog.ranges;
         if let Some(old) = self.of.insert(slot, backlog) {
             self.ranges -= old.ranges;
@@ -34,14 +35,14 @@ impl Backlogs {
     }
 
     /// The connection in this slot is gone, or takes bytes again.
-    pub fn remove(&mut self, slot: u32) {
+    pub(super) fn remove(&mut self, slot: u32) {
         if let Some(old) = self.of.remove(&slot) {
             self.ranges -= old.ranges;
         }
     }
 
     /// One more range waits in this slot. Returns what waits now, if the connection is blocked.
-    pub fn add(&mut self, slot: u32, bytes: usize, frames: usize) -> Option<Backlog> {
+    pub(super) fn add(&mut self, slot: u32, bytes: usize, frames: usize) -> Option<Backlog> {
         let backlog = self.of.get_mut(&slot)?;
         backlog.bytes += bytes;
         backlog.waiting += bytes;
@@ -52,27 +53,27 @@ impl Backlogs {
     }
 
     /// The blocked connections' slots, with what waits for them.
-    pub fn iter(&self) -> impl Iterator<Item = (u32, Backlog)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u32, Backlog)> {
         self.of.iter().map(|(slot, backlog)| (*slot, *backlog))
     }
 
     /// How many connections are blocked.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.of.len()
     }
 
     /// Gives back what nothing needs now.
-    pub fn give_back_room(&mut self) {
+    pub(super) fn give_back_room(&mut self) {
         self.of.shrink_to_fit();
     }
 
     /// True when no connection is blocked.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.of.is_empty()
     }
 
     /// The memory of their ranges, in bytes.
-    pub fn range_bytes(&self) -> usize {
+    pub(super) fn range_bytes(&self) -> usize {
         self.ranges * RANGE_BYTES
     }
 
@@ -85,15 +86,17 @@ impl Backlogs {
 /// How much of the budget is free after it was exceeded: one part of so many.
 const FREED_PART: usize = 8;
 
-impl Shard {
+impl Fanout {
     /// True when the outboxes keep more than they may together.
-    pub(in crate::shard) fn is_over_budget(&self) -> bool {
-        self.fanout.held_bytes() > self.fanout.outboxes_bytes_max
+    pub(super) fn is_over_budget(&self) -> bool {
+        self.held_bytes() > self.outboxes_bytes_max
     }
+}
 
+impl Shard {
     /// Closes blocked connections, the worst first, if the outboxes are over their budget. All Runs are sealed.
     pub(in crate::shard) fn keep_to_budget(&mut self) {
-        if !self.is_over_budget() {
+        if !self.fanout.is_over_budget() {
             return;
         }
         let enough = self.fanout.outboxes_bytes_max / FREED_PART * (FREED_PART - 1);

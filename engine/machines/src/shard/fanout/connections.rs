@@ -9,7 +9,7 @@ use protocol::socket_id::SocketId;
 use protocol::ws::Decoder;
 
 use crate::machine::Token;
-use crate::outbox::{Backlog, Outbox};
+use crate::outbox::Outbox;
 use crate::shard::fanout::Fanout;
 use crate::shard::fanout::connection::{Connection, ConnectionId, Heard};
 
@@ -24,25 +24,10 @@ pub(in crate::shard) struct Detached {
     pub blocked: bool,
 }
 
-/// How one outbox stands.
-#[derive(Clone, Copy, Debug)]
-pub struct OutboxReading {
-    /// The connection's slot.
-    pub slot: u32,
-    /// Its descriptor.
-    pub token: Token,
-    /// All that waits, refused or not.
-    pub backlog: Backlog,
-    /// It waits for nothing but a tick.
-    pub held: bool,
-    /// The kernel has refused its bytes.
-    pub blocked: bool,
-}
-
 impl Fanout {
     /// The slot that the next connection will get; None when there is no more room.
     pub(in crate::shard) fn next_slot(&self) -> Option<u32> {
-        self.connections.next_slot().filter(|_| self.connections.len() < self.connections_max)
+        self.connections.next_slot().filter(|_| self.connections.len() < self.limits.connections_max)
     }
 
     /// A connection comes, in [`Fanout::next_slot`].
@@ -72,12 +57,6 @@ impl Fanout {
     /// That is done.
     pub(in crate::shard) fn let_go_slot(&mut self, slot: u32) {
         self.connections.let_go(slot);
-    }
-
-    /// How many there are.
-    #[inline]
-    pub(in crate::shard) fn connections(&self) -> usize {
-        self.connections.len()
     }
 
     /// All slots are below this one.
@@ -199,20 +178,5 @@ impl Fanout {
     #[inline]
     pub(in crate::shard) fn slices_of<'a>(&'a self, id: ConnectionId, slices: &mut [IoSlice<'a>]) -> usize {
         self.connections.view(id).map_or(0, |connection| connection.outbox.slices(slices))
-    }
-
-    /// How all outboxes stand, for tests.
-    pub fn outboxes(&self) -> impl Iterator<Item = OutboxReading> {
-        let connections = (0..self.connections.slots()).filter_map(|slot| {
-            let connection = self.connections.view(self.connections.id_at(slot)?)?;
-            Some((slot, connection))
-        });
-        connections.map(|(slot, connection)| OutboxReading {
-            slot,
-            token: connection.token,
-            backlog: connection.outbox.backlog(),
-            held: connection.held && !connection.dirty && !connection.blocked,
-            blocked: connection.blocked,
-        })
     }
 }

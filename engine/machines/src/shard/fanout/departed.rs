@@ -16,7 +16,7 @@ use crate::shard::fanout::connection::{ConnectionId, Subscription};
 
 /// What those who have gone have left behind.
 #[derive(Debug, Default)]
-pub struct Departed {
+pub(super) struct Departed {
     /// By slot.
     left_behind: HashMap<u32, Vec<Subscription>>,
     /// Those that wait for a step.
@@ -29,17 +29,17 @@ pub struct Departed {
 
 impl Departed {
     /// Nobody has gone, and so many subscriptions may be given up in the first turn.
-    pub fn new(left: usize) -> Self {
+    pub(super) fn new(left: usize) -> Self {
         Self { left, ..Self::default() }
     }
 
     /// How many have something left behind.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.left_behind.len()
     }
 
     /// True when nobody has.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.left_behind.is_empty()
     }
 
@@ -60,7 +60,7 @@ impl Departed {
     }
 
     /// Somebody has subscribed.
-    pub fn note_subscription(&mut self) {
+    pub(super) fn note_subscription(&mut self) {
         self.come += usize::from(!self.line.is_empty());
     }
 
@@ -88,7 +88,7 @@ impl Departed {
     }
 
     /// Gives back what nothing needs now.
-    pub fn give_back_room(&mut self) {
+    pub(super) fn give_back_room(&mut self) {
         self.left_behind.shrink_to_fit();
         self.line.shrink_to_fit();
     }

@@ -16,14 +16,14 @@ use crate::shard::fanout::slots::Connections;
 use crate::shard::fanout::unflushed::{Gain, TopicGain};
 
 /// In place of an index of `Flush::open`: the topic has no event in this phase.
-pub const NO_RUN: u32 = u32::MAX;
+pub(super) const NO_RUN: u32 = u32::MAX;
 
 /// Private bytes up to which a connection counts as having only a small frame.
 const SMALL_BYTES_MAX: usize = 1024;
 
 /// The flushing side of a shard.
 #[derive(Debug, Default)]
-pub struct Flush {
+pub(super) struct Flush {
     dirty: Fifo,
     small: Fifo,
     picks: u32,
@@ -94,18 +94,18 @@ impl Fifo {
 
 /// A blocked connection and its range of an open Run.
 #[derive(Debug)]
-pub struct Touched {
+pub(super) struct Touched {
     /// The connection.
-    pub id: ConnectionId,
+    pub(super) id: ConnectionId,
     /// Index of the Run in `Flush::open`.
-    pub run: u32,
+    pub(super) run: u32,
     /// Where the range begins.
-    pub from: u32,
+    pub(super) from: u32,
 }
 
 impl Flush {
     /// A decide phase begins.
-    pub fn begin_phase(&mut self, now_ms: u64) {
+    pub(super) fn begin_phase(&mut self, now_ms: u64) {
         self.phase_mark = self.run_bytes;
         self.phase_ms = now_ms;
         if self.is_clean() {
@@ -114,13 +114,13 @@ impl Flush {
     }
 
     /// Bytes were appended to a Run of this topic.
-    pub fn decided(&mut self, topic: &mut TopicGain, bytes: usize) {
+    pub(super) fn decided(&mut self, topic: &mut TopicGain, bytes: usize) {
         self.run_bytes += bytes as u64;
         self.gain.decided(topic, bytes);
     }
 
     /// Gives back what nothing needs now.
-    pub fn give_back_room(&mut self) {
+    pub(super) fn give_back_room(&mut self) {
         self.dirty.queue.shrink_to_fit();
         self.small.queue.shrink_to_fit();
         self.holds.give_back_room();
@@ -204,7 +204,7 @@ impl Flush {
 
     /// The connection whose turn it is to be written. May be gone by now, or have nothing.
     #[inline]
-    pub fn pop(&mut self) -> Option<ConnectionId> {
+    pub(super) fn pop(&mut self) -> Option<ConnectionId> {
         self.picks = self.picks.wrapping_add(1);
         let small_first = self.picks % 4 == 1 || self.dirty.queue.is_empty();
         let small_first = small_first && !self.small.queue.is_empty();
@@ -227,32 +227,27 @@ impl Flush {
     }
 
     /// True when no connection waits to be written, or for its tick.
-    pub fn is_clean(&self) -> bool {
+    pub(super) fn is_clean(&self) -> bool {
         self.dirty.queue.is_empty() && self.small.queue.is_empty() && self.holds.is_empty()
     }
 
-    /// What waits for connections that the kernel refused.
-    pub fn backlogs(&self) -> &Backlogs {
-        &self.backlogs
-    }
-
     /// When the next tick is that somebody waits for, in `mono_ms`.
-    pub fn next_tick_ms(&self) -> Option<u64> {
+    pub(super) fn next_tick_ms(&self) -> Option<u64> {
         self.holds.deadline_ms()
     }
 
     /// The most ranges of events that any one outbox can have gained.
-    pub fn ranges_max(&self) -> u64 {
+    pub(super) fn ranges_max(&self) -> u64 {
         self.gain.ranges_max()
     }
 
     /// An upper bound of what any outbox has gained since a write was last tried for it, in bytes.
-    pub fn unflushed_bytes(&self) -> u64 {
+    pub(super) fn unflushed_bytes(&self) -> u64 {
         self.untried_bytes().min(self.gain.bytes_max()) + u64::from(self.private_gain_max)
     }
 
     /// An upper bound of what all Runs have together that somebody's write was not tried for yet, in bytes.
-    pub fn untried_bytes(&self) -> u64 {
+    pub(super) fn untried_bytes(&self) -> u64 {
         let oldest = [self.dirty.oldest_mark(), self.small.oldest_mark(), self.holds.oldest_mark()];
         let mark = oldest.into_iter().flatten().fold(self.phase_mark, u64::min);
         self.run_bytes - mark

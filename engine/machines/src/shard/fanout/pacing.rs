@@ -5,17 +5,18 @@
 //! the gate never waits for a tick. What must never happen here: a frame for one connection alone that waits (its
 //! connection becomes dirty as ever, and its place here means nothing any more), or one connection twice in a group.
 
+use crate::shard::fanout::Fanout;
 use crate::shard::fanout::connection::ConnectionId;
 
 /// All holds of a shard, by interval.
 #[derive(Debug, Default)]
-pub struct Holds {
+pub(super) struct Holds {
     groups: Vec<Group>,
 }
 
 /// Those who wait for the same tick.
 #[derive(Debug)]
-pub struct Group {
+pub(super) struct Group {
     interval_ms: u32,
     due_ms: u64,
     /// Bytes of all Runs decided when the first of them came.
@@ -27,7 +28,7 @@ pub struct Group {
 
 impl Holds {
     /// The connection waits for the next multiple of the interval.
-    pub fn hold(&mut self, id: ConnectionId, interval_ms: u32, now_ms: u64, mark: u64) {
+    pub(super) fn hold(&mut self, id: ConnectionId, interval_ms: u32, now_ms: u64, mark: u64) {
         let group = self.group(interval_ms);
         if group.held.is_empty() {
             group.due_ms = (now_ms / u64::from(interval_ms) + 1) * u64::from(interval_ms);
@@ -54,27 +55,27 @@ impl Holds {
     }
 
     /// When the next tick is that somebody waits for.
-    pub fn deadline_ms(&self) -> Option<u64> {
+    pub(super) fn deadline_ms(&self) -> Option<u64> {
         self.waiting().map(|group| group.due_ms).min()
     }
 
     /// `Dirty::mark` of whoever has waited for longest.
-    pub fn oldest_mark(&self) -> Option<u64> {
+    pub(super) fn oldest_mark(&self) -> Option<u64> {
         self.waiting().map(|group| group.mark).min()
     }
 
     /// True when nobody waits.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.waiting().next().is_none()
     }
 
     /// True when somebody waits who was there when the round began.
-    pub fn any_of_last_round(&self) -> bool {
+    pub(super) fn any_of_last_round(&self) -> bool {
         self.groups.iter().any(|group| group.of_last_round)
     }
 
     /// A round of flushing begins.
-    pub fn begin_round(&mut self) {
+    pub(super) fn begin_round(&mut self) {
         for group in &mut self.groups {
             group.of_last_round = !group.held.is_empty();
         }
@@ -82,7 +83,7 @@ impl Holds {
 
     /// Takes out one of the groups whose tick was before or is at this moment: its mark, whether it was there when the
     /// round began, and its connections. They are to be given back with [`Holds::give_back`].
-    pub fn poll_due(&mut self, now_ms: u64) -> Option<(u64, bool, Vec<ConnectionId>)> {
+    pub(super) fn poll_due(&mut self, now_ms: u64) -> Option<(u64, bool, Vec<ConnectionId>)> {
         let due = |group: &&mut Group| !group.held.is_empty() && group.due_ms <= now_ms;
         let group = self.groups.iter_mut().find(due)?;
         let old = std::mem::take(&mut group.of_last_round);
@@ -90,7 +91,7 @@ impl Holds {
     }
 
     /// The room of a group that was polled serves it again.
-    pub fn give_back(&mut self, mut held: Vec<ConnectionId>) {
+    pub(super) fn give_back(&mut self, mut held: Vec<ConnectionId>) {
         held.clear();
         if let Some(group) = self.groups.iter_mut().find(|group| group.held.capacity() == 0) {
             group.held = held;
@@ -98,13 +99,43 @@ impl Holds {
     }
 
     /// Gives back what nothing needs now.
-    pub fn give_back_room(&mut self) {
+    pub(super) fn give_back_room(&mut self) {
         self.groups.retain(|group| !group.held.is_empty());
         self.groups.iter_mut().for_each(|group| group.held.shrink_to_fit());
     }
 
     fn waiting(&self) -> impl Iterator<Item = &Group> {
         self.groups.iter().filter(|group| !group.held.is_empty())
+    }
+}
+
+impl Fanout {
+    /// Ends all holds when they come to half of what the gate allows, so that it never waits for a tick, and when somebody
+    /// may have as many ranges as go out in one write.
+    pub(in crate::shard) fn end_holds_early(&mut self) {
+        let one = self.flush.unflushed_bytes() > self.limits.unflushed_bytes_max as u64 / 2;
+        let all = self.flush.untried_bytes() > self.limits.unflushed_shard_bytes_max as u64 / 2;
+        let many = self.flush.ranges_max() >= self.limits.held_ranges_max as u64;
+        let enough = one || all || many || self.is_over_budget();
+        if enough && self.end_holds(u64::MAX) {
+            self.stats.holds_cut += 1;
+            self.stats.holds_cut_by_ranges += u64::from(many);
+        }
+    }
+
+    /// Ends the holds whose tick was before or is at this moment.
+    pub(in crate::shard) fn end_due_holds(&mut self, now_ms: u64) {
+        self.stats.holds_ended += u64::from(self.end_holds(now_ms));
+    }
+
+    fn end_holds(&mut self, now_ms: u64) -> bool {
+        let mut any = false;
+        while let Some((mark, old, held)) = self.flush.holds.poll_due(now_ms) {
+            self.flush.release(mark, old, &held, &mut self.connections);
+            self.flush.holds.give_back(held);
+            any = true;
+        }
+        any
     }
 }
 

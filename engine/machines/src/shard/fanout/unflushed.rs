@@ -9,7 +9,7 @@
 
 /// What outboxes have gained in this round and the one before.
 #[derive(Debug, Default)]
-pub struct Gain {
+pub(super) struct Gain {
     round: u32,
     now: Round,
     before: Round,
@@ -17,7 +17,7 @@ pub struct Gain {
 
 /// What one topic's subscribers have gained of it. Part of the topic; brought up to date when it has an event.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct TopicGain {
+pub(super) struct TopicGain {
     round: u32,
     now: Gained,
     before: Gained,
@@ -41,31 +41,31 @@ struct Round {
 
 impl Gain {
     /// Nobody is dirty.
-    pub fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         self.end_round();
         self.before = Round::default();
     }
 
     /// Everybody who was dirty when this round began has had an attempt.
-    pub fn end_round(&mut self) {
+    pub(super) fn end_round(&mut self) {
         self.round = self.round.wrapping_add(1);
         self.before = std::mem::take(&mut self.now);
     }
 
     /// A connection with so many subscriptions gets what a topic has from now on.
-    pub fn taken_by(&mut self, subscriptions: usize) {
+    pub(super) fn taken_by(&mut self, subscriptions: usize) {
         self.now.subscriptions_max = self.now.subscriptions_max.max(subscriptions as u64);
     }
 
     /// An event of so many bytes for the subscribers of a topic.
-    pub fn decided(&mut self, topic: &mut TopicGain, bytes: usize) {
+    pub(super) fn decided(&mut self, topic: &mut TopicGain, bytes: usize) {
         *topic = topic.in_round(self.round);
         topic.now.bytes = topic.now.bytes.saturating_add(bytes as u32);
         self.now.topic_bytes_max = self.now.topic_bytes_max.max(u64::from(topic.now.bytes));
     }
 
     /// Subscribers of a topic, or one of them, get another range.
-    pub fn opened(&mut self, topic: &mut TopicGain) {
+    pub(super) fn opened(&mut self, topic: &mut TopicGain) {
         *topic = topic.in_round(self.round);
         topic.now.ranges = topic.now.ranges.saturating_add(1);
         self.now.topic_ranges_max = self.now.topic_ranges_max.max(u64::from(topic.now.ranges));
@@ -73,17 +73,17 @@ impl Gain {
     }
 
     /// The most that any one outbox can have gained, in bytes, of subscriptions that are still there.
-    pub fn bytes_max(&self) -> u64 {
+    pub(super) fn bytes_max(&self) -> u64 {
         self.now.bytes_max().saturating_add(self.before.bytes_max())
     }
 
     /// The most ranges of events that any one outbox can have gained.
-    pub fn ranges_max(&self) -> u64 {
+    pub(super) fn ranges_max(&self) -> u64 {
         self.now.ranges_max().saturating_add(self.before.ranges_max())
     }
 
     /// The most that a subscription to this topic can have gained, in bytes.
-    pub fn bytes_of(&self, topic: TopicGain) -> u64 {
+    pub(super) fn bytes_of(&self, topic: TopicGain) -> u64 {
         let topic = topic.in_round(self.round);
         u64::from(topic.now.bytes) + u64::from(topic.before.bytes)
     }

@@ -37,10 +37,8 @@ impl Shard {
     pub(in crate::shard) fn has_been_quiet(&self, now: Now) -> bool {
         let few = self.fanout.connections() < self.limits.nap_connections_min;
         let waits = self.quiet.active
-            || !self.fanout.flush().is_clean()
-            || !self.fanout.flush().backlogs().is_empty()
+            || !self.fanout.is_at_rest()
             || self.lobby.half_open() > 0
-            || !self.fanout.departed().is_empty()
             || self.budgeted() > 0
             || self.stalled.any_gated()
             || self.drain.is_some();

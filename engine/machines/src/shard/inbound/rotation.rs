@@ -114,37 +114,15 @@ impl Shard {
         self.note_quiet(now);
         if gated {
             self.inbound_stats.flush_gated += 1;
-            self.inbound_stats.flush_gated_by_all += u64::from(self.all_have_gained_too_much());
+            self.inbound_stats.flush_gated_by_all += u64::from(self.fanout.all_have_gained_too_much());
         }
         // What the flush gate holds back, and connections that have had their share, go on in the next turn: it must
         // come even if nothing was left to write, for who stood first in the FIFO may have gone.
         took || gated || self.budgeted() > 0
     }
 
-    /// Past the budget of all outboxes, too: what was not tried to be written may be what is over it.
     fn flush_gate_is_closed(&self) -> bool {
-        let flush = self.fanout.flush();
-        let gained = flush.unflushed_bytes() + self.home.grants_gain_bytes_max();
-        let one = gained > self.limits.unflushed_bytes_max as u64;
-        let full = one || self.all_have_gained_too_much();
-        full || (self.is_over_budget() && !flush.is_clean())
-    }
-
-    fn all_have_gained_too_much(&self) -> bool {
-        self.fanout.flush().untried_bytes() > self.limits.unflushed_shard_bytes_max as u64
-    }
-
-    /// Ends all holds when they come to half of what the gate allows, so that it never waits for a tick, and when somebody
-    /// may have as many ranges as go out in one write.
-    pub(in crate::shard) fn end_holds_early(&mut self) {
-        let flush = self.fanout.flush();
-        let one = flush.unflushed_bytes() > self.limits.unflushed_bytes_max as u64 / 2;
-        let all = flush.untried_bytes() > self.limits.unflushed_shard_bytes_max as u64 / 2;
-        let many = flush.ranges_max() >= self.limits.held_ranges_max as u64;
-        let enough = one || all || many || self.is_over_budget();
-        if enough {
-            self.fanout.cut_holds(many);
-        }
+        self.fanout.gate_is_closed(self.home.grants_gain_bytes_max())
     }
 
     fn roots_gate_is_closed(&mut self) -> bool {

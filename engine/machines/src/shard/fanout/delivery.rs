@@ -1,0 +1,94 @@
+//! Events on their way into outboxes. The cost of an event is one append to its topic's Run; the cost of a topic's first
+//! event in a phase is one range per subscriber.
+
+use protocol::ws::Frame;
+
+use crate::outbox::Range;
+use crate::outbox::run::OpenRun;
+use crate::shard::fanout::Fanout;
+use crate::shard::fanout::connection::ConnectionId;
+use crate::shard::fanout::flush::{NO_RUN, Touched};
+use crate::shard::fanout::topics::LocalTopic;
+
+impl Fanout {
+    /// An event for all acknowledged subscribers but one.
+    pub(in crate::shard) fn deliver(&mut self, topic_slot: u32, frame: &Frame, except: Option<ConnectionId>) {
+        let Some(topic) = self.topics.get_mut(topic_slot) else { return };
+        if topic.acknowledged.is_empty() {
+            return;
+        }
+        self.stats.deliveries += topic.acknowledged.len() as u64;
+        if topic.run == NO_RUN {
+            topic.run = self.flush.open.len() as u32;
+            let (open, interval_ms) = (OpenRun::new(topic_slot), topic.flush_interval_ms());
+            for subscriber in &topic.acknowledged {
+                let Some((id, connection)) = self.connections.at(subscriber.slot) else { continue };
+                connection.outbox.push(Range::open(open.run(), 0), &mut self.flush.tails);
+                self.flush.gain.taken_by(connection.subscriptions.len());
+                if connection.blocked {
+                    self.flush.touched.push(Touched { id, run: topic.run, from: 0 });
+                } else {
+                    self.stats.held += u64::from(self.flush.mark_or_hold(id, connection, interval_ms));
+                }
+            }
+            self.flush.open.push(open);
+            self.flush.gain.opened(&mut topic.gain);
+        }
+        let run = topic.run;
+        let excluded = except.filter(|id| self.acknowledged(*id, topic_slot).is_some());
+        if let Some(id) = excluded {
+            self.close_range(id, run);
+        }
+        if let Some(open) = self.flush.open.get_mut(run as usize) {
+            open.append(frame);
+        }
+        if let Some(topic) = self.topics.get_mut(topic_slot) {
+            self.flush.decided(&mut topic.gain, frame.len());
+        }
+        if let Some(id) = excluded {
+            self.stats.deliveries -= 1;
+            self.stats.excluded += 1;
+            if let Some(topic) = self.topics.get_mut(topic_slot) {
+                self.flush.gain.opened(&mut topic.gain);
+            }
+            self.open_range(id, run);
+        }
+    }
+
+    /// A range of the topic's open Run, from its present end on.
+    pub(super) fn open_range(&mut self, id: ConnectionId, run: u32) {
+        let Some(open) = self.flush.open.get(run as usize) else { return };
+        let (range, from) = (Range::open(open.run(), open.end()), open.end());
+        let interval_ms = self.topics.get(open.topic_slot).map_or(0, LocalTopic::flush_interval_ms);
+        let Some(connection) = self.connections.by_id(id) else { return };
+        connection.outbox.push(range, &mut self.flush.tails);
+        self.flush.gain.taken_by(connection.subscriptions.len());
+        if connection.blocked {
+            self.flush.touched.push(Touched { id, run, from });
+        } else {
+            self.stats.held += u64::from(self.flush.mark_or_hold(id, connection, interval_ms));
+        }
+    }
+
+    pub(super) fn close_range(&mut self, id: ConnectionId, run: u32) {
+        let Some(open) = self.flush.open.get(run as usize) else { return };
+        let Some(connection) = self.connections.by_id(id) else { return };
+        connection.outbox.close_range(open.run(), open.end());
+    }
+
+    /// Ends the decide phase: no Run grows any more, and blocked connections are charged with what they have gained.
+    pub(in crate::shard) fn seal(&mut self) {
+        for touched in std::mem::take(&mut self.flush.touched) {
+            let Some(open) = self.flush.open.get(touched.run as usize) else { continue };
+            let bytes = open.end().saturating_sub(touched.from) as usize;
+            let frames = open.frames_from(touched.from);
+            self.charge(touched.id, bytes, frames);
+        }
+        for open in self.flush.open.drain(..) {
+            if let Some(topic) = self.topics.get_mut(open.topic_slot) {
+                topic.run = NO_RUN;
+            }
+            open.seal(&self.held);
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Frames for one connection alone, and what the kernel says to the writing of outboxes. A consumer is slow by what
+//! remains when the kernel takes no more, never by what nobody has tried to write.
+
+use std::rc::Rc;
+
+use protocol::close::Close;
+
+use crate::machine::Token;
+use crate::outbox::run::Run;
+use crate::outbox::{Backlog, Range};
+use crate::shard::fanout::Fanout;
+use crate::shard::fanout::connection::ConnectionId;
+
+impl Fanout {
+    /// Puts a private frame into a connection's outbox.
+    pub(in crate::shard) fn push_private(&mut self, id: ConnectionId, run: Rc<Run>) {
+        let bytes = run.bytes().len();
+        run.charge(&self.held);
+        let Some(connection) = self.connections.by_id(id) else { return };
+        self.stats.replies += 1;
+        connection.outbox.push(Range::whole(run), &mut self.flush.tails);
+        if connection.blocked {
+            self.charge(id, bytes, 1);
+        } else {
+            self.flush.mark_private(id, connection, bytes);
+        }
+    }
+
+    /// Puts a control frame in behind the frame that is being written.
+    pub(in crate::shard) fn push_urgent(&mut self, id: ConnectionId, run: Rc<Run>) {
+        let bytes = run.bytes().len();
+        let Some(connection) = self.connections.by_id(id) else { return };
+        if !connection.blocked {
+            self.push_private(id, run);
+            return;
+        }
+        self.stats.replies += 1;
+        run.charge(&self.held);
+        connection.outbox.push_urgent(Range::whole(run), &mut self.flush.tails);
+        self.charge(id, bytes, 1);
+    }
+
+    /// A blocked connection has gained so much. Past its limit it is tried once more: that attempt judges it.
+    pub(super) fn charge(&mut self, id: ConnectionId, bytes: usize, frames: usize) {
+        let Some(backlog) = self.flush.backlogs.add(id.slot, bytes, frames) else { return };
+        if self.excess(backlog).is_some()
+            && let Some(connection) = self.connections.by_id(id)
+        {
+            self.flush.mark(id, connection);
+        }
+    }
+
+    /// The connection that is to be written next, with its descriptor.
+    pub(in crate::shard) fn poll_dirty(&mut self) -> Option<(ConnectionId, Token)> {
+        while let Some(id) = self.flush.pop() {
+            let Some(connection) = self.connections.by_id(id) else { continue };
+            if !connection.dirty {
+                continue;
+            }
+            connection.dirty = false;
+            connection.private_gain = 0;
+            // Ranges to which nothing was added before sealing are dropped here.
+            if connection.outbox.advance_by(0, &mut self.flush.tails) {
+                return Some((id, connection.token));
+            }
+        }
+        None
+    }
+
+    /// The kernel took so many bytes. Returns whether more waits.
+    pub(in crate::shard) fn handle_written(&mut self, id: ConnectionId, bytes: usize) -> bool {
+        let Some(connection) = self.connections.by_id(id) else { return false };
+        let more = connection.outbox.advance_by(bytes, &mut self.flush.tails);
+        if !more && connection.blocked {
+            connection.blocked = false;
+            self.flush.backlogs.remove(id.slot);
+        }
+        more
+    }
+
+    /// The kernel takes no more. If the connection is too slow, judged by what remains, returns how it is to be closed.
+    pub(in crate::shard) fn handle_blocked(&mut self, id: ConnectionId) -> Option<Close> {
+        let connection = self.connections.by_id(id)?;
+        if !connection.blocked {
+            connection.blocked = true;
+            self.stats.blocked += 1;
+        }
+        let backlog = connection.outbox.backlog();
+        self.flush.backlogs.insert(id.slot, backlog);
+        let excess = self.excess(backlog);
+        self.stats.slow_consumers += u64::from(excess.is_some());
+        excess
+    }
+
+    /// What more waits of than is allowed.
+    fn excess(&self, backlog: Backlog) -> Option<Close> {
+        if backlog.bytes > self.limits.outbox_bytes_max {
+            Some(Close::SLOW_CONSUMER)
+        } else {
+            (backlog.frames > self.limits.outbox_frames_max).then_some(Close::SLOW_CONSUMER_FRAMES)
+        }
+    }
+
+    /// The socket can be written again.
+    pub(in crate::shard) fn handle_writable(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.by_id(id) else { return };
+        if connection.blocked {
+            connection.blocked = false;
+            self.flush.backlogs.remove(id.slot);
+            self.flush.mark(id, connection);
+        }
+    }
+}
