@@ -1,6 +1,6 @@
-//! An app: an id, a key, a secret and what it may do. All traffic belongs to exactly one app.
+//! An app: an id, its keys and what it may do. All traffic belongs to exactly one app.
 //!
-//! The secret is kept only as the HMAC key made from it, so nothing can print it. The numbers of connections and of
+//! A secret is kept only as the HMAC key made from it, so nothing can print it. The numbers of connections and of
 //! subscriptions are all that cores share and change here: an `Admission` is taken before a connection is attached and
 //! gives its place back when it is dropped.
 
@@ -10,18 +10,20 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use ring::hmac;
-
 use crate::close::Close;
 use crate::hook_kind::HookKinds;
 use crate::limits::AppLimits;
+
+mod keys;
+
+use self::keys::AppKeys;
+
+pub use self::keys::AppKey;
 
 /// One app and its rights.
 pub struct App {
     /// Names the app in the paths of the REST API.
     pub id: Box<str>,
-    /// Names the app to clients and in signatures. Public.
-    pub key: Box<str>,
     /// A disabled app refuses connections (4003) and REST calls (403).
     pub enabled: bool,
     /// Whether clients may send `client-` events.
@@ -41,7 +43,7 @@ pub struct App {
     pub limits: AppLimits,
     /// What a connection beyond `limits.connections_max` is told.
     pub over_quota_close: Close,
-    signing_key: hmac::Key,
+    keys: AppKeys,
     shared: Shared,
 }
 
@@ -55,11 +57,10 @@ struct Shared {
 }
 
 impl App {
-    /// An enabled app with client events and default limits.
+    /// An enabled app with one key, every feature and default limits.
     pub fn new(id: &str, key: &str, secret: &str) -> Self {
         Self {
             id: id.into(),
-            key: key.into(),
             enabled: true,
             client_events: true,
             subscription_count: true,
@@ -68,7 +69,7 @@ impl App {
             flush_interval_ms: 0,
             limits: AppLimits::default(),
             over_quota_close: Close::APP_FULL,
-            signing_key: hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()),
+            keys: AppKeys::new(AppKey::new(key, secret)),
             shared: Shared::default(),
         }
     }
@@ -85,19 +86,33 @@ impl App {
     /// An app from credentials that somebody wrote, if they can be such.
     pub fn of_parts(id: &str, key: &str, secret: &str) -> Result<Self, AppParseError> {
         check_name("id", id)?;
-        check_name("key", key)?;
-        if secret.is_empty() {
-            return Err(AppParseError::Empty("secret"));
-        }
-        if secret.chars().any(|c| c.is_whitespace() || c.is_control()) {
-            return Err(AppParseError::SecretCharacter);
-        }
+        AppKey::parse(key, secret)?;
         Ok(Self::new(id, key, secret))
     }
 
-    /// What signs and verifies with the app's secret.
-    pub fn signing_key(&self) -> &hmac::Key {
-        &self.signing_key
+    /// Adds a key, which is newer than those that the app has.
+    pub fn add_key(&mut self, key: AppKey) {
+        self.keys.push(key);
+    }
+
+    /// Every key, the oldest first.
+    pub fn keys(&self) -> impl Iterator<Item = &AppKey> {
+        self.keys.iter()
+    }
+
+    /// Every key, to be changed.
+    pub fn keys_mut(&mut self) -> impl Iterator<Item = &mut AppKey> {
+        self.keys.iter_mut()
+    }
+
+    /// The enabled key of this name: what clients and REST callers may use.
+    pub fn enabled_key(&self, name: &str) -> Option<&AppKey> {
+        self.keys.enabled(name)
+    }
+
+    /// What the server names itself by and signs with: the oldest enabled key. Of an app without one it is the oldest.
+    pub fn oldest_key(&self) -> &AppKey {
+        self.keys.oldest()
     }
 
     /// Connections admitted and not yet gone.
@@ -140,8 +155,7 @@ impl fmt::Debug for App {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("App")
             .field("id", &self.id)
-            .field("key", &self.key)
-            .field("secret", &"[redacted]")
+            .field("keys", &self.keys)
             .field("enabled", &self.enabled)
             .field("client_events", &self.client_events)
             .finish_non_exhaustive()
@@ -232,24 +246,26 @@ pub struct Apps {
 }
 
 impl Apps {
-    /// The apps in the given order. Ids and keys must each be unique.
+    /// The apps in the given order. Ids and keys must each be unique, disabled keys among them.
     pub fn new(apps: Vec<App>) -> Result<Self, DuplicateApp> {
         let mut this = Self::default();
         for app in apps.into_iter().map(Arc::new) {
             if this.by_id.insert(app.id.clone(), Arc::clone(&app)).is_some() {
                 return Err(DuplicateApp::Id(app.id.clone()));
             }
-            if this.by_key.insert(app.key.clone(), Arc::clone(&app)).is_some() {
-                return Err(DuplicateApp::Key(app.key.clone()));
+            for key in app.keys() {
+                if this.by_key.insert(key.name.clone(), Arc::clone(&app)).is_some() {
+                    return Err(DuplicateApp::Key(key.name.clone()));
+                }
             }
             this.all.push(app);
         }
         Ok(this)
     }
 
-    /// The app that a client names.
+    /// The app that a client names, if the key is enabled.
     pub fn by_key(&self, key: &str) -> Option<&Arc<App>> {
-        self.by_key.get(key)
+        self.by_key.get(key).filter(|app| app.enabled_key(key).is_some())
     }
 
     /// The app that a REST path names.
@@ -295,7 +311,10 @@ mod tests {
     #[test]
     fn an_app_is_three_parts_and_errors_say_what_is_wrong() {
         let app = App::parse("1:key-a:se:cr=et/+").unwrap();
-        assert_eq!((&*app.id, &*app.key, app.enabled, app.client_events), ("1", "key-a", true, true));
+        assert_eq!(
+            (&*app.id, &*app.oldest_key().name, app.enabled, app.client_events),
+            ("1", "key-a", true, true)
+        );
         let table = [
             ("", AppParseError::Shape),
             ("1:k", AppParseError::Shape),
@@ -314,9 +333,50 @@ mod tests {
     }
 
     #[test]
-    fn debug_does_not_show_the_secret() {
-        let text = format!("{:?}", App::new("1", "k", "hunter2"));
-        assert!(text.contains("redacted") && !text.contains("hunter2"), "{text}");
+    fn debug_does_not_show_a_secret() {
+        let mut app = App::new("1", "k", "hunter2");
+        app.add_key(AppKey::parse("k2", "hunter3").unwrap());
+        let text = format!("{app:?}");
+        assert!(text.contains("redacted") && !text.contains("hunter"), "{text}");
+    }
+
+    // An app with these keys, whether each is enabled.
+    fn app_with(keys: [(&str, bool); 3]) -> App {
+        let mut app = App::new("1", keys[0].0, "s0");
+        for (name, _) in &keys[1..] {
+            app.add_key(AppKey::parse(name, "s").unwrap());
+        }
+        for (key, (_, enabled)) in app.keys_mut().zip(keys) {
+            key.enabled = enabled;
+        }
+        app
+    }
+
+    #[test]
+    fn enabled_keys_open_an_app_and_the_oldest_of_them_is_its_own() {
+        let table = [
+            ([("a", true), ("b", true), ("c", true)], "a"),
+            ([("a", false), ("b", true), ("c", true)], "b"),
+            ([("a", false), ("b", false), ("c", true)], "c"),
+            ([("a", true), ("b", false), ("c", true)], "a"),
+            ([("a", false), ("b", false), ("c", false)], "a"),
+        ];
+        for (keys, oldest) in table {
+            let apps = Apps::new(vec![app_with(keys)]).unwrap();
+            assert_eq!(&*apps.by_id("1").unwrap().oldest_key().name, oldest, "{keys:?}");
+            for (name, enabled) in keys {
+                assert_eq!(apps.by_key(name).is_some(), enabled, "{keys:?} {name}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_key_is_held_to_what_stands_in_a_url_and_a_secret_to_one_word() {
+        let error = |name, secret| AppKey::parse(name, secret).unwrap_err();
+        assert_eq!(error("", "s"), AppParseError::Empty("key"));
+        assert_eq!(error("k:", "s"), AppParseError::Character { what: "key", character: ':' });
+        assert_eq!(error("k", ""), AppParseError::Empty("secret"));
+        assert_eq!(error("k", "s\n"), AppParseError::SecretCharacter);
     }
 
     #[test]
@@ -327,7 +387,7 @@ mod tests {
         let first = app.admit().unwrap();
         let second = app.admit().unwrap();
         assert!(app.admit().is_none());
-        assert_eq!((app.connections(), &*second.key), (2, "k"));
+        assert_eq!((app.connections(), &*second.id), (2, "1"));
         drop(first);
         assert_eq!(app.connections(), 1);
         assert!(app.admit().is_some());
@@ -339,13 +399,17 @@ mod tests {
     fn apps_are_found_by_key_and_id_and_must_be_unique() {
         let apps = Apps::new(vec![App::new("1", "a", "s"), App::new("2", "b", "s")]).unwrap();
         assert_eq!(&*apps.by_key("b").unwrap().id, "2");
-        assert_eq!(&*apps.by_id("1").unwrap().key, "a");
+        assert_eq!(&*apps.by_id("1").unwrap().oldest_key().name, "a");
         assert!(apps.by_key("1").is_none() && apps.by_id("b").is_none());
         assert_eq!(apps.iter().count(), 2);
         let same_id = vec![App::new("1", "a", "s"), App::new("1", "b", "s")];
         assert_eq!(Apps::new(same_id).unwrap_err(), DuplicateApp::Id("1".into()));
         let same_key = vec![App::new("1", "a", "s"), App::new("2", "a", "s")];
         assert_eq!(Apps::new(same_key).unwrap_err(), DuplicateApp::Key("a".into()));
+        for twin in [("a", false), ("b", false)] {
+            let same_key = vec![App::new("2", "b", "s"), app_with([("a", true), ("c", true), twin])];
+            assert_eq!(Apps::new(same_key).unwrap_err(), DuplicateApp::Key(twin.0.into()));
+        }
         assert!(Apps::default().is_empty());
     }
 }

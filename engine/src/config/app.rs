@@ -95,8 +95,9 @@ fn refuse_twin(others: &[Placed<'_>], app: &Placed<'_>) -> Result<(), Fault> {
     if let Some(other) = same_id {
         return Err(twin(&app.id, &app.app.id, &other.id));
     }
-    match others.iter().find(|other| other.app.key == app.app.key) {
-        Some(other) => Err(twin(&app.key, &app.app.key, &other.key)),
+    let key = &app.app.oldest_key().name;
+    match others.iter().find(|other| other.app.oldest_key().name == *key) {
+        Some(other) => Err(twin(&app.key, key, &other.key)),
         None => Ok(()),
     }
 }

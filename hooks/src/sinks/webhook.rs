@@ -87,11 +87,12 @@ impl Webhook {
         let uri = self.uri_for(batch);
         let signed = match &self.signing {
             Signing::Pusher => {
-                let signature = sign_pusher(batch.app.signing_key(), &self.body);
-                [Some(("X-Pusher-Key", (*batch.app.key).to_owned())), Some(("X-Pusher-Signature", signature))]
+                let key = batch.app.oldest_key();
+                let signature = sign_pusher(key.signing(), &self.body);
+                [Some(("X-Pusher-Key", (*key.name).to_owned())), Some(("X-Pusher-Signature", signature))]
             }
             Signing::Webman(key) => {
-                let key = key.as_ref().unwrap_or_else(|| batch.app.signing_key());
+                let key = key.as_ref().unwrap_or_else(|| batch.app.oldest_key().signing());
                 let sign = sign_webman(key, uri.path(), uri.query().unwrap_or(""), &self.body);
                 [Some(("sign", sign)), None]
             }

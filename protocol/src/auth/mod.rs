@@ -1,14 +1,18 @@
-//! Signatures: of subscriptions (made by an app's backend for one connection) and of REST requests. All are
+//! Signatures: of subscriptions and sign-ins (made by an app's back end for one connection) and of REST requests. All are
 //! HMAC-SHA256 in lower-case hex and compared in constant time.
 //!
 //! Error texts show what was to be signed, which is what an integrator needs, and never the secret or the right
 //! signature.
 
+mod client;
 mod rest;
+mod signin;
 mod subscription;
 
+pub use client::ClientAuthError;
 pub use rest::{RestAuthError, sign_request, verify_request, verify_request_head};
-pub use subscription::{SubscriptionAuthError, sign_subscription, verify_subscription};
+pub use signin::{sign_signin, verify_signin};
+pub use subscription::{sign_subscription, verify_subscription};
 
 use ring::digest::SHA256_OUTPUT_LEN;
 use ring::hmac;

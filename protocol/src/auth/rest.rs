@@ -10,7 +10,7 @@ use md5::{Digest, Md5};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{excerpt, is_signature, sign_hex};
-use crate::app::App;
+use crate::app::{App, AppKey};
 use crate::hex::{encode_hex, parse_hex};
 use crate::query::Query;
 
@@ -21,7 +21,7 @@ const EXCERPT_BYTES_MAX: usize = 128;
 
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
-/// Checks a request against the app's key and secret and against the clock. `raw_path` is the path as sent, still
+/// Checks a request against the app's keys and secrets and against the clock. `raw_path` is the path as sent, still
 /// percent-encoded.
 pub fn verify_request(
     app: &App,
@@ -31,9 +31,9 @@ pub fn verify_request(
     body: &[u8],
     now_unix_s: u64,
 ) -> Result<(), RestAuthError> {
-    let signature = verify_claims(app, query, now_unix_s)?;
+    let claims = verify_claims(app, query, now_unix_s)?;
     verify_body(query.first("body_md5"), body)?;
-    verify_signature(app, method, raw_path, query, signature)
+    verify_signature(&claims, method, raw_path, query)
 }
 
 /// The same without a look at the body, which may not have come: the signature covers what it must be, not what it is.
@@ -44,37 +44,45 @@ pub fn verify_request_head(
     query: &Query<'_>,
     now_unix_s: u64,
 ) -> Result<(), RestAuthError> {
-    let signature = verify_claims(app, query, now_unix_s)?;
-    verify_signature(app, method, raw_path, query, signature)
+    let claims = verify_claims(app, query, now_unix_s)?;
+    verify_signature(&claims, method, raw_path, query)
+}
+
+// A request says that it was signed like this, with this key.
+struct Claims<'a> {
+    key: &'a AppKey,
+    signature: &'a str,
 }
 
 // What costs nothing to check; the signature is still to be looked at.
-fn verify_claims<'a>(app: &App, query: &'a Query<'_>, now_unix_s: u64) -> Result<&'a str, RestAuthError> {
+fn verify_claims<'a>(
+    app: &'a App,
+    query: &'a Query<'_>,
+    now_unix_s: u64,
+) -> Result<Claims<'a>, RestAuthError> {
     let param = |name| query.first(name).ok_or(RestAuthError::Missing(name));
-    let key = param("auth_key")?;
-    if key != &*app.key {
-        return Err(RestAuthError::Key { key: excerpt(key, EXCERPT_BYTES_MAX) });
-    }
+    let name = param("auth_key")?;
+    let unknown = || RestAuthError::Key { key: excerpt(name, EXCERPT_BYTES_MAX) };
+    let key = app.enabled_key(name).ok_or_else(unknown)?;
     if param("auth_version")? != "1.0" {
         return Err(RestAuthError::Version);
     }
     let signature = param("auth_signature")?;
     verify_timestamp(param("auth_timestamp")?, now_unix_s)?;
-    Ok(signature)
+    Ok(Claims { key, signature })
 }
 
 fn verify_signature(
-    app: &App,
+    claims: &Claims<'_>,
     method: &str,
     raw_path: &str,
     query: &Query<'_>,
-    signature: &str,
 ) -> Result<(), RestAuthError> {
     let text = text_to_sign(method, raw_path, query.iter());
-    if is_signature(app.signing_key(), &text, signature) {
+    if is_signature(claims.key.signing(), &text, claims.signature) {
         return Ok(());
     }
-    Err(RestAuthError::Signature { expected: text.into(), got: excerpt(signature, EXCERPT_BYTES_MAX) })
+    Err(RestAuthError::Signature { expected: text.into(), got: excerpt(claims.signature, EXCERPT_BYTES_MAX) })
 }
 
 fn verify_timestamp(text: &str, now_unix_s: u64) -> Result<(), RestAuthError> {
@@ -108,13 +116,13 @@ pub fn sign_request(
     now_unix_s: u64,
 ) -> String {
     let timestamp = now_unix_s.to_string();
-    let body_md5 = md5_hex(body);
-    let mut all = vec![("auth_key", &*app.key), ("auth_timestamp", &*timestamp), ("auth_version", "1.0")];
+    let (body_md5, key) = (md5_hex(body), app.oldest_key());
+    let mut all = vec![("auth_key", &*key.name), ("auth_timestamp", &*timestamp), ("auth_version", "1.0")];
     if !body.is_empty() {
         all.push(("body_md5", &body_md5));
     }
     all.extend_from_slice(params);
-    let signature = sign_hex(app.signing_key(), &text_to_sign(method, path, all.iter().copied()));
+    let signature = sign_hex(key.signing(), &text_to_sign(method, path, all.iter().copied()));
     all.push(("auth_signature", &signature));
     let encode = |text| utf8_percent_encode(text, UNRESERVED);
     let pairs: Vec<_> = all.iter().map(|(key, value)| format!("{}={}", encode(key), encode(value))).collect();
@@ -161,7 +169,7 @@ fn md5_hex(bytes: &[u8]) -> String {
 pub enum RestAuthError {
     /// The named parameter is missing.
     Missing(&'static str),
-    /// The key is not that of the app in the path.
+    /// The key is none of the enabled keys of the app in the path.
     Key {
         /// The beginning of what came.
         key: Box<str>,
@@ -238,7 +246,8 @@ mod tests {
 
     // A query with these parameters and the right signature for a GET of /x.
     fn signed(params: &[(&str, &str)]) -> String {
-        let signature = sign_hex(app().signing_key(), &text_to_sign("GET", "/x", params.iter().copied()));
+        let signature =
+            sign_hex(app().oldest_key().signing(), &text_to_sign("GET", "/x", params.iter().copied()));
         let pairs = params.iter().map(|(key, value)| format!("{key}={value}&")).collect::<String>();
         format!("{pairs}auth_signature={signature}")
     }
@@ -328,6 +337,23 @@ mod tests {
             BODY,
             NOW
         )));
+    }
+
+    #[test]
+    fn every_enabled_key_signs_with_its_own_secret() {
+        let mut app = app();
+        app.add_key(AppKey::parse("newer", "other").unwrap());
+        let verify = |app: &App, query: &str| {
+            verify_request(app, "POST", "/apps/3/events", &parse_query(query), BODY, NOW)
+        };
+        let newer = sign_request(&App::new("3", "newer", "other"), "POST", "/apps/3/events", &[], BODY, NOW);
+        assert_eq!((verify(&app, POST), verify(&app, &newer)), (Ok(()), Ok(())));
+        let crossed = newer.replace("newer", KEY);
+        assert!(matches!(verify(&app, &crossed), Err(RestAuthError::Signature { .. })));
+        app.keys_mut().for_each(|key| key.enabled = &*key.name != KEY);
+        assert_eq!(verify(&app, POST), Err(RestAuthError::Key { key: KEY.into() }));
+        assert_eq!(verify(&app, &newer), Ok(()));
+        assert_eq!(sign_request(&app, "POST", "/apps/3/events", &[], BODY, NOW), newer);
     }
 
     #[test]

@@ -3,16 +3,13 @@
 //! It is bound to one connection and one channel, so it cannot be used by anybody else. `channel_data` is signed as the
 //! exact text that was sent. Called by the shard before anything of a private or presence subscription is believed.
 
-use std::fmt;
-
-use super::{excerpt, is_signature, sign_hex};
+use super::client::{ClientAuthError, parse_client_auth, sign_client_auth};
+use super::is_signature;
 use crate::app::App;
 use crate::channel::ChannelKind;
 use crate::socket_id::SocketId;
 
-const EXCERPT_BYTES_MAX: usize = 256;
-
-/// Checks `auth` against the app's own key and secret. On a channel without members a `channel_data` that was not
+/// Checks `auth` against the app's enabled keys, of which the client may use any, whatever key it has connected with. On a channel without members a `channel_data` that was not
 /// signed is let pass, for nothing uses it there and some backends return one without signing it.
 pub fn verify_subscription(
     app: &App,
@@ -20,22 +17,16 @@ pub fn verify_subscription(
     channel: &str,
     channel_data: Option<&str>,
     auth: &str,
-) -> Result<(), SubscriptionAuthError> {
-    let (key, signature) = auth.split_once(':').ok_or(SubscriptionAuthError::Format)?;
-    if key != &*app.key {
-        return Err(SubscriptionAuthError::Key { key: excerpt(key, EXCERPT_BYTES_MAX) });
-    }
+) -> Result<(), ClientAuthError> {
+    let (key, signature) = parse_client_auth(app, auth, "subscription")?;
     let text = text_to_sign(socket_id, channel, channel_data);
-    if is_signature(app.signing_key(), &text, signature) {
+    if is_signature(key.signing(), &text, signature) {
         return Ok(());
     }
     if channel_data.is_some() && !ChannelKind::of(channel).is_presence() {
         return verify_subscription(app, socket_id, channel, None, auth);
     }
-    Err(SubscriptionAuthError::Signature {
-        expected: excerpt(&text, EXCERPT_BYTES_MAX),
-        got: excerpt(signature, EXCERPT_BYTES_MAX),
-    })
+    Err(ClientAuthError::signature(&text, signature))
 }
 
 /// The `auth` that a backend gives to its client.
@@ -45,8 +36,7 @@ pub fn sign_subscription(
     channel: &str,
     channel_data: Option<&str>,
 ) -> String {
-    let text = text_to_sign(socket_id, channel, channel_data);
-    format!("{}:{}", app.key, sign_hex(app.signing_key(), &text))
+    sign_client_auth(app, &text_to_sign(socket_id, channel, channel_data))
 }
 
 fn text_to_sign(socket_id: SocketId, channel: &str, channel_data: Option<&str>) -> String {
@@ -56,42 +46,10 @@ fn text_to_sign(socket_id: SocketId, channel: &str, channel_data: Option<&str>) 
     }
 }
 
-/// Why a subscription is not authorised. The text goes to the client.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SubscriptionAuthError {
-    /// Not `key:signature`.
-    Format,
-    /// The key is not that of the connection's app.
-    Key {
-        /// The beginning of what came.
-        key: Box<str>,
-    },
-    /// The signature is not that of this connection and channel.
-    Signature {
-        /// The beginning of what was to be signed.
-        expected: Box<str>,
-        /// The beginning of what came.
-        got: Box<str>,
-    },
-}
-
-impl fmt::Display for SubscriptionAuthError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Format => write!(f, "Invalid format: auth must have the format key:signature"),
-            Self::Key { key } => write!(f, "Invalid key in subscription auth data: '{key}'"),
-            Self::Signature { expected, got } => {
-                write!(f, "Invalid signature: Expected HMAC SHA256 hex digest of {expected}, but got {got}")
-            }
-        }
-    }
-}
-
-impl std::error::Error for SubscriptionAuthError {}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::app::AppKey;
 
     const KEY: &str = "278d425bdf160c739803";
     const SECRET: &str = "7ad3773142a6692b25b8";
@@ -149,7 +107,35 @@ mod tests {
             verify_subscription(&app, SOCKET_ID, channel, data, &format!("{KEY}:")),
         ];
         for (index, result) in results.into_iter().enumerate() {
-            assert!(matches!(result, Err(SubscriptionAuthError::Signature { .. })), "{index}: {result:?}");
+            assert!(matches!(result, Err(ClientAuthError::Signature { .. })), "{index}: {result:?}");
+        }
+    }
+
+    #[test]
+    fn every_enabled_key_signs_subscriptions() {
+        let mut app = app();
+        app.add_key(AppKey::parse("newer", "other").unwrap());
+        let by_newer = sign_subscription(&App::new("1", "newer", "other"), SOCKET_ID, "private-a", None);
+        let by_older = sign_subscription(&app, SOCKET_ID, "private-a", None);
+        let verify = |app: &App, auth: &str| verify_subscription(app, SOCKET_ID, "private-a", None, auth);
+        assert!(by_older.starts_with(KEY));
+        assert_eq!((verify(&app, &by_older), verify(&app, &by_newer)), (Ok(()), Ok(())));
+        let crossed = by_newer.replace("newer", KEY);
+        assert!(matches!(verify(&app, &crossed), Err(ClientAuthError::Signature { .. })));
+        app.keys_mut().for_each(|key| key.enabled = &*key.name == "newer");
+        assert!(matches!(verify(&app, &by_older), Err(ClientAuthError::Key { .. })));
+        assert_eq!(verify(&app, &by_newer), Ok(()));
+    }
+
+    // Their SDKs put a shared secret beside `auth`, which no signature covers and no server sees.
+    #[test]
+    fn encrypted_channels_are_signed_as_private_ones() {
+        let app = app();
+        for channel in ["private-encrypted-a", "private-encrypted-cache-a"] {
+            let auth = sign_subscription(&app, SOCKET_ID, channel, None);
+            assert_eq!(verify_subscription(&app, SOCKET_ID, channel, None, &auth), Ok(()));
+            let other = channel.replace("encrypted-", "");
+            assert!(verify_subscription(&app, SOCKET_ID, &other, None, &auth).is_err());
         }
     }
 

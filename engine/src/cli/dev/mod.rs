@@ -58,7 +58,7 @@ pub(super) fn run(dev: &Dev) -> Result<(), Failure> {
     let mut config = flags.over_file(None)?;
     let DevApps { apps, place } = dev_apps(dev)?;
     let (apps, credentials): (Vec<_>, Vec<_>) = apps.into_iter().unzip();
-    let page = apps.first().map(|app| Arc::from(demo_page(&app.key)));
+    let page = apps.first().map(|app| Arc::from(demo_page(&app.oldest_key().name)));
     config.apps = apps;
     let mut settings = settled(config)?;
     settings.dev = Some(settings::Dev { page });

@@ -4,7 +4,7 @@
 //! A second subscription to a channel is an error, but no refusal: the channel has its subscription, and whoever is
 //! bound to it there must not hear that it failed.
 
-use protocol::auth::SubscriptionAuthError;
+use protocol::auth::ClientAuthError;
 use protocol::channel::ChannelNameError;
 use protocol::close::TOO_FAST;
 use protocol::presence::ChannelDataError;
@@ -67,12 +67,7 @@ impl Shard {
         self.fanout.push_private(id, Run::private(bytes));
     }
 
-    pub(in crate::shard) fn refuse_auth(
-        &mut self,
-        id: ConnectionId,
-        channel: &str,
-        error: &SubscriptionAuthError,
-    ) {
+    pub(in crate::shard) fn refuse_auth(&mut self, id: ConnectionId, channel: &str, error: &ClientAuthError) {
         self.refuse_subscription(id, channel, Grounds::Auth, &error.to_string());
     }
 
