@@ -24,7 +24,9 @@ pub mod message;
 pub mod presence;
 pub mod query;
 pub mod server_event;
+pub mod signin;
 pub mod socket_id;
+pub mod user_data;
 pub mod ws;
 
 mod hex;

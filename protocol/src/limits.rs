@@ -73,10 +73,12 @@ pub struct AppLimits {
     pub event_name_characters_max: usize,
     /// Distinct users of one presence channel.
     pub presence_members_max: usize,
-    /// `user_info` of a member as compact JSON, in bytes.
+    /// `user_info` of a member, or of a user who signs in, as compact JSON, in bytes.
     pub presence_user_bytes_max: usize,
     /// Id of a user, in characters.
     pub user_id_characters_max: usize,
+    /// Users whom one user watches. Those that are listed after them are not watched.
+    pub watchlist_users_max: usize,
     /// The roster of a presence channel as it is sent to who joins, in bytes on the wire.
     pub roster_bytes_max: usize,
     /// Client events of one connection per second, which is also the burst.
@@ -101,6 +103,7 @@ impl Default for AppLimits {
             presence_members_max: 100,
             presence_user_bytes_max: 2 << 10,
             user_id_characters_max: 128,
+            watchlist_users_max: 100,
             roster_bytes_max: 1 << 20,
             client_events_per_second: 10,
             subscription_changes_per_second: 50,

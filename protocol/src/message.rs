@@ -40,6 +40,18 @@ pub enum ClientMessage<'a> {
         /// Not yet checked to be a channel's name.
         channel: Cow<'a, str>,
     },
+    /// `pusher:signin`
+    Signin {
+        /// Empty if there is none.
+        auth: Cow<'a, str>,
+        /// The exact text that was signed.
+        user_data: Cow<'a, str>,
+    },
+    /// A `pusher:signin` whose parts are not what they should be.
+    BadSignin {
+        /// What is wrong.
+        error: MessageError,
+    },
     /// An event whose name begins with `client-`.
     ClientEvent {
         /// Not yet checked for its length.
@@ -79,6 +91,8 @@ pub enum MessageError {
     Auth,
     /// `channel_data` is no string.
     ChannelData,
+    /// There is no `user_data`, or it is no string.
+    UserData,
 }
 
 impl fmt::Display for MessageError {
@@ -90,6 +104,7 @@ impl fmt::Display for MessageError {
             Self::Channel => write!(f, "Bad channel"),
             Self::Auth => write!(f, "Invalid message: auth must be a string"),
             Self::ChannelData => write!(f, "Invalid message: channel_data must be a string that holds JSON"),
+            Self::UserData => write!(f, "Invalid message: user_data must be a string that holds JSON"),
         }
     }
 }
@@ -106,14 +121,17 @@ struct Message<'a> {
     data: Option<Value<'a>>,
 }
 
+// The data of the messages that are about a channel or a user.
 #[derive(Deserialize)]
-struct Subscription<'a> {
+struct Fields<'a> {
     #[serde(borrow)]
     channel: Option<Value<'a>>,
     #[serde(borrow)]
     auth: Option<Value<'a>>,
     #[serde(borrow)]
     channel_data: Option<Value<'a>>,
+    #[serde(borrow)]
+    user_data: Option<Value<'a>>,
 }
 
 fn parse_any(bytes: &[u8]) -> Result<ClientMessage<'_>, MessageError> {
@@ -122,8 +140,12 @@ fn parse_any(bytes: &[u8]) -> Result<ClientMessage<'_>, MessageError> {
     match &*event {
         "pusher:ping" => Ok(ClientMessage::Ping),
         "pusher:pong" => Ok(ClientMessage::Pong),
-        "pusher:subscribe" => with_subscription(message.data, parse_subscribe),
-        "pusher:unsubscribe" => with_subscription(message.data, parse_unsubscribe),
+        "pusher:subscribe" => with_fields(message.data, parse_subscribe),
+        "pusher:unsubscribe" => with_fields(message.data, parse_unsubscribe),
+        "pusher:signin" => {
+            let parsed = with_fields(message.data, parse_signin);
+            Ok(parsed.unwrap_or_else(|error| ClientMessage::BadSignin { error }))
+        }
         name if is_client_event(name) => {
             let channel = parse_text(message.channel, MessageError::Channel)?;
             let data = message.data.ok_or(MessageError::Data)?;
@@ -140,13 +162,10 @@ fn parse_text(value: Option<Value<'_>>, missing: MessageError) -> Result<Cow<'_,
     value.text().map_err(MessageError::Json)
 }
 
-type ParseSubscription = for<'b> fn(&Subscription<'b>) -> Result<ClientMessage<'b>, MessageError>;
+type ParseFields = for<'b> fn(&Fields<'b>) -> Result<ClientMessage<'b>, MessageError>;
 
-// The data of a subscribe is an object; some clients send it as a string that holds one.
-fn with_subscription<'a>(
-    data: Option<Value<'a>>,
-    parse: ParseSubscription,
-) -> Result<ClientMessage<'a>, MessageError> {
+// The data is an object; some clients send it as a string that holds one.
+fn with_fields<'a>(data: Option<Value<'a>>, parse: ParseFields) -> Result<ClientMessage<'a>, MessageError> {
     let data = data.ok_or(MessageError::Data)?;
     if data.is_object() {
         return parse(&data.object().map_err(MessageError::Json)?);
@@ -160,7 +179,7 @@ fn with_subscription<'a>(
     }
 }
 
-fn parse_subscribe<'a>(data: &Subscription<'a>) -> Result<ClientMessage<'a>, MessageError> {
+fn parse_subscribe<'a>(data: &Fields<'a>) -> Result<ClientMessage<'a>, MessageError> {
     let channel = parse_text(data.channel, MessageError::Channel)?;
     Ok(match parse_credentials(data) {
         Ok((auth, channel_data)) => ClientMessage::Subscribe { channel, auth, channel_data },
@@ -170,12 +189,15 @@ fn parse_subscribe<'a>(data: &Subscription<'a>) -> Result<ClientMessage<'a>, Mes
 
 type Credentials<'a> = (Cow<'a, str>, Option<Cow<'a, str>>);
 
-fn parse_credentials<'a>(data: &Subscription<'a>) -> Result<Credentials<'a>, MessageError> {
-    let auth = match data.auth {
-        Some(auth) => parse_text(Some(auth), MessageError::Auth)?,
-        None => Cow::Borrowed(""),
-    };
-    Ok((auth, parse_channel_data_text(data.channel_data)?))
+fn parse_credentials<'a>(data: &Fields<'a>) -> Result<Credentials<'a>, MessageError> {
+    Ok((parse_auth(data)?, parse_channel_data_text(data.channel_data)?))
+}
+
+fn parse_auth<'a>(data: &Fields<'a>) -> Result<Cow<'a, str>, MessageError> {
+    match data.auth {
+        Some(auth) => parse_text(Some(auth), MessageError::Auth),
+        None => Ok(Cow::Borrowed("")),
+    }
 }
 
 // Backends in PHP send an empty list or object for "nothing".
@@ -187,8 +209,13 @@ fn parse_channel_data_text(value: Option<Value<'_>>) -> Result<Option<Cow<'_, st
     Ok(Some(text).filter(|text| !text.is_empty()))
 }
 
-fn parse_unsubscribe<'a>(data: &Subscription<'a>) -> Result<ClientMessage<'a>, MessageError> {
+fn parse_unsubscribe<'a>(data: &Fields<'a>) -> Result<ClientMessage<'a>, MessageError> {
     Ok(ClientMessage::Unsubscribe { channel: parse_text(data.channel, MessageError::Channel)? })
+}
+
+fn parse_signin<'a>(data: &Fields<'a>) -> Result<ClientMessage<'a>, MessageError> {
+    let user_data = parse_text(data.user_data, MessageError::UserData)?;
+    Ok(ClientMessage::Signin { auth: parse_auth(data)?, user_data })
 }
 
 fn into_owned(message: ClientMessage<'_>) -> ClientMessage<'static> {
@@ -205,6 +232,10 @@ fn into_owned(message: ClientMessage<'_>) -> ClientMessage<'static> {
             ClientMessage::BadSubscribe { channel: own(channel), error }
         }
         ClientMessage::Unsubscribe { channel } => ClientMessage::Unsubscribe { channel: own(channel) },
+        ClientMessage::Signin { auth, user_data } => {
+            ClientMessage::Signin { auth: own(auth), user_data: own(user_data) }
+        }
+        ClientMessage::BadSignin { error } => ClientMessage::BadSignin { error },
         ClientMessage::ClientEvent { event, channel, data } => {
             ClientMessage::ClientEvent { event: own(event), channel: own(channel), data: data.into_owned() }
         }
@@ -311,6 +342,50 @@ mod tests {
     }
 
     #[test]
+    fn sign_ins_are_read_as_every_client_writes_them() {
+        let user_data = r#"{"id":"a","watchlist":["b"]}"#;
+        let quoted = serde_json::to_string(user_data).unwrap();
+        let inner = format!(r#"{{"auth":"k:s","user_data":{quoted}}}"#);
+        let signin =
+            |auth: &'static str| ClientMessage::Signin { auth: auth.into(), user_data: user_data.into() };
+        let table = [
+            (inner.clone(), signin("k:s")),
+            (format!(r#"{{ "user_data" : {quoted} , "x" : 1, "auth" : "k:\u0073" }}"#), signin("k:s")),
+            (serde_json::to_string(&inner).unwrap(), signin("k:s")),
+            (format!(r#"{{"user_data":{quoted}}}"#), signin("")),
+            (format!(r#"{{"user_data":{quoted},"auth":null}}"#), signin("")),
+            (
+                r#"{"user_data":"","auth":""}"#.to_owned(),
+                ClientMessage::Signin { auth: "".into(), user_data: "".into() },
+            ),
+        ];
+        for (data, expected) in table {
+            let text = format!(r#"{{"event":"pusher:signin","data":{data}}}"#);
+            assert_eq!(parse(&text), Ok(expected), "{text}");
+        }
+    }
+
+    // Who signs in waits for an answer, so each of these has one of its own.
+    #[test]
+    fn a_sign_in_that_means_nothing_is_still_one() {
+        use MessageError as E;
+        let table = [
+            ("", E::Data),
+            (r#","data":null"#, E::Data),
+            (r#","data":5"#, E::Data),
+            (r#","data":"x""#, E::Json(JsonError::NotAnObject)),
+            (r#","data":{}"#, E::UserData),
+            (r#","data":{"auth":"k:s","user_data":{"id":"a"}}"#, E::UserData),
+            (r#","data":{"auth":5,"user_data":"{}"}"#, E::Auth),
+            (r#","data":{"auth":"k:s","user_data":"\ud800"}"#, E::Json(JsonError::LoneSurrogate)),
+        ];
+        for (rest, error) in table {
+            let text = format!(r#"{{"event":"pusher:signin"{rest}}}"#);
+            assert_eq!(parse(&text), Ok(ClientMessage::BadSignin { error }), "{text}");
+        }
+    }
+
+    #[test]
     fn client_events_carry_any_data_as_a_string() {
         let digits = "7".repeat(400);
         let table = [
@@ -335,7 +410,7 @@ mod tests {
 
     #[test]
     fn any_other_event_is_unknown_and_keeps_its_name() {
-        for event in ["pusher:signin", "x-client-y", "", "pusher:subscription_succeeded", "Client-x"] {
+        for event in ["pusher:sign", "x-client-y", "", "pusher:subscription_succeeded", "Client-x"] {
             let text = format!(r#"{{"event":"{event}","data":5}}"#);
             assert_eq!(parse(&text), Ok(ClientMessage::Unknown { event: event.into() }), "{event}");
         }

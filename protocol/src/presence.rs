@@ -1,9 +1,10 @@
-//! Members of presence channels, as a client's `channel_data` names them.
+//! Members of presence channels, as a client's `channel_data` names them, or its sign-in.
 //!
 //! `channel_data` is JSON inside a string that the app's backend signed; it is parsed only after its signature is
 //! checked. An integer `user_id` is common and becomes a string everywhere. Called by the shard on a subscribe.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::Deserialize;
 
@@ -17,6 +18,20 @@ pub struct Member {
     pub user_id: Box<str>,
     /// Compact JSON of whatever the backend says about the user; `None` if it says nothing or `null`.
     pub user_info: Option<Box<str>>,
+}
+
+/// The member that a subscription brings to a presence channel: whom its signed `channel_data` names, or, without one,
+/// who is signed in on the connection.
+pub fn parse_member(
+    channel_data: Option<&str>,
+    signed_in: Option<&Arc<Member>>,
+    limits: &AppLimits,
+) -> Result<Arc<Member>, ChannelDataError> {
+    match (channel_data, signed_in) {
+        (Some(json), _) => parse_channel_data(json, limits).map(Arc::new),
+        (None, Some(user)) => Ok(Arc::clone(user)),
+        (None, None) => Err(ChannelDataError::Missing),
+    }
 }
 
 #[derive(Deserialize)]
@@ -65,6 +80,8 @@ fn compact_user_info(info: &Value<'_>, bytes_max: usize) -> Result<Box<str>, Cha
 /// Why a `channel_data` describes no member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChannelDataError {
+    /// There is none, and nobody is signed in.
+    Missing,
     /// It is no JSON object.
     Json(JsonError),
     /// There is no `user_id`, or it is empty.
@@ -90,6 +107,9 @@ pub enum ChannelDataError {
 impl fmt::Display for ChannelDataError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Missing => {
+                write!(f, "Invalid channel_data: a presence channel needs it, unless a user is signed in")
+            }
             Self::Json(error) => write!(f, "Invalid channel_data: {error}"),
             Self::UserIdMissing => write!(f, "Invalid channel_data: user_id is missing or empty"),
             Self::UserIdType => write!(f, "Invalid channel_data: user_id must be a string or an integer"),
@@ -131,6 +151,27 @@ mod tests {
         for (json, user_id) in table {
             assert_eq!(parse(json), Ok(Member { user_id: user_id.into(), user_info: None }), "{json}");
         }
+    }
+
+    #[test]
+    fn a_member_is_whom_channel_data_names_or_who_is_signed_in() {
+        let signed_in = Arc::new(Member { user_id: "signed-in".into(), user_info: Some("{}".into()) });
+        let member = |channel_data, signed_in| {
+            parse_member(channel_data, signed_in, &AppLimits::default())
+                .map(|member| member.user_id.to_string())
+        };
+        let (named, user) = (Some(r#"{"user_id":"named"}"#), Some(&signed_in));
+        assert_eq!(member(named, None).as_deref(), Ok("named"));
+        assert_eq!(member(named, user).as_deref(), Ok("named"), "what is signed for this channel wins");
+        assert_eq!(member(None, user).as_deref(), Ok("signed-in"));
+        assert_eq!(member(None, None), Err(ChannelDataError::Missing));
+        assert_eq!(
+            member(Some("{}"), user),
+            Err(ChannelDataError::UserIdMissing),
+            "bad data is not overlooked"
+        );
+        let shared = parse_member(None, user, &AppLimits::default()).unwrap();
+        assert!(Arc::ptr_eq(&shared, &signed_in));
     }
 
     #[test]

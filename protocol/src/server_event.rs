@@ -87,7 +87,15 @@ fn presence_succeeded_payload<'m>(channel: &str, members: impl Iterator<Item = &
 /// `pusher:subscription_error`. `kind` is what pusher-js calls the type: `AuthError`, `LimitReached`; `status` an HTTP
 /// status or a code of Pusher's that fits. The channel may be named as badly as the client has named it.
 pub fn encode_subscription_error(out: &mut Vec<u8>, channel: &str, kind: &str, error: &str, status: u16) {
-    let data = object_text(|json| {
+    let data = error_text(kind, error, status);
+    append_channel_event(out, "pusher:subscription_error", channel, data.len(), |out| {
+        encode_string_part(out, &data);
+    });
+}
+
+// What pusher-js makes of an authorizer that fails, so that one callback serves both.
+fn error_text(kind: &str, error: &str, status: u16) -> String {
+    object_text(|json| {
         json.extend_from_slice(b"{\"type\":");
         encode_string(json, kind);
         json.extend_from_slice(b",\"error\":");
@@ -95,10 +103,68 @@ pub fn encode_subscription_error(out: &mut Vec<u8>, channel: &str, kind: &str, e
         json.extend_from_slice(b",\"status\":");
         append_number(json, status.into());
         json.push(b'}');
+    })
+}
+
+/// `pusher:cache_miss`: a cache channel remembers nothing.
+pub fn encode_cache_miss(out: &mut Vec<u8>, channel: &str) {
+    append_channel_event(out, "pusher:cache_miss", channel, 2, |out| out.extend_from_slice(b"{}"));
+}
+
+/// `pusher_internal:subscription_count`, for all subscribers of a channel.
+pub fn encode_subscription_count(out: &mut Vec<u8>, channel: &str, subscriptions: u64) {
+    append_channel_event(out, "pusher_internal:subscription_count", channel, 44, |out| {
+        out.extend_from_slice(br#"{\"subscription_count\":"#);
+        append_number(out, subscriptions);
+        out.push(b'}');
     });
-    append_channel_event(out, "pusher:subscription_error", channel, data.len(), |out| {
-        encode_string_part(out, &data);
+}
+
+/// `pusher:signin_success`. `user_data` is the text that the client has sent; SDKs parse it once more.
+pub fn encode_signin_success(out: &mut Vec<u8>, user_data: &str) {
+    let data = object_text(|json| {
+        json.extend_from_slice(b"{\"user_data\":");
+        encode_string(json, user_data);
+        json.push(b'}');
     });
+    append_user_event(out, "pusher:signin_success", &data);
+}
+
+/// `pusher:signin_error`, beside the `pusher:error` that every SDK shows. The data is what pusher-js says itself when its
+/// authenticator fails; it hands the event to what is bound on the connection.
+pub fn encode_signin_error(out: &mut Vec<u8>, kind: &str, error: &str, status: u16) {
+    append_user_event(out, "pusher:signin_error", &error_text(kind, error, status));
+}
+
+/// `pusher_internal:watchlist_events`: who of those that a user watches is online, and who is offline. A list that is
+/// empty is left out; one of them must not be.
+pub fn encode_watchlist_events<'u>(
+    out: &mut Vec<u8>,
+    online: impl IntoIterator<Item = &'u str>,
+    offline: impl IntoIterator<Item = &'u str>,
+) {
+    let (mut online, mut offline) = (online.into_iter().peekable(), offline.into_iter().peekable());
+    let data = object_text(|json| {
+        json.extend_from_slice(b"{\"events\":[");
+        let has_online = online.peek().is_some();
+        if has_online {
+            append_users(json, "online", online);
+        }
+        if offline.peek().is_some() {
+            json.extend_from_slice(if has_online { b"," } else { b"" });
+            append_users(json, "offline", offline);
+        }
+        json.extend_from_slice(b"]}");
+    });
+    append_user_event(out, "pusher_internal:watchlist_events", &data);
+}
+
+fn append_users<'u>(json: &mut Vec<u8>, name: &str, ids: impl Iterator<Item = &'u str>) {
+    json.extend_from_slice(b"{\"name\":");
+    encode_string(json, name);
+    json.extend_from_slice(b",\"user_ids\":[");
+    append_list(json, ids, encode_string);
+    json.extend_from_slice(b"]}");
 }
 
 /// `pusher_internal:member_added`, for all subscribers but the joiner. Without `user_info` the data has no such key.
@@ -129,7 +195,7 @@ pub fn encode_member_removed(out: &mut Vec<u8>, channel: &str, user_id: &str) {
     });
 }
 
-/// An event of a channel. `user_id` is the verified sender of a client event on a presence channel.
+/// An event of a channel, which may be a user's own (`#server-to-user-ID`). `user_id` is the verified sender of a client event on a presence channel.
 pub fn encode_event(
     out: &mut Vec<u8>,
     event: &str,
@@ -191,6 +257,17 @@ fn append_channel_event(
         out.push(b'"');
         data(out);
         out.extend_from_slice(b"\"}");
+    });
+}
+
+// An event of no channel, whose data is a string.
+fn append_user_event(out: &mut Vec<u8>, event: &str, data: &str) {
+    append_text_frame(out, 24 + event.len() + data.len(), |out| {
+        out.extend_from_slice(b"{\"event\":");
+        encode_string(out, event);
+        out.extend_from_slice(b",\"data\":");
+        encode_string(out, data);
+        out.push(b'}');
     });
 }
 
@@ -297,6 +374,57 @@ mod tests {
     }
 
     #[test]
+    fn a_cache_without_an_event_is_a_miss_with_empty_data() {
+        let frame = encoded(|out| encode_cache_miss(out, "cache-a"));
+        assert_eq!(frame, golden(r#"{"event":"pusher:cache_miss","channel":"cache-a","data":"{}"}"#));
+    }
+
+    #[test]
+    fn subscriptions_are_counted_in_data_that_is_a_string() {
+        for count in [1, u64::MAX] {
+            let frame = encoded(|out| encode_subscription_count(out, "a", count));
+            let payload = r#"{"event":"pusher_internal:subscription_count","channel":"a","data":"{\"subscription_count\":COUNT}"}"#;
+            assert_eq!(frame, golden(&payload.replace("COUNT", &count.to_string())));
+        }
+    }
+
+    #[test]
+    fn a_sign_in_is_answered_with_the_text_that_was_signed() {
+        let frame = encoded(|out| encode_signin_success(out, r#"{"id":"a \"b\""}"#));
+        let payload = r#"{"event":"pusher:signin_success","data":"{\"user_data\":\"{\\\"id\\\":\\\"a \\\\\\\"b\\\\\\\"\\\"}\"}"}"#;
+        assert_eq!(frame, golden(payload));
+        let frame = encoded(|out| encode_signin_error(out, "AuthError", "bad \"sig\"", 401));
+        let payload = r#"{"event":"pusher:signin_error","data":"{\"type\":\"AuthError\",\"error\":\"bad \\\"sig\\\"\",\"status\":401}"}"#;
+        assert_eq!(frame, golden(payload));
+    }
+
+    #[test]
+    fn a_watcher_is_told_who_is_online_and_who_is_not() {
+        let table = [
+            (
+                &["a", "b\""][..],
+                &["c"][..],
+                r#"{\"name\":\"online\",\"user_ids\":[\"a\",\"b\\\"\"]},{\"name\":\"offline\",\"user_ids\":[\"c\"]}"#,
+            ),
+            (&["a"], &[], r#"{\"name\":\"online\",\"user_ids\":[\"a\"]}"#),
+            (&[], &["c"], r#"{\"name\":\"offline\",\"user_ids\":[\"c\"]}"#),
+        ];
+        for (online, offline, events) in table {
+            let ids = |ids: &[&'static str]| ids.to_vec();
+            let frame = encoded(|out| encode_watchlist_events(out, ids(online), ids(offline)));
+            let payload = r#"{"event":"pusher_internal:watchlist_events","data":"{\"events\":[EVENTS]}"}"#;
+            assert_eq!(frame, golden(&payload.replace("EVENTS", events)), "{events}");
+        }
+    }
+
+    #[test]
+    fn an_event_for_a_user_is_one_of_the_users_channel() {
+        let data = EventData::of_text("x");
+        let frame = encoded(|out| encode_event(out, "my-event", "#server-to-user-7", &data, None));
+        assert_eq!(frame, golden(r##"{"event":"my-event","channel":"#server-to-user-7","data":"x"}"##));
+    }
+
+    #[test]
     fn members_come_and_go_with_their_id() {
         let frame = encoded(|out| encode_member_added(out, "presence-a", &member("u", Some(r#"{"n":1}"#))));
         let payload = r#"{"event":"pusher_internal:member_added","channel":"presence-a","data":"{\"user_id\":\"u\",\"user_info\":{\"n\":1}}"}"#;
@@ -365,6 +493,29 @@ mod tests {
             let frame = Frame::from(encoded(|out| encode_error(out, None, &text)));
             let expected = json!({ "event": "pusher:error", "data": { "code": null, "message": text } });
             prop_assert_eq!(serde_json::from_slice::<Value>(frame.payload()).unwrap(), expected);
+        }
+
+        #[test]
+        fn what_a_user_is_told_can_be_read(
+            user_data in any::<String>(),
+            online in prop::collection::vec(any::<String>(), 0..5),
+            offline in prop::collection::vec(any::<String>(), 0..5),
+        ) {
+            let data = |frame: Vec<u8>| {
+                let event: Value = serde_json::from_slice(Frame::from(frame).payload()).unwrap();
+                serde_json::from_str::<Value>(event["data"].as_str().unwrap()).unwrap()
+            };
+            let success = data(encoded(|out| encode_signin_success(out, &user_data)));
+            prop_assert_eq!(success, json!({ "user_data": user_data }));
+            let ids = |ids: &[String]| ids.to_vec();
+            let events = data(encoded(|out| {
+                encode_watchlist_events(out, online.iter().map(String::as_str), offline.iter().map(String::as_str));
+            }));
+            let of = |name: &str| {
+                let list = events["events"].as_array().unwrap().iter().find(|event| event["name"] == name);
+                list.map_or(json!([]), |event| event["user_ids"].clone())
+            };
+            prop_assert_eq!((of("online"), of("offline")), (json!(ids(&online)), json!(ids(&offline))));
         }
 
         #[test]

@@ -34,6 +34,11 @@ pub(crate) fn check(input: &[u8]) -> &'static str {
             "pusher:subscribe"
         }
         ClientMessage::Unsubscribe { .. } => "pusher:unsubscribe",
+        ClientMessage::Signin { .. } => "pusher:signin",
+        ClientMessage::BadSignin { error } => {
+            check_error(*error);
+            "pusher:signin"
+        }
         ClientMessage::ClientEvent { event, channel, data } => {
             check_client_event(event, channel, data);
             event
@@ -85,6 +90,10 @@ fn check_fields(value: &Value, message: &ClientMessage<'_>) {
             if inner.is_object() =>
         {
             assert_eq!(inner["channel"], **channel);
+        }
+        ClientMessage::Signin { auth, user_data } if inner.is_object() => {
+            assert_eq!(inner["auth"].as_str().unwrap_or_default(), auth);
+            assert_eq!(inner["user_data"], **user_data);
         }
         ClientMessage::ClientEvent { channel, data, .. } => {
             assert_eq!(value["channel"], **channel);

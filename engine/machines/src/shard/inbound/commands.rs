@@ -261,6 +261,10 @@ impl Shard {
                     shard.client_event(id, target, &event, &data, now);
                 })
             }
+            ClientMessage::Signin { .. } | ClientMessage::BadSignin { .. } => {
+                self.error(id, None, "Unknown event 'pusher:signin'");
+                Verdict::Taken
+            }
             ClientMessage::Unknown { event } => {
                 let shown: String = event.chars().take(64).collect();
                 self.error(id, None, &format!("Unknown event '{shown}'"));

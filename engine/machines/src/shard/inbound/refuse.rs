@@ -94,9 +94,10 @@ impl Shard {
             ChannelDataError::UserIdTooLong { .. } | ChannelDataError::UserInfoTooLong { .. } => {
                 Grounds::Size
             }
-            ChannelDataError::Json(_) | ChannelDataError::UserIdMissing | ChannelDataError::UserIdType => {
-                Grounds::Auth
-            }
+            ChannelDataError::Missing
+            | ChannelDataError::Json(_)
+            | ChannelDataError::UserIdMissing
+            | ChannelDataError::UserIdType => Grounds::Auth,
         };
         self.refuse_subscription(id, channel, grounds, &error.to_string());
     }
