@@ -15,10 +15,15 @@ use crate::hook_kind::HookKinds;
 use crate::limits::AppLimits;
 
 mod keys;
+mod origins;
 
 use self::keys::AppKeys;
 
 pub use self::keys::AppKey;
+pub use self::origins::{OriginError, Origins};
+
+/// As long as Pusher remembers.
+const CACHE_TTL_S: u32 = 30 * 60;
 
 /// One app and its rights.
 pub struct App {
@@ -30,6 +35,19 @@ pub struct App {
     pub client_events: bool,
     /// Whether `info` may ask how many subscriptions a channel has.
     pub subscription_count: bool,
+    /// Whether subscribers are told how many they are, on channels without members, and hooks with them.
+    pub subscription_count_events: bool,
+    /// Whether users who sign in are told who of their watchlist is online.
+    pub watchlist_events: bool,
+    /// How long a cache channel remembers its last event, in seconds.
+    pub cache_ttl_s: u32,
+    /// How long a connection may stay that has neither signed in nor joined a channel that must be authorised, in seconds;
+    /// 0: for ever.
+    pub authorization_timeout_s: u32,
+    /// Whose web pages may connect.
+    pub allowed_origins: Origins,
+    /// Whether a client that names no origin, as programs other than browsers do, is refused.
+    pub require_origin: bool,
     /// Whether terminating a user's connections closes those, too, that are in a presence channel under its id. Pusher
     /// closes connections that are signed in as the user, and no others.
     pub terminate_by_presence: bool,
@@ -64,6 +82,12 @@ impl App {
             enabled: true,
             client_events: true,
             subscription_count: true,
+            subscription_count_events: true,
+            watchlist_events: true,
+            cache_ttl_s: CACHE_TTL_S,
+            authorization_timeout_s: 0,
+            allowed_origins: Origins::default(),
+            require_origin: false,
             terminate_by_presence: false,
             hooks: HookKinds::NONE,
             flush_interval_ms: 0,
@@ -113,6 +137,16 @@ impl App {
     /// What the server names itself by and signs with: the oldest enabled key. Of an app without one it is the oldest.
     pub fn oldest_key(&self) -> &AppKey {
         self.keys.oldest()
+    }
+
+    /// Whether a client with this `Origin` may connect.
+    pub fn check_origin(&self, origin: Option<&str>) -> Result<(), Close> {
+        match origin {
+            Some(origin) if self.allowed_origins.allow(origin) => Ok(()),
+            Some(_) => Err(Close::ORIGIN),
+            None if self.require_origin => Err(Close::ORIGIN_MISSING),
+            None => Ok(()),
+        }
     }
 
     /// Connections admitted and not yet gone.
@@ -377,6 +411,20 @@ mod tests {
         assert_eq!(error("k:", "s"), AppParseError::Character { what: "key", character: ':' });
         assert_eq!(error("k", ""), AppParseError::Empty("secret"));
         assert_eq!(error("k", "s\n"), AppParseError::SecretCharacter);
+    }
+
+    #[test]
+    fn a_client_without_an_origin_passes_unless_the_app_requires_one() {
+        let mut app = App::new("1", "k", "s");
+        let check = |app: &App| {
+            ["https://a.com", "https://b.com", ""]
+                .map(|origin| app.check_origin(Some(origin).filter(|origin| !origin.is_empty())))
+        };
+        assert_eq!(check(&app), [Ok(()); 3]);
+        app.allowed_origins = Origins::parse(["a.com"]).unwrap();
+        assert_eq!(check(&app), [Ok(()), Err(Close::ORIGIN), Ok(())]);
+        app.require_origin = true;
+        assert_eq!(check(&app), [Ok(()), Err(Close::ORIGIN), Err(Close::ORIGIN_MISSING)]);
     }
 
     #[test]

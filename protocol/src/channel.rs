@@ -65,11 +65,57 @@ impl ChannelKind {
         matches!(self, Self::Cache | Self::PrivateCache | Self::PrivateEncryptedCache | Self::PresenceCache)
     }
 
+    /// Whether its subscribers are told how many they are. Those of presence channels know each other anyway.
+    pub fn tells_subscription_count(self) -> bool {
+        !self.is_presence() && self != Self::ServerToUser
+    }
+
     /// Whether subscribers may send `client-` events to each other.
     pub fn allows_client_events(self) -> bool {
         !matches!(self, Self::Public | Self::Cache | Self::ServerToUser)
     }
 }
+
+/// The user whose own channel has this name: `ID` of `#server-to-user-ID`.
+pub fn user_of_channel(name: &str) -> Option<&str> {
+    name.strip_prefix(SERVER_TO_USER)
+}
+
+/// The name of a user's own channel. A user whose id has characters that no name may hold has none that can be subscribed
+/// to or published on.
+pub fn channel_of_user(user_id: &str) -> String {
+    format!("{SERVER_TO_USER}{user_id}")
+}
+
+/// Whether a connection may subscribe to a user's own channel: only if it is signed in as that user. The channel's name is
+/// all that it has to bring.
+pub fn check_own_channel(name: &str, signed_in: Option<&str>) -> Result<(), NotOwnChannel> {
+    match (user_of_channel(name), signed_in) {
+        (Some(user), Some(id)) if *user == *id => Ok(()),
+        (_, None) => Err(NotOwnChannel::NotSignedIn),
+        _ => Err(NotOwnChannel::OtherUser),
+    }
+}
+
+/// Why a connection may not subscribe to a user's own channel. The text goes to the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotOwnChannel {
+    /// Nobody is signed in.
+    NotSignedIn,
+    /// Another user is signed in.
+    OtherUser,
+}
+
+impl fmt::Display for NotOwnChannel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotSignedIn => write!(f, "This channel is for a user who is signed in"),
+            Self::OtherUser => write!(f, "This channel is for another user than the one who is signed in"),
+        }
+    }
+}
+
+impl std::error::Error for NotOwnChannel {}
 
 /// Checks a channel's name and tells its kind. Names are `A-Z a-z 0-9 _ - = @ , . ;`, not empty, at most `bytes_max`
 /// bytes; a leading `#` is for `#server-to-user-ID` alone.
@@ -136,7 +182,13 @@ mod tests {
     fn the_longest_prefix_decides() {
         use ChannelKind::*;
         // name, kind, auth, presence, cached, client events
-        let table = [
+        let table: [(&str, ChannelKind, bool, bool, bool, bool); 21] = [
+            ("cache", Public, false, false, false, false),
+            ("cached-x", Public, false, false, false, false),
+            ("Cache-x", Public, false, false, false, false),
+            ("cache-private-x", Cache, false, false, true, false),
+            ("presence-encrypted-cache-x", Presence, true, true, false, true),
+            ("private-cache-encrypted-x", PrivateCache, true, false, true, true),
             ("orders", Public, false, false, false, false),
             ("privatefoo", Public, false, false, false, false),
             ("presencefoo", Public, false, false, false, false),
@@ -158,7 +210,28 @@ mod tests {
             let flags =
                 (kind.needs_auth(), kind.is_presence(), kind.is_cached(), kind.allows_client_events());
             assert_eq!(flags, (auth, presence, cached, client_events), "{name}");
+            assert_eq!(kind.tells_subscription_count(), !presence && kind != ServerToUser, "{name}");
         }
+    }
+
+    #[test]
+    fn a_users_channel_is_open_to_that_user_alone() {
+        use NotOwnChannel::*;
+        let table = [
+            ("#server-to-user-7", Some("7"), Ok(())),
+            ("#server-to-user-7", None, Err(NotSignedIn)),
+            ("#server-to-user-7", Some("77"), Err(OtherUser)),
+            ("#server-to-user-77", Some("7"), Err(OtherUser)),
+            ("#server-to-user-a", Some("A"), Err(OtherUser)),
+            ("#server-to-user-", Some(""), Ok(())),
+            ("public", Some("public"), Err(OtherUser)),
+        ];
+        for (name, signed_in, result) in table {
+            assert_eq!(check_own_channel(name, signed_in), result, "{name} {signed_in:?}");
+        }
+        assert_eq!(channel_of_user("7"), "#server-to-user-7");
+        assert_eq!(user_of_channel(&channel_of_user("a,b")), Some("a,b"));
+        assert_eq!(user_of_channel("server-to-user-7"), None);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Why a connection ends: the code and the reason of its close frame, and what the client does next.
 //!
 //! Codes from 4000 are Pusher's: 4000–4099 stop a client for good, 4100–4199 let it come back after a second,
-//! 4200–4299 at once. pusher-js takes any code from 4300 as "never again", so 4301 exists only as a code of
+//! 4200–4299 at once. pusher-js takes any code from 4300 as "never again", so 4301 and 4302 exist only as codes of
 //! `pusher:error` frames: a `Close` cannot be made outside this file, and none here has such a code.
 
 use crate::limits::CLOSE_REASON_BYTES_MAX;
@@ -9,6 +9,9 @@ use crate::limits::CLOSE_REASON_BYTES_MAX;
 /// `pusher:error` code: the connection sends client events, or changes its subscriptions, too fast. What was asked is not
 /// done, the connection stays.
 pub const TOO_FAST: u16 = 4301;
+
+/// `pusher:error` code: a watchlist was longer than allowed and was cut. The connection stays.
+pub const WATCHLIST: u16 = 4302;
 
 /// Code and reason of a close frame.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -56,6 +59,13 @@ impl Close {
     pub const VERSION_FORMAT: Self = Self::new(4006, "Invalid protocol version: it must be an integer");
     /// The protocol version is not spoken here.
     pub const VERSION_UNSUPPORTED: Self = Self::new(4007, "Unsupported protocol version: 4 to 7 are spoken");
+    /// The connection neither signed in nor joined a channel that must be authorised, and the app allows no other for long.
+    pub const NOT_AUTHORIZED_IN_TIME: Self =
+        Self::new(4009, "Connection not authorized within timeout (authorization_timeout_s)");
+    /// The page that connects is of an origin that the app does not allow.
+    pub const ORIGIN: Self = Self::new(4009, "Origin is not allowed (allowed_origins)");
+    /// The app takes no connection without an origin.
+    pub const ORIGIN_MISSING: Self = Self::new(4009, "Origin header is missing (require_origin)");
     /// The app's back end has terminated the connections of this user.
     pub const TERMINATED: Self = Self::new(4009, "You got disconnected by the app");
 
@@ -121,6 +131,8 @@ mod tests {
         let table = [
             (Close::NORMAL, Retry::Later),
             (Close::TOO_BIG, Retry::Later),
+            (Close::NOT_AUTHORIZED_IN_TIME, Retry::Never),
+            (Close::ORIGIN, Retry::Never),
             (Close::TERMINATED, Retry::Never),
             (Close::OVER_QUOTA, Retry::Never),
             (Close::APP_FULL, Retry::Later),

@@ -21,6 +21,7 @@ pub mod http;
 pub mod json;
 pub mod limits;
 pub mod message;
+pub mod path_prefix;
 pub mod presence;
 pub mod query;
 pub mod server_event;

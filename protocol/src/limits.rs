@@ -85,6 +85,10 @@ pub struct AppLimits {
     pub client_events_per_second: u32,
     /// Subscriptions that one connection may take in place of others that it gave up, per second.
     pub subscription_changes_per_second: u32,
+    /// Events that back ends publish per second, counted once for each of their channels; `None` is no bound.
+    pub backend_events_per_second: Option<u32>,
+    /// REST calls per second that only ask; `None` is no bound.
+    pub read_requests_per_second: Option<u32>,
     /// Connections of the app on this server; `None` is no bound.
     pub connections_max: Option<u32>,
     /// Subscriptions of the app on this server; `None` leaves it to the server, which knows its memory.
@@ -107,6 +111,8 @@ impl Default for AppLimits {
             roster_bytes_max: 1 << 20,
             client_events_per_second: 10,
             subscription_changes_per_second: 50,
+            backend_events_per_second: None,
+            read_requests_per_second: None,
             connections_max: None,
             subscriptions_max: None,
         }

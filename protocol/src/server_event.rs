@@ -3,7 +3,9 @@
 //! Server frames are not masked, so the same bytes serve every subscriber. `data` is a JSON string in every event but
 //! `pusher:error`, whose data is an object; clients depend on both. Called by shards and by the API core.
 
-use crate::json::{EventData, encode_string, encode_string_part};
+use serde::Deserialize;
+
+use crate::json::{self, EventData, Value, encode_string, encode_string_part};
 use crate::presence::Member;
 use crate::socket_id::SocketId;
 use crate::ws::Frame;
@@ -215,6 +217,19 @@ pub fn encode_event(
         }
         out.push(b'}');
     });
+}
+
+/// The data of an event that [`encode_event`] has encoded, as the JSON string literal that it is. What a cache channel
+/// remembers is the frame alone, and what it tells of it is this.
+pub fn event_data_literal(frame: &Frame) -> Option<&str> {
+    let event: EventFields<'_> = json::parse_object(frame.payload()).ok()?;
+    Some(event.data?.raw())
+}
+
+#[derive(Deserialize)]
+struct EventFields<'a> {
+    #[serde(borrow)]
+    data: Option<Value<'a>>,
 }
 
 // `{"presence":{"count":N,"ids":[..],"hash":{..}}}`; a user without info has `null` in the hash.
@@ -447,6 +462,16 @@ mod tests {
         let frame = encoded(|out| encode_event(out, "client-\"x\"", "presence-a", &data, Some("u\\1")));
         let payload = r#"{"event":"client-\"x\"","channel":"presence-a","data":"{\"some\":\"data\"}","user_id":"u\\1"}"#;
         assert_eq!(frame, golden(payload));
+    }
+
+    #[test]
+    fn the_data_of_an_event_is_found_in_its_frame() {
+        for text in ["x", r#"{"data":"\"\\"}"#, "", &"é".repeat(40_000)] {
+            let data = EventData::of_text(text);
+            let frame = Frame::from(encoded(|out| encode_event(out, "data\":", "cache-a", &data, None)));
+            assert_eq!(event_data_literal(&frame), Some(&*data.literal));
+        }
+        assert_eq!(event_data_literal(&Frame::from(golden("{}"))), None);
     }
 
     #[test]
