@@ -26,6 +26,11 @@ impl<'a> Answer<'a> {
         Self::json(b"{}")
     }
 
+    /// What was asked for by a deprecated path is done.
+    pub fn accepted() -> Self {
+        Self { status: 202, ..Self::done() }
+    }
+
     pub(crate) fn json(body: impl Into<Cow<'a, [u8]>>) -> Self {
         Self::text(JSON, body)
     }
@@ -76,11 +81,11 @@ mod tests {
     use crate::call::Options;
     use crate::endpoints::health::Probe;
     use crate::endpoints::{channels, events, health, users};
-    use crate::info::{Counts, Info, Row};
+    use crate::info::{CachedEvent, Counts, Info, Row};
     use protocol::channel::ChannelKind;
 
     fn row(name: &str, info: Info, subscriptions: u64, users: u32) -> Row<'_> {
-        Row { name, kind: ChannelKind::of(name), info, counts: Counts { subscriptions, users } }
+        Row { name, kind: ChannelKind::of(name), info, counts: Counts { subscriptions, users }, cache: None }
     }
 
     fn body(answer: &Answer<'_>) -> String {
@@ -88,12 +93,14 @@ mod tests {
     }
 
     const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
-    const BOTH: Info = Info { asked: true, user_count: true, subscription_count: true };
-    const NONE: Info = Info { asked: false, user_count: false, subscription_count: false };
+    const NONE: Info = Info { asked: false, user_count: false, subscription_count: false, cache: false };
+    const BOTH: Info = Info { asked: true, user_count: true, subscription_count: true, cache: false };
+    const ALL: Info = Info { cache: true, ..BOTH };
 
     #[test]
     fn bodies_are_what_strict_sdks_decode() {
         let rows = [row("presence-a", BOTH, 50, 42), row("b", BOTH, 13, 0), row("c", NONE, 1, 0)];
+        let cached = CachedEvent { data_literal: r#""{\"a\":\"é\"}""#, ttl_s: 1799 };
         let users: [Box<str>; 2] = ["1".into(), "a\"b".into()];
         let table = [
             (Answer::done(), "{}"),
@@ -112,6 +119,15 @@ mod tests {
                 channels::answer_channel(&row("presence-a", BOTH, 2, 1)),
                 r#"{"occupied":true,"user_count":1,"subscription_count":2}"#,
             ),
+            (
+                channels::answer_channel(&row("presence-cache-a", ALL, 2, 1)),
+                r#"{"occupied":true,"user_count":1,"subscription_count":2,"cache":null}"#,
+            ),
+            (
+                channels::answer_channel(&Row { cache: Some(cached), ..row("cache-a", ALL, 0, 0) }),
+                r#"{"occupied":false,"subscription_count":0,"cache":{"data":"{\"a\":\"é\"}","ttl":1799}}"#,
+            ),
+            (Answer::accepted(), "{}"),
             (users::answer_users(&[]), r#"{"users":[]}"#),
             (users::answer_users(&users), r#"{"users":[{"id":"1"},{"id":"a\"b"}]}"#),
             (health::answer_probe(Probe::Live, true), r#"{"live":true}"#),
@@ -131,6 +147,13 @@ mod tests {
                         Content-Type: application/json\r\nContent-Length: 2\r\n\
                         Connection: keep-alive\r\n\r\n{}";
         assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_deprecated_call_is_accepted() {
+        let mut out = Vec::new();
+        encode_answer(&mut out, DATE, &Answer::accepted(), Manner { keep_alive: true, head_only: false });
+        assert!(out.starts_with(b"HTTP/1.1 202 Accepted\r\n"));
     }
 
     #[test]

@@ -10,14 +10,17 @@ use percent_encoding::percent_decode_str;
 use protocol::app::{App, Apps};
 use protocol::auth::{RestAuthError, verify_request, verify_request_head};
 use protocol::http::{Head, Request};
+use protocol::path_prefix::PathPrefix;
 use protocol::query::{Query, parse_query};
 use protocol::ws::parse_upgrade;
 
 use crate::answer::Answer;
+use crate::endpoints::channel_events::parse_channel_event;
 use crate::endpoints::channels::{Channel, Channels, parse_channel, parse_channels};
 use crate::endpoints::connections::Connections;
 use crate::endpoints::events::{Publish, parse_batch, parse_event};
 use crate::endpoints::health::{PROBE_METHODS, Probe, parse_probe};
+use crate::endpoints::stats::parse_stats;
 use crate::endpoints::terminate::{Terminate, parse_terminate};
 use crate::endpoints::users::{Users, parse_users};
 use crate::refused::Refused;
@@ -63,10 +66,11 @@ impl Options {
 /// The call that a request is. `now_unix_s` is the wall clock, in seconds since 1970.
 pub fn parse_call<'a>(
     apps: &'a Apps,
+    prefix: &PathPrefix,
     request: &'a Request<'a>,
     now_unix_s: u64,
 ) -> Result<Call<'a>, Refused> {
-    let route = check_route(&request.head)?;
+    let route = check_route(prefix, &request.head)?;
     let query = parse_query(request.head.query);
     let (app, endpoint) = match route {
         Route::Health(probe) => return Ok(Call::Health(probe)),
@@ -77,13 +81,18 @@ pub fn parse_call<'a>(
     if !request.body.is_empty() {
         check_coding(&request.head)?;
     }
-    let head = &request.head;
-    authorise(app, verify_request(app, head.method, head.path, &query, &request.body, now_unix_s))?;
+    let (method, path) = (request.head.method, request.head.path);
+    let verify = |path: &str| verify_request(app, method, path, &query, &request.body, now_unix_s);
+    authorise(app, prefix, path, verify)?;
     match endpoint {
         Endpoint::Events => parse_event(app, &request.body, &query).map(Call::Publish),
+        Endpoint::ChannelEvents(name) => {
+            parse_channel_event(app, name, &request.body, &query).map(Call::Publish)
+        }
         Endpoint::BatchEvents => parse_batch(app, &request.body).map(Call::Publish),
         Endpoint::Channels => parse_channels(app, &query).map(Call::Channels),
         Endpoint::Channel(name) => parse_channel(app, name, &query).map(Call::Channel),
+        Endpoint::Stats(name) => parse_stats(app, name).map(Call::Channel),
         Endpoint::Users(name) => parse_users(app, name).map(Call::Users),
         Endpoint::Connections => Ok(Call::Connections(Connections { app })),
         Endpoint::Terminate(user) => parse_terminate(app, user).map(Call::Terminate),
@@ -92,8 +101,8 @@ pub fn parse_call<'a>(
 
 /// Judges a request whose body is still to come by all that its head says: nobody's body is kept whom the app's secret
 /// has not signed it for.
-pub fn check_head(apps: &Apps, head: &Head<'_>, now_unix_s: u64) -> Result<(), Refused> {
-    let route = check_route(head)?;
+pub fn check_head(apps: &Apps, prefix: &PathPrefix, head: &Head<'_>, now_unix_s: u64) -> Result<(), Refused> {
+    let route = check_route(prefix, head)?;
     let query = parse_query(head.query);
     let app = match route {
         Route::Health(_) | Route::Options(_) => return Ok(()),
@@ -101,7 +110,8 @@ pub fn check_head(apps: &Apps, head: &Head<'_>, now_unix_s: u64) -> Result<(), R
         Route::AppOfKey(_) => app_of_key(apps, &query)?,
     };
     check_coding(head)?;
-    authorise(app, verify_request_head(app, head.method, head.path, &query, now_unix_s))
+    let verify = |path: &str| verify_request_head(app, head.method, path, &query, now_unix_s);
+    authorise(app, prefix, head.path, verify)
 }
 
 enum Route<'a> {
@@ -117,6 +127,8 @@ enum Endpoint<'a> {
     BatchEvents,
     Channels,
     Channel(Cow<'a, str>),
+    ChannelEvents(Cow<'a, str>),
+    Stats(Cow<'a, str>),
     Users(Cow<'a, str>),
     Connections,
     /// As it stands in the path.
@@ -124,14 +136,15 @@ enum Endpoint<'a> {
 }
 
 // The route of a request, if its method goes there.
-fn check_route<'a>(head: &Head<'a>) -> Result<Route<'a>, Refused> {
-    if head.path == "*" {
+fn check_route<'a>(prefix: &PathPrefix, head: &Head<'a>) -> Result<Route<'a>, Refused> {
+    let path = prefix.strip(head.path);
+    if path == "*" {
         return Ok(Route::Options(Options { allow: "GET, HEAD, POST, OPTIONS", probe: None }));
     }
-    if head.path.starts_with("/app/") {
+    if path.starts_with("/app/") {
         return check_upgrade(head);
     }
-    let route = parse_route(head.path).ok_or_else(no_such_path)?;
+    let route = parse_route(path).ok_or_else(no_such_path)?;
     check_method(route, head.method)
 }
 
@@ -196,6 +209,8 @@ fn parse_channel_route(channel: &str) -> Option<Endpoint<'_>> {
         None if channel.is_empty() => None,
         None => Some(Endpoint::Channel(decode(channel))),
         Some((name, "users")) => Some(Endpoint::Users(decode(name))),
+        Some((name, "events")) => Some(Endpoint::ChannelEvents(decode(name))),
+        Some((name, "stats")) => Some(Endpoint::Stats(decode(name))),
         Some(_) => None,
     }
 }
@@ -222,7 +237,7 @@ fn check_method<'a>(route: Route<'a>, method: &str) -> Result<Route<'a>, Refused
 impl Endpoint<'_> {
     /// True of what is done, false of what is only asked.
     fn acts(&self) -> bool {
-        matches!(self, Self::Events | Self::BatchEvents | Self::Terminate(_))
+        matches!(self, Self::Events | Self::ChannelEvents(_) | Self::BatchEvents | Self::Terminate(_))
     }
 }
 
@@ -231,7 +246,17 @@ fn app_of_key<'a>(apps: &'a Apps, query: &Query<'_>) -> Result<&'a Arc<App>, Ref
     app.ok_or_else(|| Refused::new(401, "Unknown auth_key: this path names no app, so the key must"))
 }
 
-fn authorise(app: &App, verified: Result<(), RestAuthError>) -> Result<(), Refused> {
+// A proxy may have taken the prefix of the path off, or put it on, so the caller has signed the one form or the other.
+fn authorise(
+    app: &App,
+    prefix: &PathPrefix,
+    path: &str,
+    verify: impl Fn(&str) -> Result<(), RestAuthError>,
+) -> Result<(), Refused> {
+    let verified = verify(path).or_else(|error| match prefix.other_form(path) {
+        Some(other) if matches!(error, RestAuthError::Signature { .. }) => verify(&other).map_err(|_| error),
+        _ => Err(error),
+    });
     verified.map_err(|error| Refused::new(401, error.to_string()))?;
     if !app.enabled {
         return Err(Refused::new(403, "The app is disabled"));
@@ -250,7 +275,9 @@ fn no_such_path() -> Refused {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::endpoints::events::Form;
     use proptest::prelude::*;
+    use protocol::app::AppKey;
     use protocol::auth::sign_request;
     use protocol::http::{RequestParse, parse_request};
 
@@ -276,7 +303,7 @@ mod tests {
         };
         assert_eq!(used, bytes.len());
         let apps = apps();
-        then(parse_call(&apps, &request, now))
+        then(parse_call(&apps, &PathPrefix::default(), &request, now))
     }
 
     fn status_at(bytes: &[u8], now: u64) -> u16 {
@@ -407,7 +434,7 @@ mod tests {
     #[test]
     fn a_refused_method_says_which_are_allowed() {
         with_call(&http("GET", "/apps/3/events", ""), NOW, |call| {
-            assert_eq!(call.unwrap_err().header, Some(("Allow", "POST, OPTIONS")));
+            assert_eq!(call.unwrap_err().header, Some(("Allow", "POST, OPTIONS".into())));
         });
     }
 
@@ -472,7 +499,7 @@ mod tests {
         with_call(&with_headers("POST", &target, "Content-Encoding: gzip\r\n", EVENT), NOW, |call| {
             let refused = call.unwrap_err();
             assert!(refused.text.contains("\"gzip\""), "{}", refused.text);
-            assert_eq!(refused.header, Some(("Accept-Encoding", "identity")));
+            assert_eq!(refused.header, Some(("Accept-Encoding", "identity".into())));
         });
         let lines = "Content-Encoding: gzip\r\n";
         assert_eq!(status_at(&with_headers("GET", "/live", lines, ""), NOW), 200);
@@ -491,14 +518,14 @@ mod tests {
         ];
         for (bytes, status) in table {
             let RequestParse::Complete { request, .. } = parse_request(&bytes) else { panic!() };
-            let judged = check_head(&apps(), &request.head, NOW);
+            let judged = check_head(&apps(), &PathPrefix::default(), &request.head, NOW);
             let judged = judged.map_or_else(|refused| refused.status, |()| 200);
             assert_eq!(judged, status, "{}", String::from_utf8_lossy(&bytes));
         }
         let forged = String::from_utf8(signed("POST", "/apps/3/events", &[], EVENT)).unwrap();
         let forged = forged.replace("auth_signature=", "auth_signature=0");
         let RequestParse::Complete { request, .. } = parse_request(forged.as_bytes()) else { panic!() };
-        assert_eq!(check_head(&apps(), &request.head, NOW).unwrap_err().status, 401);
+        assert_eq!(check_head(&apps(), &PathPrefix::default(), &request.head, NOW).unwrap_err().status, 401);
     }
 
     #[test]
@@ -576,8 +603,72 @@ mod tests {
     fn a_batch_is_routed() {
         let body = r#"{"batch":[{"name":"e","channel":"c","data":"x"}]}"#;
         with_call(&signed("POST", "/apps/3/batch_events", &[], body), NOW, |call| {
-            assert!(matches!(call, Ok(Call::Publish(publish)) if publish.is_batch));
+            assert!(matches!(call, Ok(Call::Publish(publish)) if publish.form == Form::Batch));
         });
+    }
+
+    #[test]
+    fn deprecated_paths_of_a_channel_are_routed() {
+        let event = signed("POST", "/apps/3/channels/presence-a/events", &[("name", "e")], EVENT);
+        with_call(&event, NOW, |call| {
+            let Ok(Call::Publish(publish)) = call else { panic!("{call:?}") };
+            assert_eq!((publish.form, &*publish.events[0].channels[0].name), (Form::Channel, "presence-a"));
+        });
+        with_call(&signed("GET", "/apps/3/channels/presence-a/stats", &[], ""), NOW, |call| {
+            let Ok(Call::Channel(channel)) = call else { panic!("{call:?}") };
+            assert!(channel.info.user_count);
+        });
+        assert_eq!(status_at(&signed("GET", "/apps/3/channels/a/events", &[], ""), NOW), 405);
+        assert_eq!(status_at(&signed("POST", "/apps/3/channels/a/stats", &[], ""), NOW), 405);
+        assert_eq!(status_at(&http("POST", "/apps/3/channels/a/events?name=e", "x"), NOW), 401);
+    }
+
+    #[test]
+    fn a_path_may_have_the_prefix_of_a_proxy_and_be_signed_with_it_or_without() {
+        // What is signed, what comes.
+        let table = [
+            ("/apps/3/events", "/apps/3/events", 200),
+            ("/ws/apps/3/events", "/ws/apps/3/events", 200),
+            ("/ws/apps/3/events", "/apps/3/events", 200),
+            ("/apps/3/events", "/ws/apps/3/events", 200),
+            ("/x/apps/3/events", "/apps/3/events", 401),
+            ("/ws/apps/3/events", "/ws/ws/apps/3/events", 404),
+            ("/wsx/apps/3/events", "/wsx/apps/3/events", 404),
+        ];
+        let (apps, prefix) = (apps(), PathPrefix::parse("/ws").unwrap());
+        for (signed_path, path, status) in table {
+            let request = String::from_utf8(signed("POST", signed_path, &[], EVENT)).unwrap();
+            let request = request.replacen(signed_path, path, 1).into_bytes();
+            let RequestParse::Complete { request, .. } = parse_request(&request) else { panic!() };
+            let call = parse_call(&apps, &prefix, &request, NOW);
+            let found = call.map_or_else(|refused| refused.status, |_| 200);
+            assert_eq!(found, status, "{signed_path} {path}");
+            let head = check_head(&apps, &prefix, &request.head, NOW);
+            assert_eq!(head.map_or_else(|refused| refused.status, |()| 200), status, "{signed_path} {path}");
+        }
+        let forged = http("GET", "/ws/apps/3/channels?auth_key=x", "");
+        let RequestParse::Complete { request, .. } = parse_request(&forged) else { panic!() };
+        assert_eq!(parse_call(&apps, &prefix, &request, NOW).unwrap_err().status, 401);
+        let live = http("GET", "/ws/live", "");
+        let RequestParse::Complete { request, .. } = parse_request(&live) else { panic!() };
+        assert!(matches!(parse_call(&apps, &prefix, &request, NOW), Ok(Call::Health(Probe::Live))));
+    }
+
+    #[test]
+    fn every_enabled_key_of_an_app_calls() {
+        let mut app = App::new("3", KEY, SECRET);
+        app.add_key(AppKey::parse("newer", "other").unwrap());
+        let apps = Apps::new(vec![app]).unwrap();
+        for (key, secret) in [(KEY, SECRET), ("newer", "other")] {
+            let signer = App::new("3", key, secret);
+            for path in ["/apps/3/channels", "/users/7/terminate_connections"] {
+                let method = if path.starts_with("/apps") { "GET" } else { "POST" };
+                let query = sign_request(&signer, method, path, &[], b"", NOW);
+                let bytes = http(method, &format!("{path}?{query}"), "");
+                let RequestParse::Complete { request, .. } = parse_request(&bytes) else { panic!() };
+                assert!(parse_call(&apps, &PathPrefix::default(), &request, NOW).is_ok(), "{key} {path}");
+            }
+        }
     }
 
     proptest! {

@@ -1,7 +1,7 @@
 //! `info`: the attributes of a channel that a call asks for, and the counts they are taken from.
 //!
-//! `user_count` is of presence channels alone, `subscription_count` of all channels of an app that counts them; an
-//! attribute that a channel does not have is left out of its answer.
+//! `user_count` is of presence channels alone, `subscription_count` of all channels of an app that counts them, `cache` of
+//! cache channels that are asked for by name. An attribute that a channel does not have is left out of its answer.
 
 use protocol::app::App;
 use protocol::channel::ChannelKind;
@@ -17,6 +17,8 @@ pub struct Info {
     pub user_count: bool,
     /// Subscriptions of any channel.
     pub subscription_count: bool,
+    /// The last event of a cache channel.
+    pub cache: bool,
 }
 
 /// A channel and what was asked about it.
@@ -30,6 +32,17 @@ pub struct Row<'a> {
     pub info: Info,
     /// What was found.
     pub counts: Counts,
+    /// What the channel remembers, if it was asked for and there is something.
+    pub cache: Option<CachedEvent<'a>>,
+}
+
+/// The last event of a cache channel, as far as it is told.
+#[derive(Clone, Copy, Debug)]
+pub struct CachedEvent<'a> {
+    /// Its data as a JSON string literal, quotes included.
+    pub data_literal: &'a str,
+    /// How long it will be remembered, in seconds.
+    pub ttl_s: u32,
 }
 
 /// How many are on a channel.
@@ -44,7 +57,24 @@ pub struct Counts {
 impl Info {
     /// Whether there is anything to say of a channel of this kind.
     pub fn applies(self, kind: ChannelKind) -> bool {
-        self.subscription_count || (self.user_count && kind.is_presence())
+        self.counts_subscriptions(kind) || (self.user_count && kind.is_presence())
+    }
+}
+
+impl Info {
+    // How many connections a user has is for nobody to ask by the user's own channel.
+    fn counts_subscriptions(self, kind: ChannelKind) -> bool {
+        self.subscription_count && kind != ChannelKind::ServerToUser
+    }
+
+    /// Refuses what only one channel that is asked for by name can tell.
+    pub(crate) fn without_cache(self) -> Result<Self, Refused> {
+        if self.cache {
+            return Err(Refused::invalid(
+                "cache can only be asked of one channel: GET /apps/ID/channels/NAME",
+            ));
+        }
+        Ok(self)
     }
 }
 
@@ -56,6 +86,7 @@ pub fn parse_info(app: &App, list: &str) -> Result<Info, Refused> {
         match name {
             "user_count" => info.user_count = true,
             "subscription_count" => info.subscription_count = app.subscription_count,
+            "cache" => info.cache = true,
             _ => return Err(unknown(name)),
         }
     }
@@ -64,7 +95,7 @@ pub fn parse_info(app: &App, list: &str) -> Result<Info, Refused> {
 
 fn unknown(name: &str) -> Refused {
     let name: String = name.chars().take(64).collect();
-    Refused::invalid(format!("Invalid info: {name:?} is none of user_count, subscription_count"))
+    Refused::invalid(format!("Invalid info: {name:?} is none of user_count, subscription_count, cache"))
 }
 
 /// Calls `attribute` with each that was asked for and that this kind of channel has.
@@ -77,7 +108,7 @@ pub(crate) fn attributes(
     if info.user_count && kind.is_presence() {
         attribute("user_count", counts.users.into());
     }
-    if info.subscription_count {
+    if info.counts_subscriptions(kind) {
         attribute("subscription_count", counts.subscriptions);
     }
 }
@@ -93,12 +124,17 @@ mod tests {
             asked: user_count || subscription_count,
             user_count,
             subscription_count,
+            cache: false,
         };
         assert_eq!(parse_info(&app, ""), Ok(info(false, false)));
         assert_eq!(parse_info(&app, "user_count"), Ok(info(true, false)));
         assert_eq!(parse_info(&app, "subscription_count, user_count"), Ok(info(true, true)));
         assert_eq!(parse_info(&app, ",subscription_count,"), Ok(info(false, true)));
-        for bad in ["users", "user_count,x", "USER_COUNT"] {
+        let all = Info { cache: true, ..info(true, true) };
+        assert_eq!(parse_info(&app, "cache,user_count,subscription_count"), Ok(all));
+        assert_eq!(all.without_cache().unwrap_err().status, 400);
+        assert_eq!(info(true, true).without_cache(), Ok(info(true, true)));
+        for bad in ["users", "user_count,x", "USER_COUNT", "caches"] {
             assert_eq!(parse_info(&app, bad).unwrap_err().status, 400, "{bad}");
         }
         app.subscription_count = false;
@@ -109,7 +145,7 @@ mod tests {
 
     #[test]
     fn only_attributes_that_a_channel_has_are_given() {
-        let both = Info { asked: true, user_count: true, subscription_count: true };
+        let both = Info { asked: true, user_count: true, subscription_count: true, cache: false };
         let counts = Counts { subscriptions: 5, users: 3 };
         let given = |info: Info, kind| {
             let mut given = Vec::new();
@@ -119,6 +155,7 @@ mod tests {
         };
         assert_eq!(given(both, ChannelKind::PresenceCache), ["user_count=3", "subscription_count=5"]);
         assert_eq!(given(both, ChannelKind::Public), ["subscription_count=5"]);
+        assert!(given(both, ChannelKind::ServerToUser).is_empty());
         let users = Info { subscription_count: false, ..both };
         assert!(given(users, ChannelKind::Public).is_empty());
         assert!(given(Info::default(), ChannelKind::Presence).is_empty());

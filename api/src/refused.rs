@@ -17,7 +17,7 @@ pub struct Refused {
     /// What stands in its body under `error`.
     pub text: Cow<'static, str>,
     /// A further header line that this status calls for.
-    pub header: Option<(&'static str, &'static str)>,
+    pub header: Option<(&'static str, Cow<'static, str>)>,
 }
 
 impl Refused {
@@ -28,14 +28,14 @@ impl Refused {
 
     /// 503: the server cannot answer now, and says when to come back.
     pub fn retry_later(text: &'static str) -> Self {
-        Self { header: Some(("Retry-After", "1")), ..Self::new(503, text) }
+        Self { header: Some(("Retry-After", Cow::Borrowed("1"))), ..Self::new(503, text) }
     }
 
     /// 415, for a body that is packed.
     pub(crate) fn coding(coding: &str) -> Self {
         let coding: String = coding.chars().take(64).collect();
         let text = format!("Content-Encoding {coding:?} is not taken here: send the body as it is");
-        Self { header: Some(("Accept-Encoding", "identity")), ..Self::new(415, text) }
+        Self { header: Some(("Accept-Encoding", Cow::Borrowed("identity"))), ..Self::new(415, text) }
     }
 
     /// 400.
@@ -46,7 +46,7 @@ impl Refused {
     /// 405, with the methods that the path has.
     pub(crate) fn method(allow: &'static str) -> Self {
         let text = format!("Method not allowed: this path takes {allow}");
-        Self { header: Some(("Allow", allow)), ..Self::new(405, text) }
+        Self { header: Some(("Allow", Cow::Borrowed(allow))), ..Self::new(405, text) }
     }
 }
 
@@ -59,6 +59,7 @@ impl From<HttpError> for Refused {
 /// Appends the whole response of a refusal; `date` is the time as HTTP writes it.
 pub fn encode_refusal(out: &mut Vec<u8>, date: &str, refused: &Refused, manner: Manner) {
     let Refused { status, text, header } = refused;
+    let header = header.as_ref().map(|(name, value)| (*name, &**value));
     let body_bytes = http::encode_refusal(out, date, *status, text, manner.keep_alive, header.as_slice());
     manner.finish(out, body_bytes);
 }

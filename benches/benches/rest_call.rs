@@ -7,6 +7,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use protocol::app::Apps;
 use protocol::auth::sign_request;
 use protocol::http::{RequestParse, parse_request};
+use protocol::path_prefix::PathPrefix;
 
 const NOW_UNIX_S: u64 = 1_700_000_000;
 
@@ -33,7 +34,7 @@ fn rest_call(criterion: &mut Criterion) {
                 let RequestParse::Complete { request, .. } = parse_request(&bytes) else {
                     panic!("a request")
                 };
-                parse_call(&apps, &request, NOW_UNIX_S).expect("signed");
+                parse_call(&apps, &PathPrefix::default(), &request, NOW_UNIX_S).expect("signed");
             });
         });
     }

@@ -12,7 +12,7 @@ use protocol::json::encode_string;
 use protocol::query::Query;
 
 use crate::answer::Answer;
-use crate::info::{Counts, Info, Row, attributes, parse_info};
+use crate::info::{CachedEvent, Counts, Info, Row, attributes, parse_info};
 use crate::refused::Refused;
 
 /// Asks for the occupied channels of an app.
@@ -46,7 +46,7 @@ pub(crate) fn parse_channels<'a>(app: &'a Arc<App>, query: &Query<'_>) -> Result
         "private" => "private-",
         prefix => prefix,
     };
-    let info = parse_info(app, query.first("info").unwrap_or_default())?;
+    let info = parse_info(app, query.first("info").unwrap_or_default())?.without_cache()?;
     if info.user_count && !prefix.starts_with("presence-") {
         return Err(Refused::invalid("user_count needs a filter_by_prefix that begins with presence-"));
     }
@@ -62,6 +62,9 @@ pub(crate) fn parse_channel<'a>(
     let info = parse_info(app, query.first("info").unwrap_or_default())?;
     if info.user_count && !kind.is_presence() {
         return Err(Refused::invalid("user_count can only be asked of presence channels"));
+    }
+    if info.cache && !kind.is_cached() {
+        return Err(Refused::invalid("cache can only be asked of cache channels"));
     }
     Ok(Channel { app, name, kind, info })
 }
@@ -104,8 +107,18 @@ pub fn answer_channel(row: &Row<'_>) -> Answer<'static> {
     attributes(row.info, row.kind, row.counts, |name, value| {
         out.extend_from_slice(format!(",\"{name}\":{value}").as_bytes());
     });
+    if row.info.cache {
+        encode_cache(&mut out, row.cache);
+    }
     out.push(b'}');
     Answer::json(out)
+}
+
+fn encode_cache(out: &mut Vec<u8>, cache: Option<CachedEvent<'_>>) {
+    let Some(CachedEvent { data_literal, ttl_s }) = cache else {
+        return out.extend_from_slice(b",\"cache\":null");
+    };
+    out.extend_from_slice(format!(",\"cache\":{{\"data\":{data_literal},\"ttl\":{ttl_s}}}").as_bytes());
 }
 
 #[cfg(test)]
@@ -128,8 +141,31 @@ mod tests {
         assert_eq!(&*prefix("filter_by_prefix=private"), "private-");
         assert!(parse("filter_by_prefix=presence-x&info=user_count").unwrap().info.user_count);
         assert!(parse("info=subscription_count").unwrap().info.subscription_count);
-        for bad in ["info=user_count", "info=user_count&filter_by_prefix=private-", "info=x"] {
+        let both = parse("filter_by_prefix=presence-&info=user_count,subscription_count").unwrap().info;
+        assert!(both.user_count && both.subscription_count);
+        for bad in [
+            "info=user_count",
+            "info=user_count&filter_by_prefix=private-",
+            "info=x",
+            "info=cache&filter_by_prefix=cache-",
+        ] {
             assert_eq!(parse(bad).unwrap_err().status, 400, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_cache_is_asked_of_cache_channels_of_every_kind() {
+        let app = app();
+        let status = |name: &'static str| {
+            let parsed = parse_channel(&app, name.into(), &parse_query("info=cache"));
+            parsed.map_or_else(|refused| refused.status, |channel| u16::from(channel.info.cache))
+        };
+        for name in ["cache-a", "private-cache-a", "presence-cache-a", "private-encrypted-cache-a"] {
+            assert_eq!(status(name), 1, "{name}");
+        }
+        for name in ["a", "my-cache-a", "private-a", "presence-a", "private-encrypted-a", "#server-to-user-1"]
+        {
+            assert_eq!(status(name), 400, "{name}");
         }
     }
 

@@ -27,8 +27,19 @@ pub struct Publish<'a> {
     pub app: &'a Arc<App>,
     /// At least one.
     pub events: Vec<Event<'a>>,
-    /// Whether they came as a batch, which decides the form of the answer.
-    pub is_batch: bool,
+    /// How they came, which decides the form of the answer.
+    pub form: Form,
+}
+
+/// How events were asked to be published.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Form {
+    /// One event, to one or more channels.
+    Event,
+    /// A batch of events.
+    Batch,
+    /// One event, by the deprecated path of its channel.
+    Channel,
 }
 
 /// An event and its channels.
@@ -78,12 +89,12 @@ struct BatchBody<'a> {
 }
 
 /// What an event consists of, wherever it was written.
-struct Fields<'a> {
-    name: Option<Cow<'a, str>>,
-    data: Option<EventData<'a>>,
-    channels: Vec<Cow<'a, str>>,
-    socket_id: Option<Cow<'a, str>>,
-    info: Option<Cow<'a, str>>,
+pub(super) struct Fields<'a> {
+    pub(super) name: Option<Cow<'a, str>>,
+    pub(super) data: Option<EventData<'a>>,
+    pub(super) channels: Vec<Cow<'a, str>>,
+    pub(super) socket_id: Option<Cow<'a, str>>,
+    pub(super) info: Option<Cow<'a, str>>,
 }
 
 /// One event, from the body or, when that is empty, from the query.
@@ -97,7 +108,7 @@ pub(crate) fn parse_event<'a>(
     } else {
         body_fields(&json::parse_object(body).map_err(|error| in_field("body", error))?, &app.limits)?
     };
-    Ok(Publish { app, events: vec![check(app, fields)?], is_batch: false })
+    Ok(Publish { app, events: vec![check_event(app, fields)?], form: Form::Event })
 }
 
 /// A batch of events, each with one channel.
@@ -118,12 +129,12 @@ pub(crate) fn parse_batch<'a>(app: &'a Arc<App>, body: &'a [u8]) -> Result<Publi
         return Err(Refused::invalid(text));
     }
     let events: Result<_, _> = items.iter().map(|item| parse_item(app, item)).collect();
-    Ok(Publish { app, events: events?, is_batch: true })
+    Ok(Publish { app, events: events?, form: Form::Batch })
 }
 
 fn parse_item<'a>(app: &App, item: &Value<'a>) -> Result<Event<'a>, Refused> {
     let body: EventBody<'a> = item.object().map_err(|error| in_field("event of the batch", error))?;
-    let event = check(app, body_fields(&body, &app.limits)?)?;
+    let event = check_event(app, body_fields(&body, &app.limits)?)?;
     if event.channels.len() > 1 {
         return Err(Refused::invalid("Invalid batch: each of its events has one channel"));
     }
@@ -165,14 +176,14 @@ fn query_fields(query: &Query<'_>) -> Fields<'static> {
     }
 }
 
-fn check<'a>(app: &App, fields: Fields<'a>) -> Result<Event<'a>, Refused> {
+pub(super) fn check_event<'a>(app: &App, fields: Fields<'a>) -> Result<Event<'a>, Refused> {
     let name = fields.name.ok_or_else(|| missing("name"))?;
     parse_event_name(&name, &app.limits).map_err(|error| Refused::invalid(error.to_string()))?;
     let data = fields.data.ok_or_else(|| missing("data"))?;
     check_size(&data, app.limits.event_data_bytes_max)?;
     let channels = check_channels(app, fields.channels)?;
     let except = fields.socket_id.map(|text| parse_socket_id(&text)).transpose()?;
-    let info = parse_info(app, fields.info.as_deref().unwrap_or_default())?;
+    let info = parse_info(app, fields.info.as_deref().unwrap_or_default())?.without_cache()?;
     Ok(Event { name, data, channels, except, info })
 }
 
@@ -225,7 +236,7 @@ fn missing(field: &str) -> Refused {
     Refused::invalid(format!("Missing required parameter: {field}"))
 }
 
-fn in_field(field: &str, error: JsonError) -> Refused {
+pub(super) fn in_field(field: &str, error: JsonError) -> Refused {
     Refused::invalid(format!("Invalid {field}: {error}"))
 }
 
@@ -250,6 +261,7 @@ pub fn answer_batch<'a>(rows: impl IntoIterator<Item = Row<'a>>) -> Answer<'stat
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::info::Counts;
     use proptest::prelude::*;
     use protocol::query::parse_query;
     use serde_json::json;
@@ -277,7 +289,7 @@ mod tests {
         let app = app();
         let body = r#"{"name":"a\nb","data":"{\"x\":1}","channels":["presence-a","b","b"],"socket_id":"1.2","info":"user_count"}"#;
         let publish = parse_event(&app, body.as_bytes(), &Query::default()).unwrap();
-        assert!(!publish.is_batch);
+        assert_eq!(publish.form, Form::Event);
         let [event] = &publish.events[..] else { panic!("one event") };
         assert_eq!(event.name, "a\nb");
         assert_eq!((&*event.data.literal, event.data.decoded_bytes), (r#""{\"x\":1}""#, 7));
@@ -333,6 +345,9 @@ mod tests {
             (r#"{"name":"e","channel":"c","data":"x","socket_id":"abc"}"#, 400),
             (r#"{"name":"e","channel":"c","data":"x","socket_id":""}"#, 400),
             (r#"{"name":"e","channel":"c","data":"x","info":"nothing"}"#, 400),
+            (r#"{"name":"e","channel":"cache-c","data":"x","info":"cache"}"#, 400),
+            (r##"{"name":"e","channel":"#server-to-user-","data":"x"}"##, 400),
+            (r##"{"name":"e","channels":["#server-to-user-1","c"],"data":"x","socket_id":"1.2"}"##, 200),
             (r#"{"name":"e","channel":"c","data":"x","socket_id":null,"info":null}"#, 200),
             (r##"{"name":"e","channel":"#server-to-user-1","data":"x"}"##, 200),
         ];
@@ -395,9 +410,28 @@ mod tests {
         let app = app();
         let body = batch(&[item, r#"{"name":"f","channels":["d"],"data":"y"}"#]);
         let publish = parse_batch(&app, body.as_bytes()).unwrap();
-        assert!(publish.is_batch);
+        assert_eq!(publish.form, Form::Batch);
         let names: Vec<_> = publish.events.iter().map(|event| &*event.channels[0].name).collect();
         assert_eq!(names, ["c", "d"]);
+    }
+
+    #[test]
+    fn events_for_users_are_events_of_their_channels() {
+        let app = app();
+        let body = r##"{"batch":[{"name":"e","channel":"#server-to-user-a,b","data":"x","socket_id":"1.2","info":"subscription_count"}]}"##;
+        let publish = parse_batch(&app, body.as_bytes()).unwrap();
+        let event = &publish.events[0];
+        let Target { name, kind } = &event.channels[0];
+        assert_eq!((&**name, *kind), ("#server-to-user-a,b", ChannelKind::ServerToUser));
+        assert!(event.except.is_some() && !event.info.applies(*kind));
+        let rows = [Row {
+            name,
+            kind: *kind,
+            info: event.info,
+            counts: Counts { subscriptions: 3, users: 0 },
+            cache: None,
+        }];
+        assert_eq!(&*answer_batch(rows).body, br#"{"batch":[{}]}"#);
     }
 
     #[test]

@@ -6,13 +6,14 @@
 
 use api::answer::Manner;
 use api::call::{Call, parse_call};
-use api::endpoints::events::Event;
+use api::endpoints::events::{Event, Form};
 use api::refused::{Refused, encode_refusal};
 use protocol::app::{App, Apps};
 use protocol::auth::sign_request;
 use protocol::channel::{ChannelKind, parse_channel_name};
 use protocol::http::{Request, RequestParse, parse_request};
 use protocol::limits::AppLimits;
+use protocol::path_prefix::PathPrefix;
 use protocol::query::parse_query;
 use protocol::server_event::encode_event;
 use protocol::ws::Frame;
@@ -54,7 +55,7 @@ fn signed(line: &str, body: &[u8]) -> Option<Vec<u8>> {
 }
 
 fn check_call(apps: &Apps, request: &Request<'_>) -> &'static str {
-    match parse_call(apps, request, NOW_UNIX_S) {
+    match parse_call(apps, &PathPrefix::default(), request, NOW_UNIX_S) {
         Ok(call) => {
             check_taken(&call);
             "taken"
@@ -70,14 +71,16 @@ fn check_taken(call: &Call<'_>) {
     let limits = AppLimits::default();
     match call {
         Call::Publish(publish) => {
-            let events_max = if publish.is_batch { limits.batch_events_max } else { 1 };
+            let is_batch = publish.form == Form::Batch;
+            let events_max = if is_batch { limits.batch_events_max } else { 1 };
             assert!((1..=events_max).contains(&publish.events.len()));
             for event in &publish.events {
-                check_event(event, publish.is_batch, &limits);
+                check_event(event, is_batch, &limits);
             }
         }
         Call::Channel(channel) => {
-            assert!(parse_channel_name(&channel.name, limits.channel_name_bytes_max).is_ok());
+            assert_eq!(parse_channel_name(&channel.name, limits.channel_name_bytes_max), Ok(channel.kind));
+            assert!(!channel.info.cache || channel.kind.is_cached());
         }
         Call::Users(users) => assert!(ChannelKind::of(&users.name).is_presence()),
         Call::Terminate(terminate) => {

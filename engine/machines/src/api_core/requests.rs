@@ -16,6 +16,7 @@ use api::refused::{Refused, encode_refusal};
 use protocol::http::{
     Head, HttpError, Request, RequestParse, RequestProgress, encode_busy, parse_request_on,
 };
+use protocol::path_prefix::PathPrefix;
 
 use super::ApiCore;
 use crate::limits::SCRATCH_BYTES;
@@ -200,7 +201,7 @@ impl ApiCore {
         if self.is_admin(token) {
             return parse_admin_call(head, &self.admin_hosts).map(drop);
         }
-        check_head(&self.apps, head, now.unix_ms / 1_000)
+        check_head(&self.apps, &PathPrefix::default(), head, now.unix_ms / 1_000)
     }
 
     /// The body is not waited for: the connection ends with the answer, and what still comes is thrown away.
@@ -246,7 +247,7 @@ impl ApiCore {
             return self.handle_admin_request(token, manner, request, now);
         }
         let apps = Arc::clone(&self.apps);
-        match parse_call(&apps, request, now.unix_ms / 1_000) {
+        match parse_call(&apps, &PathPrefix::default(), request, now.unix_ms / 1_000) {
             Ok(Call::Publish(publish)) => self.publish(token, manner, &publish, now),
             Ok(Call::Channels(channels)) => self.ask_channels(token, manner, &channels, now),
             Ok(Call::Channel(channel)) => self.ask_channel(token, manner, &channel, now),

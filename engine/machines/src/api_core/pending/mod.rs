@@ -75,7 +75,7 @@ impl ChannelRow {
     }
 
     fn view(&self) -> Row<'_> {
-        Row { name: &self.name, kind: self.kind, info: self.info, counts: self.counts }
+        Row { name: &self.name, kind: self.kind, info: self.info, counts: self.counts, cache: None }
     }
 }
 

@@ -5,7 +5,7 @@
 use std::rc::Rc;
 
 use api::answer::{Answer, Manner};
-use api::endpoints::events::{Event, Publish, Target, answer_batch, answer_event};
+use api::endpoints::events::{self, Event, Publish, Target, answer_batch, answer_event};
 use api::info::Info;
 use api::refused::Refused;
 use protocol::channel::ChannelKind;
@@ -30,23 +30,27 @@ pub(in crate::api_core) struct Pending {
 enum Form {
     /// Nothing was asked.
     Plain,
+    /// The same, by the deprecated path of a channel.
+    Accepted,
     Event,
     Batch,
 }
 
 impl Pending {
     fn of(publish: &Publish<'_>) -> Self {
-        let form = match (publish.events.iter().all(|event| !event.info.asked), publish.is_batch) {
-            (true, _) => Form::Plain,
-            (false, false) => Form::Event,
-            (false, true) => Form::Batch,
+        let is_plain = publish.events.iter().all(|event| !event.info.asked);
+        let form = match publish.form {
+            events::Form::Channel => Form::Accepted,
+            _ if is_plain => Form::Plain,
+            events::Form::Event => Form::Event,
+            events::Form::Batch => Form::Batch,
         };
         Self { form, rows: Vec::new() }
     }
 
     /// Gives the channel its place in the answer. Returns which question must be asked about it.
     fn add_row(&mut self, topic: &Topic, kind: ChannelKind, info: Info) -> Option<u32> {
-        if self.form == Form::Plain {
+        if matches!(self.form, Form::Plain | Form::Accepted) {
             return None;
         }
         let index = self.rows.len() as u32;
@@ -64,6 +68,7 @@ impl Pending {
         let rows = self.rows.iter().map(ChannelRow::view);
         match self.form {
             Form::Plain => Answer::done(),
+            Form::Accepted => Answer::accepted(),
             Form::Event => answer_event(rows),
             Form::Batch => answer_batch(rows),
         }
