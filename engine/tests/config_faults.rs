@@ -434,7 +434,8 @@ fn what_is_wrong_with_an_endpoint_is_told_without_its_url_and_headers() {
         (
             "[[apps.hooks]]\nnone = true\nevents = \"x\"",
             "7: apps.hooks.events = \"x\": is no kind of event: possible are channel_occupied, channel_vacated, \
-             member_added, member_removed, client_event, server_event",
+             member_added, member_removed, client_event, server_event, cache_miss, subscription_count, user_online, \
+             user_offline",
         ),
         (
             "[[apps.hooks]]\nnone = true\nname = \"a b\"",

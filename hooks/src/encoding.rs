@@ -27,7 +27,16 @@ pub fn encode_row_data(out: &mut Vec<u8>, id: u64, time_ms: u64, event: &HookEve
     out.extend_from_slice(b",\"time_ms\":");
     encode_seconds(out, time_ms);
     match event {
-        HookEvent::ChannelOccupied { .. } | HookEvent::ChannelVacated { .. } => {}
+        HookEvent::ChannelOccupied { .. }
+        | HookEvent::ChannelVacated { .. }
+        | HookEvent::CacheMiss { .. } => {}
+        HookEvent::UserOnline { .. } | HookEvent::UserOffline { .. } => {
+            encode_field(out, "user_id", event.online_user().unwrap_or_default());
+        }
+        HookEvent::SubscriptionCount { subscriptions, .. } => {
+            out.extend_from_slice(b",\"subscription_count\":");
+            encode_integer(out, *subscriptions);
+        }
         HookEvent::MemberAdded { user_id, user_info, .. } => {
             encode_field(out, "user_id", user_id);
             if let Some(user_info) = user_info {
@@ -125,6 +134,8 @@ struct Data<'a> {
     socket_id: Option<Value<'a>>,
     #[serde(borrow)]
     recipients: Option<Value<'a>>,
+    #[serde(borrow)]
+    subscription_count: Option<Value<'a>>,
 }
 
 fn decode_event(app: Arc<App>, kind: HookKind, data: &str) -> Option<HookEvent> {
@@ -155,6 +166,13 @@ fn decode_event(app: Arc<App>, kind: HookKind, data: &str) -> Option<HookEvent> 
             event: text(data.event)?,
             recipients: data.recipients?.integer()?.parse().ok()?,
         },
+        HookKind::CacheMiss => HookEvent::CacheMiss { app, channel },
+        HookKind::SubscriptionCount => {
+            let subscriptions = data.subscription_count?.integer()?.parse().ok()?;
+            HookEvent::SubscriptionCount { app, channel, subscriptions }
+        }
+        HookKind::UserOnline => HookEvent::UserOnline { app, channel },
+        HookKind::UserOffline => HookEvent::UserOffline { app, channel },
     })
 }
 
@@ -216,6 +234,10 @@ mod tests {
         let removed = HookEvent::MemberRemoved { app, channel, user_id: "2".into() };
         let (app, channel) = place();
         let server = HookEvent::ServerEvent { app, channel, event: "e".into(), recipients: 3 };
+        let (app, channel) = place();
+        let missed = HookEvent::CacheMiss { app, channel };
+        let (app, channel) = place();
+        let counted = HookEvent::SubscriptionCount { app, channel, subscriptions: u64::MAX };
         vec![
             (occupied, ""),
             (vacated, ""),
@@ -231,6 +253,8 @@ mod tests {
                 r#","event":"client-x","data":"{\"a\":\"\u00fc\"}","socket_id":"65537.9007199254740992","user_id":"u""#,
             ),
             (server, r#","event":"e","recipients":3"#),
+            (missed, ""),
+            (counted, r#","subscription_count":18446744073709551615"#),
         ]
     }
 
@@ -239,6 +263,22 @@ mod tests {
         for (event, fields) in each_kind() {
             let head = r#"{"id":"17","app_key":"key","channel":"presence-\"a","time_ms":1712000000.042"#;
             assert_eq!(encoded(&event), format!("{head}{fields}}}"));
+        }
+    }
+
+    #[test]
+    fn who_is_online_reads_back_with_the_channel_that_keeps_the_order() {
+        let apps = apps();
+        let (app, channel) = (apps.by_id("1").unwrap(), Arc::<str>::from("#server-to-user-a\n\"b"));
+        let online = HookEvent::UserOnline { app: Arc::clone(app), channel: Arc::clone(&channel) };
+        let offline = HookEvent::UserOffline { app: Arc::clone(app), channel };
+        for event in [online, offline] {
+            let data = encoded(&event);
+            assert!(data.ends_with(r#","user_id":"a\n\"b"}"#), "{data}");
+            assert_eq!(channel_of(&data).as_deref(), Some("#server-to-user-a\n\"b"));
+            let row = decode_row(17, 1, "1", event.name(), &data, &apps).unwrap();
+            assert_eq!(encoded(&row.event), data);
+            assert_eq!(row.event.kind(), event.kind());
         }
     }
 
@@ -257,12 +297,13 @@ mod tests {
         let decode = |app, name, data| decode_row(3, 0, app, name, data, &apps()).unwrap_err();
         let good = r#"{"channel":"a"}"#;
         assert_eq!(decode("2", "channel_occupied", good), UndecodableRow::App("2".to_owned()));
-        assert_eq!(decode("1", "cache_miss", good), UndecodableRow::Kind("cache_miss".to_owned()));
+        assert_eq!(decode("1", "cache_hit", good), UndecodableRow::Kind("cache_hit".to_owned()));
         for (name, data) in [
             ("channel_occupied", "{}"),
             ("channel_occupied", "[]"),
             ("member_added", good),
             ("server_event", r#"{"channel":"a","event":"e","recipients":-1}"#),
+            ("subscription_count", r#"{"channel":"a","subscription_count":"1"}"#),
             ("client_event", r#"{"channel":"a","event":"e","data":{},"socket_id":"1.2"}"#),
             ("client_event", r#"{"channel":"a","event":"e","data":"","socket_id":"1"}"#),
         ] {

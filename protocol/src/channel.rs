@@ -40,7 +40,7 @@ const PREFIXES: [(&str, ChannelKind); 8] = [
 ];
 
 /// What the name of a user's channel begins with; the user's id follows.
-pub const SERVER_TO_USER: &str = "#server-to-user-";
+const SERVER_TO_USER: &str = "#server-to-user-";
 
 impl ChannelKind {
     /// The kind of the channel with this name, by the longest prefix.

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use crate::app::App;
+use crate::channel::user_of_channel;
 use crate::hook_kind::HookKind;
 use crate::json::encode_string;
 use crate::socket_id::SocketId;
@@ -73,6 +74,36 @@ pub enum HookEvent {
         /// How many subscriptions it was sent to.
         recipients: u64,
     },
+    /// Somebody subscribed to a cache channel that remembers nothing.
+    CacheMiss {
+        /// The app of the channel.
+        app: Arc<App>,
+        /// The name of the channel.
+        channel: Arc<str>,
+    },
+    /// A channel has more or fewer subscriptions than it had.
+    SubscriptionCount {
+        /// The app of the channel.
+        app: Arc<App>,
+        /// The name of the channel.
+        channel: Arc<str>,
+        /// How many it has.
+        subscriptions: u64,
+    },
+    /// A user's first connection signed in.
+    UserOnline {
+        /// The app of the user.
+        app: Arc<App>,
+        /// The user's own channel, `#server-to-user-ID`: it says who the user is, and keeps what is told of it in order.
+        channel: Arc<str>,
+    },
+    /// A user's last connection that was signed in has gone.
+    UserOffline {
+        /// The app of the user.
+        app: Arc<App>,
+        /// The user's own channel, `#server-to-user-ID`.
+        channel: Arc<str>,
+    },
 }
 
 impl HookEvent {
@@ -85,6 +116,10 @@ impl HookEvent {
             Self::MemberRemoved { .. } => HookKind::MemberRemoved,
             Self::ClientEvent { .. } => HookKind::ClientEvent,
             Self::ServerEvent { .. } => HookKind::ServerEvent,
+            Self::CacheMiss { .. } => HookKind::CacheMiss,
+            Self::SubscriptionCount { .. } => HookKind::SubscriptionCount,
+            Self::UserOnline { .. } => HookKind::UserOnline,
+            Self::UserOffline { .. } => HookKind::UserOffline,
         }
     }
 
@@ -101,11 +136,15 @@ impl HookEvent {
             | Self::MemberAdded { app, .. }
             | Self::MemberRemoved { app, .. }
             | Self::ClientEvent { app, .. }
-            | Self::ServerEvent { app, .. } => app,
+            | Self::ServerEvent { app, .. }
+            | Self::CacheMiss { app, .. }
+            | Self::SubscriptionCount { app, .. }
+            | Self::UserOnline { app, .. }
+            | Self::UserOffline { app, .. } => app,
         }
     }
 
-    /// The channel it happened on.
+    /// The channel it happened on. Of what happened to a user it is the user's own.
     pub fn channel(&self) -> &Arc<str> {
         match self {
             Self::ChannelOccupied { channel, .. }
@@ -113,7 +152,21 @@ impl HookEvent {
             | Self::MemberAdded { channel, .. }
             | Self::MemberRemoved { channel, .. }
             | Self::ClientEvent { channel, .. }
-            | Self::ServerEvent { channel, .. } => channel,
+            | Self::ServerEvent { channel, .. }
+            | Self::CacheMiss { channel, .. }
+            | Self::SubscriptionCount { channel, .. }
+            | Self::UserOnline { channel, .. }
+            | Self::UserOffline { channel, .. } => channel,
+        }
+    }
+}
+
+impl HookEvent {
+    /// The user who came or went, whatever channels.
+    pub fn online_user(&self) -> Option<&str> {
+        match self {
+            Self::UserOnline { channel, .. } | Self::UserOffline { channel, .. } => user_of_channel(channel),
+            _ => None,
         }
     }
 }
@@ -123,10 +176,21 @@ impl HookEvent {
 pub fn encode_hook_event(out: &mut Vec<u8>, event: &HookEvent, id: u64) {
     out.extend_from_slice(b"{\"name\":\"");
     out.extend_from_slice(event.name().as_bytes());
-    out.extend_from_slice(b"\",\"channel\":");
-    encode_string(out, event.channel());
+    out.push(b'"');
+    match event.online_user() {
+        Some(user_id) => encode_field(out, "user_id", user_id),
+        None => encode_field(out, "channel", event.channel()),
+    }
     match event {
-        HookEvent::ChannelOccupied { .. } | HookEvent::ChannelVacated { .. } => {}
+        HookEvent::ChannelOccupied { .. }
+        | HookEvent::ChannelVacated { .. }
+        | HookEvent::CacheMiss { .. }
+        | HookEvent::UserOnline { .. }
+        | HookEvent::UserOffline { .. } => {}
+        HookEvent::SubscriptionCount { subscriptions, .. } => {
+            out.extend_from_slice(b",\"subscription_count\":");
+            out.extend_from_slice(itoa::Buffer::new().format(*subscriptions).as_bytes());
+        }
         HookEvent::MemberAdded { user_id, .. } | HookEvent::MemberRemoved { user_id, .. } => {
             encode_field(out, "user_id", user_id);
         }
@@ -166,7 +230,8 @@ pub struct Happened {
     pub time_ms: u64,
 }
 
-/// A channel of which something was reported as there when the last server ended.
+/// A channel of which something was reported as there when the last server ended. A user's own channel is occupied while
+/// the user was reported as online.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct OpenEdges {
     /// The app of the channel.
@@ -216,6 +281,24 @@ mod tests {
             text(&server(place())),
             r#"{"name":"server_event","channel":"presence-a","event":"e","recipients":3,"id":"7"}"#
         );
+        let missed = |(app, channel)| HookEvent::CacheMiss { app, channel };
+        assert_eq!(text(&missed(place())), r#"{"name":"cache_miss","channel":"presence-a","id":"7"}"#);
+        let counted = |(app, channel)| HookEvent::SubscriptionCount { app, channel, subscriptions: 12 };
+        assert_eq!(
+            text(&counted(place())),
+            r#"{"name":"subscription_count","channel":"presence-a","subscription_count":12,"id":"7"}"#
+        );
+    }
+
+    #[test]
+    fn a_user_who_comes_or_goes_is_named_without_a_channel() {
+        let app = Arc::new(App::new("1", "k", "s"));
+        let channel: Arc<str> = "#server-to-user-u\"1".into();
+        let online = HookEvent::UserOnline { app: Arc::clone(&app), channel: Arc::clone(&channel) };
+        assert_eq!(text(&online), r#"{"name":"user_online","user_id":"u\"1","id":"7"}"#);
+        assert_eq!(online.channel(), &channel);
+        let offline = HookEvent::UserOffline { app, channel };
+        assert_eq!(text(&offline), r#"{"name":"user_offline","user_id":"u\"1","id":"7"}"#);
     }
 
     #[test]

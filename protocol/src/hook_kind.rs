@@ -1,6 +1,6 @@
 //! Kinds of hook events, by their names in webhooks, and sets of them: which kinds an app or an endpoint is told of.
 
-/// What kind of thing happened. More kinds come with the features they belong to.
+/// What kind of thing happened.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[repr(u8)]
 pub enum HookKind {
@@ -16,17 +16,29 @@ pub enum HookKind {
     ClientEvent,
     /// A publisher's event was accepted. An endpoint gets these only if it names the kind.
     ServerEvent,
+    /// Somebody subscribed to a cache channel that remembers nothing: once until there is something again.
+    CacheMiss,
+    /// A channel has more or fewer subscriptions than it had. An endpoint gets these only if it names the kind.
+    SubscriptionCount,
+    /// A user's first connection signed in. An endpoint gets these only if it names the kind.
+    UserOnline,
+    /// A user's last connection that was signed in has gone. An endpoint gets these only if it names the kind.
+    UserOffline,
 }
 
 impl HookKind {
     /// Every kind.
-    pub const EACH: [Self; 6] = [
+    pub const EACH: [Self; 10] = [
         Self::ChannelOccupied,
         Self::ChannelVacated,
         Self::MemberAdded,
         Self::MemberRemoved,
         Self::ClientEvent,
         Self::ServerEvent,
+        Self::CacheMiss,
+        Self::SubscriptionCount,
+        Self::UserOnline,
+        Self::UserOffline,
     ];
 
     /// Its `name` in webhooks.
@@ -38,6 +50,10 @@ impl HookKind {
             Self::MemberRemoved => "member_removed",
             Self::ClientEvent => "client_event",
             Self::ServerEvent => "server_event",
+            Self::CacheMiss => "cache_miss",
+            Self::SubscriptionCount => "subscription_count",
+            Self::UserOnline => "user_online",
+            Self::UserOffline => "user_offline",
         }
     }
 
@@ -55,8 +71,10 @@ impl HookKinds {
     /// No kind.
     pub const NONE: Self = Self(0);
 
-    /// What an endpoint gets if it names no kinds: all but `server_event`.
-    pub const USUAL: Self = Self(0b1_1111);
+    /// What an endpoint gets if it names no kinds: all but `server_event`, `subscription_count`, `user_online` and
+    /// `user_offline`.
+    pub const USUAL: Self =
+        Self::CHANNEL_PAIR.and(Self::MEMBER_PAIR).with(HookKind::ClientEvent).with(HookKind::CacheMiss);
 
     /// The same with this kind.
     #[must_use]
@@ -74,7 +92,7 @@ impl HookKinds {
     /// after a crash.
     #[must_use]
     pub const fn in_pairs(self) -> Self {
-        self.completed(Self::CHANNEL_PAIR).completed(Self::MEMBER_PAIR)
+        self.completed(Self::CHANNEL_PAIR).completed(Self::MEMBER_PAIR).completed(Self::USER_PAIR)
     }
 
     const fn completed(self, pair: Self) -> Self {
@@ -83,6 +101,7 @@ impl HookKinds {
 
     const CHANNEL_PAIR: Self = Self::NONE.with(HookKind::ChannelOccupied).with(HookKind::ChannelVacated);
     const MEMBER_PAIR: Self = Self::NONE.with(HookKind::MemberAdded).with(HookKind::MemberRemoved);
+    const USER_PAIR: Self = Self::NONE.with(HookKind::UserOnline).with(HookKind::UserOffline);
 
     /// True when this kind is in it.
     pub const fn has(self, kind: HookKind) -> bool {
@@ -92,5 +111,53 @@ impl HookKinds {
     /// True when no kind is in it.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_has_a_name_and_a_place_of_its_own() {
+        let mut all = HookKinds::NONE;
+        for kind in HookKind::EACH {
+            assert_eq!(HookKind::parse(kind.name()), Some(kind));
+            assert!(!all.has(kind), "{kind:?}");
+            all = all.with(kind);
+        }
+        assert_eq!(HookKind::parse("channel_occupied "), None);
+    }
+
+    #[test]
+    fn kinds_that_are_frequent_must_be_named() {
+        let rare = HookKind::EACH.into_iter().filter(|kind| HookKinds::USUAL.has(*kind));
+        let names: Vec<_> = rare.map(HookKind::name).collect();
+        let usual = [
+            "channel_occupied",
+            "channel_vacated",
+            "member_added",
+            "member_removed",
+            "client_event",
+            "cache_miss",
+        ];
+        assert_eq!(names, usual);
+    }
+
+    #[test]
+    fn an_edge_brings_its_other_half_and_an_event_nothing() {
+        use HookKind::*;
+        for (one, other) in
+            [(ChannelOccupied, ChannelVacated), (MemberAdded, MemberRemoved), (UserOnline, UserOffline)]
+        {
+            for kind in [one, other] {
+                let pair = HookKinds::NONE.with(one).with(other);
+                assert_eq!(HookKinds::NONE.with(kind).in_pairs(), pair, "{kind:?}");
+            }
+        }
+        for kind in [ClientEvent, ServerEvent, CacheMiss, SubscriptionCount] {
+            let alone = HookKinds::NONE.with(kind);
+            assert_eq!(alone.in_pairs(), alone, "{kind:?}");
+        }
     }
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use foldhash::SharedSeed;
 use foldhash::quality::SeedableRandomState;
 use protocol::app::App;
-use protocol::channel::{ChannelKind, SERVER_TO_USER};
+use protocol::channel::{ChannelKind, channel_of_user, user_of_channel};
 
 use crate::cores::Cores;
 
@@ -42,7 +42,7 @@ impl<'a> TopicKey<&'a str> {
 
     /// The same of a name whose kind is known.
     pub fn of_kind(name: &'a str, kind: ChannelKind) -> Self {
-        match name.strip_prefix(SERVER_TO_USER) {
+        match user_of_channel(name) {
             Some(id) if kind == ChannelKind::ServerToUser => Self::User { id },
             _ => Self::Channel { name, kind },
         }
@@ -87,7 +87,7 @@ impl Topic {
     pub fn name(&self) -> Cow<'_, str> {
         match &self.key {
             TopicKey::Channel { name, .. } => Cow::Borrowed(name),
-            TopicKey::User { id } => Cow::Owned(format!("{SERVER_TO_USER}{id}")),
+            TopicKey::User { id } => Cow::Owned(channel_of_user(id)),
         }
     }
 

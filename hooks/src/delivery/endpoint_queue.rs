@@ -479,7 +479,12 @@ fn millis(duration: std::time::Duration) -> u64 {
 fn bytes_of(event: &HookEvent) -> usize {
     const ROW_BYTES: usize = 256;
     let own = match event {
-        HookEvent::ChannelOccupied { .. } | HookEvent::ChannelVacated { .. } => 0,
+        HookEvent::ChannelOccupied { .. }
+        | HookEvent::ChannelVacated { .. }
+        | HookEvent::CacheMiss { .. }
+        | HookEvent::SubscriptionCount { .. }
+        | HookEvent::UserOnline { .. }
+        | HookEvent::UserOffline { .. } => 0,
         HookEvent::MemberAdded { user_id, user_info, .. } => {
             user_id.len() + user_info.as_ref().map_or(0, |info| info.len())
         }

@@ -7,10 +7,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use protocol::app::{App, Apps};
+use protocol::channel::user_of_channel;
 use protocol::hook_event::{HookEvent, OpenEdges};
 use protocol::hook_kind::HookKind;
 
-/// What an event does to an edge. The user is empty for the channel itself.
+/// What an event does to an edge. The user is empty for the channel itself, or for the user whose own channel it is.
 #[derive(Clone, Debug)]
 pub(super) struct EdgeChange {
     pub(super) app: Arc<App>,
@@ -23,14 +24,22 @@ impl EdgeChange {
     /// What this event does, if it does anything. Where nobody wants to hear of the end, no edge is kept open.
     pub(super) fn of(event: &HookEvent) -> Option<Self> {
         let (user_id, opens): (&str, bool) = match event {
-            HookEvent::ChannelOccupied { .. } => ("", true),
-            HookEvent::ChannelVacated { .. } => ("", false),
+            HookEvent::ChannelOccupied { .. } | HookEvent::UserOnline { .. } => ("", true),
+            HookEvent::ChannelVacated { .. } | HookEvent::UserOffline { .. } => ("", false),
             HookEvent::MemberAdded { user_id, .. } => (user_id, true),
             HookEvent::MemberRemoved { user_id, .. } => (user_id, false),
-            HookEvent::ClientEvent { .. } | HookEvent::ServerEvent { .. } => return None,
+            HookEvent::ClientEvent { .. }
+            | HookEvent::ServerEvent { .. }
+            | HookEvent::CacheMiss { .. }
+            | HookEvent::SubscriptionCount { .. } => return None,
         };
         let (app, channel) = (Arc::clone(event.app()), Arc::clone(event.channel()));
-        (!opens || is_wanted(&app, user_id)).then(|| Self { app, channel, user_id: user_id.into(), opens })
+        (!opens || is_wanted(&app, &channel, user_id)).then(|| Self {
+            app,
+            channel,
+            user_id: user_id.into(),
+            opens,
+        })
     }
 }
 
@@ -39,7 +48,7 @@ pub(super) fn sort_edges(kept: Vec<[String; 3]>, apps: &Apps) -> (Vec<OpenEdges>
     let mut by_channel: BTreeMap<[String; 2], OpenEdges> = BTreeMap::new();
     let mut unwanted = Vec::new();
     for [app_id, channel, user_id] in kept {
-        if !apps.by_id(&app_id).is_some_and(|app| is_wanted(app, &user_id)) {
+        if !apps.by_id(&app_id).is_some_and(|app| is_wanted(app, &channel, &user_id)) {
             unwanted.push([app_id, channel, user_id]);
             continue;
         }
@@ -57,6 +66,11 @@ pub(super) fn sort_edges(kept: Vec<[String; 3]>, apps: &Apps) -> (Vec<OpenEdges>
     (by_channel.into_values().collect(), unwanted)
 }
 
-fn is_wanted(app: &App, user_id: &str) -> bool {
-    app.hooks.has(if user_id.is_empty() { HookKind::ChannelVacated } else { HookKind::MemberRemoved })
+fn is_wanted(app: &App, channel: &str, user_id: &str) -> bool {
+    app.hooks.has(match (user_id, user_of_channel(channel)) {
+        ("", None) => HookKind::ChannelVacated,
+        // A user who is online occupies a channel that no other hook tells of.
+        ("", Some(_)) => HookKind::UserOffline,
+        _ => HookKind::MemberRemoved,
+    })
 }

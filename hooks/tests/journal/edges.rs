@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use hooks::journal::clear;
 use protocol::app::App;
+use protocol::channel::channel_of_user;
 use protocol::hook_event::{HookEvent, OpenEdges};
 use protocol::hook_kind::{HookKind, HookKinds};
 
@@ -98,6 +99,31 @@ fn an_edge_of_a_kind_that_nobody_wants_is_kept_but_is_no_row() {
     assert_eq!((directory.status().rows, directory.status().open_edges), (1, 1));
     let bench = Bench::start_with(&settings, &apps).unwrap();
     assert_eq!(bench.open_edges, [open("a", true, &[])]);
+    bench.stop();
+}
+
+#[test]
+fn a_user_who_was_online_is_kept_until_offline_where_that_is_wanted() {
+    let directory = Directory::new();
+    let apps = apps_that_want(&["1"], HookKinds::NONE.with(HookKind::UserOffline).in_pairs());
+    let user = |app: &Arc<App>, id: &str| (Arc::clone(app), Arc::from(channel_of_user(id)));
+    let mut bench = Bench::start_with(&settings(directory.path(), &apps, &["a"]), &apps).unwrap();
+    let app = Arc::clone(&bench.app);
+    for id in ["1", "2"] {
+        let (app, channel) = user(&app, id);
+        bench.offer(HookEvent::UserOnline { app, channel });
+    }
+    let (app_1, channel) = user(&app, "1");
+    bench.offer(HookEvent::UserOffline { app: app_1, channel });
+    // A channel of the same app, whose end nobody wants to hear of.
+    bench.offer(occupied(&app, "a"));
+    bench.stop();
+    let bench = Bench::start_with(&settings(directory.path(), &apps, &["a"]), &apps).unwrap();
+    assert_eq!(bench.open_edges, [open("#server-to-user-2", true, &[])]);
+    bench.stop();
+    let others = apps_that_want(&["1"], HookKinds::NONE.with(HookKind::ChannelVacated));
+    let bench = Bench::start_with(&settings(directory.path(), &others, &["a"]), &others).unwrap();
+    assert_eq!(bench.open_edges, []);
     bench.stop();
 }
 

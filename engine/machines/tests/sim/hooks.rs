@@ -244,6 +244,12 @@ impl HooksCore {
                 return self.hear_event(channel, id, user_id.as_ref().map(|user| user.to_string()), true);
             }
             HookEvent::ServerEvent { event, .. } => return self.hear_event(channel, event, None, false),
+            HookEvent::CacheMiss { .. }
+            | HookEvent::SubscriptionCount { .. }
+            | HookEvent::UserOnline { .. }
+            | HookEvent::UserOffline { .. } => {
+                return Err(format!("{event:?} was told, and the model has none"));
+            }
         };
         self.hear_edge((channel, user), there)
     }
