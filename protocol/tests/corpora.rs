@@ -13,6 +13,10 @@ mod client_message;
 mod http_request;
 #[path = "../fuzz/checks/seeds.rs"]
 mod seeds;
+#[path = "../fuzz/checks/signin.rs"]
+mod signin;
+#[path = "../fuzz/checks/user_data.rs"]
+mod user_data;
 #[path = "../fuzz/checks/websocket.rs"]
 mod websocket;
 
@@ -40,6 +44,16 @@ fn client_messages_come_out_as_their_seeds_say() {
 #[test]
 fn channel_names_come_out_as_their_seeds_say() {
     replay("channel_name", channel_name::check);
+}
+
+#[test]
+fn sign_ins_come_out_as_their_seeds_say() {
+    replay("signin", signin::check);
+}
+
+#[test]
+fn users_and_their_watchlists_come_out_as_their_seeds_say() {
+    replay("user_data", user_data::check);
 }
 
 #[test]
