@@ -70,7 +70,7 @@ impl<'a> Head<'a> {
     }
 
     // Values as bytes: what frames a body must be seen even if it is no text.
-    pub(super) fn raw_values(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
+    pub(crate) fn raw_values(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
         let lines = self.headers.iter().filter(move |header| header.name.eq_ignore_ascii_case(name));
         lines.map(|header| header.value)
     }

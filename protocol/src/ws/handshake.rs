@@ -13,12 +13,15 @@ use crate::query::parse_query;
 /// A request to become a WebSocket connection, right as far as HTTP goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Upgrade<'a> {
-    /// The path, for `route_app`.
+    /// The path, for `route_app`, once the server's own prefix is off.
     pub path: &'a str,
     /// The raw query, for `parse_protocol_version`.
     pub query: &'a str,
     /// `Sec-WebSocket-Key`, for `encode_upgrade_response`.
     pub sec_key: &'a str,
+    /// The page that connects, for `App::check_origin`; programs other than browsers usually send none. One that is not
+    /// text is empty, which no app allows that allows some.
+    pub origin: Option<&'a str>,
 }
 
 /// Why a request cannot be upgraded: the answer to give, as plain HTTP.
@@ -58,7 +61,9 @@ pub fn parse_upgrade<'a>(head: &Head<'a>) -> Result<Upgrade<'a>, UpgradeRefusal>
     let mut keys = head.header_values("Sec-WebSocket-Key");
     match (keys.next(), keys.next()) {
         (Some(sec_key), None) if is_sec_key(sec_key) => {
-            Ok(Upgrade { path: head.path, query: head.query, sec_key })
+            let origin = head.raw_values("Origin").next();
+            let origin = origin.map(|origin| std::str::from_utf8(origin).unwrap_or_default());
+            Ok(Upgrade { path: head.path, query: head.query, sec_key, origin })
         }
         _ => Err(refuse(400, "Sec-WebSocket-Key must be 16 bytes in base64, once", &[])),
     }
@@ -143,6 +148,23 @@ mod tests {
         let expected = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
             Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
         assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+
+    #[test]
+    fn the_origin_is_told_if_there_is_one_and_what_is_no_text_is_no_missing_one() {
+        let table: [(&[u8], Option<&str>); 5] = [
+            (b"", None),
+            (b"Origin: https://a.com\r\n", Some("https://a.com")),
+            (b"ORIGIN:null\r\n", Some("null")),
+            (b"Origin: \xff\r\n", Some("")),
+            (b"Origin: https://a.com\r\nOrigin: https://b.com\r\n", Some("https://a.com")),
+        ];
+        for (lines, origin) in table {
+            let (line, rest) = REQUEST.split_once("\r\n").unwrap();
+            let bytes = [line.as_bytes(), b"\r\n", lines, rest.as_bytes()].concat();
+            let HeadParse::Complete { head, .. } = parse_head(&bytes) else { panic!() };
+            assert_eq!(parse_upgrade(&head).unwrap().origin, origin);
+        }
     }
 
     #[test]
