@@ -62,7 +62,7 @@ impl Info {
 }
 
 impl Info {
-    // How many connections a user has is for nobody to ask by the user's own channel.
+    // A user's own channel does not tell how many connections the user has.
     fn counts_subscriptions(self, kind: ChannelKind) -> bool {
         self.subscription_count && kind != ChannelKind::ServerToUser
     }

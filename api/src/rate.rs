@@ -1,7 +1,7 @@
-//! How fast an app's back ends may publish and ask, and the refusal of those that are faster: 429 with `Retry-After`.
+//! How fast an app's back ends may publish and ask, and the refusal of faster ones: 429 with `Retry-After`.
 //!
-//! Publishing is counted in events, once for each channel, so a trigger to a hundred channels is as dear as a hundred
-//! triggers. The api core keeps a [`Bucket`] per app and limit, and asks it before a call is carried out.
+//! Publishing is counted in events, once for each channel, so a trigger to a hundred channels costs as much as a hundred
+//! triggers. The API core keeps a [`Bucket`] per app and rate, and charges it before it carries out a call.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_too_fast_is_told_when_to_come_back() {
+    fn a_caller_that_is_too_fast_is_told_when_to_come_back() {
         let app = app(None, Some(2));
         let ask = Call::Connections(Connections { app: &app });
         let (charge, mut bucket) = (ask.charge().unwrap(), Bucket::default());

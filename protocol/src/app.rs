@@ -37,14 +37,14 @@ pub struct App {
     pub subscription_count: bool,
     /// Whether subscribers are told how many they are, on channels without members, and hooks with them.
     pub subscription_count_events: bool,
-    /// Whether users who sign in are told who of their watchlist is online.
+    /// Whether signed-in users are told which users of their watchlists are online.
     pub watchlist_events: bool,
     /// How long a cache channel remembers its last event, in seconds.
     pub cache_ttl_s: u32,
     /// How long a connection may stay that has neither signed in nor joined a channel that must be authorised, in seconds;
     /// 0: for ever.
     pub authorization_timeout_s: u32,
-    /// Whose web pages may connect.
+    /// The origins of the web pages that may connect.
     pub allowed_origins: Origins,
     /// Whether a client that names no origin, as programs other than browsers do, is refused.
     pub require_origin: bool,

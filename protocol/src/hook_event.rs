@@ -94,7 +94,7 @@ pub enum HookEvent {
     UserOnline {
         /// The app of the user.
         app: Arc<App>,
-        /// The user's own channel, `#server-to-user-ID`: it says who the user is, and keeps what is told of it in order.
+        /// The user's own channel, `#server-to-user-ID`: it names the user, and events about the user keep their order by it.
         channel: Arc<str>,
     },
     /// A user's last connection that was signed in has gone.
@@ -162,7 +162,7 @@ impl HookEvent {
 }
 
 impl HookEvent {
-    /// The user who came or went, whatever channels.
+    /// The user that came online or went offline.
     pub fn online_user(&self) -> Option<&str> {
         match self {
             Self::UserOnline { channel, .. } | Self::UserOffline { channel, .. } => user_of_channel(channel),

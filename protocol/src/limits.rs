@@ -77,7 +77,7 @@ pub struct AppLimits {
     pub presence_user_bytes_max: usize,
     /// Id of a user, in characters.
     pub user_id_characters_max: usize,
-    /// Users whom one user watches. Those that are listed after them are not watched.
+    /// Users that one user watches. The rest of a longer list is not watched.
     pub watchlist_users_max: usize,
     /// The roster of a presence channel as it is sent to who joins, in bytes on the wire.
     pub roster_bytes_max: usize,

@@ -365,7 +365,7 @@ mod tests {
         }
     }
 
-    // Who signs in waits for an answer, so each of these has one of its own.
+    // A client that signs in waits for an answer, so each of these has one of its own.
     #[test]
     fn a_sign_in_that_means_nothing_is_still_one() {
         use MessageError as E;

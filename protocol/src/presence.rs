@@ -20,8 +20,8 @@ pub struct Member {
     pub user_info: Option<Box<str>>,
 }
 
-/// The member that a subscription brings to a presence channel: whom its signed `channel_data` names, or, without one,
-/// who is signed in on the connection.
+/// The member that a subscription brings to a presence channel: the user that its signed `channel_data` names, or else the
+/// user that the connection is signed in as.
 pub fn parse_member(
     channel_data: Option<&str>,
     signed_in: Option<&Arc<Member>>,
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_member_is_whom_channel_data_names_or_who_is_signed_in() {
+    fn a_member_comes_from_channel_data_or_from_the_sign_in() {
         let signed_in = Arc::new(Member { user_id: "signed-in".into(), user_info: Some("{}".into()) });
         let member = |channel_data, signed_in| {
             parse_member(channel_data, signed_in, &AppLimits::default())

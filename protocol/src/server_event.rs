@@ -138,8 +138,8 @@ pub fn encode_signin_error(out: &mut Vec<u8>, kind: &str, error: &str, status: u
     append_user_event(out, "pusher:signin_error", &error_text(kind, error, status));
 }
 
-/// `pusher_internal:watchlist_events`: who of those that a user watches is online, and who is offline. A list that is
-/// empty is left out; one of them must not be.
+/// `pusher_internal:watchlist_events`: which of the users that a user watches are online, and which are offline. An empty
+/// list is left out, and the caller makes sure that one of them is not empty.
 pub fn encode_watchlist_events<'u>(
     out: &mut Vec<u8>,
     online: impl IntoIterator<Item = &'u str>,

@@ -1,4 +1,4 @@
-//! Who signs in, as `user_data` says: an id, what else the back end tells of the user, and whom the user watches.
+//! The user that signs in, as `user_data` describes it: an id, further information, and a watchlist.
 //!
 //! `user_data` is JSON inside a string that the app's back end signed; it is parsed only after its signature is checked.
 //! The id must be a string: pusher-js drops a user whose id is a number, so a sign-in that it would not believe is
@@ -15,17 +15,17 @@ use crate::presence::Member;
 /// A user who signs in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UserData {
-    /// The user, as presence channels show who is signed in.
+    /// The user, as a member of presence channels.
     pub user: Member,
-    /// Ids of users whose coming and going the user is told, each once, in the order given.
+    /// Ids of the users that this user watches, each once, in the order given.
     pub watchlist: Vec<Box<str>>,
     /// How many more the list had than `watchlist_users_max` allows. They are not watched.
     pub unwatched: usize,
 }
 
 impl UserData {
-    /// What `pusher:error` tells, with code [`crate::close::WATCHLIST`], if the list was longer than allowed: who is
-    /// watched.
+    /// The text of a `pusher:error` with code [`crate::close::WATCHLIST`], if the list was longer than allowed. It lists
+    /// the users that are watched.
     pub fn watchlist_error(&self) -> Option<String> {
         let (watched, unwatched) = (self.watchlist.len(), self.unwatched);
         let text = || {
@@ -130,7 +130,7 @@ pub enum UserDataError {
     IdMissing,
     /// `id` is no string.
     IdType,
-    /// An id, of the user or of one who is watched, is longer than the app allows.
+    /// An id, of the user or in the watchlist, is longer than the app allows.
     IdTooLong {
         /// The length it has.
         characters: usize,
@@ -254,7 +254,11 @@ mod tests {
         let whole = parsed(&ids(100));
         assert_eq!((whole.watchlist.len(), whole.unwatched, whole.watchlist_error()), (100, 0, None));
         let twice = parsed(&[ids(100), ids(100)].concat());
-        assert_eq!((twice.watchlist.len(), twice.unwatched), (100, 0), "who is listed twice counts once");
+        assert_eq!(
+            (twice.watchlist.len(), twice.unwatched),
+            (100, 0),
+            "an id that is listed twice counts once"
+        );
         let longer = parsed(&ids(101));
         assert_eq!((&longer.watchlist, longer.unwatched), (&whole.watchlist, 1));
         let error = longer.watchlist_error().unwrap();

@@ -1,4 +1,4 @@
-//! Sign-ins: only the right signature opens, who signs in is within the limits, and what is answered can be read.
+//! Sign-ins: only the right signature opens, users are within the limits, and the answers can be read.
 //!
 //! An input is four parts, each on a line but the last: a socket_id, the id that the connection is signed in as already
 //! (empty: none), an `auth`, and a `user_data`. `signed` in the place of `auth` stands for the right signature. Called by

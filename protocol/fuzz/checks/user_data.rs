@@ -45,7 +45,7 @@ fn id_of(entry: &Value) -> Option<String> {
     }
 }
 
-// The first are watched, each once; who comes after them is counted as often as listed.
+// The first ids are watched, each once; ids after them are counted as often as they are listed.
 fn check_watchlist(watchlist: &[Box<str>], unwatched: usize, ids: Vec<String>, users_max: usize) {
     let mut first: Vec<&str> = Vec::new();
     let mut more = 0;

@@ -1,8 +1,7 @@
 //! The keys of an app, each with a secret of its own.
 //!
-//! An app has several while one is replaced by the next: clients and back ends change over one by one, and every enabled
-//! key works for all of them. What the server itself signs, its webhooks, it signs with the oldest enabled key, as Pusher
-//! does, until that key is disabled or removed.
+//! An app has several keys while an operator replaces one by the next: clients and back ends change over one by one, and
+//! every enabled key works for all of them. The server signs its webhooks with the oldest enabled key, as Pusher does.
 
 use std::fmt;
 

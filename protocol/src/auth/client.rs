@@ -1,4 +1,4 @@
-//! `KEY:HEX`, which a client brings from its back end: what subscriptions and sign-ins have in common.
+//! `KEY:HEX`, which a back end signs for its client: what subscriptions and sign-ins have in common.
 
 use std::fmt;
 
