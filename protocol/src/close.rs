@@ -59,9 +59,6 @@ impl Close {
     pub const VERSION_FORMAT: Self = Self::new(4006, "Invalid protocol version: it must be an integer");
     /// The protocol version is not spoken here.
     pub const VERSION_UNSUPPORTED: Self = Self::new(4007, "Unsupported protocol version: 4 to 7 are spoken");
-    /// The connection neither signed in nor joined a channel that must be authorised, and the app allows no other for long.
-    pub const NOT_AUTHORIZED_IN_TIME: Self =
-        Self::new(4009, "Connection not authorized within timeout (authorization_timeout_s)");
     /// The page that connects is of an origin that the app does not allow.
     pub const ORIGIN: Self = Self::new(4009, "Origin is not allowed (allowed_origins)");
     /// The app takes no connection without an origin.
@@ -131,7 +128,6 @@ mod tests {
         let table = [
             (Close::NORMAL, Retry::Later),
             (Close::TOO_BIG, Retry::Later),
-            (Close::NOT_AUTHORIZED_IN_TIME, Retry::Never),
             (Close::ORIGIN, Retry::Never),
             (Close::TERMINATED, Retry::Never),
             (Close::OVER_QUOTA, Retry::Never),

@@ -13,7 +13,7 @@ use protocol::close::Close;
 use protocol::http::{self, Head, HeadParse};
 use protocol::server_event;
 use protocol::socket_id::SocketId;
-use protocol::ws;
+use protocol::ws::{self, Upgrade};
 
 use crate::chunks::Chunks;
 use crate::cores::CoreId;
@@ -283,7 +283,7 @@ impl Shard {
         };
         let mut last = Vec::new();
         ws::encode_upgrade_response(&mut last, upgrade.sec_key);
-        match self.admit(upgrade.path, upgrade.query) {
+        match self.admit(&upgrade) {
             Ok(admission) => Entry::Attach { admission, response: last },
             Err(close) => {
                 self.closes.by_server(close);
@@ -294,13 +294,14 @@ impl Shard {
     }
 
     /// An upgrade always succeeds; what is wrong with it is said by close code, the only thing that browsers show.
-    fn admit(&self, path: &str, query: &str) -> Result<Admission, Close> {
-        let key = ws::route_app(path)?;
-        ws::parse_protocol_version(query)?;
+    fn admit(&self, upgrade: &Upgrade<'_>) -> Result<Admission, Close> {
+        let key = ws::route_app(upgrade.path)?;
+        ws::parse_protocol_version(upgrade.query)?;
         let app: &Arc<App> = self.apps.by_key(key).ok_or(Close::APP_UNKNOWN)?;
         if !app.enabled {
             return Err(Close::APP_DISABLED);
         }
+        app.check_origin(upgrade.origin)?;
         if self.drain.is_some() {
             return Err(Close::DRAINING);
         }
