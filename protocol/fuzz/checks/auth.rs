@@ -7,7 +7,7 @@
 use protocol::app::App;
 use protocol::auth::{sign_subscription, verify_request, verify_subscription};
 use protocol::limits::AppLimits;
-use protocol::presence::{Member, parse_channel_data};
+use protocol::presence::{Member, parse_member};
 use protocol::query::parse_query;
 use protocol::server_event::{encode_member_added, encode_presence_succeeded};
 use protocol::socket_id::SocketId;
@@ -65,7 +65,7 @@ fn check_request(path: &str, query: &str, body: &str) {
 
 fn is_member(channel_data: &str) -> bool {
     let limits = AppLimits::default();
-    match parse_channel_data(channel_data, &limits) {
+    match parse_member(Some(channel_data), None, &limits) {
         Ok(member) => {
             check_member(&member, &limits);
             true

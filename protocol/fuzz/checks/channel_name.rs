@@ -4,6 +4,9 @@
 
 use protocol::channel::{ChannelKind, parse_channel_name};
 use protocol::limits::AppLimits;
+use protocol::server_event::{encode_cache_miss, encode_subscription_count};
+use protocol::ws::Frame;
+use serde_json::{Value, json};
 
 const USER: &str = "#server-to-user-";
 
@@ -23,7 +26,25 @@ pub(crate) fn check(input: &[u8]) -> &'static str {
     // A name that was taken is copied into frames as it is.
     assert_eq!(serde_json::to_string(name).unwrap(), format!("\"{name}\""));
     check_kind(name, kind);
+    check_frames(name);
     "taken"
+}
+
+fn check_frames(name: &str) {
+    let mut out = Vec::new();
+    encode_cache_miss(&mut out, name);
+    assert_eq!(frame(&out), json!({ "event": "pusher:cache_miss", "channel": name, "data": "{}" }));
+    out.clear();
+    encode_subscription_count(&mut out, name, 7);
+    let counted = frame(&out);
+    assert_eq!(
+        (&counted["channel"], &counted["data"]),
+        (&json!(name), &json!(r#"{"subscription_count":7}"#))
+    );
+}
+
+fn frame(bytes: &[u8]) -> Value {
+    serde_json::from_slice(Frame::from(bytes.to_vec()).payload()).expect("a frame is JSON")
 }
 
 // \A#?[-a-zA-Z0-9_=@,.;]+\z, where # is for users alone.
@@ -36,6 +57,7 @@ fn is_name(name: &str, bytes_max: usize) -> bool {
 fn check_kind(name: &str, kind: ChannelKind) {
     assert_eq!(kind.needs_auth(), ["private-", "presence-", USER].iter().any(|p| name.starts_with(p)));
     assert_eq!(kind.is_presence(), name.starts_with("presence-"));
+    assert_eq!(kind.tells_subscription_count(), !["presence-", USER].iter().any(|p| name.starts_with(p)));
     let cached = ["cache-", "private-cache-", "private-encrypted-cache-", "presence-cache-"];
     assert_eq!(kind.is_cached(), cached.iter().any(|prefix| name.starts_with(prefix)));
     assert_eq!(kind.allows_client_events(), ["private-", "presence-"].iter().any(|p| name.starts_with(p)));

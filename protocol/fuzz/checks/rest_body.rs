@@ -7,6 +7,7 @@
 use api::answer::Manner;
 use api::call::{Call, parse_call};
 use api::endpoints::events::{Event, Form};
+use api::rate::Bucket;
 use api::refused::{Refused, encode_refusal};
 use protocol::app::{App, Apps};
 use protocol::auth::sign_request;
@@ -15,7 +16,7 @@ use protocol::http::{Request, RequestParse, parse_request};
 use protocol::limits::AppLimits;
 use protocol::path_prefix::PathPrefix;
 use protocol::query::parse_query;
-use protocol::server_event::encode_event;
+use protocol::server_event::{encode_event, event_data_literal};
 use protocol::ws::Frame;
 use serde_json::Value;
 
@@ -38,7 +39,10 @@ pub(crate) fn check(input: &[u8]) -> &'static str {
 }
 
 fn app() -> App {
-    App::new("3", "278d425bdf160c739803", "7ad3773142a6692b25b8")
+    let mut app = App::new("3", "278d425bdf160c739803", "7ad3773142a6692b25b8");
+    app.limits.backend_events_per_second = Some(1);
+    app.limits.read_requests_per_second = Some(1);
+    app
 }
 
 fn signed(line: &str, body: &[u8]) -> Option<Vec<u8>> {
@@ -58,6 +62,7 @@ fn check_call(apps: &Apps, request: &Request<'_>) -> &'static str {
     match parse_call(apps, &PathPrefix::default(), request, NOW_UNIX_S) {
         Ok(call) => {
             check_taken(&call);
+            check_charge(&call);
             "taken"
         }
         Err(refused) => {
@@ -90,6 +95,16 @@ fn check_taken(call: &Call<'_>) {
     }
 }
 
+// The first call is carried out, however large it is; one more that counts for something is too fast.
+fn check_charge(call: &Call<'_>) {
+    let Some(charge) = call.charge() else { return };
+    assert!(charge.count > 0 && charge.per_second == 1);
+    let mut bucket = Bucket::default();
+    assert_eq!(charge.take_from(&mut bucket, 5_000), Ok(()));
+    let refused = charge.take_from(&mut bucket, 5_000).expect_err("it is too fast");
+    assert_eq!((refused.status, refused.header.map(|(name, _)| name)), (429, Some("Retry-After")));
+}
+
 fn check_event(event: &Event<'_>, is_in_batch: bool, limits: &AppLimits) {
     let channels_max = if is_in_batch { 1 } else { limits.channels_per_event_max };
     assert!((1..=channels_max).contains(&event.channels.len()));
@@ -103,7 +118,9 @@ fn check_event(event: &Event<'_>, is_in_batch: bool, limits: &AppLimits) {
         assert_eq!(kind, Ok(channel.kind));
         let mut out = Vec::new();
         encode_event(&mut out, &event.name, &channel.name, &event.data, None);
-        let frame: Value = serde_json::from_slice(Frame::from(out).payload()).expect("a frame is JSON");
+        let frame = Frame::from(out);
+        assert_eq!(event_data_literal(&frame), Some(&*event.data.literal));
+        let frame: Value = serde_json::from_slice(frame.payload()).expect("a frame is JSON");
         assert_eq!((&frame["event"], &frame["data"]), (&(&*event.name).into(), &text.as_str().into()));
         assert_eq!(frame["channel"], *channel.name);
     }
