@@ -5,6 +5,7 @@ pub mod cli;
 pub mod config;
 pub mod driver;
 pub mod hooks_link;
+mod limits;
 mod metrics;
 pub mod process;
 pub mod server;

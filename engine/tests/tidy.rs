@@ -118,6 +118,11 @@ fn no_feature_adds_a_field() {
 }
 
 #[test]
+fn bounds_of_a_crate_stand_together() {
+    tree_holds(code_rules::bounds_stand_together);
+}
+
+#[test]
 fn nothing_is_left_to_do() {
     tree_holds(text_rules::nothing_is_left_to_do);
 }

@@ -14,6 +14,7 @@ pub mod delivery;
 mod disk_fault;
 pub mod encoding;
 pub mod journal;
+mod limits;
 mod notice;
 pub mod outage;
 pub mod pipeline;

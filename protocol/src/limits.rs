@@ -131,6 +131,31 @@ pub fn characters_beyond(text: &str, max: usize) -> Option<usize> {
     Some(text.chars().count()).filter(|characters| *characters > max)
 }
 
+/// How far the clock of a REST caller may be from ours, in seconds. Pusher's is the same.
+pub(crate) const TIMESTAMP_SKEW_SECONDS_MAX: u64 = 600;
+
+/// What an error repeats of a REST caller's key or signature, in bytes: enough to recognise it.
+pub(crate) const REST_EXCERPT_BYTES_MAX: usize = 128;
+
+/// What an error repeats of a client's key, signature or signed text, in bytes. The signed text is longer.
+pub(crate) const CLIENT_EXCERPT_BYTES_MAX: usize = 256;
+
+/// The largest number in a socket id: JavaScript counts exactly up to there.
+pub(crate) const SOCKET_ID_PART_MAX: u64 = 1 << 53;
+
+/// The most digits of a number in a socket id; a number of 64 bits has no more.
+pub(crate) const SOCKET_ID_DIGITS_MAX: usize = 20;
+
+/// The longest header of a client frame: two bytes, eight of length, four of mask.
+pub(crate) const FRAME_HEADER_BYTES_MAX: usize = 14;
+
+/// The longest payload of a control frame, in bytes (RFC 6455 §5.5).
+pub(crate) const CONTROL_BYTES_MAX: usize = 125;
+
+/// Slots of one shard, from 0, and so the most connections that it has room for. A power of two: a socket id has 20 bits
+/// for a slot.
+pub const SLOTS_MAX: u32 = 1 << 20;
+
 #[cfg(test)]
 mod tests {
     use super::*;

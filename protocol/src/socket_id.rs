@@ -6,13 +6,10 @@
 
 use std::fmt;
 
-const SHARD_BITS: u32 = 16;
-const SLOT_BITS: u32 = 20;
-const PART_MAX: u64 = 1 << 53;
-const DIGITS_MAX: usize = 20;
+use crate::limits::{SLOTS_MAX, SOCKET_ID_DIGITS_MAX, SOCKET_ID_PART_MAX};
 
-/// Slots of one shard, from 0: what the low bits of the second number can name.
-pub const SLOTS_MAX: u32 = 1 << SLOT_BITS;
+const SHARD_BITS: u32 = 16;
+const SLOT_BITS: u32 = SLOTS_MAX.trailing_zeros();
 
 /// The id of one connection.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -68,10 +65,10 @@ impl SocketId {
 
 fn parse_part(digits: &str) -> Option<u64> {
     // `u64::from_str` would also take a plus sign.
-    if digits.len() > DIGITS_MAX || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+    if digits.len() > SOCKET_ID_DIGITS_MAX || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    digits.parse().ok().filter(|number| *number <= PART_MAX)
+    digits.parse().ok().filter(|number| *number <= SOCKET_ID_PART_MAX)
 }
 
 impl fmt::Display for SocketId {
@@ -120,7 +117,7 @@ mod tests {
             assert_eq!(SocketId::parse(text), None, "{text:?}");
         }
         assert_eq!(SocketId::parse("1234.1234"), Some(SocketId { first: 1234, second: 1234 }));
-        assert_eq!(SocketId::parse("9007199254740992.0").map(|id| id.first), Some(PART_MAX));
+        assert_eq!(SocketId::parse("9007199254740992.0").map(|id| id.first), Some(SOCKET_ID_PART_MAX));
     }
 
     proptest! {
@@ -130,7 +127,7 @@ mod tests {
             let id = SocketId::new(place, random, slot);
             prop_assert_eq!((id.place(), id.slot()), (Some(place), slot));
             prop_assert_eq!(place.socket_id(id.second), id);
-            prop_assert!(id.first <= PART_MAX && id.second <= PART_MAX);
+            prop_assert!(id.first <= SOCKET_ID_PART_MAX && id.second <= SOCKET_ID_PART_MAX);
             prop_assert_eq!(SocketId::parse(&id.to_string()), Some(id));
         }
 

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use rustix::io::Errno;
 
-/// How many lines wait at most.
-const LINES_MAX: usize = 8_192;
+use crate::limits::LINES_MAX;
+
 /// How often a pipe that does not block is tried again while it is full.
 const RETRY: Duration = Duration::from_millis(10);
 /// A loss is told at most so often.

@@ -11,6 +11,7 @@
 )]
 
 mod door;
+mod limits;
 mod printable;
 
 use std::fmt::Display;
@@ -20,6 +21,8 @@ use std::time::Duration;
 
 use door::Door;
 
+use crate::limits::LINE_BYTES_MAX;
+
 pub use printable::{blanked, is_printable};
 
 /// How long the end of the process waits for lines that are still queued.
@@ -27,9 +30,6 @@ const END_MAX: Duration = Duration::from_millis(200);
 
 /// What every line begins with.
 const PREFIX: &str = "corecast: ";
-
-/// A line is written in one piece, so that lines of several processes do not mix in one pipe (PIPE_BUF).
-const LINE_BYTES_MAX: usize = 4_096;
 
 static DOOR: OnceLock<Door> = OnceLock::new();
 

@@ -4,8 +4,7 @@
 use std::fmt::Write;
 use std::time::{Duration, UNIX_EPOCH};
 
-/// The last instant that has four digits for its year.
-const UNIX_S_MAX: u64 = 253_402_300_799;
+use crate::limits::HTTP_DATE_UNIX_S_MAX;
 
 /// The time of the last answer.
 #[derive(Debug, Default)]
@@ -17,7 +16,7 @@ pub struct HttpDate {
 impl HttpDate {
     /// The time in milliseconds since the Unix epoch, as HTTP writes it.
     pub fn at(&mut self, unix_ms: u64) -> &str {
-        let unix_s = (unix_ms / 1_000).min(UNIX_S_MAX);
+        let unix_s = (unix_ms / 1_000).min(HTTP_DATE_UNIX_S_MAX);
         if unix_s != self.unix_s || self.text.is_empty() {
             self.unix_s = unix_s;
             self.text.clear();

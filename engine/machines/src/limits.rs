@@ -180,3 +180,52 @@ pub const SCRATCH_BYTES: usize = 64 << 10;
 
 /// Connections that wait to be taken over by another core. Past it a plain HTTP connection is answered 503.
 pub const HANDOVERS_MAX: usize = 1024;
+
+/// Time for all parts of a call to reach their homes and for all answers to come, in milliseconds. After it the caller
+/// gets 503 with `Retry-After`; parts that have gone stay gone.
+pub(crate) const CALL_MS_MAX: u64 = 5_000;
+
+/// How long an HTTP connection that has never asked anything may stay open, in milliseconds.
+pub(crate) const SILENT_MS_MAX: u64 = 75_000;
+
+/// How long an HTTP connection without a request is kept though its descriptor is wanted, in milliseconds.
+pub(crate) const IDLE_MS_MIN: u64 = 1_000;
+
+/// Time for an HTTP request to arrive whole, in milliseconds.
+pub(crate) const BODY_MS_MAX: u64 = 30_000;
+
+/// How long an HTTP client may leave its answers unread, in milliseconds; and in all, as long as it takes fewer than
+/// `READ_BYTES_PER_S_MIN` of them.
+pub(crate) const UNREAD_MS_MAX: u64 = 30_000;
+
+/// A peer that reads at least so much may take all the time it needs, in bytes per second.
+pub(crate) const READ_BYTES_PER_S_MIN: u64 = 1 << 10;
+
+/// Unread answers of one HTTP connection, in bytes; past it none of its requests is taken until it has read them. One
+/// answer may overshoot.
+pub(crate) const ANSWERS_BYTES_MAX: usize = 64 << 10;
+
+/// Events that wait at the gates, all together, in bytes. Past it a publish that would have to wait gets 503 at once.
+pub(crate) const PARKED_BYTES_MAX: usize = 64 << 20;
+
+/// The longest list of channels, in bytes of its body (an estimate). A longer one is refused with a hint at the prefix;
+/// a home stops looking when its own part alone is longer.
+pub(crate) const CHANNELS_BYTES_MAX: usize = 8 << 20;
+
+/// The last instant whose year has four digits, as an HTTP date needs it, in seconds of Unix time.
+pub(crate) const HTTP_DATE_UNIX_S_MAX: u64 = 253_402_300_799;
+
+/// Ranges for which spare boxes have room, 16 MiB: for 16,000 connections that an app's flush interval holds until then.
+pub(crate) const SPARE_RANGES_MAX: usize = 1 << 20;
+
+/// Ranges of a box that is kept for reuse; one that a backlog has blown up is not.
+pub(crate) const TAIL_RANGES_MAX: usize = 128;
+
+/// What may be kept of the outbox of one connection that is closed, in bytes.
+pub(crate) const PARTING_BYTES_MAX: usize = 256 << 10;
+
+/// What a late turn of a drain may make up for, in microseconds: a core sleeps to the next millisecond or two.
+pub(crate) const DRAIN_LAG_US_MAX: u64 = 5_000;
+
+/// Private bytes up to which a connection counts as having only a small frame.
+pub(crate) const SMALL_BYTES_MAX: usize = 1024;

@@ -15,7 +15,8 @@ use protocol::close::Close;
 use super::app_file::read_app_file;
 use super::failure::Failure;
 use crate::config::{Config, EndpointConfig};
-use crate::settings::{AdminAddress, SHARDS_MAX, ShardCount, Steering, parse_admin_host};
+use crate::limits::SHARDS_MAX;
+use crate::settings::{AdminAddress, ShardCount, Steering, parse_admin_host};
 
 /// Flags; what is not given leaves the file as it is.
 #[derive(Debug, Default, Args)]

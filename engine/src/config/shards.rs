@@ -2,7 +2,8 @@
 
 use super::fault::Fault;
 use super::section::{Section, Value};
-use crate::settings::{SHARDS_MAX, ShardCount, Shards, Steering};
+use crate::limits::SHARDS_MAX;
+use crate::settings::{ShardCount, Shards, Steering};
 
 pub(super) fn parse_shards(top: &mut Section<'_>) -> Result<Shards, Fault> {
     let mut shards = Shards::default();

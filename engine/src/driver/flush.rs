@@ -8,19 +8,13 @@
 use std::io::{self, IoSlice};
 use std::time::{Duration, Instant};
 
-use super::limits::{FLUSH_TIME_MAX, FLUSH_WRITES_MAX, PIECES_MAX};
+use super::limits::{FLUSH_CHUNK_MAX, FLUSH_TIME_MAX, FLUSH_WRITES_MAX, PIECES_MAX, SINGLE_WRITES_MAX};
 use super::ring::{Batch, SendRing};
 use super::sockets::Sockets;
 use machines::machine::{Machine, Now, Token};
 
 /// Outboxes in the first chunk of a slice; what they cost says how many may follow before the clock is looked at again.
 const CHUNK_FIRST: usize = 16;
-
-/// Outboxes in a chunk.
-const CHUNK_MAX: usize = 128;
-
-/// So many are written one at a time. A batch of one costs 1.10 × a plain write, of two 0.94, of sixteen and more 0.78.
-const SINGLES_MAX: usize = 1;
 
 /// Writes the outboxes of a core.
 #[derive(Debug)]
@@ -95,7 +89,7 @@ impl Flusher {
     ) -> usize {
         let untried = |token| Attempt { token, bytes: 0, sent: Sent::Untried };
         self.attempts.extend(std::iter::from_fn(|| machine.poll_dirty()).take(outboxes).map(untried));
-        if self.attempts.len() > SINGLES_MAX
+        if self.attempts.len() > SINGLE_WRITES_MAX
             && let Some(sends) = &mut self.sends
         {
             write_together(machine, sockets, sends, &mut self.attempts);
@@ -110,7 +104,7 @@ impl Flusher {
 fn affordable(writes: usize, elapsed: Duration) -> usize {
     let left = FLUSH_TIME_MAX.saturating_sub(elapsed).as_nanos();
     let writes_left = writes as u128 * left / elapsed.as_nanos().max(1);
-    (writes_left as usize).min(CHUNK_MAX).min(FLUSH_WRITES_MAX - writes)
+    (writes_left as usize).min(FLUSH_CHUNK_MAX).min(FLUSH_WRITES_MAX - writes)
 }
 
 /// Tries all attempts that can be sent as they are, in batches.

@@ -63,3 +63,13 @@ pub(super) const SILENCE_S_MAX: i32 = 1;
 
 /// How long a peer may leave what was sent unacknowledged.
 pub(super) const USER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Outboxes in a chunk of a flush slice, which is written at once.
+pub(super) const FLUSH_CHUNK_MAX: usize = 128;
+
+/// So many outboxes are written one at a time. A batch of one costs 1.10 × a plain write, of two 0.94, of sixteen and
+/// more 0.78.
+pub(super) const SINGLE_WRITES_MAX: usize = 1;
+
+/// How often a submission is tried again that the kernel puts off for want of memory.
+pub(super) const SUBMISSION_TRIES_MAX: usize = 32;

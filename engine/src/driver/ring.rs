@@ -20,6 +20,8 @@ use rustix::event::EventfdFlags;
 
 use machines::machine::Token;
 
+use super::limits::SUBMISSION_TRIES_MAX;
+
 /// How many entries a ring has.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Sizes {
@@ -224,9 +226,6 @@ const SEND_FLAGS: libc::c_int = libc::MSG_DONTWAIT | libc::MSG_WAITALL | libc::M
 /// Slices of all messages of a batch that have several, per send.
 const IOVECS_PER_SEND: usize = 4;
 
-/// How often a submission is tried again that the kernel puts off, for want of memory.
-const SUBMISSIONS_MAX: usize = 32;
-
 impl SendRing {
     /// A ring for batches of up to `sends`; the error is the kernel's, `Unsupported` if sends are not as told here.
     pub fn new(sends: u32) -> io::Result<Self> {
@@ -305,7 +304,7 @@ impl<'a> Batch<'_, 'a> {
     /// them, the kernel has not seen and never will.
     pub fn submit(self, mut fell_short: impl FnMut(usize, io::Result<usize>)) -> usize {
         let Some(mut ring) = self.sends.ring.take() else { return 0 };
-        for _ in 0..SUBMISSIONS_MAX {
+        for _ in 0..SUBMISSION_TRIES_MAX {
             let entered = entered(ring.submit());
             for completion in ring.completion() {
                 fell_short(completion.user_data() as usize, sent(completion.result()));

@@ -8,12 +8,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use crate::driver::control::{CoreError, Report};
-
-/// Reports that a core may send: up, draining, empty, closed, ended.
-const REPORTS_PER_CORE_MAX: usize = 5;
-
-/// Besides, reports of other processes that want to take over.
-const SUCCESSORS_MAX: usize = 16;
+use crate::limits::{REPORTS_PER_CORE_MAX, SUCCESSORS_MAX};
 
 /// The reports of a server's cores.
 #[derive(Debug)]

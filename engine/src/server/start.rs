@@ -13,6 +13,7 @@ use crate::driver::control::CoreError;
 use crate::driver::hook_line::HookLine;
 use crate::driver::listen::ListenError;
 use crate::hooks_link::HooksLink;
+use crate::limits::BEAT_MS_MAX;
 use crate::metrics;
 use crate::settings::capacity::Capacity;
 use crate::settings::{Settings, fitted};
@@ -25,9 +26,6 @@ use machines::topic::TopicHash;
 
 /// The number of this server among those that share their channels: it is alone.
 const NODE: u16 = 0;
-
-/// A core that has not turned for this long hangs: an idle core turns every second.
-const BEAT_MS_MAX: u64 = 5_000;
 
 /// Starts the server. Returns when every core is up.
 pub fn start(settings: Settings) -> Result<Running, StartError> {

@@ -7,15 +7,13 @@ use std::fmt;
 
 use machines::limits::DESCRIPTORS_KEPT;
 use protocol::app::App;
+use protocol::limits::SLOTS_MAX;
 
 /// Descriptors of a core itself: rings, eventfds, listeners.
 const DESCRIPTORS_PER_CORE: usize = 16;
 
 /// Clients that a shard always accepts. With very few descriptors these may run out, which closes idle connections.
 const CLIENTS_PER_SHARD_MIN: usize = 16;
-
-/// The most connections that a shard has room for.
-const CLIENTS_PER_SHARD_MAX: usize = 1 << 20;
 
 /// How many clients a number of shards can hold with a number of descriptors.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,7 +32,7 @@ impl Capacity {
     pub fn clients_per_shard(self) -> usize {
         let kept = DESCRIPTORS_KEPT + DESCRIPTORS_PER_CORE * (self.shards + 1);
         let share = self.descriptors.saturating_sub(kept) / self.shards;
-        share.clamp(CLIENTS_PER_SHARD_MIN, CLIENTS_PER_SHARD_MAX)
+        share.clamp(CLIENTS_PER_SHARD_MIN, SLOTS_MAX as usize)
     }
 
     /// WebSocket clients of the whole server.

@@ -16,7 +16,7 @@ pub use admin::{Admin, AdminAddress, parse_admin_host};
 pub use ending::Ending;
 pub use fitted::fitted;
 pub use listen::Listen;
-pub use shards::{SHARDS_MAX, ShardCount, Shards, Steering};
+pub use shards::{ShardCount, Shards, Steering};
 
 use std::sync::Arc;
 

@@ -3,8 +3,7 @@
 use std::str::FromStr;
 use std::thread;
 
-/// More than any machine has processors for.
-pub const SHARDS_MAX: usize = 256;
+use crate::limits::SHARDS_MAX;
 
 /// The settings of all shards.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -18,9 +18,7 @@ use rustix::process::geteuid;
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::driver::ring;
-
-/// How many sockets of other processes are tried, at most: a program that makes more of them means harm.
-const FOUND_MAX: usize = 16;
+use crate::limits::FOUND_SOCKETS_MAX;
 
 /// How often the table of sockets is read. The kernel returns it in pieces, and skips a socket if an earlier one closes
 /// between two pieces.
@@ -52,7 +50,7 @@ pub fn find(addresses: &[SocketAddr], own: &[Name]) -> io::Result<Vec<Name>> {
         names.retain(|name| !own.contains(name) && !found.contains(name));
         found.append(&mut names);
     }
-    found.truncate(FOUND_MAX);
+    found.truncate(FOUND_SOCKETS_MAX);
     Ok(found)
 }
 

@@ -12,17 +12,13 @@ use super::wire;
 use machines::exchange::Message;
 use machines::mesh::Event;
 
+use crate::limits::{WAITING_BYTES_MAX, WAITING_BYTES_SOFT_MAX};
+
 /// How long a live process may be silent. It sends something each second.
 const SILENCE_MAX: Duration = Duration::from_secs(5);
 
 /// How often a process without events sends a sign of life.
 const BEAT_EVERY: Duration = Duration::from_secs(1);
-
-/// What may wait for another process before homes must wait, in bytes: unsent, and sent but not decided.
-pub const WAITING_BYTES_SOFT_MAX: usize = 8 << 20;
-
-/// Past this the link is given up.
-const WAITING_BYTES_MAX: usize = 64 << 20;
 
 /// What is read at once.
 const READ_BYTES: usize = 64 << 10;

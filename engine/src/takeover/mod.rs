@@ -33,6 +33,7 @@ use crate::driver::control::Control;
 use crate::driver::doorbell::Doorbell;
 use crate::driver::inbox::MeshEnd;
 use crate::driver::ring;
+use crate::limits::RELAY_COMMANDS_MAX;
 use crate::process::started_ticks;
 use machines::exchange::Homes;
 
@@ -45,9 +46,6 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// How long it may take at the end until other processes have received everything.
 const FINISH_MAX: Duration = Duration::from_secs(2);
-
-/// Commands that may wait for the relay; a successor beyond that is turned away and asks again.
-const COMMANDS_MAX: usize = 32;
 
 /// What sharing events needs.
 #[derive(Clone, Debug)]
@@ -184,7 +182,7 @@ impl Takeover {
 }
 
 fn start(setup: Setup) -> io::Result<Sender<Command>> {
-    let (sender, commands) = bounded(COMMANDS_MAX);
+    let (sender, commands) = bounded(RELAY_COMMANDS_MAX);
     let relay = Relay::new(setup, commands)?;
     thread::Builder::new().name("takeover".to_owned()).spawn(move || relay.run())?;
     Ok(sender)

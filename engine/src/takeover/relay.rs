@@ -22,19 +22,17 @@ use rustix::io::Errno;
 
 use super::address::{self, Name};
 use super::counters::Counters;
-use super::link::{Link, Lost, WAITING_BYTES_SOFT_MAX};
+use super::link::{Link, Lost};
 use super::wire::{self, Hello, Refusal, Said};
 use crate::driver::control::{Control, Phase};
 use crate::driver::inbox::MeshEnd;
+use crate::limits::{RELAY_ROOTS_BYTES_MAX, WAITING_BYTES_SOFT_MAX};
 use machines::exchange::{Exchange, Homes, Message, Shared, Step};
 use machines::limits::Limits;
 use machines::machine::Mesh;
 use machines::mesh::Event;
 use machines::mesh::{Leaf, Root};
 use machines::outgoing::Outgoing;
-
-/// What may wait for the homes before nothing more is read, in bytes.
-const ROOTS_BYTES_MAX: usize = 4 << 20;
 
 /// Reads of one link, and batches of the homes, before others have their turn.
 const QUANTUM: usize = 16;
@@ -210,7 +208,7 @@ impl Relay {
     }
 
     fn may_read(&self) -> bool {
-        self.roots.bytes() < ROOTS_BYTES_MAX
+        self.roots.bytes() < RELAY_ROOTS_BYTES_MAX
     }
 
     fn read(&mut self, now: Instant) -> bool {

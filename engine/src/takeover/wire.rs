@@ -15,13 +15,12 @@ use machines::mesh::Event;
 use machines::mesh::Terminate;
 use machines::topic::TopicKey;
 
+use crate::limits::TAKEOVER_MESSAGE_BYTES_MAX;
+
 /// The version of everything after the greeting.
 const VERSION: u8 = 1;
 
 const MAGIC: [u8; 8] = *b"corecast";
-
-/// The longest message, in bytes. No body of a REST call may be longer.
-const MESSAGE_BYTES_MAX: usize = 256 << 20;
 
 /// The process that opens a link.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -154,7 +153,7 @@ pub fn decode(bytes: &[u8], apps: &Apps, homes: &Homes) -> Result<Option<(Said, 
     let mut fields = Fields(bytes);
     let Ok(length) = fields.u32() else { return Ok(None) };
     let length = length as usize;
-    if length == 0 || length > MESSAGE_BYTES_MAX {
+    if length == 0 || length > TAKEOVER_MESSAGE_BYTES_MAX {
         return Err(Garbled);
     }
     let Ok(body) = fields.bytes(length) else { return Ok(None) };

@@ -167,6 +167,25 @@ pub(crate) fn features_add_no_field(path: &str, text: &str) -> Vec<String> {
     })
 }
 
+/// All bounds of a crate stand in one file, where they can be read together and weighed against each other. What an
+/// operator may set has its bound beside the setting; what measures the server is no part of it.
+pub(crate) fn bounds_stand_together(path: &str, text: &str) -> Vec<String> {
+    let crates =
+        ["protocol/src/", "api/src/", "hooks/src/", "engine/src/", "engine/logging/", "engine/machines/src/"];
+    let elsewhere = ["engine/src/config/", "engine/machines/src/api_core/tests/"];
+    if !is_under(path, &crates) || is_under(path, &elsewhere) || path.ends_with("/limits.rs") {
+        return Vec::new();
+    }
+    in_code(path, text, |line| {
+        // What is indented belongs to a function or to tests.
+        let (declared, value) = line.split_once('=').filter(|_| !line.starts_with(' '))?;
+        let mut words = names(declared).skip_while(|word| *word != "const").skip(1);
+        let (name, kind) = (words.next()?, words.next()?);
+        let is_bound = name.ends_with("_MAX") && matches!(kind, "usize" | "u64" | "u32") && !value.is_empty();
+        is_bound.then(|| format!("{name} is a bound: it belongs into limits.rs"))
+    })
+}
+
 fn looks_like_field(line: &str) -> bool {
     let line = line.strip_prefix("pub(crate) ").or_else(|| line.strip_prefix("pub ")).unwrap_or(line);
     let Some((name, ty)) = line.split_once(':') else { return false };
@@ -378,6 +397,28 @@ mod tests {
             &["test(f)"],
         );
         bites(tests_are_run, "a/test_b.py", &["@pytest.mark.skip"], &["def test_skip(): pass"]);
+    }
+
+    #[test]
+    fn scattered_bounds_bite() {
+        let bad = [
+            "const ROWS_MAX: usize = 1;",
+            "pub(crate) const ROWS_MAX: u64 = 1 << 20;",
+            "pub const ROWS_MAX: u32 = 1;",
+        ];
+        let good = [
+            "    const ROWS_MAX: usize = 1;",
+            "const PAUSE_MAX: Duration = Duration::from_secs(1);",
+            "const ROWS: usize = 1;",
+            "// const ROWS_MAX: usize = 1;",
+            "use crate::limits::ROWS_MAX;",
+        ];
+        bites(bounds_stand_together, "hooks/src/journal/tail.rs", &bad, &good);
+        for path in
+            ["hooks/src/limits.rs", "engine/src/config/app.rs", "loadtest/src/link.rs", "hooks/tests/a.rs"]
+        {
+            bites(bounds_stand_together, path, &[], &bad);
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@ use self::open_error::Fault;
 use crate::aside::set_aside;
 use crate::data_dir::{self, DEAD_LETTERS_FILE, keep_private};
 use crate::disk_fault::is_damaged;
+use crate::limits::LETTERS_MAX;
 use crate::notice::say;
 
 pub use self::endpoint_status::{EndpointFailure, EndpointStatus};
@@ -23,9 +24,6 @@ pub use self::open_error::DeadLettersError;
 mod endpoint_status;
 mod integer;
 mod open_error;
-
-/// How many letters are kept; beyond that, the oldest are deleted.
-const LETTERS_MAX: u64 = 100_000;
 
 const SCHEMA_VERSION: i64 = 2;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);

@@ -17,16 +17,11 @@ use super::filter::Filter;
 use super::flights::{Flight, Flights};
 use super::health::Health;
 use super::watermark::Watermark;
+use crate::limits::{HELD_BYTES_MAX, HELD_ROWS_MAX, RETRIES_MAX};
 use crate::row::{Position, Row};
 use crate::settings::{DeliverySettings, Endpoint};
 use crate::sink::{Batch, Outcome};
 
-/// How many rows an endpoint may hold; at that many it reads no more, and its place stays.
-const HELD_ROWS_MAX: usize = 20_000;
-/// How many bytes these rows may have, about.
-const HELD_BYTES_MAX: usize = 16 << 20;
-/// Batches that wait for their next try. At that many no new one is begun, so a new row cannot be refused for long.
-const RETRIES_MAX: usize = 256;
 /// Batches that are split before one is accepted: enough to find the channel that is refused among those of a batch, and
 /// few for an endpoint that refuses all.
 const SPLITS_IN_VAIN: u32 = 4;

@@ -8,6 +8,7 @@ use rusqlite::Connection;
 
 use super::start_error::StartError;
 use super::tables::set_durability;
+use crate::limits::LOG_PAGES_MAX;
 use crate::settings::Durability;
 
 /// This many pages are worth a pass, and too many for the writer to move.
@@ -15,9 +16,6 @@ const WORTH_A_PASS: u64 = 500;
 
 /// A log of this many pages should start over: 16 MB.
 const LOG_PAGES_USUAL: u64 = 4_000;
-
-/// At this many the writer moves whatever there is: a pass never catches up with a writer at full speed.
-const LOG_PAGES_MAX: u64 = 12_000;
 
 /// The write-ahead log, in pages.
 #[derive(Clone, Copy, Debug)]

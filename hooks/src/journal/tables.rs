@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
+use crate::limits::CACHED_STATEMENTS_MAX;
 use crate::row::Position;
 use crate::settings::Durability;
 
@@ -28,8 +29,6 @@ pub(super) const ID_MAX: i64 = i64::MAX >> 8;
 
 /// Nobody but us writes; a reader may hold a checkpoint up for a moment.
 const BUSY_MAX: Duration = Duration::from_millis(50);
-
-const CACHED_STATEMENTS_MAX: usize = 32;
 
 /// Sets a connection up that writes.
 pub(super) fn prepare(connection: &Connection, durability: Durability) -> rusqlite::Result<()> {

@@ -6,10 +6,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use crate::limits::{TAIL_BYTES_MAX, TAIL_ROWS_MAX};
 use crate::row::{Position, Row};
-
-const ROWS_MAX: usize = 65_536;
-const BYTES_MAX: usize = 64 << 20;
 
 /// What a row costs besides its text, about.
 const ROW_BYTES: usize = 256;
@@ -33,7 +31,7 @@ impl Tail {
         let bytes = text_bytes + ROW_BYTES;
         self.bytes += bytes;
         self.rows.push_back((row, bytes));
-        while self.rows.len() > ROWS_MAX || self.bytes > BYTES_MAX {
+        while self.rows.len() > TAIL_ROWS_MAX || self.bytes > TAIL_BYTES_MAX {
             self.pop();
         }
     }

@@ -22,6 +22,7 @@ use super::shared::JournalShared;
 use super::successor;
 use crate::counters::JournalCounters;
 use crate::disk_fault::is_damaged;
+use crate::limits::{FREE_BYTES_MAX, JOURNAL_BATCH_BYTES_MAX, JOURNAL_BATCH_ROWS_MAX};
 use crate::notice::say;
 use crate::outage::Outage;
 use crate::queue::Drain;
@@ -29,16 +30,9 @@ use crate::queue::Drain;
 /// How long events are gathered after the first of a batch.
 const GATHER: Duration = Duration::from_millis(4);
 
-/// When a batch is full.
-const BATCH_ROWS_MAX: usize = 8_192;
-const BATCH_BYTES_MAX: usize = 4 << 20;
-
 /// How many rows one transaction deletes, so that new ones need not wait for it. One with more new rows deletes up to twice
 /// as many as it writes.
 const RELEASE_ROWS_USUAL: u64 = 4_096;
-
-/// A file with more free room than this, and more than it uses, becomes smaller.
-const FREE_BYTES_MAX: u64 = 8 << 20;
 
 /// How much smaller in one step.
 const SHRINK_BYTES: u64 = 1 << 20;
@@ -163,7 +157,7 @@ impl Writer {
     // Events that come one after the other share a transaction.
     fn gather(&mut self, first: Happened) {
         self.batch.take(first, &mut self.next_id);
-        if self.drain.len() < BATCH_ROWS_MAX {
+        if self.drain.len() < JOURNAL_BATCH_ROWS_MAX {
             thread::sleep(GATHER);
         }
         self.fill();
@@ -171,7 +165,7 @@ impl Writer {
     }
 
     fn fill(&mut self) {
-        while self.batch.len() < BATCH_ROWS_MAX && self.batch.bytes() < BATCH_BYTES_MAX {
+        while self.batch.len() < JOURNAL_BATCH_ROWS_MAX && self.batch.bytes() < JOURNAL_BATCH_BYTES_MAX {
             let Some(happened) = self.drain.next_now() else { return };
             self.batch.take(happened, &mut self.next_id);
         }

@@ -13,8 +13,8 @@ use logging::blanked;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
-/// What is kept of what a command says.
-const STDERR_BYTES_MAX: usize = 1_024;
+use crate::limits::STDERR_BYTES_MAX;
+
 /// How long a command's words are waited for when it has ended: a child of its own may hold the pipe.
 const STDERR_PATIENCE: Duration = Duration::from_millis(200);
 const READ_BYTES: usize = 16 << 10;

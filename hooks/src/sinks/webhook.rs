@@ -24,13 +24,10 @@ use ureq::unversioned::transport::DefaultConnector;
 use super::address::{GuardedResolver, literal, refusal};
 use super::signature::{sign_pusher, sign_webman};
 use crate::encoding::{encode_row_data, encode_seconds};
+use crate::limits::{ANSWER_BYTES_MAX, EXCERPT_BYTES_MAX};
 use crate::settings::{DeliverySettings, Endpoint, Format};
 use crate::sink::{Batch, Outcome, Sink};
 
-/// What is read of an answer. Beyond it the connection is given up, not the delivery.
-const ANSWER_BYTES_MAX: u64 = 64 << 10;
-/// What is kept of an answer that is no success, for the operator.
-const EXCERPT_BYTES_MAX: usize = 200;
 const USER_AGENT: &str = concat!("corecast/", env!("CARGO_PKG_VERSION"));
 /// Headers that are ours alone.
 const OWN_HEADERS: [&str; 8] = [

@@ -5,9 +5,8 @@
 
 use std::collections::VecDeque;
 
+use crate::limits::CHECKPOINTS_MAX;
 use crate::row::Position;
-
-const CHECKPOINTS_MAX: usize = 16_384;
 
 /// Ascending pairs of a stream's entry and the row it holds.
 #[derive(Debug, Default)]

@@ -21,6 +21,7 @@ use super::mark::{Standing, make_group, read_standing};
 use super::tail;
 use crate::counters::StreamCounters;
 use crate::journal::STREAM_PLACE;
+use crate::limits::{STREAM_BATCH_BYTES_MAX, STREAM_BATCH_ROWS_MAX};
 use crate::notice::say;
 use crate::redis::connection::{RedisConnection, into};
 use crate::redis::fault::{RedisFault, RedisFaultKind};
@@ -29,10 +30,6 @@ use crate::row::{Position, Row};
 use crate::settings::StreamSettings;
 use crate::source::Source;
 
-/// Rows of one transaction.
-const BATCH_ROWS_MAX: usize = 1_000;
-/// Bytes of one transaction, but for its last row: Redis does nothing else meanwhile.
-const BATCH_BYTES_MAX: usize = 1 << 20;
 /// How often the mover asks where the group stands.
 const MARK_EVERY: Duration = Duration::from_secs(1);
 /// How long the mover sleeps when nobody wakes it, and while the stream is as long as it may be.
@@ -209,10 +206,10 @@ impl Work {
     /// How many rows may be added now.
     fn room(&self) -> usize {
         match self.settings.queue_limit {
-            0 => BATCH_ROWS_MAX,
+            0 => STREAM_BATCH_ROWS_MAX,
             limit => {
                 let free = limit.saturating_sub(self.standing.length);
-                usize::try_from(free).unwrap_or(usize::MAX).min(BATCH_ROWS_MAX)
+                usize::try_from(free).unwrap_or(usize::MAX).min(STREAM_BATCH_ROWS_MAX)
             }
         }
     }
@@ -255,7 +252,7 @@ impl Work {
             write_add(&mut self.add, &mut self.text, &self.settings.key, row);
             connection.put(&self.add);
             count += 1;
-            if connection.waiting_bytes() >= BATCH_BYTES_MAX {
+            if connection.waiting_bytes() >= STREAM_BATCH_BYTES_MAX {
                 break;
             }
         }

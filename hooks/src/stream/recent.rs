@@ -6,11 +6,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use crate::limits::{RECENT_BYTES_MAX, RECENT_ROWS_MAX};
 use crate::row::{Position, Row};
-
-const ROWS_MAX: usize = 16_384;
-/// Their size, about.
-const BYTES_MAX: usize = 32 << 20;
 
 /// The newest rows, complete from a place on.
 #[derive(Debug, Default)]
@@ -37,7 +34,7 @@ impl Recent {
     pub(super) fn push(&mut self, at: Position, row: Arc<Row>, bytes: usize) {
         self.rows.push_back((at, row, bytes));
         self.bytes += bytes;
-        while self.rows.len() > ROWS_MAX || self.bytes > BYTES_MAX {
+        while self.rows.len() > RECENT_ROWS_MAX || self.bytes > RECENT_BYTES_MAX {
             let oldest = self.rows.pop_front();
             debug_assert!(oldest.is_some(), "bytes are those of rows");
             let Some((at, _, bytes)) = oldest else { return };

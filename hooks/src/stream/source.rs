@@ -21,6 +21,7 @@ use super::recent::Recent;
 use super::runs::Runs;
 use super::taker::Taker;
 use crate::counters::StreamCounters;
+use crate::limits::RUNS_MAX;
 use crate::notice::say;
 use crate::redis::connection::{RedisConnection, into};
 use crate::redis::fault::{RedisFault, RedisFaultKind};
@@ -28,8 +29,6 @@ use crate::row::{Position, Row};
 use crate::settings::StreamSettings;
 use crate::source::{Source, SourceError, Wake};
 
-/// Milliseconds in which entries came that are not acknowledged yet; 24 bytes each. Past it nothing more is taken.
-const RUNS_MAX: usize = 2_000_000;
 /// Entries of one XACK.
 const ACKNOWLEDGED_AT_ONCE: usize = 1_000;
 /// Entries claimed at once.

@@ -8,12 +8,10 @@ use redis::{Value, cmd};
 
 use super::entry::{Entry, parse_entries};
 use super::fault::MoveFault;
+use crate::limits::LOOKED_AT_MAX;
 use crate::redis::connection::RedisConnection;
 use crate::row::{Position, Row};
 use crate::source::Source;
-
-/// How many entries at the end are looked at; others may write there too.
-const LOOKED_AT_MAX: usize = 64;
 
 /// The last row behind `released` that the stream holds, and its entry.
 pub(super) fn find_last(

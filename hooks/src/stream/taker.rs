@@ -8,13 +8,11 @@ use redis::{Value, cmd};
 
 use super::entry::{Entry, parse_read};
 use super::lease::Lease;
+use crate::limits::TAKING_TRIES_MAX;
 use crate::redis::connection::{RedisConnection, into};
 use crate::redis::fault::RedisFault;
 use crate::row::Position;
 use crate::settings::StreamSettings;
-
-/// How often a taking is tried again because the lease was renewed in the middle of it.
-const TRIES_MAX: usize = 3;
 
 /// A consumer's connection for taking entries.
 pub(super) struct Taker {
@@ -43,7 +41,7 @@ impl Taker {
     /// The next entries: new ones, or with `pending_after` those behind this place that are pending with the consumer. None
     /// at all when another consumer is active.
     pub(super) fn take(&mut self, pending_after: Option<Position>) -> Result<Option<Vec<Entry>>, RedisFault> {
-        for _ in 0..TRIES_MAX {
+        for _ in 0..TAKING_TRIES_MAX {
             if !self.watched {
                 self.put_watch();
                 let answers = self.connection.flush()?;

@@ -4,8 +4,7 @@ use std::fmt;
 
 use super::{excerpt, sign_hex};
 use crate::app::{App, AppKey};
-
-const EXCERPT_BYTES_MAX: usize = 256;
+use crate::limits::CLIENT_EXCERPT_BYTES_MAX;
 
 /// The key of an `auth`, if it is an enabled one of the app, and the signature. `what` is authorised by it.
 pub(super) fn parse_client_auth<'a>(
@@ -14,7 +13,7 @@ pub(super) fn parse_client_auth<'a>(
     what: &'static str,
 ) -> Result<(&'a AppKey, &'a str), ClientAuthError> {
     let (name, signature) = auth.split_once(':').ok_or(ClientAuthError::Format)?;
-    let unknown = || ClientAuthError::Key { what, key: excerpt(name, EXCERPT_BYTES_MAX) };
+    let unknown = || ClientAuthError::Key { what, key: excerpt(name, CLIENT_EXCERPT_BYTES_MAX) };
     let key = app.enabled_key(name).ok_or_else(unknown)?;
     Ok((key, signature))
 }
@@ -48,7 +47,10 @@ pub enum ClientAuthError {
 
 impl ClientAuthError {
     pub(super) fn signature(text: &str, got: &str) -> Self {
-        Self::Signature { expected: excerpt(text, EXCERPT_BYTES_MAX), got: excerpt(got, EXCERPT_BYTES_MAX) }
+        Self::Signature {
+            expected: excerpt(text, CLIENT_EXCERPT_BYTES_MAX),
+            got: excerpt(got, CLIENT_EXCERPT_BYTES_MAX),
+        }
     }
 }
 

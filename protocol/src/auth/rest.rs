@@ -12,12 +12,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use super::{excerpt, is_signature, sign_hex};
 use crate::app::{App, AppKey};
 use crate::hex::{encode_hex, parse_hex};
+use crate::limits::{REST_EXCERPT_BYTES_MAX, TIMESTAMP_SKEW_SECONDS_MAX};
 use crate::query::Query;
-
-/// How far a request's clock may be from ours, in seconds.
-const TIMESTAMP_SKEW_SECONDS_MAX: u64 = 600;
-
-const EXCERPT_BYTES_MAX: usize = 128;
 
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
@@ -62,7 +58,7 @@ fn verify_claims<'a>(
 ) -> Result<Claims<'a>, RestAuthError> {
     let param = |name| query.first(name).ok_or(RestAuthError::Missing(name));
     let name = param("auth_key")?;
-    let unknown = || RestAuthError::Key { key: excerpt(name, EXCERPT_BYTES_MAX) };
+    let unknown = || RestAuthError::Key { key: excerpt(name, REST_EXCERPT_BYTES_MAX) };
     let key = app.enabled_key(name).ok_or_else(unknown)?;
     if param("auth_version")? != "1.0" {
         return Err(RestAuthError::Version);
@@ -82,7 +78,10 @@ fn verify_signature(
     if is_signature(claims.key.signing(), &text, claims.signature) {
         return Ok(());
     }
-    Err(RestAuthError::Signature { expected: text.into(), got: excerpt(claims.signature, EXCERPT_BYTES_MAX) })
+    Err(RestAuthError::Signature {
+        expected: text.into(),
+        got: excerpt(claims.signature, REST_EXCERPT_BYTES_MAX),
+    })
 }
 
 fn verify_timestamp(text: &str, now_unix_s: u64) -> Result<(), RestAuthError> {

@@ -11,12 +11,7 @@ use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
 use crate::close::Close;
-
-/// The longest header of a client frame: two bytes, eight of length, four of mask.
-const HEADER_BYTES_MAX: usize = 14;
-
-/// The longest payload of a control frame.
-const CONTROL_BYTES_MAX: usize = 125;
+use crate::limits::{CONTROL_BYTES_MAX, FRAME_HEADER_BYTES_MAX};
 
 /// The state of one connection's incoming side: one word when nothing is unfinished.
 #[derive(Debug, Default)]
@@ -202,7 +197,7 @@ impl Text {
 #[derive(Debug, Default)]
 struct Pending {
     // The beginning of a header.
-    header: [u8; HEADER_BYTES_MAX],
+    header: [u8; FRAME_HEADER_BYTES_MAX],
     header_bytes: usize,
     // The frame whose payload is coming.
     frame: Option<Frame>,
@@ -237,7 +232,7 @@ impl Pending {
         for (kept, byte) in self.header.iter_mut().zip(bytes) {
             *kept = *byte;
         }
-        self.header_bytes = bytes.len().min(HEADER_BYTES_MAX);
+        self.header_bytes = bytes.len().min(FRAME_HEADER_BYTES_MAX);
         Step::More
     }
 

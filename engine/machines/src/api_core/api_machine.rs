@@ -11,9 +11,10 @@ use api::answer::Manner;
 use api::refused::{Refused, encode_refusal};
 use protocol::hook_event::OpenEdges;
 
+use super::ApiCore;
 use super::connections::Connection;
 use super::requests::Flow;
-use super::{ApiCore, SILENT_MS_MAX};
+use crate::limits::SILENT_MS_MAX;
 use crate::machine::{Door, Effect, HookPort, Inputs, Machine, Mesh, Now, Socket, Token};
 use crate::mesh::Leaf;
 

@@ -8,10 +8,11 @@ use std::collections::VecDeque;
 use api::refused::Refused;
 use hashbrown::HashMap;
 
+use super::ApiCore;
 use super::gate::{Part, Waiting};
 use super::open_call::{CallId, OpenCall};
 use super::pending::Pending;
-use super::{ApiCore, CALL_MS_MAX};
+use crate::limits::CALL_MS_MAX;
 use crate::machine::Now;
 use crate::mesh::{Answer, Ask, Query};
 

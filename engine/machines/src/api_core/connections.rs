@@ -8,11 +8,11 @@ use std::collections::VecDeque;
 
 use protocol::http::RequestProgress;
 
+use super::ApiCore;
 use super::open_call::CallId;
-use super::{
-    ANSWERS_BYTES_MAX, ApiCore, BODY_MS_MAX, IDLE_MS_MIN, READ_BYTES_PER_S_MIN, SILENT_MS_MAX, UNREAD_MS_MAX,
+use crate::limits::{
+    ANSWERS_BYTES_MAX, BODY_MS_MAX, IDLE_MS_MIN, Limits, READ_BYTES_PER_S_MIN, SILENT_MS_MAX, UNREAD_MS_MAX,
 };
-use crate::limits::Limits;
 use crate::machine::{Door, Effect, Now, Token};
 
 /// An outbox that has been written keeps this much room for the next answer, in bytes.

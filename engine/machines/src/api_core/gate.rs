@@ -16,8 +16,9 @@ use protocol::server_event::encode_event;
 use protocol::socket_id::SocketId;
 use protocol::ws::Frame;
 
+use super::ApiCore;
 use super::open_call::CallId;
-use super::{ApiCore, PARKED_BYTES_MAX};
+use crate::limits::PARKED_BYTES_MAX;
 use crate::machine::Now;
 use crate::mesh::{Ask, Publish, Query, Root, Terminate};
 use crate::readings::gated::GatedTime;

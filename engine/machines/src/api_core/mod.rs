@@ -41,37 +41,6 @@ use connections::Connections;
 use exposition::Exposition;
 use gate::Gates;
 
-/// Time for all parts of a call to reach their homes and for all answers to come, in milliseconds. After it the caller
-/// gets 503 with `Retry-After`; parts that have gone stay gone.
-const CALL_MS_MAX: u64 = 5_000;
-
-/// How long a connection may stay open that has never asked anything, in milliseconds.
-const SILENT_MS_MAX: u64 = 75_000;
-
-/// How long a connection without a request is kept though its descriptor is wanted, in milliseconds.
-const IDLE_MS_MIN: u64 = 1_000;
-
-/// Time for a request to come whole, in milliseconds.
-const BODY_MS_MAX: u64 = 30_000;
-
-/// How long a client may leave its answers unread, in milliseconds; and in all, for as long as it takes fewer than
-/// `READ_BYTES_PER_S_MIN` of them.
-const UNREAD_MS_MAX: u64 = 30_000;
-
-/// Whoever reads at least so fast may take all the time it needs, in bytes per second.
-const READ_BYTES_PER_S_MIN: u64 = 1 << 10;
-
-/// Unread answers of one connection, in bytes; past it none of its requests is taken until it has read them. One answer
-/// may overshoot.
-const ANSWERS_BYTES_MAX: usize = 64 << 10;
-
-/// Events that wait at the gates, all together, in bytes. Past it a publish that would have to wait gets 503 at once.
-const PARKED_BYTES_MAX: usize = 64 << 20;
-
-/// The longest list of channels, in bytes of its body (an estimate). A longer one is refused with a hint at the prefix;
-/// a home stops looking when its own part alone is longer.
-const CHANNELS_BYTES_MAX: usize = 8 << 20;
-
 /// What the API core is made of.
 pub struct ApiConfig {
     /// The hash that all cores share.

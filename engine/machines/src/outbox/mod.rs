@@ -14,6 +14,8 @@ pub mod run;
 
 use run::Run;
 
+use crate::limits::{SPARE_RANGES_MAX, TAIL_RANGES_MAX};
+
 /// The end of a range whose Run is open: up to wherever it will be sealed.
 pub const OPEN: u32 = u32::MAX;
 
@@ -82,12 +84,6 @@ pub struct Tails {
     /// Room for so many ranges is in them.
     ranges: usize,
 }
-
-/// Ranges for which spare boxes have room, 16 MiB: for 16,000 connections that an app's flush interval holds until then.
-const SPARE_RANGES_MAX: usize = 1 << 20;
-
-/// Ranges of a box that is kept for reuse; one that a backlog has blown up is not.
-const TAIL_RANGES_MAX: usize = 128;
 
 impl Tails {
     fn take(&mut self) -> Box<Tail> {

@@ -10,11 +10,9 @@ use std::cell::Cell;
 use std::io::IoSlice;
 use std::rc::Rc;
 
+use crate::limits::PARTING_BYTES_MAX;
 use crate::outbox::held::{Charge, Held};
 use crate::outbox::{Outbox, Tails};
-
-/// What may be kept of one outbox, in bytes.
-const OUTBOX_BYTES_MAX: usize = 256 << 10;
 
 /// What may be kept of the outboxes of all whom a shard has forgotten.
 #[derive(Clone, Debug)]
@@ -55,7 +53,7 @@ impl Allowance {
     }
 
     fn left_for_outboxes(&self) -> usize {
-        self.left_of(self.0.bytes_max / 2).min(OUTBOX_BYTES_MAX)
+        self.left_of(self.0.bytes_max / 2).min(PARTING_BYTES_MAX)
     }
 }
 

@@ -14,9 +14,7 @@ use super::Found;
 use super::table::{Table, ago, bytes, now_ms, one_line, thousands, utc};
 use crate::cli::failure::Failure;
 use crate::cli::output::print;
-
-/// How many entries behind an endpoint are counted, at most: Redis does nothing else meanwhile.
-const COUNTED_MAX: usize = 10_000;
+use crate::limits::COUNTED_ENTRIES_MAX;
 
 /// Shows everything that is there.
 pub(super) fn run(found: &Found) -> Result<(), Failure> {
@@ -146,8 +144,8 @@ fn show_stream_places(
     stream: &BTreeMap<String, Position>,
 ) -> Result<(), RedisFault> {
     for (name, place) in stream {
-        let behind = match view.count_after(*place, COUNTED_MAX)? {
-            count if count >= COUNTED_MAX as u64 => format!("{} or more", thousands(count)),
+        let behind = match view.count_after(*place, COUNTED_ENTRIES_MAX)? {
+            count if count >= COUNTED_ENTRIES_MAX as u64 => format!("{} or more", thousands(count)),
             count => thousands(count),
         };
         places.push([name.clone(), "stream".to_owned(), behind, place.to_string()]);

@@ -14,11 +14,10 @@ use protocol::json::encode_string;
 use super::{Found, Where};
 use crate::cli::failure::Failure;
 use crate::cli::output::print_json_lines;
+use crate::limits::TAIL_EVENTS_MAX;
 
 /// How often it looks.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// How many events it reads at once.
-const EVENTS_MAX: usize = 1_000;
 
 #[derive(Debug, Args)]
 pub(super) struct TailArgs {
@@ -82,13 +81,13 @@ impl Events {
         let mut lines = Vec::new();
         match self {
             Self::Journal(journal, after) => {
-                for row in journal.rows_after(*after, EVENTS_MAX).map_err(Failure::outside)? {
+                for row in journal.rows_after(*after, TAIL_EVENTS_MAX).map_err(Failure::outside)? {
                     write_row(&mut lines, &row);
                     *after = row.id;
                 }
             }
             Self::Stream(stream, after) => {
-                for event in stream.entries_after(*after, EVENTS_MAX).map_err(Failure::outside)? {
+                for event in stream.entries_after(*after, TAIL_EVENTS_MAX).map_err(Failure::outside)? {
                     write_event(&mut lines, &event);
                     *after = event.at;
                 }

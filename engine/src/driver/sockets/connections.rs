@@ -9,7 +9,7 @@ use super::closing::Closing;
 use super::connection::Connection;
 use machines::chunks::Chunks;
 use machines::machine::Token;
-use protocol::socket_id::SLOTS_MAX;
+use protocol::limits::SLOTS_MAX;
 
 /// All connections of a core.
 #[derive(Debug, Default)]

@@ -10,8 +10,9 @@ use api::refused::Refused;
 use protocol::channel::ChannelKind;
 
 use super::{ChannelRow, counts_of};
+use crate::api_core::ApiCore;
 use crate::api_core::open_call::OpenCall;
-use crate::api_core::{ApiCore, CHANNELS_BYTES_MAX};
+use crate::limits::CHANNELS_BYTES_MAX;
 use crate::machine::{Now, Token};
 use crate::mesh::{Ask, Counts, Found, listed_bytes};
 

@@ -5,7 +5,7 @@ use protocol::server_event::encode_event;
 use protocol::socket_id::SocketId;
 
 use super::*;
-use crate::api_core::PARKED_BYTES_MAX;
+use crate::limits::PARKED_BYTES_MAX;
 
 const LATE_MS: u64 = 5_000;
 

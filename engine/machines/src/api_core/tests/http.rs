@@ -1,7 +1,7 @@
 //! HTTP connections: requests in pieces and in heaps, time limits, upgrades, and the end.
 
 use super::*;
-use crate::api_core::ANSWERS_BYTES_MAX;
+use crate::limits::ANSWERS_BYTES_MAX;
 
 const LIVE: &str = "GET /live HTTP/1.1\r\nHost: h\r\n\r\n";
 const UPGRADE: &str = "GET /app/key HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\

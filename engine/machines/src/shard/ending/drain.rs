@@ -9,6 +9,7 @@ use std::num::NonZeroU32;
 
 use protocol::close::Close;
 
+use crate::limits::DRAIN_LAG_US_MAX;
 use crate::machine::Now;
 use crate::shard::Shard;
 
@@ -30,9 +31,6 @@ impl Default for DrainPlan {
         Self { connections_per_second_max: CONNECTIONS_PER_SECOND, close: Close::DRAINING }
     }
 }
-
-/// What a late turn may make up for, in microseconds: a core sleeps to the next millisecond or two.
-const LAG_US_MAX: u64 = 5_000;
 
 /// A drain in progress.
 #[derive(Debug)]
@@ -62,7 +60,7 @@ impl Drain {
         if now_us < self.next_us {
             return 0;
         }
-        self.next_us = self.next_us.max(now_us.saturating_sub(LAG_US_MAX));
+        self.next_us = self.next_us.max(now_us.saturating_sub(DRAIN_LAG_US_MAX));
         let share = (now_us - self.next_us) / self.interval_us + 1;
         self.next_us += share * self.interval_us;
         share

@@ -7,6 +7,7 @@
 
 use std::collections::VecDeque;
 
+use crate::limits::SMALL_BYTES_MAX;
 use crate::outbox::Tails;
 use crate::outbox::run::OpenRun;
 use crate::shard::fanout::budget::Backlogs;
@@ -17,9 +18,6 @@ use crate::shard::fanout::unflushed::{Gain, TopicGain};
 
 /// In place of an index of `Flush::open`: the topic has no event in this phase.
 pub(super) const NO_RUN: u32 = u32::MAX;
-
-/// Private bytes up to which a connection counts as having only a small frame.
-const SMALL_BYTES_MAX: usize = 1024;
 
 /// The flushing side of a shard.
 #[derive(Debug, Default)]

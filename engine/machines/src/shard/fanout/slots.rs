@@ -1,6 +1,8 @@
 //! The slots of a shard's connections. A slot is free again only when the subscriptions of its last tenant have been
 //! given up and its Exits are in a batch, so that no two tenants are ever mixed up here or at a home shard.
 
+use protocol::limits::SLOTS_MAX;
+
 use crate::chunks::Chunks;
 use crate::shard::fanout::connection::{Connection, ConnectionId};
 
@@ -20,16 +22,12 @@ struct Slot {
     kept: u32,
 }
 
-/// The protocol gives a slot 20 bits of a socket_id.
-const SLOTS_MAX: usize = 1 << 20;
-
 impl Connections {
     /// The slot that the next connection will get; None when there is no more room.
     pub(super) fn next_slot(&self) -> Option<u32> {
-        self.free
-            .last()
-            .copied()
-            .or_else(|| u32::try_from(self.slots.len()).ok().filter(|_| self.slots.len() < SLOTS_MAX))
+        self.free.last().copied().or_else(|| {
+            u32::try_from(self.slots.len()).ok().filter(|_| self.slots.len() < SLOTS_MAX as usize)
+        })
     }
 
     /// Attaches a connection at [`Connections::next_slot`].

@@ -1,0 +1,69 @@
+//! The bounds of hooks: what is read, kept or sent at once. What an operator may set is in `settings`.
+
+/// Dead letters that are kept; beyond that, the oldest are deleted.
+pub(crate) const LETTERS_MAX: u64 = 100_000;
+
+/// How many rows an endpoint may hold; at that many it reads no more, and its place stays.
+pub(crate) const HELD_ROWS_MAX: usize = 20_000;
+
+/// About the bytes of the rows that an endpoint holds.
+pub(crate) const HELD_BYTES_MAX: usize = 16 << 20;
+
+/// Batches of an endpoint that wait for their next try. At that many no new one is begun, so a new row cannot be
+/// refused for long.
+pub(crate) const RETRIES_MAX: usize = 256;
+
+/// Pages of the journal's log at which the writer moves all that there is: a writer that writes as fast as it can is
+/// never overtaken by a pass beside it.
+pub(crate) const LOG_PAGES_MAX: u64 = 12_000;
+
+/// Prepared statements that the journal keeps; it has fewer.
+pub(crate) const CACHED_STATEMENTS_MAX: usize = 32;
+
+/// The newest rows of the journal that stay in memory for its readers.
+pub(crate) const TAIL_ROWS_MAX: usize = 65_536;
+
+/// About the bytes of these rows.
+pub(crate) const TAIL_BYTES_MAX: usize = 64 << 20;
+
+/// Rows that the journal commits together.
+pub(crate) const JOURNAL_BATCH_ROWS_MAX: usize = 8_192;
+
+/// Bytes that the journal commits together.
+pub(crate) const JOURNAL_BATCH_BYTES_MAX: usize = 4 << 20;
+
+/// Free room in the journal's file, in bytes. A file with more, and with more than it uses, becomes smaller.
+pub(crate) const FREE_BYTES_MAX: u64 = 8 << 20;
+
+/// What is kept of what a command says on its standard error, in bytes.
+pub(crate) const STDERR_BYTES_MAX: usize = 1_024;
+
+/// What is read of a webhook's answer, in bytes. Beyond it the connection is given up, not the delivery.
+pub(crate) const ANSWER_BYTES_MAX: u64 = 64 << 10;
+
+/// What is kept for the operator of an answer that is no success, in bytes.
+pub(crate) const EXCERPT_BYTES_MAX: usize = 200;
+
+/// Pairs of a stream's entry and the row that it holds.
+pub(crate) const CHECKPOINTS_MAX: usize = 16_384;
+
+/// Rows that go to Redis in one transaction.
+pub(crate) const STREAM_BATCH_ROWS_MAX: usize = 1_000;
+
+/// Bytes of one transaction, but for its last row: Redis does nothing else meanwhile.
+pub(crate) const STREAM_BATCH_BYTES_MAX: usize = 1 << 20;
+
+/// Rows of the stream that stay in memory, so that endpoints which keep up need not ask Redis for them.
+pub(crate) const RECENT_ROWS_MAX: usize = 16_384;
+
+/// About the bytes of these rows.
+pub(crate) const RECENT_BYTES_MAX: usize = 32 << 20;
+
+/// Milliseconds in which entries came that are not acknowledged yet; 24 bytes each. Past it nothing more is taken.
+pub(crate) const RUNS_MAX: usize = 2_000_000;
+
+/// How often a taking is tried again because the lease was renewed in the middle of it.
+pub(crate) const TAKING_TRIES_MAX: usize = 3;
+
+/// Entries at the end of a stream that are looked at; others may write there too.
+pub(crate) const LOOKED_AT_MAX: usize = 64;
