@@ -91,7 +91,7 @@ impl Shard {
     }
 
     /// How many a publisher's event goes to: all who are subscribed here and now, but the one that is left out.
-    fn recipients(&mut self, topic: &Topic, except: Option<SocketId>) -> u64 {
+    fn recipients(&self, topic: &Topic, except: Option<SocketId>) -> u64 {
         let all = self.home.counts(topic).subscriptions;
         let is_one = except.is_some_and(|it| self.is_subscriber(topic, it));
         all.saturating_sub(u64::from(is_one))
@@ -99,7 +99,7 @@ impl Shard {
 
     /// A home knows how many subscribers a shard has, and who they are on its own shard only. Whoever is left out is nearly
     /// always a subscriber, so elsewhere it is taken for one of those that there are.
-    fn is_subscriber(&mut self, topic: &Topic, socket_id: SocketId) -> bool {
+    fn is_subscriber(&self, topic: &Topic, socket_id: SocketId) -> bool {
         let Some(place) = socket_id.place().filter(|place| place.node == self.place.node) else {
             return false;
         };

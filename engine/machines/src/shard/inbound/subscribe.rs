@@ -37,7 +37,7 @@ impl Shard {
         }
     }
 
-    fn subscription_of(&mut self, id: ConnectionId, target: &Target<'_>) -> Option<usize> {
+    fn subscription_of(&self, id: ConnectionId, target: &Target<'_>) -> Option<usize> {
         let at = self.fanout.find(target.hash, target.app, target.key)?;
         self.fanout.subscription_to(id, at)
     }
