@@ -92,7 +92,7 @@ pub const MUTANTS: &[Mutant] = &[
             "self.home.is_backed_up()",
             "self.home.is_backed_up() || self.links.any_full()",
         )
-        .within("let closed = self.home.is_backed_up()")],
+        .within("let closed =\n            self.home.is_backed_up()")],
     },
     Mutant {
         name: "JudgedBeforeAttempt",
@@ -385,7 +385,7 @@ pub const MUTANTS: &[Mutant] = &[
             "shard/ending/terminate.rs",
             r"looks_left = looks_left.saturating_sub(looks);
         }",
-            "self.terminations.end();",
+            "self.ending.terminations.end();",
         )],
     },
     Mutant {

@@ -9,14 +9,13 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use protocol::app::Apps;
 use protocol::socket_id::Place;
 
 use crate::http_date::HttpDate;
-use crate::limits::{Limits, PARTING_PART};
+use crate::limits::Limits;
 
 pub mod ending;
 pub mod fanout;
@@ -27,15 +26,10 @@ mod reading;
 pub mod shard_machine;
 
 use crate::machine::Effect;
-use crate::outbox::parting::Allowance;
-use crate::outbox::run::Run;
-use crate::readings::closes::Closes;
-use crate::readings::stats::{BorderStats, EndingStats, InboundStats};
+use crate::readings::stats::{BorderStats, InboundStats};
 use crate::topic::TopicHash;
-use ending::close::Closing;
-use ending::drain::{Drain, DrainPlan};
-use ending::idle::{self, Wheel};
-use ending::terminate::Terminations;
+use ending::drain::DrainPlan;
+use ending::{Ending, ping_run};
 use fanout::Fanout;
 use home::Home;
 use home::witness::Witness;
@@ -85,24 +79,16 @@ pub struct Shard {
     fanout: Fanout,
     polled: Polled,
     home: Home,
-    terminations: Terminations,
     stalled: Stalled,
     churn: Churn,
     rotation: Rotation,
-    wheel: Wheel,
-    ping: Rc<Run>,
-    closing: Vec<Closing>,
-    parting: Allowance,
-    closes: Closes,
     gates: Gates,
     quiet: Quiet,
     effects: VecDeque<Effect>,
     links: Links,
+    ending: Ending,
     inbound_stats: InboundStats,
-    ending_stats: EndingStats,
     border_stats: BorderStats,
-    drain_plan: DrainPlan,
-    drain: Option<Drain>,
 }
 
 impl Shard {
@@ -131,9 +117,9 @@ impl Shard {
         );
         let place = Place { node: config.node, shard: config.index as u16 };
         let fanout = Fanout::new(place, &config.limits);
-        let ping = idle::ping_run();
+        let ping = ping_run();
         fanout.count_as_held(&ping);
-        let parting = Allowance::new(fanout.outboxes_bytes_max() / PARTING_PART);
+        let ending = Ending::new(fanout.outboxes_bytes_max(), config.drain, ping);
         let (apps, hash) = (Arc::clone(&config.apps), config.topics.clone());
         let home = Home::new(config.index, apps, hash, &config.limits, config.hook_grace_ms, config.witness);
         Self {
@@ -147,24 +133,16 @@ impl Shard {
             fanout,
             polled: Polled::default(),
             home,
-            terminations: Terminations::default(),
             links: Links::new(shards, &config.limits),
+            ending,
             stalled: Stalled::new(shards),
             churn: Churn::default(),
             rotation: Rotation::default(),
-            wheel: Wheel::default(),
-            ping,
-            closing: Vec::new(),
-            parting,
-            closes: Closes::default(),
             gates: Gates::default(),
             quiet: Quiet::default(),
             effects: VecDeque::new(),
             inbound_stats: InboundStats::default(),
-            ending_stats: EndingStats::default(),
             border_stats: BorderStats::default(),
-            drain_plan: config.drain,
-            drain: None,
             limits: config.limits,
         }
     }
@@ -186,12 +164,12 @@ impl Shard {
 
     /// Lists in the making and users whose connections must go, for tests.
     pub fn open_walks(&self) -> (usize, usize) {
-        (self.home.open_lists(), self.terminations.len())
+        (self.home.open_lists(), self.ending.open_terminations())
     }
 
     /// What is kept for connections that are closed, in bytes, for tests.
     pub fn parting_bytes(&self) -> usize {
-        self.parting.kept_bytes()
+        self.ending.parting_bytes()
     }
 
     fn shards(&self) -> usize {

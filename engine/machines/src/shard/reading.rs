@@ -22,7 +22,7 @@ impl Shard {
             home: self.home.stats(),
             links: self.links.stats(),
             fanout: self.fanout.stats(),
-            ending: &self.ending_stats,
+            ending: self.ending.stats(),
             border: &self.border_stats,
         })
     }
@@ -31,7 +31,7 @@ impl Shard {
     pub(super) fn read(&self) -> Reading {
         Reading {
             stats: self.stats(),
-            closes: self.closes.clone(),
+            closes: self.ending.closes().clone(),
             gated_ms: GatedMs {
                 flush: self.gates.flush.ms(),
                 roots: self.gates.roots.ms(),
@@ -43,7 +43,7 @@ impl Shard {
             channels: self.home.len() as u64,
             blocked: self.fanout.blocked() as u64,
             outbox_bytes: self.fanout.held_bytes() as u64,
-            parting_bytes: self.parting.kept_bytes() as u64,
+            parting_bytes: self.ending.parting_bytes() as u64,
             departed: self.fanout.departed() as u64,
             queue_bytes: QueueBytes {
                 roots: self.links.queue_bytes() as u64,

@@ -141,7 +141,7 @@ impl Machine for Shard {
         self.home.give_back_room();
         self.stalled.give_back_room();
         self.churn.give_back_room();
-        self.closing.shrink_to_fit();
+        self.ending.give_back_room();
         self.effects.shrink_to_fit();
         self.links.give_back_room();
     }

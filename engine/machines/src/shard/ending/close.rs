@@ -18,7 +18,7 @@ use crate::shard::fanout::connections::Detached;
 
 /// A connection that goes at the end of this phase.
 #[derive(Debug)]
-pub struct Closing {
+pub(super) struct Closing {
     token: Token,
     outbox: Outbox,
     /// The kernel has refused what waits in it.
@@ -71,25 +71,25 @@ impl Shard {
 
     fn begin_close(&mut self, id: ConnectionId, last_words: LastWords, rest: Rest) {
         let Some(Detached { token, mut outbox, blocked }) = self.fanout.detach(id) else { return };
-        self.ending_stats.closed += 1;
+        self.ending.stats.closed += 1;
         match last_words {
-            LastWords::Close(close) => self.closes.by_server(close),
-            LastWords::Answer(code) => self.closes.by_peer(Some(code)),
-            LastWords::Nothing => self.closes.by_peer(None),
+            LastWords::Close(close) => self.ending.closes.by_server(close),
+            LastWords::Answer(code) => self.ending.closes.by_peer(Some(code)),
+            LastWords::Nothing => self.ending.closes.by_peer(None),
         }
         self.forget_stalled(id);
         self.churn.forget(id);
         outbox.end_open_ranges();
-        self.closing.push(Closing { token, outbox, blocked, last_words, rest });
+        self.ending.closing.push(Closing { token, outbox, blocked, last_words, rest });
         self.depart(id);
     }
 
     /// Hands those who go over to the driver. All Runs are sealed.
     pub(in crate::shard) fn finish_closes(&mut self) {
-        for closing in std::mem::take(&mut self.closing) {
+        for closing in std::mem::take(&mut self.ending.closing) {
             let token = closing.token;
             self.lobby.forget(token);
-            self.effects.push_back(match closing.part(&self.parting) {
+            self.effects.push_back(match closing.part(&self.ending.allowance) {
                 Some(last) => Effect::Close { token, last },
                 None => Effect::Reset(token),
             });
@@ -99,9 +99,9 @@ impl Shard {
 
     /// Counts those who did not get all that waited for them.
     pub(in crate::shard) fn note_partings(&mut self) {
-        let (cut, reset) = self.parting.take_counts();
-        self.ending_stats.partings_cut += cut;
-        self.ending_stats.partings_reset += reset;
+        let (cut, reset) = self.ending.allowance.take_counts();
+        self.ending.stats.partings_cut += cut;
+        self.ending.stats.partings_reset += reset;
     }
 }
 

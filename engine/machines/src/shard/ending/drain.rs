@@ -69,26 +69,26 @@ impl Drain {
 
 impl Shard {
     pub(in crate::shard) fn begin_drain(&mut self, now: Now) {
-        if self.drain.is_none() {
-            self.drain = Some(Drain::begin(&self.drain_plan, self.index, self.shards(), now));
+        if self.ending.drain.is_none() {
+            self.ending.drain = Some(Drain::begin(&self.ending.plan, self.index, self.shards(), now));
             self.home.end();
         }
     }
 
     pub(in crate::shard) fn drain_deadline(&self) -> Option<u64> {
-        let drain = self.drain.as_ref()?;
+        let drain = self.ending.drain.as_ref()?;
         (self.fanout.connections() > 0).then(|| drain.deadline_ms())
     }
 
     /// Closes those whose turn has come.
     pub(in crate::shard) fn continue_drain(&mut self, now: Now) {
-        let share = self.drain.as_mut().map_or(0, |drain| drain.poll_share(now));
+        let share = self.ending.drain.as_mut().map_or(0, |drain| drain.poll_share(now));
         for _ in 0..share {
-            let Some(drain) = &mut self.drain else { break };
+            let Some(drain) = &mut self.ending.drain else { break };
             let Some(id) = self.fanout.next_from(drain.next_slot) else { break };
             drain.next_slot = id.slot + 1;
-            self.ending_stats.drained += 1;
-            self.close_after_outbox(id, self.drain_plan.close);
+            self.ending.stats.drained += 1;
+            self.close_after_outbox(id, self.ending.plan.close);
         }
         self.finish_closes();
     }

@@ -28,7 +28,7 @@ const ABSENT: u32 = u32::MAX - 1;
 /// Which slots are looked at in which second: a list per second, threaded through one array, so a slot is in at most
 /// one list and a connection that leaves costs nothing. Its place serves the slot's next tenant.
 #[derive(Debug)]
-pub struct Wheel {
+pub(super) struct Wheel {
     seconds: [u32; TURN_SECONDS],
     /// By slot: the next one in the same list.
     next: Chunks<u32>,
@@ -56,7 +56,7 @@ impl Default for Wheel {
 
 impl Wheel {
     /// Something was heard just now.
-    pub fn heard(&self) -> Heard {
+    pub(super) fn heard(&self) -> Heard {
         Heard { second: self.second.to_ne_bytes(), pinged: false }
     }
 
@@ -120,28 +120,28 @@ impl Shard {
     /// A connection has come: its silence begins.
     pub(in crate::shard) fn watch(&mut self, id: ConnectionId, now: Now) {
         if self.limits.idle_check {
-            self.wheel.watch(id.slot, self.ping_after_s(), now.mono_ms);
+            self.ending.wheel.watch(id.slot, self.ping_after_s(), now.mono_ms);
         }
     }
 
     /// Bytes of this connection have come.
     pub(in crate::shard) fn note_heard(&mut self, id: ConnectionId) {
-        self.fanout.note_heard(id, self.wheel.heard());
+        self.fanout.note_heard(id, self.ending.wheel.heard());
     }
 
     pub(in crate::shard) fn idle_deadline(&self) -> Option<u64> {
-        self.wheel.deadline_ms()
+        self.ending.wheel.deadline_ms()
     }
 
     /// Looks at those whose time has come, at most a turn's share of them.
     pub(in crate::shard) fn check_silence(&mut self, now: Now) {
-        self.wheel.turn(now.mono_ms);
+        self.ending.wheel.turn(now.mono_ms);
         for _ in 0..self.limits.idle_checks_per_turn_max {
-            let Some(slot) = self.wheel.poll_due() else { break };
+            let Some(slot) = self.ending.wheel.poll_due() else { break };
             if let Some(id) = self.fanout.connection_in(slot)
                 && let Some(after_s) = self.check_silence_of(id)
             {
-                self.wheel.watch(slot, after_s.min(self.ping_after_s()), now.mono_ms);
+                self.ending.wheel.watch(slot, after_s.min(self.ping_after_s()), now.mono_ms);
             }
         }
         self.finish_closes();
@@ -150,20 +150,20 @@ impl Shard {
     /// Pings or closes a connection if it was silent for too long. Returns after how many seconds to look again.
     fn check_silence_of(&mut self, id: ConnectionId) -> Option<u16> {
         let (ping_after_s, pong_s_max) = (self.ping_after_s(), self.limits.pong_s_max);
-        let heard = self.fanout.last_heard(id, self.wheel.heard())?;
-        let silence_s = self.wheel.silence_s(heard);
+        let heard = self.fanout.last_heard(id, self.ending.wheel.heard())?;
+        let silence_s = self.ending.wheel.silence_s(heard);
         let patience_s = if heard.pinged { pong_s_max } else { ping_after_s };
         if silence_s < patience_s {
             return Some(patience_s - silence_s);
         }
         if heard.pinged {
-            self.ending_stats.pongs_missed += 1;
+            self.ending.stats.pongs_missed += 1;
             self.close(id, Close::PONG_MISSED);
             return None;
         }
-        self.fanout.note_pinged(id, self.wheel.heard());
-        self.ending_stats.pings += 1;
-        self.fanout.push_urgent(id, Rc::clone(&self.ping));
+        self.fanout.note_pinged(id, self.ending.wheel.heard());
+        self.ending.stats.pings += 1;
+        self.fanout.push_urgent(id, Rc::clone(&self.ending.ping));
         Some(pong_s_max)
     }
 

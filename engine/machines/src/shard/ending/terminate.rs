@@ -76,27 +76,27 @@ impl Terminations {
 
 impl Shard {
     pub(in crate::shard) fn handle_terminate(&mut self, terminate: Terminate) {
-        self.ending_stats.terminations += 1;
+        self.ending.stats.terminations += 1;
         let Terminate { app, user_id } = terminate;
         if app.terminate_by_presence {
-            self.terminations.add(User { app_id: app.id.clone(), user_id });
+            self.ending.terminations.add(User { app_id: app.id.clone(), user_id });
         }
     }
 
     /// One step of the walk. Returns whether there was one.
     pub(in crate::shard) fn continue_terminations(&mut self) -> bool {
-        if !self.terminations.begin_or_go_on() {
+        if !self.ending.terminations.begin_or_go_on() {
             return false;
         }
-        self.ending_stats.termination_steps += 1;
+        self.ending.stats.termination_steps += 1;
         let mut looks_left = self.limits.walk_looks_max;
         while looks_left > 0 {
-            let slot = self.terminations.next_slot;
+            let slot = self.ending.terminations.next_slot;
             if slot >= self.fanout.slots() {
-                self.terminations.end();
+                self.ending.terminations.end();
                 return true;
             }
-            self.terminations.next_slot = slot + 1;
+            self.ending.terminations.next_slot = slot + 1;
             let looks = self.fanout.connection_in(slot).map_or(1, |id| self.look_at(id));
             looks_left = looks_left.saturating_sub(looks);
         }
@@ -107,11 +107,11 @@ impl Shard {
     fn look_at(&mut self, id: ConnectionId) -> usize {
         let Some(app) = self.fanout.app_of(id) else { return 1 };
         let looks = 1 + self.fanout.subscriptions_of(id);
-        let wanted = |member: &Arc<Member>| self.terminations.wants(&app.id, &member.user_id);
+        let wanted = |member: &Arc<Member>| self.ending.terminations.wants(&app.id, &member.user_id);
         if !self.fanout.members_of(id).any(wanted) {
             return looks;
         }
-        self.ending_stats.terminated += 1;
+        self.ending.stats.terminated += 1;
         self.close(id, Close::TERMINATED);
         looks + CLOSE_LOOKS
     }

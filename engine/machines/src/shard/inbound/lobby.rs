@@ -20,7 +20,7 @@ use crate::cores::CoreId;
 use crate::machine::{Effect, Now, Token};
 use crate::outbox::run::Run;
 use crate::shard::Shard;
-use crate::shard::ending::close::encode_error_and_close;
+use crate::shard::ending::encode_error_and_close;
 use crate::shard::fanout::connection::ConnectionId;
 use crate::shard::inbound::commands::Flow;
 
@@ -199,7 +199,7 @@ impl Shard {
 
     /// When the oldest head is due, on the monotonic clock.
     pub(in crate::shard) fn head_deadline(&self) -> Option<u64> {
-        let draining = self.drain.is_some();
+        let draining = self.ending.is_draining();
         let patience = if draining { self.limits.drain_head_ms_max } else { self.limits.head_ms_max };
         self.lobby.oldest().map(|(_, since)| since + patience)
     }
@@ -212,9 +212,10 @@ impl Shard {
 
     pub(in crate::shard) fn give_up_late_heads(&mut self, now: Now) {
         while self.head_deadline().is_some_and(|due| due <= now.mono_ms) {
-            let (ms, setting) = match self.drain {
-                Some(_) => (self.limits.drain_head_ms_max, "the server is restarting"),
-                None => (self.limits.head_ms_max, "head_ms_max"),
+            let (ms, setting) = if self.ending.is_draining() {
+                (self.limits.drain_head_ms_max, "the server is restarting")
+            } else {
+                (self.limits.head_ms_max, "head_ms_max")
             };
             self.give_up_oldest_head(408, &format!("No complete HTTP head came in {ms} ms ({setting})"), now);
         }
@@ -286,7 +287,7 @@ impl Shard {
         match self.admit(&upgrade) {
             Ok(admission) => Entry::Attach { admission, response: last },
             Err(close) => {
-                self.closes.by_server(close);
+                self.ending.count_refused(close);
                 encode_error_and_close(&mut last, close);
                 Entry::Refuse { last }
             }
@@ -302,7 +303,7 @@ impl Shard {
             return Err(Close::APP_DISABLED);
         }
         app.check_origin(upgrade.origin)?;
-        if self.drain.is_some() {
+        if self.ending.is_draining() {
             return Err(Close::DRAINING);
         }
         if self.fanout.next_slot().is_none() {
@@ -323,7 +324,7 @@ impl Shard {
         let socket_id = SocketId::new(self.place, (self.random)(), slot);
         let timeout_s = u32::from(self.limits.activity_timeout_s);
         server_event::encode_connection_established(&mut response, socket_id, timeout_s);
-        let id = self.fanout.attach(admission, socket_id.second, token, self.wheel.heard());
+        let id = self.fanout.attach(admission, socket_id.second, token, self.ending.heard());
         self.inbound_stats.attached += 1;
         if id.generation > 0 {
             self.inbound_stats.slots_reused += 1;

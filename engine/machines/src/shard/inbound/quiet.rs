@@ -41,7 +41,7 @@ impl Shard {
             || self.lobby.half_open() > 0
             || self.budgeted() > 0
             || self.stalled.any_gated()
-            || self.drain.is_some();
+            || self.ending.is_draining();
         !few && !waits && now.mono_ms >= self.quiet.active_ms + QUIET_AFTER_MS
     }
 }

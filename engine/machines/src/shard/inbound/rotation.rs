@@ -126,7 +126,8 @@ impl Shard {
     }
 
     fn roots_gate_is_closed(&mut self) -> bool {
-        let closed = self.home.is_backed_up() || self.terminations.is_full(self.limits.terminations_max);
+        let closed =
+            self.home.is_backed_up() || self.ending.has_too_many_terminations(self.limits.terminations_max);
         if closed {
             self.inbound_stats.roots_gated += 1;
         }

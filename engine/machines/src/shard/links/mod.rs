@@ -238,7 +238,7 @@ mod tests {
                 random: Box::new(|| 0),
             });
             let (admission, token) = (app.admit().unwrap(), Token { slot: 0, generation: 0 });
-            let id = shard.fanout.attach(admission, 9, token, shard.wheel.heard());
+            let id = shard.fanout.attach(admission, 9, token, shard.ending.heard());
             Self { shard, app, topics, id }
         }
 
