@@ -99,7 +99,7 @@ pub const MUTANTS: &[Mutant] = &[
         breaks: "A consumer is judged by what nobody has tried to write.",
         places: &[before(
             "shard/shard_machine.rs",
-            "self.polled.note(token, id);",
+            "self.inbound.note_polled(token, id);",
             r"if self.fanout.is_blocked(id) {
                 self.close_slow(id, Close::SLOW_CONSUMER);
                 return self.poll_dirty();
@@ -593,8 +593,8 @@ pub const MUTANTS: &[Mutant] = &[
         breaks: "A shard that hears messages counts as quiet.",
         places: &[instead(
             "shard/inbound/quiet.rs",
-            "std::mem::take(&mut self.quiet.active)",
-            "{ self.quiet.active = false; false }",
+            "std::mem::take(&mut self.inbound.quiet.active)",
+            "{ self.inbound.quiet.active = false; false }",
         )],
     },
     Mutant {

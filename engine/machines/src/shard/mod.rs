@@ -14,33 +14,26 @@ use std::sync::Arc;
 use protocol::app::Apps;
 use protocol::socket_id::Place;
 
-use crate::http_date::HttpDate;
 use crate::limits::Limits;
 
 pub mod ending;
 pub mod fanout;
 pub mod home;
-pub mod inbound;
+mod inbound;
 mod links;
 mod reading;
 pub mod shard_machine;
 
 use crate::machine::Effect;
-use crate::readings::stats::{BorderStats, InboundStats};
+use crate::readings::stats::BorderStats;
 use crate::topic::TopicHash;
 use ending::drain::DrainPlan;
 use ending::{Ending, ping_run};
 use fanout::Fanout;
 use home::Home;
 use home::witness::Witness;
-use inbound::churn::Churn;
-use inbound::commands::Stalled;
-use inbound::lobby::Lobby;
-use inbound::quiet::Quiet;
-use inbound::rotation::Rotation;
+use inbound::Inbound;
 use links::Links;
-use reading::Gates;
-use shard_machine::Polled;
 
 /// What a shard is made of.
 pub struct ShardConfig {
@@ -69,25 +62,14 @@ pub struct Shard {
     index: usize,
     /// Where its connections live.
     place: Place,
-    apps: Arc<Apps>,
     hash: TopicHash,
     limits: Limits,
-    random: Box<dyn FnMut() -> u64>,
-    lobby: Lobby,
-    /// What its HTTP answers are dated with.
-    date: HttpDate,
+    inbound: Inbound,
     fanout: Fanout,
-    polled: Polled,
     home: Home,
-    stalled: Stalled,
-    churn: Churn,
-    rotation: Rotation,
-    gates: Gates,
-    quiet: Quiet,
     effects: VecDeque<Effect>,
     links: Links,
     ending: Ending,
-    inbound_stats: InboundStats,
     border_stats: BorderStats,
 }
 
@@ -125,23 +107,13 @@ impl Shard {
         Self {
             index: config.index,
             place,
-            apps: config.apps,
             hash: config.topics,
-            random: config.random,
-            lobby: Lobby::default(),
-            date: HttpDate::default(),
+            inbound: Inbound::new(shards, config.apps, config.random),
             fanout,
-            polled: Polled::default(),
             home,
             links: Links::new(shards, &config.limits),
             ending,
-            stalled: Stalled::new(shards),
-            churn: Churn::default(),
-            rotation: Rotation::default(),
-            gates: Gates::default(),
-            quiet: Quiet::default(),
             effects: VecDeque::new(),
-            inbound_stats: InboundStats::default(),
             border_stats: BorderStats::default(),
             limits: config.limits,
         }

@@ -8,36 +8,6 @@ use protocol::hook_event::OpenEdges;
 use super::Shard;
 use crate::machine::{Door, Effect, HookPort, Inputs, Machine, Mesh, Now, Token};
 use crate::shard::fanout::connection::ConnectionId;
-use crate::shard::inbound::lobby::At;
-
-/// Who was polled last, and is about to be written: with a million connections each look into the lobby is one into memory
-/// that no cache holds. A token names one connection for ever, so what stands here may be old and is never wrong.
-#[derive(Debug)]
-pub(super) struct Polled([(Token, ConnectionId); POLLED]);
-
-/// As many as are written together.
-const POLLED: usize = 128;
-
-impl Default for Polled {
-    fn default() -> Self {
-        let nobody = u32::MAX;
-        let entry =
-            (Token { slot: nobody, generation: nobody }, ConnectionId { slot: nobody, generation: nobody });
-        Self([entry; POLLED])
-    }
-}
-
-impl Polled {
-    fn note(&mut self, token: Token, id: ConnectionId) {
-        if let Some(entry) = self.0.get_mut(token.slot as usize % POLLED) {
-            *entry = (token, id);
-        }
-    }
-
-    fn find(&self, token: Token) -> Option<ConnectionId> {
-        self.0.get(token.slot as usize % POLLED).filter(|(polled, _)| *polled == token).map(|(_, id)| *id)
-    }
-}
 
 impl Machine for Shard {
     fn handle_open(&mut self, token: Token, _door: Door, _secure: bool, now: Now) {
@@ -88,22 +58,22 @@ impl Machine for Shard {
 
     fn poll_dirty(&mut self) -> Option<Token> {
         let (id, token) = self.fanout.poll_dirty()?;
-        self.polled.note(token, id);
+        self.inbound.note_polled(token, id);
         Some(token)
     }
 
     fn outbox<'a>(&'a self, token: Token, slices: &mut [IoSlice<'a>]) -> usize {
-        self.connection_of(token).map_or(0, |id| self.fanout.slices_of(id, slices))
+        self.inbound.connection_of(token).map_or(0, |id| self.fanout.slices_of(id, slices))
     }
 
     fn handle_written(&mut self, token: Token, bytes: usize, _now: Now) -> bool {
         self.border_stats.bytes_sent += bytes as u64;
-        let Some(id) = self.connection_of(token) else { return false };
+        let Some(id) = self.inbound.connection_of(token) else { return false };
         self.fanout.handle_written(id, bytes)
     }
 
     fn handle_blocked(&mut self, token: Token, _now: Now) {
-        if let Some(id) = self.connection_of(token)
+        if let Some(id) = self.inbound.connection_of(token)
             && let Some(close) = self.fanout.handle_blocked(id)
         {
             self.close_slow(id, close);
@@ -112,7 +82,7 @@ impl Machine for Shard {
     }
 
     fn handle_writable(&mut self, token: Token) {
-        if let Some(id) = self.connection_of(token) {
+        if let Some(id) = self.inbound.connection_of(token) {
             self.fanout.handle_writable(id);
         }
     }
@@ -137,10 +107,8 @@ impl Machine for Shard {
 
     fn give_back_room(&mut self) {
         self.fanout.give_back_room();
-        self.lobby.give_back_room();
+        self.inbound.give_back_room();
         self.home.give_back_room();
-        self.stalled.give_back_room();
-        self.churn.give_back_room();
         self.ending.give_back_room();
         self.effects.shrink_to_fit();
         self.links.give_back_room();
@@ -151,19 +119,11 @@ impl Machine for Shard {
     }
 
     fn connections(&self) -> usize {
-        self.fanout.connections() + self.fanout.departed() + self.lobby.half_open()
+        self.fanout.connections() + self.fanout.departed() + self.inbound.half_open()
     }
 }
 
 impl Shard {
-    /// The connection of a descriptor; whether it is still there shows where it is looked up.
-    fn connection_of(&self, token: Token) -> Option<ConnectionId> {
-        self.polled.find(token).or_else(|| match self.lobby.at(token) {
-            At::Connection(id) => Some(id),
-            At::Head | At::Nowhere => None,
-        })
-    }
-
     /// What remained after EAGAIN was too much.
     fn close_slow(&mut self, id: ConnectionId, close: Close) {
         self.close(id, close);

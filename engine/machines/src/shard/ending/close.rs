@@ -77,8 +77,7 @@ impl Shard {
             LastWords::Answer(code) => self.ending.closes.by_peer(Some(code)),
             LastWords::Nothing => self.ending.closes.by_peer(None),
         }
-        self.forget_stalled(id);
-        self.churn.forget(id);
+        self.inbound.forget(id);
         outbox.end_open_ranges();
         self.ending.closing.push(Closing { token, outbox, blocked, last_words, rest });
         self.depart(id);
@@ -88,7 +87,7 @@ impl Shard {
     pub(in crate::shard) fn finish_closes(&mut self) {
         for closing in std::mem::take(&mut self.ending.closing) {
             let token = closing.token;
-            self.lobby.forget(token);
+            self.inbound.forget_descriptor(token);
             self.effects.push_back(match closing.part(&self.ending.allowance) {
                 Some(last) => Effect::Close { token, last },
                 None => Effect::Reset(token),

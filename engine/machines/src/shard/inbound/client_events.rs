@@ -90,7 +90,7 @@ impl Shard {
         }
         let per_second = app.limits.client_events_per_second;
         if !self.fanout.take_client_event(id, per_second, now.mono_ms) {
-            self.inbound_stats.client_events_limited += 1;
+            self.inbound.stats.client_events_limited += 1;
             let why = format!("rate limit of {per_second} per second exceeded (client_events_per_second)");
             return Err((Some(TOO_FAST), why));
         }

@@ -6,18 +6,15 @@
 //! none of its messages overtakes another. A ping is answered under any gate.
 
 use std::collections::VecDeque;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
 use protocol::app::App;
 use protocol::channel::{ChannelNameError, parse_channel_name};
 use protocol::message::{ClientMessage, parse_client_message};
-use protocol::server_event;
-use protocol::ws::{self, Message};
+use protocol::ws::Message;
 
 use crate::machine::{Effect, Now};
-use crate::outbox::run::Run;
 use crate::shard::Shard;
 use crate::shard::fanout::connection::ConnectionId;
 use crate::shard::inbound::refuse::Grounds;
@@ -25,7 +22,7 @@ use crate::topic::TopicKey;
 
 /// Connections whose next message waits.
 #[derive(Debug)]
-pub struct Stalled {
+pub(super) struct Stalled {
     kept: HashMap<ConnectionId, Kept>,
     /// By home, those that wait for room in its open batch.
     gated: Vec<VecDeque<ConnectionId>>,
@@ -41,7 +38,7 @@ struct Kept {
 
 impl Stalled {
     /// For so many homes.
-    pub fn new(shards: usize) -> Self {
+    pub(super) fn new(shards: usize) -> Self {
         Self {
             kept: HashMap::new(),
             gated: (0..shards).map(|_| VecDeque::new()).collect(),
@@ -54,6 +51,11 @@ impl Stalled {
         self.kept.shrink_to_fit();
         self.gated.iter_mut().for_each(VecDeque::shrink_to_fit);
         self.budgeted.shrink_to_fit();
+    }
+
+    /// The connection has gone: nothing of it waits any more (its place in a line is skipped).
+    pub(super) fn forget(&mut self, id: ConnectionId) {
+        self.kept.remove(&id);
     }
 
     /// Whether somebody waits for room in the batch to some home.
@@ -111,8 +113,8 @@ impl Shard {
             };
             if budget == 0 && !rest.is_empty() {
                 self.fanout.give_back_decoder(id, decoder);
-                self.inbound_stats.commands_budgeted += 1;
-                self.stalled.budgeted.push_back(id);
+                self.inbound.stats.commands_budgeted += 1;
+                self.inbound.stalled.budgeted.push_back(id);
                 return self.stall(id, None, rest);
             }
             budget = budget.saturating_sub(1);
@@ -147,31 +149,26 @@ impl Shard {
     }
 
     fn wait_in_line(&mut self, id: ConnectionId, home: usize) {
-        self.inbound_stats.commands_gated += 1;
-        if let Some(line) = self.stalled.gated.get_mut(home) {
+        self.inbound.stats.commands_gated += 1;
+        if let Some(line) = self.inbound.stalled.gated.get_mut(home) {
             line.push_back(id);
         }
     }
 
     fn stall(&mut self, id: ConnectionId, message: Option<Vec<u8>>, rest: &[u8]) -> Flow {
         if self.fanout.stall(id) {
-            self.stalled.kept.insert(id, Kept { message, rest: rest.to_vec() });
+            self.inbound.stalled.kept.insert(id, Kept { message, rest: rest.to_vec() });
         }
         Flow::Stalled
     }
 
-    /// The connection has gone: nothing of it waits any more (its place in a line is skipped).
-    pub(in crate::shard) fn forget_stalled(&mut self, id: ConnectionId) {
-        self.stalled.kept.remove(&id);
-    }
-
     /// Goes on with one connection whose gate is open or whose turn has come. Returns whether there was one.
     pub(in crate::shard) fn take_stalled(&mut self, now: Now) -> bool {
-        for home in 0..self.stalled.gated.len() {
+        for home in 0..self.inbound.stalled.gated.len() {
             if !self.links.is_open(home) {
                 continue;
             }
-            if let Some(id) = self.stalled.gated.get_mut(home).and_then(VecDeque::pop_front) {
+            if let Some(id) = self.inbound.stalled.gated.get_mut(home).and_then(VecDeque::pop_front) {
                 self.go_on(id, now);
                 return true;
             }
@@ -181,24 +178,24 @@ impl Shard {
 
     /// Connections that had used up their messages of the last turn have their next.
     pub(in crate::shard) fn take_budgeted(&mut self, now: Now) -> bool {
-        let Some(id) = self.stalled.budgeted.pop_front() else { return false };
+        let Some(id) = self.inbound.stalled.budgeted.pop_front() else { return false };
         self.go_on(id, now);
         true
     }
 
     /// How many connections wait for their next turn.
     pub(in crate::shard) fn budgeted(&self) -> usize {
-        self.stalled.budgeted.len()
+        self.inbound.stalled.budgeted.len()
     }
 
     fn go_on(&mut self, id: ConnectionId, now: Now) {
-        let Some(mut kept) = self.stalled.kept.remove(&id) else { return };
+        let Some(mut kept) = self.inbound.stalled.kept.remove(&id) else { return };
         if let Some(message) = kept.message.take()
             && let Verdict::Gated(home) = self.handle_text(id, &message, true, now)
         {
             // Another command filled the batch since the gate was looked at; the connection stays first in line.
-            self.stalled.kept.insert(id, Kept { message: Some(message), rest: kept.rest });
-            if let Some(line) = self.stalled.gated.get_mut(home) {
+            self.inbound.stalled.kept.insert(id, Kept { message: Some(message), rest: kept.rest });
+            if let Some(line) = self.inbound.stalled.gated.get_mut(home) {
                 line.push_front(id);
             }
             return;
@@ -213,9 +210,7 @@ impl Shard {
     fn handle_control(&mut self, id: ConnectionId, message: &Message<'_>) {
         match message {
             Message::Ping(payload) => {
-                let mut bytes = Vec::new();
-                ws::encode_pong_frame(&mut bytes, payload);
-                self.fanout.push_urgent(id, Run::private(bytes));
+                self.pong_frame(id, payload);
             }
             Message::Close(code) => self.close_in_answer(id, *code),
             Message::Pong | Message::Text(_) => {}
@@ -236,9 +231,7 @@ impl Shard {
         }
         let verdict = match message {
             ClientMessage::Ping => {
-                let mut bytes = Vec::new();
-                server_event::encode_pong(&mut bytes);
-                self.fanout.push_urgent(id, Run::private(bytes));
+                self.pong(id);
                 Verdict::Taken
             }
             ClientMessage::Pong => Verdict::Taken,
@@ -272,7 +265,7 @@ impl Shard {
             }
         };
         if verdict == Verdict::Taken {
-            self.inbound_stats.commands += 1;
+            self.inbound.stats.commands += 1;
         }
         verdict
     }
@@ -297,30 +290,11 @@ impl Shard {
         let key = TopicKey::of_kind(channel, kind);
         let hash = self.hash.of(&app, key);
         let home = self.hash.home(hash);
-        let in_line = first_in_line || self.stalled.is_first_in_line(home);
+        let in_line = first_in_line || self.inbound.stalled.is_first_in_line(home);
         if !in_line || !self.links.is_open(home) {
             return Verdict::Gated(home);
         }
         take(self, &Target { app: &app, channel, key, hash });
         Verdict::Taken
-    }
-
-    /// A pusher:error for the sender alone.
-    pub(in crate::shard) fn error(&mut self, id: ConnectionId, code: Option<u16>, text: &str) {
-        let mut bytes = Vec::new();
-        server_event::encode_error(&mut bytes, code, text);
-        self.fanout.push_private(id, Run::private(bytes));
-    }
-
-    /// A command that is no subscribe names what cannot be a channel.
-    fn report_name(&mut self, id: ConnectionId, _: &str, error: &ChannelNameError) {
-        self.error(id, None, &error.to_string());
-    }
-
-    /// The acknowledgement of a subscription without a roster.
-    pub(in crate::shard) fn succeeded(channel: &str) -> Rc<Run> {
-        let mut bytes = Vec::new();
-        server_event::encode_subscription_succeeded(&mut bytes, channel);
-        Run::private(bytes)
     }
 }

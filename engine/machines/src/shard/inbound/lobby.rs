@@ -37,7 +37,7 @@ const CROWD_FACTOR: usize = 4;
 
 /// What the shard knows of the driver's descriptors.
 #[derive(Debug, Default)]
-pub struct Lobby {
+pub(super) struct Lobby {
     places: Chunks<Place>,
     /// In order of arrival; entries of those that went on are skipped.
     half_open: VecDeque<(Token, u64)>,
@@ -55,7 +55,7 @@ struct Place {
 
 /// How far a descriptor has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum At {
+pub(super) enum At {
     /// Unknown, or gone.
     #[default]
     Nowhere,
@@ -68,7 +68,7 @@ pub enum At {
 impl Lobby {
     /// How far this descriptor has come.
     #[inline]
-    pub fn at(&self, token: Token) -> At {
+    pub(super) fn at(&self, token: Token) -> At {
         self.places
             .get(token.slot as usize)
             .filter(|place| place.generation == token.generation)
@@ -84,24 +84,24 @@ impl Lobby {
     }
 
     /// The descriptor is of no concern any more.
-    pub fn forget(&mut self, token: Token) {
+    pub(super) fn forget(&mut self, token: Token) {
         self.leave(token);
         self.set(token, At::Nowhere);
     }
 
     /// How many heads are incomplete.
-    pub fn half_open(&self) -> usize {
+    pub(super) fn half_open(&self) -> usize {
         self.waiting
     }
 
     /// Gives back what nothing needs now.
-    pub fn give_back_room(&mut self) {
+    pub(super) fn give_back_room(&mut self) {
         self.half_open.shrink_to_fit();
         self.partial.shrink_to_fit();
     }
 
     /// All that had come by then has been read.
-    pub fn note_heard(&mut self, now: Now) {
+    pub(super) fn note_heard(&mut self, now: Now) {
         self.heard_ms = now.mono_ms;
     }
 
@@ -160,7 +160,7 @@ static BUSY: LazyLock<Vec<u8>> =
 
 impl Shard {
     pub(in crate::shard) fn enter_lobby(&mut self, token: Token, now: Now) {
-        self.lobby.enter(token, now);
+        self.inbound.lobby.enter(token, now);
         self.note_activity();
         if self.is_too_full() {
             let text = format!(
@@ -174,14 +174,14 @@ impl Shard {
     /// Whether somebody must go because of a newcomer. Not one who has just come: when everybody comes back at once,
     /// heads are on their way. Time in which a busy core did not listen is no time for a head.
     fn is_too_full(&self) -> bool {
-        let (many, max) = (self.lobby.half_open(), self.limits.half_open_max);
-        many > max && (many > CROWD_FACTOR * max || self.lobby.oldest_had_its_time())
+        let (many, max) = (self.inbound.lobby.half_open(), self.limits.half_open_max);
+        many > max && (many > CROWD_FACTOR * max || self.inbound.lobby.oldest_had_its_time())
     }
 
     /// Gives up the half-open connection that has waited longest, because descriptors have run out. Not one who has just
     /// come: he may have got the last of them, and whoever comes next would take it from him in vain.
     pub(in crate::shard) fn give_up_head_for_descriptors(&mut self, now: Now) {
-        if self.lobby.oldest_had_its_time() {
+        if self.inbound.lobby.oldest_had_its_time() {
             self.give_up_oldest_head(503, "Over capacity: the server has no descriptors left", now);
         }
     }
@@ -189,11 +189,11 @@ impl Shard {
     /// Closes the half-open connection that has waited longest. Who has begun to speak HTTP is told why; who has said
     /// nothing asked for nothing, and many HTTP clients take an answer without a question for a fault.
     fn give_up_oldest_head(&mut self, status: u16, text: &str, now: Now) {
-        let Some((token, _)) = self.lobby.oldest() else { return };
-        let spoke = self.lobby.partial.contains_key(&token.slot);
+        let Some((token, _)) = self.inbound.lobby.oldest() else { return };
+        let spoke = self.inbound.lobby.partial.contains_key(&token.slot);
         let last = if spoke { self.encode_refusal(status, text, &[], now) } else { Vec::new() };
-        self.inbound_stats.heads_refused += 1;
-        self.lobby.forget(token);
+        self.inbound.stats.heads_refused += 1;
+        self.inbound.lobby.forget(token);
         self.effects.push_back(Effect::Drop { token, last });
     }
 
@@ -201,13 +201,13 @@ impl Shard {
     pub(in crate::shard) fn head_deadline(&self) -> Option<u64> {
         let draining = self.ending.is_draining();
         let patience = if draining { self.limits.drain_head_ms_max } else { self.limits.head_ms_max };
-        self.lobby.oldest().map(|(_, since)| since + patience)
+        self.inbound.lobby.oldest().map(|(_, since)| since + patience)
     }
 
     /// When a shard whose lobby is full must have looked again, on the monotonic clock.
     pub(in crate::shard) fn hearing_deadline(&self) -> Option<u64> {
-        let full = self.lobby.half_open() >= self.limits.half_open_max;
-        full.then_some(self.lobby.heard_ms + HEAR_EVERY_MS)
+        let full = self.inbound.lobby.half_open() >= self.limits.half_open_max;
+        full.then_some(self.inbound.lobby.heard_ms + HEAR_EVERY_MS)
     }
 
     pub(in crate::shard) fn give_up_late_heads(&mut self, now: Now) {
@@ -222,18 +222,18 @@ impl Shard {
     }
 
     fn encode_refusal(&mut self, status: u16, text: &str, headers: &[(&str, &str)], now: Now) -> Vec<u8> {
-        encode_refusal(self.date.at(now.unix_ms), status, text, headers)
+        encode_refusal(self.inbound.date.at(now.unix_ms), status, text, headers)
     }
 
     fn refuse_head(&mut self, token: Token, last: Vec<u8>) {
-        self.inbound_stats.heads_refused += 1;
-        self.lobby.forget(token);
+        self.inbound.stats.heads_refused += 1;
+        self.inbound.lobby.forget(token);
         self.effects.push_back(Effect::Close { token, last: last.into() });
     }
 
     /// Bytes of a connection whose head is not complete.
     pub(in crate::shard) fn handle_head_bytes(&mut self, token: Token, bytes: &mut [u8], now: Now) -> Flow {
-        let Some(mut kept) = self.lobby.partial.remove(&token.slot) else {
+        let Some(mut kept) = self.inbound.lobby.partial.remove(&token.slot) else {
             return self.handle_head(token, bytes, now);
         };
         kept.extend_from_slice(bytes);
@@ -245,7 +245,7 @@ impl Shard {
         let (entry, used) = match http::parse_head_within(bytes, &self.limits.http()) {
             HeadParse::Complete { head, bytes: used } => (self.route(&head, now), used),
             HeadParse::Partial => {
-                self.lobby.partial.insert(token.slot, bytes.to_vec());
+                self.inbound.lobby.partial.insert(token.slot, bytes.to_vec());
                 return Flow::Read;
             }
             HeadParse::Refused(error) => {
@@ -259,7 +259,7 @@ impl Shard {
                 self.handle_connection_bytes(id, rest, now)
             }
             Entry::HandOver => {
-                self.lobby.forget(token);
+                self.inbound.lobby.forget(token);
                 let (to, bytes) = (CoreId::Api, bytes.to_vec());
                 self.effects.push_back(Effect::HandOver { token, to, bytes, refusal: &BUSY });
                 Flow::Read
@@ -298,7 +298,7 @@ impl Shard {
     fn admit(&self, upgrade: &Upgrade<'_>) -> Result<Admission, Close> {
         let key = ws::route_app(upgrade.path)?;
         ws::parse_protocol_version(upgrade.query)?;
-        let app: &Arc<App> = self.apps.by_key(key).ok_or(Close::APP_UNKNOWN)?;
+        let app: &Arc<App> = self.inbound.apps.by_key(key).ok_or(Close::APP_UNKNOWN)?;
         if !app.enabled {
             return Err(Close::APP_DISABLED);
         }
@@ -319,17 +319,17 @@ impl Shard {
         mut response: Vec<u8>,
         now: Now,
     ) -> ConnectionId {
-        self.lobby.leave(token);
+        self.inbound.lobby.leave(token);
         let slot = self.fanout.next_slot().unwrap_or(0);
-        let socket_id = SocketId::new(self.place, (self.random)(), slot);
+        let socket_id = SocketId::new(self.place, (self.inbound.random)(), slot);
         let timeout_s = u32::from(self.limits.activity_timeout_s);
         server_event::encode_connection_established(&mut response, socket_id, timeout_s);
         let id = self.fanout.attach(admission, socket_id.second, token, self.ending.heard());
-        self.inbound_stats.attached += 1;
+        self.inbound.stats.attached += 1;
         if id.generation > 0 {
-            self.inbound_stats.slots_reused += 1;
+            self.inbound.stats.slots_reused += 1;
         }
-        self.lobby.set(token, At::Connection(id));
+        self.inbound.lobby.set(token, At::Connection(id));
         self.watch(id, now);
         self.fanout.push_private(id, Run::private(response));
         id

@@ -1,12 +1,119 @@
 //! What comes in: connections without a head, messages of clients, and the rotation in which a shard takes all of its
-//! input. `refuse` and `churn` say which subscriptions may not be, `quiet` when
-//! nothing but signs of life has come.
+//! input. `refuse` and `churn` say which subscriptions may not be, `quiet` when nothing but signs of life has come.
 
-pub(super) mod churn;
-pub mod client_events;
-pub mod commands;
-pub mod lobby;
-pub(super) mod quiet;
+use std::sync::Arc;
+
+use protocol::app::Apps;
+
+use crate::http_date::HttpDate;
+use crate::machine::Token;
+use crate::readings::GatedMs;
+use crate::readings::stats::InboundStats;
+use crate::shard::fanout::connection::ConnectionId;
+use crate::shard::inbound::churn::Churn;
+use crate::shard::inbound::commands::Stalled;
+use crate::shard::inbound::gates::GateClocks;
+use crate::shard::inbound::lobby::{At, Lobby};
+use crate::shard::inbound::polled::Polled;
+use crate::shard::inbound::quiet::Quiet;
+use crate::shard::inbound::rotation::Rotation;
+
+mod churn;
+mod client_events;
+pub(super) mod commands;
+mod gates;
+mod lobby;
+mod polled;
+mod quiet;
 pub(super) mod refuse;
-pub mod rotation;
-pub mod subscribe;
+mod replies;
+mod rotation;
+mod subscribe;
+
+/// What a shard keeps of what comes in.
+pub(super) struct Inbound {
+    /// The apps whose connections it takes.
+    apps: Arc<Apps>,
+    random: Box<dyn FnMut() -> u64>,
+    /// What its HTTP answers are dated with.
+    date: HttpDate,
+    lobby: Lobby,
+    polled: Polled,
+    stalled: Stalled,
+    churn: Churn,
+    rotation: Rotation,
+    gates: GateClocks,
+    quiet: Quiet,
+    stats: InboundStats,
+}
+
+impl Inbound {
+    /// Nothing has come. There are so many homes that commands wait for.
+    pub(super) fn new(shards: usize, apps: Arc<Apps>, random: Box<dyn FnMut() -> u64>) -> Self {
+        Self {
+            apps,
+            random,
+            date: HttpDate::default(),
+            lobby: Lobby::default(),
+            polled: Polled::default(),
+            stalled: Stalled::new(shards),
+            churn: Churn::default(),
+            rotation: Rotation::default(),
+            gates: GateClocks::default(),
+            quiet: Quiet::default(),
+            stats: InboundStats::default(),
+        }
+    }
+
+    /// What happened.
+    pub(super) fn stats(&self) -> &InboundStats {
+        &self.stats
+    }
+
+    /// How many heads are incomplete.
+    pub(super) fn half_open(&self) -> usize {
+        self.lobby.half_open()
+    }
+
+    /// How long gates were closed.
+    pub(super) fn gated_ms(&self) -> GatedMs {
+        self.gates.ms()
+    }
+
+    /// The connection of this descriptor is about to be written.
+    pub(super) fn note_polled(&mut self, token: Token, id: ConnectionId) {
+        self.polled.note(token, id);
+    }
+
+    /// The connection of a descriptor; whether it is still there shows where it is looked up.
+    pub(super) fn connection_of(&self, token: Token) -> Option<ConnectionId> {
+        self.polled.find(token).or_else(|| match self.lobby.at(token) {
+            At::Connection(id) => Some(id),
+            At::Head | At::Nowhere => None,
+        })
+    }
+
+    /// The connection has gone: nothing of it waits any more.
+    pub(super) fn forget(&mut self, id: ConnectionId) {
+        self.stalled.forget(id);
+        self.churn.forget(id);
+    }
+
+    /// The descriptor is of no concern any more.
+    pub(super) fn forget_descriptor(&mut self, token: Token) {
+        self.lobby.forget(token);
+    }
+
+    /// Gives back what nothing needs now.
+    pub(super) fn give_back_room(&mut self) {
+        self.lobby.give_back_room();
+        self.stalled.give_back_room();
+        self.churn.give_back_room();
+    }
+
+    /// True when no connection has lately given up a subscription.
+    #[cfg(test)]
+    pub(super) fn has_no_churn(&self) -> bool {
+        self.churn.is_empty()
+    }
+}

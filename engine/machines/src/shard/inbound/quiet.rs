@@ -20,28 +20,28 @@ pub(in crate::shard) struct Quiet {
 impl Shard {
     /// Something has come that is more than a sign of life.
     pub(in crate::shard) fn note_activity(&mut self) {
-        self.quiet.active = true;
+        self.inbound.quiet.active = true;
     }
 
     /// A decide phase ends.
     pub(in crate::shard) fn note_quiet(&mut self, now: Now) {
-        if std::mem::take(&mut self.quiet.active) {
-            self.quiet.active_ms = now.mono_ms;
+        if std::mem::take(&mut self.inbound.quiet.active) {
+            self.inbound.quiet.active_ms = now.mono_ms;
         }
         if self.has_been_quiet(now) {
-            self.inbound_stats.quiet_phases += 1;
+            self.inbound.stats.quiet_phases += 1;
         }
     }
 
     /// True when nothing but signs of life came lately from many connections, and nothing waits.
     pub(in crate::shard) fn has_been_quiet(&self, now: Now) -> bool {
         let few = self.fanout.connections() < self.limits.nap_connections_min;
-        let waits = self.quiet.active
+        let waits = self.inbound.quiet.active
             || !self.fanout.is_at_rest()
-            || self.lobby.half_open() > 0
+            || self.inbound.lobby.half_open() > 0
             || self.budgeted() > 0
-            || self.stalled.any_gated()
+            || self.inbound.stalled.any_gated()
             || self.ending.is_draining();
-        !few && !waits && now.mono_ms >= self.quiet.active_ms + QUIET_AFTER_MS
+        !few && !waits && now.mono_ms >= self.inbound.quiet.active_ms + QUIET_AFTER_MS
     }
 }

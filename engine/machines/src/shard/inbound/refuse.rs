@@ -59,7 +59,7 @@ impl Shard {
         grounds: Grounds,
         text: &str,
     ) {
-        self.inbound_stats.subscribe_refused += 1;
+        self.inbound.stats.subscribe_refused += 1;
         let (kind, status) = grounds.kind_and_status();
         let mut bytes = Vec::new();
         server_event::encode_error(&mut bytes, grounds.code(), text);

@@ -18,7 +18,7 @@ use crate::shard::inbound::lobby::At;
 
 /// Where the rotation stands, and the batches that are being used up.
 #[derive(Debug, Default)]
-pub struct Rotation {
+pub(super) struct Rotation {
     next: Class,
     source: Source,
     leaves: Option<Batch<Leaf>>,
@@ -85,7 +85,7 @@ impl Shard {
         self.begin_giving_up();
         self.note_partings();
         let mut took = self.bring_in_outside();
-        let (mut idle, mut class) = (0, self.rotation.next);
+        let (mut idle, mut class) = (0, self.inbound.rotation.next);
         let mut turns_left = self.limits.rounds_max * Class::COUNT;
         // Those that are in line now have one turn in this phase; who stalls again waits for the next phase.
         let mut budgeted = self.budgeted();
@@ -102,19 +102,20 @@ impl Shard {
             class = class.next();
             turns_left -= 1;
         }
-        self.rotation.next = class;
-        self.inbound_stats.grants_gated +=
+        self.inbound.rotation.next = class;
+        self.inbound.stats.grants_gated +=
             u64::from(self.home.grants_gain_bytes_max() > 0 && self.flush_gate_is_closed());
         self.grant_all();
         if idle == Class::COUNT {
-            self.lobby.note_heard(now);
+            self.inbound.lobby.note_heard(now);
         }
         let gated = self.flush_gate_is_closed();
-        self.note_gates(gated, now);
+        let (roots_gated, commands_gated) = (self.home.is_backed_up(), self.inbound.stalled.any_gated());
+        self.inbound.gates.note(gated, roots_gated, commands_gated, now);
         self.note_quiet(now);
         if gated {
-            self.inbound_stats.flush_gated += 1;
-            self.inbound_stats.flush_gated_by_all += u64::from(self.fanout.all_have_gained_too_much());
+            self.inbound.stats.flush_gated += 1;
+            self.inbound.stats.flush_gated_by_all += u64::from(self.fanout.all_have_gained_too_much());
         }
         // What the flush gate holds back, and connections that have had their share, go on in the next turn: it must
         // come even if nothing was left to write, for who stood first in the FIFO may have gone.
@@ -129,7 +130,7 @@ impl Shard {
         let closed =
             self.home.is_backed_up() || self.ending.has_too_many_terminations(self.limits.terminations_max);
         if closed {
-            self.inbound_stats.roots_gated += 1;
+            self.inbound.stats.roots_gated += 1;
         }
         closed
     }
@@ -149,16 +150,16 @@ impl Shard {
     }
 
     fn next_leaf(&mut self, inputs: &mut impl Inputs) -> Option<Leaf> {
-        if self.rotation.leaves.is_none() {
+        if self.inbound.rotation.leaves.is_none() {
             let (from, messages) = inputs.next_leaves()?;
-            self.inbound_stats.batches_taken += 1;
-            self.rotation.leaves = Some(Batch { from, messages: messages.into() });
+            self.inbound.stats.batches_taken += 1;
+            self.inbound.rotation.leaves = Some(Batch { from, messages: messages.into() });
         }
-        let batch = self.rotation.leaves.as_mut()?;
+        let batch = self.inbound.rotation.leaves.as_mut()?;
         let leaf = batch.messages.pop_front();
         if batch.messages.is_empty() {
             inputs.release_leaves(batch.from);
-            self.rotation.leaves = None;
+            self.inbound.rotation.leaves = None;
         }
         leaf
     }
@@ -178,16 +179,16 @@ impl Shard {
     }
 
     fn next_root(&mut self, inputs: &mut impl Inputs) -> Option<(usize, Root)> {
-        if self.rotation.roots.is_none() {
+        if self.inbound.rotation.roots.is_none() {
             let (from, messages) = inputs.next_roots()?;
-            self.inbound_stats.batches_taken += 1;
-            self.rotation.roots = Some(Batch { from, messages: messages.into() });
+            self.inbound.stats.batches_taken += 1;
+            self.inbound.rotation.roots = Some(Batch { from, messages: messages.into() });
         }
-        let batch = self.rotation.roots.as_mut()?;
+        let batch = self.inbound.rotation.roots.as_mut()?;
         let (from, root) = (batch.from, batch.messages.pop_front());
         if batch.messages.is_empty() {
             inputs.release_roots(from);
-            self.rotation.roots = None;
+            self.inbound.rotation.roots = None;
         }
         root.map(|root| (from, root))
     }
@@ -228,8 +229,8 @@ impl Shard {
     /// the sockets: whoever is always busy must not keep the others waiting.
     fn take_command(&mut self, inputs: &mut impl Inputs, budgeted: &mut usize, now: Now) -> bool {
         for _ in 0..Source::COUNT {
-            let source = self.rotation.source;
-            self.rotation.source = source.next();
+            let source = self.inbound.rotation.source;
+            self.inbound.rotation.source = source.next();
             let took = match source {
                 Source::Gated => self.take_stalled(now),
                 Source::Budgeted => *budgeted > 0 && self.take_budgeted(now),
@@ -259,8 +260,8 @@ impl Shard {
     }
 
     fn handle_socket_bytes(&mut self, token: Token, bytes: &mut [u8], now: Now) -> Flow {
-        self.inbound_stats.bytes_received += bytes.len() as u64;
-        match self.lobby.at(token) {
+        self.inbound.stats.bytes_received += bytes.len() as u64;
+        match self.inbound.lobby.at(token) {
             At::Nowhere => Flow::Read,
             At::Head => self.handle_head_bytes(token, bytes, now),
             At::Connection(id) => {
@@ -274,10 +275,10 @@ impl Shard {
     }
 
     fn handle_hangup(&mut self, token: Token) {
-        match self.lobby.at(token) {
+        match self.inbound.lobby.at(token) {
             At::Nowhere => {}
             At::Head => {
-                self.lobby.forget(token);
+                self.inbound.lobby.forget(token);
                 self.effects.push_back(crate::machine::Effect::Close { token, last: Parting::default() });
             }
             At::Connection(id) => self.vanish(id),

@@ -61,16 +61,16 @@ impl Shard {
             return full("This connection", of_one as u64, "subscriptions_per_connection_max");
         }
         if self.fanout.subscriptions() >= of_shard {
-            self.inbound_stats.subscribe_refused_for_room += 1;
+            self.inbound.stats.subscribe_refused_for_room += 1;
             return full("This shard of the server", of_shard as u64, "subscriptions_per_shard_max");
         }
         if target.app.subscriptions() >= of_app {
-            self.inbound_stats.subscribe_refused_for_room += 1;
+            self.inbound.stats.subscribe_refused_for_room += 1;
             return full("This app", of_app, "subscriptions_max");
         }
         let per_second = app.subscription_changes_per_second;
-        if !self.churn.allows(id, per_second, of_one, now.mono_ms) {
-            self.inbound_stats.subscribe_refused_for_rate += 1;
+        if !self.inbound.churn.allows(id, per_second, of_one, now.mono_ms) {
+            self.inbound.stats.subscribe_refused_for_rate += 1;
             let text = format!(
                 "This connection changes its subscriptions faster than {per_second} times per second \
                  (subscription_changes_per_second)"
@@ -126,7 +126,7 @@ impl Shard {
         self.fanout.add_waiting(topic_slot, sub, needs.clone());
         let at_once = self.links.is_live(topic_slot);
         if found.is_some() {
-            self.inbound_stats.joining_shared += u64::from(!at_once);
+            self.inbound.stats.joining_shared += u64::from(!at_once);
             self.send_count(topic_slot);
         }
         match needs {
@@ -162,7 +162,7 @@ impl Shard {
             return;
         };
         if let Some(gone) = self.fanout.remove_subscription(id, index) {
-            self.churn.charge(id, target.app.limits.subscription_changes_per_second, now.mono_ms);
+            self.inbound.churn.charge(id, target.app.limits.subscription_changes_per_second, now.mono_ms);
             self.tell_gone(gone, false);
         }
     }

@@ -324,6 +324,6 @@ mod tests {
         assert_eq!(rig.shard.fanout.subscriptions(), 0);
         assert_eq!(rig.shard.stats().subscribe_refused_for_rate, 1);
         rig.shard.close_in_answer(rig.id, None);
-        assert!(rig.shard.churn.is_empty());
+        assert!(rig.shard.inbound.has_no_churn());
     }
 }
