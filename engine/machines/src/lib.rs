@@ -14,6 +14,7 @@ pub mod chunks;
 pub mod cores;
 pub mod exchange;
 pub mod http_date;
+pub mod invariant;
 pub mod limits;
 pub mod machine;
 pub mod mesh;

@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 
+use crate::invariant::Expected;
 use crate::limits::Limits;
 use crate::mesh::Weigh;
 
@@ -47,10 +48,7 @@ impl<M: Weigh> Outgoing<M> {
 
     /// Appends a message and returns its sequence number within this receiver's messages.
     pub fn push(&mut self, to: usize, message: M) -> u64 {
-        let Some(open) = self.open.get_mut(to) else {
-            debug_assert!(false, "no core {to}");
-            return 0;
-        };
+        let Some(open) = self.open.get_mut(to).expected("each receiver has a batch") else { return 0 };
         open.bytes += message.weight();
         open.messages.push_back(message);
         open.first + open.messages.len() as u64 - 1
@@ -91,7 +89,8 @@ impl<M: Weigh> Outgoing<M> {
     /// Puts another message in the place of one that has not been sent.
     pub fn replace(&mut self, to: usize, sequence: u64, message: M) {
         let weight = message.weight();
-        let Some(old) = self.unsent(to, sequence) else { return };
+        let unsent = self.unsent(to, sequence);
+        let Some(old) = unsent.expected("only what is not sent is replaced") else { return };
         let old = std::mem::replace(old, message).weight();
         if let Some(open) = self.open.get_mut(to) {
             open.bytes = (open.bytes + weight).saturating_sub(old);
@@ -128,7 +127,9 @@ impl<M: Weigh> Outgoing<M> {
 
     /// The whole open batch.
     pub fn take(&mut self, to: usize) -> Vec<M> {
-        let Some(open) = self.open.get_mut(to) else { return Vec::new() };
+        let Some(open) = self.open.get_mut(to).expected("each receiver has a batch") else {
+            return Vec::new();
+        };
         open.first += open.messages.len() as u64;
         open.bytes = 0;
         Vec::from(std::mem::take(&mut open.messages))

@@ -12,6 +12,7 @@ use super::listen::{accept, turn_newcomers_away};
 use super::ring::{Completion, Kind, Operation, Ring};
 use super::sockets::Sockets;
 use super::transport::TransportKind;
+use machines::invariant::Expected;
 use machines::machine::{Door, Machine, Now, Token};
 
 /// A listener, what is behind it, and how its connections travel.
@@ -86,7 +87,8 @@ impl Acceptor {
     /// Takes in what the kernel says about a listener.
     pub fn handle_completion(&mut self, completion: Completion, ring: &mut Ring) {
         let slot = completion.operation.token.slot;
-        let Some(listener) = self.listeners.iter_mut().find(|listener| listener.slot == slot) else { return };
+        let listener = self.listeners.iter_mut().find(|listener| listener.slot == slot);
+        let Some(listener) = listener.expected("a listener outlives its poll") else { return };
         listener.ready = true;
         if !completion.more {
             listener.armed = false;

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use super::limits::{FLUSH_CHUNK_MAX, FLUSH_TIME_MAX, FLUSH_WRITES_MAX, PIECES_MAX, SINGLE_WRITES_MAX};
 use super::ring::{Batch, SendRing};
 use super::sockets::Sockets;
+use machines::invariant::Expected;
 use machines::machine::{Machine, Now, Token};
 
 /// Outboxes in the first chunk of a slice; what they cost says how many may follow before the clock is looked at again.
@@ -135,6 +136,7 @@ fn fill<'a, M: Machine>(
 ) -> usize {
     let mut slices = [IoSlice::new(&[]); PIECES_MAX];
     for (at, attempt) in attempts.iter_mut().enumerate() {
+        // A broken one is no fault: its machine learns of it when it is read.
         let Some(socket) = sockets.batch_socket(attempt.token) else { continue };
         let pieces = machine.outbox(attempt.token, &mut slices);
         if pieces == 0 {
@@ -153,7 +155,7 @@ fn submit(batch: Batch<'_, '_>, attempts: &mut [Attempt]) {
     let queued = |attempt: &&mut Attempt| attempt.bytes > 0;
     attempts.iter_mut().filter(queued).for_each(|attempt| attempt.sent = Sent::Some(attempt.bytes));
     let unseen = batch.submit(|at, sent| {
-        if let Some(attempt) = attempts.get_mut(at) {
+        if let Some(attempt) = attempts.get_mut(at).expected("what was sent is an attempt") {
             attempt.sent = Sent::of(sent);
         }
     });

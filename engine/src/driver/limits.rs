@@ -9,6 +9,9 @@ pub(super) const ACCEPTS_PER_TURN_MAX: usize = 64;
 /// How long accepting waits when the system has no descriptors or memory to give, in milliseconds.
 pub(super) const ACCEPT_PAUSE_MS: u64 = 100;
 
+/// How long a core is silent after it has logged a violation of an invariant, in milliseconds.
+pub(super) const VIOLATION_LOG_PAUSE_MS: u64 = 1_000;
+
 /// Connections taken over from other cores per turn.
 pub(super) const HANDOVERS_PER_TURN_MAX: usize = 64;
 

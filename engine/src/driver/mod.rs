@@ -21,6 +21,7 @@ pub mod sockets;
 pub mod steering;
 pub mod transport;
 mod turn;
+mod violations;
 
 use std::io;
 use std::sync::Arc;

@@ -20,6 +20,7 @@ use super::limits::{HANDOVERS_PER_TURN_MAX, SLEEP_MAX};
 use super::park;
 use super::ring::{Completion, Kind, Ring, SendRing};
 use super::sockets::{Leaving, News, Sockets};
+use super::violations::ViolationLog;
 use machines::machine::{Door, Effect, Inputs, Machine, Now, Socket, Token};
 use machines::mesh::{Leaf, Root};
 use machines::turn::{self, turn};
@@ -38,6 +39,7 @@ pub(super) struct Core<M> {
     clock: Clock,
     control: Arc<Control>,
     health: Arc<Health>,
+    violations: ViolationLog,
     reports: Sender<Report>,
     leave: Leave,
     left: Left,
@@ -82,6 +84,7 @@ impl<M: Machine> Core<M> {
             clock: setup.clock,
             control: setup.control,
             health: setup.health,
+            violations: ViolationLog::default(),
             reports: setup.reports,
             leave: setup.leave,
             left: Left::default(),
@@ -327,6 +330,7 @@ impl<M: Machine> turn::Core for Core<M> {
         let departed = self.io.sockets.depart(&self.io.mesh, now.mono_ms);
         self.io.sockets.ring().submit().map_err(CoreError::during("submitting to the ring"))?;
         self.report_end();
+        self.violations.update(self.io.mesh.me(), now.mono_ms);
         self.give_back_room();
         Ok(departed)
     }

@@ -129,6 +129,9 @@ fn deliveries_messages_and_bytes_are_counted() {
         "corecast_hooks_queued",
         "corecast_hooks_dropped_total{kind=\"client_event\"}",
         "corecast_stuck_batches_total",
+        "corecast_invariant_violations_total{core=\"shard-0\"}",
+        "corecast_invariant_violations_total{core=\"shard-2\"}",
+        "corecast_invariant_violations_total{core=\"api\"}",
     ] {
         assert_eq!(after[name], 0.0, "{name} of a server at ease");
     }

@@ -14,6 +14,7 @@ use protocol::hook_event::OpenEdges;
 use super::ApiCore;
 use super::connections::Connection;
 use super::requests::Flow;
+use crate::invariant;
 use crate::limits::SILENT_MS_MAX;
 use crate::machine::{Door, Effect, HookPort, Inputs, Machine, Mesh, Now, Socket, Token};
 use crate::mesh::Leaf;
@@ -156,7 +157,7 @@ impl ApiCore {
             let Some(leaf) = self.next_leaf(inputs) else { break };
             match leaf {
                 Leaf::Answer(answer) => self.handle_answer(*answer, now),
-                leaf => debug_assert!(false, "the API core has no subscribers: {leaf:?}"),
+                _ => invariant::violated("the API core has no subscribers"),
             }
             any = true;
         }

@@ -12,6 +12,7 @@ use super::ApiCore;
 use super::gate::{Part, Waiting};
 use super::open_call::{CallId, OpenCall};
 use super::pending::Pending;
+use crate::invariant::{self, Expected};
 use crate::limits::CALL_MS_MAX;
 use crate::machine::Now;
 use crate::mesh::{Answer, Ask, Query};
@@ -35,6 +36,7 @@ impl Calls {
     /// One of the parts of a call has gone.
     pub(super) fn note_part_gone(&mut self, id: CallId) {
         if let Some((call, _)) = self.open.get_mut(&id) {
+            invariant::check(call.parts_waiting > 0, "no more parts go than have waited");
             call.parts_waiting = call.parts_waiting.saturating_sub(1);
         }
     }
@@ -113,6 +115,7 @@ impl ApiCore {
         if let Err(refused) = pending.take(question, answer.found) {
             call.refused = Some(refused);
         }
+        invariant::check(call.answers_missing > 0, "no more answers come than are missing");
         call.answers_missing = call.answers_missing.saturating_sub(1);
         self.finish_if_complete(id, now);
     }
@@ -148,7 +151,7 @@ impl ApiCore {
             return;
         }
         for id in &late {
-            let Some((call, _)) = self.calls.remove(*id) else { continue };
+            let Some((call, _)) = self.calls.remove(*id).expected("what is late is open") else { continue };
             self.gates.release_bytes(call.parked_bytes);
             self.stats.overloaded += 1;
             if let Some(token) = call.connection {

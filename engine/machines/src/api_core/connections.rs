@@ -10,6 +10,7 @@ use protocol::http::RequestProgress;
 
 use super::ApiCore;
 use super::open_call::CallId;
+use crate::invariant::{self, Expected};
 use crate::limits::{
     ANSWERS_BYTES_MAX, BODY_MS_MAX, IDLE_MS_MIN, Limits, READ_BYTES_PER_S_MIN, SILENT_MS_MAX, UNREAD_MS_MAX,
 };
@@ -122,7 +123,7 @@ impl Connections {
             self.places.resize_with(slot + 1, || None);
         }
         if let Some(place) = self.places.get_mut(slot) {
-            debug_assert!(place.is_none(), "the driver gives a slot to one connection at a time");
+            invariant::check(place.is_none(), "the driver gives a slot to one connection at a time");
             self.len += usize::from(place.is_none());
             *place = Some((token.generation, connection));
         }
@@ -138,7 +139,7 @@ impl Connections {
 
     /// Counts what a connection keeps, after that has changed.
     pub(super) fn recount(&mut self, token: Token) {
-        let Some(connection) = self.by_token(token) else { return };
+        let Some(connection) = self.by_token(token).expected("what is counted is there") else { return };
         let now = connection.kept.capacity();
         let before = std::mem::replace(&mut connection.charged, now);
         self.kept_bytes = self.kept_bytes - before + now;
@@ -176,9 +177,10 @@ impl Connections {
 }
 
 impl ApiCore {
-    /// Appends to a connection's outbox. Does nothing when the connection is gone.
+    /// Appends to a connection's outbox.
     pub(super) fn write(&mut self, token: Token, now: Now, encode: impl FnOnce(&mut Vec<u8>, &str)) {
-        let Some(connection) = self.connections.by_token(token) else { return };
+        let connection = self.connections.by_token(token);
+        let Some(connection) = connection.expected("only a connection is answered") else { return };
         if connection.unwritten().is_empty() {
             (connection.unread_ms, connection.read_bytes) = (now.mono_ms, 0);
         }

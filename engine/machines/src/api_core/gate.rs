@@ -18,6 +18,7 @@ use protocol::ws::Frame;
 
 use super::ApiCore;
 use super::open_call::CallId;
+use crate::invariant::{self, Expected};
 use crate::limits::PARKED_BYTES_MAX;
 use crate::machine::Now;
 use crate::mesh::{Ask, Publish, Query, Root, Terminate};
@@ -101,7 +102,7 @@ impl Gates {
 
     /// The part waits at this home.
     pub(super) fn park(&mut self, home: usize, waiting: Waiting) {
-        if let Some(parts) = self.homes.get_mut(home) {
+        if let Some(parts) = self.homes.get_mut(home).expected("each home has a gate") {
             parts.push_back(waiting);
         }
     }
@@ -113,6 +114,7 @@ impl Gates {
 
     /// Events that kept so many bytes wait no more.
     pub(super) fn release_bytes(&mut self, bytes: usize) {
+        invariant::check(self.bytes >= bytes, "no more is released than was charged");
         self.bytes = self.bytes.saturating_sub(bytes);
     }
 

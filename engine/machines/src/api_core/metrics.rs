@@ -7,6 +7,7 @@
 
 use super::ApiCore;
 use super::exposition::Exposition;
+use crate::invariant::violations;
 use crate::machine::Now;
 use crate::readings::Reading;
 use crate::readings::closes::{By, Closes, Code};
@@ -23,6 +24,7 @@ impl ApiCore {
         self.describe_rest(&mut all);
         describe_back_pressure(&mut all, &sum, self.gates.ms(), self.gates.bytes());
         describe_closes(&mut all, &sum.closes);
+        describe_violations(&mut all, readings, violations().count);
         describe_hook_drops(&mut all, &sum.stats);
         describe_counters(&mut all, &sum.stats);
         (self.metrics.others)(&mut all, now);
@@ -140,6 +142,17 @@ fn describe_closes(all: &mut Exposition, closes: &Closes) {
     all.add(family);
 }
 
+/// Those of each shard, and those of the API core.
+fn describe_violations(all: &mut Exposition, readings: &[(usize, Reading)], of_api: u64) {
+    let help = "Cases that cannot occur unless the server has a bug, by core. Please report them.";
+    let mut family = all.counters("invariant_violations_total", help);
+    for (shard, reading) in readings {
+        family.sample(&[("core", &*format!("shard-{shard}"))], reading.violations as f64);
+    }
+    family.sample(&[("core", "api")], of_api as f64);
+    all.add(family);
+}
+
 fn describe_hook_drops(all: &mut Exposition, stats: &Stats) {
     let mut dropped = all.counters("hooks_dropped_total", "Hook events dropped since the queue was full.");
     for (kind, count) in [
@@ -155,5 +168,25 @@ fn describe_hook_drops(all: &mut Exposition, stats: &Stats) {
 fn describe_counters(all: &mut Exposition, stats: &Stats) {
     for (name, help, value) in stats.explained() {
         all.counter(&format!("{name}_total"), help, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn violations_are_told_core_by_core() {
+        let mut all = Exposition::new("x_");
+        let reading = |violations| Reading { violations, ..Reading::default() };
+        describe_violations(&mut all, &[(0, reading(0)), (1, reading(7))], 2);
+        let text = all.encode();
+        let samples: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
+        let expected = [
+            "x_invariant_violations_total{core=\"shard-0\"} 0",
+            "x_invariant_violations_total{core=\"shard-1\"} 7",
+            "x_invariant_violations_total{core=\"api\"} 2",
+        ];
+        assert_eq!(samples, expected);
     }
 }

@@ -19,6 +19,7 @@ use protocol::http::{
 use protocol::path_prefix::PathPrefix;
 
 use super::ApiCore;
+use crate::invariant::Expected;
 use crate::limits::SCRATCH_BYTES;
 use crate::machine::{Effect, Now, Token};
 
@@ -97,7 +98,8 @@ impl ApiCore {
     }
 
     fn take_kept(&mut self, token: Token, now: Now) -> Flow {
-        let Some(connection) = self.connections.by_token(token) else { return Flow::Gone };
+        let connection = self.connections.by_token(token);
+        let Some(connection) = connection.expected("its caller has found it") else { return Flow::Gone };
         let mut kept = std::mem::take(&mut connection.kept);
         let (used, flow) = self.take_requests(token, &kept, now);
         kept.drain(..used);
@@ -159,7 +161,8 @@ impl ApiCore {
     }
 
     fn take_request(&mut self, token: Token, bytes: &[u8], now: Now) -> Step {
-        let Some(connection) = self.connections.by_token(token) else { return Step::Gone };
+        let connection = self.connections.by_token(token);
+        let Some(connection) = connection.expected("its caller has found it") else { return Step::Gone };
         let mut progress = std::mem::take(&mut connection.progress);
         match parse_request_on(&mut progress, bytes, &self.limits.http()) {
             RequestParse::Complete { request, .. } if self.is_upgrade(token, &request.head) => {
@@ -218,7 +221,8 @@ impl ApiCore {
     /// An unfinished request has its time from when it began.
     fn expect_more(&mut self, token: Token, progress: RequestProgress, bytes_min: usize, now: Now) {
         let head_ms_max = self.limits.head_ms_max;
-        let Some(connection) = self.connections.by_token(token) else { return };
+        let connection = self.connections.by_token(token);
+        let Some(connection) = connection.expected("its caller has found it") else { return };
         (connection.progress, connection.kept_min) = (progress, bytes_min);
         if !connection.unfinished {
             (connection.unfinished, connection.since_ms) = (true, now.mono_ms);
@@ -240,7 +244,8 @@ impl ApiCore {
 
     fn handle_request(&mut self, token: Token, request: &Request<'_>, now: Now) {
         self.stats.requests += 1;
-        let Some(connection) = self.connections.by_token(token) else { return };
+        let connection = self.connections.by_token(token);
+        let Some(connection) = connection.expected("its caller has found it") else { return };
         (connection.unfinished, connection.asked) = (false, true);
         let manner = Manner::of(&request.head);
         if connection.admin {
@@ -301,7 +306,8 @@ impl ApiCore {
 
     /// Ends a connection whose time is up; an unfinished request is answered first.
     pub(super) fn give_up(&mut self, token: Token, now: Now) {
-        let Some(connection) = self.connections.view(token) else { return };
+        let connection = self.connections.view(token);
+        let Some(connection) = connection.expected("a late connection is there") else { return };
         if !connection.unwritten().is_empty() {
             return self.reset(token);
         }

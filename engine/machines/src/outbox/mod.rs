@@ -12,6 +12,7 @@ pub mod held;
 pub mod parting;
 pub mod run;
 
+use crate::invariant;
 use run::Run;
 
 use crate::limits::{SPARE_RANGES_MAX, TAIL_RANGES_MAX};
@@ -232,7 +233,7 @@ impl Outbox {
             self.head = None;
             self.advance();
         }
-        debug_assert!(self.head.is_some() || bytes == 0, "more was written than was waiting");
+        invariant::check(self.head.is_some() || bytes == 0, "no more is written than was waiting");
         if self.head.is_none()
             && let Some(tail) = self.tail.take()
         {

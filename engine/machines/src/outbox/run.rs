@@ -9,6 +9,7 @@ use std::rc::Rc;
 
 use protocol::ws::Frame;
 
+use crate::invariant::{self, Expected};
 use crate::outbox::held::{Charge, Held};
 
 /// Shared by the outboxes of one shard.
@@ -55,7 +56,7 @@ impl Run {
 
     /// Counts the memory of a sealed Run until it is dropped; once, however often it is said.
     pub fn charge(&self, held: &Held) {
-        let Some(sealed) = self.sealed.get() else { return };
+        let Some(sealed) = self.sealed.get().expected("only a sealed Run is charged") else { return };
         self.charge.get_or_init(|| held.charge(sealed.memory_bytes()));
     }
 
@@ -150,7 +151,7 @@ impl OpenRun {
     pub fn seal(self, held: &Held) {
         let sealed = Sealed { bytes: Bytes::Own(self.bytes), ends: self.ends, private: false };
         let first = self.run.sealed.set(sealed).is_ok();
-        debug_assert!(first, "a Run is sealed once");
+        invariant::check(first, "a Run is sealed once");
         self.run.charge(held);
     }
 }

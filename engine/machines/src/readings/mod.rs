@@ -16,6 +16,8 @@ pub struct Reading {
     pub stats: Stats,
     /// How connections have ended.
     pub closes: Closes,
+    /// How often an invariant did not hold on its core.
+    pub violations: u64,
     /// How long gates have been closed.
     pub gated_ms: GatedMs,
     /// WebSocket connections.
@@ -63,6 +65,7 @@ impl Reading {
     pub fn add(&mut self, other: &Self) {
         self.stats.add(&other.stats);
         self.closes.add(&other.closes);
+        self.violations += other.violations;
         self.gated_ms.flush += other.gated_ms.flush;
         self.gated_ms.roots += other.gated_ms.roots;
         self.gated_ms.commands += other.gated_ms.commands;

@@ -1,6 +1,7 @@
 //! A shard is read: its counters, and how much there is of everything in it.
 
 use super::Shard;
+use crate::invariant::violations;
 use crate::readings::stats::{Parts, Stats};
 use crate::readings::{QueueBytes, Reading};
 
@@ -22,6 +23,7 @@ impl Shard {
         Reading {
             stats: self.stats(),
             closes: self.ending.closes().clone(),
+            violations: violations().count,
             gated_ms: self.inbound.gated_ms(),
             connections: self.fanout.connections() as u64,
             half_open: self.inbound.half_open() as u64,

@@ -8,6 +8,7 @@ use super::super::transport::Transport;
 use super::closing::Closing;
 use super::connection::Connection;
 use machines::chunks::Chunks;
+use machines::invariant::Expected;
 use machines::machine::Token;
 use protocol::limits::SLOTS_MAX;
 
@@ -36,7 +37,7 @@ impl Connections {
             None if self.slots.len() < SLOTS_MAX as usize => self.slots.push(Slot::default()) as u32,
             None => return None,
         };
-        let place = self.slots.get_mut(slot as usize)?;
+        let place = self.slots.get_mut(slot as usize).expected("free slots are in the slab")?;
         place.tenant = Some(Connection::new(transport, bytes, self.draining));
         self.late += usize::from(self.draining);
         Some(Token { slot, generation: place.generation })
@@ -61,16 +62,12 @@ impl Connections {
 
     /// The connection of this token, which the machine knows: it names none that it has given away.
     pub(super) fn known(&mut self, token: Token) -> Option<&mut Connection> {
-        let found = self.find_open(token);
-        debug_assert!(found.is_some(), "slot {} was given away by its machine", token.slot);
-        found
+        self.find_open(token).expected("a machine names no connection that it has given away")
     }
 
     /// The connection of an operation that has completed: an armed operation keeps its slot.
     pub(super) fn of_operation(&mut self, token: Token) -> Option<&mut Connection> {
-        let found = self.find(token);
-        debug_assert!(found.is_some(), "slot {} was freed with an operation in flight", token.slot);
-        found
+        self.find(token).expected("an armed operation keeps its slot")
     }
 
     /// Takes a connection out and frees its slot for another tenant.

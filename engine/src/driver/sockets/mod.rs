@@ -18,11 +18,12 @@ use super::inbox::MeshEnd;
 use super::limits::{CLOSE_MS_MAX, DRAIN_LINGER_MS_MAX};
 use super::ring::{Completion, Kind, Ring};
 use super::transport::Transport;
+use machines::invariant::Expected;
 use machines::machine::{Socket, Token};
 use machines::outbox::parting::Parting;
 
 use self::closing::{Closing, Progress, reset_on_drop};
-use self::connection::Stage;
+use self::connection::{Connection, Stage};
 use self::connections::Connections;
 use self::expiries::Expiries;
 use self::leaving::Departure;
@@ -66,7 +67,7 @@ impl Sockets {
     /// slot is taken.
     pub fn attach(&mut self, transport: Transport, bytes: Vec<u8>) -> Option<Token> {
         let token = self.connections.attach(transport, bytes)?;
-        if let Some(connection) = self.connections.find(token) {
+        if let Some(connection) = self.connections.find(token).expected("it was attached just before") {
             connection.poll_input(&mut self.ring, token);
             self.reading.queue(connection, token);
         }
@@ -77,7 +78,7 @@ impl Sockets {
     /// when it has spoken.
     pub fn attach_newcomer(&mut self, transport: Transport) -> Option<Token> {
         let token = self.attach(transport, Vec::new())?;
-        if let Some(connection) = self.connections.find(token) {
+        if let Some(connection) = self.connections.find(token).expected("it was attached just before") {
             connection.expect_input();
             self.reading.queue(connection, token);
         }
@@ -155,7 +156,7 @@ impl Sockets {
 
     /// Nothing more happens with a connection: it goes as soon as nothing is armed on it.
     fn finish(&mut self, token: Token) {
-        if let Some(connection) = self.connections.find(token) {
+        if let Some(connection) = self.connections.find(token).expected("what ends is there") {
             connection.spend();
             self.disarm(token);
         }
@@ -163,7 +164,7 @@ impl Sockets {
 
     /// Cancels what is armed; the last completion settles the connection. At once when nothing is armed.
     fn disarm(&mut self, token: Token) {
-        if let Some(connection) = self.connections.find(token) {
+        if let Some(connection) = self.connections.find(token).expected("what ends is there") {
             connection.cancel_polls(&mut self.ring, token);
             self.settle(token);
         }
@@ -171,7 +172,8 @@ impl Sockets {
 
     /// Lets a connection go that waits only for its operations, if they have all completed.
     fn settle(&mut self, token: Token) {
-        if self.connections.view(token).is_none_or(|connection| connection.is_armed()) {
+        let connection = self.connections.view(token).expected("what ends is there");
+        if connection.is_none_or(|connection| connection.is_armed()) {
             return;
         }
         let Some(connection) = self.connections.detach(token) else { return };
@@ -233,7 +235,7 @@ impl Sockets {
 
     /// Waits for room to write.
     pub fn arm_room(&mut self, token: Token) {
-        if let Some(connection) = self.connections.find(token) {
+        if let Some(connection) = self.connections.find(token).expected("what was written to is there") {
             connection.poll_room(&mut self.ring, token);
         }
     }
@@ -319,8 +321,10 @@ impl Sockets {
     fn continue_close(&mut self, token: Token, mono_ms: u64) {
         let draining = self.connections.is_draining();
         let linger_until = mono_ms + if draining { DRAIN_LINGER_MS_MAX } else { CLOSE_MS_MAX };
-        let Some(connection) = self.connections.find(token) else { return };
-        let Some((closing, transport)) = connection.closing() else { return };
+        let connection = self.connections.find(token);
+        let closing =
+            connection.and_then(Connection::closing).expected("its caller knows that it is closing");
+        let Some((closing, transport)) = closing else { return };
         let was_shut = closing.is_shut();
         match closing.advance(transport, self.reading.scratch(), mono_ms, linger_until) {
             Progress::Blocked => self.arm_room(token),
@@ -333,7 +337,8 @@ impl Sockets {
 
     /// Input came for a closing connection. Before our FIN it waits.
     fn continue_close_after_input(&mut self, token: Token, mono_ms: u64) {
-        let Some(connection) = self.connections.find(token) else { return };
+        let connection = self.connections.find(token);
+        let Some(connection) = connection.expected("its caller has found it") else { return };
         if connection.is_broken() {
             self.finish(token);
         } else if connection.closing().is_some_and(|(closing, _)| closing.is_shut()) {

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 
 use super::connection::{Connection, Found};
 use super::connections::Connections;
+use machines::invariant::Expected;
 use machines::limits::SCRATCH_BYTES;
 use machines::machine::{Socket, Token};
 
@@ -68,7 +69,8 @@ impl Reading {
     fn read_next(&mut self, connections: &mut Connections) -> Option<(Token, Found)> {
         while self.ready_now > 0 {
             self.ready_now -= 1;
-            let token = self.ready.pop_front()?;
+            let token = self.ready.pop_front().expected("no more are read than are ready")?;
+            // Closed since it was queued.
             let Some(connection) = connections.find_open(token) else { continue };
             if connection.leave_queue() {
                 let found = connection.read(&mut self.scratch, &mut self.arrived);

@@ -12,6 +12,7 @@ use protocol::channel::ChannelKind;
 use super::{ChannelRow, counts_of};
 use crate::api_core::ApiCore;
 use crate::api_core::open_call::OpenCall;
+use crate::invariant;
 use crate::limits::CHANNELS_BYTES_MAX;
 use crate::machine::{Now, Token};
 use crate::mesh::{Ask, Counts, Found, listed_bytes};
@@ -34,7 +35,7 @@ impl Pending {
             Found::Busy => {
                 return Err(Refused::retry_later("Over capacity: too many lists are being made already"));
             }
-            found => debug_assert!(false, "{found:?} was not asked for"),
+            _ => invariant::violated("a list is what was asked for"),
         }
         Ok(())
     }

@@ -9,6 +9,7 @@ use api::refused::Refused;
 use protocol::channel::ChannelKind;
 
 use super::ApiCore;
+use crate::invariant;
 use crate::machine::Now;
 use crate::mesh::{self, Found};
 use crate::topic::Topic;
@@ -41,7 +42,7 @@ impl Pending {
             (Self::Channel(pending), Found::Channel(counts)) => pending.take(counts),
             (Self::Users(pending), Found::Users(users)) => pending.take(users),
             (Self::Metrics(pending), Found::Reading(reading)) => pending.take(question, *reading),
-            (pending, found) => debug_assert!(false, "{found:?} was not asked for by {pending:?}"),
+            _ => invariant::violated("an answer is of the kind that was asked for"),
         }
         Ok(())
     }

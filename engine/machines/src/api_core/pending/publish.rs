@@ -14,6 +14,7 @@ use super::{ChannelRow, counts_of};
 use crate::api_core::ApiCore;
 use crate::api_core::gate::{EventView, ParkedEvent, Part, Waiting};
 use crate::api_core::open_call::{CallId, OpenCall};
+use crate::invariant::Expected;
 use crate::machine::{Now, Token};
 use crate::mesh::Counts;
 use crate::topic::{Topic, TopicKey};
@@ -59,7 +60,7 @@ impl Pending {
     }
 
     pub(super) fn take(&mut self, index: usize, counts: Counts) {
-        if let Some(row) = self.rows.get_mut(index) {
+        if let Some(row) = self.rows.get_mut(index).expected("each question is about a row") {
             row.counts = counts_of(counts);
         }
     }

@@ -11,6 +11,7 @@ use hashbrown::{Equivalent, HashSet};
 use protocol::close::Close;
 use protocol::presence::Member;
 
+use crate::invariant::Expected;
 use crate::mesh::Terminate;
 use crate::shard::Shard;
 use crate::shard::fanout::connection::ConnectionId;
@@ -105,7 +106,8 @@ impl Shard {
 
     /// Closes the connection if its user must go. Returns what that counts for.
     fn look_at(&mut self, id: ConnectionId) -> usize {
-        let Some(app) = self.fanout.app_of(id) else { return 1 };
+        let app = self.fanout.app_of(id);
+        let Some(app) = app.expected("its caller has found it") else { return 1 };
         let looks = 1 + self.fanout.subscriptions_of(id);
         let wanted = |member: &Arc<Member>| self.ending.terminations.wants(&app.id, &member.user_id);
         if !self.fanout.members_of(id).any(wanted) {

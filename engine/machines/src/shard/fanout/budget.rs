@@ -11,6 +11,7 @@ use std::collections::BinaryHeap;
 use hashbrown::HashMap;
 use protocol::close::Close;
 
+use crate::invariant::Expected;
 use crate::outbox::{Backlog, Range};
 use crate::shard::Shard;
 use crate::shard::fanout::Fanout;
@@ -109,7 +110,8 @@ impl Shard {
     }
 
     fn shed(&mut self, slot: u32) {
-        let Some(id) = self.fanout.connections.id_at(slot) else { return };
+        let id = self.fanout.connections.id_at(slot);
+        let Some(id) = id.expected("only a connection has a backlog") else { return };
         self.fanout.stats.outboxes_shed += 1;
         self.close(id, Close::OUTBOXES_FULL);
         self.finish_closes();

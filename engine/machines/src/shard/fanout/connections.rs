@@ -8,6 +8,7 @@ use protocol::presence::Member;
 use protocol::socket_id::SocketId;
 use protocol::ws::Decoder;
 
+use crate::invariant::Expected;
 use crate::machine::Token;
 use crate::outbox::Outbox;
 use crate::shard::fanout::Fanout;
@@ -124,7 +125,7 @@ impl Fanout {
 
     /// Its next message must wait, and nothing is read of it meanwhile. Returns whether it is still there.
     pub(in crate::shard) fn stall(&mut self, id: ConnectionId) -> bool {
-        let connection = self.connections.by_id(id);
+        let connection = self.connections.by_id(id).expected("only a connection waits");
         connection.map(|connection| connection.stalled = true).is_some()
     }
 

@@ -3,6 +3,7 @@
 
 use protocol::ws::Frame;
 
+use crate::invariant::Expected;
 use crate::outbox::Range;
 use crate::outbox::run::OpenRun;
 use crate::shard::fanout::Fanout;
@@ -13,7 +14,8 @@ use crate::shard::fanout::topics::LocalTopic;
 impl Fanout {
     /// An event for all acknowledged subscribers but one.
     pub(in crate::shard) fn deliver(&mut self, topic_slot: u32, frame: &Frame, except: Option<ConnectionId>) {
-        let Some(topic) = self.topics.get_mut(topic_slot) else { return };
+        let topic = self.topics.get_mut(topic_slot);
+        let Some(topic) = topic.expected("its caller has found it") else { return };
         if topic.acknowledged.is_empty() {
             return;
         }
@@ -22,6 +24,7 @@ impl Fanout {
             topic.run = self.flush.open.len() as u32;
             let (open, interval_ms) = (OpenRun::new(topic_slot), topic.flush_interval_ms());
             for subscriber in &topic.acknowledged {
+                // One that has gone stays listed until its subscription is given up.
                 let Some((id, connection)) = self.connections.at(subscriber.slot) else { continue };
                 connection.outbox.push(Range::open(open.run(), 0), &mut self.flush.tails);
                 self.flush.gain.taken_by(connection.subscriptions.len());
@@ -39,7 +42,7 @@ impl Fanout {
         if let Some(id) = excluded {
             self.close_range(id, run);
         }
-        if let Some(open) = self.flush.open.get_mut(run as usize) {
+        if let Some(open) = self.flush.open.get_mut(run as usize).expected("a topic's Run is open") {
             open.append(frame);
         }
         if let Some(topic) = self.topics.get_mut(topic_slot) {
@@ -57,10 +60,12 @@ impl Fanout {
 
     /// A range of the topic's open Run, from its present end on.
     pub(super) fn open_range(&mut self, id: ConnectionId, run: u32) {
+        // A topic without an event in this phase has no Run.
         let Some(open) = self.flush.open.get(run as usize) else { return };
         let (range, from) = (Range::open(open.run(), open.end()), open.end());
         let interval_ms = self.topics.get(open.topic_slot).map_or(0, LocalTopic::flush_interval_ms);
-        let Some(connection) = self.connections.by_id(id) else { return };
+        let connection = self.connections.by_id(id);
+        let Some(connection) = connection.expected("a subscriber is connected") else { return };
         connection.outbox.push(range, &mut self.flush.tails);
         self.flush.gain.taken_by(connection.subscriptions.len());
         if connection.blocked {
@@ -72,14 +77,16 @@ impl Fanout {
 
     pub(super) fn close_range(&mut self, id: ConnectionId, run: u32) {
         let Some(open) = self.flush.open.get(run as usize) else { return };
-        let Some(connection) = self.connections.by_id(id) else { return };
+        let connection = self.connections.by_id(id);
+        let Some(connection) = connection.expected("its caller has found it") else { return };
         connection.outbox.close_range(open.run(), open.end());
     }
 
     /// Ends the decide phase: no Run grows any more, and blocked connections are charged with what they have gained.
     pub(in crate::shard) fn seal(&mut self) {
         for touched in std::mem::take(&mut self.flush.touched) {
-            let Some(open) = self.flush.open.get(touched.run as usize) else { continue };
+            let open = self.flush.open.get(touched.run as usize);
+            let Some(open) = open.expected("Runs are open until they are sealed") else { continue };
             let bytes = open.end().saturating_sub(touched.from) as usize;
             let frames = open.frames_from(touched.from);
             self.charge(touched.id, bytes, frames);

@@ -11,6 +11,7 @@ use std::collections::VecDeque;
 
 use hashbrown::HashMap;
 
+use crate::invariant::Expected;
 use crate::shard::Shard;
 use crate::shard::fanout::connection::{ConnectionId, Subscription};
 
@@ -73,7 +74,9 @@ impl Departed {
 
     fn pop(&mut self, slot: u32) -> Option<Subscription> {
         let left = self.left.checked_sub(1)?;
-        let gone = self.left_behind.get_mut(&slot)?.pop()?;
+        let left_behind =
+            self.left_behind.get_mut(&slot).expected("a departed connection left subscriptions")?;
+        let gone = left_behind.pop()?;
         self.left = left;
         Some(gone)
     }

@@ -4,6 +4,7 @@
 use protocol::limits::SLOTS_MAX;
 
 use crate::chunks::Chunks;
+use crate::invariant::{self, Expected};
 use crate::shard::fanout::connection::{Connection, ConnectionId};
 
 /// All connections of a shard.
@@ -37,7 +38,7 @@ impl Connections {
         let Some(place) = self.slots.get_mut(slot as usize) else {
             unreachable!("free slots are in the slab");
         };
-        debug_assert!(place.tenant.is_none(), "a free slot has no tenant");
+        invariant::check(place.tenant.is_none(), "a free slot has no tenant");
         place.tenant = Some(connection);
         ConnectionId { slot, generation: place.generation }
     }
@@ -61,14 +62,15 @@ impl Connections {
 
     /// Something of this slot's tenant is still to be done when it has gone.
     pub(super) fn keep(&mut self, slot: u32) {
-        if let Some(slot) = self.slots.get_mut(slot as usize) {
+        if let Some(slot) = self.slots.get_mut(slot as usize).expected("a slot stays in the slab") {
             slot.kept += 1;
         }
     }
 
     /// That is done.
     pub(super) fn let_go(&mut self, slot: u32) {
-        let Some(place) = self.slots.get_mut(slot as usize) else { return };
+        let place = self.slots.get_mut(slot as usize);
+        let Some(place) = place.expected("a slot stays in the slab") else { return };
         place.kept -= 1;
         if place.kept == 0 && place.tenant.is_none() {
             self.free.push(slot);

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use protocol::app::App;
 
+use crate::invariant::{self, Expected};
 use crate::mesh::SubRef;
 use crate::outbox::run::Run;
 use crate::shard::fanout::Fanout;
@@ -15,6 +16,12 @@ use crate::shard::fanout::connection::{ConnectionId, Needs, Subscription, WAITIN
 use crate::shard::fanout::flush::NO_RUN;
 use crate::shard::fanout::topics::{Gone, LocalTopic, Subscriber};
 use crate::topic::{Topic, TopicKey};
+
+/// A topic stays while somebody is subscribed to it.
+const HAS_TOPIC: &str = "a subscription has its topic";
+
+/// A subscription that is given up leaves the list.
+const IS_LISTED: &str = "what a topic lists is a subscription";
 
 impl Fanout {
     /// Where the topic that is `key` of `app` is among the local topics.
@@ -44,7 +51,7 @@ impl Fanout {
 
     /// A topic has lost its last local subscriber and home has been told.
     pub(in crate::shard) fn remove_topic(&mut self, slot: u32) {
-        let Some(topic) = self.topics.remove(slot) else { return };
+        let Some(topic) = self.topics.remove(slot).expected("a topic goes once") else { return };
         if let Some(run) = self.flush.open.get_mut(topic.run as usize) {
             run.topic_slot = NO_RUN;
         }
@@ -80,8 +87,9 @@ impl Fanout {
     /// A subscription waits for its home's answer.
     pub(in crate::shard) fn add_waiting(&mut self, topic_slot: u32, sub: SubRef, needs: Needs) {
         let id = ConnectionId { slot: sub.slot, generation: sub.generation };
-        let Some(connection) = self.connections.by_id(id) else { return };
-        let Some(topic) = self.topics.get_mut(topic_slot) else { return };
+        let connection = self.connections.by_id(id);
+        let Some(connection) = connection.expected("a subscriber is connected") else { return };
+        let Some(topic) = self.topics.get_mut(topic_slot).expected(HAS_TOPIC) else { return };
         let subscription =
             Subscription { topic_slot, fanout_index: WAITING, ticket: sub.ticket, entered: 0, needs };
         topic.waiting += 1;
@@ -106,9 +114,11 @@ impl Fanout {
 
     /// The acknowledgement goes into the outbox, and the connection into the fan-out list.
     pub(in crate::shard) fn acknowledge(&mut self, id: ConnectionId, index: usize, succeeded: Rc<Run>) {
-        let Some(connection) = self.connections.by_id(id) else { return };
-        let Some(subscription) = connection.subscriptions.get_mut(index) else { return };
-        let Some(topic) = self.topics.get_mut(subscription.topic_slot) else { return };
+        let connection = self.connections.by_id(id);
+        let subscription = connection.and_then(|it| it.subscriptions.get_mut(index));
+        let Some(subscription) = subscription.expected("its caller has found it") else { return };
+        let topic = self.topics.get_mut(subscription.topic_slot);
+        let Some(topic) = topic.expected(HAS_TOPIC) else { return };
         topic.waiting -= 1;
         self.stats.subscribed += 1;
         if subscription.fanout_index == WAITING {
@@ -122,13 +132,14 @@ impl Fanout {
 
     /// Takes a subscription out of its connection and its topic. The topic stays, even without subscribers.
     pub(in crate::shard) fn remove_subscription(&mut self, id: ConnectionId, index: usize) -> Option<Gone> {
-        let connection = self.connections.by_id(id)?;
+        let connection = self.connections.by_id(id).expected("its caller has found it")?;
         if index >= connection.subscriptions.len() {
+            invariant::violated("its caller has found it");
             return None;
         }
         let removed = connection.subscriptions.swap_remove(index);
         if let Some(moved) = connection.subscriptions.get(index)
-            && let Some(topic) = self.topics.get_mut(moved.topic_slot)
+            && let Some(topic) = self.topics.get_mut(moved.topic_slot).expected(HAS_TOPIC)
             && let Some(subscriber) = topic.acknowledged.get_mut(moved.fanout_index as usize)
         {
             subscriber.subscription_index = index as u32;
@@ -138,7 +149,7 @@ impl Fanout {
         if gone.waited {
             return Some(gone);
         }
-        let topic = self.topics.get(topic_slot)?;
+        let topic = self.topics.get(topic_slot).expected(HAS_TOPIC)?;
         let connection = self.connections.by_id(id)?;
         self.stats.gained_of_gone += u64::from(self.flush.count_gone(connection, topic.gain));
         let run = topic.run;
@@ -149,7 +160,7 @@ impl Fanout {
     /// Takes a subscription out of its topic, which stays, even without subscribers. Nobody has the subscription now.
     pub(super) fn leave_topic(&mut self, id: ConnectionId, left: Subscription) -> Option<Gone> {
         let Subscription { topic_slot, fanout_index, ticket, entered, needs } = left;
-        let topic = self.topics.get_mut(topic_slot)?;
+        let topic = self.topics.get_mut(topic_slot).expected(HAS_TOPIC)?;
         topic.topic.app.remove_subscription();
         self.subscriptions -= 1;
         let sub = SubRef { slot: id.slot, generation: id.generation, ticket };
@@ -163,8 +174,9 @@ impl Fanout {
         self.stats.unsubscribed += 1;
         topic.acknowledged.swap_remove(fanout_index as usize);
         if let Some(moved) = topic.acknowledged.get(fanout_index as usize).copied()
-            && let Some(subscriptions) = self.subscriptions_in(moved.slot)
-            && let Some(subscription) = subscriptions.get_mut(moved.subscription_index as usize)
+            && let Some(subscriptions) = self.subscriptions_in(moved.slot).expected(IS_LISTED)
+            && let Some(subscription) =
+                subscriptions.get_mut(moved.subscription_index as usize).expected(IS_LISTED)
         {
             subscription.fanout_index = fanout_index;
         }

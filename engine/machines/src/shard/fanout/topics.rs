@@ -6,6 +6,7 @@ use hashbrown::HashTable;
 use protocol::app::App;
 use slab::Slab;
 
+use crate::invariant;
 use crate::mesh::SubRef;
 use crate::shard::fanout::connection::Needs;
 use crate::shard::fanout::flush::NO_RUN;
@@ -96,9 +97,10 @@ impl LocalTopics {
 
     pub(super) fn remove(&mut self, slot: u32) -> Option<LocalTopic> {
         let topic = self.slots.try_remove(slot as usize)?;
-        debug_assert!(topic.subscribers() == 0, "only a topic without subscribers goes");
-        if let Ok(entry) = self.table.find_entry(topic.topic.hash, |other| *other == slot) {
-            entry.remove();
+        invariant::check(topic.subscribers() == 0, "only a topic without subscribers goes");
+        match self.table.find_entry(topic.topic.hash, |other| *other == slot) {
+            Ok(entry) => drop(entry.remove()),
+            Err(_) => invariant::violated("each topic is in the table"),
         }
         Some(topic)
     }

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use protocol::close::Close;
 
+use crate::invariant::Expected;
 use crate::machine::Token;
 use crate::outbox::run::Run;
 use crate::outbox::{Backlog, Range};
@@ -16,7 +17,8 @@ impl Fanout {
     pub(in crate::shard) fn push_private(&mut self, id: ConnectionId, run: Rc<Run>) {
         let bytes = run.bytes().len();
         run.charge(&self.held);
-        let Some(connection) = self.connections.by_id(id) else { return };
+        let connection = self.connections.by_id(id);
+        let Some(connection) = connection.expected("only a connection is answered") else { return };
         self.stats.replies += 1;
         connection.outbox.push(Range::whole(run), &mut self.flush.tails);
         if connection.blocked {
@@ -29,7 +31,8 @@ impl Fanout {
     /// Puts a control frame in behind the frame that is being written.
     pub(in crate::shard) fn push_urgent(&mut self, id: ConnectionId, run: Rc<Run>) {
         let bytes = run.bytes().len();
-        let Some(connection) = self.connections.by_id(id) else { return };
+        let connection = self.connections.by_id(id);
+        let Some(connection) = connection.expected("only a connection is answered") else { return };
         if !connection.blocked {
             self.push_private(id, run);
             return;
@@ -53,6 +56,7 @@ impl Fanout {
     /// The connection that is to be written next, with its descriptor.
     pub(in crate::shard) fn poll_dirty(&mut self) -> Option<(ConnectionId, Token)> {
         while let Some(id) = self.flush.pop() {
+            // Closed since it became dirty.
             let Some(connection) = self.connections.by_id(id) else { continue };
             if !connection.dirty {
                 continue;
@@ -69,6 +73,7 @@ impl Fanout {
 
     /// The kernel took so many bytes. Returns whether more waits.
     pub(in crate::shard) fn handle_written(&mut self, id: ConnectionId, bytes: usize) -> bool {
+        // The judgement of another connection may have closed this one.
         let Some(connection) = self.connections.by_id(id) else { return false };
         let more = connection.outbox.advance_by(bytes, &mut self.flush.tails);
         if !more && connection.blocked {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use hashbrown::HashTable;
 use protocol::app::App;
 
+use crate::invariant;
 use crate::topic::{Topic, TopicKey};
 
 /// How many such edges each topic has.
@@ -70,7 +71,9 @@ impl DirtyTopics {
 
     fn remove(&mut self, topic: &Topic) {
         let is = |it: &Dirty| *it.topic == *topic;
-        let Ok(mut entry) = self.table.find_entry(topic.hash, is) else { return };
+        let Ok(mut entry) = self.table.find_entry(topic.hash, is) else {
+            return invariant::violated("what was counted is in the table");
+        };
         entry.get_mut().edges -= 1;
         if entry.get().edges == 0 {
             entry.remove();

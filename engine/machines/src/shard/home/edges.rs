@@ -21,6 +21,7 @@ use protocol::hook_event::{Happened, HookEvent, OpenEdges};
 use protocol::hook_kind::HookKind;
 use protocol::presence::Member;
 
+use crate::invariant;
 use crate::machine::{HookPort, Now};
 use crate::readings::stats::HomeStats;
 use crate::shard::home::blocked_topics::DirtyTopics;
@@ -179,7 +180,7 @@ impl Edges {
                 self.falls.live -= 1;
                 self.dirty.fall_is_over(topic, fall);
             }
-            _ => {}
+            _ => invariant::violated("a level that is noted has changed"),
         }
     }
 

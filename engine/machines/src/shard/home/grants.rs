@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use crate::invariant::Expected;
 use crate::mesh::{Leaf, SubRef};
 use crate::shard::home::Home;
 use crate::topic::Topic;
@@ -32,7 +33,9 @@ impl Home {
     /// The subscription of shard `from` has entered the roster, and will be told so.
     pub(super) fn put_off_grant(&mut self, from: usize, topic: &Arc<Topic>, sub: SubRef) {
         self.stats.granted += 1;
-        let Some(home) = self.topics.find(topic) else { return };
+        let Some(home) = self.topics.find(topic).expected("a member that entered is in the roster") else {
+            return;
+        };
         let roster_bytes = home.roster_bytes();
         if home.entered.is_empty() {
             self.grants.topics.push(Arc::clone(topic));

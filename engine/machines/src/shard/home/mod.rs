@@ -14,6 +14,7 @@ use protocol::server_event;
 use protocol::socket_id::SocketId;
 use protocol::ws::Frame;
 
+use crate::invariant;
 use crate::limits::Limits;
 use crate::machine::{HookPort, Mesh, Now};
 use crate::mesh::{Answer, Ask, Counts, Event, Found, Leaf, Publish, Refusal, SubRef};
@@ -309,7 +310,7 @@ impl Home {
 
     /// Answers a question of core `to`.
     fn answer(&mut self, to: usize, id: u64, found: Found) {
-        debug_assert!(to != self.index, "shards ask no questions");
+        invariant::check(to != self.index, "shards ask no questions");
         self.leaves.push(to, Leaf::Answer(Box::new(Answer { id, found })));
     }
 
@@ -323,7 +324,7 @@ impl Home {
             Ask::Users { topic } => Found::Users(self.topics.view(&topic).map_or_else(Vec::new, |home| {
                 home.roster.members().map(|member| member.user_id.clone()).collect()
             })),
-            Ask::Reading => return debug_assert!(false, "that is asked of the whole shard"),
+            Ask::Reading => return invariant::violated("that is asked of the whole shard"),
         };
         self.answer(from, id, found);
     }

@@ -9,6 +9,7 @@ use hashbrown::HashMap;
 use protocol::presence::Member;
 use protocol::server_event::roster_bytes_of;
 
+use crate::invariant::Expected;
 use crate::mesh::SubRef;
 
 /// Users in order of arrival, as far as departures leave it.
@@ -67,8 +68,8 @@ impl Roster {
     /// Removes a subscription. Returns the member if that was the user's last. An unknown one was refused before.
     pub(super) fn exit(&mut self, shard: usize, sub: SubRef) -> Option<Arc<Member>> {
         let member = self.entries.remove(&(shard, sub))?;
-        let index = *self.by_id.get(&member.user_id)?;
-        let user = self.users.get_mut(index)?;
+        let index = *self.by_id.get(&member.user_id).expected("a member that entered is in the roster")?;
+        let user = self.users.get_mut(index).expected("a member that entered is in the roster")?;
         user.subscriptions -= 1;
         if user.subscriptions > 0 {
             return None;
@@ -76,7 +77,7 @@ impl Roster {
         self.by_id.remove(&member.user_id);
         self.bytes -= self.users.swap_remove(index).bytes;
         if let Some(moved) = self.users.get(index)
-            && let Some(place) = self.by_id.get_mut(&moved.member.user_id)
+            && let Some(place) = self.by_id.get_mut(&moved.member.user_id).expected("each member has a place")
         {
             *place = index;
         }

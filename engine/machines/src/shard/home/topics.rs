@@ -10,6 +10,7 @@ use protocol::server_event;
 use protocol::ws::Frame;
 use slab::Slab;
 
+use crate::invariant::{self, Expected};
 use crate::mesh::{Counts, SubRef};
 use crate::shard::home::links::LinkedShards;
 use crate::shard::home::roster::Roster;
@@ -87,7 +88,7 @@ impl HomeTopics {
 
     /// A shard that had subscribers of this topic has none any more. Returns the topic if it is vacated.
     pub(super) fn leave(&mut self, topic: &Topic, shard: usize) -> Option<Arc<Topic>> {
-        let at = self.place_of(topic)?;
+        let at = self.place_of(topic).expected("its caller has found it")?;
         let home = self.topics.get_mut(at)?;
         home.links.end(shard);
         if home.is_occupied() {
@@ -118,8 +119,9 @@ impl HomeTopics {
 
     fn forget_unneeded(&mut self, at: usize) {
         let Some(home) = self.at(at).filter(|home| !home.is_needed()) else { return };
-        if let Ok(entry) = self.table.find_entry(home.topic.hash, |other| *other as usize == at) {
-            entry.remove();
+        match self.table.find_entry(home.topic.hash, |other| *other as usize == at) {
+            Ok(entry) => drop(entry.remove()),
+            Err(_) => invariant::violated("each topic is in the table"),
         }
         self.topics.try_remove(at);
     }
@@ -172,7 +174,7 @@ impl HomeTopic {
     pub(super) fn take_entered(&mut self) -> (Vec<(usize, SubRef)>, Frame) {
         let mut bytes = Vec::new();
         server_event::encode_presence_succeeded(&mut bytes, &self.topic.name(), self.roster.members());
-        debug_assert!(bytes.len() == self.roster_bytes(), "the length of a roster is known before");
+        invariant::check(bytes.len() == self.roster_bytes(), "the length of a roster is known before");
         self.entered_bytes = 0;
         (std::mem::take(&mut self.entered), Frame::from(bytes))
     }

@@ -13,6 +13,7 @@ use protocol::limits::characters_beyond;
 use protocol::server_event;
 use protocol::ws::Frame;
 
+use crate::invariant::Expected;
 use crate::machine::Now;
 use crate::mesh::Publish;
 use crate::shard::Shard;
@@ -36,10 +37,13 @@ impl Shard {
             self.error(id, code, &format!("Client event rejected - {why}"));
             return;
         }
-        let Some((at, subscription)) = self.acknowledged_subscription(id, target) else { return };
+        let found = self.acknowledged_subscription(id, target);
+        let Some((at, subscription)) = found.expected("its caller has found it") else { return };
         let member = subscription.member().cloned();
-        let Some(topic) = self.fanout.topic(at).cloned() else { return };
-        let Some(socket_id) = self.fanout.socket_id(id) else { return };
+        let topic = self.fanout.topic(at).cloned();
+        let Some(topic) = topic.expected("a subscription has its topic") else { return };
+        let socket_id = self.fanout.socket_id(id);
+        let Some(socket_id) = socket_id.expected("only a connection sends events") else { return };
         let user_id = member.as_ref().map(|member| &*member.user_id);
         let mut bytes = Vec::new();
         server_event::encode_event(&mut bytes, event, target.channel, data, user_id);

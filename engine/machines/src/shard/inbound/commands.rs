@@ -14,6 +14,7 @@ use protocol::channel::{ChannelNameError, parse_channel_name};
 use protocol::message::{ClientMessage, parse_client_message};
 use protocol::ws::Message;
 
+use crate::invariant::Expected;
 use crate::machine::{Effect, Now};
 use crate::shard::Shard;
 use crate::shard::fanout::connection::ConnectionId;
@@ -150,7 +151,7 @@ impl Shard {
 
     fn wait_in_line(&mut self, id: ConnectionId, home: usize) {
         self.inbound.stats.commands_gated += 1;
-        if let Some(line) = self.inbound.stalled.gated.get_mut(home) {
+        if let Some(line) = self.inbound.stalled.gated.get_mut(home).expected("each home has a line") {
             line.push_back(id);
         }
     }
@@ -189,13 +190,14 @@ impl Shard {
     }
 
     fn go_on(&mut self, id: ConnectionId, now: Now) {
+        // Closed since it lined up.
         let Some(mut kept) = self.inbound.stalled.kept.remove(&id) else { return };
         if let Some(message) = kept.message.take()
             && let Verdict::Gated(home) = self.handle_text(id, &message, true, now)
         {
             // Another command filled the batch since the gate was looked at; the connection stays first in line.
             self.inbound.stalled.kept.insert(id, Kept { message: Some(message), rest: kept.rest });
-            if let Some(line) = self.inbound.stalled.gated.get_mut(home) {
+            if let Some(line) = self.inbound.stalled.gated.get_mut(home).expected("each home has a line") {
                 line.push_front(id);
             }
             return;
@@ -279,7 +281,8 @@ impl Shard {
         on_bad_name: impl FnOnce(&mut Self, ConnectionId, &str, &ChannelNameError),
         take: impl FnOnce(&mut Self, &Target<'_>),
     ) -> Verdict {
-        let Some(app) = self.fanout.app_of(id).cloned() else { return Verdict::Taken };
+        let app = self.fanout.app_of(id).cloned();
+        let Some(app) = app.expected("only a connection sends commands") else { return Verdict::Taken };
         let kind = match parse_channel_name(channel, app.limits.channel_name_bytes_max) {
             Ok(kind) => kind,
             Err(error) => {

@@ -17,6 +17,7 @@ use protocol::ws::{self, Upgrade};
 
 use crate::chunks::Chunks;
 use crate::cores::CoreId;
+use crate::invariant::Expected;
 use crate::machine::{Effect, Now, Token};
 use crate::outbox::run::Run;
 use crate::shard::Shard;
@@ -320,7 +321,8 @@ impl Shard {
         now: Now,
     ) -> ConnectionId {
         self.inbound.lobby.leave(token);
-        let slot = self.fanout.next_slot().unwrap_or(0);
+        let next_slot = self.fanout.next_slot();
+        let slot = next_slot.expected("a slot is free for each admission").unwrap_or(0);
         let socket_id = SocketId::new(self.place, (self.inbound.random)(), slot);
         let timeout_s = u32::from(self.limits.activity_timeout_s);
         server_event::encode_connection_established(&mut response, socket_id, timeout_s);

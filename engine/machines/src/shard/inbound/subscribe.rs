@@ -8,6 +8,7 @@ use std::sync::Arc;
 use protocol::auth::verify_subscription;
 use protocol::presence::parse_channel_data;
 
+use crate::invariant::Expected;
 use crate::machine::Now;
 use crate::shard::Shard;
 use crate::shard::fanout::connection::{ConnectionId, Needs};
@@ -89,7 +90,7 @@ impl Shard {
         channel_data: Option<&str>,
     ) -> Option<Needs> {
         let Target { app, channel, key, .. } = *target;
-        let socket_id = self.fanout.socket_id(id)?;
+        let socket_id = self.fanout.socket_id(id).expected("only a connection sends commands")?;
         let TopicKey::Channel { kind, .. } = key else {
             let text = format!("Channel {channel} is for a user who is signed in");
             self.refuse_subscription(id, channel, Grounds::Auth, &text);
@@ -131,13 +132,15 @@ impl Shard {
         }
         match needs {
             Needs::Presence(member) => {
-                let Some(topic) = self.fanout.topic(topic_slot).cloned() else { return };
+                let topic = self.fanout.topic(topic_slot).cloned();
+                let Some(topic) = topic.expected("a subscription has its topic") else { return };
                 if let Some(sequence) = self.links.enter(topic_slot, topic, sub, member) {
                     self.fanout.note_entered(id, sequence);
                 }
             }
             Needs::Nothing if at_once => {
-                if let Some(index) = self.fanout.subscription_to(id, topic_slot) {
+                let index = self.fanout.subscription_to(id, topic_slot);
+                if let Some(index) = index.expected("it was added just before") {
                     self.fanout.acknowledge(id, index, Self::succeeded(target.channel));
                 }
             }

@@ -4,11 +4,12 @@
 
 use std::sync::Arc;
 
+use crate::invariant::Expected;
 use crate::mesh::{Root, SubRef};
 use crate::shard::Shard;
 use crate::shard::fanout::connection::Needs;
 use crate::shard::fanout::topics::Gone;
-use crate::shard::links::{Link, Links};
+use crate::shard::links::{LINKED, Link, Links};
 use crate::topic::Topic;
 
 /// What has found room in an open batch.
@@ -25,7 +26,7 @@ impl Links {
     /// outside, which only what a close has to say may.
     #[must_use]
     fn leave(&mut self, gone: Gone, by_close: bool) -> bool {
-        let Some(link) = self.get_mut(gone.topic_slot) else { return false };
+        let Some(link) = self.get_mut(gone.topic_slot).expected(LINKED) else { return false };
         let home = link.home;
         if gone.waited {
             link.joiners.retain(|joiner| *joiner != gone.sub);
@@ -54,7 +55,7 @@ impl Links {
     fn exit(&mut self, home: usize, topic: Arc<Topic>, sub: SubRef, wait: bool) -> bool {
         if !wait {
             self.roots.push(home, Root::Exit { topic, sub });
-        } else if let Some(outside) = self.outside.get_mut(home) {
+        } else if let Some(outside) = self.outside.get_mut(home).expected("each home has its own") {
             outside.exits.push_back((topic, sub));
             self.stats.exits_outside += 1;
         }
@@ -64,7 +65,9 @@ impl Links {
     /// The number of a topic's subscribers has changed. Returns whether home may be told now; else that waits outside,
     /// which only what a close has to say may.
     fn may_count(&mut self, topic_slot: u32, by_close: bool) -> bool {
-        let Some(home) = self.get_mut(topic_slot).map(|link| link.home) else { return false };
+        let Some(home) = self.get_mut(topic_slot).expected(LINKED).map(|link| link.home) else {
+            return false;
+        };
         if !by_close || self.is_open(home) {
             return true;
         }
@@ -80,7 +83,8 @@ impl Links {
     /// Tells home how many subscribers there are; with none, the link is no more. Strikes out the last Count of this link if
     /// that was not sent.
     fn count(&mut self, topic_slot: u32, topic: Arc<Topic>, n: u32) {
-        let Some(Some(link)) = self.by_topic.get_mut(topic_slot as usize) else { return };
+        let link = self.by_topic.get_mut(topic_slot as usize).and_then(Option::as_mut);
+        let Some(link) = link.expected(LINKED) else { return };
         link.count_outside = false;
         let Link { home, epoch, counted, live, .. } = *link;
         if n == 0 && !live {
@@ -109,7 +113,7 @@ impl Links {
         if self.roots.is_full(home) {
             return None;
         }
-        let outside = self.outside.get_mut(home)?;
+        let outside = self.outside.get_mut(home).expected("each home has its own")?;
         if let Some((topic, sub)) = outside.exits.pop_front() {
             self.roots.push(home, Root::Exit { topic, sub });
             return Some(BroughtIn::Exit(sub));
@@ -132,7 +136,8 @@ impl Shard {
 
     /// Tells home how many subscribers there are, and with none forgets the topic.
     pub(in crate::shard) fn send_count(&mut self, topic_slot: u32) {
-        let Some(topic) = self.fanout.topic(topic_slot).cloned() else { return };
+        let topic = self.fanout.topic(topic_slot).cloned();
+        let Some(topic) = topic.expected("a topic stays until its home is told") else { return };
         let n = self.fanout.subscribers_to(topic_slot);
         self.links.count(topic_slot, topic, n);
         if n == 0 {

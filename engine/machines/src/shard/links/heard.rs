@@ -6,6 +6,7 @@ use std::rc::Rc;
 use protocol::socket_id::SocketId;
 use protocol::ws::Frame;
 
+use crate::invariant;
 use crate::mesh::{Leaf, Refusal, SubRef};
 use crate::outbox::run::Run;
 use crate::shard::Shard;
@@ -21,7 +22,7 @@ impl Shard {
             Leaf::Granted { topic, subs, succeeded } => self.handle_granted(&topic, subs, succeeded),
             Leaf::Refused { topic, sub, why } => self.handle_refused(&topic, sub, why),
             Leaf::Deliver { topic, frame, except } => self.handle_deliver(&topic, &frame, except),
-            Leaf::Answer(_) | Leaf::Relay(_) => debug_assert!(false, "shards get none of these"),
+            Leaf::Answer(_) | Leaf::Relay(_) => invariant::violated("shards ask no questions"),
         }
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use protocol::presence::Member;
 
+use crate::invariant::Expected;
 use crate::limits::Limits;
 use crate::machine::Mesh;
 use crate::mesh::{Publish, Root, SubRef, ToHome};
@@ -16,6 +17,9 @@ use crate::topic::Topic;
 
 mod gone;
 mod heard;
+
+/// What holds for every topic with local subscribers, and until its home knows that it has none.
+const LINKED: &str = "a topic with subscribers has a link to its home";
 
 /// The links, and what is said to homes.
 #[derive(Debug)]
@@ -114,7 +118,7 @@ impl Links {
 
     /// A subscription waits for Joined alone.
     pub(super) fn wait_for_joined(&mut self, topic_slot: u32, sub: SubRef) {
-        if let Some(link) = self.get_mut(topic_slot) {
+        if let Some(link) = self.get_mut(topic_slot).expected(LINKED) {
             link.joiners.push(sub);
         }
     }
@@ -127,7 +131,7 @@ impl Links {
         sub: SubRef,
         member: Arc<Member>,
     ) -> Option<u64> {
-        let Link { home, epoch, .. } = *self.get_mut(topic_slot)?;
+        let Link { home, epoch, .. } = *self.get_mut(topic_slot).expected(LINKED)?;
         Some(self.roots.push(home, Root::Enter { topic, epoch, sub, member }))
     }
 
