@@ -5,7 +5,7 @@
 //! one that a home has offered to a leader that is lost and that reaches its successor.
 
 use crate::mesh::Terminate;
-use crate::mesh::{Event, FromHome, Origin, ToHome};
+use crate::mesh::{Event, FromHome, OfferId, ToHome};
 
 /// What processes say to each other once they have greeted.
 #[derive(Clone, Debug)]
@@ -154,7 +154,7 @@ impl Exchange {
     pub fn handle_home<E: Shared>(&mut self, home: usize, told: FromHome<E>, steps: &mut Vec<Step<E>>) {
         match told {
             FromHome::Offered(seq, event) => self.offer(home, seq, event, steps),
-            FromHome::Decided(event, origin) => self.spread(&event, origin, steps),
+            FromHome::Decided(event, offer) => self.spread(&event, offer, steps),
             FromHome::Leading(link) => self.note_leading(link, steps),
             FromHome::Following(link) => self.note_following(home, link, steps),
             FromHome::Terminate(terminate) => self.pass_on(&terminate, None, steps),
@@ -183,8 +183,8 @@ impl Exchange {
             }
             Message::Ready if is_follower => steps.push(Step::Ready(link)),
             Message::Offered { home, seq, event } if is_follower => {
-                let origin = Origin { link, home, seq };
-                steps.push(Step::Home(event.home(&self.homes), ToHome::Offered(event, origin)));
+                let offer = OfferId { link, home, seq };
+                steps.push(Step::Home(event.home(&self.homes), ToHome::Offered(event, offer)));
             }
             Message::Decided { home, seq, .. } if is_leader && usize::from(home) < self.homes.shards() => {
                 steps.push(Step::Home(usize::from(home), ToHome::Decided(seq)));
@@ -209,11 +209,13 @@ impl Exchange {
         }
     }
 
-    fn spread<E: Shared>(&self, event: &E, origin: Option<Origin>, steps: &mut Vec<Step<E>>) {
+    fn spread<E: Shared>(&self, event: &E, offer: Option<OfferId>, steps: &mut Vec<Step<E>>) {
         let homes = self.homes.shards();
         for Follower { link, .. } in self.followers.iter().filter(|follower| follower.leading == homes) {
-            let message = match origin.filter(|origin| origin.link == *link) {
-                Some(Origin { home, seq, .. }) => Message::Decided { home, seq, bytes: event.bytes() as u32 },
+            let message = match offer.filter(|offer| offer.link == *link) {
+                Some(OfferId { home, seq, .. }) => {
+                    Message::Decided { home, seq, bytes: event.bytes() as u32 }
+                }
                 None => Message::Heard(event.clone()),
             };
             steps.push(Step::Link(*link, message));

@@ -104,7 +104,7 @@ pub struct Event {
 
 /// Which follower has offered an event, and by what it knows it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Origin {
+pub struct OfferId {
     /// The link to the follower.
     pub link: u32,
     /// Its home shard.
@@ -125,7 +125,7 @@ pub enum ToHome<E> {
     /// One less.
     FollowerLost,
     /// A follower's event.
-    Offered(E, Origin),
+    Offered(E, OfferId),
     /// The event with this number, which was offered, has been decided.
     Decided(u64),
     /// The leader has decided an event of another process.
@@ -142,7 +142,7 @@ pub enum FromHome<E> {
     /// An event for the leader to decide, with this home's number for it.
     Offered(u64, E),
     /// An event that was decided or heard here, for all followers.
-    Decided(E, Option<Origin>),
+    Decided(E, Option<OfferId>),
     /// The next event will be offered to the process behind this link.
     Following(u32),
     /// What is decided from now on is told, for the process behind this link too.

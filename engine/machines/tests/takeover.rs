@@ -159,10 +159,10 @@ impl World {
     fn settle(&mut self, at: usize, home: usize, outcome: Outcome<Ev>) {
         let it = &mut self.processes[at];
         let has_followers = it.homes[home].relay.has_followers();
-        if let Some((event, origin)) = outcome.settled {
+        if let Some((event, offer)) = outcome.settled {
             it.heard.push(event);
             if has_followers {
-                it.homes[home].to_relay.push_back(FromHome::Decided(event, origin));
+                it.homes[home].to_relay.push_back(FromHome::Decided(event, offer));
             }
         }
         it.homes[home].to_relay.extend(outcome.told);

@@ -14,14 +14,14 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::cores::CoreId;
-use crate::mesh::{Event, FromHome, Leaf, Origin, Publish, Terminate, ToHome};
+use crate::mesh::{Event, FromHome, Leaf, OfferId, Publish, Terminate, ToHome};
 use crate::shard::home::Home;
 
 /// What comes of an input.
 #[derive(Debug)]
 pub struct Outcome<E> {
     /// To be delivered now, here and to all followers.
-    pub settled: Option<(E, Option<Origin>)>,
+    pub settled: Option<(E, Option<OfferId>)>,
     /// To be told to the relay.
     pub told: Option<FromHome<E>>,
     /// [`ToHome::Next`] must come.
@@ -40,7 +40,7 @@ pub struct Relay<E> {
     leader: Leader,
     followers: usize,
     /// What waits for its decision, by number; None was decided already.
-    waiting: VecDeque<Option<(E, Option<Origin>)>>,
+    waiting: VecDeque<Option<(E, Option<OfferId>)>>,
     /// The number of the first of them.
     first: u64,
 }
@@ -73,16 +73,16 @@ impl<E: Clone> Relay<E> {
     }
 
     /// An event that was published here, or offered by a follower.
-    pub fn take_event(&mut self, event: E, origin: Option<Origin>) -> Outcome<E> {
+    pub fn take_event(&mut self, event: E, offer: Option<OfferId>) -> Outcome<E> {
         if self.leader == Leader::There {
             let seq = self.first + self.waiting.len() as u64;
-            self.waiting.push_back(Some((event.clone(), origin)));
+            self.waiting.push_back(Some((event.clone(), offer)));
             return Outcome { told: Some(FromHome::Offered(seq, event)), ..Outcome::default() };
         }
         if self.waiting.is_empty() {
-            return Outcome { settled: Some((event, origin)), ..Outcome::default() };
+            return Outcome { settled: Some((event, offer)), ..Outcome::default() };
         }
-        self.waiting.push_back(Some((event, origin)));
+        self.waiting.push_back(Some((event, offer)));
         Outcome::default()
     }
 
@@ -99,7 +99,7 @@ impl<E: Clone> Relay<E> {
                 self.followers = self.followers.saturating_sub(1);
                 Outcome::default()
             }
-            ToHome::Offered(event, origin) => self.take_event(event, Some(origin)),
+            ToHome::Offered(event, offer) => self.take_event(event, Some(offer)),
             ToHome::Decided(seq) => Outcome { settled: self.take(seq), ..Outcome::default() },
             ToHome::Heard(event) => Outcome { settled: Some((event, None)), ..Outcome::default() },
             ToHome::Next => self.go_on(),
@@ -138,7 +138,7 @@ impl<E: Clone> Relay<E> {
         Outcome { settled: next.flatten(), told, goes_on }
     }
 
-    fn take(&mut self, seq: u64) -> Option<(E, Option<Origin>)> {
+    fn take(&mut self, seq: u64) -> Option<(E, Option<OfferId>)> {
         let at = usize::try_from(seq.checked_sub(self.first)?).ok()?;
         let taken = self.waiting.get_mut(at)?.take();
         self.forget_decided();
@@ -180,9 +180,9 @@ impl Home {
     }
 
     /// An event was decided or heard here.
-    pub(super) fn tell_followers(&mut self, event: Event, origin: Option<Origin>) {
+    pub(super) fn tell_followers(&mut self, event: Event, offer: Option<OfferId>) {
         if self.relay.as_ref().is_some_and(|relay| relay.has_followers()) {
-            self.tell_relay(FromHome::Decided(event, origin));
+            self.tell_relay(FromHome::Decided(event, offer));
         }
     }
 

@@ -125,9 +125,9 @@ impl Shard {
     /// What comes of an input while there are other processes.
     fn perform(&mut self, outcome: Outcome<Event>) {
         let Outcome { settled, told, goes_on } = outcome;
-        if let Some((event, origin)) = settled {
+        if let Some((event, offer)) = settled {
             self.send_to_links(&event.topic, &event.frame, event.except);
-            self.home.tell_followers(event, origin);
+            self.home.tell_followers(event, offer);
         }
         if let Some(told) = told {
             self.home.tell_relay(told);
