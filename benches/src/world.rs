@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use machines::limits::Limits;
 use machines::machine::{Door, Inputs, Machine, Mesh, Now, Socket, Token};
-use machines::mesh::{Leaf, Publish, Root};
+use machines::mesh::{Event, Leaf, Origin, Publish, Root};
 use machines::shard::ending::drain::DrainPlan;
 use machines::shard::{Shard, ShardConfig};
 use machines::topic::{Topic, TopicHash, TopicKey};
@@ -179,7 +179,8 @@ impl Core for Turning<'_> {
 pub fn publishes(topic: &Arc<Topic>, frame: &Frame, count: usize) -> Vec<Root> {
     let publish = || {
         let (topic, frame) = (Arc::clone(topic), frame.clone());
-        Root::Publish(Box::new(Publish { topic, frame, except: None, hook: None }))
+        let event = Event { topic, frame, except: None, origin: Origin::BackEnd };
+        Root::Publish(Box::new(Publish { event, hook: None }))
     };
     (0..count).map(|_| publish()).collect()
 }

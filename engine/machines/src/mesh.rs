@@ -81,25 +81,32 @@ pub enum Refusal {
 /// An event on its way to its home shard.
 #[derive(Debug)]
 pub struct Publish {
-    /// Where it goes.
-    pub topic: Arc<Topic>,
-    /// Its bytes, encoded once.
-    pub frame: Frame,
-    /// The connection that must not get it.
-    pub except: Option<SocketId>,
+    /// What is published.
+    pub event: Event,
     /// What the home shard tells the hooks when it takes the event.
     pub hook: Option<HookEvent>,
 }
 
-/// An event that other processes get as well.
+/// An event, in every process that serves the same ports.
 #[derive(Clone, Debug)]
 pub struct Event {
     /// Where it goes.
     pub topic: Arc<Topic>,
-    /// Its bytes.
+    /// Its bytes, encoded once.
     pub frame: Frame,
     /// The connection that must not get it, in whichever process it is.
     pub except: Option<SocketId>,
+    /// Where it came from.
+    pub origin: Origin,
+}
+
+/// Where an event came from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Origin {
+    /// A back end, by a REST call.
+    BackEnd,
+    /// A client: a client event.
+    Client,
 }
 
 /// Which follower has offered an event, and by what it knows it.
@@ -238,7 +245,7 @@ impl Weigh for Root {
     fn weight(&self) -> usize {
         MESSAGE_WEIGHT
             + match self {
-                Self::Publish(publish) => publish.frame.len(),
+                Self::Publish(publish) => publish.event.frame.len(),
                 Self::Enter { member, .. } => {
                     member.user_id.len() + member.user_info.as_ref().map_or(0, |info| info.len())
                 }
@@ -264,5 +271,17 @@ impl Weigh for Leaf {
                 },
                 _ => 0,
             }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_small() {
+        assert!(size_of::<Root>() <= 40, "{}", size_of::<Root>());
+        assert!(size_of::<Leaf>() <= 56, "{}", size_of::<Leaf>());
+        assert!(size_of::<Publish>() <= 152, "{}", size_of::<Publish>());
     }
 }

@@ -11,14 +11,13 @@ use protocol::socket_id::SocketId;
 use protocol::ws::Frame;
 
 use machines::exchange::{Homes, Message};
-use machines::mesh::Event;
-use machines::mesh::Terminate;
+use machines::mesh::{Event, Origin, Terminate};
 use machines::topic::TopicKey;
 
 use crate::limits::TAKEOVER_MESSAGE_BYTES_MAX;
 
 /// The version of everything after the greeting.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 const MAGIC: [u8; 8] = *b"corecast";
 
@@ -82,6 +81,9 @@ const DECIDED: u8 = 7;
 const HEARD: u8 = 8;
 const TERMINATE: u8 = 9;
 
+const BACK_END: u8 = 0;
+const CLIENT: u8 = 1;
+
 /// Appends the first word.
 pub fn encode_hello(out: &mut Vec<u8>, hello: Hello) {
     append(out, HELLO, |out| {
@@ -140,6 +142,10 @@ fn append_event(out: &mut Vec<u8>, event: &Event) {
         out.extend_from_slice(&first.to_le_bytes());
         out.extend_from_slice(&second.to_le_bytes());
     }
+    out.push(match event.origin {
+        Origin::BackEnd => BACK_END,
+        Origin::Client => CLIENT,
+    });
     out.extend_from_slice(event.frame.as_bytes());
 }
 
@@ -213,12 +219,17 @@ fn decode_event(mut fields: Fields<'_>, apps: &Apps, homes: &Homes) -> Result<Op
         0 => None,
         _ => Some(SocketId { first: fields.u64()?, second: fields.u64()? }),
     };
+    let origin = match fields.u8()? {
+        BACK_END => Origin::BackEnd,
+        CLIENT => Origin::Client,
+        _ => return Err(Garbled),
+    };
     if fields.0.len() < 2 || fields.0[0] != FINAL_TEXT {
         return Err(Garbled);
     }
     let Some(app) = apps.by_id(app) else { return Ok(None) };
     let topic = homes.topic(app, TopicKey::of(channel));
-    Ok(Some(Event { topic, frame: Frame::from(fields.0), except }))
+    Ok(Some(Event { topic, frame: Frame::from(fields.0), except, origin }))
 }
 
 /// What is left of a message.
@@ -271,7 +282,7 @@ mod tests {
         let app = Arc::new(App::new(app, "k", "s"));
         let topic = house().1.topic(&app, TopicKey::of("private-x"));
         let except = Some(SocketId { first: 2, second: 1 << 40 });
-        Event { topic, frame: Frame::from(vec![0x81, 1, b'x']), except }
+        Event { topic, frame: Frame::from(vec![0x81, 1, b'x']), except, origin: Origin::Client }
     }
 
     fn said(bytes: &[u8]) -> Said {
@@ -291,6 +302,17 @@ mod tests {
         assert_eq!((&*event.topic.name(), &*event.topic.app.id), ("private-x", "1"));
         assert_eq!(event.frame.as_bytes(), [0x81, 1, b'x']);
         assert_eq!(event.except, Some(SocketId { first: 2, second: 1 << 40 }));
+        assert_eq!(event.origin, Origin::Client);
+    }
+
+    #[test]
+    fn an_event_of_a_back_end_stays_one() {
+        for except in [None, Some(SocketId { first: 2, second: 3 })] {
+            let mut bytes = Vec::new();
+            encode(&mut bytes, &Message::Heard(Event { except, origin: Origin::BackEnd, ..event("1") }));
+            let Said::Message(Message::Heard(heard)) = said(&bytes) else { panic!("{:?}", said(&bytes)) };
+            assert_eq!((heard.origin, heard.except), (Origin::BackEnd, except));
+        }
     }
 
     #[test]

@@ -21,7 +21,7 @@ use super::open_call::CallId;
 use crate::invariant::{self, Expected};
 use crate::limits::PARKED_BYTES_MAX;
 use crate::machine::Now;
-use crate::mesh::{Ask, Publish, Query, Root, Terminate};
+use crate::mesh::{Ask, Event, Origin, Publish, Query, Root, Terminate};
 use crate::readings::gated::GatedTime;
 use crate::topic::Topic;
 
@@ -187,15 +187,18 @@ impl ApiCore {
         self.scratch.clear();
         encode_event(&mut self.scratch, event.name, &topic.name(), event.data, None);
         let publish = Publish {
-            frame: Frame::from(self.scratch.as_slice()),
-            except: event.except,
+            event: Event {
+                topic: Arc::clone(&topic),
+                frame: Frame::from(self.scratch.as_slice()),
+                except: event.except,
+                origin: Origin::BackEnd,
+            },
             hook: topic.app.hooks.has(HookKind::ServerEvent).then(|| HookEvent::ServerEvent {
                 app: Arc::clone(&topic.app),
                 channel: topic.shared_name(),
                 event: event.name.into(),
                 recipients: 0,
             }),
-            topic: Arc::clone(&topic),
         };
         self.stats.published += 1;
         self.roots.push(home, Root::Publish(Box::new(publish)));

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use corecast_machines::mesh::Origin;
 use corecast_machines::shard::home::witness::{self, Witness};
 
 use crate::model::Done;
@@ -30,13 +31,25 @@ impl Deeds {
                 witness::Deed::Removed { topic, user_id } => {
                     (topic, Done::Removed(user_id.to_owned()), false)
                 }
-                witness::Deed::Published { topic, frame, except, hooked } => {
-                    (topic, Done::Event { id: event_id(frame.as_bytes()), except }, hooked)
+                witness::Deed::Published { event, hooked } => {
+                    assert_eq!(
+                        event.origin,
+                        origin(event.frame.as_bytes()),
+                        "an event's name says its origin"
+                    );
+                    let id = event_id(event.frame.as_bytes());
+                    (&*event.topic, Done::Event { id, except: event.except }, hooked)
                 }
             };
             deeds.borrow_mut().push((topic.name().into_owned(), done, hooked));
         })
     }
+}
+
+/// Where an event has come from.
+fn origin(frame: &[u8]) -> Origin {
+    let text = String::from_utf8_lossy(frame);
+    if text.contains("\"event\":\"client-") { Origin::Client } else { Origin::BackEnd }
 }
 
 /// The number at the beginning of an event's data.

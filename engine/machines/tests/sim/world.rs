@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use corecast_machines::limits::Limits;
 use corecast_machines::machine::{Machine, Now};
-use corecast_machines::mesh::{Answer, Ask, Counts, Found, Publish, Query, Root, Terminate};
+use corecast_machines::mesh::{Answer, Ask, Counts, Event, Found, Origin, Publish, Query, Root, Terminate};
 use corecast_machines::readings::stats::Stats;
 use corecast_machines::shard::ending::drain::DrainPlan;
 use corecast_machines::shard::{Shard, ShardConfig};
@@ -384,7 +384,8 @@ impl World {
             event: id.to_string().into(),
             recipients: 0,
         });
-        let root = Root::Publish(Box::new(Publish { topic, frame: Frame::from(bytes), except, hook }));
+        let event = Event { topic, frame: Frame::from(bytes), except, origin: Origin::BackEnd };
+        let root = Root::Publish(Box::new(Publish { event, hook }));
         // Until it is in a batch it is not accepted.
         self.model.publish(id, channel, 0, except);
         self.api.add(home, root);
@@ -424,8 +425,8 @@ impl World {
         let Self { api, app, hash, model, terminations, clients, cores, step, .. } = self;
         api.accept(|home, root| match root {
             Root::Publish(publish) => {
-                let id = event_id(publish.frame.as_bytes());
-                model.publish(id, &publish.topic.name(), *step, publish.except);
+                let Event { topic, frame, except, .. } = &publish.event;
+                model.publish(event_id(frame.as_bytes()), &topic.name(), *step, *except);
             }
             Root::Query(query) => {
                 let Ask::Channels { prefix, bytes_max, .. } = &query.ask else { return };

@@ -6,6 +6,7 @@ use protocol::socket_id::SocketId;
 
 use super::*;
 use crate::limits::PARKED_BYTES_MAX;
+use crate::mesh::Origin;
 
 const LATE_MS: u64 = 5_000;
 
@@ -22,8 +23,9 @@ fn an_event_reaches_its_home_once_and_encoded() {
     let [Root::Publish(publish)] = &rig.mesh.sent[1][..] else { panic!("{:?}", rig.mesh.sent[1]) };
     let mut frame = Vec::new();
     encode_event(&mut frame, "e", &channel, &EventData::of_text("\"x\""), None);
-    assert_eq!(publish.frame.as_bytes(), frame);
-    assert_eq!(publish.except, Some(SocketId { first: 1, second: 2 }));
+    assert_eq!(publish.event.frame.as_bytes(), frame);
+    assert_eq!(publish.event.except, Some(SocketId { first: 1, second: 2 }));
+    assert_eq!(publish.event.origin, Origin::BackEnd);
     assert_eq!(publish.hook.as_ref().map(|hook| hook.name()), Some("server_event"));
     rig.assert_nothing_is_left();
 }

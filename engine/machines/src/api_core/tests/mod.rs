@@ -249,8 +249,8 @@ impl Rig {
             _ => None,
         });
         let data = publishes.map(|publish| {
-            let event: serde_json::Value = serde_json::from_slice(publish.frame.payload()).unwrap();
-            assert_eq!(event["channel"].as_str().unwrap(), &*publish.topic.name());
+            let event: serde_json::Value = serde_json::from_slice(publish.event.frame.payload()).unwrap();
+            assert_eq!(event["channel"].as_str().unwrap(), &*publish.event.topic.name());
             event["data"].as_str().unwrap().to_owned()
         });
         data.collect()

@@ -153,10 +153,10 @@ impl Schedule {
                     }
                     root => panic!("{root:?}"),
                 };
-                assert_eq!(self.rig.home(&publish.topic.name()), home);
-                let event: serde_json::Value = serde_json::from_slice(publish.frame.payload()).unwrap();
+                assert_eq!(self.rig.home(&publish.event.topic.name()), home);
+                let event: serde_json::Value = serde_json::from_slice(publish.event.frame.payload()).unwrap();
                 let (peer, number) = event["data"].as_str().unwrap().split_once('.').unwrap();
-                let key = (peer.parse().unwrap(), publish.topic.name().into_owned());
+                let key = (peer.parse().unwrap(), publish.event.topic.name().into_owned());
                 arrived.entry(key).or_default().push(number.parse().unwrap());
             }
         }

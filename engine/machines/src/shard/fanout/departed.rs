@@ -168,7 +168,7 @@ mod tests {
     use super::*;
     use crate::limits::Limits;
     use crate::machine::{Door, Effect, Inputs, Machine, Now, Socket, Token};
-    use crate::mesh::{Leaf, Publish, Root};
+    use crate::mesh::{Event, Leaf, Origin, Publish, Root};
     use crate::shard::ShardConfig;
     use crate::shard::ending::drain::DrainPlan;
     use crate::shard::fanout::connection::Connection;
@@ -305,8 +305,8 @@ mod tests {
         fn publish(&mut self, name: &str, text: &str) {
             let topic = self.topics.topic(&self.app, TopicKey::of(name));
             let frame = Frame::from(text.as_bytes().to_vec());
-            let publish = Publish { topic, frame, except: None, hook: None };
-            self.shard.handle_root(0, Root::Publish(Box::new(publish)));
+            let event = Event { topic, frame, except: None, origin: Origin::BackEnd };
+            self.shard.handle_root(0, Root::Publish(Box::new(Publish { event, hook: None })));
         }
 
         fn given_up(&self) -> usize {

@@ -273,9 +273,9 @@ impl Home {
 
     /// An event is taken.
     fn note_published(&mut self, publish: &Publish) {
-        let Publish { topic, frame, except, hook } = publish;
+        let Publish { event, hook } = publish;
         self.stats.published += 1;
-        self.show(Deed::Published { topic, frame, except: *except, hooked: hook.is_some() });
+        self.show(Deed::Published { event, hooked: hook.is_some() });
     }
 
     /// A frame to exactly the other shards that have subscribers; one shared pointer each. Returns whether this shard has

@@ -11,10 +11,9 @@
 //! another process has none of this.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use crate::cores::CoreId;
-use crate::mesh::{Event, FromHome, Leaf, OfferId, Publish, Terminate, ToHome};
+use crate::mesh::{Event, FromHome, Leaf, OfferId, Terminate, ToHome};
 use crate::shard::home::Home;
 
 /// What comes of an input.
@@ -161,10 +160,8 @@ impl<E: Clone> Default for Relay<E> {
 
 impl Home {
     /// An event of this process, if there are other processes, for the subscribers of all of them.
-    pub(super) fn share_publish(&mut self, publish: &Publish) -> Option<Outcome<Event>> {
-        let relay = self.relay.as_mut()?;
-        let (topic, frame) = (Arc::clone(&publish.topic), publish.frame.clone());
-        Some(relay.take_event(Event { topic, frame, except: publish.except }, None))
+    pub(super) fn share_event(&mut self, event: &Event) -> Option<Outcome<Event>> {
+        self.relay.as_mut().map(|relay| relay.take_event(event.clone(), None))
     }
 
     /// What the relay says to this home.

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use protocol::hook_event::HookEvent;
 use protocol::presence::Member;
 use protocol::socket_id::SocketId;
-use protocol::ws::Frame;
 
 use crate::mesh::{Ask, Event, Found, Leaf, Publish, Query, Root, SubRef};
 use crate::shard::Shard;
@@ -76,17 +75,18 @@ impl Shard {
         }
     }
 
-    fn handle_publish(&mut self, mut publish: Publish) {
+    fn handle_publish(&mut self, publish: Publish) {
         self.home.note_published(&publish);
-        if let Some(mut hook) = publish.hook.take() {
+        let Publish { event, hook } = publish;
+        if let Some(mut hook) = hook {
             if let HookEvent::ServerEvent { recipients, .. } = &mut hook {
-                *recipients = self.recipients(&publish.topic, publish.except);
+                *recipients = self.recipients(&event.topic, event.except);
             }
-            self.home.note_event(publish.topic.hash, hook);
+            self.home.note_event(event.topic.hash, hook);
         }
-        match self.home.share_publish(&publish) {
+        match self.home.share_event(&event) {
             Some(outcome) => self.perform(outcome),
-            None => self.send_to_links(&publish.topic, &publish.frame, publish.except),
+            None => self.send_to_links(&event),
         }
     }
 
@@ -126,7 +126,7 @@ impl Shard {
     fn perform(&mut self, outcome: Outcome<Event>) {
         let Outcome { settled, told, goes_on } = outcome;
         if let Some((event, offer)) = settled {
-            self.send_to_links(&event.topic, &event.frame, event.except);
+            self.send_to_links(&event);
             self.home.tell_followers(event, offer);
         }
         if let Some(told) = told {
@@ -137,10 +137,11 @@ impl Shard {
         }
     }
 
-    /// A frame to all subscribers.
-    fn send_to_links(&mut self, topic: &Topic, frame: &Frame, except: Option<SocketId>) {
-        if self.home.deliver(topic, frame, except) {
-            self.handle_deliver(topic, frame, except);
+    /// An event to all subscribers of this process.
+    fn send_to_links(&mut self, event: &Event) {
+        let Event { topic, frame, except, .. } = event;
+        if self.home.deliver(topic, frame, *except) {
+            self.handle_deliver(topic, frame, *except);
         }
     }
 

@@ -1,9 +1,7 @@
 //! What a home does to the channels that live there, in its order, for whoever has to judge what comes of it: the
 //! simulation. A server has no witness. What must never happen here: anything that depends on being seen.
 
-use protocol::socket_id::SocketId;
-use protocol::ws::Frame;
-
+use crate::mesh::Event;
 use crate::topic::Topic;
 
 /// Sees everything, at once.
@@ -21,6 +19,6 @@ pub enum Deed<'a> {
     Added { topic: &'a Topic, user_id: &'a str },
     /// A user left its roster.
     Removed { topic: &'a Topic, user_id: &'a str },
-    /// An event was taken, for all but one.
-    Published { topic: &'a Topic, frame: &'a Frame, except: Option<SocketId>, hooked: bool },
+    /// An event was taken.
+    Published { event: &'a Event, hooked: bool },
 }

@@ -15,7 +15,7 @@ use protocol::ws::Frame;
 
 use crate::invariant::Expected;
 use crate::machine::Now;
-use crate::mesh::Publish;
+use crate::mesh::{Event, Origin, Publish};
 use crate::shard::Shard;
 use crate::shard::fanout::connection::{ConnectionId, Subscription};
 use crate::shard::inbound::commands::Target;
@@ -55,8 +55,9 @@ impl Shard {
             socket_id,
             user_id: user_id.map(Box::from),
         });
-        let publish = Publish { topic, frame: Frame::from(bytes), except: Some(socket_id), hook };
-        self.links.publish(self.hash.home(target.hash), publish);
+        let (frame, except) = (Frame::from(bytes), Some(socket_id));
+        let event = Event { topic, frame, except, origin: Origin::Client };
+        self.links.publish(self.hash.home(target.hash), Publish { event, hook });
     }
 
     fn check_client_event(
