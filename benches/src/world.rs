@@ -73,6 +73,7 @@ impl Place {
             index,
             node: 0,
             apps: Arc::clone(&apps),
+            path_prefix: Default::default(),
             topics: TopicHash::new(SEED, shards),
             limits,
             hook_grace_ms: 0,

@@ -43,12 +43,12 @@ fn a_key_that_is_not_known_gets_the_nearest_or_its_right_place() {
         ("[[app]]", "1: unknown key \"app\": did you mean \"apps\"?"),
         (
             "xyz = 1",
-            "1: unknown key \"xyz\": valid here are listen, api_listen, admin, ipv6_only, admin_hosts, metrics_prefix, shards, pin, accept_steering, takeover, \
+            "1: unknown key \"xyz\": valid here are listen, api_listen, admin, ipv6_only, path_prefix, admin_hosts, metrics_prefix, shards, pin, accept_steering, takeover, \
              ready_grace, drain_rate, drain_close, limits, hooks, apps",
         ),
         (
             "a.b = 1",
-            "1: unknown key \"a\": valid here are listen, api_listen, admin, ipv6_only, admin_hosts, metrics_prefix, shards, pin, accept_steering, takeover, \
+            "1: unknown key \"a\": valid here are listen, api_listen, admin, ipv6_only, path_prefix, admin_hosts, metrics_prefix, shards, pin, accept_steering, takeover, \
              ready_grace, drain_rate, drain_close, limits, hooks, apps",
         ),
         ("user_id_characters_max = 1", "1: unknown key \"user_id_characters_max\": it belongs to [limits]"),
@@ -68,8 +68,9 @@ fn a_key_that_is_not_known_gets_the_nearest_or_its_right_place() {
         ("enable = true", "5: unknown key \"enable\" in [[apps]]: did you mean \"enabled\"?"),
         (
             "colour = 1",
-            "5: unknown key \"colour\" in [[apps]]: valid here are id, key, secret, enabled, client_events, \
-             subscription_count, terminate_by_presence, flush_interval_ms, over_quota_close_code, limits, hooks",
+            "5: unknown key \"colour\" in [[apps]]: valid here are id, key, secret, keys, enabled, allowed_origins, \
+             require_origin, client_events, subscription_count, subscription_count_events, watchlist_events, \
+             cache_ttl_s, authorization_timeout_s, terminate_by_presence, flush_interval_ms, over_quota_close_code, limits, hooks",
         ),
         (
             "connections_max = 1",
@@ -183,6 +184,12 @@ fn a_bad_value_gets_what_is_possible() {
             "metrics_prefix = \"a-b\"",
             "1: metrics_prefix = \"a-b\": a name begins with up to 64 of a-z A-Z 0-9 _, no digit first",
         ),
+        ("path_prefix = 1", "1: path_prefix must be a text in quotes, and is a number"),
+        (
+            "path_prefix = \"ws\"",
+            "1: path_prefix = \"ws\": is no beginning of a path; write \"\", or a slash and more, such as \
+             \"/realtime\"",
+        ),
         (
             "listen = \"localhost:6001\"",
             "1: listen = \"localhost:6001\": is no address; write IP:PORT, such as \"0.0.0.0:6001\" or \
@@ -250,6 +257,28 @@ fn a_bad_value_gets_what_is_possible() {
         ("enabled = \"yes\"", "5: apps.enabled must be true or false, and is a text"),
         ("terminate_by_presence = 1", "5: apps.terminate_by_presence must be true or false, and is a number"),
         ("client_events = 1", "5: apps.client_events must be true or false, and is a number"),
+        ("require_origin = 1", "5: apps.require_origin must be true or false, and is a number"),
+        (
+            "subscription_count_events = 1",
+            "5: apps.subscription_count_events must be true or false, and is a number",
+        ),
+        ("watchlist_events = 1", "5: apps.watchlist_events must be true or false, and is a number"),
+        ("cache_ttl_s = 0", "5: apps.cache_ttl_s = 0: possible are 1 to 86400"),
+        ("authorization_timeout_s = 3601", "5: apps.authorization_timeout_s = 3601: possible are 0 to 3600"),
+        (
+            "allowed_origins = [\"a.com\",\n\"https://a.com/\"]",
+            "6: apps.allowed_origins = \"https://a.com/\": is no origin; write https://example.com, example.com, \
+             *.example.com or *",
+        ),
+        ("allowed_origins = [1]", "5: apps.allowed_origins must be a text in quotes, and is a number"),
+        (
+            "allowed_origins = []",
+            "5: apps.allowed_origins is an empty list: leave the key out, or name something",
+        ),
+        (
+            "limits.backend_events_per_second = 0",
+            "5: apps.limits.backend_events_per_second = 0: possible are 1 to 1000000",
+        ),
         ("flush_interval_ms = 1001", "5: apps.flush_interval_ms = 1001: possible are 0 to 1000"),
         (
             "over_quota_close_code = 4200",
@@ -319,6 +348,23 @@ fn apps_are_whole_and_differ() {
     each_gets(&[
         ("\n[[apps]]\nkey = \"a\"\nsecret = \"s\"", "2: apps.id is missing: each [[apps]] needs one"),
         ("[[apps]]\nid = \"a\"\nsecret = \"s\"", "1: apps.key is missing: each [[apps]] needs one"),
+        ("[[apps]]\nid = \"a\"\nkeys = []", "1: apps.key is missing: each [[apps]] needs one"),
+        (
+            "[[apps]]\nid = \"a\"\nkeys = 1",
+            "3: apps.keys must be tables, each written [[apps.keys]], and is a number",
+        ),
+        (
+            "[[apps]]\nid = \"a\"\n[[apps.keys]]\nkey = \"a\"",
+            "3: apps.keys.secret is missing: each [[apps.keys]] needs one",
+        ),
+        (
+            "[[apps]]\nid = \"a\"\nsecret = \"hunter2-hunter2\"\n[[apps.keys]]\nkey = \"a\"\nsecret = \"s\"",
+            "3: apps.secret stands alone: it belongs to a key, beside it or in keys",
+        ),
+        (
+            "[[apps]]\nid = \"a\"\n[[apps.keys]]\nkey = \"a b\"\nsecret = \"s\"",
+            "4: apps.keys.key holds ' '; it may hold A-Z a-z 0-9 - _ .",
+        ),
         ("apps = [{ id = \"2\", key = \"b\" }]", "1: apps.secret is missing: each [[apps]] needs one"),
         (
             "[[apps]]\nid = 1\nkey = \"a\"\nsecret = \"s\"",
@@ -342,6 +388,19 @@ fn apps_are_whole_and_differ() {
         (
             "[[apps]]\nid = \"2\"\nkey = \"a\"\nsecret = \"s\"",
             "7: apps.key = \"a\": the app of line 3 has it already",
+        ),
+        (
+            "[[apps.keys]]\nkey = \"a\"\nsecret = \"hunter2-hunter2\"",
+            "6: apps.keys.key = \"a\": the app of line 3 has it already",
+        ),
+        (
+            "[[apps.keys]]\nkey = \"b\"\nsecret = \"hunter2-hunter2\"\nenabled = false\n\
+             [[apps]]\nid = \"2\"\nkey = \"b\"\nsecret = \"s\"",
+            "11: apps.key = \"b\": the app of line 6 has it already",
+        ),
+        (
+            "[[apps.keys]]\nkey = \"b\"\nsecret = \"hunter2 hunter2\"",
+            "7: apps.keys.secret holds white space or a control character",
         ),
         ("[[apps]]\nid = \"2\"\nkey = \"b\"", "5: apps.secret is missing: each [[apps]] needs one"),
     ]);

@@ -1,6 +1,6 @@
 //! Apps in the file: credentials, rights and limits. What must never happen here: a secret in a message.
 
-use protocol::app::{App, AppParseError};
+use protocol::app::{App, AppKey, AppParseError, Origins};
 use protocol::close::Close;
 
 use super::endpoint::{EndpointConfig, parse_endpoints};
@@ -11,6 +11,11 @@ use super::table::Table;
 
 /// A delay of more than a second is not realtime.
 const FLUSH_INTERVAL_MS_MAX: u64 = 1000;
+
+/// What is older than a day is no present state.
+const CACHE_TTL_S_MAX: u64 = 24 * 3600;
+
+const AUTHORIZATION_TIMEOUT_S_MAX: u64 = 3600;
 
 /// The apps of `[[apps]]`, no two of which have the same id or key, and where their events go.
 pub(super) fn parse_apps(
@@ -31,22 +36,35 @@ pub(super) fn parse_apps(
     Ok((apps, endpoints.into_iter().map(|(endpoint, _)| endpoint).collect()))
 }
 
-/// An app, and the lines of its id and key.
+/// An app, and the lines of its id and keys.
 struct Placed<'a> {
     app: App,
     id: Value<'a>,
-    key: Value<'a>,
+    /// In the order of the app's own.
+    keys: Vec<Value<'a>>,
 }
 
 fn parse_app<'a>(mut section: Section<'a>, limits: &ParsedLimits<'_>) -> Result<Placed<'a>, Fault> {
-    let (id, key, secret) = (section.need("id")?, section.need("key")?, section.need("secret")?);
-    let mut app = App::of_parts(id.text()?, key.text()?, secret.text()?)
-        .map_err(|error| bad_credentials(error, &id, &key, &secret))?;
+    let id = section.need("id")?;
+    let (mut app, keys) = parse_credentials(&mut section, &id)?;
     app.enabled = boolean(section.take("enabled"), app.enabled)?;
     app.client_events = boolean(section.take("client_events"), app.client_events)?;
     app.subscription_count = boolean(section.take("subscription_count"), app.subscription_count)?;
+    let counted = section.take("subscription_count_events");
+    app.subscription_count_events = boolean(counted, app.subscription_count_events)?;
+    app.watchlist_events = boolean(section.take("watchlist_events"), app.watchlist_events)?;
     let by_presence = section.take("terminate_by_presence");
     app.terminate_by_presence = boolean(by_presence, app.terminate_by_presence)?;
+    if let Some(value) = section.take("allowed_origins") {
+        app.allowed_origins = parse_origins(value)?;
+    }
+    app.require_origin = boolean(section.take("require_origin"), app.require_origin)?;
+    if let Some(value) = section.take("cache_ttl_s") {
+        app.cache_ttl_s = value.integer(1, CACHE_TTL_S_MAX)? as u32;
+    }
+    if let Some(value) = section.take("authorization_timeout_s") {
+        app.authorization_timeout_s = value.integer(0, AUTHORIZATION_TIMEOUT_S_MAX)? as u32;
+    }
     if let Some(value) = section.take("flush_interval_ms") {
         app.flush_interval_ms = value.integer(0, FLUSH_INTERVAL_MS_MAX)? as u32;
     }
@@ -54,7 +72,66 @@ fn parse_app<'a>(mut section: Section<'a>, limits: &ParsedLimits<'_>) -> Result<
         app.over_quota_close = over_quota_close(&value)?;
     }
     app.limits = limits.parse_app(section.take("limits"))?;
-    Ok(Placed { app, id, key })
+    Ok(Placed { app, id, keys })
+}
+
+/// The app with its keys, the oldest first: `key` and `secret`, then those of `keys`. One of the two ways is enough.
+fn parse_credentials<'a>(section: &mut Section<'a>, id: &Value<'a>) -> Result<(App, Vec<Value<'a>>), Fault> {
+    let later = section.take("keys").map_or_else(|| Ok(Vec::new()), |keys| keys.sections(Table::AppKey))?;
+    let mut later = later.into_iter();
+    let first = match section.take("key") {
+        Some(key) => Credentials { key, secret: section.need("secret")?, enabled: true },
+        None => match later.next() {
+            Some(first) => Credentials::parse(first)?,
+            None => Credentials { key: section.need("key")?, secret: section.need("secret")?, enabled: true },
+        },
+    };
+    if let Some(secret) = section.take("secret") {
+        return Err(secret.fault("stands alone: it belongs to a key, beside it or in keys"));
+    }
+    let Credentials { key, secret, enabled } = first;
+    let mut app = App::of_parts(id.text()?, key.text()?, secret.text()?)
+        .map_err(|error| bad_credentials(error, id, &key, &secret))?;
+    app.keys_mut().for_each(|first| first.enabled = enabled);
+    let mut placed = vec![key];
+    for section in later {
+        let Credentials { key, secret, enabled } = Credentials::parse(section)?;
+        let mut parsed = AppKey::parse(key.text()?, secret.text()?)
+            .map_err(|error| bad_credentials(error, id, &key, &secret))?;
+        parsed.enabled = enabled;
+        app.add_key(parsed);
+        placed.push(key);
+    }
+    Ok((app, placed))
+}
+
+struct Credentials<'a> {
+    key: Value<'a>,
+    secret: Value<'a>,
+    enabled: bool,
+}
+
+impl<'a> Credentials<'a> {
+    /// Those of `[[apps.keys]]`.
+    fn parse(mut section: Section<'a>) -> Result<Self, Fault> {
+        let (key, secret) = (section.need("key")?, section.need("secret")?);
+        Ok(Self { key, secret, enabled: boolean(section.take("enabled"), true)? })
+    }
+}
+
+fn parse_origins(value: Value<'_>) -> Result<Origins, Fault> {
+    let values = value.texts()?;
+    let mut texts = Vec::with_capacity(values.len());
+    for value in &values {
+        let text = value.text()?;
+        if Origins::parse([text]).is_err() {
+            let what = "is no origin; write https://example.com, example.com, *.example.com or *";
+            return Err(value.wrong(&format!("{text:?}"), what));
+        }
+        texts.push(text);
+    }
+    // Each of them was taken above.
+    Ok(Origins::parse(texts).unwrap_or_default())
 }
 
 fn bad_credentials(error: AppParseError, id: &Value<'_>, key: &Value<'_>, secret: &Value<'_>) -> Fault {
@@ -95,10 +172,19 @@ fn refuse_twin(others: &[Placed<'_>], app: &Placed<'_>) -> Result<(), Fault> {
     if let Some(other) = same_id {
         return Err(twin(&app.id, &app.app.id, &other.id));
     }
-    let key = &app.app.oldest_key().name;
-    match others.iter().find(|other| other.app.oldest_key().name == *key) {
-        Some(other) => Err(twin(&app.key, key, &other.key)),
-        None => Ok(()),
+    let mut taken: Vec<(&str, &Value<'_>)> = others.iter().flat_map(Placed::named_keys).collect();
+    for (name, key) in app.named_keys() {
+        if let Some((_, other)) = taken.iter().find(|(taken, _)| *taken == name) {
+            return Err(twin(key, name, other));
+        }
+        taken.push((name, key));
+    }
+    Ok(())
+}
+
+impl Placed<'_> {
+    fn named_keys(&self) -> impl Iterator<Item = (&str, &Value<'_>)> {
+        self.app.keys().map(|key| &*key.name).zip(&self.keys)
     }
 }
 

@@ -71,7 +71,7 @@ pub(super) const SERVER: [Limit<Limits>; 19] = [
 pub(super) const IDLE_CHECK: &str = "idle_check";
 
 /// The limits that an app may set for itself.
-pub(super) const APP: [Limit<AppLimits>; 14] = [
+pub(super) const APP: [Limit<AppLimits>; 17] = [
     limit!(event_data_bytes_max, 1, 64 << 20),
     limit!(client_event_data_bytes_max, 1, 16 << 20),
     limit!(channels_per_event_max, 1, 1000),
@@ -81,10 +81,24 @@ pub(super) const APP: [Limit<AppLimits>; 14] = [
     limit!(presence_members_max, 1, 100_000),
     limit!(presence_user_bytes_max, 2, 64 << 10),
     limit!(user_id_characters_max, 1, 1000),
+    limit!(watchlist_users_max, 1, 1000),
     limit!(roster_bytes_max, 1 << 10, ROSTER_BYTES_MAX as u64),
     // A bucket of one second is refilled in whole milliseconds.
     limit!(client_events_per_second, 1, 1000),
     limit!(subscription_changes_per_second, 1, 1000),
+    // What fills again is counted in microseconds.
+    Limit {
+        key: "backend_events_per_second",
+        min: 1,
+        max: 1_000_000,
+        set: |limits, value| limits.backend_events_per_second = Some(value as u32),
+    },
+    Limit {
+        key: "read_requests_per_second",
+        min: 1,
+        max: 1_000_000,
+        set: |limits, value| limits.read_requests_per_second = Some(value as u32),
+    },
     Limit {
         key: "connections_max",
         min: 1,

@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use protocol::path_prefix::PathPrefix;
+
 use super::fault::Fault;
 use super::section::{Section, Value};
 use crate::settings::Listen;
@@ -20,7 +22,16 @@ pub(super) fn parse_listen(top: &mut Section<'_>) -> Result<Listen, Fault> {
     if let Some(value) = top.take("ipv6_only") {
         listen.ipv6_only = value.boolean()?;
     }
+    if let Some(value) = top.take("path_prefix") {
+        listen.path_prefix = path_prefix(&value)?;
+    }
     Ok(listen)
+}
+
+fn path_prefix(value: &Value<'_>) -> Result<PathPrefix, Fault> {
+    let text = value.text()?;
+    let what = "is no beginning of a path; write \"\", or a slash and more, such as \"/realtime\"";
+    PathPrefix::parse(text).map_err(|_| value.wrong(&format!("{text:?}"), what))
 }
 
 /// An address and where it stands.

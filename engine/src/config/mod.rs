@@ -114,6 +114,7 @@ mod tests {
     use ::hooks::settings::{Endpoint, StreamSettings};
     use protocol::close::Close;
     use protocol::hook_kind::{HookKind, HookKinds};
+    use protocol::path_prefix::PathPrefix;
 
     use super::*;
     use crate::settings::{AdminAddress, ShardCount};
@@ -143,11 +144,20 @@ mod tests {
         let mut config = Config::parse("x", &text).unwrap();
         let app = config.apps.remove(0);
         assert_eq!((app.enabled, app.client_events, app.terminate_by_presence), (true, true, false));
-        assert!(app.subscription_count);
-        assert_eq!(
-            config.listen,
-            Listen { api: vec!["127.0.0.1:6002".parse().unwrap()], ..Listen::default() }
+        assert!(app.subscription_count && app.subscription_count_events && app.watchlist_events);
+        assert_eq!((app.cache_ttl_s, app.authorization_timeout_s, app.require_origin), (1800, 0, false));
+        let allowed = |origin| app.allowed_origins.allow(origin);
+        assert!(
+            allowed("https://example.com") && allowed("http://a.example.com") && !allowed("https://a.com")
         );
+        let keys: Vec<_> = app.keys().map(|key| (&*key.name, key.enabled)).collect();
+        assert_eq!(keys, [("app-key", true), ("next-key", true)]);
+        let shown = Listen {
+            api: vec!["127.0.0.1:6002".parse().unwrap()],
+            path_prefix: PathPrefix::parse("/realtime").unwrap(),
+            ..Listen::default()
+        };
+        assert_eq!(config.listen, shown);
         let AdminAddress::At(admin) = config.admin.address else { panic!("{:?}", config.admin) };
         assert_eq!(AdminAddress::IfFree(admin), AdminAddress::default());
         let shown = Admin {
@@ -163,6 +173,8 @@ mod tests {
         assert_eq!(app.over_quota_close, App::new("1", "k", "s").over_quota_close);
         assert_eq!((app.limits.event_data_bytes_max, app.limits.connections_max), (10_240, Some(1000)));
         config.app_limits.connections_max = None;
+        assert_eq!(config.app_limits.backend_events_per_second.take(), Some(1000));
+        assert_eq!(config.app_limits.read_requests_per_second.take(), Some(100));
         assert_eq!(config.app_limits.subscriptions_max.take(), Some(100_000));
         assert_eq!(config.limits.subscriptions_per_shard_max.take(), Some(SUBSCRIPTIONS_MIN));
         assert_eq!(config.limits.outboxes_bytes_max.take(), Some(OUTBOXES_BYTES_MIN));
@@ -217,6 +229,25 @@ mod tests {
                 assert!(!config.apps.is_empty(), "{page}: {block}");
             }
         }
+    }
+
+    #[test]
+    fn an_app_has_the_keys_of_both_ways_to_write_them_oldest_first() {
+        let keys = |credentials: &str| {
+            let config = Config::parse("x", &format!("[[apps]]\nid = \"1\"\n{credentials}")).unwrap();
+            let keys: Vec<_> = config.apps[0].keys().map(|key| (key.name.to_string(), key.enabled)).collect();
+            (keys, config.apps[0].oldest_key().name.to_string())
+        };
+        let of = |keys: &[(&str, bool)], oldest: &str| {
+            let keys: Vec<_> = keys.iter().map(|(name, enabled)| (name.to_string(), *enabled)).collect();
+            (keys, oldest.to_owned())
+        };
+        let both = "key = \"a\"\nsecret = \"s\"\nkeys = [{ key = \"b\", secret = \"t\" }]";
+        assert_eq!(keys(both), of(&[("a", true), ("b", true)], "a"));
+        let tables = "[[apps.keys]]\nkey = \"a\"\nsecret = \"s\"\nenabled = false\n\
+            [[apps.keys]]\nkey = \"b\"\nsecret = \"t\"\n[[apps.keys]]\nkey = \"c\"\nsecret = \"u\"\nenabled = false";
+        assert_eq!(keys(tables), of(&[("a", false), ("b", true), ("c", false)], "b"));
+        assert_eq!(keys("key = \"a\"\nsecret = \"s\"\nkeys = []"), of(&[("a", true)], "a"));
     }
 
     #[test]

@@ -11,6 +11,8 @@ pub(super) enum Table {
     Limits,
     /// `[[apps]]`.
     App,
+    /// `[[apps.keys]]`.
+    AppKey,
     /// `[apps.limits]`.
     AppLimits,
     /// `[hooks]`.
@@ -21,8 +23,8 @@ pub(super) enum Table {
 
 impl Table {
     /// All kinds.
-    pub(super) const ALL: [Self; 6] =
-        [Self::Top, Self::Limits, Self::App, Self::AppLimits, Self::Hooks, Self::AppHook];
+    pub(super) const ALL: [Self; 7] =
+        [Self::Top, Self::Limits, Self::App, Self::AppKey, Self::AppLimits, Self::Hooks, Self::AppHook];
 
     /// The keys that the table may have.
     pub(super) fn keys(self) -> Vec<&'static str> {
@@ -32,6 +34,7 @@ impl Table {
                 "api_listen",
                 "admin",
                 "ipv6_only",
+                "path_prefix",
                 "admin_hosts",
                 "metrics_prefix",
                 "shards",
@@ -50,15 +53,23 @@ impl Table {
                 "id",
                 "key",
                 "secret",
+                "keys",
                 "enabled",
+                "allowed_origins",
+                "require_origin",
                 "client_events",
                 "subscription_count",
+                "subscription_count_events",
+                "watchlist_events",
+                "cache_ttl_s",
+                "authorization_timeout_s",
                 "terminate_by_presence",
                 "flush_interval_ms",
                 "over_quota_close_code",
                 "limits",
                 "hooks",
             ],
+            Self::AppKey => vec!["key", "secret", "enabled"],
             Self::AppLimits => app_limit_keys().collect(),
             Self::Hooks => HOOKS_KEYS.to_vec(),
             Self::AppHook => APP_HOOK_KEYS.to_vec(),
@@ -76,6 +87,7 @@ impl Table {
             Self::Top => "the top of the file, before any table",
             Self::Limits => "[limits]",
             Self::App => "[[apps]]",
+            Self::AppKey => "[[apps.keys]]",
             Self::AppLimits => "[apps.limits]",
             Self::Hooks => "[hooks]",
             Self::AppHook => "[[apps.hooks]]",
@@ -88,6 +100,7 @@ impl Table {
             Self::Top => "",
             Self::Limits => "limits.",
             Self::App => "apps.",
+            Self::AppKey => "apps.keys.",
             Self::AppLimits => "apps.limits.",
             Self::Hooks => "hooks.",
             Self::AppHook => "apps.hooks.",

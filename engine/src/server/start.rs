@@ -68,6 +68,7 @@ fn shard(index: usize, settings: &Settings, limits: Limits, topics: TopicHash) -
         index,
         node: NODE,
         apps: Arc::clone(&settings.apps),
+        path_prefix: settings.listen.path_prefix.clone(),
         topics,
         limits,
         hook_grace_ms: settings.hooks.as_ref().map_or(0, |hooks| hooks.grace.as_millis() as u64),
@@ -88,6 +89,7 @@ fn api_core(
     ApiCore::new(ApiConfig {
         topics,
         apps: Arc::clone(&settings.apps),
+        path_prefix: settings.listen.path_prefix.clone(),
         limits,
         health: Box::new(move || Health {
             live: health.oldest_beat_age_ms(clock.now().mono_ms) < BEAT_MS_MAX,

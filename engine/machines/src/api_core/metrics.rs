@@ -52,6 +52,8 @@ impl ApiCore {
         let stats = &self.stats;
         all.counter("http_calls_received_total", "Requests taken by the API core.", stats.requests);
         all.counter("http_calls_refused_total", "Requests answered with 4xx.", stats.refused);
+        let limited = "Requests answered with 429: their app's back ends are too fast.";
+        all.counter("http_calls_rate_limited_total", limited, stats.rate_limited);
         all.counter("http_calls_overloaded_total", "Requests answered with 503.", stats.overloaded);
         let refused = "Requests answered with 503 for http_bodies_bytes_max.";
         all.counter("http_bodies_refused_total", refused, stats.bodies_refused);

@@ -4,7 +4,7 @@
 //!
 //! Where to look: `connections` is what is kept of an HTTP connection; `requests` takes requests out of its bytes, in
 //! order; `pending` has a file for each endpoint that concerns shards: it splits a call into parts, one for each home
-//! shard, and puts their answers together; `gate` is where a part waits for room in the batch to its home; `calls` are
+//! shard, and puts their answers together; `rates` bounds how fast an app's back ends may call; `gate` is where a part waits for room in the batch to its home; `calls` are
 //! the calls whose answer has not been given, `open_call` what all of them have; `metrics` is the text of `/metrics`;
 //! `api_machine` is the border to the driver.
 //!
@@ -16,6 +16,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use protocol::app::Apps;
+use protocol::path_prefix::PathPrefix;
 
 use crate::http_date::HttpDate;
 use crate::limits::Limits;
@@ -32,6 +33,7 @@ mod gate;
 mod metrics;
 mod open_call;
 mod pending;
+mod rates;
 mod requests;
 #[cfg(test)]
 mod tests;
@@ -40,6 +42,7 @@ use calls::Calls;
 use connections::Connections;
 use exposition::Exposition;
 use gate::Gates;
+use rates::Rates;
 
 /// What the API core is made of.
 pub struct ApiConfig {
@@ -47,6 +50,8 @@ pub struct ApiConfig {
     pub topics: TopicHash,
     /// The apps whose calls it takes.
     pub apps: Arc<Apps>,
+    /// What may stand before the paths of back ends.
+    pub path_prefix: PathPrefix,
     /// The bounds of its queues.
     pub limits: Limits,
     /// How the server is, asked at each `/live` and `/ready`.
@@ -90,6 +95,8 @@ pub struct ApiStats {
     pub published: u64,
     /// Parts of calls that had to wait for room in the batch to their home.
     pub gated: u64,
+    /// Calls refused with 429 because their app's back ends are too fast.
+    pub rate_limited: u64,
     /// Calls answered 503 because their time was up or too much waited already.
     pub overloaded: u64,
     /// Requests answered 503 because all that are on their way keep too much already.
@@ -107,6 +114,7 @@ pub struct ApiStats {
 /// The state of the API core.
 pub struct ApiCore {
     apps: Arc<Apps>,
+    path_prefix: PathPrefix,
     topics: TopicHash,
     limits: Limits,
     health: Box<dyn Fn() -> Health>,
@@ -123,6 +131,7 @@ pub struct ApiCore {
     effects: VecDeque<Effect>,
     roots: Outgoing<Root>,
     gates: Gates,
+    rates: Rates,
     calls: Calls,
     /// The batch of answers that is being used up, and who sent it.
     leaves: Option<(usize, VecDeque<Leaf>)>,
@@ -140,6 +149,7 @@ impl ApiCore {
         let shards = config.topics.shards();
         Self {
             apps: config.apps,
+            path_prefix: config.path_prefix,
             topics: config.topics,
             health: config.health,
             page: config.page,
@@ -153,6 +163,7 @@ impl ApiCore {
             effects: VecDeque::new(),
             roots: Outgoing::new(shards, &config.limits),
             gates: Gates::new(shards),
+            rates: Rates::default(),
             calls: Calls::default(),
             leaves: None,
             sweep_ms: u64::MAX,

@@ -16,7 +16,6 @@ use api::refused::{Refused, encode_refusal};
 use protocol::http::{
     Head, HttpError, Request, RequestParse, RequestProgress, encode_busy, parse_request_on,
 };
-use protocol::path_prefix::PathPrefix;
 
 use super::ApiCore;
 use crate::invariant::Expected;
@@ -204,7 +203,7 @@ impl ApiCore {
         if self.is_admin(token) {
             return parse_admin_call(head, &self.admin_hosts).map(drop);
         }
-        check_head(&self.apps, &PathPrefix::default(), head, now.unix_ms / 1_000)
+        check_head(&self.apps, &self.path_prefix, head, now.unix_ms / 1_000)
     }
 
     /// The body is not waited for: the connection ends with the answer, and what still comes is thrown away.
@@ -252,7 +251,14 @@ impl ApiCore {
             return self.handle_admin_request(token, manner, request, now);
         }
         let apps = Arc::clone(&self.apps);
-        match parse_call(&apps, &PathPrefix::default(), request, now.unix_ms / 1_000) {
+        let call = parse_call(&apps, &self.path_prefix, request, now.unix_ms / 1_000);
+        if let Ok(call) = &call
+            && let Err(refused) = self.rates.charge(call, now)
+        {
+            self.stats.rate_limited += 1;
+            return self.refuse(token, &refused, manner, now);
+        }
+        match call {
             Ok(Call::Publish(publish)) => self.publish(token, manner, &publish, now),
             Ok(Call::Channels(channels)) => self.ask_channels(token, manner, &channels, now),
             Ok(Call::Channel(channel)) => self.ask_channel(token, manner, &channel, now),

@@ -12,6 +12,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use protocol::app::Apps;
+use protocol::path_prefix::PathPrefix;
 use protocol::socket_id::Place;
 
 use crate::limits::Limits;
@@ -43,6 +44,8 @@ pub struct ShardConfig {
     pub node: u16,
     /// The apps whose connections it takes.
     pub apps: Arc<Apps>,
+    /// What may stand before the paths of clients.
+    pub path_prefix: PathPrefix,
     /// The hash that all cores share.
     pub topics: TopicHash,
     /// The bounds of its queues.
@@ -108,7 +111,7 @@ impl Shard {
             index: config.index,
             place,
             hash: config.topics,
-            inbound: Inbound::new(shards, config.apps, config.random),
+            inbound: Inbound::new(shards, config.apps, config.path_prefix, config.random),
             fanout,
             home,
             links: Links::new(shards, &config.limits),

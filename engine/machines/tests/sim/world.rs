@@ -138,6 +138,7 @@ impl World {
             index,
             node: NODE,
             apps: Arc::clone(&apps),
+            path_prefix: Default::default(),
             topics: hash.clone(),
             limits: limits.clone(),
             hook_grace_ms: hooks.grace_ms,

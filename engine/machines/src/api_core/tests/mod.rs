@@ -6,6 +6,7 @@ mod gates;
 mod http;
 mod judgement;
 mod questions;
+mod rates;
 mod schedules;
 mod terminate;
 
@@ -124,7 +125,10 @@ struct Rig {
 
 impl Rig {
     fn new() -> Self {
-        let mut app = App::new("1", "key", "secret");
+        Self::of(App::new("1", "key", "secret"))
+    }
+
+    fn of(mut app: App) -> Self {
         app.hooks = HookKinds::NONE.with(HookKind::ServerEvent);
         let apps = Arc::new(Apps::new(vec![app]).unwrap());
         let app = Arc::clone(apps.by_id("1").unwrap());
@@ -132,6 +136,7 @@ impl Rig {
         let core = ApiCore::new(ApiConfig {
             topics: topics.clone(),
             apps,
+            path_prefix: Default::default(),
             limits: Limits { batch_messages_max: BATCH_MAX, ..Limits::default() },
             health: Box::new(|| Health { live: true, ready: true }),
             page: None,

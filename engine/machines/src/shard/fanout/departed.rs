@@ -242,6 +242,7 @@ mod tests {
                 index: 0,
                 node: 0,
                 apps,
+                path_prefix: Default::default(),
                 topics: topics.clone(),
                 limits,
                 hook_grace_ms: 0,

@@ -297,7 +297,7 @@ impl Shard {
 
     /// An upgrade always succeeds; what is wrong with it is said by close code, the only thing that browsers show.
     fn admit(&self, upgrade: &Upgrade<'_>) -> Result<Admission, Close> {
-        let key = ws::route_app(upgrade.path)?;
+        let key = ws::route_app(self.inbound.path_prefix.strip(upgrade.path))?;
         ws::parse_protocol_version(upgrade.query)?;
         let app: &Arc<App> = self.inbound.apps.by_key(key).ok_or(Close::APP_UNKNOWN)?;
         if !app.enabled {

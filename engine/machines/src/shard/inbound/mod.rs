@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use protocol::app::Apps;
+use protocol::path_prefix::PathPrefix;
 
 use crate::http_date::HttpDate;
 use crate::machine::Token;
@@ -34,6 +35,8 @@ mod subscribe;
 pub(super) struct Inbound {
     /// The apps whose connections it takes.
     apps: Arc<Apps>,
+    /// What may stand before their paths.
+    path_prefix: PathPrefix,
     random: Box<dyn FnMut() -> u64>,
     /// What its HTTP answers are dated with.
     date: HttpDate,
@@ -49,9 +52,15 @@ pub(super) struct Inbound {
 
 impl Inbound {
     /// Nothing has come. There are so many homes that commands wait for.
-    pub(super) fn new(shards: usize, apps: Arc<Apps>, random: Box<dyn FnMut() -> u64>) -> Self {
+    pub(super) fn new(
+        shards: usize,
+        apps: Arc<Apps>,
+        path_prefix: PathPrefix,
+        random: Box<dyn FnMut() -> u64>,
+    ) -> Self {
         Self {
             apps,
+            path_prefix,
             random,
             date: HttpDate::default(),
             lobby: Lobby::default(),

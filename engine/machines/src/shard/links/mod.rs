@@ -234,6 +234,7 @@ mod tests {
                 index: 0,
                 node: 0,
                 apps,
+                path_prefix: Default::default(),
                 topics: topics.clone(),
                 limits: Limits { subscriptions_per_connection_max: 50, ..Limits::default() },
                 hook_grace_ms: 0,
