@@ -174,6 +174,9 @@ fn data_of_every_type_is_understood_or_told_to_be_wrong() {
         for event in ["pusher:subscribe", "pusher:unsubscribe", "pusher:signin", "no-such-event"] {
             client.say_text(&format!(r#"{{"event":"{event}","data":{value}}}"#));
             client.hear_error();
+            if event == "pusher:signin" {
+                client.hear_event("pusher:signin_error");
+            }
         }
         client.say_text(&format!(r#"{{"event":{value},"data":{{}}}}"#));
         client.hear_error();

@@ -37,4 +37,5 @@ mod takeover;
 mod terminal;
 mod terminate;
 mod threads;
+mod users;
 mod weaknesses;

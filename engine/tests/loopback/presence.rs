@@ -240,7 +240,10 @@ fn channel_data_is_needed_and_must_be_what_was_signed() {
     let (with, without) = (auth(Some(signed)), auth(None));
     let table = [
         (json!({"channel": channel, "auth": with}), "Invalid signature"),
-        (json!({"channel": channel, "auth": without}), "needs channel_data"),
+        (
+            json!({"channel": channel, "auth": without}),
+            "a presence channel needs it, unless a user is signed in",
+        ),
         (
             json!({"channel": channel, "auth": with, "channel_data": r#"{"user_id":"2"}"#}),
             "Invalid signature",

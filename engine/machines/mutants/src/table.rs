@@ -367,6 +367,49 @@ pub const MUTANTS: &[Mutant] = &[
             .within("if app.terminate_by_presence {")],
     },
     Mutant {
+        name: "TerminationSparesWhoIsSignedIn",
+        breaks: "Only members of presence channels go with their user.",
+        places: &[instead(
+            "shard/ending/terminate.rs",
+            "self.users.user_of(id).is_some_and(wanted)",
+            "false && self.users.user_of(id).is_some_and(wanted)",
+        )],
+    },
+    Mutant {
+        name: "OwnChannelsAreOpen",
+        breaks: "A connection may subscribe to the own channel of another user.",
+        places: &[instead(
+            "shard/inbound/subscribe.rs",
+            "check_own_channel(channel, self.users.user_id_of(id))",
+            "check_own_channel(channel, self.users.user_id_of(id).and(protocol::channel::user_of_channel(channel)))",
+        )],
+    },
+    Mutant {
+        name: "OwnChannelsAreShown",
+        breaks: "Whoever asks is told how many connections a user has.",
+        places: &[instead("shard/home/mod.rs", "Counts::default()", "self.counts(topic)")
+            .within("TopicKey::User { .. } => Counts::default(),")],
+    },
+    Mutant {
+        name: "OwnChannelsAreHooked",
+        breaks: "Hooks are told of the own channels of users.",
+        places: &[instead("shard/home/mod.rs", "matches!(topic.key, TopicKey::Channel { .. })", "true")],
+    },
+    Mutant {
+        name: "SignsInAsAnother",
+        breaks: "A connection that is signed in may sign in as another user.",
+        places: &[instead(
+            "shard/users/signin.rs",
+            "check_signin(&app, socket_id, user_data, auth, signed_in)",
+            "check_signin(&app, socket_id, user_data, auth, signed_in.filter(|_| false))",
+        )],
+    },
+    Mutant {
+        name: "SlotKeepsItsUser",
+        breaks: "The next tenant of a slot is signed in as the last one was.",
+        places: &[instead("shard/ending/close.rs", "self.users.sign_out(id);", "")],
+    },
+    Mutant {
         name: "TerminationJoinsTheWalk",
         breaks: "A user is looked for from where the walk has come to.",
         places: &[

@@ -23,7 +23,7 @@ use crate::limits::PARKED_BYTES_MAX;
 use crate::machine::Now;
 use crate::mesh::{Ask, Event, Origin, Publish, Query, Root, Terminate};
 use crate::readings::gated::GatedTime;
-use crate::topic::Topic;
+use crate::topic::{Topic, TopicKey};
 
 /// What waits, for each home.
 #[derive(Debug)]
@@ -193,7 +193,7 @@ impl ApiCore {
                 except: event.except,
                 origin: Origin::BackEnd,
             },
-            hook: topic.app.hooks.has(HookKind::ServerEvent).then(|| HookEvent::ServerEvent {
+            hook: is_told_of(&topic).then(|| HookEvent::ServerEvent {
                 app: Arc::clone(&topic.app),
                 channel: topic.shared_name(),
                 event: event.name.into(),
@@ -216,4 +216,9 @@ impl ApiCore {
     pub(super) fn send_terminate(&mut self, shard: usize, terminate: Box<Terminate>) {
         self.roots.push(shard, Root::Terminate(terminate));
     }
+}
+
+/// Whether the hooks want to know of an event. What a user is told is not for them.
+fn is_told_of(topic: &Topic) -> bool {
+    matches!(topic.key, TopicKey::Channel { .. }) && topic.app.hooks.has(HookKind::ServerEvent)
 }

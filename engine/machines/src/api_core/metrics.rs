@@ -82,6 +82,7 @@ fn describe_shards(all: &mut Exposition, readings: &[(usize, Reading)]) {
     let mut connections = all.gauges("connections", "WebSocket connections of a shard.");
     let mut half_open = all.gauges("half_open", "Connections of a shard without a complete request head.");
     let mut subscriptions = all.gauges("subscriptions", "Subscriptions of the connections of a shard.");
+    let mut signed_in = all.gauges("signed_in", "Connections of a shard that are signed in as users.");
     let mut channels = all.gauges("channels", "Occupied channels that have their home on a shard.");
     for (shard, reading) in readings {
         let number = shard.to_string();
@@ -89,9 +90,12 @@ fn describe_shards(all: &mut Exposition, readings: &[(usize, Reading)]) {
         connections.sample(&labels, reading.connections as f64);
         half_open.sample(&labels, reading.half_open as f64);
         subscriptions.sample(&labels, reading.subscriptions as f64);
+        signed_in.sample(&labels, reading.signed_in as f64);
         channels.sample(&labels, reading.channels as f64);
     }
-    [connections, half_open, subscriptions, channels].into_iter().for_each(|family| all.add(family));
+    [connections, half_open, subscriptions, signed_in, channels]
+        .into_iter()
+        .for_each(|family| all.add(family));
 }
 
 fn describe_traffic(all: &mut Exposition, stats: &Stats) {

@@ -26,6 +26,8 @@ pub struct Reading {
     pub half_open: u64,
     /// Subscriptions of the shard's connections.
     pub subscriptions: u64,
+    /// Connections that are signed in as users.
+    pub signed_in: u64,
     /// Occupied channels that have their home here.
     pub channels: u64,
     /// Connections that the kernel takes nothing more for.
@@ -72,6 +74,7 @@ impl Reading {
         self.connections += other.connections;
         self.half_open += other.half_open;
         self.subscriptions += other.subscriptions;
+        self.signed_in += other.signed_in;
         self.channels += other.channels;
         self.blocked += other.blocked;
         self.outbox_bytes += other.outbox_bytes;

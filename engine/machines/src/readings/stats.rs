@@ -176,6 +176,13 @@ counters! {
         /// Steps of giving up subscriptions of connections that have gone.
         departure_steps,
     }
+    /// Users whom connections are signed in as.
+    users: UsersStats {
+        /// Connections that signed in, or did so again.
+        signins,
+        /// Sign-ins refused.
+        signins_refused,
+    }
     /// Connections that end, and silent ones that are asked whether they are still there.
     ending: EndingStats {
         /// Connections closed, for whatever reason.

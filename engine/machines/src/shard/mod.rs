@@ -24,6 +24,7 @@ mod inbound;
 mod links;
 mod reading;
 pub mod shard_machine;
+mod users;
 
 use crate::machine::Effect;
 use crate::readings::stats::BorderStats;
@@ -35,6 +36,7 @@ use home::Home;
 use home::witness::Witness;
 use inbound::Inbound;
 use links::Links;
+use users::Users;
 
 /// What a shard is made of.
 pub struct ShardConfig {
@@ -72,6 +74,7 @@ pub struct Shard {
     home: Home,
     effects: VecDeque<Effect>,
     links: Links,
+    users: Users,
     ending: Ending,
     border_stats: BorderStats,
 }
@@ -115,6 +118,7 @@ impl Shard {
             fanout,
             home,
             links: Links::new(shards, &config.limits),
+            users: Users::default(),
             ending,
             effects: VecDeque::new(),
             border_stats: BorderStats::default(),

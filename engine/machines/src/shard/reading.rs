@@ -13,6 +13,7 @@ impl Shard {
             home: self.home.stats(),
             links: self.links.stats(),
             fanout: self.fanout.stats(),
+            users: self.users.stats(),
             ending: self.ending.stats(),
             border: &self.border_stats,
         })
@@ -28,6 +29,7 @@ impl Shard {
             connections: self.fanout.connections() as u64,
             half_open: self.inbound.half_open() as u64,
             subscriptions: self.fanout.subscriptions() as u64,
+            signed_in: self.users.signed_in() as u64,
             channels: self.home.len() as u64,
             blocked: self.fanout.blocked() as u64,
             outbox_bytes: self.fanout.held_bytes() as u64,

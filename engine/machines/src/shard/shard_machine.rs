@@ -112,6 +112,7 @@ impl Machine for Shard {
         self.ending.give_back_room();
         self.effects.shrink_to_fit();
         self.links.give_back_room();
+        self.users.give_back_room();
     }
 
     fn nap_ms_max(&self, now: Now) -> u64 {

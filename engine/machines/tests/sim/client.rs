@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use protocol::app::App;
-use protocol::auth::sign_subscription;
+use protocol::auth::{sign_signin, sign_subscription};
 use protocol::socket_id::SocketId;
 use serde_json::{Value, json};
 
@@ -48,6 +48,13 @@ pub struct Client {
     pub leaving: bool,
     /// Its user has been named as one who must go, and it may be on a presence channel under that id.
     pub may_be_terminated: bool,
+    /// Whom its sign-ins so far make it.
+    pub signed_in: Option<&'static str>,
+    /// Sign-ins that must have been taken, and refused.
+    pub signins: usize,
+    pub bad_signins: usize,
+    pub signins_seen: usize,
+    pub bad_signins_seen: usize,
     /// The close code it got.
     pub close_code: Option<u16>,
     pub errors: Vec<String>,
@@ -75,6 +82,11 @@ impl Client {
             user,
             leaving: false,
             may_be_terminated: false,
+            signed_in: None,
+            signins: 0,
+            bad_signins: 0,
+            signins_seen: 0,
+            bad_signins_seen: 0,
             close_code: None,
             errors: Vec::new(),
             errors_expected: 0,
@@ -100,7 +112,9 @@ impl Client {
     /// A subscribe command with whatever the channel needs; None before the socket_id is known.
     pub fn subscribe(&self, app: &App, channel: &str) -> Option<Vec<u8>> {
         let socket_id = self.socket_id?;
-        let data = if channel.starts_with("presence-") {
+        let data = if channel.starts_with("presence-") && self.signed_in == Some(&*self.user) {
+            json!({"channel": channel, "auth": sign_subscription(app, socket_id, channel, None)})
+        } else if channel.starts_with("presence-") {
             let channel_data =
                 json!({"user_id": self.user, "user_info": {"name": self.user, "padding": "z".repeat(350)}})
                     .to_string();
@@ -112,6 +126,14 @@ impl Client {
             json!({"channel": channel})
         };
         Some(text(&json!({"event": "pusher:subscribe", "data": data})))
+    }
+
+    /// A sign-in as this user; None before the socket_id is known.
+    pub fn signin(&self, app: &App, user: &str) -> Option<Vec<u8>> {
+        let socket_id = self.socket_id?;
+        let user_data = json!({"id": user, "user_info": {"name": user}}).to_string();
+        let data = json!({"auth": sign_signin(app, socket_id, &user_data), "user_data": user_data});
+        Some(text(&json!({"event": "pusher:signin", "data": data})))
     }
 
     pub fn unsubscribe(channel: &str) -> Vec<u8> {
@@ -181,6 +203,15 @@ impl Client {
                 self.socket_id = Some(SocketId::parse(text).ok_or("bad socket_id")?);
             }
             ("pusher:pong", None) => self.pongs += 1,
+            ("pusher:signin_success", None) => {
+                let user_data = data["user_data"].as_str().ok_or("user_data is no string")?;
+                let user: Value = serde_json::from_str(user_data).map_err(|error| error.to_string())?;
+                if user["id"].as_str() != self.signed_in {
+                    return Err(format!("signed in as {user}"));
+                }
+                self.signins_seen += 1;
+            }
+            ("pusher:signin_error", None) => self.bad_signins_seen += 1,
             ("pusher:error", None) => self.errors.push(data["message"].as_str().unwrap_or("").to_owned()),
             ("pusher:subscription_error", Some(channel)) => {
                 let channel = self.channels.entry(channel.to_owned()).or_default();

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::channels::{CHANNELS, user_on};
+use crate::channels::{CHANNELS, OWN_CHANNELS, user_on};
 use crate::client::{Channel, Client, Seen};
 use crate::cores::Cores;
 use crate::model::Expected;
@@ -129,7 +129,7 @@ impl Clients {
             let users = if name.starts_with("presence-") { users.len() as u32 } else { 0 };
             Expected { subscriptions: on.len() as u64, users }
         };
-        CHANNELS.iter().map(|name| ((*name).to_owned(), expected(name))).collect()
+        CHANNELS.iter().chain(&OWN_CHANNELS).map(|name| ((*name).to_owned(), expected(name))).collect()
     }
 
     /// Everything has come to rest: each client has got its answers, in `seconds` since the beginning.
@@ -151,13 +151,27 @@ fn check_replies(client: &Client) -> Result<(), String> {
     if client.pings != client.pongs {
         return Err(format!("{} pongs to {} pings", client.pongs, client.pings));
     }
+    let signins = (client.signins_seen, client.bad_signins_seen);
+    if signins != (client.signins, client.bad_signins) {
+        let expected = (client.signins, client.bad_signins);
+        return Err(format!(
+            "{expected:?} sign-ins taken and refused are expected, and it has seen {signins:?}"
+        ));
+    }
     let commands = client.errors.iter().filter(|text| {
         text.starts_with("Existing subscription") || text.starts_with("No current subscription")
     });
     if commands.count() != client.errors_expected {
         return Err(format!("{} errors expected, got {:?}", client.errors_expected, client.errors));
     }
-    let known = ["Existing", "No current", "Client event rejected", "The presence channel", "This "];
+    let known = [
+        "Existing",
+        "No current",
+        "Client event rejected",
+        "The presence channel",
+        "This ",
+        "Connection is already signed in",
+    ];
     match client.errors.iter().find(|text| !known.iter().any(|start| text.starts_with(start))) {
         Some(text) => Err(format!("unexpected error {text}")),
         None => Ok(()),

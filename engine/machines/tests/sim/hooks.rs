@@ -7,7 +7,7 @@ use corecast_machines::machine::HookPort;
 use protocol::hook_event::{Happened, HookEvent, OpenEdges};
 use protocol::hook_kind::{HookKind, HookKinds};
 
-use crate::channels::{CHANNELS, user_on};
+use crate::channels::{CHANNELS, is_own, user_on};
 use crate::model::Done;
 use crate::rng::Rng;
 
@@ -124,6 +124,7 @@ impl HooksCore {
     /// What a home has done.
     pub fn done(&mut self, channel: &str, done: &Done, hooked: bool, now_ms: u64) {
         let (user, there) = match done {
+            Done::Occupied | Done::Vacated if is_own(channel) => return,
             Done::Occupied => (None, true),
             Done::Vacated => (None, false),
             Done::Added(user) => (Some(user.clone()), true),

@@ -2,7 +2,7 @@
 
 use corecast_machines::readings::stats::Stats;
 
-use crate::channels::{CHANNELS, user_on};
+use crate::channels::{CHANNELS, OWN_CHANNELS, USERS, user_of, user_on};
 use crate::client::Client;
 use crate::socket::Reader;
 use crate::world::World;
@@ -59,10 +59,14 @@ pub fn run(seed: u64) -> Result<Coverage, String> {
     }
     // A user who was terminated never comes back, so it happens in some schedules only.
     let mut terminations = if world.rng().chance(50) { world.rng().between(1, 4) } else { 0 };
+    let signs_in = world.users_rng().chance(60);
     for step in 0..steps {
         world.next_step();
         world.open_hooks(false);
         random_step(&mut world)?;
+        if signs_in && world.users_rng().chance(12) {
+            user_step(&mut world);
+        }
         if terminations > 0 && world.rng().chance(2) {
             terminations -= 1;
             terminate(&mut world);
@@ -262,6 +266,65 @@ fn command(world: &mut World, client: usize, channel: &str) {
             world.client(client).pings += 1;
             world.send(client, &Client::ping());
         }
+    }
+}
+
+/// Somebody signs in, takes or leaves its own channel, or tries another's; or something is published for a user.
+fn user_step(world: &mut World) {
+    let count = world.clients().len();
+    let client = world.users_rng().below(count);
+    if world.client(client).leaving || world.client(client).silent {
+        return;
+    }
+    let own = OWN_CHANNELS[user_of(client)];
+    match world.users_rng().below(10) {
+        0..4 => sign_in(world, client),
+        4..7 if world.client(client).signed_in.is_some() => {
+            // Where any subscription may be refused, it waits for the answer.
+            if world.is_tight() && (world.clients().awaits_answer(client, own) || world.is_dead(client)) {
+                return;
+            }
+            let wanted = world.clients().channel(client, own).wanted;
+            match world.users_rng().below(10) {
+                0..5 if !wanted => subscribe(world, client, own),
+                5..8 if wanted => unsubscribe(world, client, own),
+                _ => {}
+            }
+        }
+        7 => try_channel_of_other(world, client),
+        _ => {
+            let except = if world.users_rng().chance(40) { world.client(client).socket_id } else { None };
+            let padding = world.users_rng().below(200);
+            world.publish(own, padding, except);
+        }
+    }
+}
+
+/// As its user, or, once it is signed in, as another, which is refused.
+fn sign_in(world: &mut World, client: usize) {
+    let own = USERS[user_of(client)];
+    let other = world.client(client).signed_in.is_some() && world.users_rng().chance(30);
+    let user = if other { USERS[user_of(client + 1)] } else { own };
+    let app = world.app();
+    let Some(bytes) = world.client(client).signin(&app, user) else { return };
+    if other {
+        world.client(client).bad_signins += 1;
+    } else {
+        let terminated = world.is_terminated(user);
+        let client = world.client(client);
+        client.may_be_terminated |= terminated;
+        client.signins += 1;
+        client.signed_in = Some(own);
+    }
+    world.send(client, &bytes);
+}
+
+/// It must not be let in.
+fn try_channel_of_other(world: &mut World, client: usize) {
+    let other = OWN_CHANNELS[user_of(client + 1)];
+    let app = world.app();
+    if let Some(bytes) = world.client(client).subscribe(&app, other) {
+        world.send(client, &bytes);
     }
 }
 

@@ -25,7 +25,7 @@ use protocol::ws::Frame;
 
 use crate::api_side::ApiSide;
 use crate::bounds::Bounds;
-use crate::channels::CHANNELS;
+use crate::channels::{CHANNELS, is_own};
 use crate::client::Client;
 use crate::clients::Clients;
 use crate::cores::Cores;
@@ -49,6 +49,8 @@ const LIST_ID: u64 = 1 << 40;
 
 pub struct World {
     rng: Rng,
+    /// For what users do, so that all other schedules stay what they were.
+    users_rng: Rng,
     app: Arc<App>,
     /// An app without connections.
     other_app: Arc<App>,
@@ -180,11 +182,17 @@ impl World {
             hooks,
             deeds,
             rng,
+            users_rng: Rng(seed ^ 0x05e7),
         }
     }
 
     pub fn rng(&mut self) -> &mut Rng {
         &mut self.rng
+    }
+
+    /// The numbers for what users do.
+    pub fn users_rng(&mut self) -> &mut Rng {
+        &mut self.users_rng
     }
 
     /// A number below this one.
@@ -379,7 +387,8 @@ impl World {
         let data = format!("{id}:{}", "y".repeat(padding));
         let mut bytes = Vec::new();
         encode_event(&mut bytes, "e", channel, &EventData::of_text(&data), None);
-        let hook = self.app.hooks.has(HookKind::ServerEvent).then(|| HookEvent::ServerEvent {
+        let hooked = self.app.hooks.has(HookKind::ServerEvent) && !is_own(channel);
+        let hook = hooked.then(|| HookEvent::ServerEvent {
             app: Arc::clone(&self.app),
             channel: topic.shared_name(),
             event: id.to_string().into(),
@@ -407,8 +416,8 @@ impl World {
     /// The connections of a user must go, or those of one with the same name in another app.
     pub fn terminate(&mut self, user: &str, elsewhere: bool) {
         let app = if elsewhere { &self.other_app } else { &self.app };
-        if !elsewhere && app.terminate_by_presence {
-            self.terminations.name(user, &mut self.clients, &self.cores);
+        if !elsewhere {
+            self.terminations.name(user, app.terminate_by_presence, &mut self.clients, &self.cores);
         }
         for shard in 0..self.shard_count() {
             let terminate = Terminate { app: Arc::clone(app), user_id: user.into() };
@@ -435,8 +444,9 @@ impl World {
                 let asked = CHANNELS.into_iter().filter(|name| name.starts_with(&**prefix));
                 model.list(query.id, asked.filter(lives_here).map(str::to_owned).collect(), *bytes_max);
             }
-            Root::Terminate(terminate) if terminate.app.id == app.id && app.terminate_by_presence => {
-                terminations.tell(home, &terminate.user_id, clients, cores);
+            Root::Terminate(terminate) if terminate.app.id == app.id => {
+                let by_presence = app.terminate_by_presence;
+                terminations.tell(home, &terminate.user_id, by_presence, clients, cores);
             }
             _ => {}
         });
@@ -574,7 +584,9 @@ impl World {
         for (id, (name, expected)) in expected.iter().enumerate() {
             let answer = self.answers.iter().find(|answer| answer.id == id as u64).ok_or("no answer")?;
             let Found::Channel(counts) = &answer.found else { return Err("a strange answer".into()) };
-            if *counts != (Counts { subscriptions: expected.subscriptions, users: expected.users }) {
+            // How many connections a user has is hidden.
+            let shown = if is_own(name) { 0 } else { expected.subscriptions };
+            if *counts != (Counts { subscriptions: shown, users: expected.users }) {
                 return Err(format!(
                     "{name}: {counts:?}, and {} subscriptions of {} users",
                     expected.subscriptions, expected.users

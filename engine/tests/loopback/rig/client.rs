@@ -4,7 +4,7 @@
 
 use std::net::TcpStream;
 
-use protocol::auth::sign_subscription;
+use protocol::auth::{sign_signin, sign_subscription};
 use protocol::socket_id::SocketId;
 use serde_json::{Value, json};
 use tungstenite::{Message, WebSocket};
@@ -123,6 +123,29 @@ impl Client {
         let auth = sign_subscription(&app(), self.socket_id, channel, Some(channel_data));
         let data = json!({"auth": auth, "channel": channel, "channel_data": channel_data});
         self.say(&json!({"event": "pusher:subscribe", "data": data}));
+    }
+
+    /// Signs in as a client would whose back end allows it; waits for the answer.
+    pub(crate) fn sign_in(&mut self, user_data: &str) {
+        self.ask_to_sign_in(user_data);
+        let event = self.hear_event("pusher:signin_success");
+        assert_eq!(data_of(&event), json!({"user_data": user_data}), "{event}");
+    }
+
+    /// Asks to sign in, rightly signed.
+    pub(crate) fn ask_to_sign_in(&mut self, user_data: &str) {
+        let auth = sign_signin(&app(), self.socket_id, user_data);
+        self.say(&json!({"event": "pusher:signin", "data": {"auth": auth, "user_data": user_data}}));
+    }
+
+    /// What refuses a sign-in: an error without a code, and the same for whoever waits for it. Returns its data.
+    pub(crate) fn hear_signin_refusal(&mut self) -> Value {
+        let (code, text) = self.hear_error();
+        assert_eq!(code, None, "{text}");
+        let event = self.hear_event("pusher:signin_error");
+        assert!(event.get("channel").is_none(), "{event}");
+        assert_eq!(data_of(&event)["error"], *text, "{event}");
+        data_of(&event)
     }
 
     pub(crate) fn unsubscribe(&mut self, channel: &str) {

@@ -78,6 +78,7 @@ impl Shard {
             LastWords::Nothing => self.ending.closes.by_peer(None),
         }
         self.inbound.forget(id);
+        self.users.sign_out(id);
         outbox.end_open_ranges();
         self.ending.closing.push(Closing { token, outbox, blocked, last_words, rest });
         self.depart(id);

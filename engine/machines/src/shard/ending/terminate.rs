@@ -1,9 +1,10 @@
 //! Closing the connections of a user at the word of its app. Every shard is told, and looks for its own.
 //!
-//! There is no index of users: it would cost every presence subscription something, for a rare call. A walk through all
+//! Of a user go all connections that are signed in, and, where the app wants it, those that are in a presence channel
+//! under that id. There is no index of users: it would cost every presence subscription something, for a rare call. A walk through all
 //! connections looks for all users at once, in steps of `walk_looks_max` looks. Users who are named meanwhile wait for
 //! the next walk, so that none of their connections is behind it already; with `terminations_max` of them, roots wait.
-//! Whoever joins under such an id while the walk goes on may be closed as well.
+//! Whoever joins or signs in under such an id while the walk goes on may be closed as well.
 
 use std::sync::Arc;
 
@@ -79,7 +80,7 @@ impl Shard {
     pub(in crate::shard) fn handle_terminate(&mut self, terminate: Terminate) {
         self.ending.stats.terminations += 1;
         let Terminate { app, user_id } = terminate;
-        if app.terminate_by_presence {
+        if app.terminate_by_presence || self.users.signed_in() > 0 {
             self.ending.terminations.add(User { app_id: app.id.clone(), user_id });
         }
     }
@@ -108,9 +109,13 @@ impl Shard {
     fn look_at(&mut self, id: ConnectionId) -> usize {
         let app = self.fanout.app_of(id);
         let Some(app) = app.expected("its caller has found it") else { return 1 };
-        let looks = 1 + self.fanout.subscriptions_of(id);
         let wanted = |member: &Arc<Member>| self.ending.terminations.wants(&app.id, &member.user_id);
-        if !self.fanout.members_of(id).any(wanted) {
+        let (mut looks, mut must_go) = (1, self.users.user_of(id).is_some_and(wanted));
+        if app.terminate_by_presence {
+            looks += self.fanout.subscriptions_of(id);
+            must_go |= self.fanout.members_of(id).any(wanted);
+        }
+        if !must_go {
             return looks;
         }
         self.ending.stats.terminated += 1;

@@ -320,13 +320,21 @@ impl Home {
             Ask::Channels { app, prefix, bytes_max } => {
                 return self.begin_list(from, id, app, prefix, bytes_max);
             }
-            Ask::Channel { topic } => Found::Channel(self.counts(&topic)),
+            Ask::Channel { topic } => Found::Channel(self.shown_counts(&topic)),
             Ask::Users { topic } => Found::Users(self.topics.view(&topic).map_or_else(Vec::new, |home| {
                 home.roster.members().map(|member| member.user_id.clone()).collect()
             })),
             Ask::Reading => return invariant::violated("that is asked of the whole shard"),
         };
         self.answer(from, id, found);
+    }
+
+    /// What is said of it to those who ask. How many connections a user has is nobody's business.
+    fn shown_counts(&self, topic: &Topic) -> Counts {
+        match topic.key {
+            TopicKey::Channel { .. } => self.counts(topic),
+            TopicKey::User { .. } => Counts::default(),
+        }
     }
 
     fn counts(&self, topic: &Topic) -> Counts {

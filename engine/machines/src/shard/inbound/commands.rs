@@ -256,8 +256,12 @@ impl Shard {
                     shard.client_event(id, target, &event, &data, now);
                 })
             }
-            ClientMessage::Signin { .. } | ClientMessage::BadSignin { .. } => {
-                self.error(id, None, "Unknown event 'pusher:signin'");
+            ClientMessage::Signin { auth, user_data } => {
+                self.signin(id, &user_data, &auth);
+                Verdict::Taken
+            }
+            ClientMessage::BadSignin { error } => {
+                self.refuse_bad_signin(id, &error);
                 Verdict::Taken
             }
             ClientMessage::Unknown { event } => {

@@ -6,7 +6,8 @@
 use std::sync::Arc;
 
 use protocol::auth::verify_subscription;
-use protocol::presence::parse_channel_data;
+use protocol::channel::check_own_channel;
+use protocol::presence::parse_member;
 
 use crate::invariant::Expected;
 use crate::machine::Now;
@@ -92,9 +93,7 @@ impl Shard {
         let Target { app, channel, key, .. } = *target;
         let socket_id = self.fanout.socket_id(id).expected("only a connection sends commands")?;
         let TopicKey::Channel { kind, .. } = key else {
-            let text = format!("Channel {channel} is for a user who is signed in");
-            self.refuse_subscription(id, channel, Grounds::Auth, &text);
-            return None;
+            return self.check_own_channel(id, channel);
         };
         if kind.needs_auth()
             && let Err(error) = verify_subscription(app, socket_id, channel, channel_data, auth)
@@ -105,16 +104,21 @@ impl Shard {
         if !kind.is_presence() {
             return Some(Needs::Nothing);
         }
-        let Some(channel_data) = channel_data else {
-            let text =
-                format!("Channel {channel} is a presence channel: its subscription needs channel_data");
-            self.refuse_subscription(id, channel, Grounds::Auth, &text);
-            return None;
-        };
-        match parse_channel_data(channel_data, &app.limits) {
-            Ok(member) => Some(Needs::Presence(Arc::new(member))),
+        match parse_member(channel_data, self.users.user_of(id), &app.limits) {
+            Ok(member) => Some(Needs::Presence(member)),
             Err(error) => {
                 self.refuse_member(id, channel, &error);
+                None
+            }
+        }
+    }
+
+    /// The same of a user's own channel.
+    fn check_own_channel(&mut self, id: ConnectionId, channel: &str) -> Option<Needs> {
+        match check_own_channel(channel, self.users.user_id_of(id)) {
+            Ok(()) => Some(Needs::Nothing),
+            Err(error) => {
+                self.refuse_subscription(id, channel, Grounds::Auth, &error.to_string());
                 None
             }
         }

@@ -1,0 +1,43 @@
+//! Signing in. The client is told at once, by an answer that has its own `user_data`; who is refused stays what it was,
+//! and is told twice: every SDK shows `pusher:error`, and pusher-js hands `pusher:signin_error` to what waits for it.
+
+use protocol::message::MessageError;
+use protocol::server_event;
+use protocol::signin::check_signin;
+
+use crate::outbox::run::Run;
+use crate::shard::Shard;
+use crate::shard::fanout::connection::ConnectionId;
+
+impl Shard {
+    /// A connection wants to be a user's.
+    pub(in crate::shard) fn signin(&mut self, id: ConnectionId, user_data: &str, auth: &str) {
+        let Some(app) = self.fanout.app_of(id).cloned() else { return };
+        let Some(socket_id) = self.fanout.socket_id(id) else { return };
+        let signed_in = self.users.user_id_of(id);
+        let data = match check_signin(&app, socket_id, user_data, auth, signed_in) {
+            Ok(data) => data,
+            Err(error) => {
+                let (kind, status) = error.kind_and_status();
+                return self.refuse_signin(id, kind, status, &error.to_string());
+            }
+        };
+        self.users.sign_in(id, data.user);
+        let mut bytes = Vec::new();
+        server_event::encode_signin_success(&mut bytes, user_data);
+        self.fanout.push_private(id, Run::private(bytes));
+    }
+
+    /// What should be a sign-in is none.
+    pub(in crate::shard) fn refuse_bad_signin(&mut self, id: ConnectionId, error: &MessageError) {
+        self.refuse_signin(id, "AuthError", 401, &error.to_string());
+    }
+
+    fn refuse_signin(&mut self, id: ConnectionId, kind: &str, status: u16, text: &str) {
+        self.users.stats.signins_refused += 1;
+        let mut bytes = Vec::new();
+        server_event::encode_error(&mut bytes, None, text);
+        server_event::encode_signin_error(&mut bytes, kind, text, status);
+        self.fanout.push_private(id, Run::private(bytes));
+    }
+}
