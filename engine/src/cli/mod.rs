@@ -6,6 +6,7 @@
 
 mod app_file;
 mod check;
+mod credentials;
 mod dev;
 mod failure;
 mod hooks;
@@ -14,6 +15,7 @@ mod overrides;
 mod publish;
 mod running;
 mod serve;
+mod table;
 
 use std::process::ExitCode;
 

@@ -13,8 +13,8 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use super::credentials::{NoRandomness, fresh_credentials};
 use crate::cli::app_file::read_written_apps;
+use crate::cli::credentials::{NoRandomness, fresh_credentials};
 
 /// The name of the file in the directory `corecast`.
 const FILE: &str = "dev.app";

@@ -1,6 +1,5 @@
 //! `corecast dev`: a server on loopback for one developer, with credentials that it keeps, a demo page and code to paste.
 
-mod credentials;
 mod greeting;
 mod kept;
 

@@ -11,10 +11,10 @@ use hooks::dead_letters::{DeadLetter, DeadLetters, Mark, Selection};
 use hooks::encoding::channel_of;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::table::{Table, one_line, thousands, utc};
 use super::{Found, Where};
 use crate::cli::failure::Failure;
 use crate::cli::output::print;
+use crate::cli::table::{Table, one_line, thousands, utc};
 
 /// How often the progress of a replay is read.
 const LOOK_EVERY: Duration = Duration::from_millis(200);

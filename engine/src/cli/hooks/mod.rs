@@ -7,7 +7,6 @@
 mod dead_letters;
 mod reset;
 mod status;
-mod table;
 mod tail;
 mod work;
 

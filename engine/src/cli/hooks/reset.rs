@@ -6,9 +6,9 @@ use hooks::journal::{self, StartError};
 use hooks::stream::view::StreamView;
 
 use super::Where;
-use super::table::thousands;
 use crate::cli::failure::Failure;
 use crate::cli::output::print;
+use crate::cli::table::thousands;
 
 /// How many dead letters are deleted at once.
 const LETTERS_AT_ONCE: usize = 1_000;

@@ -11,9 +11,9 @@ use hooks::settings::StreamSettings;
 use hooks::stream::view::{StreamStatus, StreamView};
 
 use super::Found;
-use super::table::{Table, ago, bytes, now_ms, one_line, thousands, utc};
 use crate::cli::failure::Failure;
 use crate::cli::output::print;
+use crate::cli::table::{Table, ago, bytes, now_ms, one_line, thousands, utc};
 use crate::limits::COUNTED_ENTRIES_MAX;
 
 /// Shows everything that is there.
