@@ -1,6 +1,7 @@
 //! The engine of Corecast: the driver that gives the machines sockets and time, the server that starts them, the
 //! configuration and the command line. The only crate that knows glommio, io_uring and client sockets.
 
+pub mod app_store;
 pub mod cli;
 pub mod config;
 pub mod driver;

@@ -44,12 +44,12 @@ fn a_key_that_is_not_known_gets_the_nearest_or_its_right_place() {
         (
             "xyz = 1",
             "1: unknown key \"xyz\": valid here are listen, api_listen, admin, ipv6_only, path_prefix, admin_hosts, metrics_prefix, shards, pin, accept_steering, takeover, \
-             ready_grace, drain_rate, drain_close, limits, hooks, apps",
+             ready_grace, drain_rate, drain_close, limits, hooks, app_store, apps",
         ),
         (
             "a.b = 1",
             "1: unknown key \"a\": valid here are listen, api_listen, admin, ipv6_only, path_prefix, admin_hosts, metrics_prefix, shards, pin, accept_steering, takeover, \
-             ready_grace, drain_rate, drain_close, limits, hooks, apps",
+             ready_grace, drain_rate, drain_close, limits, hooks, app_store, apps",
         ),
         ("user_id_characters_max = 1", "1: unknown key \"user_id_characters_max\": it belongs to [limits]"),
         ("secret = \"hunter2-hunter2\"", "1: unknown key \"secret\": it belongs to [[apps]]"),

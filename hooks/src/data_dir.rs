@@ -114,7 +114,7 @@ pub(crate) fn open_lock(directory: &Path) -> Result<File, Unusable> {
 
 /// Makes a database's file if it is not there, and sees to it that only its owner may read it and what SQLite keeps beside
 /// it. The file is not opened if it is there: to close it again would free the locks that SQLite has on it.
-pub(crate) fn keep_private(database: &Path) -> io::Result<()> {
+pub fn keep_private(database: &Path) -> io::Result<()> {
     match OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(database) {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
         _ => {}

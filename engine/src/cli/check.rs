@@ -7,7 +7,7 @@ use logging::say;
 
 use super::failure::Failure;
 use super::output::print;
-use super::running::warn_of_capacity;
+use super::running::{add_stored_apps, warn_of_capacity};
 use crate::config::Config;
 
 #[derive(Debug, Args)]
@@ -22,8 +22,9 @@ pub(super) struct Check {
 
 pub(super) fn run(check: Check) -> Result<(), Failure> {
     let path = check.file.or(check.config).unwrap_or_default();
-    let config = Config::read(&path)?;
-    if config.apps.is_empty() {
+    let mut config = Config::read(&path)?;
+    add_stored_apps(&mut config)?;
+    if config.apps.is_empty() && config.app_store.is_none() {
         return Err(Failure::no_app(&format!("add [[apps]] to {}", path.display())));
     }
     print(&format!("{}: good, {} app(s)\n", path.display(), config.apps.len()))?;

@@ -16,15 +16,21 @@ impl fmt::Display for NoRandomness {
 
 /// `ID:KEY:SECRET`, random.
 pub(super) fn fresh_credentials() -> Result<String, NoRandomness> {
-    let random = SystemRandom::new();
-    let mut id = [0; 3];
-    let mut key = [0; 10];
-    let mut secret = [0; 10];
-    for bytes in [&mut id[..], &mut key[..], &mut secret[..]] {
-        random.fill(bytes).map_err(|_| NoRandomness)?;
-    }
-    let id = u32::from_be_bytes([0, id[0], id[1], id[2]]);
-    Ok(format!("{id}:{}:{}", hex(&key), hex(&secret)))
+    let [a, b, c] = random_bytes()?;
+    let id = u32::from_be_bytes([0, a, b, c]);
+    let (key, secret) = fresh_key()?;
+    Ok(format!("{id}:{key}:{secret}"))
+}
+
+/// A key and its secret, random.
+pub(super) fn fresh_key() -> Result<(String, String), NoRandomness> {
+    Ok((hex(&random_bytes::<10>()?), hex(&random_bytes::<10>()?)))
+}
+
+fn random_bytes<const N: usize>() -> Result<[u8; N], NoRandomness> {
+    let mut bytes = [0; N];
+    SystemRandom::new().fill(&mut bytes).map_err(|_| NoRandomness)?;
+    Ok(bytes)
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -1,9 +1,10 @@
-//! The command line: `serve`, `check`, `dev`, `publish` and `hooks`, each in a file or folder of its name.
+//! The command line: `serve`, `check`, `dev`, `publish`, `app` and `hooks`, each in a file or folder of its name.
 //!
 //! It is parsed once into values that are right, or refused with one message that says what to change. `overrides` are the
 //! flags that win over the configuration file; `running` is a server that a command runs. Nothing here knows of cores and
 //! sockets.
 
+mod app;
 mod app_file;
 mod check;
 mod credentials;
@@ -22,6 +23,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use logging::say;
 
+use self::app::AppArgs;
 use self::check::Check;
 use self::dev::Dev;
 use self::failure::{EXIT_CONFIG, EXIT_READER_GONE, Failure};
@@ -48,6 +50,8 @@ enum Command {
     Dev(Dev),
     /// Publish one event to a running server, signed like a server SDK
     Publish(PublishArgs),
+    /// Add, change and remove apps of an app store, which a server reads
+    App(AppArgs),
     /// Inspect hook delivery, retry failed events, deliver from a stream
     Hooks(HooksArgs),
 }
@@ -71,6 +75,7 @@ pub fn run() -> ExitCode {
         Command::Check(check) => check::run(check),
         Command::Dev(dev) => dev::run(&dev),
         Command::Publish(publish) => publish::run(publish),
+        Command::App(args) => app::run(args),
         Command::Hooks(args) => hooks::run(args),
     };
     let code = match outcome {

@@ -5,6 +5,7 @@ use protocol::app::App;
 use logging::say;
 
 use super::failure::Failure;
+use crate::app_store::read_apps;
 use crate::config::Config;
 use crate::server::{self, Running};
 use crate::settings::capacity::Capacity;
@@ -13,6 +14,15 @@ use crate::settings::{Settings, ShardCount};
 /// The settings of a server. Apps of a file are known to differ.
 pub(super) fn settled(config: Config) -> Result<Settings, Failure> {
     config.settings().map_err(|error| Failure::config(format!("--app: {error}")))
+}
+
+/// Adds the apps of the app store, if there is one.
+pub(super) fn add_stored_apps(config: &mut Config) -> Result<(), Failure> {
+    if let Some(path) = &config.app_store {
+        let stored = read_apps(path, &config.app_reader(), &config.apps)?;
+        config.apps.extend(stored);
+    }
+    Ok(())
 }
 
 /// Runs a server until it is told to stop. `started` is called when it accepts connections.

@@ -7,7 +7,7 @@ use logging::say;
 
 use super::failure::Failure;
 use super::overrides::Overrides;
-use super::running::{run_server, settled};
+use super::running::{add_stored_apps, run_server, settled};
 use crate::server::Running;
 
 #[derive(Debug, Args)]
@@ -20,10 +20,13 @@ pub(super) struct Serve {
 }
 
 pub(super) fn run(serve: &Serve) -> Result<(), Failure> {
-    let config = serve.overrides.over_file(serve.config.as_deref())?;
-    if config.apps.is_empty() {
+    let mut config = serve.overrides.over_file(serve.config.as_deref())?;
+    add_stored_apps(&mut config)?;
+    if config.apps.is_empty() && config.app_store.is_none() {
         let wanted = match &serve.config {
-            Some(path) => format!("add [[apps]] to {}, or give --app ID:KEY:SECRET", path.display()),
+            Some(path) => {
+                format!("add [[apps]] or [app_store] to {}, or give --app ID:KEY:SECRET", path.display())
+            }
             None => "give at least one --app ID:KEY:SECRET, or --app-file FILE".to_owned(),
         };
         return Err(Failure::no_app(&wanted));

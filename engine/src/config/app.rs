@@ -36,6 +36,14 @@ pub(super) fn parse_apps(
     Ok((apps, endpoints.into_iter().map(|(endpoint, _)| endpoint).collect()))
 }
 
+/// An app that is in no file. It has no endpoints: those are known from the start of a server.
+pub(super) fn parse_lone_app(mut section: Section<'_>, limits: &ParsedLimits<'_>) -> Result<App, Fault> {
+    if let Some(hooks) = section.take("hooks") {
+        return Err(hooks.fault("stands in the configuration file alone: endpoints belong to its apps"));
+    }
+    Ok(parse_app(section, limits)?.app)
+}
+
 /// An app, and the lines of its id and keys.
 struct Placed<'a> {
     app: App,

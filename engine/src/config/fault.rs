@@ -28,17 +28,20 @@ impl fmt::Display for Fault {
 
 impl std::error::Error for Fault {}
 
-/// A file and its text.
+/// A file and its text, or a text that is in no file.
 #[derive(Debug)]
 pub(super) struct Document<'a> {
     pub(super) name: &'a str,
     pub(super) text: &'a str,
+    /// Whether faults name a line: a reader can look it up.
+    pub(super) is_file: bool,
 }
 
 impl Document<'_> {
     /// A fault at this byte of the file.
     pub(super) fn fault(&self, at: usize, what: &str) -> Fault {
-        Fault { text: format!("{}:{}: {what}", self.name, self.line(at)) }
+        let line = if self.is_file { format!(":{}", self.line(at)) } else { String::new() };
+        Fault { text: format!("{}{line}: {what}", self.name) }
     }
 
     /// The line of this byte, counted from 1.
@@ -67,7 +70,7 @@ mod tests {
 
     #[test]
     fn lines_are_counted_from_one() {
-        let document = Document { name: "x", text: "a\nb\n\nc" };
+        let document = Document { name: "x", text: "a\nb\n\nc", is_file: true };
         let table = [(0, 1), (1, 1), (2, 2), (4, 3), (5, 4), (6, 4), (99, 4)];
         for (at, line) in table {
             assert_eq!(document.line(at), line, "{at}");

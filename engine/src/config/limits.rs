@@ -33,6 +33,11 @@ impl<'a> ParsedLimits<'a> {
         Ok(this)
     }
 
+    /// Limits that a file had, which do not contradict each other.
+    pub(super) fn known(server: Limits, app: AppLimits) -> Self {
+        Self { server, app, set: Vec::new() }
+    }
+
     /// The limits of an app: its own where it sets them, else those of all apps.
     pub(super) fn parse_app(&self, value: Option<Value<'_>>) -> Result<AppLimits, Fault> {
         let mut limits = self.app.clone();

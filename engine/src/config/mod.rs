@@ -2,12 +2,13 @@
 //!
 //! `table` has the keys of each table, `section` takes tables apart and refuses unknown keys, with `advice` on what to write
 //! instead. Each group of settings has a reader of the same name, and its values are in `crate::settings`: `listen`,
-//! `admin`, `shards`, `ending`, `limits` (with `bounds` and `contradictions`), `app`, `hooks` and `endpoint`. `foreign` knows
+//! `admin`, `shards`, `ending`, `limits` (with `bounds` and `contradictions`), `app`, `app_store`, `hooks` and
+//! `endpoint`; `app_reader` reads apps that are kept elsewhere. `foreign` knows
 //! what other servers call a setting; `fault` is the message. It knows no socket and no command line. What must never
 //! happen here: a secret in a message, a key that is accepted and has no effect, a bad value that becomes a default.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use protocol::app::{App, Apps, DuplicateApp};
@@ -20,6 +21,8 @@ use machines::limits::Limits;
 mod admin;
 mod advice;
 mod app;
+mod app_reader;
+mod app_store;
 mod bounds;
 mod contradictions;
 mod ending;
@@ -34,6 +37,7 @@ mod section;
 mod shards;
 mod table;
 
+pub use app_reader::AppReader;
 pub use endpoint::EndpointConfig;
 pub use fault::Fault;
 pub use hooks::HooksConfig;
@@ -61,6 +65,8 @@ pub struct Config {
     pub app_limits: AppLimits,
     /// The apps. No two have the same id or key.
     pub apps: Vec<App>,
+    /// The database of further apps, if there is one.
+    pub app_store: Option<PathBuf>,
     /// Where hook events go.
     pub hooks: HooksConfig,
 }
@@ -75,7 +81,7 @@ impl Config {
 
     /// Parses this text; messages call it `name`.
     pub fn parse(name: &str, text: &str) -> Result<Self, Fault> {
-        let document = Document { name, text };
+        let document = Document { name, text, is_file: true };
         if let Some(what) = foreign::json_instead(text) {
             return Err(document.fault(0, what));
         }
@@ -87,9 +93,15 @@ impl Config {
         let ending = ending::parse_ending(&mut top)?;
         let limits = ParsedLimits::parse(top.take("limits"))?;
         let (apps, endpoints) = app::parse_apps(top.take("apps"), &limits)?;
+        let app_store = app_store::parse_app_store(top.take("app_store"))?;
         let hooks = HooksConfig::parse(top.take("hooks"), endpoints)?;
         let ParsedLimits { server: limits, app: app_limits, .. } = limits;
-        Ok(Self { listen, admin, shards, ending, limits, app_limits, apps, hooks })
+        Ok(Self { listen, admin, shards, ending, limits, app_limits, apps, app_store, hooks })
+    }
+
+    /// What reads apps that are not in the file.
+    pub fn app_reader(&self) -> AppReader {
+        AppReader { server: self.limits.clone(), app: self.app_limits.clone() }
     }
 
     /// The settings of a server, in which apps and their endpoints know each other.
@@ -166,6 +178,7 @@ mod tests {
             ..Admin::default()
         };
         assert_eq!(config.admin, shown);
+        assert_eq!(config.app_store, Some("apps.db".into()));
         // The default follows the machine.
         assert_eq!(config.shards, Shards { count: ShardCount::new(1).unwrap(), ..Shards::default() });
         assert_eq!(config.ending.drain_close.take(), Some(Close::DRAINING));

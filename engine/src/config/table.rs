@@ -9,6 +9,8 @@ pub(super) enum Table {
     Top,
     /// `[limits]`.
     Limits,
+    /// `[app_store]`.
+    AppStore,
     /// `[[apps]]`.
     App,
     /// `[[apps.keys]]`.
@@ -23,8 +25,16 @@ pub(super) enum Table {
 
 impl Table {
     /// All kinds.
-    pub(super) const ALL: [Self; 7] =
-        [Self::Top, Self::Limits, Self::App, Self::AppKey, Self::AppLimits, Self::Hooks, Self::AppHook];
+    pub(super) const ALL: [Self; 8] = [
+        Self::Top,
+        Self::Limits,
+        Self::AppStore,
+        Self::App,
+        Self::AppKey,
+        Self::AppLimits,
+        Self::Hooks,
+        Self::AppHook,
+    ];
 
     /// The keys that the table may have.
     pub(super) fn keys(self) -> Vec<&'static str> {
@@ -46,9 +56,11 @@ impl Table {
                 "drain_close",
                 "limits",
                 "hooks",
+                "app_store",
                 "apps",
             ],
             Self::Limits => limit_keys().collect(),
+            Self::AppStore => vec!["path"],
             Self::App => vec![
                 "id",
                 "key",
@@ -86,6 +98,7 @@ impl Table {
         match self {
             Self::Top => "the top of the file, before any table",
             Self::Limits => "[limits]",
+            Self::AppStore => "[app_store]",
             Self::App => "[[apps]]",
             Self::AppKey => "[[apps.keys]]",
             Self::AppLimits => "[apps.limits]",
@@ -99,6 +112,7 @@ impl Table {
         match self {
             Self::Top => "",
             Self::Limits => "limits.",
+            Self::AppStore => "app_store.",
             Self::App => "apps.",
             Self::AppKey => "apps.keys.",
             Self::AppLimits => "apps.limits.",

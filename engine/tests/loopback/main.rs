@@ -5,6 +5,7 @@
 //! the test's own.
 #![forbid(unsafe_code)]
 
+mod app_store;
 mod apps;
 mod bad_input;
 mod budget;

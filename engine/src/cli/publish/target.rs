@@ -9,6 +9,7 @@ use clap::Args;
 use protocol::app::App;
 
 use crate::cli::app_file::read_app_file;
+use crate::cli::running::add_stored_apps;
 use crate::config::Config;
 
 /// Where a server listens by default.
@@ -55,7 +56,8 @@ impl TargetArgs {
         } else if let Some(file) = &self.app_file {
             (read_app_file(file)?, file.display().to_string(), None)
         } else if let Some(file) = &self.config {
-            let config = Config::read(file).map_err(|fault| fault.to_string())?;
+            let mut config = Config::read(file).map_err(|fault| fault.to_string())?;
+            add_stored_apps(&mut config).map_err(|failure| failure.text)?;
             let server = config.listen.public.first().map(reachable);
             (config.apps, file.display().to_string(), server)
         } else {
