@@ -13,6 +13,7 @@ pub mod api_core;
 pub mod chunks;
 pub mod cores;
 pub mod exchange;
+pub mod hook_port;
 pub mod http_date;
 pub mod invariant;
 pub mod limits;

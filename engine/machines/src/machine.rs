@@ -4,10 +4,12 @@
 //! [`Inputs`] to draw from while it decides) and asks what must go out (`poll_*`, [`Mesh`]). Time is an argument.
 //! Nothing here may know a socket, a ring, a clock or a thread; the simulation implements the same traits with fakes.
 
-use protocol::hook_event::{Happened, OpenEdges};
 use std::io::IoSlice;
 
+use protocol::hook_event::OpenEdges;
+
 use crate::cores::CoreId;
+use crate::hook_port::HookPort;
 use crate::mesh::{Leaf, Root};
 use crate::outbox::parting::Parting;
 
@@ -127,12 +129,6 @@ impl<M: Mesh> Mesh for &mut M {
     fn send_leaves(&mut self, to: usize, batch: Vec<Leaf>) {
         (**self).send_leaves(to, batch);
     }
-}
-
-/// The way out to the hooks core.
-pub trait HookPort {
-    /// Takes an event, or gives it back when there is no room for it now.
-    fn offer(&mut self, happened: Happened) -> Result<(), Happened>;
 }
 
 /// What the driver must do for a machine, in order.

@@ -11,7 +11,8 @@ use hooks::counters::Counters;
 use hooks::queue::Queue;
 use protocol::hook_event::{Happened, OpenEdges};
 
-use machines::machine::{HookPort, Machine, Now};
+use machines::hook_port::HookPort;
+use machines::machine::{Machine, Now};
 
 /// What comes of the start of the hooks core.
 #[derive(Debug)]

@@ -12,7 +12,8 @@ use corecast::driver::hook_line::HookLine;
 use corecast::server::{Environment, RunningCores, Stopper, start_cores};
 use corecast::settings::{Admin, AdminAddress, Ending, Listen, Settings, ShardCount, Shards};
 use machines::cores::CoreId;
-use machines::machine::{Door, Effect, HookPort, Inputs, Machine, Mesh, Now, Socket, Token};
+use machines::hook_port::HookPort;
+use machines::machine::{Door, Effect, Inputs, Machine, Mesh, Now, Socket, Token};
 use protocol::hook_event::OpenEdges;
 
 /// What a script may do.

@@ -14,9 +14,10 @@ use protocol::hook_event::OpenEdges;
 use super::ApiCore;
 use super::connections::Connection;
 use super::requests::Flow;
+use crate::hook_port::HookPort;
 use crate::invariant;
 use crate::limits::SILENT_MS_MAX;
-use crate::machine::{Door, Effect, HookPort, Inputs, Machine, Mesh, Now, Socket, Token};
+use crate::machine::{Door, Effect, Inputs, Machine, Mesh, Now, Socket, Token};
 use crate::mesh::Leaf;
 
 impl Machine for ApiCore {

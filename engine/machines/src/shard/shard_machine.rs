@@ -6,7 +6,8 @@ use protocol::close::Close;
 use protocol::hook_event::OpenEdges;
 
 use super::Shard;
-use crate::machine::{Door, Effect, HookPort, Inputs, Machine, Mesh, Now, Token};
+use crate::hook_port::HookPort;
+use crate::machine::{Door, Effect, Inputs, Machine, Mesh, Now, Token};
 use crate::shard::fanout::connection::ConnectionId;
 
 impl Machine for Shard {

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use corecast_machines::machine::HookPort;
+use corecast_machines::hook_port::HookPort;
 use protocol::hook_event::{Happened, HookEvent, OpenEdges};
 use protocol::hook_kind::{HookKind, HookKinds};
 

@@ -21,8 +21,9 @@ use protocol::hook_event::{Happened, HookEvent, OpenEdges};
 use protocol::hook_kind::HookKind;
 use protocol::presence::Member;
 
+use crate::hook_port::HookPort;
 use crate::invariant;
-use crate::machine::{HookPort, Now};
+use crate::machine::Now;
 use crate::readings::stats::HomeStats;
 use crate::shard::home::blocked_topics::DirtyTopics;
 use crate::topic::{Topic, TopicHash, TopicKey};

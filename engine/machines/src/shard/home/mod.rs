@@ -14,9 +14,10 @@ use protocol::server_event;
 use protocol::socket_id::SocketId;
 use protocol::ws::Frame;
 
+use crate::hook_port::HookPort;
 use crate::invariant;
 use crate::limits::Limits;
-use crate::machine::{HookPort, Mesh, Now};
+use crate::machine::{Mesh, Now};
 use crate::mesh::{Answer, Ask, Counts, Event, Found, Leaf, Publish, Refusal, SubRef};
 use crate::outgoing::Outgoing;
 use crate::readings::stats::HomeStats;
