@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::environment::Environment;
 use super::error::StartError;
-use super::pinning::cpus;
+use super::pinning::cpu;
 use super::ports::{Ports, take_ports};
 use super::reports::{Reports, Stopper};
 use super::signals::{block_signals, watch_signals};
@@ -136,11 +136,13 @@ impl<'a> Prepared<'a> {
         let sharing = share.zip(relay);
         let sharing = sharing.map(|(share, relay)| Takeover::new(share, names, relay, Arc::clone(&control)));
         watch_signals(reports.stopper(), self.settings.dev.is_some()).map_err(StartError::System)?;
-        let shards = self.settings.shards;
-        let cpus = cpus(shards.pin, shards.count.get(), &allowed::cpus());
-        let each = ends.into_iter().zip(std::mem::take(&mut ports.entrances)).zip(cpus);
-        let setups =
-            each.map(|((end, entrances), cpu)| self.setup(end, entrances, cpu, &control, &reports)).collect();
+        let cpus = if self.settings.shards.pin { allowed::cpus() } else { Vec::new() };
+        let each = ends.into_iter().zip(std::mem::take(&mut ports.entrances));
+        let setup = |(end, entrances): (MeshEnd, _)| {
+            let cpu = cpu(cores.at(end.me()), cores, &cpus);
+            self.setup(end, entrances, cpu, &control, &reports)
+        };
+        let setups = each.map(setup).collect();
         Ok((Threads::new(reports, control, self.environment, sharing), setups))
     }
 
