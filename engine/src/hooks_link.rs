@@ -165,7 +165,7 @@ impl Opening {
         self.counters.journal.failures.add(1);
         self.outage.goes_on(|| {
             format!(
-                "{error}: free some space or make it writable, or start with another --data-dir. Corecast keeps trying; until \
+                "{error}: free some space or make it writable, or start with another --data-dir; it is tried again. Until \
                  then events wait, but client_event and server_event are dropped"
             )
         });
