@@ -166,7 +166,7 @@ impl Opening {
         self.outage.goes_on(|| {
             format!(
                 "{error}: free some space or make it writable, or start with another --data-dir; it is tried again. Until \
-                 then events wait, but client_event and server_event are dropped"
+                 then events wait, but client_event, server_event and subscription_count are dropped"
             )
         });
         self.outage.pause().unwrap_or(PREDECESSOR_LOOK)
@@ -180,7 +180,8 @@ fn tell_drops(dropped: &AtomicU64, counters: &Counters, ended: &Receiver<()>) {
         if now > told {
             let blocked = counters.journal.blocked.now() == 1;
             let why = if blocked { "the journal accepts nothing" } else { "the queue is full" };
-            logging::say!("hooks: {} client_event and server_event dropped, {why}", now - told);
+            let count = now - told;
+            logging::say!("hooks: {count} client_event, server_event and subscription_count dropped, {why}");
             told = now;
         }
     }

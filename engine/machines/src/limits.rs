@@ -47,6 +47,14 @@ pub struct Limits {
     pub lists_max: usize,
     /// Users whose connections must go, and who wait for the walk that looks for them; past it roots wait.
     pub terminations_max: usize,
+    /// Subscriptions of a channel up to which each change of their number is told to its subscribers.
+    pub counts_exact_max: u64,
+    /// How often the number is told of a channel with more, in milliseconds.
+    pub counts_interval_ms: u64,
+    /// Channels of a shard whose number has changed and was not told; past it roots wait until some have been told.
+    pub counts_due_max: usize,
+    /// Channels of a shard whose number was told and must not be told again yet; past it the oldest of them may be.
+    pub counts_paced_max: usize,
     /// Connections without a complete HTTP head; past it the oldest is closed.
     pub half_open_max: usize,
     /// Time to send a complete HTTP head, in milliseconds.
@@ -117,6 +125,10 @@ impl Default for Limits {
             given_up_per_turn_max: 2048,
             lists_max: 16,
             terminations_max: 1024,
+            counts_exact_max: 100,
+            counts_interval_ms: 5_000,
+            counts_due_max: 4096,
+            counts_paced_max: 16_384,
             half_open_max: 1024,
             head_ms_max: 10_000,
             drain_head_ms_max: 2_000,

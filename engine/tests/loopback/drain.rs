@@ -127,7 +127,7 @@ fn a_drain_keeps_its_rate_and_resets_nobody() {
 fn hear_to_the_end(mut listener: Client) -> Vec<usize> {
     let mut heard = Vec::new();
     loop {
-        match listener.socket().read() {
+        match listener.read() {
             Ok(tungstenite::Message::Text(text)) => {
                 let event: serde_json::Value = serde_json::from_str(&text).unwrap();
                 if event["channel"] == "news" {

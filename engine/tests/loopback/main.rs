@@ -34,6 +34,7 @@ mod rig;
 mod slow_consumer;
 mod steering;
 mod subscribe;
+mod subscription_count;
 mod takeover;
 mod terminal;
 mod terminate;

@@ -102,12 +102,15 @@ fn deliveries_messages_and_bytes_are_counted() {
     let watched = Watched::start(&[]);
     let mut clients: Vec<_> = (0..5).map(|_| watched.server.connect()).collect();
     clients.iter_mut().for_each(|client| drop(client.subscribe("counted")));
+    // Until they know how many they are, more is delivered than what is published.
+    clients.iter_mut().for_each(|client| while client.hear_count("counted") != 5 {});
     let before = watched.scrape();
     (0..20).for_each(|_| watched.server.publish("counted", "e", "x"));
     for client in &mut clients {
         (0..20).for_each(|_| client.expect("counted", "e", "x"));
     }
     let after = watched.scrape();
+    assert!(after["corecast_subscription_counts_told_total"] >= 1.0);
     let grown = |name: &str| after[name] - before[name];
     assert_eq!(grown("corecast_deliveries_total"), 100.0);
     assert_eq!(grown("corecast_ws_messages_sent_total"), 100.0);
@@ -128,6 +131,9 @@ fn deliveries_messages_and_bytes_are_counted() {
         "corecast_queue_bytes{queue=\"roots\"}",
         "corecast_hooks_queued",
         "corecast_hooks_dropped_total{kind=\"client_event\"}",
+        "corecast_hooks_dropped_total{kind=\"subscription_count\"}",
+        "corecast_subscription_counts_put_off_total",
+        "corecast_subscription_counts_hurried_total",
         "corecast_stuck_batches_total",
         "corecast_invariant_violations_total{core=\"shard-0\"}",
         "corecast_invariant_violations_total{core=\"shard-2\"}",

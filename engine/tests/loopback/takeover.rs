@@ -366,7 +366,7 @@ fn a_new_server_that_stands_still_holds_nobody_up_and_is_met_again() {
         number += 1;
         old[0].publish(CHANNEL, "e", &number.to_string());
         of_new.tcp().set_read_timeout(Some(Duration::from_millis(100))).unwrap();
-        match of_new.socket().read() {
+        match of_new.read() {
             Ok(message) => {
                 let event: Value = serde_json::from_str(message.to_text().unwrap()).unwrap();
                 let heard = event["data"].as_str().unwrap().parse().unwrap();
@@ -408,7 +408,7 @@ fn a_third_server_takes_over_from_two() {
             third.http().publish(CHANNEL, "e", "x");
         }
         client.tcp().set_read_timeout(Some(Duration::from_millis(500))).unwrap();
-        while got < 12 && client.socket().read().is_ok() {
+        while got < 12 && client.read().is_ok() {
             got += 1;
         }
         (got == 12).then_some(())

@@ -52,8 +52,9 @@ export class Server {
     this.port = port;
     this.output = "";
     const { id, key, secret } = APP;
-    const command = [name, "--listen", `${this.host}:${port}`, "--app", `${id}:${key}:${secret}`];
-    command.push("--shards", String(SHARDS), ...options);
+    // A file has apps of its own, and an app of the command line would take their place.
+    const app = options.includes("--config") ? [] : ["--app", `${id}:${key}:${secret}`];
+    const command = [name, "--listen", `${this.host}:${port}`, ...app, "--shards", String(SHARDS), ...options];
     this.command = command;
     this.#spawn();
   }

@@ -442,6 +442,62 @@ pub const MUTANTS: &[Mutant] = &[
         places: &[instead("shard/home/list.rs", "*birth < self.births", "true")],
     },
     Mutant {
+        name: "CountsOfManyAreNotPutOff",
+        breaks: "Every change of the number of subscriptions is told, however many there are.",
+        places: &[instead(
+            "shard/home/subscription_counts.rs",
+            "self.now_ms + self.interval_ms",
+            "self.now_ms",
+        )],
+    },
+    Mutant {
+        name: "LastCountIsLost",
+        breaks: "What has changed while a channel must not be told is never told.",
+        places: &[instead("shard/home/subscription_counts.rs", "channel.changed", "false")
+            .within("if channel.changed {")],
+    },
+    Mutant {
+        name: "DeparturesAreNotCounted",
+        breaks: "Subscribers are told how many they are only when somebody comes.",
+        places: &[instead("shard/home/mod.rs", "self.note_count(topic);", "").within(
+            r"self.note_channel(&topic, false);
+        }
+        self.note_count(topic);",
+        )],
+    },
+    Mutant {
+        name: "MembersAreCounted",
+        breaks: "Subscribers of presence channels are told how many they are, too.",
+        places: &[instead(
+            "shard/home/subscription_counts.rs",
+            "kind.tells_subscription_count()",
+            "{ let _ = kind; true }",
+        )],
+    },
+    Mutant {
+        name: "EveryChangeIsCounted",
+        breaks: "A channel is told each change of its number, also several in one phase.",
+        places: &[instead(
+            "shard/home/subscription_counts.rs",
+            "self.ready.checked_sub(1)?",
+            "self.ready.saturating_sub(1)",
+        )],
+    },
+    Mutant {
+        name: "CountsPassTheGates",
+        breaks: "Subscribers are told how many they are whatever waits to be flushed or sent.",
+        places: &[instead(
+            "shard/inbound/rotation.rs",
+            "self.flush_gate_is_closed() || !self.home.has_room() || !self.tell_next_count()",
+            "!self.tell_next_count()",
+        )],
+    },
+    Mutant {
+        name: "CountsDueHaveNoBound",
+        breaks: "Roots are taken however many channels must be told how many they are.",
+        places: &[instead("shard/home/subscription_counts.rs", "self.due.len() >= self.due_max", "false")],
+    },
+    Mutant {
         name: "BudgetIsNotKept",
         breaks: "The outboxes of a shard keep whatever they like together.",
         places: &[instead("shard/fanout/budget.rs", "!self.fanout.is_over_budget()", "true")],

@@ -16,6 +16,8 @@ mod client;
 mod clients;
 #[path = "../../tests/sim/cores.rs"]
 mod cores;
+#[path = "../../tests/sim/counts.rs"]
+mod counts;
 #[path = "../../tests/sim/deeds.rs"]
 mod deeds;
 #[path = "../../tests/sim/hooks.rs"]

@@ -164,6 +164,7 @@ fn describe_hook_drops(all: &mut Exposition, stats: &Stats) {
     for (kind, count) in [
         ("client_event", stats.hook_client_events_dropped),
         ("server_event", stats.hook_server_events_dropped),
+        ("subscription_count", stats.hook_subscription_counts_dropped),
     ] {
         dropped.sample(&[("kind", kind)], count as f64);
     }

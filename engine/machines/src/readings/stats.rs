@@ -101,6 +101,12 @@ counters! {
         published,
         /// Events for a topic that nobody is subscribed to.
         published_unheard,
+        /// Times that the subscribers of a channel were told how many they are.
+        subscription_counts_told,
+        /// Times that they were not told of a change because they are many and had been told a moment ago.
+        subscription_counts_put_off,
+        /// Channels that may be told again too early, because too many wait for that.
+        subscription_counts_hurried,
         /// Topics whose first subscriber came.
         occupied,
         /// Topics whose last subscriber went.
@@ -119,6 +125,8 @@ counters! {
         hook_client_events_dropped,
         /// Published events that the hooks were not told because their queue was full.
         hook_server_events_dropped,
+        /// Numbers of subscriptions that the hooks were not told because their queue was full.
+        hook_subscription_counts_dropped,
     }
     /// Links to home shards.
     links: LinksStats {

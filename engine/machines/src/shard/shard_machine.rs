@@ -91,7 +91,7 @@ impl Machine for Shard {
     fn poll_deadline(&self) -> Option<u64> {
         let holds = self.fanout.next_tick_ms();
         let of_connections = [self.head_deadline(), self.idle_deadline(), self.drain_deadline()];
-        let others = [holds, self.home.edge_deadline(), self.hearing_deadline(), self.departure_deadline()];
+        let others = [holds, self.home.deadline(), self.hearing_deadline(), self.departure_deadline()];
         of_connections.into_iter().chain(others).flatten().min()
     }
 

@@ -87,6 +87,13 @@ impl Bounds {
         if lists > limits.lists_max || terminations > 2 * limits.terminations_max {
             return Err(format!("{lists} lists and {terminations} terminations"));
         }
+        let (due, paced) = shard.home().subscription_counts().waiting();
+        // What may be told again is due beside what has changed. Here nobody has a hundred subscriptions.
+        let again_max = if limits.counts_exact_max < 100 { limits.counts_paced_max + 1 } else { 0 };
+        let due_max = limits.counts_due_max + again_max;
+        if due > due_max || paced > limits.counts_paced_max {
+            return Err(format!("the counts of {due} channels are due, and {paced} wait"));
+        }
         Ok(())
     }
 

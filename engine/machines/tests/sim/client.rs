@@ -19,6 +19,8 @@ pub enum Seen {
     Event(u64),
     Added(String),
     Removed(String),
+    /// How many are subscribed.
+    Counted(u64),
 }
 
 #[derive(Debug, Default)]
@@ -184,6 +186,11 @@ impl Client {
         Ok(())
     }
 
+    /// By its own commands, it is subscribed to this channel.
+    pub fn is_on(&self, channel: &str) -> bool {
+        self.channels.get(channel).is_some_and(|channel| channel.wanted)
+    }
+
     /// True when nothing but whole frames has arrived.
     pub fn is_whole(&self, received: &[u8]) -> bool {
         self.parsed == received.len()
@@ -229,6 +236,9 @@ impl Client {
             }
             ("pusher_internal:member_removed", Some(channel)) => {
                 self.see(channel, Seen::Removed(data["user_id"].as_str().ok_or("no user_id")?.to_owned()));
+            }
+            ("pusher_internal:subscription_count", Some(channel)) => {
+                self.see(channel, Seen::Counted(data["subscription_count"].as_u64().ok_or("no number")?));
             }
             ("e" | "client-e", Some(channel)) => {
                 let text = frame["data"].as_str().ok_or("data is no string")?;

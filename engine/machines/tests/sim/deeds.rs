@@ -40,6 +40,9 @@ impl Deeds {
                     let id = event_id(event.frame.as_bytes());
                     (&*event.topic, Done::Event { id, except: event.except }, hooked)
                 }
+                witness::Deed::Counted { topic, subscriptions, hooked } => {
+                    (topic, Done::Counted(subscriptions), hooked)
+                }
             };
             deeds.borrow_mut().push((topic.name().into_owned(), done, hooked));
         })

@@ -11,6 +11,9 @@ use crate::channels::{CHANNELS, is_own, user_on};
 use crate::model::Done;
 use crate::rng::Rng;
 
+/// Ids of numbers of subscriptions begin here: they are told as events are.
+const COUNT_ID: u64 = 1 << 60;
+
 /// A channel, or a member of it.
 type Place = (String, Option<String>);
 
@@ -50,7 +53,7 @@ pub struct HooksCore {
 impl HooksCore {
     pub fn new(seed: u64) -> Self {
         let mut rng = Rng(seed ^ 0x400c);
-        let all = HookKinds::USUAL.with(HookKind::ServerEvent);
+        let all = HookKinds::USUAL.with(HookKind::ServerEvent).with(HookKind::SubscriptionCount);
         let channels = HookKinds::NONE.with(HookKind::ChannelVacated).in_pairs();
         let members = HookKinds::NONE.with(HookKind::MemberAdded).with(HookKind::ClientEvent).in_pairs();
         let kinds = [all, all, all, HookKinds::USUAL, channels, members, HookKinds::NONE][rng.below(7)];
@@ -129,13 +132,9 @@ impl HooksCore {
             Done::Vacated => (None, false),
             Done::Added(user) => (Some(user.clone()), true),
             Done::Removed(user) => (Some(user.clone()), false),
-            Done::Event { id, .. } => {
-                if hooked {
-                    self.events_done += 1;
-                    self.events.entry(channel.to_owned()).or_default().push_back(*id);
-                    self.fresh.insert((channel.to_owned(), *id));
-                }
-                return;
+            Done::Event { id, .. } => return self.event_done(channel, *id, hooked),
+            Done::Counted(subscriptions) => {
+                return self.event_done(channel, COUNT_ID + subscriptions, hooked);
             }
         };
         let place = (channel.to_owned(), user);
@@ -144,6 +143,14 @@ impl HooksCore {
             self.refused.remove(&place);
         }
         self.changed.insert(place);
+    }
+
+    fn event_done(&mut self, channel: &str, id: u64, hooked: bool) {
+        if hooked {
+            self.events_done += 1;
+            self.events.entry(channel.to_owned()).or_default().push_back(id);
+            self.fresh.insert((channel.to_owned(), id));
+        }
     }
 
     /// All has been told that could be.
@@ -245,10 +252,11 @@ impl HooksCore {
                 return self.hear_event(channel, id, user_id.as_ref().map(|user| user.to_string()), true);
             }
             HookEvent::ServerEvent { event, .. } => return self.hear_event(channel, event, None, false),
-            HookEvent::CacheMiss { .. }
-            | HookEvent::SubscriptionCount { .. }
-            | HookEvent::UserOnline { .. }
-            | HookEvent::UserOffline { .. } => {
+            HookEvent::SubscriptionCount { subscriptions, .. } => {
+                let id = (COUNT_ID + subscriptions).to_string();
+                return self.hear_event(channel, &id, None, false);
+            }
+            HookEvent::CacheMiss { .. } | HookEvent::UserOnline { .. } | HookEvent::UserOffline { .. } => {
                 return Err(format!("{event:?} was told, and the model has none"));
             }
         };
@@ -300,7 +308,7 @@ impl HooksCore {
         user: Option<String>,
         of_client: bool,
     ) -> Result<bool, String> {
-        self.fresh.retain(|(_, fresh)| fresh.to_string() != id);
+        self.fresh.retain(|(of, fresh)| *of != channel || fresh.to_string() != id);
         let not_told =
             |it: &&Place| it.0 == channel && self.wants(&it.1) && self.truth[*it].0 && !self.is_told(it);
         if let Some(place) =

@@ -12,6 +12,7 @@ mod channels;
 mod client;
 mod clients;
 mod cores;
+mod counts;
 mod deeds;
 mod hooks;
 mod inputs;

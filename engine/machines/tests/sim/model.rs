@@ -15,7 +15,12 @@ pub enum Done {
     Vacated,
     Added(String),
     Removed(String),
-    Event { id: u64, except: Option<SocketId> },
+    Event {
+        id: u64,
+        except: Option<SocketId>,
+    },
+    /// Its subscribers were told how many they are.
+    Counted(u64),
 }
 
 /// One thing that happened on a channel, in the home shard's order.
@@ -24,6 +29,7 @@ pub enum Item {
     Event { id: u64, except: Option<SocketId> },
     Added(String),
     Removed(String),
+    Counted(u64),
 }
 
 #[derive(Debug, Default)]
@@ -95,6 +101,9 @@ impl Model {
             Done::Vacated => return self.edge(channel, false),
             Done::Added(user) => Item::Added(user.clone()),
             Done::Removed(user) => Item::Removed(user.clone()),
+            // Nobody is there to hear it.
+            Done::Counted(0) => return Ok(()),
+            Done::Counted(subscriptions) => Item::Counted(*subscriptions),
             Done::Event { id, except } => match self.published.get(id) {
                 Some((of, ..)) if of != channel => {
                     return Err(format!("event {id} of {of} came to {channel}"));
@@ -269,6 +278,7 @@ fn spans(seen: &[Seen]) -> Result<Vec<Span<'_>>, String> {
 fn same(item: &Item, seen: &Seen) -> bool {
     match (item, seen) {
         (Item::Event { id, .. }, Seen::Event(of)) => id == of,
+        (Item::Counted(one), Seen::Counted(other)) => one == other,
         (Item::Added(user), Seen::Added(of)) | (Item::Removed(user), Seen::Removed(of)) => user == of,
         _ => false,
     }
@@ -284,7 +294,7 @@ fn roster(order: &[Item]) -> Result<BTreeSet<&String>, String> {
         let fits = match item {
             Item::Added(user) => roster.insert(user),
             Item::Removed(user) => roster.remove(user),
-            Item::Event { .. } => true,
+            Item::Event { .. } | Item::Counted(_) => true,
         };
         if !fits {
             return Err(format!("{item:?} does not fit the roster {roster:?}"));

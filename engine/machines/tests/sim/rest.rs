@@ -34,6 +34,9 @@ pub fn check(cores: &Cores, clients: &Clients, api: &ApiSide) -> Result<(), Stri
         if shard.open_batches() != (0, 0) {
             return Err(format!("shard {index} sleeps with open batches {:?}", shard.open_batches()));
         }
+        if shard.home().subscription_counts().waiting().0 > 0 {
+            return Err(format!("shard {index} sleeps, and subscribers must be told how many they are"));
+        }
     }
     Ok(())
 }

@@ -79,6 +79,9 @@ pub fn run(seed: u64) -> Result<Coverage, String> {
     }
     world.settle()?;
     world.check()?;
+    if seed % 3 == 0 {
+        world.check_last_counts()?;
+    }
     if world.rng().chance(40) {
         world.check_hooks(false)?;
     }

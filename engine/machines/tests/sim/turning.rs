@@ -12,6 +12,7 @@ use crate::bounds::Bounds;
 use crate::client::Client;
 use crate::clients::Clients;
 use crate::cores::Cores;
+use crate::counts::CountsModel;
 use crate::deeds::Deeds;
 use crate::hooks::HooksCore;
 use crate::inputs::TurnInputs;
@@ -28,6 +29,7 @@ pub struct Turning<'a> {
     pub bounds: &'a Bounds,
     pub deeds: &'a Deeds,
     pub model: &'a mut Model,
+    pub counts: &'a mut CountsModel,
     pub hooks: &'a mut HooksCore,
     pub rng: &'a mut Rng,
     /// How many outboxes are written together.
@@ -229,8 +231,10 @@ impl Core for Turning<'_> {
     }
 
     fn tell_hooks(&mut self, now: Now) -> Result<(), String> {
+        self.counts.begin_phase();
         for (channel, done, hooked) in self.deeds.take() {
             self.model.done(&channel, &done)?;
+            self.counts.done(&channel, &done, self.now_ms)?;
             self.hooks.done(&channel, &done, hooked, self.now_ms);
         }
         self.hooks.listen(now.mono_ms);

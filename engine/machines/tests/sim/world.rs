@@ -29,6 +29,7 @@ use crate::channels::{CHANNELS, is_own};
 use crate::client::Client;
 use crate::clients::Clients;
 use crate::cores::Cores;
+use crate::counts::CountsModel;
 use crate::deeds::{Deeds, event_id};
 use crate::hooks::HooksCore;
 use crate::model::{Expected, Model};
@@ -59,6 +60,7 @@ pub struct World {
     api: ApiSide,
     terminations: Terminations,
     model: Model,
+    counts: CountsModel,
     hooks: HooksCore,
     bounds: Bounds,
     /// What homes have done since the model was last told.
@@ -93,6 +95,7 @@ impl World {
         // Numbers of its own, so that all other schedules stay what they were.
         let mut own = Rng(seed ^ 0x7164);
         let tight = own.chance(15);
+        let mut counting = Rng(seed ^ 0xc07);
         let limits = Limits {
             subscriptions_per_connection_max: if tight { own.between(2, 4) } else { 1000 },
             subscriptions_per_shard_max: (tight && own.chance(50)).then(|| own.between(3, 8)),
@@ -118,6 +121,9 @@ impl World {
             lists_max: rng.between(1, 3),
             terminations_max: rng.between(1, 2),
             nap_connections_min: 2,
+            counts_exact_max: if counting.chance(30) { 1000 } else { counting.between(1, 4) as u64 },
+            counts_due_max: counting.between(1, 3),
+            counts_paced_max: if counting.chance(30) { 1 } else { CHANNELS.len() },
             ..Limits::default()
         };
         let mut app = App::new("1", "key", "secret");
@@ -160,6 +166,7 @@ impl World {
             api: ApiSide::new(count, &limits),
             terminations: Terminations::default(),
             model: Model::default(),
+            counts: CountsModel::new(&limits),
             bounds: Bounds::new(limits.clone(), Arc::clone(&app)),
             flush_slice: rng.between(1, 8),
             slices_cut: 0,
@@ -497,6 +504,7 @@ impl World {
             bounds: &self.bounds,
             deeds: &self.deeds,
             model: &mut self.model,
+            counts: &mut self.counts,
             hooks: &mut self.hooks,
             rng: &mut self.rng,
             flush_slice: self.flush_slice,
@@ -565,7 +573,22 @@ impl World {
         self.terminations.check(&mut self.clients, &self.cores)?;
         self.check_counts(&expected)?;
         self.clients.check(&self.cores, self.seconds, self.activity_timeout_s)?;
+        self.counts.check(
+            &expected,
+            self.clients.all(),
+            self.stats().subscription_counts_hurried,
+            self.now_ms,
+        )?;
         self.model.check(self.clients.all(), &expected)
+    }
+
+    /// So much time passes that everybody must know how many they are.
+    pub fn check_last_counts(&mut self) -> Result<(), String> {
+        for _ in 0..=self.counts.interval_s() {
+            self.second(true)?;
+        }
+        self.settle()?;
+        self.check()
     }
 
     fn check_counts(&mut self, expected: &BTreeMap<String, Expected>) -> Result<(), String> {
@@ -610,7 +633,10 @@ impl World {
             }
         }
         let stats = self.stats();
-        self.hooks.check(self.now_ms, stats.hook_client_events_dropped + stats.hook_server_events_dropped)
+        let dropped = stats.hook_client_events_dropped
+            + stats.hook_server_events_dropped
+            + stats.hook_subscription_counts_dropped;
+        self.hooks.check(self.now_ms, dropped)
     }
 
     /// All have left and everything rests: nothing may be left.

@@ -1,15 +1,16 @@
 //! A Pusher client over tungstenite, an implementation of WebSocket that is not the server's.
 //!
-//! Blocking: it says something, or hears the next frame. Well behaved; what a hostile peer does is in raw.rs.
+//! Blocking: it says something, or hears the next frame. Well behaved; what a hostile peer does is in raw.rs. Whoever comes
+//! or goes makes others hear how many they are: that is skipped, except by what is named for it.
 
 use std::net::TcpStream;
 
 use protocol::auth::{sign_signin, sign_subscription};
 use protocol::socket_id::SocketId;
 use serde_json::{Value, json};
-use tungstenite::{Message, WebSocket};
+use tungstenite::{Error, Message, WebSocket};
 
-use super::{app, text};
+use super::{app, is_count, text};
 
 /// A connection that is established.
 pub(crate) struct Client {
@@ -34,7 +35,7 @@ impl Client {
     /// The same; the first frame, if that is another event.
     pub(crate) fn try_connect(stream: TcpStream, target: &str) -> Result<Self, Value> {
         let mut socket = upgrade(stream, target);
-        let established = hear(&mut socket);
+        let established = hear(&mut socket, |_| true);
         if established["event"] != "pusher:connection_established" {
             return Err(established);
         }
@@ -57,7 +58,29 @@ impl Client {
 
     /// The next text message.
     pub(crate) fn hear(&mut self) -> Value {
-        hear(&mut self.socket)
+        hear(&mut self.socket, |event| !is_count(event))
+    }
+
+    /// The next text message, though it may say how many are subscribed.
+    pub(crate) fn hear_any(&mut self) -> Value {
+        hear(&mut self.socket, |_| true)
+    }
+
+    /// The next message, which says how many are subscribed to this channel.
+    pub(crate) fn hear_count(&mut self, channel: &str) -> u64 {
+        let event = self.hear_any();
+        assert!(is_count(&event) && event["channel"] == channel, "{event}");
+        data_of(&event)["subscription_count"].as_u64().unwrap_or_else(|| panic!("no number in {event}"))
+    }
+
+    /// Whatever comes next.
+    pub(crate) fn read(&mut self) -> Result<Message, Error> {
+        loop {
+            match self.socket.read() {
+                Ok(Message::Text(text)) if is_count(&serde_json::from_str(&text).unwrap()) => {}
+                other => return other,
+            }
+        }
     }
 
     /// The next message, which is this event; returns it.
@@ -94,7 +117,7 @@ impl Client {
 
     /// Code and reason of the close frame, which comes before anything else.
     pub(crate) fn hear_close(&mut self) -> (u16, String) {
-        match self.socket.read() {
+        match self.read() {
             Ok(Message::Close(Some(frame))) => (frame.code.into(), frame.reason.to_string()),
             other => panic!("no close frame but {other:?}"),
         }
@@ -189,10 +212,16 @@ fn upgrade(stream: TcpStream, target: &str) -> WebSocket<TcpStream> {
     tungstenite::client(url, stream).unwrap_or_else(|error| panic!("no upgrade: {error}")).0
 }
 
-fn hear(socket: &mut WebSocket<TcpStream>) -> Value {
+/// The next text message that is wanted.
+fn hear(socket: &mut WebSocket<TcpStream>, is_wanted: impl Fn(&Value) -> bool) -> Value {
     loop {
         match socket.read() {
-            Ok(Message::Text(text)) => return serde_json::from_str(&text).unwrap(),
+            Ok(Message::Text(text)) => {
+                let event = serde_json::from_str(&text).unwrap();
+                if is_wanted(&event) {
+                    return event;
+                }
+            }
             Ok(Message::Ping(_) | Message::Pong(_)) => {}
             other => panic!("no message but {other:?}"),
         }

@@ -31,6 +31,11 @@ pub(crate) fn other_app() -> App {
     App::parse(APPS[1]).unwrap()
 }
 
+/// Whether an event says how many are subscribed to a channel, as each coming and going on it makes others hear.
+pub(crate) fn is_count(event: &serde_json::Value) -> bool {
+    event["event"] == "pusher_internal:subscription_count"
+}
+
 /// JSON in JSON: what the data of most events is.
 pub(crate) fn text(value: &serde_json::Value) -> String {
     serde_json::to_string(value).unwrap()

@@ -9,9 +9,9 @@ use std::time::Duration;
 use serde_json::Value;
 use socket2::SockRef;
 
-use super::KEY;
 use super::http::{Answer, Http};
 use super::server::Server;
+use super::{KEY, is_count};
 
 pub(crate) const TEXT: u8 = 0x81;
 pub(crate) const CONTINUATION: u8 = 0x80;
@@ -129,11 +129,16 @@ impl Raw {
         (first, payload)
     }
 
-    /// The next frame, which is a text: its JSON.
+    /// The next frame that does not say how many are subscribed, and is a text: its JSON.
     pub(crate) fn hear(&mut self) -> Value {
-        let (first, payload) = self.read_frame();
-        assert_eq!(first, TEXT, "{}", String::from_utf8_lossy(&payload));
-        serde_json::from_slice(&payload).unwrap()
+        loop {
+            let (first, payload) = self.read_frame();
+            assert_eq!(first, TEXT, "{}", String::from_utf8_lossy(&payload));
+            let event = serde_json::from_slice(&payload).unwrap();
+            if !is_count(&event) {
+                return event;
+            }
+        }
     }
 
     pub(crate) fn hear_event(&mut self, name: &str) -> Value {

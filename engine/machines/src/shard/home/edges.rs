@@ -326,6 +326,7 @@ impl Edges {
 fn count_dropped(event: &HookEvent, stats: &mut HomeStats) {
     match event.kind() {
         HookKind::ClientEvent => stats.hook_client_events_dropped += 1,
+        HookKind::SubscriptionCount => stats.hook_subscription_counts_dropped += 1,
         _ => stats.hook_server_events_dropped += 1,
     }
 }

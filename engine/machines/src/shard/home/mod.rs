@@ -26,6 +26,7 @@ use crate::shard::home::grants::Grants;
 use crate::shard::home::list::Lists;
 use crate::shard::home::relay::Relay;
 use crate::shard::home::roster::Entered;
+use crate::shard::home::subscription_counts::SubscriptionCounts;
 use crate::shard::home::topics::{HomeTopics, Joined};
 use crate::shard::home::witness::{Deed, Witness};
 use crate::topic::{Topic, TopicHash, TopicKey};
@@ -38,6 +39,7 @@ mod list;
 pub mod relay;
 mod roots;
 mod roster;
+pub mod subscription_counts;
 mod topics;
 pub mod witness;
 
@@ -51,6 +53,7 @@ pub struct Home {
     grants: Grants,
     lists: Lists,
     edges: Edges,
+    subscription_counts: SubscriptionCounts,
     /// There is another process on the same ports.
     relay: Option<Box<Relay<Event>>>,
     /// What is said to shards, to the API core and to the relay.
@@ -87,6 +90,7 @@ impl Home {
             grants: Grants::default(),
             lists: Lists::new(limits),
             edges: Edges::new(hook_grace_ms),
+            subscription_counts: SubscriptionCounts::new(limits),
             relay: None,
             leaves: Outgoing::new(hash.cores().in_mesh(), limits),
             hash,
@@ -98,11 +102,13 @@ impl Home {
     /// A decide phase begins.
     pub(super) fn begin_phase(&mut self, now: Now) {
         self.edges.begin_phase(now.mono_ms);
+        self.subscription_counts.begin_phase(now.mono_ms);
     }
 
     /// The server ends: who goes now has not left.
     pub(super) fn end(&mut self) {
         self.edges.end();
+        self.subscription_counts.end();
     }
 
     /// What happened.
@@ -110,9 +116,14 @@ impl Home {
         &self.stats
     }
 
-    /// True when any of its batches is full: what adds to them must wait.
+    /// True when any of its batches is full, or too many counts must be told: what adds to them must wait.
     pub(super) fn is_backed_up(&self) -> bool {
-        self.leaves.any_full()
+        !self.has_room() || self.subscription_counts.is_full()
+    }
+
+    /// True when none of its batches is full.
+    pub(super) fn has_room(&self) -> bool {
+        !self.leaves.any_full()
     }
 
     /// Cores that it speaks to.
@@ -139,14 +150,18 @@ impl Home {
         (0..self.hash.cores().turning()).map(|to| self.leaves.len(to)).max().unwrap_or(0)
     }
 
-    /// When there is something to tell hooks, in `mono_ms`.
-    pub(super) fn edge_deadline(&self) -> Option<u64> {
-        self.edges.deadline()
+    /// When there is something to tell hooks, or subscribers of how many they are, in `mono_ms`.
+    pub(super) fn deadline(&self) -> Option<u64> {
+        self.edges.deadline().into_iter().chain(self.subscription_counts.deadline()).min()
     }
 
     /// Tells hooks what is due. Returns how many events were dropped for want of room.
     pub(super) fn tell_hooks(&mut self, port: &mut impl HookPort, now: Now) -> u64 {
-        let dropped = |stats: &HomeStats| stats.hook_client_events_dropped + stats.hook_server_events_dropped;
+        let dropped = |stats: &HomeStats| {
+            stats.hook_client_events_dropped
+                + stats.hook_server_events_dropped
+                + stats.hook_subscription_counts_dropped
+        };
         let before = dropped(&self.stats);
         self.edges.tell(port, now, &mut self.stats);
         dropped(&self.stats) - before
@@ -162,6 +177,7 @@ impl Home {
     pub(super) fn give_back_room(&mut self) {
         self.topics.give_back_room();
         self.edges.give_back_room();
+        self.subscription_counts.give_back_room();
     }
 
     /// How many topics are occupied.
@@ -179,6 +195,11 @@ impl Home {
         &self.edges
     }
 
+    /// How many channels have subscribers who must still be told how many they are, for tests.
+    pub fn subscription_counts(&self) -> &SubscriptionCounts {
+        &self.subscription_counts
+    }
+
     /// Lists of channels in the making.
     pub(super) fn open_lists(&self) -> usize {
         self.lists.len()
@@ -194,10 +215,11 @@ impl Home {
             self.show(Deed::Occupied(topic));
             self.note_channel(topic, true);
         }
+        self.note_count(topic);
     }
 
     /// A shard has so many subscribers.
-    fn count(&mut self, from: usize, topic: &Topic, epoch: u64, n: u32) {
+    fn count(&mut self, from: usize, topic: &Arc<Topic>, epoch: u64, n: u32) {
         let Some(home) = self.topics.find(topic) else {
             self.stats.roots_stale += 1;
             return;
@@ -207,7 +229,7 @@ impl Home {
             return;
         }
         if n > 0 {
-            return;
+            return self.note_count(topic);
         }
         debug_assert!(!home.roster.has_shard(from), "Exits come before the Count that ends a link");
         if let Some(topic) = self.topics.leave(topic, from) {
@@ -215,6 +237,7 @@ impl Home {
             self.show(Deed::Vacated(&topic));
             self.note_channel(&topic, false);
         }
+        self.note_count(topic);
     }
 
     /// A subscription asks to enter the roster. Whoever is admitted is in it, and is to be announced.

@@ -21,4 +21,6 @@ pub enum Deed<'a> {
     Removed { topic: &'a Topic, user_id: &'a str },
     /// An event was taken.
     Published { event: &'a Event, hooked: bool },
+    /// Its subscribers, if it has any, were told how many they are.
+    Counted { topic: &'a Topic, subscriptions: u64, hooked: bool },
 }

@@ -5,7 +5,8 @@
 //! The gates: commands wait for room in the open root batch to their home; roots for room in all open leaf batches,
 //! never for root batches (two shards full of roots for each other would wait for ever); leaves, like everything, for
 //! the flush gate alone, which waits for the kernel only. A list of channels ends in a leaf and waits like a root; the
-//! walk for users who must go adds to no batch and waits like a leaf, and roots for it when too many are named.
+//! walk for users who must go adds to no batch and waits like a leaf, and roots for it when too many are named. Numbers of
+//! subscriptions that must be told wait for room in the leaf batches, and roots for them when too many must be.
 
 use std::collections::VecDeque;
 
@@ -119,7 +120,7 @@ impl Shard {
         }
         // What the flush gate holds back, and connections that have had their share, go on in the next turn: it must
         // come even if nothing was left to write, for who stood first in the FIFO may have gone.
-        took || gated || self.budgeted() > 0
+        took || gated || self.budgeted() > 0 || self.home.has_counts_to_tell()
     }
 
     fn flush_gate_is_closed(&self) -> bool {
@@ -210,8 +211,20 @@ impl Shard {
 
     /// A step of each kind of walk.
     fn take_walks(&mut self) -> bool {
-        let any = self.continue_departures() | self.continue_terminations();
+        let any = self.continue_departures() | self.continue_terminations() | self.tell_counts();
         any | (self.home.open_lists() > 0 && !self.roots_gate_is_closed() && self.home.continue_list())
+    }
+
+    /// Some of those who must be told how many they are.
+    fn tell_counts(&mut self) -> bool {
+        let mut any = false;
+        for _ in 0..self.limits.quantum {
+            if self.flush_gate_is_closed() || !self.home.has_room() || !self.tell_next_count() {
+                break;
+            }
+            any = true;
+        }
+        any
     }
 
     fn take_commands(&mut self, inputs: &mut impl Inputs, budgeted: &mut usize, now: Now) -> bool {

@@ -1,0 +1,235 @@
+//! Which channels have a number of subscriptions that their subscribers must still be told, and when each may be told.
+//!
+//! A change is told in the next phase, so a channel that changes a thousand times in one is told once. Above
+//! `counts_exact_max` subscriptions a channel is told once per `counts_interval_ms`, and what changes meanwhile is told
+//! at the end of that: the last number always comes. Even if it is the one that was told before, because somebody may
+//! have come who has not heard it. What must never happen here: a change that is not told.
+//!
+//! Bounds: past `counts_due_max` channels that are due, what would add to them waits. Past `counts_paced_max` channels
+//! that were told and must not be told again yet, the oldest may be.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use hashbrown::HashTable;
+use protocol::hook_event::HookEvent;
+use protocol::hook_kind::HookKind;
+use protocol::server_event;
+use protocol::ws::Frame;
+
+use crate::invariant;
+use crate::limits::Limits;
+use crate::readings::stats::HomeStats;
+use crate::shard::Shard;
+use crate::shard::home::Home;
+use crate::shard::home::witness::Deed;
+use crate::topic::{Topic, TopicKey};
+
+/// Channels with changes that were not told, and channels that must not be told again yet.
+#[derive(Debug, Default)]
+pub struct SubscriptionCounts {
+    exact_max: u64,
+    interval_ms: u64,
+    due_max: usize,
+    paced_max: usize,
+    /// Of this phase, in `mono_ms`.
+    now_ms: u64,
+    table: HashTable<Channel>,
+    /// In the order of their changes.
+    due: VecDeque<Arc<Topic>>,
+    /// The first of them, so many, have not changed in this phase alone.
+    ready: usize,
+    /// In the order in which they may be told again, with that time.
+    paced: VecDeque<(u64, Arc<Topic>)>,
+    /// The server ends.
+    ends: bool,
+}
+
+/// A channel that is due, or that must not be told again yet, or both.
+#[derive(Debug)]
+struct Channel {
+    topic: Arc<Topic>,
+    /// Something has changed since it was told.
+    changed: bool,
+    due: bool,
+    paced: bool,
+}
+
+impl SubscriptionCounts {
+    /// Nothing has changed.
+    pub(super) fn new(limits: &Limits) -> Self {
+        assert!(limits.counts_due_max > 0 && limits.counts_paced_max > 0, "counts must be told");
+        Self {
+            exact_max: limits.counts_exact_max,
+            interval_ms: limits.counts_interval_ms,
+            due_max: limits.counts_due_max,
+            paced_max: limits.counts_paced_max,
+            ..Self::default()
+        }
+    }
+
+    /// What follows happens now, and what has changed before may be told.
+    pub(super) fn begin_phase(&mut self, now_ms: u64) {
+        self.now_ms = now_ms;
+        while self.paced.front().is_some_and(|(until_ms, _)| *until_ms <= now_ms) {
+            self.end_pause();
+        }
+        self.ready = self.due.len();
+    }
+
+    /// The server ends, and everybody goes: nobody needs to know how many are left.
+    pub(super) fn end(&mut self) {
+        self.ends = true;
+        self.table.clear();
+        self.due.clear();
+        self.ready = 0;
+        self.paced.clear();
+    }
+
+    /// When a channel may be told again, in `mono_ms`.
+    pub(super) fn deadline(&self) -> Option<u64> {
+        self.paced.front().map(|(until_ms, _)| *until_ms)
+    }
+
+    /// True when something waits for the next phase.
+    fn has_due(&self) -> bool {
+        !self.due.is_empty()
+    }
+
+    /// True when what would add another channel must wait.
+    pub(super) fn is_full(&self) -> bool {
+        self.due.len() >= self.due_max
+    }
+
+    /// How many channels are due, and how many must not be told again yet.
+    pub fn waiting(&self) -> (usize, usize) {
+        (self.due.len(), self.paced.len())
+    }
+
+    /// Gives back what nothing needs now.
+    pub(super) fn give_back_room(&mut self) {
+        self.table.shrink_to_fit(|it| it.topic.hash);
+        self.due.shrink_to_fit();
+        self.paced.shrink_to_fit();
+    }
+
+    /// Somebody has subscribed to the channel, or unsubscribed from it.
+    fn note(&mut self, topic: &Arc<Topic>) {
+        if self.ends {
+            return;
+        }
+        if let Some(channel) = self.table.find_mut(topic.hash, |it| it.topic == *topic) {
+            channel.changed = true;
+            if std::mem::replace(&mut channel.due, true) {
+                return;
+            }
+        } else {
+            let channel = Channel { topic: Arc::clone(topic), changed: true, due: true, paced: false };
+            self.table.insert_unique(topic.hash, channel, |it| it.topic.hash);
+        }
+        self.due.push_back(Arc::clone(topic));
+    }
+
+    /// The next channel that has changed before this phase.
+    fn next(&mut self) -> Option<Arc<Topic>> {
+        self.ready = self.ready.checked_sub(1)?;
+        self.due.pop_front()
+    }
+
+    /// Whether a channel that was due is told now, with so many subscriptions. If not, it is due again later.
+    fn may_tell(&mut self, topic: &Arc<Topic>, subscriptions: u64, stats: &mut HomeStats) -> bool {
+        let Ok(mut entry) = self.table.find_entry(topic.hash, |it| it.topic == *topic) else {
+            invariant::violated("each channel that is due is in the table");
+            return false;
+        };
+        let channel = entry.get_mut();
+        channel.due = false;
+        let many = subscriptions > self.exact_max;
+        if many && channel.paced {
+            stats.subscription_counts_put_off += 1;
+            return false;
+        }
+        channel.changed = false;
+        if many {
+            channel.paced = true;
+            self.paced.push_back((self.now_ms + self.interval_ms, Arc::clone(topic)));
+        } else if !channel.paced {
+            entry.remove();
+        }
+        if self.paced.len() > self.paced_max {
+            stats.subscription_counts_hurried += 1;
+            self.end_pause();
+        }
+        true
+    }
+
+    /// The channel that was told first may be told again.
+    fn end_pause(&mut self) {
+        let Some((_, topic)) = self.paced.pop_front() else { return };
+        let Ok(mut entry) = self.table.find_entry(topic.hash, |it| it.topic == topic) else {
+            return invariant::violated("each channel that must not be told yet is in the table");
+        };
+        let channel = entry.get_mut();
+        channel.paced = false;
+        if channel.due {
+            return;
+        }
+        if channel.changed {
+            channel.due = true;
+            self.due.push_back(topic);
+        } else {
+            entry.remove();
+        }
+    }
+}
+
+impl Home {
+    /// Somebody has subscribed to the topic, or unsubscribed from it.
+    pub(super) fn note_count(&mut self, topic: &Arc<Topic>) {
+        let TopicKey::Channel { kind, .. } = topic.key else { return };
+        if kind.tells_subscription_count() && topic.app.subscription_count_events {
+            self.subscription_counts.note(topic);
+        }
+    }
+
+    /// Channels with changes wait for the next phase, and there is room for what is said of them.
+    pub(in crate::shard) fn has_counts_to_tell(&self) -> bool {
+        self.subscription_counts.has_due() && self.has_room()
+    }
+
+    /// How many subscriptions a channel that was due has, if that is told now.
+    fn count_to_tell(&mut self, topic: &Arc<Topic>) -> Option<u64> {
+        let subscriptions = self.counts(topic).subscriptions;
+        let told = self.subscription_counts.may_tell(topic, subscriptions, &mut self.stats);
+        told.then_some(subscriptions)
+    }
+
+    fn note_told_count(&mut self, topic: &Arc<Topic>, subscriptions: u64) {
+        self.stats.subscription_counts_told += 1;
+        let hooked = topic.app.hooks.has(HookKind::SubscriptionCount);
+        self.show(Deed::Counted { topic, subscriptions, hooked });
+        if hooked {
+            let (app, channel) = (Arc::clone(&topic.app), topic.shared_name());
+            self.note_event(topic.hash, HookEvent::SubscriptionCount { app, channel, subscriptions });
+        }
+    }
+}
+
+impl Shard {
+    /// Tells the subscribers of the next channel that is due how many they are, if they may be told. Returns false when
+    /// none is due.
+    pub(in crate::shard) fn tell_next_count(&mut self) -> bool {
+        let Some(topic) = self.home.subscription_counts.next() else { return false };
+        let Some(subscriptions) = self.home.count_to_tell(&topic) else { return true };
+        self.home.note_told_count(&topic, subscriptions);
+        if subscriptions > 0 {
+            let mut bytes = Vec::new();
+            server_event::encode_subscription_count(&mut bytes, &topic.name(), subscriptions);
+            let frame = Frame::from(bytes);
+            if self.home.deliver(&topic, &frame, None) {
+                self.handle_deliver(&topic, &frame, None);
+            }
+        }
+        true
+    }
+}
