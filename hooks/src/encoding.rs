@@ -22,7 +22,7 @@ pub fn encode_row_data(out: &mut Vec<u8>, id: u64, time_ms: u64, event: &HookEve
     out.extend_from_slice(b"{\"id\":\"");
     encode_integer(out, id);
     out.extend_from_slice(b"\",\"app_key\":");
-    encode_string(out, &event.app().oldest_key().name);
+    encode_string(out, &event.app().signer().name);
     encode_field(out, "channel", event.channel());
     out.extend_from_slice(b",\"time_ms\":");
     encode_seconds(out, time_ms);

@@ -8,7 +8,7 @@ use protocol::app::App;
 use protocol::hook_kind::HookKinds;
 
 /// All settings of hooks. Hooks are off without an endpoint and a stream.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Settings {
     /// The directory of the journal.
     pub data_dir: PathBuf,
@@ -39,7 +39,7 @@ pub enum Durability {
 }
 
 /// A destination for the events of an app.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Endpoint {
     /// Unique in the server and stable across restarts: its progress is stored under this name.
     pub name: String,
@@ -62,7 +62,7 @@ pub struct Endpoint {
 }
 
 /// The kind of an endpoint. `Debug` leaves out URL, headers and arguments, which may hold credentials.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum SinkSettings {
     /// A POST.
     Webhook {
@@ -126,7 +126,7 @@ impl std::fmt::Debug for SinkSettings {
 }
 
 /// Body and signature of a webhook.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Format {
     /// `X-Pusher-Key` and `X-Pusher-Signature`, signed with the app's secret.
     Pusher,
@@ -138,7 +138,7 @@ pub enum Format {
 }
 
 /// A secret that is never printed.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Secret(pub String);
 
 impl std::fmt::Debug for Secret {
@@ -148,7 +148,7 @@ impl std::fmt::Debug for Secret {
 }
 
 /// How deliveries are retried.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DeliverySettings {
     /// An event that was not accepted for this long becomes a dead letter.
     pub give_up_after: Duration,
@@ -161,7 +161,7 @@ pub struct DeliverySettings {
 }
 
 /// How to reach a Redis server.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RedisServer {
     /// `redis://` or `rediss://`, with user and password if needed.
     pub url: Secret,
@@ -170,7 +170,7 @@ pub struct RedisServer {
 }
 
 /// A Redis stream between journal and endpoints.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct StreamSettings {
     /// The Redis server that holds it.
     pub redis: RedisServer,

@@ -10,7 +10,7 @@ use hooks::row::Row;
 use hooks::settings::{DeliverySettings, Durability, Endpoint, Format, Secret, SinkSettings};
 use hooks::sink::{Batch, Outcome, Sink};
 use hooks::sinks;
-use protocol::app::App;
+use protocol::app::{App, AppKey, Apps};
 use protocol::hook_event::HookEvent;
 use protocol::socket_id::SocketId;
 use receiver::{Answer, Receiver, closed_port, listener, read_request, write_answer};
@@ -75,6 +75,30 @@ fn a_webhook_is_as_pushers_libraries_expect_it() {
     assert_eq!(request.header("x-pusher-signature"), hex(&hmac::sign(&key(SECRET), &request.body)));
     let expected = r#"{"time_ms":1700000000500,"events":[{"name":"channel_occupied","channel":"private-ä","id":"17"},{"name":"client_event","channel":"private-ä","event":"client-x","data":"{\"a\":1}","socket_id":"1.2","id":"18"}]}"#;
     assert_eq!(std::str::from_utf8(&request.body).unwrap(), expected);
+}
+
+#[test]
+fn a_webhook_is_signed_with_the_oldest_enabled_key_that_its_app_has_now() {
+    let receiver = Receiver::start(|_| Answer::Status(200));
+    let apps = Apps::new(vec![App::new("3", "old", "old secret")]).unwrap();
+    let app = Arc::clone(apps.by_id("3").unwrap());
+    let mut endpoint = endpoint(receiver.url("/"), Format::Pusher, &[], Duration::from_secs(5));
+    endpoint.app = Arc::clone(&app);
+    let mut sink = open(&endpoint).unwrap();
+    let mut deliver = || sink.deliver(&Batch { app: Arc::clone(&app), ..batch() });
+    assert_eq!(deliver(), Outcome::Done);
+    let mut changed = App::new("3", "old", "old secret");
+    changed.keys_mut().for_each(|key| key.enabled = false);
+    changed.add_key(AppKey::parse("new", "new-secret").unwrap());
+    apps.followed_by(vec![apps.adopt(changed)]).unwrap();
+    assert_eq!(deliver(), Outcome::Done);
+    let requests = receiver.requests();
+    let signers = requests.iter().zip([("old", "old secret"), ("new", "new-secret")]);
+    for (request, (name, secret)) in signers {
+        assert_eq!(request.header("x-pusher-key"), name);
+        assert_eq!(request.header("x-pusher-signature"), hex(&hmac::sign(&key(secret), &request.body)));
+    }
+    assert_eq!(requests.len(), 2);
 }
 
 /// PHP's SDK looks them up as they are spelled in Pusher's documentation.

@@ -1,24 +1,27 @@
 //! An app: an id, its keys and what it may do. All traffic belongs to exactly one app.
 //!
-//! A secret is kept only as the HMAC key made from it, so nothing can print it. The numbers of connections and of
-//! subscriptions are all that cores share and change here: an `Admission` is taken before a connection is attached and
-//! gives its place back when it is dropped.
+//! A secret is kept only as the HMAC key made from it, so nothing can print it. An `App` never changes; an app whose
+//! settings change gets another `App`, in another `Apps`. The numbers of connections and of subscriptions are all that
+//! cores share and change here, and they are an app's, whichever `App` they were counted by: an `Admission` is taken
+//! before a connection is attached and gives its place back when it is dropped.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::Deref;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use crate::close::Close;
 use crate::hook_kind::HookKinds;
 use crate::limits::AppLimits;
 
+mod changes;
 mod keys;
 mod origins;
 
 use self::keys::AppKeys;
 
+pub use self::changes::AppChanges;
 pub use self::keys::AppKey;
 pub use self::origins::{OriginError, Origins};
 
@@ -62,16 +65,19 @@ pub struct App {
     /// What a connection beyond `limits.connections_max` is told.
     pub over_quota_close: Close,
     keys: AppKeys,
-    shared: Shared,
+    shared: Arc<Shared>,
 }
 
-/// What all cores change. In cache lines of its own: what is read with every event stands beside it.
+/// What all cores change, and each `App` of an app in one line of registries has in common. In cache lines of its own: what
+/// is read with every event stands beside it.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Shared {
     connections: AtomicU32,
     admitted: AtomicU64,
     subscriptions: AtomicU64,
+    /// What signs for the newest `App`.
+    signer: Mutex<Option<Arc<AppKey>>>,
 }
 
 impl App {
@@ -94,7 +100,7 @@ impl App {
             limits: AppLimits::default(),
             over_quota_close: Close::APP_FULL,
             keys: AppKeys::new(AppKey::new(key, secret)),
-            shared: Shared::default(),
+            shared: Arc::default(),
         }
     }
 
@@ -134,9 +140,15 @@ impl App {
         self.keys.enabled(name)
     }
 
-    /// What the server names itself by and signs with: the oldest enabled key. Of an app without one it is the oldest.
+    /// The oldest enabled key. Of an app without one it is the oldest.
     pub fn oldest_key(&self) -> &AppKey {
         self.keys.oldest()
+    }
+
+    /// What the server names itself by and signs with now: the oldest enabled key that the app has in the newest registry.
+    pub fn signer(&self) -> Arc<AppKey> {
+        let signer = self.shared.signer.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        signer.unwrap_or_else(|| Arc::new(self.oldest_key().clone()))
     }
 
     /// Whether a client with this `Origin` may connect.
@@ -184,6 +196,50 @@ impl App {
         Some(Admission { app: Arc::clone(self) })
     }
 }
+
+/// An app is the same with the same settings, however many connections it has.
+impl PartialEq for App {
+    fn eq(&self, other: &Self) -> bool {
+        // Each field by name: a new one must not be forgotten here.
+        let Self {
+            id,
+            enabled,
+            client_events,
+            subscription_count,
+            subscription_count_events,
+            watchlist_events,
+            cache_ttl_s,
+            authorization_timeout_s,
+            allowed_origins,
+            require_origin,
+            terminate_by_presence,
+            hooks,
+            flush_interval_ms,
+            limits,
+            over_quota_close,
+            keys,
+            shared: _,
+        } = self;
+        *id == other.id
+            && *enabled == other.enabled
+            && *client_events == other.client_events
+            && *subscription_count == other.subscription_count
+            && *subscription_count_events == other.subscription_count_events
+            && *watchlist_events == other.watchlist_events
+            && *cache_ttl_s == other.cache_ttl_s
+            && *authorization_timeout_s == other.authorization_timeout_s
+            && *allowed_origins == other.allowed_origins
+            && *require_origin == other.require_origin
+            && *terminate_by_presence == other.terminate_by_presence
+            && *hooks == other.hooks
+            && *flush_interval_ms == other.flush_interval_ms
+            && *limits == other.limits
+            && *over_quota_close == other.over_quota_close
+            && keys.iter().eq(other.keys.iter())
+    }
+}
+
+impl Eq for App {}
 
 impl fmt::Debug for App {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -255,6 +311,12 @@ impl Admission {
     pub fn app(&self) -> &Arc<App> {
         &self.app
     }
+
+    /// From now on what a newer registry says of the app holds for the connection. It keeps its place.
+    pub fn renew(&mut self, app: &Arc<App>) {
+        debug_assert!(Arc::ptr_eq(&self.app.shared, &app.shared), "its place was counted by this app");
+        self.app = Arc::clone(app);
+    }
 }
 
 impl Deref for Admission {
@@ -271,19 +333,53 @@ impl Drop for Admission {
     }
 }
 
-/// All apps of the server, found by key or by id.
+/// All apps of the server, found by key or by id. A registry never changes; one that differs follows it.
 #[derive(Debug, Default)]
 pub struct Apps {
     by_key: HashMap<Box<str>, Arc<App>>,
     by_id: HashMap<Box<str>, Arc<App>>,
     all: Vec<Arc<App>>,
+    /// What those have in common that were here before and may still have connections.
+    gone: HashMap<Box<str>, Weak<Shared>>,
 }
 
 impl Apps {
     /// The apps in the given order. Ids and keys must each be unique, disabled keys among them.
     pub fn new(apps: Vec<App>) -> Result<Self, DuplicateApp> {
+        Self::of(apps.into_iter().map(Arc::new))
+    }
+
+    /// The app for a registry that follows this one: it goes on with the counts of the app of its id, even one that is gone
+    /// and still has connections. Where nothing has changed it is the very one that is here.
+    pub fn adopt(&self, mut app: App) -> Arc<App> {
+        match self.by_id(&app.id) {
+            Some(same) if **same == app => return Arc::clone(same),
+            Some(before) => app.shared = Arc::clone(&before.shared),
+            None => app.shared = self.gone.get(&app.id).and_then(Weak::upgrade).unwrap_or_default(),
+        }
+        Arc::new(app)
+    }
+
+    /// The registry that follows this one with these apps, each of which it has adopted. From now on the server signs with
+    /// the keys that they have here.
+    pub fn followed_by(&self, apps: Vec<Arc<App>>) -> Result<Self, DuplicateApp> {
+        let mut next = Self::of(apps.into_iter())?;
+        let before = self.all.iter().map(|app| (app.id.clone(), Arc::downgrade(&app.shared)));
+        let gone = self.gone.iter().map(|(id, shared)| (id.clone(), Weak::clone(shared)));
+        let gone: Vec<_> = gone.chain(before).collect();
+        let is_counted =
+            |(id, shared): &(Box<str>, Weak<Shared>)| next.by_id(id).is_none() && shared.strong_count() > 0;
+        next.gone = gone.into_iter().filter(is_counted).collect();
+        for app in &next.all {
+            let signer = Some(Arc::new(app.oldest_key().clone()));
+            *app.shared.signer.lock().unwrap_or_else(PoisonError::into_inner) = signer;
+        }
+        Ok(next)
+    }
+
+    fn of(apps: impl Iterator<Item = Arc<App>>) -> Result<Self, DuplicateApp> {
         let mut this = Self::default();
-        for app in apps.into_iter().map(Arc::new) {
+        for app in apps {
             if this.by_id.insert(app.id.clone(), Arc::clone(&app)).is_some() {
                 return Err(DuplicateApp::Id(app.id.clone()));
             }
@@ -375,7 +471,7 @@ mod tests {
     }
 
     // An app with these keys, whether each is enabled.
-    fn app_with(keys: [(&str, bool); 3]) -> App {
+    fn app_with<const N: usize>(keys: [(&str, bool); N]) -> App {
         let mut app = App::new("1", keys[0].0, "s0");
         for (name, _) in &keys[1..] {
             app.add_key(AppKey::parse(name, "s").unwrap());
@@ -441,6 +537,72 @@ mod tests {
         assert!(app.admit().is_some());
         assert_eq!(app.admitted(), 3, "those that were refused were not admitted");
         assert!(Arc::ptr_eq(second.app(), &app));
+    }
+
+    #[test]
+    fn an_app_keeps_its_counts_from_registry_to_registry_and_while_it_is_gone() {
+        let first = Apps::new(vec![App::new("1", "a", "s"), App::new("2", "b", "s")]).unwrap();
+        let mut one = Arc::clone(first.by_id("1").unwrap()).admit().unwrap();
+        one.add_subscription();
+        let with = |ttl_s| App { cache_ttl_s: ttl_s, ..App::new("1", "a", "s") };
+        let second = first.followed_by(vec![first.adopt(with(7))]).unwrap();
+        let renewed = second.by_id("1").unwrap();
+        assert!(second.by_id("2").is_none() && renewed.cache_ttl_s == 7);
+        assert_eq!((renewed.connections(), renewed.subscriptions(), renewed.admitted()), (1, 1, 1));
+        one.renew(renewed);
+        assert!(Arc::ptr_eq(one.app(), renewed));
+        let third = second.followed_by(Vec::new()).unwrap();
+        assert!(third.by_id("1").is_none() && third.by_key("a").is_none());
+        let fourth = third.followed_by(Vec::new()).unwrap();
+        let fifth = fourth.followed_by(vec![fourth.adopt(with(8))]).unwrap();
+        assert_eq!(fifth.by_id("1").unwrap().connections(), 1);
+        drop(one);
+        assert_eq!(fifth.by_id("1").unwrap().connections(), 0);
+        let mut limited = App::new("2", "b", "s");
+        limited.limits.connections_max = Some(0);
+        let sixth = fifth.followed_by(vec![fifth.adopt(limited)]).unwrap();
+        assert!(sixth.by_id("2").unwrap().admit().is_none(), "new rules hold for new connections");
+    }
+
+    #[test]
+    fn an_app_that_has_not_changed_is_the_very_same_one() {
+        let first = Apps::new(vec![app_with([("a", true), ("b", true)])]).unwrap();
+        let same = |app: App| Arc::ptr_eq(&first.adopt(app), first.by_id("1").unwrap());
+        assert!(same(app_with([("a", true), ("b", true)])));
+        let changed: [App; 6] = [
+            app_with([("b", true), ("a", true)]),
+            app_with([("a", true), ("b", false)]),
+            app_with([("a", true)]),
+            App { enabled: false, ..app_with([("a", true), ("b", true)]) },
+            App {
+                allowed_origins: Origins::parse(["a.com"]).unwrap(),
+                ..app_with([("a", true), ("b", true)])
+            },
+            {
+                let mut app = App::new("1", "a", "another secret");
+                app.add_key(AppKey::parse("b", "s").unwrap());
+                app
+            },
+        ];
+        changed.into_iter().for_each(|app| assert!(!same(app)));
+        let second = first.followed_by(first.iter().cloned().collect()).unwrap();
+        assert!(Arc::ptr_eq(first.by_id("1").unwrap(), second.by_id("1").unwrap()));
+        let twice = first.by_id("1").map(Arc::clone).into_iter().cycle().take(2).collect();
+        assert_eq!(first.followed_by(twice).unwrap_err(), DuplicateApp::Id("1".into()));
+    }
+
+    #[test]
+    fn whoever_holds_an_app_signs_with_the_oldest_key_that_it_has_now() {
+        let first = Apps::new(vec![app_with([("a", true), ("b", true)])]).unwrap();
+        let held = Arc::clone(first.by_id("1").unwrap());
+        assert_eq!(&*held.signer().name, "a");
+        let adopted = first.adopt(app_with([("a", false), ("b", true)]));
+        assert_eq!(&*held.signer().name, "a", "it is in no registry yet");
+        let second = first.followed_by(vec![adopted]).unwrap();
+        assert_eq!(&*held.signer().name, "b");
+        assert_eq!(&*second.by_id("1").unwrap().signer().name, "b");
+        second.followed_by(Vec::new()).unwrap();
+        assert_eq!(&*held.signer().name, "b", "what is left to sign when it has gone");
     }
 
     #[test]

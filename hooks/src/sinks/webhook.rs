@@ -84,12 +84,13 @@ impl Webhook {
         let uri = self.uri_for(batch);
         let signed = match &self.signing {
             Signing::Pusher => {
-                let key = batch.app.oldest_key();
+                let key = batch.app.signer();
                 let signature = sign_pusher(key.signing(), &self.body);
                 [Some(("X-Pusher-Key", (*key.name).to_owned())), Some(("X-Pusher-Signature", signature))]
             }
             Signing::Webman(key) => {
-                let key = key.as_ref().unwrap_or_else(|| batch.app.oldest_key().signing());
+                let signer = batch.app.signer();
+                let key = key.as_ref().unwrap_or_else(|| signer.signing());
                 let sign = sign_webman(key, uri.path(), uri.query().unwrap_or(""), &self.body);
                 [Some(("sign", sign)), None]
             }

@@ -10,6 +10,7 @@ use ring::hmac;
 use super::{AppParseError, check_name};
 
 /// A key of an app and what signs with its secret.
+#[derive(Clone)]
 pub struct AppKey {
     /// Names the app to clients and in signatures. Public.
     pub name: Box<str>,
@@ -42,6 +43,16 @@ impl AppKey {
         &self.signing
     }
 }
+
+impl PartialEq for AppKey {
+    fn eq(&self, other: &Self) -> bool {
+        // Secrets are the same if they sign the same.
+        let signed = |key: &Self| hmac::sign(&key.signing, b"corecast").as_ref().to_vec();
+        self.name == other.name && self.enabled == other.enabled && signed(self) == signed(other)
+    }
+}
+
+impl Eq for AppKey {}
 
 impl fmt::Debug for AppKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -6,7 +6,7 @@
 use std::fmt;
 
 /// The origins that may connect. An empty list, or a `*` in it, lets all pass.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origins {
     rules: Box<[Rule]>,
 }
