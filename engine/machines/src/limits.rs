@@ -7,7 +7,7 @@ use protocol::limits::{
 };
 
 /// The bounds of one shard.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Limits {
     /// What may remain of an outbox after the kernel refused more, in bytes. Past it the connection is closed with
     /// 4100: the client reconnects and starts afresh, so the loss shows.

@@ -5,7 +5,9 @@
 //! Nothing here may know a socket, a ring, a clock or a thread; the simulation implements the same traits with fakes.
 
 use std::io::IoSlice;
+use std::sync::Arc;
 
+use protocol::app::Apps;
 use protocol::hook_event::OpenEdges;
 
 use crate::cores::CoreId;
@@ -205,6 +207,9 @@ pub trait Machine {
     fn poll_deadline(&self) -> Option<u64>;
     /// Time has come for what waits for it.
     fn handle_deadline(&mut self, now: Now);
+    /// From now on the server has these apps, a registry that follows the one before. What they say holds for newcomers and
+    /// calls at once, and for connections that are there within a few turns. Those whose app is gone or disabled are closed.
+    fn handle_apps(&mut self, _apps: Arc<Apps>, _now: Now) {}
     /// The server stops: refuse newcomers, close everybody.
     fn handle_drain(&mut self, now: Now);
     /// A crowd has gone: gives back what its queues needed and nothing needs now. Harmless at any time; the driver asks

@@ -432,6 +432,36 @@ pub const MUTANTS: &[Mutant] = &[
         )],
     },
     Mutant {
+        name: "DisabledAppStays",
+        breaks: "Connections of a disabled app stay.",
+        places: &[instead("shard/ending/apps.rs", "now.enabled", "true").within("filter(|now| now.enabled)")],
+    },
+    Mutant {
+        name: "ChangedAppIsGone",
+        breaks: "Connections are closed when the settings of their app change.",
+        places: &[instead("shard/ending/apps.rs", "now.enabled", "now.enabled && Arc::ptr_eq(now, app)")
+            .within("filter(|now| now.enabled)")],
+    },
+    Mutant {
+        name: "AppStaysAsItWas",
+        breaks: "Connections never hear of new settings of their app.",
+        places: &[instead("shard/ending/apps.rs", "self.fanout.renew_app(id, &now);", "drop(now);")],
+    },
+    Mutant {
+        name: "AppWalkEndsWithItsStep",
+        breaks: "The walk for a new registry of apps ends with its first step.",
+        places: &[after(
+            "shard/ending/apps.rs",
+            "self.ending.app_walk.next_slot = Some(slot);",
+            "self.ending.app_walk.end();",
+        )],
+    },
+    Mutant {
+        name: "AppWalkMissesTheNext",
+        breaks: "A registry that comes during the walk for another one is not walked for.",
+        places: &[instead("shard/ending/apps.rs", "self.again = true", "self.again = false")],
+    },
+    Mutant {
         name: "ListEndsWithItsStep",
         breaks: "A list of channels ends with its first step.",
         places: &[instead("shard/home/list.rs", "end == places", "true").within("(end == places)")],

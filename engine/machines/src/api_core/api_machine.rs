@@ -6,9 +6,11 @@
 //! shares its batch, its doorbell and its write with what came before.
 
 use std::io::IoSlice;
+use std::sync::Arc;
 
 use api::answer::Manner;
 use api::refused::{Refused, encode_refusal};
+use protocol::app::Apps;
 use protocol::hook_event::OpenEdges;
 
 use super::ApiCore;
@@ -123,6 +125,11 @@ impl Machine for ApiCore {
                 self.give_up(token, now);
             }
         }
+    }
+
+    fn handle_apps(&mut self, apps: Arc<Apps>, _now: Now) {
+        self.rates.keep(&apps);
+        self.apps = apps;
     }
 
     fn handle_drain(&mut self, _now: Now) {

@@ -1,11 +1,13 @@
 //! How fast each app's back ends publish and ask: one bucket per app and rate, for apps that bound them.
 //!
-//! Bounded by the apps there are: an app has buckets when it was charged.
+//! Bounded by the apps there are: an app has buckets when it was charged, and loses them with its place in the
+//! registry. Those of apps that stay go on as they are.
 
 use api::call::Call;
 use api::rate::{Bucket, Rate};
 use api::refused::Refused;
 use hashbrown::HashMap;
+use protocol::app::Apps;
 
 use crate::machine::Now;
 
@@ -31,5 +33,9 @@ impl Rates {
             Rate::ReadRequests => &mut buckets.read_requests,
         };
         charge.take_from(bucket, now.mono_ms)
+    }
+    /// Forgets the apps that are none of these.
+    pub(super) fn keep(&mut self, apps: &Apps) {
+        self.by_app.retain(|id, _| apps.by_id(id).is_some());
     }
 }

@@ -211,6 +211,12 @@ counters! {
         terminations,
         /// Steps of walks for them.
         termination_steps,
+        /// Connections closed because their app was removed or disabled.
+        apps_gone,
+        /// Connections that went on under new settings of their app.
+        apps_renewed,
+        /// Steps of walks for a new registry of apps.
+        app_steps,
     }
     /// What goes out at the border of the shard.
     border: BorderStats {

@@ -1,7 +1,9 @@
 //! A shard as the driver sees it. Only forwards: what is decided is decided in the other files of this folder.
 
 use std::io::IoSlice;
+use std::sync::Arc;
 
+use protocol::app::Apps;
 use protocol::close::Close;
 use protocol::hook_event::OpenEdges;
 
@@ -100,6 +102,11 @@ impl Machine for Shard {
         self.check_silence(now);
         self.fanout.end_due_holds(now.mono_ms);
         self.continue_drain(now);
+    }
+
+    fn handle_apps(&mut self, apps: Arc<Apps>, _now: Now) {
+        self.inbound.change_apps(apps);
+        self.ending.begin_app_walk();
     }
 
     fn handle_drain(&mut self, now: Now) {

@@ -57,6 +57,8 @@ pub struct Client {
     pub bad_signins: usize,
     pub signins_seen: usize,
     pub bad_signins_seen: usize,
+    /// Its app is gone or disabled.
+    pub may_lose_app: bool,
     /// The close code it got.
     pub close_code: Option<u16>,
     pub errors: Vec<String>,
@@ -89,6 +91,7 @@ impl Client {
             bad_signins: 0,
             signins_seen: 0,
             bad_signins_seen: 0,
+            may_lose_app: false,
             close_code: None,
             errors: Vec::new(),
             errors_expected: 0,

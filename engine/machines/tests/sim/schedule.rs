@@ -4,6 +4,7 @@ use corecast_machines::readings::stats::Stats;
 
 use crate::channels::{CHANNELS, OWN_CHANNELS, USERS, user_of, user_on};
 use crate::client::Client;
+use crate::rng::Rng;
 use crate::socket::Reader;
 use crate::world::World;
 
@@ -60,7 +61,13 @@ pub fn run(seed: u64) -> Result<Coverage, String> {
     // A user who was terminated never comes back, so it happens in some schedules only.
     let mut terminations = if world.rng().chance(50) { world.rng().between(1, 4) } else { 0 };
     let signs_in = world.users_rng().chance(60);
+    // Numbers of its own, so that all other schedules stay what they were.
+    let mut of_apps = Rng(seed ^ 0xa995);
+    let renewals_percent = if of_apps.chance(40) { of_apps.between(1, 20) } else { 0 };
     for step in 0..steps {
+        if of_apps.chance(renewals_percent) {
+            world.renew_apps();
+        }
         world.next_step();
         world.open_hooks(false);
         random_step(&mut world)?;
@@ -85,7 +92,10 @@ pub fn run(seed: u64) -> Result<Coverage, String> {
     if world.rng().chance(40) {
         world.check_hooks(false)?;
     }
-    if world.rng().chance(10) {
+    let drains = world.rng().chance(10);
+    if of_apps.chance(30) {
+        world.lose_app(of_apps.chance(50))?;
+    } else if drains {
         world.drain()?;
     }
     for client in 0..world.clients().len() {

@@ -183,7 +183,11 @@ impl Turning<'_> {
         if terminated && !client.may_be_terminated {
             return Err("closed as one whose user must go, which it need not".into());
         }
-        if !client.leaving && !slow && !silent && !drained && !terminated {
+        let lost = last.windows(15).any(|fifteen| fifteen == b"App is disabled");
+        if lost && !client.may_lose_app && !client.leaving {
+            return Err("closed for its app, which is there and enabled".into());
+        }
+        if !client.leaving && !slow && !silent && !drained && !terminated && !lost {
             return Err(format!("closed for no reason: {:?}", String::from_utf8_lossy(&last)));
         }
         client.leaving = true;

@@ -53,6 +53,12 @@ pub struct World {
     /// For what users do, so that all other schedules stay what they were.
     users_rng: Rng,
     app: Arc<App>,
+    /// What shards were last told of all apps.
+    apps: Arc<Apps>,
+    /// The app as it was at first.
+    make_app: Box<dyn Fn() -> App>,
+    /// How often its settings have changed.
+    renewals: u32,
     /// An app without connections.
     other_app: Arc<App>,
     cores: Cores,
@@ -126,18 +132,23 @@ impl World {
             counts_paced_max: if counting.chance(30) { 1 } else { CHANNELS.len() },
             ..Limits::default()
         };
-        let mut app = App::new("1", "key", "secret");
-        app.hooks = hooks.kinds;
-        app.limits.presence_members_max = 3;
-        app.limits.client_events_per_second = 2;
-        app.limits.subscriptions_max = (tight && own.chance(50)).then(|| own.between(4, 10) as u32);
-        app.limits.subscription_changes_per_second = if tight { 1 } else { 1000 };
-        app.terminate_by_presence = rng.chance(80);
+        let subscriptions_max = (tight && own.chance(50)).then(|| own.between(4, 10) as u32);
+        let terminate_by_presence = rng.chance(80);
         // Clocks must not come apart by more than they may.
-        app.flush_interval_ms = if rng.chance(50) { 0 } else { rng.between(1, 30) as u32 };
-        let mut other_app = App::new("2", "other", "secret");
-        other_app.terminate_by_presence = true;
-        let apps = Arc::new(Apps::new(vec![app, other_app]).unwrap());
+        let flush_interval_ms = if rng.chance(50) { 0 } else { rng.between(1, 30) as u32 };
+        let kinds = hooks.kinds;
+        let make_app = move || {
+            let mut app = App::new("1", "key", "secret");
+            app.hooks = kinds;
+            app.limits.presence_members_max = 3;
+            app.limits.client_events_per_second = 2;
+            app.limits.subscriptions_max = subscriptions_max;
+            app.limits.subscription_changes_per_second = if tight { 1 } else { 1000 };
+            app.terminate_by_presence = terminate_by_presence;
+            app.flush_interval_ms = flush_interval_ms;
+            app
+        };
+        let apps = Arc::new(Apps::new(vec![make_app(), make_other_app()]).unwrap());
         let [app, other_app] = ["1", "2"].map(|id| Arc::clone(apps.by_id(id).unwrap()));
         let hash = TopicHash::new(seed, shards);
         let drain_rate = NonZeroU32::new(rng.between(3, 200) as u32).unwrap();
@@ -185,6 +196,9 @@ impl World {
             activity_timeout_s: limits.activity_timeout_s,
             hash,
             app,
+            apps,
+            make_app: Box::new(make_app),
+            renewals: 0,
             other_app,
             hooks,
             deeds,
@@ -353,6 +367,76 @@ impl World {
             None if stays > 0 => Err(format!("{stays} connections are still there after the drain")),
             None => Ok(()),
         }
+    }
+
+    /// The app gets other settings, and the other app comes or goes. Nobody must be closed for it.
+    pub fn renew_apps(&mut self) {
+        self.renewals += 1;
+        let mut app = (self.make_app)();
+        app.cache_ttl_s += self.renewals;
+        let mut apps = vec![self.apps.adopt(app)];
+        if self.renewals.is_multiple_of(2) {
+            apps.push(self.apps.adopt(make_other_app()));
+        }
+        self.change_apps(apps);
+        self.app = Arc::clone(self.apps.by_id("1").unwrap());
+    }
+
+    /// The app is disabled or removed: all its clients are told so, and so is who comes now.
+    pub fn lose_app(&mut self, disabled: bool) -> Result<(), String> {
+        let listens = |client: &usize| self.clients.listens(*client, &self.cores);
+        let listening: Vec<usize> = (0..self.clients.len()).filter(listens).collect();
+        for client in 0..self.clients.len() {
+            self.client(client).may_lose_app = true;
+        }
+        let mut app = (self.make_app)();
+        app.enabled = false;
+        let mut apps = vec![self.apps.adopt(make_other_app())];
+        if disabled {
+            apps.push(self.apps.adopt(app));
+        }
+        self.change_apps(apps);
+        let newcomer = self.clients.len();
+        let shard = self.any_shard();
+        self.connect(shard, Reader::Healthy);
+        self.client(newcomer).leaving = true;
+        self.settle()?;
+        self.check_apps()?;
+        let told = |client: usize| self.clients.get(client).close_code;
+        if let Some(client) = listening.into_iter().find(|client| told(*client) != Some(4003)) {
+            return Err(format!("client {client} was not told that its app is gone, but {:?}", told(client)));
+        }
+        let refused = if disabled { 4003 } else { 4001 };
+        if told(newcomer) != Some(refused) {
+            return Err(format!("a client of an app that is gone was told {:?}", told(newcomer)));
+        }
+        Ok(())
+    }
+
+    fn change_apps(&mut self, apps: Vec<Arc<App>>) {
+        self.apps = Arc::new(self.apps.followed_by(apps).unwrap());
+        let now = self.now();
+        let Self { apps, cores, .. } = self;
+        cores.tell_all(|shard| shard.handle_apps(Arc::clone(apps), now));
+    }
+
+    /// At rest each connection has its app as it is now, and is counted once.
+    fn check_apps(&self) -> Result<(), String> {
+        for (index, shard) in self.cores.shards().iter().enumerate() {
+            let outdated = shard.outdated_connections();
+            if outdated > 0 {
+                return Err(format!(
+                    "{outdated} connections of shard {index} do not know their app as it is"
+                ));
+            }
+        }
+        let all = (0..self.shard_count()).flat_map(|shard| self.cores.sockets(shard));
+        let open = all.filter(|socket| !socket.closed).count();
+        let counted = self.app.connections();
+        if counted as usize != open {
+            return Err(format!("the app counts {counted} connections, and {open} are there"));
+        }
+        Ok(())
     }
 
     // ---- what clients do
@@ -570,6 +654,7 @@ impl World {
     /// What each client saw, and what an outsider is told.
     pub fn check(&mut self) -> Result<(), String> {
         let expected = self.clients.expected(&self.cores);
+        self.check_apps()?;
         self.terminations.check(&mut self.clients, &self.cores)?;
         self.check_counts(&expected)?;
         self.clients.check(&self.cores, self.seconds, self.activity_timeout_s)?;
@@ -644,6 +729,12 @@ impl World {
         rest::check_empty(&self.cores, &self.app, self.held_bytes_min)?;
         self.model.check_empty()
     }
+}
+
+fn make_other_app() -> App {
+    let mut app = App::new("2", "other", "secret");
+    app.terminate_by_presence = true;
+    app
 }
 
 fn of_other_node(socket_id: SocketId) -> Option<SocketId> {

@@ -46,3 +46,33 @@ fn questions_have_a_rate_of_their_own_and_what_is_refused_for_another_reason_cos
     rig.run();
     assert_eq!(rig.statuses(peer), [200]);
 }
+
+#[test]
+fn a_new_registry_holds_for_the_next_call_and_leaves_what_was_used_up() {
+    let mut rig = rig();
+    let peer = rig.open();
+    let asked = rig.signed("GET", "/apps/1/connections", &[], "");
+    rig.send(peer, asked.repeat(3));
+    rig.run();
+    assert_eq!(rig.statuses(peer), [200, 200, 429]);
+    let ask = |rig: &mut Rig, apps: &Apps| {
+        let now = rig.now;
+        rig.core.handle_apps(Arc::new(apps.followed_by(apps.iter().cloned().collect()).unwrap()), now);
+        rig.send(peer, asked.clone());
+        rig.run();
+        rig.statuses(peer)[0]
+    };
+    let first = Apps::new(Vec::new()).unwrap();
+    let with = |apps: &Apps, enabled: bool, key: &str| {
+        let mut app = App::new("1", key, "secret");
+        app.enabled = enabled;
+        app.limits.read_requests_per_second = Some(2);
+        apps.followed_by(vec![apps.adopt(app)]).unwrap()
+    };
+    let same = with(&first, true, "key");
+    assert_eq!(ask(&mut rig, &same), 429);
+    assert_eq!(ask(&mut rig, &with(&same, false, "key")), 403);
+    assert_eq!(ask(&mut rig, &with(&same, true, "next")), 401);
+    assert_eq!(ask(&mut rig, &first), 404);
+    assert_eq!(ask(&mut rig, &same), 200, "an app that was gone begins anew");
+}

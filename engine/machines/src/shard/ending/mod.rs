@@ -1,4 +1,5 @@
-//! The end of connections: of one (`close`), of all (`drain`), of a silent one (`idle`), of a user's (`terminate`).
+//! The end of connections: of one (`close`), of all (`drain`), of a silent one (`idle`), of a user's (`terminate`), of an
+//! app's (`apps`).
 
 use std::rc::Rc;
 
@@ -9,12 +10,14 @@ use crate::outbox::parting::Allowance;
 use crate::outbox::run::Run;
 use crate::readings::closes::Closes;
 use crate::readings::stats::EndingStats;
+use crate::shard::ending::apps::AppWalk;
 use crate::shard::ending::close::Closing;
 use crate::shard::ending::drain::{Drain, DrainPlan};
 use crate::shard::ending::idle::Wheel;
 use crate::shard::ending::terminate::Terminations;
 use crate::shard::fanout::connection::Heard;
 
+mod apps;
 mod close;
 pub mod drain;
 mod idle;
@@ -38,6 +41,7 @@ pub(super) struct Ending {
     /// What silent ones are sent.
     ping: Rc<Run>,
     terminations: Terminations,
+    app_walk: AppWalk,
     stats: EndingStats,
 }
 
@@ -53,6 +57,7 @@ impl Ending {
             wheel: Wheel::default(),
             ping,
             terminations: Terminations::default(),
+            app_walk: AppWalk::default(),
             stats: EndingStats::default(),
         }
     }

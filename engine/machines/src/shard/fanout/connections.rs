@@ -97,6 +97,13 @@ impl Fanout {
         self.connections.view(id).map(Connection::app)
     }
 
+    /// From now on it is held to what its app says now.
+    pub(in crate::shard) fn renew_app(&mut self, id: ConnectionId, app: &Arc<App>) {
+        if let Some(connection) = self.connections.by_id(id) {
+            connection.admission.renew(app);
+        }
+    }
+
     /// Who it is, on each of its presence channels.
     pub(in crate::shard) fn members_of(&self, id: ConnectionId) -> impl Iterator<Item = &Arc<Member>> {
         let subscriptions = self.connections.view(id).map_or(&[][..], |it| &it.subscriptions);

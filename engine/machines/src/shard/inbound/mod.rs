@@ -74,6 +74,16 @@ impl Inbound {
         }
     }
 
+    /// The apps whose connections it takes.
+    pub(super) fn apps(&self) -> &Apps {
+        &self.apps
+    }
+
+    /// From now on these are the apps.
+    pub(super) fn change_apps(&mut self, apps: Arc<Apps>) {
+        self.apps = apps;
+    }
+
     /// What happened.
     pub(super) fn stats(&self) -> &InboundStats {
         &self.stats

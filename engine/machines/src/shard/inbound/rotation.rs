@@ -211,7 +211,8 @@ impl Shard {
 
     /// A step of each kind of walk.
     fn take_walks(&mut self) -> bool {
-        let any = self.continue_departures() | self.continue_terminations() | self.tell_counts();
+        let any = self.continue_departures() | self.continue_terminations() | self.continue_app_walk();
+        let any = any | self.tell_counts();
         any | (self.home.open_lists() > 0 && !self.roots_gate_is_closed() && self.home.continue_list())
     }
 
