@@ -7,6 +7,7 @@
 
 pub mod accept;
 pub mod allowed;
+pub mod apps;
 pub mod control;
 pub mod doorbell;
 pub mod flush;
@@ -31,6 +32,7 @@ use crossbeam_channel::Sender;
 use glommio::{LocalExecutor, LocalExecutorBuilder, Placement};
 
 use self::accept::Entrance;
+use self::apps::AppsControl;
 use self::control::{Clock, Control, CoreError, Health, Leave, Report};
 use self::hook_line::HookLine;
 use self::inbox::MeshEnd;
@@ -61,6 +63,8 @@ pub struct CoreSetup {
     pub reports: Sender<Report>,
     /// Where its hook events go.
     pub hooks: HookLine,
+    /// Which apps there are.
+    pub apps: Arc<AppsControl>,
 }
 
 /// Memory for glommio's own storage I/O, of which a core does none.

@@ -12,6 +12,7 @@ use crossbeam_channel::Sender;
 
 use super::CoreSetup;
 use super::accept::Acceptor;
+use super::apps::AppsView;
 use super::control::{Clock, Control, CoreError, Health, Leave, Phase, Report};
 use super::flush::Flusher;
 use super::hook_line::HookLine;
@@ -36,6 +37,7 @@ pub(super) struct Core<M> {
     acceptor: Acceptor,
     completions: Vec<Completion>,
     hooks: HookLine,
+    apps: AppsView,
     clock: Clock,
     control: Arc<Control>,
     health: Arc<Health>,
@@ -81,6 +83,7 @@ impl<M: Machine> Core<M> {
             acceptor,
             completions: Vec::new(),
             hooks: setup.hooks,
+            apps: AppsView::new(setup.apps),
             clock: setup.clock,
             control: setup.control,
             health: setup.health,
@@ -172,6 +175,11 @@ impl<M: Machine> Core<M> {
             self.machine.handle_deadline(now);
         }
         due
+    }
+
+    fn change_apps(&mut self, now: Now) -> bool {
+        let changed = self.apps.poll();
+        changed.map(|apps| self.machine.handle_apps(apps, now)).is_some()
     }
 
     fn obey(&mut self, now: Now) -> bool {
@@ -284,6 +292,7 @@ impl<M: Machine> turn::Core for Core<M> {
     fn gather(&mut self, now: Now) -> Result<bool, CoreError> {
         self.health.beat(self.io.mesh.me(), now.mono_ms);
         self.hooks.open(&mut self.machine, now);
+        let changed = self.change_apps(now);
         let unstuck = self.io.mesh.retry_stuck();
         let completed = self.reap(now);
         let accepted = self.accept(now);
@@ -293,7 +302,7 @@ impl<M: Machine> turn::Core for Core<M> {
         let due = self.meet_deadline(now);
         let obeyed = self.obey(now);
         self.io.sockets.begin_phase();
-        Ok(obeyed | unstuck | completed | accepted | taken_over | expired | due)
+        Ok(changed | obeyed | unstuck | completed | accepted | taken_over | expired | due)
     }
 
     fn tell_hooks(&mut self, now: Now) -> Result<(), CoreError> {

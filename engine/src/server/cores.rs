@@ -4,6 +4,7 @@
 //! a way out. What must never happen here: a thread that starts before signals are blocked, or work for a single
 //! connection.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -12,12 +13,12 @@ use super::error::StartError;
 use super::pinning::cpu;
 use super::ports::{Ports, take_ports};
 use super::reports::{Reports, Stopper};
-use super::signals::{block_signals, watch_signals};
+use super::signals::{Hangup, ReloadBell, block_signals, watch_signals};
 use super::stop;
 use super::threads::Threads;
 use crate::driver::CoreSetup;
-use crate::driver::accept::Entrance;
 use crate::driver::allowed;
+use crate::driver::apps::{AppsControl, AppsView};
 use crate::driver::control::{Clock, Control, CoreError, Health, Phase};
 use crate::driver::hook_line::HookLine;
 use crate::driver::inbox::{MeshEnd, mesh};
@@ -43,7 +44,7 @@ pub fn start_cores<S: Machine, A: Machine>(
     let prepared = Prepared::new(settings, hooks)?;
     let environment = prepared.environment.clone();
     let mut ports = take_ports(settings, share.is_some())?;
-    let (mut threads, mut setups) = prepared.assign(&mut ports, share)?;
+    let Assigned { mut threads, mut setups, apps, reload } = prepared.assign(&mut ports, share)?;
     let api = setups.remove(environment.cores.index(CoreId::Api));
     let make_shard = Arc::new(make_shard);
     for (shard, setup) in setups.into_iter().enumerate() {
@@ -54,7 +55,7 @@ pub fn start_cores<S: Machine, A: Machine>(
     threads.await_start()?;
     let Ports { addresses, admin, shared, .. } = ports;
     threads.serve(settings.ending.takeover, &addresses, &shared);
-    Ok(RunningCores { threads, ending: settings.ending, addresses, admin })
+    Ok(RunningCores { threads, ending: settings.ending, addresses, admin, apps, reload })
 }
 
 /// Cores that serve.
@@ -64,6 +65,8 @@ pub struct RunningCores {
     ending: Ending,
     addresses: Vec<SocketAddr>,
     admin: Option<Result<SocketAddr, ListenError>>,
+    apps: Arc<AppsControl>,
+    reload: ReloadBell,
 }
 
 impl RunningCores {
@@ -75,6 +78,16 @@ impl RunningCores {
     /// Where the operator's tools connect, or why they cannot; None if the settings turn that off.
     pub fn admin(&self) -> Option<&Result<SocketAddr, ListenError>> {
         self.admin.as_ref()
+    }
+
+    /// The registry of apps, which may change while the server runs.
+    pub fn apps(&self) -> &Arc<AppsControl> {
+        &self.apps
+    }
+
+    /// What SIGHUP does from now on, on a thread of its own: one call for all signals that come before it begins.
+    pub fn reload_on_hangup(&self, reload: impl FnMut() + Send + 'static) -> io::Result<()> {
+        self.reload.connect(reload)
     }
 
     /// A handle that stops the server as a signal does.
@@ -100,6 +113,15 @@ impl RunningCores {
     }
 }
 
+/// What each core is given, and how it is spoken to.
+struct Assigned {
+    threads: Threads,
+    /// In the order of the cores' indexes.
+    setups: Vec<CoreSetup>,
+    apps: Arc<AppsControl>,
+    reload: ReloadBell,
+}
+
 /// What all cores share, before they start.
 struct Prepared<'a> {
     settings: &'a Settings,
@@ -120,52 +142,47 @@ impl<'a> Prepared<'a> {
         Ok(Self { settings, hooks, ring_sizes, environment })
     }
 
-    /// Gives each core what it needs, in the order of their indexes.
-    fn assign(
-        self,
-        ports: &mut Ports,
-        share: Option<TakeoverPlan>,
-    ) -> Result<(Threads, Vec<CoreSetup>), StartError> {
+    /// Gives each core what it needs.
+    fn assign(self, ports: &mut Ports, share: Option<TakeoverPlan>) -> Result<Assigned, StartError> {
         let cores = self.environment.cores;
         let mut ends = mesh(cores).map_err(StartError::System)?;
         let relay = Some(ends.remove(cores.index(CoreId::Relay)));
         let reports = Reports::new(cores.turning());
         let phase = if self.settings.ending.takeover { Phase::Joining } else { Phase::Serving };
-        let control = Arc::new(Control::new(phase, ends[0].doorbells(), cores.index(CoreId::Api)));
+        let doorbells = ends[0].doorbells();
+        let apps = Arc::new(AppsControl::new(Arc::clone(&self.settings.apps), Arc::clone(&doorbells)));
+        let control = Arc::new(Control::new(phase, doorbells, cores.index(CoreId::Api)));
         let names = std::mem::take(&mut ports.names);
-        let sharing = share.zip(relay);
-        let sharing = sharing.map(|(share, relay)| Takeover::new(share, names, relay, Arc::clone(&control)));
-        watch_signals(reports.stopper(), self.settings.dev.is_some()).map_err(StartError::System)?;
+        let sharing = share.zip(relay).map(|(share, relay)| {
+            Takeover::new(share, names, relay, Arc::clone(&control), AppsView::new(Arc::clone(&apps)))
+        });
+        let reload = ReloadBell::default();
+        let hangup = match self.settings.dev {
+            Some(_) => Hangup::Stops,
+            None => Hangup::Reloads(reload.clone()),
+        };
+        watch_signals(reports.stopper(), hangup).map_err(StartError::System)?;
         let cpus = if self.settings.shards.pin { allowed::cpus() } else { Vec::new() };
         let each = ends.into_iter().zip(std::mem::take(&mut ports.entrances));
-        let setup = |(end, entrances): (MeshEnd, _)| {
-            let cpu = cpu(cores.at(end.me()), cores, &cpus);
-            self.setup(end, entrances, cpu, &control, &reports)
-        };
-        let setups = each.map(setup).collect();
-        Ok((Threads::new(reports, control, self.environment, sharing), setups))
-    }
-
-    fn setup(
-        &self,
-        mesh: MeshEnd,
-        entrances: Vec<Entrance>,
-        cpu: Option<usize>,
-        control: &Arc<Control>,
-        reports: &Reports,
-    ) -> CoreSetup {
-        let is_shard = matches!(self.environment.cores.at(mesh.me()), CoreId::Shard(_));
-        CoreSetup {
+        let core = |(mesh, entrances): (MeshEnd, _)| CoreSetup {
+            cpu: cpu(cores.at(mesh.me()), cores, &cpus),
+            leave: stop::leave(self.is_shard(&mesh), self.settings.ending.takeover),
             mesh,
             entrances,
             ring_sizes: self.ring_sizes,
-            cpu,
-            leave: stop::leave(is_shard, self.settings.ending.takeover),
             clock: self.environment.clock,
-            control: Arc::clone(control),
+            control: Arc::clone(&control),
             health: Arc::clone(&self.environment.health),
             reports: reports.sender(),
             hooks: self.hooks.clone(),
-        }
+            apps: Arc::clone(&apps),
+        };
+        let setups = each.map(core).collect();
+        let threads = Threads::new(reports, control, self.environment, sharing);
+        Ok(Assigned { threads, setups, apps, reload })
+    }
+
+    fn is_shard(&self, mesh: &MeshEnd) -> bool {
+        matches!(self.environment.cores.at(mesh.me()), CoreId::Shard(_))
     }
 }

@@ -9,6 +9,7 @@ use super::environment::Environment;
 use super::error::StartError;
 use super::random::{Random, random_u64};
 use super::{block_signals, descriptors_max, install_panic_hook};
+use crate::driver::apps::AppsControl;
 use crate::driver::control::CoreError;
 use crate::driver::hook_line::HookLine;
 use crate::driver::listen::ListenError;
@@ -118,6 +119,16 @@ impl Running {
     /// Where the operator's tools connect, or why they cannot; None if the settings turn that off.
     pub fn admin(&self) -> Option<&Result<SocketAddr, ListenError>> {
         self.cores.admin()
+    }
+
+    /// The registry of apps, which may change while the server runs.
+    pub fn apps(&self) -> &Arc<AppsControl> {
+        self.cores.apps()
+    }
+
+    /// What SIGHUP does from now on, on a thread of its own: one call for all signals that come before it begins.
+    pub fn reload_on_hangup(&self, reload: impl FnMut() + Send + 'static) -> Result<(), StartError> {
+        self.cores.reload_on_hangup(reload).map_err(StartError::System)
     }
 
     /// How many clients fit.

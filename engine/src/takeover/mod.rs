@@ -29,6 +29,7 @@ use self::address::Name;
 use self::counters::Counters;
 use self::relay::{Command, Met, Relay, Setup};
 use self::wire::{Hello, Refusal};
+use crate::driver::apps::AppsView;
 use crate::driver::control::Control;
 use crate::driver::doorbell::Doorbell;
 use crate::driver::inbox::MeshEnd;
@@ -50,7 +51,7 @@ const FINISH_MAX: Duration = Duration::from_secs(2);
 /// What sharing events needs.
 #[derive(Clone, Debug)]
 pub struct TakeoverPlan {
-    /// The apps of this process.
+    /// The apps of this process as it starts.
     pub apps: Arc<Apps>,
     /// The hash that all its cores share.
     pub homes: Homes,
@@ -75,12 +76,18 @@ enum State {
 
 impl Takeover {
     /// `names` are the sockets of this process; `mesh` is the relay's end.
-    pub fn new(plan: TakeoverPlan, names: Vec<Name>, mesh: MeshEnd, control: Arc<Control>) -> Self {
+    pub fn new(
+        plan: TakeoverPlan,
+        names: Vec<Name>,
+        mesh: MeshEnd,
+        control: Arc<Control>,
+        apps_view: AppsView,
+    ) -> Self {
         let random = RandomState::new().build_hasher().finish();
         let hello = Hello { started_ticks: started_ticks(), random };
         let (doorbells, place) = (mesh.doorbells(), mesh.me());
         let TakeoverPlan { apps, homes, counters } = plan;
-        let setup = Setup { mesh, control, apps, homes, hello, counters };
+        let setup = Setup { mesh, control, apps, apps_view, homes, hello, counters };
         Self { relay: Mutex::new(State::Alone(Box::new(setup))), names, doorbells, place }
     }
 

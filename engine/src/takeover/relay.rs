@@ -24,6 +24,7 @@ use super::address::{self, Name};
 use super::counters::Counters;
 use super::link::{Link, Lost};
 use super::wire::{self, Hello, Refusal, Said};
+use crate::driver::apps::AppsView;
 use crate::driver::control::{Control, Phase};
 use crate::driver::inbox::MeshEnd;
 use crate::limits::{RELAY_ROOTS_BYTES_MAX, WAITING_BYTES_SOFT_MAX};
@@ -90,6 +91,7 @@ pub(super) struct Relay {
     bell: File,
     control: Arc<Control>,
     apps: Arc<Apps>,
+    apps_view: AppsView,
     homes: Homes,
     hello: Hello,
     commands: Receiver<Command>,
@@ -111,6 +113,7 @@ pub(super) struct Setup {
     pub(super) mesh: MeshEnd,
     pub(super) control: Arc<Control>,
     pub(super) apps: Arc<Apps>,
+    pub(super) apps_view: AppsView,
     pub(super) homes: Homes,
     pub(super) hello: Hello,
     pub(super) counters: Arc<Counters>,
@@ -118,12 +121,13 @@ pub(super) struct Setup {
 
 impl Relay {
     pub(super) fn new(setup: Setup, commands: Receiver<Command>) -> io::Result<Self> {
-        let Setup { mesh, control, apps, homes, hello, counters } = setup;
+        let Setup { mesh, control, apps, apps_view, homes, hello, counters } = setup;
         Ok(Self {
             bell: File::from(mesh.doorbell().as_fd().try_clone_to_owned()?),
             mesh,
             control,
             apps,
+            apps_view,
             hello,
             commands,
             counters,
@@ -146,6 +150,9 @@ impl Relay {
         while self.control.phase() < Phase::Stopping {
             self.mesh.doorbell().clear();
             let now = Instant::now();
+            if let Some(apps) = self.apps_view.poll() {
+                self.apps = apps;
+            }
             let mut any = self.take_commands(now);
             any |= self.read(now);
             any |= self.take_leaves();
