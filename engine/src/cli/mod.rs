@@ -14,6 +14,7 @@ mod hooks;
 mod output;
 mod overrides;
 mod publish;
+mod reload;
 mod running;
 mod serve;
 mod table;

@@ -19,7 +19,7 @@ use crate::limits::SHARDS_MAX;
 use crate::settings::{AdminAddress, ShardCount, Steering, parse_admin_host};
 
 /// Flags; what is not given leaves the file as it is.
-#[derive(Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub(super) struct Overrides {
     /// Address for WebSocket and REST; repeatable [default: 0.0.0.0:6001]
     #[arg(long, value_name = "ADDR")]

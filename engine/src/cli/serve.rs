@@ -1,12 +1,14 @@
 //! `corecast serve`: the server.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
 use logging::say;
 
 use super::failure::Failure;
 use super::overrides::Overrides;
+use super::reload::Reload;
 use super::running::{add_stored_apps, run_server, settled};
 use crate::server::Running;
 
@@ -31,9 +33,12 @@ pub(super) fn run(serve: &Serve) -> Result<(), Failure> {
         };
         return Err(Failure::no_app(&wanted));
     }
+    let reload = Reload::of(serve.config.as_deref(), &serve.overrides, &config);
     run_server(settled(config)?, |running| {
         announce(running);
-        Ok(())
+        let Some(reload) = reload else { return Ok(()) };
+        let apps = Arc::clone(running.apps());
+        running.reload_on_hangup(move || reload.reload(&apps)).map_err(Failure::outside)
     })
 }
 

@@ -32,7 +32,7 @@ const HEADERS_KEPT: [&str; 9] = [
 ];
 
 /// An endpoint whose app is known only by its id.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct EndpointConfig {
     /// The id of the app whose events it receives.
     pub app_id: Box<str>,

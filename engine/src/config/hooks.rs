@@ -24,7 +24,7 @@ const DATA_DIR: &str = "corecast-data";
 const SECONDS_MAX: u64 = 604_800;
 
 /// The settings of hooks, before the apps are known.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct HooksConfig {
     /// All but the endpoints.
     settings: Settings,

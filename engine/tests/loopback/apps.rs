@@ -1,14 +1,17 @@
 //! What an app decides for itself: its keys, the origins of its pages, how fast its back ends may call; and the path that
 //! a proxy puts before all of it. On one shard and on three.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use crate::rig::client::{Client, data_of};
 use crate::rig::http::{Answer, Http, encode_event, encode_request, now_unix_s};
 use crate::rig::raw::{Raw, encode_upgrade};
-use crate::rig::server::{Server, binary, free_port};
+use crate::rig::server::{Server, binary, free_port, wait_for};
 use protocol::app::App;
 use protocol::auth::{sign_request, sign_subscription};
 use serde_json::json;
@@ -22,13 +25,17 @@ fn write_file(name: &str, text: &str) -> PathBuf {
     path
 }
 
-/// A server on a free port that reads this file.
-fn serve(path: &Path, shards: &str) -> Server {
-    let port = free_port();
+fn serve_command(path: &Path, port: u16, shards: &str) -> Command {
     let mut command = Command::new(binary());
     command.args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--admin", "off", "--shards", shards]);
     command.arg("--config").arg(path).stdin(Stdio::null());
-    Server::start_command(command, port)
+    command
+}
+
+/// A server on a free port that reads this file.
+fn serve(path: &Path, shards: &str) -> Server {
+    let port = free_port();
+    Server::start_command(serve_command(path, port, shards), port)
 }
 
 /// The app as a caller knows it that has this one of its keys.
@@ -239,5 +246,201 @@ fn clients_and_back_ends_are_served_with_the_path_prefix_and_without() {
         }
         assert_eq!(refusal(&server, "/other/app/prefix?protocol=7", ""), 4005);
         assert_eq!(http.ask(b"GET /realtime/live HTTP/1.1\r\nHost: h\r\n\r\n").status, 200);
+    }
+}
+
+/// The apps of a file that changes: ids, and what else is in their tables.
+fn apps_file(apps: &[(&str, &str)]) -> String {
+    let table = |(id, more): &(&str, &str)| format!("[[apps]]\nid = \"{id}\"\n{more}\n");
+    apps.iter().map(table).collect()
+}
+
+fn key(key: &str) -> String {
+    format!("key = \"{key}\"\nsecret = \"{key}-secret\"")
+}
+
+fn hang_up(server: &Server) {
+    assert!(Command::new("kill").args(["-HUP", &server.pid().to_string()]).status().unwrap().success());
+}
+
+/// Waits until the server answers a call of this app with this status.
+fn wait_for_status(server: &Server, app: &App, status: u16) {
+    wait_for(&format!("{status} for {}", app.id), || {
+        let answer = publish(&mut server.http(), app, "any", "x");
+        (answer.status == status).then_some(())
+    });
+}
+
+#[test]
+fn sighup_adds_changes_disables_and_removes_apps_and_others_notice_nothing() {
+    for shards in SHARDS {
+        let text = apps_file(&[
+            ("busy", &key("busy")),
+            ("off", &key("off")),
+            ("gone", &key("gone")),
+            ("limited", &key("limited")),
+            ("rotated", &key("old")),
+        ]);
+        let path = write_file(&format!("sighup-{shards}"), &text);
+        let mut server = serve(&path, shards);
+        let of = |name: &str| -> Vec<Client> { (0..12).map(|_| connect(&server, name)).collect() };
+        let (mut busy, mut off, mut gone, mut old) = (of("busy"), of("off"), of("gone"), of("old"));
+        let mut limited = of("limited");
+        for client in busy.iter_mut().chain(&mut off).chain(&mut gone) {
+            client.subscribe("news");
+        }
+        // Events for the busy app come all the time, and each must arrive once and in order.
+        let stop = AtomicBool::new(false);
+        let sent = thread::scope(|scope| {
+            let publisher = scope.spawn(|| {
+                let (mut http, app, mut sent) = (server.http(), caller("busy", "busy"), 0);
+                while !stop.load(Ordering::Relaxed) {
+                    assert_eq!(publish(&mut http, &app, "news", &sent.to_string()).status, 200);
+                    sent += 1;
+                    thread::sleep(Duration::from_millis(2));
+                }
+                sent
+            });
+            let rotated = "keys = [{ key = \"old\", secret = \"old-secret\", enabled = false }, \
+                           { key = \"new\", secret = \"new-secret\" }]";
+            let full = format!("{}\nlimits = {{ connections_max = 12 }}", key("limited"));
+            let disabled = format!("{}\nenabled = false", key("off"));
+            let next = apps_file(&[
+                ("busy", &key("busy")),
+                ("off", &disabled),
+                ("limited", &full),
+                ("rotated", rotated),
+                ("fresh", &key("fresh")),
+            ]);
+            fs::write(&path, next).unwrap();
+            hang_up(&server);
+            wait_for_status(&server, &caller("fresh", "fresh"), 200);
+            for (name, clients, again, status) in [("off", off, 4003, 403), ("gone", gone, 4001, 404)] {
+                for mut client in clients {
+                    assert_eq!(client.hear_error().0, Some(4003), "{name}");
+                    assert_eq!(client.hear_close().0, 4003, "{name}");
+                }
+                assert_eq!(refusal(&server, &format!("/app/{name}?protocol=7"), ""), again);
+                wait_for_status(&server, &caller(name, name), status);
+            }
+            connect(&server, "fresh").subscribe("news");
+            // Those who are there are counted still, and stay.
+            assert_eq!(refusal(&server, "/app/limited?protocol=7", ""), 4100);
+            limited.iter_mut().for_each(Client::expect_pong);
+            // A key that was disabled opens nothing, also for those who came with it.
+            assert_eq!(refusal(&server, "/app/old?protocol=7", ""), 4001);
+            wait_for_status(&server, &caller("rotated", "old"), 401);
+            connect(&server, "new").subscribe("news");
+            for client in &mut old {
+                client.expect_pong();
+                let sign =
+                    |key| sign_subscription(&caller("rotated", key), client.socket_id, "private-a", None);
+                let signed = [sign("old"), sign("new")];
+                let ask = |auth| json!({"event": "pusher:subscribe", "data": {"auth": auth, "channel": "private-a"}});
+                client.say(&ask(&signed[0]));
+                client.hear_refusal("private-a");
+                client.say(&ask(&signed[1]));
+                client.hear_event("pusher_internal:subscription_succeeded");
+            }
+            stop.store(true, Ordering::Relaxed);
+            publisher.join().unwrap()
+        });
+        for client in &mut busy {
+            for number in 0..sent {
+                client.expect("news", "e", &number.to_string());
+            }
+            client.expect_pong();
+        }
+        // What has come and gone may come again.
+        fs::write(&path, text).unwrap();
+        hang_up(&server);
+        wait_for_status(&server, &caller("gone", "gone"), 200);
+        connect(&server, "gone").subscribe("news");
+        wait_for("the app that was added to be gone", || {
+            (publish(&mut server.http(), &caller("fresh", "fresh"), "a", "x").status == 404).then_some(())
+        });
+        assert_eq!(refusal(&server, "/app/fresh?protocol=7", ""), 4001);
+        drop((busy, limited, old));
+        assert_eq!(server.terminate().code(), Some(0));
+        let errors = server.take_errors();
+        let told = "added: fresh; changed: limited, rotated; disabled: off; removed: gone";
+        assert!(errors.contains(&format!("SIGHUP: {}: {told}\n", path.display())), "{errors}");
+        let back = "added: gone; changed: limited, rotated; enabled: off; removed: fresh";
+        assert!(errors.contains(back) && !errors.contains("take effect"), "{errors}");
+    }
+}
+
+#[test]
+fn a_faulty_file_changes_nothing_at_sighup_and_the_log_says_why() {
+    let text = apps_file(&[("stays", &key("stays"))]);
+    let path = write_file("faulty", &text);
+    let log = path.with_extension("log");
+    let port = free_port();
+    let mut command = serve_command(&path, port, "3");
+    command.stderr(File::create(&log).unwrap());
+    let mut server = Server::start_unheard(command, port);
+    let mut client = connect(&server, "stays");
+    client.subscribe("news");
+    let next = apps_file(&[("next", &key("next"))]);
+    let shown = path.display().to_string();
+    let reload = |text: &str, line: &str| {
+        fs::write(&path, text).unwrap();
+        hang_up(&server);
+        wait_for(line, || fs::read_to_string(&log).unwrap().contains(line).then_some(()));
+    };
+    let faulty = [
+        (format!("{next}colour = 1\n"), ":5: unknown key \"colour\" in [[apps]]"),
+        (
+            apps_file(&[("next", &key("a")), ("other", &key("a"))]),
+            ":7: apps.key = \"a\": the app of line 3 has it already",
+        ),
+        ("[limits]\n".to_owned(), " has no app\n"),
+    ];
+    for (text, why) in faulty {
+        reload(&text, &format!("SIGHUP changes nothing: {shown}{why}"));
+        assert_eq!(publish(&mut server.http(), &caller("stays", "stays"), "news", "x").status, 200);
+        client.expect("news", "e", "x");
+        assert_eq!(refusal(&server, "/app/next?protocol=7", ""), 4001);
+    }
+    // Other settings wait for the next start; what is right of the apps holds.
+    let others =
+        "addresses and path_prefix, takeover and drain take effect when the server is started again\n";
+    reload(
+        &format!("drain_rate = 7\npath_prefix = \"/a\"\n{text}{next}"),
+        &format!("SIGHUP: {shown}: changes of {others}"),
+    );
+    wait_for_status(&server, &caller("next", "next"), 200);
+    connect(&server, "next");
+    client.expect_pong();
+    drop(client);
+    assert_eq!(server.terminate().code(), Some(0));
+    let log = fs::read_to_string(&log).unwrap();
+    assert!(log.contains(&format!("SIGHUP: {shown}: added: next\n")) && !log.contains("-secret"), "{log}");
+}
+
+#[test]
+fn an_app_that_is_removed_and_comes_back_has_its_counts() {
+    for shards in SHARDS {
+        let limited = format!("{}\nlimits = {{ connections_max = 3 }}", key("limited"));
+        let with = apps_file(&[("other", &key("other")), ("limited", &limited)]);
+        let without = apps_file(&[("other", &key("other"))]);
+        let path = write_file(&format!("back-{shards}"), &with);
+        let server = serve(&path, shards);
+        let app = caller("limited", "limited");
+        for _ in 0..3 {
+            let clients: Vec<_> = (0..3).map(|_| connect(&server, "limited")).collect();
+            assert_eq!(refusal(&server, "/app/limited?protocol=7", ""), 4100);
+            fs::write(&path, &without).unwrap();
+            hang_up(&server);
+            wait_for_status(&server, &app, 404);
+            fs::write(&path, &with).unwrap();
+            hang_up(&server);
+            wait_for_status(&server, &app, 200);
+            for mut client in clients {
+                assert_eq!(client.hear_error().0, Some(4003));
+            }
+            let connections = ask(&mut server.http(), &app, "GET", "/apps/limited/connections", "");
+            assert_eq!(connections.json(), json!({"connections": 0}));
+        }
     }
 }

@@ -1,0 +1,148 @@
+//! SIGHUP: the apps of the file and of the flags are read anew, and replace those that the server has from there.
+//!
+//! A file that is faulty changes nothing, and the log says why. Other settings hold until the server is started again; one
+//! line names those that have changed.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use logging::say;
+
+use super::failure::Failure;
+use super::overrides::Overrides;
+use super::running::add_stored_apps;
+use crate::config::{Config, HooksConfig};
+use crate::driver::apps::{AppSource, AppsControl};
+use crate::settings::{Admin, Ending, Listen, Shards};
+use machines::limits::Limits;
+
+/// What is read again, and what the server was started with.
+pub(super) struct Reload {
+    file: Option<PathBuf>,
+    overrides: Overrides,
+    fixed: Fixed,
+}
+
+impl Reload {
+    /// For a server that is started with this. None: it was given no file.
+    pub(super) fn of(file: Option<&Path>, overrides: &Overrides, config: &Config) -> Option<Self> {
+        file.or(overrides.app_file.as_deref())?;
+        let file = file.map(Path::to_path_buf);
+        Some(Self { file, overrides: overrides.clone(), fixed: Fixed::of(config) })
+    }
+
+    /// Replaces the apps that the server has from here.
+    pub(super) fn reload(&self, apps: &Arc<AppsControl>) {
+        if let Err(failure) = self.try_reload(apps) {
+            say!("SIGHUP changes nothing: {}", failure.text);
+        }
+    }
+
+    fn try_reload(&self, apps: &Arc<AppsControl>) -> Result<(), Failure> {
+        let mut config = self.overrides.over_file(self.file.as_deref())?;
+        let fixed = Fixed::of(&config);
+        add_stored_apps(&mut config)?;
+        if config.apps.is_empty() && config.app_store.is_none() {
+            return Err(Failure::config(format!("{} has no app", self.named())));
+        }
+        let changes = apps.replace(AppSource::File, config.apps);
+        let changes = changes.map_err(|error| Failure::config(format!("{}: {error}", self.named())))?;
+        say!("SIGHUP: {}: {changes}", self.named());
+        let differing = self.fixed.differing(&fixed);
+        if !differing.is_empty() {
+            say!(
+                "SIGHUP: {}: changes of {} take effect when the server is started again",
+                self.named(),
+                differing.join(", ")
+            );
+        }
+        Ok(())
+    }
+
+    fn named(&self) -> String {
+        let file = self.file.as_deref().or(self.overrides.app_file.as_deref());
+        file.map_or_else(String::new, |file| file.display().to_string())
+    }
+}
+
+/// Settings that a running server keeps.
+struct Fixed {
+    listen: Listen,
+    admin: Admin,
+    shards: Shards,
+    ending: Ending,
+    limits: Limits,
+    app_store: Option<PathBuf>,
+    hooks: HooksConfig,
+}
+
+impl Fixed {
+    fn of(config: &Config) -> Self {
+        let Config { listen, admin, shards, ending, limits, app_limits: _, apps: _, app_store, hooks } =
+            config;
+        Self {
+            listen: listen.clone(),
+            admin: admin.clone(),
+            shards: *shards,
+            ending: *ending,
+            limits: limits.clone(),
+            app_store: app_store.clone(),
+            hooks: hooks.clone(),
+        }
+    }
+
+    /// What differs, in words.
+    fn differing(&self, other: &Self) -> Vec<&'static str> {
+        let all = [
+            ("addresses and path_prefix", self.listen != other.listen),
+            ("the admin listener", self.admin != other.admin),
+            ("shards", self.shards != other.shards),
+            ("takeover and drain", self.ending != other.ending),
+            ("limits of the server", self.limits != other.limits),
+            ("app_store", self.app_store != other.app_store),
+            ("hooks", self.hooks != other.hooks),
+        ];
+        all.into_iter().filter(|(_, differs)| *differs).map(|(what, _)| what).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fixed(text: &str) -> Fixed {
+        let app = "[[apps]]\nid = \"1\"\nkey = \"a\"\nsecret = \"s\"\n";
+        Fixed::of(&Config::parse("x", &format!("{text}\n{app}")).unwrap())
+    }
+
+    #[test]
+    fn each_setting_that_a_running_server_keeps_is_named_when_it_changes() {
+        let before = fixed("");
+        let table = [
+            ("", ""),
+            ("[limits]\nevent_data_bytes_max = 5", ""),
+            ("listen = \"127.0.0.1:1\"", "addresses and path_prefix"),
+            ("path_prefix = \"/a\"", "addresses and path_prefix"),
+            ("admin = \"off\"\nshards = 3", "the admin listener, shards"),
+            ("drain_rate = 3", "takeover and drain"),
+            ("[limits]\nhead_ms_max = 500", "limits of the server"),
+            ("[hooks]\nredis_url = \"redis://:hunter2@h\"", "hooks"),
+        ];
+        for (text, names) in table {
+            assert_eq!(before.differing(&fixed(text)).join(", "), names, "{text}");
+        }
+        let password = |word: &str| fixed(&format!("[hooks]\nredis_url = \"redis://:{word}@h\""));
+        assert_eq!(password("a").differing(&password("b")), ["hooks"]);
+        let endpoint = fixed("").hooks;
+        let text = "[[apps]]\nid = \"1\"\nkey = \"a\"\nsecret = \"s\"\n[[apps.hooks]]\nurl = \"http://h/\"\n";
+        assert!(endpoint != Config::parse("x", text).unwrap().hooks);
+    }
+
+    #[test]
+    fn without_a_file_there_is_nothing_to_reload() {
+        let flags = Overrides { app: vec!["1:a:s".to_owned()], ..Overrides::default() };
+        let config = flags.over_file(None).unwrap();
+        assert!(Reload::of(None, &flags, &config).is_none());
+        assert!(Reload::of(Some(Path::new("x")), &flags, &config).is_some());
+    }
+}
