@@ -62,6 +62,11 @@ impl AppStore {
         read().map_err(|error| self.broken(error))
     }
 
+    /// A number that is another one after a change by others.
+    pub(super) fn version(&self) -> Result<i64, StoreError> {
+        tables::pragma(&self.connection, "data_version").map_err(|error| self.broken(error))
+    }
+
     /// The app with this id.
     pub fn app(&self, id: &str) -> Result<StoredApp, StoreError> {
         let read = || tables::app(&self.connection.unchecked_transaction()?, id);

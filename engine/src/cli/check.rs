@@ -7,7 +7,7 @@ use logging::say;
 
 use super::failure::Failure;
 use super::output::print;
-use super::running::{add_stored_apps, warn_of_capacity};
+use super::running::{read_stored_apps, warn_of_capacity};
 use crate::config::Config;
 
 #[derive(Debug, Args)]
@@ -23,14 +23,15 @@ pub(super) struct Check {
 pub(super) fn run(check: Check) -> Result<(), Failure> {
     let path = check.file.or(check.config).unwrap_or_default();
     let mut config = Config::read(&path)?;
-    add_stored_apps(&mut config)?;
+    read_stored_apps(&mut config)?;
     if config.apps.is_empty() && config.app_store.is_none() {
         return Err(Failure::no_app(&format!("add [[apps]] to {}", path.display())));
     }
-    print(&format!("{}: good, {} app(s)\n", path.display(), config.apps.len()))?;
+    let apps = config.apps.iter().chain(&config.stored_apps);
+    print(&format!("{}: good, {} app(s)\n", path.display(), apps.clone().count()))?;
     if let Some(why) = config.hooks.preflight() {
         say!("warning: {why}");
     }
-    warn_of_capacity(config.shards.count, &config.apps);
+    warn_of_capacity(config.shards.count, apps);
     Ok(())
 }

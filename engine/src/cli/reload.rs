@@ -10,7 +10,6 @@ use logging::say;
 
 use super::failure::Failure;
 use super::overrides::Overrides;
-use super::running::add_stored_apps;
 use crate::config::{Config, HooksConfig};
 use crate::driver::apps::{AppSource, AppsControl};
 use crate::settings::{Admin, Ending, Listen, Shards};
@@ -39,9 +38,8 @@ impl Reload {
     }
 
     fn try_reload(&self, apps: &Arc<AppsControl>) -> Result<(), Failure> {
-        let mut config = self.overrides.over_file(self.file.as_deref())?;
+        let config = self.overrides.over_file(self.file.as_deref())?;
         let fixed = Fixed::of(&config);
-        add_stored_apps(&mut config)?;
         if config.apps.is_empty() && config.app_store.is_none() {
             return Err(Failure::config(format!("{} has no app", self.named())));
         }
@@ -78,8 +76,18 @@ struct Fixed {
 
 impl Fixed {
     fn of(config: &Config) -> Self {
-        let Config { listen, admin, shards, ending, limits, app_limits: _, apps: _, app_store, hooks } =
-            config;
+        let Config {
+            listen,
+            admin,
+            shards,
+            ending,
+            limits,
+            app_limits: _,
+            apps: _,
+            app_store,
+            stored_apps: _,
+            hooks,
+        } = config;
         Self {
             listen: listen.clone(),
             admin: admin.clone(),

@@ -16,11 +16,10 @@ pub(super) fn settled(config: Config) -> Result<Settings, Failure> {
     config.settings().map_err(|error| Failure::config(format!("--app: {error}")))
 }
 
-/// Adds the apps of the app store, if there is one.
-pub(super) fn add_stored_apps(config: &mut Config) -> Result<(), Failure> {
+/// Reads the apps of the app store, if there is one.
+pub(super) fn read_stored_apps(config: &mut Config) -> Result<(), Failure> {
     if let Some(path) = &config.app_store {
-        let stored = read_apps(path, &config.app_reader(), &config.apps)?;
-        config.apps.extend(stored);
+        config.stored_apps = read_apps(path, &config.app_reader(), &config.apps)?;
     }
     Ok(())
 }

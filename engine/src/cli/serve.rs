@@ -9,7 +9,8 @@ use logging::say;
 use super::failure::Failure;
 use super::overrides::Overrides;
 use super::reload::Reload;
-use super::running::{add_stored_apps, run_server, settled};
+use super::running::{read_stored_apps, run_server, settled};
+use crate::app_store::watch_store;
 use crate::server::Running;
 
 #[derive(Debug, Args)]
@@ -23,7 +24,7 @@ pub(super) struct Serve {
 
 pub(super) fn run(serve: &Serve) -> Result<(), Failure> {
     let mut config = serve.overrides.over_file(serve.config.as_deref())?;
-    add_stored_apps(&mut config)?;
+    read_stored_apps(&mut config)?;
     if config.apps.is_empty() && config.app_store.is_none() {
         let wanted = match &serve.config {
             Some(path) => {
@@ -34,8 +35,13 @@ pub(super) fn run(serve: &Serve) -> Result<(), Failure> {
         return Err(Failure::no_app(&wanted));
     }
     let reload = Reload::of(serve.config.as_deref(), &serve.overrides, &config);
+    let store = config.app_store.clone().map(|path| (path, config.app_reader()));
     run_server(settled(config)?, |running| {
         announce(running);
+        if let Some((path, reader)) = store {
+            let counters = Arc::clone(running.app_store());
+            watch_store(&path, reader, running.apps(), counters).map_err(Failure::outside)?;
+        }
         let Some(reload) = reload else { return Ok(()) };
         let apps = Arc::clone(running.apps());
         running.reload_on_hangup(move || reload.reload(&apps)).map_err(Failure::outside)

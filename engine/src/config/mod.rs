@@ -67,6 +67,8 @@ pub struct Config {
     pub apps: Vec<App>,
     /// The database of further apps, if there is one.
     pub app_store: Option<PathBuf>,
+    /// The apps from there, which no file has. None of them has the id or the key of another app.
+    pub stored_apps: Vec<App>,
     /// Where hook events go.
     pub hooks: HooksConfig,
 }
@@ -96,7 +98,18 @@ impl Config {
         let app_store = app_store::parse_app_store(top.take("app_store"))?;
         let hooks = HooksConfig::parse(top.take("hooks"), endpoints)?;
         let ParsedLimits { server: limits, app: app_limits, .. } = limits;
-        Ok(Self { listen, admin, shards, ending, limits, app_limits, apps, app_store, hooks })
+        Ok(Self {
+            listen,
+            admin,
+            shards,
+            ending,
+            limits,
+            app_limits,
+            apps,
+            app_store,
+            stored_apps: Vec::new(),
+            hooks,
+        })
     }
 
     /// What reads apps that are not in the file.
@@ -107,6 +120,9 @@ impl Config {
     /// The settings of a server, in which apps and their endpoints know each other.
     pub fn settings(mut self) -> Result<Settings, DuplicateApp> {
         self.hooks.give_kinds(&mut self.apps);
+        self.hooks.give_kinds(&mut self.stored_apps);
+        let stored = self.stored_apps.len();
+        self.apps.extend(self.stored_apps);
         let apps = Apps::new(self.apps)?;
         Ok(Settings {
             listen: self.listen,
@@ -116,6 +132,7 @@ impl Config {
             limits: self.limits,
             hooks: self.hooks.for_apps(&apps),
             apps: Arc::new(apps),
+            stored_apps: stored,
             dev: None,
         })
     }

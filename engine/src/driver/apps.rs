@@ -53,10 +53,13 @@ struct Registry {
 }
 
 impl AppsControl {
-    /// The registry that cores start with, whose apps are those of the file.
-    pub fn new(apps: Arc<Apps>, doorbells: Arc<[Doorbell]>) -> Self {
+    /// The registry that cores start with. So many of its apps, the last ones, are from the store; the others are those of
+    /// the file.
+    pub fn new(apps: Arc<Apps>, stored: usize, doorbells: Arc<[Doorbell]>) -> Self {
         let hooks = apps.iter().map(|app| (app.id.clone(), app.hooks)).collect();
-        let by_source = BTreeMap::from([(AppSource::File, apps.iter().cloned().collect())]);
+        let mut of_file: Vec<_> = apps.iter().cloned().collect();
+        let of_store = of_file.split_off(of_file.len().saturating_sub(stored));
+        let by_source = BTreeMap::from([(AppSource::File, of_file), (AppSource::Store, of_store)]);
         let registry = Mutex::new(Registry { apps, by_source, hooks });
         Self { version: AtomicU64::new(0), registry, doorbells }
     }
@@ -134,7 +137,7 @@ mod tests {
         let mut app = App::new("1", "a", "s");
         app.hooks = HookKinds::NONE.with(HookKind::ServerEvent);
         let apps = Apps::new(vec![app, App::new("2", "b", "s")]).unwrap();
-        Arc::new(AppsControl::new(Arc::new(apps), Arc::from([Doorbell::new().unwrap()])))
+        Arc::new(AppsControl::new(Arc::new(apps), 0, Arc::from([Doorbell::new().unwrap()])))
     }
 
     fn ids(apps: &Apps) -> Vec<&str> {

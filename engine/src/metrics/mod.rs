@@ -1,8 +1,9 @@
 //! The part of `/metrics` that the API core cannot know: the hooks core, the batches that cores could not send, the lines
-//! that the log has lost, and the process. The API core asks for it at each scrape.
+//! that the log has lost, the app store, and the process. The API core asks for it at each scrape.
 
 use std::sync::Arc;
 
+use crate::app_store::StoreCounters;
 use crate::driver::control::Health;
 use crate::driver::hook_line::HookGauge;
 use crate::takeover::counters::{Counters, TakeoverReading};
@@ -19,6 +20,7 @@ pub(crate) fn of_the_process(
     hooks: Option<HookGauge>,
     stream: bool,
     takeover: Arc<Counters>,
+    app_store: Arc<StoreCounters>,
 ) -> OtherMetrics {
     Box::new(move |all, now| {
         let reading = hooks.as_ref().map(HookGauge::reading);
@@ -28,6 +30,10 @@ pub(crate) fn of_the_process(
         let lost = "Log lines lost since standard error did not take them.";
         all.counter("log_lines_dropped_total", lost, logging::dropped());
         describe_takeover(all, &takeover.read());
+        let failing = "1 while the app store cannot be read, or has an app that is none.";
+        all.gauge("app_store_failing", failing, app_store.failing());
+        let changes = "Changes that were taken over from the app store.";
+        all.counter("app_store_changes_total", changes, app_store.changes());
         process::describe_process(all, descriptors_max);
     })
 }

@@ -150,7 +150,11 @@ impl<'a> Prepared<'a> {
         let reports = Reports::new(cores.turning());
         let phase = if self.settings.ending.takeover { Phase::Joining } else { Phase::Serving };
         let doorbells = ends[0].doorbells();
-        let apps = Arc::new(AppsControl::new(Arc::clone(&self.settings.apps), Arc::clone(&doorbells)));
+        let apps = Arc::new(AppsControl::new(
+            Arc::clone(&self.settings.apps),
+            self.settings.stored_apps,
+            Arc::clone(&doorbells),
+        ));
         let control = Arc::new(Control::new(phase, doorbells, cores.index(CoreId::Api)));
         let names = std::mem::take(&mut ports.names);
         let sharing = share.zip(relay).map(|(share, relay)| {

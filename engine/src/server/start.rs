@@ -9,6 +9,7 @@ use super::environment::Environment;
 use super::error::StartError;
 use super::random::{Random, random_u64};
 use super::{block_signals, descriptors_max, install_panic_hook};
+use crate::app_store::StoreCounters;
 use crate::driver::apps::AppsControl;
 use crate::driver::control::CoreError;
 use crate::driver::hook_line::HookLine;
@@ -41,6 +42,7 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
     let hooks = hooks.transpose().map_err(StartError::Hooks)?;
     let line = hooks.as_ref().map_or(HookLine::Absent, HooksLink::line);
     let takeover = Arc::new(Counters::default());
+    let app_store = Arc::new(StoreCounters::default());
     let random = random_u64();
     let topics = move || TopicHash::new(random, shards);
     let share =
@@ -53,15 +55,16 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
     };
     let make_api = {
         let (settings, gauge) = (Arc::clone(&settings), line.gauge());
+        let app_store = Arc::clone(&app_store);
         move |environment: &Environment| {
             let stream = settings.hooks.as_ref().is_some_and(|hooks| hooks.stream.is_some());
             let Environment { health, descriptors_max, .. } = environment.clone();
-            let others = metrics::of_the_process(health, descriptors_max, gauge, stream, takeover);
+            let others = metrics::of_the_process(health, descriptors_max, gauge, stream, takeover, app_store);
             api_core(&settings, limits, topics(), environment, others)
         }
     };
     let cores = start_cores(&settings, Some(share), line, make_shard, make_api)?;
-    Ok(Running { cores, hooks, capacity })
+    Ok(Running { cores, hooks, capacity, app_store })
 }
 
 fn shard(index: usize, settings: &Settings, limits: Limits, topics: TopicHash) -> Shard {
@@ -108,6 +111,7 @@ pub struct Running {
     cores: RunningCores,
     hooks: Option<HooksLink>,
     capacity: Capacity,
+    app_store: Arc<StoreCounters>,
 }
 
 impl Running {
@@ -131,6 +135,11 @@ impl Running {
         self.cores.reload_on_hangup(reload).map_err(StartError::System)
     }
 
+    /// What the metrics tell of an app store.
+    pub fn app_store(&self) -> &Arc<StoreCounters> {
+        &self.app_store
+    }
+
     /// How many clients fit.
     pub fn capacity(&self) -> Capacity {
         self.capacity
@@ -138,7 +147,7 @@ impl Running {
 
     /// Waits for a signal to stop, for the drain after it, and for the hooks.
     pub fn wait(self) -> Result<(), CoreError> {
-        let Self { mut cores, hooks, capacity: _ } = self;
+        let Self { mut cores, hooks, capacity: _, app_store: _ } = self;
         let drained = cores.wait_until_drained();
         // It may take seconds, in which newcomers must still be answered.
         hooks.into_iter().for_each(HooksLink::stop);

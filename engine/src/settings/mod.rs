@@ -38,6 +38,8 @@ pub struct Settings {
     pub limits: Limits,
     /// The apps.
     pub apps: Arc<Apps>,
+    /// How many of them, the last ones, are from the app store.
+    pub stored_apps: usize,
     /// Where hook events go; None: nowhere.
     pub hooks: Option<hooks::settings::Settings>,
     /// What only a server of `corecast dev` has.

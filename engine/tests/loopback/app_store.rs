@@ -1,13 +1,15 @@
 //! The app store: what `corecast app` does to it, who may read it, and what a server makes of it.
 
 use std::fs::{self, Permissions};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread;
 
 use crate::rig::client::Client;
-use crate::rig::http::{encode_event, encode_request, now_unix_s};
-use crate::rig::server::{Server, binary, free_port, run};
+use crate::rig::http::{Http, encode_event, encode_request, now_unix_s};
+use crate::rig::server::{Server, binary, free_port, run, wait_for};
 use protocol::app::App;
 use protocol::auth::sign_request;
 use serde_json::{Value, json};
@@ -81,10 +83,28 @@ fn try_connect(server: &Server, key: &str) -> Result<Client, Value> {
     Client::try_connect(server.tcp(), &format!("/app/{key}?protocol=7"))
 }
 
-fn publish(server: &Server, app: &App) -> u16 {
-    let (path, body) = (format!("/apps/{}/events", app.id), encode_event("news", "e", "x"));
+fn publish(http: &mut Http, app: &App, channel: &str, data: &str) -> u16 {
+    let (path, body) = (format!("/apps/{}/events", app.id), encode_event(channel, "e", data));
     let query = sign_request(app, "POST", &path, &[], body.as_bytes(), now_unix_s());
-    server.http().ask(&encode_request("POST", &format!("{path}?{query}"), &body)).status
+    http.ask(&encode_request("POST", &format!("{path}?{query}"), &body)).status
+}
+
+/// Waits until clients with this key are served, or get this code.
+fn wait_for_clients(server: &Server, key: &str, code: Option<u64>) {
+    wait_for("the change to be taken over", || {
+        let refused = try_connect(server, key).err().map(|refused| refused["data"]["code"].as_u64());
+        (refused == code.map(Some)).then_some(())
+    });
+}
+
+fn wait_for_status(server: &Server, app: &App, status: u16) {
+    let ask = || publish(&mut server.http(), app, "unheard", "x");
+    wait_for("calls to follow the change", || (ask() == status).then_some(()));
+}
+
+fn expect_gone(client: &mut Client) {
+    assert_eq!(client.hear_error().0, Some(4003));
+    assert_eq!(client.hear_close().0, 4003);
 }
 
 /// The app as a caller knows it that has this one of its keys.
@@ -105,10 +125,201 @@ fn apps_of_the_store_are_served_beside_those_of_the_file() {
         assert!(try_connect(&server, "file-key").is_ok());
         let mut client = try_connect(&server, key).unwrap();
         client.subscribe("news");
-        assert_eq!(publish(&server, &caller(&added[0], 0)), 200);
+        assert_eq!(publish(&mut server.http(), &caller(&added[0], 0), "news", "x"), 200);
         client.expect("news", "e", "x");
         let refused = try_connect(&server, key).err().unwrap();
         assert_eq!(refused["data"]["code"], 4100, "{refused}");
+    }
+}
+
+#[test]
+fn a_running_server_takes_over_what_commands_change() {
+    for shards in ["1", "3"] {
+        let folder = Folder::new(&format!("live-{shards}"));
+        let mut server = folder.serve(shards);
+        let mut other = try_connect(&server, "file-key").unwrap();
+        other.subscribe("news");
+        let added = folder.apps(&["add", "1"]).remove(0);
+        let (old, first) = (added["keys"][0]["key"].as_str().unwrap(), caller(&added, 0));
+        wait_for_clients(&server, old, None);
+        wait_for_status(&server, &first, 200);
+        let mut client = try_connect(&server, old).unwrap();
+        client.subscribe("news");
+        // Both keys work, until the old one is disabled.
+        let rotated = folder.apps(&["rotate", "1"]).remove(0);
+        let key = rotated["keys"][1]["key"].as_str().unwrap();
+        wait_for_clients(&server, key, None);
+        wait_for_status(&server, &caller(&rotated, 1), 200);
+        for app in [&first, &caller(&rotated, 1)] {
+            assert_eq!(publish(&mut server.http(), app, "news", "x"), 200);
+            client.expect("news", "e", "x");
+        }
+        folder.said(&["disable", "1", "--key", old]);
+        wait_for_clients(&server, old, Some(4001));
+        wait_for_status(&server, &first, 401);
+        folder.said(&["set", "1", "--limit", "connections_max=1"]);
+        wait_for_clients(&server, key, Some(4100));
+        folder.said(&["unset", "1", "limits.connections_max"]);
+        wait_for_clients(&server, key, None);
+        client.expect_pong();
+        folder.said(&["disable", "1"]);
+        expect_gone(&mut client);
+        wait_for_clients(&server, key, Some(4003));
+        wait_for_status(&server, &caller(&rotated, 1), 403);
+        folder.said(&["enable", "1"]);
+        wait_for_clients(&server, key, None);
+        let mut client = try_connect(&server, key).unwrap();
+        folder.said(&["remove", "1"]);
+        expect_gone(&mut client);
+        wait_for_clients(&server, key, Some(4001));
+        wait_for_status(&server, &caller(&rotated, 1), 404);
+        other.expect_pong();
+        drop((other, client));
+        assert_eq!(server.terminate().code(), Some(0));
+        let told = server.take_errors();
+        let line = |what: &str| format!("app store: {}: {what}: 1\n", folder.store());
+        for what in ["added", "disabled", "enabled", "removed"] {
+            assert_eq!(told.matches(&line(what)).count(), 1, "{what}: {told}");
+        }
+        assert!(!told.contains("cannot") && !told.contains(&secret_of(&added)), "{told}");
+    }
+}
+
+fn secret_of(app: &Value) -> String {
+    app["keys"][0]["secret"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn sighup_leaves_the_apps_of_the_store_and_the_store_those_of_the_file() {
+    let folder = Folder::new("beside");
+    folder.said(&["add", "--app", "1:first:s"]);
+    let server = folder.serve("3");
+    let mut clients = ["first", "file-key"].map(|key| try_connect(&server, key).unwrap());
+    let text = fs::read_to_string(folder.config()).unwrap();
+    let more = "[[apps]]\nid = \"more\"\nkey = \"more-key\"\nsecret = \"more-secret\"\n";
+    fs::write(folder.config(), format!("{text}{more}")).unwrap();
+    let sent = Command::new("kill").args(["-HUP", &server.pid().to_string()]).status().unwrap();
+    assert!(sent.success());
+    wait_for_clients(&server, "more-key", None);
+    folder.said(&["add", "--app", "2:second:s"]);
+    wait_for_clients(&server, "second", None);
+    clients.iter_mut().for_each(Client::expect_pong);
+    for key in ["first", "file-key", "more-key"] {
+        wait_for_clients(&server, key, None);
+    }
+}
+
+#[test]
+fn a_store_that_cannot_be_read_leaves_the_apps_as_they_were() {
+    let folder = Folder::new("unreadable");
+    let admin = free_port();
+    let text = fs::read_to_string(folder.config()).unwrap();
+    let with_admin = text.replace("admin = \"off\"", &format!("admin = \"127.0.0.1:{admin}\""));
+    fs::write(folder.config(), with_admin).unwrap();
+    folder.said(&["add", "--app", "1:first:s"]);
+    let mut server = folder.serve("3");
+    let mut client = try_connect(&server, "first").unwrap();
+    let failing = |value: u32| {
+        wait_for("the gauge", || {
+            let mut http = Http::on(TcpStream::connect(("127.0.0.1", admin)).unwrap());
+            let answer = http.ask(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n");
+            answer.body.contains(&format!("\ncorecast_app_store_failing {value}\n")).then_some(())
+        });
+    };
+    fs::write(folder.at("garbage"), "something else, for which SQLite has no name").unwrap();
+    let rename = |from: &str, to: &str| fs::rename(folder.at(from), folder.at(to)).unwrap();
+    let change = |text: &str| {
+        let text = format!("BEGIN; {text}; COMMIT");
+        rusqlite::Connection::open(folder.store()).unwrap().execute_batch(&text).unwrap();
+    };
+    let twin =
+        "INSERT INTO apps VALUES (9, 'file', 1, 0); INSERT INTO keys VALUES ('file', 0, 'k', 's', 1, 0)";
+    let no_twin = "DELETE FROM keys WHERE app_id = 'file'; DELETE FROM apps WHERE id = 'file'";
+    let (fault, cure) = ("INSERT INTO settings VALUES ('1', 'cache_ttl_s', '0')", "DELETE FROM settings");
+    // How it is spoiled, and mended: it has gone; something else has its name; an app in it is none; it has an app of the
+    // file.
+    let table: [[&dyn Fn(); 2]; 4] = [
+        [&|| rename("apps.db", "aside.db"), &|| rename("aside.db", "apps.db")],
+        [
+            &|| {
+                fs::copy(folder.store(), folder.at("aside.db")).unwrap();
+                rename("garbage", "apps.db");
+            },
+            &|| rename("aside.db", "apps.db"),
+        ],
+        [&|| change(fault), &|| change(cure)],
+        [&|| change(twin), &|| change(no_twin)],
+    ];
+    for [spoil, mend] in table {
+        failing(0);
+        spoil();
+        failing(1);
+        assert!(try_connect(&server, "first").is_ok() && try_connect(&server, "file-key").is_ok());
+        client.expect_pong();
+        mend();
+    }
+    failing(0);
+    folder.said(&["add", "--app", "2:second:s"]);
+    wait_for_clients(&server, "second", None);
+    drop(client);
+    assert_eq!(server.terminate().code(), Some(0));
+    let told = server.take_errors();
+    for (line, count) in [
+        ("No such file", 1),
+        ("file is not a database", 1),
+        ("app \"1\": apps.cache_ttl_s = 0: possible are 1 to", 1),
+        ("two apps have the id \"file\"", 1),
+        ("; the apps stay as they were\n", 4),
+        ("is read again\n", 4),
+    ] {
+        assert_eq!(told.matches(line).count(), count, "{line}: {told}");
+    }
+}
+
+/// 200 apps, 1,000 busy connections of theirs, and meanwhile a key is rotated and apps are removed.
+#[test]
+fn a_thousand_busy_connections_do_not_notice_that_other_apps_come_and_go() {
+    const APPS: usize = 200;
+    const CONNECTIONS: usize = 1_000;
+    const ROUNDS: usize = 30;
+    let folder = Folder::new("busy");
+    let file = folder.at("apps");
+    let lines: String = (0..APPS).map(|app| format!("{app}:key-{app}:secret-{app}\n")).collect();
+    fs::write(&file, lines).unwrap();
+    folder.said(&["add", "--app-file", &file]);
+    let server = folder.serve("3");
+    // The last two apps are those that change.
+    let app_of = |client: usize| client % (APPS - 2);
+    let mut clients: Vec<Client> = (0..CONNECTIONS)
+        .map(|client| try_connect(&server, &format!("key-{}", app_of(client))).unwrap())
+        .collect();
+    clients.iter_mut().for_each(|client| drop(client.subscribe("news")));
+    let mut rotated = try_connect(&server, "key-198").unwrap();
+    let mut removed = try_connect(&server, "key-199").unwrap();
+    thread::scope(|scope| {
+        let publisher = scope.spawn(|| {
+            let mut http = server.http();
+            for round in 0..ROUNDS {
+                for app in 0..APPS - 2 {
+                    let (id, key, secret) = (app.to_string(), format!("key-{app}"), format!("secret-{app}"));
+                    let app = App::new(&id, &key, &secret);
+                    assert_eq!(publish(&mut http, &app, "news", &round.to_string()), 200);
+                }
+            }
+        });
+        let key = folder.apps(&["rotate", "198"])[0]["keys"][1]["key"].as_str().unwrap().to_owned();
+        wait_for_clients(&server, &key, None);
+        folder.said(&["remove", "199"]);
+        expect_gone(&mut removed);
+        wait_for_clients(&server, "key-199", Some(4001));
+        rotated.expect_pong();
+        publisher.join().unwrap();
+    });
+    for client in &mut clients {
+        for round in 0..ROUNDS {
+            client.expect("news", "e", &round.to_string());
+        }
+        client.expect_pong();
     }
 }
 

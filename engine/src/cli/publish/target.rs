@@ -9,7 +9,7 @@ use clap::Args;
 use protocol::app::App;
 
 use crate::cli::app_file::read_app_file;
-use crate::cli::running::add_stored_apps;
+use crate::cli::running::read_stored_apps;
 use crate::config::Config;
 
 /// Where a server listens by default.
@@ -57,8 +57,9 @@ impl TargetArgs {
             (read_app_file(file)?, file.display().to_string(), None)
         } else if let Some(file) = &self.config {
             let mut config = Config::read(file).map_err(|fault| fault.to_string())?;
-            add_stored_apps(&mut config).map_err(|failure| failure.text)?;
+            read_stored_apps(&mut config).map_err(|failure| failure.text)?;
             let server = config.listen.public.first().map(reachable);
+            config.apps.extend(config.stored_apps);
             (config.apps, file.display().to_string(), server)
         } else {
             let url = pusher_url.filter(|url| !url.is_empty()).ok_or(NO_APP)?;
