@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::rig::client::Client;
 use crate::rig::server::{Server, binary, free_port, wait_for};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// The number of subscribers up to which each change is told, and how often one is told beyond it.
 const FEW: u64 = 100;
@@ -83,6 +83,45 @@ fn members_of_presence_channels_are_told_no_number() {
         assert_eq!(staying.hear_any()["event"], "pusher_internal:member_removed");
         server.publish(channel, "end", "");
         assert_eq!(staying.hear_any()["event"], "end");
+    });
+}
+
+#[test]
+fn back_ends_are_told_the_number_wherever_they_may_ask_for_it() {
+    with_shards(|server| {
+        let mut clients = [(); 3].map(|()| server.connect());
+        for (number, client) in clients.iter_mut().enumerate() {
+            client.subscribe("asked");
+            client.join("presence-asked", &json!({"user_id": (number % 2).to_string()}).to_string());
+        }
+        let get = |path: &str, params: &[(&str, &str)]| server.get(&format!("/apps/7{path}"), params);
+        let (alone, both) = (("info", "subscription_count"), ("info", "user_count,subscription_count"));
+        let (public, presence) =
+            (json!({"subscription_count": 3}), json!({"user_count": 2, "subscription_count": 3}));
+        let of_all = json!({"channels": {"asked": public, "presence-asked": public}});
+        assert_eq!(get("/channels", &[alone]).json(), of_all);
+        let of_members = json!({"channels": {"presence-asked": presence}});
+        assert_eq!(get("/channels", &[("filter_by_prefix", "presence-"), both]).json(), of_members);
+        assert_eq!(get("/channels", &[both]).status, 400);
+        let told = [
+            ("asked", alone, json!({"occupied": true, "subscription_count": 3})),
+            ("presence-asked", alone, json!({"occupied": true, "subscription_count": 3})),
+            ("presence-asked", both, json!({"occupied": true, "user_count": 2, "subscription_count": 3})),
+            ("nobody", alone, json!({"occupied": false, "subscription_count": 0})),
+        ];
+        for (channel, info, expected) in told {
+            assert_eq!(get(&format!("/channels/{channel}"), &[info]).json(), expected, "{channel} {info:?}");
+        }
+        let post = |path: &str, body: Value| server.post(&format!("/apps/7{path}"), &body.to_string()).json();
+        let event = |to: &str, info: &str| json!({"name": "e", "data": "x", "channel": to, "info": info});
+        let to_both =
+            json!({"name": "e", "data": "x", "channels": ["asked", "presence-asked"], "info": both.1});
+        let expected = json!({"channels": {"asked": public, "presence-asked": presence}});
+        assert_eq!(post("/events", to_both), expected);
+        assert_eq!(post("/events", event("asked", alone.1)), json!({"channels": {"asked": public}}));
+        let batch = json!({"batch": [event("asked", both.1), event("presence-asked", both.1), event("nobody", alone.1)]});
+        let expected = json!({"batch": [public, presence, {"subscription_count": 0}]});
+        assert_eq!(post("/batch_events", batch), expected);
     });
 }
 

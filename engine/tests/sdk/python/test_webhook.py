@@ -1,5 +1,6 @@
 """Webhooks of a running server: the SDK for Python believes each as it was sent, and none with one byte that differs."""
 
+import json
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -7,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pusher
 import pytest
 
-from connection import WAIT_S_MAX, Connection
+from connection import COUNT, WAIT_S_MAX, Connection
 from server import APP_ID, HOST, KEY, SECRET, Server
 
 
@@ -51,6 +52,42 @@ def test_a_webhook_is_invalid_after_one_flipped_byte(webhooks, validates):
             assert validates(flip(key, at), signature, body) is None, f"byte {at} of the key"
         for at in range(len(body)):
             assert validates(key, signature, flip(body, at)) is None, f"character {at} of the body"
+
+
+def test_an_endpoint_that_asks_for_it_is_told_how_many_are_subscribed(tmp_path, validates):
+    taken = []
+    endpoint = HTTPServer((HOST, 0), taker(taken))
+    threading.Thread(target=endpoint.serve_forever, daemon=True).start()
+    file = tmp_path / "corecast.toml"
+    file.write_text(f"""
+        hooks = {{ data_dir = "{tmp_path / "data"}" }}
+        [[apps]]
+        id = "{APP_ID}"
+        key = "{KEY}"
+        secret = "{SECRET}"
+        [[apps.hooks]]
+        url = "http://{HOST}:{endpoint.server_port}/hooks"
+        events = ["subscription_count"]
+    """)
+    server = Server(arguments=["--config", str(file)], app=())
+    try:
+        signer = pusher.Pusher(APP_ID, KEY, SECRET, ssl=False, host=HOST)
+        first, second = Connection(server, signer), Connection(server, signer)
+        for number, connection in enumerate([first, second], 1):
+            connection.subscribe("private-counted")
+            told = connection.frame(COUNT, "private-counted")
+            assert json.loads(told["data"]) == {"subscription_count": number}
+        second.close()
+        first.frame(COUNT)
+        assert json.loads(first.frame(COUNT)["data"]) == {"subscription_count": 1}
+        wait_for_events(taken, 3)
+        events = [event for webhook in taken for event in validates(*webhook)["events"]]
+        numbers = [(event["name"], event["channel"], event["subscription_count"]) for event in events]
+        assert numbers == [("subscription_count", "private-counted", number) for number in (1, 2, 1)]
+    finally:
+        server.stop()
+        endpoint.shutdown()
+        endpoint.server_close()
 
 
 def talk(server):
