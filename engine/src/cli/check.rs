@@ -25,7 +25,7 @@ pub(super) fn run(check: Check) -> Result<(), Failure> {
     let mut config = Config::read(&path)?;
     read_stored_apps(&mut config)?;
     if config.apps.is_empty() && config.app_store.is_none() {
-        return Err(Failure::no_app(&format!("add [[apps]] to {}", path.display())));
+        return Err(Failure::no_app(&format!("add [[apps]] or [app_store] to {}", path.display())));
     }
     let apps = config.apps.iter().chain(&config.stored_apps);
     print(&format!("{}: good, {} app(s)\n", path.display(), apps.clone().count()))?;
