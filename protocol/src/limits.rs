@@ -156,6 +156,9 @@ pub(crate) const CONTROL_BYTES_MAX: usize = 125;
 /// for a slot.
 pub const SLOTS_MAX: u32 = 1 << 20;
 
+/// Apps whose ids a line of the log names when the registry changes; the rest are counted.
+pub(crate) const APP_IDS_SHOWN_MAX: usize = 10;
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,9 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::{App, Apps};
-
-/// So many ids are named; the rest is counted.
-const IDS_SHOWN_MAX: usize = 10;
+use crate::limits::APP_IDS_SHOWN_MAX;
 
 /// Which apps differ between two registries. An app is in one list only.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -68,7 +66,7 @@ impl fmt::Display for AppChanges {
         }
         let lists = self.lists().into_iter().filter(|(_, ids)| !ids.is_empty());
         for (index, (what, ids)) in lists.enumerate() {
-            let shown: Vec<&str> = ids.iter().take(IDS_SHOWN_MAX).map(|id| &**id).collect();
+            let shown: Vec<&str> = ids.iter().take(APP_IDS_SHOWN_MAX).map(|id| &**id).collect();
             let separator = if index > 0 { "; " } else { "" };
             write!(f, "{separator}{what}: {}", shown.join(", "))?;
             if ids.len() > shown.len() {
