@@ -381,7 +381,7 @@ pub const MUTANTS: &[Mutant] = &[
         places: &[instead(
             "shard/inbound/subscribe.rs",
             "check_own_channel(channel, self.users.user_id_of(id))",
-            "check_own_channel(channel, self.users.user_id_of(id).and(protocol::channel::user_of_channel(channel)))",
+            "check_own_channel(channel, self.users.user_id_of(id).and_then(|_| protocol::channel::user_of_channel(channel)))",
         )],
     },
     Mutant {

@@ -86,7 +86,7 @@ pub fn run(seed: u64) -> Result<Coverage, String> {
     }
     world.settle()?;
     world.check()?;
-    if seed % 3 == 0 {
+    if seed.is_multiple_of(3) {
         world.check_last_counts()?;
     }
     if world.rng().chance(40) {
