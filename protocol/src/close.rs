@@ -63,6 +63,8 @@ impl Close {
     pub const ORIGIN: Self = Self::new(4009, "Origin is not allowed (allowed_origins)");
     /// The app takes no connection without an origin.
     pub const ORIGIN_MISSING: Self = Self::new(4009, "Origin header is missing (require_origin)");
+    /// The connection has not signed in, nor subscribed to a channel that needs a signature, in the time that its app allows.
+    pub const NOT_AUTHORIZED_IN_TIME: Self = Self::new(4009, "Connection not authorized within timeout");
     /// The app's back end has terminated the connections of this user.
     pub const TERMINATED: Self = Self::new(4009, "You got disconnected by the app");
 

@@ -12,6 +12,7 @@
 pub mod api_core;
 pub mod chunks;
 pub mod cores;
+pub mod deadlines;
 pub mod exchange;
 pub mod hook_port;
 pub mod http_date;

@@ -95,7 +95,8 @@ pub struct Limits {
     /// Channels that one connection may be subscribed to; past it a subscription is refused. Nobody who behaves has
     /// more than some hundreds, and a connection needs no signature to fill as many.
     pub subscriptions_per_connection_max: usize,
-    /// Subscriptions of all connections of a shard; past it another is refused. None: by the memory of the machine.
+    /// Subscriptions of all connections of a shard, and users on their watchlists; past it another subscription is refused,
+    /// and a watchlist is cut. None: by the memory of the machine.
     pub subscriptions_per_shard_max: Option<usize>,
     /// Subscriptions of an app without a bound of its own, on all shards together.
     pub subscriptions_per_app_max: u64,

@@ -39,6 +39,9 @@ pub enum Root {
     Enter { topic: Arc<Topic>, epoch: u64, sub: SubRef, member: Arc<Member> },
     /// A subscription that has sent Enter is gone.
     Exit { topic: Arc<Topic>, sub: SubRef },
+    /// Whether connections of the sending shard are signed in as this user, and whether any of them watches the user: the
+    /// epoch of that. What was said before is over.
+    User { topic: Arc<Topic>, signed_in: bool, watches: Option<u64> },
     /// An event for all subscribers.
     Publish(Box<Publish>),
     /// A question of the API core.
@@ -63,6 +66,8 @@ pub enum Leaf {
     Refused { topic: Arc<Topic>, sub: SubRef, why: Refusal },
     /// A frame for the local subscribers.
     Deliver { topic: Arc<Topic>, frame: Frame, except: Option<SocketId> },
+    /// Whether a user is online, for those who watch by this epoch.
+    User { topic: Arc<Topic>, epoch: u64, online: bool },
     /// What a Query asked for.
     Answer(Box<Answer>),
     /// For other processes on the same ports, to the relay.

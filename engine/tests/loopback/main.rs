@@ -7,6 +7,7 @@
 
 mod app_store;
 mod apps;
+mod authorization;
 mod bad_input;
 mod budget;
 mod capacity;
@@ -40,4 +41,5 @@ mod terminal;
 mod terminate;
 mod threads;
 mod users;
+mod watchlists;
 mod weaknesses;

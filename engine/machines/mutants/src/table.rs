@@ -405,6 +405,83 @@ pub const MUTANTS: &[Mutant] = &[
         )],
     },
     Mutant {
+        name: "LastSignOutIsUnsaid",
+        breaks: "Home is not told that the last connection of a user has gone.",
+        places: &[instead("shard/users/mod.rs", "user.connections == 0", "false")],
+    },
+    Mutant {
+        name: "AnyEndTakesTheUser",
+        breaks: "A user goes offline with any of its connections.",
+        places: &[instead(
+            "shard/home/users.rs",
+            "self.shards.iter().any(|on| on.signed_in)",
+            "self.shards.iter().all(|on| on.signed_in || on.watches.is_some()) && self.shards.iter().any(|on| on.signed_in)",
+        )],
+    },
+    Mutant {
+        name: "OfflineAtOnce",
+        breaks: "Who watches is told at once that a user has gone.",
+        places: &[instead("shard/home/users.rs", "self.now_ms + OFFLINE_MS", "self.now_ms")],
+    },
+    Mutant {
+        name: "ReturnsAreIgnored",
+        breaks: "Who watches is told that a user has gone who is back.",
+        places: &[instead("shard/home/users.rs", "self.gone.cancel(at) && is_online", "false")],
+    },
+    Mutant {
+        name: "AskersHearNothing",
+        breaks: "A shard that begins to watch a user is told of changes alone.",
+        places: &[instead(
+            "shard/home/users.rs",
+            "before.and_then(|it| it.watches) != word.watches",
+            "false",
+        )],
+    },
+    Mutant {
+        name: "NewsAreNotGathered",
+        breaks: "Each change of a watched user is told at once.",
+        places: &[instead("shard/users/watch.rs", "self.now_ms + BATCH_MS", "self.now_ms")],
+    },
+    Mutant {
+        name: "WatchersKeepTheirPlace",
+        breaks: "Who takes the place of a watcher that has gone does not know it.",
+        places: &[instead("shard/users/watch.rs", "its.at = watch.at;", "")],
+    },
+    Mutant {
+        name: "WatchersOutliveTheirSignIn",
+        breaks: "What a connection watched before it signed in again, it goes on watching.",
+        places: &[instead("shard/users/mod.rs", "self.leave(id.slot, &earlier);", "let _ = earlier;")],
+    },
+    Mutant {
+        name: "EverythingIsNews",
+        breaks: "Who is told of one change is told again of all on its list.",
+        places: &[instead(
+            "shard/users/watch.rs",
+            "watch.told.replace(is) != Some(is)",
+            "{\n                watch.told = Some(is);\n                true\n            }",
+        )],
+    },
+    Mutant {
+        name: "UsersAreChannelsToHooks",
+        breaks: "Hooks are told that the channel of a user is vacated when the user goes offline.",
+        places: &[instead(
+            "shard/home/edges.rs",
+            "HookEvent::UserOffline { app, channel }",
+            "HookEvent::ChannelVacated { app, channel }",
+        )],
+    },
+    Mutant {
+        name: "SigningInIsNotEnough",
+        breaks: "Who has signed in is closed as not authorized.",
+        places: &[instead("shard/users/signin.rs", "self.note_authorized(id);", "")],
+    },
+    Mutant {
+        name: "AnySubscriptionAuthorizes",
+        breaks: "A subscription to a public channel shows that the back end knows the connection.",
+        places: &[instead("shard/inbound/subscribe.rs", "kind.needs_auth()", "true")
+            .within("TopicKey::Channel { kind, .. } if kind.needs_auth()")],
+    },
+    Mutant {
         name: "SlotKeepsItsUser",
         breaks: "The next tenant of a slot is signed in as the last one was.",
         places: &[instead("shard/ending/close.rs", "self.users.sign_out(id);", "")],

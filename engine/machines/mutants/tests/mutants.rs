@@ -40,6 +40,8 @@ mod socket;
 mod terminations;
 #[path = "../../tests/sim/turning.rs"]
 mod turning;
+#[path = "../../tests/sim/users.rs"]
+mod users;
 #[path = "../../tests/sim/world.rs"]
 mod world;
 

@@ -83,6 +83,7 @@ fn describe_shards(all: &mut Exposition, readings: &[(usize, Reading)]) {
     let mut half_open = all.gauges("half_open", "Connections of a shard without a complete request head.");
     let mut subscriptions = all.gauges("subscriptions", "Subscriptions of the connections of a shard.");
     let mut signed_in = all.gauges("signed_in", "Connections of a shard that are signed in as users.");
+    let mut watched = all.gauges("watched_users", "Users on the watchlists of the connections of a shard.");
     let mut channels = all.gauges("channels", "Occupied channels that have their home on a shard.");
     for (shard, reading) in readings {
         let number = shard.to_string();
@@ -91,9 +92,10 @@ fn describe_shards(all: &mut Exposition, readings: &[(usize, Reading)]) {
         half_open.sample(&labels, reading.half_open as f64);
         subscriptions.sample(&labels, reading.subscriptions as f64);
         signed_in.sample(&labels, reading.signed_in as f64);
+        watched.sample(&labels, reading.watched_users as f64);
         channels.sample(&labels, reading.channels as f64);
     }
-    [connections, half_open, subscriptions, signed_in, channels]
+    [connections, half_open, subscriptions, signed_in, watched, channels]
         .into_iter()
         .for_each(|family| all.add(family));
 }

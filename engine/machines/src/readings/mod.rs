@@ -28,6 +28,8 @@ pub struct Reading {
     pub subscriptions: u64,
     /// Connections that are signed in as users.
     pub signed_in: u64,
+    /// Users on the watchlists of the shard's connections.
+    pub watched_users: u64,
     /// Occupied channels that have their home here.
     pub channels: u64,
     /// Connections that the kernel takes nothing more for.
@@ -75,6 +77,7 @@ impl Reading {
         self.half_open += other.half_open;
         self.subscriptions += other.subscriptions;
         self.signed_in += other.signed_in;
+        self.watched_users += other.watched_users;
         self.channels += other.channels;
         self.blocked += other.blocked;
         self.outbox_bytes += other.outbox_bytes;

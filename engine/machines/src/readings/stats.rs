@@ -111,6 +111,12 @@ counters! {
         occupied,
         /// Topics whose last subscriber went.
         vacated,
+        /// Users whose first connection signed in.
+        users_online,
+        /// Users whose last signed-in connection went.
+        users_offline,
+        /// Those of them that were back before anybody who watches them was told.
+        users_returned,
         /// Lists of channels begun.
         lists,
         /// Lists of channels refused because too many were being made.
@@ -190,6 +196,12 @@ counters! {
         signins,
         /// Sign-ins refused.
         signins_refused,
+        /// Watchlists cut because the shard has as many subscriptions and watched users as it may.
+        watchlists_cut,
+        /// Times that a connection was told which users of its watchlist are online, or are not.
+        watch_events,
+        /// Words of a home on a user that nobody watches any more, or watches anew.
+        watch_news_stale,
     }
     /// Connections that end, and silent ones that are asked whether they are still there.
     ending: EndingStats {
@@ -205,6 +217,8 @@ counters! {
         pongs_missed,
         /// Connections closed because the server ends.
         drained,
+        /// Connections closed because they were not authorized in the time that their app allows.
+        not_authorized_in_time,
         /// Connections closed because their user had to go.
         terminated,
         /// Users named whose connections must go.

@@ -118,7 +118,7 @@ impl Shard {
             fanout,
             home,
             links: Links::new(shards, &config.limits),
-            users: Users::default(),
+            users: Users::new(shards),
             ending,
             effects: VecDeque::new(),
             border_stats: BorderStats::default(),
@@ -144,6 +144,17 @@ impl Shard {
     /// Lists in the making and users whose connections must go, for tests.
     pub fn open_walks(&self) -> (usize, usize) {
         (self.home.open_lists(), self.ending.open_terminations())
+    }
+
+    /// Users that are known to connections, of whom homes must be told, and known as a home, for tests.
+    pub fn known_users(&self) -> (usize, usize, usize) {
+        let (known, unsaid) = self.users.known();
+        (known, unsaid, self.home.users())
+    }
+
+    /// How many connections and shards will be told of users when it is time, for tests.
+    pub fn news_of_users(&self) -> usize {
+        self.users.due() + self.home.gone_users()
     }
 
     /// What is kept for connections that are closed, in bytes, for tests.

@@ -30,6 +30,7 @@ impl Shard {
             half_open: self.inbound.half_open() as u64,
             subscriptions: self.fanout.subscriptions() as u64,
             signed_in: self.users.signed_in() as u64,
+            watched_users: self.users.watches() as u64,
             channels: self.home.len() as u64,
             blocked: self.fanout.blocked() as u64,
             outbox_bytes: self.fanout.held_bytes() as u64,

@@ -92,14 +92,21 @@ impl Machine for Shard {
 
     fn poll_deadline(&self) -> Option<u64> {
         let holds = self.fanout.next_tick_ms();
-        let of_connections = [self.head_deadline(), self.idle_deadline(), self.drain_deadline()];
+        let of_connections = [
+            self.head_deadline(),
+            self.idle_deadline(),
+            self.drain_deadline(),
+            self.authorization_deadline(),
+        ];
+        let of_users = [self.users.deadline(), self.home.gone_deadline()];
         let others = [holds, self.home.deadline(), self.hearing_deadline(), self.departure_deadline()];
-        of_connections.into_iter().chain(others).flatten().min()
+        of_connections.into_iter().chain(of_users).chain(others).flatten().min()
     }
 
     fn handle_deadline(&mut self, now: Now) {
         self.give_up_late_heads(now);
         self.check_silence(now);
+        self.check_authorization(now);
         self.fanout.end_due_holds(now.mono_ms);
         self.continue_drain(now);
     }

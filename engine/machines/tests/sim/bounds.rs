@@ -41,6 +41,11 @@ impl Bounds {
         Self { limits, app }
     }
 
+    /// In which time a connection must be authorized; 0: none.
+    pub fn authorization_timeout_ms(&self) -> u64 {
+        u64::from(self.app.authorization_timeout_s) * 1000
+    }
+
     /// After the deciding part of a turn.
     pub fn check_phase(&self, me: usize, shard: &Shard) -> Result<(), String> {
         let limits = &self.limits;

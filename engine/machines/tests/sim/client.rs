@@ -7,6 +7,8 @@ use protocol::auth::{sign_signin, sign_subscription};
 use protocol::socket_id::SocketId;
 use serde_json::{Value, json};
 
+use crate::users::Watching;
+
 /// What a client got on a channel, in order.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Seen {
@@ -59,6 +61,15 @@ pub struct Client {
     pub bad_signins_seen: usize,
     /// Its app is gone or disabled.
     pub may_lose_app: bool,
+    /// What it has heard of its watchlist and was not judged yet: users with whether they are online; none when it has signed
+    /// in.
+    pub watch_news: Vec<Option<Vec<(String, bool)>>>,
+    pub watching: Watching,
+    /// It has sent what shows that its back end knows it.
+    pub authorized: bool,
+    pub connected_ms: u64,
+    /// When it first had its socket_id.
+    pub established_ms: Option<u64>,
     /// The close code it got.
     pub close_code: Option<u16>,
     pub errors: Vec<String>,
@@ -92,6 +103,11 @@ impl Client {
             signins_seen: 0,
             bad_signins_seen: 0,
             may_lose_app: false,
+            watch_news: Vec::new(),
+            watching: Watching::default(),
+            authorized: false,
+            connected_ms: 0,
+            established_ms: None,
             close_code: None,
             errors: Vec::new(),
             errors_expected: 0,
@@ -134,9 +150,9 @@ impl Client {
     }
 
     /// A sign-in as this user; None before the socket_id is known.
-    pub fn signin(&self, app: &App, user: &str) -> Option<Vec<u8>> {
+    pub fn signin(&self, app: &App, user: &str, watchlist: &[&str]) -> Option<Vec<u8>> {
         let socket_id = self.socket_id?;
-        let user_data = json!({"id": user, "user_info": {"name": user}}).to_string();
+        let user_data = json!({"id": user, "user_info": {"name": user}, "watchlist": watchlist}).to_string();
         let data = json!({"auth": sign_signin(app, socket_id, &user_data), "user_data": user_data});
         Some(text(&json!({"event": "pusher:signin", "data": data})))
     }
@@ -220,6 +236,16 @@ impl Client {
                     return Err(format!("signed in as {user}"));
                 }
                 self.signins_seen += 1;
+                self.watch_news.push(None);
+            }
+            ("pusher_internal:watchlist_events", None) => {
+                let mut news = Vec::new();
+                for event in data["events"].as_array().ok_or("no events")? {
+                    let ids = event["user_ids"].as_array().ok_or("no user_ids")?;
+                    let online = event["name"] == "online";
+                    news.extend(ids.iter().map(|id| (id.as_str().unwrap_or("").to_owned(), online)));
+                }
+                self.watch_news.push(Some(news));
             }
             ("pusher:signin_error", None) => self.bad_signins_seen += 1,
             ("pusher:error", None) => self.errors.push(data["message"].as_str().unwrap_or("").to_owned()),

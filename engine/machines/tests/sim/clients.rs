@@ -20,6 +20,11 @@ impl Clients {
         Self { all: Vec::new(), tight }
     }
 
+    /// True when any subscription may be refused.
+    pub fn is_tight(&self) -> bool {
+        self.tight
+    }
+
     pub fn len(&self) -> usize {
         self.all.len()
     }
@@ -41,9 +46,11 @@ impl Clients {
     }
 
     /// A client with a socket of this shard.
-    pub fn join(&mut self, shard: usize, socket: usize) {
+    pub fn join(&mut self, shard: usize, socket: usize, now_ms: u64) {
         let number = self.all.len();
-        self.all.push(Client::new(shard, socket, format!("u{}", number % 3)));
+        let mut client = Client::new(shard, socket, format!("u{}", number % 3));
+        client.connected_ms = now_ms;
+        self.all.push(client);
     }
 
     /// Whose socket this is.
@@ -171,6 +178,7 @@ fn check_replies(client: &Client) -> Result<(), String> {
         "The presence channel",
         "This ",
         "Connection is already signed in",
+        "The watchlist is too long",
     ];
     match client.errors.iter().find(|text| !known.iter().any(|start| text.starts_with(start))) {
         Some(text) => Err(format!("unexpected error {text}")),

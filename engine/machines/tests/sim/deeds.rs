@@ -27,6 +27,8 @@ impl Deeds {
             let (topic, done, hooked) = match deed {
                 witness::Deed::Occupied(topic) => (topic, Done::Occupied, false),
                 witness::Deed::Vacated(topic) => (topic, Done::Vacated, false),
+                witness::Deed::Online(topic) => (topic, Done::Online, false),
+                witness::Deed::Offline(topic) => (topic, Done::Offline, false),
                 witness::Deed::Added { topic, user_id } => (topic, Done::Added(user_id.to_owned()), false),
                 witness::Deed::Removed { topic, user_id } => {
                     (topic, Done::Removed(user_id.to_owned()), false)

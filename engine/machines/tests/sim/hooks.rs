@@ -7,7 +7,7 @@ use corecast_machines::hook_port::HookPort;
 use protocol::hook_event::{Happened, HookEvent, OpenEdges};
 use protocol::hook_kind::{HookKind, HookKinds};
 
-use crate::channels::{CHANNELS, is_own, user_on};
+use crate::channels::{CHANNELS, OWN_CHANNELS, is_own, user_on};
 use crate::model::Done;
 use crate::rng::Rng;
 
@@ -54,6 +54,7 @@ impl HooksCore {
     pub fn new(seed: u64) -> Self {
         let mut rng = Rng(seed ^ 0x400c);
         let all = HookKinds::USUAL.with(HookKind::ServerEvent).with(HookKind::SubscriptionCount);
+        let all = all.with(HookKind::UserOnline).in_pairs();
         let channels = HookKinds::NONE.with(HookKind::ChannelVacated).in_pairs();
         let members = HookKinds::NONE.with(HookKind::MemberAdded).with(HookKind::ClientEvent).in_pairs();
         let kinds = [all, all, all, HookKinds::USUAL, channels, members, HookKinds::NONE][rng.below(7)];
@@ -105,6 +106,13 @@ impl HooksCore {
             let places = users.into_iter().map(Some).chain(occupied.then_some(None));
             places.for_each(|user| self.was_told((channel.to_owned(), user)));
         }
+        if self.kinds.has(HookKind::UserOffline) {
+            for channel in OWN_CHANNELS {
+                let members = Vec::new();
+                open.push(OpenEdges { app_id: "1".into(), channel: channel.into(), occupied: true, members });
+                self.was_told((channel.to_owned(), None));
+            }
+        }
         open.push(OpenEdges {
             app_id: "gone".into(),
             channel: "a".into(),
@@ -130,6 +138,8 @@ impl HooksCore {
             Done::Occupied | Done::Vacated if is_own(channel) => return,
             Done::Occupied => (None, true),
             Done::Vacated => (None, false),
+            Done::Online => (None, true),
+            Done::Offline => (None, false),
             Done::Added(user) => (Some(user.clone()), true),
             Done::Removed(user) => (Some(user.clone()), false),
             Done::Event { id, .. } => return self.event_done(channel, *id, hooked),
@@ -192,9 +202,7 @@ impl HooksCore {
 
     /// Everything has come to rest: what has lasted for the grace is known.
     pub fn check(&self, now_ms: u64, dropped: u64) -> Result<(), String> {
-        for ((channel, user), (there, since_ms)) in
-            self.truth.iter().filter(|((_, user), _)| self.wants(user))
-        {
+        for ((channel, user), (there, since_ms)) in self.truth.iter().filter(|(place, _)| self.wants(place)) {
             let waits = !there && (since_ms + self.grace_ms >= now_ms || self.is_over());
             if !waits && self.is_told(&(channel.clone(), user.clone())) != *there {
                 return Err(format!("{channel} {user:?} is there: {there}, and the hooks know the reverse"));
@@ -213,14 +221,18 @@ impl HooksCore {
     /// Whether something of this channel should have been told by now, or has changed in this phase.
     fn is_behind(&self, channel: &str) -> bool {
         let of_channel = self.truth.iter().filter(|((name, _), _)| name == channel);
-        of_channel.filter(|((_, user), _)| self.wants(user)).any(|(place, (there, since_ms))| {
+        of_channel.filter(|(place, _)| self.wants(place)).any(|(place, (there, since_ms))| {
             let due = *there || since_ms + self.grace_ms <= self.now_ms && !self.is_over();
             self.changed.contains(place) || due && self.is_told(place) != *there
         })
     }
 
-    fn wants(&self, user: &Option<String>) -> bool {
-        let kind = if user.is_none() { HookKind::ChannelOccupied } else { HookKind::MemberAdded };
+    fn wants(&self, (channel, user): &Place) -> bool {
+        let kind = match user {
+            None if is_own(channel) => HookKind::UserOnline,
+            None => HookKind::ChannelOccupied,
+            Some(_) => HookKind::MemberAdded,
+        };
         self.kinds.has(kind)
     }
 
@@ -242,9 +254,14 @@ impl HooksCore {
             return Err(format!("{event:?} was told, and nobody wants it"));
         }
         let channel = event.channel().to_string();
+        if is_own(&channel) != event.online_user().is_some() {
+            return Err(format!("{event:?} was told of {channel}"));
+        }
         let (user, there) = match event {
             HookEvent::ChannelOccupied { .. } => (None, true),
             HookEvent::ChannelVacated { .. } => (None, false),
+            HookEvent::UserOnline { .. } => (None, true),
+            HookEvent::UserOffline { .. } => (None, false),
             HookEvent::MemberAdded { user_id, .. } => (Some(user_id.to_string()), true),
             HookEvent::MemberRemoved { user_id, .. } => (Some(user_id.to_string()), false),
             HookEvent::ClientEvent { user_id, data_literal, .. } => {
@@ -256,7 +273,7 @@ impl HooksCore {
                 let id = (COUNT_ID + subscriptions).to_string();
                 return self.hear_event(channel, &id, None, false);
             }
-            HookEvent::CacheMiss { .. } | HookEvent::UserOnline { .. } | HookEvent::UserOffline { .. } => {
+            HookEvent::CacheMiss { .. } => {
                 return Err(format!("{event:?} was told, and the model has none"));
             }
         };
@@ -310,7 +327,7 @@ impl HooksCore {
     ) -> Result<bool, String> {
         self.fresh.retain(|(of, fresh)| *of != channel || fresh.to_string() != id);
         let not_told =
-            |it: &&Place| it.0 == channel && self.wants(&it.1) && self.truth[*it].0 && !self.is_told(it);
+            |it: &&Place| it.0 == channel && self.wants(it) && self.truth[*it].0 && !self.is_told(it);
         if let Some(place) =
             self.refused.iter().find(|it| it.0 == channel).or_else(|| self.truth.keys().find(not_told))
         {

@@ -24,6 +24,7 @@ mod schedule;
 mod socket;
 mod terminations;
 mod turning;
+mod users;
 mod world;
 
 use schedule::{Coverage, run};

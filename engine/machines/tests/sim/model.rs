@@ -15,6 +15,8 @@ pub enum Done {
     Vacated,
     Added(String),
     Removed(String),
+    Online,
+    Offline,
     Event {
         id: u64,
         except: Option<SocketId>,
@@ -99,6 +101,7 @@ impl Model {
         let item = match done {
             Done::Occupied => return self.edge(channel, true),
             Done::Vacated => return self.edge(channel, false),
+            Done::Online | Done::Offline => return Ok(()),
             Done::Added(user) => Item::Added(user.clone()),
             Done::Removed(user) => Item::Removed(user.clone()),
             // Nobody is there to hear it.

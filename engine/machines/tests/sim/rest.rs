@@ -31,6 +31,9 @@ pub fn check(cores: &Cores, clients: &Clients, api: &ApiSide) -> Result<(), Stri
         if shard.open_walks() != (0, 0) {
             return Err(format!("shard {index} sleeps with open walks {:?}", shard.open_walks()));
         }
+        if shard.known_users().1 > 0 {
+            return Err(format!("shard {index} sleeps with something to say of users"));
+        }
         if shard.open_batches() != (0, 0) {
             return Err(format!("shard {index} sleeps with open batches {:?}", shard.open_batches()));
         }
@@ -47,6 +50,9 @@ pub fn check_empty(cores: &Cores, app: &App, held_bytes_min: usize) -> Result<()
         let left = (shard.connections(), shard.fanout().topics(), shard.home().len());
         if left != (0, 0, 0) || shard.fanout().subscriptions() != 0 {
             return Err(format!("shard {index} keeps connections, local topics, home topics: {left:?}"));
+        }
+        if shard.known_users() != (0, 0, 0) || shard.news_of_users() != 0 {
+            return Err(format!("shard {index} keeps users: {:?}", shard.known_users()));
         }
         let held = shard.fanout().held_bytes();
         if held != held_bytes_min {

@@ -89,6 +89,7 @@ pub fn run(seed: u64) -> Result<Coverage, String> {
     if seed.is_multiple_of(3) {
         world.check_last_counts()?;
     }
+    world.check_users()?;
     if world.rng().chance(40) {
         world.check_hooks(false)?;
     }
@@ -319,12 +320,19 @@ fn sign_in(world: &mut World, client: usize) {
     let other = world.client(client).signed_in.is_some() && world.users_rng().chance(30);
     let user = if other { USERS[user_of(client + 1)] } else { own };
     let app = world.app();
-    let Some(bytes) = world.client(client).signin(&app, user) else { return };
+    let known = ["u0", "u1", "u2", "nobody", "noone", "none"];
+    let count = world.users_rng().below(6);
+    let first = world.users_rng().below(known.len());
+    let watchlist: Vec<&str> = (0..count).map(|at| known[(first + at) % known.len()]).collect();
+    let Some(bytes) = world.client(client).signin(&app, user, &watchlist) else { return };
     if other {
         world.client(client).bad_signins += 1;
     } else {
-        let terminated = world.is_terminated(user);
+        let (terminated, now_ms) = (world.is_terminated(user), world.now_ms());
         let client = world.client(client);
+        let watched = watchlist.iter().take(4).map(|id| (*id).to_owned()).collect();
+        client.watching.asked.push_back((watched, now_ms));
+        client.authorized = true;
         client.may_be_terminated |= terminated;
         client.signins += 1;
         client.signed_in = Some(own);
@@ -372,6 +380,7 @@ fn subscribe(world: &mut World, client: usize, name: &str) {
         channel.wanted = true;
         channel.accepted += 1;
         channel.asked_at = step;
+        world.client(client).authorized |= !["public-a", "b"].contains(&name);
     }
     world.send(client, &bytes);
 }

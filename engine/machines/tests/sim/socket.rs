@@ -45,6 +45,8 @@ pub struct Socket {
     pub silent_s: u32,
     /// How long it had been silent when its shard last judged that. What is read later in that turn comes too late.
     pub judged_s: u32,
+    /// Its shard had taken all that it has sent then.
+    pub judged_taken: bool,
     /// It has got a ping since it was last heard.
     pub pinged: bool,
     /// Turns of its shard since bytes of it have waited unread.
@@ -72,6 +74,7 @@ impl Socket {
             closed_s: 0,
             silent_s: 0,
             judged_s: 0,
+            judged_taken: false,
             pinged: false,
             turns_unread: 0,
         }

@@ -17,9 +17,10 @@ use crate::deeds::Deeds;
 use crate::hooks::HooksCore;
 use crate::inputs::TurnInputs;
 use crate::mesh::Port;
-use crate::model::Model;
+use crate::model::{Done, Model};
 use crate::rng::Rng;
 use crate::socket::Reader;
+use crate::users::Users;
 
 pub struct Turning<'a> {
     pub me: usize,
@@ -30,6 +31,7 @@ pub struct Turning<'a> {
     pub deeds: &'a Deeds,
     pub model: &'a mut Model,
     pub counts: &'a mut CountsModel,
+    pub users: &'a mut Users,
     pub hooks: &'a mut HooksCore,
     pub rng: &'a mut Rng,
     /// How many outboxes are written together.
@@ -45,6 +47,7 @@ impl Turning<'_> {
         if due {
             for socket in self.cores.sockets_mut(self.me) {
                 socket.judged_s = if socket.paused { 0 } else { socket.silent_s };
+                socket.judged_taken = socket.inbound.is_empty() && !socket.paused;
             }
             self.cores.shard_mut(self.me).handle_deadline(now);
         }
@@ -164,6 +167,7 @@ impl Turning<'_> {
         if unanswered && socket.judged_s < silence_s_min {
             return Err(format!("closed after {} s of silence", socket.judged_s));
         }
+        let judged_taken = socket.judged_taken;
         let may_be_silent = socket.reader == Reader::Dead;
         let shed = last.windows(18).any(|text| text == b"outboxes_bytes_max");
         if shed && !socket.waits_writable {
@@ -176,7 +180,16 @@ impl Turning<'_> {
         socket.parting = Some(parting);
         socket.write_parting();
         let draining = self.draining;
+        let (now_ms, timeout_ms) = (self.now_ms, self.bounds.authorization_timeout_ms());
+        let is_sure = !self.clients.is_tight();
         let client = self.forget(token)?;
+        let unauthorized = last.windows(17).any(|text| text == b"authorized within");
+        if unauthorized && (timeout_ms == 0 || now_ms < client.connected_ms + timeout_ms) {
+            return Err("closed as not authorized before its time".into());
+        }
+        if unauthorized && is_sure && judged_taken && client.authorized {
+            return Err("closed as not authorized, which it was".into());
+        }
         let silent = unanswered && (client.silent || may_be_silent);
         let drained = draining && last.windows(10).any(|ten| ten == b"restarting");
         let terminated = last.windows(12).any(|twelve| twelve == b"disconnected");
@@ -187,7 +200,7 @@ impl Turning<'_> {
         if lost && !client.may_lose_app && !client.leaving {
             return Err("closed for its app, which is there and enabled".into());
         }
-        if !client.leaving && !slow && !silent && !drained && !terminated && !lost {
+        if !client.leaving && !slow && !silent && !drained && !terminated && !lost && !unauthorized {
             return Err(format!("closed for no reason: {:?}", String::from_utf8_lossy(&last)));
         }
         client.leaving = true;
@@ -239,6 +252,10 @@ impl Core for Turning<'_> {
         for (channel, done, hooked) in self.deeds.take() {
             self.model.done(&channel, &done)?;
             self.counts.done(&channel, &done, self.now_ms)?;
+            if matches!(done, Done::Online | Done::Offline) {
+                let user = channel.trim_start_matches("#server-to-user-");
+                self.users.turned(user, matches!(done, Done::Online), self.now_ms)?;
+            }
             self.hooks.done(&channel, &done, hooked, self.now_ms);
         }
         self.hooks.listen(now.mono_ms);

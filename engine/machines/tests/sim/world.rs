@@ -25,7 +25,7 @@ use protocol::ws::Frame;
 
 use crate::api_side::ApiSide;
 use crate::bounds::Bounds;
-use crate::channels::{CHANNELS, is_own};
+use crate::channels::{CHANNELS, USERS, is_own};
 use crate::client::Client;
 use crate::clients::Clients;
 use crate::cores::Cores;
@@ -38,6 +38,7 @@ use crate::rng::Rng;
 use crate::socket::Reader;
 use crate::terminations::Terminations;
 use crate::turning::Turning;
+use crate::users::Users;
 
 /// The number of the simulated server.
 const NODE: u16 = 3;
@@ -71,6 +72,7 @@ pub struct World {
     bounds: Bounds,
     /// What homes have done since the model was last told.
     deeds: Deeds,
+    users: Users,
     hash: TopicHash,
     answers: Vec<Answer>,
     step: u64,
@@ -136,6 +138,8 @@ impl World {
         let terminate_by_presence = rng.chance(80);
         // Clocks must not come apart by more than they may.
         let flush_interval_ms = if rng.chance(50) { 0 } else { rng.between(1, 30) as u32 };
+        let mut of_users = Rng(seed ^ 0xa117);
+        let authorization_timeout_s = if of_users.chance(12) { of_users.between(3, 40) as u32 } else { 0 };
         let kinds = hooks.kinds;
         let make_app = move || {
             let mut app = App::new("1", "key", "secret");
@@ -146,6 +150,8 @@ impl World {
             app.limits.subscription_changes_per_second = if tight { 1 } else { 1000 };
             app.terminate_by_presence = terminate_by_presence;
             app.flush_interval_ms = flush_interval_ms;
+            app.limits.watchlist_users_max = 4;
+            app.authorization_timeout_s = authorization_timeout_s;
             app
         };
         let apps = Arc::new(Apps::new(vec![make_app(), make_other_app()]).unwrap());
@@ -202,6 +208,7 @@ impl World {
             other_app,
             hooks,
             deeds,
+            users: Users::default(),
             rng,
             users_rng: Rng(seed ^ 0x05e7),
         }
@@ -360,7 +367,13 @@ impl World {
                 return Err(format!("{closed} connections were closed in a second, {rate} may be"));
             }
         }
-        let untold = listening.into_iter().find(|client| self.clients.get(*client).close_code != Some(4100));
+        let has_timeout = self.bounds.authorization_timeout_ms() > 0;
+        let untold = listening.into_iter().find(|client| {
+            let client = self.clients.get(*client);
+            // Its time was over before its turn came.
+            let unauthorized = has_timeout && !client.authorized && client.close_code == Some(4009);
+            client.close_code != Some(4100) && !unauthorized
+        });
         let stays = self.cores.shards().iter().map(Machine::connections).sum::<usize>();
         match untold {
             Some(client) => Err(format!("client {client} was not told of the drain")),
@@ -443,7 +456,7 @@ impl World {
 
     pub fn connect(&mut self, shard: usize, reader: Reader) {
         let socket = self.cores.open(shard, reader, &Client::head("key"), self.now());
-        self.clients.join(shard, socket);
+        self.clients.join(shard, socket, self.now_ms);
     }
 
     pub fn send(&mut self, client: usize, bytes: &[u8]) {
@@ -589,6 +602,7 @@ impl World {
             deeds: &self.deeds,
             model: &mut self.model,
             counts: &mut self.counts,
+            users: &mut self.users,
             hooks: &mut self.hooks,
             rng: &mut self.rng,
             flush_slice: self.flush_slice,
@@ -608,7 +622,15 @@ impl World {
             self.cores.wake(me);
         }
         self.fault.take().map_or(Ok(()), Err)?;
-        self.clients.read(&self.cores, self.step)
+        self.clients.read(&self.cores, self.step)?;
+        for number in 0..self.clients.len() {
+            let client = self.clients.get_mut(number);
+            if client.socket_id.is_some() {
+                client.established_ms.get_or_insert(self.now_ms);
+            }
+            self.users.hear(client, self.now_ms).map_err(|why| format!("client {number}: {why}"))?;
+        }
+        Ok(())
     }
 
     /// The hooks core opens, if the schedule says so.
@@ -674,6 +696,46 @@ impl World {
         }
         self.settle()?;
         self.check()
+    }
+
+    pub fn now_ms(&self) -> u64 {
+        self.now_ms
+    }
+
+    /// What is put off has time to be told: who watches knows what is true, and nobody is there who is not authorized.
+    pub fn check_users(&mut self) -> Result<(), String> {
+        for _ in 0..20 {
+            if self.cores.shards().iter().all(|shard| shard.news_of_users() == 0) {
+                break;
+            }
+            self.second(true)?;
+            self.settle()?;
+        }
+        for user in USERS {
+            let is_user = |client: &usize| {
+                self.clients.get(*client).signed_in == Some(user)
+                    && !self.clients.socket(*client, &self.cores).closed
+            };
+            let signed_in = (0..self.clients.len()).any(|client| is_user(&client));
+            if self.users.is_online(user) != signed_in {
+                return Err(format!("{user} is signed in: {signed_in}, and its home knows the reverse"));
+            }
+        }
+        let timeout_ms = self.bounds.authorization_timeout_ms();
+        for number in 0..self.clients.len() {
+            let (client, socket) = (self.clients.get(number), self.clients.socket(number, &self.cores));
+            if self.tight || socket.closed {
+                continue;
+            }
+            let late = client.established_ms.is_some_and(|since| since + timeout_ms + 2000 < self.now_ms);
+            if timeout_ms > 0 && late && !client.authorized {
+                return Err(format!("client {number} is still there, and is not authorized"));
+            }
+            if self.clients.listens(number, &self.cores) {
+                self.users.check(client).map_err(|why| format!("client {number}: {why}"))?;
+            }
+        }
+        Ok(())
     }
 
     fn check_counts(&mut self, expected: &BTreeMap<String, Expected>) -> Result<(), String> {

@@ -79,6 +79,7 @@ impl Shard {
         }
         self.inbound.forget(id);
         self.users.sign_out(id);
+        self.ending.unauthorized.cancel(id.slot);
         outbox.end_open_ranges();
         self.ending.closing.push(Closing { token, outbox, blocked, last_words, rest });
         self.depart(id);

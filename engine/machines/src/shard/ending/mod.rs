@@ -1,10 +1,11 @@
 //! The end of connections: of one (`close`), of all (`drain`), of a silent one (`idle`), of a user's (`terminate`), of an
-//! app's (`apps`).
+//! app's (`apps`), of one that its app's back end does not know (`unauthorized`).
 
 use std::rc::Rc;
 
 use protocol::close::Close;
 
+use crate::deadlines::Deadlines;
 use crate::limits::PARTING_PART;
 use crate::outbox::parting::Allowance;
 use crate::outbox::run::Run;
@@ -22,6 +23,7 @@ mod close;
 pub mod drain;
 mod idle;
 mod terminate;
+mod unauthorized;
 
 pub(super) use close::encode_error_and_close;
 pub(super) use idle::ping_run;
@@ -42,6 +44,8 @@ pub(super) struct Ending {
     ping: Rc<Run>,
     terminations: Terminations,
     app_walk: AppWalk,
+    /// The slots of those who have not shown yet that their back end knows them.
+    unauthorized: Deadlines,
     stats: EndingStats,
 }
 
@@ -58,6 +62,7 @@ impl Ending {
             ping,
             terminations: Terminations::default(),
             app_walk: AppWalk::default(),
+            unauthorized: Deadlines::default(),
             stats: EndingStats::default(),
         }
     }
@@ -105,5 +110,6 @@ impl Ending {
     /// Gives back what nothing needs now.
     pub(super) fn give_back_room(&mut self) {
         self.closing.shrink_to_fit();
+        self.unauthorized.give_back_room();
     }
 }

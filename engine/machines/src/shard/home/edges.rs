@@ -1,4 +1,5 @@
-//! What the hooks core is told of the channels that live here. Edges (occupied or vacated, a member there or not) are
+//! What the hooks core is told of the channels and users that live here. Edges (occupied or vacated, a member there or not,
+//! a user online or not) are
 //! levels: what was told last, and what is true. Kept are only those where the two differ.
 //!
 //! A rise is told at the end of its phase, even if it is over by then; a fall when it has lasted for the grace, and not at
@@ -54,7 +55,7 @@ pub struct Edges {
     ends: bool,
 }
 
-/// A channel or a member whose level is not the one that was told. With both stamps it has come and gone in this phase.
+/// A channel, a member or a user whose level is not the one that was told. With both stamps it has come and gone in this phase.
 #[derive(Debug)]
 struct Edge {
     topic: Arc<Topic>,
@@ -355,9 +356,10 @@ impl Edge {
 
     fn risen(&self, now: Now) -> Happened {
         let (app, channel) = (Arc::clone(&self.topic.app), self.topic.shared_name());
-        let event = match &self.member {
-            None => HookEvent::ChannelOccupied { app, channel },
-            Some(member) => {
+        let event = match (&self.member, &self.topic.key) {
+            (None, TopicKey::Channel { .. }) => HookEvent::ChannelOccupied { app, channel },
+            (None, TopicKey::User { .. }) => HookEvent::UserOnline { app, channel },
+            (Some(member), _) => {
                 let (user_id, user_info) = (member.user_id.clone(), member.user_info.clone());
                 HookEvent::MemberAdded { app, channel, user_id, user_info }
             }
@@ -367,9 +369,10 @@ impl Edge {
 
     fn fallen(&self, now: Now) -> Happened {
         let (app, channel) = (Arc::clone(&self.topic.app), self.topic.shared_name());
-        let event = match &self.member {
-            None => HookEvent::ChannelVacated { app, channel },
-            Some(member) => HookEvent::MemberRemoved { app, channel, user_id: member.user_id.clone() },
+        let event = match (&self.member, &self.topic.key) {
+            (None, TopicKey::Channel { .. }) => HookEvent::ChannelVacated { app, channel },
+            (None, TopicKey::User { .. }) => HookEvent::UserOffline { app, channel },
+            (Some(member), _) => HookEvent::MemberRemoved { app, channel, user_id: member.user_id.clone() },
         };
         Happened { event, time_ms: now.unix_ms }
     }

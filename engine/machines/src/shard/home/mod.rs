@@ -28,6 +28,7 @@ use crate::shard::home::relay::Relay;
 use crate::shard::home::roster::Entered;
 use crate::shard::home::subscription_counts::SubscriptionCounts;
 use crate::shard::home::topics::{HomeTopics, Joined};
+use crate::shard::home::users::HomeUsers;
 use crate::shard::home::witness::{Deed, Witness};
 use crate::topic::{Topic, TopicHash, TopicKey};
 
@@ -41,6 +42,7 @@ mod roots;
 mod roster;
 pub mod subscription_counts;
 mod topics;
+mod users;
 pub mod witness;
 
 /// What a shard keeps as the home of its topics.
@@ -50,6 +52,7 @@ pub struct Home {
     apps: Arc<Apps>,
     hash: TopicHash,
     topics: HomeTopics,
+    users: HomeUsers,
     grants: Grants,
     lists: Lists,
     edges: Edges,
@@ -87,6 +90,7 @@ impl Home {
             index,
             apps,
             topics: HomeTopics::default(),
+            users: HomeUsers::default(),
             grants: Grants::default(),
             lists: Lists::new(limits),
             edges: Edges::new(hook_grace_ms),
@@ -103,6 +107,7 @@ impl Home {
     pub(super) fn begin_phase(&mut self, now: Now) {
         self.edges.begin_phase(now.mono_ms);
         self.subscription_counts.begin_phase(now.mono_ms);
+        self.users.begin_phase(now.mono_ms);
     }
 
     /// The server ends: who goes now has not left.
@@ -176,6 +181,7 @@ impl Home {
     /// Gives back what nothing needs now.
     pub(super) fn give_back_room(&mut self) {
         self.topics.give_back_room();
+        self.users.give_back_room();
         self.edges.give_back_room();
         self.subscription_counts.give_back_room();
     }
@@ -188,6 +194,16 @@ impl Home {
     /// True when no topic is occupied.
     pub fn is_empty(&self) -> bool {
         self.topics.occupied() == 0
+    }
+
+    /// How many users are known, for tests.
+    pub(super) fn users(&self) -> usize {
+        self.users.len()
+    }
+
+    /// How many users have gone and are still to be told of.
+    pub(super) fn gone_users(&self) -> usize {
+        self.users.gone()
     }
 
     /// What the hooks were not told yet, for tests.

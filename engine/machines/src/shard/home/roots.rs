@@ -29,6 +29,11 @@ impl Shard {
                     self.handle_deliver(&topic, &frame, None);
                 }
             }
+            Root::User { topic, signed_in, watches } => {
+                if let Some(leaf) = self.home.hear_of_user(from, &topic, signed_in, watches) {
+                    self.handle_leaf(leaf);
+                }
+            }
             Root::Publish(publish) => self.handle_publish(*publish),
             Root::Query(query) => self.handle_query(from, *query),
             Root::Terminate(terminate) => {

@@ -19,6 +19,10 @@ pub enum Deed<'a> {
     Added { topic: &'a Topic, user_id: &'a str },
     /// A user left its roster.
     Removed { topic: &'a Topic, user_id: &'a str },
+    /// Its user has come online.
+    Online(&'a Topic),
+    /// Its user has gone offline.
+    Offline(&'a Topic),
     /// An event was taken.
     Published { event: &'a Event, hooked: bool },
     /// Its subscribers, if it has any, were told how many they are.

@@ -333,6 +333,7 @@ impl Shard {
         }
         self.inbound.lobby.set(token, At::Connection(id));
         self.watch(id, now);
+        self.await_authorization(id, now);
         self.fanout.push_private(id, Run::private(response));
         id
     }

@@ -83,6 +83,7 @@ impl Shard {
     pub(in crate::shard) fn take_in_rotation(&mut self, inputs: &mut impl Inputs, now: Now) -> bool {
         self.fanout.begin_phase(now.mono_ms);
         self.home.begin_phase(now);
+        self.users.begin_phase(now.mono_ms);
         self.begin_giving_up();
         self.note_partings();
         let mut took = self.bring_in_outside();
@@ -212,7 +213,7 @@ impl Shard {
     /// A step of each kind of walk.
     fn take_walks(&mut self) -> bool {
         let any = self.continue_departures() | self.continue_terminations() | self.continue_app_walk();
-        let any = any | self.tell_counts();
+        let any = any | self.tell_counts() | self.tell_of_users();
         any | (self.home.open_lists() > 0 && !self.roots_gate_is_closed() && self.home.continue_list())
     }
 
@@ -223,6 +224,26 @@ impl Shard {
             if self.flush_gate_is_closed() || !self.home.has_room() || !self.tell_next_count() {
                 break;
             }
+            any = true;
+        }
+        any
+    }
+
+    /// Tells connections what has changed on their watchlists, and shards who has gone.
+    fn tell_of_users(&mut self) -> bool {
+        let mut any = false;
+        for _ in 0..self.limits.quantum {
+            if self.flush_gate_is_closed() || !self.tell_next_watcher() {
+                break;
+            }
+            any = true;
+        }
+        for _ in 0..self.limits.quantum {
+            if self.flush_gate_is_closed() || self.home.is_backed_up() {
+                break;
+            }
+            let Some(here) = self.home.tell_next_gone() else { break };
+            here.into_iter().for_each(|leaf| self.handle_leaf(leaf));
             any = true;
         }
         any

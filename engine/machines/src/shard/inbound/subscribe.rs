@@ -35,6 +35,7 @@ impl Shard {
             return;
         }
         if let Some(needs) = self.check_subscription(id, target, auth, channel_data) {
+            self.note_subscribes(id, target.key);
             self.add_subscription(id, target, needs);
         }
     }
@@ -62,7 +63,7 @@ impl Shard {
         if self.fanout.subscriptions_of(id) >= of_one {
             return full("This connection", of_one as u64, "subscriptions_per_connection_max");
         }
-        if self.fanout.subscriptions() >= of_shard {
+        if self.fanout.subscriptions() + self.users.watches() >= of_shard {
             self.inbound.stats.subscribe_refused_for_room += 1;
             return full("This shard of the server", of_shard as u64, "subscriptions_per_shard_max");
         }
@@ -121,6 +122,13 @@ impl Shard {
                 self.refuse_subscription(id, channel, Grounds::Auth, &error.to_string());
                 None
             }
+        }
+    }
+
+    /// A subscription that needs a signature shows that the app's back end knows the connection.
+    fn note_subscribes(&mut self, id: ConnectionId, key: TopicKey<&str>) {
+        if matches!(key, TopicKey::Channel { kind, .. } if kind.needs_auth()) {
+            self.note_authorized(id);
         }
     }
 

@@ -156,6 +156,12 @@ impl Shard {
                 }
                 any = true;
             }
+            while self.links.has_room(home)
+                && let Some(word) = self.users.next_word(home)
+            {
+                self.links.tell_of_user(home, word);
+                any = true;
+            }
         }
         any
     }

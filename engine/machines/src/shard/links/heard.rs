@@ -22,6 +22,7 @@ impl Shard {
             Leaf::Granted { topic, subs, succeeded } => self.handle_granted(&topic, subs, succeeded),
             Leaf::Refused { topic, sub, why } => self.handle_refused(&topic, sub, why),
             Leaf::Deliver { topic, frame, except } => self.handle_deliver(&topic, &frame, except),
+            Leaf::User { topic, epoch, online } => self.users.hear(&topic, epoch, online),
             Leaf::Answer(_) | Leaf::Relay(_) => invariant::violated("shards ask no questions"),
         }
     }

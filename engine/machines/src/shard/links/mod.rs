@@ -13,6 +13,7 @@ use crate::mesh::{Publish, Root, SubRef, ToHome};
 use crate::outgoing::Outgoing;
 use crate::readings::stats::LinksStats;
 use crate::shard::fanout::connection::ConnectionId;
+use crate::shard::users::Word;
 use crate::topic::Topic;
 
 mod gone;
@@ -133,6 +134,17 @@ impl Links {
     ) -> Option<u64> {
         let Link { home, epoch, .. } = *self.get_mut(topic_slot).expected(LINKED)?;
         Some(self.roots.push(home, Root::Enter { topic, epoch, sub, member }))
+    }
+
+    /// True when one more message to this home has room.
+    pub(super) fn has_room(&self, home: usize) -> bool {
+        !self.roots.is_full(home)
+    }
+
+    /// What is so of a user on this shard.
+    pub(super) fn tell_of_user(&mut self, home: usize, word: Word) {
+        let Word { topic, signed_in, watches } = word;
+        self.roots.push(home, Root::User { topic, signed_in, watches });
     }
 
     /// A client's event goes to its home.

@@ -1,9 +1,11 @@
 //! Signing in. The client is told at once, by an answer that has its own `user_data`; who is refused stays what it was,
 //! and is told twice: every SDK shows `pusher:error`, and pusher-js hands `pusher:signin_error` to what waits for it.
 
+use protocol::close::WATCHLIST;
 use protocol::message::MessageError;
 use protocol::server_event;
 use protocol::signin::check_signin;
+use protocol::user_data::UserData;
 
 use crate::outbox::run::Run;
 use crate::shard::Shard;
@@ -15,17 +17,41 @@ impl Shard {
         let Some(app) = self.fanout.app_of(id).cloned() else { return };
         let Some(socket_id) = self.fanout.socket_id(id) else { return };
         let signed_in = self.users.user_id_of(id);
-        let data = match check_signin(&app, socket_id, user_data, auth, signed_in) {
+        let mut data = match check_signin(&app, socket_id, user_data, auth, signed_in) {
             Ok(data) => data,
             Err(error) => {
                 let (kind, status) = error.kind_and_status();
                 return self.refuse_signin(id, kind, status, &error.to_string());
             }
         };
-        self.users.sign_in(id, data.user);
+        let too_long = if app.watchlist_events { self.cut_watchlist(&mut data) } else { None };
+        if !app.watchlist_events {
+            data.watchlist.clear();
+        }
+        self.users.sign_in(id, &app, &self.hash, data);
+        self.note_authorized(id);
         let mut bytes = Vec::new();
         server_event::encode_signin_success(&mut bytes, user_data);
+        if let Some(text) = too_long {
+            server_event::encode_error(&mut bytes, Some(WATCHLIST), &text);
+        }
         self.fanout.push_private(id, Run::private(bytes));
+    }
+
+    /// Leaves of a watchlist what there is room for. Returns what the client is told if that is not all: it keeps its sign-in.
+    fn cut_watchlist(&mut self, data: &mut UserData) -> Option<String> {
+        let most = self.limits.subscriptions_per_shard_max.unwrap_or(usize::MAX);
+        let room = most.saturating_sub(self.fanout.subscriptions() + self.users.watches());
+        if data.watchlist.len() <= room {
+            return data.watchlist_error();
+        }
+        self.users.stats.watchlists_cut += 1;
+        data.watchlist.truncate(room);
+        Some(format!(
+            "This shard of the server has room for {room} more users to watch, so the others are not watched \
+             (subscriptions_per_shard_max). Watched are: {}",
+            data.watchlist.join(", ")
+        ))
     }
 
     /// What should be a sign-in is none.

@@ -1,0 +1,61 @@
+//! Authorized connections: where the app sets a time, a connection shows in it that the app's back end knows it, or goes.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::rig::client::Client;
+use crate::rig::server::{Server, binary, free_port};
+use serde_json::json;
+
+const REASON: &str = "Connection not authorized within timeout";
+
+/// A server with these shards, whose first app gives a second and whose second app gives any time.
+fn serve(shards: usize) -> Server {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("authorization_{shards}.toml"));
+    let app = |id: &str, name: &str| {
+        format!("[[apps]]\nid = \"{id}\"\nkey = \"{name}-key\"\nsecret = \"{name}-secret\"\n")
+    };
+    let apps = format!("{}authorization_timeout_s = 1\n{}", app("7", "loopback"), app("8", "other"));
+    fs::write(&path, format!("shards = {shards}\n{apps}")).unwrap();
+    let port = free_port();
+    let mut command = Command::new(binary());
+    command.args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--config"]).arg(&path);
+    command.stdin(Stdio::null());
+    let server = Server::start_command(command, port);
+    fs::remove_file(path).unwrap();
+    server
+}
+
+fn who_is_unknown_goes(server: &Server) {
+    let (mut signed_in, mut private, mut member) = (server.connect(), server.connect(), server.connect());
+    signed_in.sign_in(r#"{"id":"1"}"#);
+    private.subscribe("private-a");
+    private.unsubscribe("private-a");
+    member.join("presence-a", r#"{"user_id":"1"}"#);
+    let mut elsewhere = Client::connect(server.tcp(), "/app/other-key?protocol=7");
+    let since = Instant::now();
+    let (mut silent, mut public, mut refused) = (server.connect(), server.connect(), server.connect());
+    public.subscribe("public");
+    refused.ask_to_sign_in("{}");
+    refused.hear_signin_refusal();
+    refused.say(
+        &json!({"event": "pusher:subscribe", "data": {"auth": "loopback-key:00", "channel": "private-a"}}),
+    );
+    refused.hear_refusal("private-a");
+    for client in [&mut silent, &mut public, &mut refused] {
+        assert_eq!(client.hear_error(), (Some(4009), REASON.to_owned()));
+        assert_eq!(client.hear_close(), (4009, REASON.to_owned()));
+    }
+    assert!(since.elapsed() >= Duration::from_secs(1), "{:?}", since.elapsed());
+    for client in [&mut signed_in, &mut private, &mut member, &mut elsewhere] {
+        client.expect_pong();
+    }
+}
+
+#[test]
+fn who_is_not_authorized_in_time_is_closed_with_4009_and_nobody_else() {
+    who_is_unknown_goes(&serve(3));
+    who_is_unknown_goes(&serve(1));
+}
