@@ -1,8 +1,12 @@
 //! Users: connections sign in, and what follows from that. The same on one shard and on three.
 
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
 use crate::rig::client::{Client, data_of};
 use crate::rig::other_app;
-use crate::rig::server::{Server, shared};
+use crate::rig::server::{Server, binary, free_port, shared, wait_for};
 use protocol::auth::sign_signin;
 use serde_json::{Value, json};
 
@@ -251,4 +255,46 @@ fn a_user_is_terminated(server: &Server) {
 #[test]
 fn all_signed_in_connections_of_a_terminated_user_are_closed() {
     on_both(a_user_is_terminated);
+}
+
+#[test]
+fn hooks_that_name_it_are_told_who_is_online() {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("users_hooks");
+    drop(fs::remove_dir_all(&folder));
+    fs::create_dir_all(&folder).unwrap();
+    let (told, path, port) = (folder.join("told.jsonl"), folder.join("corecast.toml"), free_port());
+    let app = "[[apps]]\nid = \"7\"\nkey = \"loopback-key\"\nsecret = \"loopback-secret\"\n";
+    let hooks = format!("[hooks]\ndata_dir = {:?}\ngrace_ms = 500\n", folder.join("data"));
+    let endpoint = format!("[[apps.hooks]]\nfile = {told:?}\nevents = [\"user_online\", \"user_offline\"]\n");
+    fs::write(&path, format!("shards = 3\nadmin = \"off\"\n{hooks}{app}{endpoint}")).unwrap();
+    let mut command = Command::new(binary());
+    command.args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--config"]).arg(&path);
+    command.stdin(Stdio::null());
+    let server = Server::start_command(command, port);
+    // Two connections of one user, one of which comes back; and channels, which are not told of.
+    let mut first = server.connect();
+    sign_in(&mut first, "seen");
+    first.subscribe("a-channel");
+    let mut second = server.connect();
+    sign_in(&mut second, "seen");
+    drop(first);
+    drop(second);
+    let mut back = server.connect();
+    sign_in(&mut back, "seen");
+    drop(back);
+    let lines = wait_for("the end of the user to be told", || {
+        let text = fs::read_to_string(&told).unwrap_or_default();
+        text.contains("user_offline").then_some(text)
+    });
+    let names: Vec<(Value, Value)> = lines
+        .lines()
+        .map(|line| {
+            let event: Value = serde_json::from_str(line).unwrap();
+            assert!(event.get("channel").is_none(), "{event}");
+            (event["name"].clone(), event["user_id"].clone())
+        })
+        .collect();
+    assert_eq!(names, [(json!("user_online"), json!("seen")), (json!("user_offline"), json!("seen"))]);
+    drop(server);
+    fs::remove_dir_all(folder).unwrap();
 }
