@@ -71,7 +71,7 @@ pub fn run(seed: u64) -> Result<Coverage, String> {
         world.next_step();
         world.open_hooks(false);
         random_step(&mut world)?;
-        if signs_in && world.users_rng().chance(12) {
+        if signs_in && world.users_rng().chance(18) {
             user_step(&mut world);
         }
         if terminations > 0 && world.rng().chance(2) {

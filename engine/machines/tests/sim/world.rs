@@ -371,7 +371,7 @@ impl World {
         let untold = listening.into_iter().find(|client| {
             let client = self.clients.get(*client);
             // Its time was over before its turn came.
-            let unauthorized = has_timeout && !client.authorized && client.close_code == Some(4009);
+            let unauthorized = has_timeout && client.close_code == Some(4009);
             client.close_code != Some(4100) && !unauthorized
         });
         let stays = self.cores.shards().iter().map(Machine::connections).sum::<usize>();
