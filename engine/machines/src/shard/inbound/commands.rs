@@ -112,7 +112,8 @@ impl Shard {
             let Some(mut decoder) = self.fanout.lend_decoder(id) else {
                 return Flow::Read;
             };
-            if budget == 0 && !rest.is_empty() {
+            // Answers may be long: a sign-in's has what was signed.
+            if (budget == 0 || self.flush_gate_is_closed()) && !rest.is_empty() {
                 self.fanout.give_back_decoder(id, decoder);
                 self.inbound.stats.commands_budgeted += 1;
                 self.inbound.stalled.budgeted.push_back(id);

@@ -124,7 +124,7 @@ impl Shard {
         took || gated || self.budgeted() > 0 || self.home.has_counts_to_tell()
     }
 
-    fn flush_gate_is_closed(&self) -> bool {
+    pub(super) fn flush_gate_is_closed(&self) -> bool {
         self.fanout.gate_is_closed(self.home.grants_gain_bytes_max())
     }
 
