@@ -105,7 +105,7 @@ impl Place {
             .to_vec();
         let message = format!(r#"{{"event":"pusher:subscribe","data":{{"channel":"{channel}"}}}}"#);
         bytes.extend(client_frame(&message));
-        self.turn(Given { socket: Some((token, bytes)), ..Given::default() }, sent);
+        self.turn(Given::socket(token, bytes), sent);
     }
 
     /// One turn: the kernel takes all that is written, and what goes to other shards is put into `sent`. Returns how many
@@ -199,6 +199,11 @@ impl Given {
     /// A batch from core 1.
     pub fn roots(batch: Vec<Root>) -> Self {
         Self { roots: Some(batch), ..Self::default() }
+    }
+
+    /// The bytes of a socket.
+    pub fn socket(token: Token, bytes: Vec<u8>) -> Self {
+        Self { socket: Some((token, bytes)), ..Self::default() }
     }
 
     /// A batch from core 0.

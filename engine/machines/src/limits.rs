@@ -100,6 +100,15 @@ pub struct Limits {
     pub subscriptions_per_shard_max: Option<usize>,
     /// Subscriptions of an app without a bound of its own, on all shards together.
     pub subscriptions_per_app_max: u64,
+    /// What a home keeps of the last events of its cache channels, in bytes; past it the oldest goes. 5,000 events as large as
+    /// they may be, or 100,000 of the usual size.
+    pub cache_bytes_max: usize,
+    /// Cached events whose time is over that are given back in a turn; the rest follows in the next turns. They take less than
+    /// a millisecond.
+    pub cache_expiries_per_turn_max: usize,
+    /// Empty cache channels of which a home knows that the hooks were told; past it the one that was told first is forgotten,
+    /// and told again to the next who finds it empty. They take 3 MiB.
+    pub cache_misses_max: usize,
     /// How long a core that hears nothing but pings and pongs may let them gather, in milliseconds; the first message of
     /// a client after such quiet may wait as long. 0: never.
     pub nap_ms_max: u64,
@@ -148,6 +157,9 @@ impl Default for Limits {
             subscriptions_per_connection_max: 2000,
             subscriptions_per_shard_max: None,
             subscriptions_per_app_max: u64::MAX,
+            cache_bytes_max: 64 << 20,
+            cache_expiries_per_turn_max: 1024,
+            cache_misses_max: 1 << 16,
             nap_ms_max: 50,
             nap_connections_min: 1000,
         }

@@ -37,6 +37,8 @@ pub enum Root {
     Count { topic: Arc<Topic>, epoch: u64, n: u32 },
     /// A subscription to a presence channel asks to enter the roster.
     Enter { topic: Arc<Topic>, epoch: u64, sub: SubRef, member: Arc<Member> },
+    /// A subscription to a cache channel asks for the last event.
+    Replay { topic: Arc<Topic>, epoch: u64, sub: SubRef },
     /// A subscription that has sent Enter is gone.
     Exit { topic: Arc<Topic>, sub: SubRef },
     /// Whether connections of the sending shard are signed in as this user, and whether any of them watches the user: the
@@ -50,18 +52,18 @@ pub enum Root {
     Terminate(Box<Terminate>),
     /// Of other processes on the same ports, from the relay.
     Relay(Box<ToHome<Event>>),
-    /// A Count that a newer one of the same epoch has made needless, or the Enter of a subscription that has gone.
+    /// A Count that a newer one of the same epoch has made needless, or the Enter or Replay of a subscription that has gone.
     Struck,
 }
 
-/// From the home shard. The fields mean what they mean in [`Root`]; `succeeded` is a whole subscription_succeeded.
+/// From the home shard. The fields mean what they mean in [`Root`].
 #[derive(Debug)]
 #[expect(missing_docs, reason = "the fields are said above, once")]
 pub enum Leaf {
     /// The link of this epoch is known at home: every later event of the topic will come.
     Joined { topic: Arc<Topic>, epoch: u64 },
-    /// These subscriptions are in the roster; the frame is the subscription_succeeded of each.
-    Granted { topic: Arc<Topic>, subs: Vec<SubRef>, succeeded: Frame },
+    /// Subscriptions are let into a presence or cache channel.
+    Granted(Box<Granted>),
     /// This subscription may not enter.
     Refused { topic: Arc<Topic>, sub: SubRef, why: Refusal },
     /// A frame for the local subscribers.
@@ -72,6 +74,19 @@ pub enum Leaf {
     Answer(Box<Answer>),
     /// For other processes on the same ports, to the relay.
     Relay(Box<FromHome<Event>>),
+}
+
+/// Subscriptions that are in the roster of a presence channel, or get the last event of a cache channel.
+#[derive(Debug)]
+pub struct Granted {
+    /// The channel.
+    pub topic: Arc<Topic>,
+    /// The subscriptions.
+    pub subs: Vec<SubRef>,
+    /// The whole subscription_succeeded of each.
+    pub succeeded: Frame,
+    /// What goes out right behind it on a cache channel: the last event, or that there is none.
+    pub replay: Option<Frame>,
 }
 
 /// Why a subscription may not enter a presence channel.
@@ -190,7 +205,7 @@ pub enum Ask {
     /// The occupied channels of an app whose names begin with the prefix; a list of more than `bytes_max` is of no use
     /// ([`listed_bytes`] each).
     Channels { app: Arc<App>, prefix: Box<str>, bytes_max: usize },
-    /// The counts of one channel.
+    /// The counts of one channel, and what it remembers.
     Channel { topic: Arc<Topic> },
     /// The members of one presence channel.
     Users { topic: Arc<Topic> },
@@ -216,12 +231,22 @@ pub enum Found {
     ChannelsTooLong,
     /// Nothing: too many lists are being made already.
     Busy,
-    /// The counts of the channel asked for; zero when nobody is subscribed.
-    Channel(Counts),
+    /// The counts of the channel asked for, zero when nobody is subscribed; and its last event, if it is a cache channel that
+    /// remembers one.
+    Channel(Counts, Option<Cached>),
     /// The ids of the members.
     Users(Vec<Box<str>>),
     /// How the shard stands.
     Reading(Box<Reading>),
+}
+
+/// An event that a cache channel remembers.
+#[derive(Clone, Debug)]
+pub struct Cached {
+    /// The whole event.
+    pub frame: Frame,
+    /// How long it will be remembered, in seconds.
+    pub ttl_s: u32,
 }
 
 /// How many are on a channel, over all shards.
@@ -269,7 +294,14 @@ impl Weigh for Leaf {
         MESSAGE_WEIGHT
             + match self {
                 Self::Deliver { frame, .. } => frame.len(),
-                Self::Granted { subs, succeeded, .. } => succeeded.len() + size_of_val(&**subs),
+                Self::Granted(granted) => {
+                    let Granted { subs, succeeded, replay, .. } = &**granted;
+                    succeeded.len() + replay.as_ref().map_or(0, Frame::len) + size_of_val(&**subs)
+                }
+                Self::Answer(answer) => match &answer.found {
+                    Found::Channel(_, Some(cached)) => cached.frame.len(),
+                    _ => 0,
+                },
                 Self::Relay(told) => match &**told {
                     FromHome::Offered(_, event) | FromHome::Decided(event, _) => event.frame.len(),
                     _ => 0,

@@ -57,6 +57,16 @@ impl<'a> TopicKey<&'a str> {
 }
 
 impl<S: Deref<Target = str>> TopicKey<S> {
+    /// Whether this is a channel with members.
+    pub fn is_presence(&self) -> bool {
+        matches!(self, Self::Channel { kind, .. } if kind.is_presence())
+    }
+
+    /// Whether this is a channel that remembers its last event.
+    pub fn is_cached(&self) -> bool {
+        matches!(self, Self::Channel { kind, .. } if kind.is_cached())
+    }
+
     /// The same with its text borrowed.
     pub fn as_deref(&self) -> TopicKey<&str> {
         match self {

@@ -10,6 +10,7 @@ mod apps;
 mod authorization;
 mod bad_input;
 mod budget;
+mod cache;
 mod capacity;
 mod channels;
 mod client_events;

@@ -98,6 +98,28 @@ fn gauges_are_the_live_tables_after_any_coming_and_going() {
 }
 
 #[test]
+fn cached_events_replays_and_misses_are_counted() {
+    let watched = Watched::start(&[]);
+    let mut clients: Vec<_> = (0..5).map(|_| watched.server.connect()).collect();
+    for client in &mut clients {
+        client.subscribe("cache-empty");
+        client.hear_event("pusher:cache_miss");
+    }
+    for channel in ["cache-a", "cache-b", "cache-a"] {
+        watched.server.publish(channel, "e", "x");
+    }
+    for client in &mut clients {
+        client.subscribe("cache-a");
+        client.expect("cache-a", "e", "x");
+    }
+    let now = watched.scrape();
+    let of = |name: &str| now[&format!("corecast_{name}")];
+    assert_eq!((of("cache_events"), of("cache_evicted_total"), of("cache_expired_total")), (2.0, 0.0, 0.0));
+    assert_eq!((of("cache_misses_total"), of("cache_hits_total")), (5.0, 5.0));
+    assert!((100.0..2000.0).contains(&of("cache_bytes")), "{now:?}");
+}
+
+#[test]
 fn deliveries_messages_and_bytes_are_counted() {
     let watched = Watched::start(&[]);
     let mut clients: Vec<_> = (0..5).map(|_| watched.server.connect()).collect();

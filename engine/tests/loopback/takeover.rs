@@ -121,6 +121,34 @@ fn twenty_publishes_reach_a_client_of_the_old_server() {
 }
 
 #[test]
+fn both_servers_remember_the_last_event_of_either_and_none_of_a_client() {
+    const CACHED: &str = "private-cache-news";
+    for shards in [["1", "1"], ["3", "1"]] {
+        let mut pair = Pair::start(shards, 2);
+        let mut clients = std::mem::take(&mut pair.early);
+        clients.extend(pair.late(6));
+        for client in &mut clients {
+            client.subscribe(CACHED);
+            client.hear_event("pusher:cache_miss");
+        }
+        for (number, publishers) in pair.publishers(1).iter_mut().enumerate() {
+            publishers[0].publish(CACHED, "e", &number.to_string());
+            clients.iter_mut().for_each(|client| client.expect(CACHED, "e", &number.to_string()));
+        }
+        // One on the old server, and one that is on the new one in most runs.
+        for sender in [0, clients.len() - 1] {
+            clients[sender].trigger(CACHED, "client-e", &json!("x"));
+            let others = clients.iter_mut().enumerate().filter(|(place, _)| *place != sender);
+            others.for_each(|(_, client)| client.expect(CACHED, "client-e", "x"));
+        }
+        for mut client in pair.late(8) {
+            client.subscribe(CACHED);
+            client.expect(CACHED, "e", "1");
+        }
+    }
+}
+
+#[test]
 fn all_clients_of_both_servers_hear_one_order() {
     const EVENTS: usize = 200;
     for shards in [["1", "1"], ["3", "3"], ["1", "3"], ["3", "1"]] {

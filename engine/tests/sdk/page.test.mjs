@@ -1,41 +1,26 @@
 // The page of `corecast dev` in a real browser: what somebody sees on the first day, on a desk and on a phone, without internet.
-//
-// CHROMIUM names the browser if it is not on the PATH as chromium.
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { access, constants, mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { promisify } from "node:util";
 
-import puppeteer from "puppeteer-core";
-
+import { Browser } from "./browser.mjs";
 import { BINARY, Server } from "./server.mjs";
 
-const CHROMIUM = process.env.CHROMIUM ?? "chromium";
 const WIDTHS = [390, 1400];
 const PATIENCE = { timeout: 15_000 };
 
 let server;
 let browser;
-let profile;
 
 before(async () => {
   server = await Server.startDev();
-  profile = await mkdtemp(join(tmpdir(), "corecast-browser-"));
-  browser = await puppeteer.launch({
-    browser: "chrome",
-    executablePath: CHROMIUM.includes("/") ? CHROMIUM : await onPath(CHROMIUM),
-    userDataDir: profile,
-    args: ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"],
-  });
+  browser = await Browser.launch();
 }, { timeout: 180_000 });
 
 after(async () => {
   await browser?.close();
-  await rm(profile, { recursive: true, force: true, maxRetries: 5 });
   await server.stop();
 });
 
@@ -134,12 +119,4 @@ async function publish(channel, event, data) {
   assert.ok(command, server.output);
   const env = { ...process.env, PUSHER_URL: command[1].slice("PUSHER_URL=".length) };
   await promisify(execFile)(BINARY, ["publish", channel, event, data], { env });
-}
-
-async function onPath(program) {
-  for (const folder of process.env.PATH.split(":")) {
-    const file = join(folder, program);
-    if (await access(file, constants.X_OK).then(() => true, () => false)) return file;
-  }
-  throw new Error(`${program} is not on the PATH: install chromium, or name a browser by CHROMIUM`);
 }

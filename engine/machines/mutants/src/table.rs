@@ -209,7 +209,7 @@ pub const MUTANTS: &[Mutant] = &[
         places: &[before(
             "shard/home/roots.rs",
             "self.announce(&topic, member, entered == Entered::First);",
-            r"self.home.put_off_grant(from, &topic, sub);
+            r"self.home.admit(from, &topic, sub);
             self.grant_all();
             self.announce(&topic, member, entered == Entered::First);
             return;",
@@ -602,7 +602,11 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "CountsDueHaveNoBound",
         breaks: "Roots are taken however many channels must be told how many they are.",
-        places: &[instead("shard/home/subscription_counts.rs", "self.due.len() >= self.due_max", "false")],
+        places: &[instead(
+            "shard/home/subscription_counts.rs",
+            "self.due.len() + coming >= self.due_max",
+            "false",
+        )],
     },
     Mutant {
         name: "BudgetIsNotKept",
@@ -811,6 +815,98 @@ pub const MUTANTS: &[Mutant] = &[
             "self.fanout.connections() < self.limits.nap_connections_min",
             "false",
         )],
+    },
+    Mutant {
+        name: "ClientEventsAreCached",
+        breaks: "A cache channel remembers what clients say.",
+        places: &[instead(
+            "shard/home/cache.rs",
+            "*origin == Origin::Client || !topic.key.is_cached()",
+            "!topic.key.is_cached()",
+        )],
+    },
+    Mutant {
+        name: "CachedForEver",
+        breaks: "An event is replayed when its time is over.",
+        places: &[
+            instead("shard/home/cache.rs", "(entry.ends_ms > self.now_ms).then_some(entry)", "Some(entry)"),
+            instead("shard/home/cache.rs", "(ends_ms - self.now_ms)", "1_u64"),
+        ],
+    },
+    Mutant {
+        name: "ExpiryWaitsToBeAsked",
+        breaks: "What is over is not given back until somebody comes.",
+        places: &[instead(
+            "shard/home/cache.rs",
+            "self.by_end.first().map(|(ends_ms, _)| ends_ms.next_multiple_of(EXPIRY_STEP_MS))",
+            "None",
+        )],
+    },
+    Mutant {
+        name: "CacheHasNoBound",
+        breaks: "Cached events may take what they like together.",
+        places: &[instead("shard/home/cache.rs", "self.bytes > self.bytes_max", "false")],
+    },
+    Mutant {
+        name: "NewestIsEvicted",
+        breaks: "When cached events take too much, the newest goes.",
+        places: &[instead(
+            "shard/home/cache.rs",
+            "self.by_age.first_key_value()",
+            "self.by_age.last_key_value()",
+        )],
+    },
+    Mutant {
+        name: "FirstEventStaysCached",
+        breaks: "A channel that remembers an event goes on remembering that one.",
+        places: &[instead("shard/home/cache.rs", "self.remove(earlier);", "return 0;")],
+    },
+    Mutant {
+        name: "VacatedForgetsCached",
+        breaks: "What is cached goes when a channel is vacated.",
+        places: &[before(
+            "shard/home/mod.rs",
+            "self.stats.vacated += 1;",
+            "while self.cache.expire(u64::MAX) > 0 {}",
+        )],
+    },
+    Mutant {
+        name: "LiveLinksReplayNothing",
+        breaks: "On a live link the subscriber of a cache channel is acknowledged at once.",
+        places: &[instead(
+            "shard/inbound/subscribe.rs",
+            "target.key.is_cached()",
+            "target.key.is_cached() && !at_once",
+        )
+        .within("Needs::Nothing if target.key.is_cached() => {")],
+    },
+    Mutant {
+        name: "ReplayBeforeAck",
+        breaks: "The last event goes out before the acknowledgement.",
+        places: &[instead(
+            "shard/links/heard.rs",
+            "Run::shared_in_order(&[succeeded, replay])",
+            "Run::shared_in_order(&[replay, succeeded])",
+        )],
+    },
+    Mutant {
+        name: "EachMissIsTold",
+        breaks: "Hooks are told of every subscriber who finds a cache channel empty.",
+        places: &[instead(
+            "shard/home/cache.rs",
+            "self.misses.begin(topic.hash)",
+            "{ self.misses.begin(topic.hash); true }",
+        )],
+    },
+    Mutant {
+        name: "OnlyTheFirstMissIsTold",
+        breaks: "Hooks are not told of a cache channel that is empty again.",
+        places: &[instead("shard/home/cache.rs", "self.misses.end(topic.hash);", "")],
+    },
+    Mutant {
+        name: "DroppedMissesCountAsTold",
+        breaks: "A cache miss that the hooks had no room for is not told to them later.",
+        places: &[instead("shard/home/mod.rs", "self.misses.end(hash);", "")],
     },
 ];
 

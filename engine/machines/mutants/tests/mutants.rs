@@ -28,6 +28,8 @@ mod inputs;
 mod mesh;
 #[path = "../../tests/sim/model.rs"]
 mod model;
+#[path = "../../tests/sim/remembered.rs"]
+mod remembered;
 #[path = "../../tests/sim/rest.rs"]
 mod rest;
 #[path = "../../tests/sim/rng.rs"]

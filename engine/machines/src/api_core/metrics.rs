@@ -130,6 +130,8 @@ fn describe_back_pressure(all: &mut Exposition, sum: &Reading, parts_ms: u64, pa
         "Connections that have gone and whose subscriptions are still to be given up.",
         sum.departed,
     );
+    all.gauge("cache_events", "Events that cache channels remember.", sum.cache_events);
+    all.gauge("cache_bytes", "What they take in memory.", sum.cache_bytes);
     all.gauge("blocked_connections", "Clients that the kernel takes nothing more for.", sum.blocked);
 }
 
@@ -167,6 +169,7 @@ fn describe_hook_drops(all: &mut Exposition, stats: &Stats) {
         ("client_event", stats.hook_client_events_dropped),
         ("server_event", stats.hook_server_events_dropped),
         ("subscription_count", stats.hook_subscription_counts_dropped),
+        ("cache_miss", stats.hook_cache_misses_dropped),
     ] {
         dropped.sample(&[("kind", kind)], count as f64);
     }

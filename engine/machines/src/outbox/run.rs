@@ -49,6 +49,17 @@ impl Run {
         Self::sealed(Bytes::Shared(frame), ends)
     }
 
+    /// Several private frames in their order, shared with other connections.
+    pub fn shared_in_order(frames: &[Frame]) -> Rc<Self> {
+        let mut bytes = Vec::with_capacity(frames.iter().map(Frame::len).sum());
+        let mut ends = Vec::with_capacity(frames.len());
+        for frame in frames {
+            bytes.extend_from_slice(frame.as_bytes());
+            ends.push(bytes.len() as u32);
+        }
+        Self::sealed(Bytes::Own(bytes), ends)
+    }
+
     fn sealed(bytes: Bytes, ends: Vec<u32>) -> Rc<Self> {
         let sealed = OnceCell::from(Sealed { bytes, ends, private: true });
         Rc::new(Self { sealed, charge: OnceCell::new(), open_end: Cell::new(0) })

@@ -32,6 +32,10 @@ pub struct Reading {
     pub watched_users: u64,
     /// Occupied channels that have their home here.
     pub channels: u64,
+    /// Events that cache channels remember which have their home here.
+    pub cache_events: u64,
+    /// What they take, in bytes.
+    pub cache_bytes: u64,
     /// Connections that the kernel takes nothing more for.
     pub blocked: u64,
     /// What all outboxes keep together, each frame once, in bytes.
@@ -79,6 +83,8 @@ impl Reading {
         self.signed_in += other.signed_in;
         self.watched_users += other.watched_users;
         self.channels += other.channels;
+        self.cache_events += other.cache_events;
+        self.cache_bytes += other.cache_bytes;
         self.blocked += other.blocked;
         self.outbox_bytes += other.outbox_bytes;
         self.parting_bytes += other.parting_bytes;

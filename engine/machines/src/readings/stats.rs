@@ -83,7 +83,7 @@ counters! {
         joins,
         /// Join of a link while home still had the one before.
         joins_superseding,
-        /// Count or Enter of a link that home has no longer.
+        /// Count, Enter or Replay of a link that home has no longer.
         roots_stale,
         /// Presence subscriptions let in.
         granted,
@@ -97,6 +97,14 @@ counters! {
         members_removed,
         /// Connections that entered a roster in which their user already was.
         members_again,
+        /// Subscriptions to cache channels that got the last event.
+        cache_hits,
+        /// Subscriptions to cache channels that remembered nothing.
+        cache_misses,
+        /// Cached events whose time was over.
+        cache_expired,
+        /// Cached events that had to go before their time, since all of them together took too much.
+        cache_evicted,
         /// Events taken at their home shard.
         published,
         /// Events for a topic that nobody is subscribed to.
@@ -133,6 +141,8 @@ counters! {
         hook_server_events_dropped,
         /// Numbers of subscriptions that the hooks were not told because their queue was full.
         hook_subscription_counts_dropped,
+        /// Empty cache channels that the hooks were not told because their queue was full; the next subscriber is another chance.
+        hook_cache_misses_dropped,
     }
     /// Links to home shards.
     links: LinksStats {
@@ -150,9 +160,9 @@ counters! {
         counts_outside,
         /// Counts struck out by a newer one of the same epoch.
         counts_struck,
-        /// Enters struck out before they were sent, since their subscription had gone: nobody was told of either.
+        /// Enters and Replays struck out before they were sent, since their subscription had gone: nobody was told of either.
         enters_struck,
-        /// Presence answers that came for a subscription that is gone.
+        /// Answers of presence and cache channels that came for a subscription that is gone.
         granted_stale,
     }
     /// Connections, what they are subscribed to, and what is written to them.

@@ -32,6 +32,8 @@ impl Shard {
             signed_in: self.users.signed_in() as u64,
             watched_users: self.users.watches() as u64,
             channels: self.home.len() as u64,
+            cache_events: self.home.cache().len() as u64,
+            cache_bytes: self.home.cache().bytes() as u64,
             blocked: self.fanout.blocked() as u64,
             outbox_bytes: self.fanout.held_bytes() as u64,
             parting_bytes: self.ending.parting_bytes() as u64,

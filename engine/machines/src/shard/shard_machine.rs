@@ -108,6 +108,7 @@ impl Machine for Shard {
         self.check_silence(now);
         self.check_authorization(now);
         self.fanout.end_due_holds(now.mono_ms);
+        self.home.expire_cache(now);
         self.continue_drain(now);
     }
 

@@ -74,6 +74,10 @@ impl Bounds {
                 return Err(format!("outboxes keep {held} bytes in a phase, at most {most} may be"));
             }
         }
+        let (cached, cached_max) = (shard.home().cache().bytes(), limits.cache_bytes_max);
+        if cached > cached_max {
+            return Err(format!("shard {me} remembers {cached} bytes, at most {cached_max} may be"));
+        }
         for (slot, backlog) in shard.fanout().backlogs() {
             let most = limits.outbox_bytes_max as u64 + unflushed_max + ITEM_BYTES_MAX;
             if backlog.bytes as u64 > most {

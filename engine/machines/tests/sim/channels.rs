@@ -1,7 +1,7 @@
 //! The channels of a schedule, and who a client is on each.
 
-pub const CHANNELS: [&str; 6] =
-    ["public-a", "b", "private-a", "presence-big", "presence-small", "presence-big-2"];
+pub const CHANNELS: [&str; 7] =
+    ["public-a", "b", "private-a", "presence-big", "presence-small", "presence-cache-big", "cache-a"];
 
 /// The users that clients sign in as, and their own channels.
 pub const USERS: [&str; 3] = ["u0", "u1", "u2"];

@@ -19,6 +19,8 @@ pub enum Seen {
     },
     /// An event, by the number in its data.
     Event(u64),
+    /// A cache channel remembers nothing.
+    Missed,
     Added(String),
     Removed(String),
     /// How many are subscribed.
@@ -260,6 +262,7 @@ impl Client {
                     ids.map(|ids| ids.iter().map(|id| id.as_str().unwrap_or("").to_owned()).collect());
                 self.see(channel, Seen::Succeeded { members, step });
             }
+            ("pusher:cache_miss", Some(channel)) if frame["data"] == "{}" => self.see(channel, Seen::Missed),
             ("pusher_internal:member_added", Some(channel)) => {
                 self.see(channel, Seen::Added(data["user_id"].as_str().ok_or("no user_id")?.to_owned()));
             }

@@ -4,9 +4,11 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use corecast_machines::mesh::Origin;
+use corecast_machines::shard::home::cache::cached_bytes;
 use corecast_machines::shard::home::witness::{self, Witness};
 
 use crate::model::Done;
+use crate::remembered::Kept;
 
 /// What was done to a channel, and whether the hooks want to know of it.
 pub type Deed = (String, Done, bool);
@@ -40,7 +42,15 @@ impl Deeds {
                         "an event's name says its origin"
                     );
                     let id = event_id(event.frame.as_bytes());
-                    (&*event.topic, Done::Event { id, except: event.except }, hooked)
+                    let of_client = event.origin == Origin::Client;
+                    let kept = Kept {
+                        bytes: cached_bytes(&event.topic, &event.frame),
+                        ttl_ms: 1000 * u64::from(event.topic.app.cache_ttl_s),
+                    };
+                    (&*event.topic, Done::Event { id, except: event.except, of_client, kept }, hooked)
+                }
+                witness::Deed::Replayed { topic, frame } => {
+                    (topic, Done::Replayed(frame.map(|frame| event_id(frame.as_bytes()))), false)
                 }
                 witness::Deed::Counted { topic, subscriptions, hooked } => {
                     (topic, Done::Counted(subscriptions), hooked)

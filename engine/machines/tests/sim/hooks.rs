@@ -43,6 +43,9 @@ pub struct HooksCore {
     events: BTreeMap<String, VecDeque<u64>>,
     /// Those of this phase that were not offered yet.
     fresh: BTreeSet<(String, u64)>,
+    /// Cache channels that are empty and were told so, and those of them that must be told in this phase.
+    missed: BTreeSet<String>,
+    fresh_misses: BTreeSet<String>,
     events_done: u64,
     events_told: u64,
     fault: Option<String>,
@@ -74,6 +77,8 @@ impl HooksCore {
             refusals: 0,
             events: BTreeMap::new(),
             fresh: BTreeSet::new(),
+            missed: BTreeSet::new(),
+            fresh_misses: BTreeSet::new(),
             events_done: 0,
             events_told: 0,
             fault: None,
@@ -142,7 +147,19 @@ impl HooksCore {
             Done::Offline => (None, false),
             Done::Added(user) => (Some(user.clone()), true),
             Done::Removed(user) => (Some(user.clone()), false),
-            Done::Event { id, .. } => return self.event_done(channel, *id, hooked),
+            Done::Replayed(found) => {
+                let wanted = self.kinds.has(HookKind::CacheMiss) && found.is_none();
+                if wanted && self.missed.insert(channel.to_owned()) {
+                    self.fresh_misses.insert(channel.to_owned());
+                }
+                return;
+            }
+            Done::Event { id, of_client, .. } => {
+                if !of_client {
+                    self.missed.remove(channel);
+                }
+                return self.event_done(channel, *id, hooked);
+            }
             Done::Counted(subscriptions) => {
                 return self.event_done(channel, COUNT_ID + subscriptions, hooked);
             }
@@ -169,6 +186,12 @@ impl HooksCore {
         if let Some((channel, id)) = innocent {
             let why = format!("event {id} of {channel} was dropped, and no edge of its channel waits");
             self.fault.get_or_insert(why);
+        }
+        for channel in std::mem::take(&mut self.fresh_misses) {
+            if !self.is_behind(&channel) {
+                self.fault.get_or_insert_with(|| format!("{channel} is empty and was not told so"));
+            }
+            self.missed.remove(&channel);
         }
         self.fresh.clear();
         self.changed.clear();
@@ -273,9 +296,7 @@ impl HooksCore {
                 let id = (COUNT_ID + subscriptions).to_string();
                 return self.hear_event(channel, &id, None, false);
             }
-            HookEvent::CacheMiss { .. } => {
-                return Err(format!("{event:?} was told, and the model has none"));
-            }
+            HookEvent::CacheMiss { .. } => return self.hear_miss(channel),
         };
         self.hear_edge((channel, user), there)
     }
@@ -318,6 +339,28 @@ impl HooksCore {
         Ok(true)
     }
 
+    fn hear_miss(&mut self, channel: String) -> Result<bool, String> {
+        if !self.fresh_misses.remove(&channel) {
+            return Err(format!("{channel} was told as empty twice, or is not"));
+        }
+        if let Some(place) = self.untold_of(&channel) {
+            return Err(format!("{channel} was told as empty ahead of {place:?}"));
+        }
+        let takes = self.takes();
+        if !takes {
+            // The next subscriber is another chance.
+            self.missed.remove(&channel);
+        }
+        Ok(takes)
+    }
+
+    /// What of a channel should have been told before any event of it.
+    fn untold_of(&self, channel: &str) -> Option<&Place> {
+        let not_told =
+            |it: &&Place| it.0 == channel && self.wants(it) && self.truth[*it].0 && !self.is_told(it);
+        self.refused.iter().find(|it| it.0 == channel).or_else(|| self.truth.keys().find(not_told))
+    }
+
     fn hear_event(
         &mut self,
         channel: String,
@@ -326,11 +369,7 @@ impl HooksCore {
         of_client: bool,
     ) -> Result<bool, String> {
         self.fresh.retain(|(of, fresh)| *of != channel || fresh.to_string() != id);
-        let not_told =
-            |it: &&Place| it.0 == channel && self.wants(it) && self.truth[*it].0 && !self.is_told(it);
-        if let Some(place) =
-            self.refused.iter().find(|it| it.0 == channel).or_else(|| self.truth.keys().find(not_told))
-        {
+        if let Some(place) = self.untold_of(&channel) {
             return Err(format!("event {id} was told ahead of {place:?}"));
         }
         if !self.takes() {

@@ -18,6 +18,7 @@ mod hooks;
 mod inputs;
 mod mesh;
 mod model;
+mod remembered;
 mod rest;
 mod rng;
 mod schedule;

@@ -7,6 +7,7 @@ use corecast_machines::mesh::{Found, listed_bytes};
 use protocol::socket_id::SocketId;
 
 use crate::client::{Channel, Client, Seen};
+use crate::remembered::{Kept, Remembered, is_cached};
 
 /// What a home did to a channel.
 #[derive(Clone, Debug)]
@@ -17,12 +18,17 @@ pub enum Done {
     Removed(String),
     Online,
     Offline,
+    /// An event, and how it is remembered if it is.
     Event {
         id: u64,
         except: Option<SocketId>,
+        of_client: bool,
+        kept: Kept,
     },
     /// Its subscribers were told how many they are.
     Counted(u64),
+    /// Subscribers of a cache channel got this event, or heard that there is none.
+    Replayed(Option<u64>),
 }
 
 /// One thing that happened on a channel, in the home shard's order.
@@ -32,10 +38,12 @@ pub enum Item {
     Added(String),
     Removed(String),
     Counted(u64),
+    Replayed(Option<u64>),
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Model {
+    remembered: Remembered,
     order: BTreeMap<String, Vec<Item>>,
     occupied: BTreeMap<String, bool>,
     /// Events of the API core: channel, step at which it was accepted, whom it leaves out.
@@ -63,6 +71,21 @@ pub struct Expected {
 }
 
 impl Model {
+    pub fn new(remembered: Remembered) -> Self {
+        Self {
+            remembered,
+            order: BTreeMap::new(),
+            occupied: BTreeMap::new(),
+            published: BTreeMap::new(),
+            lists: BTreeMap::new(),
+        }
+    }
+
+    /// What cache channels remember.
+    pub fn remembered(&self) -> &Remembered {
+        &self.remembered
+    }
+
     pub fn publish(&mut self, id: u64, channel: &str, step: u64, except: Option<SocketId>) {
         self.published.insert(id, (channel.to_owned(), step, except));
     }
@@ -97,7 +120,8 @@ impl Model {
         self.lists.len()
     }
 
-    pub fn done(&mut self, channel: &str, done: &Done) -> Result<(), String> {
+    /// What a home has done to a channel, now.
+    pub fn done(&mut self, home: usize, channel: &str, done: &Done, now_ms: u64) -> Result<(), String> {
         let item = match done {
             Done::Occupied => return self.edge(channel, true),
             Done::Vacated => return self.edge(channel, false),
@@ -107,7 +131,16 @@ impl Model {
             // Nobody is there to hear it.
             Done::Counted(0) => return Ok(()),
             Done::Counted(subscriptions) => Item::Counted(*subscriptions),
-            Done::Event { id, except } => match self.published.get(id) {
+            Done::Replayed(replayed) => {
+                let remembered = self.remembered.of(channel, now_ms).map(|(id, _)| id);
+                if *replayed != remembered {
+                    return Err(format!(
+                        "{replayed:?} was replayed on {channel}, which remembers {remembered:?}"
+                    ));
+                }
+                Item::Replayed(*replayed)
+            }
+            Done::Event { id, except, .. } => match self.published.get(id) {
                 Some((of, ..)) if of != channel => {
                     return Err(format!("event {id} of {of} came to {channel}"));
                 }
@@ -122,6 +155,9 @@ impl Model {
             return Err(format!("{item:?} was handled twice on {channel}"));
         }
         order.push(item);
+        if let Done::Event { id, of_client: false, kept, .. } = done {
+            self.remembered.take(home, channel, *id, *kept, now_ms);
+        }
         let roster = roster(order)?;
         if !roster.is_empty() && !self.occupied.get(channel).copied().unwrap_or(false) {
             return Err(format!("{channel} is vacated and has members {roster:?}"));
@@ -191,7 +227,7 @@ impl Model {
         let order = self.order.get(name).unwrap_or(&none);
         let mine: Vec<(usize, &Item)> =
             order.iter().enumerate().filter(|(_, item)| !leaves_out(item, client)).collect();
-        let spans = spans(&channel.seen)?;
+        let spans = spans(&channel.seen, is_cached(name))?;
         if spans.len() > channel.accepted {
             return Err(format!("{} acknowledgements of {} subscriptions", spans.len(), channel.accepted));
         }
@@ -235,13 +271,20 @@ impl Model {
                 // Between what this client gets, others may have happened that it is left out of, but no members.
                 roster(&order[..upto]).is_ok_and(|roster| roster == members.iter().collect())
             });
-            if roster_fits || (!open && span.items.is_empty()) {
+            let upto = mine.get(start).map_or(order.len(), |(at, _)| *at);
+            let from = start.checked_sub(1).and_then(|before| mine.get(before)).map_or(0, |(at, _)| at + 1);
+            let replay_fits = match &span.replay {
+                Some(replay) => order[from..upto].contains(&Item::Replayed(*replay)),
+                // Whoever is closed may not get it any more.
+                None => !is_cached(name) || !open,
+            };
+            if replay_fits && (roster_fits || (!open && span.items.is_empty())) {
                 return Ok(end);
             }
         }
         Err(format!(
-            "saw {:?} with members {:?} (open: {open}, from step {}), which does not fit {mine:?}",
-            span.items, span.members, span.step
+            "saw {:?} with members {:?} and replay {:?} (open: {open}, from step {}), which does not fit {order:?}",
+            span.items, span.members, span.replay, span.step
         ))
     }
 
@@ -258,16 +301,27 @@ impl Model {
 struct Span<'a> {
     step: u64,
     members: Option<&'a Vec<String>>,
+    /// What came right behind the acknowledgement on a cache channel: an event, or that there is none.
+    replay: Option<Option<u64>>,
     items: Vec<&'a Seen>,
 }
 
-fn spans(seen: &[Seen]) -> Result<Vec<Span<'_>>, String> {
+fn spans(seen: &[Seen], cached: bool) -> Result<Vec<Span<'_>>, String> {
     let mut spans: Vec<Span<'_>> = Vec::new();
+    let mut replay_is_next = false;
     for item in seen {
+        let is_replay = std::mem::take(&mut replay_is_next);
+        match (item, spans.last_mut()) {
+            (Seen::Event(id), Some(span)) if is_replay => span.replay = Some(Some(*id)),
+            (Seen::Missed, Some(span)) if is_replay => span.replay = Some(None),
+            _ => {}
+        }
         match item {
             Seen::Succeeded { members, step } => {
-                spans.push(Span { step: *step, members: members.as_ref(), items: Vec::new() });
+                replay_is_next = cached;
+                spans.push(Span { step: *step, members: members.as_ref(), replay: None, items: Vec::new() });
             }
+            _ if is_replay && spans.last().is_some_and(|span| span.replay.is_some()) => {}
             other => spans
                 .last_mut()
                 .ok_or_else(|| format!("{other:?} before any acknowledgement"))?
@@ -288,7 +342,12 @@ fn same(item: &Item, seen: &Seen) -> bool {
 }
 
 fn leaves_out(item: &Item, client: &Client) -> bool {
-    matches!(item, Item::Event { except: Some(except), .. } if client.socket_id == Some(*except))
+    match item {
+        Item::Event { except, .. } => except.is_some() && client.socket_id == *except,
+        // That stands beside its acknowledgement.
+        Item::Replayed(_) => true,
+        Item::Added(_) | Item::Removed(_) | Item::Counted(_) => false,
+    }
 }
 
 fn roster(order: &[Item]) -> Result<BTreeSet<&String>, String> {
@@ -297,7 +356,7 @@ fn roster(order: &[Item]) -> Result<BTreeSet<&String>, String> {
         let fits = match item {
             Item::Added(user) => roster.insert(user),
             Item::Removed(user) => roster.remove(user),
-            Item::Event { .. } | Item::Counted(_) => true,
+            Item::Event { .. } | Item::Counted(_) | Item::Replayed(_) => true,
         };
         if !fits {
             return Err(format!("{item:?} does not fit the roster {roster:?}"));

@@ -105,6 +105,7 @@ pub fn run(seed: u64) -> Result<Coverage, String> {
     world.settle()?;
     world.check_empty()?;
     world.check_hooks(true)?;
+    world.check_forgotten()?;
     Ok(Coverage { stats: world.stats(), schedules: 1, slices_cut: world.slices_cut(), steps_min: steps })
 }
 
@@ -380,7 +381,7 @@ fn subscribe(world: &mut World, client: usize, name: &str) {
         channel.wanted = true;
         channel.accepted += 1;
         channel.asked_at = step;
-        world.client(client).authorized |= !["public-a", "b"].contains(&name);
+        world.client(client).authorized |= !["public-a", "b", "cache-a"].contains(&name);
     }
     world.send(client, &bytes);
 }

@@ -250,7 +250,7 @@ impl Core for Turning<'_> {
     fn tell_hooks(&mut self, now: Now) -> Result<(), String> {
         self.counts.begin_phase();
         for (channel, done, hooked) in self.deeds.take() {
-            self.model.done(&channel, &done)?;
+            self.model.done(self.me, &channel, &done, self.now_ms)?;
             self.counts.done(&channel, &done, self.now_ms)?;
             if matches!(done, Done::Online | Done::Offline) {
                 let user = channel.trim_start_matches("#server-to-user-");

@@ -33,6 +33,7 @@ use crate::counts::CountsModel;
 use crate::deeds::{Deeds, event_id};
 use crate::hooks::HooksCore;
 use crate::model::{Expected, Model};
+use crate::remembered::Remembered;
 use crate::rest;
 use crate::rng::Rng;
 use crate::socket::Reader;
@@ -104,6 +105,7 @@ impl World {
         let mut own = Rng(seed ^ 0x7164);
         let tight = own.chance(15);
         let mut counting = Rng(seed ^ 0xc07);
+        let mut cache = Rng(seed ^ 0xcac4e);
         let limits = Limits {
             subscriptions_per_connection_max: if tight { own.between(2, 4) } else { 1000 },
             subscriptions_per_shard_max: (tight && own.chance(50)).then(|| own.between(3, 8)),
@@ -132,10 +134,13 @@ impl World {
             counts_exact_max: if counting.chance(30) { 1000 } else { counting.between(1, 4) as u64 },
             counts_due_max: counting.between(1, 3),
             counts_paced_max: if counting.chance(30) { 1 } else { CHANNELS.len() },
+            cache_bytes_max: if cache.chance(50) { cache.between(400, 1400) } else { 1 << 20 },
+            cache_expiries_per_turn_max: 1,
             ..Limits::default()
         };
         let subscriptions_max = (tight && own.chance(50)).then(|| own.between(4, 10) as u32);
         let terminate_by_presence = rng.chance(80);
+        let cache_ttl_s = cache.between(1, 60) as u32;
         // Clocks must not come apart by more than they may.
         let flush_interval_ms = if rng.chance(50) { 0 } else { rng.between(1, 30) as u32 };
         let mut of_users = Rng(seed ^ 0xa117);
@@ -144,6 +149,7 @@ impl World {
         let make_app = move || {
             let mut app = App::new("1", "key", "secret");
             app.hooks = kinds;
+            app.cache_ttl_s = cache_ttl_s;
             app.limits.presence_members_max = 3;
             app.limits.client_events_per_second = 2;
             app.limits.subscriptions_max = subscriptions_max;
@@ -182,7 +188,7 @@ impl World {
             clients: Clients::new(tight),
             api: ApiSide::new(count, &limits),
             terminations: Terminations::default(),
-            model: Model::default(),
+            model: Model::new(Remembered::new(limits.cache_bytes_max)),
             counts: CountsModel::new(&limits),
             bounds: Bounds::new(limits.clone(), Arc::clone(&app)),
             flush_slice: rng.between(1, 8),
@@ -742,6 +748,7 @@ impl World {
 
     fn check_counts(&mut self, expected: &BTreeMap<String, Expected>) -> Result<(), String> {
         self.answers.clear();
+        let asked_ms = self.now_ms;
         for (id, name) in expected.keys().enumerate() {
             let topic = self.hash.topic(&self.app, TopicKey::of(name));
             let home = self.hash.home(topic.hash);
@@ -755,7 +762,9 @@ impl World {
         }
         for (id, (name, expected)) in expected.iter().enumerate() {
             let answer = self.answers.iter().find(|answer| answer.id == id as u64).ok_or("no answer")?;
-            let Found::Channel(counts) = &answer.found else { return Err("a strange answer".into()) };
+            let Found::Channel(counts, cached) = &answer.found else { return Err("a strange answer".into()) };
+            let cached = cached.as_ref().map(|it| (event_id(it.frame.as_bytes()), it.ttl_s));
+            self.model.remembered().check(name, cached, asked_ms, self.now_ms)?;
             // How many connections a user has is hidden.
             let shown = if is_own(name) { 0 } else { expected.subscriptions };
             if *counts != (Counts { subscriptions: shown, users: expected.users }) {
@@ -786,6 +795,17 @@ impl World {
             + stats.hook_server_events_dropped
             + stats.hook_subscription_counts_dropped;
         self.hooks.check(self.now_ms, dropped)
+    }
+
+    /// Nobody asks, and time passes: what cache channels remember is given back.
+    pub fn check_forgotten(&mut self) -> Result<(), String> {
+        self.advance(self.model.remembered().ttl_ms_max() + 1000);
+        self.settle()?;
+        let homes = || self.cores.shards().iter().map(|shard| shard.home().cache());
+        match homes().find(|cache| !cache.is_empty() || cache.bytes() > 0) {
+            Some(cache) => Err(format!("{cache:?} stays")),
+            None => Ok(()),
+        }
     }
 
     /// All have left and everything rests: nothing may be left.

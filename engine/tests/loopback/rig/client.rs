@@ -125,13 +125,18 @@ impl Client {
 
     /// Subscribes as a client would whose back end allows everything; waits for the acknowledgement.
     pub(crate) fn subscribe(&mut self, channel: &str) -> Value {
+        self.ask_to_subscribe(channel);
+        self.hear_succeeded(channel)
+    }
+
+    /// The same, and does not wait.
+    pub(crate) fn ask_to_subscribe(&mut self, channel: &str) {
         let auth = if channel.starts_with("private-") {
             sign_subscription(&app(), self.socket_id, channel, None)
         } else {
             String::new()
         };
         self.say(&json!({"event": "pusher:subscribe", "data": {"auth": auth, "channel": channel}}));
-        self.hear_succeeded(channel)
     }
 
     /// Subscribes to a presence channel; returns the acknowledgement's `presence`.

@@ -37,9 +37,9 @@ impl Pending {
     /// Takes what a home has answered to a question of the call. An error is what the caller gets, at once.
     pub(super) fn take(&mut self, question: usize, found: Found) -> Result<(), Refused> {
         match (self, found) {
-            (Self::Publish(pending), Found::Channel(counts)) => pending.take(question, counts),
+            (Self::Publish(pending), Found::Channel(counts, _)) => pending.take(question, counts),
             (Self::Channels(pending), found) => return pending.take(found),
-            (Self::Channel(pending), Found::Channel(counts)) => pending.take(counts),
+            (Self::Channel(pending), Found::Channel(counts, cached)) => pending.take(counts, cached),
             (Self::Users(pending), Found::Users(users)) => pending.take(users),
             (Self::Metrics(pending), Found::Reading(reading)) => pending.take(question, *reading),
             _ => invariant::violated("an answer is of the kind that was asked for"),

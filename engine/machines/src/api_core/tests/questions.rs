@@ -1,7 +1,11 @@
 //! Questions to home shards: merged when all answers are there, never a part of them.
 
+use protocol::json::EventData;
+use protocol::server_event::encode_event;
+use protocol::ws::Frame;
+
 use super::*;
-use crate::mesh::Counts;
+use crate::mesh::{Cached, Counts};
 
 fn counts(subscriptions: u64, users: u32) -> Counts {
     Counts { subscriptions, users }
@@ -18,7 +22,7 @@ fn info_is_asked_right_behind_its_event() {
     assert_eq!(rig.statuses(publisher), NONE);
     for home in [0, 1] {
         assert!(matches!(rig.mesh.sent[home][..], [Root::Publish(_), Root::Query(_)]));
-        rig.answer(home, |_| Found::Channel(counts(13, 42)));
+        rig.answer(home, |_| Found::Channel(counts(13, 42), None));
     }
     rig.run();
     let body = format!(
@@ -51,7 +55,7 @@ fn info_of_a_batch_is_positional() {
     rig.send(publisher, request);
     rig.run();
     for home in (0..SHARDS).rev() {
-        rig.answer(home, |_| Found::Channel(counts(5, 2)));
+        rig.answer(home, |_| Found::Channel(counts(5, 2), None));
         rig.run();
     }
     let expected = r#"{"batch":[{"user_count":2},{},{"subscription_count":5}]}"#;
@@ -108,7 +112,7 @@ fn one_channel_and_its_users_are_asked_of_its_home() {
     let second = rig.signed("GET", &format!("{path}/users"), &[], "");
     rig.send(asker, first + &second);
     rig.run();
-    rig.answer(2, |_| Found::Channel(counts(4, 2)));
+    rig.answer(2, |_| Found::Channel(counts(4, 2), None));
     rig.run();
     rig.answer(2, |_| Found::Users(vec!["1".into(), "x".into()]));
     rig.run();
@@ -230,4 +234,24 @@ fn metrics_are_the_sum_of_all_shards_and_wait_for_the_last() {
         assert!(text.lines().any(|it| it == line), "{line} is not in {text}");
     }
     rig.assert_nothing_is_left();
+}
+
+#[test]
+fn a_cache_channel_tells_its_last_event_and_for_how_long_it_will() {
+    let mut frame = Vec::new();
+    encode_event(&mut frame, "e", "cache-a", &EventData::of_text(r#"{"a":"é"}"#), None);
+    let cached = Cached { frame: Frame::from(frame), ttl_s: 7 };
+    for (cached, told) in [(Some(cached), r#"{"data":"{\"a\":\"é\"}","ttl":7}"#), (None, "null")] {
+        let mut rig = Rig::new();
+        let asker = rig.open();
+        let request = rig.signed("GET", "/apps/1/channels/cache-a", &[("info", "cache")], "");
+        rig.send(asker, request);
+        rig.run();
+        let home = (0..SHARDS).find(|home| !rig.mesh.sent[*home].is_empty()).unwrap();
+        rig.answer(home, |_| Found::Channel(counts(0, 0), cached.clone()));
+        rig.run();
+        let body = format!(r#"{{"occupied":false,"cache":{told}}}"#);
+        assert_eq!(rig.responses(asker), [(200, body)]);
+        rig.assert_nothing_is_left();
+    }
 }

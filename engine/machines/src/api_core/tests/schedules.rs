@@ -108,7 +108,7 @@ impl Schedule {
     fn answer(&mut self, home: usize) {
         self.rig.answer(home, |ask| match ask {
             Ask::Channels { .. } => Found::Channels(vec![]),
-            Ask::Channel { .. } => Found::Channel(Default::default()),
+            Ask::Channel { .. } => Found::Channel(Default::default(), None),
             Ask::Users { .. } => Found::Users(vec![]),
             Ask::Reading => Found::Reading(Box::default()),
         });

@@ -69,7 +69,7 @@ pub(in crate::shard) struct Subscription {
     pub(super) fanout_index: u32,
     /// Tells it from earlier subscriptions of the same connection to the same channel.
     pub(super) ticket: u32,
-    /// The end of the sequence number that its Enter had among the roots to its home.
+    /// The end of the sequence number that its Enter or Replay had among the roots to its home.
     pub(super) entered: u32,
     /// What its home does for it.
     pub(super) needs: Needs,
@@ -78,7 +78,8 @@ pub(in crate::shard) struct Subscription {
 /// What a subscription needs of its topic's home, besides the events.
 #[derive(Clone, Debug)]
 pub enum Needs {
-    /// Nothing: on a live link it is acknowledged at once.
+    /// Nothing that is kept. On a live link it is acknowledged at once, unless the channel's kind says that it gets the last
+    /// event: home answers then.
     Nothing,
     /// A place in the roster, for this member. Home answers, and must hear when the subscription goes.
     Presence(Arc<Member>),

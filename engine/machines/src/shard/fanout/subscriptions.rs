@@ -103,7 +103,7 @@ impl Fanout {
         self.subscriptions += 1;
     }
 
-    /// Its last subscription asks to enter a roster, by the root of this number.
+    /// Its last subscription asks to enter a roster, or for the last event, by the root of this number.
     pub(in crate::shard) fn note_entered(&mut self, id: ConnectionId, sequence: u64) {
         if let Some(connection) = self.connections.by_id(id)
             && let Some(subscription) = connection.subscriptions.last_mut()

@@ -53,7 +53,7 @@ pub(in crate::shard) struct Gone {
     pub sub: SubRef,
     /// What home has done for it, or was asked to do.
     pub needs: Needs,
-    /// The end of the sequence number that its Enter had among the roots to its home.
+    /// The end of the sequence number that its Enter or Replay had among the roots to its home.
     pub entered: u32,
     /// It was not acknowledged yet.
     pub waited: bool,

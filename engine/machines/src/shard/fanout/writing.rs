@@ -13,16 +13,16 @@ use crate::shard::fanout::Fanout;
 use crate::shard::fanout::connection::ConnectionId;
 
 impl Fanout {
-    /// Puts a private frame into a connection's outbox.
+    /// Puts a private frame, or several, into a connection's outbox.
     pub(in crate::shard) fn push_private(&mut self, id: ConnectionId, run: Rc<Run>) {
-        let bytes = run.bytes().len();
+        let (bytes, frames) = (run.bytes().len(), run.frames(0, run.end()));
         run.charge(&self.held);
         let connection = self.connections.by_id(id);
         let Some(connection) = connection.expected("only a connection is answered") else { return };
-        self.stats.replies += 1;
+        self.stats.replies += frames as u64;
         connection.outbox.push(Range::whole(run), &mut self.flush.tails);
         if connection.blocked {
-            self.charge(id, bytes, 1);
+            self.charge(id, bytes, frames);
         } else {
             self.flush.mark_private(id, connection, bytes);
         }

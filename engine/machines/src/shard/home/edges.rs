@@ -220,16 +220,18 @@ impl Edges {
     }
 
     /// Tells what is due, in the order that receivers rely on: falls of earlier phases, rises, events, falls of this phase.
-    pub(super) fn tell(&mut self, port: &mut impl HookPort, now: Now, stats: &mut HomeStats) {
+    /// Returns the hashes of cache channels that could not be told as empty.
+    pub(super) fn tell(&mut self, port: &mut impl HookPort, now: Now, stats: &mut HomeStats) -> Vec<u64> {
         let mut room = self.tell_falls(self.phase, port, now, stats);
         room = room && self.tell_rises(port, now, stats);
-        self.tell_events(room, port, now, stats);
+        let not_told = self.tell_events(room, port, now, stats);
         room = room && self.tell_falls(u64::MAX, port, now, stats);
         if !room {
             self.collapse();
         }
         self.phase = self.stamps + 1;
         self.retry_ms = (!room).then_some(now.mono_ms + RETRY_MS);
+        not_told
     }
 
     /// Returns false when one was refused: it stays the first.
@@ -288,21 +290,32 @@ impl Edges {
         }
     }
 
-    /// All events of this phase, but those that would go ahead of an edge.
-    fn tell_events(&mut self, all_told: bool, port: &mut impl HookPort, now: Now, stats: &mut HomeStats) {
+    /// All events of this phase, but those that would go ahead of an edge. Returns the hashes of cache misses among those that
+    /// were dropped.
+    fn tell_events(
+        &mut self,
+        all_told: bool,
+        port: &mut impl HookPort,
+        now: Now,
+        stats: &mut HomeStats,
+    ) -> Vec<u64> {
+        let mut misses = Vec::new();
         if !all_told && !self.events.is_empty() {
             self.count_dirty(now.mono_ms);
         }
         for (hash, event) in self.events.drain(..) {
-            if !all_told && self.dirty.has(hash, event.app(), event.channel()) {
-                count_dropped(&event, stats);
+            let behind = !all_told && self.dirty.has(hash, event.app(), event.channel());
+            let offered = Happened { event, time_ms: now.unix_ms };
+            let Err(dropped) = (if behind { Err(offered) } else { port.offer(offered) }) else {
+                stats.hooks += 1;
                 continue;
-            }
-            match port.offer(Happened { event, time_ms: now.unix_ms }) {
-                Ok(()) => stats.hooks += 1,
-                Err(refused) => count_dropped(&refused.event, stats),
+            };
+            count_dropped(&dropped.event, stats);
+            if dropped.event.kind() == HookKind::CacheMiss {
+                misses.push(hash);
             }
         }
+        misses
     }
 
     /// Which topics have an edge that should have been told by now.
@@ -328,6 +341,7 @@ fn count_dropped(event: &HookEvent, stats: &mut HomeStats) {
     match event.kind() {
         HookKind::ClientEvent => stats.hook_client_events_dropped += 1,
         HookKind::SubscriptionCount => stats.hook_subscription_counts_dropped += 1,
+        HookKind::CacheMiss => stats.hook_cache_misses_dropped += 1,
         _ => stats.hook_server_events_dropped += 1,
     }
 }

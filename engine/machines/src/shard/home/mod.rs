@@ -21,9 +21,11 @@ use crate::machine::{Mesh, Now};
 use crate::mesh::{Answer, Ask, Counts, Event, Found, Leaf, Publish, Refusal, SubRef};
 use crate::outgoing::Outgoing;
 use crate::readings::stats::HomeStats;
+use crate::shard::home::cache::Cache;
 use crate::shard::home::edges::Edges;
 use crate::shard::home::grants::Grants;
 use crate::shard::home::list::Lists;
+use crate::shard::home::misses::Misses;
 use crate::shard::home::relay::Relay;
 use crate::shard::home::roster::Entered;
 use crate::shard::home::subscription_counts::SubscriptionCounts;
@@ -33,10 +35,12 @@ use crate::shard::home::witness::{Deed, Witness};
 use crate::topic::{Topic, TopicHash, TopicKey};
 
 mod blocked_topics;
+pub mod cache;
 pub mod edges;
 mod grants;
 mod links;
 mod list;
+mod misses;
 pub mod relay;
 mod roots;
 mod roster;
@@ -55,6 +59,9 @@ pub struct Home {
     users: HomeUsers,
     grants: Grants,
     lists: Lists,
+    /// What cache channels remember.
+    cache: Cache,
+    misses: Misses,
     edges: Edges,
     subscription_counts: SubscriptionCounts,
     /// There is another process on the same ports.
@@ -93,6 +100,8 @@ impl Home {
             users: HomeUsers::default(),
             grants: Grants::default(),
             lists: Lists::new(limits),
+            cache: Cache::new(limits),
+            misses: Misses::new(limits),
             edges: Edges::new(hook_grace_ms),
             subscription_counts: SubscriptionCounts::new(limits),
             relay: None,
@@ -108,6 +117,7 @@ impl Home {
         self.edges.begin_phase(now.mono_ms);
         self.subscription_counts.begin_phase(now.mono_ms);
         self.users.begin_phase(now.mono_ms);
+        self.cache.begin_phase(now.mono_ms);
     }
 
     /// The server ends: who goes now has not left.
@@ -123,7 +133,7 @@ impl Home {
 
     /// True when any of its batches is full, or too many counts must be told: what adds to them must wait.
     pub(super) fn is_backed_up(&self) -> bool {
-        !self.has_room() || self.subscription_counts.is_full()
+        !self.has_room() || self.subscription_counts.is_full(self.grants.counts_coming())
     }
 
     /// True when none of its batches is full.
@@ -155,9 +165,15 @@ impl Home {
         (0..self.hash.cores().turning()).map(|to| self.leaves.len(to)).max().unwrap_or(0)
     }
 
-    /// When there is something to tell hooks, or subscribers of how many they are, in `mono_ms`.
+    /// When there is something to tell hooks, or subscribers of how many they are, or a cached event is over, in `mono_ms`.
     pub(super) fn deadline(&self) -> Option<u64> {
-        self.edges.deadline().into_iter().chain(self.subscription_counts.deadline()).min()
+        let all = [self.edges.deadline(), self.subscription_counts.deadline(), self.cache.deadline()];
+        all.into_iter().flatten().min()
+    }
+
+    /// Forgets cached events that are over.
+    pub(super) fn expire_cache(&mut self, now: Now) {
+        self.stats.cache_expired += self.cache.expire(now.mono_ms);
     }
 
     /// Tells hooks what is due. Returns how many events were dropped for want of room.
@@ -166,9 +182,12 @@ impl Home {
             stats.hook_client_events_dropped
                 + stats.hook_server_events_dropped
                 + stats.hook_subscription_counts_dropped
+                + stats.hook_cache_misses_dropped
         };
         let before = dropped(&self.stats);
-        self.edges.tell(port, now, &mut self.stats);
+        for hash in self.edges.tell(port, now, &mut self.stats) {
+            self.misses.end(hash);
+        }
         dropped(&self.stats) - before
     }
 
@@ -182,6 +201,8 @@ impl Home {
     pub(super) fn give_back_room(&mut self) {
         self.topics.give_back_room();
         self.users.give_back_room();
+        self.cache.give_back_room();
+        self.misses.give_back_room();
         self.edges.give_back_room();
         self.subscription_counts.give_back_room();
     }
@@ -204,6 +225,11 @@ impl Home {
     /// How many users have gone and are still to be told of.
     pub(super) fn gone_users(&self) -> usize {
         self.users.gone()
+    }
+
+    /// What cache channels remember, for tests.
+    pub fn cache(&self) -> &Cache {
+        &self.cache
     }
 
     /// What the hooks were not told yet, for tests.
@@ -360,7 +386,7 @@ impl Home {
             Ask::Channels { app, prefix, bytes_max } => {
                 return self.begin_list(from, id, app, prefix, bytes_max);
             }
-            Ask::Channel { topic } => Found::Channel(self.shown_counts(&topic)),
+            Ask::Channel { topic } => Found::Channel(self.shown_counts(&topic), self.cache.read(&topic)),
             Ask::Users { topic } => Found::Users(self.topics.view(&topic).map_or_else(Vec::new, |home| {
                 home.roster.members().map(|member| member.user_id.clone()).collect()
             })),

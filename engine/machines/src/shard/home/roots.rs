@@ -24,6 +24,7 @@ impl Shard {
             }
             Root::Count { topic, epoch, n } => self.home.count(from, &topic, epoch, n),
             Root::Enter { topic, epoch, sub, member } => self.handle_enter(from, topic, epoch, sub, &member),
+            Root::Replay { topic, epoch, sub } => self.home.replay(from, &topic, epoch, sub),
             Root::Exit { topic, sub } => {
                 if let Some(frame) = self.home.exit(from, &topic, sub) {
                     self.handle_deliver(&topic, &frame, None);
@@ -62,7 +63,7 @@ impl Shard {
             Entry::Refused(why) => self.send_to_leaf(from, Leaf::Refused { topic, sub, why }),
             Entry::Admitted(entered) => {
                 self.announce(&topic, member, entered == Entered::First);
-                self.home.put_off_grant(from, &topic, sub);
+                self.home.admit(from, &topic, sub);
             }
         }
     }
@@ -142,9 +143,10 @@ impl Shard {
         }
     }
 
-    /// An event to all subscribers of this process.
+    /// An event to all subscribers of this process, and into the cache.
     fn send_to_links(&mut self, event: &Event) {
         let Event { topic, frame, except, .. } = event;
+        self.home.remember(event);
         if self.home.deliver(topic, frame, *except) {
             self.handle_deliver(topic, frame, *except);
         }

@@ -96,9 +96,9 @@ impl SubscriptionCounts {
         !self.due.is_empty()
     }
 
-    /// True when what would add another channel must wait.
-    pub(super) fn is_full(&self) -> bool {
-        self.due.len() >= self.due_max
+    /// True when what would add another channel must wait, if so many are added anyway.
+    pub(super) fn is_full(&self, coming: usize) -> bool {
+        self.due.len() + coming >= self.due_max
     }
 
     /// How many channels are due, and how many must not be told again yet.

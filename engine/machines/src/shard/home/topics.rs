@@ -47,9 +47,9 @@ pub(super) struct HomeTopic {
     pub(super) links: LinkedShards,
     /// Who is a member.
     pub(super) roster: Roster,
-    /// Who is in it since this phase and will be told so at its end, with the shard.
+    /// Who was let in in this phase and will be told so at its end, with the shard.
     pub(super) entered: Vec<(usize, SubRef)>,
-    /// How long the roster is that they will get, as far as it was counted.
+    /// How long it is what they will get, as far as it was counted.
     pub(super) entered_bytes: usize,
 }
 
@@ -165,18 +165,34 @@ impl HomeTopic {
         self.is_occupied()
     }
 
-    /// How long the subscription_succeeded of who enters is.
+    /// How long the subscription_succeeded of who is let in is.
+    pub(super) fn succeeded_bytes(&self) -> usize {
+        if self.topic.key.is_presence() { self.roster_bytes() } else { self.encode_succeeded().len() }
+    }
+
+    fn encode_succeeded(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        server_event::encode_subscription_succeeded(&mut bytes, &self.topic.name());
+        bytes
+    }
+
+    /// The same of who enters a roster.
     pub(super) fn roster_bytes(&self) -> usize {
         server_event::presence_succeeded_bytes(&self.topic.name(), self.roster.len(), self.roster.bytes())
     }
 
-    /// Takes those who are to be told that they have entered, with what each of them gets.
+    /// Takes those who are to be told that they were let in, with what each of them gets.
     pub(super) fn take_entered(&mut self) -> (Vec<(usize, SubRef)>, Frame) {
-        let mut bytes = Vec::new();
-        server_event::encode_presence_succeeded(&mut bytes, &self.topic.name(), self.roster.members());
-        invariant::check(bytes.len() == self.roster_bytes(), "the length of a roster is known before");
+        let succeeded = if self.topic.key.is_presence() {
+            let mut bytes = Vec::new();
+            server_event::encode_presence_succeeded(&mut bytes, &self.topic.name(), self.roster.members());
+            invariant::check(bytes.len() == self.roster_bytes(), "the length of a roster is known before");
+            bytes
+        } else {
+            self.encode_succeeded()
+        };
         self.entered_bytes = 0;
-        (std::mem::take(&mut self.entered), Frame::from(bytes))
+        (std::mem::take(&mut self.entered), Frame::from(succeeded))
     }
 
     /// How many are on it.

@@ -1,6 +1,8 @@
 //! What a home does to the channels that live there, in its order, for whoever has to judge what comes of it: the
 //! simulation. A server has no witness. What must never happen here: anything that depends on being seen.
 
+use protocol::ws::Frame;
+
 use crate::mesh::Event;
 use crate::topic::Topic;
 
@@ -27,4 +29,6 @@ pub enum Deed<'a> {
     Published { event: &'a Event, hooked: bool },
     /// Its subscribers, if it has any, were told how many they are.
     Counted { topic: &'a Topic, subscriptions: u64, hooked: bool },
+    /// Subscriptions got the last event of a cache channel, or heard that there is none.
+    Replayed { topic: &'a Topic, frame: Option<&'a Frame> },
 }

@@ -1,7 +1,7 @@
 //! Subscribing and unsubscribing: the checks, and what they change on this shard.
 //!
 //! Only on a live link is a plain channel's subscriber acknowledged at once; on any other it waits for Joined, and on a
-//! presence channel always for its home's answer. Without that wait events are lost.
+//! presence or cache channel always for its home's answer. Without that wait events are lost.
 
 use std::sync::Arc;
 
@@ -147,6 +147,13 @@ impl Shard {
                 let topic = self.fanout.topic(topic_slot).cloned();
                 let Some(topic) = topic.expected("a subscription has its topic") else { return };
                 if let Some(sequence) = self.links.enter(topic_slot, topic, sub, member) {
+                    self.fanout.note_entered(id, sequence);
+                }
+            }
+            Needs::Nothing if target.key.is_cached() => {
+                let topic = self.fanout.topic(topic_slot).cloned();
+                let Some(topic) = topic.expected("a subscription has its topic") else { return };
+                if let Some(sequence) = self.links.ask_replay(topic_slot, topic, sub) {
                     self.fanout.note_entered(id, sequence);
                 }
             }

@@ -35,15 +35,20 @@ impl Links {
         match gone.needs {
             Needs::Presence(_) if gone.waited && self.strike_enter(home, gone.entered, gone.sub) => false,
             Needs::Presence(_) => self.exit(home, gone.topic, gone.sub, wait),
-            Needs::Nothing => false,
+            Needs::Nothing => {
+                if gone.waited && gone.topic.key.is_cached() {
+                    self.strike_enter(home, gone.entered, gone.sub);
+                }
+                false
+            }
         }
     }
 
-    /// Takes back an Enter that home was not sent. Returns whether it was.
+    /// Takes back an Enter or a Replay that home was not sent. Returns whether it was.
     fn strike_enter(&mut self, home: usize, entered: u32, sub: SubRef) -> bool {
         let sequence = self.roots.sequence(home, entered);
         match self.roots.unsent(home, sequence) {
-            Some(Root::Enter { sub: of, .. }) if *of == sub => {
+            Some(Root::Enter { sub: of, .. } | Root::Replay { sub: of, .. }) if *of == sub => {
                 self.roots.replace(home, sequence, Root::Struck);
                 self.stats.enters_struck += 1;
                 true

@@ -1,5 +1,5 @@
-//! What homes say to this shard: a link is up (Joined), subscriptions are let into a roster or not (Granted, Refused), an
-//! event for local subscribers (Deliver).
+//! What homes say to this shard: a link is up (Joined), subscriptions are let into a presence or cache channel or not
+//! (Granted, Refused), an event for local subscribers (Deliver).
 
 use std::rc::Rc;
 
@@ -7,7 +7,7 @@ use protocol::socket_id::SocketId;
 use protocol::ws::Frame;
 
 use crate::invariant;
-use crate::mesh::{Leaf, Refusal, SubRef};
+use crate::mesh::{Granted, Leaf, Refusal, SubRef};
 use crate::outbox::run::Run;
 use crate::shard::Shard;
 use crate::shard::fanout::connection::{ConnectionId, Needs};
@@ -19,7 +19,7 @@ impl Shard {
     pub(in crate::shard) fn handle_leaf(&mut self, leaf: Leaf) {
         match leaf {
             Leaf::Joined { topic, epoch } => self.handle_joined(&topic, epoch),
-            Leaf::Granted { topic, subs, succeeded } => self.handle_granted(&topic, subs, succeeded),
+            Leaf::Granted(granted) => self.handle_granted(*granted),
             Leaf::Refused { topic, sub, why } => self.handle_refused(&topic, sub, why),
             Leaf::Deliver { topic, frame, except } => self.handle_deliver(&topic, &frame, except),
             Leaf::User { topic, epoch, online } => self.users.hear(&topic, epoch, online),
@@ -39,10 +39,15 @@ impl Shard {
         }
     }
 
-    fn handle_granted(&mut self, topic: &Topic, subs: Vec<SubRef>, succeeded: Frame) {
-        let succeeded = Run::shared(succeeded);
+    fn handle_granted(&mut self, granted: Granted) {
+        let Granted { topic, subs, succeeded, replay } = granted;
+        // Both in one Run: a second range would take memory of each outbox.
+        let succeeded = match replay {
+            Some(replay) => Run::shared_in_order(&[succeeded, replay]),
+            None => Run::shared(succeeded),
+        };
         for sub in subs {
-            match self.waiting_for(topic, sub) {
+            match self.waiting_for(&topic, sub) {
                 Some((id, at)) => self.fanout.acknowledge(id, at, Rc::clone(&succeeded)),
                 None => self.links.stats.granted_stale += 1,
             }

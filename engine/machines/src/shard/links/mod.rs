@@ -147,6 +147,12 @@ impl Links {
         self.roots.push(home, Root::User { topic, signed_in, watches });
     }
 
+    /// A subscription asks for the last event of a cache channel. Returns the sequence number of that.
+    pub(super) fn ask_replay(&mut self, topic_slot: u32, topic: Arc<Topic>, sub: SubRef) -> Option<u64> {
+        let Link { home, epoch, .. } = *self.get_mut(topic_slot)?;
+        Some(self.roots.push(home, Root::Replay { topic, epoch, sub }))
+    }
+
     /// A client's event goes to its home.
     pub(super) fn publish(&mut self, home: usize, publish: Publish) {
         self.roots.push(home, Root::Publish(Box::new(publish)));
