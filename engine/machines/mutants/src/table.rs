@@ -410,12 +410,12 @@ pub const MUTANTS: &[Mutant] = &[
         places: &[instead("shard/users/mod.rs", "user.connections == 0", "false")],
     },
     Mutant {
-        name: "AnyEndTakesTheUser",
-        breaks: "A user goes offline with any of its connections.",
+        name: "WatchersTakeTheUser",
+        breaks: "A user is online only if every shard that knows it has a connection of it.",
         places: &[instead(
             "shard/home/users.rs",
             "self.shards.iter().any(|on| on.signed_in)",
-            "self.shards.iter().all(|on| on.signed_in || on.watches.is_some()) && self.shards.iter().any(|on| on.signed_in)",
+            "!self.shards.is_empty() && self.shards.iter().all(|on| on.signed_in)",
         )],
     },
     Mutant {
