@@ -15,12 +15,12 @@ use rustix::io::Errno;
 use super::limits::SLEEP_MAX;
 use super::ring::Ring;
 
-/// Sleeps until `ring` has a completion, for at most `patience`, cut to [`SLEEP_MAX`].
+/// Sleeps until `ring` has a completion, for at most `patience`, cut to `SLEEP_MAX`.
 pub fn sleep(ring: &mut Ring, patience: Duration) -> io::Result<()> {
     ring.wait(patience.min(SLEEP_MAX))
 }
 
-/// Sleeps until one of these descriptors can be read, for at most `patience`, cut to [`SLEEP_MAX`]. What comes from sockets
+/// Sleeps until one of these descriptors can be read, for at most `patience`, cut to `SLEEP_MAX`. What comes from sockets
 /// waits meanwhile; never what other cores send, so never what is published.
 pub fn nap<'a>(wakers: impl Iterator<Item = BorrowedFd<'a>>, patience: Duration) -> io::Result<()> {
     let mut polled: Vec<PollFd<'a>> = wakers.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();

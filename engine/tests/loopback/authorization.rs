@@ -1,31 +1,20 @@
 //! Authorized connections: where the app sets a time, a connection shows in it that the app's back end knows it, or goes.
 
-use std::fs;
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::rig::client::Client;
-use crate::rig::server::{Server, binary, free_port};
+use crate::rig::server::Server;
 use serde_json::json;
 
 const REASON: &str = "Connection not authorized within timeout";
 
 /// A server with these shards, whose first app gives a second and whose second app gives any time.
 fn serve(shards: usize) -> Server {
-    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("authorization_{shards}.toml"));
     let app = |id: &str, name: &str| {
         format!("[[apps]]\nid = \"{id}\"\nkey = \"{name}-key\"\nsecret = \"{name}-secret\"\n")
     };
     let apps = format!("{}authorization_timeout_s = 1\n{}", app("7", "loopback"), app("8", "other"));
-    fs::write(&path, format!("shards = {shards}\n{apps}")).unwrap();
-    let port = free_port();
-    let mut command = Command::new(binary());
-    command.args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--config"]).arg(&path);
-    command.stdin(Stdio::null());
-    let server = Server::start_command(command, port);
-    fs::remove_file(path).unwrap();
-    server
+    Server::with_apps("authorization", shards, &apps)
 }
 
 fn who_is_unknown_goes(server: &Server) {

@@ -456,3 +456,23 @@ fn whoever_saw_its_acknowledgement_hears_what_is_published_then() {
         }
     }
 }
+
+#[test]
+fn calls_that_pusher_has_deprecated_are_still_answered() {
+    let server = shared();
+    let (mut first, mut second) = (server.connect(), server.connect());
+    for client in [&mut first, &mut second] {
+        client.subscribe("deprecated");
+    }
+    let (path, body) = ("/apps/7/channels/deprecated/events", r#"{"a":1}"#);
+    let socket_id = second.socket_id.to_string();
+    let params = [("name", "news"), ("socket_id", &*socket_id)];
+    let request = encode_request("POST", &signed("POST", path, &params, body), body);
+    let answer = server.http().ask(&request);
+    assert_eq!(answer.status, 202, "{}", answer.body);
+    first.expect("deprecated", "news", r#"{"a":1}"#);
+    second.expect_pong();
+    let stats = server.get("/apps/7/channels/deprecated/stats", &[]);
+    assert_eq!(stats.status, 200, "{}", stats.body);
+    assert_eq!(serde_json::from_str::<Value>(&stats.body).unwrap()["occupied"], true);
+}

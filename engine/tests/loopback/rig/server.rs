@@ -3,6 +3,7 @@
 //! Owns the child. A server that says anything of a panic, or does not end with exit code 0, fails its test. `shared`
 //! gives the tests of one file one server; there a test fails if it is not well afterwards.
 
+use std::fs;
 use std::io::Read;
 use std::net::{TcpListener, TcpStream};
 use std::ops::Deref;
@@ -108,6 +109,19 @@ impl Server {
         let mut command = Command::new(binary());
         command.args(serve_arguments(port)).args(arguments).stdin(Stdio::null());
         Self::start_command(command, port)
+    }
+
+    /// A server with these shards, and the apps of a file that is its own by this name.
+    pub(crate) fn with_apps(name: &str, shards: usize, apps: &str) -> Self {
+        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}_{shards}.toml"));
+        fs::write(&path, format!("shards = {shards}\n{apps}")).unwrap();
+        let port = free_port();
+        let mut command = Command::new(binary());
+        command.args(["serve", "--listen", &format!("127.0.0.1:{port}"), "--config"]).arg(&path);
+        command.stdin(Stdio::null());
+        let server = Self::start_command(command, port);
+        fs::remove_file(path).unwrap();
+        server
     }
 
     /// Starts this command and waits until the server at the port is ready.
