@@ -48,7 +48,7 @@ pub fn answer_metrics(text: String) -> Answer<'static> {
     Answer::text("text/plain; version=0.0.4; charset=utf-8", text.into_bytes())
 }
 
-// No browser is without a host, so whoever is may be answered.
+// Every browser names a host, so a request without one may be answered.
 fn check_host(head: &Head<'_>, hosts: &[Box<str>]) -> Result<(), Refused> {
     let Some(authority) = head.authority() else { return Ok(()) };
     let name = host_of(authority);

@@ -1,4 +1,4 @@
-//! Requests that are not carried out: a status and a text for whoever wrote the client.
+//! Requests that are not carried out: a status and a text for the author of the client.
 //!
 //! A text says what to fix and names the setting of a limit. It never holds a secret. The engine encodes refusals of its
 //! own (a deadline, a full server) through here as well, so that all errors look alike.

@@ -243,7 +243,7 @@ fn a_stream_that_is_set_back_emptied_or_deleted_ends_nothing_and_everything_arri
         road.go_on_for(Duration::from_millis(300));
         road.settle(&format!("{deed:?}"));
     }
-    // Whoever reads has read farther than the stream will ever go, and there is no mover that could set it on.
+    // The reader has read farther than the stream will ever go, and there is no mover that could set it on.
     let Road { mover, shelf, .. } = road;
     mover.stop(Duration::from_secs(1));
     assert!(shelf.released() > 0);

@@ -38,7 +38,7 @@ fn help_is_a_command_too() {
 fn reproduce_tells_its_options_without_building() {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("no-cargo");
     std::fs::create_dir_all(&folder).unwrap();
-    // Whoever builds gets this one, and fails.
+    // A build gets this one, and fails.
     let cargo = folder.join("cargo");
     std::fs::write(&cargo, "#!/bin/sh\nexit 99\n").unwrap();
     std::fs::set_permissions(&cargo, PermissionsExt::from_mode(0o755)).unwrap();

@@ -143,7 +143,7 @@ fn interrupted_comparison_leaves_no_child_and_no_folder() {
     assert!(Command::new("kill").args(["-INT", &pid.to_string()]).status().unwrap().success());
     assert!(!comparison.wait().unwrap().success());
     wait_for("end of all", || !descendants.iter().any(|&pid| is_alive(pid)));
-    // Whoever lives on would keep this from ending.
+    // A process that lives on would keep this from ending.
     let mut told = String::new();
     std::io::Read::read_to_string(&mut comparison.stderr.take().unwrap(), &mut told).unwrap();
     assert_eq!(told, "corecast-loadtest: round 1, A: interrupted\n");
@@ -163,7 +163,7 @@ fn descendants(pid: u32) -> Vec<u32> {
     found.split_off(1)
 }
 
-/// Whoever is dead but not yet waited for does nothing any more.
+/// A process that is dead but not yet waited for does nothing any more.
 fn is_alive(pid: u32) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
 }

@@ -307,7 +307,7 @@ pub struct Admission {
 }
 
 impl Admission {
-    /// The app, for whoever must keep it longer than the connection.
+    /// The app, for parts that must keep it longer than the connection.
     pub fn app(&self) -> &Arc<App> {
         &self.app
     }

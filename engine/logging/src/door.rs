@@ -78,7 +78,7 @@ impl<F: AsFd> Writer<F> {
                 Entry::Line(line) => self.write(&line),
                 Entry::Last(line, done) => {
                     line.into_iter().for_each(|line| self.write(&line));
-                    // Whoever asked may have waited long enough.
+                    // The caller may have waited long enough.
                     let _ = done.try_send(());
                 }
             }

@@ -1,7 +1,7 @@
 //! What goes where between the homes of this process and other processes: pure, so that whole takeovers can be simulated.
 //!
 //! Owns which link leads to the leader, if there is one, and which to followers. The homes keep the events that wait
-//! (`shard::relay`); nothing is kept here. What must never happen here: an event that comes back to whoever sent it, or
+//! (`shard::relay`); nothing is kept here. What must never happen here: an event that comes back to its sender, or
 //! one that a home has offered to a leader that is lost and that reaches its successor.
 
 use crate::mesh::Terminate;

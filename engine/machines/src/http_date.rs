@@ -1,5 +1,5 @@
 //! The time as HTTP writes it: `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 §5.6.7), which every answer has. Made anew once
-//! in a second, by whoever has answers to give, from the time that it was given.
+//! in a second, by the core that has answers to give, from the time that it was given.
 
 use std::fmt::Write;
 use std::time::{Duration, UNIX_EPOCH};

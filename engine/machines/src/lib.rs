@@ -1,4 +1,4 @@
-//! The machines of Corecast: a shard and the API core as pure values, with the border to whoever drives them.
+//! The machines of Corecast: a shard and the API core as pure values, with the border to their driver.
 //!
 //! A machine is given what came in, with the time, and asked what must go out. Nothing here may know a socket, a ring, a
 //! clock, a thread, or where hooks go: the simulation drives the same values as the server does, with a seed.

@@ -27,7 +27,7 @@ pub enum TopicKey<S = Arc<str>> {
         /// What the name's prefix says.
         kind: ChannelKind,
     },
-    /// Whoever is signed in as a user. Clients and back ends write it `#server-to-user-ID`, where they write a channel.
+    /// The connections that are signed in as a user. Clients and back ends write it `#server-to-user-ID`, where they write a channel.
     User {
         /// The user's id.
         id: S,

@@ -2,7 +2,7 @@
 //!
 //! Driver, simulation, tests and benchmarks all go through [`turn`], so what the simulation proves is what the server
 //! does. The order is a rule of its own: the doorbell is cleared before the inboxes are looked at, Runs are sealed before
-//! anything leaves, and batches go to other cores before sockets are written, because whoever reads an answer may rely on
+//! anything leaves, and batches go to other cores before sockets are written, because the reader of an answer may rely on
 //! what was sent before it. A core sleeps only after a turn that did nothing at all: what a gate holds back goes on in
 //! the next one.
 
@@ -28,7 +28,7 @@ pub trait Core {
     fn inputs(&mut self) -> (&mut Self::Machine, Self::Inputs<'_>);
     /// The machine, and its way out to the other cores.
     fn mesh(&mut self) -> (&mut Self::Machine, Self::Mesh<'_>);
-    /// From now on whoever rings wakes this core again.
+    /// From now on a ring wakes this core again.
     fn clear_doorbell(&mut self);
     /// Takes in what the kernel, the clock and the server have for this core.
     fn gather(&mut self, now: Now) -> Result<bool, Self::Error>;
@@ -64,7 +64,7 @@ pub fn turn<C: Core>(core: &mut C, now: Now) -> Result<bool, C::Error> {
     let sent = machine.send_batches(&mut mesh);
     drop(mesh);
     core.tell_hooks(now)?;
-    // Only now: last bytes of a close may be an answer, and whoever has it may rely on what was sent.
+    // Only now: last bytes of a close may be an answer, and its reader may rely on what was sent.
     let performed = core.perform(now)?;
     let flushed = core.flush(now)?;
     let performed = core.perform(now)? | performed;

@@ -31,7 +31,7 @@ pub(super) struct ReloadBell(Arc<OnceLock<Sender<()>>>);
 impl ReloadBell {
     /// From now on it calls this on a thread of its own, so that a file that takes long to read keeps no signal waiting.
     pub(super) fn connect(&self, mut reload: impl FnMut() + Send + 'static) -> io::Result<()> {
-        // Whoever rings while one call waits gets that one.
+        // A ring while one call waits is answered by that one.
         let (bell, rung) = bounded(1);
         let wait = move || {
             while rung.recv().is_ok() {

@@ -1,7 +1,7 @@
 //! Ctrl-C in the middle of a comparison: the run that is under way is ended, and all that was begun is cleared away.
 //!
-//! Owns the signals of the process and the wait for a run. A terminal tells the run as well; whoever signals this process alone
-//! must find no child afterwards.
+//! Owns the signals of the process and the wait for a run. A terminal signals the run as well; after a signal to
+//! this process alone no child is left.
 
 use std::process::{Child, ExitStatus};
 use std::sync::Arc;

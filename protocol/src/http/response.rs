@@ -1,5 +1,5 @@
 //! Responses: a status line, the date, the headers that framing needs, and the body, in one piece. A response always has
-//! a Content-Length, so its end is known on a connection that goes on. Called by the api and by whoever refuses a request.
+//! a Content-Length, so its end is known on a connection that goes on. Called by the api and by all that refuse a request.
 
 use crate::json::encode_string;
 
@@ -66,7 +66,7 @@ pub fn encode_busy(text: &str) -> Vec<u8> {
 /// What an answer must say besides that wants another protocol (RFC 9110 §15.5.22, RFC 6455 §4.4).
 const UPGRADE: [(&str, &str); 2] = [("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")];
 
-// Whoever sends Upgrade must name it here, too (RFC 9110 §7.8).
+// A sender of Upgrade must name it here, too (RFC 9110 §7.8).
 fn connection(status: u16, keep_alive: bool) -> &'static str {
     match (status == 426, keep_alive) {
         (false, true) => "keep-alive",

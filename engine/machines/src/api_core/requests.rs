@@ -212,7 +212,7 @@ impl ApiCore {
         self.refuse(token, refused, Manner { keep_alive: false, ..Manner::of(head) }, now);
     }
 
-    /// Whoever comes through the operator's door never becomes a client.
+    /// A connection to the operator's door never becomes a client.
     fn is_admin(&self, token: Token) -> bool {
         self.connections.view(token).is_some_and(|connection| connection.admin)
     }

@@ -1,6 +1,6 @@
 //! What still goes out to a connection that its machine has forgotten: the rest of its outbox, then a close frame.
 //!
-//! As long as no write was tried for it, the rest is what it was, ranges of Runs that are shared: whoever reads gets it
+//! As long as no write was tried for it, the rest is what it was, ranges of Runs that are shared: a peer that reads gets it
 //! with the first write, and nothing is copied. What the kernel refuses is copied, so that the Runs can go, and that has
 //! an allowance for all who are closed together: a thousand readers that share a Run must not leave a thousand copies of
 //! it. Past half of the allowance only the frame that was begun is ended, so that the peer can read the close frame

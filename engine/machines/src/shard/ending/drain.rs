@@ -37,7 +37,7 @@ impl Default for DrainPlan {
 pub(in crate::shard) struct Drain {
     interval_us: u64,
     next_us: u64,
-    /// Slots below it have been seen; whoever takes one of them later is turned away before.
+    /// Slots below it have been seen; a newcomer that takes one of them later is turned away before.
     next_slot: u32,
 }
 

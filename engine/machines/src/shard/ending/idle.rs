@@ -1,4 +1,4 @@
-//! Silence: whoever has not been heard for long is pinged, and closed when no byte comes in answer.
+//! Silence: a connection that has not been heard for long is pinged, and closed when no byte comes in answer.
 //!
 //! Any byte of the peer counts, nothing that is sent to it does: half-open connections take bytes for minutes. A read
 //! costs one store; a silent connection is looked at about once a minute, whatever their number. A connection whose

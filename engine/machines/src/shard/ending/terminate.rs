@@ -4,7 +4,7 @@
 //! under that id. There is no index of users: it would cost every presence subscription something, for a rare call. A walk through all
 //! connections looks for all users at once, in steps of `walk_looks_max` looks. Users who are named meanwhile wait for
 //! the next walk, so that none of their connections is behind it already; with `terminations_max` of them, roots wait.
-//! Whoever joins or signs in under such an id while the walk goes on may be closed as well.
+//! Connections that join or sign in under such an id while the walk goes on may be closed as well.
 
 use std::sync::Arc;
 

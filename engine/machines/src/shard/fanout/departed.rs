@@ -1,11 +1,11 @@
 //! Connections that have gone and whose subscriptions are still to be given up.
 //!
-//! Somebody may have ten thousand of them, and many may go at once; a shard may not stop for that. So a turn gives up
-//! `given_up_per_turn_max` subscriptions at most, whoever goes and for whatever reason. Nearly always that is all there
+//! One may have ten thousand of them, and many may go at once; a shard may not stop for that. So a turn gives up
+//! `given_up_per_turn_max` subscriptions at most, whatever the reason. Nearly always that is all there
 //! are, at the instant a close begins. The rest waits in a line and goes in steps, one connection's after another's, so
 //! that few do not wait behind many. Until a subscription is given up its channel counts it, but nothing reaches it:
 //! its connection is no longer there. The slot has no other tenant meanwhile. Each new subscription lets a step give up
-//! one more: so whoever comes and goes, however fast, cannot make the line longer than all subscriptions ever were at once.
+//! one more: so peers that come and go, however fast, cannot make the line longer than all subscriptions ever were at once.
 
 use std::collections::VecDeque;
 
@@ -48,7 +48,7 @@ impl Departed {
         self.left_behind.contains_key(&slot)
     }
 
-    /// What whoever has left this slot has left behind.
+    /// What the former tenant of this slot has left behind.
     pub(super) fn left_behind(&mut self, slot: u32) -> Option<&mut Vec<Subscription>> {
         self.left_behind.get_mut(&slot)
     }

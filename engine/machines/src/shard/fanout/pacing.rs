@@ -59,7 +59,7 @@ impl Holds {
         self.waiting().map(|group| group.due_ms).min()
     }
 
-    /// `Dirty::mark` of whoever has waited for longest.
+    /// `Dirty::mark` of the connection that has waited for longest.
     pub(super) fn oldest_mark(&self) -> Option<u64> {
         self.waiting().map(|group| group.mark).min()
     }

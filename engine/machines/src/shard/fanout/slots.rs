@@ -91,7 +91,7 @@ impl Connections {
         if slot.generation == id.generation { slot.tenant.as_ref() } else { None }
     }
 
-    /// Whoever has this slot now, and its name.
+    /// The tenant of this slot, and its name.
     #[inline]
     pub(super) fn at(&mut self, slot: u32) -> Option<(ConnectionId, &mut Connection)> {
         let place = self.slots.get_mut(slot as usize)?;

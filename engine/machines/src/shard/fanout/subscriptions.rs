@@ -183,7 +183,7 @@ impl Fanout {
         Some(gone)
     }
 
-    /// The subscriptions of whoever has this slot, or has left it and not given them up yet.
+    /// The subscriptions of the tenant of this slot, or of one that has left and not given them up yet.
     fn subscriptions_in(&mut self, slot: u32) -> Option<&mut Vec<Subscription>> {
         match self.connections.at(slot) {
             Some((_, connection)) => Some(&mut connection.subscriptions),

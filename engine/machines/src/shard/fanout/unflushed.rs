@@ -1,7 +1,7 @@
 //! How much any one outbox can have gained since a write was last tried for it: an upper bound that costs a delivery
 //! nothing.
 //!
-//! Time goes in rounds. A round ends when everybody who was dirty at its start has had an attempt, so whoever is dirty
+//! Time goes in rounds. A round ends when each outbox that was dirty at its start has had an attempt, so a dirty outbox
 //! was queued in this round or in the one before. Of a round it is enough to know the most bytes that one topic had and
 //! the most subscriptions that one of its takers has: nobody gained more than their product. What a subscription has
 //! gained that goes must be counted elsewhere ([`Gain::bytes_of`]), or who comes and goes would gain unseen.

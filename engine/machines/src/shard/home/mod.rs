@@ -282,7 +282,7 @@ impl Home {
         self.note_count(topic);
     }
 
-    /// A subscription asks to enter the roster. Whoever is admitted is in it, and is to be announced.
+    /// A subscription asks to enter the roster. If it is admitted, its member is in it and is to be announced.
     fn enter(&mut self, from: usize, topic: &Topic, epoch: u64, sub: SubRef, member: &Arc<Member>) -> Entry {
         let known = self.topics.find(topic).filter(|home| home.links.has(from, epoch));
         let Some(home) = known else {

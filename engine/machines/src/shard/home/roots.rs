@@ -103,7 +103,7 @@ impl Shard {
         all.saturating_sub(u64::from(is_one))
     }
 
-    /// A home knows how many subscribers a shard has, and who they are on its own shard only. Whoever is left out is nearly
+    /// A home knows how many subscribers a shard has, and who they are on its own shard only. A connection that is left out is nearly
     /// always a subscriber, so elsewhere it is taken for one of those that there are.
     fn is_subscriber(&self, topic: &Topic, socket_id: SocketId) -> bool {
         let Some(place) = socket_id.place().filter(|place| place.node == self.place.node) else {

@@ -1,4 +1,4 @@
-//! What a home does to the channels that live there, in its order, for whoever has to judge what comes of it: the
+//! What a home does to the channels that live there, in its order, for the judge of what comes of it: the
 //! simulation. A server has no witness. What must never happen here: anything that depends on being seen.
 
 use protocol::ws::Frame;

@@ -4,7 +4,7 @@
 //! A token bucket for each connection. What it gave up is what counts, and what it may not do is subscribe anew: without
 //! giving up it has as many subscriptions as it may (`subscriptions_per_connection_max`, which is also the burst), and an
 //! unsubscribe that was refused would leave a client with events that it does not want. Only buckets that are not full
-//! are kept, so whoever never unsubscribes has none.
+//! are kept, so a connection that never unsubscribes has none.
 
 use hashbrown::HashMap;
 

@@ -180,7 +180,7 @@ impl Shard {
     }
 
     /// Gives up the half-open connection that has waited longest, because descriptors have run out. Not one who has just
-    /// come: he may have got the last of them, and whoever comes next would take it from him in vain.
+    /// come: it may have got the last of them, and the next newcomer would take it away in vain.
     pub(in crate::shard) fn give_up_head_for_descriptors(&mut self, now: Now) {
         if self.inbound.lobby.oldest_had_its_time() {
             self.give_up_oldest_head(503, "Over capacity: the server has no descriptors left", now);

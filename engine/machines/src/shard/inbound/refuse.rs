@@ -1,8 +1,8 @@
 //! Refusing a subscription: the client is told twice. Every SDK shows `pusher:error`, which belongs to the connection;
-//! `pusher:subscription_error` belongs to the channel, so that who waits for this one subscription hears of it.
+//! `pusher:subscription_error` belongs to the channel, so that code that waits for this one subscription hears of it.
 //!
-//! A second subscription to a channel is an error, but no refusal: the channel has its subscription, and whoever is
-//! bound to it there must not hear that it failed.
+//! A second subscription to a channel is an error, but no refusal: the channel has its subscription, and its
+//! listeners must not hear that it failed.
 
 use protocol::auth::ClientAuthError;
 use protocol::channel::ChannelNameError;

@@ -261,7 +261,7 @@ impl Shard {
     }
 
     /// One connection, by turns from those that waited for a gate, those that have had their share of the last turn, and
-    /// the sockets: whoever is always busy must not keep the others waiting.
+    /// the sockets: a socket that is always busy must not keep the others waiting.
     fn take_command(&mut self, inputs: &mut impl Inputs, budgeted: &mut usize, now: Now) -> bool {
         for _ in 0..Source::COUNT {
             let source = self.inbound.rotation.source;
