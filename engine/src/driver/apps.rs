@@ -9,7 +9,7 @@
 //! What is counted of an app goes on by its id. An app that is handed over again without a change is the same as before.
 //!
 //! A source that is asked (an `apps_url`) hands over all the apps that it knows at the moment. The place where a client with
-//! an unknown key could wait for it is `Shard::admit` in `machines/src/shard/inbound/lobby.rs`: its head stays among the
+//! an unknown key could wait for it is `Shard::admit` in `machines/src/shard/inbound/admission.rs`: its head stays among the
 //! `partial` ones, as one that is not complete does, its descriptor stays `At::Head` within `head_ms_max`, and
 //! `handle_apps` routes those that wait once more. A REST call for an unknown id would wait in the API core as an open call.
 //!

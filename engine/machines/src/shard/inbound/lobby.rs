@@ -1,29 +1,14 @@
 //! Connections that have not sent a complete HTTP head, and which connection a descriptor belongs to after that.
-//!
-//! Admission is the cheap path: until a head is complete there is no record, and what an unknown key or a full app
-//! gets is written from here. A plain HTTP request is handed over to the API core with what was read. Bounded by
-//! `half_open_max`, in time by `head_ms_max`.
+//! Bounded by `half_open_max`, in time by `head_ms_max`. What a complete head leads to is decided in `admission`.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, LazyLock};
 
 use hashbrown::HashMap;
-use protocol::app::{Admission, App};
-use protocol::close::Close;
-use protocol::http::{self, Head, HeadParse};
-use protocol::server_event;
-use protocol::socket_id::SocketId;
-use protocol::ws::{self, Upgrade};
 
 use crate::chunks::Chunks;
-use crate::cores::CoreId;
-use crate::invariant::Expected;
 use crate::machine::{Effect, Now, Token};
-use crate::outbox::run::Run;
 use crate::shard::Shard;
-use crate::shard::ending::encode_error_and_close;
 use crate::shard::fanout::connection::ConnectionId;
-use crate::shard::inbound::commands::Flow;
 
 /// What a half-open connection has for its head, in milliseconds, though the lobby is full: a round trip of most clients.
 const HEAD_MS_MIN: u64 = 200;
@@ -42,7 +27,7 @@ pub(super) struct Lobby {
     places: Chunks<Place>,
     /// In order of arrival; entries of those that went on are skipped.
     half_open: VecDeque<(Token, u64)>,
-    partial: HashMap<u32, Vec<u8>>,
+    pub(super) partial: HashMap<u32, Vec<u8>>,
     waiting: usize,
     /// When a decide phase last began that read all there was: what came before then has been read.
     heard_ms: u64,
@@ -76,7 +61,7 @@ impl Lobby {
             .map_or(At::Nowhere, |place| place.at)
     }
 
-    fn set(&mut self, token: Token, at: At) {
+    pub(super) fn set(&mut self, token: Token, at: At) {
         let slot = token.slot as usize;
         self.places.grow_to(slot + 1, &Place::default());
         if let Some(place) = self.places.get_mut(slot) {
@@ -112,7 +97,7 @@ impl Lobby {
         self.half_open.push_back((token, now.mono_ms));
     }
 
-    fn leave(&mut self, token: Token) {
+    pub(super) fn leave(&mut self, token: Token) {
         if self.at(token) == At::Head {
             self.waiting -= 1;
             self.partial.remove(&token.slot);
@@ -141,23 +126,6 @@ impl Lobby {
         self.oldest().is_some_and(|(_, since)| since + HEAD_MS_MIN <= self.heard_ms)
     }
 }
-
-/// What a complete head leads to.
-enum Entry {
-    Attach { admission: Admission, response: Vec<u8> },
-    HandOver,
-    Refuse { last: Vec<u8> },
-}
-
-fn encode_refusal(date: &str, status: u16, text: &str, headers: &[(&str, &str)]) -> Vec<u8> {
-    let mut last = Vec::new();
-    http::encode_refusal(&mut last, date, status, text, false, headers);
-    last
-}
-
-/// What a plain HTTP connection gets when the API core cannot take it.
-static BUSY: LazyLock<Vec<u8>> =
-    LazyLock::new(|| http::encode_busy("The REST API is over capacity, try again later"));
 
 impl Shard {
     pub(in crate::shard) fn enter_lobby(&mut self, token: Token, now: Now) {
@@ -220,121 +188,5 @@ impl Shard {
             };
             self.give_up_oldest_head(408, &format!("No complete HTTP head came in {ms} ms ({setting})"), now);
         }
-    }
-
-    fn encode_refusal(&mut self, status: u16, text: &str, headers: &[(&str, &str)], now: Now) -> Vec<u8> {
-        encode_refusal(self.inbound.date.at(now.unix_ms), status, text, headers)
-    }
-
-    fn refuse_head(&mut self, token: Token, last: Vec<u8>) {
-        self.inbound.stats.heads_refused += 1;
-        self.inbound.lobby.forget(token);
-        self.effects.push_back(Effect::Close { token, last: last.into() });
-    }
-
-    /// Bytes of a connection whose head is not complete.
-    pub(in crate::shard) fn handle_head_bytes(&mut self, token: Token, bytes: &mut [u8], now: Now) -> Flow {
-        let Some(mut kept) = self.inbound.lobby.partial.remove(&token.slot) else {
-            return self.handle_head(token, bytes, now);
-        };
-        kept.extend_from_slice(bytes);
-        self.handle_head(token, &mut kept, now)
-    }
-
-    fn handle_head(&mut self, token: Token, bytes: &mut [u8], now: Now) -> Flow {
-        self.note_activity();
-        let (entry, used) = match http::parse_head_within(bytes, &self.limits.http()) {
-            HeadParse::Complete { head, bytes: used } => (self.route(&head, now), used),
-            HeadParse::Partial => {
-                self.inbound.lobby.partial.insert(token.slot, bytes.to_vec());
-                return Flow::Read;
-            }
-            HeadParse::Refused(error) => {
-                (Entry::Refuse { last: self.encode_refusal(error.status, error.text, &[], now) }, 0)
-            }
-        };
-        match entry {
-            Entry::Attach { admission, response } => {
-                let id = self.attach(token, admission, response, now);
-                let rest = bytes.get_mut(used..).unwrap_or(&mut []);
-                self.handle_connection_bytes(id, rest, now)
-            }
-            Entry::HandOver => {
-                self.inbound.lobby.forget(token);
-                let (to, bytes) = (CoreId::Api, bytes.to_vec());
-                self.effects.push_back(Effect::HandOver { token, to, bytes, refusal: &BUSY });
-                Flow::Read
-            }
-            Entry::Refuse { last } => {
-                self.refuse_head(token, last);
-                Flow::Read
-            }
-        }
-    }
-
-    fn route(&mut self, head: &Head<'_>, now: Now) -> Entry {
-        if !head.is_upgrade() {
-            return Entry::HandOver;
-        }
-        let upgrade = match ws::parse_upgrade(head) {
-            Ok(upgrade) => upgrade,
-            Err(refusal) => {
-                let last = self.encode_refusal(refusal.status, refusal.body, refusal.headers, now);
-                return Entry::Refuse { last };
-            }
-        };
-        let mut last = Vec::new();
-        ws::encode_upgrade_response(&mut last, upgrade.sec_key);
-        match self.admit(&upgrade) {
-            Ok(admission) => Entry::Attach { admission, response: last },
-            Err(close) => {
-                self.ending.count_refused(close);
-                encode_error_and_close(&mut last, close);
-                Entry::Refuse { last }
-            }
-        }
-    }
-
-    /// An upgrade always succeeds; what is wrong with it is said by close code, the only thing that browsers show.
-    fn admit(&self, upgrade: &Upgrade<'_>) -> Result<Admission, Close> {
-        let key = ws::route_app(self.inbound.path_prefix.strip(upgrade.path))?;
-        ws::parse_protocol_version(upgrade.query)?;
-        let app: &Arc<App> = self.inbound.apps.by_key(key).ok_or(Close::APP_UNKNOWN)?;
-        if !app.enabled {
-            return Err(Close::APP_DISABLED);
-        }
-        app.check_origin(upgrade.origin)?;
-        if self.ending.is_draining() {
-            return Err(Close::DRAINING);
-        }
-        if self.fanout.next_slot().is_none() {
-            return Err(Close::OVER_CAPACITY);
-        }
-        app.admit().ok_or(app.over_quota_close)
-    }
-
-    fn attach(
-        &mut self,
-        token: Token,
-        admission: Admission,
-        mut response: Vec<u8>,
-        now: Now,
-    ) -> ConnectionId {
-        self.inbound.lobby.leave(token);
-        let next_slot = self.fanout.next_slot();
-        let slot = next_slot.expected("a slot is free for each admission").unwrap_or(0);
-        let socket_id = SocketId::new(self.place, (self.inbound.random)(), slot);
-        let timeout_s = u32::from(self.limits.activity_timeout_s);
-        server_event::encode_connection_established(&mut response, socket_id, timeout_s);
-        let id = self.fanout.attach(admission, socket_id.second, token, self.ending.heard());
-        self.inbound.stats.attached += 1;
-        if id.generation > 0 {
-            self.inbound.stats.slots_reused += 1;
-        }
-        self.inbound.lobby.set(token, At::Connection(id));
-        self.watch(id, now);
-        self.await_authorization(id, now);
-        self.fanout.push_private(id, Run::private(response));
-        id
     }
 }

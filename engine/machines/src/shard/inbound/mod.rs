@@ -19,6 +19,7 @@ use crate::shard::inbound::polled::Polled;
 use crate::shard::inbound::quiet::Quiet;
 use crate::shard::inbound::rotation::Rotation;
 
+mod admission;
 mod churn;
 mod client_events;
 pub(super) mod commands;
