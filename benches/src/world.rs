@@ -7,6 +7,7 @@ use std::convert::Infallible;
 use std::io::IoSlice;
 use std::sync::Arc;
 
+use machines::cores::CoreId;
 use machines::limits::Limits;
 use machines::machine::{Door, Inputs, Machine, Mesh, Now, Socket, Token};
 use machines::mesh::{Event, Leaf, Origin, Publish, Root};
@@ -64,13 +65,13 @@ pub struct Place {
 }
 
 impl Place {
-    /// Shard `index` of `shards`.
-    pub fn new(index: usize, shards: usize) -> Self {
+    /// Shard `number` of `shards`.
+    pub fn new(number: u16, shards: usize) -> Self {
         let apps = Arc::new(Apps::new(vec![app()]).expect("one app has no twin"));
         // The gates would end the phase of so many subscribers' private frames; here only their number matters.
         let limits = Limits { batch_messages_max: 1 << 20, batch_bytes_max: 1 << 30, ..Limits::default() };
         let shard = Shard::new(ShardConfig {
-            index,
+            number,
             node: 0,
             apps: Arc::clone(&apps),
             path_prefix: Default::default(),
@@ -90,10 +91,10 @@ impl Place {
         self.topics.topic(app, TopicKey::of(name))
     }
 
-    /// Whether this channel is at home on shard `index`.
-    pub fn is_home(&self, name: &str, index: usize) -> bool {
+    /// Whether this channel is at home on shard `number`.
+    pub fn is_home(&self, name: &str, number: u16) -> bool {
         let app = self.apps.by_key("key").expect("the app is there");
-        self.topics.home(self.topics.of(app, TopicKey::of(name))) == index
+        self.topics.home(self.topics.of(app, TopicKey::of(name))) == CoreId::Shard(number)
     }
 
     /// A connection comes, upgrades and subscribes.
@@ -206,24 +207,24 @@ impl Given {
         Self { socket: Some((token, bytes)), ..Self::default() }
     }
 
-    /// A batch from core 0.
+    /// A batch from shard 0.
     pub fn leaves(batch: Vec<Leaf>) -> Self {
         Self { leaves: Some(batch), ..Self::default() }
     }
 }
 
 impl Inputs for Given {
-    fn next_leaves(&mut self) -> Option<(usize, Vec<Leaf>)> {
-        self.leaves.take().map(|leaves| (0, leaves))
+    fn next_leaves(&mut self) -> Option<(CoreId, Vec<Leaf>)> {
+        self.leaves.take().map(|leaves| (CoreId::Shard(0), leaves))
     }
 
-    fn next_roots(&mut self) -> Option<(usize, Vec<Root>)> {
-        self.roots.take().map(|roots| (1, roots))
+    fn next_roots(&mut self) -> Option<(CoreId, Vec<Root>)> {
+        self.roots.take().map(|roots| (CoreId::Shard(1), roots))
     }
 
-    fn release_leaves(&mut self, _: usize) {}
+    fn release_leaves(&mut self, _: CoreId) {}
 
-    fn release_roots(&mut self, _: usize) {}
+    fn release_roots(&mut self, _: CoreId) {}
 
     fn next_socket(&mut self) -> Option<Socket<'_>> {
         let (token, bytes) = self.socket.take()?;
@@ -244,19 +245,19 @@ pub struct Sent {
 }
 
 impl Mesh for Sent {
-    fn may_send_roots(&self, _: usize) -> bool {
+    fn may_send_roots(&self, _: CoreId) -> bool {
         self.roots.is_none()
     }
 
-    fn may_send_leaves(&self, _: usize) -> bool {
+    fn may_send_leaves(&self, _: CoreId) -> bool {
         self.leaves.is_none()
     }
 
-    fn send_roots(&mut self, _: usize, batch: Vec<Root>) {
+    fn send_roots(&mut self, _: CoreId, batch: Vec<Root>) {
         self.roots = Some(batch);
     }
 
-    fn send_leaves(&mut self, _: usize, batch: Vec<Leaf>) {
+    fn send_leaves(&mut self, _: CoreId, batch: Vec<Leaf>) {
         self.leaves = Some(batch);
     }
 }

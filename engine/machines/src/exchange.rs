@@ -4,8 +4,9 @@
 //! (`shard::relay`); nothing is kept here. What must never happen here: an event that comes back to its sender, or
 //! one that a home has offered to a leader that is lost and that reaches its successor.
 
-use crate::mesh::Terminate;
-use crate::mesh::{Event, FromHome, OfferId, ToHome};
+use crate::cores::{CoreId, PerCore};
+use crate::invariant;
+use crate::mesh::{Event, FromHome, OfferId, Terminate, ToHome};
 
 /// What processes say to each other once they have greeted.
 #[derive(Clone, Debug)]
@@ -44,7 +45,7 @@ pub enum Message<E> {
 #[derive(Debug)]
 pub enum Step<E> {
     /// Tell a home.
-    Home(usize, ToHome<E>),
+    Home(CoreId, ToHome<E>),
     /// Tell another process.
     Link(u32, Message<E>),
     /// Close connections of a user in this process.
@@ -58,13 +59,13 @@ pub enum Step<E> {
 /// What an event must say for itself.
 pub trait Shared: Clone {
     /// Its home here.
-    fn home(&self, homes: &Homes) -> usize;
+    fn home(&self, homes: &Homes) -> CoreId;
     /// Its length in bytes.
     fn bytes(&self) -> usize;
 }
 
 impl Shared for Event {
-    fn home(&self, homes: &Homes) -> usize {
+    fn home(&self, homes: &Homes) -> CoreId {
         homes.home(self.topic.hash)
     }
 
@@ -100,7 +101,7 @@ struct Follower {
 struct Leader {
     link: u32,
     /// The homes that offer it their events.
-    following: Vec<bool>,
+    following: PerCore<bool>,
 }
 
 impl Exchange {
@@ -124,7 +125,7 @@ impl Exchange {
     }
 
     fn all_homes<E>(&self, steps: &mut Vec<Step<E>>, input: impl Fn() -> ToHome<E>) {
-        steps.extend((0..self.homes.shards()).map(|home| Step::Home(home, input())));
+        steps.extend(self.homes.cores().each_shard().map(|home| Step::Home(home, input())));
     }
 
     /// The process behind this link has agreed to follow.
@@ -151,7 +152,7 @@ impl Exchange {
     }
 
     /// A home has told something.
-    pub fn handle_home<E: Shared>(&mut self, home: usize, told: FromHome<E>, steps: &mut Vec<Step<E>>) {
+    pub fn handle_home<E: Shared>(&mut self, home: CoreId, told: FromHome<E>, steps: &mut Vec<Step<E>>) {
         match told {
             FromHome::Offered(seq, event) => self.offer(home, seq, event, steps),
             FromHome::Decided(event, offer) => self.spread(&event, offer, steps),
@@ -178,7 +179,8 @@ impl Exchange {
         match message {
             Message::Beat => {}
             Message::Lead if self.leader.is_none() && !is_follower => {
-                self.leader = Some(Leader { link, following: vec![false; self.homes.shards()] });
+                self.leader =
+                    Some(Leader { link, following: PerCore::of_shards(self.homes.cores(), |_| false) });
                 self.all_homes(steps, || ToHome::Follow(link));
             }
             Message::Ready if is_follower => steps.push(Step::Ready(link)),
@@ -186,8 +188,9 @@ impl Exchange {
                 let offer = OfferId { link, home, seq };
                 steps.push(Step::Home(event.home(&self.homes), ToHome::Offered(event, offer)));
             }
-            Message::Decided { home, seq, .. } if is_leader && usize::from(home) < self.homes.shards() => {
-                steps.push(Step::Home(usize::from(home), ToHome::Decided(seq)));
+            Message::Decided { home, seq, .. } if is_leader => {
+                let home = self.homes.cores().shard(home).ok_or(OutOfTurn)?;
+                steps.push(Step::Home(home, ToHome::Decided(seq)));
             }
             Message::Heard(event) if is_leader => {
                 steps.push(Step::Home(event.home(&self.homes), ToHome::Heard(event)));
@@ -202,10 +205,11 @@ impl Exchange {
     }
 
     /// What was offered to a lost leader is decided by its home, which hears of the loss.
-    fn offer<E>(&self, home: usize, seq: u64, event: E, steps: &mut Vec<Step<E>>) {
+    fn offer<E>(&self, home: CoreId, seq: u64, event: E, steps: &mut Vec<Step<E>>) {
         let Some(leader) = &self.leader else { return };
+        let CoreId::Shard(number) = home else { return invariant::violated("only a shard is a home") };
         if leader.following.get(home) == Some(&true) {
-            steps.push(Step::Link(leader.link, Message::Offered { home: home as u16, seq, event }));
+            steps.push(Step::Link(leader.link, Message::Offered { home: number, seq, event }));
         }
     }
 
@@ -231,12 +235,12 @@ impl Exchange {
         }
     }
 
-    fn note_following<E>(&mut self, home: usize, link: u32, steps: &mut Vec<Step<E>>) {
+    fn note_following<E>(&mut self, home: CoreId, link: u32, steps: &mut Vec<Step<E>>) {
         let Some(leader) = self.leader.as_mut().filter(|leader| leader.link == link) else { return };
         if let Some(following) = leader.following.get_mut(home) {
             *following = true;
         }
-        if leader.following.iter().all(|following| *following) {
+        if leader.following.entries().all(|following| *following) {
             steps.push(Step::Link(link, Message::Ready));
         }
     }

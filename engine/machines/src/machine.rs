@@ -56,13 +56,13 @@ pub enum Socket<'a> {
 /// What a machine draws from while it decides.
 pub trait Inputs {
     /// The next batch of the leaf inbox, with the core that sent it.
-    fn next_leaves(&mut self) -> Option<(usize, Vec<Leaf>)>;
+    fn next_leaves(&mut self) -> Option<(CoreId, Vec<Leaf>)>;
     /// The next batch of the root inbox, with the core that sent it.
-    fn next_roots(&mut self) -> Option<(usize, Vec<Root>)>;
+    fn next_roots(&mut self) -> Option<(CoreId, Vec<Root>)>;
     /// A batch of leaves from core `from` is used up: its sender may send another.
-    fn release_leaves(&mut self, from: usize);
+    fn release_leaves(&mut self, from: CoreId);
     /// A batch of roots from core `from` is used up: its sender may send another.
-    fn release_roots(&mut self, from: usize);
+    fn release_roots(&mut self, from: CoreId);
     /// Reads the next ready socket. None: no socket is ready. Each is read at most once in a decide phase, so a
     /// connection that was closed or handed over in this phase is not met again, unless the machine asks for it.
     fn next_socket(&mut self) -> Option<Socket<'_>>;
@@ -76,29 +76,29 @@ pub trait Inputs {
 /// The way out to the other cores.
 pub trait Mesh {
     /// True while fewer than two batches of roots of ours are in flight to core `to`.
-    fn may_send_roots(&self, to: usize) -> bool;
+    fn may_send_roots(&self, to: CoreId) -> bool;
     /// True while fewer than two batches of leaves of ours are in flight to core `to`.
-    fn may_send_leaves(&self, to: usize) -> bool;
+    fn may_send_leaves(&self, to: CoreId) -> bool;
     /// Sends a batch and rings its receiver; asked only after `may_send_roots`.
-    fn send_roots(&mut self, to: usize, batch: Vec<Root>);
+    fn send_roots(&mut self, to: CoreId, batch: Vec<Root>);
     /// Sends a batch and rings its receiver; asked only after `may_send_leaves`.
-    fn send_leaves(&mut self, to: usize, batch: Vec<Leaf>);
+    fn send_leaves(&mut self, to: CoreId, batch: Vec<Leaf>);
 }
 
 impl<I: Inputs> Inputs for &mut I {
-    fn next_leaves(&mut self) -> Option<(usize, Vec<Leaf>)> {
+    fn next_leaves(&mut self) -> Option<(CoreId, Vec<Leaf>)> {
         (**self).next_leaves()
     }
 
-    fn next_roots(&mut self) -> Option<(usize, Vec<Root>)> {
+    fn next_roots(&mut self) -> Option<(CoreId, Vec<Root>)> {
         (**self).next_roots()
     }
 
-    fn release_leaves(&mut self, from: usize) {
+    fn release_leaves(&mut self, from: CoreId) {
         (**self).release_leaves(from);
     }
 
-    fn release_roots(&mut self, from: usize) {
+    fn release_roots(&mut self, from: CoreId) {
         (**self).release_roots(from);
     }
 
@@ -116,19 +116,19 @@ impl<I: Inputs> Inputs for &mut I {
 }
 
 impl<M: Mesh> Mesh for &mut M {
-    fn may_send_roots(&self, to: usize) -> bool {
+    fn may_send_roots(&self, to: CoreId) -> bool {
         (**self).may_send_roots(to)
     }
 
-    fn may_send_leaves(&self, to: usize) -> bool {
+    fn may_send_leaves(&self, to: CoreId) -> bool {
         (**self).may_send_leaves(to)
     }
 
-    fn send_roots(&mut self, to: usize, batch: Vec<Root>) {
+    fn send_roots(&mut self, to: CoreId, batch: Vec<Root>) {
         (**self).send_roots(to, batch);
     }
 
-    fn send_leaves(&mut self, to: usize, batch: Vec<Leaf>) {
+    fn send_leaves(&mut self, to: CoreId, batch: Vec<Leaf>) {
         (**self).send_leaves(to, batch);
     }
 }

@@ -14,7 +14,7 @@ use foldhash::quality::SeedableRandomState;
 use protocol::app::App;
 use protocol::channel::{ChannelKind, channel_of_user, user_of_channel};
 
-use crate::cores::Cores;
+use crate::cores::{CoreId, Cores};
 
 /// What a topic is within its app: a channel, or a user. Tables of topics find by it, with its text borrowed
 /// (`TopicKey<&str>`), and a topic owns one. A user and a channel of the same name are two topics.
@@ -155,9 +155,9 @@ impl TopicHash {
     }
 
     /// The home shard of a topic with this hash.
-    pub fn home(&self, hash: u64) -> usize {
+    pub fn home(&self, hash: u64) -> CoreId {
         // The tables use the low bits and the top seven; the bits between are independent of both.
-        (hash >> 16) as u32 as usize % self.shards()
+        self.cores.shard_for((hash >> 16) as u32)
     }
 
     /// The topic that is `key` of `app`.

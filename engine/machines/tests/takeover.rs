@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use corecast_machines::cores::{CoreId, PerCore};
 use corecast_machines::exchange::{Exchange, Homes, Message, Shared, Step};
 use corecast_machines::mesh::{FromHome, ToHome};
 use corecast_machines::shard::home::relay::{Outcome, Relay};
@@ -20,7 +21,7 @@ struct Ev {
 }
 
 impl Shared for Ev {
-    fn home(&self, homes: &Homes) -> usize {
+    fn home(&self, homes: &Homes) -> CoreId {
         homes.home(u64::from(self.channel) << 16)
     }
 
@@ -39,7 +40,7 @@ struct Home {
 }
 
 struct Process {
-    homes: Vec<Home>,
+    homes: PerCore<Home>,
     hash: Homes,
     exchange: Exchange,
     alive: bool,
@@ -94,7 +95,7 @@ impl World {
             own: 0,
         };
         self.processes.push(Process {
-            homes: (0..shards).map(|_| home()).collect(),
+            homes: PerCore::of_shards(hash.cores(), |_| home()),
             exchange: Exchange::new(hash.clone()),
             hash,
             alive: true,
@@ -156,7 +157,7 @@ impl World {
         }
     }
 
-    fn settle(&mut self, at: usize, home: usize, outcome: Outcome<Ev>) {
+    fn settle(&mut self, at: usize, home: CoreId, outcome: Outcome<Ev>) {
         let it = &mut self.processes[at];
         let has_followers = it.homes[home].relay.has_followers();
         if let Some((event, offer)) = outcome.settled {
@@ -183,8 +184,8 @@ impl World {
 
     /// One message moves, somewhere. Returns whether there was any in the place that was looked at.
     fn step(&mut self, at: usize) -> bool {
-        let homes = self.processes[at].homes.len();
-        let home = self.below(homes);
+        let homes = self.processes[at].hash.cores();
+        let home = homes.at(self.below(homes.shards()));
         let what = self.below(6);
         if what < 4 && !self.processes[at].alive {
             return false;
@@ -289,7 +290,7 @@ impl World {
                     "process {at}: {event:?} came late"
                 );
             }
-            assert!(it.homes.iter().all(|home| home.own == 0), "something still waits");
+            assert!(it.homes.entries().all(|home| home.own == 0), "something still waits");
         }
         for one in &self.processes {
             for other in &self.processes {

@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use protocol::app::{App, AppChanges, Apps, DuplicateApp};
 use protocol::hook_kind::HookKinds;
 
-use super::doorbell::Doorbell;
+use super::doorbell::Doorbells;
 
 /// Where apps come from.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -41,7 +41,7 @@ pub struct AppsControl {
     /// How many registries there have been since the first.
     version: AtomicU64,
     registry: Mutex<Registry>,
-    doorbells: Arc<[Doorbell]>,
+    doorbells: Doorbells,
 }
 
 #[derive(Debug)]
@@ -55,7 +55,7 @@ struct Registry {
 impl AppsControl {
     /// The registry that cores start with. So many of its apps, the last ones, are from the store; the others are those of
     /// the file.
-    pub fn new(apps: Arc<Apps>, stored: usize, doorbells: Arc<[Doorbell]>) -> Self {
+    pub fn new(apps: Arc<Apps>, stored: usize, doorbells: Doorbells) -> Self {
         let hooks = apps.iter().map(|app| (app.id.clone(), app.hooks)).collect();
         let mut of_file: Vec<_> = apps.iter().cloned().collect();
         let of_store = of_file.split_off(of_file.len().saturating_sub(stored));
@@ -71,7 +71,7 @@ impl AppsControl {
         if !changes.is_empty() {
             self.version.fetch_add(1, Ordering::Release);
             drop(registry);
-            self.doorbells.iter().for_each(Doorbell::ring);
+            self.doorbells.ring_all();
         }
         Ok(changes)
     }
@@ -130,14 +130,16 @@ impl AppsView {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use machines::cores::Cores;
     use protocol::hook_kind::HookKind;
+
+    use super::*;
 
     fn control() -> Arc<AppsControl> {
         let mut app = App::new("1", "a", "s");
         app.hooks = HookKinds::NONE.with(HookKind::ServerEvent);
         let apps = Apps::new(vec![app, App::new("2", "b", "s")]).unwrap();
-        Arc::new(AppsControl::new(Arc::new(apps), 0, Arc::from([Doorbell::new().unwrap()])))
+        Arc::new(AppsControl::new(Arc::new(apps), 0, Doorbells::new(Cores::new(1)).unwrap()))
     }
 
     fn ids(apps: &Apps) -> Vec<&str> {

@@ -6,11 +6,11 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::doorbell::Doorbell;
+use super::doorbell::Doorbells;
+use machines::cores::{CoreId, Cores, PerCore};
 use machines::machine::Now;
 
 /// The phases of a server's life.
@@ -56,21 +56,18 @@ pub struct Control {
     /// When the first and the last client was told to come back, in `mono_ms`; 0: none was.
     first_told_ms: AtomicU64,
     last_told_ms: AtomicU64,
-    doorbells: Arc<[Doorbell]>,
-    /// The API core.
-    api: usize,
+    doorbells: Doorbells,
 }
 
 impl Control {
-    /// In this phase. Core `api` is the API core.
-    pub fn new(phase: Phase, doorbells: Arc<[Doorbell]>, api: usize) -> Self {
+    /// In this phase.
+    pub fn new(phase: Phase, doorbells: Doorbells) -> Self {
         Self {
             phase: AtomicU8::new(phase as u8),
             descriptor_wanted: AtomicBool::new(false),
             first_told_ms: AtomicU64::new(0),
             last_told_ms: AtomicU64::new(0),
             doorbells,
-            api,
         }
     }
 
@@ -91,7 +88,7 @@ impl Control {
     /// Moves on to `phase`, unless it is passed already, and wakes all cores.
     pub fn advance(&self, phase: Phase) {
         self.phase.fetch_max(phase as u8, Ordering::SeqCst);
-        self.doorbells.iter().for_each(Doorbell::ring);
+        self.doorbells.ring_all();
     }
 
     /// A client was told to come back.
@@ -108,20 +105,16 @@ impl Control {
 
     /// Core `core` could not accept: the API core shall give up a descriptor as well, since idle connections of back
     /// ends may hold all there are for longer than newcomers wait.
-    pub fn ask_for_descriptor(&self, core: usize) {
-        if !self.is_api(core) {
+    pub fn ask_for_descriptor(&self, core: CoreId) {
+        if core != CoreId::Api {
             self.descriptor_wanted.store(true, Ordering::SeqCst);
-            self.doorbells.get(self.api).into_iter().for_each(Doorbell::ring);
+            self.doorbells.ring(CoreId::Api);
         }
     }
 
     /// True once after another core has asked, for the API core only.
-    pub fn take_descriptor_wish(&self, core: usize) -> bool {
-        self.is_api(core) && self.descriptor_wanted.swap(false, Ordering::SeqCst)
-    }
-
-    fn is_api(&self, core: usize) -> bool {
-        core == self.api
+    pub fn take_descriptor_wish(&self, core: CoreId) -> bool {
+        core == CoreId::Api && self.descriptor_wanted.swap(false, Ordering::SeqCst)
     }
 }
 
@@ -131,13 +124,13 @@ pub enum Report {
     /// It has its ring and its listeners.
     Up,
     /// It drains; so many connections it had when it began.
-    Draining(usize, usize),
+    Draining(usize),
     /// It drains, and nobody is left who was there when it began.
-    Empty(usize),
+    Empty,
     /// Its listeners are closed, and nobody is left.
-    Closed(usize),
+    Closed,
     /// Its thread ends.
-    Ended(usize, Result<(), CoreError>),
+    Ended(Result<(), CoreError>),
     /// The server shall stop: a signal, or its owner.
     Stop,
     /// Another process wants to take over.
@@ -182,16 +175,16 @@ impl std::error::Error for CoreError {}
 pub struct Health {
     ready: AtomicBool,
     stuck_batches: AtomicU64,
-    beats: Box<[AtomicU64]>,
+    beats: PerCore<AtomicU64>,
 }
 
 impl Health {
-    /// Of `cores` cores, none of which has beaten.
-    pub fn new(cores: usize) -> Self {
+    /// Of these cores, none of which has beaten.
+    pub fn new(cores: Cores) -> Self {
         Self {
             ready: AtomicBool::new(false),
             stuck_batches: AtomicU64::new(0),
-            beats: (0..cores).map(|_| AtomicU64::new(0)).collect(),
+            beats: PerCore::of_turning(cores, |_| AtomicU64::new(0)),
         }
     }
 
@@ -218,13 +211,17 @@ impl Health {
     }
 
     /// Core `core` has begun a turn.
-    pub fn beat(&self, core: usize, mono_ms: u64) {
+    pub fn beat(&self, core: CoreId, mono_ms: u64) {
         self.beats[core].store(mono_ms, Ordering::Relaxed);
     }
 
     /// The age of the oldest pulse, in milliseconds. An idle core still beats every second.
     pub fn oldest_beat_age_ms(&self, mono_ms: u64) -> u64 {
-        self.beats.iter().map(|beat| mono_ms.saturating_sub(beat.load(Ordering::Relaxed))).max().unwrap_or(0)
+        self.beats
+            .entries()
+            .map(|beat| mono_ms.saturating_sub(beat.load(Ordering::Relaxed)))
+            .max()
+            .unwrap_or(0)
     }
 }
 
@@ -252,9 +249,13 @@ impl Clock {
 mod tests {
     use super::*;
 
+    fn control(phase: Phase) -> Control {
+        Control::new(phase, Doorbells::new(Cores::new(1)).unwrap())
+    }
+
     #[test]
     fn a_phase_never_goes_back() {
-        let control = Control::new(Phase::Joining, Arc::from(vec![Doorbell::new().unwrap()]), 0);
+        let control = control(Phase::Joining);
         assert_eq!(control.phase(), Phase::Joining);
         let later = [
             Phase::Serving,
@@ -282,19 +283,18 @@ mod tests {
 
     #[test]
     fn a_shard_asks_the_api_core_for_a_descriptor_and_it_hears_that_once() {
-        let bells: Arc<[Doorbell]> = (0..3).map(|_| Doorbell::new().unwrap()).collect();
-        let control = Control::new(Phase::Serving, bells, 1);
-        control.ask_for_descriptor(1);
-        assert!(!control.take_descriptor_wish(1), "it has asked itself");
-        control.ask_for_descriptor(0);
-        control.ask_for_descriptor(0);
-        assert!(!control.take_descriptor_wish(0));
-        assert!(control.take_descriptor_wish(1) && !control.take_descriptor_wish(1));
+        let (control, shard) = (control(Phase::Serving), CoreId::Shard(0));
+        control.ask_for_descriptor(CoreId::Api);
+        assert!(!control.take_descriptor_wish(CoreId::Api), "it has asked itself");
+        control.ask_for_descriptor(shard);
+        control.ask_for_descriptor(shard);
+        assert!(!control.take_descriptor_wish(shard));
+        assert!(control.take_descriptor_wish(CoreId::Api) && !control.take_descriptor_wish(CoreId::Api));
     }
 
     #[test]
     fn it_is_known_when_the_first_and_the_last_client_was_told() {
-        let control = Control::new(Phase::Serving, Arc::from([]), 0);
+        let control = control(Phase::Serving);
         assert_eq!(control.told_ms(), None);
         [30, 50, 40].into_iter().for_each(|ms| control.note_told(ms));
         assert_eq!(control.told_ms(), Some((30, 50)));
@@ -302,9 +302,9 @@ mod tests {
 
     #[test]
     fn the_oldest_beat_decides() {
-        let health = Health::new(2);
-        health.beat(0, 90);
-        health.beat(1, 40);
+        let health = Health::new(Cores::new(1));
+        health.beat(CoreId::Shard(0), 90);
+        health.beat(CoreId::Api, 40);
         assert_eq!(health.oldest_beat_age_ms(100), 60);
     }
 }

@@ -6,8 +6,10 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use machines::cores::{CoreId, Cores, PerCore};
 use rustix::event::{EventfdFlags, eventfd};
 
 /// One core's doorbell, shared by all threads.
@@ -43,6 +45,32 @@ impl Doorbell {
 impl AsFd for Doorbell {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.eventfd.as_fd()
+    }
+}
+
+/// The doorbells of all that take part in the mesh.
+#[derive(Clone, Debug)]
+pub struct Doorbells(Arc<PerCore<Doorbell>>);
+
+impl Doorbells {
+    /// Silent ones.
+    pub fn new(cores: Cores) -> io::Result<Self> {
+        Ok(Self(Arc::new(PerCore::try_of_all(cores, |_| Doorbell::new())?)))
+    }
+
+    /// The doorbell of one core.
+    pub fn of(&self, core: CoreId) -> &Doorbell {
+        &self.0[core]
+    }
+
+    /// Wakes one core.
+    pub fn ring(&self, core: CoreId) {
+        self.of(core).ring();
+    }
+
+    /// Wakes all.
+    pub fn ring_all(&self) {
+        self.0.entries().for_each(Doorbell::ring);
     }
 }
 

@@ -12,9 +12,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
-use super::doorbell::Doorbell;
+use super::doorbell::{Doorbell, Doorbells};
 use super::transport::Transport;
-use machines::cores::{CoreId, Cores};
+use machines::cores::{CoreId, Cores, PerCore};
 use machines::limits::{BATCHES_IN_FLIGHT_MAX, HANDOVERS_MAX};
 use machines::machine::Mesh;
 use machines::mesh::{Leaf, Root};
@@ -34,86 +34,83 @@ pub struct MeshEnd {
     roots: Lane<Root>,
     leaves: Lane<Leaf>,
     handovers: Receiver<Handover>,
-    handovers_out: Vec<Sender<Handover>>,
-    doorbells: Arc<[Doorbell]>,
-    cores: Cores,
-    me: usize,
+    handovers_out: PerCore<Sender<Handover>>,
+    doorbells: Doorbells,
+    me: CoreId,
 }
 
 /// One lane of the mesh, as one core sees it.
 #[derive(Debug)]
 struct Lane<M> {
-    me: usize,
-    inbox: Receiver<(usize, Vec<M>)>,
-    out: Vec<Sender<(usize, Vec<M>)>>,
-    /// By sender × cores + receiver.
-    in_flight: Arc<[AtomicU32]>,
+    me: CoreId,
+    inbox: Receiver<(CoreId, Vec<M>)>,
+    out: PerCore<Sender<(CoreId, Vec<M>)>>,
+    /// By sender and receiver.
+    in_flight: Arc<PerCore<PerCore<AtomicU32>>>,
     /// Batches that found an inbox full, with their receivers, oldest first.
-    stuck: VecDeque<(usize, Vec<M>)>,
+    stuck: VecDeque<(CoreId, Vec<M>)>,
     stuck_count: u64,
 }
 
-/// Builds the mesh of these cores and gives each its end.
+/// Builds the mesh of these cores and gives each its end, in the order of [`Cores::all`].
 pub fn mesh(cores: Cores) -> io::Result<Vec<MeshEnd>> {
-    let layout = cores;
-    let cores = layout.in_mesh();
-    let doorbells = (0..cores).map(|_| Doorbell::new()).collect::<io::Result<Arc<[_]>>>()?;
-    let (senders, receivers): (Vec<_>, Vec<_>) = (0..cores).map(|_| bounded(HANDOVERS_MAX)).unzip();
-    let lanes = Lane::all(cores).into_iter().zip(Lane::all(cores)).zip(receivers).enumerate();
-    let end = |(me, ((roots, leaves), handovers))| MeshEnd {
+    let doorbells = Doorbells::new(cores)?;
+    let (senders, receivers) = channels(cores, HANDOVERS_MAX);
+    let lanes = Lane::all(cores).zip(Lane::all(cores)).zip(receivers.into_entries());
+    let end = |((roots, leaves), (me, handovers))| MeshEnd {
         roots,
         leaves,
         handovers,
         handovers_out: senders.clone(),
-        doorbells: Arc::clone(&doorbells),
-        cores: layout,
+        doorbells: doorbells.clone(),
         me,
     };
     Ok(lanes.map(end).collect())
 }
 
-impl MeshEnd {
-    /// This core's place in the mesh.
-    pub fn me(&self) -> usize {
-        self.me
-    }
+fn channels<T>(cores: Cores, messages_max: usize) -> (PerCore<Sender<T>>, PerCore<Receiver<T>>) {
+    let channels = PerCore::of_all(cores, |_| bounded(messages_max));
+    let senders = PerCore::of_all(cores, |core| channels[core].0.clone());
+    (senders, PerCore::of_all(cores, |core| channels[core].1.clone()))
+}
 
-    /// The place of a core in the mesh.
-    pub fn index(&self, core: CoreId) -> usize {
-        self.cores.index(core)
+impl MeshEnd {
+    /// Which core's end this is.
+    pub fn me(&self) -> CoreId {
+        self.me
     }
 
     /// This core's own doorbell.
     pub fn doorbell(&self) -> &Doorbell {
-        &self.doorbells[self.me]
+        self.doorbells.of(self.me)
     }
 
-    /// All doorbells, by core.
-    pub fn doorbells(&self) -> Arc<[Doorbell]> {
-        Arc::clone(&self.doorbells)
+    /// All doorbells.
+    pub fn doorbells(&self) -> Doorbells {
+        self.doorbells.clone()
     }
 
     /// The next batch of roots, with its sender.
-    pub fn next_roots(&self) -> Option<(usize, Vec<Root>)> {
+    pub fn next_roots(&self) -> Option<(CoreId, Vec<Root>)> {
         self.roots.inbox.try_recv().ok()
     }
 
     /// The next batch of leaves, with its sender.
-    pub fn next_leaves(&self) -> Option<(usize, Vec<Leaf>)> {
+    pub fn next_leaves(&self) -> Option<(CoreId, Vec<Leaf>)> {
         self.leaves.inbox.try_recv().ok()
     }
 
     /// A batch of roots from core `from` is used up.
-    pub fn release_roots(&self, from: usize) {
+    pub fn release_roots(&self, from: CoreId) {
         if self.roots.release(from) {
-            self.doorbells[from].ring();
+            self.doorbells.ring(from);
         }
     }
 
     /// A batch of leaves from core `from` is used up.
-    pub fn release_leaves(&self, from: usize) {
+    pub fn release_leaves(&self, from: CoreId) {
         if self.leaves.release(from) {
-            self.doorbells[from].ring();
+            self.doorbells.ring(from);
         }
     }
 
@@ -123,10 +120,10 @@ impl MeshEnd {
     }
 
     /// Passes a connection on to core `to`, or gives it back when that core's inbox is full.
-    pub fn hand_over(&self, to: usize, handover: Handover) -> Result<(), Handover> {
+    pub fn hand_over(&self, to: CoreId, handover: Handover) -> Result<(), Handover> {
         match self.handovers_out[to].try_send(handover) {
             Ok(()) => {
-                self.doorbells[to].ring();
+                self.doorbells.ring(to);
                 Ok(())
             }
             Err(TrySendError::Full(handover) | TrySendError::Disconnected(handover)) => Err(handover),
@@ -146,58 +143,57 @@ impl MeshEnd {
 }
 
 impl Mesh for MeshEnd {
-    fn may_send_roots(&self, to: usize) -> bool {
+    fn may_send_roots(&self, to: CoreId) -> bool {
         self.roots.may_send(to)
     }
 
-    fn may_send_leaves(&self, to: usize) -> bool {
+    fn may_send_leaves(&self, to: CoreId) -> bool {
         self.leaves.may_send(to)
     }
 
-    fn send_roots(&mut self, to: usize, batch: Vec<Root>) {
+    fn send_roots(&mut self, to: CoreId, batch: Vec<Root>) {
         if self.roots.send(to, batch) {
-            self.doorbells[to].ring();
+            self.doorbells.ring(to);
         }
     }
 
-    fn send_leaves(&mut self, to: usize, batch: Vec<Leaf>) {
+    fn send_leaves(&mut self, to: CoreId, batch: Vec<Leaf>) {
         if self.leaves.send(to, batch) {
-            self.doorbells[to].ring();
+            self.doorbells.ring(to);
         }
     }
 }
 
 impl<M> Lane<M> {
-    fn all(cores: usize) -> Vec<Self> {
-        let in_flight: Arc<[AtomicU32]> = (0..cores * cores).map(|_| AtomicU32::new(0)).collect();
-        let inbox_max = BATCHES_IN_FLIGHT_MAX as usize * cores;
-        let (senders, receivers): (Vec<_>, Vec<_>) = (0..cores).map(|_| bounded(inbox_max)).unzip();
-        let lane = |(me, inbox)| Self {
+    fn all(cores: Cores) -> impl Iterator<Item = Self> {
+        let to_each = |_| PerCore::of_all(cores, |_| AtomicU32::new(0));
+        let in_flight = Arc::new(PerCore::of_all(cores, to_each));
+        let (out, inboxes) = channels(cores, BATCHES_IN_FLIGHT_MAX as usize * cores.in_mesh());
+        inboxes.into_entries().map(move |(me, inbox)| Self {
             me,
             inbox,
-            out: senders.clone(),
+            out: out.clone(),
             in_flight: Arc::clone(&in_flight),
             stuck: VecDeque::new(),
             stuck_count: 0,
-        };
-        receivers.into_iter().enumerate().map(lane).collect()
+        })
     }
 
-    fn pair(&self, from: usize, to: usize) -> &AtomicU32 {
-        &self.in_flight[from * self.out.len() + to]
+    fn pair(&self, from: CoreId, to: CoreId) -> &AtomicU32 {
+        &self.in_flight[from][to]
     }
 
-    fn may_send(&self, to: usize) -> bool {
+    fn may_send(&self, to: CoreId) -> bool {
         self.pair(self.me, to).load(Ordering::SeqCst) < BATCHES_IN_FLIGHT_MAX
     }
 
     /// Returns whether the batch is in the inbox.
-    fn send(&mut self, to: usize, batch: Vec<M>) -> bool {
+    fn send(&mut self, to: CoreId, batch: Vec<M>) -> bool {
         self.pair(self.me, to).fetch_add(1, Ordering::SeqCst);
         match self.out[to].try_send((self.me, batch)) {
             Ok(()) => true,
             Err(TrySendError::Full((_, batch))) => {
-                debug_assert!(false, "the inbox of core {to} holds two batches of every sender");
+                debug_assert!(false, "the inbox of {to} holds two batches of every sender");
                 self.stuck_count += 1;
                 self.stuck.push_back((to, batch));
                 false
@@ -208,17 +204,17 @@ impl<M> Lane<M> {
     }
 
     /// Lowers the number in flight; true when the sender may have been waiting for that.
-    fn release(&self, from: usize) -> bool {
+    fn release(&self, from: CoreId) -> bool {
         let before = self.pair(from, self.me).fetch_sub(1, Ordering::SeqCst);
-        assert!(before > 0, "core {from} has no batch in flight");
+        assert!(before > 0, "{from} has no batch in flight");
         before >= BATCHES_IN_FLIGHT_MAX
     }
 
-    fn retry_stuck(&mut self, doorbells: &[Doorbell]) -> bool {
+    fn retry_stuck(&mut self, doorbells: &Doorbells) -> bool {
         let mut went = false;
         while let Some((to, batch)) = self.stuck.pop_front() {
             match self.out[to].try_send((self.me, batch)) {
-                Ok(()) => doorbells[to].ring(),
+                Ok(()) => doorbells.ring(to),
                 Err(TrySendError::Full((_, batch))) => {
                     self.stuck.push_front((to, batch));
                     return went;
@@ -233,6 +229,7 @@ impl<M> Lane<M> {
 
 #[cfg(test)]
 mod tests {
+    use machines::cores::CoreId::{Api, Relay, Shard};
     use rustix::event::{EventfdFlags, eventfd};
 
     use super::super::transport::TransportKind;
@@ -246,16 +243,18 @@ mod tests {
     fn a_pair_has_two_batches_in_flight_until_one_is_released() {
         let mut ends = mesh(Cores::new(1)).unwrap();
         for _ in 0..2 {
-            assert!(ends[0].may_send_roots(2));
-            ends[0].send_roots(2, batch());
+            assert!(ends[0].may_send_roots(Relay));
+            ends[0].send_roots(Relay, batch());
         }
-        assert!(!ends[0].may_send_roots(2));
-        assert!(ends[0].may_send_roots(1) && ends[1].may_send_roots(2) && ends[0].may_send_leaves(2));
+        assert!(!ends[0].may_send_roots(Relay));
+        assert!(
+            ends[0].may_send_roots(Api) && ends[1].may_send_roots(Relay) && ends[0].may_send_leaves(Relay)
+        );
         let (from, taken) = ends[2].next_roots().unwrap();
-        assert_eq!((from, taken.len()), (0, 1));
-        assert!(!ends[0].may_send_roots(2), "a batch that is taken and not used up is still in flight");
-        ends[2].release_roots(0);
-        assert!(ends[0].may_send_roots(2));
+        assert_eq!((from, taken.len()), (Shard(0), 1));
+        assert!(!ends[0].may_send_roots(Relay), "a batch that is taken and not used up is still in flight");
+        ends[2].release_roots(Shard(0));
+        assert!(ends[0].may_send_roots(Relay));
     }
 
     #[test]
@@ -263,8 +262,8 @@ mod tests {
         let mut ends = mesh(Cores::new(2)).unwrap();
         for end in &mut ends {
             for _ in 0..2 {
-                end.send_roots(3, batch());
-                end.send_leaves(3, Vec::new());
+                end.send_roots(Relay, batch());
+                end.send_leaves(Relay, Vec::new());
             }
         }
         assert_eq!(std::iter::from_fn(|| ends[3].next_roots()).count(), 8);
@@ -274,13 +273,13 @@ mod tests {
 
     #[test]
     fn only_a_release_that_opens_the_way_asks_for_a_ring() {
-        let mut lanes = Lane::<u8>::all(2);
-        lanes[0].send(1, Vec::new());
-        assert!(!lanes[1].release(0));
-        lanes[0].send(1, Vec::new());
-        lanes[0].send(1, Vec::new());
-        assert!(lanes[1].release(0));
-        assert!(!lanes[1].release(0));
+        let mut lanes: Vec<_> = Lane::<u8>::all(Cores::new(1)).collect();
+        lanes[0].send(Api, Vec::new());
+        assert!(!lanes[1].release(Shard(0)));
+        lanes[0].send(Api, Vec::new());
+        lanes[0].send(Api, Vec::new());
+        assert!(lanes[1].release(Shard(0)));
+        assert!(!lanes[1].release(Shard(0)));
     }
 
     #[test]
@@ -291,10 +290,10 @@ mod tests {
             bytes: vec![1],
         };
         for _ in 0..HANDOVERS_MAX {
-            ends[0].hand_over(1, handover()).unwrap();
+            ends[0].hand_over(Api, handover()).unwrap();
         }
-        assert_eq!(ends[0].hand_over(1, handover()).unwrap_err().bytes, [1]);
+        assert_eq!(ends[0].hand_over(Api, handover()).unwrap_err().bytes, [1]);
         drop(ends[1].next_handover().unwrap());
-        ends[0].hand_over(1, handover()).unwrap();
+        ends[0].hand_over(Api, handover()).unwrap();
     }
 }

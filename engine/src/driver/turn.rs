@@ -22,6 +22,7 @@ use super::park;
 use super::ring::{Completion, Kind, Ring, SendRing};
 use super::sockets::{Leaving, News, Sockets};
 use super::violations::ViolationLog;
+use machines::cores::CoreId;
 use machines::machine::{Door, Effect, Inputs, Machine, Now, Socket, Token};
 use machines::mesh::{Leaf, Root};
 use machines::turn::{self, turn};
@@ -191,7 +192,7 @@ impl<M: Machine> Core<M> {
         let closes = !self.left.closing && phase >= self.leave.closes_at;
         if drains {
             self.left.draining = true;
-            self.report(Report::Draining(self.io.mesh.me(), self.machine.connections()));
+            self.report(Report::Draining(self.machine.connections()));
             self.io.sockets.begin_drain(now.mono_ms);
             self.machine.handle_drain(now);
         }
@@ -220,12 +221,12 @@ impl<M: Machine> Core<M> {
         let nobody = self.io.sockets.residents() == 0 && self.machine.has_sent_all();
         if self.left.draining && !self.left.emptied && nobody {
             self.left.emptied = true;
-            self.report(Report::Empty(self.io.mesh.me()));
+            self.report(Report::Empty);
         }
         let nobody = self.machine.connections() == 0 && self.io.sockets.is_empty();
         if self.left.closing && !self.left.closed && nobody && self.acceptor.is_closed() {
             self.left.closed = true;
-            self.report(Report::Closed(self.io.mesh.me()));
+            self.report(Report::Closed);
         }
     }
 
@@ -322,9 +323,7 @@ impl<M: Machine> turn::Core for Core<M> {
                 Effect::Reset(token) => self.io.sockets.reset(token),
                 Effect::Resume(token) => self.io.sockets.resume(token),
                 Effect::HandOver { token, to, bytes, refusal } => {
-                    self.io
-                        .sockets
-                        .begin_leaving(token, Leaving::new(self.io.mesh.index(to), bytes, refusal));
+                    self.io.sockets.begin_leaving(token, Leaving::new(to, bytes, refusal));
                 }
             }
         }
@@ -346,19 +345,19 @@ impl<M: Machine> turn::Core for Core<M> {
 }
 
 impl Inputs for Io {
-    fn next_leaves(&mut self) -> Option<(usize, Vec<Leaf>)> {
+    fn next_leaves(&mut self) -> Option<(CoreId, Vec<Leaf>)> {
         self.mesh.next_leaves()
     }
 
-    fn next_roots(&mut self) -> Option<(usize, Vec<Root>)> {
+    fn next_roots(&mut self) -> Option<(CoreId, Vec<Root>)> {
         self.mesh.next_roots()
     }
 
-    fn release_leaves(&mut self, from: usize) {
+    fn release_leaves(&mut self, from: CoreId) {
         self.mesh.release_leaves(from);
     }
 
-    fn release_roots(&mut self, from: usize) {
+    fn release_roots(&mut self, from: CoreId) {
         self.mesh.release_roots(from);
     }
 

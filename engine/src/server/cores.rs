@@ -38,7 +38,7 @@ pub fn start_cores<S: Machine, A: Machine>(
     settings: &Settings,
     share: Option<TakeoverPlan>,
     hooks: HookLine,
-    make_shard: impl Fn(usize, &Environment) -> S + Send + Sync + 'static,
+    make_shard: impl Fn(u16, &Environment) -> S + Send + Sync + 'static,
     make_api: impl FnOnce(&Environment) -> A + Send + 'static,
 ) -> Result<RunningCores, StartError> {
     let prepared = Prepared::new(settings, hooks)?;
@@ -47,7 +47,7 @@ pub fn start_cores<S: Machine, A: Machine>(
     let Assigned { mut threads, mut setups, apps, reload } = prepared.assign(&mut ports, share)?;
     let api = setups.remove(environment.cores.index(CoreId::Api));
     let make_shard = Arc::new(make_shard);
-    for (shard, setup) in setups.into_iter().enumerate() {
+    for (shard, setup) in (0..).zip(setups) {
         let (make, environment) = (Arc::clone(&make_shard), environment.clone());
         threads.spawn(format!("shard-{shard}"), setup, move || make(shard, &environment))?;
     }
@@ -137,7 +137,7 @@ impl<'a> Prepared<'a> {
         let descriptors_max = allowed::raise_descriptors_max();
         let cores = Cores::new(settings.shards.count.get());
         let ring_sizes = probe(cores.turning()).map_err(StartError::Probe)?;
-        let health = Arc::new(Health::new(cores.turning()));
+        let health = Arc::new(Health::new(cores));
         let environment = Environment { health, clock: Clock::start(), cores, descriptors_max };
         Ok(Self { settings, hooks, ring_sizes, environment })
     }
@@ -153,9 +153,9 @@ impl<'a> Prepared<'a> {
         let apps = Arc::new(AppsControl::new(
             Arc::clone(&self.settings.apps),
             self.settings.stored_apps,
-            Arc::clone(&doorbells),
+            doorbells.clone(),
         ));
-        let control = Arc::new(Control::new(phase, doorbells, cores.index(CoreId::Api)));
+        let control = Arc::new(Control::new(phase, doorbells));
         let names = std::mem::take(&mut ports.names);
         let sharing = share.zip(relay).map(|(share, relay)| {
             Takeover::new(share, names, relay, Arc::clone(&control), AppsView::new(Arc::clone(&apps)))
@@ -169,7 +169,7 @@ impl<'a> Prepared<'a> {
         let cpus = if self.settings.shards.pin { allowed::cpus() } else { Vec::new() };
         let each = ends.into_iter().zip(std::mem::take(&mut ports.entrances));
         let core = |(mesh, entrances): (MeshEnd, _)| CoreSetup {
-            cpu: cpu(cores.at(mesh.me()), cores, &cpus),
+            cpu: cpu(mesh.me(), cores, &cpus),
             leave: stop::leave(self.is_shard(&mesh), self.settings.ending.takeover),
             mesh,
             entrances,
@@ -187,6 +187,6 @@ impl<'a> Prepared<'a> {
     }
 
     fn is_shard(&self, mesh: &MeshEnd) -> bool {
-        matches!(self.environment.cores.at(mesh.me()), CoreId::Shard(_))
+        matches!(mesh.me(), CoreId::Shard(_))
     }
 }

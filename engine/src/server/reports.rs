@@ -56,7 +56,7 @@ impl Reports {
                 Some(give_up) => self.receiver.recv_deadline(give_up),
             };
             match report {
-                Ok(Report::Ended(_, Err(error))) => return Err(error),
+                Ok(Report::Ended(Err(error))) => return Err(error),
                 Ok(Report::Successor(socket)) => adopt(socket),
                 Ok(report) => self.tally.note(&report),
                 Err(_) => return Ok(false),
@@ -83,13 +83,13 @@ impl Tally {
     fn note(&mut self, report: &Report) {
         match report {
             Report::Up => self.up += 1,
-            Report::Draining(_, connections) => {
+            Report::Draining(connections) => {
                 self.draining += 1;
                 self.connections += *connections as u64;
             }
-            Report::Empty(_) => self.empty += 1,
-            Report::Closed(_) => self.closed += 1,
-            Report::Ended(..) => self.ended += 1,
+            Report::Empty => self.empty += 1,
+            Report::Closed => self.closed += 1,
+            Report::Ended(_) => self.ended += 1,
             Report::Stop => self.stop = true,
             // It was passed on already.
             Report::Successor(_) => {}

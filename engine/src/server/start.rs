@@ -51,7 +51,7 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
     let limits = fitted(settings.limits.clone(), shards, settings.apps.iter().count(), capacity);
     let make_shard = {
         let (settings, limits) = (Arc::clone(&settings), limits.clone());
-        move |index: usize, _: &Environment| shard(index, &settings, limits.clone(), topics())
+        move |number: u16, _: &Environment| shard(number, &settings, limits.clone(), topics())
     };
     let make_api = {
         let (settings, gauge) = (Arc::clone(&settings), line.gauge());
@@ -67,9 +67,9 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
     Ok(Running { cores, hooks, capacity, app_store })
 }
 
-fn shard(index: usize, settings: &Settings, limits: Limits, topics: TopicHash) -> Shard {
+fn shard(number: u16, settings: &Settings, limits: Limits, topics: TopicHash) -> Shard {
     Shard::new(ShardConfig {
-        index,
+        number,
         node: NODE,
         apps: Arc::clone(&settings.apps),
         path_prefix: settings.listen.path_prefix.clone(),

@@ -52,10 +52,9 @@ impl Threads {
     ) -> Result<(), StartError> {
         let reports = self.reports.sender();
         let body = move || {
-            let core = setup.mesh.me();
             let result = run_core(setup, make);
             // The channel holds all that cores ever report; without its far end the server is gone.
-            let _ = reports.try_send(Report::Ended(core, result));
+            let _ = reports.try_send(Report::Ended(result));
         };
         match thread::Builder::new().name(name).spawn(body) {
             Ok(thread) => self.handles.push(thread),

@@ -31,11 +31,12 @@ use self::relay::{Command, Met, Relay, Setup};
 use self::wire::{Hello, Refusal};
 use crate::driver::apps::AppsView;
 use crate::driver::control::Control;
-use crate::driver::doorbell::Doorbell;
+use crate::driver::doorbell::Doorbells;
 use crate::driver::inbox::MeshEnd;
 use crate::driver::ring;
 use crate::limits::RELAY_COMMANDS_MAX;
 use crate::process::started_ticks;
+use machines::cores::CoreId;
 use machines::exchange::Homes;
 
 /// How long predecessors may take to answer before this server begins to serve.
@@ -63,8 +64,7 @@ pub struct TakeoverPlan {
 pub struct Takeover {
     relay: Mutex<State>,
     names: Vec<Name>,
-    doorbells: Arc<[Doorbell]>,
-    place: usize,
+    doorbells: Doorbells,
 }
 
 enum State {
@@ -85,10 +85,10 @@ impl Takeover {
     ) -> Self {
         let random = RandomState::new().build_hasher().finish();
         let hello = Hello { started_ticks: started_ticks(), random };
-        let (doorbells, place) = (mesh.doorbells(), mesh.me());
+        let doorbells = mesh.doorbells();
         let TakeoverPlan { apps, homes, counters } = plan;
         let setup = Setup { mesh, control, apps, apps_view, homes, hello, counters };
-        Self { relay: Mutex::new(State::Alone(Box::new(setup))), names, doorbells, place }
+        Self { relay: Mutex::new(State::Alone(Box::new(setup))), names, doorbells }
     }
 
     /// Becomes the leader of the processes that listen on the same addresses, and logs the outcome. On `shared` addresses a
@@ -179,7 +179,7 @@ impl Takeover {
         }
         let State::Running(commands) = &*state else { return false };
         let sent = commands.try_send(command).is_ok();
-        self.doorbells[self.place].ring();
+        self.doorbells.ring(CoreId::Relay);
         sent
     }
 

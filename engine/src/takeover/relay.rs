@@ -134,7 +134,7 @@ impl Relay {
             exchange: Exchange::new(homes.clone()),
             peers: Vec::new(),
             links: 0,
-            roots: Outgoing::new(homes.shards(), &Limits::default()),
+            roots: Outgoing::to_shards(homes.cores(), &Limits::default()),
             homes,
             steps: Vec::new(),
             predecessors: Vec::new(),
@@ -325,7 +325,7 @@ impl Relay {
                     peer.link.say(&message);
                 }
                 Step::Terminate(terminate) => {
-                    for home in 0..self.homes.shards() {
+                    for home in self.homes.cores().each_shard() {
                         self.roots.push(home, Root::Terminate(Box::new(terminate.clone())));
                     }
                 }
@@ -372,7 +372,7 @@ impl Relay {
 
     fn send_roots(&mut self) -> bool {
         let mut any = false;
-        for home in 0..self.homes.shards() {
+        for home in self.homes.cores().each_shard() {
             if !self.roots.is_empty(home) && self.mesh.may_send_roots(home) {
                 let batch = self.roots.take(home);
                 self.mesh.send_roots(home, batch);

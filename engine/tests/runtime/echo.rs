@@ -200,7 +200,7 @@ pub(crate) fn serve<S: Script>(
     port: u16,
     shards: usize,
     takeover: bool,
-    script: impl Fn(usize, &Environment) -> S + Send + Sync + 'static,
+    script: impl Fn(u16, &Environment) -> S + Send + Sync + 'static,
 ) -> Server {
     try_serve(port, shards, takeover, script).unwrap_or_else(|error| panic!("{error}"))
 }
@@ -209,7 +209,7 @@ pub(crate) fn try_serve<S: Script>(
     port: u16,
     shards: usize,
     takeover: bool,
-    script: impl Fn(usize, &Environment) -> S + Send + Sync + 'static,
+    script: impl Fn(u16, &Environment) -> S + Send + Sync + 'static,
 ) -> Result<Server, corecast::server::StartError> {
     let settings = Settings {
         listen: Listen { public: vec![SocketAddr::from(([127, 0, 0, 1], port))], ..Listen::default() },

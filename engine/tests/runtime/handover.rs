@@ -9,7 +9,7 @@ use machines::machine::{Now, Token};
 
 /// Gives every connection to the other shard at its first bytes; what comes from there stays.
 struct Passing {
-    shard: usize,
+    shard: u16,
 }
 
 impl Script for Passing {

@@ -771,9 +771,7 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "PutOffGrantsWeighNothing",
         breaks: "Grants that are put off do not count in their batches.",
-        places: &[
-            instead("shard/home/grants.rs", "from != self.index", "false").within("if from != self.index {")
-        ],
+        places: &[instead("shard/home/grants.rs", "from != self.me", "false").within("if from != self.me {")],
     },
     Mutant {
         name: "HeldAreForgotten",
@@ -928,14 +926,14 @@ impl Fanout {
         r"
 impl<M: Weigh> Outgoing<M> {
     /// Puts a message before all others.
-    pub fn push_front(&mut self, to: usize, message: M) {
+    pub fn push_front(&mut self, to: CoreId, message: M) {
         if let Some(open) = self.open.get_mut(to) {
             open.messages.push_front(message);
         }
     }
 
     /// All messages that wait for this receiver.
-    pub fn waiting(&mut self, to: usize) -> impl Iterator<Item = &mut M> {
+    pub fn waiting(&mut self, to: CoreId) -> impl Iterator<Item = &mut M> {
         self.open.get_mut(to).into_iter().flat_map(|open| open.messages.iter_mut())
     }
 }

@@ -73,7 +73,7 @@ impl Machine for ApiCore {
 
     fn send_batches(&mut self, mesh: &mut impl Mesh) -> bool {
         let mut any = false;
-        for to in 0..self.shards() {
+        for to in self.roots.receivers() {
             if !self.roots.is_empty(to) && mesh.may_send_roots(to) {
                 mesh.send_roots(to, self.roots.take(to));
                 any = true;
@@ -150,7 +150,7 @@ impl Machine for ApiCore {
     }
 
     fn has_sent_all(&self) -> bool {
-        (0..self.shards()).all(|to| self.roots.is_empty(to))
+        self.roots.all_empty()
     }
 
     fn connections(&self) -> usize {

@@ -12,6 +12,7 @@ use super::ApiCore;
 use super::gate::{Part, Waiting};
 use super::open_call::{CallId, OpenCall};
 use super::pending::Pending;
+use crate::cores::CoreId;
 use crate::invariant::{self, Expected};
 use crate::limits::CALL_MS_MAX;
 use crate::machine::Now;
@@ -81,7 +82,7 @@ impl Calls {
 
 impl ApiCore {
     /// Asks a home shard; the question waits where its home's gate is closed.
-    pub(super) fn ask(&mut self, id: CallId, call: &mut OpenCall, home: usize, index: u32, ask: Ask) {
+    pub(super) fn ask(&mut self, id: CallId, call: &mut OpenCall, home: CoreId, index: u32, ask: Ask) {
         let query = Query { id: id.question(index), ask };
         call.answers_missing += 1;
         if self.gate_is_open(home) {
@@ -91,7 +92,7 @@ impl ApiCore {
     }
 
     /// The part waits at its home.
-    pub(super) fn park(&mut self, home: usize, call: &mut OpenCall, waiting: Waiting) {
+    pub(super) fn park(&mut self, home: CoreId, call: &mut OpenCall, waiting: Waiting) {
         self.stats.gated += 1;
         call.parts_waiting += 1;
         self.gates.park(home, waiting);

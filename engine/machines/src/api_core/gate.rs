@@ -18,6 +18,7 @@ use protocol::ws::Frame;
 
 use super::ApiCore;
 use super::open_call::CallId;
+use crate::cores::{CoreId, Cores, PerCore};
 use crate::invariant::{self, Expected};
 use crate::limits::PARKED_BYTES_MAX;
 use crate::machine::Now;
@@ -28,7 +29,7 @@ use crate::topic::{Topic, TopicKey};
 /// What waits, for each home.
 #[derive(Debug)]
 pub(super) struct Gates {
-    homes: Vec<VecDeque<Waiting>>,
+    homes: PerCore<VecDeque<Waiting>>,
     bytes: usize,
     time: GatedTime,
 }
@@ -76,13 +77,14 @@ pub(super) struct EventView<'a> {
 
 impl Gates {
     /// Nothing waits.
-    pub(super) fn new(homes: usize) -> Self {
-        Self { homes: (0..homes).map(|_| VecDeque::new()).collect(), bytes: 0, time: GatedTime::default() }
+    pub(super) fn new(cores: Cores) -> Self {
+        let homes = PerCore::of_shards(cores, |_| VecDeque::new());
+        Self { homes, bytes: 0, time: GatedTime::default() }
     }
 
     /// Whether anything waits, at the end of a phase.
     pub(super) fn note(&mut self, mono_ms: u64) {
-        self.time.note(self.homes.iter().any(|parts| !parts.is_empty()), mono_ms);
+        self.time.note(self.homes.entries().any(|parts| !parts.is_empty()), mono_ms);
     }
 
     /// For how long something has waited, in milliseconds.
@@ -101,7 +103,7 @@ impl Gates {
     }
 
     /// The part waits at this home.
-    pub(super) fn park(&mut self, home: usize, waiting: Waiting) {
+    pub(super) fn park(&mut self, home: CoreId, waiting: Waiting) {
         if let Some(parts) = self.homes.get_mut(home).expected("each home has a gate") {
             parts.push_back(waiting);
         }
@@ -120,7 +122,7 @@ impl Gates {
 
     /// Drops parts of calls that are gone.
     pub(super) fn drop_parts_of(&mut self, is_pending: impl Fn(CallId) -> bool) {
-        for parts in &mut self.homes {
+        for parts in self.homes.entries_mut() {
             parts.retain(|waiting| is_pending(waiting.call));
         }
     }
@@ -128,21 +130,21 @@ impl Gates {
     /// True when nothing waits and nothing is charged.
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
-        self.bytes == 0 && self.homes.iter().all(VecDeque::is_empty)
+        self.bytes == 0 && self.homes.entries().all(VecDeque::is_empty)
     }
 
-    fn has_waiting(&self, home: usize) -> bool {
+    fn has_waiting(&self, home: CoreId) -> bool {
         self.homes.get(home).is_some_and(|parts| !parts.is_empty())
     }
 
-    fn pop(&mut self, home: usize) -> Option<Waiting> {
+    fn pop(&mut self, home: CoreId) -> Option<Waiting> {
         self.homes.get_mut(home)?.pop_front()
     }
 }
 
 impl ApiCore {
     /// True when a part for this home may go now.
-    pub(super) fn gate_is_open(&self, home: usize) -> bool {
+    pub(super) fn gate_is_open(&self, home: CoreId) -> bool {
         !self.roots.is_full(home) && !self.gates.has_waiting(home)
     }
 
@@ -150,7 +152,7 @@ impl ApiCore {
     /// whether any went.
     pub(super) fn let_parts_go(&mut self, now: Now) -> bool {
         let mut any = false;
-        for home in 0..self.shards() {
+        for home in self.topics.cores().each_shard() {
             for _ in 0..self.limits.quantum {
                 if self.roots.is_full(home) {
                     break;
@@ -163,7 +165,7 @@ impl ApiCore {
         any
     }
 
-    fn let_part_go(&mut self, home: usize, waiting: Waiting, now: Now) {
+    fn let_part_go(&mut self, home: CoreId, waiting: Waiting, now: Now) {
         match waiting.part {
             Part::Event { event, topic, question } => {
                 let view = EventView { name: &event.name, data: &event.data, except: event.except };
@@ -179,7 +181,7 @@ impl ApiCore {
     /// Puts an event into the open batch to its home, with a question about its channel behind it.
     pub(super) fn send_event(
         &mut self,
-        home: usize,
+        home: CoreId,
         topic: Arc<Topic>,
         event: EventView<'_>,
         question: Option<u64>,
@@ -208,12 +210,12 @@ impl ApiCore {
     }
 
     /// Puts a question into the open batch to a home.
-    pub(super) fn send_query(&mut self, home: usize, query: Query) {
+    pub(super) fn send_query(&mut self, home: CoreId, query: Query) {
         self.roots.push(home, Root::Query(Box::new(query)));
     }
 
     /// Puts a user whose connections must go into the open batch to a shard.
-    pub(super) fn send_terminate(&mut self, shard: usize, terminate: Box<Terminate>) {
+    pub(super) fn send_terminate(&mut self, shard: CoreId, terminate: Box<Terminate>) {
         self.roots.push(shard, Root::Terminate(terminate));
     }
 }

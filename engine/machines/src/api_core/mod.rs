@@ -18,6 +18,7 @@ use std::sync::Arc;
 use protocol::app::Apps;
 use protocol::path_prefix::PathPrefix;
 
+use crate::cores::CoreId;
 use crate::http_date::HttpDate;
 use crate::limits::Limits;
 use crate::machine::{Effect, Now, Token};
@@ -134,10 +135,10 @@ pub struct ApiCore {
     rates: Rates,
     calls: Calls,
     /// The batch of answers that is being used up, and who sent it.
-    leaves: Option<(usize, VecDeque<Leaf>)>,
+    leaves: Option<(CoreId, VecDeque<Leaf>)>,
     /// When connections are next looked through for those that are late, on the monotonic clock.
     sweep_ms: u64,
-    next_shard: usize,
+    next_shard: u32,
     draining: bool,
     scratch: Vec<u8>,
     stats: ApiStats,
@@ -146,7 +147,7 @@ pub struct ApiCore {
 impl ApiCore {
     /// An API core without connections.
     pub fn new(config: ApiConfig) -> Self {
-        let shards = config.topics.shards();
+        let cores = config.topics.cores();
         Self {
             apps: config.apps,
             path_prefix: config.path_prefix,
@@ -161,8 +162,8 @@ impl ApiCore {
             pipelining: Vec::new(),
             dirty: VecDeque::new(),
             effects: VecDeque::new(),
-            roots: Outgoing::new(shards, &config.limits),
-            gates: Gates::new(shards),
+            roots: Outgoing::to_shards(cores, &config.limits),
+            gates: Gates::new(cores),
             rates: Rates::default(),
             calls: Calls::default(),
             leaves: None,
@@ -178,10 +179,6 @@ impl ApiCore {
     /// What has happened so far.
     pub fn stats(&self) -> &ApiStats {
         &self.stats
-    }
-
-    fn shards(&self) -> usize {
-        self.topics.shards()
     }
 }
 

@@ -234,8 +234,8 @@ impl ApiCore {
             return Step::Wait;
         }
         self.connections.remove(token);
-        let to = self.topics.cores().at(self.next_shard);
-        self.next_shard = (self.next_shard + 1) % self.shards();
+        let to = self.topics.cores().shard_for(self.next_shard);
+        self.next_shard = self.next_shard.wrapping_add(1);
         self.stats.handed_over += 1;
         self.effects.push_back(Effect::HandOver { token, to, bytes: bytes.to_vec(), refusal: &BUSY });
         Step::Gone

@@ -26,6 +26,7 @@ mod reading;
 pub mod shard_machine;
 mod users;
 
+use crate::cores::CoreId;
 use crate::machine::Effect;
 use crate::readings::stats::BorderStats;
 use crate::topic::TopicHash;
@@ -41,7 +42,7 @@ use users::Users;
 /// What a shard is made of.
 pub struct ShardConfig {
     /// Its number, from 0.
-    pub index: usize,
+    pub number: u16,
     /// The number of its server among those that share their channels.
     pub node: u16,
     /// The apps whose connections it takes.
@@ -64,7 +65,6 @@ pub struct ShardConfig {
 
 /// The state of one shard.
 pub struct Shard {
-    index: usize,
     /// Where its connections live.
     place: Place,
     hash: TopicHash,
@@ -82,8 +82,9 @@ pub struct Shard {
 impl Shard {
     /// A shard without connections.
     pub fn new(config: ShardConfig) -> Self {
-        let shards = config.topics.shards();
-        assert!(config.index < shards, "shard {} of {shards}", config.index);
+        let cores = config.topics.cores();
+        let me = cores.shard(config.number);
+        assert!(me.is_some(), "shard {} of {}", config.number, cores.shards());
         assert!(
             config.limits.unflushed_bytes_max <= config.limits.outbox_bytes_max / 4,
             "a healthy connection must never come near its limit before a write was tried"
@@ -103,22 +104,28 @@ impl Shard {
                 && config.limits.terminations_max > 0,
             "walks must come to their end"
         );
-        let place = Place { node: config.node, shard: config.index as u16 };
+        let place = Place { node: config.node, shard: config.number };
         let fanout = Fanout::new(place, &config.limits);
         let ping = ping_run();
         fanout.count_as_held(&ping);
         let ending = Ending::new(fanout.outboxes_bytes_max(), config.drain, ping);
         let (apps, hash) = (Arc::clone(&config.apps), config.topics.clone());
-        let home = Home::new(config.index, apps, hash, &config.limits, config.hook_grace_ms, config.witness);
+        let home = Home::new(
+            CoreId::Shard(place.shard),
+            apps,
+            hash,
+            &config.limits,
+            config.hook_grace_ms,
+            config.witness,
+        );
         Self {
-            index: config.index,
             place,
             hash: config.topics,
-            inbound: Inbound::new(shards, config.apps, config.path_prefix, config.random),
+            inbound: Inbound::new(cores, config.apps, config.path_prefix, config.random),
             fanout,
             home,
-            links: Links::new(shards, &config.limits),
-            users: Users::new(shards),
+            links: Links::new(cores, &config.limits),
+            users: Users::new(cores),
             ending,
             effects: VecDeque::new(),
             border_stats: BorderStats::default(),
@@ -162,15 +169,16 @@ impl Shard {
         self.ending.parting_bytes()
     }
 
-    fn shards(&self) -> usize {
-        self.hash.shards()
+    /// This core.
+    fn me(&self) -> CoreId {
+        CoreId::Shard(self.place.shard)
     }
 }
 
 impl fmt::Debug for Shard {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.debug_struct("Shard")
-            .field("index", &self.index)
+            .field("number", &self.place.shard)
             .field("stats", &self.stats())
             .finish_non_exhaustive()
     }

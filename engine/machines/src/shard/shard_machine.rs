@@ -34,8 +34,8 @@ impl Machine for Shard {
 
     fn send_batches(&mut self, mesh: &mut impl Mesh) -> bool {
         let mut any = false;
-        for to in 0..self.home.receivers() {
-            if to != self.index && self.links.send(to, mesh) {
+        for to in self.home.cores().all() {
+            if to != self.me() && self.links.send(to, mesh) {
                 self.border_stats.batches_sent += 1;
                 any = true;
             }

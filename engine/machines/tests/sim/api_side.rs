@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use corecast_machines::cores::{self, CoreId, PerCore};
 use corecast_machines::limits::Limits;
 use corecast_machines::machine::Mesh;
 use corecast_machines::mesh::Root;
@@ -13,29 +14,32 @@ use crate::cores::Cores;
 pub struct ApiSide {
     open: Outgoing<Root>,
     /// By home.
-    waits: Vec<VecDeque<Root>>,
+    waits: PerCore<VecDeque<Root>>,
 }
 
 impl ApiSide {
-    pub fn new(homes: usize, limits: &Limits) -> Self {
-        Self { open: Outgoing::new(homes, limits), waits: (0..homes).map(|_| VecDeque::new()).collect() }
+    pub fn new(layout: cores::Cores, limits: &Limits) -> Self {
+        Self {
+            open: Outgoing::to_shards(layout, limits),
+            waits: PerCore::of_shards(layout, |_| VecDeque::new()),
+        }
     }
 
     /// A root is to go to this home.
-    pub fn add(&mut self, home: usize, root: Root) {
+    pub fn add(&mut self, home: CoreId, root: Root) {
         self.waits[home].push_back(root);
     }
 
     /// True when nothing waits for room.
     pub fn is_empty(&self) -> bool {
-        self.waits.iter().all(VecDeque::is_empty)
+        self.waits.entries().all(VecDeque::is_empty)
     }
 
     /// Puts what waits into open batches, as far as they have room. Until then it is not accepted.
-    pub fn accept(&mut self, mut accepted: impl FnMut(usize, &Root)) {
-        for (home, waits) in self.waits.iter_mut().enumerate() {
+    pub fn accept(&mut self, mut accepted: impl FnMut(CoreId, &Root)) {
+        for home in self.waits.cores() {
             while !self.open.is_full(home) {
-                let Some(root) = waits.pop_front() else { break };
+                let Some(root) = self.waits[home].pop_front() else { break };
                 accepted(home, &root);
                 self.open.push(home, root);
             }
@@ -46,7 +50,7 @@ impl ApiSide {
     pub fn send(&mut self, cores: &mut Cores) -> bool {
         let mut port = cores.api_port();
         let mut any = false;
-        for home in 0..self.waits.len() {
+        for home in self.waits.cores() {
             if !self.open.is_empty(home) && port.may_send_roots(home) {
                 port.send_roots(home, self.open.take(home));
                 any = true;

@@ -2,6 +2,7 @@
 //!
 //! Knows no client and no check: it moves bytes and batches when it is told to.
 
+use corecast_machines::cores::{self, CoreId};
 use corecast_machines::machine::{Door, Machine, Now, Token};
 use corecast_machines::mesh::{Answer, Leaf, Root};
 use corecast_machines::readings::stats::Stats;
@@ -26,8 +27,8 @@ pub struct Cores {
 impl Cores {
     pub fn new(shards: Vec<Shard>) -> Self {
         let count = shards.len();
-        // The API core comes after the shards.
-        let (roots, leaves) = (Lane::new(count + 1), Lane::new(count + 1));
+        let layout = cores::Cores::new(count);
+        let (roots, leaves) = (Lane::new(layout), Lane::new(layout));
         let sockets = (0..count).map(|_| Vec::new()).collect();
         Self { shards, sockets, slots: vec![Vec::new(); count], awake: vec![false; count], roots, leaves }
     }
@@ -169,10 +170,10 @@ impl Cores {
     // ---- the mesh
 
     /// One batch comes to a core. Returns whether there was one on its way.
-    pub fn arrive(&mut self, to: usize, roots: bool) -> bool {
+    pub fn arrive(&mut self, to: CoreId, roots: bool) -> bool {
         let any = if roots { self.roots.arrive(to) } else { self.leaves.arrive(to) };
-        if any && to < self.shards.len() {
-            self.awake[to] = true;
+        if any && let CoreId::Shard(number) = to {
+            self.awake[usize::from(number)] = true;
         }
         any
     }
@@ -184,15 +185,16 @@ impl Cores {
 
     /// The API core's end of the mesh.
     pub fn api_port(&mut self) -> Port<'_> {
-        Port { me: self.shards.len(), roots: &mut self.roots, leaves: &mut self.leaves }
+        Port { me: CoreId::Api, roots: &mut self.roots, leaves: &mut self.leaves }
     }
 
     /// A batch of answers that has arrived at the API core.
     pub fn next_answers(&mut self) -> Option<Vec<Answer>> {
-        let api = self.shards.len();
-        let (from, batch) = self.leaves.inbox[api].pop_front()?;
-        self.leaves.in_flight[from][api] -= 1;
-        self.awake[from] = true;
+        let (from, batch) = self.leaves.next(CoreId::Api)?;
+        self.leaves.release(from, CoreId::Api);
+        if let CoreId::Shard(number) = from {
+            self.awake[usize::from(number)] = true;
+        }
         let answer = |leaf| match leaf {
             Leaf::Answer(answer) => *answer,
             other => panic!("the API core got {other:?}"),
@@ -203,13 +205,16 @@ impl Cores {
     // ---- the two things that a turn borrows
 
     pub fn inputs<'a>(&'a mut self, me: usize, rng: &'a mut Rng) -> (&'a mut Shard, TurnInputs<'a>) {
-        let port = Port { me, roots: &mut self.roots, leaves: &mut self.leaves };
+        let port = Port { me: CoreId::Shard(me as u16), roots: &mut self.roots, leaves: &mut self.leaves };
         let inputs = TurnInputs::new(port, &mut self.sockets[me], &mut self.awake, rng);
         (&mut self.shards[me], inputs)
     }
 
     pub fn mesh(&mut self, me: usize) -> (&mut Shard, Port<'_>) {
-        (&mut self.shards[me], Port { me, roots: &mut self.roots, leaves: &mut self.leaves })
+        (
+            &mut self.shards[me],
+            Port { me: CoreId::Shard(me as u16), roots: &mut self.roots, leaves: &mut self.leaves },
+        )
     }
 }
 

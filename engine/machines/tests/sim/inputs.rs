@@ -1,5 +1,6 @@
 //! What a shard draws from in one turn: batches that have arrived, and bytes of its sockets, in pieces of any length.
 
+use corecast_machines::cores::CoreId;
 use corecast_machines::machine::{self, Inputs, Token};
 use corecast_machines::mesh::{Leaf, Root};
 
@@ -22,30 +23,30 @@ impl<'a> TurnInputs<'a> {
         Self { port, sockets, awake, rng, scratch: Vec::new(), next: 0 }
     }
 
-    /// The API core, which comes after the shards, is never asleep here.
-    fn ring(&mut self, core: usize) {
-        if let Some(awake) = self.awake.get_mut(core) {
-            *awake = true;
+    /// Only shards sleep here.
+    fn ring(&mut self, core: CoreId) {
+        if let CoreId::Shard(number) = core {
+            self.awake[usize::from(number)] = true;
         }
     }
 }
 
 impl Inputs for TurnInputs<'_> {
-    fn next_leaves(&mut self) -> Option<(usize, Vec<Leaf>)> {
-        self.port.leaves.inbox[self.port.me].pop_front()
+    fn next_leaves(&mut self) -> Option<(CoreId, Vec<Leaf>)> {
+        self.port.leaves.next(self.port.me)
     }
 
-    fn next_roots(&mut self) -> Option<(usize, Vec<Root>)> {
-        self.port.roots.inbox[self.port.me].pop_front()
+    fn next_roots(&mut self) -> Option<(CoreId, Vec<Root>)> {
+        self.port.roots.next(self.port.me)
     }
 
-    fn release_leaves(&mut self, from: usize) {
-        self.port.leaves.in_flight[from][self.port.me] -= 1;
+    fn release_leaves(&mut self, from: CoreId) {
+        self.port.leaves.release(from, self.port.me);
         self.ring(from);
     }
 
-    fn release_roots(&mut self, from: usize) {
-        self.port.roots.in_flight[from][self.port.me] -= 1;
+    fn release_roots(&mut self, from: CoreId) {
+        self.port.roots.release(from, self.port.me);
         self.ring(from);
     }
 

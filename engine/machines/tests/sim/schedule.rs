@@ -1,5 +1,6 @@
 //! One schedule: random steps of a seed, then rest, checks, everybody's leaving, and checks again.
 
+use corecast_machines::cores::CoreId;
 use corecast_machines::readings::stats::Stats;
 
 use crate::channels::{CHANNELS, OWN_CHANNELS, USERS, user_of, user_on};
@@ -125,8 +126,8 @@ fn flood_step(world: &mut World, hot: &[&str]) -> Result<(), String> {
     }
     world.api_turn();
     for core in 0..world.shard_count() {
-        world.arrive(core, true);
-        world.arrive(core, false);
+        world.arrive(CoreId::Shard(core as u16), true);
+        world.arrive(CoreId::Shard(core as u16), false);
         if world.rng().chance(15) {
             world.drain_sockets(core);
         }

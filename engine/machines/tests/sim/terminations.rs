@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use corecast_machines::cores::CoreId;
+
 use crate::channels::{CHANNELS, user_on};
 use crate::clients::Clients;
 use crate::cores::Cores;
@@ -37,14 +39,16 @@ impl Terminations {
     /// The shard gets to know of it: every client that it knows to be on a channel as that user must be closed.
     pub fn tell(
         &mut self,
-        shard: usize,
+        shard: CoreId,
         user: &str,
         by_presence: bool,
         clients: &mut Clients,
         cores: &Cores,
     ) {
         for client in 0..clients.len() {
-            if clients.get(client).shard != shard || !clients.has_taken_all(client, cores) {
+            if CoreId::Shard(clients.get(client).shard as u16) != shard
+                || !clients.has_taken_all(client, cores)
+            {
                 continue;
             }
             if clients.get(client).signed_in == Some(user) {

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
+use corecast_machines::cores::CoreId;
 use corecast_machines::limits::Limits;
 use corecast_machines::machine::{Machine, Now};
 use corecast_machines::mesh::{Answer, Ask, Counts, Event, Found, Origin, Publish, Query, Root, Terminate};
@@ -165,8 +166,8 @@ impl World {
         let hash = TopicHash::new(seed, shards);
         let drain_rate = NonZeroU32::new(rng.between(3, 200) as u32).unwrap();
         let deeds = Deeds::default();
-        let config = |index| ShardConfig {
-            index,
+        let config = |number| ShardConfig {
+            number,
             node: NODE,
             apps: Arc::clone(&apps),
             path_prefix: Default::default(),
@@ -176,17 +177,16 @@ impl World {
             witness: Some(deeds.witness()),
             drain: DrainPlan { connections_per_second_max: drain_rate, close: Close::DRAINING },
             random: {
-                let mut rng = Rng(seed.wrapping_mul(31).wrapping_add(index as u64));
+                let mut rng = Rng(seed.wrapping_mul(31).wrapping_add(u64::from(number)));
                 Box::new(move || rng.next())
             },
         };
-        let shards: Vec<Shard> = (0..shards).map(|index| Shard::new(config(index))).collect();
+        let shards: Vec<Shard> = (0..shards as u16).map(|number| Shard::new(config(number))).collect();
         let held_bytes_min = shards[0].fanout().held_bytes();
-        let count = shards.len();
         Self {
             cores: Cores::new(shards),
             clients: Clients::new(tight),
-            api: ApiSide::new(count, &limits),
+            api: ApiSide::new(hash.cores(), &limits),
             terminations: Terminations::default(),
             model: Model::new(Remembered::new(limits.cache_bytes_max)),
             counts: CountsModel::new(&limits),
@@ -239,8 +239,9 @@ impl World {
     }
 
     /// A shard or the API core.
-    pub fn any_core(&mut self) -> usize {
-        self.rng.below(self.cores.shards().len() + 1)
+    pub fn any_core(&mut self) -> CoreId {
+        let cores = self.hash.cores();
+        cores.at(self.rng.below(cores.turning()))
     }
 
     pub fn any_client(&mut self) -> usize {
@@ -330,8 +331,8 @@ impl World {
             self.step += 1;
             for shard in 0..self.shard_count() {
                 if mesh_moves {
-                    self.arrive(shard, true);
-                    self.arrive(shard, false);
+                    self.arrive(CoreId::Shard(shard as u16), true);
+                    self.arrive(CoreId::Shard(shard as u16), false);
                     self.api_turn();
                 }
                 self.drain_sockets(shard);
@@ -514,7 +515,7 @@ impl World {
 
     /// Asks all homes for their occupied channels.
     pub fn list(&mut self, prefix: &str, bytes_max: usize) {
-        for home in 0..self.shard_count() {
+        for home in self.hash.cores().each_shard() {
             let id = LIST_ID + self.take_id();
             let (app, prefix) = (Arc::clone(&self.app), prefix.into());
             let query = Query { id, ask: Ask::Channels { app, prefix, bytes_max } };
@@ -529,7 +530,7 @@ impl World {
         if !elsewhere {
             self.terminations.name(user, app.terminate_by_presence, &mut self.clients, &self.cores);
         }
-        for shard in 0..self.shard_count() {
+        for shard in self.hash.cores().each_shard() {
             let terminate = Terminate { app: Arc::clone(app), user_id: user.into() };
             self.api.add(shard, Root::Terminate(Box::new(terminate)));
         }
@@ -581,7 +582,7 @@ impl World {
     // ---- what cores do
 
     /// One batch comes to a core. Returns whether there was one on its way.
-    pub fn arrive(&mut self, to: usize, roots: bool) -> bool {
+    pub fn arrive(&mut self, to: CoreId, roots: bool) -> bool {
         self.cores.arrive(to, roots)
     }
 
@@ -653,7 +654,7 @@ impl World {
     pub fn settle(&mut self) -> Result<(), String> {
         for _ in 0..20_000 {
             let mut any = self.api_turn();
-            for core in 0..=self.shard_count() {
+            for core in self.hash.cores().all() {
                 any |= self.arrive(core, true);
                 any |= self.arrive(core, false);
             }

@@ -6,11 +6,12 @@
 
 use super::super::inbox::{Handover, MeshEnd};
 use super::super::transport::Transport;
+use machines::cores::CoreId;
 
 /// A hand-over in progress.
 #[derive(Debug)]
 pub struct Leaving {
-    to: usize,
+    to: CoreId,
     bytes: Vec<u8>,
     refusal: &'static [u8],
 }
@@ -18,7 +19,7 @@ pub struct Leaving {
 impl Leaving {
     /// To core `to`, with what was read and belongs to that core. `refusal`: what the peer gets when that core cannot
     /// take it.
-    pub fn new(to: usize, bytes: Vec<u8>, refusal: &'static [u8]) -> Self {
+    pub fn new(to: CoreId, bytes: Vec<u8>, refusal: &'static [u8]) -> Self {
         Self { to, bytes, refusal }
     }
 
@@ -31,7 +32,7 @@ impl Leaving {
 /// A connection with nothing armed on it, ready to go.
 #[derive(Debug)]
 pub(super) struct Departure {
-    to: usize,
+    to: CoreId,
     handover: Handover,
     refusal: &'static [u8],
 }

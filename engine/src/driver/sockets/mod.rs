@@ -689,11 +689,12 @@ mod tests {
         let (mut peer, token) = attached(&mut sockets);
         for _ in 0..HANDOVERS_MAX {
             let transport = TransportKind::Plain.over(eventfd(0, EventfdFlags::CLOEXEC).unwrap());
-            waiting.push(Departure::new(transport, Leaving::new(1, Vec::new(), b"")));
+            waiting
+                .push(Departure::new(transport, Leaving::new(machines::cores::CoreId::Api, Vec::new(), b"")));
         }
         sockets.departures = waiting;
         assert!(sockets.depart(&ends[0], 0));
-        sockets.begin_leaving(token, Leaving::new(1, Vec::new(), b"HTTP/1.1 503"));
+        sockets.begin_leaving(token, Leaving::new(machines::cores::CoreId::Api, Vec::new(), b"HTTP/1.1 503"));
         turn_until(&mut sockets, |sockets| sockets.depart(&ends[0], 0));
         let mut got = Vec::new();
         peer.read_to_end(&mut got).unwrap();

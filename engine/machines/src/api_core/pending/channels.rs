@@ -74,10 +74,10 @@ impl ApiCore {
         now: Now,
     ) {
         let (id, mut call) = (self.calls.name(), OpenCall::new(token, manner));
-        for home in 0..self.shards() {
+        for (number, home) in self.topics.cores().each_shard().enumerate() {
             let (app, prefix) = (Arc::clone(channels.app), channels.prefix.clone());
             let ask = Ask::Channels { app, prefix, bytes_max: CHANNELS_BYTES_MAX };
-            self.ask(id, &mut call, home, home as u32, ask);
+            self.ask(id, &mut call, home, number as u32, ask);
         }
         let pending = Pending { info: channels.info, rows: Vec::new(), listed_bytes: 0 };
         self.answer_now_or_later(id, call, super::Pending::Channels(pending), now);

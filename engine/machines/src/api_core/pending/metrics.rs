@@ -29,8 +29,8 @@ impl ApiCore {
     /// Asks every shard how it stands.
     pub(in crate::api_core) fn ask_readings(&mut self, token: Token, manner: Manner, now: Now) {
         let (id, mut call) = (self.calls.name(), OpenCall::new(token, manner));
-        for home in 0..self.shards() {
-            self.ask(id, &mut call, home, home as u32, Ask::Reading);
+        for (number, home) in self.topics.cores().each_shard().enumerate() {
+            self.ask(id, &mut call, home, number as u32, Ask::Reading);
         }
         self.answer_now_or_later(id, call, super::Pending::Metrics(Pending::default()), now);
     }

@@ -23,7 +23,7 @@ impl ApiCore {
         now: Now,
     ) {
         let (id, mut call) = (self.calls.name(), OpenCall::new(token, manner));
-        for shard in 0..self.shards() {
+        for shard in self.topics.cores().each_shard() {
             let (app, user_id) = (Arc::clone(terminate.app), terminate.user_id.clone());
             let part = Box::new(mesh::Terminate { app, user_id });
             if self.gate_is_open(shard) {

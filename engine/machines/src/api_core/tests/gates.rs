@@ -42,7 +42,7 @@ fn a_full_home_holds_back_its_own_publishers_alone() {
     rig.run();
     assert_eq!(rig.statuses(to_other), [200]);
     assert_eq!(rig.statuses(to_full), NONE);
-    assert_eq!(rig.core.roots.len(0), BATCH_MAX, "a full batch does not grow");
+    assert_eq!(rig.core.roots.fullest(), BATCH_MAX, "a full batch does not grow");
     rig.reopen(0);
     assert_eq!(rig.statuses(to_full), [200]);
     assert_eq!(rig.events_at(0), ["fill", "fill", "fill", "fill", "a"]);

@@ -41,26 +41,26 @@ enum Read {
 #[derive(Default)]
 struct FakeInputs {
     sockets: VecDeque<Read>,
-    leaves: VecDeque<(usize, Vec<Leaf>)>,
-    released: Vec<usize>,
+    leaves: VecDeque<(CoreId, Vec<Leaf>)>,
+    released: Vec<CoreId>,
     paused: HashSet<Token>,
     scratch: Vec<u8>,
 }
 
 impl Inputs for FakeInputs {
-    fn next_leaves(&mut self) -> Option<(usize, Vec<Leaf>)> {
+    fn next_leaves(&mut self) -> Option<(CoreId, Vec<Leaf>)> {
         self.leaves.pop_front()
     }
 
-    fn next_roots(&mut self) -> Option<(usize, Vec<Root>)> {
+    fn next_roots(&mut self) -> Option<(CoreId, Vec<Root>)> {
         None
     }
 
-    fn release_leaves(&mut self, from: usize) {
+    fn release_leaves(&mut self, from: CoreId) {
         self.released.push(from);
     }
 
-    fn release_roots(&mut self, _from: usize) {}
+    fn release_roots(&mut self, _from: CoreId) {}
 
     fn next_socket(&mut self) -> Option<Socket<'_>> {
         let is_read = |read: &Read| match read {
@@ -87,22 +87,28 @@ struct FakeMesh {
 }
 
 impl Mesh for FakeMesh {
-    fn may_send_roots(&self, to: usize) -> bool {
-        self.open[to]
+    fn may_send_roots(&self, to: CoreId) -> bool {
+        self.open[shard(to)]
     }
 
-    fn may_send_leaves(&self, _to: usize) -> bool {
+    fn may_send_leaves(&self, _to: CoreId) -> bool {
         true
     }
 
-    fn send_roots(&mut self, to: usize, batch: Vec<Root>) {
-        assert!(self.open[to] && !batch.is_empty());
-        self.sent[to].extend(batch);
+    fn send_roots(&mut self, to: CoreId, batch: Vec<Root>) {
+        assert!(self.open[shard(to)] && !batch.is_empty());
+        self.sent[shard(to)].extend(batch);
     }
 
-    fn send_leaves(&mut self, _to: usize, _batch: Vec<Leaf>) {
+    fn send_leaves(&mut self, _to: CoreId, _batch: Vec<Leaf>) {
         panic!("the API core has no leaves");
     }
+}
+
+/// The number of a shard.
+fn shard(core: CoreId) -> usize {
+    let CoreId::Shard(number) = core else { panic!("{core:?} is no shard") };
+    usize::from(number)
 }
 
 struct Rig {
@@ -244,7 +250,7 @@ impl Rig {
     }
 
     fn home(&self, channel: &str) -> usize {
-        self.topics.home(self.topics.of(&self.app, TopicKey::of(channel)))
+        shard(self.topics.home(self.topics.of(&self.app, TopicKey::of(channel))))
     }
 
     /// Data of the events that a home was sent, in order.
@@ -277,7 +283,7 @@ impl Rig {
         let leaf = |query: &Query| Leaf::Answer(Box::new(Answer { id: query.id, found: found(&query.ask) }));
         let leaves: Vec<_> = questions.iter().map(leaf).collect();
         if !leaves.is_empty() {
-            self.inputs.leaves.push_back((home, leaves));
+            self.inputs.leaves.push_back((CoreId::Shard(home as u16), leaves));
         }
     }
 

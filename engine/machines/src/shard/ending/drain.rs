@@ -70,7 +70,8 @@ impl Drain {
 impl Shard {
     pub(in crate::shard) fn begin_drain(&mut self, now: Now) {
         if self.ending.drain.is_none() {
-            self.ending.drain = Some(Drain::begin(&self.ending.plan, self.index, self.shards(), now));
+            self.ending.drain =
+                Some(Drain::begin(&self.ending.plan, self.place.shard.into(), self.hash.shards(), now));
             self.home.end();
         }
     }

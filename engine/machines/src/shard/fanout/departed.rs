@@ -166,6 +166,7 @@ mod tests {
     use protocol::ws::Frame;
 
     use super::*;
+    use crate::cores::CoreId;
     use crate::limits::Limits;
     use crate::machine::{Door, Effect, Inputs, Machine, Now, Socket, Token};
     use crate::mesh::{Event, Leaf, Origin, Publish, Root};
@@ -185,17 +186,17 @@ mod tests {
     }
 
     impl Inputs for Sockets {
-        fn next_leaves(&mut self) -> Option<(usize, Vec<Leaf>)> {
+        fn next_leaves(&mut self) -> Option<(CoreId, Vec<Leaf>)> {
             None
         }
 
-        fn next_roots(&mut self) -> Option<(usize, Vec<Root>)> {
+        fn next_roots(&mut self) -> Option<(CoreId, Vec<Root>)> {
             None
         }
 
-        fn release_leaves(&mut self, _: usize) {}
+        fn release_leaves(&mut self, _: CoreId) {}
 
-        fn release_roots(&mut self, _: usize) {}
+        fn release_roots(&mut self, _: CoreId) {}
 
         fn next_socket(&mut self) -> Option<Socket<'_>> {
             let (token, bytes) = self.ready.pop_front()?;
@@ -239,7 +240,7 @@ mod tests {
                 ..Limits::default()
             };
             let shard = Shard::new(ShardConfig {
-                index: 0,
+                number: 0,
                 node: 0,
                 apps,
                 path_prefix: Default::default(),
@@ -307,7 +308,7 @@ mod tests {
             let topic = self.topics.topic(&self.app, TopicKey::of(name));
             let frame = Frame::from(text.as_bytes().to_vec());
             let event = Event { topic, frame, except: None, origin: Origin::BackEnd };
-            self.shard.handle_root(0, Root::Publish(Box::new(Publish { event, hook: None })));
+            self.shard.handle_root(CoreId::Shard(0), Root::Publish(Box::new(Publish { event, hook: None })));
         }
 
         fn given_up(&self) -> usize {

@@ -22,6 +22,7 @@ use protocol::hook_event::{Happened, HookEvent, OpenEdges};
 use protocol::hook_kind::HookKind;
 use protocol::presence::Member;
 
+use crate::cores::CoreId;
 use crate::hook_port::HookPort;
 use crate::invariant;
 use crate::machine::Now;
@@ -141,7 +142,7 @@ impl Edges {
 
     /// What was told before this server began and lives here: it need not be told again, and if it is not there it has the
     /// grace to come back.
-    pub(super) fn take_open(&mut self, open: &[OpenEdges], apps: &Apps, topics: &TopicHash, home: usize) {
+    pub(super) fn take_open(&mut self, open: &[OpenEdges], apps: &Apps, topics: &TopicHash, home: CoreId) {
         for OpenEdges { app_id, channel, occupied, members } in open {
             let Some(app) = apps.by_id(app_id) else { continue };
             let key = TopicKey::of(channel);

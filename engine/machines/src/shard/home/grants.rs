@@ -8,6 +8,7 @@
 
 use std::sync::Arc;
 
+use crate::cores::CoreId;
 use crate::invariant::Expected;
 use crate::mesh::{Granted, Leaf, SubRef};
 use crate::shard::home::Home;
@@ -41,7 +42,7 @@ impl Home {
     }
 
     /// A subscription to a cache channel asks for the last event.
-    pub(super) fn replay(&mut self, from: usize, topic: &Arc<Topic>, epoch: u64, sub: SubRef) {
+    pub(super) fn replay(&mut self, from: CoreId, topic: &Arc<Topic>, epoch: u64, sub: SubRef) {
         if self.topics.view(topic).is_none_or(|home| !home.links.has(from, epoch)) {
             self.stats.roots_stale += 1;
             return;
@@ -50,14 +51,14 @@ impl Home {
     }
 
     /// The subscription of shard `from` has entered the roster, and will be told so.
-    pub(super) fn admit(&mut self, from: usize, topic: &Arc<Topic>, sub: SubRef) {
+    pub(super) fn admit(&mut self, from: CoreId, topic: &Arc<Topic>, sub: SubRef) {
         self.stats.granted += 1;
         let shared = self.topics.view(topic).is_some_and(|home| !home.entered.is_empty());
         self.stats.rosters_shared += u64::from(shared);
         self.put_off_grant(from, topic, sub);
     }
 
-    fn put_off_grant(&mut self, from: usize, topic: &Arc<Topic>, sub: SubRef) {
+    fn put_off_grant(&mut self, from: CoreId, topic: &Arc<Topic>, sub: SubRef) {
         let grant_bytes = self.grant_bytes(topic);
         let found = self.topics.find(topic).expected("a topic with a subscription that is let in is known");
         let (Some(home), Some(grant_bytes)) = (found, grant_bytes) else { return };
@@ -69,7 +70,7 @@ impl Home {
         home.entered_bytes = home.entered_bytes.max(grant_bytes);
         let first_of_shard = home.entered.iter().rev().all(|(shard, _)| *shard != from);
         home.entered.push((from, sub));
-        if from != self.index {
+        if from != self.me {
             let message =
                 if first_of_shard { (1, GRANT_BYTES + grant_bytes) } else { (0, size_of::<SubRef>()) };
             self.leaves.promise(from, message.0, message.1);
@@ -97,7 +98,7 @@ impl Home {
         let more = grant_bytes.saturating_sub(home.entered_bytes);
         home.entered_bytes += more;
         self.grants.bytes += more;
-        for shard in home.links.shards().filter(|shard| *shard != self.index) {
+        for shard in home.links.shards().filter(|shard| *shard != self.me) {
             self.leaves.promise(shard, 0, more);
         }
     }

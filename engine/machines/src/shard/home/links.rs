@@ -1,28 +1,30 @@
 //! Which shards have subscribers of a topic, and how many. A link is told from an earlier one of its shard by its epoch.
 
+use crate::cores::CoreId;
+
 /// The shards with subscribers, in the order of their coming.
 #[derive(Debug, Default)]
 pub(super) struct LinkedShards(Vec<Link>);
 
 #[derive(Clone, Copy, Debug)]
 struct Link {
-    shard: usize,
+    core: CoreId,
     epoch: u64,
     /// Its subscribers, waiting ones included.
     n: u32,
 }
 
 impl Link {
-    fn is(&self, shard: usize, epoch: u64) -> bool {
-        self.shard == shard && self.epoch == epoch
+    fn is(&self, core: CoreId, epoch: u64) -> bool {
+        self.core == core && self.epoch == epoch
     }
 }
 
 impl LinkedShards {
     /// A shard has its first subscriber. Returns whether its earlier link was still there.
-    pub(super) fn join(&mut self, shard: usize, epoch: u64) -> bool {
-        let link = Link { shard, epoch, n: 1 };
-        let old = self.0.iter_mut().find(|old| old.shard == shard);
+    pub(super) fn join(&mut self, core: CoreId, epoch: u64) -> bool {
+        let link = Link { core, epoch, n: 1 };
+        let old = self.0.iter_mut().find(|old| old.core == core);
         let supersedes = old.is_some();
         match old {
             Some(old) => *old = link,
@@ -32,21 +34,21 @@ impl LinkedShards {
     }
 
     /// A shard has so many subscribers. Returns whether its link is there.
-    pub(super) fn count(&mut self, shard: usize, epoch: u64, n: u32) -> bool {
-        let link = self.0.iter_mut().find(|link| link.is(shard, epoch));
+    pub(super) fn count(&mut self, core: CoreId, epoch: u64, n: u32) -> bool {
+        let link = self.0.iter_mut().find(|link| link.is(core, epoch));
         let known = link.is_some();
         link.into_iter().for_each(|link| link.n = n);
         known
     }
 
     /// A shard has no subscribers any more.
-    pub(super) fn end(&mut self, shard: usize) {
-        self.0.retain(|link| link.shard != shard);
+    pub(super) fn end(&mut self, core: CoreId) {
+        self.0.retain(|link| link.core != core);
     }
 
     /// Whether this link is there.
-    pub(super) fn has(&self, shard: usize, epoch: u64) -> bool {
-        self.0.iter().any(|link| link.is(shard, epoch))
+    pub(super) fn has(&self, core: CoreId, epoch: u64) -> bool {
+        self.0.iter().any(|link| link.is(core, epoch))
     }
 
     /// True when no shard has subscribers.
@@ -60,12 +62,12 @@ impl LinkedShards {
     }
 
     /// Whether this shard has said that it has subscribers.
-    pub(super) fn has_subscribers(&self, shard: usize) -> bool {
-        self.0.iter().any(|link| link.shard == shard && link.n > 0)
+    pub(super) fn has_subscribers(&self, core: CoreId) -> bool {
+        self.0.iter().any(|link| link.core == core && link.n > 0)
     }
 
     /// The shards.
-    pub(super) fn shards(&self) -> impl Iterator<Item = usize> {
-        self.0.iter().map(|link| link.shard)
+    pub(super) fn shards(&self) -> impl Iterator<Item = CoreId> {
+        self.0.iter().map(|link| link.core)
     }
 }

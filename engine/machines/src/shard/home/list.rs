@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use protocol::app::App;
 
+use crate::cores::CoreId;
 use crate::limits::Limits;
 use crate::mesh::{Counts, Found, listed_bytes};
 use crate::shard::home::Home;
@@ -27,7 +28,7 @@ pub(super) struct Lists {
 /// A list of channels in the making.
 #[derive(Debug)]
 struct List {
-    asker: usize,
+    asker: CoreId,
     id: u64,
     app: Arc<App>,
     prefix: Box<str>,
@@ -55,7 +56,7 @@ impl Home {
     /// Begins a list, or refuses it.
     pub(super) fn begin_list(
         &mut self,
-        asker: usize,
+        asker: CoreId,
         id: u64,
         app: Arc<App>,
         prefix: Box<str>,
@@ -123,8 +124,8 @@ mod tests {
     use crate::shard::{Shard, ShardConfig};
     use crate::topic::TopicHash;
 
-    /// The core that asks: it follows the only shard.
-    const ASKER: usize = 1;
+    /// The core that asks.
+    const ASKER: CoreId = CoreId::Api;
 
     struct Rig {
         shard: Shard,
@@ -137,7 +138,7 @@ mod tests {
             let apps = Arc::new(Apps::new(vec![App::new("1", "a", "s"), App::new("2", "b", "s")]).unwrap());
             let topics = TopicHash::new(7, 1);
             let shard = Shard::new(ShardConfig {
-                index: 0,
+                number: 0,
                 node: 0,
                 apps: Arc::clone(&apps),
                 path_prefix: Default::default(),
@@ -157,7 +158,7 @@ mod tests {
 
         fn join_in(&mut self, app: &str, name: &str) {
             let topic = self.topics.topic(&self.app(app), TopicKey::of(name));
-            self.shard.handle_root(0, Root::Join { topic, epoch: 1 });
+            self.shard.handle_root(CoreId::Shard(0), Root::Join { topic, epoch: 1 });
         }
 
         fn join(&mut self, names: &[&str]) {
@@ -166,7 +167,7 @@ mod tests {
 
         fn leave(&mut self, name: &str) {
             let topic = self.topics.topic(&self.app("1"), TopicKey::of(name));
-            self.shard.handle_root(0, Root::Count { topic, epoch: 1, n: 0 });
+            self.shard.handle_root(CoreId::Shard(0), Root::Count { topic, epoch: 1, n: 0 });
         }
 
         fn ask(&mut self, id: u64, prefix: &str, bytes_max: usize) {

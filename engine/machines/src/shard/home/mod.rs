@@ -14,6 +14,7 @@ use protocol::server_event;
 use protocol::socket_id::SocketId;
 use protocol::ws::Frame;
 
+use crate::cores::{CoreId, Cores};
 use crate::hook_port::HookPort;
 use crate::invariant;
 use crate::limits::Limits;
@@ -51,8 +52,8 @@ pub mod witness;
 
 /// What a shard keeps as the home of its topics.
 pub struct Home {
-    /// The shard's number.
-    index: usize,
+    /// The shard itself.
+    me: CoreId,
     apps: Arc<Apps>,
     hash: TopicHash,
     topics: HomeTopics,
@@ -86,7 +87,7 @@ enum Entry {
 impl Home {
     /// No topic is occupied.
     pub(super) fn new(
-        index: usize,
+        me: CoreId,
         apps: Arc<Apps>,
         hash: TopicHash,
         limits: &Limits,
@@ -94,7 +95,7 @@ impl Home {
         witness: Option<Witness>,
     ) -> Self {
         Self {
-            index,
+            me,
             apps,
             topics: HomeTopics::default(),
             users: HomeUsers::default(),
@@ -105,7 +106,7 @@ impl Home {
             edges: Edges::new(hook_grace_ms),
             subscription_counts: SubscriptionCounts::new(limits),
             relay: None,
-            leaves: Outgoing::new(hash.cores().in_mesh(), limits),
+            leaves: Outgoing::to_all(hash.cores(), limits),
             hash,
             witness,
             stats: HomeStats::default(),
@@ -141,13 +142,13 @@ impl Home {
         !self.leaves.any_full()
     }
 
-    /// Cores that it speaks to.
-    pub(super) fn receivers(&self) -> usize {
-        self.leaves.receivers()
+    /// All cores of the server: it speaks to each.
+    pub(super) fn cores(&self) -> Cores {
+        self.hash.cores()
     }
 
     /// Sends what waits for core `to`, if that may be. Returns whether anything was sent.
-    pub(super) fn send(&mut self, to: usize, mesh: &mut impl Mesh) -> bool {
+    pub(super) fn send(&mut self, to: CoreId, mesh: &mut impl Mesh) -> bool {
         let sends = !self.leaves.is_empty(to) && mesh.may_send_leaves(to);
         if sends {
             mesh.send_leaves(to, self.leaves.take(to));
@@ -160,9 +161,9 @@ impl Home {
         self.leaves.bytes()
     }
 
-    /// Messages in the fullest batch of those to shards and the API core.
+    /// Messages in the fullest batch.
     pub(super) fn fullest_batch(&self) -> usize {
-        (0..self.hash.cores().turning()).map(|to| self.leaves.len(to)).max().unwrap_or(0)
+        self.leaves.fullest()
     }
 
     /// When there is something to tell hooks, or subscribers of how many they are, or a cached event is over, in `mono_ms`.
@@ -194,7 +195,7 @@ impl Home {
     /// What hooks were told before this server began, as far as it lives here.
     pub(super) fn take_open_edges(&mut self, open: &[OpenEdges], now: Now) {
         self.edges.begin_phase(now.mono_ms);
-        self.edges.take_open(open, &self.apps, &self.hash, self.index);
+        self.edges.take_open(open, &self.apps, &self.hash, self.me);
     }
 
     /// Gives back what nothing needs now.
@@ -248,7 +249,7 @@ impl Home {
     }
 
     /// A shard has its first subscriber.
-    fn join(&mut self, from: usize, topic: &Arc<Topic>, epoch: u64) {
+    fn join(&mut self, from: CoreId, topic: &Arc<Topic>, epoch: u64) {
         self.stats.joins += 1;
         let Joined { occupies, supersedes } = self.topics.join(topic, from, epoch);
         self.stats.joins_superseding += u64::from(supersedes);
@@ -261,7 +262,7 @@ impl Home {
     }
 
     /// A shard has so many subscribers.
-    fn count(&mut self, from: usize, topic: &Arc<Topic>, epoch: u64, n: u32) {
+    fn count(&mut self, from: CoreId, topic: &Arc<Topic>, epoch: u64, n: u32) {
         let Some(home) = self.topics.find(topic) else {
             self.stats.roots_stale += 1;
             return;
@@ -283,7 +284,7 @@ impl Home {
     }
 
     /// A subscription asks to enter the roster. If it is admitted, its member is in it and is to be announced.
-    fn enter(&mut self, from: usize, topic: &Topic, epoch: u64, sub: SubRef, member: &Arc<Member>) -> Entry {
+    fn enter(&mut self, from: CoreId, topic: &Topic, epoch: u64, sub: SubRef, member: &Arc<Member>) -> Entry {
         let known = self.topics.find(topic).filter(|home| home.links.has(from, epoch));
         let Some(home) = known else {
             self.stats.roots_stale += 1;
@@ -325,7 +326,7 @@ impl Home {
 
     /// A subscription has left the roster. Returns what this shard's own subscribers are to be told.
     #[must_use]
-    fn exit(&mut self, from: usize, topic: &Arc<Topic>, sub: SubRef) -> Option<Frame> {
+    fn exit(&mut self, from: CoreId, topic: &Arc<Topic>, sub: SubRef) -> Option<Frame> {
         let member = self.topics.find(topic)?.roster.exit(from, sub)?;
         let mut bytes = Vec::new();
         server_event::encode_member_removed(&mut bytes, &topic.name(), &member.user_id);
@@ -354,7 +355,7 @@ impl Home {
         };
         let mut here = false;
         for shard in home.links.shards() {
-            if shard == self.index {
+            if shard == self.me {
                 here = true;
                 continue;
             }
@@ -364,24 +365,29 @@ impl Home {
         here
     }
 
+    /// Puts a message into the open batch to a core.
+    fn push(&mut self, to: CoreId, leaf: Leaf) {
+        self.leaves.push(to, leaf);
+    }
+
     /// A message to a shard. What is for this one is given back.
     #[must_use]
-    fn say(&mut self, shard: usize, leaf: Leaf) -> Option<Leaf> {
-        if shard == self.index {
+    fn say(&mut self, shard: CoreId, leaf: Leaf) -> Option<Leaf> {
+        if shard == self.me {
             return Some(leaf);
         }
-        self.leaves.push(shard, leaf);
+        self.push(shard, leaf);
         None
     }
 
     /// Answers a question of core `to`.
-    fn answer(&mut self, to: usize, id: u64, found: Found) {
-        invariant::check(to != self.index, "shards ask no questions");
-        self.leaves.push(to, Leaf::Answer(Box::new(Answer { id, found })));
+    fn answer(&mut self, to: CoreId, id: u64, found: Found) {
+        invariant::check(to != self.me, "shards ask no questions");
+        self.push(to, Leaf::Answer(Box::new(Answer { id, found })));
     }
 
     /// What is asked of the topics that live here.
-    fn find(&mut self, from: usize, id: u64, ask: Ask) {
+    fn find(&mut self, from: CoreId, id: u64, ask: Ask) {
         let found = match ask {
             Ask::Channels { app, prefix, bytes_max } => {
                 return self.begin_list(from, id, app, prefix, bytes_max);
@@ -408,7 +414,7 @@ impl Home {
     }
 
     /// Whether this shard has said that it has subscribers of the topic.
-    fn has_subscribers(&self, topic: &Topic, shard: usize) -> bool {
+    fn has_subscribers(&self, topic: &Topic, shard: CoreId) -> bool {
         self.topics.view(topic).is_some_and(|home| home.links.has_subscribers(shard))
     }
 

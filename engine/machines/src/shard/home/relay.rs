@@ -184,19 +184,13 @@ impl Home {
     }
 
     /// A user's connections go in all processes. All shards are told here, and one of them tells the relay.
-    pub(super) fn share_terminate(&mut self, from: usize, terminate: &Terminate) {
-        if self.relay.is_some() && self.index == 0 && from != self.relay_place() {
+    pub(super) fn share_terminate(&mut self, from: CoreId, terminate: &Terminate) {
+        if self.relay.is_some() && self.me == CoreId::Shard(0) && from != CoreId::Relay {
             self.tell_relay(FromHome::Terminate(terminate.clone()));
         }
     }
 
     pub(super) fn tell_relay(&mut self, told: FromHome<Event>) {
-        let place = self.relay_place();
-        self.leaves.push(place, Leaf::Relay(Box::new(told)));
-    }
-
-    /// The place of the relay in the mesh.
-    fn relay_place(&self) -> usize {
-        self.hash.cores().index(CoreId::Relay)
+        self.push(CoreId::Relay, Leaf::Relay(Box::new(told)));
     }
 }

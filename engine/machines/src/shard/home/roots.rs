@@ -7,6 +7,7 @@ use protocol::hook_event::HookEvent;
 use protocol::presence::Member;
 use protocol::socket_id::SocketId;
 
+use crate::cores::CoreId;
 use crate::mesh::{Ask, Event, Found, Leaf, Publish, Query, Root, SubRef};
 use crate::shard::Shard;
 use crate::shard::home::Entry;
@@ -16,7 +17,7 @@ use crate::topic::Topic;
 
 impl Shard {
     /// One message to this shard as the home of its topic.
-    pub(in crate::shard) fn handle_root(&mut self, from: usize, root: Root) {
+    pub(in crate::shard) fn handle_root(&mut self, from: CoreId, root: Root) {
         match root {
             Root::Join { topic, epoch } => {
                 self.home.join(from, &topic, epoch);
@@ -52,7 +53,7 @@ impl Shard {
 
     fn handle_enter(
         &mut self,
-        from: usize,
+        from: CoreId,
         topic: Arc<Topic>,
         epoch: u64,
         sub: SubRef,
@@ -109,7 +110,7 @@ impl Shard {
         let Some(place) = socket_id.place().filter(|place| place.node == self.place.node) else {
             return false;
         };
-        let counted = self.home.has_subscribers(topic, usize::from(place.shard));
+        let counted = self.home.has_subscribers(topic, CoreId::Shard(place.shard));
         if !counted || place != self.place {
             return counted;
         }
@@ -118,7 +119,7 @@ impl Shard {
         self.fanout.subscription_to(id, at).is_some()
     }
 
-    fn handle_query(&mut self, from: usize, query: Query) {
+    fn handle_query(&mut self, from: CoreId, query: Query) {
         match query.ask {
             Ask::Reading => {
                 let reading = Found::Reading(Box::new(self.read()));
@@ -139,7 +140,7 @@ impl Shard {
             self.home.tell_relay(told);
         }
         if goes_on {
-            self.links.go_on(self.index);
+            self.links.go_on(self.me());
         }
     }
 
@@ -153,7 +154,7 @@ impl Shard {
     }
 
     /// A message to a shard; to this one it is a call.
-    fn send_to_leaf(&mut self, shard: usize, leaf: Leaf) {
+    fn send_to_leaf(&mut self, shard: CoreId, leaf: Leaf) {
         if let Some(leaf) = self.home.say(shard, leaf) {
             self.handle_leaf(leaf);
         }

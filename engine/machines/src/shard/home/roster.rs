@@ -9,6 +9,7 @@ use hashbrown::HashMap;
 use protocol::presence::Member;
 use protocol::server_event::roster_bytes_of;
 
+use crate::cores::CoreId;
 use crate::invariant::Expected;
 use crate::mesh::SubRef;
 
@@ -17,7 +18,7 @@ use crate::mesh::SubRef;
 pub(super) struct Roster {
     users: Vec<User>,
     by_id: HashMap<Box<str>, usize>,
-    entries: HashMap<(usize, SubRef), Arc<Member>>,
+    entries: HashMap<(CoreId, SubRef), Arc<Member>>,
     bytes: usize,
 }
 
@@ -41,17 +42,17 @@ pub(super) enum Entered {
 }
 
 impl Roster {
-    /// Adds a subscription of shard `shard`; a new user is refused when `members_max` are there.
+    /// Adds a subscription of shard `core`; a new user is refused when `members_max` are there.
     pub(super) fn enter(
         &mut self,
-        shard: usize,
+        core: CoreId,
         sub: SubRef,
         member: &Arc<Member>,
         members_max: usize,
     ) -> Entered {
         if let Some(user) = self.by_id.get(&member.user_id).and_then(|index| self.users.get_mut(*index)) {
             user.subscriptions += 1;
-            self.entries.insert((shard, sub), Arc::clone(&user.member));
+            self.entries.insert((core, sub), Arc::clone(&user.member));
             return Entered::Again;
         }
         if self.users.len() >= members_max {
@@ -61,13 +62,13 @@ impl Roster {
         let bytes = roster_bytes_of(member);
         self.bytes += bytes;
         self.users.push(User { member: Arc::clone(member), subscriptions: 1, bytes });
-        self.entries.insert((shard, sub), Arc::clone(member));
+        self.entries.insert((core, sub), Arc::clone(member));
         Entered::First
     }
 
     /// Removes a subscription. Returns the member if that was the user's last. An unknown one was refused before.
-    pub(super) fn exit(&mut self, shard: usize, sub: SubRef) -> Option<Arc<Member>> {
-        let member = self.entries.remove(&(shard, sub))?;
+    pub(super) fn exit(&mut self, core: CoreId, sub: SubRef) -> Option<Arc<Member>> {
+        let member = self.entries.remove(&(core, sub))?;
         let index = *self.by_id.get(&member.user_id).expected("a member that entered is in the roster")?;
         let user = self.users.get_mut(index).expected("a member that entered is in the roster")?;
         user.subscriptions -= 1;
@@ -100,7 +101,7 @@ impl Roster {
     }
 
     /// True when a subscription of this shard is there.
-    pub(super) fn has_shard(&self, shard: usize) -> bool {
-        self.entries.keys().any(|(of, _)| *of == shard)
+    pub(super) fn has_shard(&self, core: CoreId) -> bool {
+        self.entries.keys().any(|(of, _)| *of == core)
     }
 }

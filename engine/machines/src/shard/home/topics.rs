@@ -10,6 +10,7 @@ use protocol::server_event;
 use protocol::ws::Frame;
 use slab::Slab;
 
+use crate::cores::CoreId;
 use crate::invariant::{self, Expected};
 use crate::mesh::{Counts, SubRef};
 use crate::shard::home::links::LinkedShards;
@@ -48,7 +49,7 @@ pub(super) struct HomeTopic {
     /// Who is a member.
     pub(super) roster: Roster,
     /// Who was let in in this phase and will be told so at its end, with the shard.
-    pub(super) entered: Vec<(usize, SubRef)>,
+    pub(super) entered: Vec<(CoreId, SubRef)>,
     /// How long it is what they will get, as far as it was counted.
     pub(super) entered_bytes: usize,
 }
@@ -71,13 +72,13 @@ impl HomeTopics {
     }
 
     /// A shard has its first subscriber of this topic.
-    pub(super) fn join(&mut self, topic: &Arc<Topic>, shard: usize, epoch: u64) -> Joined {
+    pub(super) fn join(&mut self, topic: &Arc<Topic>, core: CoreId, epoch: u64) -> Joined {
         let at = self.place_of(topic).unwrap_or_else(|| self.add(topic));
         let Some(home) = self.topics.get_mut(at) else {
             unreachable!("what is found or added is there");
         };
         let occupies = !home.is_occupied();
-        let supersedes = home.links.join(shard, epoch);
+        let supersedes = home.links.join(core, epoch);
         if occupies {
             home.birth = self.births;
             self.births += 1;
@@ -87,10 +88,10 @@ impl HomeTopics {
     }
 
     /// A shard that had subscribers of this topic has none any more. Returns the topic if it is vacated.
-    pub(super) fn leave(&mut self, topic: &Topic, shard: usize) -> Option<Arc<Topic>> {
+    pub(super) fn leave(&mut self, topic: &Topic, core: CoreId) -> Option<Arc<Topic>> {
         let at = self.place_of(topic).expected("its caller has found it")?;
         let home = self.topics.get_mut(at)?;
-        home.links.end(shard);
+        home.links.end(core);
         if home.is_occupied() {
             return None;
         }
@@ -182,7 +183,7 @@ impl HomeTopic {
     }
 
     /// Takes those who are to be told that they were let in, with what each of them gets.
-    pub(super) fn take_entered(&mut self) -> (Vec<(usize, SubRef)>, Frame) {
+    pub(super) fn take_entered(&mut self) -> (Vec<(CoreId, SubRef)>, Frame) {
         let succeeded = if self.topic.key.is_presence() {
             let mut bytes = Vec::new();
             server_event::encode_presence_succeeded(&mut bytes, &self.topic.name(), self.roster.members());

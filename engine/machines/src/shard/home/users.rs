@@ -12,6 +12,7 @@ use hashbrown::HashTable;
 use protocol::hook_kind::HookKind;
 use slab::Slab;
 
+use crate::cores::CoreId;
 use crate::deadlines::Deadlines;
 use crate::mesh::Leaf;
 use crate::shard::home::Home;
@@ -44,7 +45,7 @@ struct HomeUser {
 /// What a shard has said of a user.
 #[derive(Clone, Copy, Debug)]
 struct OnShard {
-    shard: usize,
+    shard: CoreId,
     signed_in: bool,
     /// It watches, by this epoch.
     watches: Option<u64>,
@@ -180,7 +181,7 @@ impl Home {
     #[must_use]
     pub(super) fn hear_of_user(
         &mut self,
-        from: usize,
+        from: CoreId,
         topic: &Arc<Topic>,
         signed_in: bool,
         watches: Option<u64>,
@@ -223,13 +224,13 @@ impl Home {
     }
 
     /// Tells all shards that watch, or one. Returns what this one is to be told.
-    fn tell_watching(&mut self, topic: &Arc<Topic>, only: Option<usize>) -> Option<Leaf> {
+    fn tell_watching(&mut self, topic: &Arc<Topic>, only: Option<CoreId>) -> Option<Leaf> {
         let mut here = None;
         let (online, shards) = self.users.watching(topic)?;
         for on in shards.iter().filter(|on| only.is_none_or(|only| on.shard == only)) {
             let Some(epoch) = on.watches else { continue };
             let leaf = Leaf::User { topic: Arc::clone(topic), epoch, online };
-            if on.shard == self.index {
+            if on.shard == self.me {
                 here = Some(leaf);
             } else {
                 self.leaves.push(on.shard, leaf);

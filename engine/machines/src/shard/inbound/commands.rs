@@ -14,6 +14,7 @@ use protocol::channel::{ChannelNameError, parse_channel_name};
 use protocol::message::{ClientMessage, parse_client_message};
 use protocol::ws::Message;
 
+use crate::cores::{CoreId, Cores, PerCore};
 use crate::invariant::Expected;
 use crate::machine::{Effect, Now};
 use crate::shard::Shard;
@@ -26,7 +27,7 @@ use crate::topic::TopicKey;
 pub(super) struct Stalled {
     kept: HashMap<ConnectionId, Kept>,
     /// By home, those that wait for room in its open batch.
-    gated: Vec<VecDeque<ConnectionId>>,
+    gated: PerCore<VecDeque<ConnectionId>>,
     /// Those that have had their messages of this turn.
     budgeted: VecDeque<ConnectionId>,
 }
@@ -38,11 +39,11 @@ struct Kept {
 }
 
 impl Stalled {
-    /// For so many homes.
-    pub(super) fn new(shards: usize) -> Self {
+    /// Nothing waits.
+    pub(super) fn new(cores: Cores) -> Self {
         Self {
             kept: HashMap::new(),
-            gated: (0..shards).map(|_| VecDeque::new()).collect(),
+            gated: PerCore::of_shards(cores, |_| VecDeque::new()),
             budgeted: VecDeque::new(),
         }
     }
@@ -50,7 +51,7 @@ impl Stalled {
     /// Gives back what nothing needs now.
     pub(in crate::shard) fn give_back_room(&mut self) {
         self.kept.shrink_to_fit();
-        self.gated.iter_mut().for_each(VecDeque::shrink_to_fit);
+        self.gated.entries_mut().for_each(VecDeque::shrink_to_fit);
         self.budgeted.shrink_to_fit();
     }
 
@@ -61,10 +62,10 @@ impl Stalled {
 
     /// Whether somebody waits for room in the batch to some home.
     pub(in crate::shard) fn any_gated(&self) -> bool {
-        self.gated.iter().any(|line| !line.is_empty())
+        self.gated.entries().any(|line| !line.is_empty())
     }
 
-    fn is_first_in_line(&self, home: usize) -> bool {
+    fn is_first_in_line(&self, home: CoreId) -> bool {
         self.gated.get(home).is_none_or(VecDeque::is_empty)
     }
 }
@@ -85,7 +86,7 @@ pub(in crate::shard) enum Verdict {
     /// It is dealt with.
     Taken,
     /// It must wait for room in the batch to this home.
-    Gated(usize),
+    Gated(CoreId),
 }
 
 /// What became of the bytes.
@@ -150,7 +151,7 @@ impl Shard {
         }
     }
 
-    fn wait_in_line(&mut self, id: ConnectionId, home: usize) {
+    fn wait_in_line(&mut self, id: ConnectionId, home: CoreId) {
         self.inbound.stats.commands_gated += 1;
         if let Some(line) = self.inbound.stalled.gated.get_mut(home).expected("each home has a line") {
             line.push_back(id);
@@ -166,7 +167,7 @@ impl Shard {
 
     /// Goes on with one connection whose gate is open or whose turn has come. Returns whether there was one.
     pub(in crate::shard) fn take_stalled(&mut self, now: Now) -> bool {
-        for home in 0..self.inbound.stalled.gated.len() {
+        for home in self.inbound.stalled.gated.cores() {
             if !self.links.is_open(home) {
                 continue;
             }

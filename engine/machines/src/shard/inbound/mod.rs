@@ -6,6 +6,7 @@ use std::sync::Arc;
 use protocol::app::Apps;
 use protocol::path_prefix::PathPrefix;
 
+use crate::cores::Cores;
 use crate::http_date::HttpDate;
 use crate::machine::Token;
 use crate::readings::GatedMs;
@@ -54,7 +55,7 @@ pub(super) struct Inbound {
 impl Inbound {
     /// Nothing has come. There are so many homes that commands wait for.
     pub(super) fn new(
-        shards: usize,
+        cores: Cores,
         apps: Arc<Apps>,
         path_prefix: PathPrefix,
         random: Box<dyn FnMut() -> u64>,
@@ -66,7 +67,7 @@ impl Inbound {
             date: HttpDate::default(),
             lobby: Lobby::default(),
             polled: Polled::default(),
-            stalled: Stalled::new(shards),
+            stalled: Stalled::new(cores),
             churn: Churn::default(),
             rotation: Rotation::default(),
             gates: GateClocks::default(),

@@ -10,6 +10,7 @@
 
 use std::collections::VecDeque;
 
+use crate::cores::CoreId;
 use crate::machine::{Inputs, Now, Socket, Token};
 use crate::mesh::{Leaf, Root};
 use crate::outbox::parting::Parting;
@@ -28,7 +29,7 @@ pub(super) struct Rotation {
 
 #[derive(Debug)]
 struct Batch<M> {
-    from: usize,
+    from: CoreId,
     messages: VecDeque<M>,
 }
 
@@ -180,7 +181,7 @@ impl Shard {
         any
     }
 
-    fn next_root(&mut self, inputs: &mut impl Inputs) -> Option<(usize, Root)> {
+    fn next_root(&mut self, inputs: &mut impl Inputs) -> Option<(CoreId, Root)> {
         if self.inbound.rotation.roots.is_none() {
             let (from, messages) = inputs.next_roots()?;
             self.inbound.stats.batches_taken += 1;
@@ -202,8 +203,8 @@ impl Shard {
             if self.flush_gate_is_closed() || self.roots_gate_is_closed() {
                 break;
             }
-            let Some(root) = self.links.take_own(self.index) else { break };
-            self.handle_root(self.index, root);
+            let Some(root) = self.links.take_own(self.me()) else { break };
+            self.handle_root(self.me(), root);
             self.note_activity();
             any = true;
         }

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use crate::cores::CoreId;
 use crate::invariant::Expected;
 use crate::mesh::{Root, SubRef};
 use crate::shard::Shard;
@@ -45,7 +46,7 @@ impl Links {
     }
 
     /// Takes back an Enter or a Replay that home was not sent. Returns whether it was.
-    fn strike_enter(&mut self, home: usize, entered: u32, sub: SubRef) -> bool {
+    fn strike_enter(&mut self, home: CoreId, entered: u32, sub: SubRef) -> bool {
         let sequence = self.roots.sequence(home, entered);
         match self.roots.unsent(home, sequence) {
             Some(Root::Enter { sub: of, .. } | Root::Replay { sub: of, .. }) if *of == sub => {
@@ -57,7 +58,7 @@ impl Links {
         }
     }
 
-    fn exit(&mut self, home: usize, topic: Arc<Topic>, sub: SubRef, wait: bool) -> bool {
+    fn exit(&mut self, home: CoreId, topic: Arc<Topic>, sub: SubRef, wait: bool) -> bool {
         if !wait {
             self.roots.push(home, Root::Exit { topic, sub });
         } else if let Some(outside) = self.outside.get_mut(home).expected("each home has its own") {
@@ -114,7 +115,7 @@ impl Links {
     }
 
     /// The next of what waits outside for this home, if there is room for it.
-    fn bring_in(&mut self, home: usize) -> Option<BroughtIn> {
+    fn bring_in(&mut self, home: CoreId) -> Option<BroughtIn> {
         if self.roots.is_full(home) {
             return None;
         }
@@ -153,7 +154,7 @@ impl Shard {
     /// What waits outside goes into the open batches as far as there is room. Returns whether anything did.
     pub(in crate::shard) fn bring_in_outside(&mut self) -> bool {
         let mut any = false;
-        for home in 0..self.shards() {
+        for home in self.hash.cores().each_shard() {
             while let Some(brought_in) = self.links.bring_in(home) {
                 match brought_in {
                     BroughtIn::Exit(sub) => self.fanout.let_go_slot(sub.slot),

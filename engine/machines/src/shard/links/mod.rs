@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use protocol::presence::Member;
 
+use crate::cores::{CoreId, Cores, PerCore};
 use crate::invariant::Expected;
 use crate::limits::Limits;
 use crate::machine::Mesh;
@@ -29,7 +30,7 @@ pub(super) struct Links {
     by_topic: Vec<Option<Link>>,
     roots: Outgoing<Root>,
     /// By home.
-    outside: Vec<Outside>,
+    outside: PerCore<Outside>,
     /// Of the last link.
     epoch: u64,
     /// Of the last subscription.
@@ -41,7 +42,7 @@ pub(super) struct Links {
 #[derive(Debug)]
 struct Link {
     /// Its home shard.
-    home: usize,
+    home: CoreId,
     /// Tells this link from earlier ones.
     epoch: u64,
     /// Home has said Joined.
@@ -68,12 +69,12 @@ impl Outside {
 }
 
 impl Links {
-    /// No links, to so many homes.
-    pub(super) fn new(shards: usize, limits: &Limits) -> Self {
+    /// No links.
+    pub(super) fn new(cores: Cores, limits: &Limits) -> Self {
         Self {
             by_topic: Vec::new(),
-            roots: Outgoing::new(shards, limits),
-            outside: (0..shards).map(|_| Outside::default()).collect(),
+            roots: Outgoing::to_shards(cores, limits),
+            outside: PerCore::of_shards(cores, |_| Outside::default()),
             epoch: 0,
             ticket: 0,
             stats: LinksStats::default(),
@@ -86,12 +87,12 @@ impl Links {
     }
 
     /// True when a command that adds to the open batch for this home may be taken.
-    pub(super) fn is_open(&self, home: usize) -> bool {
+    pub(super) fn is_open(&self, home: CoreId) -> bool {
         !self.roots.is_full(home) && self.outside.get(home).is_some_and(Outside::is_empty)
     }
 
     /// The topic in this slot has its first subscriber: asks for a link, with an epoch of its own.
-    pub(super) fn open(&mut self, topic_slot: u32, home: usize, topic: Arc<Topic>) {
+    pub(super) fn open(&mut self, topic_slot: u32, home: CoreId, topic: Arc<Topic>) {
         self.epoch += 1;
         let epoch = self.epoch;
         self.roots.push(home, Root::Join { topic, epoch });
@@ -137,12 +138,12 @@ impl Links {
     }
 
     /// True when one more message to this home has room.
-    pub(super) fn has_room(&self, home: usize) -> bool {
+    pub(super) fn has_room(&self, home: CoreId) -> bool {
         !self.roots.is_full(home)
     }
 
     /// What is so of a user on this shard.
-    pub(super) fn tell_of_user(&mut self, home: usize, word: Word) {
+    pub(super) fn tell_of_user(&mut self, home: CoreId, word: Word) {
         let Word { topic, signed_in, watches } = word;
         self.roots.push(home, Root::User { topic, signed_in, watches });
     }
@@ -154,22 +155,22 @@ impl Links {
     }
 
     /// A client's event goes to its home.
-    pub(super) fn publish(&mut self, home: usize, publish: Publish) {
+    pub(super) fn publish(&mut self, home: CoreId, publish: Publish) {
         self.roots.push(home, Root::Publish(Box::new(publish)));
     }
 
     /// What this shard, which is `home`, says to itself while it decides what a lost leader has left.
-    pub(super) fn go_on(&mut self, home: usize) {
+    pub(super) fn go_on(&mut self, home: CoreId) {
         self.roots.push(home, Root::Relay(Box::new(ToHome::Next)));
     }
 
     /// The first message to this home alone: what a shard says to itself.
-    pub(super) fn take_own(&mut self, home: usize) -> Option<Root> {
+    pub(super) fn take_own(&mut self, home: CoreId) -> Option<Root> {
         self.roots.pop(home)
     }
 
     /// Sends what waits for this home, if that may be. Returns whether anything was sent.
-    pub(super) fn send(&mut self, home: usize, mesh: &mut impl Mesh) -> bool {
+    pub(super) fn send(&mut self, home: CoreId, mesh: &mut impl Mesh) -> bool {
         let sends = !self.roots.is_empty(home) && mesh.may_send_roots(home);
         if sends {
             mesh.send_roots(home, self.roots.take(home));
@@ -184,7 +185,7 @@ impl Links {
 
     /// Messages in the fullest batch.
     pub(super) fn fullest_batch(&self) -> usize {
-        (0..self.roots.receivers()).map(|to| self.roots.len(to)).max().unwrap_or(0)
+        self.roots.fullest()
     }
 
     /// Gives back what nothing needs now.
@@ -192,7 +193,7 @@ impl Links {
         let len = self.by_topic.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
         self.by_topic.truncate(len);
         self.by_topic.shrink_to_fit();
-        for outside in &mut self.outside {
+        for outside in self.outside.entries_mut() {
             outside.exits.shrink_to_fit();
             outside.counts.shrink_to_fit();
         }
@@ -249,7 +250,7 @@ mod tests {
             let app = Arc::clone(apps.by_id("1").unwrap());
             let topics = TopicHash::new(7, 1);
             let mut shard = Shard::new(ShardConfig {
-                index: 0,
+                number: 0,
                 node: 0,
                 apps,
                 path_prefix: Default::default(),
@@ -285,7 +286,7 @@ mod tests {
         /// Enters and Exits that home is to be sent.
         fn moves(&mut self) -> (usize, usize) {
             let (mut enters, mut exits) = (0, 0);
-            for root in self.shard.links.roots.waiting(0) {
+            for root in self.shard.links.roots.waiting(CoreId::Shard(0)) {
                 enters += usize::from(matches!(root, Root::Enter { .. }));
                 exits += usize::from(matches!(root, Root::Exit { .. }));
             }
@@ -293,8 +294,8 @@ mod tests {
         }
 
         fn take_all(&mut self) {
-            while let Some(root) = self.shard.links.roots.pop(0) {
-                self.shard.handle_root(0, root);
+            while let Some(root) = self.shard.links.roots.pop(CoreId::Shard(0)) {
+                self.shard.handle_root(CoreId::Shard(0), root);
             }
             self.shard.grant_all();
         }
@@ -326,8 +327,8 @@ mod tests {
     fn an_enter_that_home_has_taken_is_not_taken_back() {
         let mut rig = Rig::new();
         rig.enter();
-        while let Some(root) = rig.shard.links.roots.pop(0) {
-            rig.shard.handle_root(0, root);
+        while let Some(root) = rig.shard.links.roots.pop(CoreId::Shard(0)) {
+            rig.shard.handle_root(CoreId::Shard(0), root);
         }
         // It still waits for the end of the phase.
         rig.leave();

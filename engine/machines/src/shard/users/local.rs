@@ -11,6 +11,7 @@ use std::sync::Arc;
 use hashbrown::HashTable;
 use slab::Slab;
 
+use crate::cores::{CoreId, Cores, PerCore};
 use crate::topic::Topic;
 
 /// All of them, each at a place of its own.
@@ -19,7 +20,7 @@ pub(super) struct LocalUsers {
     users: Slab<LocalUser>,
     table: HashTable<u32>,
     /// By home: those of whom it must be told something.
-    unsaid: Vec<VecDeque<u32>>,
+    unsaid: PerCore<VecDeque<u32>>,
     /// Of the last watch.
     epoch: u64,
 }
@@ -28,7 +29,7 @@ pub(super) struct LocalUsers {
 #[derive(Debug)]
 pub(super) struct LocalUser {
     pub(super) topic: Arc<Topic>,
-    home: usize,
+    home: CoreId,
     /// How many are signed in as it.
     pub(super) connections: u32,
     pub(super) watchers: Vec<Watcher>,
@@ -65,9 +66,9 @@ pub(in crate::shard) struct Word {
 }
 
 impl LocalUsers {
-    /// No users, and so many homes.
-    pub(super) fn new(shards: usize) -> Self {
-        let unsaid = (0..shards).map(|_| VecDeque::new()).collect();
+    /// No users.
+    pub(super) fn new(cores: Cores) -> Self {
+        let unsaid = PerCore::of_shards(cores, |_| VecDeque::new());
         Self { users: Slab::new(), table: HashTable::new(), unsaid, epoch: 0 }
     }
 
@@ -78,7 +79,7 @@ impl LocalUsers {
 
     /// Of how many something is still to be said.
     pub(super) fn unsaid(&self) -> usize {
-        self.unsaid.iter().map(VecDeque::len).sum()
+        self.unsaid.entries().map(VecDeque::len).sum()
     }
 
     pub(super) fn get(&self, at: u32) -> Option<&LocalUser> {
@@ -96,11 +97,11 @@ impl LocalUsers {
     }
 
     /// The same, and if it is not there it is added.
-    pub(super) fn find_or_add(&mut self, topic: Arc<Topic>, home: usize) -> u32 {
+    pub(super) fn find_or_add(&mut self, topic: Arc<Topic>, home: CoreId) -> u32 {
         self.find(&topic).unwrap_or_else(|| self.add(topic, home))
     }
 
-    fn add(&mut self, topic: Arc<Topic>, home: usize) -> u32 {
+    fn add(&mut self, topic: Arc<Topic>, home: CoreId) -> u32 {
         let hash = topic.hash;
         let at = self.users.insert(LocalUser {
             topic,
@@ -126,7 +127,7 @@ impl LocalUsers {
     }
 
     /// The next thing to be said to this home. It counts as said.
-    pub(super) fn next_word(&mut self, home: usize) -> Option<Word> {
+    pub(super) fn next_word(&mut self, home: CoreId) -> Option<Word> {
         loop {
             let at = self.unsaid.get_mut(home)?.pop_front()?;
             let Some(user) = self.users.get_mut(at as usize) else { continue };
@@ -177,6 +178,6 @@ impl LocalUsers {
         self.users.shrink_to_fit();
         let users = &self.users;
         self.table.shrink_to_fit(|at| users.get(*at as usize).map_or(0, |it| it.topic.hash));
-        self.unsaid.iter_mut().for_each(VecDeque::shrink_to_fit);
+        self.unsaid.entries_mut().for_each(VecDeque::shrink_to_fit);
     }
 }

@@ -10,6 +10,7 @@ use protocol::app::App;
 use protocol::presence::Member;
 use protocol::user_data::UserData;
 
+use crate::cores::{CoreId, Cores};
 use crate::deadlines::Deadlines;
 use crate::readings::stats::UsersStats;
 use crate::shard::fanout::connection::ConnectionId;
@@ -51,10 +52,10 @@ struct SignedIn {
 
 impl Users {
     /// Nobody is signed in. There are so many homes.
-    pub(super) fn new(shards: usize) -> Self {
+    pub(super) fn new(cores: Cores) -> Self {
         Self {
             signed_in: HashMap::new(),
-            locals: LocalUsers::new(shards),
+            locals: LocalUsers::new(cores),
             watches: 0,
             due: Deadlines::default(),
             now_ms: 0,
@@ -103,7 +104,7 @@ impl Users {
     }
 
     /// The next thing to be said to this home. It counts as said.
-    pub(super) fn next_word(&mut self, home: usize) -> Option<Word> {
+    pub(super) fn next_word(&mut self, home: CoreId) -> Option<Word> {
         self.locals.next_word(home)
     }
 
