@@ -16,8 +16,8 @@ pub struct Answer<'a> {
     /// May be empty if there is nothing to name.
     pub(crate) content_type: &'static str,
     pub(crate) body: Cow<'a, [u8]>,
-    /// A further header line.
-    pub(crate) header: Option<(&'static str, &'static str)>,
+    /// Further header lines.
+    pub(crate) headers: Cow<'a, [(&'static str, &'a str)]>,
 }
 
 impl<'a> Answer<'a> {
@@ -36,7 +36,7 @@ impl<'a> Answer<'a> {
     }
 
     pub(crate) fn text(content_type: &'static str, body: impl Into<Cow<'a, [u8]>>) -> Self {
-        Self { status: 200, content_type, body: body.into(), header: None }
+        Self { status: 200, content_type, body: body.into(), headers: Cow::Borrowed(&[]) }
     }
 
     /// 503 unless what it tells of is well.
@@ -70,8 +70,8 @@ impl Manner {
 
 /// Appends the whole response; `date` is the time as HTTP writes it.
 pub fn encode_answer(out: &mut Vec<u8>, date: &str, answer: &Answer<'_>, manner: Manner) {
-    let Answer { status, content_type, body, header } = answer;
-    encode_response(out, date, *status, content_type, body, manner.keep_alive, header.as_slice());
+    let Answer { status, content_type, body, headers } = answer;
+    encode_response(out, date, *status, content_type, body, manner.keep_alive, headers);
     manner.finish(out, body.len());
 }
 

@@ -58,7 +58,8 @@ pub struct Options {
 impl Options {
     /// The methods; `well` is whether what the path tells of is well.
     pub fn answer(self, well: bool) -> Answer<'static> {
-        let answer = Answer { header: Some(("Allow", self.allow)), ..Answer::text("", b"") };
+        let headers = vec![("Allow", self.allow)].into();
+        let answer = Answer { headers, ..Answer::text("", b"") };
         answer.well(well)
     }
 }

@@ -19,6 +19,8 @@ pub mod answer;
 pub mod call;
 pub mod endpoints;
 pub mod info;
+mod limits;
 pub mod page;
 pub mod rate;
 pub mod refused;
+pub mod samples;

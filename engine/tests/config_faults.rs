@@ -43,12 +43,12 @@ fn a_key_that_is_not_known_gets_the_nearest_or_its_right_place() {
         ("[[app]]", "1: unknown key \"app\": did you mean \"apps\"?"),
         (
             "xyz = 1",
-            "1: unknown key \"xyz\": valid here are listen, api_listen, admin, ipv6_only, path_prefix, admin_hosts, metrics_prefix, shards, pin, accept_steering, takeover, \
+            "1: unknown key \"xyz\": valid here are listen, api_listen, admin, ipv6_only, path_prefix, admin_hosts, metrics_prefix, sample_endpoints, shards, pin, accept_steering, takeover, \
              ready_grace, drain_rate, drain_close, limits, hooks, app_store, apps",
         ),
         (
             "a.b = 1",
-            "1: unknown key \"a\": valid here are listen, api_listen, admin, ipv6_only, path_prefix, admin_hosts, metrics_prefix, shards, pin, accept_steering, takeover, \
+            "1: unknown key \"a\": valid here are listen, api_listen, admin, ipv6_only, path_prefix, admin_hosts, metrics_prefix, sample_endpoints, shards, pin, accept_steering, takeover, \
              ready_grace, drain_rate, drain_close, limits, hooks, app_store, apps",
         ),
         ("user_id_characters_max = 1", "1: unknown key \"user_id_characters_max\": it belongs to [limits]"),
@@ -184,6 +184,7 @@ fn a_bad_value_gets_what_is_possible() {
             "metrics_prefix = \"a-b\"",
             "1: metrics_prefix = \"a-b\": a name begins with up to 64 of a-z A-Z 0-9 _, no digit first",
         ),
+        ("sample_endpoints = 1", "1: sample_endpoints must be true or false, and is a number"),
         ("path_prefix = 1", "1: path_prefix must be a text in quotes, and is a number"),
         (
             "path_prefix = \"ws\"",

@@ -55,6 +55,11 @@ impl ChannelKind {
         !matches!(self, Self::Public | Self::Cache)
     }
 
+    /// Whether clients encrypt what is published here.
+    pub fn is_encrypted(self) -> bool {
+        matches!(self, Self::PrivateEncrypted | Self::PrivateEncryptedCache)
+    }
+
     /// Whether the channel has members.
     pub fn is_presence(self) -> bool {
         matches!(self, Self::Presence | Self::PresenceCache)

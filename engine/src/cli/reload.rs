@@ -12,7 +12,7 @@ use super::failure::Failure;
 use super::overrides::Overrides;
 use crate::config::{Config, HooksConfig};
 use crate::driver::apps::{AppSource, AppsControl};
-use crate::settings::{Admin, Ending, Listen, Shards};
+use crate::settings::{Admin, Ending, Listen, Pages, Shards};
 use machines::limits::Limits;
 
 /// What is read again, and what the server was started with.
@@ -67,6 +67,7 @@ impl Reload {
 struct Fixed {
     listen: Listen,
     admin: Admin,
+    pages: Pages,
     shards: Shards,
     ending: Ending,
     limits: Limits,
@@ -79,6 +80,7 @@ impl Fixed {
         let Config {
             listen,
             admin,
+            pages,
             shards,
             ending,
             limits,
@@ -91,6 +93,7 @@ impl Fixed {
         Self {
             listen: listen.clone(),
             admin: admin.clone(),
+            pages: *pages,
             shards: *shards,
             ending: *ending,
             limits: limits.clone(),
@@ -104,6 +107,7 @@ impl Fixed {
         let all = [
             ("addresses and path_prefix", self.listen != other.listen),
             ("the admin listener", self.admin != other.admin),
+            ("sample_endpoints", self.pages != other.pages),
             ("shards", self.shards != other.shards),
             ("takeover and drain", self.ending != other.ending),
             ("limits of the server", self.limits != other.limits),
@@ -132,6 +136,7 @@ mod tests {
             ("listen = \"127.0.0.1:1\"", "addresses and path_prefix"),
             ("path_prefix = \"/a\"", "addresses and path_prefix"),
             ("admin = \"off\"\nshards = 3", "the admin listener, shards"),
+            ("sample_endpoints = true", "sample_endpoints"),
             ("drain_rate = 3", "takeover and drain"),
             ("[limits]\nhead_ms_max = 500", "limits of the server"),
             ("[hooks]\nredis_url = \"redis://:hunter2@h\"", "hooks"),

@@ -1,5 +1,6 @@
 //! A server that a command runs: from its settings to its end.
 
+use api::samples::Sample;
 use protocol::app::App;
 
 use logging::say;
@@ -30,9 +31,17 @@ pub(super) fn run_server(
     started: impl FnOnce(&Running) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     warn_of_capacity(settings.shards.count, settings.apps.iter().map(|app| &**app));
+    if settings.pages.sample_endpoints {
+        warn_of_samples();
+    }
     let running = server::start(settings).map_err(Failure::outside)?;
     started(&running)?;
     running.wait().map_err(Failure::outside)
+}
+
+fn warn_of_samples() {
+    let paths = Sample::ALL.map(|(path, _)| path).join(", ");
+    say!("warning: sample_endpoints: {paths} sign whatever anybody asks; never in production");
 }
 
 /// Warns about apps whose `connections_max` is more than this process has descriptors for.

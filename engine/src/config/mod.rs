@@ -2,7 +2,7 @@
 //!
 //! `table` has the keys of each table, `section` takes tables apart and refuses unknown keys, with `advice` on what to write
 //! instead. Each group of settings has a reader of the same name, and its values are in `crate::settings`: `listen`,
-//! `admin`, `shards`, `ending`, `limits` (with `bounds` and `contradictions`), `app`, `app_store`, `hooks` and
+//! `admin`, `pages`, `shards`, `ending`, `limits` (with `bounds` and `contradictions`), `app`, `app_store`, `hooks` and
 //! `endpoint`; `app_reader` reads apps that are kept elsewhere. `foreign` knows
 //! what other servers call a setting; `fault` is the message. It knows no socket and no command line. What must never
 //! happen here: a secret in a message, a key that is accepted and has no effect, a bad value that becomes a default.
@@ -15,7 +15,7 @@ use protocol::app::{App, Apps, DuplicateApp};
 use protocol::limits::AppLimits;
 use toml::de::DeTable;
 
-use crate::settings::{Admin, Ending, Listen, Settings, Shards};
+use crate::settings::{Admin, Ending, Listen, Pages, Settings, Shards};
 use machines::limits::Limits;
 
 mod admin;
@@ -33,6 +33,7 @@ mod hooks;
 mod limits;
 mod listen;
 mod nearest;
+mod pages;
 mod section;
 mod shards;
 mod table;
@@ -55,6 +56,8 @@ pub struct Config {
     pub listen: Listen,
     /// The admin listener.
     pub admin: Admin,
+    /// What web pages get besides the protocol.
+    pub pages: Pages,
     /// How connections are spread over processors.
     pub shards: Shards,
     /// How the server ends.
@@ -91,6 +94,7 @@ impl Config {
         let mut top = Section::open(&document, Table::Top, root.span().start, root.into_inner())?;
         let listen = listen::parse_listen(&mut top)?;
         let admin = admin::parse_admin(&mut top)?;
+        let pages = pages::parse_pages(&mut top)?;
         let shards = shards::parse_shards(&mut top)?;
         let ending = ending::parse_ending(&mut top)?;
         let limits = ParsedLimits::parse(top.take("limits"))?;
@@ -101,6 +105,7 @@ impl Config {
         Ok(Self {
             listen,
             admin,
+            pages,
             shards,
             ending,
             limits,
@@ -127,6 +132,7 @@ impl Config {
         Ok(Settings {
             listen: self.listen,
             admin: self.admin,
+            pages: self.pages,
             shards: self.shards,
             ending: self.ending,
             limits: self.limits,
@@ -196,6 +202,7 @@ mod tests {
         };
         assert_eq!(config.admin, shown);
         assert_eq!(config.app_store, Some("apps.db".into()));
+        assert_eq!(config.pages, Pages::default());
         // The default follows the machine.
         assert_eq!(config.shards, Shards { count: ShardCount::new(1).unwrap(), ..Shards::default() });
         assert_eq!(config.ending.drain_close.take(), Some(Close::DRAINING));

@@ -47,6 +47,7 @@ impl Table {
                 "path_prefix",
                 "admin_hosts",
                 "metrics_prefix",
+                "sample_endpoints",
                 "shards",
                 "pin",
                 "accept_steering",

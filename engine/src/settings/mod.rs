@@ -10,12 +10,14 @@ mod ending;
 mod fitted;
 mod listen;
 mod memory;
+mod pages;
 mod shards;
 
 pub use admin::{Admin, AdminAddress, parse_admin_host};
 pub use ending::Ending;
 pub use fitted::fitted;
 pub use listen::Listen;
+pub use pages::Pages;
 pub use shards::{ShardCount, Shards, Steering};
 
 use std::sync::Arc;
@@ -30,6 +32,8 @@ pub struct Settings {
     pub listen: Listen,
     /// Where the operator's tools connect, and what they are told.
     pub admin: Admin,
+    /// What web pages get besides the protocol.
+    pub pages: Pages,
     /// How connections are spread over processors.
     pub shards: Shards,
     /// How the server ends, and whether it replaces another.

@@ -33,6 +33,7 @@ mod presence;
 mod process;
 mod rest;
 mod rig;
+mod samples;
 mod slow_consumer;
 mod steering;
 mod subscribe;

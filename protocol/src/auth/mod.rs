@@ -1,15 +1,17 @@
 //! Signatures: of subscriptions and sign-ins (made by an app's back end for one connection) and of REST requests. All are
-//! HMAC-SHA256 in lower-case hex and compared in constant time.
+//! HMAC-SHA256 in lower-case hex and compared in constant time. `encrypted` makes the keys of encrypted channels.
 //!
 //! Error texts show what was to be signed, which is what an integrator needs, and never the secret or the right
 //! signature.
 
 mod client;
+mod encrypted;
 mod rest;
 mod signin;
 mod subscription;
 
 pub use client::ClientAuthError;
+pub use encrypted::shared_secret;
 pub use rest::{RestAuthError, sign_request, verify_request, verify_request_head};
 pub use signin::{sign_signin, verify_signin};
 pub use subscription::{sign_subscription, verify_subscription};

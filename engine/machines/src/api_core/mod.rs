@@ -59,6 +59,8 @@ pub struct ApiConfig {
     pub health: Box<dyn Fn() -> Health>,
     /// What `GET /` shows on the public ports; None: `OK`.
     pub page: Option<Arc<str>>,
+    /// Whether the sample endpoints are there.
+    pub sample_endpoints: bool,
     /// What `/metrics` needs besides.
     pub metrics: MetricsConfig,
     /// The names that the operator's listener has, besides IP addresses and localhost.
@@ -120,6 +122,7 @@ pub struct ApiCore {
     limits: Limits,
     health: Box<dyn Fn() -> Health>,
     page: Option<Arc<str>>,
+    sample_endpoints: bool,
     metrics: MetricsConfig,
     admin_hosts: Box<[Box<str>]>,
     date: HttpDate,
@@ -154,6 +157,7 @@ impl ApiCore {
             topics: config.topics,
             health: config.health,
             page: config.page,
+            sample_endpoints: config.sample_endpoints,
             metrics: config.metrics,
             admin_hosts: config.admin_hosts,
             date: HttpDate::default(),

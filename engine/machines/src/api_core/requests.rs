@@ -13,6 +13,7 @@ use api::call::{Call, Options, check_head, parse_call};
 use api::endpoints::health::{Probe, answer_probe};
 use api::page::answer_page;
 use api::refused::{Refused, encode_refusal};
+use api::samples::Sample;
 use protocol::http::{
     Head, HttpError, Request, RequestParse, RequestProgress, encode_busy, parse_request_on,
 };
@@ -203,7 +204,15 @@ impl ApiCore {
         if self.is_admin(token) {
             return parse_admin_call(head, &self.admin_hosts).map(drop);
         }
+        if let Some(sample) = self.sample(head) {
+            return sample.check_head(head);
+        }
         check_head(&self.apps, &self.path_prefix, head, now.unix_ms / 1_000)
+    }
+
+    /// The sample endpoint that is asked, if there are any.
+    fn sample(&self, head: &Head<'_>) -> Option<Sample> {
+        if self.sample_endpoints { Sample::of(self.path_prefix.strip(head.path)) } else { None }
     }
 
     /// The body is not waited for: the connection ends with the answer, and what still comes is thrown away.
@@ -251,6 +260,12 @@ impl ApiCore {
             return self.handle_admin_request(token, manner, request, now);
         }
         let apps = Arc::clone(&self.apps);
+        if let Some(sample) = self.sample(&request.head) {
+            return match sample.answer(&apps, request) {
+                Ok(answer) => self.respond(token, &answer, manner, now),
+                Err(refused) => self.refuse(token, &refused, manner, now),
+            };
+        }
         let call = parse_call(&apps, &self.path_prefix, request, now.unix_ms / 1_000);
         if let Ok(call) = &call
             && let Err(refused) = self.rates.charge(call, now)

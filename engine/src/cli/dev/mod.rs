@@ -59,6 +59,7 @@ pub(super) fn run(dev: &Dev) -> Result<(), Failure> {
     let (apps, credentials): (Vec<_>, Vec<_>) = apps.into_iter().unzip();
     let page = apps.first().map(|app| Arc::from(demo_page(&app.oldest_key().name)));
     config.apps = apps;
+    config.pages.sample_endpoints = true;
     let mut settings = settled(config)?;
     settings.dev = Some(settings::Dev { page });
     run_server(settings, |running: &Running| {

@@ -1,0 +1,5 @@
+//! The bounds of this crate, each with its reason. Those of requests and events are settings, and stand in `protocol`.
+
+/// The longest body of a sample endpoint, which nobody has signed: a few short fields, the longest of them with up to 100
+/// user ids.
+pub(crate) const SAMPLE_BODY_BYTES_MAX: usize = 64 * 1024;
