@@ -156,13 +156,15 @@ impl<T> Index<CoreId> for PerCore<T> {
     type Output = T;
 
     fn index(&self, core: CoreId) -> &T {
-        &self.entries[self.cores.index(core)]
+        let Some(entry) = self.get(core) else { unreachable!("this table has no entry for {core}") };
+        entry
     }
 }
 
 impl<T> IndexMut<CoreId> for PerCore<T> {
     fn index_mut(&mut self, core: CoreId) -> &mut T {
-        &mut self.entries[self.cores.index(core)]
+        let Some(entry) = self.get_mut(core) else { unreachable!("this table has no entry for {core}") };
+        entry
     }
 }
 

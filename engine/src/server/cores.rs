@@ -167,12 +167,11 @@ impl<'a> Prepared<'a> {
         };
         watch_signals(reports.stopper(), hangup).map_err(StartError::System)?;
         let cpus = if self.settings.shards.pin { allowed::cpus() } else { Vec::new() };
-        let each = ends.into_iter().zip(std::mem::take(&mut ports.entrances));
-        let core = |(mesh, entrances): (MeshEnd, _)| CoreSetup {
+        let core = |mesh: MeshEnd| CoreSetup {
             cpu: cpu(mesh.me(), cores, &cpus),
             leave: stop::leave(self.is_shard(&mesh), self.settings.ending.takeover),
+            entrances: std::mem::take(&mut ports.entrances[mesh.me()]),
             mesh,
-            entrances,
             ring_sizes: self.ring_sizes,
             clock: self.environment.clock,
             control: Arc::clone(&control),
@@ -181,7 +180,7 @@ impl<'a> Prepared<'a> {
             hooks: self.hooks.clone(),
             apps: Arc::clone(&apps),
         };
-        let setups = each.map(core).collect();
+        let setups = ends.into_iter().map(core).collect();
         let threads = Threads::new(reports, control, self.environment, sharing);
         Ok(Assigned { threads, setups, apps, reload })
     }

@@ -1,7 +1,6 @@
 //! The ports of a server: which listener each core gets, and where successors and the operator's tools connect.
 
 use std::net::SocketAddr;
-use std::ops::Range;
 use std::os::fd::OwnedFd;
 
 use super::error::StartError;
@@ -12,15 +11,15 @@ use crate::driver::steering::steer_by_cpu;
 use crate::driver::transport::TransportKind;
 use crate::settings::{AdminAddress, Settings, Steering};
 use crate::takeover::address::{self, Name};
-use machines::cores::{CoreId, Cores};
+use machines::cores::{CoreId, Cores, PerCore};
 use machines::machine::Door;
 
 /// What was taken of the machine's ports.
 pub(super) struct Ports {
     pub(super) addresses: Vec<SocketAddr>,
     pub(super) admin: Option<Result<SocketAddr, ListenError>>,
-    /// By core.
-    pub(super) entrances: Vec<Vec<Entrance>>,
+    /// Of each core that turns.
+    pub(super) entrances: PerCore<Vec<Entrance>>,
     /// Where successors ask.
     pub(super) names: Vec<Name>,
     /// Addresses that another process has as well.
@@ -33,32 +32,27 @@ pub(super) fn take_ports(settings: &Settings, share: bool) -> Result<Ports, Star
     let mut ports = Ports {
         addresses: Vec::new(),
         admin: None,
-        entrances: (0..wanted.cores.turning()).map(|_| Vec::new()).collect(),
+        entrances: PerCore::of_turning(wanted.cores, |_| Vec::new()),
         names: Vec::new(),
         shared: wanted.shared(),
     };
-    let api = wanted.cores.index(CoreId::Api);
+    let shards: Vec<_> = wanted.cores.each_shard().collect();
     for address in &settings.listen.public {
-        ports.take(&wanted, *address, 0..wanted.cores.shards())?;
+        ports.take(&wanted, *address, &shards)?;
     }
     for address in &settings.listen.api {
-        ports.take(&wanted, *address, api..api + 1)?;
+        ports.take(&wanted, *address, &[CoreId::Api])?;
     }
     ports.take_admin(&wanted)?;
     if share {
-        ports.take_names(api);
+        ports.take_names();
     }
     Ok(ports)
 }
 
 impl Ports {
     /// Takes a port for these cores, a listener each.
-    fn take(
-        &mut self,
-        wanted: &Wanted<'_>,
-        address: SocketAddr,
-        cores: Range<usize>,
-    ) -> Result<(), StartError> {
+    fn take(&mut self, wanted: &Wanted<'_>, address: SocketAddr, cores: &[CoreId]) -> Result<(), StartError> {
         let listeners =
             listen(wanted.place(address), cores.len(), wanted.takeover).map_err(StartError::Listen)?;
         if wanted.settings.shards.accept_steering == Steering::Cpu && cores.len() > 1 {
@@ -67,7 +61,7 @@ impl Ports {
         }
         self.addresses.push(local_address(&listeners[0]).map_err(StartError::System)?);
         let entrances = listeners.into_iter().map(|listener| entrance(Door::Public, listener));
-        cores.zip(entrances).for_each(|(core, entrance)| self.entrances[core].push(entrance));
+        cores.iter().zip(entrances).for_each(|(core, entrance)| self.entrances[*core].push(entrance));
         Ok(())
     }
 
@@ -78,7 +72,7 @@ impl Ports {
         self.admin = match listen_for_tools(wanted.place(address), is_named, wanted.takeover) {
             Ok(listener) => {
                 let address = local_address(&listener).map_err(StartError::System)?;
-                self.entrances[wanted.cores.index(CoreId::Api)].push(entrance(Door::Admin, listener));
+                self.entrances[CoreId::Api].push(entrance(Door::Admin, listener));
                 Some(Ok(address))
             }
             Err(error) if is_named => return Err(StartError::Listen(error)),
@@ -87,12 +81,12 @@ impl Ports {
         Ok(())
     }
 
-    fn take_names(&mut self, api_core: usize) {
+    fn take_names(&mut self) {
         for address in &self.addresses {
             match address::listen(*address) {
                 Ok((name, socket)) => {
                     self.names.push(name);
-                    self.entrances[api_core].push(entrance(Door::Successor, socket));
+                    self.entrances[CoreId::Api].push(entrance(Door::Successor, socket));
                 }
                 Err(error) => {
                     logging::say!("takeover: successors cannot reach this process on {address}: {error}");
