@@ -72,7 +72,8 @@ impl Manner {
 pub fn encode_answer(out: &mut Vec<u8>, date: &str, answer: &Answer<'_>, manner: Manner) {
     let Answer { status, content_type, body, headers } = answer;
     encode_response(out, date, *status, content_type, body, manner.keep_alive, headers);
-    manner.finish(out, body.len());
+    // What the caller has already is told of as HEAD would be (RFC 9110 §8.6).
+    Manner { head_only: manner.head_only || *status == 304, ..manner }.finish(out, body.len());
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@
 
 pub mod admin;
 pub mod answer;
+pub mod assets;
 pub mod call;
 pub mod endpoints;
 pub mod info;

@@ -27,6 +27,9 @@ pub(super) struct Overrides {
     /// Accept only IPv6 on `[::]`; by default it accepts IPv4 too, unless an IPv4 address with the same port is also given
     #[arg(long)]
     pub(super) ipv6_only: bool,
+    /// Serve push.js, the client for browsers, and its forms for uni-app and WeChat at the paths of webman-push-server and webman/push
+    #[arg(long)]
+    pub(super) assets: bool,
     /// An app and its credentials; repeatable; replaces all apps of the configuration file
     #[arg(long, value_name = "ID:KEY:SECRET")]
     pub(super) app: Vec<String>,
@@ -82,6 +85,7 @@ impl Overrides {
     fn lay_over(&self, config: &mut Config) -> Result<(), Failure> {
         replace(&mut config.listen.public, &self.listen);
         config.listen.ipv6_only |= self.ipv6_only;
+        config.pages.assets |= self.assets;
         self.lay_apps_over(config)?;
         set(&mut config.admin.address, self.admin);
         replace(&mut config.admin.hosts, &self.admin_host);
@@ -178,6 +182,7 @@ mod tests {
         let flags = Overrides {
             listen: vec!["127.0.0.1:8000".parse().unwrap()],
             ipv6_only: true,
+            assets: true,
             app: vec!["2:b:s".to_owned()],
             app_file: None,
             admin: Some("127.0.0.1:9000".parse().unwrap()),
@@ -203,7 +208,7 @@ mod tests {
             let ending = config.ending;
             assert_eq!((ending.drain_rate.get(), ending.drain_close), (8, Some(Close::DRAINING)));
             assert_eq!((ending.ready_grace, ending.takeover), (Duration::from_secs(6), true));
-            assert!(config.listen.ipv6_only);
+            assert!(config.listen.ipv6_only && config.pages.assets);
             let [app] = &config.apps[..] else { panic!("{:?}", config.apps) };
             assert_eq!((&*app.id, &app.limits), ("2", &config.app_limits));
             assert_eq!(config.hooks.data_dir(), Path::new("here"));

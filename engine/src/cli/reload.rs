@@ -107,7 +107,7 @@ impl Fixed {
         let all = [
             ("addresses and path_prefix", self.listen != other.listen),
             ("the admin listener", self.admin != other.admin),
-            ("sample_endpoints", self.pages != other.pages),
+            ("assets and sample_endpoints", self.pages != other.pages),
             ("shards", self.shards != other.shards),
             ("takeover and drain", self.ending != other.ending),
             ("limits of the server", self.limits != other.limits),
@@ -136,7 +136,8 @@ mod tests {
             ("listen = \"127.0.0.1:1\"", "addresses and path_prefix"),
             ("path_prefix = \"/a\"", "addresses and path_prefix"),
             ("admin = \"off\"\nshards = 3", "the admin listener, shards"),
-            ("sample_endpoints = true", "sample_endpoints"),
+            ("sample_endpoints = true", "assets and sample_endpoints"),
+            ("assets = true", "assets and sample_endpoints"),
             ("drain_rate = 3", "takeover and drain"),
             ("[limits]\nhead_ms_max = 500", "limits of the server"),
             ("[hooks]\nredis_url = \"redis://:hunter2@h\"", "hooks"),

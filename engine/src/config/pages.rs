@@ -6,6 +6,9 @@ use crate::settings::Pages;
 
 pub(super) fn parse_pages(top: &mut Section<'_>) -> Result<Pages, Fault> {
     let mut pages = Pages::default();
+    if let Some(value) = top.take("assets") {
+        pages.assets = value.boolean()?;
+    }
     if let Some(value) = top.take("sample_endpoints") {
         pages.sample_endpoints = value.boolean()?;
     }

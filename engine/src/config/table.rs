@@ -47,6 +47,7 @@ impl Table {
                 "path_prefix",
                 "admin_hosts",
                 "metrics_prefix",
+                "assets",
                 "sample_endpoints",
                 "shards",
                 "pin",

@@ -99,6 +99,7 @@ fn api_core(
             live: health.oldest_beat_age_ms(clock.now().mono_ms) < BEAT_MS_MAX,
             ready: health.is_ready(),
         }),
+        assets: settings.pages.assets,
         sample_endpoints: settings.pages.sample_endpoints,
         page: settings.dev.as_ref().and_then(|dev| dev.page.clone()),
         admin_hosts: settings.admin.hosts.clone().into(),

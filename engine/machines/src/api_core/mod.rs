@@ -59,6 +59,8 @@ pub struct ApiConfig {
     pub health: Box<dyn Fn() -> Health>,
     /// What `GET /` shows on the public ports; None: `OK`.
     pub page: Option<Arc<str>>,
+    /// Whether push.js and its like are served.
+    pub assets: bool,
     /// Whether the sample endpoints are there.
     pub sample_endpoints: bool,
     /// What `/metrics` needs besides.
@@ -122,6 +124,7 @@ pub struct ApiCore {
     limits: Limits,
     health: Box<dyn Fn() -> Health>,
     page: Option<Arc<str>>,
+    assets: bool,
     sample_endpoints: bool,
     metrics: MetricsConfig,
     admin_hosts: Box<[Box<str>]>,
@@ -157,6 +160,7 @@ impl ApiCore {
             topics: config.topics,
             health: config.health,
             page: config.page,
+            assets: config.assets,
             sample_endpoints: config.sample_endpoints,
             metrics: config.metrics,
             admin_hosts: config.admin_hosts,

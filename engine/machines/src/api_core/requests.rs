@@ -9,6 +9,7 @@ use std::sync::{Arc, LazyLock};
 
 use api::admin::{AdminCall, parse_admin_call};
 use api::answer::{Answer, Manner, encode_answer};
+use api::assets::Asset;
 use api::call::{Call, Options, check_head, parse_call};
 use api::endpoints::health::{Probe, answer_probe};
 use api::page::answer_page;
@@ -207,12 +208,20 @@ impl ApiCore {
         if let Some(sample) = self.sample(head) {
             return sample.check_head(head);
         }
+        if let Some(asset) = self.asset(head) {
+            return asset.check_method(head);
+        }
         check_head(&self.apps, &self.path_prefix, head, now.unix_ms / 1_000)
     }
 
     /// The sample endpoint that is asked, if there are any.
     fn sample(&self, head: &Head<'_>) -> Option<Sample> {
         if self.sample_endpoints { Sample::of(self.path_prefix.strip(head.path)) } else { None }
+    }
+
+    /// The file for pages that is asked for, if there are any.
+    fn asset(&self, head: &Head<'_>) -> Option<&'static Asset> {
+        if self.assets { Asset::of(self.path_prefix.strip(head.path)) } else { None }
     }
 
     /// The body is not waited for: the connection ends with the answer, and what still comes is thrown away.
@@ -262,6 +271,12 @@ impl ApiCore {
         let apps = Arc::clone(&self.apps);
         if let Some(sample) = self.sample(&request.head) {
             return match sample.answer(&apps, request) {
+                Ok(answer) => self.respond(token, &answer, manner, now),
+                Err(refused) => self.refuse(token, &refused, manner, now),
+            };
+        }
+        if let Some(asset) = self.asset(&request.head) {
+            return match asset.answer(&request.head) {
                 Ok(answer) => self.respond(token, &answer, manner, now),
                 Err(refused) => self.refuse(token, &refused, manner, now),
             };

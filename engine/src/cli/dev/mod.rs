@@ -19,7 +19,7 @@ use super::output::print;
 use super::overrides::{Overrides, parse_app};
 use super::running::{run_server, settled};
 use crate::server::Running;
-use crate::settings::{self, AdminAddress};
+use crate::settings::{self, AdminAddress, Pages};
 
 #[derive(Debug, Args)]
 pub(super) struct Dev {
@@ -59,7 +59,7 @@ pub(super) fn run(dev: &Dev) -> Result<(), Failure> {
     let (apps, credentials): (Vec<_>, Vec<_>) = apps.into_iter().unzip();
     let page = apps.first().map(|app| Arc::from(demo_page(&app.oldest_key().name)));
     config.apps = apps;
-    config.pages.sample_endpoints = true;
+    config.pages = Pages { assets: true, sample_endpoints: true };
     let mut settings = settled(config)?;
     settings.dev = Some(settings::Dev { page });
     run_server(settings, |running: &Running| {

@@ -146,6 +146,7 @@ impl Rig {
             limits: Limits { batch_messages_max: BATCH_MAX, ..Limits::default() },
             health: Box::new(|| Health { live: true, ready: true }),
             page: None,
+            assets: true,
             sample_endpoints: true,
             admin_hosts: Box::new(["metrics.internal".into()]),
             metrics: MetricsConfig { prefix: "corecast_".into(), others: Box::new(|_, _| ()) },

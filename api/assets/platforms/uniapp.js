@@ -1,0 +1,3 @@
+Push.platform = platformOf(uni);
+export { Push };
+export default Push;

@@ -1,0 +1,2 @@
+Push.platform = platformOf(wx);
+module.exports = Push.default = Push.Push = Push;
