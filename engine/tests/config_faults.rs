@@ -464,12 +464,16 @@ fn what_is_wrong_with_an_endpoint_is_told_without_its_url_and_headers() {
             "7: apps.hooks.secret means nothing in Pusher's format, which signs with the app's secret",
         ),
         (
+            "[[apps.hooks]]\nurl = \"http://h/\"\nformat = \"webman-push\"\nsecret = \"hunter2-hunter2\"",
+            "8: apps.hooks.secret means nothing in webman/push's format, which signs with the app's secret",
+        ),
+        (
             "[[apps.hooks]]\nfile = \"f\"\nheaders = { A = \"hunter2-hunter2\" }",
             "7: apps.hooks.headers means nothing beside file",
         ),
         (
             "[[apps.hooks]]\nurl = \"http://h/\"\nformat = \"json\"",
-            "7: apps.hooks.format = \"json\": possible are \"pusher\" and \"webman\"",
+            "7: apps.hooks.format = \"json\": possible are \"pusher\", \"webman\" and \"webman-push\"",
         ),
         (
             "[[apps.hooks]]\nurl = \"http://h/\"\nheaders = { Content-Type = \"hunter2-hunter2\" }",

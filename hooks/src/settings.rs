@@ -130,6 +130,8 @@ impl std::fmt::Debug for SinkSettings {
 pub enum Format {
     /// `X-Pusher-Key` and `X-Pusher-Signature`, signed with the app's secret.
     Pusher,
+    /// webman/push's `channel_added` and `channel_removed`, signed as Pusher's.
+    WebmanPush,
     /// webman-push-server's `sign` header.
     Webman {
         /// The signing key; the app's secret if there is none.

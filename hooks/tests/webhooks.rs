@@ -17,6 +17,7 @@ use receiver::{Answer, Receiver, closed_port, listener, read_request, write_answ
 use ring::hmac;
 
 const SECRET: &str = "7ad3773142a6692b25b8";
+const PATIENCE: Duration = Duration::from_secs(5);
 
 fn app() -> Arc<App> {
     Arc::new(App::new("3", "278d425bdf160c739803", SECRET))
@@ -74,6 +75,40 @@ fn a_webhook_is_as_pushers_libraries_expect_it() {
     assert_eq!(request.header("x-pusher-key"), "278d425bdf160c739803");
     assert_eq!(request.header("x-pusher-signature"), hex(&hmac::sign(&key(SECRET), &request.body)));
     let expected = r#"{"time_ms":1700000000500,"events":[{"name":"channel_occupied","channel":"private-ä","id":"17"},{"name":"client_event","channel":"private-ä","event":"client-x","data":"{\"a\":1}","socket_id":"1.2","id":"18"}]}"#;
+    assert_eq!(std::str::from_utf8(&request.body).unwrap(), expected);
+}
+
+/// What the receiver in webman/push's route.php checks, and the words that it looks for.
+#[test]
+fn a_webhook_is_as_webman_push_sends_it() {
+    let receiver = Receiver::start(|_| Answer::Status(200));
+    let mut sink = open(&endpoint(receiver.url("/hook"), Format::WebmanPush, &[], PATIENCE)).unwrap();
+    let app = app();
+    let place = || (Arc::clone(&app), Arc::<str>::from("presence-\"ä"));
+    let (app_of, channel) = place();
+    let occupied = HookEvent::ChannelOccupied { app: app_of, channel };
+    let (app_of, channel) = place();
+    let added = HookEvent::MemberAdded {
+        app: app_of,
+        channel,
+        user_id: "7".into(),
+        user_info: Some(r#"{"name":"Ann"}"#.into()),
+    };
+    let (app_of, channel) = place();
+    let removed = HookEvent::MemberRemoved { app: app_of, channel, user_id: "7".into() };
+    let (app_of, channel) = place();
+    let vacated = HookEvent::ChannelVacated { app: app_of, channel };
+    let rows = [occupied, added, removed, vacated].into_iter().enumerate();
+    let rows =
+        rows.map(|(index, event)| Arc::new(Row { id: 17 + index as u64, time_ms: 1_700_000_000_250, event }));
+    let batch = Batch { app: Arc::clone(&app), rows: rows.collect(), time_ms: 1_700_000_000_500, tries: 0 };
+    assert_eq!(sink.deliver(&batch), Outcome::Done);
+    let requests = receiver.requests();
+    let [request] = &requests[..] else { panic!("{requests:?}") };
+    assert_eq!((&*request.path, request.header("content-type")), ("/hook", "application/json"));
+    assert_eq!(request.header("x-pusher-signature"), hex(&hmac::sign(&key(SECRET), &request.body)));
+    assert_eq!(request.header("x-pusher-key"), "278d425bdf160c739803");
+    let expected = r#"{"time_ms":1700000000.500,"events":[{"name":"channel_added","channel":"presence-\"ä","id":"17"},{"name":"member_added","channel":"presence-\"ä","user_id":"7","id":"18"},{"name":"member_removed","channel":"presence-\"ä","user_id":"7","id":"19"},{"name":"channel_removed","channel":"presence-\"ä","id":"20"}]}"#;
     assert_eq!(std::str::from_utf8(&request.body).unwrap(), expected);
 }
 

@@ -73,8 +73,10 @@ impl HookKinds {
 
     /// What an endpoint gets if it names no kinds: all but `server_event`, `subscription_count`, `user_online` and
     /// `user_offline`.
-    pub const USUAL: Self =
-        Self::CHANNEL_PAIR.and(Self::MEMBER_PAIR).with(HookKind::ClientEvent).with(HookKind::CacheMiss);
+    pub const USUAL: Self = Self::EDGES.with(HookKind::ClientEvent).with(HookKind::CacheMiss);
+
+    /// Channels that come and go, and their members.
+    pub const EDGES: Self = Self::CHANNEL_PAIR.and(Self::MEMBER_PAIR);
 
     /// The same with this kind.
     #[must_use]

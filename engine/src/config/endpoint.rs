@@ -88,7 +88,7 @@ impl EndpointConfig {
         Self {
             app_id: app_id.into(),
             name,
-            kinds: HookKinds::USUAL,
+            kinds: usual_kinds(&sink),
             sink,
             channel_prefix: None,
             channel_suffix: None,
@@ -96,6 +96,15 @@ impl EndpointConfig {
             batch_window: None,
             batch_events_max: None,
         }
+    }
+}
+
+/// What an endpoint gets if it names no kinds.
+fn usual_kinds(sink: &SinkSettings) -> HookKinds {
+    match sink {
+        // Its receivers know no others.
+        SinkSettings::Webhook { format: Format::WebmanPush, .. } => HookKinds::EDGES,
+        _ => HookKinds::USUAL,
     }
 }
 
@@ -199,8 +208,15 @@ fn parse_webhook(section: &mut Section<'_>, url: &Value<'_>) -> Result<(SinkSett
         Some(value) => parse_format(&value, secret.as_ref())?,
         None => Format::Pusher,
     };
-    if let (Some(secret), Format::Pusher) = (&secret, &format) {
-        return Err(secret.fault("means nothing in Pusher's format, which signs with the app's secret"));
+    if let Some(secret) = &secret {
+        let of = match &format {
+            Format::Webman { .. } => None,
+            Format::Pusher => Some("Pusher's format"),
+            Format::WebmanPush => Some("webman/push's format"),
+        };
+        if let Some(of) = of {
+            return Err(secret.fault(&format!("means nothing in {of}, which signs with the app's secret")));
+        }
     }
     let headers = section.take("headers").map_or_else(|| Ok(Vec::new()), parse_headers)?;
     let url = url.text()?.to_owned();
@@ -214,7 +230,11 @@ fn parse_format(value: &Value<'_>, secret: Option<&Value<'_>>) -> Result<Format,
             let secret = secret.map(|secret| secret.filled_text()).transpose()?;
             Ok(Format::Webman { secret: secret.map(|text| Secret(text.to_owned())) })
         }
-        other => Err(value.wrong(&format!("{other:?}"), "possible are \"pusher\" and \"webman\"")),
+        "webman-push" => Ok(Format::WebmanPush),
+        other => {
+            let what = "possible are \"pusher\", \"webman\" and \"webman-push\"";
+            Err(value.wrong(&format!("{other:?}"), what))
+        }
     }
 }
 
@@ -290,6 +310,19 @@ mod tests {
         assert_eq!(name("1", "http://a/b"), name("1", "http://a/b"));
         assert_ne!(name("1", "http://a/b"), name("2", "http://a/b"));
         assert_ne!(name("1", "http://a/b"), name("1", "http://a/c"));
+    }
+
+    #[test]
+    fn an_endpoint_gets_by_default_what_its_format_has_words_for() {
+        let kinds = |format| {
+            let sink = SinkSettings::Webhook { url: "http://h/".to_owned(), format, headers: Vec::new() };
+            EndpointConfig::new("1", "e".to_owned(), sink).kinds
+        };
+        assert_eq!(kinds(Format::Pusher), HookKinds::USUAL);
+        assert_eq!(kinds(Format::Webman { secret: None }), HookKinds::USUAL);
+        let names = HookKind::EACH.into_iter().filter(|kind| kinds(Format::WebmanPush).has(*kind));
+        let names: Vec<_> = names.map(HookKind::name).collect();
+        assert_eq!(names, ["channel_occupied", "channel_vacated", "member_added", "member_removed"]);
     }
 
     #[test]

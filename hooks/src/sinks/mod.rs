@@ -4,6 +4,7 @@
 //! happen in a sink is written in `sink.rs`.
 
 mod address;
+mod bodies;
 mod exec;
 mod file;
 mod line;

@@ -1,4 +1,4 @@
-//! A sink that POSTs batches to an operator's server, in Pusher's format or webman-push-server's.
+//! A sink that POSTs batches to an operator's server, in the format that its receiver knows.
 //!
 //! One try per call, with one time limit for all of it; the status decides. It owns the connections that are kept alive,
 //! shared by the endpoint's threads. Header names are sent as they are spelled here and in the configuration, since PHP's SDK
@@ -12,8 +12,6 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use logging::blanked;
 use percent_encoding::percent_decode_str;
-use protocol::hook_event::encode_hook_event;
-use protocol::json::encode_string;
 use ring::hmac;
 use ureq::Agent;
 use ureq::http::uri::Authority;
@@ -22,8 +20,8 @@ use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::unversioned::transport::DefaultConnector;
 
 use super::address::{GuardedResolver, literal, refusal};
+use super::bodies::{encode_pusher, encode_webman, encode_webman_push};
 use super::signature::{sign_pusher, sign_webman};
-use crate::encoding::{encode_row_data, encode_seconds};
 use crate::limits::{ANSWER_BYTES_MAX, EXCERPT_BYTES_MAX};
 use crate::settings::{DeliverySettings, Endpoint, Format};
 use crate::sink::{Batch, Outcome, Sink};
@@ -53,6 +51,7 @@ pub(crate) struct Webhook {
 #[derive(Clone)]
 enum Signing {
     Pusher,
+    WebmanPush,
     Webman(Option<hmac::Key>),
 }
 
@@ -66,6 +65,7 @@ impl Webhook {
     ) -> Result<Self, String> {
         let signing = match format {
             Format::Pusher => Signing::Pusher,
+            Format::WebmanPush => Signing::WebmanPush,
             Format::Webman { secret } => Signing::Webman(
                 secret.as_ref().map(|secret| hmac::Key::new(hmac::HMAC_SHA256, secret.0.as_bytes())),
             ),
@@ -83,7 +83,7 @@ impl Webhook {
     fn send(&self, batch: &Batch) -> Result<Response<ureq::Body>, ureq::Error> {
         let uri = self.uri_for(batch);
         let signed = match &self.signing {
-            Signing::Pusher => {
+            Signing::Pusher | Signing::WebmanPush => {
                 let key = batch.app.signer();
                 let signature = sign_pusher(key.signing(), &self.body);
                 [Some(("X-Pusher-Key", (*key.name).to_owned())), Some(("X-Pusher-Signature", signature))]
@@ -121,6 +121,7 @@ impl Sink for Webhook {
         self.body.clear();
         match self.signing {
             Signing::Pusher => encode_pusher(&mut self.body, batch),
+            Signing::WebmanPush => encode_webman_push(&mut self.body, batch),
             Signing::Webman(_) => encode_webman(&mut self.body, batch),
         }
         match self.send(batch) {
@@ -128,43 +129,6 @@ impl Sink for Webhook {
             Err(error) => Outcome::Unreachable(reason_of(&error)),
         }
     }
-}
-
-/// `{"time_ms":1327078148132,"events":[…]}`
-fn encode_pusher(out: &mut Vec<u8>, batch: &Batch) {
-    out.extend_from_slice(format!("{{\"time_ms\":{},\"events\":[", batch.time_ms).as_bytes());
-    for (index, row) in batch.rows.iter().enumerate() {
-        if index > 0 {
-            out.push(b',');
-        }
-        encode_hook_event(out, &row.event, row.id);
-    }
-    out.extend_from_slice(b"]}");
-}
-
-/// The same with the fields of webman's stream entries as events: `data` is JSON in a string, `time` a number in one.
-fn encode_webman(out: &mut Vec<u8>, batch: &Batch) {
-    out.extend_from_slice(b"{\"time_ms\":");
-    encode_seconds(out, batch.time_ms);
-    out.extend_from_slice(b",\"events\":[");
-    let mut data = Vec::new();
-    for (index, row) in batch.rows.iter().enumerate() {
-        if index > 0 {
-            out.push(b',');
-        }
-        data.clear();
-        encode_row_data(&mut data, row.id, row.time_ms, &row.event);
-        out.extend_from_slice(b"{\"name\":\"");
-        out.extend_from_slice(row.event.name().as_bytes());
-        out.extend_from_slice(b"\",\"data\":");
-        encode_string(out, &String::from_utf8_lossy(&data));
-        out.extend_from_slice(b",\"time\":\"");
-        encode_seconds(out, row.time_ms);
-        out.extend_from_slice(format!("\",\"id\":\"{}\",\"app_id\":", row.id).as_bytes());
-        encode_string(out, &batch.app.id);
-        out.push(b'}');
-    }
-    out.extend_from_slice(b"]}");
 }
 
 fn outcome_of(answer: Response<ureq::Body>) -> Outcome {
