@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use percent_encoding::percent_decode_str;
-use protocol::app::{App, Apps};
+use protocol::app::{App, AppQuestion, Apps};
 use protocol::auth::{RestAuthError, verify_request, verify_request_head};
 use protocol::http::{Head, Request};
 use protocol::path_prefix::PathPrefix;
@@ -113,6 +113,15 @@ pub fn check_head(apps: &Apps, prefix: &PathPrefix, head: &Head<'_>, now_unix_s:
     check_coding(head)?;
     let verify = |path: &str| verify_request_head(app, head.method, path, &query, now_unix_s);
     authorise(app, prefix, head.path, verify)
+}
+
+/// The app that a request names, if its path belongs to one, as a question for it.
+pub fn named_app(prefix: &PathPrefix, head: &Head<'_>) -> Option<AppQuestion> {
+    match check_route(prefix, head).ok()? {
+        Route::Health(_) | Route::Options(_) => None,
+        Route::App(id, _) => AppQuestion::of_id(&id),
+        Route::AppOfKey(_) => AppQuestion::of_key(parse_query(head.query).first("auth_key")?),
+    }
 }
 
 enum Route<'a> {
@@ -653,6 +662,28 @@ mod tests {
         let live = http("GET", "/ws/live", "");
         let RequestParse::Complete { request, .. } = parse_request(&live) else { panic!() };
         assert!(matches!(parse_call(&apps, &prefix, &request, NOW), Ok(Call::Health(Probe::Live))));
+    }
+
+    #[test]
+    fn a_request_names_its_app_by_its_path_or_by_the_key_that_has_signed_it() {
+        let table = [
+            ("POST", "/apps/3/events", Some(("id", "3"))),
+            ("GET", "/ws/apps/7/channels?auth_key=a", Some(("id", "7"))),
+            ("POST", "/users/u/terminate_connections?auth_key=a", Some(("key", "a"))),
+            ("POST", "/users/u/terminate_connections", None),
+            ("GET", "/apps/a%20b/channels", None),
+            ("GET", "/apps/3/nothing", None),
+            ("GET", "/apps/3/events", None),
+            ("GET", "/ready", None),
+            ("OPTIONS", "/apps/3/events", None),
+        ];
+        let prefix = PathPrefix::parse("/ws").unwrap();
+        for (method, target, named) in table {
+            let request = http(method, target, "");
+            let RequestParse::Complete { request, .. } = parse_request(&request) else { panic!() };
+            let found = named_app(&prefix, &request.head);
+            assert_eq!(found.as_ref().map(AppQuestion::parts), named, "{method} {target}");
+        }
     }
 
     #[test]

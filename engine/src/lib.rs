@@ -2,6 +2,7 @@
 //! configuration and the command line. The only crate that knows glommio, io_uring and client sockets.
 
 pub mod app_store;
+pub mod apps_url;
 pub mod cli;
 pub mod config;
 pub mod driver;

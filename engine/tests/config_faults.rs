@@ -44,15 +44,16 @@ fn a_key_that_is_not_known_gets_the_nearest_or_its_right_place() {
         (
             "xyz = 1",
             "1: unknown key \"xyz\": valid here are listen, api_listen, admin, ipv6_only, path_prefix, admin_hosts, metrics_prefix, assets, sample_endpoints, shards, pin, accept_steering, takeover, \
-             ready_grace, drain_rate, drain_close, limits, hooks, app_store, apps",
+             ready_grace, drain_rate, drain_close, limits, hooks, app_store, apps_url, apps_url_ttl_s, apps",
         ),
         (
             "a.b = 1",
             "1: unknown key \"a\": valid here are listen, api_listen, admin, ipv6_only, path_prefix, admin_hosts, metrics_prefix, assets, sample_endpoints, shards, pin, accept_steering, takeover, \
-             ready_grace, drain_rate, drain_close, limits, hooks, app_store, apps",
+             ready_grace, drain_rate, drain_close, limits, hooks, app_store, apps_url, apps_url_ttl_s, apps",
         ),
         ("user_id_characters_max = 1", "1: unknown key \"user_id_characters_max\": it belongs to [limits]"),
         ("secret = \"hunter2-hunter2\"", "1: unknown key \"secret\": it belongs to [[apps]]"),
+        ("apps_query = 1", "1: unknown key \"apps_query\": here it is called \"apps_url\""),
         (
             "[limits]\nevent_data_byte_max = 1",
             "2: unknown key \"event_data_byte_max\" in [limits]: did you mean \"event_data_bytes_max\"?",
@@ -185,6 +186,13 @@ fn a_bad_value_gets_what_is_possible() {
             "1: metrics_prefix = \"a-b\": a name begins with up to 64 of a-z A-Z 0-9 _, no digit first",
         ),
         ("sample_endpoints = 1", "1: sample_endpoints must be true or false, and is a number"),
+        ("apps_url_ttl_s = 5", "1: apps_url_ttl_s means nothing without apps_url"),
+        ("apps_url = \"\"", "1: apps_url is empty"),
+        (
+            "apps_url = \"ftp://:hunter2@h/\"",
+            "1: apps_url is no URL that can be asked; write http://HOST/PATH or https://HOST/PATH",
+        ),
+        ("apps_url = \"http://h/\"\napps_url_ttl_s = 0", "2: apps_url_ttl_s = 0: possible are 1 to 86400"),
         ("path_prefix = 1", "1: path_prefix must be a text in quotes, and is a number"),
         (
             "path_prefix = \"ws\"",

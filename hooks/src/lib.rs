@@ -13,6 +13,7 @@ pub mod dead_letters;
 pub mod delivery;
 mod disk_fault;
 pub mod encoding;
+pub mod http_get;
 pub mod journal;
 mod limits;
 mod notice;

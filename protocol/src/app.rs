@@ -18,12 +18,14 @@ use crate::limits::AppLimits;
 mod changes;
 mod keys;
 mod origins;
+mod question;
 
 use self::keys::AppKeys;
 
 pub use self::changes::AppChanges;
 pub use self::keys::AppKey;
 pub use self::origins::{OriginError, Origins};
+pub use self::question::{AppQuestion, AppVerdict};
 
 /// As long as Pusher remembers.
 const CACHE_TTL_S: u32 = 30 * 60;

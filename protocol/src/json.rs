@@ -31,6 +31,13 @@ pub fn parse_object<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, JsonEr
     read_object(text)
 }
 
+/// Reads a JSON object of any keys from bytes of a peer, within the same bounds. A key that comes twice is there twice.
+pub fn parse_entries(bytes: &[u8]) -> Result<Vec<(Cow<'_, str>, Value<'_>)>, JsonError> {
+    let text = std::str::from_utf8(bytes).map_err(|_| JsonError::NotUtf8)?;
+    check_shape(text)?;
+    read_entries(text)
+}
+
 /// For `#[serde(borrow, default, deserialize_with = "present")]`: `null` is a value, only an absent key is `None`.
 pub fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value<'de>>, D::Error> {
     Value::deserialize(deserializer).map(Some)
@@ -65,7 +72,7 @@ impl<'a> Value<'a> {
     }
 
     /// Whether it is `null`.
-    fn is_null(&self) -> bool {
+    pub fn is_null(&self) -> bool {
         self.raw == "null"
     }
 
@@ -99,6 +106,14 @@ impl<'a> Value<'a> {
             return Err(JsonError::NotAnObject);
         }
         read_object(self.raw)
+    }
+
+    /// The keys and values of a nested object.
+    pub fn entries(&self) -> Result<Vec<(Cow<'a, str>, Self)>, JsonError> {
+        if !self.is_object() {
+            return Err(JsonError::NotAnObject);
+        }
+        read_entries(self.raw)
     }
 
     /// The elements of an array.
@@ -258,6 +273,16 @@ fn read_object<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, JsonError> {
     T::deserialize(fields).map_err(|_| JsonError::Syntax)
 }
 
+// The same for an object of any keys.
+fn read_entries(text: &str) -> Result<Vec<(Cow<'_, str>, Value<'_>)>, JsonError> {
+    let mut entries = Vec::new();
+    for entry in sonic_rs::to_object_iter(text) {
+        let (key, value) = entry.map_err(|_| JsonError::Syntax)?;
+        entries.push((key, Value::of_lazy(value).ok_or(JsonError::Syntax)?));
+    }
+    Ok(entries)
+}
+
 // What serde's derived code reads a struct from: the keys of an object and views of their values.
 struct Fields<'a> {
     entries: ObjectJsonIter<'a>,
@@ -409,6 +434,28 @@ mod tests {
         for text in [r#"{"a":1,"a":1}"#, r#"{"a":1,"\u0061":2}"#, r#"{"b":null,"x":0,"b":null}"#] {
             assert_eq!(probe(text).unwrap_err(), JsonError::Syntax, "{text}");
         }
+    }
+
+    #[test]
+    fn an_object_of_any_keys_is_read_in_order_and_within_the_same_bounds() {
+        let text = br#" { "a": [1] , "\u0062":{"c":null}, "a":2} "#;
+        let entries = parse_entries(text).unwrap();
+        let shown: Vec<_> = entries.iter().map(|(key, value)| (&**key, value.raw())).collect();
+        assert_eq!(shown, [("a", "[1]"), ("b", "{\"c\":null}"), ("a", "2")]);
+        let inner = entries[1].1.entries().unwrap();
+        assert!(inner[0].0 == "c" && inner[0].1.is_null());
+        assert_eq!(entries[0].1.entries(), Err(JsonError::NotAnObject));
+        for (text, error) in [
+            (&b"[]"[..], JsonError::NotAnObject),
+            (b"{\"a\":}", JsonError::Syntax),
+            (b"{\"a\":1", JsonError::Syntax),
+            (b"{\"a\":1} x", JsonError::Syntax),
+            (b"{\"\xff\":1}", JsonError::NotUtf8),
+        ] {
+            assert_eq!(parse_entries(text), Err(error), "{text:?}");
+        }
+        let deep = "{\"a\":".repeat(JSON_DEPTH_MAX + 1);
+        assert_eq!(parse_entries(deep.as_bytes()), Err(JsonError::TooDeep));
     }
 
     #[test]

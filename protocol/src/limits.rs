@@ -159,6 +159,9 @@ pub const SLOTS_MAX: u32 = 1 << 20;
 /// Apps whose ids a line of the log names when the registry changes; the rest are counted.
 pub(crate) const APP_IDS_SHOWN_MAX: usize = 10;
 
+/// The longest key or id of an unknown app that is asked for, in bytes.
+pub(crate) const APP_NAME_ASKED_BYTES_MAX: usize = 200;
+
 #[cfg(test)]
 mod tests {
     use super::*;

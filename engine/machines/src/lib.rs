@@ -10,6 +10,7 @@
 )]
 
 pub mod api_core;
+mod app_waits;
 pub mod chunks;
 pub mod cores;
 pub mod deadlines;

@@ -109,6 +109,9 @@ pub struct Limits {
     /// Empty cache channels of which a home knows that the hooks were told; past it the one that was told first is forgotten,
     /// and told again to the next who finds it empty. They take 3 MiB.
     pub cache_misses_max: usize,
+    /// Connections or calls of a core that wait until a source of apps has answered for the one that they name; past it they
+    /// are told to come back. 0: nobody is asked, and an unknown app is unknown at once.
+    pub app_waits_max: usize,
     /// How long a core that hears nothing but pings and pongs may let them gather, in milliseconds; the first message of
     /// a client after such quiet may wait as long. 0: never.
     pub nap_ms_max: u64,
@@ -160,6 +163,7 @@ impl Default for Limits {
             cache_bytes_max: 64 << 20,
             cache_expiries_per_turn_max: 1024,
             cache_misses_max: 1 << 16,
+            app_waits_max: 0,
             nap_ms_max: 50,
             nap_connections_min: 1000,
         }
@@ -209,6 +213,12 @@ pub const HANDOVERS_MAX: usize = 1024;
 /// Time for all parts of a call to reach their homes and for all answers to come, in milliseconds. After it the caller
 /// gets 503 with `Retry-After`; parts that have gone stay gone.
 pub(crate) const CALL_MS_MAX: u64 = 5_000;
+
+/// How long anybody waits for a source of apps, in milliseconds. It has 5 s for its answer, and this is for one that is lost.
+pub(crate) const APP_WAIT_MS_MAX: u64 = 6_000;
+
+/// What a core keeps of clients that wait for a source of apps, in bytes.
+pub(crate) const APP_WAITS_BYTES_MAX: usize = 4 << 20;
 
 /// How long an HTTP connection that has never asked anything may stay open, in milliseconds.
 pub(crate) const SILENT_MS_MAX: u64 = 75_000;

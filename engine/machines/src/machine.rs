@@ -7,7 +7,7 @@
 use std::io::IoSlice;
 use std::sync::Arc;
 
-use protocol::app::Apps;
+use protocol::app::{AppQuestion, AppVerdict, Apps};
 use protocol::hook_event::OpenEdges;
 
 use crate::cores::CoreId;
@@ -167,6 +167,8 @@ pub enum Effect {
         /// What the peer gets, before a close, when that core's inbox is full.
         refusal: &'static [u8],
     },
+    /// Ask the source of apps, and tell the machine what came of it. It asks the same only once at a time.
+    AskForApp(AppQuestion),
 }
 
 /// The pure state behind one core.
@@ -210,6 +212,8 @@ pub trait Machine {
     /// From now on the server has these apps, a registry that follows the one before. What they say holds for newcomers and
     /// calls at once, and for connections that are there within a few turns. Those whose app is gone or disabled are closed.
     fn handle_apps(&mut self, _apps: Arc<Apps>, _now: Now) {}
+    /// What came of [`Effect::AskForApp`]. The registry in which an app was found was told before.
+    fn handle_app_verdict(&mut self, _question: &AppQuestion, _verdict: AppVerdict, _now: Now) {}
     /// The server stops: refuse newcomers, close everybody.
     fn handle_drain(&mut self, now: Now);
     /// A crowd has gone: gives back what its queues needed and nothing needs now. Harmless at any time; the driver asks

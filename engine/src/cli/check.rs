@@ -24,8 +24,8 @@ pub(super) fn run(check: Check) -> Result<(), Failure> {
     let path = check.file.or(check.config).unwrap_or_default();
     let mut config = Config::read(&path)?;
     read_stored_apps(&mut config)?;
-    if config.apps.is_empty() && config.app_store.is_none() {
-        return Err(Failure::no_app(&format!("add [[apps]] or [app_store] to {}", path.display())));
+    if config.has_no_apps() {
+        return Err(Failure::no_app(&format!("add [[apps]], [app_store] or apps_url to {}", path.display())));
     }
     let apps = config.apps.iter().chain(&config.stored_apps);
     print(&format!("{}: good, {} app(s)\n", path.display(), apps.clone().count()))?;

@@ -10,7 +10,7 @@ use logging::say;
 
 use super::failure::Failure;
 use super::overrides::Overrides;
-use crate::config::{Config, HooksConfig};
+use crate::config::{AppsUrl, Config, HooksConfig};
 use crate::driver::apps::{AppSource, AppsControl};
 use crate::settings::{Admin, Ending, Listen, Pages, Shards};
 use machines::limits::Limits;
@@ -40,7 +40,7 @@ impl Reload {
     fn try_reload(&self, apps: &Arc<AppsControl>) -> Result<(), Failure> {
         let config = self.overrides.over_file(self.file.as_deref())?;
         let fixed = Fixed::of(&config);
-        if config.apps.is_empty() && config.app_store.is_none() {
+        if config.has_no_apps() {
             return Err(Failure::config(format!("{} has no app", self.named())));
         }
         let changes = apps.replace(AppSource::File, config.apps);
@@ -72,6 +72,7 @@ struct Fixed {
     ending: Ending,
     limits: Limits,
     app_store: Option<PathBuf>,
+    apps_url: Option<AppsUrl>,
     hooks: HooksConfig,
 }
 
@@ -88,6 +89,7 @@ impl Fixed {
             apps: _,
             app_store,
             stored_apps: _,
+            apps_url,
             hooks,
         } = config;
         Self {
@@ -98,6 +100,7 @@ impl Fixed {
             ending: *ending,
             limits: limits.clone(),
             app_store: app_store.clone(),
+            apps_url: apps_url.clone(),
             hooks: hooks.clone(),
         }
     }
@@ -112,6 +115,7 @@ impl Fixed {
             ("takeover and drain", self.ending != other.ending),
             ("limits of the server", self.limits != other.limits),
             ("app_store", self.app_store != other.app_store),
+            ("apps_url", self.apps_url != other.apps_url),
             ("hooks", self.hooks != other.hooks),
         ];
         all.into_iter().filter(|(_, differs)| *differs).map(|(what, _)| what).collect()
@@ -140,6 +144,7 @@ mod tests {
             ("assets = true", "assets and sample_endpoints"),
             ("drain_rate = 3", "takeover and drain"),
             ("[limits]\nhead_ms_max = 500", "limits of the server"),
+            ("apps_url = \"http://h/\"", "apps_url"),
             ("[hooks]\nredis_url = \"redis://:hunter2@h\"", "hooks"),
         ];
         for (text, names) in table {

@@ -11,6 +11,7 @@ use super::overrides::Overrides;
 use super::reload::Reload;
 use super::running::{read_stored_apps, run_server, settled};
 use crate::app_store::watch_store;
+use crate::apps_url::answer_questions;
 use crate::server::Running;
 
 #[derive(Debug, Args)]
@@ -25,10 +26,13 @@ pub(super) struct Serve {
 pub(super) fn run(serve: &Serve) -> Result<(), Failure> {
     let mut config = serve.overrides.over_file(serve.config.as_deref())?;
     read_stored_apps(&mut config)?;
-    if config.apps.is_empty() && config.app_store.is_none() {
+    if config.has_no_apps() {
         let wanted = match &serve.config {
             Some(path) => {
-                format!("add [[apps]] or [app_store] to {}, or give --app ID:KEY:SECRET", path.display())
+                format!(
+                    "add [[apps]], [app_store] or apps_url to {}, or give --app ID:KEY:SECRET",
+                    path.display()
+                )
             }
             None => "give at least one --app ID:KEY:SECRET, or --app-file FILE".to_owned(),
         };
@@ -36,11 +40,15 @@ pub(super) fn run(serve: &Serve) -> Result<(), Failure> {
     }
     let reload = Reload::of(serve.config.as_deref(), &serve.overrides, &config);
     let store = config.app_store.clone().map(|path| (path, config.app_reader()));
+    let apps_url = config.apps_url.clone().map(|source| (source, config.app_reader()));
     run_server(settled(config)?, |running| {
         announce(running);
         if let Some((path, reader)) = store {
             let counters = Arc::clone(running.app_store());
             watch_store(&path, reader, running.apps(), counters).map_err(Failure::outside)?;
+        }
+        if let (Some((source, reader)), Some((answers, counters))) = (apps_url, running.app_answers()) {
+            answer_questions(&source, reader, running.apps(), answers, counters).map_err(Failure::outside)?;
         }
         let Some(reload) = reload else { return Ok(()) };
         let apps = Arc::clone(running.apps());

@@ -55,6 +55,8 @@ const ROWS: &[Row] = &[
     ("appmanager", Text("each app is a table [[apps]] with id, key and secret")),
     ("appmanagerarrayapps", Text("each app is a table [[apps]] with id, key and secret")),
     ("applications", Key("apps")),
+    ("appsquery", Key("apps_url")),
+    ("appverify", Key("apps_url")),
     ("appid", Key("id")),
     ("appkey", Key("key")),
     ("appsecret", Key("secret")),

@@ -2,8 +2,8 @@
 //!
 //! `table` has the keys of each table, `section` takes tables apart and refuses unknown keys, with `advice` on what to write
 //! instead. Each group of settings has a reader of the same name, and its values are in `crate::settings`: `listen`,
-//! `admin`, `pages`, `shards`, `ending`, `limits` (with `bounds` and `contradictions`), `app`, `app_store`, `hooks` and
-//! `endpoint`; `app_reader` reads apps that are kept elsewhere. `foreign` knows
+//! `admin`, `pages`, `shards`, `ending`, `limits` (with `bounds` and `contradictions`), `app`, `app_store`, `apps_url`, `hooks`
+//! and `endpoint`; `app_reader` reads apps that are kept elsewhere. `foreign` knows
 //! what other servers call a setting; `fault` is the message. It knows no socket and no command line. What must never
 //! happen here: a secret in a message, a key that is accepted and has no effect, a bad value that becomes a default.
 
@@ -23,6 +23,7 @@ mod advice;
 mod app;
 mod app_reader;
 mod app_store;
+mod apps_url;
 mod bounds;
 mod contradictions;
 mod ending;
@@ -39,6 +40,7 @@ mod shards;
 mod table;
 
 pub use app_reader::AppReader;
+pub use apps_url::AppsUrl;
 pub use endpoint::EndpointConfig;
 pub use fault::Fault;
 pub use hooks::HooksConfig;
@@ -72,6 +74,8 @@ pub struct Config {
     pub app_store: Option<PathBuf>,
     /// The apps from there, which no file has. None of them has the id or the key of another app.
     pub stored_apps: Vec<App>,
+    /// The back end that is asked for other apps, if there is one.
+    pub apps_url: Option<AppsUrl>,
     /// Where hook events go.
     pub hooks: HooksConfig,
 }
@@ -97,6 +101,7 @@ impl Config {
         let pages = pages::parse_pages(&mut top)?;
         let shards = shards::parse_shards(&mut top)?;
         let ending = ending::parse_ending(&mut top)?;
+        let apps_url = apps_url::parse_apps_url(&mut top)?;
         let limits = ParsedLimits::parse(top.take("limits"))?;
         let (apps, endpoints) = app::parse_apps(top.take("apps"), &limits)?;
         let app_store = app_store::parse_app_store(top.take("app_store"))?;
@@ -113,8 +118,14 @@ impl Config {
             apps,
             app_store,
             stored_apps: Vec::new(),
+            apps_url,
             hooks,
         })
+    }
+
+    /// Whether there are no apps, and nowhere for them to come from.
+    pub fn has_no_apps(&self) -> bool {
+        self.apps.is_empty() && self.app_store.is_none() && self.apps_url.is_none()
     }
 
     /// What reads apps that are not in the file.
@@ -139,6 +150,7 @@ impl Config {
             hooks: self.hooks.for_apps(&apps),
             apps: Arc::new(apps),
             stored_apps: stored,
+            asks_for_apps: self.apps_url.is_some(),
             dev: None,
         })
     }

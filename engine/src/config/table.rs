@@ -59,6 +59,8 @@ impl Table {
                 "limits",
                 "hooks",
                 "app_store",
+                "apps_url",
+                "apps_url_ttl_s",
                 "apps",
             ],
             Self::Limits => limit_keys().collect(),

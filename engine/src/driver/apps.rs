@@ -8,10 +8,8 @@
 //! of a few turns closes the connections of apps that are gone or disabled (4003) and gives the others their new settings.
 //! What is counted of an app goes on by its id. An app that is handed over again without a change is the same as before.
 //!
-//! A source that is asked (an `apps_url`) hands over all the apps that it knows at the moment. The place where a client with
-//! an unknown key could wait for it is `Shard::admit` in `machines/src/shard/inbound/admission.rs`: its head stays among the
-//! `partial` ones, as one that is not complete does, its descriptor stays `At::Head` within `head_ms_max`, and
-//! `handle_apps` routes those that wait once more. A REST call for an unknown id would wait in the API core as an open call.
+//! A source that is asked (an `apps_url`) puts or removes one app at a time, and gives way to the others: one of its apps
+//! that is in the file or in a store too is theirs.
 //!
 //! What must never happen here: a core that waits for a source. Called by sources, by the turn and by the relay.
 
@@ -66,14 +64,37 @@ impl AppsControl {
 
     /// Replaces the apps of one source. Returns what differs then; in an error nothing does.
     pub fn replace(&self, source: AppSource, apps: Vec<App>) -> Result<AppChanges, DuplicateApp> {
+        self.change(|registry| registry.replace(source, apps))
+    }
+
+    fn change(
+        &self,
+        change: impl FnOnce(&mut Registry) -> Result<AppChanges, DuplicateApp>,
+    ) -> Result<AppChanges, DuplicateApp> {
         let mut registry = self.lock();
-        let changes = registry.replace(source, apps)?;
+        let changes = change(&mut registry)?;
         if !changes.is_empty() {
             self.version.fetch_add(1, Ordering::Release);
             drop(registry);
             self.doorbells.ring_all();
         }
         Ok(changes)
+    }
+
+    /// Puts an app of a source in place of the one with its id, or beside its others.
+    pub fn put(&self, source: AppSource, app: App) -> Result<AppChanges, DuplicateApp> {
+        self.change(|registry| registry.put(source, app))
+    }
+
+    /// Removes an app of a source. One that it does not have changes nothing.
+    pub fn remove(&self, source: AppSource, id: &str) -> AppChanges {
+        // With an app less nothing can be there twice.
+        self.change(|registry| registry.remove(source, id)).unwrap_or_default()
+    }
+
+    /// Whether the app with this id is from this source.
+    pub fn has(&self, source: AppSource, id: &str) -> bool {
+        self.lock().by_source.get(&source).is_some_and(|apps| apps.iter().any(|app| *app.id == *id))
     }
 
     /// The registry as it is now.
@@ -88,12 +109,40 @@ impl AppsControl {
 
 impl Registry {
     fn replace(&mut self, source: AppSource, apps: Vec<App>) -> Result<AppChanges, DuplicateApp> {
-        let adopt = |mut app: App| {
-            app.hooks = self.hooks.get(&app.id).copied().unwrap_or(HookKinds::NONE);
-            self.apps.adopt(app)
-        };
+        let apps: Vec<_> = apps.into_iter().map(|app| self.adopt(app)).collect();
         let mut by_source = self.by_source.clone();
-        by_source.insert(source, apps.into_iter().map(adopt).collect());
+        if source != AppSource::Url {
+            // What an operator has written down counts more than what a back end has said.
+            let of_url = by_source.entry(AppSource::Url).or_default();
+            of_url.retain(|known| !apps.iter().any(|app| is_twin(app, known)));
+        }
+        by_source.insert(source, apps);
+        self.follow(by_source)
+    }
+
+    fn put(&mut self, source: AppSource, app: App) -> Result<AppChanges, DuplicateApp> {
+        let app = self.adopt(app);
+        let mut by_source = self.by_source.clone();
+        let apps = by_source.entry(source).or_default();
+        match apps.iter_mut().find(|known| known.id == app.id) {
+            Some(known) => *known = app,
+            None => apps.push(app),
+        }
+        self.follow(by_source)
+    }
+
+    fn remove(&mut self, source: AppSource, id: &str) -> Result<AppChanges, DuplicateApp> {
+        let mut by_source = self.by_source.clone();
+        by_source.entry(source).or_default().retain(|app| *app.id != *id);
+        self.follow(by_source)
+    }
+
+    fn adopt(&self, mut app: App) -> Arc<App> {
+        app.hooks = self.hooks.get(&app.id).copied().unwrap_or(HookKinds::NONE);
+        self.apps.adopt(app)
+    }
+
+    fn follow(&mut self, by_source: BTreeMap<AppSource, Vec<Arc<App>>>) -> Result<AppChanges, DuplicateApp> {
         let next = self.apps.followed_by(by_source.values().flatten().cloned().collect())?;
         let changes = AppChanges::between(&self.apps, &next);
         self.by_source = by_source;
@@ -102,6 +151,10 @@ impl Registry {
         }
         Ok(changes)
     }
+}
+
+fn is_twin(app: &App, other: &App) -> bool {
+    app.id == other.id || app.keys().any(|key| other.keys().any(|its| its.name == key.name))
 }
 
 /// What one thread knows of the registry: at first, the registry that the server was started with.

@@ -74,5 +74,14 @@ pub(super) const FLUSH_CHUNK_MAX: usize = 128;
 /// more 0.78.
 pub(super) const SINGLE_WRITES_MAX: usize = 1;
 
+/// Questions for apps that wait for the source of apps, of all cores. Past it one is unanswered at once.
+pub(super) const APP_QUESTIONS_MAX: usize = 1024;
+
+/// Verdicts on them that wait for a core, which takes them at its next turn.
+pub(super) const APP_VERDICTS_MAX: usize = APP_WAITS_MAX;
+
+/// Clients, or calls, of a core that wait for the source of apps.
+pub const APP_WAITS_MAX: usize = 4096;
+
 /// How often a submission is tried again that the kernel puts off for want of memory.
 pub(super) const SUBMISSION_TRIES_MAX: usize = 32;

@@ -7,13 +7,14 @@
 
 pub mod accept;
 pub mod allowed;
+pub mod app_line;
 pub mod apps;
 pub mod control;
 pub mod doorbell;
 pub mod flush;
 pub mod hook_line;
 pub mod inbox;
-mod limits;
+pub mod limits;
 pub mod listen;
 pub mod park;
 pub mod probe;
@@ -32,6 +33,7 @@ use crossbeam_channel::Sender;
 use glommio::{LocalExecutor, LocalExecutorBuilder, Placement};
 
 use self::accept::Entrance;
+use self::app_line::AppLine;
 use self::apps::AppsControl;
 use self::control::{Clock, Control, CoreError, Health, Leave, Report};
 use self::hook_line::HookLine;
@@ -65,6 +67,8 @@ pub struct CoreSetup {
     pub hooks: HookLine,
     /// Which apps there are.
     pub apps: Arc<AppsControl>,
+    /// Where it asks for apps that it does not know; None: nowhere.
+    pub app_line: Option<AppLine>,
 }
 
 /// Memory for glommio's own storage I/O, of which a core does none.

@@ -12,6 +12,7 @@ use crossbeam_channel::Sender;
 
 use super::CoreSetup;
 use super::accept::Acceptor;
+use super::app_line::AppLine;
 use super::apps::AppsView;
 use super::control::{Clock, Control, CoreError, Health, Leave, Phase, Report};
 use super::flush::Flusher;
@@ -26,6 +27,7 @@ use machines::cores::CoreId;
 use machines::machine::{Door, Effect, Inputs, Machine, Now, Socket, Token};
 use machines::mesh::{Leaf, Root};
 use machines::turn::{self, turn};
+use protocol::app::{AppQuestion, AppVerdict};
 
 /// Fewer connections than this need no room worth giving back.
 const CROWD_MIN: usize = 256;
@@ -39,6 +41,7 @@ pub(super) struct Core<M> {
     completions: Vec<Completion>,
     hooks: HookLine,
     apps: AppsView,
+    app_line: Option<AppLine>,
     clock: Clock,
     control: Arc<Control>,
     health: Arc<Health>,
@@ -85,6 +88,7 @@ impl<M: Machine> Core<M> {
             completions: Vec::new(),
             hooks: setup.hooks,
             apps: AppsView::new(setup.apps),
+            app_line: setup.app_line,
             clock: setup.clock,
             control: setup.control,
             health: setup.health,
@@ -179,8 +183,27 @@ impl<M: Machine> Core<M> {
     }
 
     fn change_apps(&mut self, now: Now) -> bool {
+        // An app that was found is in the registry before the verdict is told, so the verdicts are taken first.
+        let verdicts = self.app_line.as_ref().map_or_else(Vec::new, AppLine::verdicts);
         let changed = self.apps.poll();
-        changed.map(|apps| self.machine.handle_apps(apps, now)).is_some()
+        let any = changed.is_some() || !verdicts.is_empty();
+        if let Some(apps) = changed {
+            self.machine.handle_apps(apps, now);
+        }
+        for (question, verdict) in &verdicts {
+            self.machine.handle_app_verdict(question, *verdict, now);
+        }
+        any
+    }
+
+    fn ask_for_app(&mut self, question: AppQuestion, now: Now) {
+        let refused = match &self.app_line {
+            Some(line) => line.ask(question).err(),
+            None => Some(question),
+        };
+        if let Some(question) = refused {
+            self.machine.handle_app_verdict(&question, AppVerdict::Unanswered, now);
+        }
     }
 
     fn obey(&mut self, now: Now) -> bool {
@@ -325,6 +348,7 @@ impl<M: Machine> turn::Core for Core<M> {
                 Effect::HandOver { token, to, bytes, refusal } => {
                     self.io.sockets.begin_leaving(token, Leaving::new(to, bytes, refusal));
                 }
+                Effect::AskForApp(question) => self.ask_for_app(question, now),
             }
         }
         Ok(any)

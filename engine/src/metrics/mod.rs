@@ -1,9 +1,10 @@
 //! The part of `/metrics` that the API core cannot know: the hooks core, the batches that cores could not send, the lines
-//! that the log has lost, the app store, and the process. The API core asks for it at each scrape.
+//! that the log has lost, the sources of apps, and the process. The API core asks for it at each scrape.
 
 use std::sync::Arc;
 
 use crate::app_store::StoreCounters;
+use crate::apps_url::UrlCounters;
 use crate::driver::control::Health;
 use crate::driver::hook_line::HookGauge;
 use crate::takeover::counters::{Counters, TakeoverReading};
@@ -13,6 +14,14 @@ use machines::api_core::exposition::Exposition;
 mod hooks;
 mod process;
 
+/// Where apps come from besides the file.
+pub(crate) struct AppSources {
+    /// The app store.
+    pub(crate) app_store: Arc<StoreCounters>,
+    /// The back end that is asked; None: there is none.
+    pub(crate) apps_url: Option<Arc<UrlCounters>>,
+}
+
 /// Adds the metrics of everything but the cores' machines.
 pub(crate) fn of_the_process(
     health: Arc<Health>,
@@ -20,7 +29,7 @@ pub(crate) fn of_the_process(
     hooks: Option<HookGauge>,
     stream: bool,
     takeover: Arc<Counters>,
-    app_store: Arc<StoreCounters>,
+    sources: AppSources,
 ) -> OtherMetrics {
     Box::new(move |all, now| {
         let reading = hooks.as_ref().map(HookGauge::reading);
@@ -30,12 +39,19 @@ pub(crate) fn of_the_process(
         let lost = "Log lines lost since standard error did not take them.";
         all.counter("log_lines_dropped_total", lost, logging::dropped());
         describe_takeover(all, &takeover.read());
-        let failing = "1 while the app store cannot be read, or has an app that is none.";
-        all.gauge("app_store_failing", failing, app_store.failing());
-        let changes = "Changes that were taken over from the app store.";
-        all.counter("app_store_changes_total", changes, app_store.changes());
+        describe_sources(all, &sources);
         process::describe_process(all, descriptors_max);
     })
+}
+
+fn describe_sources(all: &mut Exposition, AppSources { app_store, apps_url }: &AppSources) {
+    let failing = "1 while the app store cannot be read, or has an app that is none.";
+    all.gauge("app_store_failing", failing, app_store.failing());
+    let changes = "Changes that were taken over from the app store.";
+    all.counter("app_store_changes_total", changes, app_store.changes());
+    if let Some(apps_url) = apps_url {
+        apps_url.describe(all);
+    }
 }
 
 fn describe_takeover(all: &mut Exposition, takeover: &TakeoverReading) {

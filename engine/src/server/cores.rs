@@ -18,6 +18,7 @@ use super::stop;
 use super::threads::Threads;
 use crate::driver::CoreSetup;
 use crate::driver::allowed;
+use crate::driver::app_line::{AppAnswers, app_lines};
 use crate::driver::apps::{AppsControl, AppsView};
 use crate::driver::control::{Clock, Control, CoreError, Health, Phase};
 use crate::driver::hook_line::HookLine;
@@ -44,7 +45,8 @@ pub fn start_cores<S: Machine, A: Machine>(
     let prepared = Prepared::new(settings, hooks)?;
     let environment = prepared.environment.clone();
     let mut ports = take_ports(settings, share.is_some())?;
-    let Assigned { mut threads, mut setups, apps, reload } = prepared.assign(&mut ports, share)?;
+    let Assigned { mut threads, mut setups, apps, app_answers, reload } =
+        prepared.assign(&mut ports, share)?;
     let api = setups.remove(environment.cores.index(CoreId::Api));
     let make_shard = Arc::new(make_shard);
     for (shard, setup) in (0..).zip(setups) {
@@ -55,7 +57,7 @@ pub fn start_cores<S: Machine, A: Machine>(
     threads.await_start()?;
     let Ports { addresses, admin, shared, .. } = ports;
     threads.serve(settings.ending.takeover, &addresses, &shared);
-    Ok(RunningCores { threads, ending: settings.ending, addresses, admin, apps, reload })
+    Ok(RunningCores { threads, ending: settings.ending, addresses, admin, apps, app_answers, reload })
 }
 
 /// Cores that serve.
@@ -66,6 +68,7 @@ pub struct RunningCores {
     addresses: Vec<SocketAddr>,
     admin: Option<Result<SocketAddr, ListenError>>,
     apps: Arc<AppsControl>,
+    app_answers: Option<AppAnswers>,
     reload: ReloadBell,
 }
 
@@ -83,6 +86,11 @@ impl RunningCores {
     /// The registry of apps, which may change while the server runs.
     pub fn apps(&self) -> &Arc<AppsControl> {
         &self.apps
+    }
+
+    /// Where cores ask for apps that they do not know, if the settings say that they ask.
+    pub fn app_answers(&self) -> Option<&AppAnswers> {
+        self.app_answers.as_ref()
     }
 
     /// What SIGHUP does from now on, on a thread of its own: one call for all signals that come before it begins.
@@ -119,6 +127,7 @@ struct Assigned {
     /// In the order of the cores' indexes.
     setups: Vec<CoreSetup>,
     apps: Arc<AppsControl>,
+    app_answers: Option<AppAnswers>,
     reload: ReloadBell,
 }
 
@@ -155,6 +164,9 @@ impl<'a> Prepared<'a> {
             self.settings.stored_apps,
             doorbells.clone(),
         ));
+        let asked = self.settings.asks_for_apps.then(|| app_lines(cores, doorbells.clone()));
+        let (app_lines, app_answers) = asked.unzip();
+        let mut app_lines = app_lines.into_iter().flatten();
         let control = Arc::new(Control::new(phase, doorbells));
         let names = std::mem::take(&mut ports.names);
         let sharing = share.zip(relay).map(|(share, relay)| {
@@ -179,10 +191,11 @@ impl<'a> Prepared<'a> {
             reports: reports.sender(),
             hooks: self.hooks.clone(),
             apps: Arc::clone(&apps),
+            app_line: app_lines.next(),
         };
         let setups = ends.into_iter().map(core).collect();
         let threads = Threads::new(reports, control, self.environment, sharing);
-        Ok(Assigned { threads, setups, apps, reload })
+        Ok(Assigned { threads, setups, apps, app_answers, reload })
     }
 
     fn is_shard(&self, mesh: &MeshEnd) -> bool {

@@ -10,13 +10,16 @@ use super::error::StartError;
 use super::random::{Random, random_u64};
 use super::{block_signals, descriptors_max, install_panic_hook};
 use crate::app_store::StoreCounters;
+use crate::apps_url::UrlCounters;
+use crate::driver::app_line::AppAnswers;
 use crate::driver::apps::AppsControl;
 use crate::driver::control::CoreError;
 use crate::driver::hook_line::HookLine;
+use crate::driver::limits::APP_WAITS_MAX;
 use crate::driver::listen::ListenError;
 use crate::hooks_link::HooksLink;
 use crate::limits::BEAT_MS_MAX;
-use crate::metrics;
+use crate::metrics::{self, AppSources};
 use crate::settings::capacity::Capacity;
 use crate::settings::{Settings, fitted};
 use crate::takeover::TakeoverPlan;
@@ -43,12 +46,16 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
     let line = hooks.as_ref().map_or(HookLine::Absent, HooksLink::line);
     let takeover = Arc::new(Counters::default());
     let app_store = Arc::new(StoreCounters::default());
+    let apps_url = Arc::new(UrlCounters::default());
     let random = random_u64();
     let topics = move || TopicHash::new(random, shards);
     let share =
         TakeoverPlan { apps: Arc::clone(&settings.apps), homes: topics(), counters: Arc::clone(&takeover) };
     let settings = Arc::new(settings);
-    let limits = fitted(settings.limits.clone(), shards, settings.apps.iter().count(), capacity);
+    let mut limits = fitted(settings.limits.clone(), shards, settings.apps.iter().count(), capacity);
+    if settings.asks_for_apps {
+        limits.app_waits_max = APP_WAITS_MAX;
+    }
     let make_shard = {
         let (settings, limits) = (Arc::clone(&settings), limits.clone());
         move |number: u16, _: &Environment| shard(number, &settings, limits.clone(), topics())
@@ -56,15 +63,17 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
     let make_api = {
         let (settings, gauge) = (Arc::clone(&settings), line.gauge());
         let app_store = Arc::clone(&app_store);
+        let apps_url = settings.asks_for_apps.then(|| Arc::clone(&apps_url));
         move |environment: &Environment| {
             let stream = settings.hooks.as_ref().is_some_and(|hooks| hooks.stream.is_some());
             let Environment { health, descriptors_max, .. } = environment.clone();
-            let others = metrics::of_the_process(health, descriptors_max, gauge, stream, takeover, app_store);
+            let sources = AppSources { app_store, apps_url };
+            let others = metrics::of_the_process(health, descriptors_max, gauge, stream, takeover, sources);
             api_core(&settings, limits, topics(), environment, others)
         }
     };
     let cores = start_cores(&settings, Some(share), line, make_shard, make_api)?;
-    Ok(Running { cores, hooks, capacity, app_store })
+    Ok(Running { cores, hooks, capacity, app_store, apps_url })
 }
 
 fn shard(number: u16, settings: &Settings, limits: Limits, topics: TopicHash) -> Shard {
@@ -114,6 +123,7 @@ pub struct Running {
     hooks: Option<HooksLink>,
     capacity: Capacity,
     app_store: Arc<StoreCounters>,
+    apps_url: Arc<UrlCounters>,
 }
 
 impl Running {
@@ -142,6 +152,11 @@ impl Running {
         &self.app_store
     }
 
+    /// Where cores ask for apps that they do not know, and what the metrics tell of it.
+    pub fn app_answers(&self) -> Option<(&AppAnswers, &Arc<UrlCounters>)> {
+        Some((self.cores.app_answers()?, &self.apps_url))
+    }
+
     /// How many clients fit.
     pub fn capacity(&self) -> Capacity {
         self.capacity
@@ -149,7 +164,7 @@ impl Running {
 
     /// Waits for a signal to stop, for the drain after it, and for the hooks.
     pub fn wait(self) -> Result<(), CoreError> {
-        let Self { mut cores, hooks, capacity: _, app_store: _ } = self;
+        let Self { mut cores, hooks, capacity: _, app_store: _, apps_url: _ } = self;
         let drained = cores.wait_until_drained();
         // It may take seconds, in which newcomers must still be answered.
         hooks.into_iter().for_each(HooksLink::stop);

@@ -44,6 +44,8 @@ pub struct Settings {
     pub apps: Arc<Apps>,
     /// How many of them, the last ones, are from the app store.
     pub stored_apps: usize,
+    /// Whether there is a source that is asked for apps which are not there.
+    pub asks_for_apps: bool,
     /// Where hook events go; None: nowhere.
     pub hooks: Option<hooks::settings::Settings>,
     /// What only a server of `corecast dev` has.

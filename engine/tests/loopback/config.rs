@@ -196,7 +196,7 @@ fn a_wrong_file_stops_the_start_with_one_message() {
     let empty = write_file("empty", "shards = 1\n");
     let (wrong, empty) = (wrong.to_str().unwrap(), empty.to_str().unwrap());
     let no_app = format!(
-        "no app is configured: add [[apps]] or [app_store] to {empty}, or give --app ID:KEY:SECRET (there are no built-in \
+        "no app is configured: add [[apps]], [app_store] or apps_url to {empty}, or give --app ID:KEY:SECRET (there are no built-in \
          credentials; `corecast dev` makes some and keeps them for its next run)"
     );
     let missing =

@@ -10,7 +10,7 @@ mod file;
 mod line;
 mod running;
 mod signature;
-mod webhook;
+pub(crate) mod webhook;
 
 use std::fmt;
 

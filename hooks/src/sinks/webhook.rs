@@ -7,6 +7,7 @@
 
 use std::io::Read;
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -26,7 +27,8 @@ use crate::limits::{ANSWER_BYTES_MAX, EXCERPT_BYTES_MAX};
 use crate::settings::{DeliverySettings, Endpoint, Format};
 use crate::sink::{Batch, Outcome, Sink};
 
-const USER_AGENT: &str = concat!("corecast/", env!("CARGO_PKG_VERSION"));
+/// How the server names itself.
+pub(crate) const USER_AGENT: &str = concat!("corecast/", env!("CARGO_PKG_VERSION"));
 /// Headers that are ours alone.
 const OWN_HEADERS: [&str; 8] = [
     "content-type",
@@ -77,7 +79,8 @@ impl Webhook {
             let is_configured = headers.iter().any(|(other, _)| other.eq_ignore_ascii_case(name));
             headers.extend(value.filter(|_| !is_configured).map(|value| (name.to_owned(), value)));
         }
-        Ok(Self { agent: agent(endpoint, delivery), uri, headers, signing, body: Vec::new() })
+        let agent = agent(Some(endpoint.timeout), delivery.in_flight_max, delivery.strict_endpoints);
+        Ok(Self { agent, uri, headers, signing, body: Vec::new() })
     }
 
     fn send(&self, batch: &Batch) -> Result<Response<ureq::Body>, ureq::Error> {
@@ -160,7 +163,8 @@ fn drain(mut answer: Response<ureq::Body>) -> String {
     blanked(&text).trim().to_owned()
 }
 
-fn reason_of(error: &ureq::Error) -> String {
+/// An error in words for the operator.
+pub(crate) fn reason_of(error: &ureq::Error) -> String {
     match error {
         ureq::Error::Timeout(_) => "no answer in time".to_owned(),
         ureq::Error::Io(error) => error.to_string(),
@@ -169,20 +173,21 @@ fn reason_of(error: &ureq::Error) -> String {
     }
 }
 
-fn agent(endpoint: &Endpoint, delivery: &DeliverySettings) -> Agent {
+/// What asks and posts: with one limit of time, for so many threads, and to which addresses.
+pub(crate) fn agent(timeout: Option<Duration>, threads: usize, strict: bool) -> Agent {
     let config = Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)
         .max_redirects_will_error(false)
         .proxy(None)
-        .timeout_global(Some(endpoint.timeout))
-        .max_idle_connections(delivery.in_flight_max)
-        .max_idle_connections_per_host(delivery.in_flight_max)
+        .timeout_global(timeout)
+        .max_idle_connections(threads)
+        .max_idle_connections_per_host(threads)
         .user_agent("")
         .accept_encoding("identity")
         .tls_config(TlsConfig::builder().root_certs(TRUSTED.clone()).build())
         .build();
-    Agent::with_parts(config, DefaultConnector::new(), GuardedResolver::new(delivery.strict_endpoints))
+    Agent::with_parts(config, DefaultConnector::new(), GuardedResolver::new(strict))
 }
 
 /// The authorities that the machine trusts (`SSL_CERT_FILE` and `SSL_CERT_DIR` count), or else those that Mozilla trusts.
@@ -195,7 +200,8 @@ static TRUSTED: LazyLock<RootCerts> = LazyLock::new(|| {
     RootCerts::Specific(Arc::new(certificates.collect()))
 });
 
-fn parse_url(url: &str, strict: bool) -> Result<Uri, String> {
+/// The URL of an operator's server, if it may be asked.
+pub(crate) fn parse_url(url: &str, strict: bool) -> Result<Uri, String> {
     let uri: Uri = url.parse().map_err(|error| format!("the url is not valid: {error}"))?;
     if !matches!(uri.scheme_str(), Some("http" | "https")) {
         return Err("the url must begin with http:// or https://".to_owned());
@@ -213,7 +219,7 @@ fn parse_url(url: &str, strict: bool) -> Result<Uri, String> {
 
 /// The URL without its user and password, and these as the value of `Authorization`: in a URL they are percent-encoded, in
 /// the header they are not (RFC 3986 3.2.1, RFC 7617 2).
-fn split_credentials(uri: Uri) -> (Uri, Option<String>) {
+pub(crate) fn split_credentials(uri: Uri) -> (Uri, Option<String>) {
     let authority = uri.authority().map(Authority::as_str).unwrap_or_default();
     let Some((userinfo, host)) = authority.rsplit_once('@') else { return (uri, None) };
     let (user, password) = userinfo.split_once(':').unwrap_or((userinfo, ""));

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use api::answer::Manner;
 use api::refused::{Refused, encode_refusal};
-use protocol::app::Apps;
+use protocol::app::{AppQuestion, AppVerdict, Apps};
 use protocol::hook_event::OpenEdges;
 
 use super::ApiCore;
@@ -115,11 +115,12 @@ impl Machine for ApiCore {
 
     fn poll_deadline(&self) -> Option<u64> {
         let sweep = (self.sweep_ms != u64::MAX).then_some(self.sweep_ms);
-        self.calls.due_ms().into_iter().chain(sweep).min()
+        self.calls.due_ms().into_iter().chain(sweep).chain(self.app_waits.deadline()).min()
     }
 
     fn handle_deadline(&mut self, now: Now) {
         self.give_up_late_calls(now);
+        self.end_late_questions(now);
         if self.sweep_ms <= now.mono_ms {
             for token in self.late_connections(now.mono_ms) {
                 self.give_up(token, now);
@@ -130,10 +131,16 @@ impl Machine for ApiCore {
     fn handle_apps(&mut self, apps: Arc<Apps>, _now: Now) {
         self.rates.keep(&apps);
         self.apps = apps;
+        self.end_answered_questions();
+    }
+
+    fn handle_app_verdict(&mut self, question: &AppQuestion, verdict: AppVerdict, _now: Now) {
+        self.end_app_question(question, verdict);
     }
 
     fn handle_drain(&mut self, _now: Now) {
         self.draining = true;
+        self.end_all_questions();
         let idle = |it: &Connection| it.pending.is_none() && !it.queued && !it.paused;
         let tokens: Vec<_> =
             self.connections.iter().filter(|(_, it)| idle(it)).map(|(token, _)| token).collect();

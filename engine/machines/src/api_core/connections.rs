@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 
+use protocol::app::AppVerdict;
 use protocol::http::RequestProgress;
 
 use super::ApiCore;
@@ -40,6 +41,8 @@ pub(super) struct Connection {
     pub(super) since_ms: u64,
     /// The call whose answer must be given before the next request is taken.
     pub(super) pending: Option<CallId>,
+    /// What came of the question for the app that its next request names.
+    pub(super) app_verdict: Option<AppVerdict>,
     /// The kept bytes begin a request that has not come whole.
     pub(super) unfinished: bool,
     /// It has asked something.

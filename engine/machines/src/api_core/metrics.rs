@@ -55,6 +55,10 @@ impl ApiCore {
         let limited = "Requests answered with 429: their app's back ends are too fast.";
         all.counter("http_calls_rate_limited_total", limited, stats.rate_limited);
         all.counter("http_calls_overloaded_total", "Requests answered with 503.", stats.overloaded);
+        let waits = "Requests that waited for a source of apps (apps_url).";
+        all.counter("http_app_waits_total", waits, stats.app_waits);
+        let refused = "Requests answered with 503 because too many waited for a source of apps.";
+        all.counter("http_app_waits_refused_total", refused, stats.app_waits_refused);
         let refused = "Requests answered with 503 for http_bodies_bytes_max.";
         all.counter("http_bodies_refused_total", refused, stats.bodies_refused);
         all.counter(

@@ -5,7 +5,8 @@
 //! Where to look: `connections` is what is kept of an HTTP connection; `requests` takes requests out of its bytes, in
 //! order; `pending` has a file for each endpoint that concerns shards: it splits a call into parts, one for each home
 //! shard, and puts their answers together; `rates` bounds how fast an app's back ends may call; `gate` is where a part waits for room in the batch to its home; `calls` are
-//! the calls whose answer has not been given, `open_call` what all of them have; `metrics` is the text of `/metrics`;
+//! the calls whose answer has not been given, `open_call` what all of them have; `unknown_apps` is where requests wait for
+//! an app to be looked up; `metrics` is the text of `/metrics`;
 //! `api_machine` is the border to the driver.
 //!
 //! A call never holds anything that another waits for: a part that its home has room for goes at once, the others wait
@@ -38,12 +39,14 @@ mod rates;
 mod requests;
 #[cfg(test)]
 mod tests;
+mod unknown_apps;
 
 use calls::Calls;
 use connections::Connections;
 use exposition::Exposition;
 use gate::Gates;
 use rates::Rates;
+use unknown_apps::Waits;
 
 /// What the API core is made of.
 pub struct ApiConfig {
@@ -106,6 +109,10 @@ pub struct ApiStats {
     pub overloaded: u64,
     /// Requests answered 503 because all that are on their way keep too much already.
     pub bodies_refused: u64,
+    /// Requests that waited for a source of apps.
+    pub app_waits: u64,
+    /// Requests answered 503 because too many waited for it already.
+    pub app_waits_refused: u64,
     /// Connections reset because they read their answers too slowly.
     pub slow_readers: u64,
     /// Connections handed to a shard because they asked for an upgrade.
@@ -140,6 +147,7 @@ pub struct ApiCore {
     gates: Gates,
     rates: Rates,
     calls: Calls,
+    app_waits: Waits,
     /// The batch of answers that is being used up, and who sent it.
     leaves: Option<(CoreId, VecDeque<Leaf>)>,
     /// When connections are next looked through for those that are late, on the monotonic clock.
@@ -174,6 +182,7 @@ impl ApiCore {
             gates: Gates::new(cores),
             rates: Rates::default(),
             calls: Calls::default(),
+            app_waits: Waits::default(),
             leaves: None,
             sweep_ms: u64::MAX,
             next_shard: 0,

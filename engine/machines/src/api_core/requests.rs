@@ -20,6 +20,7 @@ use protocol::http::{
 };
 
 use super::ApiCore;
+use super::unknown_apps::Known;
 use crate::invariant::Expected;
 use crate::limits::SCRATCH_BYTES;
 use crate::machine::{Effect, Now, Token};
@@ -170,18 +171,27 @@ impl ApiCore {
                 self.hand_over(token, bytes)
             }
             RequestParse::Complete { request, bytes: used } => {
-                self.handle_request(token, &request, now);
+                match self.look_for_app(token, &request.head, now) {
+                    Known::Enough => self.handle_request(token, &request, now),
+                    Known::Asked => return Step::Wait,
+                    Known::Unanswered(refused) => self.refuse_request(token, &refused, &request.head, now),
+                }
                 Step::Took(used)
             }
             RequestParse::Partial { head: Some(head), .. } if self.is_upgrade(token, &head) => {
                 self.hand_over(token, bytes)
             }
             RequestParse::Partial { head, continue_expected, bytes_min } => {
-                if let Some(head) = head
-                    && let Err(refused) = self.check_head(token, &head, now)
-                {
-                    self.refuse_body(token, &refused, &head, now);
-                    return Step::Gone;
+                if let Some(head) = head {
+                    let refused = match self.look_for_app(token, &head, now) {
+                        Known::Enough => self.check_head(token, &head, now).err(),
+                        Known::Asked => return Step::Wait,
+                        Known::Unanswered(refused) => Some(refused),
+                    };
+                    if let Some(refused) = refused {
+                        self.refuse_body(token, &refused, &head, now);
+                        return Step::Gone;
+                    }
                 }
                 self.expect_more(token, progress, bytes_min, now);
                 if continue_expected {
@@ -305,6 +315,15 @@ impl ApiCore {
         }
     }
 
+    /// The request has come whole and is not looked at.
+    fn refuse_request(&mut self, token: Token, refused: &Refused, head: &Head<'_>, now: Now) {
+        self.stats.requests += 1;
+        if let Some(connection) = self.connections.by_token(token) {
+            (connection.unfinished, connection.asked) = (false, true);
+        }
+        self.refuse(token, refused, Manner::of(head), now);
+    }
+
     fn handle_admin_request(&mut self, token: Token, manner: Manner, request: &Request<'_>, now: Now) {
         match parse_admin_call(&request.head, &self.admin_hosts) {
             Ok(AdminCall::Metrics) => self.ask_readings(token, manner, now),
@@ -331,7 +350,8 @@ impl ApiCore {
     }
 
     fn refuse(&mut self, token: Token, refused: &Refused, manner: Manner, now: Now) {
-        self.stats.refused += 1;
+        let count = if refused.status == 503 { &mut self.stats.overloaded } else { &mut self.stats.refused };
+        *count += 1;
         self.respond_refusal(token, refused, manner, now);
     }
 

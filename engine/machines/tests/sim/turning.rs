@@ -127,6 +127,7 @@ impl Turning<'_> {
             any = true;
             match effect {
                 Effect::Drop { .. } => return Err("all heads are complete".into()),
+                Effect::AskForApp(_) => return Err("there is no source of apps".into()),
                 Effect::Reset(token) => self.reset(token)?,
                 Effect::HandOver { .. } => return Err("nothing here is plain HTTP".into()),
                 Effect::Resume(token) => {

@@ -9,13 +9,14 @@ mod questions;
 mod rates;
 mod schedules;
 mod terminate;
+mod unknown_apps;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::convert::Infallible;
 use std::io::IoSlice;
 use std::sync::Arc;
 
-use protocol::app::{App, Apps};
+use protocol::app::{App, AppQuestion, Apps};
 use protocol::auth::sign_request;
 use protocol::hook_kind::{HookKind, HookKinds};
 
@@ -126,6 +127,8 @@ struct Rig {
     /// Peers that read nothing.
     deaf: HashSet<Token>,
     handed_over: Vec<(Token, CoreId, Vec<u8>)>,
+    /// The apps that it has asked for.
+    asked: Vec<AppQuestion>,
     next_slot: u32,
 }
 
@@ -163,6 +166,7 @@ impl Rig {
             reset: HashSet::new(),
             deaf: HashSet::new(),
             handed_over: Vec::new(),
+            asked: Vec::new(),
             next_slot: 0,
         }
     }
@@ -367,6 +371,7 @@ impl turn::Core for Rig {
                     assert!(last.is_empty(), "nobody has asked");
                     assert!(self.closed.insert(token), "closed once");
                 }
+                Effect::AskForApp(question) => self.asked.push(question),
                 Effect::Reset(token) => {
                     self.reset.insert(token);
                     assert!(self.closed.insert(token), "closed once");
