@@ -51,7 +51,7 @@ main() {
     section 'Official clients against the built server'
     local shards
     for shards in 1 3; do
-        step "pusher-js, laravel-echo, pusher for Node with its own remote tests, the page of dev, $shards shard(s)" told_by_node run_node_tests "$shards"
+        step "pusher-js, laravel-echo, pusher for Node with its own remote tests, push.js, the page of dev, $shards shard(s)" told_by_node run_node_tests "$shards"
         step "pusher for Python, $shards shard(s)" told_by_pytest run_python_tests "$shards"
     done
 
@@ -222,6 +222,7 @@ install_packages() {
     [[ -n ${CHROMIUM-} ]] || command -v chromium >/dev/null || wanted+=(chromium fonts-liberation)
     command -v setpriv >/dev/null || wanted+=(util-linux)
     command -v openssl >/dev/null || wanted+=(openssl)
+    PATH=$PATH:/usr/sbin command -v nginx >/dev/null || wanted+=(nginx)
     command -v redis-server >/dev/null || wanted+=(redis-server)
     command -v php >/dev/null || wanted+=(php-cli)
     python3 -c 'import ensurepip, venv' 2>/dev/null || wanted+=(python3 python3-venv)

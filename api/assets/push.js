@@ -85,10 +85,10 @@ var Push = (function () {
     receive(event, data, frame) {
       const own = /^pusher_internal:(.*)/.exec(event);
       if (!own) this.emit(event, data, frame);
-      else if (own[1] === "subscription_succeeded" && this.requested) this.succeed(data || {});
-      else if (/^member_/.test(own[1]) && this.members) this.change(own[1], String(data.user_id), data.user_info);
+      else if (own[1] === "subscription_succeeded") this.succeed(data || {});
+      else if (!/^member_/.test(own[1])) this.emit(`pusher:${own[1]}`, data, frame);
+      else if (this.members) this.change(own[1], String(data.user_id), data.user_info);
     }
-
     change(what, id, info) { // of the members: member_added or member_removed
       const member = this.members.get(id) || { id, info };
       if (what === "member_added") this.members.set(id, member);
@@ -165,7 +165,7 @@ var Push = (function () {
       if (event === "pusher:connection_established") this.establish(data);
       else if (event === "pusher:error") this.fail(data || {});
       else if (event === "pusher:ping") this.send("pusher:pong", {});
-      else if (channel) channel.receive(event, data, frame);
+      else if (channel && channel.requested) channel.receive(event, data, frame); // or else it was left and is asked for anew
     }
 
     establish({ socket_id, activity_timeout }) {

@@ -13,14 +13,14 @@ export class Browser {
   #browser;
   #profile;
 
-  /** Starts the browser. */
-  static async launch() {
+  /** Starts the browser, with these arguments besides. */
+  static async launch(...more) {
     const profile = await mkdtemp(join(tmpdir(), "corecast-browser-"));
     const browser = await puppeteer.launch({
       browser: "chrome",
       executablePath: CHROMIUM.includes("/") ? CHROMIUM : await onPath(CHROMIUM),
       userDataDir: profile,
-      args: ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"],
+      args: ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", ...more],
     });
     return new Browser(browser, profile);
   }

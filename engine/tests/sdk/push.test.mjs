@@ -2,25 +2,28 @@
 // with their options and calls, against the built server and its sample endpoints; and behind nginx with TLS.
 
 import assert from "node:assert/strict";
-import { after, before, test } from "node:test";
+import { after, afterEach, before, test } from "node:test";
 
 import { Browser } from "./browser.mjs";
 import { publisherOf } from "./clients.mjs";
 import { Proxy } from "./nginx.mjs";
 import { APP, Server } from "./server.mjs";
 
-const PATIENCE = { timeout: 20_000 };
+// A page that is not in front draws nothing, so it is asked by the clock.
+const PATIENCE = { timeout: 20_000, polling: 50 };
 
 let server;
 let publisher;
 let browser;
-let pages = [];
+const pages = [];
 
 before(async () => {
   server = await Server.startDev();
   publisher = publisherOf(server);
   browser = await Browser.launch();
 }, { timeout: 180_000 });
+
+afterEach(() => Promise.all(pages.splice(0).map((page) => page.close())));
 
 after(async () => {
   await browser?.close();
@@ -281,6 +284,7 @@ test("a killed server is found again, with all its channels", async () => {
 test("behind nginx, with the location that webman's pages name, by wss", async () => {
   const first = await Server.startDev();
   const proxy = await Proxy.start(first);
+  const visitor = await Browser.launch(...proxy.browserArguments);
   try {
     const page = await open(`
       var connection = new Push({
@@ -291,7 +295,7 @@ test("behind nginx, with the location that webman's pages name, by wss", async (
       connection.on('disconnected', function (end) { got.push(end.code); });
       ['public-a', 'private-a', 'presence-a'].forEach(function (name) { connection.subscribe(name); });
       connection.channels.get('private-a').on('message', function (data) { got.push(data); });
-    `, undefined, proxy);
+    `, undefined, proxy, visitor);
     for (const name of ["public-a", "private-a", "presence-a"]) await subscribed(page, name);
     assert.equal(await page.evaluate(() => location.protocol), "https:");
     await publisherOf(first).trigger("private-a", "message", "by TLS");
@@ -304,26 +308,23 @@ test("behind nginx, with the location that webman's pages name, by wss", async (
     await gets(page, ["by TLS", 1006, "again"]);
     await second.stop();
   } finally {
+    await visitor.close();
     await proxy.stop();
   }
 });
 
 /** A page of the server's own origin that loads push.js and runs this; what it gets it puts into `got`. */
-async function open(snippet, script = "/plugin/workbunny/webman-push-server/push.js", of = server) {
+async function open(snippet, script = "/plugin/workbunny/webman-push-server/push.js", of = server, by = browser) {
   const origin = of.origin ?? `http://${of.host}:${of.port}`;
   const text = snippet.replaceAll("HOST", new URL(origin).host).replaceAll("KEY", APP.key);
   const body = `<!doctype html><script src="${script}"> </script><script>var got = [];</script><script>${text}</script>`;
-  const page = await browser.newPage();
-  pages.push(page);
-  await page.setRequestInterception(true);
-  page.on("request", (request) => (new URL(request.url()).pathname === "/test" ? request.respond({ contentType: "text/html", body }) : request.continue()));
-  await page.goto(`${origin}/test`);
+  const page = await by.newPage();
+  if (by === browser) pages.push(page);
+  // What is there is replaced, and the origin stays.
+  await page.goto(`${origin}/live`);
+  await page.setContent(body);
   return page;
 }
-
-test.afterEach?.(async () => {
-  await Promise.all(pages.splice(0).map((page) => page.close()));
-});
 
 async function subscribed(page, name) {
   await page.waitForFunction((wanted) => {

@@ -223,6 +223,9 @@ test("data comes as text or as it is", () => {
   world.socket.say(7, {}, "news");
   world.socket.say("pusher_internal:unsubscription_succeeded", {}, "news");
   world.socket.say("pusher_internal:member_added", { user_id: "1" }, "news");
+  const counts = heard(channel, "pusher:subscription_count");
+  world.socket.say("pusher_internal:subscription_count", '{"subscription_count":2}', "news");
+  assert.deepEqual(plain(counts), [{ subscription_count: 2 }]);
   world.push();
   world.socket.say("pusher:connection_established", { socket_id: "9.9" });
   assert.equal(push.state, "connected");
@@ -245,6 +248,21 @@ test("channels are subscribed again after a loss, and left ones are not", () => 
   push.unsubscribeAll();
   assert.deepEqual(world.socket.told().slice(1), ["pusher:subscribe c", "pusher:unsubscribe a", "pusher:unsubscribe c"]);
   assert.equal(push.channels.size, 0);
+});
+
+test("what answers an earlier request for a channel is not taken for the answer to a later one", () => {
+  const world = new World();
+  const push = world.connected({ auth: "/auth" });
+  push.subscribe("private-a");
+  world.answer(200, { auth: "key:s" });
+  push.unsubscribe("private-a");
+  const again = push.subscribe("private-a").trigger("client-a", 1);
+  const succeeded = heard(again, "pusher:subscription_succeeded");
+  world.socket.say("pusher_internal:subscription_succeeded", "{}", "private-a");
+  assert.deepEqual([succeeded.length, world.socket.told().length], [0, 2]);
+  world.answer(200, { auth: "key:s" });
+  world.socket.say("pusher_internal:subscription_succeeded", "{}", "private-a");
+  assert.deepEqual([succeeded.length, world.socket.sent.at(-1).event], [1, "client-a"]);
 });
 
 test("handlers come and go", () => {
