@@ -169,6 +169,9 @@ pub enum Effect {
     },
     /// Ask the source of apps, and tell the machine what came of it. It asks the same only once at a time.
     AskForApp(AppQuestion),
+    /// Nothing of this connection, which was closed or handed over before, is kept here any more: when its descriptor has
+    /// gone as well, its slot may have another tenant. Once for each connection.
+    Free(Token),
 }
 
 /// The pure state behind one core.

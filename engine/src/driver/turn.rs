@@ -345,6 +345,7 @@ impl<M: Machine> turn::Core for Core<M> {
                 Effect::Drop { token, last } => self.io.sockets.let_go(token, &last),
                 Effect::Reset(token) => self.io.sockets.reset(token),
                 Effect::Resume(token) => self.io.sockets.resume(token),
+                Effect::Free(token) => self.io.sockets.free(token),
                 Effect::HandOver { token, to, bytes, refusal } => {
                     self.io.sockets.begin_leaving(token, Leaving::new(to, bytes, refusal));
                 }

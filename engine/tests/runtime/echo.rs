@@ -44,12 +44,13 @@ impl Desk {
     pub(crate) fn close(&mut self, token: Token, last: &[u8]) {
         let mut bytes = self.outboxes.remove(&token).unwrap_or_default();
         bytes.extend_from_slice(last);
-        self.effects.push_back(Effect::Close { token, last: bytes.into() });
+        self.effects.extend([Effect::Close { token, last: bytes.into() }, Effect::Free(token)]);
     }
 
     pub(crate) fn hand_over(&mut self, token: Token, to: CoreId, bytes: &[u8]) {
         self.outboxes.remove(&token);
-        self.effects.push_back(Effect::HandOver { token, to, bytes: bytes.to_vec(), refusal: b"full" });
+        let leave = Effect::HandOver { token, to, bytes: bytes.to_vec(), refusal: b"full" };
+        self.effects.extend([leave, Effect::Free(token)]);
     }
 
     pub(crate) fn pause(&mut self, token: Token) {

@@ -245,8 +245,11 @@ fn what_was_taken_is_told_before_anybody_is_judged() {
     bench.write_to_all(|at| frame(at, 100));
     bench.flush();
     while let Some(effect) = bench.machine.poll_effect() {
-        let Effect::Close { token, last } = effect else { panic!("{effect:?}") };
-        bench.sockets.begin_close(token, last, 0);
+        match effect {
+            Effect::Close { token, last } => bench.sockets.begin_close(token, last, 0),
+            Effect::Free(token) => bench.sockets.free(token),
+            effect => panic!("{effect:?}"),
+        }
     }
     for (at, far) in bench.peers.iter_mut().enumerate().skip(1) {
         let mut got = Vec::new();

@@ -33,7 +33,7 @@ impl Machine for ApiCore {
                 &refused,
                 Manner { keep_alive: false, head_only: false },
             );
-            self.effects.push_back(Effect::Close { token, last: last.into() });
+            self.give_away(token, Effect::Close { token, last: last.into() });
             return;
         }
         self.connections.insert(token, Connection::new(door, now.mono_ms));

@@ -201,7 +201,7 @@ impl ApiCore {
         }
         let mut last = std::mem::take(&mut connection.outbox);
         last.drain(..connection.written.min(last.len()));
-        self.effects.push_back(Effect::Close { token, last: last.into() });
+        self.give_away(token, Effect::Close { token, last: last.into() });
     }
 
     /// Forgets a connection that reads too slowly, and all that it has not read.
@@ -211,14 +211,19 @@ impl ApiCore {
             self.calls.forget_connection(call);
         }
         self.stats.slow_readers += 1;
-        self.effects.push_back(Effect::Reset(token));
+        self.give_away(token, Effect::Reset(token));
     }
 
     /// Forgets a connection that asks nothing; its descriptor is wanted, so its peer is not waited for.
     pub(super) fn let_go(&mut self, token: Token) {
         if self.connections.remove(token).is_some() {
-            self.effects.push_back(Effect::Drop { token, last: Vec::new() });
+            self.give_away(token, Effect::Drop { token, last: Vec::new() });
         }
+    }
+
+    /// The end of a connection: nothing of it is kept here.
+    pub(super) fn give_away(&mut self, token: Token, end: Effect) {
+        self.effects.extend([end, Effect::Free(token)]);
     }
 
     /// The connection goes on with what was read from it, in its turn.

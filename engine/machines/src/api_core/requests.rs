@@ -265,7 +265,7 @@ impl ApiCore {
         let to = self.topics.cores().shard_for(self.next_shard);
         self.next_shard = self.next_shard.wrapping_add(1);
         self.stats.handed_over += 1;
-        self.effects.push_back(Effect::HandOver { token, to, bytes: bytes.to_vec(), refusal: &BUSY });
+        self.give_away(token, Effect::HandOver { token, to, bytes: bytes.to_vec(), refusal: &BUSY });
         Step::Gone
     }
 

@@ -17,7 +17,7 @@ pub struct Cores {
     shards: Vec<Shard>,
     /// By shard.
     sockets: Vec<Vec<Socket>>,
-    /// By shard, the driver's slots: generation, and whether in use.
+    /// By shard, the driver's slots: generation, and whether it has a tenant or its shard keeps something of the last one.
     slots: Vec<Vec<(u32, bool)>>,
     awake: Vec<bool>,
     roots: Lane<Root>,
@@ -108,10 +108,28 @@ impl Cores {
         self.socket_of(shard, token).filter(|socket| !socket.closed)
     }
 
-    /// The driver's slot is free again. Returns the index of the socket that had it.
-    pub fn free_slot(&mut self, shard: usize, token: Token) -> usize {
-        self.slots[shard][token.slot as usize].1 = false;
-        self.sockets[shard].iter().position(|socket| socket.token == token).unwrap()
+    /// The index of the socket behind a token.
+    pub fn index_of(&self, shard: usize, token: Token) -> Result<usize, String> {
+        let index = self.sockets[shard].iter().position(|socket| socket.token == token);
+        index.ok_or_else(|| "a token of nobody".into())
+    }
+
+    /// Its shard keeps nothing of a closed connection: the driver's slot is free for another one.
+    pub fn free_slot(&mut self, shard: usize, token: Token) -> Result<(), String> {
+        let socket = self.index_of(shard, token)?;
+        if !self.sockets[shard][socket].closed {
+            return Err("the slot of an open connection is free".into());
+        }
+        match &mut self.slots[shard][token.slot as usize] {
+            (generation, used) if *generation == token.generation && *used => *used = false,
+            _ => return Err("a slot is free twice".into()),
+        }
+        Ok(())
+    }
+
+    /// How many slots have no room for another connection.
+    pub fn used_slots(&self, shard: usize) -> usize {
+        self.slots[shard].iter().filter(|(_, used)| *used).count()
     }
 
     pub fn drain_sockets(&mut self, shard: usize) {

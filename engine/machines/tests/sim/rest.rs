@@ -51,6 +51,9 @@ pub fn check_empty(cores: &Cores, app: &App, held_bytes_min: usize) -> Result<()
         if left != (0, 0, 0) || shard.fanout().subscriptions() != 0 {
             return Err(format!("shard {index} keeps connections, local topics, home topics: {left:?}"));
         }
+        if cores.used_slots(index) > 0 {
+            return Err(format!("shard {index} keeps {} slots", cores.used_slots(index)));
+        }
         if shard.known_users() != (0, 0, 0) || shard.news_of_users() != 0 {
             return Err(format!("shard {index} keeps users: {:?}", shard.known_users()));
         }

@@ -138,6 +138,7 @@ impl Turning<'_> {
                     }
                 }
                 Effect::Close { token, last } => self.close(token, last)?,
+                Effect::Free(token) => self.cores.free_slot(self.me, token)?,
             }
         }
         Ok(any)
@@ -149,14 +150,13 @@ impl Turning<'_> {
             return Err("reset, and the kernel had not refused it".into());
         }
         socket.closed = true;
-        self.forget(token)?.leaving = true;
+        self.client_of(token)?.leaving = true;
         Ok(())
     }
 
-    /// The driver's slot is free again. Returns whose it was.
-    fn forget(&mut self, token: Token) -> Result<&mut Client, String> {
-        let socket = self.cores.free_slot(self.me, token);
-        self.clients.of_socket(self.me, socket)
+    /// Whose connection this is.
+    fn client_of(&mut self, token: Token) -> Result<&mut Client, String> {
+        self.clients.of_socket(self.me, self.cores.index_of(self.me, token)?)
     }
 
     fn close(&mut self, token: Token, parting: Parting) -> Result<(), String> {
@@ -183,7 +183,7 @@ impl Turning<'_> {
         let draining = self.draining;
         let (now_ms, timeout_ms) = (self.now_ms, self.bounds.authorization_timeout_ms());
         let is_sure = !self.clients.is_tight();
-        let client = self.forget(token)?;
+        let client = self.client_of(token)?;
         let unauthorized = last.windows(17).any(|text| text == b"authorized within");
         if unauthorized && (timeout_ms == 0 || now_ms < client.connected_ms + timeout_ms) {
             return Err("closed as not authorized before its time".into());

@@ -1,7 +1,8 @@
 //! The slab of connections of one core.
 //!
-//! Owns the slots, the generation of each, and the count of those that came during a drain. What must never happen here: freeing a slot
-//! whose operations have not all completed, since an armed operation holds the file. Called by its neighbours in
+//! Owns the slots, the generation of each, and the count of those that came during a drain. A slot has its next tenant
+//! when the last one has gone and the machine has said that it keeps nothing of it. What must never happen here: freeing a
+//! slot whose operations have not all completed, since an armed operation holds the file. Called by its neighbours in
 //! `sockets`.
 
 use super::super::transport::Transport;
@@ -17,6 +18,7 @@ use protocol::limits::SLOTS_MAX;
 pub(super) struct Connections {
     slots: Chunks<Slot>,
     free: Vec<u32>,
+    len: usize,
     /// Newcomers are late.
     draining: bool,
     late: usize,
@@ -24,8 +26,11 @@ pub(super) struct Connections {
 
 #[derive(Debug, Default)]
 struct Slot {
+    /// Counts the tenants, the last one included.
     generation: u32,
     tenant: Option<Connection>,
+    /// The machine keeps something of the last tenant.
+    held: bool,
 }
 
 impl Connections {
@@ -38,7 +43,10 @@ impl Connections {
             None => return None,
         };
         let place = self.slots.get_mut(slot as usize).expected("free slots are in the slab")?;
+        place.generation = place.generation.wrapping_add(1);
         place.tenant = Some(Connection::new(transport, bytes, self.draining));
+        place.held = true;
+        self.len += 1;
         self.late += usize::from(self.draining);
         Some(Token { slot, generation: place.generation })
     }
@@ -70,14 +78,27 @@ impl Connections {
         self.find(token).expected("an armed operation keeps its slot")
     }
 
-    /// Takes a connection out and frees its slot for another tenant.
+    /// The machine keeps nothing of this connection: when it has gone, its slot is free for another one.
+    pub(super) fn free(&mut self, token: Token) {
+        let place = self.slots.get_mut(token.slot as usize);
+        let place = place.filter(|place| place.generation == token.generation && place.held);
+        let Some(place) = place.expected("a machine frees each slot once") else { return };
+        place.held = false;
+        if place.tenant.is_none() {
+            self.free.push(token.slot);
+        }
+    }
+
+    /// Takes a connection out. Its slot is free for another one when the machine keeps nothing of it.
     pub(super) fn detach(&mut self, token: Token) -> Option<Connection> {
         let armed = self.find(token)?.is_armed();
         assert!(!armed, "slot {} is freed with an operation in flight", token.slot);
         let place = self.slots.get_mut(token.slot as usize)?;
-        place.generation = place.generation.wrapping_add(1);
-        self.free.push(token.slot);
         let connection = place.tenant.take()?;
+        if !place.held {
+            self.free.push(token.slot);
+        }
+        self.len -= 1;
         self.late -= usize::from(connection.is_late());
         Some(connection)
     }
@@ -110,7 +131,7 @@ impl Connections {
 
     /// How many there are, those that are closing included.
     pub(super) fn len(&self) -> usize {
-        self.slots.len() - self.free.len()
+        self.len
     }
 
     /// True when there is none.
@@ -136,12 +157,38 @@ mod tests {
     fn a_reused_slot_does_not_answer_to_its_former_token() {
         let mut connections = Connections::default();
         let first = attach(&mut connections);
+        connections.free(first);
         assert!(connections.detach(first).is_some());
         let second = attach(&mut connections);
         assert_eq!(first.slot, second.slot);
         assert!(connections.find(first).is_none() && connections.detach(first).is_none());
         assert!(connections.find(second).is_some());
         assert_eq!(connections.len(), 1);
+    }
+
+    #[test]
+    fn a_slot_of_which_the_machine_keeps_something_has_no_other_tenant() {
+        let mut connections = Connections::default();
+        let kept = attach(&mut connections);
+        assert!(connections.detach(kept).is_some());
+        assert_eq!((connections.len(), connections.residents()), (0, 0), "nobody is there");
+        let next = attach(&mut connections);
+        assert_ne!(next.slot, kept.slot);
+        connections.free(kept);
+        connections.free(next);
+        assert!(connections.find(next).is_some(), "it is there until its socket has gone");
+        assert_eq!(attach(&mut connections), Token { generation: kept.generation + 1, ..kept });
+    }
+
+    #[test]
+    #[should_panic(expected = "a machine frees each slot once")]
+    fn a_slot_is_not_freed_by_the_name_of_an_earlier_tenant() {
+        let mut connections = Connections::default();
+        let first = attach(&mut connections);
+        connections.free(first);
+        connections.detach(first);
+        attach(&mut connections);
+        connections.free(first);
     }
 
     #[test]

@@ -280,6 +280,11 @@ impl Sockets {
         self.finish(token);
     }
 
+    /// The machine keeps nothing of this connection any more: its slot may have another when its socket has gone.
+    pub fn free(&mut self, token: Token) {
+        self.connections.free(token);
+    }
+
     /// From now on newcomers are late, and peers that were told to go have little time left.
     pub fn begin_drain(&mut self, mono_ms: u64) {
         self.connections.begin_drain();
@@ -372,6 +377,8 @@ impl Sockets {
     fn refuse(&mut self, transport: Transport, refusal: &[u8], mono_ms: u64) {
         if let Some(token) = self.attach(transport, Vec::new()) {
             self.begin_close(token, refusal.to_vec(), mono_ms);
+            // No machine has ever heard of it.
+            self.free(token);
         }
     }
 }

@@ -129,7 +129,10 @@ struct Rig {
     handed_over: Vec<(Token, CoreId, Vec<u8>)>,
     /// The apps that it has asked for.
     asked: Vec<AppQuestion>,
-    next_slot: u32,
+    /// The driver's slots: generation, and whether it is in use.
+    slots: Vec<(u32, bool)>,
+    /// Connections that have gone, and whose slots are not free yet.
+    gone: HashSet<Token>,
 }
 
 impl Rig {
@@ -167,7 +170,8 @@ impl Rig {
             deaf: HashSet::new(),
             handed_over: Vec::new(),
             asked: Vec::new(),
-            next_slot: 0,
+            slots: Vec::new(),
+            gone: HashSet::new(),
         }
     }
 
@@ -176,8 +180,12 @@ impl Rig {
     }
 
     fn open_at(&mut self, door: Door) -> Token {
-        let token = Token { slot: self.next_slot, generation: 1 };
-        self.next_slot += 1;
+        let slot = self.slots.iter().position(|(_, used)| !used).unwrap_or_else(|| {
+            self.slots.push((0, false));
+            self.slots.len() - 1
+        });
+        self.slots[slot] = (self.slots[slot].0 + 1, true);
+        let token = Token { slot: slot as u32, generation: self.slots[slot].0 };
         self.core.handle_open(token, door, false, self.now);
         token
     }
@@ -349,6 +357,13 @@ impl turn::Core for Rig {
         let mut any = false;
         while let Some(effect) = self.core.poll_effect() {
             any = true;
+            if let Effect::Close { token, .. }
+            | Effect::Drop { token, .. }
+            | Effect::Reset(token)
+            | Effect::HandOver { token, .. } = effect
+            {
+                self.gone.insert(token);
+            }
             match effect {
                 Effect::Close { token, last } => {
                     self.got.entry(token).or_default().extend(last.to_vec());
@@ -376,8 +391,13 @@ impl turn::Core for Rig {
                     self.reset.insert(token);
                     assert!(self.closed.insert(token), "closed once");
                 }
+                Effect::Free(token) => {
+                    assert!(self.gone.remove(&token), "only the slot of one that has gone is free");
+                    self.slots[token.slot as usize].1 = false;
+                }
             }
         }
+        assert!(self.gone.is_empty(), "nothing is kept of {:?}", self.gone);
         Ok(any)
     }
 

@@ -90,12 +90,18 @@ impl Shard {
         for closing in std::mem::take(&mut self.ending.closing) {
             let token = closing.token;
             self.inbound.forget_descriptor(token);
-            self.effects.push_back(match closing.part(&self.ending.allowance) {
+            let end = match closing.part(&self.ending.allowance) {
                 Some(last) => Effect::Close { token, last },
                 None => Effect::Reset(token),
-            });
+            };
+            self.give_away(token, end);
         }
         self.note_partings();
+    }
+
+    /// The end of a connection: nothing of it is kept here.
+    pub(in crate::shard) fn give_away(&mut self, token: Token, end: Effect) {
+        self.effects.extend([end, Effect::Free(token)]);
     }
 
     /// Counts those who did not get all that waited for them.

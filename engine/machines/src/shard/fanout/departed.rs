@@ -272,7 +272,7 @@ mod tests {
                     Effect::Close { token, last } => {
                         closed.push((token, String::from_utf8_lossy(&last.to_vec()).into_owned()));
                     }
-                    Effect::Resume(_) => {}
+                    Effect::Resume(_) | Effect::Free(_) => {}
                     other => panic!("{other:?}"),
                 }
             }

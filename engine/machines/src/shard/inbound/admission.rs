@@ -53,7 +53,7 @@ impl Shard {
     fn refuse_head(&mut self, token: Token, last: Vec<u8>) {
         self.inbound.stats.heads_refused += 1;
         self.inbound.lobby.forget(token);
-        self.effects.push_back(Effect::Close { token, last: last.into() });
+        self.give_away(token, Effect::Close { token, last: last.into() });
     }
 
     /// Bytes of a connection whose head is not complete.
@@ -86,7 +86,7 @@ impl Shard {
             Entry::HandOver => {
                 self.inbound.lobby.forget(token);
                 let (to, bytes) = (CoreId::Api, bytes.to_vec());
-                self.effects.push_back(Effect::HandOver { token, to, bytes, refusal: &BUSY });
+                self.give_away(token, Effect::HandOver { token, to, bytes, refusal: &BUSY });
                 Flow::Read
             }
             Entry::Refuse { last } => {

@@ -163,7 +163,7 @@ impl Shard {
         let last = if spoke { self.encode_refusal(status, text, &[], now) } else { Vec::new() };
         self.inbound.stats.heads_refused += 1;
         self.inbound.lobby.forget(token);
-        self.effects.push_back(Effect::Drop { token, last });
+        self.give_away(token, Effect::Drop { token, last });
     }
 
     /// When the oldest head is due, on the monotonic clock.

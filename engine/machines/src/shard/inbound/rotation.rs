@@ -11,7 +11,7 @@
 use std::collections::VecDeque;
 
 use crate::cores::CoreId;
-use crate::machine::{Inputs, Now, Socket, Token};
+use crate::machine::{Effect, Inputs, Now, Socket, Token};
 use crate::mesh::{Leaf, Root};
 use crate::outbox::parting::Parting;
 use crate::shard::Shard;
@@ -315,7 +315,7 @@ impl Shard {
             At::Nowhere => {}
             At::Head => {
                 self.inbound.lobby.forget(token);
-                self.effects.push_back(crate::machine::Effect::Close { token, last: Parting::default() });
+                self.give_away(token, Effect::Close { token, last: Parting::default() });
             }
             At::Connection(id) => self.vanish(id),
         }
