@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::rig::client::Client;
@@ -16,10 +17,13 @@ const INTERVAL: Duration = Duration::from_secs(5);
 /// What a reader that is late may make of that.
 const LATE: Duration = Duration::from_millis(500);
 
-fn with_shards(test: impl Fn(&Server)) {
-    for shards in ["1", "3"] {
-        test(&Server::start(&["--shards", shards]));
-    }
+/// The test on a server of one shard and on one of three, at the same time.
+fn with_shards(test: impl Fn(&Server) + Sync) {
+    thread::scope(|scope| {
+        let one = scope.spawn(|| test(&Server::start(&["--shards", "1"])));
+        test(&Server::start(&["--shards", "3"]));
+        one.join().unwrap();
+    });
 }
 
 /// A client that has heard that it is the only subscriber.

@@ -1,5 +1,6 @@
 //! Watchlists: who is signed in is told which of the users on its list are online, on whatever shards these are.
 
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::rig::client::{Client, data_of};
@@ -35,10 +36,13 @@ fn is(online: &[&str], offline: &[&str]) -> (Vec<String>, Vec<String>) {
     (own(online), own(offline))
 }
 
-/// Whether a test holds on a server of three shards and on one of a single shard.
+/// Whether a test holds on a server of three shards and on one of a single shard, at the same time.
 fn on_both(test: fn(&Server)) {
-    test(&shared());
-    test(&Server::start(&["--shards", "1"]));
+    thread::scope(|scope| {
+        let one = scope.spawn(|| test(&Server::start(&["--shards", "1"])));
+        test(&shared());
+        one.join().unwrap();
+    });
 }
 
 fn watchers_hear_of_users(server: &Server) {
@@ -94,7 +98,7 @@ fn a_user_who_is_back_in_time_was_never_gone() {
         page.sign_in(&user("reloads", &[]));
     }
     // Longer than it would take to be told of it.
-    std::thread::sleep(OFFLINE + Duration::from_millis(1500));
+    thread::sleep(OFFLINE + Duration::from_millis(1500));
     mark.sign_in(&user("mark", &[]));
     assert_eq!(hear_watchlist(&mut watcher), is(&["mark"], &[]));
 }
