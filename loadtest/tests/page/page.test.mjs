@@ -43,7 +43,7 @@ after(async () => {
 
 test("a run shows its percentiles and its rate over time", async () => {
   for (const width of WIDTHS) {
-    const seen = await look("run", { width }, plots);
+    const [seen] = await look("run", { width }, plots);
     assert.equal(seen.length, 2, `at ${width}: ${JSON.stringify(seen)}`);
     const [percentiles, rate] = seen;
     assert.match(percentiles.label, /^Latency by percentile.*p99 [\d.]+ ms/);
@@ -55,7 +55,7 @@ test("a run shows its percentiles and its rate over time", async () => {
 
 test("a comparison shows bars and a line for each target", async () => {
   for (const width of WIDTHS) {
-    const seen = await look("comparison", { width }, plots);
+    const [seen] = await look("comparison", { width }, plots);
     const percentiles = seen.find(({ label }) => label.startsWith("Latency by percentile"));
     assert.equal(percentiles?.lines.length, 3, `at ${width}: ${JSON.stringify(seen)}`);
     assert.ok(Math.min(...percentiles.lines) > 50, `${percentiles.lines} points`);
@@ -69,7 +69,7 @@ test("nothing is fetched and nothing is complained about", async () => {
   for (const name of PAGES) {
     const said = [];
     const asked = [];
-    await look(name, { width: 1400, before: (page) => {
+    await look(name, { width: 1400, until: "networkidle0", before: (page) => {
       page.on("console", (message) => said.push(message.text()));
       page.on("pageerror", (error) => said.push(String(error)));
       page.on("request", (request) => asked.push(request.url()));
@@ -83,7 +83,7 @@ test("text stands out from its ground, light and dark", async () => {
   for (const name of PAGES) {
     const grounds = new Set();
     for (const scheme of SCHEMES) {
-      const seen = await look(name, { width: 1400, scheme }, contrasts);
+      const [seen] = await look(name, { width: 1400, scheme }, contrasts);
       assert.ok(seen.length > 50, `only ${seen.length} texts were found`);
       const faint = seen.filter(({ ratio }) => ratio < CONTRAST_MIN);
       assert.deepEqual(faint, [], `${name}, ${scheme}`);
@@ -97,9 +97,10 @@ test("nothing is pushed out of the window or cut off", async () => {
   for (const name of PAGES) {
     for (const width of [320, ...WIDTHS]) {
       const where = `${name} at ${width}`;
-      assert.equal(await look(name, { width }, pushedOut), 0, `${where} scrolls sideways`);
-      assert.deepEqual(await look(name, { width }, cutOff), [], `${where} has text outside of its figure`);
-      assert.deepEqual(await look(name, { width }, overlapping), [], `${where} has texts over each other`);
+      const [wider, outside, covered] = await look(name, { width }, pushedOut, cutOff, overlapping);
+      assert.equal(wider, 0, `${where} scrolls sideways`);
+      assert.deepEqual(outside, [], `${where} has text outside of its figure`);
+      assert.deepEqual(covered, [], `${where} has texts over each other`);
     }
   }
 });
@@ -107,7 +108,7 @@ test("nothing is pushed out of the window or cut off", async () => {
 test("tables show all their columns on a phone and on a desk", async () => {
   for (const name of PAGES) {
     for (const width of [390, 1400]) {
-      const { cells, outside } = await look(name, { width }, hiddenCells);
+      const [{ cells, outside }] = await look(name, { width }, hiddenCells);
       assert.ok(cells > 30, `only ${cells} cells were found`);
       assert.deepEqual(outside, [], `${name} at ${width}`);
     }
@@ -115,21 +116,23 @@ test("tables show all their columns on a phone and on a desk", async () => {
 });
 
 test("a comparison says what its ratios are, and a logarithmic axis that it is one", async () => {
-  const text = await look("comparison", { width: 1400 }, () => document.body.innerText);
+  const [text] = await look("comparison", { width: 1400 }, () => document.body.innerText);
   assert.match(text, /÷ floor: .* median of those ratios .* ratio of the two medians/);
   assert.match(text, /1\.00 × means as cheap/);
   assert.match(text, /logarithmic: each step is ten times rarer/);
 });
 
-/** Opens a page anew and returns what `sight`, which runs inside it, sees. */
-async function look(name, { width, scheme = "light", before: prepare = () => {} }, sight) {
+/** Opens a page anew and returns what each of `sights`, which run inside it, sees. */
+async function look(name, { width, scheme = "light", until = "load", before: prepare = () => {} }, ...sights) {
   const page = await browser.newPage();
   try {
     prepare(page);
     await page.setViewport({ width, height: 900 });
     await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: scheme }]);
-    await page.goto(reports[name], { waitUntil: "networkidle0" });
-    return await page.evaluate(sight);
+    await page.goto(reports[name], { waitUntil: until });
+    const seen = [];
+    for (const sight of sights) seen.push(await page.evaluate(sight));
+    return seen;
   } finally {
     await page.close();
   }

@@ -28,10 +28,11 @@ export class Reports {
     try {
       const address = await listening(floor);
       const load = ["--connections", "50", "--rate", "200", "--duration", "1.5"];
-      await harness(["fanout", "--ws", address, "--app", APP, "--pid", String(floor.pid), ...load, "--report", reports.#file("run")]);
+      const run = harness(["fanout", "--ws", address, "--app", APP, "--pid", String(floor.pid), ...load, "--report", reports.#file("run")]);
       const target = (name) => ["--target", `${name}=ws=${address},app=${APP},pid=${floor.pid}`];
       const compared = [...target("first server"), ...target("<b>second & last</b>"), "--floor", "--rounds", "2"];
-      await harness(["compare", "fanout", ...load, ...compared, "--report", reports.#file("comparison")]);
+      const comparison = harness(["compare", "fanout", ...load, ...compared, "--report", reports.#file("comparison")]);
+      await Promise.all([run, comparison]);
     } finally {
       floor.kill("SIGKILL");
       await once(floor, "exit");
