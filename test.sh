@@ -21,7 +21,10 @@ readonly STEP_SECONDS_MAX=2400
 
 passed=0
 failed=0
-child=
+# The steps that have begun and are not reported yet: what each is called, who counts its tests, and its process group.
+names=()
+counters=()
+groups=()
 policy=untouched
 scratch=$(mktemp -d)
 
@@ -48,19 +51,24 @@ main() {
     step 'release build that counts what it allocates' untold build_counting
     step 'release build' untold cargo build --locked --release -p corecast -p corecast-loadtest
 
+    # Their tests wait for servers and browsers more than they compute.
     section 'Official clients against the built server'
     local shards
     for shards in 1 3; do
-        step "pusher-js, laravel-echo, pusher for Node with its own remote tests, push.js, the page of dev, $shards shard(s)" told_by_node run_node_tests "$shards"
-        step "pusher for Python, $shards shard(s)" told_by_pytest run_python_tests "$shards"
+        begin "pusher-js, laravel-echo, pusher for Node with its own remote tests, push.js, the page of dev, $shards shard(s)" told_by_node run_node_tests "$shards"
+        begin "pusher for Python, $shards shard(s)" told_by_pytest run_python_tests "$shards"
     done
+    begin "the load generator's report in a browser" told_by_node run_page_tests
+    finish
+    # These measure how soon a browser is back.
+    for shards in 1 3; do begin "restarts under a browser, $shards shard(s)" told_by_node run_restart_tests "$shards"; done
+    finish
 
     section 'Hooks'
-    step 'kills, ends, and faults of endpoints, Redis and disk' told_by_pytest run_hook_tests
+    step 'kills, ends, and faults of endpoints, Redis and disk' told_by_pytest run_pytest_beside 4 engine/tests/hooks
 
     section 'Load'
-    step 'overload, drains, hostile clients, leaks, each scenario of the load generator' told_by_pytest run_load_tests
-    step "the load generator's report in a browser" told_by_node run_page_tests
+    step 'overload, drains, hostile clients, leaks, each scenario of the load generator' told_by_pytest run_pytest_beside 3 engine/tests/load
 
     printf '\n%d passed, %d failed\n' "$passed" "$failed"
     ((failed == 0))
@@ -74,10 +82,45 @@ section() {
 
 # step NAME COUNTER COMMAND...: runs the command, quietly; COUNTER reads «passed failed» from its output.
 step() {
-    local name=$1 counter=$2 log=$scratch/log started=$SECONDS good bad code
+    begin "$@"
+    finish
+}
+
+# The same, beside all others that have begun and are not finished. Each has a process group of its own, so that all of it
+# can be ended.
+begin() {
+    local log=$scratch/log.${#groups[@]}
+    names+=("$1")
+    counters+=("$2")
     shift 2
-    run "$@" >"$log" 2>&1
-    code=$?
+    set -m
+    (
+        started=$SECONDS
+        if [[ $(type -t "$1") == function ]]; then "$@"; else limited "$STEP_SECONDS_MAX" "$@"; fi
+        code=$?
+        printf '%d\n' "$((SECONDS - started))" >"$log.seconds"
+        exit "$code"
+    ) </dev/null >"$log" 2>&1 &
+    groups+=("$!")
+    set +m
+}
+
+# Waits for all steps that have begun, and reports them in their order.
+finish() {
+    local index
+    for index in "${!groups[@]}"; do
+        wait "${groups[index]}"
+        report "$?" "${names[index]}" "${counters[index]}" "$scratch/log.$index"
+    done
+    end_steps
+    names=()
+    counters=()
+    groups=()
+}
+
+report() {
+    local code=$1 name=$2 counter=$3 log=$4 good bad seconds='?'
+    if [[ -s $log.seconds ]]; then read -r seconds <"$log.seconds"; fi
     read -r good bad < <("$counter" <"$log")
     # A step that fails without a failed test, or whose tests are not there, is a failure by itself.
     if ((code != 0 && bad == 0)); then bad=1; fi
@@ -88,44 +131,27 @@ step() {
     passed=$((passed + good))
     failed=$((failed + bad))
     if ((bad == 0)); then
-        printf 'ok      %s%s (%d s)\n' "$name" "$( ((good)) && printf ': %d passed' "$good")" "$((SECONDS - started))"
+        printf 'ok      %s%s (%s s)\n' "$name" "$( ((good)) && printf ': %d passed' "$good")" "$seconds"
     else
         sed 's/^/    /' "$log"
-        printf 'FAILED  %s: %d passed, %d failed, exit code %d (%d s)\n' \
-            "$name" "$good" "$bad" "$code" "$((SECONDS - started))"
+        printf 'FAILED  %s: %d passed, %d failed, exit code %d (%s s)\n' "$name" "$good" "$bad" "$code" "$seconds"
     fi
+    rm -f "$log.seconds"
 }
 
-# Runs a command or a function in a process group of its own, so that all of it can be ended.
-run() {
-    local code
-    set -m
-    if [[ $(type -t "$1") == function ]]; then
-        ("$@") </dev/null &
-    else
-        timeout --kill-after=10 "$STEP_SECONDS_MAX" "$@" </dev/null &
-    fi
-    child=$!
-    set +m
-    wait "$child"
-    code=$?
-    end_child
-    return "$code"
+# Ends what is left of the steps. Only their own groups are meant, by number.
+end_steps() {
+    local group tries=50
+    for group in "${groups[@]}"; do kill -TERM -- "-$group" 2>/dev/null; done
+    for group in "${groups[@]}"; do
+        while ((tries-- > 0)) && kill -0 -- "-$group" 2>/dev/null; do sleep 0.1; done
+        kill -KILL -- "-$group" 2>/dev/null
+    done
 }
 
 # A limit of time inside a step; in the foreground, so that the command stays in the group of its step.
 limited() {
     timeout --foreground --kill-after=10 "$@"
-}
-
-# Ends what is left of the running step. Only its own group is meant, by number.
-end_child() {
-    [[ -n $child ]] || return 0
-    local tries=50
-    kill -TERM -- "-$child" 2>/dev/null
-    while ((tries-- > 0)) && kill -0 -- "-$child" 2>/dev/null; do sleep 0.1; done
-    kill -KILL -- "-$child" 2>/dev/null
-    child=
 }
 
 # ---- tests ------------------------------------------------------------------------------------------------------------
@@ -136,29 +162,47 @@ run_rust_tests() {
         limited "$STEP_SECONDS_MAX" cargo nextest run --locked --workspace --no-fail-fast --status-level fail \
             --final-status-level fail --color never --test-threads "$(($(nproc) * 2))"
     else
-        limited "$STEP_SECONDS_MAX" cargo test --locked --workspace --lib --bins --tests --no-fail-fast
+        RUST_TEST_THREADS=$(($(nproc) * 2)) limited "$STEP_SECONDS_MAX" \
+            cargo test --locked --workspace --lib --bins --tests --no-fail-fast
     fi
 }
 
+# All files but that of the restarts, which measures.
 run_node_tests() {
+    local file files=()
     cd "$NODE_TESTS" || return 1
-    CORECAST_BIN=$BINARY CORECAST_SHARDS=$1 limited 900 node --test --test-reporter=tap ./*.test.mjs
+    for file in ./*.test.mjs; do [[ $file == ./restart.test.mjs ]] || files+=("$file"); done
+    run_node 3 "$1" "${files[@]}"
+}
+
+run_restart_tests() {
+    cd "$NODE_TESTS" || return 1
+    run_node 1 "$1" ./restart.test.mjs
+}
+
+# run_node PROCESSES SHARDS FILE...
+run_node() {
+    local processes=$1 shards=$2
+    shift 2
+    CORECAST_BIN=$BINARY CORECAST_SHARDS=$shards limited 900 \
+        node --test --test-concurrency="$processes" --test-reporter=tap "$@"
 }
 
 run_python_tests() {
-    CORECAST_BIN=$BINARY CORECAST_SHARDS=$1 limited 600 "$PYTHON/bin/python" -m pytest -p no:cacheprovider --color=no \
-        engine/tests/sdk/python
+    CORECAST_SHARDS=$1 run_pytest engine/tests/sdk/python
 }
 
-run_load_tests() {
-    CORECAST_BIN=$BINARY CORECAST_COUNTING_BIN=$COUNTING_BINARY \
-        CORECAST_LOADTEST=$PWD/target/release/corecast-loadtest limited "$STEP_SECONDS_MAX" \
-        "$PYTHON/bin/python" -m pytest -p no:cacheprovider --color=no engine/tests/load
+# run_pytest_beside PROCESSES FOLDER: first the tests that may run beside each other, then those that are marked as `alone`.
+run_pytest_beside() {
+    local code=0
+    run_pytest -n "$1" --dist worksteal -m 'not alone' "$2" || code=$?
+    run_pytest -m alone "$2" || code=$?
+    return "$code"
 }
 
-run_hook_tests() {
-    CORECAST_BIN=$BINARY CORECAST_LOADTEST=$PWD/target/release/corecast-loadtest limited "$STEP_SECONDS_MAX" \
-        "$PYTHON/bin/python" -m pytest -p no:cacheprovider --color=no engine/tests/hooks
+run_pytest() {
+    CORECAST_BIN=$BINARY CORECAST_COUNTING_BIN=$COUNTING_BINARY CORECAST_LOADTEST=$PWD/target/release/corecast-loadtest \
+        limited "$STEP_SECONDS_MAX" "$PYTHON/bin/python" -m pytest -p no:cacheprovider --color=no "$@"
 }
 
 # Cargo keeps one binary of a name: this one is put aside before the ordinary one is built.
@@ -228,8 +272,8 @@ install_packages() {
     python3 -c 'import ensurepip, venv' 2>/dev/null || wanted+=(python3 python3-venv)
     if ((${#wanted[@]} > 0)); then install_by_apt "${wanted[@]}" || return 1; fi
     node -e 'const [major, minor] = process.versions.node.split(".").map(Number);
-        if (major < 18 || (major === 18 && minor < 15)) {
-            console.log(`Node ${process.versions.node} is too old: its test runner is needed, from 18.15 on`);
+        if (major < 18 || (major === 18 && minor < 19)) {
+            console.log(`Node ${process.versions.node} is too old: its test runner is needed, from 18.19 on`);
             process.exit(1);
         }'
 }
@@ -300,7 +344,7 @@ install_python_packages() {
 # ---- leaving ----------------------------------------------------------------------------------------------------------
 
 leave() {
-    end_child
+    end_steps
     rm -rf "$scratch"
 }
 trap leave EXIT

@@ -55,7 +55,7 @@ class Unchangeable:
 
 
 @pytest.mark.parametrize("fault", [Full(), Unchangeable()], ids=lambda it: type(it).__name__)
-def test_a_disk_that_cannot_be_written_is_waited_for(receive, operate, gather, mounted, fault, capsys):
+def test_a_disk_that_cannot_be_written_is_waited_for(receive, operate, gather, mounted, fault):
     receiver, disk = receive(), mounted(fault.kind)
     server = operate(endpoint(receiver), hooks={"data_dir": str(disk.data)})
     crowd = gather(server)
@@ -75,7 +75,7 @@ def test_a_disk_that_cannot_be_written_is_waited_for(receive, operate, gather, m
     told = settle(receiver, {**before, **after})
     # An edge is never lost, however long it lasted.
     wait_until(lambda: ("private-newcomer", None) in told.read().open_topics(), "the newcomer's channel to be told")
-    check_drops(server, told, talkers, capsys)
+    check_drops(server, told, talkers)
     said_once(server, "cannot be written", "is written again")
 
 
@@ -102,7 +102,7 @@ class FullAtOnce(Full):
 
 @pytest.mark.parametrize("fault", [Missing(), ReadOnly(), FullAtOnce()], ids=lambda it: type(it).__name__)
 def test_a_directory_that_cannot_be_written_at_the_start_is_waited_for(
-    receive, operate, gather, mounted, fault, capsys
+    receive, operate, gather, mounted, fault
 ):
     receiver, disk = receive(), mounted(Disk)
     hooks = {"data_dir": str(disk.data), "grace_ms": GRACE_MS}
@@ -127,7 +127,7 @@ def test_a_directory_that_cannot_be_written_at_the_start_is_waited_for(
     told = settle(receiver, after)
     here = {(room, None) for room in ROOMS}
     wait_until(lambda: told.read().open_topics() == here, lambda: f"{here}, not {told.open_topics()}")
-    check_drops(server, told, talkers, capsys)
+    check_drops(server, told, talkers)
     said_once(server, "is tried again", "the journal is open")
 
 
@@ -229,12 +229,11 @@ def settle(receiver, said):
     return ledger
 
 
-def check_drops(server, told, talkers, capsys):
+def check_drops(server, told, talkers):
     """Each word was told or counted."""
     said = [word for talker in talkers for word, _ in talker.said]
     missing, dropped = len(told.missing(said)), server.total("corecast_hooks_dropped_total")
-    with capsys.disabled():
-        print(f"\n{len(said)} words said, {missing} of them dropped, {len(told.words)} told in order", end="")
+    print(f"{len(said)} words said, {missing} of them dropped, {len(told.words)} told in order")
     assert missing == dropped, f"{missing} words were not told, and {dropped} counted as dropped"
 
 

@@ -7,6 +7,8 @@ something to when it was told, with its batch window in it; it may grow by what 
 import contextlib
 import json
 
+import pytest
+
 from ledger import Ledger
 from measured import IS_LONG, resident_bytes
 from operated import wait_until
@@ -26,6 +28,7 @@ HOOKS = {"retry_pause_max_s": 10 if IS_LONG else 1}
 FAULTS = [refuse, hang, reset, fail, redirect, never_end, drip]
 
 
+@pytest.mark.alone
 def test_faults_lose_nothing_and_delay_nobody_else(receive, operate, gather, capsys):
     """All of them at once, each at an endpoint of its own."""
     sick, healthy = {it.__name__: receive() for it in FAULTS}, receive()

@@ -27,7 +27,7 @@ BEHAVIOURS = [accept, fail, hang, refuse]
 
 
 @pytest.mark.parametrize("shards", [2])
-def test_what_was_seen_before_a_kill_is_told_after_it(receive, operate, gather, shards, capsys):
+def test_what_was_seen_before_a_kill_is_told_after_it(receive, operate, gather, shards):
     chance = random.Random(SEED)
     receiver = receive()
     endpoint = {"name": "backend", "url": receiver.url, "batch_ms": 20}
@@ -38,8 +38,7 @@ def test_what_was_seen_before_a_kill_is_told_after_it(receive, operate, gather, 
         one.talk(returned)
         returned = one.kill()
         one.settle(ledger)
-        with capsys.disabled():
-            print(f"\n{one}; {len(ledger.events)} events in all, {ledger.repeated} repeated", end="", flush=True)
+        print(f"{one}; {len(ledger.events)} events in all, {ledger.repeated} repeated")
     for client in returned:
         client.hang_up()
     wait_until(lambda: not ledger.read().open_topics(), lambda: f"{ledger.open_topics()} to be closed")

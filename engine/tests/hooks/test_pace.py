@@ -9,6 +9,7 @@ import statistics
 import subprocess
 import time
 
+import pytest
 from measured import IS_LONG, apart, generate
 from operated import wait_until
 from receiver import hang
@@ -23,6 +24,7 @@ SUBSCRIBERS, RATE = 200, 100
 SLOWER_MAX = 1.2
 
 
+@pytest.mark.alone
 def test_a_hanging_endpoint_slows_no_broadcast(receive, operate, tmp_path, capsys):
     receiver = receive()
     for name in ("without", "hanging"):

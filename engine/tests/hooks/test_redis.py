@@ -111,7 +111,7 @@ class ReadOnly(Fault):
 @pytest.mark.parametrize(
     "fault", [Killed, RestartedEmpty, EmptiedAtOnce, Paused, Full, KeyOfAnotherType, WrongPassword, ReadOnly]
 )
-def test_a_fault_of_redis_loses_nothing(receive, operate, gather, redis, fault, capsys):
+def test_a_fault_of_redis_loses_nothing(receive, operate, gather, redis, fault):
     store, receiver = redis(), receive()
     server = operate(endpoint(receiver), hooks={**HOOKS, "redis_url": store.url}, shards=2)
     crowd = gather(server)
@@ -124,13 +124,12 @@ def test_a_fault_of_redis_loses_nothing(receive, operate, gather, redis, fault, 
     run_for(crowd, 0.5)
     talk.stop()
     ledger = settle(receiver, talk.said())
-    with capsys.disabled():
-        print(f"\n{fault.__name__}: {len(talk.said())} words, none lost, {ledger.repeated} repeated; {used:.1%} of a core", end="")
+    print(f"{fault.__name__}: {len(talk.said())} words, none lost, {ledger.repeated} repeated; {used:.1%} of a core")
     assert used <= PROCESSOR_RATIO_MAX or not wrong.lasts, f"{used:.0%} of a core: {server.output()}"
     wait_until(lambda: server.total("corecast_hooks_journal_rows") == 0, "the journal to be empty")
 
 
-def test_a_redis_that_is_down_at_the_start_is_waited_for(receive, operate, gather, redis, capsys):
+def test_a_redis_that_is_down_at_the_start_is_waited_for(receive, operate, gather, redis):
     store, receiver = redis(starts=False), receive()
     server = operate(endpoint(receiver), hooks={**HOOKS, "redis_url": store.url}, shards=2)
     crowd = gather(server)

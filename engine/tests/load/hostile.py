@@ -91,7 +91,7 @@ def slowloris(port, key):
 def bytewise(port, key):
     """Everything a byte at a time: upgrade, subscription, pings."""
     talk = upgrade(key) + text('{"event":"pusher:subscribe","data":{"channel":"bytewise"}}')
-    talk += text('{"event":"pusher:ping","data":{}}') * 20
+    talk += text('{"event":"pusher:ping","data":{}}') * 3
     while True:
         peers = [connect(port) for _ in range(20)]
         for at in range(len(talk)):

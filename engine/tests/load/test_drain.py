@@ -17,6 +17,8 @@ import pytest
 from crowd import Client, Crowd, Publisher
 from measured import IS_LONG, PATIENCE_S, Measured
 
+pytestmark = pytest.mark.alone
+
 CLIENTS = 5_000 if IS_LONG else 1_000
 RATE = 500
 NEWCOMERS_PER_SECOND = 200

@@ -22,6 +22,8 @@ from hostile import ATTACKS
 from measured import COUNTING, IS_LONG, Measured, apart, generate, signed
 from server import APP_ID, HOST, KEY
 
+pytestmark = pytest.mark.alone
+
 PAIRS = 5
 SECONDS = 5 if IS_LONG else 1
 SUBSCRIBERS, RATE = 200, 100
