@@ -11,13 +11,17 @@ use crate::failure::{Failure, Outcome};
 use crate::measure::stopwatch::Stopwatch;
 use crate::measure::verdict::Verdict;
 use crate::options::Target;
+use crate::options::help::rate;
 use crate::report::Report;
+use crate::scenario::Measure;
 use crate::scenario::broadcast::{Broadcast, PublishOptions};
 use crate::stamp::random_run;
 
 const RATE_DEFAULT: f64 = 1000.0;
 
+/// Many channels with few subscribers each: the cost of a channel beside that of a delivery
 #[derive(Args)]
+#[command(mut_args(rate("Publishes per second to all channels together [default: 1000]")))]
 pub(crate) struct ChannelsOptions {
     #[command(flatten)]
     pub(crate) target: Target,
@@ -31,7 +35,17 @@ pub(crate) struct ChannelsOptions {
     pub(crate) random: bool,
 }
 
-pub(super) fn run(options: &ChannelsOptions) -> Outcome<Report> {
+impl Measure for ChannelsOptions {
+    fn target(&self) -> &Target {
+        &self.target
+    }
+
+    fn measure(&self) -> Outcome<Report> {
+        run(self)
+    }
+}
+
+fn run(options: &ChannelsOptions) -> Outcome<Report> {
     let (target, channels) = (&options.target, options.channels);
     if !target.connections.is_multiple_of(channels) {
         let connections = target.connections;

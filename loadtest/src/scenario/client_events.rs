@@ -25,8 +25,10 @@ use crate::measure::tally::Tally;
 use crate::measure::tally::name_partings;
 use crate::measure::verdict::{Generator, Verdict};
 use crate::options::Target;
+use crate::options::help::{ONE_PROCESS, rate, without};
 use crate::progress::{Phase, Pulse, Readings, Ticker};
 use crate::report::{Report, Unit};
+use crate::scenario::Measure;
 use crate::stamp::random_run;
 use crate::stamp::{Reader, Stamp, encode_data, in_stream, split_stream};
 
@@ -36,7 +38,9 @@ const POLL_MAX: Duration = Duration::from_millis(20);
 /// With nothing new for this long, what is missing is lost.
 const PATIENCE_NS: u64 = SECOND_NS;
 
+/// Groups on private channels whose members send to each other: latency, loss, order
 #[derive(Args)]
+#[command(mut_args(rate("Client events per second of all senders together [default: 5 of each sender]")), mut_args(without(&ONE_PROCESS)))]
 pub(crate) struct ClientEventsOptions {
     #[command(flatten)]
     pub(crate) target: Target,
@@ -48,7 +52,17 @@ pub(crate) struct ClientEventsOptions {
     pub(crate) senders: u32,
 }
 
-pub(super) fn run(options: &ClientEventsOptions) -> Outcome<Report> {
+impl Measure for ClientEventsOptions {
+    fn target(&self) -> &Target {
+        &self.target
+    }
+
+    fn measure(&self) -> Outcome<Report> {
+        run(self)
+    }
+}
+
+fn run(options: &ClientEventsOptions) -> Outcome<Report> {
     let target = &options.target;
     target.check_one_process()?;
     target.check_descriptors(0)?;

@@ -11,12 +11,18 @@ use crate::failure::Outcome;
 use crate::measure::stopwatch::Stopwatch;
 use crate::measure::verdict::Verdict;
 use crate::options::Target;
+use crate::options::help::rate;
 use crate::report::Report;
+use crate::scenario::Measure;
 use crate::scenario::broadcast::{Broadcast, PublishOptions};
 
 const RATE_DEFAULT: f64 = 100.0;
 
+/// One channel, many subscribers: latency, loss, order, cost per delivery
 #[derive(Args)]
+#[command(mut_args(rate(
+    "Publishes per second; deliveries are as many for each subscriber [default: 100]"
+)))]
 pub(crate) struct FanoutOptions {
     #[command(flatten)]
     pub(crate) target: Target,
@@ -24,7 +30,17 @@ pub(crate) struct FanoutOptions {
     pub(crate) publish: PublishOptions,
 }
 
-pub(super) fn run(options: &FanoutOptions) -> Outcome<Report> {
+impl Measure for FanoutOptions {
+    fn target(&self) -> &Target {
+        &self.target
+    }
+
+    fn measure(&self) -> Outcome<Report> {
+        run(self)
+    }
+}
+
+fn run(options: &FanoutOptions) -> Outcome<Report> {
     let target = &options.target;
     target.check_descriptors(options.publish.publishers)?;
     let clock = Clock::start();

@@ -18,15 +18,19 @@ use crate::measure::tally::Tally;
 use crate::measure::tally::name_partings;
 use crate::measure::verdict::{Generator, Verdict};
 use crate::options::Target;
+use crate::options::help::without;
 use crate::options::values::parse_seconds;
 use crate::progress::{Phase, Readings, Ticker};
 use crate::report::{Report, Unit};
+use crate::scenario::Measure;
 use crate::stamp::random_run;
 
 /// Lets the server finish what connecting left behind.
 const SETTLE: Duration = Duration::from_secs(1);
 
+/// Connections that only ping: memory of each, and CPU of the server
 #[derive(Args)]
+#[command(mut_args(without(&["rate", "size"])))]
 pub(crate) struct IdleOptions {
     #[command(flatten)]
     pub(crate) target: Target,
@@ -38,7 +42,17 @@ pub(crate) struct IdleOptions {
     pub(crate) channels: u32,
 }
 
-pub(super) fn run(options: &IdleOptions) -> Outcome<Report> {
+impl Measure for IdleOptions {
+    fn target(&self) -> &Target {
+        &self.target
+    }
+
+    fn measure(&self) -> Outcome<Report> {
+        run(self)
+    }
+}
+
+fn run(options: &IdleOptions) -> Outcome<Report> {
     let target = &options.target;
     target.check_descriptors(0)?;
     let clock = Clock::start();

@@ -14,13 +14,17 @@ use crate::measure::ledger::Counts;
 use crate::measure::stopwatch::Stopwatch;
 use crate::measure::verdict::{Generator, Verdict};
 use crate::options::Target;
+use crate::options::help::{ONE_PROCESS, SUBSCRIBERS, rate, without};
 use crate::progress::{Phase, Ticker};
 use crate::publish::schedule::{Pace, Schedule};
 use crate::publish::{Audience, Limits, Publisher, end_ns};
 use crate::report::{Report, Unit};
+use crate::scenario::Measure;
 use crate::stamp::random_run;
 
+/// REST calls alone, to a channel without subscribers: rate, cost and time to the answer
 #[derive(Args)]
+#[command(mut_args(rate("Publishes per second [default: as fast as answers come]")), mut_args(without(&ONE_PROCESS)), mut_args(without(&SUBSCRIBERS)))]
 pub(crate) struct PublishOnlyOptions {
     #[command(flatten)]
     pub(crate) target: Target,
@@ -50,7 +54,17 @@ impl Audience for Nobody {
     }
 }
 
-pub(super) fn run(options: &PublishOnlyOptions) -> Outcome<Report> {
+impl Measure for PublishOnlyOptions {
+    fn target(&self) -> &Target {
+        &self.target
+    }
+
+    fn measure(&self) -> Outcome<Report> {
+        run(self)
+    }
+}
+
+fn run(options: &PublishOnlyOptions) -> Outcome<Report> {
     let target = &options.target;
     let clock = Clock::start();
     let stopwatch = Stopwatch::new(target.pid, clock)?;

@@ -14,16 +14,23 @@ use crate::measure::stopwatch::Stopwatch;
 use crate::measure::tally::{Tally, histogram};
 use crate::measure::verdict::Verdict;
 use crate::options::Target;
+use crate::options::help::{duration, rate};
 use crate::options::values::parse_percent;
 use crate::progress::Readings;
 use crate::report::{Report, Unit};
+use crate::scenario::Measure;
 use crate::scenario::broadcast::{Broadcast, PublishOptions, Round};
 
 const RATE_DEFAULT: f64 = 100.0;
 /// What the kernels of both ends keep of a connection that never reads, with room to spare.
 const KERNEL_BYTES: u64 = 128 * 1024;
 
+/// Some subscribers never read: how the others fare, compared with a run without slow ones
 #[derive(Args)]
+#[command(
+    mut_args(rate("Publishes per second [default: 100]")),
+    mut_args(duration("Length of each run; also 90m or 8h [default: 10]"))
+)]
 pub(crate) struct SlowOptions {
     #[command(flatten)]
     pub(crate) target: Target,
@@ -43,7 +50,17 @@ struct Pair {
     with: Round,
 }
 
-pub(super) fn run(options: &SlowOptions) -> Outcome<Report> {
+impl Measure for SlowOptions {
+    fn target(&self) -> &Target {
+        &self.target
+    }
+
+    fn measure(&self) -> Outcome<Report> {
+        run(self)
+    }
+}
+
+fn run(options: &SlowOptions) -> Outcome<Report> {
     let target = &options.target;
     target.check_descriptors(options.publish.publishers)?;
     let clock = Clock::start();

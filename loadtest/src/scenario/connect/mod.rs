@@ -22,11 +22,18 @@ use crate::measure::tally::Tally;
 use crate::measure::tally::name_partings;
 use crate::measure::verdict::{Generator, Verdict};
 use crate::options::Target;
+use crate::options::help::{duration, rate};
 use crate::progress::{Phase, Ticker};
 use crate::report::{Report, Unit};
+use crate::scenario::Measure;
 use crate::stamp::random_run;
 
+/// Opens connections and subscribes each of them: rate, failures, cost and memory of each; --storm drops all at once
 #[derive(Args)]
+#[command(
+    mut_args(rate("Connects per second [default: as fast as --opening allows]")),
+    mut_args(duration("How long to wait for the last connection [default: 10]"))
+)]
 pub(crate) struct ConnectOptions {
     #[command(flatten)]
     pub(crate) target: Target,
@@ -46,7 +53,17 @@ struct Arrival {
     rss: Option<u64>,
 }
 
-pub(super) fn run(options: &ConnectOptions) -> Outcome<Report> {
+impl Measure for ConnectOptions {
+    fn target(&self) -> &Target {
+        &self.target
+    }
+
+    fn measure(&self) -> Outcome<Report> {
+        run(self)
+    }
+}
+
+fn run(options: &ConnectOptions) -> Outcome<Report> {
     let target = &options.target;
     let is_storm = options.storm.storm;
     target.check_descriptors(if is_storm { options.storm.witnesses } else { 0 })?;

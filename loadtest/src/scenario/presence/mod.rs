@@ -26,9 +26,11 @@ use crate::measure::stopwatch::{Measured, Stopwatch};
 use crate::measure::tally::name_partings;
 use crate::measure::verdict::{Generator, Verdict};
 use crate::options::Target;
+use crate::options::help::{ONE_PROCESS, rate, without};
 use crate::options::values::parse_percent;
 use crate::progress::{Phase, Pulse, Readings, Ticker};
 use crate::report::{Report, Unit};
+use crate::scenario::Measure;
 
 const RATE_DEFAULT: f64 = 100.0;
 const POLL_MAX: Duration = Duration::from_millis(20);
@@ -38,7 +40,9 @@ const PATIENCE_NS: u64 = 2 * SECOND_NS;
 /// Residents that are on their way in at once.
 const ENTERING_MAX: usize = 64;
 
+/// Members join and leave in waves: which members were told, how late, and whether every roster is right
 #[derive(Args)]
+#[command(mut_args(rate("Joins and leaves per second in all channels together [default: 100]")), mut_args(without(&ONE_PROCESS)), mut_args(without(&["size"])))]
 pub(crate) struct PresenceOptions {
     #[command(flatten)]
     pub(crate) target: Target,
@@ -50,7 +54,17 @@ pub(crate) struct PresenceOptions {
     pub(crate) movers_percent: f64,
 }
 
-pub(super) fn run(options: &PresenceOptions) -> Outcome<Report> {
+impl Measure for PresenceOptions {
+    fn target(&self) -> &Target {
+        &self.target
+    }
+
+    fn measure(&self) -> Outcome<Report> {
+        run(self)
+    }
+}
+
+fn run(options: &PresenceOptions) -> Outcome<Report> {
     let target = &options.target;
     target.check_one_process()?;
     target.check_descriptors(0)?;

@@ -25,11 +25,13 @@ use crate::measure::tally::Tally;
 use crate::measure::tally::name_partings;
 use crate::measure::verdict::{Generator, Verdict};
 use crate::options::Target;
+use crate::options::help::{ONE_PROCESS, duration, rate, without};
 use crate::options::values::{parse_rate, parse_seconds};
 use crate::progress::{Readings, Ticker};
 use crate::publish::schedule::{Pace, Schedule};
 use crate::publish::{Audience, Limits, Publisher};
 use crate::report::{Report, Unit};
+use crate::scenario::Measure;
 use crate::scenario::client_events::{Said, Talk};
 use crate::scenario::presence::{Told, Waves};
 use crate::stamp::random_run;
@@ -46,7 +48,9 @@ const SLOPE_SECONDS_MIN: f64 = 600.0;
 /// How long the publisher goes on between two looks at the server's memory.
 const LEG_NS: u64 = SECOND_NS;
 
+/// Everything at once, at a low rate, for hours: what is lost, which clients are dropped, and how memory grows
 #[derive(Args)]
+#[command(mut_args(rate("Publishes per second to the half that only receives [default: 10]")), mut_args(without(&ONE_PROCESS)), mut_args(duration("Length of the run; also 90m or 8h [default: 1h]")))]
 pub(crate) struct SoakOptions {
     #[command(flatten)]
     pub(crate) target: Target,
@@ -92,7 +96,17 @@ struct Ended {
     said: Said,
 }
 
-pub(super) fn run(options: &SoakOptions) -> Outcome<Report> {
+impl Measure for SoakOptions {
+    fn target(&self) -> &Target {
+        &self.target
+    }
+
+    fn measure(&self) -> Outcome<Report> {
+        run(self)
+    }
+}
+
+fn run(options: &SoakOptions) -> Outcome<Report> {
     let target = &options.target;
     target.check_one_process()?;
     target.check_descriptors(16)?;
