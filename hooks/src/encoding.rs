@@ -110,7 +110,7 @@ impl fmt::Display for UndecodableRow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::App(app_id) => write!(f, "there is no app {app_id:?}"),
-            Self::Kind(name) => write!(f, "there is no kind of event {name:?}"),
+            Self::Kind(name) => write!(f, "unknown kind of event {name:?}"),
             Self::Data(id) => write!(f, "the data of event {id} cannot be read"),
         }
     }

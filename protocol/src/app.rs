@@ -279,7 +279,7 @@ pub enum AppParseError {
         /// The first character that is wrong.
         character: char,
     },
-    /// The secret holds white space or a control character.
+    /// The secret contains whitespace or a control character.
     SecretCharacter,
 }
 
@@ -291,10 +291,10 @@ impl fmt::Display for AppParseError {
                 write!(f, "the {what} of the app is empty (an app is written ID:KEY:SECRET)")
             }
             Self::Character { what, character } => {
-                write!(f, "the {what} of the app holds {character:?}; it may hold A-Z a-z 0-9 - _ .")
+                write!(f, "the {what} of the app contains {character:?}; only A-Z a-z 0-9 - _ . are allowed")
             }
             Self::SecretCharacter => {
-                write!(f, "the secret of the app holds white space or a control character")
+                write!(f, "the secret of the app contains whitespace or a control character")
             }
         }
     }

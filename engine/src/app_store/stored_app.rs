@@ -147,14 +147,14 @@ mod tests {
                 ("client_event", "true"),
                 "unknown key \"client_event\" in [[apps]]: did you mean \"client_events\"?",
             ),
-            (("client_events", "1"), "apps.client_events must be true or false, and is a number"),
+            (("client_events", "1"), "apps.client_events must be true or false, not a number"),
             (
                 ("limits.connections_max", "0"),
-                "apps.limits.connections_max = 0: possible are 1 to 4294967295",
+                "apps.limits.connections_max = 0: must be between 1 and 4294967295",
             ),
             (
                 ("hooks", "[]"),
-                "apps.hooks stands in the configuration file alone: endpoints belong to its apps",
+                "apps.hooks is possible in the configuration file only: an app store has no endpoints",
             ),
         ];
         for (setting, what) in table {

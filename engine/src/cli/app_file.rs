@@ -59,7 +59,10 @@ mod tests {
             ("# 1:a:s\n", ": it has no app; write one per line, as ID:KEY:SECRET"),
             ("1:a:s\nhunter2", ":2: an app is written ID:KEY:SECRET"),
             ("1::hunter2", ":1: the key of the app is empty (an app is written ID:KEY:SECRET)"),
-            ("\n\n1:a:hunter2 hunter2", ":3: the secret of the app holds white space or a control character"),
+            (
+                "\n\n1:a:hunter2 hunter2",
+                ":3: the secret of the app contains whitespace or a control character",
+            ),
         ];
         for (text, fault) in table {
             assert_eq!(ids(text), Err(fault.to_owned()), "{text}");

@@ -38,7 +38,9 @@ fn prefix(value: &Value<'_>) -> Result<Box<str>, Fault> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     let fits = text.len() <= PREFIX_BYTES_MAX && text.bytes().all(plain);
     if !fits || text.starts_with(|first: char| first.is_ascii_digit()) {
-        let why = format!("a name begins with up to {PREFIX_BYTES_MAX} of a-z A-Z 0-9 _, no digit first");
+        let why = format!(
+            "must be up to {PREFIX_BYTES_MAX} characters of a-z A-Z 0-9 _ and must not begin with a digit"
+        );
         return Err(value.wrong(&format!("{text:?}"), &why));
     }
     Ok(text.into())

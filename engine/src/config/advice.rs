@@ -30,6 +30,6 @@ pub(super) fn advice(table: Table, key: &str) -> String {
     let keys = table.keys();
     match nearest(key, keys.iter().copied()) {
         Some(near) => format!("did you mean {near:?}?"),
-        None => format!("valid here are {}", keys.join(", ")),
+        None => format!("valid keys are {}", keys.join(", ")),
     }
 }

@@ -39,7 +39,7 @@ pub(super) fn parse_apps(
 /// An app that is in no file. It has no endpoints: those are known from the start of a server.
 pub(super) fn parse_lone_app(mut section: Section<'_>, limits: &ParsedLimits<'_>) -> Result<App, Fault> {
     if let Some(hooks) = section.take("hooks") {
-        return Err(hooks.fault("stands in the configuration file alone: endpoints belong to its apps"));
+        return Err(hooks.fault("is possible in the configuration file only: an app store has no endpoints"));
     }
     Ok(parse_app(section, limits)?.app)
 }
@@ -95,7 +95,9 @@ fn parse_credentials<'a>(section: &mut Section<'a>, id: &Value<'a>) -> Result<(A
         },
     };
     if let Some(secret) = section.take("secret") {
-        return Err(secret.fault("stands alone: it belongs to a key, beside it or in keys"));
+        return Err(
+            secret.fault("has no key beside it: write key and secret together, here or in [[apps.keys]]")
+        );
     }
     let Credentials { key, secret, enabled } = first;
     let mut app = App::of_parts(id.text()?, key.text()?, secret.text()?)
@@ -133,7 +135,7 @@ fn parse_origins(value: Value<'_>) -> Result<Origins, Fault> {
     for value in &values {
         let text = value.text()?;
         if Origins::parse([text]).is_err() {
-            let what = "is no origin; write https://example.com, example.com, *.example.com or *";
+            let what = "not an origin; write https://example.com, example.com, *.example.com or *";
             return Err(value.wrong(&format!("{text:?}"), what));
         }
         texts.push(text);
@@ -151,10 +153,10 @@ fn bad_credentials(error: AppParseError, id: &Value<'_>, key: &Value<'_>, secret
     match error {
         AppParseError::Empty(what) => named(what).fault("is empty"),
         AppParseError::Character { what, character } => {
-            named(what).fault(&format!("holds {character:?}; it may hold A-Z a-z 0-9 - _ ."))
+            named(what).fault(&format!("contains {character:?}; only A-Z a-z 0-9 - _ . are allowed"))
         }
         AppParseError::SecretCharacter | AppParseError::Shape => {
-            secret.fault("holds white space or a control character")
+            secret.fault("contains whitespace or a control character")
         }
     }
 }
@@ -169,7 +171,7 @@ fn over_quota_close(value: &Value<'_>) -> Result<Close, Fault> {
         4100 => Ok(Close::APP_FULL),
         4004 => Ok(Close::OVER_QUOTA),
         code => {
-            let what = "possible are 4100 (clients come back) and 4004 (they stay away)";
+            let what = "must be 4100 (clients reconnect) or 4004 (clients stay away)";
             Err(value.wrong(&code.to_string(), what))
         }
     }
@@ -197,5 +199,5 @@ impl Placed<'_> {
 }
 
 fn twin(mine: &Value<'_>, name: &str, theirs: &Value<'_>) -> Fault {
-    mine.wrong(&format!("{name:?}"), &format!("the app of line {} has it already", theirs.line()))
+    mine.wrong(&format!("{name:?}"), &format!("already used by the app on line {}", theirs.line()))
 }

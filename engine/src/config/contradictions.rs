@@ -88,7 +88,7 @@ fn roster_too_long(_: &Limits, app: &AppLimits) -> Option<String> {
     (roster > ROSTER_BYTES_MAX).then(|| {
         format!(
             "presence_members_max ({}) times presence_user_bytes_max + {CHARACTER_BYTES_MAX} * user_id_characters_max ({member}) is {roster}, \
-             and a roster may have {ROSTER_BYTES_MAX} bytes",
+             but a roster may have at most {ROSTER_BYTES_MAX} bytes",
             app.presence_members_max
         )
     })

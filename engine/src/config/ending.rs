@@ -39,7 +39,7 @@ fn drain_close(value: &Value<'_>) -> Result<Close, Fault> {
         4100 => Ok(Close::DRAINING),
         4200 => Ok(Close::RECONNECT),
         code => {
-            let what = "possible are 4100 (clients come back after a second) and 4200 (at once)";
+            let what = "must be 4100 (clients reconnect after a second) or 4200 (clients reconnect at once)";
             Err(value.wrong(&code.to_string(), what))
         }
     }

@@ -63,7 +63,7 @@ impl EndpointConfig {
         for (app, url) in apps.iter().flat_map(|app| urls.iter().map(move |url| (app, url))) {
             let endpoint = Self::webhook(&app.id, url)?;
             if endpoints.iter().any(|other| other.name == endpoint.name) {
-                return Err(": the same URL is there twice");
+                return Err(": the same URL is given twice");
             }
             endpoints.push(endpoint);
         }
@@ -134,8 +134,7 @@ fn parse_endpoint(mut section: Section<'_>, app_id: &str, others: &[Placed]) -> 
         None => derived_name(app_id, &target),
     };
     if let Some((_, of)) = others.iter().find(|(other, _)| other.name == named) {
-        let why =
-            format!("{named:?}: the endpoint of line {of} has that name already; give this one another");
+        let why = format!("{named:?}: the endpoint on line {of} already has this name; choose another");
         return Err(
             name.map_or_else(|| section.fault(&format!("name = {why}")), |it| it.fault(&format!("= {why}")))
         );
@@ -176,13 +175,15 @@ fn parse_sink(section: &mut Section<'_>) -> Result<(SinkSettings, String), Fault
         return Err(section.fault("needs one of url, file, exec, none"));
     };
     if let Some(other) = given.pop() {
-        return Err(value.fault(&format!("stands beside {}: an endpoint has one destination", other.key())));
+        return Err(
+            value.fault(&format!("cannot stand beside {}: an endpoint has one destination", other.key()))
+        );
     }
     if value.key() == "url" {
         return parse_webhook(section, &value);
     }
     if let Some(lost) = ["format", "secret", "headers"].into_iter().find_map(|key| section.take(key)) {
-        return Err(lost.fault(&format!("means nothing beside {}", value.key())));
+        return Err(lost.fault(&format!("has no effect beside {}", value.key())));
     }
     match value.key() {
         "file" => {
@@ -215,7 +216,7 @@ fn parse_webhook(section: &mut Section<'_>, url: &Value<'_>) -> Result<(SinkSett
             Format::WebmanPush => Some("webman/push's format"),
         };
         if let Some(of) = of {
-            return Err(secret.fault(&format!("means nothing in {of}, which signs with the app's secret")));
+            return Err(secret.fault(&format!("has no effect in {of}, which signs with the app's secret")));
         }
     }
     let headers = section.take("headers").map_or_else(|| Ok(Vec::new()), parse_headers)?;
@@ -232,7 +233,7 @@ fn parse_format(value: &Value<'_>, secret: Option<&Value<'_>>) -> Result<Format,
         }
         "webman-push" => Ok(Format::WebmanPush),
         other => {
-            let what = "possible are \"pusher\", \"webman\" and \"webman-push\"";
+            let what = "must be \"pusher\", \"webman\" or \"webman-push\"";
             Err(value.wrong(&format!("{other:?}"), what))
         }
     }
@@ -245,14 +246,14 @@ fn parse_headers(value: Value<'_>) -> Result<Vec<(String, String)>, Fault> {
 fn header(name: &str, value: &Value<'_>) -> Result<(String, String), Fault> {
     let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     if name.is_empty() || !name.bytes().all(token) {
-        return Err(value.wrong(&format!("{name:?}"), "is no name of a header"));
+        return Err(value.wrong(&format!("{name:?}"), "not a valid header name"));
     }
     if HEADERS_KEPT.contains(&&*name.to_ascii_lowercase()) {
-        return Err(value.wrong(&format!("{name:?}"), "is a header that the webhook sets itself"));
+        return Err(value.wrong(&format!("{name:?}"), "the webhook sets this header itself"));
     }
     let text = value.text()?;
     if !text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
-        return Err(value.wrong(&format!("{name:?}"), "its value may hold printable ASCII only"));
+        return Err(value.wrong(&format!("{name:?}"), "its value may contain printable ASCII only"));
     }
     Ok((name.to_owned(), text.to_owned()))
 }
@@ -263,9 +264,9 @@ fn kind(value: &Value<'_>) -> Result<HookKind, Fault> {
         let names = HookKind::EACH.map(HookKind::name);
         let advice = match nearest(text, names.into_iter()) {
             Some(near) => format!("did you mean {near:?}?"),
-            None => format!("possible are {}", names.join(", ")),
+            None => format!("must be one of {}", names.join(", ")),
         };
-        value.wrong(&format!("{text:?}"), &format!("is no kind of event: {advice}"))
+        value.wrong(&format!("{text:?}"), &format!("unknown kind of event: {advice}"))
     })
 }
 
@@ -273,11 +274,11 @@ fn parse_name(value: &Value<'_>) -> Result<String, Fault> {
     let text = value.text()?;
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     if text.is_empty() || text.len() > NAME_BYTES_MAX || !text.bytes().all(plain) {
-        let why = format!("a name has 1 to {NAME_BYTES_MAX} of A-Z a-z 0-9 - _ .");
+        let why = format!("must be 1 to {NAME_BYTES_MAX} characters of A-Z a-z 0-9 - _ .");
         return Err(value.wrong(&format!("{text:?}"), &why));
     }
     if text == hooks::journal::STREAM_PLACE {
-        return Err(value.wrong(&format!("{text:?}"), "this name is taken by the stream itself"));
+        return Err(value.wrong(&format!("{text:?}"), "the stream itself uses this name"));
     }
     Ok(text.to_owned())
 }
@@ -296,7 +297,7 @@ fn check_webhook_url(url: &str) -> Result<(), &'static str> {
     if named && url.bytes().all(|byte| byte.is_ascii_graphic()) {
         Ok(())
     } else {
-        Err("is no URL of a webhook; write http://HOST/PATH or https://HOST/PATH")
+        Err("is not the URL of a webhook; write http://HOST/PATH or https://HOST/PATH")
     }
 }
 

@@ -65,9 +65,9 @@ const ROWS: &[Row] = &[
     ("clientmessages", Key("client_events")),
     ("acceptclienteventsfrom", Key("client_events")),
     ("active", Key("enabled")),
-    ("webhooks", Text("each is a table [[apps.hooks]] with url and events")),
-    ("webhook", Text("each is a table [[apps.hooks]] with url and events")),
-    ("webhookurl", Text("each is a table [[apps.hooks]] with url and events")),
+    ("webhooks", Text("each one is a table [[apps.hooks]] with url and events")),
+    ("webhook", Text("each one is a table [[apps.hooks]] with url and events")),
+    ("webhookurl", Text("each one is a table [[apps.hooks]] with url and events")),
     // Limits.
     ("capacity", Key("connections_max")),
     ("maxconnections", Key("connections_max")),
@@ -118,10 +118,10 @@ pub(super) fn json_instead(text: &str) -> Option<&'static str> {
     }
     let soketi = ["appManager", "enableClientMessages", "\"port\"", "\"host\""];
     Some(if soketi.iter().any(|word| text.contains(word)) {
-        "this looks like soketi's JSON, and must be TOML: \"port\": 6001 is written listen = \"0.0.0.0:6001\", and each of \
-         appManager.array.apps is a table [[apps]] with id = \"…\", key = \"…\" and secret = \"…\""
+        "this looks like soketi's JSON, but must be TOML: \"port\": 6001 becomes listen = \"0.0.0.0:6001\", and each app in \
+         appManager.array.apps becomes a table [[apps]] with id = \"…\", key = \"…\" and secret = \"…\""
     } else {
-        "this looks like JSON, and must be TOML: each setting on a line of its own, as key = value"
+        "this looks like JSON, but must be TOML: write each setting on a line of its own, as key = value"
     })
 }
 

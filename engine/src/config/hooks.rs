@@ -142,7 +142,7 @@ impl HooksConfig {
         let mut stream = StreamSettings::new(url.text()?);
         if let Some(value) = section.take("redis_ca_file") {
             if !is_tls(&stream.redis.url.0) {
-                return Err(value.fault("means nothing without TLS: redis_url begins with rediss:// then"));
+                return Err(value.fault("has no effect without TLS: redis_url must begin with rediss://"));
             }
             stream.redis.ca_file = Some(value.filled_text()?.into());
         }
@@ -179,7 +179,7 @@ fn durability(value: &Value<'_>) -> Result<Durability, Fault> {
         "process" => Ok(Durability::Process),
         "power" => Ok(Durability::Power),
         other => {
-            let what = "possible are \"process\" (a killed server loses nothing) and \"power\" (nor does a power loss)";
+            let what = "must be \"process\" (nothing is lost when the server is killed) or \"power\" (nor when the power fails)";
             Err(value.wrong(&format!("{other:?}"), what))
         }
     }
@@ -197,7 +197,7 @@ fn check_redis_url(url: &str) -> Result<(), &'static str> {
     match rest {
         Some(rest) if !rest.is_empty() && !url.contains(char::is_whitespace) => Ok(()),
         _ => Err(
-            "is no URL of a Redis server; write redis://USER:PASSWORD@HOST:PORT/DATABASE, or rediss:// for TLS",
+            "is not the URL of a Redis server; write redis://USER:PASSWORD@HOST:PORT/DATABASE, or rediss:// for TLS",
         ),
     }
 }
@@ -221,7 +221,7 @@ fn refuse_stream_keys(section: &mut Section<'_>) -> Result<(), Fault> {
         "prefetch",
     ];
     match KEYS.into_iter().find_map(|key| section.take(key)) {
-        Some(value) => Err(value.fault("means nothing without redis_url")),
+        Some(value) => Err(value.fault("has no effect without redis_url")),
         None => Ok(()),
     }
 }

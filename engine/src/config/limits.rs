@@ -54,7 +54,7 @@ impl<'a> ParsedLimits<'a> {
             let Some(why) = broken(&self.server, app) else { continue };
             let place = set.iter().chain(&self.set).find(|value| keys.contains(&value.key()));
             return match place {
-                Some(value) => Err(value.fault(&format!("does not fit: {why}"))),
+                Some(value) => Err(value.fault(&format!("does not fit the other limits: {why}"))),
                 None => unreachable!("the defaults of {keys:?} go together"),
             };
         }

@@ -30,7 +30,7 @@ pub(super) fn parse_listen(top: &mut Section<'_>) -> Result<Listen, Fault> {
 
 fn path_prefix(value: &Value<'_>) -> Result<PathPrefix, Fault> {
     let text = value.text()?;
-    let what = "is no beginning of a path; write \"\", or a slash and more, such as \"/realtime\"";
+    let what = "not a path prefix; write \"\", or a path that begins with a slash, such as \"/realtime\"";
     PathPrefix::parse(text).map_err(|_| value.wrong(&format!("{text:?}"), what))
 }
 
@@ -47,7 +47,7 @@ fn address(value: Value<'_>) -> Result<Placed<'_>, Fault> {
         Ok(address) => Ok((address, value)),
         Err(_) => {
             let why =
-                format!("is no address; write IP:PORT, such as {:?} or {:?}", "0.0.0.0:6001", "[::]:6001");
+                format!("not an address; write IP:PORT, such as {:?} or {:?}", "0.0.0.0:6001", "[::]:6001");
             Err(value.wrong(&format!("{text:?}"), &why))
         }
     }
@@ -58,7 +58,7 @@ fn refuse_twins(placed: &[Placed<'_>]) -> Result<(), Fault> {
     let mut seen: Vec<SocketAddr> = Vec::new();
     for (address, value) in placed {
         if address.port() != 0 && seen.contains(address) {
-            return Err(value.wrong(&format!("{:?}", address.to_string()), "is there twice"));
+            return Err(value.wrong(&format!("{:?}", address.to_string()), "listed twice"));
         }
         seen.push(*address);
     }

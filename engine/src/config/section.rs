@@ -104,7 +104,7 @@ impl<'a> Value<'a> {
         let number = number.and_then(|number| u64::try_from(number).ok());
         number
             .filter(|number| (min..=max).contains(number))
-            .ok_or_else(|| self.wrong(&integer.to_string(), &format!("possible are {min} to {max}")))
+            .ok_or_else(|| self.wrong(&integer.to_string(), &format!("must be between {min} and {max}")))
     }
 
     /// True or false.
@@ -114,7 +114,7 @@ impl<'a> Value<'a> {
 
     /// A text.
     pub(super) fn text(&self) -> Result<&str, Fault> {
-        self.value.as_str().ok_or_else(|| self.of_other_kind("a text in quotes"))
+        self.value.as_str().ok_or_else(|| self.of_other_kind("a string in quotes"))
     }
 
     /// A text that is not empty.
@@ -139,14 +139,14 @@ impl<'a> Value<'a> {
                     )
                 })
                 .collect()),
-            value => Err(Self { value, ..self }.of_other_kind("a table of texts")),
+            value => Err(Self { value, ..self }.of_other_kind("a table of strings")),
         }
     }
 
     /// One text or a list of them, each at its own place.
     pub(super) fn texts(self) -> Result<Vec<Self>, Fault> {
         if self.value.as_array().is_some_and(|list| list.is_empty()) {
-            return Err(self.fault("is an empty list: leave the key out, or name something"));
+            return Err(self.fault("is an empty list: leave the key out, or list at least one value"));
         }
         Ok(self.items().collect())
     }
@@ -158,7 +158,7 @@ impl<'a> Value<'a> {
 
     /// Tables of this kind.
     pub(super) fn sections(self, table: Table) -> Result<Vec<Section<'a>>, Fault> {
-        let what = format!("tables, each written {}", table.title());
+        let what = format!("a list of tables, each written {}", table.title());
         if !self.value.is_array() {
             return Err(self.of_other_kind(&what));
         }
@@ -185,16 +185,16 @@ impl<'a> Value<'a> {
     }
 
     fn of_other_kind(&self, wanted: &str) -> Fault {
-        self.fault(&format!("must be {wanted}, and is {}", kind(&self.value)))
+        self.fault(&format!("must be {wanted}, not {}", kind(&self.value)))
     }
 }
 
 fn kind(value: &DeValue<'_>) -> &'static str {
     match value {
-        DeValue::String(_) => "a text",
+        DeValue::String(_) => "a string",
         DeValue::Integer(_) => "a number",
-        DeValue::Float(_) => "a number with a fraction",
-        DeValue::Boolean(_) => "true or false",
+        DeValue::Float(_) => "a decimal number",
+        DeValue::Boolean(_) => "a boolean",
         DeValue::Datetime(_) => "a date",
         DeValue::Array(_) => "a list",
         DeValue::Table(_) => "a table",

@@ -60,7 +60,7 @@ impl FromStr for AdminAddress {
         match text {
             "off" => Ok(Self::Off),
             _ => text.parse().map(Self::At).map_err(|_| {
-                format!("is no address; write IP:PORT, such as {:?}, or {:?}", "127.0.0.1:9601", "off")
+                format!("not an address; write IP:PORT, such as {:?}, or {:?}", "127.0.0.1:9601", "off")
             }),
         }
     }
@@ -70,7 +70,7 @@ impl FromStr for AdminAddress {
 pub fn parse_admin_host(text: &str) -> Result<Box<str>, String> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     if text.is_empty() || text.len() > 253 || !text.bytes().all(plain) {
-        return Err(format!("is no host; write a name without port, such as {:?}", "corecast.internal"));
+        return Err(format!("not a host name; write it without a port, such as {:?}", "corecast.internal"));
     }
     Ok(text.strip_suffix('.').unwrap_or(text).into())
 }

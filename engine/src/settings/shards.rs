@@ -63,7 +63,7 @@ impl FromStr for Steering {
         match text {
             "hash" => Ok(Self::Hash),
             "cpu" => Ok(Self::Cpu),
-            _ => Err(format!("possible are {:?} and {:?}", "hash", "cpu")),
+            _ => Err(format!("must be {:?} or {:?}", "hash", "cpu")),
         }
     }
 }

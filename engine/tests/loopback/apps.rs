@@ -392,7 +392,7 @@ fn a_faulty_file_changes_nothing_at_sighup_and_the_log_says_why() {
         (format!("{next}colour = 1\n"), ":5: unknown key \"colour\" in [[apps]]"),
         (
             apps_file(&[("next", &key("a")), ("other", &key("a"))]),
-            ":7: apps.key = \"a\": the app of line 3 has it already",
+            ":7: apps.key = \"a\": already used by the app on line 3",
         ),
         ("[limits]\n".to_owned(), " has no app\n"),
     ];

@@ -236,7 +236,7 @@ fn check_headers(headers: &[(String, String)]) -> Result<Vec<(String, String)>, 
         if OWN_HEADERS.iter().any(|own| own.eq_ignore_ascii_case(name)) {
             return Err(format!("the header {name:?} is set by the server"));
         }
-        HeaderName::try_from(name.as_str()).map_err(|_| format!("{name:?} is no name of a header"))?;
+        HeaderName::try_from(name.as_str()).map_err(|_| format!("{name:?} is not a valid header name"))?;
         HeaderValue::try_from(value.as_str())
             .map_err(|_| format!("the value of the header {name:?} has characters that cannot be sent"))?;
     }

@@ -128,7 +128,7 @@ pub struct OriginError {
 impl fmt::Display for OriginError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = &self.text;
-        write!(f, "{text:?} is no origin; write https://example.com, example.com, *.example.com or *")
+        write!(f, "{text:?} is not an origin; write https://example.com, example.com, *.example.com or *")
     }
 }
 
