@@ -186,7 +186,7 @@ fn a_bad_value_gets_what_is_possible() {
             "1: metrics_prefix = \"a-b\": must be up to 64 characters of a-z A-Z 0-9 _ and must not begin with a digit",
         ),
         ("sample_endpoints = 1", "1: sample_endpoints must be true or false, not a number"),
-        ("apps_url_ttl_s = 5", "1: apps_url_ttl_s means nothing without apps_url"),
+        ("apps_url_ttl_s = 5", "1: apps_url_ttl_s has no effect without apps_url"),
         ("apps_url = \"\"", "1: apps_url is empty"),
         (
             "apps_url = \"ftp://:hunter2@h/\"",

@@ -27,7 +27,7 @@ pub(super) fn parse_apps_url(top: &mut Section<'_>) -> Result<Option<AppsUrl>, F
     let (url, ttl) = (top.take("apps_url"), top.take("apps_url_ttl_s"));
     let Some(url) = url else {
         return match ttl {
-            Some(ttl) => Err(ttl.fault("means nothing without apps_url")),
+            Some(ttl) => Err(ttl.fault("has no effect without apps_url")),
             None => Ok(None),
         };
     };

@@ -23,7 +23,7 @@ pub mod sockets;
 pub mod steering;
 pub mod transport;
 mod turn;
-mod violations;
+pub mod violations;
 
 use std::io;
 use std::sync::Arc;

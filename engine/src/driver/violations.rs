@@ -1,6 +1,6 @@
-//! Logs that an invariant did not hold on this core, which is a bug of ours: where that was last, and how often in all.
+//! Logs that an invariant did not hold on this thread, which is a bug of ours: where that was last, and how often in all.
 //!
-//! Owns what was logged already. What must never happen here: more than one line a second. Called by the turn.
+//! Owns what was logged already. What must never happen here: more than one line a second. Called by the turn and by the takeover thread.
 
 use super::limits::VIOLATION_LOG_PAUSE_MS;
 use machines::cores::CoreId;
@@ -8,14 +8,14 @@ use machines::invariant::{Violations, violations};
 
 /// What a core has logged of its violations.
 #[derive(Debug, Default)]
-pub(super) struct ViolationLog {
+pub struct ViolationLog {
     logged: u64,
     next_ms: u64,
 }
 
 impl ViolationLog {
     /// Logs the violations that came since the last call, unless a line was logged just before.
-    pub(super) fn update(&mut self, core: CoreId, mono_ms: u64) {
+    pub fn update(&mut self, core: CoreId, mono_ms: u64) {
         if let Some(line) = self.next_line(violations(), core, mono_ms) {
             logging::say!("{line}");
         }

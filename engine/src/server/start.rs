@@ -24,7 +24,7 @@ use crate::settings::capacity::Capacity;
 use crate::settings::{Settings, fitted};
 use crate::takeover::TakeoverPlan;
 use crate::takeover::counters::Counters;
-use machines::api_core::{ApiConfig, ApiCore, Health, MetricsConfig, OtherMetrics};
+use machines::api_core::{ApiConfig, ApiCore, Health, MetricsConfig};
 use machines::limits::Limits;
 use machines::shard::{Shard, ShardConfig};
 use machines::topic::TopicHash;
@@ -68,8 +68,14 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
             let stream = settings.hooks.as_ref().is_some_and(|hooks| hooks.stream.is_some());
             let Environment { health, descriptors_max, .. } = environment.clone();
             let sources = AppSources { app_store, apps_url };
+            let relay = Arc::clone(&takeover);
             let others = metrics::of_the_process(health, descriptors_max, gauge, stream, takeover, sources);
-            api_core(&settings, limits, topics(), environment, others)
+            let metrics = MetricsConfig {
+                prefix: settings.admin.metrics_prefix.clone(),
+                relay_violations: Box::new(move || relay.violations()),
+                others,
+            };
+            api_core(&settings, limits, topics(), environment, metrics)
         }
     };
     let cores = start_cores(&settings, Some(share), line, make_shard, make_api)?;
@@ -96,7 +102,7 @@ fn api_core(
     limits: Limits,
     topics: TopicHash,
     environment: &Environment,
-    others: OtherMetrics,
+    metrics: MetricsConfig,
 ) -> ApiCore {
     let (health, clock) = (Arc::clone(&environment.health), environment.clock);
     ApiCore::new(ApiConfig {
@@ -112,7 +118,7 @@ fn api_core(
         sample_endpoints: settings.pages.sample_endpoints,
         page: settings.dev.as_ref().and_then(|dev| dev.page.clone()),
         admin_hosts: settings.admin.hosts.clone().into(),
-        metrics: MetricsConfig { prefix: settings.admin.metrics_prefix.clone(), others },
+        metrics,
     })
 }
 

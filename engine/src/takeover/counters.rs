@@ -12,6 +12,7 @@ pub struct Counters {
     said: AtomicU64,
     heard: AtomicU64,
     lost: AtomicU64,
+    violations: AtomicU64,
 }
 
 /// As they are now.
@@ -42,9 +43,15 @@ impl Counters {
         }
     }
 
-    pub(super) fn set(&self, links: usize, waiting_bytes: usize) {
+    /// How many invariants were violated on the relay's thread.
+    pub fn violations(&self) -> u64 {
+        self.violations.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set(&self, links: usize, waiting_bytes: usize, violations: u64) {
         self.links.store(links as u64, Ordering::Relaxed);
         self.waiting_bytes.store(waiting_bytes as u64, Ordering::Relaxed);
+        self.violations.store(violations, Ordering::Relaxed);
     }
 
     pub(super) fn note_said<E>(&self, message: &Message<E>) {

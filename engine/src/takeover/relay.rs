@@ -27,8 +27,11 @@ use super::wire::{self, Hello, Refusal, Said};
 use crate::driver::apps::AppsView;
 use crate::driver::control::{Control, Phase};
 use crate::driver::inbox::MeshEnd;
+use crate::driver::violations::ViolationLog;
 use crate::limits::{RELAY_ROOTS_BYTES_MAX, WAITING_BYTES_SOFT_MAX};
+use machines::cores::CoreId;
 use machines::exchange::{Exchange, Homes, Message, Shared, Step};
+use machines::invariant::{self, violations};
 use machines::limits::Limits;
 use machines::machine::Mesh;
 use machines::mesh::Event;
@@ -106,6 +109,8 @@ pub(super) struct Relay {
     met: Option<Sender<Met>>,
     finish: Option<Sender<()>>,
     fenced: bool,
+    violations: ViolationLog,
+    started: Instant,
 }
 
 /// What a relay is made of.
@@ -142,6 +147,8 @@ impl Relay {
             met: None,
             finish: None,
             fenced: false,
+            violations: ViolationLog::default(),
+            started: Instant::now(),
         })
     }
 
@@ -361,7 +368,7 @@ impl Relay {
             for leaf in batch {
                 match leaf {
                     Leaf::Relay(told) => self.exchange.handle_home(home, *told, &mut steps),
-                    leaf => debug_assert!(false, "the relay has no subscribers: {leaf:?}"),
+                    _ => invariant::violated("the relay has no subscribers"),
                 }
             }
             self.perform(steps);
@@ -442,10 +449,11 @@ impl Relay {
         }
     }
 
-    fn count(&self) {
+    fn count(&mut self) {
         let linked = self.peers.iter().filter(|peer| peer.greeted).count();
         let waiting = self.peers.iter().map(|peer| peer.link.waiting() + peer.link.undecided).sum();
-        self.counters.set(linked, waiting);
+        self.counters.set(linked, waiting, violations().count);
+        self.violations.update(CoreId::Relay, self.started.elapsed().as_millis() as u64);
     }
 
     fn sleep(&mut self) -> io::Result<()> {

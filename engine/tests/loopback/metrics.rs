@@ -160,6 +160,7 @@ fn deliveries_messages_and_bytes_are_counted() {
         "corecast_invariant_violations_total{core=\"shard-0\"}",
         "corecast_invariant_violations_total{core=\"shard-2\"}",
         "corecast_invariant_violations_total{core=\"api\"}",
+        "corecast_invariant_violations_total{core=\"takeover\"}",
     ] {
         assert_eq!(after[name], 0.0, "{name} of a server at ease");
     }

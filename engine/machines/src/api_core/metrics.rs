@@ -24,7 +24,8 @@ impl ApiCore {
         self.describe_rest(&mut all);
         describe_back_pressure(&mut all, &sum, self.gates.ms(), self.gates.bytes());
         describe_closes(&mut all, &sum.closes);
-        describe_violations(&mut all, readings, violations().count);
+        let elsewhere = [("api", violations().count), ("takeover", (self.metrics.relay_violations)())];
+        describe_violations(&mut all, readings, &elsewhere);
         describe_hook_drops(&mut all, &sum.stats);
         describe_counters(&mut all, &sum.stats);
         (self.metrics.others)(&mut all, now);
@@ -156,14 +157,16 @@ fn describe_closes(all: &mut Exposition, closes: &Closes) {
     all.add(family);
 }
 
-/// Those of each shard, and those of the API core.
-fn describe_violations(all: &mut Exposition, readings: &[(usize, Reading)], of_api: u64) {
+/// Those of each shard, and those of the other cores.
+fn describe_violations(all: &mut Exposition, readings: &[(usize, Reading)], elsewhere: &[(&str, u64)]) {
     let help = "Cases that cannot occur unless the server has a bug, by core. Please report them.";
     let mut family = all.counters("invariant_violations_total", help);
     for (shard, reading) in readings {
         family.sample(&[("core", &*format!("shard-{shard}"))], reading.violations as f64);
     }
-    family.sample(&[("core", "api")], of_api as f64);
+    for (core, count) in elsewhere {
+        family.sample(&[("core", core)], *count as f64);
+    }
     all.add(family);
 }
 
@@ -195,13 +198,14 @@ mod tests {
     fn violations_are_told_core_by_core() {
         let mut all = Exposition::new("x_");
         let reading = |violations| Reading { violations, ..Reading::default() };
-        describe_violations(&mut all, &[(0, reading(0)), (1, reading(7))], 2);
+        describe_violations(&mut all, &[(0, reading(0)), (1, reading(7))], &[("api", 2), ("takeover", 1)]);
         let text = all.encode();
         let samples: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
         let expected = [
             "x_invariant_violations_total{core=\"shard-0\"} 0",
             "x_invariant_violations_total{core=\"shard-1\"} 7",
             "x_invariant_violations_total{core=\"api\"} 2",
+            "x_invariant_violations_total{core=\"takeover\"} 1",
         ];
         assert_eq!(samples, expected);
     }

@@ -79,6 +79,8 @@ pub type OtherMetrics = Box<dyn Fn(&mut Exposition, Now)>;
 pub struct MetricsConfig {
     /// What their names begin with.
     pub prefix: Box<str>,
+    /// How many invariants were violated on the takeover thread.
+    pub relay_violations: Box<dyn Fn() -> u64>,
     /// Adds what this core cannot know, at each scrape.
     pub others: OtherMetrics,
 }

@@ -155,7 +155,11 @@ impl Rig {
             assets: true,
             sample_endpoints: true,
             admin_hosts: Box::new(["metrics.internal".into()]),
-            metrics: MetricsConfig { prefix: "corecast_".into(), others: Box::new(|_, _| ()) },
+            metrics: MetricsConfig {
+                prefix: "corecast_".into(),
+                relay_violations: Box::new(|| 0),
+                others: Box::new(|_, _| ()),
+            },
         });
         Self {
             core,
