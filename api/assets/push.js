@@ -18,7 +18,7 @@ var Push = (function () {
   const QUEUED_MAX = 100; // client events of a channel that wait until it is subscribed; the oldest go first
 
   class Emitter {
-    on(event, handler) {
+    on(event, handler) { // "*" stands for every event
       this.handlers = (this.handlers || []).concat({ event, handler });
       return this;
     }
@@ -29,7 +29,7 @@ var Push = (function () {
     }
 
     emit(event, data, more) {
-      const hearing = (this.handlers || []).filter((one) => one.event === event);
+      const hearing = (this.handlers || []).filter((one) => one.event === event || one.event === "*");
       for (const { handler } of hearing) { // what one of them throws does not keep it from the others
         try { handler.call(this, data, more); } catch (error) { setTimeout(() => { throw error; }, 0); }
       }
@@ -84,6 +84,7 @@ var Push = (function () {
 
     receive(event, data, frame) {
       const own = /^pusher_internal:(.*)/.exec(event);
+      if (event === "pusher:subscription_error") this.reset();
       if (!own) this.emit(event, data, frame);
       else if (own[1] === "subscription_succeeded") this.succeed(data || {});
       else if (!/^member_/.test(own[1])) this.emit(`pusher:${own[1]}`, data, frame);
@@ -108,8 +109,7 @@ var Push = (function () {
       this.emit("pusher:subscription_succeeded", this.members || {});
     }
     reset() { // nothing is subscribed any more
-      clearTimeout(this.again);
-      this.requested = this.subscribed = false;
+      clearTimeout(this.again); this.requested = this.subscribed = false;
     }
   }
 

@@ -1,7 +1,7 @@
 //! The page of `corecast dev`: a client in a browser that shows its connection and the events of its channels.
 //!
-//! It speaks the protocol by itself and loads nothing from elsewhere, so it works without internet. The key of an app is
-//! all that it knows: what can be read in a page is no secret.
+//! It is made of push.js, is authorized by a sample endpoint, and loads nothing from elsewhere, so it works without internet.
+//! The key of an app is all that it knows: what can be read in a page is no secret.
 
 use crate::answer::Answer;
 
@@ -49,8 +49,10 @@ mod tests {
 
     #[test]
     fn the_page_loads_nothing_from_elsewhere() {
-        for outside in ["http://", "https://", "src=", "@import", "url("] {
+        for outside in ["http://", "https://", "@import", "url("] {
             assert!(!PAGE.contains(outside), "{outside}");
         }
+        let sources: Vec<_> = PAGE.split("src=\"").skip(1).map(|rest| rest.split('"').next()).collect();
+        assert_eq!(sources, [Some("/plugin/workbunny/webman-push-server/push.js")]);
     }
 }

@@ -9,7 +9,9 @@ import { Browser } from "./browser.mjs";
 import { BINARY, Server } from "./server.mjs";
 
 const WIDTHS = [390, 1400];
-const PATIENCE = { timeout: 15_000 };
+// A page that is not in front draws nothing, so it is asked by the clock.
+const PATIENCE = { timeout: 15_000, polling: 50 };
+const FIRST = ["hello", "private-demo", "presence-demo"];
 
 let server;
 let browser;
@@ -27,7 +29,7 @@ after(async () => {
 test("a publish by the printed command is shown, at each width", async () => {
   for (const width of WIDTHS) {
     await withPage({ width }, async (page) => {
-      await subscribed(page, ["hello"]);
+      await subscribed(page, FIRST);
       await publish("hello", "greeting", `{"text":"at ${width} <b>"}`);
       await page.waitForFunction((text) => document.body.innerText.includes(text), PATIENCE, `{"text":"at ${width} <b>"}`);
       assert.match(await page.$eval("body", (body) => body.innerText), /hello\s+greeting/);
@@ -39,11 +41,11 @@ test("a publish by the printed command is shown, at each width", async () => {
 
 test("another channel is subscribed and left, and a refusal is shown", async () => {
   await withPage({ width: 390 }, async (page) => {
-    await subscribed(page, ["hello"]);
+    await subscribed(page, FIRST);
     await page.type("#channel", "news\n");
-    await subscribed(page, ["hello", "news"]);
+    await subscribed(page, [...FIRST, "news"]);
     await page.click("button[aria-label='Leave hello']");
-    await subscribed(page, ["news"]);
+    await subscribed(page, ["private-demo", "presence-demo", "news"]);
     await publish("hello", "left", "x");
     await publish("news", "stayed", "y");
     await page.waitForFunction(() => document.body.innerText.includes("stayed"), PATIENCE);
@@ -51,7 +53,33 @@ test("another channel is subscribed and left, and a refusal is shown", async () 
     // What is refused does not stay in the list.
     await page.type("#channel", "a b\n");
     await page.waitForFunction(() => document.getElementById("problem").textContent.includes("channel"), PATIENCE);
-    await subscribed(page, ["news"]);
+    await subscribed(page, ["private-demo", "presence-demo", "news"]);
+  });
+});
+
+test("two pages see each other as members, and what one sends comes to the other alone", async () => {
+  await withPage({ width: 390 }, async (one) => {
+    await subscribed(one, FIRST);
+    await withPage({ width: 1400 }, async (other) => {
+      await subscribed(other, FIRST);
+      const [here, there] = await Promise.all([one, other].map((page) => page.$eval("#me", (me) => me.textContent)));
+      for (const page of [one, other]) {
+        await page.waitForFunction((wanted) => {
+          const shown = [...document.querySelectorAll("#members li")].map((member) => member.textContent.replace(" (you)", ""));
+          return shown.sort().join() === wanted;
+        }, PATIENCE, [here, there].sort().join());
+      }
+      await one.waitForFunction((name) => document.body.innerText.includes("member_added") && document.body.innerText.includes(name), PATIENCE, there);
+      for (const channel of ["private-demo", "presence-demo"]) {
+        await other.select("#to", channel);
+        await other.$eval("#data", (data, text) => { data.value = text; }, `to ${channel}`);
+        await other.$eval("#send", (form) => form.requestSubmit());
+        await one.waitForFunction((text) => document.getElementById("events").innerText.includes(text), PATIENCE, `to ${channel}`);
+      }
+      const rows = await other.$$eval("#events tr", (found) => found.map((row) => row.cells[2].textContent));
+      assert.deepEqual(rows.filter((event) => event.startsWith("client-")), ["client-message (sent)", "client-message (sent)"]);
+    });
+    await one.waitForFunction(() => document.querySelectorAll("#members li").length === 1, PATIENCE);
   });
 });
 
@@ -63,7 +91,7 @@ test("nothing is fetched from elsewhere and nothing is complained about", async 
     page.on("pageerror", (error) => said.push(String(error)));
     page.on("request", (request) => asked.push(request.url()));
   };
-  await withPage({ width: 1400, prepare }, (page) => subscribed(page, ["hello"]));
+  await withPage({ width: 1400, prepare }, (page) => subscribed(page, FIRST));
   const home = `${server.host}:${server.port}/`;
   assert.deepEqual(asked.filter((url) => !url.startsWith(`http://${home}`) && !url.startsWith(`ws://${home}`) && !url.startsWith("data:")), []);
   assert.deepEqual(said, []);
@@ -82,11 +110,11 @@ test("light and dark are two looks", async () => {
 test("a page whose server goes comes back with its channels when the server does", async () => {
   const first = await Server.startDev();
   await withPage({ width: 390, of: first }, async (page) => {
-    await subscribed(page, ["hello"]);
+    await subscribed(page, FIRST);
     await first.stop();
     await page.waitForFunction(() => document.getElementById("state").dataset.state !== "connected", PATIENCE);
     const second = await Server.startDevAt(first.port);
-    await subscribed(page, ["hello"]);
+    await subscribed(page, FIRST);
     await second.stop();
   });
 });
@@ -110,7 +138,7 @@ async function subscribed(page, channels) {
   await page.waitForFunction((wanted) => {
     const shown = [...document.querySelectorAll("#channels code")].map((code) => code.textContent);
     return document.getElementById("state").dataset.state === "connected" && shown.join() === wanted;
-  }, { timeout: 20_000 }, channels.join());
+  }, { ...PATIENCE, timeout: 20_000 }, channels.join());
 }
 
 /** As `dev` says it is done. */

@@ -278,9 +278,11 @@ test("handlers come and go", () => {
   channel.off("e");
   world.socket.say("e", "3", "a");
   world.socket.say("f", "4", "a");
-  channel.off();
+  channel.off().on("*", (data, { event }) => got.push(`all ${event} ${data}`));
   world.socket.say("f", "5", "a");
-  assert.deepEqual(got, ["one 1", "two 1", "two 2", "one 4"]);
+  channel.off();
+  world.socket.say("f", "6", "a");
+  assert.deepEqual(got, ["one 1", "two 1", "two 2", "one 4", "all f 5"]);
 });
 
 test("a handler that throws is reported and stops nobody", () => {
@@ -386,6 +388,15 @@ test("a refused authorization is an error of channel and connection, and is trie
   const missing = heard(without, "error");
   without.subscribe("private-d");
   assert.match(missing[0].message, /private-d.*auth/);
+});
+
+test("a channel that the server refuses is told so, and there is nothing to leave", () => {
+  const world = new World();
+  const push = world.connected();
+  const refusals = heard(push.subscribe("a b"), "pusher:subscription_error");
+  world.socket.say("pusher:subscription_error", { type: "InvalidChannel", error: "no", status: 400 }, "a b");
+  push.unsubscribe("a b");
+  assert.deepEqual([refusals[0].error, world.socket.told()], ["no", ["pusher:subscribe a b"]]);
 });
 
 test("an error without a handler is warned of", () => {
