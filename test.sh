@@ -55,7 +55,7 @@ main() {
     section 'Official clients against the built server'
     local shards
     for shards in 1 3; do
-        begin "pusher-js, laravel-echo, pusher for Node with its own remote tests, push.js, the page of dev, $shards shard(s)" told_by_node run_node_tests "$shards"
+        begin "pusher-js, laravel-echo, pusher for Node with its own remote tests, push.js, the page of dev, the sample endpoints, $shards shard(s)" told_by_node run_node_tests "$shards"
         begin "pusher for Python, $shards shard(s)" told_by_pytest run_python_tests "$shards"
     done
     begin "the load generator's report in a browser" told_by_node run_page_tests
