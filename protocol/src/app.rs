@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use crate::close::Close;
+use crate::dialect::Dialect;
 use crate::hook_kind::HookKinds;
 use crate::limits::AppLimits;
 
@@ -36,6 +37,8 @@ pub struct App {
     pub id: Box<str>,
     /// A disabled app refuses connections (4003) and REST calls (403).
     pub enabled: bool,
+    /// What its clients expect.
+    pub dialect: Dialect,
     /// Whether clients may send `client-` events.
     pub client_events: bool,
     /// Whether `info` may ask how many subscriptions a channel has.
@@ -88,6 +91,7 @@ impl App {
         Self {
             id: id.into(),
             enabled: true,
+            dialect: Dialect::default(),
             client_events: true,
             subscription_count: true,
             subscription_count_events: true,
@@ -206,6 +210,7 @@ impl PartialEq for App {
         let Self {
             id,
             enabled,
+            dialect,
             client_events,
             subscription_count,
             subscription_count_events,
@@ -224,6 +229,7 @@ impl PartialEq for App {
         } = self;
         *id == other.id
             && *enabled == other.enabled
+            && *dialect == other.dialect
             && *client_events == other.client_events
             && *subscription_count == other.subscription_count
             && *subscription_count_events == other.subscription_count_events

@@ -15,11 +15,12 @@ use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error as _, MapAcces
 use serde::forward_to_deserialize_any;
 use sonic_rs::{LazyValue, ObjectJsonIter};
 
-use self::strings::{has_escape, skip_string, split_string, unescape};
+use self::strings::{encode_escape, has_escape, skip_string, split_string, unescape};
 use crate::limits::JSON_DEPTH_MAX;
 
 pub use self::strings::{encode_string, encode_string_part};
 
+pub mod php;
 mod strings;
 
 /// Reads a JSON object from bytes of a peer: UTF-8, at most `JSON_DEPTH_MAX` deep, nothing but white space behind it.
@@ -93,6 +94,12 @@ impl<'a> Value<'a> {
         Ok(Cow::Owned(text))
     }
 
+    /// Appends the text of a string, unescaped.
+    pub fn append_text(&self, out: &mut Vec<u8>) -> Result<(), JsonError> {
+        let inner = self.inner().ok_or(JsonError::NotAString)?;
+        unescape(inner, |part| out.extend_from_slice(part.as_bytes()))
+    }
+
     /// The digits of an integer, as written; `None` for everything else, `1.0` and `1e3` among it.
     pub fn integer(&self) -> Option<&'a str> {
         let digits = self.raw.strip_prefix('-').unwrap_or(self.raw);
@@ -125,6 +132,19 @@ impl<'a> Value<'a> {
         elements.map(|element| element.ok().and_then(Self::of_lazy).ok_or(JsonError::Syntax)).collect()
     }
 
+    /// The keys of an object, unescaped, and their values, in the order in which they are written.
+    pub fn entries(&self) -> Result<Vec<(Box<str>, Self)>, JsonError> {
+        if !self.is_object() {
+            return Err(JsonError::NotAnObject);
+        }
+        let entries = sonic_rs::to_object_iter(self.raw).map(|entry| {
+            let (key, value) = entry.map_err(|_| JsonError::Syntax)?;
+            let value = Self::of_lazy(value).ok_or(JsonError::Syntax)?;
+            Ok((Box::from(&*key), value))
+        });
+        entries.collect()
+    }
+
     /// The value without white space between its parts. Strings stay as they are written; their escapes are checked.
     pub fn compact(&self) -> Result<Cow<'a, str>, JsonError> {
         let mut compact = String::with_capacity(self.raw.len());
@@ -147,11 +167,11 @@ impl<'a> Value<'a> {
     /// compact JSON.
     pub fn event_data(&self) -> Result<EventData<'a>, JsonError> {
         let Some(inner) = self.inner() else {
-            return Ok(EventData::of_text(&self.compact()?));
+            return Ok(EventData { is_json: true, ..EventData::of_text(&self.compact()?) });
         };
         let mut decoded_bytes = 0;
         unescape(inner, |part| decoded_bytes += part.len())?;
-        Ok(EventData { literal: Cow::Borrowed(self.raw), decoded_bytes })
+        Ok(EventData { literal: Cow::Borrowed(self.raw), decoded_bytes, is_json: false })
     }
 
     // A lazy value of an iterator over a `&str` is always a view of it.
@@ -175,6 +195,8 @@ pub struct EventData<'a> {
     pub literal: Cow<'a, str>,
     /// The length of the text that it stands for, in bytes: what limits are about.
     pub decoded_bytes: usize,
+    /// That text is the JSON of a value that was no string.
+    pub is_json: bool,
 }
 
 impl EventData<'_> {
@@ -184,12 +206,12 @@ impl EventData<'_> {
         encode_string(&mut literal, text);
         // `encode_string` copies UTF-8 and adds ASCII, so nothing is ever replaced here.
         let literal = String::from_utf8(literal).unwrap_or_default();
-        Self { literal: Cow::Owned(literal), decoded_bytes: text.len() }
+        Self { literal: Cow::Owned(literal), decoded_bytes: text.len(), is_json: false }
     }
 
     /// The same data, owning its bytes.
     pub fn into_owned(self) -> EventData<'static> {
-        EventData { literal: Cow::Owned(self.literal.into_owned()), decoded_bytes: self.decoded_bytes }
+        EventData { literal: Cow::Owned(self.literal.into_owned()), ..self }
     }
 }
 

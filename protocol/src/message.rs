@@ -10,7 +10,7 @@ use std::fmt;
 use serde::Deserialize;
 
 use crate::event_name::is_client_event;
-use crate::json::{self, EventData, JsonError, Value};
+use crate::json::{self, EventData, JsonError, Value, php};
 
 /// One message of a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub enum ClientMessage<'a> {
         channel: Cow<'a, str>,
         /// Empty if there is none.
         auth: Cow<'a, str>,
-        /// The exact text that was signed.
+        /// The text that was signed: what was sent as a string, or what PHP makes of what was sent as an object.
         channel_data: Option<Cow<'a, str>>,
     },
     /// A `pusher:subscribe` that names its channel and is wrong in the rest.
@@ -89,7 +89,7 @@ pub enum MessageError {
     Channel,
     /// `auth` is no string.
     Auth,
-    /// `channel_data` is no string.
+    /// `channel_data` is neither a string nor an object.
     ChannelData,
     /// There is no `user_data`, or it is no string.
     UserData,
@@ -200,11 +200,14 @@ fn parse_auth<'a>(data: &Fields<'a>) -> Result<Cow<'a, str>, MessageError> {
     }
 }
 
-// Backends in PHP send an empty list or object for "nothing".
+// PHP has an empty list for "nothing", and its clients send as an object what their back end has signed as PHP writes it.
 fn parse_channel_data_text(value: Option<Value<'_>>) -> Result<Option<Cow<'_, str>>, MessageError> {
     let Some(value) = value.filter(|value| !value.is_empty_container()) else {
         return Ok(None);
     };
+    if value.is_object() || value.is_array() {
+        return php::encode_sorted(&value).map(|text| Some(Cow::Owned(text))).map_err(MessageError::Json);
+    }
     let text = parse_text(Some(value), MessageError::ChannelData)?;
     Ok(Some(text).filter(|text| !text.is_empty()))
 }
@@ -332,6 +335,10 @@ mod tests {
             (r#"{"channel":"a","channel_data":[]}"#, subscribe("a", "", None)),
             (r#"{"channel":"a","channel_data":{ }}"#, subscribe("a", "", None)),
             (r#"{"channel":"a","channel_data":""}"#, subscribe("a", "", None)),
+            (
+                r#"{"channel":"a","channel_data":{ "user_info":"/é", "user_id":"1" },"auth":"k:s"}"#,
+                subscribe("a", "k:s", Some(r#"{"user_id":"1","user_info":"\/é"}"#)),
+            ),
         ];
         for (data, expected) in table {
             let text = format!(r#"{{"event":"pusher:subscribe","data":{data}}}"#);
@@ -472,7 +479,8 @@ mod tests {
             (r#"{"channel":"a b","auth":{}}"#, E::Auth),
             (r#"{"channel":"a b","auth":"\udc00"}"#, lone),
             (r#"{"channel":"a b","channel_data":5}"#, E::ChannelData),
-            (r#"{"channel":"a b","channel_data":{"user_id":1}}"#, E::ChannelData),
+            (r#"{"channel":"a b","channel_data":true}"#, E::ChannelData),
+            (r#"{"channel":"a b","channel_data":{"user_id":"\ud800"}}"#, lone),
         ];
         for (data, error) in table {
             let expected = Ok(ClientMessage::BadSubscribe { channel: "a b".into(), error });

@@ -65,6 +65,18 @@ pub fn encode_presence_succeeded<'m>(
     });
 }
 
+/// `pusher_internal:unsubscription_succeeded`, which webman-push-server's clients wait for.
+pub fn encode_unsubscription_succeeded(out: &mut Vec<u8>, channel: &str) {
+    append_channel_event(out, "pusher_internal:unsubscription_succeeded", channel, 2, |out| {
+        out.extend_from_slice(b"{}");
+    });
+}
+
+/// `pusher:terminate_connection`, by which webman-push-server's clients know that their back end closes the connection.
+pub fn encode_terminate_connection(out: &mut Vec<u8>) {
+    append_user_event(out, "pusher:terminate_connection", r#"{"message":"Terminate connection by API"}"#);
+}
+
 /// How many bytes a member adds to a roster in [`encode_presence_succeeded`], with its two separators.
 pub fn roster_bytes_of(member: &Member) -> usize {
     let one = presence_succeeded_payload("", [member].into_iter());

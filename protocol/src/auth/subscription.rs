@@ -19,14 +19,16 @@ pub fn verify_subscription(
     auth: &str,
 ) -> Result<(), ClientAuthError> {
     let (key, signature) = parse_client_auth(app, auth, "subscription")?;
+    let is_signed = |text: &str| is_signature(key.signing(), text, signature);
     let text = text_to_sign(socket_id, channel, channel_data);
-    if is_signature(key.signing(), &text, signature) {
+    if ChannelKind::of(channel).is_presence() {
+        return if is_signed(&text) { Ok(()) } else { Err(ClientAuthError::signature(&text, signature)) };
+    }
+    let without = text_to_sign(socket_id, channel, None);
+    if is_signed(&without) || (channel_data.is_some() && is_signed(&text)) {
         return Ok(());
     }
-    if channel_data.is_some() && !ChannelKind::of(channel).is_presence() {
-        return verify_subscription(app, socket_id, channel, None, auth);
-    }
-    Err(ClientAuthError::signature(&text, signature))
+    Err(ClientAuthError::signature(&without, signature))
 }
 
 /// The `auth` that a backend gives to its client.
@@ -149,6 +151,24 @@ mod tests {
         assert!(verify_subscription(&app, SOCKET_ID, "private-a", Some("[]"), &signed).is_err());
         let presence = sign_subscription(&app, SOCKET_ID, "presence-a", None);
         assert!(verify_subscription(&app, SOCKET_ID, "presence-a", Some("{}"), &presence).is_err());
+    }
+
+    // Of webman-push-server's documentation of its defaults.
+    #[test]
+    fn a_presence_channel_of_webman_is_signed_as_php_writes_its_object() {
+        use crate::message::{ClientMessage, parse_client_message};
+        let app = App::new("1", "workbunny", "U2FsdGVkX1+vlfFH8Q9XdZ9t9h2bABGYAZltEYAX6UM=");
+        let auth = "workbunny:9aed86725b4342118e8d56fe97b35a9fe758b702401c3815f2d8e59573f2acd8";
+        let object = r#"{"user_info":"{\"name\":\"John\",\"sex\":\"man\"}","user_id":"100"}"#;
+        let text = format!(
+            r#"{{"event":"pusher:subscribe","data":{{"channel":"presence-test","channel_data":{object},"auth":"{auth}"}}}}"#
+        );
+        let Ok(ClientMessage::Subscribe { channel, auth, channel_data }) =
+            parse_client_message(text.as_bytes())
+        else {
+            panic!("{text}")
+        };
+        assert_eq!(verify_subscription(&app, SOCKET_ID, &channel, channel_data.as_deref(), &auth), Ok(()));
     }
 
     #[test]

@@ -13,43 +13,74 @@ const CLOSE: u8 = 0x8;
 const PING: u8 = 0x9;
 const PONG: u8 = 0xa;
 
+/// The first byte of a text frame.
+pub(crate) const FINAL_TEXT: u8 = FINAL | TEXT;
+
 /// One ready-made server frame, shared.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Frame(Arc<[u8]>);
+pub struct Frame {
+    bytes: Arc<[u8]>,
+    holds_json: bool,
+}
 
+/// A frame whose data is text, or that has none.
 impl From<Vec<u8>> for Frame {
     fn from(bytes: Vec<u8>) -> Self {
-        Self(bytes.into())
+        Self { bytes: bytes.into(), holds_json: false }
     }
 }
 
+/// A frame whose data is text, or that has none.
 impl From<&[u8]> for Frame {
     fn from(bytes: &[u8]) -> Self {
-        Self(bytes.into())
+        Self { bytes: bytes.into(), holds_json: false }
     }
 }
 
 impl Frame {
+    /// The same frame, whose data is a string that holds JSON, or is not.
+    #[must_use]
+    pub fn holding_json(self, holds_json: bool) -> Self {
+        Self { holds_json, ..self }
+    }
+
+    /// Whether its data is a string that holds JSON, which connections may take in its object form.
+    pub fn holds_json(&self) -> bool {
+        self.holds_json
+    }
+
     /// Header and payload.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+        &self.bytes
     }
 
     /// The length of header and payload, in bytes.
     #[allow(clippy::len_without_is_empty)] // a frame has a header, so it is never empty
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.bytes.len()
     }
 
     /// What stands behind the header.
     pub fn payload(&self) -> &[u8] {
-        let header = match self.0.get(1).map(|byte| byte & 0x7f) {
+        let header = match self.bytes.get(1).map(|byte| byte & 0x7f) {
             Some(127) => 10,
             Some(126) => 4,
             _ => 2,
         };
-        self.0.get(header..).unwrap_or_default()
+        self.bytes.get(header..).unwrap_or_default()
     }
+}
+
+/// The first of several server frames, its payload, and the frames behind it. None if there is no whole one.
+pub(crate) fn split_frame(frames: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let (header, payload) = match frames {
+        [_, 127, length @ ..] => (10, u64::from_be_bytes(*length.first_chunk()?)),
+        [_, 126, length @ ..] => (4, u16::from_be_bytes(*length.first_chunk()?).into()),
+        [_, length, ..] => (2, u64::from(*length)),
+        _ => return None,
+    };
+    let (whole, rest) = frames.split_at_checked(usize::try_from(payload).ok()?.checked_add(header)?)?;
+    Some((whole, whole.get(header..)?, rest))
 }
 
 /// Appends a text frame.
@@ -107,7 +138,7 @@ pub(crate) fn text_frame_header_bytes(payload_bytes: usize) -> usize {
 fn header(payload_bytes: usize) -> ([u8; 10], usize) {
     let mut bytes = [0; 10];
     let [first, second, length @ ..] = &mut bytes;
-    *first = FINAL | TEXT;
+    *first = FINAL_TEXT;
     match payload_bytes {
         0..=125 => {
             *second = payload_bytes as u8;
