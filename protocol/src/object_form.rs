@@ -5,6 +5,7 @@
 
 use serde::Deserialize;
 
+use crate::dialect::DataForm;
 use crate::json::{self, Value};
 use crate::ws::Frame;
 use crate::ws::frame::{FINAL_TEXT, append_text_frame, split_frame};
@@ -18,8 +19,16 @@ pub fn append_object_form(out: &mut Vec<u8>, frame: &Frame) {
     }
 }
 
-/// Frames that the server says of its own, whose data all is JSON, in their object form. Control frames stay what they are.
-pub fn object_form_of(mut frames: &[u8]) -> Vec<u8> {
+/// Frames that the server says of its own, whose data all is JSON, in this form. They were encoded with strings.
+pub fn in_form(frames: Vec<u8>, form: DataForm) -> Vec<u8> {
+    match form {
+        DataForm::String => frames,
+        DataForm::Object => object_form_of(&frames),
+    }
+}
+
+// Control frames stay what they are.
+fn object_form_of(mut frames: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(frames.len());
     while let Some((whole, payload, rest)) = split_frame(frames) {
         if whole.starts_with(&[FINAL_TEXT]) {

@@ -319,6 +319,6 @@ mod tests {
     fn messages_are_small() {
         assert!(size_of::<Root>() <= 40, "{}", size_of::<Root>());
         assert!(size_of::<Leaf>() <= 56, "{}", size_of::<Leaf>());
-        assert!(size_of::<Publish>() <= 152, "{}", size_of::<Publish>());
+        assert!(size_of::<Publish>() <= 160, "{}", size_of::<Publish>());
     }
 }

@@ -17,7 +17,7 @@ use machines::topic::TopicKey;
 use crate::limits::TAKEOVER_MESSAGE_BYTES_MAX;
 
 /// The version of everything after the greeting.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 
 const MAGIC: [u8; 8] = *b"corecast";
 
@@ -146,6 +146,7 @@ fn append_event(out: &mut Vec<u8>, event: &Event) {
         Origin::BackEnd => BACK_END,
         Origin::Client => CLIENT,
     });
+    out.push(u8::from(event.frame.holds_json()));
     out.extend_from_slice(event.frame.as_bytes());
 }
 
@@ -224,12 +225,14 @@ fn decode_event(mut fields: Fields<'_>, apps: &Apps, homes: &Homes) -> Result<Op
         CLIENT => Origin::Client,
         _ => return Err(Garbled),
     };
+    let holds_json = fields.u8()? != 0;
     if fields.0.len() < 2 || fields.0[0] != FINAL_TEXT {
         return Err(Garbled);
     }
     let Some(app) = apps.by_id(app) else { return Ok(None) };
     let topic = homes.topic(app, TopicKey::of(channel));
-    Ok(Some(Event { topic, frame: Frame::from(fields.0), except, origin }))
+    let frame = Frame::from(fields.0).holding_json(holds_json);
+    Ok(Some(Event { topic, frame, except, origin }))
 }
 
 /// What is left of a message.
@@ -303,6 +306,17 @@ mod tests {
         assert_eq!(event.frame.as_bytes(), [0x81, 1, b'x']);
         assert_eq!(event.except, Some(SocketId { first: 2, second: 1 << 40 }));
         assert_eq!(event.origin, Origin::Client);
+    }
+
+    #[test]
+    fn an_event_that_holds_json_stays_one() {
+        for holds_json in [false, true] {
+            let mut bytes = Vec::new();
+            let frame = event("1").frame.holding_json(holds_json);
+            encode(&mut bytes, &Message::Heard(Event { frame, ..event("1") }));
+            let Said::Message(Message::Heard(heard)) = said(&bytes) else { panic!("{:?}", said(&bytes)) };
+            assert_eq!(heard.frame.holds_json(), holds_json);
+        }
     }
 
     #[test]

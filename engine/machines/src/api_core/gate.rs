@@ -191,7 +191,7 @@ impl ApiCore {
         let publish = Publish {
             event: Event {
                 topic: Arc::clone(&topic),
-                frame: Frame::from(self.scratch.as_slice()),
+                frame: Frame::from(self.scratch.as_slice()).holding_json(event.data.is_json),
                 except: event.except,
                 origin: Origin::BackEnd,
             },

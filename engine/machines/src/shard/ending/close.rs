@@ -6,6 +6,8 @@
 //! waits for it, up to a bound. Both then get a close frame, whose code says when to come back.
 
 use protocol::close::Close;
+use protocol::dialect::DataForm;
+use protocol::object_form::in_form;
 use protocol::server_event;
 use protocol::ws;
 
@@ -25,6 +27,8 @@ pub(super) struct Closing {
     blocked: bool,
     last_words: LastWords,
     rest: Rest,
+    /// How the data of its events looked.
+    form: DataForm,
 }
 
 #[derive(Debug)]
@@ -70,7 +74,7 @@ impl Shard {
     }
 
     fn begin_close(&mut self, id: ConnectionId, last_words: LastWords, rest: Rest) {
-        let Some(Detached { token, mut outbox, blocked }) = self.fanout.detach(id) else { return };
+        let Some(Detached { token, mut outbox, blocked, form }) = self.fanout.detach(id) else { return };
         self.ending.stats.closed += 1;
         match last_words {
             LastWords::Close(close) => self.ending.closes.by_server(close),
@@ -81,7 +85,7 @@ impl Shard {
         self.users.sign_out(id);
         self.ending.unauthorized.cancel(id.slot);
         outbox.end_open_ranges();
-        self.ending.closing.push(Closing { token, outbox, blocked, last_words, rest });
+        self.ending.closing.push(Closing { token, outbox, blocked, last_words, rest, form });
         self.depart(id);
     }
 
@@ -115,9 +119,8 @@ impl Shard {
 impl Closing {
     /// What still goes out. None: a reset, since the frame that was begun cannot be ended.
     fn part(self, allowance: &Allowance) -> Option<Parting> {
-        let Self { mut outbox, blocked, last_words, rest, .. } = self;
-        let mut words = Vec::new();
-        last_words.encode(&mut words);
+        let Self { mut outbox, blocked, last_words, rest, form, .. } = self;
+        let words = last_words.encode(form);
         match rest {
             Rest::Outbox => {}
             Rest::Frame => outbox.cut_to_frame(),
@@ -129,12 +132,20 @@ impl Closing {
 }
 
 impl LastWords {
-    fn encode(&self, out: &mut Vec<u8>) {
+    fn encode(&self, form: DataForm) -> Vec<u8> {
+        let mut out = Vec::new();
         match self {
-            Self::Close(close) => encode_error_and_close(out, *close),
-            Self::Answer(code) => ws::encode_close_frame(out, *code, ""),
+            Self::Close(close) => {
+                // What webman-push-server's clients know it by.
+                if *close == Close::TERMINATED && form == DataForm::Object {
+                    server_event::encode_terminate_connection(&mut out);
+                }
+                encode_error_and_close(&mut out, *close);
+            }
+            Self::Answer(code) => ws::encode_close_frame(&mut out, *code, ""),
             Self::Nothing => {}
         }
+        in_form(out, form)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use protocol::app::{Admission, App};
+use protocol::dialect::DataForm;
 use protocol::presence::Member;
 use protocol::ws::Decoder;
 
@@ -58,6 +59,8 @@ pub(super) struct Connection {
     pub(super) blocked: bool,
     /// Its next message waits for a gate or for its next turn; nothing is read meanwhile.
     pub(super) stalled: bool,
+    /// How the data of its events looks.
+    pub(super) form: DataForm,
 }
 
 /// A connection on a channel.
@@ -90,7 +93,7 @@ pub(super) const WAITING: u32 = u32::MAX;
 
 impl Connection {
     /// One that has just come and has nothing yet.
-    pub(super) fn new(admission: Admission, second: u64, token: Token, heard: Heard) -> Self {
+    pub(super) fn new(admission: Admission, second: u64, token: Token, heard: Heard, form: DataForm) -> Self {
         Self {
             admission,
             second,
@@ -105,6 +108,7 @@ impl Connection {
             held: false,
             blocked: false,
             stalled: false,
+            form,
         }
     }
 

@@ -4,6 +4,7 @@ use std::io::IoSlice;
 use std::sync::Arc;
 
 use protocol::app::{Admission, App};
+use protocol::dialect::DataForm;
 use protocol::presence::Member;
 use protocol::socket_id::SocketId;
 use protocol::ws::Decoder;
@@ -23,6 +24,8 @@ pub(in crate::shard) struct Detached {
     pub outbox: Outbox,
     /// The kernel has refused what waits in it.
     pub blocked: bool,
+    /// How the data of its events looked.
+    pub form: DataForm,
 }
 
 impl Fanout {
@@ -38,16 +41,17 @@ impl Fanout {
         second: u64,
         token: Token,
         heard: Heard,
+        form: DataForm,
     ) -> ConnectionId {
-        self.connections.attach(Connection::new(admission, second, token, heard))
+        self.connections.attach(Connection::new(admission, second, token, heard, form))
     }
 
     /// A connection goes. Its subscriptions are left behind, to be given up.
     pub(in crate::shard) fn detach(&mut self, id: ConnectionId) -> Option<Detached> {
-        let Connection { token, outbox, blocked, subscriptions, .. } = self.connections.detach(id)?;
+        let Connection { token, outbox, blocked, subscriptions, form, .. } = self.connections.detach(id)?;
         self.flush.backlogs.remove(id.slot);
         self.departed.leave_behind(id.slot, subscriptions);
-        Some(Detached { token, outbox, blocked })
+        Some(Detached { token, outbox, blocked, form })
     }
 
     /// Something of this slot's tenant is still to be done when it has gone.
@@ -95,6 +99,12 @@ impl Fanout {
     #[inline]
     pub(in crate::shard) fn app_of(&self, id: ConnectionId) -> Option<&Arc<App>> {
         self.connections.view(id).map(Connection::app)
+    }
+
+    /// How the data of its events looks.
+    #[inline]
+    pub(in crate::shard) fn form_of(&self, id: ConnectionId) -> DataForm {
+        self.connections.view(id).map_or(DataForm::String, |connection| connection.form)
     }
 
     /// From now on it is held to what its app says now.

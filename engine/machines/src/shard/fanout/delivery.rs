@@ -1,6 +1,11 @@
 //! Events on their way into outboxes. The cost of an event is one append to its topic's Run; the cost of a topic's first
 //! event in a phase is one range per subscriber.
+//!
+//! Subscribers that take objects have a Run of their own, with the same events in the same order. It is there only where a
+//! topic has such subscribers.
 
+use protocol::dialect::DataForm;
+use protocol::object_form::append_object_form;
 use protocol::ws::Frame;
 
 use crate::invariant::Expected;
@@ -23,30 +28,46 @@ impl Fanout {
         if topic.run == NO_RUN {
             topic.run = self.flush.open.len() as u32;
             let (open, interval_ms) = (OpenRun::new(topic_slot), topic.flush_interval_ms());
+            let mut objects = None;
             for subscriber in &topic.acknowledged {
                 // One that has gone stays listed until its subscription is given up.
                 let Some((id, connection)) = self.connections.at(subscriber.slot) else { continue };
-                connection.outbox.push(Range::open(open.run(), 0), &mut self.flush.tails);
+                let (its, run) = match connection.form {
+                    DataForm::String => (&open, topic.run),
+                    DataForm::Object => {
+                        (&*objects.get_or_insert_with(|| OpenRun::new(topic_slot)), topic.run + 1)
+                    }
+                };
+                connection.outbox.push(Range::open(its.run(), 0), &mut self.flush.tails);
                 self.flush.gain.taken_by(connection.subscriptions.len());
                 if connection.blocked {
-                    self.flush.touched.push(Touched { id, run: topic.run, from: 0 });
+                    self.flush.touched.push(Touched { id, run, from: 0 });
                 } else {
                     self.stats.held += u64::from(self.flush.mark_or_hold(id, connection, interval_ms));
                 }
             }
             self.flush.open.push(open);
+            if let Some(objects) = objects {
+                topic.object_run = self.flush.open.len() as u32;
+                self.flush.open.push(objects);
+            }
             self.flush.gain.opened(&mut topic.gain);
         }
-        let run = topic.run;
+        let (run, object_run) = (topic.run, topic.object_run);
         let excluded = except.filter(|id| self.acknowledged(*id, topic_slot).is_some());
         if let Some(id) = excluded {
-            self.close_range(id, run);
+            self.close_range(id, topic_slot);
         }
         if let Some(open) = self.flush.open.get_mut(run as usize).expected("a topic's Run is open") {
             open.append(frame);
         }
+        let again = self
+            .flush
+            .open
+            .get_mut(object_run as usize)
+            .map_or(0, |objects| objects.append_with(|bytes| append_object_form(bytes, frame)));
         if let Some(topic) = self.topics.get_mut(topic_slot) {
-            self.flush.decided(&mut topic.gain, frame.len());
+            self.flush.decided(&mut topic.gain, frame.len(), again);
         }
         if let Some(id) = excluded {
             self.stats.deliveries -= 1;
@@ -54,16 +75,31 @@ impl Fanout {
             if let Some(topic) = self.topics.get_mut(topic_slot) {
                 self.flush.gain.opened(&mut topic.gain);
             }
-            self.open_range(id, run);
+            self.open_range(id, topic_slot);
         }
     }
 
+    /// The Run of this phase that the connection has its part of. One that takes objects may be the first on its topic.
+    fn run_for(&mut self, id: ConnectionId, topic_slot: u32) -> u32 {
+        let form = self.form_of(id);
+        let Some(topic) = self.topics.get_mut(topic_slot) else { return NO_RUN };
+        if form == DataForm::String {
+            return topic.run;
+        }
+        if topic.run != NO_RUN && topic.object_run == NO_RUN {
+            topic.object_run = self.flush.open.len() as u32;
+            self.flush.open.push(OpenRun::new(topic_slot));
+        }
+        topic.object_run
+    }
+
     /// A range of the topic's open Run, from its present end on.
-    pub(super) fn open_range(&mut self, id: ConnectionId, run: u32) {
+    pub(super) fn open_range(&mut self, id: ConnectionId, topic_slot: u32) {
+        let run = self.run_for(id, topic_slot);
         // A topic without an event in this phase has no Run.
         let Some(open) = self.flush.open.get(run as usize) else { return };
         let (range, from) = (Range::open(open.run(), open.end()), open.end());
-        let interval_ms = self.topics.get(open.topic_slot).map_or(0, LocalTopic::flush_interval_ms);
+        let interval_ms = self.topics.get(topic_slot).map_or(0, LocalTopic::flush_interval_ms);
         let connection = self.connections.by_id(id);
         let Some(connection) = connection.expected("a subscriber is connected") else { return };
         connection.outbox.push(range, &mut self.flush.tails);
@@ -75,7 +111,8 @@ impl Fanout {
         }
     }
 
-    pub(super) fn close_range(&mut self, id: ConnectionId, run: u32) {
+    pub(super) fn close_range(&mut self, id: ConnectionId, topic_slot: u32) {
+        let run = self.run_for(id, topic_slot);
         let Some(open) = self.flush.open.get(run as usize) else { return };
         let connection = self.connections.by_id(id);
         let Some(connection) = connection.expected("its caller has found it") else { return };
@@ -93,7 +130,7 @@ impl Fanout {
         }
         for open in self.flush.open.drain(..) {
             if let Some(topic) = self.topics.get_mut(open.topic_slot) {
-                topic.run = NO_RUN;
+                (topic.run, topic.object_run) = (NO_RUN, NO_RUN);
             }
             open.seal(&self.held);
         }

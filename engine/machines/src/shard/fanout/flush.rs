@@ -111,9 +111,9 @@ impl Flush {
         }
     }
 
-    /// Bytes were appended to a Run of this topic.
-    pub(super) fn decided(&mut self, topic: &mut TopicGain, bytes: usize) {
-        self.run_bytes += bytes as u64;
+    /// Bytes were appended to a Run of this topic, and not more than that `again` to its Run for objects.
+    pub(super) fn decided(&mut self, topic: &mut TopicGain, bytes: usize, again: usize) {
+        self.run_bytes += (bytes + again) as u64;
         self.gain.decided(topic, bytes);
     }
 

@@ -52,8 +52,10 @@ impl Fanout {
     /// A topic has lost its last local subscriber and home has been told.
     pub(in crate::shard) fn remove_topic(&mut self, slot: u32) {
         let Some(topic) = self.topics.remove(slot).expected("a topic goes once") else { return };
-        if let Some(run) = self.flush.open.get_mut(topic.run as usize) {
-            run.topic_slot = NO_RUN;
+        for run in [topic.run, topic.object_run] {
+            if let Some(run) = self.flush.open.get_mut(run as usize) {
+                run.topic_slot = NO_RUN;
+            }
         }
     }
 
@@ -117,7 +119,8 @@ impl Fanout {
         let connection = self.connections.by_id(id);
         let subscription = connection.and_then(|it| it.subscriptions.get_mut(index));
         let Some(subscription) = subscription.expected("its caller has found it") else { return };
-        let topic = self.topics.get_mut(subscription.topic_slot);
+        let topic_slot = subscription.topic_slot;
+        let topic = self.topics.get_mut(topic_slot);
         let Some(topic) = topic.expected(HAS_TOPIC) else { return };
         topic.waiting -= 1;
         self.stats.subscribed += 1;
@@ -125,9 +128,8 @@ impl Fanout {
             subscription.fanout_index = topic.acknowledged.len() as u32;
             topic.acknowledged.push(Subscriber { slot: id.slot, subscription_index: index as u32 });
         }
-        let run = topic.run;
         self.push_private(id, succeeded);
-        self.open_range(id, run);
+        self.open_range(id, topic_slot);
     }
 
     /// Takes a subscription out of its connection and its topic. The topic stays, even without subscribers.
@@ -152,8 +154,7 @@ impl Fanout {
         let topic = self.topics.get(topic_slot).expected(HAS_TOPIC)?;
         let connection = self.connections.by_id(id)?;
         self.stats.gained_of_gone += u64::from(self.flush.count_gone(connection, topic.gain));
-        let run = topic.run;
-        self.close_range(id, run);
+        self.close_range(id, topic_slot);
         Some(gone)
     }
 

@@ -30,6 +30,8 @@ pub(super) struct LocalTopic {
     pub(super) waiting: u32,
     /// Index of its Run of this phase, or [`NO_RUN`].
     pub(super) run: u32,
+    /// The same of the Run for subscribers that take objects. There is one while any of them has a part of it.
+    pub(super) object_run: u32,
     pub(super) gain: TopicGain,
 }
 
@@ -88,8 +90,9 @@ impl LocalTopics {
     pub(super) fn add(&mut self, topic: Arc<Topic>) -> u32 {
         let hash = topic.hash;
         let (acknowledged, gain) = (Vec::new(), TopicGain::default());
-        let slot =
-            self.slots.insert(LocalTopic { topic, acknowledged, waiting: 0, run: NO_RUN, gain }) as u32;
+        let (run, object_run) = (NO_RUN, NO_RUN);
+        let topic = LocalTopic { topic, acknowledged, waiting: 0, run, object_run, gain };
+        let slot = self.slots.insert(topic) as u32;
         let slots = &self.slots;
         self.table.insert_unique(hash, slot, |slot| hash_of(slots, *slot));
         slot

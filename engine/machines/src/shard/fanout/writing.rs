@@ -4,6 +4,7 @@
 use std::rc::Rc;
 
 use protocol::close::Close;
+use protocol::object_form::in_form;
 
 use crate::invariant::Expected;
 use crate::machine::Token;
@@ -13,6 +14,12 @@ use crate::shard::fanout::Fanout;
 use crate::shard::fanout::connection::ConnectionId;
 
 impl Fanout {
+    /// Tells a connection what the server says of its own, in the form that it takes.
+    pub(in crate::shard) fn reply(&mut self, id: ConnectionId, frames: Vec<u8>) {
+        let frames = in_form(frames, self.form_of(id));
+        self.push_private(id, Run::private(frames));
+    }
+
     /// Puts a private frame, or several, into a connection's outbox.
     pub(in crate::shard) fn push_private(&mut self, id: ConnectionId, run: Rc<Run>) {
         let (bytes, frames) = (run.bytes().len(), run.frames(0, run.end()));

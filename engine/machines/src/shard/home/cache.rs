@@ -221,7 +221,7 @@ impl Home {
 fn cache_miss(topic: &Topic) -> Frame {
     let mut bytes = Vec::new();
     server_event::encode_cache_miss(&mut bytes, &topic.name());
-    Frame::from(bytes)
+    Frame::from(bytes).holding_json(true)
 }
 
 fn hash_of(entries: &Slab<Entry>, at: u32) -> u64 {

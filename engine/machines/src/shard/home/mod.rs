@@ -316,7 +316,7 @@ impl Home {
         }
         let mut bytes = Vec::new();
         server_event::encode_member_added(&mut bytes, &topic.name(), member);
-        let frame = Frame::from(bytes);
+        let frame = Frame::from(bytes).holding_json(true);
         let here = self.deliver(topic, &frame, None);
         self.stats.members_added += 1;
         self.show(Deed::Added { topic, user_id: &member.user_id });
@@ -330,7 +330,7 @@ impl Home {
         let member = self.topics.find(topic)?.roster.exit(from, sub)?;
         let mut bytes = Vec::new();
         server_event::encode_member_removed(&mut bytes, &topic.name(), &member.user_id);
-        let frame = Frame::from(bytes);
+        let frame = Frame::from(bytes).holding_json(true);
         let here = self.deliver(topic, &frame, None);
         self.stats.members_removed += 1;
         self.show(Deed::Removed { topic, user_id: &member.user_id });

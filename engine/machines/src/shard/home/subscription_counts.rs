@@ -225,7 +225,7 @@ impl Shard {
         if subscriptions > 0 {
             let mut bytes = Vec::new();
             server_event::encode_subscription_count(&mut bytes, &topic.name(), subscriptions);
-            let frame = Frame::from(bytes);
+            let frame = Frame::from(bytes).holding_json(true);
             if self.home.deliver(&topic, &frame, None) {
                 self.handle_deliver(&topic, &frame, None);
             }

@@ -193,7 +193,7 @@ impl HomeTopic {
             self.encode_succeeded()
         };
         self.entered_bytes = 0;
-        (std::mem::take(&mut self.entered), Frame::from(succeeded))
+        (std::mem::take(&mut self.entered), Frame::from(succeeded).holding_json(true))
     }
 
     /// How many are on it.

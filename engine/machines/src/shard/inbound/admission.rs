@@ -7,7 +7,9 @@ use std::sync::{Arc, LazyLock};
 
 use protocol::app::{Admission, App};
 use protocol::close::Close;
+use protocol::dialect::DataForm;
 use protocol::http::{self, Head, HeadParse};
+use protocol::object_form::in_form;
 use protocol::server_event;
 use protocol::socket_id::SocketId;
 use protocol::ws::{self, Upgrade};
@@ -24,7 +26,7 @@ use crate::shard::inbound::lobby::At;
 
 /// What a complete head leads to.
 enum Entry {
-    Attach { admission: Admission, response: Vec<u8> },
+    Attach { admission: Admission, form: DataForm, response: Vec<u8> },
     HandOver,
     Refuse { last: Vec<u8> },
 }
@@ -78,8 +80,8 @@ impl Shard {
             }
         };
         match entry {
-            Entry::Attach { admission, response } => {
-                let id = self.attach(token, admission, response, now);
+            Entry::Attach { admission, form, response } => {
+                let id = self.attach(token, admission, form, response, now);
                 let rest = bytes.get_mut(used..).unwrap_or(&mut []);
                 self.handle_connection_bytes(id, rest, now)
             }
@@ -110,7 +112,10 @@ impl Shard {
         let mut last = Vec::new();
         ws::encode_upgrade_response(&mut last, upgrade.sec_key);
         match self.admit(&upgrade) {
-            Ok(admission) => Entry::Attach { admission, response: last },
+            Ok(admission) => {
+                let form = admission.dialect.data_form(upgrade.query);
+                Entry::Attach { admission, form, response: last }
+            }
             Err(close) => {
                 self.ending.count_refused(close);
                 encode_error_and_close(&mut last, close);
@@ -141,6 +146,7 @@ impl Shard {
         &mut self,
         token: Token,
         admission: Admission,
+        form: DataForm,
         mut response: Vec<u8>,
         now: Now,
     ) -> ConnectionId {
@@ -149,8 +155,10 @@ impl Shard {
         let slot = next_slot.expected("a slot is free for each admission").unwrap_or(0);
         let socket_id = SocketId::new(self.place, (self.inbound.random)(), slot);
         let timeout_s = u32::from(self.limits.activity_timeout_s);
-        server_event::encode_connection_established(&mut response, socket_id, timeout_s);
-        let id = self.fanout.attach(admission, socket_id.second, token, self.ending.heard());
+        let mut established = Vec::new();
+        server_event::encode_connection_established(&mut established, socket_id, timeout_s);
+        response.extend(in_form(established, form));
+        let id = self.fanout.attach(admission, socket_id.second, token, self.ending.heard(), form);
         self.inbound.stats.attached += 1;
         if id.generation > 0 {
             self.inbound.stats.slots_reused += 1;

@@ -55,7 +55,7 @@ impl Shard {
             socket_id,
             user_id: user_id.map(Box::from),
         });
-        let (frame, except) = (Frame::from(bytes), Some(socket_id));
+        let (frame, except) = (Frame::from(bytes).holding_json(data.is_json), Some(socket_id));
         let event = Event { topic, frame, except, origin: Origin::Client };
         self.links.publish(self.hash.home(target.hash), Publish { event, hook });
     }

@@ -10,7 +10,6 @@ use protocol::close::TOO_FAST;
 use protocol::presence::ChannelDataError;
 use protocol::server_event;
 
-use crate::outbox::run::Run;
 use crate::shard::Shard;
 use crate::shard::fanout::connection::ConnectionId;
 
@@ -64,7 +63,7 @@ impl Shard {
         let mut bytes = Vec::new();
         server_event::encode_error(&mut bytes, grounds.code(), text);
         server_event::encode_subscription_error(&mut bytes, channel, kind, text, status);
-        self.fanout.push_private(id, Run::private(bytes));
+        self.fanout.reply(id, bytes);
     }
 
     pub(in crate::shard) fn refuse_auth(&mut self, id: ConnectionId, channel: &str, error: &ClientAuthError) {

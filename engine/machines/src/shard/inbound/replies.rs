@@ -3,6 +3,8 @@
 use std::rc::Rc;
 
 use protocol::channel::ChannelNameError;
+use protocol::dialect::DataForm;
+use protocol::object_form::in_form;
 use protocol::server_event;
 use protocol::ws;
 
@@ -22,6 +24,7 @@ impl Shard {
     pub(super) fn pong(&mut self, id: ConnectionId) {
         let mut bytes = Vec::new();
         server_event::encode_pong(&mut bytes);
+        let bytes = in_form(bytes, self.fanout.form_of(id));
         self.fanout.push_urgent(id, Run::private(bytes));
     }
 
@@ -29,7 +32,7 @@ impl Shard {
     pub(super) fn error(&mut self, id: ConnectionId, code: Option<u16>, text: &str) {
         let mut bytes = Vec::new();
         server_event::encode_error(&mut bytes, code, text);
-        self.fanout.push_private(id, Run::private(bytes));
+        self.fanout.reply(id, bytes);
     }
 
     /// A command that is no subscribe names what cannot be a channel.
@@ -37,10 +40,20 @@ impl Shard {
         self.error(id, None, &error.to_string());
     }
 
-    /// The acknowledgement of a subscription without a roster.
-    pub(in crate::shard) fn succeeded(channel: &str) -> Rc<Run> {
+    /// The acknowledgement of a subscription without a roster, for a connection that takes this form.
+    pub(in crate::shard) fn succeeded(channel: &str, form: DataForm) -> Rc<Run> {
         let mut bytes = Vec::new();
         server_event::encode_subscription_succeeded(&mut bytes, channel);
-        Run::private(bytes)
+        Run::private(in_form(bytes, form))
+    }
+
+    /// The end of a subscription at the client's word. webman-push-server's clients wait for it; it is no part of Pusher's
+    /// protocol.
+    pub(super) fn acknowledge_unsubscribe(&mut self, id: ConnectionId, channel: &str) {
+        if self.fanout.form_of(id) == DataForm::Object {
+            let mut bytes = Vec::new();
+            server_event::encode_unsubscription_succeeded(&mut bytes, channel);
+            self.fanout.reply(id, bytes);
+        }
     }
 }

@@ -160,7 +160,8 @@ impl Shard {
             Needs::Nothing if at_once => {
                 let index = self.fanout.subscription_to(id, topic_slot);
                 if let Some(index) = index.expected("it was added just before") {
-                    self.fanout.acknowledge(id, index, Self::succeeded(target.channel));
+                    let succeeded = Self::succeeded(target.channel, self.fanout.form_of(id));
+                    self.fanout.acknowledge(id, index, succeeded);
                 }
             }
             Needs::Nothing => self.links.wait_for_joined(topic_slot, sub),
@@ -186,6 +187,7 @@ impl Shard {
         if let Some(gone) = self.fanout.remove_subscription(id, index) {
             self.inbound.churn.charge(id, target.app.limits.subscription_changes_per_second, now.mono_ms);
             self.tell_gone(gone, false);
+            self.acknowledge_unsubscribe(id, target.channel);
         }
     }
 }

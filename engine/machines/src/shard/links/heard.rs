@@ -3,6 +3,8 @@
 
 use std::rc::Rc;
 
+use protocol::dialect::DataForm;
+use protocol::object_form::append_object_form;
 use protocol::socket_id::SocketId;
 use protocol::ws::Frame;
 
@@ -13,6 +15,39 @@ use crate::shard::Shard;
 use crate::shard::fanout::connection::{ConnectionId, Needs};
 use crate::shard::inbound::refuse::Grounds;
 use crate::topic::Topic;
+
+/// What several connections get, in the forms that they take. Each is made when it is first asked for.
+#[derive(Default)]
+struct RunByForm {
+    strings: Option<Rc<Run>>,
+    objects: Option<Rc<Run>>,
+}
+
+impl RunByForm {
+    fn get_or_make(&mut self, form: DataForm, make: impl FnOnce() -> Rc<Run>) -> Rc<Run> {
+        let run = match form {
+            DataForm::String => &mut self.strings,
+            DataForm::Object => &mut self.objects,
+        };
+        Rc::clone(run.get_or_insert_with(make))
+    }
+}
+
+/// Both in one Run: a second range would take memory of each outbox.
+fn granted_run(succeeded: &Frame, replay: Option<&Frame>, form: DataForm) -> Rc<Run> {
+    let formed = |frame: &Frame| match form {
+        DataForm::String => frame.clone(),
+        DataForm::Object => {
+            let mut bytes = Vec::with_capacity(frame.len());
+            append_object_form(&mut bytes, frame);
+            Frame::from(bytes)
+        }
+    };
+    match replay {
+        Some(replay) => Run::shared_in_order(&[formed(succeeded), formed(replay)]),
+        None => Run::shared(formed(succeeded)),
+    }
+}
 
 impl Shard {
     /// One message from the home of a topic.
@@ -31,24 +66,26 @@ impl Shard {
         let topic_slot = self.fanout.find_topic(topic);
         let joiners = self.links.join(topic_slot, epoch);
         let Some(topic_slot) = topic_slot.filter(|_| !joiners.is_empty()) else { return };
-        let succeeded = Self::succeeded(&topic.name());
+        let (name, mut succeeded) = (topic.name(), RunByForm::default());
         for joiner in joiners {
             if let Some((id, index)) = self.fanout.waiting(topic_slot, joiner) {
-                self.fanout.acknowledge(id, index, Rc::clone(&succeeded));
+                let form = self.fanout.form_of(id);
+                let run = succeeded.get_or_make(form, || Self::succeeded(&name, form));
+                self.fanout.acknowledge(id, index, run);
             }
         }
     }
 
     fn handle_granted(&mut self, granted: Granted) {
         let Granted { topic, subs, succeeded, replay } = granted;
-        // Both in one Run: a second range would take memory of each outbox.
-        let succeeded = match replay {
-            Some(replay) => Run::shared_in_order(&[succeeded, replay]),
-            None => Run::shared(succeeded),
-        };
+        let mut granted = RunByForm::default();
         for sub in subs {
             match self.waiting_for(&topic, sub) {
-                Some((id, at)) => self.fanout.acknowledge(id, at, Rc::clone(&succeeded)),
+                Some((id, at)) => {
+                    let form = self.fanout.form_of(id);
+                    let run = granted.get_or_make(form, || granted_run(&succeeded, replay.as_ref(), form));
+                    self.fanout.acknowledge(id, at, run);
+                }
                 None => self.links.stats.granted_stale += 1,
             }
         }

@@ -223,6 +223,7 @@ impl Links {
 mod tests {
     use protocol::app::{App, Apps};
     use protocol::auth::sign_subscription;
+    use protocol::dialect::DataForm;
     use protocol::socket_id::SocketId;
 
     use super::*;
@@ -262,7 +263,7 @@ mod tests {
                 random: Box::new(|| 0),
             });
             let (admission, token) = (app.admit().unwrap(), Token { slot: 0, generation: 0 });
-            let id = shard.fanout.attach(admission, 9, token, shard.ending.heard());
+            let id = shard.fanout.attach(admission, 9, token, shard.ending.heard(), DataForm::String);
             Self { shard, app, topics, id }
         }
 

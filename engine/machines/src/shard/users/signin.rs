@@ -7,7 +7,6 @@ use protocol::server_event;
 use protocol::signin::check_signin;
 use protocol::user_data::UserData;
 
-use crate::outbox::run::Run;
 use crate::shard::Shard;
 use crate::shard::fanout::connection::ConnectionId;
 
@@ -35,7 +34,7 @@ impl Shard {
         if let Some(text) = too_long {
             server_event::encode_error(&mut bytes, Some(WATCHLIST), &text);
         }
-        self.fanout.push_private(id, Run::private(bytes));
+        self.fanout.reply(id, bytes);
     }
 
     /// Leaves of a watchlist what there is room for. Returns what the client is told if that is not all: it keeps its sign-in.
@@ -64,6 +63,6 @@ impl Shard {
         let mut bytes = Vec::new();
         server_event::encode_error(&mut bytes, None, text);
         server_event::encode_signin_error(&mut bytes, kind, text, status);
-        self.fanout.push_private(id, Run::private(bytes));
+        self.fanout.reply(id, bytes);
     }
 }

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use protocol::app::App;
 use protocol::server_event;
 
-use crate::outbox::run::Run;
 use crate::shard::Shard;
 use crate::shard::users::local::Watcher;
 use crate::shard::users::{SignedIn, Users};
@@ -126,7 +125,7 @@ impl Shard {
         if let Some(id) = self.fanout.connection_in(slot)
             && let Some(bytes) = told
         {
-            self.fanout.push_private(id, Run::private(bytes));
+            self.fanout.reply(id, bytes);
         }
         true
     }
