@@ -94,8 +94,9 @@ mod tests {
     }
 
     const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
-    const NONE: Info = Info { asked: false, user_count: false, subscription_count: false, cache: false };
-    const BOTH: Info = Info { asked: true, user_count: true, subscription_count: true, cache: false };
+    const NONE: Info =
+        Info { asked: false, user_count: false, subscription_count: false, cache: false, of_webman: false };
+    const BOTH: Info = Info { asked: true, user_count: true, subscription_count: true, ..NONE };
     const ALL: Info = Info { cache: true, ..BOTH };
 
     #[test]
@@ -129,11 +130,13 @@ mod tests {
                 r#"{"occupied":false,"subscription_count":0,"cache":{"data":"{\"a\":\"é\"}","ttl":1799}}"#,
             ),
             (Answer::accepted(), "{}"),
-            (users::answer_users(&[]), r#"{"users":[]}"#),
-            (users::answer_users(&users), r#"{"users":[{"id":"1"},{"id":"a\"b"}]}"#),
+            (users::answer_users(&[], false), r#"{"users":[]}"#),
+            (users::answer_users(&users, false), r#"{"users":[{"id":"1"},{"id":"a\"b"}]}"#),
+            (users::answer_users(&users, true), r#"{"users":["1","a\"b"]}"#),
             (health::answer_probe(Probe::Live, true), r#"{"live":true}"#),
             (health::answer_probe(Probe::Ready, false), r#"{"ready":false}"#),
             (health::answer_probe(Probe::Index, true), "OK"),
+            (health::answer_probe(Probe::Hello, true), "Hello Workbunny!"),
         ];
         for (answer, expected) in table {
             assert_eq!(body(&answer), expected);

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use percent_encoding::percent_decode_str;
 use protocol::app::{App, AppQuestion, Apps};
 use protocol::auth::{RestAuthError, verify_request, verify_request_head};
+use protocol::dialect::API_CLIENT_HEADER;
 use protocol::http::{Head, Request};
 use protocol::path_prefix::PathPrefix;
 use protocol::query::{Query, parse_query};
@@ -76,7 +77,7 @@ pub fn parse_call<'a>(
     let (app, endpoint) = match route {
         Route::Health(probe) => return Ok(Call::Health(probe)),
         Route::Options(options) => return Ok(Call::Options(options)),
-        Route::App(id, endpoint) => (apps.by_id(&id).ok_or_else(unknown_app)?, endpoint),
+        Route::App(id, endpoint) => (app_of_path(apps, &id, &query)?, endpoint),
         Route::AppOfKey(endpoint) => (app_of_key(apps, &query)?, endpoint),
     };
     if !request.body.is_empty() {
@@ -85,16 +86,17 @@ pub fn parse_call<'a>(
     let (method, path) = (request.head.method, request.head.path);
     let verify = |path: &str| verify_request(app, method, path, &query, &request.body, now_unix_s);
     authorise(app, prefix, path, verify)?;
+    let of_webman = request.head.header(API_CLIENT_HEADER).is_some();
     match endpoint {
         Endpoint::Events => parse_event(app, &request.body, &query).map(Call::Publish),
         Endpoint::ChannelEvents(name) => {
             parse_channel_event(app, name, &request.body, &query).map(Call::Publish)
         }
         Endpoint::BatchEvents => parse_batch(app, &request.body).map(Call::Publish),
-        Endpoint::Channels => parse_channels(app, &query).map(Call::Channels),
-        Endpoint::Channel(name) => parse_channel(app, name, &query).map(Call::Channel),
+        Endpoint::Channels => parse_channels(app, &query, of_webman).map(Call::Channels),
+        Endpoint::Channel(name) => parse_channel(app, name, &query, of_webman).map(Call::Channel),
         Endpoint::Stats(name) => parse_stats(app, name).map(Call::Channel),
-        Endpoint::Users(name) => parse_users(app, name).map(Call::Users),
+        Endpoint::Users(name) => parse_users(app, name, of_webman).map(Call::Users),
         Endpoint::Connections => Ok(Call::Connections(Connections { app })),
         Endpoint::Terminate(user) => parse_terminate(app, user).map(Call::Terminate),
     }
@@ -107,7 +109,7 @@ pub fn check_head(apps: &Apps, prefix: &PathPrefix, head: &Head<'_>, now_unix_s:
     let query = parse_query(head.query);
     let app = match route {
         Route::Health(_) | Route::Options(_) => return Ok(()),
-        Route::App(id, _) => apps.by_id(&id).ok_or_else(unknown_app)?,
+        Route::App(id, _) => app_of_path(apps, &id, &query)?,
         Route::AppOfKey(_) => app_of_key(apps, &query)?,
     };
     check_coding(head)?;
@@ -249,6 +251,13 @@ impl Endpoint<'_> {
     fn acts(&self) -> bool {
         matches!(self, Self::Events | Self::ChannelEvents(_) | Self::BatchEvents | Self::Terminate(_))
     }
+}
+
+// Where no app has this id, its dialect may say that the key alone counts. The signature covers the path in any case.
+fn app_of_path<'a>(apps: &'a Apps, id: &str, query: &Query<'_>) -> Result<&'a Arc<App>, Refused> {
+    let of_key = || query.first("auth_key").and_then(|key| apps.by_key(key));
+    let found = apps.by_id(id).or_else(|| of_key().filter(|app| app.dialect.finds_app_by_key(id)));
+    found.ok_or_else(unknown_app)
 }
 
 fn app_of_key<'a>(apps: &'a Apps, query: &Query<'_>) -> Result<&'a Arc<App>, Refused> {

@@ -19,6 +19,8 @@ pub struct Info {
     pub subscription_count: bool,
     /// The last event of a cache channel.
     pub cache: bool,
+    /// The caller is webman-push-server's client: it reads of which type a channel is, and a count of users of any channel.
+    pub of_webman: bool,
 }
 
 /// A channel and what was asked about it.
@@ -57,11 +59,15 @@ pub struct Counts {
 impl Info {
     /// Whether there is anything to say of a channel of this kind.
     pub fn applies(self, kind: ChannelKind) -> bool {
-        self.counts_subscriptions(kind) || (self.user_count && kind.is_presence())
+        self.counts_subscriptions(kind) || self.counts_users(kind)
     }
 }
 
 impl Info {
+    fn counts_users(self, kind: ChannelKind) -> bool {
+        self.user_count && (self.of_webman || kind.is_presence())
+    }
+
     // A user's own channel does not tell how many connections the user has.
     fn counts_subscriptions(self, kind: ChannelKind) -> bool {
         self.subscription_count && kind != ChannelKind::ServerToUser
@@ -105,7 +111,7 @@ pub(crate) fn attributes(
     counts: Counts,
     mut attribute: impl FnMut(&str, u64),
 ) {
-    if info.user_count && kind.is_presence() {
+    if info.counts_users(kind) {
         attribute("user_count", counts.users.into());
     }
     if info.counts_subscriptions(kind) {
@@ -125,6 +131,7 @@ mod tests {
             user_count,
             subscription_count,
             cache: false,
+            of_webman: false,
         };
         assert_eq!(parse_info(&app, ""), Ok(info(false, false)));
         assert_eq!(parse_info(&app, "user_count"), Ok(info(true, false)));
@@ -145,7 +152,7 @@ mod tests {
 
     #[test]
     fn only_attributes_that_a_channel_has_are_given() {
-        let both = Info { asked: true, user_count: true, subscription_count: true, cache: false };
+        let both = Info { asked: true, user_count: true, subscription_count: true, ..Info::default() };
         let counts = Counts { subscriptions: 5, users: 3 };
         let given = |info: Info, kind| {
             let mut given = Vec::new();

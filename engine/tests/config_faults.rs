@@ -70,7 +70,7 @@ fn a_key_that_is_not_known_gets_the_nearest_or_its_right_place() {
         (
             "colour = 1",
             "5: unknown key \"colour\" in [[apps]]: valid keys are id, key, secret, keys, enabled, allowed_origins, \
-             require_origin, client_events, subscription_count, subscription_count_events, watchlist_events, \
+             require_origin, dialect, client_events, subscription_count, subscription_count_events, watchlist_events, \
              cache_ttl_s, authorization_timeout_s, terminate_by_presence, flush_interval_ms, over_quota_close_code, limits, hooks",
         ),
         (
@@ -264,6 +264,11 @@ fn a_bad_value_gets_what_is_possible() {
     each_app_gets(&[
         ("limits = 3", "5: apps.limits must be a table, written [apps.limits], not a number"),
         ("enabled = \"yes\"", "5: apps.enabled must be true or false, not a string"),
+        (
+            "dialect = \"webman\"",
+            "5: apps.dialect = \"webman\": must be \"pusher\", \"webman2\", \"webman3\" or \"auto\"",
+        ),
+        ("dialect = 2", "5: apps.dialect must be a string in quotes, not a number"),
         ("terminate_by_presence = 1", "5: apps.terminate_by_presence must be true or false, not a number"),
         ("client_events = 1", "5: apps.client_events must be true or false, not a number"),
         ("require_origin = 1", "5: apps.require_origin must be true or false, not a number"),

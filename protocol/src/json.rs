@@ -132,19 +132,6 @@ impl<'a> Value<'a> {
         elements.map(|element| element.ok().and_then(Self::of_lazy).ok_or(JsonError::Syntax)).collect()
     }
 
-    /// The keys of an object, unescaped, and their values, in the order in which they are written.
-    pub fn entries(&self) -> Result<Vec<(Box<str>, Self)>, JsonError> {
-        if !self.is_object() {
-            return Err(JsonError::NotAnObject);
-        }
-        let entries = sonic_rs::to_object_iter(self.raw).map(|entry| {
-            let (key, value) = entry.map_err(|_| JsonError::Syntax)?;
-            let value = Self::of_lazy(value).ok_or(JsonError::Syntax)?;
-            Ok((Box::from(&*key), value))
-        });
-        entries.collect()
-    }
-
     /// The value without white space between its parts. Strings stay as they are written; their escapes are checked.
     pub fn compact(&self) -> Result<Cow<'a, str>, JsonError> {
         let mut compact = String::with_capacity(self.raw.len());

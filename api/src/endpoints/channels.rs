@@ -22,6 +22,8 @@ pub struct Channels<'a> {
     pub app: &'a Arc<App>,
     /// What the names must begin with; may be empty.
     pub prefix: Box<str>,
+    /// Only channels that are neither private nor presence channels by their names.
+    pub only_public: bool,
     /// What to say of each channel.
     pub info: Info,
 }
@@ -39,28 +41,37 @@ pub struct Channel<'a> {
     pub info: Info,
 }
 
-pub(crate) fn parse_channels<'a>(app: &'a Arc<App>, query: &Query<'_>) -> Result<Channels<'a>, Refused> {
-    let prefix = match query.first("filter_by_prefix").unwrap_or_default() {
-        // Clients of webman-push-server name a type here, without its hyphen.
+pub(crate) fn parse_channels<'a>(
+    app: &'a Arc<App>,
+    query: &Query<'_>,
+    of_webman: bool,
+) -> Result<Channels<'a>, Refused> {
+    let filter = query.first("filter_by_prefix").unwrap_or_default();
+    // Clients of webman-push-server name a type here.
+    let only_public = of_webman && filter == "public";
+    let prefix = match filter {
         "presence" => "presence-",
         "private" => "private-",
+        "public" if of_webman => "",
         prefix => prefix,
     };
     let info = parse_info(app, query.first("info").unwrap_or_default())?.without_cache()?;
-    if info.user_count && !prefix.starts_with("presence-") {
+    let info = Info { of_webman, ..info };
+    if info.user_count && !of_webman && !prefix.starts_with("presence-") {
         return Err(Refused::invalid("user_count needs a filter_by_prefix that begins with presence-"));
     }
-    Ok(Channels { app, prefix: prefix.into(), info })
+    Ok(Channels { app, prefix: prefix.into(), only_public, info })
 }
 
 pub(crate) fn parse_channel<'a>(
     app: &'a Arc<App>,
     name: Cow<'a, str>,
     query: &Query<'_>,
+    of_webman: bool,
 ) -> Result<Channel<'a>, Refused> {
     let kind = parse_name(app, &name)?;
-    let info = parse_info(app, query.first("info").unwrap_or_default())?;
-    if info.user_count && !kind.is_presence() {
+    let info = Info { of_webman, ..parse_info(app, query.first("info").unwrap_or_default())? };
+    if info.user_count && !of_webman && !kind.is_presence() {
         return Err(Refused::invalid("user_count can only be asked of presence channels"));
     }
     if info.cache && !kind.is_cached() {
@@ -90,9 +101,24 @@ pub fn answer_channels<'a>(rows: impl IntoIterator<Item = Row<'a>>) -> Answer<'s
     Answer::json(out)
 }
 
+/// What webman-push-server calls the type of a channel. Its clients filter by it.
+pub fn type_of(name: &str) -> &'static str {
+    if name.starts_with("private-") {
+        "private"
+    } else if name.starts_with("presence-") {
+        "presence"
+    } else {
+        "public"
+    }
+}
+
 pub(crate) fn encode_attributes(out: &mut Vec<u8>, row: &Row<'_>) {
     out.push(b'{');
     let mut separator = "";
+    if row.info.of_webman {
+        out.extend_from_slice(format!("\"type\":\"{}\"", type_of(row.name)).as_bytes());
+        separator = ",";
+    }
     attributes(row.info, row.kind, row.counts, |name, value| {
         out.extend_from_slice(format!("{separator}\"{name}\":{value}").as_bytes());
         separator = ",";
@@ -104,6 +130,9 @@ pub(crate) fn encode_attributes(out: &mut Vec<u8>, row: &Row<'_>) {
 pub fn answer_channel(row: &Row<'_>) -> Answer<'static> {
     let Counts { subscriptions, .. } = row.counts;
     let mut out = format!("{{\"occupied\":{}", subscriptions > 0).into_bytes();
+    if row.info.of_webman {
+        out.extend_from_slice(format!(",\"type\":\"{}\"", type_of(row.name)).as_bytes());
+    }
     attributes(row.info, row.kind, row.counts, |name, value| {
         out.extend_from_slice(format!(",\"{name}\":{value}").as_bytes());
     });
@@ -133,7 +162,7 @@ mod tests {
     #[test]
     fn user_count_of_many_needs_a_presence_prefix() {
         let app = app();
-        let parse = |query| parse_channels(&app, &parse_query(query));
+        let parse = |query| parse_channels(&app, &parse_query(query), false);
         let prefix = |query| parse(query).unwrap().prefix;
         assert_eq!(&*prefix(""), "");
         assert_eq!(&*prefix("filter_by_prefix=a%2Cb"), "a,b");
@@ -157,7 +186,7 @@ mod tests {
     fn a_cache_is_asked_of_cache_channels_of_every_kind() {
         let app = app();
         let status = |name: &'static str| {
-            let parsed = parse_channel(&app, name.into(), &parse_query("info=cache"));
+            let parsed = parse_channel(&app, name.into(), &parse_query("info=cache"), false);
             parsed.map_or_else(|refused| refused.status, |channel| u16::from(channel.info.cache))
         };
         for name in ["cache-a", "private-cache-a", "presence-cache-a", "private-encrypted-cache-a"] {
@@ -172,7 +201,7 @@ mod tests {
     #[test]
     fn user_count_of_one_needs_a_presence_channel() {
         let app = app();
-        let parse = |name: &'static str, query| parse_channel(&app, name.into(), &parse_query(query));
+        let parse = |name: &'static str, query| parse_channel(&app, name.into(), &parse_query(query), false);
         assert_eq!(parse("presence-a", "info=user_count").unwrap().kind, ChannelKind::Presence);
         assert!(parse("a", "info=subscription_count").unwrap().info.subscription_count);
         for (name, query) in [("a", "info=user_count"), ("a b", ""), ("", ""), ("a", "info=cache_age")] {

@@ -13,6 +13,8 @@ pub enum Probe {
     Ready,
     /// `GET /`
     Index,
+    /// `GET /index`, by which webman-push-server shows that it is there.
+    Hello,
 }
 
 /// What a probe is asked with. HAProxy asks with OPTIONS unless it is told otherwise.
@@ -22,6 +24,7 @@ pub(crate) const PROBE_METHODS: &str = "GET, HEAD, OPTIONS";
 pub(crate) fn parse_probe(path: &str) -> Option<Probe> {
     match path {
         "/" => Some(Probe::Index),
+        "/index" => Some(Probe::Hello),
         "/live" => Some(Probe::Live),
         "/ready" => Some(Probe::Ready),
         _ => None,
@@ -32,6 +35,7 @@ pub(crate) fn parse_probe(path: &str) -> Option<Probe> {
 pub fn answer_probe(probe: Probe, well: bool) -> Answer<'static> {
     let name = match probe {
         Probe::Index => return Answer::text("text/plain", b"OK"),
+        Probe::Hello => return Answer::text("text/plain", b"Hello Workbunny!"),
         Probe::Live => "live",
         Probe::Ready => "ready",
     };

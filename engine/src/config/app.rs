@@ -2,6 +2,7 @@
 
 use protocol::app::{App, AppKey, AppParseError, Origins};
 use protocol::close::Close;
+use protocol::dialect::Dialect;
 
 use super::endpoint::{EndpointConfig, parse_endpoints};
 use super::fault::Fault;
@@ -56,6 +57,9 @@ fn parse_app<'a>(mut section: Section<'a>, limits: &ParsedLimits<'_>) -> Result<
     let id = section.need("id")?;
     let (mut app, keys) = parse_credentials(&mut section, &id)?;
     app.enabled = boolean(section.take("enabled"), app.enabled)?;
+    if let Some(value) = section.take("dialect") {
+        app.dialect = parse_dialect(&value)?;
+    }
     app.client_events = boolean(section.take("client_events"), app.client_events)?;
     app.subscription_count = boolean(section.take("subscription_count"), app.subscription_count)?;
     let counted = section.take("subscription_count_events");
@@ -163,6 +167,14 @@ fn bad_credentials(error: AppParseError, id: &Value<'_>, key: &Value<'_>, secret
 
 fn boolean(value: Option<Value<'_>>, default: bool) -> Result<bool, Fault> {
     value.map_or(Ok(default), |value| value.boolean())
+}
+
+fn parse_dialect(value: &Value<'_>) -> Result<Dialect, Fault> {
+    let name = value.text()?;
+    Dialect::parse(name).ok_or_else(|| {
+        let what = "must be \"pusher\", \"webman2\", \"webman3\" or \"auto\"";
+        value.wrong(&format!("{name:?}"), what)
+    })
 }
 
 /// Clients reconnect after 4100 and stay away after 4004; no other code says that an app is full.

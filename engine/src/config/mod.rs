@@ -160,6 +160,7 @@ impl Config {
 mod tests {
     use ::hooks::settings::{Endpoint, StreamSettings};
     use protocol::close::Close;
+    use protocol::dialect::Dialect;
     use protocol::hook_kind::{HookKind, HookKinds};
     use protocol::path_prefix::PathPrefix;
 
@@ -191,6 +192,7 @@ mod tests {
         let mut config = Config::parse("x", &text).unwrap();
         let app = config.apps.remove(0);
         assert_eq!((app.enabled, app.client_events, app.terminate_by_presence), (true, true, false));
+        assert_eq!(app.dialect, Dialect::Auto);
         assert!(app.subscription_count && app.subscription_count_events && app.watchlist_events);
         assert_eq!((app.cache_ttl_s, app.authorization_timeout_s, app.require_origin), (1800, 0, false));
         let allowed = |origin| app.allowed_origins.allow(origin);
@@ -320,6 +322,7 @@ mod tests {
             secret = "s"
             enabled = false
             client_events = false
+            dialect = "webman3"
             terminate_by_presence = true
             over_quota_close_code = 4004
             limits.event_data_bytes_max = 1
@@ -333,6 +336,7 @@ mod tests {
         assert_eq!((one.enabled, one.client_events, one.over_quota_close.code), (true, true, 4100));
         assert_eq!((one.limits.event_data_bytes_max, one.limits.connections_max), (16_384, Some(7)));
         assert_eq!((other.enabled, other.client_events, other.over_quota_close.code), (false, false, 4004));
+        assert_eq!((one.dialect, other.dialect), (Dialect::Auto, Dialect::Webman3));
         assert!(!one.terminate_by_presence && other.terminate_by_presence);
         assert_eq!((other.limits.event_data_bytes_max, other.limits.connections_max), (1, Some(7)));
     }

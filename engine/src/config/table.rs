@@ -73,6 +73,7 @@ impl Table {
                 "enabled",
                 "allowed_origins",
                 "require_origin",
+                "dialect",
                 "client_events",
                 "subscription_count",
                 "subscription_count_events",

@@ -5,6 +5,8 @@
 //! U+2028 and U+2029, and an object whose keys count from 0 is a list, an empty one among them. Numbers stay as they are
 //! written. Called by `message`.
 
+use std::borrow::Cow;
+
 use super::{JsonError, Value, encode_escape};
 
 /// A value as PHP writes it, with the keys at the top in order.
@@ -36,8 +38,8 @@ fn append_value(out: &mut Vec<u8>, value: &Value<'_>) -> Result<(), JsonError> {
     }
 }
 
-fn append_entries(out: &mut Vec<u8>, entries: &[(Box<str>, Value<'_>)]) -> Result<(), JsonError> {
-    let is_list = entries.iter().enumerate().all(|(index, (key, _))| **key == *index.to_string());
+fn append_entries(out: &mut Vec<u8>, entries: &[(Cow<'_, str>, Value<'_>)]) -> Result<(), JsonError> {
+    let is_list = entries.iter().enumerate().all(|(index, (key, _))| *key == index.to_string());
     if is_list {
         return append_list(out, entries.iter().map(|(_, value)| value));
     }

@@ -233,10 +233,10 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "ExclusionLosesTheRest",
         breaks: "A sender that was left out once gets nothing more in that phase.",
-        places: &[instead("shard/fanout/delivery.rs", "self.open_range(id, run);", "").within(
+        places: &[instead("shard/fanout/delivery.rs", "self.open_range(id, topic_slot);", "").within(
             r"self.flush.gain.opened(&mut topic.gain);
             }
-            self.open_range(id, run);",
+            self.open_range(id, topic_slot);",
         )],
     },
     Mutant {
@@ -260,10 +260,66 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "UnsubscribeKeepsRange",
         breaks: "Unsubscribing leaves the open range open.",
-        places: &[instead("shard/fanout/subscriptions.rs", "self.close_range(id, run);", "").within(
-            r"let run = topic.run;
-        self.close_range(id, run);
-        Some(gone)",
+        places: &[instead("shard/fanout/subscriptions.rs", "self.close_range(id, topic_slot);", "")],
+    },
+    Mutant {
+        name: "ObjectsOfOneEventAlone",
+        breaks: "Connections that take objects get the first event of a phase and no other.",
+        places: &[instead(
+            "shard/fanout/delivery.rs",
+            "self.flush.open.get_mut(object_run as usize)",
+            "self.flush.open.get_mut(object_run as usize).filter(|objects| objects.end() == 0)",
+        )],
+    },
+    Mutant {
+        name: "ObjectsAreStrings",
+        breaks: "The Run for connections that take objects has strings in it.",
+        places: &[instead(
+            "shard/fanout/delivery.rs",
+            "append_object_form(bytes, frame)",
+            "bytes.extend_from_slice(frame.as_bytes())",
+        )],
+    },
+    Mutant {
+        name: "NewcomersShareOneForm",
+        breaks: "A connection that takes objects and comes in the middle of a phase gets strings for the rest of it.",
+        places: &[instead("shard/fanout/delivery.rs", "form == DataForm::String", "true")],
+    },
+    Mutant {
+        name: "ObjectRunOutlivesItsPhase",
+        breaks: "A topic keeps the number of its Run for objects when that was sealed.",
+        places: &[instead(
+            "shard/fanout/delivery.rs",
+            "(topic.run, topic.object_run) = (NO_RUN, NO_RUN);",
+            "topic.run = NO_RUN;",
+        )],
+    },
+    Mutant {
+        name: "RepliesAreStrings",
+        breaks: "What is said to one connection alone has strings, whatever that takes.",
+        places: &[instead("shard/fanout/writing.rs", "self.form_of(id)", "Default::default()")],
+    },
+    Mutant {
+        name: "GrantsAreStrings",
+        breaks: "Rosters and last events have strings, whatever the connection takes.",
+        places: &[instead(
+            "shard/links/heard.rs",
+            "granted_run(&succeeded, replay.as_ref(), form)",
+            "granted_run(&succeeded, replay.as_ref(), Default::default())",
+        )],
+    },
+    Mutant {
+        name: "JsonOfClientsIsText",
+        breaks: "What a client has sent as JSON stays a string for connections that take objects.",
+        places: &[instead("shard/inbound/client_events.rs", "data.is_json", "false")],
+    },
+    Mutant {
+        name: "UnsubscribesAreNotAcknowledged",
+        breaks: "Connections that take objects do not hear that they are unsubscribed.",
+        places: &[instead(
+            "shard/inbound/subscribe.rs",
+            "self.acknowledge_unsubscribe(id, target.channel);",
+            "",
         )],
     },
     Mutant {
@@ -883,8 +939,8 @@ pub const MUTANTS: &[Mutant] = &[
         breaks: "The last event goes out before the acknowledgement.",
         places: &[instead(
             "shard/links/heard.rs",
-            "Run::shared_in_order(&[succeeded, replay])",
-            "Run::shared_in_order(&[replay, succeeded])",
+            "Run::shared_in_order(&[formed(succeeded), formed(replay)])",
+            "Run::shared_in_order(&[formed(replay), formed(succeeded)])",
         )],
     },
     Mutant {

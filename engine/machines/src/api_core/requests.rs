@@ -343,7 +343,7 @@ impl ApiCore {
 
     fn is_well(&self, probe: Probe) -> bool {
         match probe {
-            Probe::Index => true,
+            Probe::Index | Probe::Hello => true,
             Probe::Live => (self.health)().live,
             Probe::Ready => (self.health)().ready && !self.draining,
         }

@@ -151,13 +151,11 @@ impl OpenRun {
         self.append_with(|bytes| bytes.extend_from_slice(frame.as_bytes()));
     }
 
-    /// Appends the whole frame that `append` does, and returns how long it is.
-    pub fn append_with(&mut self, append: impl FnOnce(&mut Vec<u8>)) -> usize {
-        let start = self.bytes.len();
+    /// Appends the whole frame that `append` does.
+    pub fn append_with(&mut self, append: impl FnOnce(&mut Vec<u8>)) {
         append(&mut self.bytes);
         self.ends.push(self.bytes.len() as u32);
         self.run.open_end.set(self.bytes.len() as u32);
-        self.bytes.len() - start
     }
 
     /// How many frames were appended at or after this offset.

@@ -85,6 +85,11 @@ pub struct Client {
     pub server_pings_seen: u64,
     pub pings: usize,
     pub pongs: usize,
+    /// Data is JSON to it, and no string that holds it.
+    pub takes_objects: bool,
+    /// Unsubscribes that must have been taken. Who takes objects hears of each.
+    pub unsubscribes: usize,
+    pub unsubscribes_seen: usize,
     parsed: usize,
     upgraded: bool,
 }
@@ -118,15 +123,19 @@ impl Client {
             server_pings_seen: 0,
             pings: 0,
             pongs: 0,
+            takes_objects: false,
+            unsubscribes: 0,
+            unsubscribes_seen: 0,
             parsed: 0,
             upgraded: false,
         }
     }
 
     /// The request that opens the connection.
-    pub fn head(key: &str) -> Vec<u8> {
+    pub fn head(key: &str, takes_objects: bool) -> Vec<u8> {
+        let query = if takes_objects { "X-Push-WS-Client=sim" } else { "protocol=7&client=sim" };
         format!(
-            "GET /app/{key}?protocol=7&client=sim HTTP/1.1\r\nHost: sim\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+            "GET /app/{key}?{query} HTTP/1.1\r\nHost: sim\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
              Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
         )
         .into_bytes()
@@ -164,7 +173,11 @@ impl Client {
     }
 
     pub fn client_event(channel: &str, id: u64, padding: usize) -> Vec<u8> {
-        let data = format!("{id}:{}", "x".repeat(padding));
+        let padding = "x".repeat(padding);
+        let data = match is_json(id) {
+            true => json!({"id": id, "padding": padding}),
+            false => format!("{id}:{padding}").into(),
+        };
         text(&json!({"event": "client-e", "channel": channel, "data": data}))
     }
 
@@ -225,6 +238,7 @@ impl Client {
             other => other.clone(),
         };
         let channel = frame["channel"].as_str();
+        self.check_form(event, &frame["data"], &data)?;
         match (event, channel) {
             ("pusher:connection_established", None) => {
                 let text = data["socket_id"].as_str().ok_or("no socket_id")?;
@@ -262,7 +276,11 @@ impl Client {
                     ids.map(|ids| ids.iter().map(|id| id.as_str().unwrap_or("").to_owned()).collect());
                 self.see(channel, Seen::Succeeded { members, step });
             }
-            ("pusher:cache_miss", Some(channel)) if frame["data"] == "{}" => self.see(channel, Seen::Missed),
+            ("pusher:cache_miss", Some(channel)) if data == json!({}) => self.see(channel, Seen::Missed),
+            ("pusher_internal:unsubscription_succeeded", Some(_)) if self.takes_objects => {
+                self.unsubscribes_seen += 1;
+            }
+            ("pusher:terminate_connection", None) if self.takes_objects && self.may_be_terminated => {}
             ("pusher_internal:member_added", Some(channel)) => {
                 self.see(channel, Seen::Added(data["user_id"].as_str().ok_or("no user_id")?.to_owned()));
             }
@@ -273,9 +291,7 @@ impl Client {
                 self.see(channel, Seen::Counted(data["subscription_count"].as_u64().ok_or("no number")?));
             }
             ("e" | "client-e", Some(channel)) => {
-                let text = frame["data"].as_str().ok_or("data is no string")?;
-                let id =
-                    text.split(':').next().and_then(|id| id.parse().ok()).ok_or("no number in the data")?;
+                let id = number_in(&data).ok_or("no number in the data")?;
                 self.see(channel, Seen::Event(id));
             }
             _ => return Err(format!("unexpected frame {frame}")),
@@ -283,8 +299,28 @@ impl Client {
         Ok(())
     }
 
+    /// Data is a string unless the client takes objects, and text is one for everybody.
+    fn check_form(&self, event: &str, sent: &Value, data: &Value) -> Result<(), String> {
+        let is_text = matches!(event, "e" | "client-e") && !number_in(data).is_some_and(is_json);
+        let is_object = event == "pusher:error" || (self.takes_objects && !is_text);
+        if sent.is_string() != is_object { Ok(()) } else { Err(format!("{event} has the data {sent}")) }
+    }
+
     fn see(&mut self, channel: &str, seen: Seen) {
         self.channels.entry(channel.to_owned()).or_default().seen.push(seen);
+    }
+}
+
+/// Some events are published as JSON and all others as text.
+pub fn is_json(id: u64) -> bool {
+    id.is_multiple_of(3)
+}
+
+/// The number of an event.
+fn number_in(data: &Value) -> Option<u64> {
+    match data {
+        Value::String(text) => text.split(':').next()?.parse().ok(),
+        json => json["id"].as_u64(),
     }
 }
 

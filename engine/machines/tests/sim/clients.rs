@@ -46,9 +46,10 @@ impl Clients {
     }
 
     /// A client with a socket of this shard.
-    pub fn join(&mut self, shard: usize, socket: usize, now_ms: u64) {
+    pub fn join(&mut self, shard: usize, socket: usize, takes_objects: bool, now_ms: u64) {
         let number = self.all.len();
         let mut client = Client::new(shard, socket, format!("u{}", number % 3));
+        client.takes_objects = takes_objects;
         client.connected_ms = now_ms;
         self.all.push(client);
     }
@@ -157,6 +158,10 @@ impl Clients {
 fn check_replies(client: &Client) -> Result<(), String> {
     if client.pings != client.pongs {
         return Err(format!("{} pongs to {} pings", client.pongs, client.pings));
+    }
+    if client.takes_objects && client.unsubscribes_seen != client.unsubscribes {
+        let (seen, expected) = (client.unsubscribes_seen, client.unsubscribes);
+        return Err(format!("{seen} acknowledgements of {expected} unsubscribes"));
     }
     let signins = (client.signins_seen, client.bad_signins_seen);
     if signins != (client.signins, client.bad_signins) {

@@ -67,9 +67,15 @@ fn origin(frame: &[u8]) -> Origin {
     if text.contains("\"event\":\"client-") { Origin::Client } else { Origin::BackEnd }
 }
 
+/// The digits at the beginning of data within its quotes. As text it begins with its number, as JSON with a key before that.
+pub fn number_in_literal(data: &str) -> Option<&str> {
+    data.trim_start_matches(r#"{\"id\":"#).split([':', ',']).next()
+}
+
 /// The number at the beginning of an event's data.
 pub fn event_id(frame: &[u8]) -> u64 {
     let text = String::from_utf8_lossy(frame);
-    let data = text.split("\"data\":\"").nth(1).and_then(|data| data.split(':').next());
-    data.and_then(|id| id.parse().ok()).expect("each event's data begins with its number")
+    let data = text.split("\"data\":\"").nth(1).expect("each event has data");
+    let id = number_in_literal(data);
+    id.and_then(|id| id.parse().ok()).expect("each event's data begins with its number")
 }

@@ -8,6 +8,7 @@ use protocol::hook_event::{Happened, HookEvent, OpenEdges};
 use protocol::hook_kind::{HookKind, HookKinds};
 
 use crate::channels::{CHANNELS, OWN_CHANNELS, is_own, user_on};
+use crate::deeds::number_in_literal;
 use crate::model::Done;
 use crate::rng::Rng;
 
@@ -288,7 +289,7 @@ impl HooksCore {
             HookEvent::MemberAdded { user_id, .. } => (Some(user_id.to_string()), true),
             HookEvent::MemberRemoved { user_id, .. } => (Some(user_id.to_string()), false),
             HookEvent::ClientEvent { user_id, data_literal, .. } => {
-                let id = data_literal.trim_start_matches('"').split(':').next().unwrap_or("");
+                let id = number_in_literal(data_literal.trim_start_matches('"')).unwrap_or("");
                 return self.hear_event(channel, id, user_id.as_ref().map(|user| user.to_string()), true);
             }
             HookEvent::ServerEvent { event, .. } => return self.hear_event(channel, event, None, false),

@@ -396,6 +396,7 @@ fn unsubscribe(world: &mut World, client: usize, name: &str) {
     if channel.wanted {
         channel.wanted = false;
         channel.left_at = Some(step);
+        world.client(client).unsubscribes += 1;
     } else {
         world.client(client).errors_expected += 1;
     }

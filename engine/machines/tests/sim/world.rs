@@ -27,7 +27,7 @@ use protocol::ws::Frame;
 use crate::api_side::ApiSide;
 use crate::bounds::Bounds;
 use crate::channels::{CHANNELS, USERS, is_own};
-use crate::client::Client;
+use crate::client::{Client, is_json};
 use crate::clients::Clients;
 use crate::cores::Cores;
 use crate::counts::CountsModel;
@@ -55,6 +55,9 @@ pub struct World {
     rng: Rng,
     /// For what users do, so that all other schedules stay what they were.
     users_rng: Rng,
+    /// For which clients take objects.
+    dialects_rng: Rng,
+    objects_percent: usize,
     app: Arc<App>,
     /// What shards were last told of all apps.
     apps: Arc<Apps>,
@@ -144,6 +147,7 @@ impl World {
         let cache_ttl_s = cache.between(1, 60) as u32;
         // Clocks must not come apart by more than they may.
         let flush_interval_ms = if rng.chance(50) { 0 } else { rng.between(1, 30) as u32 };
+        let mut dialects = Rng(seed ^ 0xd1a1);
         let mut of_users = Rng(seed ^ 0xa117);
         let authorization_timeout_s = if of_users.chance(12) { of_users.between(3, 40) as u32 } else { 0 };
         let kinds = hooks.kinds;
@@ -217,6 +221,8 @@ impl World {
             users: Users::default(),
             rng,
             users_rng: Rng(seed ^ 0x05e7),
+            objects_percent: if dialects.chance(50) { 0 } else { dialects.between(10, 100) },
+            dialects_rng: dialects,
         }
     }
 
@@ -462,8 +468,10 @@ impl World {
     // ---- what clients do
 
     pub fn connect(&mut self, shard: usize, reader: Reader) {
-        let socket = self.cores.open(shard, reader, &Client::head("key"), self.now());
-        self.clients.join(shard, socket, self.now_ms);
+        let takes_objects = self.dialects_rng.chance(self.objects_percent);
+        let head = Client::head("key", takes_objects);
+        let socket = self.cores.open(shard, reader, &head, self.now());
+        self.clients.join(shard, socket, takes_objects, self.now_ms);
     }
 
     pub fn send(&mut self, client: usize, bytes: &[u8]) {
@@ -495,9 +503,16 @@ impl World {
         let except = if id.is_multiple_of(4) { except.and_then(of_other_node) } else { except };
         let topic = self.hash.topic(&self.app, TopicKey::of(channel));
         let home = self.hash.home(topic.hash);
-        let data = format!("{id}:{}", "y".repeat(padding));
+        let padding = "y".repeat(padding);
+        let data = if is_json(id) {
+            let text = format!(r#"{{"id":{id},"padding":"{padding}"}}"#);
+            EventData { is_json: true, ..EventData::of_text(&text) }
+        } else {
+            EventData::of_text(&format!("{id}:{padding}"))
+        };
         let mut bytes = Vec::new();
-        encode_event(&mut bytes, "e", channel, &EventData::of_text(&data), None);
+        encode_event(&mut bytes, "e", channel, &data, None);
+        let frame = Frame::from(bytes).holding_json(data.is_json);
         let hooked = self.app.hooks.has(HookKind::ServerEvent) && !is_own(channel);
         let hook = hooked.then(|| HookEvent::ServerEvent {
             app: Arc::clone(&self.app),
@@ -505,7 +520,7 @@ impl World {
             event: id.to_string().into(),
             recipients: 0,
         });
-        let event = Event { topic, frame: Frame::from(bytes), except, origin: Origin::BackEnd };
+        let event = Event { topic, frame, except, origin: Origin::BackEnd };
         let root = Root::Publish(Box::new(Publish { event, hook }));
         // Until it is in a batch it is not accepted.
         self.model.publish(id, channel, 0, except);

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use api::answer::{Answer, Manner};
-use api::endpoints::channels::{Channels, answer_channels};
+use api::endpoints::channels::{Channels, answer_channels, type_of};
 use api::info::Info;
 use api::refused::Refused;
 use protocol::channel::ChannelKind;
@@ -22,6 +22,7 @@ use crate::mesh::{Ask, Counts, Found, listed_bytes};
 pub(in crate::api_core) struct Pending {
     /// What was asked of each.
     info: Info,
+    only_public: bool,
     rows: Vec<ChannelRow>,
     /// What they count for, in bytes.
     listed_bytes: usize,
@@ -46,7 +47,8 @@ impl Pending {
             return Err(too_long());
         }
         let info = self.info;
-        self.rows.extend(channels.into_iter().map(|(name, counts)| ChannelRow {
+        let belongs = |(name, _): &(Arc<str>, Counts)| !self.only_public || type_of(name) == "public";
+        self.rows.extend(channels.into_iter().filter(belongs).map(|(name, counts)| ChannelRow {
             kind: ChannelKind::of(&name),
             name,
             info,
@@ -79,7 +81,8 @@ impl ApiCore {
             let ask = Ask::Channels { app, prefix, bytes_max: CHANNELS_BYTES_MAX };
             self.ask(id, &mut call, home, number as u32, ask);
         }
-        let pending = Pending { info: channels.info, rows: Vec::new(), listed_bytes: 0 };
+        let Channels { info, only_public, .. } = *channels;
+        let pending = Pending { info, only_public, rows: Vec::new(), listed_bytes: 0 };
         self.answer_now_or_later(id, call, super::Pending::Channels(pending), now);
     }
 }

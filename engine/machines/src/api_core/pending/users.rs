@@ -10,9 +10,10 @@ use crate::mesh::Ask;
 use crate::topic::TopicKey;
 
 /// The members, by their ids.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::api_core) struct Pending {
     ids: Vec<Box<str>>,
+    of_webman: bool,
 }
 
 impl Pending {
@@ -21,7 +22,7 @@ impl Pending {
     }
 
     pub(super) fn respond(self) -> Answer<'static> {
-        answer_users(&self.ids)
+        answer_users(&self.ids, self.of_webman)
     }
 }
 
@@ -37,6 +38,7 @@ impl ApiCore {
         let (id, mut call) = (self.calls.name(), OpenCall::new(token, manner));
         let topic = self.topics.topic(users.app, TopicKey::of(&users.name));
         self.ask(id, &mut call, self.topics.home(topic.hash), 0, Ask::Users { topic });
-        self.answer_now_or_later(id, call, super::Pending::Users(Pending::default()), now);
+        let pending = Pending { ids: Vec::new(), of_webman: users.of_webman };
+        self.answer_now_or_later(id, call, super::Pending::Users(pending), now);
     }
 }

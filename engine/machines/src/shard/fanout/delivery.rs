@@ -61,13 +61,11 @@ impl Fanout {
         if let Some(open) = self.flush.open.get_mut(run as usize).expected("a topic's Run is open") {
             open.append(frame);
         }
-        let again = self
-            .flush
-            .open
-            .get_mut(object_run as usize)
-            .map_or(0, |objects| objects.append_with(|bytes| append_object_form(bytes, frame)));
+        if let Some(objects) = self.flush.open.get_mut(object_run as usize) {
+            objects.append_with(|bytes| append_object_form(bytes, frame));
+        }
         if let Some(topic) = self.topics.get_mut(topic_slot) {
-            self.flush.decided(&mut topic.gain, frame.len(), again);
+            self.flush.decided(&mut topic.gain, frame.len());
         }
         if let Some(id) = excluded {
             self.stats.deliveries -= 1;

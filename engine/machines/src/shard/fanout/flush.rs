@@ -111,9 +111,10 @@ impl Flush {
         }
     }
 
-    /// Bytes were appended to a Run of this topic, and not more than that `again` to its Run for objects.
-    pub(super) fn decided(&mut self, topic: &mut TopicGain, bytes: usize, again: usize) {
-        self.run_bytes += (bytes + again) as u64;
+    /// Bytes were appended to a Run of this topic. Those of its Run for objects are not counted beside them: an outbox gains
+    /// from one of the two, and what it gains is never longer as objects.
+    pub(super) fn decided(&mut self, topic: &mut TopicGain, bytes: usize) {
+        self.run_bytes += bytes as u64;
         self.gain.decided(topic, bytes);
     }
 
