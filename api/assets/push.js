@@ -247,4 +247,4 @@ Push.platform = {
   },
 };
 if (typeof module === "object" && module.exports) module.exports = Push.default = Push.Push = Push;
-else globalThis.Push = Push;
+else if (typeof globalThis === "object") globalThis.Push = Push; // for a script, `var` has made it global
