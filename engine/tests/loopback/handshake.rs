@@ -16,6 +16,9 @@ fn an_upgrade_needs_no_query() {
     for target in [
         format!("/app/{KEY}"),
         format!("/app/{KEY}/"),
+        format!("/app/{KEY}?"),
+        format!("/app/{KEY}?protocol="),
+        format!("/app/{KEY}?protocol=%37"),
         format!("/app/{KEY}?protocol=7&client=js&version=8.4.0&flash=false"),
         format!("/app/{KEY}?protocol=5&client=java-client&version=abc"),
         format!("/app/{KEY}?X-Push-WS-Client=push-server%202.0.0"),
@@ -58,6 +61,10 @@ fn what_is_wrong_with_an_upgrade_is_told_by_error_frame_and_close_code() {
         ("/", 4005),
         ("/app/loopback-key?protocol=3", 4007),
         ("/app/loopback-key?protocol=8", 4007),
+        ("/app/loopback-key?protocol=0", 4007),
+        ("/app/loopback-key?protocol=-1", 4007),
+        ("/app/loopback-key?protocol=7.0", 4006),
+        ("/app/LOOPBACK-KEY?protocol=7", 4001),
         ("/app/loopback-key?protocol=x", 4006),
     ];
     for (target, code) in table {
