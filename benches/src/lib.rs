@@ -19,7 +19,7 @@ pub fn criterion() -> Criterion {
         .configure_from_args()
 }
 
-/// Says in plain words what the figures below are, for who has not read the code.
+/// Says in plain words what the figures below are, for readers who have not read the code.
 pub fn legend(text: &str) {
     println!(
         "\n{text}\n  (time: per call, with its range; thrpt: what «elem» or bytes that makes per second)\n"

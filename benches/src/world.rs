@@ -1,4 +1,4 @@
-//! Shards that believe in sockets: bytes go in, and every write is taken at once.
+//! Shards without sockets: bytes go in, and every write is taken at once.
 //!
 //! Owns the smallest driver there can be, and what one app and its channels are called. It decides nothing and checks
 //! nothing; the simulation does that.

@@ -13,7 +13,7 @@ from pathlib import Path
 SAMPLES_PER_SECOND = 1997
 FUNCTIONS_MAX = 4
 REST = "the rest"
-# Who has a sample: the innermost function of its stack that one of these knows.
+# Which group a sample belongs to: the innermost function of its stack that one of these knows.
 GROUPS = {
     "TCP and sockets": re.compile(r"^_*(tcp|ip|ip6|inet|inet6|sk|skb|sock|net|netif|dev|dst|loopback|nf|process_backlog|alloc_skb|kfree_skb|napi|enqueue_to_backlog|sys_(accept4?|sendmsg|recvfrom)|do_accept)(_|$)"),
     "scheduler": re.compile(r"^_*(schedule|sched|try_to_wake_up|ttwu|wake_up|pick_|update_curr|enqueue|dequeue|hrtimer|finish_task_switch|preempt|select_task|default_wake|autoremove_wake|do_idle|tick)"),
@@ -21,7 +21,7 @@ GROUPS = {
     "our own functions": re.compile(r"::|^(_*mem(move|cpy|set|cmp)|_mi_|mi_|ring_core)"),
 }
 REMARK = re.compile(rb"(?m)^\s*//.*$")
-# Generic arguments, hashes and the compiler's own tails say nothing to who reads a name.
+# Generic arguments, hashes and the compiler's own tails say nothing to a reader.
 NOISE = re.compile(r"::h[0-9a-f]{16}$|\.(llvm|constprop|isra|part|cold)[.\d]*|_\[[kpu]\]$")
 
 

@@ -1,4 +1,4 @@
-"""The rows of hooks: what the way of an event through the journal carries, and what it costs those who listen."""
+"""The rows of hooks: what the way of an event through the journal carries, and what it costs the subscribers."""
 
 import subprocess
 import time
@@ -83,7 +83,7 @@ def redis_server(bench):
 
 
 def with_hooks(bench):
-    """what hooks cost who listens"""
+    """what hooks cost the subscribers"""
     fanout = ["fanout", "--connections", bench.few(1000), "--rate", 100, "--duration", bench.seconds]
     talk = ["client-events", "--connections", bench.few(1000), "--group", 10, "--senders", 10, "--duration", bench.seconds]
     rows = []

@@ -47,7 +47,7 @@ def main():
 
 
 def missing_time(bench, rows):
-    """For each missed row that says how: its flame graph, and who has the time."""
+    """For each missed row that says how: its flame graph, and where the time goes."""
     lines = [
         "Samples of the server alone in a run of its own; their shares of what the row has measured for one operation. A function has what it",
         "takes itself, without what it calls; it is in the group of the innermost function of its stack that is known to be of one.",

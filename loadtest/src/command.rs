@@ -1,6 +1,6 @@
-//! The command line: which command it names, and who carries it out.
+//! The command line: its commands, and what carries them out.
 //!
-//! Scenarios have their own commands in `scenario`; here stand those that are none. The help of a scenario shows what means something
+//! `scenario` has the commands of the scenarios; the others are here. The help of a scenario leaves out the flags that mean nothing
 //! to it.
 
 use clap::{Parser, Subcommand};
@@ -13,8 +13,8 @@ use crate::{clients, floor};
 
 /// Measures servers that speak the Pusher Channels protocol.
 ///
-/// A scenario connects subscribers, publishes, checks that every event arrives once and in order, and says how late, at what cost for
-/// the server, and whether this program itself was the bottleneck. `corecast-loadtest SCENARIO --help` shows its flags.
+/// A scenario connects subscribers, publishes, and checks that every event arrives once and in order. It reports latency, what the
+/// server spent, and whether this program itself was the bottleneck. `corecast-loadtest SCENARIO --help` shows its flags.
 #[derive(Parser)]
 #[command(
     name = "corecast-loadtest",
@@ -31,9 +31,9 @@ pub(crate) struct Options {
 pub(crate) enum Command {
     #[command(flatten)]
     Scenario(Box<Scenario>),
-    /// The same scenario on several servers in turn: medians, and ratios with their spread
+    /// Runs the same scenario on several servers in turn: medians, and ratios with their spread
     Compare(CompareOptions),
-    /// The least a fan-out server can do, as a yardstick: ready-made bytes to every socket
+    /// Runs the cheapest possible fan-out server, as a yardstick: it writes ready-made bytes to every socket
     Floor(FloorOptions),
     /// Receives for another process of the same run, which writes the task to its standard input
     #[command(hide = true)]

@@ -1,7 +1,7 @@
 //! Why a run could not be measured: one sentence for the person at the terminal.
 //!
 //! Owns the error type of this program. A result that looks bad (loss, refusals, slowness) is never a `Failure`:
-//! it belongs into the report. Everything that does I/O returns it.
+//! it belongs in the report. Everything that does I/O returns it.
 
 use std::fmt;
 

@@ -90,7 +90,7 @@ fn targets_take_turns_and_ratios_are_to_the_floor() {
 fn comparison_that_cannot_be_meant_says_why_and_runs_nothing() {
     let target = "A=ws=127.0.0.1:9,app=1:k:s";
     let cases: [(&[&str], &str); 5] = [
-        (&["fanout", "--target", target], "compares with nothing"),
+        (&["fanout", "--target", target], "has nothing to be compared with"),
         (&["fanout", "--target", target, "--target", target], "two targets are named A"),
         (&["fanout", "--rate", "x", "--target", target, "--floor"], "for target A, invalid value"),
         (&["floor", "--target", target, "--floor"], "for target A"),

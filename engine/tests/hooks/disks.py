@@ -50,7 +50,7 @@ class FileSystem(Disk):
         as_root("mount", "-o", "loop,errors=remount-ro", self.image, self.place)
 
     def freeze(self):
-        """Its files of the journal cannot be written, whoever has them open."""
+        """Its files of the journal cannot be written, even by a process that has them open."""
         as_root("chattr", "+i", *self.frozen())
 
     def thaw(self):

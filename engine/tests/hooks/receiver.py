@@ -51,7 +51,7 @@ class Receiver:
         self.attempts, self.wandered = [], []
         self.lock = threading.Lock()
         self.behaviour = accept
-        # Set when whoever hangs may go on.
+        # Set when handlers that hang may go on.
         self.released = threading.Event()
         self.http = None
         self.open()
@@ -169,7 +169,7 @@ def accept(handler, receiver):
 
 
 def refuse(handler, receiver):
-    """Nobody listens; this is for whoever came a moment before."""
+    """Nobody listens; this is for connections that came a moment before."""
     reset_socket(handler.connection)
 
 

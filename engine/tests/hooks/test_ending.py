@@ -1,5 +1,5 @@
 """SIGTERM and starts in order: what was not told before the end is told after the next start, and a clean restart is no
-event for those who come back."""
+event for clients that come back."""
 
 from ledger import Ledger
 from operated import wait_until

@@ -83,7 +83,7 @@ class Round:
         return self.conversation.goes_on
 
     def kill(self):
-        """Returns those who have come back within the grace: the listeners of half of the rooms."""
+        """Returns the topics that came back within the grace: the listeners of half of the rooms."""
         killed = self.server.kill()
         self.conversation.stop()
         everybody = [*self.talkers, *self.listeners, *self.visitors]
@@ -99,7 +99,7 @@ class Round:
         return back
 
     def settle(self, ledger):
-        """Waits until all is told that must be. Whoever was not open before was opened, under a new id."""
+        """Waits until all is told that must be. A topic that was not open before was opened, under a new id."""
         newest = max(ledger.events, default=0)
         settled = lambda: not ledger.read().missing(self.seen) and ledger.open_topics() == self.open
         wait_until(settled, lambda: self.complaint(ledger))

@@ -61,7 +61,7 @@ class Life:
 
 
 class Crowd:
-    """The loop. Whoever is in it is called when the kernel has something for its descriptor."""
+    """The loop. A client in it is called when the kernel has something for its descriptor."""
 
     def __init__(self, port):
         self.address = (HOST, port)

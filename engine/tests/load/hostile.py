@@ -1,7 +1,7 @@
 """Clients that mean harm: `hostile.py NAME PORT KEY` attacks the server at the port until it is killed.
 
-Each goes for one limit. They are paced: what is tested is the server, not who gets the processor that the attacker
-shares with those who measure. An attack that the server does not even notice is no attack, so each prints `under way`
+Each goes for one limit. They are paced: what is tested is the server, not how the attacker and the measuring clients
+share a processor. An attack that the server does not even notice is no attack, so each prints `under way`
 once its first harm is done.
 """
 

@@ -51,7 +51,7 @@ class Measured(Server):
         return sum(samples)
 
     def wait_until_empty(self):
-        """Waits until nobody is connected and nothing is left of those who were. Returns the metrics then."""
+        """Waits until nobody is connected and nothing is left of the clients that were. Returns the metrics then."""
         end = time.monotonic() + PATIENCE_S
         gauges = ["corecast_connections", "corecast_half_open", "corecast_channels"]
         while any(self.total(gauge) for gauge in gauges):

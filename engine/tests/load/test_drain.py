@@ -2,8 +2,8 @@
 
 1,000 clients (5,000 by `./test.sh --long`) are closed at 500 a second while 200 more come every second and a back end
 publishes on one connection. A 200 says that the event is on its way to its home shard, so a client that is closed within
-that turn may miss it; but whoever is closed after another client on his shard has got it must have got it as well. What
-is said about time is what the spans of crowd.py leave no doubt of, so a busy machine makes the test blunt, not wrong.
+that turn may miss it; but a client that is closed after another one on its shard has got it must have got it as well.
+The test says about time only what the spans of crowd.py leave no doubt of, so a busy machine makes it blunt, not wrong.
 """
 
 import contextlib
@@ -172,8 +172,8 @@ def check_rate(begun, clients, shards):
 
 
 def check_events(publisher, clients):
-    """Each client has heard the events of its channel in order, from the first one to its close. Whoever misses one that
-    was accepted was closed before anybody on its shard had it, and not long after the 200."""
+    """Each client has heard the events of its channel in order, from the first one to its close. A client that misses
+    an accepted one was closed before any other on its shard had it, and not long after the 200."""
     stories = [Story(client) for client in clients]
     first = {}
     for story in stories:

@@ -324,7 +324,7 @@ fn sighup_adds_changes_disables_and_removes_apps_and_others_notice_nothing() {
                 wait_for_status(&server, &caller(name, name), status);
             }
             connect(&server, "fresh").subscribe("news");
-            // Those who are there are counted still, and stay.
+            // Connections that are there are still counted, and stay.
             assert_eq!(refusal(&server, "/app/limited?protocol=7", ""), 4100);
             limited.iter_mut().for_each(Client::expect_pong);
             // A key that was disabled opens nothing, also for those who came with it.

@@ -95,7 +95,7 @@ fn a_presence_cache_channel_tells_its_roster_and_then_its_last_event() {
         let roster = enter(&mut second, channel);
         assert_eq!(roster["presence"]["count"], 2);
         second.expect(channel, "topic", "rules");
-        // Who comes and goes is no event of the back end.
+        // Members that come and go are no events of the back end.
         first.hear_event("pusher_internal:member_added");
         second.unsubscribe(channel);
         first.hear_event("pusher_internal:member_removed");

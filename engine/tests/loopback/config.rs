@@ -160,7 +160,7 @@ fn a_disabled_app_refuses_connections_and_calls() {
     let mut http = server.http();
     assert_eq!(publish(&mut http, &app("off"), "x").status, 403);
     assert_eq!(http.ask(&signed(&app("off"), "GET", "channels", "")).status, 403);
-    // Who cannot sign for the app is not told of its state.
+    // A caller who cannot sign for the app is not told of its state.
     let stranger = App::new("off", "off-key", "wrong");
     assert_eq!(publish(&mut http, &stranger, "x").status, 401);
 }

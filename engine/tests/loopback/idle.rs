@@ -1,4 +1,4 @@
-//! Silence on the real binary: who says nothing is pinged, who does not answer is closed with 4201, and who only receives
+//! Silence on the real binary: a silent client is pinged, one that does not answer is closed with 4201, and one that only receives
 //! stays. The times are the shortest that a configuration file may set.
 
 use std::fs;

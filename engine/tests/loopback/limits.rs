@@ -163,7 +163,7 @@ fn subscriptions_are_bounded_for_the_connection_the_app_and_the_shard() {
     );
     let (had, text) = fill(&mut two, "two-");
     assert!(had == 3 && text.contains("7 subscriptions") && text.contains("subscriptions_per_shard_max"));
-    // A place that somebody gives up can be taken, and so can those of who has gone.
+    // A place that somebody gives up can be taken, and so can those of a connection that has gone.
     one.unsubscribe("one-0");
     one.expect_pong();
     two.subscribe("two-again");

@@ -1,5 +1,5 @@
-//! Terminating a user on a server of three shards: where the app has asked for it, whoever is in a presence channel
-//! under that id is closed, and nobody else.
+//! Terminating a user on a server of three shards: where the app asks for it, connections in a presence channel
+//! under that id are closed, and no others.
 
 use std::fs;
 use std::path::PathBuf;

@@ -208,6 +208,6 @@ fn a_start_with_too_few_threads_is_refused_in_one_line() {
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!((output.status.code(), said.lines().count()), (Some(1), 1), "{said}");
     assert!(said.starts_with("corecast: ") && said.contains("Resource temporarily unavailable"), "{said}");
-    // Who is not root is above this limit with what else he runs, before the server has asked what its cores take.
+    // A user other than root is above this limit with its other processes, before the server has asked what its cores take.
     assert!(!is_root() || said.contains("4 threads") && said.contains("TasksMax"), "{said}");
 }

@@ -1,4 +1,4 @@
-//! Watchlists: who is signed in is told which of the users on its list are online, on whatever shards these are.
+//! Watchlists: a connection that is signed in is told which of the users on its list are online, on whatever shards they are.
 
 use std::thread;
 use std::time::{Duration, Instant};

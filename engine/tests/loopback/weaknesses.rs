@@ -59,7 +59,7 @@ fn no_call_is_done_without_a_signature() {
     client.expect_pong();
 }
 
-// Laravel Reverb before 1.8.0: whoever was connected could whisper into any private channel.
+// Laravel Reverb before 1.8.0: any connection could whisper into any private channel.
 #[test]
 fn who_is_no_subscriber_cannot_whisper_into_a_private_channel() {
     let server = shared();
@@ -103,7 +103,7 @@ fn an_answer_does_not_tell_where_a_signature_is_wrong() {
     assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
 }
 
-// Laravel Reverb and soketi never look at the age of a signed call: who has seen one can repeat it for ever.
+// Laravel Reverb and soketi never look at the age of a signed call: anybody who has seen one can repeat it for ever.
 #[test]
 fn a_recorded_call_cannot_be_repeated_after_ten_minutes() {
     let server = shared();

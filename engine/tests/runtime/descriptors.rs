@@ -15,7 +15,7 @@ use machines::machine::{Now, Token};
 
 const CHILD: &str = "CORECAST_TEST_DESCRIPTORS";
 
-/// Greets who comes, and closes the oldest when there are no descriptors.
+/// Greets each newcomer, and closes the oldest when there are no descriptors.
 struct Greeter {
     oldest: VecDeque<Token>,
     exhausted: Arc<AtomicU64>,

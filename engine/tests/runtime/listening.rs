@@ -108,7 +108,7 @@ fn close_with_a_queue(listener: std::os::fd::OwnedFd) -> usize {
 fn a_server_answers_newcomers_until_its_last_connection_is_gone() {
     let first = serve(0, 2, false, |_, _| Echo);
     let address = first.address;
-    // The echo of so much does not fit into the kernel's buffers: whoever does not read it is waited for.
+    // The echo of so much does not fit into the kernel's buffers: the core waits for a client that does not read it.
     let mut resident = first.connect();
     resident.write_all(&vec![0; 16 << 20]).unwrap();
     let stopping = first.stop_meanwhile();

@@ -176,7 +176,7 @@ impl Bench {
         self.sockets.ring().submit().unwrap();
     }
 
-    /// Takes in who can be written again.
+    /// Takes in which sockets can be written again.
     fn turn(&mut self) {
         let mut completions = Vec::new();
         self.sockets.ring().wait(Duration::from_millis(5)).unwrap();

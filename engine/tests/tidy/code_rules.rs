@@ -86,7 +86,7 @@ pub(crate) fn json_has_one_door(path: &str, text: &str) -> Vec<String> {
     words_in(path, text, path != JSON, &["sonic_rs"])
 }
 
-/// What the print macros of std cannot write, they panic of; and they wait for whoever reads. The log and the output of
+/// What the print macros of std cannot write, they panic of; and they wait for the reader. The log and the output of
 /// commands have doors that do neither. Tests, examples and benchmarks may print.
 pub(crate) fn nothing_prints_past_its_door(path: &str, text: &str) -> Vec<String> {
     if !path.contains("/src/") || path.starts_with("benches/") {

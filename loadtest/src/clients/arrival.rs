@@ -1,6 +1,6 @@
 //! Waiting until all subscribers have come in, with a live line meanwhile.
 //!
-//! Owns how long that may take, and the failure that says why some stayed away.
+//! Owns how long that may take, and the failure that says why some did not connect.
 
 use std::sync::Arc;
 use std::time::Duration;

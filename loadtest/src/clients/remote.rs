@@ -1,6 +1,6 @@
-//! Receiving processes: this program started again by itself, each with its part of the plan.
+//! Receiving processes: copies of this program, each with its part of the plan.
 //!
-//! Owns the talk between them, one JSON object a line: the task and then orders on the child's standard input, its state and at last
+//! Owns their protocol, one JSON object per line: the task and then orders on the child's standard input, its state and at last
 //! its tally on its standard output. The secret goes that way too, never over a command line. A child whose parent is gone sees
 //! the end of its input and ends.
 
@@ -98,7 +98,7 @@ impl Remote {
 fn hear(output: impl BufRead, progress: &Progress, index: usize) -> Outcome<Tally> {
     for line in output.lines() {
         let line = line.context("cannot read from a receiving process")?;
-        match serde_json::from_str(&line).context("a receiving process says nonsense")? {
+        match serde_json::from_str(&line).context("cannot understand a receiving process")? {
             Told::State { settled, storms, live, frames, seen, pongs, p99_us } => {
                 let member = progress.member(index);
                 member.live.store(live, Ordering::Release);
@@ -113,7 +113,7 @@ fn hear(output: impl BufRead, progress: &Progress, index: usize) -> Outcome<Tall
             Told::Tally(packed) => return Ok(packed.unpack()),
         }
     }
-    Err(Failure::new("a receiving process ended before its time"))
+    Err(Failure::new("a receiving process ended too early"))
 }
 
 /// Passes on what has changed until all stop.
@@ -139,5 +139,5 @@ fn pass_orders(mut input: ChildStdin, progress: &Progress) -> Outcome<ChildStdin
 pub(super) fn tell(to: &mut impl Write, what: &impl Serialize) -> Outcome<()> {
     let mut line = serde_json::to_vec(what).context("cannot encode a line")?;
     line.push(b'\n');
-    to.write_all(&line).and_then(|()| to.flush()).context("a process of this run cannot be told")
+    to.write_all(&line).and_then(|()| to.flush()).context("cannot write to a process of this run")
 }

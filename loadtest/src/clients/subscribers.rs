@@ -1,6 +1,6 @@
 //! All subscribers of a run, spread over threads or over processes, each with its ledger and its latencies.
 //!
-//! Owns the receiving threads, and the hands of receiving processes. Their figures are put together after the run. Scenarios call
+//! Owns the receiving threads, and the handles of receiving processes. Their figures are put together after the run. Scenarios call
 //! `gather`, publish, and `dismiss`.
 
 use std::sync::Arc;

@@ -15,23 +15,23 @@ use crate::scenario::Scenario;
 
 #[derive(Args)]
 pub(crate) struct CompareOptions {
-    /// A server: NAME=ws=HOST:PORT,app=ID:KEY:SECRET and, after commas, http=HOST:PORT, pid=PID, path-prefix=P, tls; repeatable
+    /// A server to measure: NAME=ws=HOST:PORT,app=ID:KEY:SECRET and, after commas, http=HOST:PORT, pid=PID, path-prefix=P, tls; repeat for each
     #[arg(long = "target", value_name = "NAME=ws=…,app=…", required = true, value_parser = parse_contender)]
     pub(super) targets: Vec<Contender>,
-    /// Also measures the harness' own floor server, on the cores of the first target's pid, and takes it for the yardstick
-    /// [MODE when left out: coalesced]
+    /// Also measures the built-in floor server, on the cores of the first target's pid, and uses it as the yardstick
+    /// [default MODE: coalesced]
     #[arg(long, value_name = "MODE", value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "coalesced")]
     pub(super) floor: Option<FloorMode>,
-    /// How often each target has its turn
+    /// Runs of each target
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(super) rounds: u32,
     /// Writes medians, ratios and the results of all runs as one JSON object
     #[arg(long, value_name = "FILE")]
     pub(super) json: Option<PathBuf>,
-    /// Writes the comparison as one HTML page with charts, which needs no network to open
+    /// Writes the comparison as one HTML page with charts, which opens without a network
     #[arg(long, value_name = "FILE.html")]
     pub(super) report: Option<PathBuf>,
-    /// The scenario and its own flags, as without `compare` but for those that name the server
+    /// The scenario with its flags, without those that name the server
     #[arg(value_name = "SCENARIO", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
     pub(super) scenario: Vec<String>,
 }
@@ -117,7 +117,7 @@ fn without_prefix(error: &clap::Error) -> String {
 fn parse_contender(text: &str) -> Result<Contender, String> {
     let (name, parts) = text.split_once('=').ok_or("expected NAME=ws=HOST:PORT,app=ID:KEY:SECRET")?;
     if name.is_empty() || name.contains([',', ':']) {
-        return Err(format!("«{name}» is no name: it stands before the first =, as in A=ws=HOST:PORT,…"));
+        return Err(format!("«{name}» is not a name: write it before the first =, as in A=ws=HOST:PORT,…"));
     }
     let mut contender = Contender { name: name.to_owned(), flags: Vec::new(), pid: None };
     let mut seen = Vec::new();
@@ -182,7 +182,7 @@ mod tests {
         let cases = [
             ("", "expected NAME"),
             ("ws", "expected NAME"),
-            ("=ws=127.0.0.1:1,app=1:k:s", "is no name"),
+            ("=ws=127.0.0.1:1,app=1:k:s", "is not a name"),
             ("A=ws=127.0.0.1:1", "app=… is missing"),
             ("A=app=1:k:s", "ws=… is missing"),
             ("A=ws=127.0.0.1:1,app=1:k", "ID:KEY:SECRET"),

@@ -1,4 +1,4 @@
-//! Ctrl-C in the middle of a comparison: the run that is under way is ended, and all that was begun is cleared away.
+//! Ctrl-C in the middle of a comparison: it ends the current run and removes everything temporary.
 //!
 //! Owns the signals of the process and the wait for a run. A terminal signals the run as well; after a signal to
 //! this process alone no child is left.

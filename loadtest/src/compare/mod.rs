@@ -75,7 +75,7 @@ fn measure(scenario: &[String], contender: &Contender, file: &Path, interrupt: &
 }
 
 fn own_executable() -> Outcome<PathBuf> {
-    std::env::current_exe().context("cannot find the own executable")
+    std::env::current_exe().context("cannot find this program")
 }
 
 fn tell(round: u32, rounds: u32, contender: &Contender) {
@@ -86,7 +86,9 @@ fn tell(round: u32, rounds: u32, contender: &Contender) {
 
 fn check_names(contenders: &[Contender]) -> Outcome<()> {
     if contenders.len() < 2 {
-        return Err(Failure::new("one target alone compares with nothing: add another --target, or --floor"));
+        return Err(Failure::new(
+            "one target has nothing to be compared with: add another --target, or --floor",
+        ));
     }
     let twin = contenders
         .iter()

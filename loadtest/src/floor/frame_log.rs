@@ -1,7 +1,7 @@
 //! All frames that some subscriber still lacks, each encoded once, one behind the other.
 //!
 //! A position in the log is a count of bytes since the start, so a subscriber is one number and what it lacks is one slice:
-//! all who are in step are given the very same bytes, and one who lags is given more of them. Must never hold a byte that
+//! all connections in step are given the very same bytes, and one that lags is given more of them. Must never hold a byte that
 //! all have, nor forget one that a subscriber lacks.
 
 #[derive(Default)]

@@ -1,8 +1,8 @@
-//! The floor: the least that a server can do for these clients, as a yardstick for servers that do more.
+//! The floor: a server that does the least possible for these clients, as a yardstick for servers that do more.
 //!
 //! Upgrades, greets and confirms with ready-made bytes, takes `data` out of publishes by a string search and hands the same
 //! bytes to every subscriber. One thread, no channels, no signatures, no limits, and never a check of the protocol: it
-//! believes every peer and is no server to run. `wire` has the bytes, `peers` the sockets, `frame_log` what is to be delivered,
+//! trusts every peer and is not a server to run. `wire` has the bytes, `peers` the sockets, `frame_log` what is to be delivered,
 //! `fan` and `uring` deliver it; the modes differ in nothing but that. What it did is counted, syscall by syscall.
 
 mod fan;

@@ -1,4 +1,4 @@
-//! The floor's sockets: who is there, how far each has come in the log, and what its socket would not take.
+//! The floor's connections: how far each has come in the log, and what its socket would not take.
 //!
 //! Owns the descriptors and each peer's unfinished bytes. Nothing here looks into bytes. A peer that does not read keeps its
 //! place in the log and costs no write until its socket has room; one that lags too far is dropped.

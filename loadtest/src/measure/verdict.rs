@@ -1,4 +1,4 @@
-//! Whether the figures of a run can be believed: how this program fared, and who was the bottleneck.
+//! Whether the figures of a run can be believed: whether this program kept up, and what was the bottleneck.
 //!
 //! Owns the thresholds. A run whose generator had no time left, or whose server waited for a core, says little about the server;
 //! `report::conditions` tells readers so.

@@ -15,13 +15,13 @@ pub(crate) struct FloorOptions {
     /// Address to listen on; port 0 takes a free one, which is printed
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:6101", value_parser = parse_address)]
     pub(crate) listen: SocketAddr,
-    /// How frames are written, or what else is answered with the least work
+    /// How frames are written, or which other request is answered with the least work
     #[arg(long, value_enum, default_value_t = FloorMode::Each)]
     pub(crate) mode: FloorMode,
     /// The one channel that exists
     #[arg(long, value_name = "NAME", default_value = "loadtest", value_parser = parse_channel)]
     pub(crate) channel: String,
-    /// Writes what it did as one JSON object when it is told to end (SIGTERM, SIGINT)
+    /// Writes its figures as one JSON object when it ends (SIGTERM or SIGINT)
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
     /// Ends when standard input closes
@@ -33,13 +33,13 @@ pub(crate) struct FloorOptions {
 pub(crate) enum FloorMode {
     /// One send per frame
     Each,
-    /// One write per socket, of all frames that wait for it
+    /// One write per socket for all frames that wait for it
     Coalesced,
-    /// The same, all sends of a wake-up as one io_uring submission
+    /// As coalesced, with all sends of a wake-up in one io_uring submission
     Uring,
-    /// Publishes are answered and go nowhere: receive, send
+    /// Publishes are answered and dropped: one receive, one send
     Http,
-    /// Messages are answered with a ready-made pong: receive, send
+    /// Every message is answered with a ready-made pong: one receive, one send
     Echo,
 }
 

@@ -41,7 +41,7 @@ pub(crate) struct Target {
     /// Path in front of /app/KEY and /apps/ID on the server
     #[arg(long, help_heading = SERVER, value_name = "PATH", default_value = "", hide_default_value = true, value_parser = parse_prefix)]
     pub(crate) path_prefix: String,
-    /// TLS for WebSocket and REST. Any certificate is accepted: this measures a server, it does not trust it
+    /// Use TLS for WebSocket and REST; any certificate is accepted
     #[arg(long, help_heading = SERVER)]
     pub(crate) tls: bool,
     /// WebSocket connections
@@ -56,25 +56,25 @@ pub(crate) struct Target {
     /// Length of the run; also 90m or 8h [default: 10]
     #[arg(long, help_heading = LOAD, value_name = "SECONDS", value_parser = parse_seconds)]
     pub(crate) duration: Option<Duration>,
-    /// Process id of a server on this machine; its CPU and memory, and those of its children, are read from /proc
+    /// Process id of the server, if it runs on this machine; its CPU and memory, with its children, are read from /proc
     #[arg(long, help_heading = SERVER, value_name = "PID")]
     pub(crate) pid: Option<u32>,
     /// Writes the result as one JSON object
     #[arg(long, help_heading = OUTPUT, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
-    /// Writes the result as one HTML page with plots, which needs no network to open
+    /// Writes the result as one HTML page with plots, which opens without a network
     #[arg(long, help_heading = OUTPUT, value_name = "FILE.html")]
     pub(crate) report: Option<PathBuf>,
-    /// Receiving threads of a process; more than one pays only when the generator has several cores
+    /// Receiving threads per process; more than one helps only if the generator has several cores
     #[arg(long, help_heading = GENERATOR, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub(crate) threads: u32,
-    /// Receiving processes, for more connections than one process may open; their figures add up exactly
+    /// Receiving processes, for more connections than one process may open; their figures are merged without loss
     #[arg(long, help_heading = GENERATOR, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub(crate) processes: u32,
     /// Connections that may be opening at the same time
     #[arg(long, help_heading = GENERATOR, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) opening: u32,
-    /// Channel, or the beginning of its name if there are several; subscriptions to private- and presence- are signed
+    /// Channel name, or its prefix if there are several; subscriptions to private- and presence- channels are signed
     #[arg(long, help_heading = LOAD, value_name = "NAME", default_value = "loadtest", value_parser = parse_channel)]
     pub(crate) channel: String,
     /// Local addresses to connect from in turn, since each has about 28,000 ports

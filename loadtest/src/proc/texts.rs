@@ -1,4 +1,4 @@
-//! What stands in the files of /proc, as values.
+//! The contents of the files of /proc, as values.
 //!
 //! Pure: texts in, values out, None for what the kernel would not write. A process may call itself anything, so fields are
 //! counted from behind its name.

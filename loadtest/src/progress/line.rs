@@ -1,7 +1,7 @@
-//! The live line: how far a phase is, how fast, and how late.
+//! The live line: the progress of a phase, its rate and its latency.
 //!
-//! On standard error and only on a terminal; on one that cannot move its cursor, a plain line each second; elsewhere nothing is said.
-//! Owns the words. Without a terminal there is no live line, and the report at the end says it all.
+//! On standard error and only on a terminal; on one that cannot move its cursor, a plain line each second; elsewhere nothing is printed.
+//! Owns the words. Without a terminal, the report at the end says everything.
 
 use std::io::IsTerminal;
 

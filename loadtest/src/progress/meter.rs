@@ -1,4 +1,4 @@
-//! How little this program rests, second by second: a mean over a run hides the moment in which it could not keep up.
+//! How busy this program is, second by second: a mean over a run hides the moment in which it could not keep up.
 //!
 //! Owns the reading before. All threads count, and receiving processes; waiting for a core that others have counts like using it. What
 //! cannot be read is not told.

@@ -1,6 +1,6 @@
-//! What publishing came to, as figures of a report.
+//! The results of publishing, as figures of a report.
 //!
-//! Owns their paths in the JSON and their labels, so that all scenarios that publish tell them alike.
+//! Owns their paths in the JSON and their labels, so that all scenarios that publish report them alike.
 
 use super::Publisher;
 use crate::report::Report;

@@ -219,7 +219,7 @@ impl Pool {
             }
             Some(status) => Err(Failure::new(format!("a publish was answered with HTTP {status}"))),
             None if self.results.answers == 0 => {
-                Err(Failure::new(format!("{server} takes no publishes: the connection broke")))
+                Err(Failure::new(format!("{server} accepts no publishes: the connection broke")))
             }
             None => Ok(()),
         }

@@ -1,4 +1,4 @@
-//! How a report tells under which conditions its figures came about.
+//! The conditions under which figures were measured, as part of a report.
 //!
 //! Owns the labels and the notes; the verdict itself is that of `measure::verdict`.
 

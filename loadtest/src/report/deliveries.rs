@@ -1,6 +1,6 @@
 //! Figures that scenarios with deliveries share: what arrived, how late, and what it cost the server.
 //!
-//! Owns their paths in the JSON and their labels, so that all scenarios tell them alike. Nothing is measured here.
+//! Owns their paths in the JSON and their labels, so that all scenarios report them alike. Nothing is measured here.
 
 use hdrhistogram::Histogram;
 

@@ -32,22 +32,22 @@ const SETTLE: Duration = Duration::from_millis(200);
 /// How events are published.
 #[derive(Args, Clone)]
 pub(crate) struct PublishOptions {
-    /// Closed loop: always keep --window publishes under way that not every subscriber has seen
+    /// Closed loop: keeps --window publishes in flight, each until every subscriber has seen it
     #[arg(long, conflicts_with_all = ["rate", "overload"])]
     pub(crate) saturate: bool,
-    /// Publishes not yet seen by all subscribers, with --saturate and while --overload calibrates
+    /// Publishes in flight with --saturate, and while --overload calibrates
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) window: u32,
-    /// Measures what arrives in 2 s of closed loop, then offers K times as much
+    /// Measures the throughput of a closed loop for 2 s, then offers K times as much
     #[arg(long, value_name = "K", conflicts_with = "rate", value_parser = parse_rate)]
     pub(crate) overload: Option<f64>,
     /// Events per batch_events call [default: 1 when paced, otherwise 10]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10))]
     pub(crate) batch: Option<u32>,
-    /// Publishing connections if the server closes them after each answer, and under overload; otherwise one keeps order
+    /// Publishing connections, used with --overload or if the server closes each after its answer; otherwise one keeps events in order
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) publishers: u32,
-    /// Calls in flight on one publishing connection; 1 if the server closes connections or answers out of order
+    /// Calls in flight per publishing connection; always 1 if the server closes connections or answers out of order
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) pipeline: u32,
 }

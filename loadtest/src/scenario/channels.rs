@@ -19,7 +19,7 @@ use crate::stamp::random_run;
 
 const RATE_DEFAULT: f64 = 1000.0;
 
-/// Many channels with few subscribers each: the cost of a channel beside that of a delivery
+/// Many channels with few subscribers each: what a channel costs on top of its deliveries
 #[derive(Args)]
 #[command(mut_args(rate("Publishes per second to all channels together [default: 1000]")))]
 pub(crate) struct ChannelsOptions {

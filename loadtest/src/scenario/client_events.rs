@@ -44,10 +44,10 @@ const PATIENCE_NS: u64 = SECOND_NS;
 pub(crate) struct ClientEventsOptions {
     #[command(flatten)]
     pub(crate) target: Target,
-    /// Members of a group, each on the private channel of its group; --connections must be a multiple
+    /// Members per group, who share a private channel; --connections must be a multiple of it
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(2..=10_000))]
     pub(crate) group: u32,
-    /// Members of each group that send [default rate: 5 a second for each of them]
+    /// Members who send in each group [default rate: 5 a second for each of them]
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) senders: u32,
 }
@@ -144,7 +144,7 @@ pub(super) struct Said {
     complaint: Option<String>,
 }
 
-/// Who has heard whom. A place in the ledger for each member and each place of a sender in its group.
+/// Which member has heard which. A place in the ledger for each member and each place of a sender in its group.
 struct Ears {
     reader: Reader,
     ledger: Ledger,

@@ -20,9 +20,7 @@ const RATE_DEFAULT: f64 = 100.0;
 
 /// One channel, many subscribers: latency, loss, order, cost per delivery
 #[derive(Args)]
-#[command(mut_args(rate(
-    "Publishes per second; deliveries are as many for each subscriber [default: 100]"
-)))]
+#[command(mut_args(rate("Publishes per second; each subscriber receives as many [default: 100]")))]
 pub(crate) struct FanoutOptions {
     #[command(flatten)]
     pub(crate) target: Target,

@@ -28,7 +28,7 @@ use crate::stamp::random_run;
 /// Lets the server finish what connecting left behind.
 const SETTLE: Duration = Duration::from_secs(1);
 
-/// Connections that only ping: memory of each, and CPU of the server
+/// Connections that only ping: memory per connection, and the server's CPU
 #[derive(Args)]
 #[command(mut_args(without(&["rate", "size"])))]
 pub(crate) struct IdleOptions {

@@ -1,7 +1,7 @@
-//! Scenarios, one file each: who connects, who publishes, and which figures tell the story.
+//! Scenarios, one file each: what connects, what publishes, and which figures are reported.
 //!
 //! A scenario gathers subscribers, drives the server, reads what it cost and gives a `Report`. Its file has its flags, its help and all that
-//! it does; here is the list of them. `broadcast` is the round that several of them publish, `measure` has stopwatch and verdict.
+//! it does; this file lists them. `broadcast` is the round that several of them publish, `measure` has stopwatch and verdict.
 
 mod broadcast;
 mod channels;

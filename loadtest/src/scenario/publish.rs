@@ -22,7 +22,7 @@ use crate::report::{Report, Unit};
 use crate::scenario::Measure;
 use crate::stamp::random_run;
 
-/// REST calls alone, to a channel without subscribers: rate, cost and time to the answer
+/// REST calls to a channel without subscribers: rate, cost and response time
 #[derive(Args)]
 #[command(mut_args(rate("Publishes per second [default: as fast as answers come]")), mut_args(without(&ONE_PROCESS)), mut_args(without(&SUBSCRIBERS)))]
 pub(crate) struct PublishOnlyOptions {
@@ -39,7 +39,7 @@ pub(crate) struct PublishOnlyOptions {
     pub(crate) batch: u32,
 }
 
-/// Who listens to a channel without subscribers.
+/// The audience of a channel without subscribers.
 struct Nobody;
 
 impl Audience for Nobody {

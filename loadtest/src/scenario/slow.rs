@@ -1,8 +1,8 @@
-//! `slow`: some subscribers never read; what becomes of the others, beside the same run with none that is slow.
+//! `slow`: some subscribers never read; how the others fare, compared with the same run in which all read.
 //!
 //! Both runs are in one command, alternating over `--rounds`, since figures of different days cannot be compared. Slow subscribers have a
-//! receive buffer of a few KiB and segments as on a network, so that the server soon feels them: after some 90 KB on Linux. Being closed
-//! by the server is their due; it is counted, and nothing that they miss is a loss.
+//! receive buffer of a few KiB and segments as on a network, so that the server soon feels them: after some 90 KB on Linux. The server
+//! may close them; that is counted, and nothing that they miss is a loss.
 
 use clap::Args;
 use hdrhistogram::Histogram;
@@ -25,7 +25,7 @@ const RATE_DEFAULT: f64 = 100.0;
 /// What the kernels of both ends keep of a connection that never reads, with room to spare.
 const KERNEL_BYTES: u64 = 128 * 1024;
 
-/// Some subscribers never read: how the others fare, compared with a run without slow ones
+/// Some subscribers never read: how the others fare, compared with a run in which all of them read
 #[derive(Args)]
 #[command(
     mut_args(rate("Publishes per second [default: 100]")),

@@ -193,7 +193,7 @@ impl Stage {
     fn write(&self, arrival: &Arrival, copies: usize) {
         let subscribers = self.subscribers.lock().unwrap();
         for stream in subscribers.iter() {
-            // Who has gone meanwhile gets nothing.
+            // A client that has gone meanwhile gets nothing.
             (0..copies).for_each(|_| (&*stream).write_all(&arrival.frame).unwrap_or(()));
         }
         if copies > 0 {

@@ -275,7 +275,7 @@ impl Model {
             let from = start.checked_sub(1).and_then(|before| mine.get(before)).map_or(0, |(at, _)| at + 1);
             let replay_fits = match &span.replay {
                 Some(replay) => order[from..upto].contains(&Item::Replayed(*replay)),
-                // Whoever is closed may not get it any more.
+                // A connection that is closed may not get it any more.
                 None => !is_cached(name) || !open,
             };
             if replay_fits && (roster_fits || (!open && span.items.is_empty())) {

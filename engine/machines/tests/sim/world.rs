@@ -408,7 +408,7 @@ impl World {
         self.app = Arc::clone(self.apps.by_id("1").unwrap());
     }
 
-    /// The app is disabled or removed: all its clients are told so, and so is who comes now.
+    /// The app is disabled or removed: all its clients are told so, and so are newcomers.
     pub fn lose_app(&mut self, disabled: bool) -> Result<(), String> {
         let listens = |client: &usize| self.clients.listens(*client, &self.cores);
         let listening: Vec<usize> = (0..self.clients.len()).filter(listens).collect();
@@ -724,7 +724,7 @@ impl World {
         self.now_ms
     }
 
-    /// What is put off has time to be told: who watches knows what is true, and nobody is there who is not authorized.
+    /// What is put off has time to be told: connections that watch know what is true, and nobody is there who is not authorized.
     pub fn check_users(&mut self) -> Result<(), String> {
         // Whose next message waited when its time was over has had some more.
         let more = if self.bounds.authorization_timeout_ms() > 0 { 2 } else { 0 };

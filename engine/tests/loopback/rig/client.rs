@@ -1,7 +1,7 @@
 //! A Pusher client over tungstenite, an implementation of WebSocket that is not the server's.
 //!
-//! Blocking: it says something, or hears the next frame. Well behaved; what a hostile peer does is in raw.rs. Whoever comes
-//! or goes makes others hear how many they are: that is skipped, except by what is named for it.
+//! Blocking: it says something, or hears the next frame. Well behaved; what a hostile peer does is in raw.rs. A client that
+//! comes or goes makes others hear how many they are: that is skipped, except by what is named for it.
 
 use std::net::TcpStream;
 
@@ -166,7 +166,7 @@ impl Client {
         self.say(&json!({"event": "pusher:signin", "data": {"auth": auth, "user_data": user_data}}));
     }
 
-    /// What refuses a sign-in: an error without a code, and the same for whoever waits for it. Returns its data.
+    /// What refuses a sign-in: an error without a code, and the same for anybody who waits for it. Returns its data.
     pub(crate) fn hear_signin_refusal(&mut self) -> Value {
         let (code, text) = self.hear_error();
         assert_eq!(code, None, "{text}");

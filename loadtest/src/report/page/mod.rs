@@ -1,6 +1,6 @@
 //! The report as one HTML page: nothing is loaded, so it opens from a mail, from a ticket, or without a network.
 //!
-//! Owns the order of the page: what it is, what to beware of, the main figures, plots, tables, the machine. The look is in
+//! Owns the order of the page: what it is, warnings, the main figures, plots, tables, the machine. The look is in
 //! `page.css`, the frame in `page.html`. All text from outside goes through `escape`; there is no script.
 
 /// Appends one line of a drawing to a String.

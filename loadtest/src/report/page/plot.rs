@@ -1,6 +1,6 @@
 //! Plots of lines: latency by percentile, and rates over time, as SVG that needs nothing else.
 //!
-//! Owns geometry and the words for those who cannot see it. Each plot is drawn twice, wide and narrow, so that its text has the same
+//! Owns geometry and the words for readers who cannot see it. Each plot is drawn twice, wide and narrow, so that its text has the same
 //! size on a desk and on a phone; the style sheet shows one. Colours are classes: light and dark are the style sheet's.
 
 use super::axis::Scale;

@@ -28,7 +28,7 @@ use crate::report::{Report, Unit};
 use crate::scenario::Measure;
 use crate::stamp::random_run;
 
-/// Opens connections and subscribes each of them: rate, failures, cost and memory of each; --storm drops all at once
+/// Opens connections and subscribes each one: rate, failures, CPU and memory per connection; --storm drops them all at once
 #[derive(Args)]
 #[command(
     mut_args(rate("Connects per second [default: as fast as --opening allows]")),

@@ -44,7 +44,7 @@ pub(crate) struct StormOptions {
     /// Events per second for the witnesses
     #[arg(long, value_name = "PER_SECOND", default_value = "100", value_parser = crate::options::values::parse_rate)]
     pub(crate) witness_rate: f64,
-    /// How long the witnesses are watched before the storm and after it
+    /// How long the witnesses are watched before and after the storm
     #[arg(long, value_name = "SECONDS", default_value = "3", value_parser = crate::options::values::parse_seconds)]
     pub(crate) calm: Duration,
 }

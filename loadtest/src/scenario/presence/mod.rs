@@ -46,10 +46,10 @@ const ENTERING_MAX: usize = 64;
 pub(crate) struct PresenceOptions {
     #[command(flatten)]
     pub(crate) target: Target,
-    /// Presence channels, between which the connections are divided; servers allow 100 members in each unless told otherwise
+    /// Presence channels, among which the connections are divided; servers allow 100 members in each by default
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) channels: u32,
-    /// Share of the connections that come and go, as --rate says [default rate: 100 joins or leaves a second]
+    /// Share of the connections that join and leave, at --rate [default rate: 100 joins or leaves a second]
     #[arg(long, value_name = "PERCENT", default_value = "20", value_parser = parse_percent)]
     pub(crate) movers_percent: f64,
 }

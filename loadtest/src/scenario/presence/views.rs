@@ -1,4 +1,4 @@
-//! What each member of presence channels believes about who else is there.
+//! Which other members each member of a presence channel knows of.
 //!
 //! Owns a view per connection: the roster of its confirmation, and what it was told since. Judges it against the truth that the
 //! scenario knows. Pure accounting; it never talks to a server. Member i is on channel i modulo their number, as user `u<i>`.

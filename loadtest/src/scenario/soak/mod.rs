@@ -1,8 +1,8 @@
 //! `soak`: everything at once, gently, for long: subscribers, publishes, presence, client events, and connections that come and go.
 //!
 //! Half of the connections only receive and check every event; a fifth are in presence channels, a fifth in groups that talk, a tenth
-//! are dropped in turn and come back. A line is printed every minute, on standard error. What matters at the end is what was lost, who
-//! fell out, and the slope of the server's memory after the first tenth of the time.
+//! are dropped in turn and come back. A line is printed every minute, on standard error. What matters at the end is what was lost, which
+//! connections were closed, and the slope of the server's memory after the first tenth of the time.
 
 mod churn;
 
@@ -68,7 +68,7 @@ pub(crate) struct SoakOptions {
     pub(crate) every: Duration,
 }
 
-/// All who take part.
+/// All connections that take part.
 struct Town {
     subscribers: Subscribers,
     publisher: Publisher,
