@@ -19,7 +19,7 @@ use hooks::settings::Settings;
 use protocol::app::Apps;
 use protocol::hook_event::OpenEdges;
 
-use crate::driver::hook_line::{HookLine, HooksOpen};
+use crate::driver::hooks_end::{HooksEnd, HooksOpen};
 
 /// How long deliveries under way may take once the server has ended.
 const FLUSH_MAX: Duration = Duration::from_secs(5);
@@ -83,12 +83,12 @@ impl HooksLink {
         Ok(this)
     }
 
-    /// The line on which cores report events.
-    pub fn line(&self) -> HookLine {
-        HookLine::closed(Arc::clone(&self.open), Arc::clone(&self.dropped), self.counters.clone())
+    /// What a core reports its events with.
+    pub fn end(&self) -> HooksEnd {
+        HooksEnd::closed(Arc::clone(&self.open), Arc::clone(&self.dropped), self.counters.clone())
     }
 
-    /// Stores what is left in the queue, and gives deliveries under way a few seconds. The cores have dropped their lines.
+    /// Stores what is left in the queue, and gives deliveries under way a few seconds. The cores have dropped their ends.
     pub fn stop(self) {
         let late = std::mem::replace(&mut *lock(&self.hooks), Late::Ended);
         drop(self.open);

@@ -12,7 +12,7 @@ pub mod apps;
 pub mod control;
 pub mod doorbell;
 pub mod flush;
-pub mod hook_line;
+pub mod hooks_end;
 pub mod inbox;
 pub mod limits;
 pub mod listen;
@@ -36,7 +36,7 @@ use self::accept::Entrance;
 use self::app_line::AppLine;
 use self::apps::AppsControl;
 use self::control::{Clock, Control, CoreError, Health, Leave, Report};
-use self::hook_line::HookLine;
+use self::hooks_end::HooksEnd;
 use self::inbox::MeshEnd;
 use self::ring::Sizes;
 use self::turn::Core;
@@ -64,7 +64,7 @@ pub struct CoreSetup {
     /// Where it says what has become of it.
     pub reports: Sender<Report>,
     /// Where its hook events go.
-    pub hooks: HookLine,
+    pub hooks: HooksEnd,
     /// Which apps there are.
     pub apps: Arc<AppsControl>,
     /// Where it asks for apps that it does not know; None: nowhere.

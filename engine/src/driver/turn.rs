@@ -16,7 +16,7 @@ use super::app_line::AppLine;
 use super::apps::AppsView;
 use super::control::{Clock, Control, CoreError, Health, Leave, Phase, Report};
 use super::flush::Flusher;
-use super::hook_line::HookLine;
+use super::hooks_end::HooksEnd;
 use super::inbox::MeshEnd;
 use super::limits::{HANDOVERS_PER_TURN_MAX, SLEEP_MAX};
 use super::park;
@@ -39,7 +39,7 @@ pub(super) struct Core<M> {
     flusher: Flusher,
     acceptor: Acceptor,
     completions: Vec<Completion>,
-    hooks: HookLine,
+    hooks: HooksEnd,
     apps: AppsView,
     app_line: Option<AppLine>,
     clock: Clock,
@@ -221,7 +221,7 @@ impl<M: Machine> Core<M> {
         }
         if phase >= Phase::Drained {
             // The hooks core waits until nobody can tell it anything.
-            self.hooks = HookLine::Absent;
+            self.hooks = HooksEnd::Absent;
         }
         if phase == Phase::Holding && self.leave.has_clients {
             self.acceptor.hold();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::app_store::StoreCounters;
 use crate::apps_url::UrlCounters;
 use crate::driver::control::Health;
-use crate::driver::hook_line::HookGauge;
+use crate::driver::hooks_end::HookGauge;
 use crate::takeover::counters::{Counters, TakeoverReading};
 use machines::api_core::OtherMetrics;
 use machines::api_core::exposition::Exposition;

@@ -21,7 +21,7 @@ use crate::driver::allowed;
 use crate::driver::app_line::{AppAnswers, app_lines};
 use crate::driver::apps::{AppsControl, AppsView};
 use crate::driver::control::{Clock, Control, CoreError, Health, Phase};
-use crate::driver::hook_line::HookLine;
+use crate::driver::hooks_end::HooksEnd;
 use crate::driver::inbox::{MeshEnd, mesh};
 use crate::driver::listen::ListenError;
 use crate::driver::probe::probe;
@@ -38,7 +38,7 @@ use machines::machine::Machine;
 pub fn start_cores<S: Machine, A: Machine>(
     settings: &Settings,
     share: Option<TakeoverPlan>,
-    hooks: HookLine,
+    hooks: HooksEnd,
     make_shard: impl Fn(u16, &Environment) -> S + Send + Sync + 'static,
     make_api: impl FnOnce(&Environment) -> A + Send + 'static,
 ) -> Result<RunningCores, StartError> {
@@ -134,14 +134,14 @@ struct Assigned {
 /// What all cores share, before they start.
 struct Prepared<'a> {
     settings: &'a Settings,
-    hooks: HookLine,
+    hooks: HooksEnd,
     ring_sizes: Sizes,
     environment: Environment,
 }
 
 impl<'a> Prepared<'a> {
     /// Checks that this machine can run the server. Blocks signals, raises the limit of descriptors.
-    fn new(settings: &'a Settings, hooks: HookLine) -> Result<Self, StartError> {
+    fn new(settings: &'a Settings, hooks: HooksEnd) -> Result<Self, StartError> {
         block_signals()?;
         let descriptors_max = allowed::raise_descriptors_max();
         let cores = Cores::new(settings.shards.count.get());

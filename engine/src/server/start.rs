@@ -14,7 +14,7 @@ use crate::apps_url::UrlCounters;
 use crate::driver::app_line::AppAnswers;
 use crate::driver::apps::AppsControl;
 use crate::driver::control::CoreError;
-use crate::driver::hook_line::HookLine;
+use crate::driver::hooks_end::HooksEnd;
 use crate::driver::limits::APP_WAITS_MAX;
 use crate::driver::listen::ListenError;
 use crate::hooks_link::HooksLink;
@@ -43,7 +43,7 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
     let hooks =
         hooks.map(|hooks| HooksLink::start(hooks, Arc::clone(&settings.apps), settings.ending.takeover));
     let hooks = hooks.transpose().map_err(StartError::Hooks)?;
-    let line = hooks.as_ref().map_or(HookLine::Absent, HooksLink::line);
+    let hooks_end = hooks.as_ref().map_or(HooksEnd::Absent, HooksLink::end);
     let takeover = Arc::new(Counters::default());
     let app_store = Arc::new(StoreCounters::default());
     let apps_url = Arc::new(UrlCounters::default());
@@ -61,7 +61,7 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
         move |number: u16, _: &Environment| shard(number, &settings, limits.clone(), topics())
     };
     let make_api = {
-        let (settings, gauge) = (Arc::clone(&settings), line.gauge());
+        let (settings, gauge) = (Arc::clone(&settings), hooks_end.gauge());
         let app_store = Arc::clone(&app_store);
         let apps_url = settings.asks_for_apps.then(|| Arc::clone(&apps_url));
         move |environment: &Environment| {
@@ -78,7 +78,7 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
             api_core(&settings, limits, topics(), environment, metrics)
         }
     };
-    let cores = start_cores(&settings, Some(share), line, make_shard, make_api)?;
+    let cores = start_cores(&settings, Some(share), hooks_end, make_shard, make_api)?;
     Ok(Running { cores, hooks, capacity, app_store, apps_url })
 }
 

@@ -8,7 +8,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use corecast::driver::control::CoreError;
-use corecast::driver::hook_line::HookLine;
+use corecast::driver::hooks_end::HooksEnd;
 use corecast::server::{Environment, RunningCores, Stopper, start_cores};
 use corecast::settings::{Admin, AdminAddress, Ending, Listen, Settings, ShardCount, Shards};
 use machines::cores::CoreId;
@@ -220,7 +220,7 @@ pub(crate) fn try_serve<S: Script>(
         ..Settings::default()
     };
     let shard = move |shard, environment: &Environment| Scripted::new(script(shard, environment));
-    let running = start_cores(&settings, None, HookLine::Absent, shard, |_| Scripted::new(Echo))?;
+    let running = start_cores(&settings, None, HooksEnd::Absent, shard, |_| Scripted::new(Echo))?;
     Ok(Server { address: running.addresses()[0], stopper: running.stopper(), running: Some(running) })
 }
 

@@ -1,4 +1,4 @@
-//! A core's line to the hooks core: not there, not open yet, or a queue.
+//! A core's end of the link to the hooks: not there, not open yet, or a queue.
 //!
 //! It is closed until the journal is open, which may be after the core has begun to serve: a server that takes over
 //! waits for its predecessor's journal, and any server for a disk that can be written. Until then everything is refused, so
@@ -23,9 +23,9 @@ pub struct HooksOpen {
     pub edges: Box<[OpenEdges]>,
 }
 
-/// A core's line.
+/// A core's end of the link.
 #[derive(Clone, Debug)]
-pub enum HookLine {
+pub enum HooksEnd {
     /// There are no hooks.
     Absent,
     /// There are, and events go into the queue as soon as it is there.
@@ -41,8 +41,8 @@ pub enum HookLine {
     },
 }
 
-impl HookLine {
-    /// A line that opens when the hooks core does.
+impl HooksEnd {
+    /// An end that opens when the hooks core does.
     pub fn closed(open: Arc<OnceLock<HooksOpen>>, dropped: Arc<AtomicU64>, counters: Counters) -> Self {
         Self::Present { open, queue: None, dropped, counters }
     }
@@ -73,7 +73,7 @@ impl HookLine {
     }
 }
 
-/// Looks at the line without keeping it open: the hooks core ends when the last line is dropped.
+/// Looks at the link without keeping it open: the hooks core ends when the last end is dropped.
 #[derive(Clone, Debug)]
 pub struct HookGauge {
     open: Weak<OnceLock<HooksOpen>>,
@@ -89,7 +89,7 @@ impl HookGauge {
     }
 }
 
-impl HookPort for HookLine {
+impl HookPort for HooksEnd {
     fn offer(&mut self, happened: Happened) -> Result<(), Happened> {
         match self {
             Self::Present { queue: Some(queue), .. } => queue.offer(happened),
