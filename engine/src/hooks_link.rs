@@ -20,9 +20,7 @@ use protocol::app::Apps;
 use protocol::hook_event::OpenEdges;
 
 use crate::driver::hooks_end::{HooksEnd, HooksOpen};
-
-/// How long deliveries under way may take once the server has ended.
-const FLUSH_MAX: Duration = Duration::from_secs(5);
+use crate::limits::HOOKS_FLUSH_MAX;
 
 /// How long to wait for a journal that a stopping server still holds, as with ports.
 const PREDECESSOR_PATIENCE: Duration = Duration::from_secs(2);
@@ -93,7 +91,7 @@ impl HooksLink {
         let late = std::mem::replace(&mut *lock(&self.hooks), Late::Ended);
         drop(self.open);
         if let Late::Here(hooks) = late {
-            hooks.stop(FLUSH_MAX);
+            hooks.stop(HOOKS_FLUSH_MAX);
         }
     }
 

@@ -1,6 +1,8 @@
 //! The bounds of server, takeover and commands. Those of a core are `machines::limits`, those of its driver
 //! `driver::limits`; what an operator may set has its bounds beside the setting, in `config`.
 
+use std::time::Duration;
+
 /// Reports that a core may send: up, draining, empty, closed, ended.
 pub(crate) const REPORTS_PER_CORE_MAX: usize = 5;
 
@@ -37,3 +39,48 @@ pub(crate) const COUNTED_ENTRIES_MAX: usize = 10_000;
 
 /// Events that `hooks tail` reads at once.
 pub(crate) const TAIL_EVENTS_MAX: usize = 1_000;
+
+/// How long shards may take to begin to drain.
+pub(crate) const DRAIN_BEGIN_MAX: Duration = Duration::from_secs(5);
+
+/// How long the last clients may take to leave when the server stops, after the time that the rate allows.
+pub(crate) const SHARD_DRAIN_MAX: Duration = Duration::from_secs(10);
+
+/// How long back ends may take after that.
+pub(crate) const API_DRAIN_MAX: Duration = Duration::from_secs(3);
+
+/// How long the last clients may take to leave, after the queues are quiet.
+pub(crate) const LAST_ONES_MAX: Duration = Duration::from_secs(1);
+
+/// How long a core may take to start; its ring's memory alone may take two seconds.
+pub(crate) const CORES_START_MAX: Duration = Duration::from_secs(10);
+
+/// How long cores may take to end.
+pub(crate) const CORES_END_MAX: Duration = Duration::from_secs(3);
+
+/// How long deliveries under way may take once the server has ended.
+pub(crate) const HOOKS_FLUSH_MAX: Duration = Duration::from_secs(5);
+
+/// How long endpoints may take, at the end, for deliveries already under way.
+pub(crate) const WORKER_FLUSH_MAX: Duration = Duration::from_secs(5);
+
+/// Others write for a moment only.
+pub(crate) const APP_STORE_BUSY_MAX: Duration = Duration::from_secs(5);
+
+/// How long predecessors may take to answer before this server begins to serve.
+pub(crate) const MEETING_MAX: Duration = Duration::from_secs(5);
+
+/// How long, and how often, to look for a predecessor that is known to be there.
+pub(crate) const LOOKING_MAX: Duration = Duration::from_secs(1);
+
+/// How long it may take at the end until other processes have received everything.
+pub(crate) const SHARING_FINISH_MAX: Duration = Duration::from_secs(2);
+
+/// How long a live process may be silent. It sends something each second.
+pub(crate) const LINK_SILENCE_MAX: Duration = Duration::from_secs(5);
+
+/// The longest sleep without links.
+pub(crate) const RELAY_SLEEP_MAX: Duration = Duration::from_secs(3600);
+
+/// Clients that a shard always accepts. With very few descriptors these may run out, which closes idle connections.
+pub(crate) const CLIENTS_PER_SHARD_MIN: usize = 16;

@@ -1,5 +1,7 @@
 //! The bounds of hooks: what is read, kept or sent at once. What an operator may set is in `settings`.
 
+use std::time::Duration;
+
 /// Dead letters that are kept; beyond that, the oldest are deleted.
 pub(crate) const LETTERS_MAX: u64 = 100_000;
 
@@ -67,3 +69,33 @@ pub(crate) const TAKING_TRIES_MAX: usize = 3;
 
 /// Entries at the end of a stream that are looked at; others may write there too.
 pub(crate) const LOOKED_AT_MAX: usize = 64;
+
+/// A disk with less room than this counts as full.
+pub(crate) const JOURNAL_ROOM_BYTES_MIN: u64 = 1 << 20;
+
+/// Nobody but us writes; a reader may hold a checkpoint up for a moment.
+pub(crate) const JOURNAL_BUSY_MAX: Duration = Duration::from_millis(50);
+
+/// How long an idle writer sleeps at most.
+pub(crate) const WRITER_SLEEP_MAX: Duration = Duration::from_secs(3_600);
+
+/// The pause after the first try of an outage, which grows with each try.
+pub(crate) const OUTAGE_PAUSE_MIN: Duration = Duration::from_millis(50);
+
+/// The longest of these pauses.
+pub(crate) const OUTAGE_PAUSE_MAX: Duration = Duration::from_secs(2);
+
+/// How long a delivery thread waits for work before it ends.
+pub(crate) const WORKER_IDLE_MAX: Duration = Duration::from_secs(15);
+
+/// How long one reading may go on taking entries of which none is an event here.
+pub(crate) const TAKING_MAX: Duration = Duration::from_secs(1);
+
+/// A dead consumer's lease ends after this time at the latest.
+pub(crate) const LEASE_MAX: Duration = Duration::from_secs(15);
+
+/// The longest pause between two looks of a waiting consumer.
+pub(crate) const LEASE_LOOK_MAX: Duration = Duration::from_secs(5);
+
+/// The longest pause of a consumer that cannot reach Redis.
+pub(crate) const LEASE_PAUSE_MAX: Duration = Duration::from_secs(10);

@@ -4,10 +4,9 @@
 
 use std::time::{Duration, Instant};
 
+use crate::limits::{OUTAGE_PAUSE_MAX, OUTAGE_PAUSE_MIN};
 use crate::notice::say;
 
-const PAUSE_MIN: Duration = Duration::from_millis(50);
-const PAUSE_MAX: Duration = Duration::from_secs(2);
 const SAY_AGAIN: Duration = Duration::from_secs(60);
 
 /// Whether something is wrong, and how often it was tried.
@@ -43,6 +42,6 @@ impl Outage {
     /// How long to wait before the next try; none when nothing is wrong.
     pub fn pause(&self) -> Option<Duration> {
         let doublings = self.tries.saturating_sub(1).min(16);
-        self.is_there().then(|| (PAUSE_MIN * (1 << doublings)).min(PAUSE_MAX))
+        self.is_there().then(|| (OUTAGE_PAUSE_MIN * (1 << doublings)).min(OUTAGE_PAUSE_MAX))
     }
 }

@@ -17,16 +17,12 @@ mod printable;
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::sync::OnceLock;
-use std::time::Duration;
 
 use door::Door;
 
-use crate::limits::LINE_BYTES_MAX;
+use crate::limits::{FLUSH_MAX, LINE_BYTES_MAX};
 
 pub use printable::{blanked, is_printable};
-
-/// How long the end of the process waits for lines that are still queued.
-const END_MAX: Duration = Duration::from_millis(200);
 
 /// What every line begins with.
 const PREFIX: &str = "corecast: ";
@@ -62,7 +58,7 @@ pub fn line(text: impl Display) {
 /// Gives lines that are queued a moment to be written. For the end of the process.
 pub fn finish() {
     if let Some(door) = DOOR.get() {
-        door.finish(None, END_MAX);
+        door.finish(None, FLUSH_MAX);
     }
 }
 
@@ -70,7 +66,7 @@ pub fn finish() {
 /// for no more than that moment.
 pub fn finish_with(text: impl Display) {
     match DOOR.get() {
-        Some(door) => drop(door.finish(Some(encode(text)), END_MAX)),
+        Some(door) => drop(door.finish(Some(encode(text)), FLUSH_MAX)),
         None => line(text),
     }
 }

@@ -264,3 +264,12 @@ pub(crate) const DRAIN_LAG_US_MAX: u64 = 5_000;
 
 /// Private bytes up to which a connection counts as having only a small frame.
 pub(crate) const SMALL_BYTES_MAX: usize = 1024;
+
+/// What a half-open connection has for its head, in milliseconds, though the lobby is full: a round trip of most clients.
+pub(crate) const HEAD_MS_MIN: u64 = 200;
+
+/// Fewer buckets than this are not worth clearing.
+pub(crate) const BUCKETS_MIN: usize = 64;
+
+/// Fewer listings than this are not worth clearing.
+pub(crate) const LISTINGS_MIN: usize = 64;

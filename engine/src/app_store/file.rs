@@ -6,7 +6,6 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use hooks::data_dir::keep_private;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
@@ -14,9 +13,7 @@ use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use super::error::StoreError;
 use super::stored_app::StoredApp;
 use super::tables;
-
-/// Others write for a moment only.
-const BUSY_MAX: Duration = Duration::from_secs(5);
+use crate::limits::APP_STORE_BUSY_MAX;
 
 const ROOT: u32 = 0;
 
@@ -119,7 +116,7 @@ impl AppStore {
         check_owner(path)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags).map_err(|error| broken(path, error))?;
-        connection.busy_timeout(BUSY_MAX).map_err(|error| broken(path, error))?;
+        connection.busy_timeout(APP_STORE_BUSY_MAX).map_err(|error| broken(path, error))?;
         connection.pragma_update(None, "foreign_keys", true).map_err(|error| broken(path, error))?;
         Ok(Self { connection, path: path.to_owned() })
     }

@@ -85,3 +85,9 @@ pub const APP_WAITS_MAX: usize = 4096;
 
 /// How often a submission is tried again that the kernel puts off for want of memory.
 pub(super) const SUBMISSION_TRIES_MAX: usize = 32;
+
+/// Fewer connections than this need no room worth giving back.
+pub(super) const CROWD_MIN: usize = 256;
+
+/// glommio refuses to start below this limit, whatever its rings take.
+pub(super) const EXECUTOR_LIMIT_MIN: u64 = 512 << 10;

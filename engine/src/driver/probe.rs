@@ -11,6 +11,7 @@ use std::thread;
 use crossbeam_channel::bounded;
 
 use super::allowed::memlock_bytes_max;
+use super::limits::EXECUTOR_LIMIT_MIN;
 use super::ring::{self, Sizes};
 
 /// Why no core can start on this machine.
@@ -114,9 +115,6 @@ const EXECUTOR_BYTES: u64 = 248 << 10;
 
 /// A core's own, and the one that its executor has for calls that block.
 const THREADS_PER_CORE: usize = 2;
-
-/// glommio refuses to start below this limit, whatever its rings take.
-const EXECUTOR_LIMIT_MIN: u64 = 512 << 10;
 
 /// Tries io_uring and chooses the ring sizes for this many cores.
 pub fn probe(cores: usize) -> Result<Sizes, ProbeError> {

@@ -18,7 +18,7 @@ use super::control::{Clock, Control, CoreError, Health, Leave, Phase, Report};
 use super::flush::Flusher;
 use super::hooks_end::HooksEnd;
 use super::inbox::MeshEnd;
-use super::limits::{HANDOVERS_PER_TURN_MAX, SLEEP_MAX};
+use super::limits::{CROWD_MIN, HANDOVERS_PER_TURN_MAX, SLEEP_MAX};
 use super::park;
 use super::ring::{Completion, Kind, Ring, SendRing};
 use super::sockets::{Leaving, News, Sockets};
@@ -28,9 +28,6 @@ use machines::machine::{Door, Effect, Inputs, Machine, Now, Socket, Token};
 use machines::mesh::{Leaf, Root};
 use machines::turn::{self, turn};
 use protocol::app::{AppQuestion, AppVerdict};
-
-/// Fewer connections than this need no room worth giving back.
-const CROWD_MIN: usize = 256;
 
 /// One core at work.
 pub(super) struct Core<M> {

@@ -7,16 +7,8 @@ use std::time::Duration;
 
 use super::threads::Threads;
 use crate::driver::control::{CoreError, Leave, Phase};
+use crate::limits::{API_DRAIN_MAX, DRAIN_BEGIN_MAX, LAST_ONES_MAX, SHARD_DRAIN_MAX};
 use crate::settings::Ending;
-
-/// How long shards may take to begin to drain.
-const DRAIN_BEGIN_MAX: Duration = Duration::from_secs(5);
-
-/// How long the last clients may take to leave when the server stops, after the time that the rate allows.
-const SHARD_DRAIN_MAX: Duration = Duration::from_secs(10);
-
-/// How long back ends may take after that.
-const API_DRAIN_MAX: Duration = Duration::from_secs(3);
 
 /// How long the queue of a closing listener must have been empty: a handshake that has begun is over by then, between most
 /// places. No other connection gets in: newcomers are dropped, and try again after a second.
@@ -24,9 +16,6 @@ const QUIET: Duration = Duration::from_millis(100);
 
 /// The same beside a successor, which gets all new connections: longer than a silent connection stays out of the queue.
 const TAKEOVER_QUIET: Duration = Duration::from_millis(1_500);
-
-/// How long the last clients may take to leave, after the queues are quiet.
-const LAST_ONES_MAX: Duration = Duration::from_secs(1);
 
 /// Clients that were told 4100 come back after a second, and some milliseconds.
 const RETURN: Duration = Duration::from_millis(1_100);

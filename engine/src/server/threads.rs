@@ -11,15 +11,10 @@ use super::error::StartError;
 use super::reports::{Reports, Stopper, Tally};
 use crate::driver::control::{Control, CoreError, Phase, Report};
 use crate::driver::{CoreSetup, run_core};
+use crate::limits::{CORES_END_MAX, CORES_START_MAX};
 use crate::takeover::Takeover;
 use machines::cores::Cores;
 use machines::machine::Machine;
-
-/// How long a core may take to start; its ring's memory alone may take two seconds.
-const START_MAX: Duration = Duration::from_secs(10);
-
-/// How long cores may take to end.
-const END_MAX: Duration = Duration::from_secs(3);
 
 /// A thread per core, the API core's last.
 #[derive(Debug)]
@@ -69,7 +64,7 @@ impl Threads {
     /// Waits until all cores are up. If one is not, all end.
     pub(super) fn await_start(&mut self) -> Result<(), StartError> {
         let cores = self.handles.len();
-        let up = self.wait_until(Some(START_MAX), |tally| tally.up == cores);
+        let up = self.wait_until(Some(CORES_START_MAX), |tally| tally.up == cores);
         let late = || CoreError::during("starting the cores")(io::Error::from(io::ErrorKind::TimedOut));
         let error = match up {
             Ok(true) => return Ok(()),
@@ -123,7 +118,7 @@ impl Threads {
     pub(super) fn end(&mut self) {
         self.advance(Phase::Stopping);
         let cores = self.handles.len();
-        let ended = self.wait_until(Some(END_MAX), |tally| tally.ended == cores);
+        let ended = self.wait_until(Some(CORES_END_MAX), |tally| tally.ended == cores);
         if matches!(ended, Ok(true)) {
             self.handles.drain(..).for_each(|thread| drop(thread.join()));
         }

@@ -5,15 +5,13 @@
 
 use std::fmt;
 
+use crate::limits::CLIENTS_PER_SHARD_MIN;
 use machines::limits::DESCRIPTORS_KEPT;
 use protocol::app::App;
 use protocol::limits::SLOTS_MAX;
 
 /// Descriptors of a core itself: rings, eventfds, listeners.
 const DESCRIPTORS_PER_CORE: usize = 16;
-
-/// Clients that a shard always accepts. With very few descriptors these may run out, which closes idle connections.
-const CLIENTS_PER_SHARD_MIN: usize = 16;
 
 /// How many clients a number of shards can hold with a number of descriptors.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -1,6 +1,6 @@
 //! One connection to another process: bytes received, bytes to send, and whether the process is still alive.
 //!
-//! Reads and writes only what the kernel does at once. A process that sends nothing for `SILENCE_MAX`, or accepts nothing
+//! Reads and writes only what the kernel does at once. A process that sends nothing for `LINK_SILENCE_MAX`, or accepts nothing
 //! for as long, counts as lost; so does one that has fallen too far behind. What must never happen here: a wait.
 
 use std::io::{self, ErrorKind, Read, Write};
@@ -12,10 +12,7 @@ use super::wire;
 use machines::exchange::Message;
 use machines::mesh::Event;
 
-use crate::limits::{WAITING_BYTES_MAX, WAITING_BYTES_SOFT_MAX};
-
-/// How long a live process may be silent. It sends something each second.
-const SILENCE_MAX: Duration = Duration::from_secs(5);
+use crate::limits::{LINK_SILENCE_MAX, WAITING_BYTES_MAX, WAITING_BYTES_SOFT_MAX};
 
 /// How often a process without events sends a sign of life.
 const BEAT_EVERY: Duration = Duration::from_secs(1);
@@ -190,8 +187,8 @@ impl Link {
 
     /// Why it is lost, if it is. Everything that arrived must be handled first.
     pub fn is_lost(&self, now: Instant) -> Option<Lost> {
-        let silent =
-            now.duration_since(self.heard) > SILENCE_MAX || now.duration_since(self.went) > SILENCE_MAX;
+        let silent = now.duration_since(self.heard) > LINK_SILENCE_MAX
+            || now.duration_since(self.went) > LINK_SILENCE_MAX;
         let behind = self.waiting() > WAITING_BYTES_MAX || self.undecided > WAITING_BYTES_MAX;
         match () {
             () if self.ended => Some(Lost::Ended),

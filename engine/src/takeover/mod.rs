@@ -34,20 +34,12 @@ use crate::driver::control::Control;
 use crate::driver::doorbell::Doorbells;
 use crate::driver::inbox::MeshEnd;
 use crate::driver::ring;
-use crate::limits::RELAY_COMMANDS_MAX;
+use crate::limits::{LOOKING_MAX, MEETING_MAX, RELAY_COMMANDS_MAX, SHARING_FINISH_MAX};
 use crate::process::started_ticks;
 use machines::cores::CoreId;
 use machines::exchange::Homes;
 
-/// How long predecessors may take to answer before this server begins to serve.
-const MEETING_MAX: Duration = Duration::from_secs(5);
-
-/// How long, and how often, to look for a predecessor that is known to be there.
-const LOOKING_MAX: Duration = Duration::from_secs(1);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
-
-/// How long it may take at the end until other processes have received everything.
-const FINISH_MAX: Duration = Duration::from_secs(2);
 
 /// What sharing events needs.
 #[derive(Clone, Debug)]
@@ -158,7 +150,7 @@ impl Takeover {
             let (done, finished) = bounded(1);
             if self.command(Command::Finish(done)) {
                 // What is unsent by then is lost with this process.
-                let _ = finished.recv_timeout(FINISH_MAX);
+                let _ = finished.recv_timeout(SHARING_FINISH_MAX);
             }
         }
     }

@@ -28,7 +28,7 @@ use crate::driver::apps::AppsView;
 use crate::driver::control::{Control, Phase};
 use crate::driver::inbox::MeshEnd;
 use crate::driver::violations::ViolationLog;
-use crate::limits::{RELAY_ROOTS_BYTES_MAX, WAITING_BYTES_SOFT_MAX};
+use crate::limits::{RELAY_ROOTS_BYTES_MAX, RELAY_SLEEP_MAX, WAITING_BYTES_SOFT_MAX};
 use machines::cores::CoreId;
 use machines::exchange::{Exchange, Homes, Message, Shared, Step};
 use machines::invariant::{self, violations};
@@ -49,9 +49,6 @@ const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// How long to wait where even sleeping fails.
 const RESPITE: Duration = Duration::from_millis(10);
-
-/// The longest sleep without links.
-const SLEEP_MAX: Duration = Duration::from_secs(3600);
 
 /// What the server asks of the relay.
 #[derive(Debug)]
@@ -467,7 +464,8 @@ impl Relay {
         let bell = PollFd::new(&self.bell, PollFlags::IN);
         let links = self.peers.iter().map(|peer| PollFd::from_borrowed_fd(peer.link.fd(), events(peer)));
         let mut polled: Vec<PollFd<'_>> = std::iter::once(bell).chain(links).collect();
-        let patience = if self.peers.is_empty() && self.predecessors.is_empty() { SLEEP_MAX } else { TICK };
+        let patience =
+            if self.peers.is_empty() && self.predecessors.is_empty() { RELAY_SLEEP_MAX } else { TICK };
         let patience = Timespec::try_from(patience).map_err(io::Error::other)?;
         match poll(&mut polled, Some(&patience)) {
             Ok(_) | Err(Errno::INTR) => {}

@@ -5,13 +5,12 @@
 
 use std::io;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use crate::limits::WORKER_IDLE_MAX;
 use crate::sink::{Batch, Outcome, Outlet, Sink};
-
-const IDLE_MAX: Duration = Duration::from_secs(15);
 
 /// A batch that a thread has done with.
 #[derive(Debug)]
@@ -85,7 +84,7 @@ impl Workers {
     /// Ends threads that have long had nothing to do.
     pub(crate) fn trim(&mut self, now: Instant) {
         self.workers.retain(|worker| {
-            worker.flight.is_some() || now.saturating_duration_since(worker.idle_since) < IDLE_MAX
+            worker.flight.is_some() || now.saturating_duration_since(worker.idle_since) < WORKER_IDLE_MAX
         });
     }
 

@@ -4,10 +4,8 @@
 
 use std::path::Path;
 
+use crate::limits::JOURNAL_ROOM_BYTES_MIN;
 use rustix::fs::{Access, access, statvfs};
-
-/// A disk with less room than this counts as full.
-const ROOM_BYTES_MIN: u64 = 1 << 20;
 
 /// Why a journal in this data directory could not be written now, if so.
 pub fn preflight(data_dir: &Path) -> Option<String> {
@@ -24,7 +22,8 @@ pub fn preflight(data_dir: &Path) -> Option<String> {
     }
     let room = statvfs(place).ok()?;
     let bytes = room.f_bavail.saturating_mul(room.f_frsize);
-    (bytes < ROOM_BYTES_MIN).then(|| format!("the data directory {shown} has room for {bytes} bytes only"))
+    (bytes < JOURNAL_ROOM_BYTES_MIN)
+        .then(|| format!("the data directory {shown} has room for {bytes} bytes only"))
 }
 
 // The parent of a bare name is where we are.

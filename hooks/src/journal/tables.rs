@@ -1,11 +1,10 @@
 //! The tables of a journal: how they are made, how a connection is set up for them, and what is read of them whole.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use rusqlite::Connection;
 
-use crate::limits::CACHED_STATEMENTS_MAX;
+use crate::limits::{CACHED_STATEMENTS_MAX, JOURNAL_BUSY_MAX};
 use crate::row::Position;
 use crate::settings::Durability;
 
@@ -27,12 +26,9 @@ INSERT INTO ids VALUES (0);
 /// No journal has given an id near those that SQLite cannot hold.
 pub(super) const ID_MAX: i64 = i64::MAX >> 8;
 
-/// Nobody but us writes; a reader may hold a checkpoint up for a moment.
-const BUSY_MAX: Duration = Duration::from_millis(50);
-
 /// Sets a connection up that writes.
 pub(super) fn prepare(connection: &Connection, durability: Durability) -> rusqlite::Result<()> {
-    connection.busy_timeout(BUSY_MAX)?;
+    connection.busy_timeout(JOURNAL_BUSY_MAX)?;
     connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS_MAX);
     // Must come before the first table.
     connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;

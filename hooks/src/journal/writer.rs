@@ -22,7 +22,7 @@ use super::shared::JournalShared;
 use super::successor;
 use crate::counters::JournalCounters;
 use crate::disk_fault::is_damaged;
-use crate::limits::{FREE_BYTES_MAX, JOURNAL_BATCH_BYTES_MAX, JOURNAL_BATCH_ROWS_MAX};
+use crate::limits::{FREE_BYTES_MAX, JOURNAL_BATCH_BYTES_MAX, JOURNAL_BATCH_ROWS_MAX, WRITER_SLEEP_MAX};
 use crate::notice::say;
 use crate::outage::Outage;
 use crate::queue::Drain;
@@ -45,9 +45,6 @@ const QUIET: Duration = Duration::from_millis(200);
 
 /// The log may have so much without counting towards the journal's bound.
 const LOG_BYTES_USUAL: u64 = 32 << 20;
-
-/// How long an idle writer sleeps at most.
-const SLEEP_MAX: Duration = Duration::from_secs(3_600);
 
 /// What the thread has.
 #[derive(Debug)]
@@ -140,7 +137,7 @@ impl Writer {
         if self.has_more_to_release() {
             return self.drain.next_now().map_or(Next::Release, Next::Event);
         }
-        let quiet = if self.untidy { QUIET } else { SLEEP_MAX };
+        let quiet = if self.untidy { QUIET } else { WRITER_SLEEP_MAX };
         if self.producers_gone {
             return work.recv_timeout(quiet).map_or(Next::Tidying, |()| Next::Release);
         }

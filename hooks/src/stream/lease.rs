@@ -14,6 +14,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use redis::{Cmd, Value, cmd};
 
 use super::entry::parse_read;
+use crate::limits::{LEASE_LOOK_MAX, LEASE_MAX, LEASE_PAUSE_MAX};
 use crate::redis::backoff::Backoff;
 use crate::redis::connection::RedisConnection;
 use crate::redis::fault::RedisFault;
@@ -21,16 +22,10 @@ use crate::row::Position;
 use crate::settings::StreamSettings;
 use crate::source::Wake;
 
-/// A dead consumer's lease ends after this time at the latest.
-const LEASE_MAX: Duration = Duration::from_secs(15);
-/// How often a waiting consumer looks at the least.
-const LOOK_MAX: Duration = Duration::from_secs(5);
 /// How long Redis holds back an answer while there are no new entries; so long a stop may take.
 const BLOCK: Duration = Duration::from_millis(500);
 /// The least time between two wakes.
 const BREATH: Duration = Duration::from_millis(2);
-/// The longest pause of a consumer that cannot reach Redis.
-const PAUSE_MAX: Duration = Duration::from_secs(10);
 
 /// Takes the lease if nobody has it, and renews it if it is ours: 0, 1, or 2 when it is new.
 const HOLD: &str = "\
@@ -79,7 +74,7 @@ impl Lease {
         let keeper = Keeper {
             shared: Arc::clone(&shared),
             time: settings.pending_timeout.min(LEASE_MAX),
-            look: settings.claim_interval.min(LOOK_MAX),
+            look: settings.claim_interval.min(LEASE_LOOK_MAX),
             settings: settings.clone(),
             wake,
             stopped,
@@ -153,7 +148,7 @@ struct Keeper {
 impl Keeper {
     fn run(self) {
         let mut connection = None;
-        let mut backoff = Backoff::new(PAUSE_MAX.min(self.settings.requeue_interval));
+        let mut backoff = Backoff::new(LEASE_PAUSE_MAX.min(self.settings.requeue_interval));
         loop {
             let turn = self.turn(&mut connection);
             *self.shared.fault.lock().unwrap_or_else(PoisonError::into_inner) = turn.as_ref().err().cloned();

@@ -21,7 +21,7 @@ use super::recent::Recent;
 use super::runs::Runs;
 use super::taker::Taker;
 use crate::counters::StreamCounters;
-use crate::limits::RUNS_MAX;
+use crate::limits::{RUNS_MAX, TAKING_MAX};
 use crate::notice::say;
 use crate::redis::connection::{RedisConnection, into};
 use crate::redis::fault::{RedisFault, RedisFaultKind};
@@ -35,8 +35,6 @@ const ACKNOWLEDGED_AT_ONCE: usize = 1_000;
 const CLAIMED_AT_ONCE: usize = 1_000;
 /// How often acknowledged entries are cut off.
 const TRIM_EVERY: Duration = Duration::from_secs(1);
-/// How long one reading may go on taking entries of which none is an event here.
-const TAKING_MAX: Duration = Duration::from_secs(1);
 /// What the names of our consumers begin with.
 const CONSUMER: &str = "corecast-";
 

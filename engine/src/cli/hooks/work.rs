@@ -4,7 +4,6 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use clap::Args;
 use hooks::counters::{DeliveryCounters, StreamCounters};
@@ -17,10 +16,8 @@ use protocol::app::Apps;
 use crate::cli::failure::Failure;
 use crate::cli::overrides::Overrides;
 use crate::cli::running::settled;
+use crate::limits::WORKER_FLUSH_MAX;
 use crate::server;
-
-/// How long endpoints may take, at the end, for deliveries already under way.
-const FLUSH_MAX: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Args)]
 pub(super) struct WorkArgs {
@@ -55,7 +52,7 @@ pub(super) fn run(args: WorkArgs) -> Result<(), Failure> {
     let dispatcher = Dispatcher::start(source, woken, means).map_err(Failure::outside)?;
     logging::say!("delivering the stream {key} to {endpoints} endpoint(s)");
     server::wait_for_signal().map_err(Failure::outside)?;
-    dispatcher.stop(FLUSH_MAX);
+    dispatcher.stop(WORKER_FLUSH_MAX);
     Ok(())
 }
 

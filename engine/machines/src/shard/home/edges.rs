@@ -25,6 +25,7 @@ use protocol::presence::Member;
 use crate::cores::CoreId;
 use crate::hook_port::HookPort;
 use crate::invariant;
+use crate::limits::LISTINGS_MIN;
 use crate::machine::Now;
 use crate::readings::stats::HomeStats;
 use crate::shard::home::blocked_topics::DirtyTopics;
@@ -32,9 +33,6 @@ use crate::topic::{Topic, TopicHash, TopicKey};
 
 /// When a full queue is tried again, in milliseconds.
 const RETRY_MS: u64 = 20;
-
-/// Fewer listings than this are not worth clearing.
-const LISTINGS_MIN: usize = 64;
 
 /// What differs from what was told, and events of this phase.
 #[derive(Debug, Default)]

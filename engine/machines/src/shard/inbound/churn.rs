@@ -8,6 +8,7 @@
 
 use hashbrown::HashMap;
 
+use crate::limits::BUCKETS_MIN;
 use crate::shard::fanout::connection::ConnectionId;
 
 /// The buckets that are not full.
@@ -18,9 +19,6 @@ pub(in crate::shard) struct Churn {
     /// With so many, those that are full by now are cleared away.
     clear_at: usize,
 }
-
-/// Fewer buckets than this are not worth clearing.
-const BUCKETS_MIN: usize = 64;
 
 impl Churn {
     /// The connection gives up a subscription.

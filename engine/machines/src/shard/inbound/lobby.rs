@@ -6,12 +6,10 @@ use std::collections::VecDeque;
 use hashbrown::HashMap;
 
 use crate::chunks::Chunks;
+use crate::limits::HEAD_MS_MIN;
 use crate::machine::{Effect, Now, Token};
 use crate::shard::Shard;
 use crate::shard::fanout::connection::ConnectionId;
-
-/// What a half-open connection has for its head, in milliseconds, though the lobby is full: a round trip of most clients.
-const HEAD_MS_MIN: u64 = 200;
 
 /// How often a shard with a full lobby looks, in milliseconds: a core that sleeps hears nobody, and the time of those who
 /// say nothing would not begin.
