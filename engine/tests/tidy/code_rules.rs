@@ -181,7 +181,9 @@ pub(crate) fn bounds_stand_together(path: &str, text: &str) -> Vec<String> {
         let (declared, value) = line.split_once('=').filter(|_| !line.starts_with(' '))?;
         let mut words = names(declared).skip_while(|word| *word != "const").skip(1);
         let (name, kind) = (words.next()?, words.next()?);
-        let is_bound = name.ends_with("_MAX") && matches!(kind, "usize" | "u64" | "u32") && !value.is_empty();
+        let is_named_so = name.ends_with("_MAX") || name.ends_with("_MIN");
+        let is_bound =
+            is_named_so && matches!(kind, "usize" | "u64" | "u32" | "Duration") && !value.is_empty();
         is_bound.then(|| format!("{name} is a bound: it belongs into limits.rs"))
     })
 }
@@ -405,10 +407,12 @@ mod tests {
             "const ROWS_MAX: usize = 1;",
             "pub(crate) const ROWS_MAX: u64 = 1 << 20;",
             "pub const ROWS_MAX: u32 = 1;",
+            "const ROWS_MIN: usize = 1;",
+            "const PAUSE_MAX: Duration = Duration::from_secs(1);",
         ];
         let good = [
             "    const ROWS_MAX: usize = 1;",
-            "const PAUSE_MAX: Duration = Duration::from_secs(1);",
+            "const PAUSE: Duration = Duration::from_secs(1);",
             "const ROWS: usize = 1;",
             "// const ROWS_MAX: usize = 1;",
             "use crate::limits::ROWS_MAX;",
