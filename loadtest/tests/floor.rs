@@ -196,7 +196,7 @@ fn overload_offers_more_than_was_found_possible() {
 #[test]
 fn run_that_cannot_be_measured_says_why_and_fails() {
     let cases: [(&[&str], &str); 2] = [
-        (&["fanout", "--app", "1:k:s"], "takes no publishes"),
+        (&["fanout", "--app", "1:k:s"], "accepts no publishes"),
         (&["connect", "--app", "1:k:s", "--pid", "4294967295"], "no such process"),
     ];
     for (arguments, reason) in cases {
