@@ -595,6 +595,66 @@ pub const MUTANTS: &[Mutant] = &[
         places: &[instead("shard/ending/apps.rs", "self.again = true", "self.again = false")],
     },
     Mutant {
+        name: "source_asked_by_each",
+        breaks: "Each client that waits for an app asks for it anew.",
+        places: &[instead("app_waits.rs", "return false;", "return true;")],
+    },
+    Mutant {
+        name: "apps_unnoticed_by_those_who_wait",
+        breaks: "An app that appears is not looked for among those that clients wait for.",
+        places: &[instead(
+            "shard/shard_machine.rs",
+            "self.inbound.end_answered_questions();",
+            "let _ = &self.inbound;",
+        )],
+    },
+    Mutant {
+        name: "waits_without_end",
+        breaks: "A client waits for as long as the source does not answer.",
+        places: &[instead("shard/shard_machine.rs", "self.inbound.end_late_questions(now);", "let _ = now;")],
+    },
+    Mutant {
+        name: "waits_without_bound",
+        breaks: "Any number of clients may wait for the source.",
+        places: &[instead("app_waits.rs", "self.waiting < limits.app_waits_max", "limits.app_waits_max > 0")],
+    },
+    Mutant {
+        name: "unanswered_is_unknown",
+        breaks: "A source that cannot say whether there is an app sends clients away for good.",
+        places: &[instead(
+            "shard/inbound/unknown_apps.rs",
+            "return Err(Close::APP_UNANSWERED)",
+            "return Err(close)",
+        )],
+    },
+    Mutant {
+        name: "looked_up_unheard",
+        breaks: "A client that has waited for its app is not read again.",
+        places: &[instead(
+            "shard/inbound/unknown_apps.rs",
+            "self.effects.push_back(Effect::Resume(token));",
+            "let _ = token;",
+        )],
+    },
+    Mutant {
+        name: "looked_up_again",
+        breaks: "The source is asked again for what it has just answered.",
+        places: &[instead(
+            "shard/inbound/unknown_apps.rs",
+            "self.handle_head(token, &mut head, Some(verdict), now)",
+            "self.handle_head(token, &mut head, Some(verdict).filter(|_| false), now)",
+        )],
+    },
+    Mutant {
+        name: "waits_through_a_drain",
+        breaks: "Those who wait for an app are not told of a drain.",
+        places: &[instead(
+            "shard/shard_machine.rs",
+            "self.inbound.end_all_questions();",
+            "let _ = &self.inbound;",
+        )],
+    },
+    Mutant {
         name: "ListEndsWithItsStep",
         breaks: "A list of channels ends with its first step.",
         places: &[instead("shard/home/list.rs", "end == places", "true").within("(end == places)")],

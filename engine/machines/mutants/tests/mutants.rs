@@ -24,6 +24,8 @@ mod deeds;
 mod hooks;
 #[path = "../../tests/sim/inputs.rs"]
 mod inputs;
+#[path = "../../tests/sim/lookups.rs"]
+mod lookups;
 #[path = "../../tests/sim/mesh.rs"]
 mod mesh;
 #[path = "../../tests/sim/model.rs"]

@@ -46,6 +46,10 @@ counters! {
         slots_reused,
         /// Half-open connections given up: too many, too slow, or malformed.
         heads_refused,
+        /// Clients that waited for a source of apps (apps_url).
+        app_waits,
+        /// Clients refused because too many waited for it already.
+        app_waits_refused,
         /// Messages that clients sent and that were taken.
         commands,
         /// Connections that had to wait because a root batch was full.

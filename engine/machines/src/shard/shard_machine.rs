@@ -3,7 +3,7 @@
 use std::io::IoSlice;
 use std::sync::Arc;
 
-use protocol::app::Apps;
+use protocol::app::{AppQuestion, AppVerdict, Apps};
 use protocol::close::Close;
 use protocol::hook_event::OpenEdges;
 
@@ -94,6 +94,7 @@ impl Machine for Shard {
         let holds = self.fanout.next_tick_ms();
         let of_connections = [
             self.head_deadline(),
+            self.inbound.question_deadline(),
             self.idle_deadline(),
             self.drain_deadline(),
             self.authorization_deadline(),
@@ -105,6 +106,7 @@ impl Machine for Shard {
 
     fn handle_deadline(&mut self, now: Now) {
         self.give_up_late_heads(now);
+        self.inbound.end_late_questions(now);
         self.check_silence(now);
         self.check_authorization(now);
         self.fanout.end_due_holds(now.mono_ms);
@@ -114,10 +116,16 @@ impl Machine for Shard {
 
     fn handle_apps(&mut self, apps: Arc<Apps>, _now: Now) {
         self.inbound.change_apps(apps);
+        self.inbound.end_answered_questions();
         self.ending.begin_app_walk();
     }
 
+    fn handle_app_verdict(&mut self, question: &AppQuestion, verdict: AppVerdict, _now: Now) {
+        self.inbound.end_question(question, verdict);
+    }
+
     fn handle_drain(&mut self, now: Now) {
+        self.inbound.end_all_questions();
         self.begin_drain(now);
     }
 
@@ -136,7 +144,8 @@ impl Machine for Shard {
     }
 
     fn connections(&self) -> usize {
-        self.fanout.connections() + self.fanout.departed() + self.inbound.half_open()
+        let without_record = self.inbound.half_open() + self.inbound.looking();
+        self.fanout.connections() + self.fanout.departed() + without_record
     }
 }
 

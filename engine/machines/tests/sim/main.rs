@@ -16,6 +16,7 @@ mod counts;
 mod deeds;
 mod hooks;
 mod inputs;
+mod lookups;
 mod mesh;
 mod model;
 mod remembered;

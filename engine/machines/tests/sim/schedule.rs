@@ -5,6 +5,7 @@ use corecast_machines::readings::stats::Stats;
 
 use crate::channels::{CHANNELS, OWN_CHANNELS, USERS, user_of, user_on};
 use crate::client::Client;
+use crate::lookups;
 use crate::rng::Rng;
 use crate::socket::Reader;
 use crate::world::World;
@@ -95,10 +96,16 @@ pub fn run(seed: u64) -> Result<Coverage, String> {
         world.check_hooks(false)?;
     }
     let drains = world.rng().chance(10);
+    let mut of_lookups = Rng(seed ^ 0x100c0);
+    if of_lookups.chance(40) {
+        lookups::look_up(&mut world, &mut of_lookups)?;
+    }
     if of_apps.chance(30) {
         world.lose_app(of_apps.chance(50))?;
     } else if drains {
+        let waiting = lookups::begin(&mut world, &mut of_lookups)?;
         world.drain()?;
+        lookups::expect(&mut world, &waiting, Some(4100))?;
     }
     for client in 0..world.clients().len() {
         world.hang_up(client);

@@ -16,6 +16,7 @@ use crate::counts::CountsModel;
 use crate::deeds::Deeds;
 use crate::hooks::HooksCore;
 use crate::inputs::TurnInputs;
+use crate::lookups::Lookups;
 use crate::mesh::Port;
 use crate::model::{Done, Model};
 use crate::rng::Rng;
@@ -33,6 +34,7 @@ pub struct Turning<'a> {
     pub counts: &'a mut CountsModel,
     pub users: &'a mut Users,
     pub hooks: &'a mut HooksCore,
+    pub lookups: &'a mut Lookups,
     pub rng: &'a mut Rng,
     /// How many outboxes are written together.
     pub flush_slice: usize,
@@ -127,7 +129,7 @@ impl Turning<'_> {
             any = true;
             match effect {
                 Effect::Drop { .. } => return Err("all heads are complete".into()),
-                Effect::AskForApp(_) => return Err("there is no source of apps".into()),
+                Effect::AskForApp(question) => self.lookups.ask(self.me, question)?,
                 Effect::Reset(token) => self.reset(token)?,
                 Effect::HandOver { .. } => return Err("nothing here is plain HTTP".into()),
                 Effect::Resume(token) => {

@@ -15,7 +15,7 @@ use corecast_machines::shard::ending::drain::DrainPlan;
 use corecast_machines::shard::{Shard, ShardConfig};
 use corecast_machines::topic::{TopicHash, TopicKey};
 use corecast_machines::turn::turn;
-use protocol::app::{App, Apps};
+use protocol::app::{App, AppVerdict, Apps};
 use protocol::close::Close;
 use protocol::hook_event::HookEvent;
 use protocol::hook_kind::HookKind;
@@ -33,6 +33,7 @@ use crate::cores::Cores;
 use crate::counts::CountsModel;
 use crate::deeds::{Deeds, event_id};
 use crate::hooks::HooksCore;
+use crate::lookups::Lookups;
 use crate::model::{Expected, Model};
 use crate::remembered::Remembered;
 use crate::rest;
@@ -74,6 +75,7 @@ pub struct World {
     model: Model,
     counts: CountsModel,
     hooks: HooksCore,
+    lookups: Lookups,
     bounds: Bounds,
     /// What homes have done since the model was last told.
     deeds: Deeds,
@@ -90,6 +92,7 @@ pub struct World {
     tight: bool,
     draining: bool,
     drain_rate: NonZeroU32,
+    app_waits_max: usize,
     activity_timeout_s: u16,
     /// What an answer showed.
     fault: Option<String>,
@@ -140,6 +143,7 @@ impl World {
             counts_paced_max: if counting.chance(30) { 1 } else { CHANNELS.len() },
             cache_bytes_max: if cache.chance(50) { cache.between(400, 1400) } else { 1 << 20 },
             cache_expiries_per_turn_max: 1,
+            app_waits_max: Rng(seed ^ 0x100c).between(1, 3),
             ..Limits::default()
         };
         let subscriptions_max = (tight && own.chance(50)).then(|| own.between(4, 10) as u32);
@@ -217,6 +221,8 @@ impl World {
             renewals: 0,
             other_app,
             hooks,
+            lookups: Lookups::default(),
+            app_waits_max: limits.app_waits_max,
             deeds,
             users: Users::default(),
             rng,
@@ -439,6 +445,34 @@ impl World {
         Ok(())
     }
 
+    /// There is this app from now on.
+    pub fn put_app(&mut self, app: App) {
+        let mut apps: Vec<_> = self.apps.iter().cloned().collect();
+        apps.push(self.apps.adopt(app));
+        self.change_apps(apps);
+    }
+
+    /// This app is gone.
+    pub fn remove_app(&mut self, id: &str) {
+        let apps = self.apps.iter().filter(|app| *app.id != *id).cloned().collect();
+        self.change_apps(apps);
+    }
+
+    /// The source of apps answers all that it is asked.
+    pub fn tell_verdicts(&mut self, verdict: AppVerdict) -> bool {
+        let (open, now) = (self.lookups.take(), self.now());
+        for (shard, question) in &open {
+            self.cores.shard_mut(*shard).handle_app_verdict(question, verdict, now);
+            self.cores.wake(*shard);
+        }
+        !open.is_empty()
+    }
+
+    /// How many clients of a shard may wait for the source.
+    pub fn app_waits_max(&self) -> usize {
+        self.app_waits_max
+    }
+
     fn change_apps(&mut self, apps: Vec<Arc<App>>) {
         self.apps = Arc::new(self.apps.followed_by(apps).unwrap());
         let now = self.now();
@@ -468,8 +502,12 @@ impl World {
     // ---- what clients do
 
     pub fn connect(&mut self, shard: usize, reader: Reader) {
+        self.connect_with(shard, reader, "key");
+    }
+
+    pub fn connect_with(&mut self, shard: usize, reader: Reader, key: &str) {
         let takes_objects = self.dialects_rng.chance(self.objects_percent);
-        let head = Client::head("key", takes_objects);
+        let head = Client::head(key, takes_objects);
         let socket = self.cores.open(shard, reader, &head, self.now());
         self.clients.join(shard, socket, takes_objects, self.now_ms);
     }
@@ -626,6 +664,7 @@ impl World {
             counts: &mut self.counts,
             users: &mut self.users,
             hooks: &mut self.hooks,
+            lookups: &mut self.lookups,
             rng: &mut self.rng,
             flush_slice: self.flush_slice,
             slices_cut: &mut self.slices_cut,
@@ -665,6 +704,22 @@ impl World {
 
     // ---- rest
 
+    /// All shards turn until they sleep.
+    pub fn turn_all(&mut self) -> Result<(), String> {
+        for _ in 0..20_000 {
+            let awake: Vec<usize> = (0..self.shard_count()).filter(|shard| self.is_awake(*shard)).collect();
+            if awake.is_empty() {
+                return Ok(());
+            }
+            for shard in awake {
+                self.drain_sockets(shard);
+                self.turn(shard)?;
+            }
+            self.step += 1;
+        }
+        Err("shards never sleep".into())
+    }
+
     /// Everything that can go on goes on, until nothing is left but what waits for dead readers.
     pub fn settle(&mut self) -> Result<(), String> {
         for _ in 0..20_000 {
@@ -682,6 +737,8 @@ impl World {
                 }
             }
             self.step += 1;
+            // Nobody else is asked now.
+            any |= self.tell_verdicts(AppVerdict::Unknown);
             // What is held waits for nothing but time.
             let holds = |shard: &Shard| shard.fanout().next_tick_ms().is_some();
             if !any && self.cores.shards().iter().any(holds) {

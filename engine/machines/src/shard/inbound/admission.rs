@@ -5,7 +5,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use protocol::app::{Admission, App};
+use protocol::app::{Admission, App, AppQuestion, AppVerdict};
 use protocol::close::Close;
 use protocol::dialect::DataForm;
 use protocol::http::{self, Head, HeadParse};
@@ -29,6 +29,7 @@ enum Entry {
     Attach { admission: Admission, form: DataForm, response: Vec<u8> },
     HandOver,
     Refuse { last: Vec<u8> },
+    Look(AppQuestion),
 }
 
 fn encode_refusal(date: &str, status: u16, text: &str, headers: &[(&str, &str)]) -> Vec<u8> {
@@ -61,16 +62,23 @@ impl Shard {
     /// Bytes of a connection whose head is not complete.
     pub(in crate::shard) fn handle_head_bytes(&mut self, token: Token, bytes: &mut [u8], now: Now) -> Flow {
         let Some(mut kept) = self.inbound.lobby.partial.remove(&token.slot) else {
-            return self.handle_head(token, bytes, now);
+            return self.handle_head(token, bytes, None, now);
         };
         kept.extend_from_slice(bytes);
-        self.handle_head(token, &mut kept, now)
+        self.handle_head(token, &mut kept, None, now)
     }
 
-    fn handle_head(&mut self, token: Token, bytes: &mut [u8], now: Now) -> Flow {
+    /// Of a head that has waited, the verdict on its app is known.
+    pub(super) fn handle_head(
+        &mut self,
+        token: Token,
+        bytes: &mut [u8],
+        verdict: Option<AppVerdict>,
+        now: Now,
+    ) -> Flow {
         self.note_activity();
         let (entry, used) = match http::parse_head_within(bytes, &self.limits.http()) {
-            HeadParse::Complete { head, bytes: used } => (self.route(&head, now), used),
+            HeadParse::Complete { head, bytes: used } => (self.route(&head, verdict, now), used),
             HeadParse::Partial => {
                 self.inbound.lobby.partial.insert(token.slot, bytes.to_vec());
                 return Flow::Read;
@@ -95,10 +103,14 @@ impl Shard {
                 self.refuse_head(token, last);
                 Flow::Read
             }
+            Entry::Look(question) => {
+                self.look_for_app(token, &question, bytes, now);
+                Flow::Stalled
+            }
         }
     }
 
-    fn route(&mut self, head: &Head<'_>, now: Now) -> Entry {
+    fn route(&mut self, head: &Head<'_>, verdict: Option<AppVerdict>, now: Now) -> Entry {
         if !head.is_upgrade() {
             return Entry::HandOver;
         }
@@ -117,6 +129,10 @@ impl Shard {
                 Entry::Attach { admission, form, response: last }
             }
             Err(close) => {
+                let close = match self.look_or_close(&upgrade, close, verdict) {
+                    Ok(question) => return Entry::Look(question),
+                    Err(close) => close,
+                };
                 self.ending.count_refused(close);
                 encode_error_and_close(&mut last, close);
                 Entry::Refuse { last }

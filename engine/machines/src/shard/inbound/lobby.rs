@@ -27,6 +27,8 @@ pub(super) struct Lobby {
     half_open: VecDeque<(Token, u64)>,
     pub(super) partial: HashMap<u32, Vec<u8>>,
     waiting: usize,
+    /// How many wait for a source of apps.
+    looking: usize,
     /// When a decide phase last began that read all there was: what came before then has been read.
     heard_ms: u64,
 }
@@ -45,6 +47,8 @@ pub(super) enum At {
     Nowhere,
     /// Its HTTP head is not complete.
     Head,
+    /// Its head is complete, and its app is being looked up.
+    Looking,
     /// It is a connection.
     Connection(ConnectionId),
 }
@@ -78,6 +82,18 @@ impl Lobby {
         self.waiting
     }
 
+    /// How many wait for a source of apps.
+    pub(super) fn looking(&self) -> usize {
+        self.looking
+    }
+
+    /// The head is complete, and the app that it names is being looked up.
+    pub(super) fn look(&mut self, token: Token) {
+        self.leave(token);
+        self.set(token, At::Looking);
+        self.looking += 1;
+    }
+
     /// Gives back what nothing needs now.
     pub(super) fn give_back_room(&mut self) {
         self.half_open.shrink_to_fit();
@@ -96,11 +112,18 @@ impl Lobby {
     }
 
     pub(super) fn leave(&mut self, token: Token) {
-        if self.at(token) == At::Head {
-            self.waiting -= 1;
-            self.partial.remove(&token.slot);
-            self.set(token, At::Nowhere);
-            self.skip_gone();
+        match self.at(token) {
+            At::Head => {
+                self.waiting -= 1;
+                self.partial.remove(&token.slot);
+                self.set(token, At::Nowhere);
+                self.skip_gone();
+            }
+            At::Looking => {
+                self.looking -= 1;
+                self.set(token, At::Nowhere);
+            }
+            At::Connection(_) | At::Nowhere => {}
         }
     }
 

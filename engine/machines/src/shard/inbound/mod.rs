@@ -19,6 +19,7 @@ use crate::shard::inbound::lobby::{At, Lobby};
 use crate::shard::inbound::polled::Polled;
 use crate::shard::inbound::quiet::Quiet;
 use crate::shard::inbound::rotation::Rotation;
+use crate::shard::inbound::unknown_apps::UnknownApps;
 
 mod admission;
 mod churn;
@@ -32,6 +33,7 @@ pub(super) mod refuse;
 mod replies;
 mod rotation;
 mod subscribe;
+mod unknown_apps;
 
 /// What a shard keeps of what comes in.
 pub(super) struct Inbound {
@@ -43,6 +45,7 @@ pub(super) struct Inbound {
     /// What its HTTP answers are dated with.
     date: HttpDate,
     lobby: Lobby,
+    unknown_apps: UnknownApps,
     polled: Polled,
     stalled: Stalled,
     churn: Churn,
@@ -66,6 +69,7 @@ impl Inbound {
             random,
             date: HttpDate::default(),
             lobby: Lobby::default(),
+            unknown_apps: UnknownApps::default(),
             polled: Polled::default(),
             stalled: Stalled::new(cores),
             churn: Churn::default(),
@@ -96,6 +100,16 @@ impl Inbound {
         self.lobby.half_open()
     }
 
+    /// How many wait for a source of apps.
+    pub(super) fn looking(&self) -> usize {
+        self.lobby.looking()
+    }
+
+    /// When a question for an app is late, on the monotonic clock.
+    pub(super) fn question_deadline(&self) -> Option<u64> {
+        self.unknown_apps.deadline()
+    }
+
     /// How long gates were closed.
     pub(super) fn gated_ms(&self) -> GatedMs {
         self.gates.ms()
@@ -110,7 +124,7 @@ impl Inbound {
     pub(super) fn connection_of(&self, token: Token) -> Option<ConnectionId> {
         self.polled.find(token).or_else(|| match self.lobby.at(token) {
             At::Connection(id) => Some(id),
-            At::Head | At::Nowhere => None,
+            At::Head | At::Looking | At::Nowhere => None,
         })
     }
 

@@ -65,16 +65,18 @@ enum Source {
     Gated,
     Budgeted,
     Sockets,
+    LookedUp,
 }
 
 impl Source {
-    const COUNT: usize = 3;
+    const COUNT: usize = 4;
 
     fn next(self) -> Self {
         match self {
             Self::Gated => Self::Budgeted,
             Self::Budgeted => Self::Sockets,
-            Self::Sockets => Self::Gated,
+            Self::Sockets => Self::LookedUp,
+            Self::LookedUp => Self::Gated,
         }
     }
 }
@@ -261,8 +263,8 @@ impl Shard {
         any
     }
 
-    /// One connection, by turns from those that waited for a gate, those that have had their share of the last turn, and
-    /// the sockets: a socket that is always busy must not keep the others waiting.
+    /// One connection, by turns from those that waited for a gate, those that have had their share of the last turn, the
+    /// sockets, and those whose app was looked up: a socket that is always busy must not keep the others waiting.
     fn take_command(&mut self, inputs: &mut impl Inputs, budgeted: &mut usize, now: Now) -> bool {
         for _ in 0..Source::COUNT {
             let source = self.inbound.rotation.source;
@@ -271,6 +273,7 @@ impl Shard {
                 Source::Gated => self.take_stalled(now),
                 Source::Budgeted => *budgeted > 0 && self.take_budgeted(now),
                 Source::Sockets => self.take_socket(inputs, now),
+                Source::LookedUp => self.take_looked_up(now),
             };
             if took {
                 *budgeted -= usize::from(source == Source::Budgeted);
@@ -298,7 +301,8 @@ impl Shard {
     fn handle_socket_bytes(&mut self, token: Token, bytes: &mut [u8], now: Now) -> Flow {
         self.inbound.stats.bytes_received += bytes.len() as u64;
         match self.inbound.lobby.at(token) {
-            At::Nowhere => Flow::Read,
+            // Nothing is read from one that waits for its app.
+            At::Nowhere | At::Looking => Flow::Read,
             At::Head => self.handle_head_bytes(token, bytes, now),
             At::Connection(id) => {
                 debug_assert!(
@@ -313,7 +317,7 @@ impl Shard {
     fn handle_hangup(&mut self, token: Token) {
         match self.inbound.lobby.at(token) {
             At::Nowhere => {}
-            At::Head => {
+            At::Head | At::Looking => {
                 self.inbound.lobby.forget(token);
                 self.give_away(token, Effect::Close { token, last: Parting::default() });
             }
