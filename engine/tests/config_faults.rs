@@ -240,6 +240,10 @@ fn a_bad_value_gets_what_is_possible() {
         ),
         ("[limits]\nhttp_headers_max = 1", "2: limits.http_headers_max = 1: must be between 8 and 256"),
         (
+            "[limits]\ncache_bytes_max = 1000",
+            "2: limits.cache_bytes_max = 1000: possible are 65536 to 1099511627776",
+        ),
+        (
             "[limits]\noutboxes_bytes_max = 65536",
             "2: limits.outboxes_bytes_max = 65536: must be between 1048576 and 1099511627776",
         ),
@@ -335,6 +339,11 @@ fn limits_that_would_break_each_other_are_refused_where_one_was_set() {
             "[limits]\nmessage_bytes_max = 1048576",
             "2: limits.message_bytes_max does not fit the other limits: outbox_bytes_max (1048576) must be at least 4 times \
              message_bytes_max (1048576), or healthy readers are closed as too slow",
+        ),
+        (
+            "[limits]\nevent_data_bytes_max = 131072\ncache_bytes_max = 65536",
+            "3: limits.cache_bytes_max does not fit: event_data_bytes_max (131072) is more than cache_bytes_max (65536), so no \
+             cache channel could remember such an event",
         ),
         (
             "[limits]\noutboxes_bytes_max = 1048576\noutbox_bytes_max = 2097152",

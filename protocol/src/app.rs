@@ -347,6 +347,8 @@ pub struct Apps {
     by_key: HashMap<Box<str>, Arc<App>>,
     by_id: HashMap<Box<str>, Arc<App>>,
     all: Vec<Arc<App>>,
+    /// How many registries before this one had an app that the next did not have, or had another way.
+    revision: u64,
     /// What those have in common that were here before and may still have connections.
     gone: HashMap<Box<str>, Weak<Shared>>,
 }
@@ -378,6 +380,8 @@ impl Apps {
         let is_counted =
             |(id, shared): &(Box<str>, Weak<Shared>)| next.by_id(id).is_none() && shared.strong_count() > 0;
         next.gone = gone.into_iter().filter(is_counted).collect();
+        let stays = |app: &Arc<App>| next.by_id(&app.id).is_some_and(|now| Arc::ptr_eq(now, app));
+        next.revision = self.revision + u64::from(!self.all.iter().all(stays));
         for app in &next.all {
             let signer = Some(Arc::new(app.oldest_key().clone()));
             *app.shared.signer.lock().unwrap_or_else(PoisonError::into_inner) = signer;
@@ -409,6 +413,11 @@ impl Apps {
     /// The app that a REST path names.
     pub fn by_id(&self, id: &str) -> Option<&Arc<App>> {
         self.by_id.get(id)
+    }
+
+    /// The same for registries that differ by apps which were added alone: what is known of the others holds.
+    pub fn revision(&self) -> u64 {
+        self.revision
     }
 
     /// Every app, in the order given.
@@ -445,6 +454,19 @@ impl std::error::Error for DuplicateApp {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_registry_with_more_apps_has_the_same_revision_and_any_other_the_next() {
+        let first = Apps::new(vec![App::new("1", "a", "s")]).unwrap();
+        let next = |apps: &Apps, list: Vec<App>| {
+            apps.followed_by(list.into_iter().map(|app| apps.adopt(app)).collect()).unwrap()
+        };
+        let more = next(&first, vec![App::new("1", "a", "s"), App::new("2", "b", "s")]);
+        let changed = next(&more, vec![App::new("1", "c", "s"), App::new("2", "b", "s")]);
+        let fewer = next(&changed, vec![App::new("1", "c", "s")]);
+        let back = next(&fewer, vec![App::new("1", "c", "s"), App::new("2", "b", "s")]);
+        assert_eq!([&first, &more, &changed, &fewer, &back].map(Apps::revision), [0, 0, 1, 2, 2]);
+    }
 
     #[test]
     fn an_app_is_three_parts_and_errors_say_what_is_wrong() {

@@ -28,7 +28,8 @@ pub fn watch_store(
     counters: Arc<StoreCounters>,
 ) -> io::Result<()> {
     let (path, apps) = (path.to_owned(), Arc::downgrade(apps));
-    let watch = Watch { changes: Changes::new(&path), path, reader, apps, counters, fault: None };
+    let limits = reader.version();
+    let watch = Watch { changes: Changes::new(&path), path, reader, limits, apps, counters, fault: None };
     thread::Builder::new().name("app-store".to_owned()).spawn(move || watch.run()).map(drop)
 }
 
@@ -36,6 +37,8 @@ struct Watch {
     path: PathBuf,
     changes: Changes,
     reader: AppReader,
+    /// The version of the limits that apps were read with.
+    limits: u64,
     apps: Weak<AppsControl>,
     counters: Arc<StoreCounters>,
     /// What was wrong at the last look.
@@ -74,6 +77,11 @@ impl Watch {
 
     /// Whether the store was read.
     fn take_over(&mut self, apps: &AppsControl) -> Result<bool, String> {
+        let limits = self.reader.version();
+        if limits != self.limits {
+            self.limits = limits;
+            self.changes.look_anew();
+        }
         let Some(stored) = self.changes.look().map_err(|error| error.to_string())? else { return Ok(false) };
         let read = stored.iter().map(|app| app.checked(&self.path, &self.reader, &[]));
         let read: Result<Vec<App>, _> = read.collect();

@@ -10,7 +10,7 @@ use logging::say;
 
 use super::failure::Failure;
 use super::overrides::Overrides;
-use crate::config::{AppsUrl, Config, HooksConfig};
+use crate::config::{AppReader, AppsUrl, Config, HooksConfig};
 use crate::driver::apps::{AppSource, AppsControl};
 use crate::settings::{Admin, Ending, Listen, Pages, Shards};
 use machines::limits::Limits;
@@ -20,14 +20,21 @@ pub(super) struct Reload {
     file: Option<PathBuf>,
     overrides: Overrides,
     fixed: Fixed,
+    /// What apps are read with that are not in the file.
+    reader: AppReader,
 }
 
 impl Reload {
     /// For a server that is started with this. None: it was given no file.
-    pub(super) fn of(file: Option<&Path>, overrides: &Overrides, config: &Config) -> Option<Self> {
+    pub(super) fn of(
+        file: Option<&Path>,
+        overrides: &Overrides,
+        config: &Config,
+        reader: AppReader,
+    ) -> Option<Self> {
         file.or(overrides.app_file.as_deref())?;
         let file = file.map(Path::to_path_buf);
-        Some(Self { file, overrides: overrides.clone(), fixed: Fixed::of(config) })
+        Some(Self { file, overrides: overrides.clone(), fixed: Fixed::of(config), reader })
     }
 
     /// Replaces the apps that the server has from here.
@@ -39,12 +46,13 @@ impl Reload {
 
     fn try_reload(&self, apps: &Arc<AppsControl>) -> Result<(), Failure> {
         let config = self.overrides.over_file(self.file.as_deref())?;
-        let fixed = Fixed::of(&config);
+        let (fixed, reader) = (Fixed::of(&config), config.app_reader());
         if config.has_no_apps() {
             return Err(Failure::config(format!("{} has no app", self.named())));
         }
         let changes = apps.replace(AppSource::File, config.apps);
         let changes = changes.map_err(|error| Failure::config(format!("{}: {error}", self.named())))?;
+        self.reader.follow(&reader);
         say!("SIGHUP: {}: {changes}", self.named());
         let differing = self.fixed.differing(&fixed);
         if !differing.is_empty() {
@@ -161,7 +169,7 @@ mod tests {
     fn without_a_file_there_is_nothing_to_reload() {
         let flags = Overrides { app: vec!["1:a:s".to_owned()], ..Overrides::default() };
         let config = flags.over_file(None).unwrap();
-        assert!(Reload::of(None, &flags, &config).is_none());
-        assert!(Reload::of(Some(Path::new("x")), &flags, &config).is_some());
+        assert!(Reload::of(None, &flags, &config, config.app_reader()).is_none());
+        assert!(Reload::of(Some(Path::new("x")), &flags, &config, config.app_reader()).is_some());
     }
 }

@@ -38,16 +38,16 @@ pub(super) fn run(serve: &Serve) -> Result<(), Failure> {
         };
         return Err(Failure::no_app(&wanted));
     }
-    let reload = Reload::of(serve.config.as_deref(), &serve.overrides, &config);
-    let store = config.app_store.clone().map(|path| (path, config.app_reader()));
-    let apps_url = config.apps_url.clone().map(|source| (source, config.app_reader()));
+    let reader = config.app_reader();
+    let reload = Reload::of(serve.config.as_deref(), &serve.overrides, &config, reader.clone());
+    let (store, apps_url) = (config.app_store.clone(), config.apps_url.clone());
     run_server(settled(config)?, |running| {
         announce(running);
-        if let Some((path, reader)) = store {
+        if let Some(path) = store {
             let counters = Arc::clone(running.app_store());
-            watch_store(&path, reader, running.apps(), counters).map_err(Failure::outside)?;
+            watch_store(&path, reader.clone(), running.apps(), counters).map_err(Failure::outside)?;
         }
-        if let (Some((source, reader)), Some((answers, counters))) = (apps_url, running.app_answers()) {
+        if let (Some(source), Some((answers, counters))) = (apps_url, running.app_answers()) {
             answer_questions(&source, reader, running.apps(), answers, counters).map_err(Failure::outside)?;
         }
         let Some(reload) = reload else { return Ok(()) };

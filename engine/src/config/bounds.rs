@@ -31,7 +31,7 @@ macro_rules! limit {
 }
 
 /// The limits that hold for the whole server.
-pub(super) const SERVER: [Limit<Limits>; 19] = [
+pub(super) const SERVER: [Limit<Limits>; 20] = [
     limit!(outbox_bytes_max, 64 << 10, 1 << 30),
     limit!(outbox_frames_max, 16, 1 << 20),
     Limit {
@@ -56,6 +56,7 @@ pub(super) const SERVER: [Limit<Limits>; 19] = [
         max: u32::MAX as u64,
         set: |limits, value| limits.subscriptions_per_shard_max = Some(value as usize),
     },
+    limit!(cache_bytes_max, 64 << 10, 1 << 40),
     limit!(commands_per_turn_max, 1, 1024),
     limit!(half_open_max, 16, 1 << 20),
     limit!(head_ms_max, 100, 600_000),

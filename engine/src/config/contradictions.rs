@@ -15,9 +15,10 @@ pub(super) struct Pair {
     pub(super) broken: fn(&Limits, &AppLimits) -> Option<String>,
 }
 
-pub(super) const PAIRS: [Pair; 7] = [
+pub(super) const PAIRS: [Pair; 8] = [
     Pair { keys: &["event_data_bytes_max", "outbox_bytes_max"], broken: event_beyond_outbox },
     Pair { keys: &["event_data_bytes_max", "http_body_bytes_max"], broken: event_beyond_body },
+    Pair { keys: &["event_data_bytes_max", "cache_bytes_max"], broken: event_beyond_cache },
     Pair { keys: &["http_body_bytes_max", "http_bodies_bytes_max"], broken: body_beyond_all },
     Pair { keys: &["message_bytes_max", "outbox_bytes_max"], broken: message_beyond_outbox },
     Pair { keys: &["outboxes_bytes_max", "outbox_bytes_max"], broken: outbox_beyond_all },
@@ -42,6 +43,13 @@ fn event_beyond_body(server: &Limits, app: &AppLimits) -> Option<String> {
     let (data, body) = (app.event_data_bytes_max, server.http_body_bytes_max);
     (data > body).then(|| {
         format!("event_data_bytes_max ({data}) is more than http_body_bytes_max ({body}), so no call could hold it")
+    })
+}
+
+fn event_beyond_cache(server: &Limits, app: &AppLimits) -> Option<String> {
+    let (data, cache) = (app.event_data_bytes_max, server.cache_bytes_max);
+    (data > cache).then(|| {
+        format!("event_data_bytes_max ({data}) is more than cache_bytes_max ({cache}), so no cache channel could remember such an event")
     })
 }
 

@@ -130,7 +130,7 @@ impl Config {
 
     /// What reads apps that are not in the file.
     pub fn app_reader(&self) -> AppReader {
-        AppReader { server: self.limits.clone(), app: self.app_limits.clone() }
+        AppReader::new(self.limits.clone(), self.app_limits.clone())
     }
 
     /// The settings of a server, in which apps and their endpoints know each other.

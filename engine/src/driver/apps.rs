@@ -45,6 +45,8 @@ pub struct AppsControl {
 #[derive(Debug)]
 struct Registry {
     apps: Arc<Apps>,
+    /// The one before, so that the last to have it, and give it back, is no core.
+    _before: Option<Arc<Apps>>,
     by_source: BTreeMap<AppSource, Vec<Arc<App>>>,
     /// What endpoints want of each app: endpoints are those that the server was started with.
     hooks: HashMap<Box<str>, HookKinds>,
@@ -58,7 +60,7 @@ impl AppsControl {
         let mut of_file: Vec<_> = apps.iter().cloned().collect();
         let of_store = of_file.split_off(of_file.len().saturating_sub(stored));
         let by_source = BTreeMap::from([(AppSource::File, of_file), (AppSource::Store, of_store)]);
-        let registry = Mutex::new(Registry { apps, by_source, hooks });
+        let registry = Mutex::new(Registry { apps, _before: None, by_source, hooks });
         Self { version: AtomicU64::new(0), registry, doorbells }
     }
 
@@ -147,7 +149,7 @@ impl Registry {
         let changes = AppChanges::between(&self.apps, &next);
         self.by_source = by_source;
         if !changes.is_empty() {
-            self.apps = Arc::new(next);
+            self._before = Some(std::mem::replace(&mut self.apps, Arc::new(next)));
         }
         Ok(changes)
     }

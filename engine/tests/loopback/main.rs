@@ -7,6 +7,7 @@
 
 mod app_store;
 mod apps;
+mod apps_url;
 mod assets;
 mod authorization;
 mod bad_input;

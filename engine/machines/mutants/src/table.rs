@@ -595,12 +595,12 @@ pub const MUTANTS: &[Mutant] = &[
         places: &[instead("shard/ending/apps.rs", "self.again = true", "self.again = false")],
     },
     Mutant {
-        name: "source_asked_by_each",
+        name: "SourceAskedByEach",
         breaks: "Each client that waits for an app asks for it anew.",
         places: &[instead("app_waits.rs", "return false;", "return true;")],
     },
     Mutant {
-        name: "apps_unnoticed_by_those_who_wait",
+        name: "AppearingAppUnnoticed",
         breaks: "An app that appears is not looked for among those that clients wait for.",
         places: &[instead(
             "shard/shard_machine.rs",
@@ -609,17 +609,17 @@ pub const MUTANTS: &[Mutant] = &[
         )],
     },
     Mutant {
-        name: "waits_without_end",
+        name: "AppWaitWithoutEnd",
         breaks: "A client waits for as long as the source does not answer.",
         places: &[instead("shard/shard_machine.rs", "self.inbound.end_late_questions(now);", "let _ = now;")],
     },
     Mutant {
-        name: "waits_without_bound",
+        name: "AppWaitsWithoutBound",
         breaks: "Any number of clients may wait for the source.",
         places: &[instead("app_waits.rs", "self.waiting < limits.app_waits_max", "limits.app_waits_max > 0")],
     },
     Mutant {
-        name: "unanswered_is_unknown",
+        name: "UnansweredIsUnknown",
         breaks: "A source that cannot say whether there is an app sends clients away for good.",
         places: &[instead(
             "shard/inbound/unknown_apps.rs",
@@ -628,7 +628,7 @@ pub const MUTANTS: &[Mutant] = &[
         )],
     },
     Mutant {
-        name: "looked_up_unheard",
+        name: "LookedUpUnheard",
         breaks: "A client that has waited for its app is not read again.",
         places: &[instead(
             "shard/inbound/unknown_apps.rs",
@@ -637,7 +637,7 @@ pub const MUTANTS: &[Mutant] = &[
         )],
     },
     Mutant {
-        name: "looked_up_again",
+        name: "LookedUpAgain",
         breaks: "The source is asked again for what it has just answered.",
         places: &[instead(
             "shard/inbound/unknown_apps.rs",
@@ -646,7 +646,7 @@ pub const MUTANTS: &[Mutant] = &[
         )],
     },
     Mutant {
-        name: "waits_through_a_drain",
+        name: "AppWaitThroughDrain",
         breaks: "Those who wait for an app are not told of a drain.",
         places: &[instead(
             "shard/shard_machine.rs",

@@ -115,9 +115,13 @@ impl Machine for Shard {
     }
 
     fn handle_apps(&mut self, apps: Arc<Apps>, _now: Now) {
+        // Nobody has an app that is only added now.
+        let concerns_those_here = self.inbound.apps().revision() != apps.revision();
         self.inbound.change_apps(apps);
         self.inbound.end_answered_questions();
-        self.ending.begin_app_walk();
+        if concerns_those_here {
+            self.ending.begin_app_walk();
+        }
     }
 
     fn handle_app_verdict(&mut self, question: &AppQuestion, verdict: AppVerdict, _now: Now) {

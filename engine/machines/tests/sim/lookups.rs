@@ -123,9 +123,6 @@ fn appear(world: &mut World, waiting: &[usize], gone: Option<usize>, rng: &mut R
     // Another source may have it, and this one may never answer.
     if rng.chance(50) {
         world.tell_verdicts(AppVerdict::Found);
-    } else {
-        world.turn_all()?;
-        world.tell_verdicts(AppVerdict::Unknown);
     }
     world.turn_all()?;
     let served: Vec<usize> = waiting.iter().copied().filter(|client| Some(*client) != gone).collect();
@@ -145,6 +142,8 @@ fn appear(world: &mut World, waiting: &[usize], gone: Option<usize>, rng: &mut R
             ));
         }
     }
+    // What is said now is nobody's business.
+    world.tell_verdicts(AppVerdict::Unknown);
     world.remove_app("9");
     world.turn_all()?;
     expect(world, &served, Some(4003))?;

@@ -8,6 +8,7 @@ pub(crate) mod client;
 pub(crate) mod http;
 pub(crate) mod raw;
 pub(crate) mod server;
+pub(crate) mod source;
 
 use std::time::Duration;
 

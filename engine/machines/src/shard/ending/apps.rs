@@ -2,7 +2,7 @@
 //! closed, those of an app with other settings go on under the new ones.
 //!
 //! A walk through all connections, in steps of `walk_looks_max` looks, so that others are served meanwhile. Newcomers have
-//! the new registry from the first. If it changes again before the walk is over, another walk follows, for the connections
+//! the new registry from the first, and one that has only more apps than the last needs no walk. If it changes again before the walk is over, another walk follows, for the connections
 //! that this one has behind it: with registries that come faster than walks, one walk follows the other and each ends.
 //! Channels and users that are subscribed to keep the settings that they began with until nobody is left on them.
 
