@@ -31,3 +31,6 @@ pub(super) const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// How often the log says that the source fails.
 pub(super) const SAY_AGAIN: Duration = Duration::from_secs(60);
+
+/// How often a thread looks whether the source is to be asked again for an app, and how long it pauses after a failure.
+pub(super) const LOOK_EVERY: Duration = Duration::from_millis(100);

@@ -6,17 +6,14 @@
 use std::io;
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use protocol::app::{App, AppQuestion};
 
 use super::desk::Desk;
-use super::limits::{IDLE_MAX, QUESTION_MAX, REFRESHING_THREADS, RETRY_AFTER};
+use super::limits::{IDLE_MAX, LOOK_EVERY, QUESTION_MAX, REFRESHING_THREADS, RETRY_AFTER};
 use super::source::Said;
 use crate::driver::apps::{AppSource, AppsControl};
-
-/// How often a thread looks whether an app is due.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Starts them. They end with the server.
 pub(super) fn start(desk: &Arc<Desk>) -> io::Result<()> {
