@@ -22,6 +22,11 @@ pub(crate) fn files() -> Vec<File> {
     paths.into_iter().filter_map(|path| read(&root, path)).collect()
 }
 
+/// Whether the project has this picture, which is no text.
+pub(crate) fn has_picture(path: &str) -> bool {
+    path.ends_with(".png") && root().join(path).is_file()
+}
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
