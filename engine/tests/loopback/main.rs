@@ -20,6 +20,7 @@ mod config;
 mod data_directory;
 mod departures;
 mod descriptors;
+mod dialects;
 mod drain;
 mod flush_interval;
 mod frames;

@@ -39,7 +39,10 @@ impl Client {
         if established["event"] != "pusher:connection_established" {
             return Err(established);
         }
-        let id = data_of(&established)["socket_id"].as_str().and_then(SocketId::parse);
+        // Clients of webman get it as an object.
+        let data =
+            if established["data"].is_string() { data_of(&established) } else { established["data"].clone() };
+        let id = data["socket_id"].as_str().and_then(SocketId::parse);
         let socket_id = id.unwrap_or_else(|| panic!("no socket_id in {established}"));
         Ok(Self { socket, socket_id, established })
     }
