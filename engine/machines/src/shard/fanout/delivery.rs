@@ -134,3 +134,105 @@ impl Fanout {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::IoSlice;
+    use std::sync::Arc;
+
+    use protocol::app::App;
+    use protocol::json::EventData;
+    use protocol::server_event::encode_event;
+    use protocol::socket_id::Place;
+
+    use super::*;
+    use crate::limits::Limits;
+    use crate::machine::Token;
+    use crate::mesh::SubRef;
+    use crate::outbox::run::Run;
+    use crate::shard::fanout::connection::{Heard, Needs};
+    use crate::topic::{TopicHash, TopicKey};
+
+    struct Rig {
+        fanout: Fanout,
+        app: Arc<App>,
+        topic_slot: u32,
+        clients: u32,
+    }
+
+    impl Rig {
+        fn new() -> Self {
+            let app = Arc::new(App::new("1", "key", "secret"));
+            let mut fanout = Fanout::new(Place { node: 0, shard: 0 }, &Limits::default());
+            let topic_slot = fanout.add_topic(TopicHash::new(7, 1).topic(&app, TopicKey::of("a")));
+            Self { fanout, app, topic_slot, clients: 0 }
+        }
+
+        /// A connection that is subscribed.
+        fn join(&mut self, form: DataForm) -> ConnectionId {
+            let token = Token { slot: self.clients, generation: 0 };
+            let heard = Heard { second: [0; 2], pinged: false };
+            let second = u64::from(self.clients);
+            self.clients += 1;
+            let id = self.fanout.attach(self.app.admit().unwrap(), second, token, heard, form);
+            let sub = SubRef { slot: id.slot, generation: id.generation, ticket: 1 };
+            self.fanout.add_waiting(self.topic_slot, sub, Needs::Nothing);
+            self.fanout.acknowledge(id, 0, Run::private(b"ok ".to_vec()));
+            id
+        }
+
+        fn publish(&mut self, number: u64, except: Option<ConnectionId>) {
+            let mut bytes = Vec::new();
+            let data = EventData { is_json: true, ..EventData::of_text(&format!("[{number}]")) };
+            encode_event(&mut bytes, "e", "a", &data, None);
+            self.fanout.deliver(self.topic_slot, &Frame::from(bytes).holding_json(true), except);
+        }
+
+        /// What each of them has in its outbox, as far as it is data.
+        fn heard(&mut self, ids: &[ConnectionId]) -> Vec<Vec<String>> {
+            self.fanout.seal();
+            let heard = |id: &ConnectionId| {
+                let mut slices = [IoSlice::new(&[]); 8];
+                let filled = self.fanout.slices_of(*id, &mut slices);
+                let bytes: Vec<u8> = slices[..filled].iter().flat_map(|slice| slice.to_vec()).collect();
+                let text = String::from_utf8_lossy(&bytes).into_owned();
+                text.split("\"data\":")
+                    .skip(1)
+                    .map(|data| data[..data.find('}').unwrap()].to_owned())
+                    .collect()
+            };
+            ids.iter().map(heard).collect()
+        }
+    }
+
+    #[test]
+    fn a_topic_has_a_run_for_objects_only_while_one_of_its_subscribers_takes_them() {
+        let mut rig = Rig::new();
+        let string = rig.join(DataForm::String);
+        rig.publish(1, None);
+        rig.publish(2, None);
+        assert_eq!(rig.fanout.flush.open.len(), 1);
+        assert_eq!(rig.heard(&[string]), [[r#""[1]""#, r#""[2]""#]]);
+        let object = rig.join(DataForm::Object);
+        rig.publish(3, None);
+        rig.publish(4, None);
+        assert_eq!(rig.fanout.flush.open.len(), 2);
+        assert_eq!(rig.heard(&[object]), [["[3]", "[4]"]]);
+        assert!(rig.fanout.remove_subscription(object, 0).is_some());
+        rig.publish(5, None);
+        assert_eq!(rig.fanout.flush.open.len(), 1);
+    }
+
+    #[test]
+    fn who_comes_in_the_middle_of_a_phase_hears_the_rest_of_it_in_its_form() {
+        let mut rig = Rig::new();
+        let string = rig.join(DataForm::String);
+        rig.publish(1, None);
+        let object = rig.join(DataForm::Object);
+        let late = rig.join(DataForm::String);
+        rig.publish(2, Some(object));
+        rig.publish(3, Some(string));
+        let expected = [vec![r#""[1]""#, r#""[2]""#], vec!["[3]"], vec![r#""[2]""#, r#""[3]""#]];
+        assert_eq!(rig.heard(&[string, object, late]), expected);
+    }
+}
