@@ -59,17 +59,72 @@ fn is_allowed(expression: &str, allowed: &[&str]) -> bool {
     })
 }
 
+/// The banned crates, each with those that may depend on it all the same.
+fn banned(lines: &[String]) -> Vec<(&str, Vec<&str>)> {
+    let wrappers = |line: &str| line.split_once("wrappers = [").map_or("", |(_, rest)| rest).to_owned();
+    lines
+        .iter()
+        .filter_map(|line| {
+            let wrapped = wrappers(line);
+            let names = quoted(wrapped.split(']').next().unwrap_or_default()).len();
+            let all = quoted(line);
+            let (name, rest) = all.split_first()?;
+            Some((*name, rest.iter().take(names).copied().collect()))
+        })
+        .collect()
+}
+
 #[test]
 fn no_crate_is_banned() {
     let lines = list("deny");
-    let banned: Vec<&str> = lines.iter().filter_map(|line| quoted(line).first().copied()).collect();
-    assert!(banned.contains(&"tokio") && banned.contains(&"openssl"), "{banned:?}");
+    let banned = banned(&lines);
+    let names: Vec<&str> = banned.iter().map(|(name, _)| *name).collect();
+    assert!(names.contains(&"tokio") && names.contains(&"openssl"), "{banned:?}");
     for lock in ["Cargo.lock", "protocol/fuzz/Cargo.lock"] {
         let packages = locked(lock);
         assert!(packages.iter().any(|(name, _)| name == "tungstenite"), "{lock} was not understood");
-        let found = packages.iter().filter(|(name, _)| banned.contains(&name.as_str()));
-        assert_eq!(found.count(), 0, "{lock} holds one of {banned:?}");
+        for (name, wrappers) in &banned {
+            let text = read(lock);
+            let depends = |package: &&str| package.lines().any(|line| line.trim() == format!("\"{name}\","));
+            let users = text
+                .split("[[package]]")
+                .filter(depends)
+                .filter_map(|package| quoted(package).first().copied());
+            let others: Vec<&str> = users.filter(|user| !wrappers.contains(user)).collect();
+            assert_eq!(others, [""; 0], "{lock}: {name} is banned");
+            let is_there = packages.iter().any(|(found, _)| found == name);
+            assert!(!is_there || !wrappers.is_empty(), "{lock} holds {name}");
+        }
     }
+}
+
+/// The lock file holds what any feature of any crate may ask for. This is what is built.
+#[test]
+fn nothing_that_is_built_by_default_is_banned() {
+    let lines = list("deny");
+    let banned: Vec<&str> = banned(&lines).into_iter().map(|(name, _)| name).collect();
+    let metadata = metadata();
+    let nodes = metadata["resolve"]["nodes"].as_array().unwrap();
+    let name_of = |id: &Value| {
+        let package = metadata["packages"].as_array().unwrap().iter().find(|package| package["id"] == *id);
+        package.unwrap()["name"].as_str().unwrap().to_owned()
+    };
+    let mut reached: Vec<&Value> =
+        nodes.iter().map(|node| &node["id"]).filter(|id| name_of(id) == "corecast").collect();
+    assert_eq!(reached.len(), 1);
+    let mut next = 0;
+    while let Some(id) = reached.get(next).copied() {
+        let node = nodes.iter().find(|node| node["id"] == *id).unwrap();
+        for dependency in node["dependencies"].as_array().unwrap() {
+            if !reached.contains(&dependency) {
+                reached.push(dependency);
+            }
+        }
+        next += 1;
+    }
+    let names: Vec<String> = reached.into_iter().map(name_of).collect();
+    assert!(names.iter().any(|name| name == "corecast-client"), "{names:?}");
+    assert!(!names.iter().any(|name| banned.contains(&name.as_str())), "{names:?}");
 }
 
 #[test]

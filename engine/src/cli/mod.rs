@@ -1,4 +1,4 @@
-//! The command line: `serve`, `check`, `dev`, `publish`, `app` and `hooks`, each in a file or folder of its name.
+//! The command line: `serve`, `check`, `dev`, `publish`, `watch`, `app` and `hooks`, each in a file or folder of its name.
 //!
 //! It is parsed once into values that are right, or refused with one message that says what to change. `overrides` are the
 //! flags that win over the configuration file; `running` is a server that a command runs. Nothing here knows of cores and
@@ -18,6 +18,8 @@ mod reload;
 mod running;
 mod serve;
 mod table;
+mod target;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -32,6 +34,7 @@ use self::hooks::HooksArgs;
 use self::output::OutputError;
 use self::publish::PublishArgs;
 use self::serve::Serve;
+use self::watch::WatchArgs;
 
 /// Realtime server for Pusher clients.
 #[derive(Debug, Parser)]
@@ -51,6 +54,8 @@ enum Command {
     Dev(Dev),
     /// Publish one event to a running server, signed like a server SDK
     Publish(PublishArgs),
+    /// Print the events of channels as they come
+    Watch(WatchArgs),
     /// Add, change and remove apps of an app store, which a server reads
     App(AppArgs),
     /// Inspect hook delivery, retry failed events, deliver from a stream
@@ -76,6 +81,7 @@ pub fn run() -> ExitCode {
         Command::Check(check) => check::run(check),
         Command::Dev(dev) => dev::run(&dev),
         Command::Publish(publish) => publish::run(publish),
+        Command::Watch(args) => watch::run(args),
         Command::App(args) => app::run(args),
         Command::Hooks(args) => hooks::run(args),
     };

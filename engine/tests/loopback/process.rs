@@ -407,7 +407,7 @@ fn publish_says_what_went_wrong() {
     publish("nobody:loopback-key:wrong", &to, "c", Some(1), &["404"]);
     publish("7:loopback-key:loopback-secret", &to, "a b", Some(1), &["400", "Invalid channel name"]);
     publish("7:key", &to, "c", CONFIG, &["--app"]);
-    publish(APP, "https://h", "c", CONFIG, &["--to", "TLS"]);
+    publish(APP, "ftp://h", "c", CONFIG, &["--to", "https://"]);
     publish(APP, "h", "c", CONFIG, &["--to", "HOST:PORT"]);
     let nobody = format!("127.0.0.1:{}", free_port());
     publish(APP, &nobody, "c", Some(1), &[&nobody, "is the server running there?"]);

@@ -6,15 +6,16 @@
 use crate::code::lines;
 
 /// Each crate and those of ours that it may know.
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     ("protocol", &[]),
     ("protocol/fuzz", &["protocol", "api"]),
     ("api", &["protocol"]),
+    ("api/client", &[]),
     ("engine/logging", &[]),
     ("hooks", &["protocol", "logging"]),
     ("engine/machines", &["protocol", "api"]),
     ("engine/machines/mutants", &["protocol", "api"]),
-    ("engine", &["protocol", "api", "logging", "hooks", "machines"]),
+    ("engine", &["protocol", "api", "client", "logging", "hooks", "machines"]),
     ("benches", &["protocol", "api", "machines"]),
     ("loadtest", &[]),
 ];
@@ -23,8 +24,8 @@ const ARROWS: [(&str, &[&str]); 10] = [
 const ROOTS: [&str; 2] = ["Cargo.toml", "protocol/fuzz/Cargo.toml"];
 
 /// Our own crates, as dependencies name them.
-const OURS: [&str; 8] =
-    ["protocol", "api", "logging", "hooks", "machines", "corecast", "benches", "loadtest"];
+const OURS: [&str; 9] =
+    ["protocol", "api", "client", "logging", "hooks", "machines", "corecast", "benches", "loadtest"];
 
 /// A crate knows only those of ours that the picture lets it know.
 pub(crate) fn arrows(path: &str, text: &str) -> Vec<String> {
@@ -39,10 +40,14 @@ pub(crate) fn arrows(path: &str, text: &str) -> Vec<String> {
     bad.map(|(number, dependency)| format!("{path}:{number}: may not know {}", dependency.name)).collect()
 }
 
-/// One crate knows executors, rings and client sockets, and nobody brings a second runtime.
+/// One crate knows executors, rings and client sockets, and nobody brings a second runtime. Users of the client may run on
+/// tokio: there it is optional, and no other crate of ours may ask for it.
 pub(crate) fn runtime_is_in_engine(path: &str, text: &str) -> Vec<String> {
     let is_manifest = path.ends_with("Cargo.toml");
     let bad = dependencies(text).filter(|(_, dependency)| match dependency.name {
+        "tokio" if path == "api/client/Cargo.toml" => !dependency.line.contains("optional = true"),
+        "tokio" if path == "Cargo.toml" => false,
+        "corecast-client" => dependency.line.contains("features"),
         "tokio" | "async-std" | "smol" | "monoio" | "actix-rt" => true,
         "glommio" => path != "engine/Cargo.toml" && path != "Cargo.toml",
         // The floor of the load test submits its sends to a ring, without any runtime.
@@ -120,10 +125,20 @@ mod tests {
             runtime_is_in_engine("hooks/Cargo.toml", "[dependencies]\nglommio.workspace = true\n").len(),
             1
         );
-        assert_eq!(
-            runtime_is_in_engine("Cargo.toml", "[workspace.dependencies]\ntokio = \"1\" # why\n").len(),
-            1
-        );
+        for (path, text) in [
+            ("Cargo.toml", "smol = \"1\" # why"),
+            ("engine/Cargo.toml", "tokio.workspace = true"),
+            ("api/client/Cargo.toml", "tokio.workspace = true"),
+            ("engine/Cargo.toml", "corecast-client = { workspace = true, features = [\"tokio\"] }"),
+        ] {
+            assert_eq!(
+                runtime_is_in_engine(path, &format!("[dependencies]\n{text}\n")).len(),
+                1,
+                "{path}: {text}"
+            );
+        }
+        let optional = "[dependencies]\ntokio = { workspace = true, optional = true }\n";
+        assert!(runtime_is_in_engine("api/client/Cargo.toml", optional).is_empty());
         assert!(
             runtime_is_in_engine("engine/Cargo.toml", "[dependencies]\nglommio.workspace = true\n")
                 .is_empty()

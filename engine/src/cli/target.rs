@@ -1,4 +1,4 @@
-//! Which app `publish` signs for, and which server it calls: from flags, else a file, else `PUSHER_URL`.
+//! Which app `publish` and `watch` sign for, and which server they call: from flags, else a file, else `PUSHER_URL`.
 //!
 //! What must never happen here: a secret in a message.
 
@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::Args;
+use corecast_client::Credentials;
 use protocol::app::App;
 
 use crate::cli::app_file::read_app_file;
@@ -16,8 +17,9 @@ use crate::config::Config;
 const SERVER: &str = "127.0.0.1:6001";
 
 const HTTP_PORT: u16 = 80;
+const HTTPS_PORT: u16 = 443;
 
-/// The options of `publish` that are about app and server.
+/// The options that are about app and server.
 #[derive(Debug, Default, Args)]
 pub(super) struct TargetArgs {
     /// The app's credentials; anyone who can list processes can read them, so prefer --app-file
@@ -42,8 +44,35 @@ pub(super) struct TargetArgs {
 pub(super) struct Target {
     /// The app that signs.
     pub(super) app: App,
+    /// Where it is.
+    pub(super) to: Server,
+}
+
+/// Where a server is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Server {
+    tls: bool,
     /// `HOST:PORT`.
-    pub(super) to: String,
+    pub(super) address: String,
+}
+
+impl Server {
+    fn plain(address: impl Into<String>) -> Self {
+        Self { tls: false, address: address.into() }
+    }
+
+    /// As a URL.
+    pub(super) fn url(&self) -> String {
+        format!("{}://{}", if self.tls { "https" } else { "http" }, self.address)
+    }
+}
+
+impl Target {
+    /// What the client signs with.
+    pub(super) fn credentials(&self) -> Credentials {
+        let key = self.app.oldest_key();
+        Credentials::of_signing_key(&*self.app.id, &*key.name, key.signing().clone())
+    }
 }
 
 impl TargetArgs {
@@ -68,7 +97,7 @@ impl TargetArgs {
             (vec![app], "PUSHER_URL".to_owned(), server)
         };
         let app = choose(apps, self.app_id.as_deref(), &source)?;
-        Ok(Target { app, to: to.or(server).unwrap_or_else(|| SERVER.to_owned()) })
+        Ok(Target { app, to: to.or(server).unwrap_or_else(|| Server::plain(SERVER)) })
     }
 }
 
@@ -92,36 +121,36 @@ fn choose(mut apps: Vec<App>, id: Option<&str>, source: &str) -> Result<App, Str
 }
 
 /// Where a client on the same machine finds a server that listens there.
-fn reachable(listen: &SocketAddr) -> String {
+fn reachable(listen: &SocketAddr) -> Server {
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
         ip => ip,
     };
-    SocketAddr::new(ip, listen.port()).to_string()
+    Server::plain(SocketAddr::new(ip, listen.port()).to_string())
 }
 
 /// `HOST:PORT`, written as such or as a URL without a path.
-fn parse_address(text: &str) -> Result<String, String> {
-    let (place, default_port) = match text.split_once("://") {
+fn parse_address(text: &str) -> Result<Server, String> {
+    let (place, scheme) = match text.split_once("://") {
         None => (text, None),
-        Some((scheme, place)) => (place.strip_suffix('/').unwrap_or(place), Some(port_of_scheme(scheme)?)),
+        Some((scheme, place)) => (place.strip_suffix('/').unwrap_or(place), Some(scheme)),
     };
+    let (tls, default_port) = scheme.map(parse_scheme).transpose()?.unzip();
     let wrong = || format!("{text:?} is not an address; write HOST:PORT, such as {SERVER}");
     if place.contains(['/', '?', '#', '@']) {
         return Err(wrong());
     }
-    with_port(place, default_port).ok_or_else(wrong)
+    let address = with_port(place, default_port).ok_or_else(wrong)?;
+    Ok(Server { tls: tls.unwrap_or(false), address })
 }
 
-/// Only a server that speaks HTTP without TLS can be called.
-fn port_of_scheme(scheme: &str) -> Result<u16, String> {
+/// Whether a scheme means TLS, and its port.
+fn parse_scheme(scheme: &str) -> Result<(bool, u16), String> {
     match scheme {
-        "http" | "ws" => Ok(HTTP_PORT),
-        "https" | "wss" => Err(format!(
-            "is {scheme}://, but `publish` does not speak TLS: give the server's own address with --to HOST:PORT"
-        )),
-        _ => Err(format!("is {scheme}://; only http:// works")),
+        "http" | "ws" => Ok((false, HTTP_PORT)),
+        "https" | "wss" => Ok((true, HTTPS_PORT)),
+        _ => Err(format!("is {scheme}://; only http:// and https:// work")),
     }
 }
 
@@ -137,7 +166,7 @@ fn with_port(place: &str, default_port: Option<u16>) -> Option<String> {
 
 /// What server SDKs read: `http://KEY:SECRET@HOST:PORT/apps/ID`. With `elsewhere`, the server comes from a flag, and the one
 /// in the URL may be one that cannot be called.
-fn parse_pusher_url(url: &str, elsewhere: bool) -> Result<(App, Option<String>), String> {
+fn parse_pusher_url(url: &str, elsewhere: bool) -> Result<(App, Option<Server>), String> {
     let wrong = || "must be http://KEY:SECRET@HOST:PORT/apps/ID".to_owned();
     let (scheme, rest) = url.split_once("://").ok_or_else(wrong)?;
     let (rest, id) = rest.rsplit_once("/apps/").ok_or_else(wrong)?;
@@ -148,8 +177,9 @@ fn parse_pusher_url(url: &str, elsewhere: bool) -> Result<(App, Option<String>),
     if elsewhere {
         return Ok((app, None));
     }
-    let server = with_port(place, Some(port_of_scheme(scheme)?)).ok_or_else(wrong)?;
-    Ok((app, Some(server)))
+    let (tls, port) = parse_scheme(scheme)?;
+    let address = with_port(place, Some(port)).ok_or_else(wrong)?;
+    Ok((app, Some(Server { tls, address })))
 }
 
 #[cfg(test)]
@@ -159,11 +189,12 @@ mod tests {
     use super::*;
 
     fn found(args: TargetArgs, url: Option<&str>) -> Result<(String, String), String> {
-        args.find(url.map(str::to_owned)).map(|target| (target.app.id.to_string(), target.to))
+        args.find(url.map(str::to_owned)).map(|target| (target.app.id.to_string(), target.to.url()))
     }
 
     fn expected(id: &str, to: &str) -> Result<(String, String), String> {
-        Ok((id.to_owned(), to.to_owned()))
+        let url = if to.contains("://") { to.to_owned() } else { format!("http://{to}") };
+        Ok((id.to_owned(), url))
     }
 
     fn to(text: &str) -> TargetArgs {
@@ -181,6 +212,8 @@ mod tests {
             ("http://h", "h:80"),
             ("http://[::1]", "[::1]:80"),
             ("ws://h:7", "h:7"),
+            ("https://h", "https://h:443"),
+            ("wss://h:7/", "https://h:7"),
         ];
         for (text, address) in table {
             assert_eq!(found(to(text), None), expected("1", address), "{text}");
@@ -197,10 +230,7 @@ mod tests {
                 format!("--to {text:?} is not an address; write HOST:PORT, such as 127.0.0.1:6001")
             );
         }
-        for text in ["https://h", "wss://h:1"] {
-            assert!(found(to(text), None).unwrap_err().contains("does not speak TLS"), "{text}");
-        }
-        assert_eq!(found(to("ftp://h"), None).unwrap_err(), "--to is ftp://; only http:// works");
+        assert_eq!(found(to("ftp://h"), None).unwrap_err(), "--to is ftp://; only http:// and https:// work");
     }
 
     #[test]
@@ -214,8 +244,7 @@ mod tests {
             assert_eq!(found(TargetArgs::default(), Some(url)), expected("7", server), "{url}");
         }
         let cloud = "https://k:s@api.pusherapp.com/apps/7";
-        let told = found(TargetArgs::default(), Some(cloud)).unwrap_err();
-        assert!(told.starts_with("PUSHER_URL is https://, but `publish` does not speak TLS"), "{told}");
+        assert_eq!(found(TargetArgs::default(), Some(cloud)), expected("7", "https://api.pusherapp.com:443"));
         let here = TargetArgs { app: None, ..to("h:1") };
         assert_eq!(found(here, Some(cloud)), expected("7", "h:1"));
         for url in ["x", "http://h/apps/7", "http://k@h/apps/7", "http://k:s@h", "http://k:s@:x/apps/7"] {

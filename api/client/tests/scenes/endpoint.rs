@@ -1,0 +1,54 @@
+//! An auth endpoint, as a back end has one: it answers those who have the right header.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::thread;
+
+use corecast_client::{ApiClient, Member};
+
+pub(super) struct Endpoint {
+    port: u16,
+}
+
+impl Endpoint {
+    /// Answers until this process ends.
+    pub(super) fn start(api: ApiClient, header: &'static str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                answer(&api, header, stream.unwrap());
+            }
+        });
+        Self { port }
+    }
+
+    pub(super) fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+}
+
+/// Answers one request and closes.
+fn answer(api: &ApiClient, header: &str, mut stream: TcpStream) {
+    let mut request = String::new();
+    let mut buffer = [0; 4096];
+    // The body of a form is the last thing that comes, and small.
+    while !request.contains("channel_name=") {
+        let count = stream.read(&mut buffer).unwrap();
+        assert!(count > 0, "{request}");
+        request.push_str(std::str::from_utf8(&buffer[..count]).unwrap());
+    }
+    let (head, form) = request.split_once("\r\n\r\n").unwrap();
+    let field = |name: &str| form.split('&').find_map(|pair| pair.strip_prefix(name)).unwrap().to_owned();
+    let (socket_id, channel) = (field("socket_id="), field("channel_name="));
+    let (status, body) = if head.to_ascii_lowercase().contains(&header.to_ascii_lowercase()) {
+        let member = Member::new("of-the-endpoint");
+        let member = channel.starts_with("presence-").then_some(&member);
+        ("200 OK", serde_json::to_string(&api.authorize_channel(&socket_id, &channel, member)).unwrap())
+    } else {
+        ("403 Forbidden", "no token".to_owned())
+    };
+    let length = body.len();
+    let answer = format!("HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}");
+    stream.write_all(answer.as_bytes()).unwrap();
+}
