@@ -43,10 +43,12 @@ main() {
     section 'Form'
     step 'rustfmt' untold cargo fmt --check
     step 'clippy' untold cargo clippy --locked --workspace --all-targets -- -D warnings
+    step 'clippy of the client for tokio' untold cargo clippy --locked -p corecast-client --all-targets --features tokio -- -D warnings
     step 'documentation' untold env RUSTDOCFLAGS=-Dwarnings cargo doc --locked --no-deps --workspace
 
     section 'Rust'
     step 'unit, property, tree, runtime, loopback, simulation with its mutants' told_by_rust run_rust_tests
+    step 'corecast-client on tokio, against the built server' told_by_rust cargo test --locked -p corecast-client --features tokio --test asynchronous
     step 'examples in the documentation' told_by_rust_or_none cargo test --locked --workspace --doc --no-fail-fast
     step 'release build that counts what it allocates' untold build_counting
     step 'release build' untold cargo build --locked --release -p corecast -p corecast-loadtest

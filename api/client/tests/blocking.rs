@@ -1,6 +1,10 @@
 //! The clients that block, against a real server.
 #![forbid(unsafe_code)]
 
+#[path = "../examples/backend.rs"]
+mod backend;
+#[path = "../examples/chat.rs"]
+mod chat;
 mod scenes;
 
 use std::sync::Arc;
@@ -15,6 +19,14 @@ use scenes::server::PATIENCE;
 use scenes::{Call, Driven, Hears};
 
 play!(crate::WsClient);
+
+#[test]
+fn the_examples_do_what_they_say() {
+    let server = scenes::server::shared(3);
+    let heard = chat::run(&server.url(), &server.pusher_url()).unwrap();
+    assert_eq!(heard, "hello from bob");
+    assert_eq!(backend::run(&server.pusher_url()).unwrap(), 0);
+}
 
 impl Hears for Events {
     fn hear(&mut self) -> Event {

@@ -46,5 +46,6 @@ mod terminal;
 mod terminate;
 mod threads;
 mod users;
+mod watch;
 mod watchlists;
 mod weaknesses;

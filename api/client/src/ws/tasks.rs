@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use ::tokio::net::TcpStream;
 use ::tokio::sync::Notify;
-use ::tokio::sync::mpsc::{self, error::TrySendError};
+use ::tokio::sync::mpsc::{self, channel as bounded, error::TrySendError};
 use ::tokio::task::{JoinError, JoinSet};
 use ::tokio::{select, time};
 
@@ -51,7 +51,7 @@ impl Client<Tasks> {
 
     /// Begins to connect, and does not wait. It goes on until it succeeds, unless a close code forbids it. Called on a runtime.
     pub fn start(options: WsOptions) -> Result<Self, ConnectError> {
-        let (queue, events) = mpsc::channel(options.queue);
+        let (queue, events) = bounded(options.queue);
         let shared = Arc::new(Shared::new(options, Tasks { wake: Notify::new(), changed: Notify::new() })?);
         let client = Self::of(Arc::clone(&shared));
         ::tokio::spawn(dispatch(Arc::clone(&shared), events));
@@ -73,7 +73,7 @@ impl Client<Tasks> {
 
     /// A receiver of all events from now on. While it is not read, everything waits for it: drop what is not needed.
     pub fn events(&self) -> Events {
-        let (sender, receiver) = mpsc::channel(self.shared().session().options().queue);
+        let (sender, receiver) = bounded(self.shared().session().options().queue);
         self.shared().add_receiver(sender);
         Events(receiver)
     }

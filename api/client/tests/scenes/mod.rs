@@ -185,6 +185,9 @@ pub(crate) fn an_auth_endpoint_lets_in_or_says_why_not<D: Driven>(server: &Serve
     let presence = named::<D>(server, "presence-a");
     client.subscribe(&presence).unwrap();
     assert_eq!(client.members(&presence).me(), Some("of-the-endpoint"));
+    let users =
+        options(server).auth_header("X-Token", "let-me-in").user_auth_url(endpoint.url("/pusher/user-auth"));
+    D::connect(users).unwrap().sign_in().unwrap();
     let client = D::connect(options(server).auth_url(endpoint.url("/pusher/auth"))).unwrap();
     let Err(SubscribeError::Refused(refusal)) = client.subscribe("private-a") else {
         panic!("it was let in")
