@@ -59,6 +59,7 @@ main() {
     for shards in 1 3; do
         begin "pusher-js, laravel-echo, pusher for Node with its own remote tests, push.js, the page of dev, the sample endpoints, $shards shard(s)" told_by_node run_node_tests "$shards"
         begin "pusher for Python, $shards shard(s)" told_by_pytest run_python_tests "$shards"
+        begin "what webman-push-server's PHP clients say and read, $shards shard(s)" told_by_php run_php_tests "$shards"
     done
     begin "the load generator's report in a browser" told_by_node run_page_tests
     finish
@@ -194,6 +195,10 @@ run_python_tests() {
     CORECAST_SHARDS=$1 run_pytest engine/tests/sdk/python
 }
 
+run_php_tests() {
+    CORECAST_BIN=$BINARY CORECAST_SHARDS=$1 limited 120 php engine/tests/php/test.php
+}
+
 # run_pytest_beside PROCESSES FOLDER: first the tests that may run beside each other, then those that are marked as `alone`.
 run_pytest_beside() {
     local code=0
@@ -244,6 +249,11 @@ told_by_rust_or_none() {
 
 told_by_node() {
     awk '/^# pass / { good += $3 } /^# (fail|cancelled|skipped|todo) / { bad += $3 } END { print good + 0, bad + 0 }'
+}
+
+# They end as Node's do.
+told_by_php() {
+    told_by_node
 }
 
 told_by_pytest() {
