@@ -258,11 +258,13 @@ mod tests {
 
     #[test]
     fn every_file_that_the_docs_show_is_right_as_it_is_pasted() {
-        const PAGES: [(&str, &str, usize); 5] = [
+        const PAGES: [(&str, &str, usize); 7] = [
             ("README.md", include_str!("../../../README.md"), 0),
             ("docs/operating.md", include_str!("../../../docs/operating.md"), 1),
             ("docs/hooks.md", include_str!("../../../docs/hooks.md"), 1),
             ("docs/sizing.md", include_str!("../../../docs/sizing.md"), 0),
+            ("docs/webman.md", include_str!("../../../docs/webman.md"), 1),
+            ("docs/webman.zh-CN.md", include_str!("../../../docs/webman.zh-CN.md"), 1),
             ("docs/migrating.md", include_str!("../../../docs/migrating.md"), 0),
         ];
         // Their blocks of code are indented by four; any other line of text ends one.

@@ -15,11 +15,13 @@ pub(crate) fn links_lead_somewhere(path: &str, text: &str, exists: impl Fn(&str)
 /// A page of docs/ begins with a title and says for whom it is.
 pub(crate) fn page_says_for_whom(path: &str, text: &str) -> Vec<String> {
     let is_page = path.starts_with("docs/") && path.ends_with(".md");
+    // Translations say it in their language.
+    let beginning = if path.ends_with(".zh-CN.md") { "本页面向" } else { "This page is for " };
     let mut lines = text.lines();
     let says = lines.next().is_some_and(|line| line.starts_with("# "))
         && lines.next() == Some("")
-        && lines.next().is_some_and(|line| line.starts_with("This page is for "));
-    if is_page && !says { vec![format!("{path}: begin with «This page is for …»")] } else { Vec::new() }
+        && lines.next().is_some_and(|line| line.starts_with(beginning));
+    if is_page && !says { vec![format!("{path}: begin with «{beginning}…»")] } else { Vec::new() }
 }
 
 /// Tables can be read at a glance.
@@ -109,6 +111,8 @@ mod tests {
         let good = "# Hooks\n\nThis page is for developers.\n";
         assert!(page_says_for_whom("docs/a.md", good).is_empty());
         assert!(page_says_for_whom("README.md", "# Corecast\n").is_empty());
+        assert!(page_says_for_whom("docs/a.zh-CN.md", "# 钩子\n\n本页面向开发者。\n").is_empty());
+        assert_eq!(page_says_for_whom("docs/a.zh-CN.md", good).len(), 1);
         for bad in ["", "# Hooks\n\nHooks are told.\n", "This page is for developers.\n"] {
             assert_eq!(page_says_for_whom("docs/a.md", bad).len(), 1, "{bad}");
         }
