@@ -59,7 +59,8 @@ var Push = (function () {
       const { options: { auth, auth_headers, retryMax }, socket_id } = this.push;
       if (!auth) return this.refuse("the option `auth` must name where it is authorized", 0);
       const form = { channel_name: this.name, socket_id };
-      if (this.members && this.channel_data) form.channel_data = JSON.stringify(this.channel_data);
+      const mine = this.members && this.channel_data;
+      if (mine) form.channel_data = typeof mine === "string" ? mine : JSON.stringify(mine);
       const body = Object.keys(form).map((key) => `${key}=${encodeURIComponent(form[key])}`).join("&");
       Push.platform.post(auth, body, auth_headers, (status, answer) => {
         if (this.push.socket_id !== socket_id || this.push.channels.get(this.name) !== this) return;
@@ -96,7 +97,6 @@ var Push = (function () {
       else this.members.delete(id);
       this.emit(`pusher:${what}`, member);
     }
-
     succeed({ presence }) {
       this.subscribed = true;
       if (this.members) {
