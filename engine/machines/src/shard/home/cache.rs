@@ -14,6 +14,7 @@ use protocol::server_event;
 use protocol::ws::Frame;
 use slab::Slab;
 
+use crate::invariant::Expected;
 use crate::limits::Limits;
 use crate::mesh::{Cached, Event, Origin};
 use crate::shard::home::Home;
@@ -25,6 +26,9 @@ const ENTRY_BYTES: usize = 256;
 
 /// Events go together, so that many of them wake a core once.
 const EXPIRY_STEP_MS: u64 = 1000;
+
+/// What holds for every entry.
+const LISTED: &str = "an entry is in every list until it is removed";
 
 /// The cached events of one home.
 #[derive(Debug)]
@@ -124,7 +128,7 @@ impl Cache {
             let over = self.by_end.first().filter(|(ends_ms, _)| *ends_ms <= self.now_ms);
             let over = over.map(|(_, at)| *at);
             let oldest = self.by_age.first_key_value().map(|(_, at)| *at);
-            let Some(at) = over.or(oldest) else { break };
+            let Some(at) = over.or(oldest).expected("what is too much is in the cache") else { break };
             self.remove(at);
             evicted += u64::from(over.is_none());
         }
@@ -132,8 +136,9 @@ impl Cache {
     }
 
     fn remove(&mut self, at: u32) {
-        let Some(entry) = self.entries.try_remove(at as usize) else { return };
-        if let Ok(found) = self.table.find_entry(entry.topic.hash, |other| *other == at) {
+        let Some(entry) = self.entries.try_remove(at as usize).expected(LISTED) else { return };
+        let found = self.table.find_entry(entry.topic.hash, |other| *other == at);
+        if let Some(found) = found.ok().expected(LISTED) {
             found.remove();
         }
         self.by_age.remove(&entry.stamp);

@@ -17,7 +17,7 @@ use protocol::hook_kind::HookKind;
 use protocol::server_event;
 use protocol::ws::Frame;
 
-use crate::invariant;
+use crate::invariant::{self, Expected};
 use crate::limits::Limits;
 use crate::readings::stats::HomeStats;
 use crate::shard::Shard;
@@ -133,7 +133,7 @@ impl SubscriptionCounts {
     /// The next channel that has changed before this phase.
     fn next(&mut self) -> Option<Arc<Topic>> {
         self.ready = self.ready.checked_sub(1)?;
-        self.due.pop_front()
+        self.due.pop_front().expected("what is ready is due")
     }
 
     /// Whether a channel that was due is told now, with so many subscriptions. If not, it is due again later.
@@ -165,7 +165,8 @@ impl SubscriptionCounts {
 
     /// The channel that was told first may be told again.
     fn end_pause(&mut self) {
-        let Some((_, topic)) = self.paced.pop_front() else { return };
+        let next = self.paced.pop_front();
+        let Some((_, topic)) = next.expected("a pause ends only where there is one") else { return };
         let Ok(mut entry) = self.table.find_entry(topic.hash, |it| it.topic == topic) else {
             return invariant::violated("each channel that must not be told yet is in the table");
         };

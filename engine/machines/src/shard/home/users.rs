@@ -14,6 +14,7 @@ use slab::Slab;
 
 use crate::cores::CoreId;
 use crate::deadlines::Deadlines;
+use crate::invariant::Expected;
 use crate::mesh::Leaf;
 use crate::shard::home::Home;
 use crate::shard::home::witness::Deed;
@@ -133,7 +134,8 @@ impl HomeUsers {
 
     fn forget_unneeded(&mut self, at: u32) {
         let Some(user) = self.users.get(at as usize).filter(|user| user.shards.is_empty()) else { return };
-        if let Ok(entry) = self.table.find_entry(user.topic.hash, |other| *other == at) {
+        let entry = self.table.find_entry(user.topic.hash, |other| *other == at);
+        if let Some(entry) = entry.ok().expected("each user is in the table") {
             entry.remove();
         }
         self.users.try_remove(at as usize);
@@ -141,7 +143,8 @@ impl HomeUsers {
 
     fn take(&mut self, topic: &Arc<Topic>, word: OnShard) -> Change {
         let at = self.place_of(topic).unwrap_or_else(|| self.add(topic));
-        let Some(user) = self.users.get_mut(at as usize) else { return Change::default() };
+        let user = self.users.get_mut(at as usize);
+        let Some(user) = user.expected("what is found or added is there") else { return Change::default() };
         let was_online = user.is_online();
         let before = user.set(word);
         let is_online = user.is_online();
@@ -164,7 +167,8 @@ impl HomeUsers {
     /// The next who has been gone for long enough.
     fn take_gone(&mut self) -> Option<Arc<Topic>> {
         let at = self.gone.pop_due(self.now_ms)?;
-        let user = self.users.get_mut(at as usize)?;
+        let user =
+            self.users.get_mut(at as usize).expected("a user that is watched stays until it is told")?;
         user.told = false;
         Some(Arc::clone(&user.topic))
     }

@@ -12,7 +12,14 @@ use hashbrown::HashTable;
 use slab::Slab;
 
 use crate::cores::{CoreId, Cores, PerCore};
+use crate::invariant::Expected;
 use crate::topic::Topic;
+
+/// What holds for every place that is kept of a user.
+pub(super) const KNOWN: &str = "a user is known while a connection is signed in as it or watches it";
+
+/// What holds for every home.
+const OWN_QUEUE: &str = "each home has a queue of its own";
 
 /// All of them, each at a place of its own.
 #[derive(Debug)]
@@ -120,17 +127,20 @@ impl LocalUsers {
 
     /// Something of this user has changed that its home must know.
     pub(super) fn mark_unsaid(&mut self, at: u32) {
-        let Some(user) = self.users.get_mut(at as usize) else { return };
-        if !std::mem::replace(&mut user.is_unsaid, true) {
-            self.unsaid.get_mut(user.home).into_iter().for_each(|unsaid| unsaid.push_back(at));
+        let Some(user) = self.users.get_mut(at as usize).expected(KNOWN) else { return };
+        if !std::mem::replace(&mut user.is_unsaid, true)
+            && let Some(unsaid) = self.unsaid.get_mut(user.home).expected(OWN_QUEUE)
+        {
+            unsaid.push_back(at);
         }
     }
 
     /// The next thing to be said to this home. It counts as said.
     pub(super) fn next_word(&mut self, home: CoreId) -> Option<Word> {
         loop {
-            let at = self.unsaid.get_mut(home)?.pop_front()?;
-            let Some(user) = self.users.get_mut(at as usize) else { continue };
+            let at = self.unsaid.get_mut(home).expected(OWN_QUEUE)?.pop_front()?;
+            let user = self.users.get_mut(at as usize);
+            let Some(user) = user.expected("a user is known until its home is told") else { continue };
             user.is_unsaid = false;
             let watches = match (user.watchers.is_empty(), user.said.watches) {
                 (true, _) => None,
@@ -159,7 +169,7 @@ impl LocalUsers {
     /// first word of it; None if it is old, or no news.
     pub(super) fn hear(&mut self, topic: &Topic, epoch: u64, online: bool) -> Option<(u32, bool)> {
         let at = self.find(topic)?;
-        let user = self.users.get_mut(at as usize)?;
+        let user = self.users.get_mut(at as usize).expected(KNOWN)?;
         if user.said.watches != Some(epoch) || user.online == Some(online) {
             return None;
         }
@@ -167,8 +177,9 @@ impl LocalUsers {
     }
 
     fn forget(&mut self, at: u32) {
-        let Some(user) = self.users.try_remove(at as usize) else { return };
-        if let Ok(entry) = self.table.find_entry(user.topic.hash, |other| *other == at) {
+        let Some(user) = self.users.try_remove(at as usize).expected(KNOWN) else { return };
+        let entry = self.table.find_entry(user.topic.hash, |other| *other == at);
+        if let Some(entry) = entry.ok().expected("each user is in the table") {
             entry.remove();
         }
     }

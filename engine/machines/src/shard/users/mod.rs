@@ -12,10 +12,11 @@ use protocol::user_data::UserData;
 
 use crate::cores::{CoreId, Cores};
 use crate::deadlines::Deadlines;
+use crate::invariant::Expected;
 use crate::readings::stats::UsersStats;
 use crate::shard::fanout::connection::ConnectionId;
-use crate::shard::users::local::LocalUsers;
 pub(super) use crate::shard::users::local::Word;
+use crate::shard::users::local::{KNOWN, LocalUsers};
 use crate::shard::users::watch::Watch;
 use crate::topic::{Topic, TopicHash, TopicKey};
 
@@ -144,7 +145,7 @@ impl Users {
     fn enter(&mut self, topic: Arc<Topic>, topics: &TopicHash) -> u32 {
         let home = topics.home(topic.hash);
         let place = self.locals.find_or_add(topic, home);
-        if let Some(user) = self.locals.get_mut(place) {
+        if let Some(user) = self.locals.get_mut(place).expected(KNOWN) {
             user.connections += 1;
             if user.connections == 1 {
                 self.locals.mark_unsaid(place);
@@ -156,7 +157,7 @@ impl Users {
     /// The connection that had this slot is not signed in any more.
     fn leave(&mut self, slot: u32, signed_in: &SignedIn) {
         self.unwatch(slot, &signed_in.watchlist);
-        if let Some(user) = self.locals.get_mut(signed_in.place) {
+        if let Some(user) = self.locals.get_mut(signed_in.place).expected(KNOWN) {
             user.connections -= 1;
             if user.connections == 0 {
                 self.locals.mark_unsaid(signed_in.place);

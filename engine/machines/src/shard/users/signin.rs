@@ -7,14 +7,15 @@ use protocol::server_event;
 use protocol::signin::check_signin;
 use protocol::user_data::UserData;
 
+use crate::invariant::Expected;
 use crate::shard::Shard;
 use crate::shard::fanout::connection::ConnectionId;
 
 impl Shard {
     /// A connection wants to be a user's.
     pub(in crate::shard) fn signin(&mut self, id: ConnectionId, user_data: &str, auth: &str) {
-        let Some(app) = self.fanout.app_of(id).cloned() else { return };
-        let Some(socket_id) = self.fanout.socket_id(id) else { return };
+        let sender = self.fanout.app_of(id).cloned().zip(self.fanout.socket_id(id));
+        let Some((app, socket_id)) = sender.expected("only a connection signs in") else { return };
         let signed_in = self.users.user_id_of(id);
         let mut data = match check_signin(&app, socket_id, user_data, auth, signed_in) {
             Ok(data) => data,

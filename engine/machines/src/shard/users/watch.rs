@@ -8,13 +8,17 @@ use std::sync::Arc;
 use protocol::app::App;
 use protocol::server_event;
 
+use crate::invariant::Expected;
 use crate::shard::Shard;
-use crate::shard::users::local::Watcher;
+use crate::shard::users::local::{KNOWN, Watcher};
 use crate::shard::users::{SignedIn, Users};
 use crate::topic::{Topic, TopicHash, TopicKey};
 
 /// For how long changes are gathered before a connection is told of them, in milliseconds.
 const BATCH_MS: u64 = 1000;
+
+/// What holds for every connection that watches.
+const SIGNED_IN: &str = "a connection that watches is signed in";
 
 /// A user on a connection's list.
 #[derive(Debug)]
@@ -34,8 +38,8 @@ impl Users {
             let topic = topics.topic(app, TopicKey::User { id });
             let home = topics.home(topic.hash);
             let place = self.locals.find_or_add(topic, home);
-            let Some(user) = self.locals.get_mut(place) else { continue };
-            let Some(signed_in) = self.signed_in.get_mut(&slot) else { return };
+            let Some(user) = self.locals.get_mut(place).expected(KNOWN) else { continue };
+            let Some(signed_in) = self.signed_in.get_mut(&slot).expected(SIGNED_IN) else { return };
             let index = signed_in.watchlist.len() as u32;
             signed_in.unanswered += u32::from(user.online.is_none());
             signed_in.watchlist.push(Watch { user: place, at: user.watchers.len() as u32, told: None });
@@ -55,7 +59,7 @@ impl Users {
         self.due.cancel(slot);
         self.watches -= watchlist.len();
         for watch in watchlist {
-            let Some(user) = self.locals.get_mut(watch.user) else { continue };
+            let Some(user) = self.locals.get_mut(watch.user).expected(KNOWN) else { continue };
             user.watchers.swap_remove(watch.at as usize);
             let is_last = user.watchers.is_empty();
             if let Some(moved) = user.watchers.get(watch.at as usize)
@@ -78,7 +82,7 @@ impl Users {
         };
         let watchers = self.locals.get(place).map_or(&[][..], |user| &user.watchers);
         for Watcher { slot, .. } in watchers {
-            let Some(signed_in) = self.signed_in.get_mut(slot) else { continue };
+            let Some(signed_in) = self.signed_in.get_mut(slot).expected(SIGNED_IN) else { continue };
             if is_first {
                 signed_in.unanswered -= 1;
                 if signed_in.unanswered == 0 {
@@ -94,10 +98,10 @@ impl Users {
     fn next_told(&mut self) -> Option<(u32, Option<Vec<u8>>)> {
         let slot = self.due.pop_due(self.now_ms)?;
         let Self { signed_in, locals, .. } = self;
-        let SignedIn { watchlist, .. } = signed_in.get_mut(&slot)?;
+        let SignedIn { watchlist, .. } = signed_in.get_mut(&slot).expected(SIGNED_IN)?;
         let (mut online, mut offline) = (Vec::new(), Vec::new());
         for watch in watchlist {
-            let Some(user) = locals.get(watch.user) else { continue };
+            let Some(user) = locals.get(watch.user).expected(KNOWN) else { continue };
             let (Some(is), TopicKey::User { id }) = (user.online, &user.topic.key) else { continue };
             if watch.told.replace(is) != Some(is) {
                 if is { online.push(&**id) } else { offline.push(&**id) }
@@ -122,7 +126,7 @@ impl Shard {
     /// Tells the next connection what has changed on its watchlist. Returns whether there was one.
     pub(in crate::shard) fn tell_next_watcher(&mut self) -> bool {
         let Some((slot, told)) = self.users.next_told() else { return false };
-        if let Some(id) = self.fanout.connection_in(slot)
+        if let Some(id) = self.fanout.connection_in(slot).expected("a connection that is signed in is there")
             && let Some(bytes) = told
         {
             self.fanout.reply(id, bytes);
