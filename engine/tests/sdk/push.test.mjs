@@ -2,6 +2,9 @@
 // with their options and calls, against the built server and its sample endpoints; and behind nginx with TLS.
 
 import assert from "node:assert/strict";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { after, afterEach, before, test } from "node:test";
 
 import { Browser } from "./browser.mjs";
@@ -23,7 +26,7 @@ before(async () => {
   browser = await Browser.launch();
 }, { timeout: 180_000 });
 
-afterEach(() => Promise.all(pages.splice(0).map((page) => page.close())));
+afterEach(() => Promise.all(pages.splice(0).map((page) => page.isClosed() || page.close())));
 
 after(async () => {
   await browser?.close();
@@ -223,6 +226,35 @@ test("pages of webman/push: its path of push.js, its endpoint, channels without 
   await publisher.trigger("user-1", "friendApply", { from_uid: 2 });
   await gets(page, [{ from_uid: 2 }]);
   assert.equal(await page.evaluate(() => connection.connection.state), "connected");
+});
+
+test("object data is read as well as text, for apps of each dialect", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "corecast-push-"));
+  try {
+    for (const dialect of ["webman2", "webman3", "pusher"]) {
+      const file = join(folder, `${dialect}.toml`);
+      const app = `[[apps]]\nid = "${APP.id}"\nkey = "${APP.key}"\nsecret = "${APP.secret}"\ndialect = "${dialect}"\n`;
+      await writeFile(file, `assets = true\nsample_endpoints = true\nadmin = "off"\n${app}`);
+      const one = await Server.start("--config", file);
+      const page = await open(`
+        var connection = new Push({ url: 'ws://HOST', app_key: 'KEY', auth: '/subscribe/auth' });
+        connection.on('error', function (error) { got.push(error); });
+        ['public-a', 'private-a', 'presence-a'].forEach(function (name) {
+          connection.subscribe(name).on('message', function (data) { got.push([name, data]); });
+        });
+      `, undefined, one);
+      const all = ["public-a", "private-a", "presence-a"];
+      for (const name of all) await subscribed(page, name);
+      assert.equal(await page.evaluate(() => connection.channels.get("presence-a").members.me.id), "100", dialect);
+      for (const name of all) await publisherOf(one).trigger(name, "message", { content: name });
+      await page.waitForFunction(() => got.length === 3, PATIENCE);
+      assert.deepEqual((await page.evaluate(() => got)).sort(), all.map((name) => [name, { content: name }]).sort(), dialect);
+      await page.close();
+      await one.stop();
+    }
+  } finally {
+    await rm(folder, { recursive: true });
+  }
 });
 
 test("a key that is unknown is told and not tried again; a refused channel is told", async () => {
