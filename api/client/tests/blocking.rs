@@ -85,7 +85,9 @@ impl Driven for WsClient {
     fn count(&self, channel: &str, event: &str) -> (Arc<AtomicUsize>, Box<dyn FnOnce()>) {
         let count = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&count);
-        let id = self.channel(channel).bind(event, move |_| drop(counter.fetch_add(1, Ordering::AcqRel)));
+        let id = self.channel(channel).bind(event, move |_| {
+            counter.fetch_add(1, Ordering::AcqRel);
+        });
         let client = self.clone();
         (count, Box::new(move || client.unbind(id)))
     }

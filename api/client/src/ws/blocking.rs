@@ -40,7 +40,7 @@ impl Driver for Threads {
     }
 }
 
-/// A connection to a server, for programs that block. See [`Client`] for what it does.
+/// A connection to a server, for programs that block. It is described below, with all that it does.
 pub type WsClient = Client<Threads>;
 
 /// A channel of a [`WsClient`].

@@ -33,7 +33,7 @@ impl Driver for Tasks {
     }
 }
 
-/// A connection to a server, for programs that run on tokio. See [`Client`] for what it does. Handlers are called on a
+/// A connection to a server, for programs that run on tokio. It is described below, with all that it does. Handlers are called on a
 /// task of the runtime, so they must not block; authorizers are asked where they may.
 pub type WsClient = Client<Tasks>;
 
