@@ -10,7 +10,7 @@ use corecast_client::{ApiClient, Info, Member, Trigger};
 use serde_json::json;
 
 /// What it does, for an app and a server. Returns how many users are in the room.
-pub fn run(pusher_url: &str) -> Result<u64, Box<dyn Error>> {
+pub(crate) fn run(pusher_url: &str) -> Result<u64, Box<dyn Error>> {
     let api = ApiClient::from_url(pusher_url)?.with_timeout(Duration::from_secs(5));
     let event = Trigger::json("presence-room", "hello", &json!({"text": "hi"}))?.asking(&[Info::UserCount]);
     let reply = api.trigger(&event)?;

@@ -11,7 +11,7 @@ use corecast_client::{ApiClient, Event, Member, WsClient, WsOptions};
 use serde_json::json;
 
 /// A client of this name in the room, and its first word. It holds the secret, as a program of one's own may.
-pub fn enter(server: &str, api: &ApiClient, name: &str) -> Result<WsClient, Box<dyn Error>> {
+pub(crate) fn enter(server: &str, api: &ApiClient, name: &str) -> Result<WsClient, Box<dyn Error>> {
     let (app, signing) = (api.credentials().clone(), api.clone());
     let user = json!({"id": name});
     let options = WsOptions::new(server, app.key().to_owned())?
@@ -27,7 +27,7 @@ pub fn enter(server: &str, api: &ApiClient, name: &str) -> Result<WsClient, Box<
 }
 
 /// Two of them. Returns what the first one has heard of the second.
-pub fn run(server: &str, pusher_url: &str) -> Result<String, Box<dyn Error>> {
+pub(crate) fn run(server: &str, pusher_url: &str) -> Result<String, Box<dyn Error>> {
     let api = ApiClient::from_url(pusher_url)?;
     let ann = enter(server, &api, "ann")?;
     let (said, heard) = mpsc::sync_channel(16);

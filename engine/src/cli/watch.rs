@@ -22,10 +22,12 @@ use crate::server;
 /// What a shell reports of a command that SIGINT has ended.
 const EXIT_INTERRUPTED: i32 = 128 + 2;
 
-/// It ends with 0 when SIGINT (Ctrl-C) or SIGTERM stops it, with 1 when the server cannot be reached at the start or refuses
-/// the app or a channel, with 78 when a flag is wrong, and with 141 when the reader of its output has gone.
+const EXIT_CODES: &str = "\
+Exit codes: 0 ended by Ctrl-C or SIGTERM; 1 the server cannot be reached at the start, or refuses the app or a channel;
+78 a flag is wrong, or no app is given; 130 ended by a second Ctrl-C; 141 the reader of the output has gone.";
+
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_help = EXIT_CODES)]
 pub(super) struct WatchArgs {
     /// The channels to watch; private and presence channels are signed for with the app's secret
     #[arg(required = true)]
