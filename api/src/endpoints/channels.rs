@@ -47,17 +47,11 @@ pub(crate) fn parse_channels<'a>(
     of_webman: bool,
 ) -> Result<Channels<'a>, Refused> {
     let filter = query.first("filter_by_prefix").unwrap_or_default();
-    // Clients of webman-push-server name a type here.
-    let only_public = of_webman && filter == "public";
-    let prefix = match filter {
-        "presence" => "presence-",
-        "private" => "private-",
-        "public" if of_webman => "",
-        prefix => prefix,
-    };
+    let (prefix, only_public) = if of_webman { prefix_of_type(filter) } else { (filter, false) };
     let info = parse_info(app, query.first("info").unwrap_or_default())?.without_cache()?;
     let info = Info { of_webman, ..info };
-    if info.user_count && !of_webman && !prefix.starts_with("presence-") {
+    // Without its hyphen the prefix has other channels beside all that have users.
+    if info.user_count && !of_webman && prefix != "presence" && !prefix.starts_with("presence-") {
         return Err(Refused::invalid("user_count needs a filter_by_prefix that begins with presence-"));
     }
     Ok(Channels { app, prefix: prefix.into(), only_public, info })
@@ -99,6 +93,16 @@ pub fn answer_channels<'a>(rows: impl IntoIterator<Item = Row<'a>>) -> Answer<'s
     }
     out.extend_from_slice(b"}}");
     Answer::json(out)
+}
+
+// webman-push-server's client names a type here: the prefix that it means, and whether only public channels belong.
+fn prefix_of_type(filter: &str) -> (&str, bool) {
+    match filter {
+        "public" => ("", true),
+        "private" => ("private-", false),
+        "presence" => ("presence-", false),
+        prefix => (prefix, false),
+    }
 }
 
 /// What webman-push-server calls the type of a channel. Its clients filter by it.
@@ -166,8 +170,8 @@ mod tests {
         let prefix = |query| parse(query).unwrap().prefix;
         assert_eq!(&*prefix(""), "");
         assert_eq!(&*prefix("filter_by_prefix=a%2Cb"), "a,b");
-        assert_eq!(&*prefix("filter_by_prefix=presence"), "presence-");
-        assert_eq!(&*prefix("filter_by_prefix=private"), "private-");
+        assert_eq!(&*prefix("filter_by_prefix=private"), "private");
+        assert!(parse("filter_by_prefix=presence&info=user_count").unwrap().info.user_count);
         assert!(parse("filter_by_prefix=presence-x&info=user_count").unwrap().info.user_count);
         assert!(parse("info=subscription_count").unwrap().info.subscription_count);
         let both = parse("filter_by_prefix=presence-&info=user_count,subscription_count").unwrap().info;
@@ -179,6 +183,29 @@ mod tests {
             "info=cache&filter_by_prefix=cache-",
         ] {
             assert_eq!(parse(bad).unwrap_err().status, 400, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_type_is_a_filter_for_webman_and_a_prefix_for_everybody_else() {
+        let app = app();
+        let parse = |filter: &str, of_webman| {
+            let channels =
+                parse_channels(&app, &parse_query(&format!("filter_by_prefix={filter}")), of_webman);
+            let Channels { prefix, only_public, .. } = channels.unwrap();
+            (prefix.into_string(), only_public)
+        };
+        let table = [
+            ("public", "", true),
+            ("private", "private-", false),
+            ("presence", "presence-", false),
+            ("private-x", "private-x", false),
+            ("pub", "pub", false),
+            ("", "", false),
+        ];
+        for (filter, prefix, only_public) in table {
+            assert_eq!(parse(filter, true), (prefix.to_owned(), only_public), "{filter}");
+            assert_eq!(parse(filter, false), (filter.to_owned(), false), "{filter}");
         }
     }
 

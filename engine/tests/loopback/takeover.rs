@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::rig::client::Client;
 use crate::rig::http::{Http, encode_event, encode_post, signed};
 use crate::rig::server::{Server, free_port, wait_for};
-use crate::rig::{PATIENCE, text};
+use crate::rig::{KEY, PATIENCE, text};
 
 const CHANNEL: &str = "private-news";
 const LAST: &str = "last";
@@ -118,6 +118,22 @@ fn twenty_publishes_reach_a_client_of_the_old_server() {
     heard.sort_unstable();
     assert!(heard.iter().copied().eq(0..20), "{heard:?}");
     pair.early[0].expect_pong();
+}
+
+#[test]
+fn json_comes_as_an_object_to_a_client_that_takes_objects_from_either_server() {
+    let port = free_port();
+    let old = Server::start_on(port, &["--shards", "1", "--takeover", "--drain-rate", "100"]);
+    let mut php = Client::connect(old.tcp(), &format!("/app/{KEY}?X-Push-WS-Client=push-server+2.0.0"));
+    php.subscribe(CHANNEL);
+    let mut pair = Pair { new: successor(port, "3"), old, early: vec![php] };
+    for mut http in pair.publishers(1).into_iter().flatten() {
+        for (data, expected) in [(r#"{"a":1}"#, json!({"a": 1})), (r#""{\"a\":1}""#, json!(r#"{"a":1}"#))] {
+            let body = format!(r#"{{"name":"e","channel":"{CHANNEL}","data":{data}}}"#);
+            assert_eq!(http.post("/apps/7/events", &body).status, 200);
+            assert_eq!(pair.early[0].hear_event("e")["data"], expected);
+        }
+    }
 }
 
 #[test]
