@@ -6,7 +6,7 @@
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ use hooks::settings::Settings;
 use protocol::app::Apps;
 use protocol::hook_event::OpenEdges;
 
-use crate::driver::hooks_end::{HooksEnd, HooksOpen};
+use crate::driver::hooks_end::{HooksEnd, HooksOpen, SharedCounters};
 use crate::limits::HOOKS_FLUSH_MAX;
 
 /// How long to wait for a journal that a stopping server still holds, as with ports.
@@ -40,7 +40,7 @@ pub struct HooksLink {
     open: Arc<OnceLock<HooksOpen>>,
     hooks: Arc<Mutex<Late>>,
     dropped: Arc<AtomicU64>,
-    counters: Counters,
+    counters: SharedCounters,
     /// Dropping it ends the threads of this file.
     _alive: Sender<()>,
 }
@@ -62,11 +62,12 @@ impl HooksLink {
             open: Arc::default(),
             hooks: Arc::new(Mutex::new(Late::Awaited)),
             dropped: Arc::default(),
-            counters: Counters::new(&settings.endpoints),
+            counters: Arc::new(RwLock::new(Counters::new(&settings.endpoints))),
             _alive: alive,
         };
         let begin = this.beginning();
-        let opening = Opening { settings, apps, counters: this.counters.clone(), outage: Outage::default() };
+        let counters = this.counters();
+        let opening = Opening { settings, apps, counters: counters.clone(), outage: Outage::default() };
         let patience = if takeover { Duration::ZERO } else { PREDECESSOR_PATIENCE };
         match opening.start_within(patience) {
             Ok(started) => begin(started),
@@ -76,14 +77,23 @@ impl HooksLink {
             }
             Err(error) => return Err(error),
         }
-        let (dropped, counters) = (Arc::clone(&this.dropped), this.counters.clone());
+        let dropped = Arc::clone(&this.dropped);
         spawn("hooks-drops", move || tell_drops(&dropped, &counters, &ended))?;
         Ok(this)
     }
 
     /// What a core reports its events with.
     pub fn end(&self) -> HooksEnd {
-        HooksEnd::closed(Arc::clone(&self.open), Arc::clone(&self.dropped), self.counters.clone())
+        HooksEnd::closed(Arc::clone(&self.open), Arc::clone(&self.dropped), Arc::clone(&self.counters))
+    }
+
+    /// What changes the endpoints of the hooks while the server runs.
+    pub fn endpoints(&self) -> Endpoints {
+        Endpoints { hooks: Arc::clone(&self.hooks), counters: Arc::clone(&self.counters) }
+    }
+
+    fn counters(&self) -> Counters {
+        self.counters.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Stores what is left in the queue, and gives deliveries under way a few seconds. The cores have dropped their ends.
@@ -107,6 +117,32 @@ impl HooksLink {
             let first = open.set(HooksOpen { queue, edges: edges.into() }).is_ok();
             assert!(first, "hooks start once");
         }
+    }
+}
+
+/// The endpoints of hooks that run, to be changed.
+#[derive(Clone, Debug)]
+pub struct Endpoints {
+    hooks: Arc<Mutex<Late>>,
+    counters: SharedCounters,
+}
+
+impl Endpoints {
+    /// Pauses deliveries, has the apps changed, and goes on with their endpoints: what happens on new apps in between waits in
+    /// the journal. Gives `change` back where the hooks cannot do that: they have not begun, or have a stream.
+    pub fn change<F: FnOnce() -> (Settings, Arc<Apps>)>(&self, change: F) -> Result<(), F> {
+        let mut late = lock(&self.hooks);
+        let Late::Here(hooks) = &mut *late else { return Err(change) };
+        if !hooks.delivers_directly() {
+            return Err(change);
+        }
+        hooks.pause(HOOKS_FLUSH_MAX);
+        let (settings, apps) = change();
+        if let Err(error) = hooks.resume(&settings, apps) {
+            logging::say!("hooks: {error}; events wait in the journal until the server is started again");
+        }
+        *self.counters.write().unwrap_or_else(PoisonError::into_inner) = hooks.counters().clone();
+        Ok(())
     }
 }
 

@@ -92,6 +92,31 @@ impl Hooks {
         &self.counters
     }
 
+    /// Whether rows go from the journal to the endpoints, with no stream in between.
+    pub fn delivers_directly(&self) -> bool {
+        self.mover.is_none()
+    }
+
+    /// Ends deliveries, for other endpoints to begin. What is on its way has so long; what no endpoint has accepted until then
+    /// stays in the journal.
+    pub fn pause(&mut self, patience: Duration) {
+        if let Some(dispatcher) = self.dispatcher.take() {
+            dispatcher.stop(patience);
+        }
+    }
+
+    /// Begins deliveries to the endpoints of these settings, which may be of other apps. Each goes on where it stopped by its
+    /// name; a new one begins with the oldest event that is kept.
+    pub fn resume(&mut self, settings: &Settings, apps: Arc<Apps>) -> Result<(), StartError> {
+        self.journal.know(Arc::clone(&apps));
+        self.counters.delivery = Arc::new(self.counters.delivery.for_others(&settings.endpoints));
+        let source = self.journal.source();
+        let rows_here = source.rows_here();
+        let means = Means::new(settings, apps, Arc::clone(&self.counters.delivery))?;
+        self.dispatcher = Some(Dispatcher::start(source, rows_here, means)?);
+        Ok(())
+    }
+
     /// Stops within about this time: commits what the shards have handed over, delivers what endpoints take, and leaves the
     /// rest in the journal for the next start. Drop all halves of the queue first: one that is left costs half of the time.
     pub fn stop(self, patience: Duration) {

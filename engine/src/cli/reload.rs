@@ -10,10 +10,12 @@ use logging::say;
 
 use super::failure::Failure;
 use super::overrides::Overrides;
-use crate::config::{AppReader, AppsUrl, Config, HooksConfig};
+use crate::config::{AppReader, AppsUrl, Config, EndpointConfig, HooksConfig};
 use crate::driver::apps::{AppSource, AppsControl};
+use crate::hooks_link::Endpoints;
 use crate::settings::{Admin, Ending, Listen, Pages, Shards};
 use machines::limits::Limits;
+use protocol::app::{AppChanges, DuplicateApp};
 
 /// What is read again, and what the server was started with.
 pub(super) struct Reload {
@@ -22,6 +24,8 @@ pub(super) struct Reload {
     fixed: Fixed,
     /// What apps are read with that are not in the file.
     reader: AppReader,
+    /// The endpoints that there are.
+    endpoints: Vec<EndpointConfig>,
 }
 
 impl Reload {
@@ -34,27 +38,36 @@ impl Reload {
     ) -> Option<Self> {
         file.or(overrides.app_file.as_deref())?;
         let file = file.map(Path::to_path_buf);
-        Some(Self { file, overrides: overrides.clone(), fixed: Fixed::of(config), reader })
+        Some(Self {
+            file,
+            overrides: overrides.clone(),
+            fixed: Fixed::of(config),
+            reader,
+            endpoints: config.hooks.endpoints.clone(),
+        })
     }
 
     /// Replaces the apps that the server has from here.
-    pub(super) fn reload(&self, apps: &Arc<AppsControl>) {
-        if let Err(failure) = self.try_reload(apps) {
+    pub(super) fn reload(&mut self, apps: &Arc<AppsControl>, hooks: Option<&Endpoints>) {
+        if let Err(failure) = self.try_reload(apps, hooks) {
             say!("SIGHUP changes nothing: {}", failure.text);
         }
     }
 
-    fn try_reload(&self, apps: &Arc<AppsControl>) -> Result<(), Failure> {
-        let config = self.overrides.over_file(self.file.as_deref())?;
+    fn try_reload(&mut self, apps: &Arc<AppsControl>, hooks: Option<&Endpoints>) -> Result<(), Failure> {
+        let mut config = self.overrides.over_file(self.file.as_deref())?;
         let (fixed, reader) = (Fixed::of(&config), config.app_reader());
         if config.has_no_apps() {
             return Err(Failure::config(format!("{} has no app", self.named())));
         }
-        let changes = apps.replace(AppSource::File, config.apps);
+        let (changes, endpoints_stay) = self.replace(apps, hooks, &mut config)?;
         let changes = changes.map_err(|error| Failure::config(format!("{}: {error}", self.named())))?;
         self.reader.follow(&reader);
         say!("SIGHUP: {}: {changes}", self.named());
-        let differing = self.fixed.differing(&fixed);
+        let mut differing = self.fixed.differing(&fixed);
+        if endpoints_stay && !differing.contains(&"hooks") {
+            differing.push("endpoints");
+        }
         if !differing.is_empty() {
             say!(
                 "SIGHUP: {}: changes of {} take effect when the server is started again",
@@ -63,6 +76,50 @@ impl Reload {
             );
         }
         Ok(())
+    }
+
+    /// Replaces the apps and, where they differ, the endpoints. Returns whether these must stay as they were.
+    fn replace(
+        &mut self,
+        apps: &AppsControl,
+        hooks: Option<&Endpoints>,
+        config: &mut Config,
+    ) -> Result<(Result<AppChanges, DuplicateApp>, bool), Failure> {
+        let own = std::mem::take(&mut config.apps);
+        if config.hooks.endpoints == self.endpoints {
+            return Ok((apps.replace(AppSource::File, own), false));
+        }
+        let Some(hooks) = hooks.filter(|_| !self.fixed.differing(&Fixed::of(config)).contains(&"hooks"))
+        else {
+            return Ok((apps.replace(AppSource::File, own), true));
+        };
+        config.hooks.check_endpoints().map_err(|fault| Failure::config(fault.to_string()))?;
+        let mut changes = Ok(AppChanges::default());
+        let mut own = own;
+        config.hooks.give_kinds(&mut own);
+        let kinds = own.iter().map(|app| (app.id.clone(), app.hooks)).collect();
+        let mut own = Some((own, kinds));
+        let next = config.hooks.endpoints.clone();
+        let mut change = || {
+            if let Some((own, kinds)) = own.take() {
+                let before = apps.note_hooks(kinds);
+                changes = apps.replace(AppSource::File, own);
+                if changes.is_err() {
+                    apps.note_hooks(before);
+                    config.hooks.endpoints.clone_from(&self.endpoints);
+                }
+            }
+            let current = apps.current();
+            (config.hooks.settings_for(&current), current)
+        };
+        if hooks.change(&mut change).is_ok() {
+            if changes.is_ok() {
+                self.endpoints = next;
+            }
+            return Ok((changes, false));
+        }
+        let stays = own.take().map(|(own, _)| apps.replace(AppSource::File, own));
+        Ok((stays.unwrap_or(changes), true))
     }
 
     fn named(&self) -> String {
@@ -109,7 +166,7 @@ impl Fixed {
             limits: limits.clone(),
             app_store: app_store.clone(),
             apps_url: apps_url.clone(),
-            hooks: hooks.clone(),
+            hooks: hooks.without_endpoints(),
         }
     }
 

@@ -50,9 +50,9 @@ pub(super) fn run(serve: &Serve) -> Result<(), Failure> {
         if let (Some(source), Some((answers, counters))) = (apps_url, running.app_answers()) {
             answer_questions(&source, reader, running.apps(), answers, counters).map_err(Failure::outside)?;
         }
-        let Some(reload) = reload else { return Ok(()) };
-        let apps = Arc::clone(running.apps());
-        running.reload_on_hangup(move || reload.reload(&apps)).map_err(Failure::outside)
+        let Some(mut reload) = reload else { return Ok(()) };
+        let (apps, hooks) = (Arc::clone(running.apps()), running.endpoints());
+        running.reload_on_hangup(move || reload.reload(&apps, hooks.as_ref())).map_err(Failure::outside)
     })
 }
 

@@ -5,10 +5,12 @@
 //! may hold a password.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use hooks::journal::preflight;
 use hooks::settings::{Durability, Endpoint, Secret, Settings, StreamSettings};
+use hooks::sinks::{self, SinkFault};
 use protocol::app::{App, Apps};
 use protocol::hook_kind::HookKinds;
 
@@ -92,6 +94,27 @@ impl HooksConfig {
             let wanted = of_app.fold(HookKinds::NONE, |kinds, endpoint| kinds.and(endpoint.kinds));
             app.hooks = if stream_alone { HookKinds::USUAL } else { wanted };
         }
+    }
+
+    /// The settings for these apps, which may have no endpoint at all, of a server whose hooks run.
+    pub fn settings_for(&self, apps: &Apps) -> Settings {
+        let known = |endpoint: &EndpointConfig| known_endpoint(endpoint.clone(), apps);
+        Settings { endpoints: self.endpoints.iter().filter_map(known).collect(), ..self.settings.clone() }
+    }
+
+    /// The same without endpoints.
+    pub fn without_endpoints(&self) -> Self {
+        Self { endpoints: Vec::new(), ..self.clone() }
+    }
+
+    /// Why events cannot be delivered to one of the endpoints, in a line.
+    pub fn check_endpoints(&self) -> Result<(), SinkFault> {
+        for endpoint in &self.endpoints {
+            let app = Arc::new(App::new(&endpoint.app_id, "key", "secret"));
+            let endpoint = endpoint.clone().into_endpoint(&app);
+            sinks::open(&endpoint, &self.settings.delivery, self.settings.durability)?;
+        }
+        Ok(())
     }
 
     /// The settings for these apps; `None` if there are no hooks.

@@ -48,7 +48,7 @@ struct Registry {
     /// The one before, so that the last to have it, and give it back, is no core.
     _before: Option<Arc<Apps>>,
     by_source: BTreeMap<AppSource, Vec<Arc<App>>>,
-    /// What endpoints want of each app: endpoints are those that the server was started with.
+    /// What endpoints want of each app.
     hooks: HashMap<Box<str>, HookKinds>,
 }
 
@@ -62,6 +62,12 @@ impl AppsControl {
         let by_source = BTreeMap::from([(AppSource::File, of_file), (AppSource::Store, of_store)]);
         let registry = Mutex::new(Registry { apps, _before: None, by_source, hooks });
         Self { version: AtomicU64::new(0), registry, doorbells }
+    }
+
+    /// From now on endpoints want these kinds of events, and nothing of other apps: what apps that are put here afterwards
+    /// have. Returns what they wanted.
+    pub fn note_hooks(&self, hooks: HashMap<Box<str>, HookKinds>) -> HashMap<Box<str>, HookKinds> {
+        std::mem::replace(&mut self.lock().hooks, hooks)
     }
 
     /// Replaces the apps of one source. Returns what differs then; in an error nothing does.

@@ -5,7 +5,7 @@
 //! that nothing is told before it is known what has been told already. What must never happen here: a wait.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, Weak};
 
 use hooks::counters::Counters;
 use hooks::queue::Queue;
@@ -23,6 +23,9 @@ pub struct HooksOpen {
     pub edges: Box<[OpenEdges]>,
 }
 
+/// What the hooks count; those of the endpoints become others when the endpoints do.
+pub type SharedCounters = Arc<RwLock<Counters>>;
+
 /// A core's end of the link.
 #[derive(Clone, Debug)]
 pub enum HooksEnd {
@@ -37,13 +40,13 @@ pub enum HooksEnd {
         /// Events that were dropped, of all cores.
         dropped: Arc<AtomicU64>,
         /// What the hooks core counts, before it has started too.
-        counters: Counters,
+        counters: SharedCounters,
     },
 }
 
 impl HooksEnd {
     /// An end that opens when the hooks core does.
-    pub fn closed(open: Arc<OnceLock<HooksOpen>>, dropped: Arc<AtomicU64>, counters: Counters) -> Self {
+    pub fn closed(open: Arc<OnceLock<HooksOpen>>, dropped: Arc<AtomicU64>, counters: SharedCounters) -> Self {
         Self::Present { open, queue: None, dropped, counters }
     }
 
@@ -77,7 +80,7 @@ impl HooksEnd {
 #[derive(Clone, Debug)]
 pub struct HookGauge {
     open: Weak<OnceLock<HooksOpen>>,
-    counters: Counters,
+    counters: SharedCounters,
 }
 
 impl HookGauge {
@@ -85,7 +88,8 @@ impl HookGauge {
     pub fn reading(&self) -> (u64, Counters) {
         let open = self.open.upgrade();
         let queued = open.and_then(|open| open.get().map(|open| open.queue.len() as u64));
-        (queued.unwrap_or(0), self.counters.clone())
+        let counters = self.counters.read().unwrap_or_else(PoisonError::into_inner).clone();
+        (queued.unwrap_or(0), counters)
     }
 }
 

@@ -17,7 +17,7 @@ use crate::driver::control::CoreError;
 use crate::driver::hooks_end::HooksEnd;
 use crate::driver::limits::APP_WAITS_MAX;
 use crate::driver::listen::ListenError;
-use crate::hooks_link::HooksLink;
+use crate::hooks_link::{Endpoints, HooksLink};
 use crate::limits::BEAT_MS_MAX;
 use crate::metrics::{self, AppSources};
 use crate::settings::capacity::Capacity;
@@ -161,6 +161,11 @@ impl Running {
     /// Where cores ask for apps that they do not know, and what the metrics tell of it.
     pub fn app_answers(&self) -> Option<(&AppAnswers, &Arc<UrlCounters>)> {
         Some((self.cores.app_answers()?, &self.apps_url))
+    }
+
+    /// The endpoints of the hooks, if there are hooks.
+    pub fn endpoints(&self) -> Option<Endpoints> {
+        self.hooks.as_ref().map(HooksLink::endpoints)
     }
 
     /// How many clients fit.

@@ -22,6 +22,7 @@ mod departures;
 mod descriptors;
 mod dialects;
 mod drain;
+mod endpoints;
 mod flush_interval;
 mod frames;
 mod handshake;

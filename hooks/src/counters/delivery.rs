@@ -39,7 +39,34 @@ pub struct EndpointCounters {
     pub paused: Count,
 }
 
+impl EndpointCounters {
+    fn go_on_from(&self, before: &Self) {
+        for (mine, its) in [
+            (&self.accepted, &before.accepted),
+            (&self.batches, &before.batches),
+            (&self.refused, &before.refused),
+            (&self.unreachable, &before.unreachable),
+            (&self.dead_letters, &before.dead_letters),
+            (&self.replayed, &before.replayed),
+        ] {
+            mine.set(its.now());
+        }
+    }
+}
+
 impl DeliveryCounters {
+    /// Counters for other endpoints; those that were there go on with their totals.
+    pub(crate) fn for_others<'a>(&self, endpoints: impl IntoIterator<Item = &'a Endpoint>) -> Self {
+        let next = Self::new(endpoints);
+        next.dead_letters_dropped.set(self.dead_letters_dropped.now());
+        for it in &next.endpoints {
+            if let Some(before) = self.endpoints.iter().find(|before| before.name == it.name) {
+                it.go_on_from(before);
+            }
+        }
+        next
+    }
+
     /// Counters for these endpoints.
     pub fn new<'a>(endpoints: impl IntoIterator<Item = &'a Endpoint>) -> Self {
         let endpoints = endpoints.into_iter().map(|endpoint| EndpointCounters {

@@ -87,6 +87,11 @@ impl Journal {
         Ok((Self { shared, drained, writer, path, apps, counters }, open_edges))
     }
 
+    /// From now on rows may be of these apps.
+    pub(crate) fn know(&mut self, apps: Arc<Apps>) {
+        self.apps = apps;
+    }
+
     /// What a dispatcher or a mover reads. There may be only one.
     pub fn source(&self) -> JournalSource {
         JournalSource::new(

@@ -22,7 +22,8 @@ pub(super) struct JournalShared {
     tail: Mutex<Tail>,
     wanted: Mutex<Release>,
     first_id: u64,
-    places: BTreeMap<String, Position>,
+    /// How far each endpoint had come when that was last told, also of those that are not there any more.
+    places: Mutex<BTreeMap<String, Position>>,
     stopping: AtomicBool,
     /// How often the file has had a successor, and in which of them somebody has found damage.
     generation: AtomicU64,
@@ -38,7 +39,7 @@ impl JournalShared {
             tail: Mutex::new(Tail::new(extent.last_id)),
             wanted: Mutex::default(),
             first_id: extent.first_id,
-            places,
+            places: Mutex::new(places),
             stopping: AtomicBool::new(false),
             generation: AtomicU64::new(0),
             damaged: AtomicU64::new(u64::MAX),
@@ -52,10 +53,10 @@ impl JournalShared {
         self.first_id
     }
 
-    /// Where this endpoint goes on, as it was at the start.
+    /// Where this endpoint goes on.
     pub(super) fn place_of(&self, endpoint: &str) -> Position {
         let start = Position(self.first_id - 1, 0);
-        self.places.get(endpoint).map_or(start, |place| start.max(*place))
+        self.places().get(endpoint).map_or(start, |place| start.max(*place))
     }
 
     /// The newest rows.
@@ -78,11 +79,17 @@ impl JournalShared {
 
     /// Asks for a release.
     pub(super) fn release(&self, all: Position, places: &[(&str, Position)]) {
+        let named = || places.iter().map(|(name, place)| ((*name).to_owned(), *place));
+        self.places().extend(named());
         let mut wanted = self.wanted();
         wanted.all = wanted.all.max(all.0);
-        wanted.places.extend(places.iter().map(|(name, place)| ((*name).to_owned(), *place)));
+        wanted.places.extend(named());
         drop(wanted);
         let _ = self.work_here.0.try_send(());
+    }
+
+    fn places(&self) -> MutexGuard<'_, BTreeMap<String, Position>> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What is to be released.
