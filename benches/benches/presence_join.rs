@@ -6,6 +6,7 @@ use std::sync::Arc;
 use corecast_benches::world::{Given, Place, Sent};
 use corecast_benches::{criterion, legend};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use machines::machine::Token;
 use machines::mesh::{Leaf, Root, SubRef};
 use machines::topic::Topic;
 use protocol::presence::Member;
@@ -60,5 +61,5 @@ fn enter(topic: &Arc<Topic>, number: u32) -> Root {
 }
 
 fn sub(slot: u32) -> SubRef {
-    SubRef { slot, generation: 1, ticket: 1 }
+    SubRef { connection: Token { slot, generation: 1 }, ticket: 1 }
 }

@@ -15,12 +15,13 @@ use crate::hook_port::HookPort;
 use crate::mesh::{Leaf, Root};
 use crate::outbox::parting::Parting;
 
-/// Names one descriptor of the driver. The generation tells a reused slot from its former tenant.
+/// Names a connection, to its driver and to its machine, from its coming until its slot is freed ([`Effect::Free`]). The
+/// generation tells it from earlier tenants of its slot.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Token {
     /// Place in the driver's slab.
     pub slot: u32,
-    /// Counts the tenants of that place.
+    /// Counts the tenants of that place, from 1.
     pub generation: u32,
 }
 

@@ -11,16 +11,15 @@ use protocol::presence::Member;
 use protocol::socket_id::SocketId;
 use protocol::ws::Frame;
 
+use crate::machine::Token;
 use crate::readings::Reading;
 use crate::topic::Topic;
 
 /// One subscription of one connection of one shard, while it waits for its home and as a roster's key after that.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct SubRef {
-    /// The connection's slot on its shard.
-    pub slot: u32,
-    /// That slot's tenant.
-    pub generation: u32,
+    /// The connection, as its shard knows it.
+    pub connection: Token,
     /// Tells one subscription of a connection from a later one to the same channel: an answer whose ticket is not
     /// the waiting one is dropped.
     pub ticket: u32,

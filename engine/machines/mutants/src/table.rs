@@ -97,12 +97,15 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "JudgedBeforeAttempt",
         breaks: "A consumer is judged by what nobody has tried to write.",
-        places: &[before(
+        places: &[instead(
             "shard/shard_machine.rs",
-            "self.inbound.note_polled(token, id);",
-            r"if self.fanout.is_blocked(id) {
-                self.close_slow(id, Close::SLOW_CONSUMER);
-                return self.poll_dirty();
+            "self.fanout.poll_dirty()",
+            r"match self.fanout.poll_dirty() {
+                Some(id) if self.fanout.is_blocked(id) => {
+                    self.close_slow(id, Close::SLOW_CONSUMER);
+                    self.poll_dirty()
+                }
+                next => next,
             }",
         )],
     },
@@ -225,7 +228,7 @@ pub const MUTANTS: &[Mutant] = &[
                 "connection.subscriptions.push(subscription);",
                 r"let fanout_index = topic.acknowledged.len() as u32;
             let subscription_index = connection.subscriptions.len() as u32;
-            topic.acknowledged.push(Subscriber { slot: id.slot, subscription_index });
+            topic.acknowledged.push(Subscriber { slot: sub.connection.slot, subscription_index });
             connection.subscriptions.push(Subscription { fanout_index, ..subscription });",
             ),
         ],
@@ -373,8 +376,8 @@ pub const MUTANTS: &[Mutant] = &[
         breaks: "What is sent to a connection counts as a sign of its life.",
         places: &[before(
             "shard/shard_machine.rs",
-            "self.fanout.handle_written(id, bytes)",
-            "self.note_heard(id);",
+            "self.fanout.handle_written(token, bytes)",
+            "self.note_heard(token);",
         )],
     },
     Mutant {
@@ -740,11 +743,46 @@ pub const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "SlotIsFreeBeforeItsTenantHasLeft",
-        breaks: "A slot is given away before the subscriptions of its last tenant are given up.",
+        breaks: "A slot is free before the subscriptions of its last tenant are given up.",
         places: &[
-            instead("shard/fanout/slots.rs", "slot.kept == 0", "true"),
-            instead("shard/fanout/slots.rs", "place.kept == 0 && place.tenant.is_none()", "false"),
+            instead(
+                "shard/fanout/slots.rs",
+                "slot.kept += u32::from(!connection.subscriptions.is_empty());",
+                "",
+            ),
+            instead("shard/fanout/departed.rs", "self.let_go(id.slot);", ""),
+            instead("shard/links/gone.rs", "self.fanout.keep_slot(slot);", ""),
+            instead("shard/links/gone.rs", "self.let_go(sub.connection.slot)", "{}"),
         ],
+    },
+    Mutant {
+        name: "SlotIsFreeBeforeItsEnd",
+        breaks: "A slot is free before the driver is told that its tenant has gone.",
+        places: &[
+            before(
+                "shard/ending/close.rs",
+                "self.effects.push_back(match closing.part(&self.ending.allowance) {",
+                "self.let_go(token.slot);",
+            ),
+            instead("shard/ending/close.rs", "self.let_go(token.slot);", ""),
+        ],
+    },
+    Mutant {
+        name: "SlotIsNeverFree",
+        breaks: "The driver is not told that a slot may have another tenant.",
+        places: &[instead("shard/fanout/slots.rs", "(place.kept == 0)", "false")],
+    },
+    Mutant {
+        name: "TenantsHaveOneGeneration",
+        breaks: "The next tenant of a slot goes by the generation of the first.",
+        places: &[instead("shard/fanout/slots.rs", "id.generation", "1")
+            .within("tenant: Some(connection), generation: id.generation")],
+    },
+    Mutant {
+        name: "StaleTokenIsTaken",
+        breaks: "The name of a connection that has gone is taken for that of the next in its slot.",
+        places: &[instead("shard/fanout/slots.rs", "slot.generation == id.generation", "true")
+            .within("if slot.generation == id.generation { slot.tenant.as_mut() }")],
     },
     Mutant {
         name: "DepartedDoNotMove",
@@ -1031,7 +1069,7 @@ pub const SUPPORT: &[(&str, &str)] = &[
         r"
 impl Fanout {
     /// The kernel has refused its bytes.
-    pub(in crate::shard) fn is_blocked(&self, id: ConnectionId) -> bool {
+    pub(in crate::shard) fn is_blocked(&self, id: Token) -> bool {
         self.connections.view(id).is_some_and(|connection| connection.blocked)
     }
 }

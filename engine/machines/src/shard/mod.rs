@@ -121,7 +121,13 @@ impl Shard {
         Self {
             place,
             hash: config.topics,
-            inbound: Inbound::new(cores, config.apps, config.path_prefix, config.random),
+            inbound: Inbound::new(
+                cores,
+                config.limits.half_open_max,
+                config.apps,
+                config.path_prefix,
+                config.random,
+            ),
             fanout,
             home,
             links: Links::new(cores, &config.limits),

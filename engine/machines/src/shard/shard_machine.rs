@@ -10,7 +10,6 @@ use protocol::hook_event::OpenEdges;
 use super::Shard;
 use crate::hook_port::HookPort;
 use crate::machine::{Door, Effect, Inputs, Machine, Mesh, Now, Token};
-use crate::shard::fanout::connection::ConnectionId;
 
 impl Machine for Shard {
     fn handle_open(&mut self, token: Token, _door: Door, _secure: bool, now: Now) {
@@ -60,34 +59,27 @@ impl Machine for Shard {
     }
 
     fn poll_dirty(&mut self) -> Option<Token> {
-        let (id, token) = self.fanout.poll_dirty()?;
-        self.inbound.note_polled(token, id);
-        Some(token)
+        self.fanout.poll_dirty()
     }
 
     fn outbox<'a>(&'a self, token: Token, slices: &mut [IoSlice<'a>]) -> usize {
-        self.inbound.connection_of(token).map_or(0, |id| self.fanout.slices_of(id, slices))
+        self.fanout.slices_of(token, slices)
     }
 
     fn handle_written(&mut self, token: Token, bytes: usize, _now: Now) -> bool {
         self.border_stats.bytes_sent += bytes as u64;
-        let Some(id) = self.inbound.connection_of(token) else { return false };
-        self.fanout.handle_written(id, bytes)
+        self.fanout.handle_written(token, bytes)
     }
 
     fn handle_blocked(&mut self, token: Token, _now: Now) {
-        if let Some(id) = self.inbound.connection_of(token)
-            && let Some(close) = self.fanout.handle_blocked(id)
-        {
-            self.close_slow(id, close);
+        if let Some(close) = self.fanout.handle_blocked(token) {
+            self.close_slow(token, close);
         }
         self.keep_to_budget();
     }
 
     fn handle_writable(&mut self, token: Token) {
-        if let Some(id) = self.inbound.connection_of(token) {
-            self.fanout.handle_writable(id);
-        }
+        self.fanout.handle_writable(token);
     }
 
     fn poll_deadline(&self) -> Option<u64> {
@@ -100,7 +92,8 @@ impl Machine for Shard {
             self.authorization_deadline(),
         ];
         let of_users = [self.users.deadline(), self.home.gone_deadline()];
-        let others = [holds, self.home.deadline(), self.hearing_deadline(), self.departure_deadline()];
+        let others =
+            [holds, self.home.deadline(), self.inbound.hearing_deadline(), self.departure_deadline()];
         of_connections.into_iter().chain(of_users).chain(others).flatten().min()
     }
 
@@ -155,7 +148,7 @@ impl Machine for Shard {
 
 impl Shard {
     /// What remained after EAGAIN was too much.
-    fn close_slow(&mut self, id: ConnectionId, close: Close) {
+    fn close_slow(&mut self, id: Token, close: Close) {
         self.close(id, close);
         self.finish_closes();
     }

@@ -136,7 +136,10 @@ impl Bounds {
             let old = socket.map_or(0, |socket| socket.refused);
             let gained = outbox.backlog.bytes.saturating_sub(old);
             if gained > most {
-                return Err(format!("slot {} has gained {gained} bytes untried, {most} may be", outbox.slot));
+                return Err(format!(
+                    "slot {} has gained {gained} bytes untried, {most} may be",
+                    outbox.token.slot
+                ));
             }
         }
         Ok(())

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use protocol::close::Close;
 
+use crate::machine::Token;
 use crate::shard::Shard;
-use crate::shard::fanout::connection::ConnectionId;
 
 /// What closing a connection counts for, in looks.
 const CLOSE_LOOKS: usize = 32;
@@ -65,7 +65,7 @@ impl Shard {
     }
 
     /// Gives the connection its app as that is now, or closes it. Returns what that counts for.
-    fn apply_app(&mut self, id: ConnectionId) -> usize {
+    fn apply_app(&mut self, id: Token) -> usize {
         let Some(app) = self.fanout.app_of(id) else { return 1 };
         let Some(now) = self.inbound.apps().by_id(&app.id).filter(|now| now.enabled) else {
             self.ending.stats.apps_gone += 1;
@@ -83,7 +83,7 @@ impl Shard {
     /// Connections whose app is not as the registry has it, for tests.
     pub fn outdated_connections(&self) -> usize {
         let ids = (0..self.fanout.slots()).filter_map(|slot| self.fanout.connection_in(slot));
-        let is_outdated = |id: &ConnectionId| {
+        let is_outdated = |id: &Token| {
             self.fanout.app_of(*id).is_some_and(|app| {
                 self.inbound.apps().by_id(&app.id).is_none_or(|now| !now.enabled || !Arc::ptr_eq(now, app))
             })

@@ -15,13 +15,12 @@ use crate::machine::{Effect, Token};
 use crate::outbox::Outbox;
 use crate::outbox::parting::{Allowance, Parting};
 use crate::shard::Shard;
-use crate::shard::fanout::connection::ConnectionId;
 use crate::shard::fanout::connections::Detached;
 
 /// A connection that goes at the end of this phase.
 #[derive(Debug)]
 pub(super) struct Closing {
-    token: Token,
+    id: Token,
     outbox: Outbox,
     /// The kernel has refused what waits in it.
     blocked: bool,
@@ -54,27 +53,27 @@ enum Rest {
 
 impl Shard {
     /// The peer's fault: cuts the outbox.
-    pub(in crate::shard) fn close(&mut self, id: ConnectionId, close: Close) {
+    pub(in crate::shard) fn close(&mut self, id: Token, close: Close) {
         self.begin_close(id, LastWords::Close(close), Rest::Frame);
     }
 
     /// Nobody's fault: what waits goes out first.
-    pub(in crate::shard) fn close_after_outbox(&mut self, id: ConnectionId, close: Close) {
+    pub(in crate::shard) fn close_after_outbox(&mut self, id: Token, close: Close) {
         self.begin_close(id, LastWords::Close(close), Rest::Outbox);
     }
 
     /// The peer has sent a close frame.
-    pub(in crate::shard) fn close_in_answer(&mut self, id: ConnectionId, code: Option<u16>) {
+    pub(in crate::shard) fn close_in_answer(&mut self, id: Token, code: Option<u16>) {
         self.begin_close(id, LastWords::Answer(code.unwrap_or(Close::NORMAL.code)), Rest::Outbox);
     }
 
     /// The peer has gone without a word.
-    pub(in crate::shard) fn vanish(&mut self, id: ConnectionId) {
+    pub(in crate::shard) fn vanish(&mut self, id: Token) {
         self.begin_close(id, LastWords::Nothing, Rest::Nothing);
     }
 
-    fn begin_close(&mut self, id: ConnectionId, last_words: LastWords, rest: Rest) {
-        let Some(Detached { token, mut outbox, blocked, form }) = self.fanout.detach(id) else { return };
+    fn begin_close(&mut self, id: Token, last_words: LastWords, rest: Rest) {
+        let Some(Detached { mut outbox, blocked, form }) = self.fanout.detach(id) else { return };
         self.ending.stats.closed += 1;
         match last_words {
             LastWords::Close(close) => self.ending.closes.by_server(close),
@@ -85,27 +84,29 @@ impl Shard {
         self.users.sign_out(id);
         self.ending.unauthorized.cancel(id.slot);
         outbox.end_open_ranges();
-        self.ending.closing.push(Closing { token, outbox, blocked, last_words, rest, form });
+        self.ending.closing.push(Closing { id, outbox, blocked, last_words, rest, form });
         self.depart(id);
     }
 
     /// Hands those who go over to the driver. All Runs are sealed.
     pub(in crate::shard) fn finish_closes(&mut self) {
         for closing in std::mem::take(&mut self.ending.closing) {
-            let token = closing.token;
-            self.inbound.forget_descriptor(token);
-            let end = match closing.part(&self.ending.allowance) {
+            let token = closing.id;
+            self.effects.push_back(match closing.part(&self.ending.allowance) {
                 Some(last) => Effect::Close { token, last },
                 None => Effect::Reset(token),
-            };
-            self.give_away(token, end);
+            });
+            self.let_go(token.slot);
         }
         self.note_partings();
     }
 
-    /// The end of a connection: nothing of it is kept here.
-    pub(in crate::shard) fn give_away(&mut self, token: Token, end: Effect) {
-        self.effects.extend([end, Effect::Free(token)]);
+    /// Something is done for which this slot was kept. After the last of it the driver may give the slot to another
+    /// connection.
+    pub(in crate::shard) fn let_go(&mut self, slot: u32) {
+        if let Some(token) = self.fanout.let_go_slot(slot) {
+            self.effects.push_back(Effect::Free(token));
+        }
     }
 
     /// Counts those who did not get all that waited for them.

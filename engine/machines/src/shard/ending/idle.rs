@@ -11,10 +11,10 @@ use protocol::close::Close;
 use protocol::ws;
 
 use crate::chunks::Chunks;
-use crate::machine::Now;
+use crate::machine::{Now, Token};
 use crate::outbox::run::Run;
 use crate::shard::Shard;
-use crate::shard::fanout::connection::{ConnectionId, Heard};
+use crate::shard::fanout::connection::Heard;
 
 /// Seconds in the wheel. Longer waits go round again.
 const TURN_SECONDS: usize = 64;
@@ -118,14 +118,14 @@ impl Wheel {
 
 impl Shard {
     /// A connection has come: its silence begins.
-    pub(in crate::shard) fn watch(&mut self, id: ConnectionId, now: Now) {
+    pub(in crate::shard) fn watch(&mut self, id: Token, now: Now) {
         if self.limits.idle_check {
             self.ending.wheel.watch(id.slot, self.ping_after_s(), now.mono_ms);
         }
     }
 
     /// Bytes of this connection have come.
-    pub(in crate::shard) fn note_heard(&mut self, id: ConnectionId) {
+    pub(in crate::shard) fn note_heard(&mut self, id: Token) {
         self.fanout.note_heard(id, self.ending.wheel.heard());
     }
 
@@ -148,7 +148,7 @@ impl Shard {
     }
 
     /// Pings or closes a connection if it was silent for too long. Returns after how many seconds to look again.
-    fn check_silence_of(&mut self, id: ConnectionId) -> Option<u16> {
+    fn check_silence_of(&mut self, id: Token) -> Option<u16> {
         let (ping_after_s, pong_s_max) = (self.ping_after_s(), self.limits.pong_s_max);
         let heard = self.fanout.last_heard(id, self.ending.wheel.heard())?;
         let silence_s = self.ending.wheel.silence_s(heard);

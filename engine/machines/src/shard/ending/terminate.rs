@@ -13,9 +13,9 @@ use protocol::close::Close;
 use protocol::presence::Member;
 
 use crate::invariant::Expected;
+use crate::machine::Token;
 use crate::mesh::Terminate;
 use crate::shard::Shard;
-use crate::shard::fanout::connection::ConnectionId;
 
 /// What closing a connection counts for, in looks at connections and subscriptions.
 const CLOSE_LOOKS: usize = 32;
@@ -106,7 +106,7 @@ impl Shard {
     }
 
     /// Closes the connection if its user must go. Returns what that counts for.
-    fn look_at(&mut self, id: ConnectionId) -> usize {
+    fn look_at(&mut self, id: Token) -> usize {
         let app = self.fanout.app_of(id);
         let Some(app) = app.expected("its caller has found it") else { return 1 };
         let wanted = |member: &Arc<Member>| self.ending.terminations.wants(&app.id, &member.user_id);

@@ -6,16 +6,15 @@
 
 use protocol::close::Close;
 
-use crate::machine::Now;
+use crate::machine::{Now, Token};
 use crate::shard::Shard;
-use crate::shard::fanout::connection::ConnectionId;
 
 /// How much more time one has whose next message waits, in milliseconds.
 const MORE_MS: u64 = 1000;
 
 impl Shard {
     /// A connection has come.
-    pub(in crate::shard) fn await_authorization(&mut self, id: ConnectionId, now: Now) {
+    pub(in crate::shard) fn await_authorization(&mut self, id: Token, now: Now) {
         let timeout_ms =
             self.fanout.app_of(id).map_or(0, |app| u64::from(app.authorization_timeout_s) * 1000);
         if timeout_ms > 0 {
@@ -24,7 +23,7 @@ impl Shard {
     }
 
     /// The connection has shown what was waited for.
-    pub(in crate::shard) fn note_authorized(&mut self, id: ConnectionId) {
+    pub(in crate::shard) fn note_authorized(&mut self, id: Token) {
         self.ending.unauthorized.cancel(id.slot);
     }
 

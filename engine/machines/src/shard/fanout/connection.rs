@@ -7,18 +7,8 @@ use protocol::dialect::DataForm;
 use protocol::presence::Member;
 use protocol::ws::Decoder;
 
-use crate::machine::Token;
 use crate::outbox::Outbox;
 use crate::shard::fanout::event_bucket::EventBucket;
-
-/// Names a connection of this shard.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct ConnectionId {
-    /// Its slot.
-    pub slot: u32,
-    /// The slot's tenant.
-    pub generation: u32,
-}
 
 /// When a connection was last heard. Part of its record.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,8 +27,6 @@ pub(super) struct Connection {
     pub(super) admission: Admission,
     /// The second number of its socket_id.
     pub(super) second: u64,
-    /// Its descriptor.
-    pub(super) token: Token,
     /// Its channels.
     pub(super) subscriptions: Vec<Subscription>,
     /// What waits to be written.
@@ -93,11 +81,10 @@ pub(super) const WAITING: u32 = u32::MAX;
 
 impl Connection {
     /// One that has just come and has nothing yet.
-    pub(super) fn new(admission: Admission, second: u64, token: Token, heard: Heard, form: DataForm) -> Self {
+    pub(super) fn new(admission: Admission, second: u64, heard: Heard, form: DataForm) -> Self {
         Self {
             admission,
             second,
-            token,
             subscriptions: Vec::new(),
             outbox: Outbox::default(),
             decoder: Decoder::default(),

@@ -9,16 +9,16 @@ use protocol::object_form::append_object_form;
 use protocol::ws::Frame;
 
 use crate::invariant::Expected;
+use crate::machine::Token;
 use crate::outbox::Range;
 use crate::outbox::run::OpenRun;
 use crate::shard::fanout::Fanout;
-use crate::shard::fanout::connection::ConnectionId;
 use crate::shard::fanout::flush::{NO_RUN, Touched};
 use crate::shard::fanout::topics::LocalTopic;
 
 impl Fanout {
     /// An event for all acknowledged subscribers but one.
-    pub(in crate::shard) fn deliver(&mut self, topic_slot: u32, frame: &Frame, except: Option<ConnectionId>) {
+    pub(in crate::shard) fn deliver(&mut self, topic_slot: u32, frame: &Frame, except: Option<Token>) {
         let topic = self.topics.get_mut(topic_slot);
         let Some(topic) = topic.expected("its caller has found it") else { return };
         if topic.acknowledged.is_empty() {
@@ -78,7 +78,7 @@ impl Fanout {
     }
 
     /// The Run of this phase that the connection has its part of. One that takes objects may be the first on its topic.
-    fn run_for(&mut self, id: ConnectionId, topic_slot: u32) -> u32 {
+    fn run_for(&mut self, id: Token, topic_slot: u32) -> u32 {
         let form = self.form_of(id);
         let Some(topic) = self.topics.get_mut(topic_slot) else { return NO_RUN };
         if form == DataForm::String {
@@ -92,7 +92,7 @@ impl Fanout {
     }
 
     /// A range of the topic's open Run, from its present end on.
-    pub(super) fn open_range(&mut self, id: ConnectionId, topic_slot: u32) {
+    pub(super) fn open_range(&mut self, id: Token, topic_slot: u32) {
         let run = self.run_for(id, topic_slot);
         // A topic without an event in this phase has no Run.
         let Some(open) = self.flush.open.get(run as usize) else { return };
@@ -109,7 +109,7 @@ impl Fanout {
         }
     }
 
-    pub(super) fn close_range(&mut self, id: ConnectionId, topic_slot: u32) {
+    pub(super) fn close_range(&mut self, id: Token, topic_slot: u32) {
         let run = self.run_for(id, topic_slot);
         let Some(open) = self.flush.open.get(run as usize) else { return };
         let connection = self.connections.by_id(id);
@@ -147,7 +147,6 @@ mod tests {
 
     use super::*;
     use crate::limits::Limits;
-    use crate::machine::Token;
     use crate::mesh::SubRef;
     use crate::outbox::run::Run;
     use crate::shard::fanout::connection::{Heard, Needs};
@@ -169,19 +168,19 @@ mod tests {
         }
 
         /// A connection that is subscribed.
-        fn join(&mut self, form: DataForm) -> ConnectionId {
-            let token = Token { slot: self.clients, generation: 0 };
+        fn join(&mut self, form: DataForm) -> Token {
+            let id = Token { slot: self.clients, generation: 1 };
             let heard = Heard { second: [0; 2], pinged: false };
             let second = u64::from(self.clients);
             self.clients += 1;
-            let id = self.fanout.attach(self.app.admit().unwrap(), second, token, heard, form);
-            let sub = SubRef { slot: id.slot, generation: id.generation, ticket: 1 };
+            self.fanout.attach(id, self.app.admit().unwrap(), second, heard, form);
+            let sub = SubRef { connection: id, ticket: 1 };
             self.fanout.add_waiting(self.topic_slot, sub, Needs::Nothing);
             self.fanout.acknowledge(id, 0, Run::private(b"ok ".to_vec()));
             id
         }
 
-        fn publish(&mut self, number: u64, except: Option<ConnectionId>) {
+        fn publish(&mut self, number: u64, except: Option<Token>) {
             let mut bytes = Vec::new();
             let data = EventData { is_json: true, ..EventData::of_text(&format!("[{number}]")) };
             encode_event(&mut bytes, "e", "a", &data, None);
@@ -189,9 +188,9 @@ mod tests {
         }
 
         /// What each of them has in its outbox, as far as it is data.
-        fn heard(&mut self, ids: &[ConnectionId]) -> Vec<Vec<String>> {
+        fn heard(&mut self, ids: &[Token]) -> Vec<Vec<String>> {
             self.fanout.seal();
-            let heard = |id: &ConnectionId| {
+            let heard = |id: &Token| {
                 let mut slices = [IoSlice::new(&[]); 8];
                 let filled = self.fanout.slices_of(*id, &mut slices);
                 let bytes: Vec<u8> = slices[..filled].iter().flat_map(|slice| slice.to_vec()).collect();

@@ -12,8 +12,9 @@ use std::collections::VecDeque;
 use hashbrown::HashMap;
 
 use crate::invariant::Expected;
+use crate::machine::Token;
 use crate::shard::Shard;
-use crate::shard::fanout::connection::{ConnectionId, Subscription};
+use crate::shard::fanout::connection::Subscription;
 
 /// What those who have gone have left behind.
 #[derive(Debug, Default)]
@@ -21,7 +22,7 @@ pub(super) struct Departed {
     /// By slot.
     left_behind: HashMap<u32, Vec<Subscription>>,
     /// Those that wait for a step.
-    line: VecDeque<ConnectionId>,
+    line: VecDeque<Token>,
     /// How many subscriptions may still be given up in this turn.
     left: usize,
     /// How many have come since the last step, while there is a line.
@@ -104,7 +105,7 @@ impl Shard {
     }
 
     /// A connection has gone: gives up what it was subscribed to, as far as that may be done now.
-    pub(in crate::shard) fn depart(&mut self, id: ConnectionId) {
+    pub(in crate::shard) fn depart(&mut self, id: Token) {
         if !self.fanout.departed.has_left_behind(id.slot) {
             return;
         }
@@ -137,16 +138,16 @@ impl Shard {
     }
 
     /// Whether nothing of it is left; then its slot is kept for its Exits alone.
-    fn has_left(&mut self, id: ConnectionId) -> bool {
+    fn has_left(&mut self, id: Token) -> bool {
         let all = self.fanout.departed.forget_empty(id.slot);
         if all {
-            self.fanout.connections.let_go(id.slot);
+            self.let_go(id.slot);
         }
         all
     }
 
     /// Gives up so many subscriptions of one who has gone. Returns how many there were.
-    fn give_up(&mut self, id: ConnectionId, most: usize) -> usize {
+    fn give_up(&mut self, id: Token, most: usize) -> usize {
         for given_up in 0..most {
             let Some(left) = self.fanout.departed.pop(id.slot) else { return given_up };
             if let Some(gone) = self.fanout.leave_topic(id, left) {
@@ -216,7 +217,8 @@ mod tests {
         app: Arc<App>,
         topics: TopicHash,
         sockets: Sockets,
-        tokens: u32,
+        /// The driver's slots: generation, and whether it is in use.
+        slots: Vec<(u32, bool)>,
     }
 
     fn text(text: &str) -> Vec<u8> {
@@ -251,7 +253,7 @@ mod tests {
                 drain: DrainPlan::default(),
                 random: Box::new(|| 0),
             });
-            Self { shard, app, topics, sockets: Sockets::default(), tokens: 0 }
+            Self { shard, app, topics, sockets: Sockets::default(), slots: Vec::new() }
         }
 
         fn say(&mut self, token: Token, bytes: Vec<u8>) {
@@ -272,7 +274,8 @@ mod tests {
                     Effect::Close { token, last } => {
                         closed.push((token, String::from_utf8_lossy(&last.to_vec()).into_owned()));
                     }
-                    Effect::Resume(_) | Effect::Free(_) => {}
+                    Effect::Resume(_) => {}
+                    Effect::Free(token) => self.slots[token.slot as usize].1 = false,
                     other => panic!("{other:?}"),
                 }
             }
@@ -287,8 +290,12 @@ mod tests {
 
         /// A connection that is subscribed to so many channels, which begin with `name`.
         fn connect(&mut self, name: &str, channels: usize) -> Token {
-            self.tokens += 1;
-            let token = Token { slot: self.tokens, generation: 0 };
+            let slot = self.slots.iter().position(|(_, used)| !used).unwrap_or_else(|| {
+                self.slots.push((0, false));
+                self.slots.len() - 1
+            });
+            self.slots[slot] = (self.slots[slot].0 + 1, true);
+            let token = Token { slot: slot as u32, generation: self.slots[slot].0 };
             self.shard.handle_open(token, Door::Public, false, NOW);
             let head = "GET /app/a?protocol=7 HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
                  Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
@@ -316,13 +323,7 @@ mod tests {
         }
 
         fn connection(&self, token: Token) -> &Connection {
-            let all = &self.shard.fanout.connections;
-            let mut all = (0..all.slots()).filter_map(|slot| all.view(all.id_at(slot)?));
-            all.find(|connection| connection.token == token).unwrap()
-        }
-
-        fn slot_of(&self, token: Token) -> u32 {
-            (self.connection(token).second & 0xf_ffff) as u32
+            self.shard.fanout.connections.view(token).unwrap()
         }
     }
 
@@ -364,21 +365,20 @@ mod tests {
     fn nothing_reaches_who_has_gone_nor_the_next_in_its_slot() {
         let mut rig = Rig::new();
         let gone = rig.connect("c", 3 * PER_TURN);
-        let slot = rig.slot_of(gone);
         rig.hang_up(gone);
         rig.turn();
         rig.publish("c0", "late");
         rig.turn();
         assert!(rig.shard.fanout.departed.len() == 1, "this is about the time in between");
         let meanwhile = rig.connect("m", 0);
-        assert_ne!(rig.slot_of(meanwhile), slot);
+        assert_ne!(meanwhile.slot, gone.slot);
         while !rig.shard.fanout.departed.is_empty() {
             rig.publish("c0", "late");
             let (written, _) = rig.turn();
             assert!(written.is_empty(), "{written:?}");
         }
         let next = rig.connect("n", 0);
-        assert_eq!(rig.slot_of(next), slot, "a slot is used again");
+        assert_eq!(next, Token { generation: gone.generation + 1, ..gone }, "a slot is used again");
     }
 
     #[test]
@@ -420,8 +420,7 @@ mod tests {
         let (leaver, stays) = (rig.connect("c", 1), rig.connect("c", 1));
         rig.shard.fanout.flush.begin_phase(NOW.mono_ms);
         rig.publish("c0", "before");
-        let id = rig.shard.fanout.connections.id_at(rig.slot_of(leaver)).unwrap();
-        rig.shard.close_in_answer(id, None);
+        rig.shard.close_in_answer(leaver, None);
         rig.publish("c0", "behind");
         let (written, closed) = rig.turn();
         assert_eq!(written, [stays]);

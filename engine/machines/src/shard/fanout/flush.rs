@@ -8,10 +8,11 @@
 use std::collections::VecDeque;
 
 use crate::limits::SMALL_BYTES_MAX;
+use crate::machine::Token;
 use crate::outbox::Tails;
 use crate::outbox::run::OpenRun;
 use crate::shard::fanout::budget::Backlogs;
-use crate::shard::fanout::connection::{Connection, ConnectionId};
+use crate::shard::fanout::connection::Connection;
 use crate::shard::fanout::pacing::Holds;
 use crate::shard::fanout::slots::Connections;
 use crate::shard::fanout::unflushed::{Gain, TopicGain};
@@ -49,7 +50,7 @@ pub(super) struct Flush {
 
 #[derive(Debug)]
 struct Dirty {
-    id: ConnectionId,
+    id: Token,
     mark: u64,
 }
 
@@ -94,7 +95,7 @@ impl Fifo {
 #[derive(Debug)]
 pub(super) struct Touched {
     /// The connection.
-    pub(super) id: ConnectionId,
+    pub(super) id: Token,
     /// Index of the Run in `Flush::open`.
     pub(super) run: u32,
     /// Where the range begins.
@@ -131,7 +132,7 @@ impl Flush {
 
     /// The connection has something to write.
     #[inline]
-    pub(super) fn mark(&mut self, id: ConnectionId, connection: &mut Connection) {
+    pub(super) fn mark(&mut self, id: Token, connection: &mut Connection) {
         if !connection.dirty {
             connection.dirty = true;
             self.dirty.queue.push_back(Dirty { id, mark: self.phase_mark });
@@ -140,12 +141,7 @@ impl Flush {
 
     /// The connection has something to write when its app's interval ends; with an interval of 0, now.
     #[inline]
-    pub(super) fn mark_or_hold(
-        &mut self,
-        id: ConnectionId,
-        connection: &mut Connection,
-        interval_ms: u32,
-    ) -> bool {
+    pub(super) fn mark_or_hold(&mut self, id: Token, connection: &mut Connection, interval_ms: u32) -> bool {
         if interval_ms == 0 {
             self.mark(id, connection);
             return false;
@@ -159,13 +155,7 @@ impl Flush {
     }
 
     /// A group of holds has ended: those of it who still have something become dirty.
-    pub(super) fn release(
-        &mut self,
-        mark: u64,
-        old: bool,
-        held: &[ConnectionId],
-        connections: &mut Connections,
-    ) {
+    pub(super) fn release(&mut self, mark: u64, old: bool, held: &[Token], connections: &mut Connections) {
         for id in held {
             let Some(connection) = connections.by_id(*id) else { continue };
             connection.held = false;
@@ -179,7 +169,7 @@ impl Flush {
     }
 
     /// The connection has a private frame of so many bytes to write.
-    pub(super) fn mark_private(&mut self, id: ConnectionId, connection: &mut Connection, bytes: usize) {
+    pub(super) fn mark_private(&mut self, id: Token, connection: &mut Connection, bytes: usize) {
         self.count_private(connection, bytes);
         if !connection.dirty {
             connection.dirty = true;
@@ -203,7 +193,7 @@ impl Flush {
 
     /// The connection whose turn it is to be written. May be gone by now, or have nothing.
     #[inline]
-    pub(super) fn pop(&mut self) -> Option<ConnectionId> {
+    pub(super) fn pop(&mut self) -> Option<Token> {
         self.picks = self.picks.wrapping_add(1);
         let small_first = self.picks % 4 == 1 || self.dirty.queue.is_empty();
         let small_first = small_first && !self.small.queue.is_empty();

@@ -5,8 +5,8 @@
 //! the gate never waits for a tick. What must never happen here: a frame for one connection alone that waits (its
 //! connection becomes dirty as ever, and its place here means nothing any more), or one connection twice in a group.
 
+use crate::machine::Token;
 use crate::shard::fanout::Fanout;
-use crate::shard::fanout::connection::ConnectionId;
 
 /// All holds of a shard, by interval.
 #[derive(Debug, Default)]
@@ -23,12 +23,12 @@ pub(super) struct Group {
     mark: u64,
     /// Somebody was there when the round of flushing began.
     of_last_round: bool,
-    held: Vec<ConnectionId>,
+    held: Vec<Token>,
 }
 
 impl Holds {
     /// The connection waits for the next multiple of the interval.
-    pub(super) fn hold(&mut self, id: ConnectionId, interval_ms: u32, now_ms: u64, mark: u64) {
+    pub(super) fn hold(&mut self, id: Token, interval_ms: u32, now_ms: u64, mark: u64) {
         let group = self.group(interval_ms);
         if group.held.is_empty() {
             group.due_ms = (now_ms / u64::from(interval_ms) + 1) * u64::from(interval_ms);
@@ -83,7 +83,7 @@ impl Holds {
 
     /// Takes out one of the groups whose tick was before or is at this moment: its mark, whether it was there when the
     /// round began, and its connections. They are to be given back with [`Holds::give_back`].
-    pub(super) fn poll_due(&mut self, now_ms: u64) -> Option<(u64, bool, Vec<ConnectionId>)> {
+    pub(super) fn poll_due(&mut self, now_ms: u64) -> Option<(u64, bool, Vec<Token>)> {
         let due = |group: &&mut Group| !group.held.is_empty() && group.due_ms <= now_ms;
         let group = self.groups.iter_mut().find(due)?;
         let old = std::mem::take(&mut group.of_last_round);
@@ -91,7 +91,7 @@ impl Holds {
     }
 
     /// The room of a group that was polled serves it again.
-    pub(super) fn give_back(&mut self, mut held: Vec<ConnectionId>) {
+    pub(super) fn give_back(&mut self, mut held: Vec<Token>) {
         held.clear();
         if let Some(group) = self.groups.iter_mut().find(|group| group.held.capacity() == 0) {
             group.held = held;
@@ -143,8 +143,8 @@ impl Fanout {
 mod tests {
     use super::*;
 
-    fn id(slot: u32) -> ConnectionId {
-        ConnectionId { slot, generation: 0 }
+    fn id(slot: u32) -> Token {
+        Token { slot, generation: 0 }
     }
 
     #[test]

@@ -8,9 +8,7 @@ use crate::shard::fanout::Fanout;
 /// How one outbox stands.
 #[derive(Clone, Copy, Debug)]
 pub struct OutboxReading {
-    /// The connection's slot.
-    pub slot: u32,
-    /// Its descriptor.
+    /// The connection.
     pub token: Token,
     /// All that waits, refused or not.
     pub backlog: Backlog,
@@ -95,12 +93,11 @@ impl Fanout {
     /// How all outboxes stand, for tests.
     pub fn outboxes(&self) -> impl Iterator<Item = OutboxReading> {
         let connections = (0..self.connections.slots()).filter_map(|slot| {
-            let connection = self.connections.view(self.connections.id_at(slot)?)?;
-            Some((slot, connection))
+            let token = self.connections.id_at(slot)?;
+            Some((token, self.connections.view(token)?))
         });
-        connections.map(|(slot, connection)| OutboxReading {
-            slot,
-            token: connection.token,
+        connections.map(|(token, connection)| OutboxReading {
+            token,
             backlog: connection.outbox.backlog(),
             held: connection.held && !connection.dirty && !connection.blocked,
             blocked: connection.blocked,

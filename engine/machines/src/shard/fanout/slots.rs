@@ -1,62 +1,57 @@
-//! The slots of a shard's connections. A slot is free again only when the subscriptions of its last tenant have been
-//! given up and its Exits are in a batch, so that no two tenants are ever mixed up here or at a home shard.
-
-use protocol::limits::SLOTS_MAX;
+//! The records of a shard's connections, each in the slot that the driver has for its connection.
+//!
+//! The driver gives a slot to another connection when the shard has freed it: when the end of its tenant has been told,
+//! its subscriptions have been given up and its Exits are in a batch. So no two tenants are ever mixed up here or at a
+//! home shard. A connection whose head is not complete has no record; what its slot holds is of an earlier one.
 
 use crate::chunks::Chunks;
 use crate::invariant::{self, Expected};
-use crate::shard::fanout::connection::{Connection, ConnectionId};
+use crate::machine::Token;
+use crate::shard::fanout::connection::Connection;
 
 /// All connections of a shard.
 #[derive(Debug, Default)]
 pub(super) struct Connections {
     slots: Chunks<Slot>,
-    free: Vec<u32>,
     len: usize,
 }
 
 #[derive(Debug, Default)]
 struct Slot {
     tenant: Option<Connection>,
+    /// Of this tenant, or the last one.
     generation: u32,
-    /// What of the last tenant is still to be done: giving up its subscriptions, and Exits that are not in a batch yet.
+    /// What is still to be done before the slot is free: telling the driver of its tenant's end, giving up its
+    /// subscriptions, and Exits that are not in a batch yet.
     kept: u32,
 }
 
 impl Connections {
-    /// The slot that the next connection will get; None when there is no more room.
-    pub(super) fn next_slot(&self) -> Option<u32> {
-        self.free.last().copied().or_else(|| {
-            u32::try_from(self.slots.len()).ok().filter(|_| self.slots.len() < SLOTS_MAX as usize)
-        })
-    }
-
-    /// Attaches a connection at [`Connections::next_slot`].
-    pub(super) fn attach(&mut self, connection: Connection) -> ConnectionId {
-        let slot = self.free.pop().unwrap_or_else(|| self.slots.push(Slot::default()) as u32);
-        self.len += 1;
-        let Some(place) = self.slots.get_mut(slot as usize) else {
-            unreachable!("free slots are in the slab");
+    /// A connection has come. Returns whether its slot had a record before.
+    pub(super) fn attach(&mut self, id: Token, connection: Connection) -> bool {
+        while self.slots.len() <= id.slot as usize {
+            self.slots.push(Slot::default());
+        }
+        let Some(place) = self.slots.get_mut(id.slot as usize) else {
+            unreachable!("there are so many slots")
         };
-        invariant::check(place.tenant.is_none(), "a free slot has no tenant");
-        place.tenant = Some(connection);
-        ConnectionId { slot, generation: place.generation }
+        invariant::check(place.kept == 0, "a slot has one tenant, until it is freed");
+        let is_reused = place.generation > 0;
+        *place = Slot { tenant: Some(connection), generation: id.generation, kept: 1 };
+        self.len += 1;
+        is_reused
     }
 
-    /// Takes a connection out. Its slot becomes free when nothing is kept for it; its subscriptions, if there are any,
-    /// keep it until [`Connections::let_go`].
-    pub(super) fn detach(&mut self, id: ConnectionId) -> Option<Connection> {
+    /// Takes a connection out. Its slot is kept until the driver has been told of that, and its subscriptions, if there are
+    /// any, have been given up.
+    pub(super) fn detach(&mut self, id: Token) -> Option<Connection> {
         let slot = self.slots.get_mut(id.slot as usize)?;
         if slot.generation != id.generation {
             return None;
         }
         let connection = slot.tenant.take()?;
         self.len -= 1;
-        slot.generation = slot.generation.wrapping_add(1);
         slot.kept += u32::from(!connection.subscriptions.is_empty());
-        if slot.kept == 0 {
-            self.free.push(id.slot);
-        }
         Some(connection)
     }
 
@@ -67,42 +62,39 @@ impl Connections {
         }
     }
 
-    /// That is done.
-    pub(super) fn let_go(&mut self, slot: u32) {
-        let place = self.slots.get_mut(slot as usize);
-        let Some(place) = place.expected("a slot stays in the slab") else { return };
+    /// That is done. Returns who had the slot if it is free now.
+    pub(super) fn let_go(&mut self, slot: u32) -> Option<Token> {
+        let place = self.slots.get_mut(slot as usize).expected("a slot stays in the slab")?;
         place.kept -= 1;
-        if place.kept == 0 && place.tenant.is_none() {
-            self.free.push(slot);
-        }
+        (place.kept == 0).then_some(Token { slot, generation: place.generation })
     }
 
-    /// The connection, if it is still this tenant.
+    /// The connection, if it is still there.
     #[inline]
-    pub(super) fn by_id(&mut self, id: ConnectionId) -> Option<&mut Connection> {
+    pub(super) fn by_id(&mut self, id: Token) -> Option<&mut Connection> {
         let slot = self.slots.get_mut(id.slot as usize)?;
         if slot.generation == id.generation { slot.tenant.as_mut() } else { None }
     }
 
     /// The connection, read only.
     #[inline]
-    pub(super) fn view(&self, id: ConnectionId) -> Option<&Connection> {
+    pub(super) fn view(&self, id: Token) -> Option<&Connection> {
         let slot = self.slots.get(id.slot as usize)?;
         if slot.generation == id.generation { slot.tenant.as_ref() } else { None }
     }
 
     /// The tenant of this slot, and its name.
     #[inline]
-    pub(super) fn at(&mut self, slot: u32) -> Option<(ConnectionId, &mut Connection)> {
+    pub(super) fn at(&mut self, slot: u32) -> Option<(Token, &mut Connection)> {
         let place = self.slots.get_mut(slot as usize)?;
-        let id = ConnectionId { slot, generation: place.generation };
+        let id = Token { slot, generation: place.generation };
         place.tenant.as_mut().map(|connection| (id, connection))
     }
 
     /// Who has this slot now.
-    pub(super) fn id_at(&self, slot: u32) -> Option<ConnectionId> {
+    pub(super) fn id_at(&self, slot: u32) -> Option<Token> {
         let place = self.slots.get(slot as usize)?;
-        place.tenant.as_ref().map(|_| ConnectionId { slot, generation: place.generation })
+        place.tenant.as_ref().map(|_| Token { slot, generation: place.generation })
     }
 
     /// All slots are below this one.
@@ -116,7 +108,7 @@ impl Connections {
     }
 
     /// The first connection in this slot or behind it.
-    pub(super) fn next_from(&self, slot: u32) -> Option<ConnectionId> {
+    pub(super) fn next_from(&self, slot: u32) -> Option<Token> {
         (slot..self.slots.len() as u32).find_map(|slot| self.id_at(slot))
     }
 }

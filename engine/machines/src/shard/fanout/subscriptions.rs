@@ -9,10 +9,11 @@ use std::sync::Arc;
 use protocol::app::App;
 
 use crate::invariant::{self, Expected};
+use crate::machine::Token;
 use crate::mesh::SubRef;
 use crate::outbox::run::Run;
 use crate::shard::fanout::Fanout;
-use crate::shard::fanout::connection::{ConnectionId, Needs, Subscription, WAITING};
+use crate::shard::fanout::connection::{Needs, Subscription, WAITING};
 use crate::shard::fanout::flush::NO_RUN;
 use crate::shard::fanout::topics::{Gone, LocalTopic, Subscriber};
 use crate::topic::{Topic, TopicKey};
@@ -60,36 +61,30 @@ impl Fanout {
     }
 
     /// The index of a connection's subscription to a local topic.
-    pub(in crate::shard) fn subscription_to(&self, id: ConnectionId, topic_slot: u32) -> Option<usize> {
+    pub(in crate::shard) fn subscription_to(&self, id: Token, topic_slot: u32) -> Option<usize> {
         let connection = self.connections.view(id)?;
         connection.subscriptions.iter().position(|sub| sub.topic_slot == topic_slot)
     }
 
     /// Its subscription to a local topic, if that is acknowledged.
     #[inline]
-    pub(in crate::shard) fn acknowledged(&self, id: ConnectionId, topic_slot: u32) -> Option<&Subscription> {
+    pub(in crate::shard) fn acknowledged(&self, id: Token, topic_slot: u32) -> Option<&Subscription> {
         let subscriptions = &self.connections.view(id)?.subscriptions;
         subscriptions.iter().find(|it| it.topic_slot == topic_slot && it.fanout_index != WAITING)
     }
 
     /// The waiting subscription that an answer is for.
-    pub(in crate::shard) fn waiting(
-        &mut self,
-        topic_slot: u32,
-        sub: SubRef,
-    ) -> Option<(ConnectionId, usize)> {
-        let id = ConnectionId { slot: sub.slot, generation: sub.generation };
-        let connection = self.connections.by_id(id)?;
+    pub(in crate::shard) fn waiting(&mut self, topic_slot: u32, sub: SubRef) -> Option<(Token, usize)> {
+        let connection = self.connections.by_id(sub.connection)?;
         let index = connection.subscriptions.iter().position(|it| {
             it.topic_slot == topic_slot && it.fanout_index == WAITING && it.ticket == sub.ticket
         })?;
-        Some((id, index))
+        Some((sub.connection, index))
     }
 
     /// A subscription waits for its home's answer.
     pub(in crate::shard) fn add_waiting(&mut self, topic_slot: u32, sub: SubRef, needs: Needs) {
-        let id = ConnectionId { slot: sub.slot, generation: sub.generation };
-        let connection = self.connections.by_id(id);
+        let connection = self.connections.by_id(sub.connection);
         let Some(connection) = connection.expected("a subscriber is connected") else { return };
         let Some(topic) = self.topics.get_mut(topic_slot).expected(HAS_TOPIC) else { return };
         let subscription =
@@ -106,7 +101,7 @@ impl Fanout {
     }
 
     /// Its last subscription asks to enter a roster, or for the last event, by the root of this number.
-    pub(in crate::shard) fn note_entered(&mut self, id: ConnectionId, sequence: u64) {
+    pub(in crate::shard) fn note_entered(&mut self, id: Token, sequence: u64) {
         if let Some(connection) = self.connections.by_id(id)
             && let Some(subscription) = connection.subscriptions.last_mut()
         {
@@ -115,7 +110,7 @@ impl Fanout {
     }
 
     /// The acknowledgement goes into the outbox, and the connection into the fan-out list.
-    pub(in crate::shard) fn acknowledge(&mut self, id: ConnectionId, index: usize, succeeded: Rc<Run>) {
+    pub(in crate::shard) fn acknowledge(&mut self, id: Token, index: usize, succeeded: Rc<Run>) {
         let connection = self.connections.by_id(id);
         let subscription = connection.and_then(|it| it.subscriptions.get_mut(index));
         let Some(subscription) = subscription.expected("its caller has found it") else { return };
@@ -133,7 +128,7 @@ impl Fanout {
     }
 
     /// Takes a subscription out of its connection and its topic. The topic stays, even without subscribers.
-    pub(in crate::shard) fn remove_subscription(&mut self, id: ConnectionId, index: usize) -> Option<Gone> {
+    pub(in crate::shard) fn remove_subscription(&mut self, id: Token, index: usize) -> Option<Gone> {
         let connection = self.connections.by_id(id).expected("its caller has found it")?;
         if index >= connection.subscriptions.len() {
             invariant::violated("its caller has found it");
@@ -159,12 +154,12 @@ impl Fanout {
     }
 
     /// Takes a subscription out of its topic, which stays, even without subscribers. Nobody has the subscription now.
-    pub(super) fn leave_topic(&mut self, id: ConnectionId, left: Subscription) -> Option<Gone> {
+    pub(super) fn leave_topic(&mut self, id: Token, left: Subscription) -> Option<Gone> {
         let Subscription { topic_slot, fanout_index, ticket, entered, needs } = left;
         let topic = self.topics.get_mut(topic_slot).expected(HAS_TOPIC)?;
         topic.topic.app.remove_subscription();
         self.subscriptions -= 1;
-        let sub = SubRef { slot: id.slot, generation: id.generation, ticket };
+        let sub = SubRef { connection: id, ticket };
         let waited = fanout_index == WAITING;
         let gone = Gone { topic: Arc::clone(&topic.topic), topic_slot, sub, needs, entered, waited };
         if waited {

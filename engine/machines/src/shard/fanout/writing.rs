@@ -11,17 +11,16 @@ use crate::machine::Token;
 use crate::outbox::run::Run;
 use crate::outbox::{Backlog, Range};
 use crate::shard::fanout::Fanout;
-use crate::shard::fanout::connection::ConnectionId;
 
 impl Fanout {
     /// Tells a connection what the server says of its own, in the form that it takes.
-    pub(in crate::shard) fn reply(&mut self, id: ConnectionId, frames: Vec<u8>) {
+    pub(in crate::shard) fn reply(&mut self, id: Token, frames: Vec<u8>) {
         let frames = in_form(frames, self.form_of(id));
         self.push_private(id, Run::private(frames));
     }
 
     /// Puts a private frame, or several, into a connection's outbox.
-    pub(in crate::shard) fn push_private(&mut self, id: ConnectionId, run: Rc<Run>) {
+    pub(in crate::shard) fn push_private(&mut self, id: Token, run: Rc<Run>) {
         let (bytes, frames) = (run.bytes().len(), run.frames(0, run.end()));
         run.charge(&self.held);
         let connection = self.connections.by_id(id);
@@ -36,7 +35,7 @@ impl Fanout {
     }
 
     /// Puts a control frame in behind the frame that is being written.
-    pub(in crate::shard) fn push_urgent(&mut self, id: ConnectionId, run: Rc<Run>) {
+    pub(in crate::shard) fn push_urgent(&mut self, id: Token, run: Rc<Run>) {
         let bytes = run.bytes().len();
         let connection = self.connections.by_id(id);
         let Some(connection) = connection.expected("only a connection is answered") else { return };
@@ -51,7 +50,7 @@ impl Fanout {
     }
 
     /// A blocked connection has gained so much. Past its limit it is tried once more: that attempt judges it.
-    pub(super) fn charge(&mut self, id: ConnectionId, bytes: usize, frames: usize) {
+    pub(super) fn charge(&mut self, id: Token, bytes: usize, frames: usize) {
         let Some(backlog) = self.flush.backlogs.add(id.slot, bytes, frames) else { return };
         if self.excess(backlog).is_some()
             && let Some(connection) = self.connections.by_id(id)
@@ -60,8 +59,8 @@ impl Fanout {
         }
     }
 
-    /// The connection that is to be written next, with its descriptor.
-    pub(in crate::shard) fn poll_dirty(&mut self) -> Option<(ConnectionId, Token)> {
+    /// The connection that is to be written next.
+    pub(in crate::shard) fn poll_dirty(&mut self) -> Option<Token> {
         while let Some(id) = self.flush.pop() {
             // Closed since it became dirty.
             let Some(connection) = self.connections.by_id(id) else { continue };
@@ -72,14 +71,14 @@ impl Fanout {
             connection.private_gain = 0;
             // Ranges to which nothing was added before sealing are dropped here.
             if connection.outbox.advance_by(0, &mut self.flush.tails) {
-                return Some((id, connection.token));
+                return Some(id);
             }
         }
         None
     }
 
     /// The kernel took so many bytes. Returns whether more waits.
-    pub(in crate::shard) fn handle_written(&mut self, id: ConnectionId, bytes: usize) -> bool {
+    pub(in crate::shard) fn handle_written(&mut self, id: Token, bytes: usize) -> bool {
         // The judgement of another connection may have closed this one.
         let Some(connection) = self.connections.by_id(id) else { return false };
         let more = connection.outbox.advance_by(bytes, &mut self.flush.tails);
@@ -91,7 +90,7 @@ impl Fanout {
     }
 
     /// The kernel takes no more. If the connection is too slow, judged by what remains, returns how it is to be closed.
-    pub(in crate::shard) fn handle_blocked(&mut self, id: ConnectionId) -> Option<Close> {
+    pub(in crate::shard) fn handle_blocked(&mut self, id: Token) -> Option<Close> {
         let connection = self.connections.by_id(id)?;
         if !connection.blocked {
             connection.blocked = true;
@@ -114,7 +113,7 @@ impl Fanout {
     }
 
     /// The socket can be written again.
-    pub(in crate::shard) fn handle_writable(&mut self, id: ConnectionId) {
+    pub(in crate::shard) fn handle_writable(&mut self, id: Token) {
         let Some(connection) = self.connections.by_id(id) else { return };
         if connection.blocked {
             connection.blocked = false;

@@ -15,14 +15,11 @@ use protocol::socket_id::SocketId;
 use protocol::ws::{self, Upgrade};
 
 use crate::cores::CoreId;
-use crate::invariant::Expected;
 use crate::machine::{Effect, Now, Token};
 use crate::outbox::run::Run;
 use crate::shard::Shard;
 use crate::shard::ending::encode_error_and_close;
-use crate::shard::fanout::connection::ConnectionId;
 use crate::shard::inbound::commands::Flow;
-use crate::shard::inbound::lobby::At;
 
 /// What a complete head leads to.
 enum Entry {
@@ -55,17 +52,18 @@ impl Shard {
 
     fn refuse_head(&mut self, token: Token, last: Vec<u8>) {
         self.inbound.stats.heads_refused += 1;
-        self.inbound.lobby.forget(token);
+        self.inbound.lobby.leave(token);
         self.give_away(token, Effect::Close { token, last: last.into() });
     }
 
     /// Bytes of a connection whose head is not complete.
     pub(in crate::shard) fn handle_head_bytes(&mut self, token: Token, bytes: &mut [u8], now: Now) -> Flow {
-        let Some(mut kept) = self.inbound.lobby.partial.remove(&token.slot) else {
+        let Some(mut begun) = self.inbound.lobby.take_begun(token) else { return Flow::Read };
+        if begun.is_empty() {
             return self.handle_head(token, bytes, None, now);
-        };
-        kept.extend_from_slice(bytes);
-        self.handle_head(token, &mut kept, None, now)
+        }
+        begun.extend_from_slice(bytes);
+        self.handle_head(token, &mut begun, None, now)
     }
 
     /// Of a head that has waited, the verdict on its app is known.
@@ -80,7 +78,7 @@ impl Shard {
         let (entry, used) = match http::parse_head_within(bytes, &self.limits.http()) {
             HeadParse::Complete { head, bytes: used } => (self.route(&head, verdict, now), used),
             HeadParse::Partial => {
-                self.inbound.lobby.partial.insert(token.slot, bytes.to_vec());
+                self.inbound.lobby.keep_begun(token, bytes.to_vec());
                 return Flow::Read;
             }
             HeadParse::Refused(error) => {
@@ -89,12 +87,12 @@ impl Shard {
         };
         match entry {
             Entry::Attach { admission, form, response } => {
-                let id = self.attach(token, admission, form, response, now);
+                self.attach(token, admission, form, response, now);
                 let rest = bytes.get_mut(used..).unwrap_or(&mut []);
-                self.handle_connection_bytes(id, rest, now)
+                self.handle_connection_bytes(token, rest, now)
             }
             Entry::HandOver => {
-                self.inbound.lobby.forget(token);
+                self.inbound.lobby.leave(token);
                 let (to, bytes) = (CoreId::Api, bytes.to_vec());
                 self.give_away(token, Effect::HandOver { token, to, bytes, refusal: &BUSY });
                 Flow::Read
@@ -152,37 +150,24 @@ impl Shard {
         if self.ending.is_draining() {
             return Err(Close::DRAINING);
         }
-        if self.fanout.next_slot().is_none() {
+        if !self.fanout.has_room() {
             return Err(Close::OVER_CAPACITY);
         }
         app.admit().ok_or(app.over_quota_close)
     }
 
-    fn attach(
-        &mut self,
-        token: Token,
-        admission: Admission,
-        form: DataForm,
-        mut response: Vec<u8>,
-        now: Now,
-    ) -> ConnectionId {
-        self.inbound.lobby.leave(token);
-        let next_slot = self.fanout.next_slot();
-        let slot = next_slot.expected("a slot is free for each admission").unwrap_or(0);
-        let socket_id = SocketId::new(self.place, (self.inbound.random)(), slot);
+    fn attach(&mut self, id: Token, admission: Admission, form: DataForm, mut response: Vec<u8>, now: Now) {
+        self.inbound.lobby.leave(id);
+        let socket_id = SocketId::new(self.place, (self.inbound.random)(), id.slot);
         let timeout_s = u32::from(self.limits.activity_timeout_s);
         let mut established = Vec::new();
         server_event::encode_connection_established(&mut established, socket_id, timeout_s);
         response.extend(in_form(established, form));
-        let id = self.fanout.attach(admission, socket_id.second, token, self.ending.heard(), form);
+        let is_reused = self.fanout.attach(id, admission, socket_id.second, self.ending.heard(), form);
         self.inbound.stats.attached += 1;
-        if id.generation > 0 {
-            self.inbound.stats.slots_reused += 1;
-        }
-        self.inbound.lobby.set(token, At::Connection(id));
+        self.inbound.stats.slots_reused += u64::from(is_reused);
         self.watch(id, now);
         self.await_authorization(id, now);
         self.fanout.push_private(id, Run::private(response));
-        id
     }
 }

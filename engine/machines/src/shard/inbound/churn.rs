@@ -9,20 +9,20 @@
 use hashbrown::HashMap;
 
 use crate::limits::BUCKETS_MIN;
-use crate::shard::fanout::connection::ConnectionId;
+use crate::machine::Token;
 
 /// The buckets that are not full.
 #[derive(Debug, Default)]
 pub(in crate::shard) struct Churn {
     /// When each is full again, in `mono_ms`.
-    full_ms: HashMap<ConnectionId, u64>,
+    full_ms: HashMap<Token, u64>,
     /// With so many, those that are full by now are cleared away.
     clear_at: usize,
 }
 
 impl Churn {
     /// The connection gives up a subscription.
-    pub(in crate::shard) fn charge(&mut self, id: ConnectionId, per_second: u32, now_ms: u64) {
+    pub(in crate::shard) fn charge(&mut self, id: Token, per_second: u32, now_ms: u64) {
         if self.full_ms.len() >= self.clear_at.max(BUCKETS_MIN) {
             self.full_ms.retain(|_, full_ms| *full_ms > now_ms);
             self.clear_at = 2 * self.full_ms.len();
@@ -32,13 +32,7 @@ impl Churn {
     }
 
     /// Whether the connection may subscribe: of `burst` tokens it has one.
-    pub(in crate::shard) fn allows(
-        &self,
-        id: ConnectionId,
-        per_second: u32,
-        burst: usize,
-        now_ms: u64,
-    ) -> bool {
+    pub(in crate::shard) fn allows(&self, id: Token, per_second: u32, burst: usize, now_ms: u64) -> bool {
         // Mostly nobody has given up anything lately.
         if self.full_ms.is_empty() {
             return true;
@@ -48,7 +42,7 @@ impl Churn {
     }
 
     /// The connection has gone.
-    pub(in crate::shard) fn forget(&mut self, id: ConnectionId) {
+    pub(in crate::shard) fn forget(&mut self, id: Token) {
         if !self.full_ms.is_empty() {
             self.full_ms.remove(&id);
         }
@@ -75,7 +69,7 @@ fn each_ms(per_second: u32) -> u64 {
 mod tests {
     use super::*;
 
-    const ID: ConnectionId = ConnectionId { slot: 3, generation: 1 };
+    const ID: Token = Token { slot: 3, generation: 1 };
 
     #[test]
     fn a_burst_passes_and_then_so_many_per_second() {
@@ -98,7 +92,7 @@ mod tests {
         let mut churn = Churn::default();
         (0..1000).for_each(|_| churn.charge(ID, 50, 0));
         assert!(!churn.allows(ID, 50, 1000, 0) && churn.allows(ID, 50, 1001, 0));
-        let other = ConnectionId { generation: 2, ..ID };
+        let other = Token { generation: 2, ..ID };
         assert!(churn.allows(other, 50, 1, 0), "a later tenant of the slot pays for nothing");
         churn.forget(ID);
         assert!(churn.allows(ID, 50, 1, 0));
@@ -108,7 +102,7 @@ mod tests {
     fn buckets_that_are_full_again_are_not_kept() {
         let mut churn = Churn::default();
         for slot in 0..100_000 {
-            churn.charge(ConnectionId { slot, generation: 0 }, 50, u64::from(slot));
+            churn.charge(Token { slot, generation: 0 }, 50, u64::from(slot));
             assert!(churn.full_ms.len() <= BUCKETS_MIN, "{}", churn.full_ms.len());
         }
     }

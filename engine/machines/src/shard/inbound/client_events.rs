@@ -14,10 +14,10 @@ use protocol::server_event;
 use protocol::ws::Frame;
 
 use crate::invariant::Expected;
-use crate::machine::Now;
+use crate::machine::{Now, Token};
 use crate::mesh::{Event, Origin, Publish};
 use crate::shard::Shard;
-use crate::shard::fanout::connection::{ConnectionId, Subscription};
+use crate::shard::fanout::connection::Subscription;
 use crate::shard::inbound::commands::Target;
 use crate::topic::TopicKey;
 
@@ -27,7 +27,7 @@ type Refusal = (Option<u16>, String);
 impl Shard {
     pub(in crate::shard) fn client_event(
         &mut self,
-        id: ConnectionId,
+        id: Token,
         target: &Target<'_>,
         event: &str,
         data: &EventData<'_>,
@@ -62,7 +62,7 @@ impl Shard {
 
     fn check_client_event(
         &mut self,
-        id: ConnectionId,
+        id: Token,
         target: &Target<'_>,
         event: &str,
         data: &EventData<'_>,
@@ -102,11 +102,7 @@ impl Shard {
         Ok(())
     }
 
-    fn acknowledged_subscription(
-        &self,
-        id: ConnectionId,
-        target: &Target<'_>,
-    ) -> Option<(u32, &Subscription)> {
+    fn acknowledged_subscription(&self, id: Token, target: &Target<'_>) -> Option<(u32, &Subscription)> {
         let at = self.fanout.find(target.hash, target.app, target.key)?;
         let subscription = self.fanout.acknowledged(id, at)?;
         Some((at, subscription))

@@ -16,20 +16,19 @@ use protocol::ws::Message;
 
 use crate::cores::{CoreId, Cores, PerCore};
 use crate::invariant::Expected;
-use crate::machine::{Effect, Now};
+use crate::machine::{Effect, Now, Token};
 use crate::shard::Shard;
-use crate::shard::fanout::connection::ConnectionId;
 use crate::shard::inbound::refuse::Grounds;
 use crate::topic::TopicKey;
 
 /// Connections whose next message waits.
 #[derive(Debug)]
 pub(super) struct Stalled {
-    kept: HashMap<ConnectionId, Kept>,
+    kept: HashMap<Token, Kept>,
     /// By home, those that wait for room in its open batch.
-    gated: PerCore<VecDeque<ConnectionId>>,
+    gated: PerCore<VecDeque<Token>>,
     /// Those that have had their messages of this turn.
-    budgeted: VecDeque<ConnectionId>,
+    budgeted: VecDeque<Token>,
 }
 
 #[derive(Debug, Default)]
@@ -56,7 +55,7 @@ impl Stalled {
     }
 
     /// The connection has gone: nothing of it waits any more (its place in a line is skipped).
-    pub(super) fn forget(&mut self, id: ConnectionId) {
+    pub(super) fn forget(&mut self, id: Token) {
         self.kept.remove(&id);
     }
 
@@ -102,7 +101,7 @@ impl Shard {
     /// Bytes of a connection, which may be changed in place.
     pub(in crate::shard) fn handle_connection_bytes(
         &mut self,
-        id: ConnectionId,
+        id: Token,
         bytes: &mut [u8],
         now: Now,
     ) -> Flow {
@@ -151,14 +150,14 @@ impl Shard {
         }
     }
 
-    fn wait_in_line(&mut self, id: ConnectionId, home: CoreId) {
+    fn wait_in_line(&mut self, id: Token, home: CoreId) {
         self.inbound.stats.commands_gated += 1;
         if let Some(line) = self.inbound.stalled.gated.get_mut(home).expected("each home has a line") {
             line.push_back(id);
         }
     }
 
-    fn stall(&mut self, id: ConnectionId, message: Option<Vec<u8>>, rest: &[u8]) -> Flow {
+    fn stall(&mut self, id: Token, message: Option<Vec<u8>>, rest: &[u8]) -> Flow {
         if self.fanout.stall(id) {
             self.inbound.stalled.kept.insert(id, Kept { message, rest: rest.to_vec() });
         }
@@ -191,7 +190,7 @@ impl Shard {
         self.inbound.stalled.budgeted.len()
     }
 
-    fn go_on(&mut self, id: ConnectionId, now: Now) {
+    fn go_on(&mut self, id: Token, now: Now) {
         // Closed since it lined up.
         let Some(mut kept) = self.inbound.stalled.kept.remove(&id) else { return };
         if let Some(message) = kept.message.take()
@@ -204,14 +203,12 @@ impl Shard {
             }
             return;
         }
-        if self.handle_connection_bytes(id, &mut kept.rest, now) == Flow::Read
-            && let Some(token) = self.fanout.resume(id)
-        {
-            self.effects.push_back(Effect::Resume(token));
+        if self.handle_connection_bytes(id, &mut kept.rest, now) == Flow::Read && self.fanout.resume(id) {
+            self.effects.push_back(Effect::Resume(id));
         }
     }
 
-    fn handle_control(&mut self, id: ConnectionId, message: &Message<'_>) {
+    fn handle_control(&mut self, id: Token, message: &Message<'_>) {
         match message {
             Message::Ping(payload) => {
                 self.pong_frame(id, payload);
@@ -222,7 +219,7 @@ impl Shard {
     }
 
     /// One text message. `first_in_line`: it has waited for its gate and nobody waits before it.
-    fn handle_text(&mut self, id: ConnectionId, text: &[u8], first_in_line: bool, now: Now) -> Verdict {
+    fn handle_text(&mut self, id: Token, text: &[u8], first_in_line: bool, now: Now) -> Verdict {
         let message = match parse_client_message(text) {
             Ok(message) => message,
             Err(error) => {
@@ -281,10 +278,10 @@ impl Shard {
     /// Takes a command on a channel when the gate to its home is open and nobody waits there already.
     fn gated(
         &mut self,
-        id: ConnectionId,
+        id: Token,
         channel: &str,
         first_in_line: bool,
-        on_bad_name: impl FnOnce(&mut Self, ConnectionId, &str, &ChannelNameError),
+        on_bad_name: impl FnOnce(&mut Self, Token, &str, &ChannelNameError),
         take: impl FnOnce(&mut Self, &Target<'_>),
     ) -> Verdict {
         let app = self.fanout.app_of(id).cloned();

@@ -11,12 +11,10 @@ use crate::http_date::HttpDate;
 use crate::machine::Token;
 use crate::readings::GatedMs;
 use crate::readings::stats::InboundStats;
-use crate::shard::fanout::connection::ConnectionId;
 use crate::shard::inbound::churn::Churn;
 use crate::shard::inbound::commands::Stalled;
 use crate::shard::inbound::gates::GateClocks;
-use crate::shard::inbound::lobby::{At, Lobby};
-use crate::shard::inbound::polled::Polled;
+use crate::shard::inbound::lobby::Lobby;
 use crate::shard::inbound::quiet::Quiet;
 use crate::shard::inbound::rotation::Rotation;
 use crate::shard::inbound::unknown_apps::UnknownApps;
@@ -27,7 +25,6 @@ mod client_events;
 pub(super) mod commands;
 mod gates;
 mod lobby;
-mod polled;
 mod quiet;
 pub(super) mod refuse;
 mod replies;
@@ -46,7 +43,6 @@ pub(super) struct Inbound {
     date: HttpDate,
     lobby: Lobby,
     unknown_apps: UnknownApps,
-    polled: Polled,
     stalled: Stalled,
     churn: Churn,
     rotation: Rotation,
@@ -56,9 +52,10 @@ pub(super) struct Inbound {
 }
 
 impl Inbound {
-    /// Nothing has come. There are so many homes that commands wait for.
+    /// Nothing has come. There are so many homes that commands wait for; so many heads may be incomplete.
     pub(super) fn new(
         cores: Cores,
+        half_open_max: usize,
         apps: Arc<Apps>,
         path_prefix: PathPrefix,
         random: Box<dyn FnMut() -> u64>,
@@ -68,9 +65,8 @@ impl Inbound {
             path_prefix,
             random,
             date: HttpDate::default(),
-            lobby: Lobby::default(),
+            lobby: Lobby::new(half_open_max),
             unknown_apps: UnknownApps::default(),
-            polled: Polled::default(),
             stalled: Stalled::new(cores),
             churn: Churn::default(),
             rotation: Rotation::default(),
@@ -100,6 +96,11 @@ impl Inbound {
         self.lobby.half_open()
     }
 
+    /// When a shard whose lobby is full must have looked again, on the monotonic clock.
+    pub(super) fn hearing_deadline(&self) -> Option<u64> {
+        self.lobby.hearing_deadline()
+    }
+
     /// How many wait for a source of apps.
     pub(super) fn looking(&self) -> usize {
         self.lobby.looking()
@@ -115,28 +116,10 @@ impl Inbound {
         self.gates.ms()
     }
 
-    /// The connection of this descriptor is about to be written.
-    pub(super) fn note_polled(&mut self, token: Token, id: ConnectionId) {
-        self.polled.note(token, id);
-    }
-
-    /// The connection of a descriptor; whether it is still there shows where it is looked up.
-    pub(super) fn connection_of(&self, token: Token) -> Option<ConnectionId> {
-        self.polled.find(token).or_else(|| match self.lobby.at(token) {
-            At::Connection(id) => Some(id),
-            At::Head | At::Looking | At::Nowhere => None,
-        })
-    }
-
     /// The connection has gone: nothing of it waits any more.
-    pub(super) fn forget(&mut self, id: ConnectionId) {
+    pub(super) fn forget(&mut self, id: Token) {
         self.stalled.forget(id);
         self.churn.forget(id);
-    }
-
-    /// The descriptor is of no concern any more.
-    pub(super) fn forget_descriptor(&mut self, token: Token) {
-        self.lobby.forget(token);
     }
 
     /// Gives back what nothing needs now.

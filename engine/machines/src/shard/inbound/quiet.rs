@@ -38,7 +38,7 @@ impl Shard {
         let few = self.fanout.connections() < self.limits.nap_connections_min;
         let waits = self.inbound.quiet.active
             || !self.fanout.is_at_rest()
-            || self.inbound.lobby.half_open() > 0
+            || self.inbound.half_open() > 0
             || self.budgeted() > 0
             || self.inbound.stalled.any_gated()
             || self.ending.is_draining();

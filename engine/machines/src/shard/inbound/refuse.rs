@@ -10,8 +10,8 @@ use protocol::close::TOO_FAST;
 use protocol::presence::ChannelDataError;
 use protocol::server_event;
 
+use crate::machine::Token;
 use crate::shard::Shard;
-use crate::shard::fanout::connection::ConnectionId;
 
 /// Why a subscription is refused, as far as programs tell it apart.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -53,7 +53,7 @@ impl Shard {
     /// Tells the client, on the connection and on the channel, that it is not subscribed and why.
     pub(in crate::shard) fn refuse_subscription(
         &mut self,
-        id: ConnectionId,
+        id: Token,
         channel: &str,
         grounds: Grounds,
         text: &str,
@@ -66,16 +66,11 @@ impl Shard {
         self.fanout.reply(id, bytes);
     }
 
-    pub(in crate::shard) fn refuse_auth(&mut self, id: ConnectionId, channel: &str, error: &ClientAuthError) {
+    pub(in crate::shard) fn refuse_auth(&mut self, id: Token, channel: &str, error: &ClientAuthError) {
         self.refuse_subscription(id, channel, Grounds::Auth, &error.to_string());
     }
 
-    pub(in crate::shard) fn refuse_name(
-        &mut self,
-        id: ConnectionId,
-        channel: &str,
-        error: &ChannelNameError,
-    ) {
+    pub(in crate::shard) fn refuse_name(&mut self, id: Token, channel: &str, error: &ChannelNameError) {
         let grounds = match error {
             ChannelNameError::TooLong { .. } => Grounds::NameLength,
             ChannelNameError::Empty | ChannelNameError::Character(_) => Grounds::Name,
@@ -83,12 +78,7 @@ impl Shard {
         self.refuse_subscription(id, channel, grounds, &error.to_string());
     }
 
-    pub(in crate::shard) fn refuse_member(
-        &mut self,
-        id: ConnectionId,
-        channel: &str,
-        error: &ChannelDataError,
-    ) {
+    pub(in crate::shard) fn refuse_member(&mut self, id: Token, channel: &str, error: &ChannelDataError) {
         let grounds = match error {
             ChannelDataError::UserIdTooLong { .. } | ChannelDataError::UserInfoTooLong { .. } => {
                 Grounds::Size

@@ -8,20 +8,20 @@ use protocol::object_form::in_form;
 use protocol::server_event;
 use protocol::ws;
 
+use crate::machine::Token;
 use crate::outbox::run::Run;
 use crate::shard::Shard;
-use crate::shard::fanout::connection::ConnectionId;
 
 impl Shard {
     /// The answer to a ping frame.
-    pub(super) fn pong_frame(&mut self, id: ConnectionId, payload: &[u8]) {
+    pub(super) fn pong_frame(&mut self, id: Token, payload: &[u8]) {
         let mut bytes = Vec::new();
         ws::encode_pong_frame(&mut bytes, payload);
         self.fanout.push_urgent(id, Run::private(bytes));
     }
 
     /// The answer to a pusher:ping.
-    pub(super) fn pong(&mut self, id: ConnectionId) {
+    pub(super) fn pong(&mut self, id: Token) {
         let mut bytes = Vec::new();
         server_event::encode_pong(&mut bytes);
         let bytes = in_form(bytes, self.fanout.form_of(id));
@@ -29,14 +29,14 @@ impl Shard {
     }
 
     /// A pusher:error.
-    pub(super) fn error(&mut self, id: ConnectionId, code: Option<u16>, text: &str) {
+    pub(super) fn error(&mut self, id: Token, code: Option<u16>, text: &str) {
         let mut bytes = Vec::new();
         server_event::encode_error(&mut bytes, code, text);
         self.fanout.reply(id, bytes);
     }
 
     /// A command that is no subscribe names what cannot be a channel.
-    pub(super) fn report_name(&mut self, id: ConnectionId, _: &str, error: &ChannelNameError) {
+    pub(super) fn report_name(&mut self, id: Token, _: &str, error: &ChannelNameError) {
         self.error(id, None, &error.to_string());
     }
 
@@ -49,7 +49,7 @@ impl Shard {
 
     /// The end of a subscription at the client's word. webman-push-server's clients wait for it; it is no part of Pusher's
     /// protocol.
-    pub(super) fn acknowledge_unsubscribe(&mut self, id: ConnectionId, channel: &str) {
+    pub(super) fn acknowledge_unsubscribe(&mut self, id: Token, channel: &str) {
         if self.fanout.form_of(id) == DataForm::Object {
             let mut bytes = Vec::new();
             server_event::encode_unsubscription_succeeded(&mut bytes, channel);

@@ -16,7 +16,6 @@ use crate::mesh::{Leaf, Root};
 use crate::outbox::parting::Parting;
 use crate::shard::Shard;
 use crate::shard::inbound::commands::Flow;
-use crate::shard::inbound::lobby::At;
 
 /// Where the rotation stands, and the batches that are being used up.
 #[derive(Debug, Default)]
@@ -300,28 +299,21 @@ impl Shard {
 
     fn handle_socket_bytes(&mut self, token: Token, bytes: &mut [u8], now: Now) -> Flow {
         self.inbound.stats.bytes_received += bytes.len() as u64;
-        match self.inbound.lobby.at(token) {
-            // Nothing is read from one that waits for its app.
-            At::Nowhere | At::Looking => Flow::Read,
-            At::Head => self.handle_head_bytes(token, bytes, now),
-            At::Connection(id) => {
-                debug_assert!(
-                    !self.fanout.is_stalled(id),
-                    "nothing is read from a connection whose last message waits"
-                );
-                self.handle_connection_bytes(id, bytes, now)
-            }
+        if !self.fanout.has(token) {
+            return self.handle_head_bytes(token, bytes, now);
         }
+        debug_assert!(
+            !self.fanout.is_stalled(token),
+            "nothing is read from a connection whose last message waits"
+        );
+        self.handle_connection_bytes(token, bytes, now)
     }
 
     fn handle_hangup(&mut self, token: Token) {
-        match self.inbound.lobby.at(token) {
-            At::Nowhere => {}
-            At::Head | At::Looking => {
-                self.inbound.lobby.forget(token);
-                self.give_away(token, Effect::Close { token, last: Parting::default() });
-            }
-            At::Connection(id) => self.vanish(id),
+        if self.inbound.lobby.leave(token) {
+            self.give_away(token, Effect::Close { token, last: Parting::default() });
+        } else {
+            self.vanish(token);
         }
     }
 }

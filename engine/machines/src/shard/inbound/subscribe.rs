@@ -10,9 +10,9 @@ use protocol::channel::check_own_channel;
 use protocol::presence::parse_member;
 
 use crate::invariant::Expected;
-use crate::machine::Now;
+use crate::machine::{Now, Token};
 use crate::shard::Shard;
-use crate::shard::fanout::connection::{ConnectionId, Needs};
+use crate::shard::fanout::connection::Needs;
 use crate::shard::inbound::commands::Target;
 use crate::shard::inbound::refuse::Grounds;
 use crate::topic::TopicKey;
@@ -20,7 +20,7 @@ use crate::topic::TopicKey;
 impl Shard {
     pub(in crate::shard) fn subscribe(
         &mut self,
-        id: ConnectionId,
+        id: Token,
         target: &Target<'_>,
         auth: &str,
         channel_data: Option<&str>,
@@ -40,18 +40,13 @@ impl Shard {
         }
     }
 
-    fn subscription_of(&self, id: ConnectionId, target: &Target<'_>) -> Option<usize> {
+    fn subscription_of(&self, id: Token, target: &Target<'_>) -> Option<usize> {
         let at = self.fanout.find(target.hash, target.app, target.key)?;
         self.fanout.subscription_to(id, at)
     }
 
     /// Whether one more subscription may be, whatever the channel: of this connection, of the shard, of the app, and now.
-    fn check_room(
-        &mut self,
-        id: ConnectionId,
-        target: &Target<'_>,
-        now: Now,
-    ) -> Result<(), (Grounds, String)> {
+    fn check_room(&mut self, id: Token, target: &Target<'_>, now: Now) -> Result<(), (Grounds, String)> {
         let (app, limits) = (&target.app.limits, &self.limits);
         let of_one = limits.subscriptions_per_connection_max;
         let of_shard = limits.subscriptions_per_shard_max.unwrap_or(usize::MAX);
@@ -86,7 +81,7 @@ impl Shard {
     /// Whether the connection may subscribe to this channel, and what it needs of its home.
     fn check_subscription(
         &mut self,
-        id: ConnectionId,
+        id: Token,
         target: &Target<'_>,
         auth: &str,
         channel_data: Option<&str>,
@@ -115,7 +110,7 @@ impl Shard {
     }
 
     /// The same of a user's own channel.
-    fn check_own_channel(&mut self, id: ConnectionId, channel: &str) -> Option<Needs> {
+    fn check_own_channel(&mut self, id: Token, channel: &str) -> Option<Needs> {
         match check_own_channel(channel, self.users.user_id_of(id)) {
             Ok(()) => Some(Needs::Nothing),
             Err(error) => {
@@ -126,13 +121,13 @@ impl Shard {
     }
 
     /// A subscription that needs a signature shows that the app's back end knows the connection.
-    fn note_subscribes(&mut self, id: ConnectionId, key: TopicKey<&str>) {
+    fn note_subscribes(&mut self, id: Token, key: TopicKey<&str>) {
         if matches!(key, TopicKey::Channel { kind, .. } if kind.needs_auth()) {
             self.note_authorized(id);
         }
     }
 
-    fn add_subscription(&mut self, id: ConnectionId, target: &Target<'_>, needs: Needs) {
+    fn add_subscription(&mut self, id: Token, target: &Target<'_>, needs: Needs) {
         let found = self.fanout.find(target.hash, target.app, target.key);
         let topic_slot = found.unwrap_or_else(|| self.join(target));
         let sub = self.links.name_subscription(id);
@@ -177,7 +172,7 @@ impl Shard {
         topic_slot
     }
 
-    pub(in crate::shard) fn unsubscribe(&mut self, id: ConnectionId, target: &Target<'_>, now: Now) {
+    pub(in crate::shard) fn unsubscribe(&mut self, id: Token, target: &Target<'_>, now: Now) {
         let Some(index) = self.subscription_of(id, target) else {
             let channel = target.channel;
             let text = format!("No current subscription to channel {channel}, or subscription in progress");

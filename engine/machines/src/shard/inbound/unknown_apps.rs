@@ -14,7 +14,6 @@ use crate::machine::{Effect, Now, Token};
 use crate::shard::Shard;
 use crate::shard::inbound::Inbound;
 use crate::shard::inbound::commands::Flow;
-use crate::shard::inbound::lobby::At;
 
 /// Those who wait, and those whose question is over.
 #[derive(Debug, Default)]
@@ -114,9 +113,9 @@ impl Shard {
         else {
             return false;
         };
-        if self.inbound.lobby.at(token) == At::Looking
+        if self.inbound.lobby.is_looking(token)
             && self.handle_head(token, &mut head, Some(verdict), now) == Flow::Read
-            && self.inbound.lobby.at(token) != At::Nowhere
+            && (self.fanout.has(token) || self.inbound.lobby.has(token))
         {
             self.effects.push_back(Effect::Resume(token));
         }

@@ -131,7 +131,7 @@ impl Links {
 impl Shard {
     /// A subscription has gone: says so to its home, Exit before Count. What a close has to say may wait outside.
     pub(in crate::shard) fn tell_gone(&mut self, gone: Gone, by_close: bool) {
-        let (topic_slot, slot) = (gone.topic_slot, gone.sub.slot);
+        let (topic_slot, slot) = (gone.topic_slot, gone.sub.connection.slot);
         if self.links.leave(gone, by_close) {
             self.fanout.keep_slot(slot);
         }
@@ -157,7 +157,7 @@ impl Shard {
         for home in self.hash.cores().each_shard() {
             while let Some(brought_in) = self.links.bring_in(home) {
                 match brought_in {
-                    BroughtIn::Exit(sub) => self.fanout.let_go_slot(sub.slot),
+                    BroughtIn::Exit(sub) => self.let_go(sub.connection.slot),
                     BroughtIn::Count(topic_slot) => self.send_count(topic_slot),
                 }
                 any = true;

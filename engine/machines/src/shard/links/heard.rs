@@ -9,10 +9,11 @@ use protocol::socket_id::SocketId;
 use protocol::ws::Frame;
 
 use crate::invariant;
+use crate::machine::Token;
 use crate::mesh::{Granted, Leaf, Refusal, SubRef};
 use crate::outbox::run::Run;
 use crate::shard::Shard;
-use crate::shard::fanout::connection::{ConnectionId, Needs};
+use crate::shard::fanout::connection::Needs;
 use crate::shard::inbound::refuse::Grounds;
 use crate::topic::Topic;
 
@@ -113,7 +114,7 @@ impl Shard {
         }
     }
 
-    fn waiting_for(&mut self, topic: &Topic, sub: SubRef) -> Option<(ConnectionId, usize)> {
+    fn waiting_for(&mut self, topic: &Topic, sub: SubRef) -> Option<(Token, usize)> {
         let at = self.fanout.find_topic(topic)?;
         self.fanout.waiting(at, sub)
     }

@@ -9,11 +9,10 @@ use protocol::presence::Member;
 use crate::cores::{CoreId, Cores, PerCore};
 use crate::invariant::Expected;
 use crate::limits::Limits;
-use crate::machine::Mesh;
+use crate::machine::{Mesh, Token};
 use crate::mesh::{Publish, Root, SubRef, ToHome};
 use crate::outgoing::Outgoing;
 use crate::readings::stats::LinksStats;
-use crate::shard::fanout::connection::ConnectionId;
 use crate::shard::users::Word;
 use crate::topic::Topic;
 
@@ -108,9 +107,9 @@ impl Links {
     }
 
     /// A new subscription of this connection, as homes know it.
-    pub(super) fn name_subscription(&mut self, id: ConnectionId) -> SubRef {
+    pub(super) fn name_subscription(&mut self, id: Token) -> SubRef {
         self.ticket = self.ticket.wrapping_add(1);
-        SubRef { slot: id.slot, generation: id.generation, ticket: self.ticket }
+        SubRef { connection: id, ticket: self.ticket }
     }
 
     /// Whether home has said Joined.
@@ -241,7 +240,7 @@ mod tests {
         shard: Shard,
         app: Arc<App>,
         topics: TopicHash,
-        id: ConnectionId,
+        id: Token,
     }
 
     impl Rig {
@@ -262,12 +261,12 @@ mod tests {
                 drain: DrainPlan::default(),
                 random: Box::new(|| 0),
             });
-            let (admission, token) = (app.admit().unwrap(), Token { slot: 0, generation: 0 });
-            let id = shard.fanout.attach(admission, 9, token, shard.ending.heard(), DataForm::String);
+            let id = Token { slot: 0, generation: 1 };
+            shard.fanout.attach(id, app.admit().unwrap(), 9, shard.ending.heard(), DataForm::String);
             Self { shard, app, topics, id }
         }
 
-        fn with_target(&mut self, take: impl FnOnce(&mut Shard, ConnectionId, &Target<'_>)) {
+        fn with_target(&mut self, take: impl FnOnce(&mut Shard, Token, &Target<'_>)) {
             let key = TopicKey::of(CHANNEL);
             let target =
                 Target { app: &self.app, channel: CHANNEL, key, hash: self.topics.of(&self.app, key) };

@@ -13,8 +13,8 @@ use protocol::user_data::UserData;
 use crate::cores::{CoreId, Cores};
 use crate::deadlines::Deadlines;
 use crate::invariant::Expected;
+use crate::machine::Token;
 use crate::readings::stats::UsersStats;
-use crate::shard::fanout::connection::ConnectionId;
 pub(super) use crate::shard::users::local::Word;
 use crate::shard::users::local::{KNOWN, LocalUsers};
 use crate::shard::users::watch::Watch;
@@ -95,12 +95,12 @@ impl Users {
     }
 
     /// The user that a connection is signed in as.
-    pub(super) fn user_of(&self, id: ConnectionId) -> Option<&Arc<Member>> {
+    pub(super) fn user_of(&self, id: Token) -> Option<&Arc<Member>> {
         self.signed_in.get(&id.slot).map(|signed_in| &signed_in.user)
     }
 
     /// The id of the user that a connection is signed in as.
-    pub(super) fn user_id_of(&self, id: ConnectionId) -> Option<&str> {
+    pub(super) fn user_id_of(&self, id: Token) -> Option<&str> {
         self.user_of(id).map(|user| &*user.user_id)
     }
 
@@ -110,7 +110,7 @@ impl Users {
     }
 
     /// The connection has gone.
-    pub(super) fn sign_out(&mut self, id: ConnectionId) {
+    pub(super) fn sign_out(&mut self, id: Token) {
         if self.signed_in.is_empty() {
             return;
         }
@@ -128,7 +128,7 @@ impl Users {
 
     /// The connection is this user's from now on, and watches whom the user watches. If it was before, that is over: what
     /// stays as it is, homes are not told.
-    fn sign_in(&mut self, id: ConnectionId, app: &Arc<App>, topics: &TopicHash, data: UserData) {
+    fn sign_in(&mut self, id: Token, app: &Arc<App>, topics: &TopicHash, data: UserData) {
         self.stats.signins += 1;
         if let Some(earlier) = self.signed_in.remove(&id.slot) {
             self.leave(id.slot, &earlier);

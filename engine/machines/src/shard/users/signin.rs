@@ -8,12 +8,12 @@ use protocol::signin::check_signin;
 use protocol::user_data::UserData;
 
 use crate::invariant::Expected;
+use crate::machine::Token;
 use crate::shard::Shard;
-use crate::shard::fanout::connection::ConnectionId;
 
 impl Shard {
     /// A connection wants to be a user's.
-    pub(in crate::shard) fn signin(&mut self, id: ConnectionId, user_data: &str, auth: &str) {
+    pub(in crate::shard) fn signin(&mut self, id: Token, user_data: &str, auth: &str) {
         let sender = self.fanout.app_of(id).cloned().zip(self.fanout.socket_id(id));
         let Some((app, socket_id)) = sender.expected("only a connection signs in") else { return };
         let signed_in = self.users.user_id_of(id);
@@ -55,11 +55,11 @@ impl Shard {
     }
 
     /// What should be a sign-in is none.
-    pub(in crate::shard) fn refuse_bad_signin(&mut self, id: ConnectionId, error: &MessageError) {
+    pub(in crate::shard) fn refuse_bad_signin(&mut self, id: Token, error: &MessageError) {
         self.refuse_signin(id, "AuthError", 401, &error.to_string());
     }
 
-    fn refuse_signin(&mut self, id: ConnectionId, kind: &str, status: u16, text: &str) {
+    fn refuse_signin(&mut self, id: Token, kind: &str, status: u16, text: &str) {
         self.users.stats.signins_refused += 1;
         let mut bytes = Vec::new();
         server_event::encode_error(&mut bytes, None, text);
