@@ -129,6 +129,7 @@ impl World {
             rounds_max: rng.between(1, 4),
             // Heads wait for their shard's next turn here, not for their senders.
             head_ms_max: u64::MAX / 2,
+            drain_head_ms_max: u64::MAX / 2,
             activity_timeout_s: rng.between(5, 20) as u16,
             ping_grace_s: rng.between(1, 5) as u16,
             pong_s_max: rng.between(17, 25) as u16,
