@@ -5,7 +5,10 @@ use std::sync::Arc;
 use protocol::app::{App, Apps};
 use protocol::auth::{shared_secret, sign_subscription};
 use protocol::channel::{ChannelKind, parse_channel_name};
+use protocol::json::php::encode_sorted;
+use protocol::json::{JsonError, Value, parse_object};
 use protocol::socket_id::SocketId;
+use serde::Deserialize;
 
 use super::asked::Asked;
 use super::refused;
@@ -74,7 +77,22 @@ pub(super) fn as_webman_push_server(apps: &Apps, asked: &Asked) -> Result<Reply,
         return Ok(subscription.reply(|| member.to_owned()));
     }
     // There, an object is always in the reply, and signed where the channel has members.
-    let signed = subscription.kind.is_presence().then_some(member);
-    let auth = subscription.sign(signed);
+    let signed = if subscription.kind.is_presence() { Some(as_php_writes(member)?) } else { None };
+    let auth = subscription.sign(signed.as_deref());
     Ok(Reply::new().with_json("channel_data", member).with("auth", &auth))
+}
+
+/// A JSON object on its way through PHP.
+#[derive(Deserialize)]
+struct Carried<'a> {
+    #[serde(borrow)]
+    object: Option<Value<'a>>,
+}
+
+fn as_php_writes(object: &str) -> Result<String, Refused> {
+    let carried = format!("{{\"object\":{object}}}");
+    let written = parse_object(carried.as_bytes()).and_then(|carried: Carried<'_>| {
+        carried.object.as_ref().map_or(Err(JsonError::Syntax), encode_sorted)
+    });
+    written.map_err(|_| refused(400, "Invalid channel_data"))
 }

@@ -115,6 +115,19 @@ fn the_form_of_webman_push_server_has_an_object_on_every_channel() {
     let signed = r#"{"user_id":"100","user_info":"{\\'name\\':\\'John\\',\\'sex\\':\\'man\\'}"}"#;
     let auth = text(&member, "auth");
     assert_eq!(verify_subscription(app, SOCKET_ID, "presence-a", Some(signed), auth), Ok(()));
+    // What a client passes on is signed as PHP would write it, whatever the order and the form in which it came.
+    let object = json!({"user_info": "a/é", "user_id": "7"});
+    let asked =
+        json!({"channel_name": "presence-a", "socket_id": "1234.1234", "channel_data": object.to_string()});
+    let reply = reply(&json("/subscribe/auth?compat=webman", &asked));
+    assert_eq!(reply["channel_data"], object);
+    let signed = r#"{"user_id":"7","user_info":"a\/é"}"#;
+    let auth = text(&reply, "auth");
+    assert_eq!(verify_subscription(app, SOCKET_ID, "presence-a", Some(signed), auth), Ok(()));
+    let broken =
+        r#"{"channel_name":"presence-a","socket_id":"1.1","channel_data":"{\"user_id\":\"\\ud800\"}"}"#;
+    let request = http("POST", "/subscribe/auth?compat=webman", "Content-Type: application/json\r\n", broken);
+    assert_eq!(refusal(&request), (400, "Invalid channel_data".into()));
 }
 
 #[test]
