@@ -25,5 +25,6 @@ pub mod outbox;
 pub mod outgoing;
 pub mod readings;
 pub mod shard;
+pub mod token;
 pub mod topic;
 pub mod turn;

@@ -14,16 +14,7 @@ use crate::cores::CoreId;
 use crate::hook_port::HookPort;
 use crate::mesh::{Leaf, Root};
 use crate::outbox::parting::Parting;
-
-/// Names a connection, to its driver and to its machine, from its coming until its slot is freed ([`Effect::Free`]). The
-/// generation tells it from earlier tenants of its slot.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Token {
-    /// Place in the driver's slab.
-    pub slot: u32,
-    /// Counts the tenants of that place, from 1.
-    pub generation: u32,
-}
+pub use crate::token::Token;
 
 /// Through which listener a connection has come. What is behind a door is nobody's business at the others.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -11,8 +11,8 @@ use protocol::presence::Member;
 use protocol::socket_id::SocketId;
 use protocol::ws::Frame;
 
-use crate::machine::Token;
 use crate::readings::Reading;
+use crate::token::Token;
 use crate::topic::Topic;
 
 /// One subscription of one connection of one shard, while it waits for its home and as a roster's key after that.
