@@ -241,7 +241,7 @@ fn a_bad_value_gets_what_is_possible() {
         ("[limits]\nhttp_headers_max = 1", "2: limits.http_headers_max = 1: must be between 8 and 256"),
         (
             "[limits]\ncache_bytes_max = 1000",
-            "2: limits.cache_bytes_max = 1000: possible are 65536 to 1099511627776",
+            "2: limits.cache_bytes_max = 1000: must be between 65536 and 1099511627776",
         ),
         (
             "[limits]\noutboxes_bytes_max = 65536",
@@ -342,7 +342,7 @@ fn limits_that_would_break_each_other_are_refused_where_one_was_set() {
         ),
         (
             "[limits]\nevent_data_bytes_max = 131072\ncache_bytes_max = 65536",
-            "3: limits.cache_bytes_max does not fit: event_data_bytes_max (131072) is more than cache_bytes_max (65536), so no \
+            "3: limits.cache_bytes_max does not fit the other limits: event_data_bytes_max (131072) is more than cache_bytes_max (65536), so no \
              cache channel could remember such an event",
         ),
         (
