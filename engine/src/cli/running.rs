@@ -31,10 +31,12 @@ pub(super) fn run_server(
     started: impl FnOnce(&Running) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     warn_of_capacity(settings.shards.count, settings.apps.iter().map(|app| &**app));
-    if settings.pages.sample_endpoints {
+    let has_samples = settings.pages.sample_endpoints;
+    let running = server::start(settings).map_err(Failure::outside)?;
+    // A start that fails is one line.
+    if has_samples {
         warn_of_samples();
     }
-    let running = server::start(settings).map_err(Failure::outside)?;
     started(&running)?;
     running.wait().map_err(Failure::outside)
 }
