@@ -69,7 +69,7 @@ fn a_key_that_is_not_known_gets_the_nearest_or_its_right_place() {
         ("enable = true", "5: unknown key \"enable\" in [[apps]]: did you mean \"enabled\"?"),
         (
             "colour = 1",
-            "5: unknown key \"colour\" in [[apps]]: valid keys are id, key, secret, keys, enabled, allowed_origins, \
+            "5: unknown key \"colour\" in [[apps]]: valid keys are id, key, key_file, secret, secret_file, keys, enabled, allowed_origins, \
              require_origin, dialect, client_events, subscription_count, subscription_count_events, watchlist_events, \
              cache_ttl_s, authorization_timeout_s, terminate_by_presence, flush_interval_ms, over_quota_close_code, limits, hooks",
         ),

@@ -8,6 +8,8 @@ use std::path::Path;
 
 use protocol::app::App;
 
+use crate::config::{AppLinesError, parse_app_lines};
+
 /// Reads the apps of a file, at least one; or returns one line that says what is wrong.
 pub(super) fn read_app_file(path: &Path) -> Result<Vec<App>, String> {
     Ok(read_written_apps(path)?.into_iter().map(|(app, _)| app).collect())
@@ -23,19 +25,10 @@ pub(super) fn read_written_apps(path: &Path) -> Result<Vec<(App, String)>, Strin
 
 /// A fault is what follows the file's name in the message: `:LINE: …` or `: …`.
 fn parse_apps(text: &str) -> Result<Vec<(App, String)>, String> {
-    let mut apps = Vec::new();
-    for (index, line) in text.lines().enumerate() {
-        let line = line.trim();
-        if line.is_empty() || line.starts_with('#') {
-            continue;
-        }
-        let app = App::parse(line).map_err(|error| format!(":{}: {error}", index + 1))?;
-        apps.push((app, line.to_owned()));
-    }
-    if apps.is_empty() {
-        return Err(": it has no app; write one per line, as ID:KEY:SECRET".to_owned());
-    }
-    Ok(apps)
+    parse_app_lines(text).map_err(|AppLinesError { line, why }| match line {
+        Some(line) => format!(":{line}: {why}"),
+        None => format!(": {why}"),
+    })
 }
 
 #[cfg(test)]

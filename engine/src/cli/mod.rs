@@ -1,7 +1,7 @@
 //! The command line: `serve`, `check`, `dev`, `publish`, `watch`, `app` and `hooks`, each in a file or folder of its name.
 //!
-//! It is parsed once into values that are right, or refused with one message that says what to change. `overrides` are the
-//! flags that win over the configuration file; `running` is a server that a command runs. Nothing here knows of cores and
+//! It is parsed once into values that are right, or refused with one message that says what to change. `sources` are where
+//! settings come from, `overrides` the flags that win over all others; `running` is a server that a command runs. Nothing here knows of cores and
 //! sockets.
 
 mod app;
@@ -17,6 +17,7 @@ mod publish;
 mod reload;
 mod running;
 mod serve;
+mod sources;
 mod table;
 mod target;
 mod watch;

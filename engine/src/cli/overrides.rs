@@ -1,22 +1,20 @@
-//! The flags that win over the configuration file, and the one place where they are laid over it.
+//! The flags that win over file and environment, and the one place where they become settings.
 //!
-//! `serve` has all of them; a command that has some fills in those. Reading file and flags again gives the same settings,
-//! as far as the file is the same. What must never happen here: a secret in a message.
+//! `serve` has all of them; a command that has some fills in those. Reading all again gives the same settings,
+//! as far as the files are the same. What must never happen here: a secret in a message.
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use clap::Args;
-use protocol::app::App;
+use protocol::app::{App, Apps};
 use protocol::close::Close;
 
-use super::app_file::read_app_file;
+use super::app_file::read_written_apps;
 use super::failure::Failure;
-use crate::config::{Config, EndpointConfig};
-use crate::limits::SHARDS_MAX;
-use crate::settings::{AdminAddress, ShardCount, Steering, parse_admin_host};
+use crate::config::{Config, Layer, LayerApp, quoted, quoted_list};
+use crate::settings::{AdminAddress, Steering, parse_admin_host};
 
 /// Flags; what is not given leaves the file as it is.
 #[derive(Clone, Debug, Default, Args)]
@@ -72,82 +70,89 @@ pub(super) struct Overrides {
 }
 
 impl Overrides {
-    /// What this file says, or the defaults without one, with these flags over it.
-    pub(super) fn over_file(&self, file: Option<&Path>) -> Result<Config, Failure> {
-        let mut config = match file {
-            Some(path) => Config::read(path)?,
-            None => Config::default(),
-        };
-        self.lay_over(&mut config)?;
-        Ok(config)
+    /// The defaults with these flags over them, whatever file and environment say.
+    pub(super) fn over_defaults(&self) -> Result<Config, Failure> {
+        Ok(Config::read_below(None, &[&self.layer()?])?)
     }
 
-    fn lay_over(&self, config: &mut Config) -> Result<(), Failure> {
-        replace(&mut config.listen.public, &self.listen);
-        config.listen.ipv6_only |= self.ipv6_only;
-        config.pages.assets |= self.assets;
-        self.lay_apps_over(config)?;
-        set(&mut config.admin.address, self.admin);
-        replace(&mut config.admin.hosts, &self.admin_host);
-        set(&mut config.shards.count, self.shards.map(parse_shards).transpose()?);
-        set(&mut config.shards.accept_steering, self.accept_steering);
-        set(&mut config.ending.drain_rate, self.drain_rate);
-        config.ending.drain_close = self.drain_close.or(config.ending.drain_close);
-        set(&mut config.ending.ready_grace, self.ready_grace.map(|s| Duration::from_secs(s.into())));
-        config.ending.takeover |= self.takeover;
-        self.lay_hooks_over(config)
+    /// These flags as settings, each with the name of its flag.
+    pub(super) fn layer(&self) -> Result<Layer, Failure> {
+        let mut layer = Layer::default();
+        let switches = [
+            ("--ipv6-only", "ipv6_only", self.ipv6_only),
+            ("--assets", "assets", self.assets),
+            ("--takeover", "takeover", self.takeover),
+        ];
+        for (flag, key, _) in switches.into_iter().filter(|(_, _, is_given)| *is_given) {
+            layer.set(flag, key, "true");
+        }
+        let numbers = [
+            ("--shards", "shards", self.shards.map(|count| count.to_string())),
+            ("--drain-rate", "drain_rate", self.drain_rate.map(|rate| rate.to_string())),
+            ("--drain-close", "drain_close", self.drain_close.map(|close| close.code.to_string())),
+            ("--ready-grace", "ready_grace", self.ready_grace.map(|seconds| seconds.to_string())),
+        ];
+        for (flag, key, value) in numbers {
+            value.inspect(|value| layer.set(flag, key, value));
+        }
+        let texts = [
+            ("--admin", "admin", self.admin.map(|address| address.to_string())),
+            ("--accept-steering", "accept_steering", self.accept_steering.map(|it| it.to_string())),
+            ("--data-dir", "hooks.data_dir", self.data_dir.as_deref().map(parse_data_dir).transpose()?),
+            ("--redis", "hooks.redis_url", self.redis.clone()),
+        ];
+        for (flag, key, value) in texts {
+            value.inspect(|value| layer.set(flag, key, &quoted(value)));
+        }
+        let addresses = self.listen.iter().map(SocketAddr::to_string).collect();
+        let hosts = self.admin_host.iter().map(|host| host.to_string()).collect();
+        let lists: [(_, _, Vec<String>); 2] =
+            [("--listen", "listen", addresses), ("--admin-host", "admin_hosts", hosts)];
+        for (flag, key, values) in lists.into_iter().filter(|(_, _, values)| !values.is_empty()) {
+            layer.set(flag, key, &quoted_list(values.iter().map(String::as_str)));
+        }
+        self.set_apps(&mut layer)?;
+        self.set_webhooks(&mut layer)?;
+        Ok(layer)
     }
 
-    /// An app given by a flag has the limits that the file sets for all apps.
-    fn lay_apps_over(&self, config: &mut Config) -> Result<(), Failure> {
-        let mut apps: Vec<App> = self.app.iter().map(|text| parse_app(text)).collect::<Result<_, _>>()?;
+    fn set_apps(&self, layer: &mut Layer) -> Result<(), Failure> {
+        let mut written = Vec::new();
+        for text in &self.app {
+            written.push(("--app".to_owned(), parse_app(text)?, text.clone()));
+        }
         if let Some(file) = &self.app_file {
-            apps.extend(read_app_file(file).map_err(Failure::config)?);
+            let place = format!("--app-file {}", file.display());
+            let apps = read_written_apps(file).map_err(Failure::config)?;
+            written.extend(apps.into_iter().map(|(app, text)| (place.clone(), app, text)));
         }
-        if !apps.is_empty() {
-            apps.iter_mut().for_each(|app| app.limits = config.app_limits.clone());
-            config.apps = apps;
-        }
+        let apps: Vec<LayerApp> =
+            written.iter().map(|(place, _, text)| LayerApp::written(place, text)).collect();
+        Apps::new(written.into_iter().map(|(_, app, _)| app).collect())
+            .map_err(|error| Failure::config(format!("--app: {error}")))?;
+        layer.set_apps(&apps);
         Ok(())
     }
 
-    fn lay_hooks_over(&self, config: &mut Config) -> Result<(), Failure> {
-        if let Some(data_dir) = &self.data_dir {
-            config.hooks.set_data_dir(data_dir.clone());
-        }
-        if let Some(url) = &self.redis {
-            config.hooks.set_redis_url(url).map_err(|why| Failure::config(format!("--redis {why}")))?;
+    fn set_webhooks(&self, layer: &mut Layer) -> Result<(), Failure> {
+        let is_twin = |index: usize, url: &String| self.webhook.iter().take(index).any(|other| other == url);
+        if self.webhook.iter().enumerate().any(|(index, url)| is_twin(index, url)) {
+            return Err(Failure::config("--webhook: the same URL is given twice"));
         }
         if !self.webhook.is_empty() {
-            config.hooks.endpoints = EndpointConfig::webhooks(&config.apps, &self.webhook)
-                .map_err(|why| Failure::config(format!("--webhook {why}")))?;
+            layer.set_webhooks("--webhook", &self.webhook);
         }
         Ok(())
     }
 }
 
-/// A flag that is given replaces a setting.
-fn set<T>(setting: &mut T, flag: Option<T>) {
-    if let Some(value) = flag {
-        *setting = value;
-    }
-}
-
-/// A flag that may be repeated replaces a list.
-fn replace<T: Clone>(list: &mut Vec<T>, flags: &[T]) {
-    if !flags.is_empty() {
-        *list = flags.to_vec();
-    }
+fn parse_data_dir(path: &Path) -> Result<String, Failure> {
+    path.to_str().map(str::to_owned).ok_or_else(|| Failure::config("--data-dir: is not UTF-8"))
 }
 
 /// An app of `--app`.
 pub(super) fn parse_app(text: &str) -> Result<App, Failure> {
     App::parse(text).map_err(|error| Failure::config(format!("--app: {error}")))
-}
-
-fn parse_shards(count: usize) -> Result<ShardCount, Failure> {
-    let impossible = || Failure::config(format!("--shards: from 1 to {SHARDS_MAX} are possible"));
-    ShardCount::new(count).ok_or_else(impossible)
 }
 
 fn parse_drain_close(text: &str) -> Result<Close, String> {
@@ -158,6 +163,8 @@ fn parse_drain_close(text: &str) -> Result<Close, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     const FILE: &str = "listen = \"127.0.0.1:7000\"\nadmin = \"off\"\nadmin_hosts = [\"a\"]\nshards = 3\n\
@@ -166,9 +173,8 @@ mod tests {
         [[apps]]\nid = \"1\"\nkey = \"a\"\nsecret = \"s\"\n[[apps.hooks]]\nnone = true\n";
 
     fn over(flags: &Overrides, file: &str) -> Config {
-        let mut config = Config::parse("x", file).unwrap();
-        flags.lay_over(&mut config).unwrap_or_else(|failure| panic!("{failure:?}"));
-        config
+        let layer = flags.layer().unwrap_or_else(|failure| panic!("{failure:?}"));
+        Config::parse_below("x", file, &[&layer]).unwrap()
     }
 
     #[test]

@@ -1,15 +1,15 @@
-//! SIGHUP: the apps of the file and of the flags are read anew, and replace those that the server has from there.
+//! SIGHUP: the apps of files, environment and flags are read anew, and replace those that the server has from there.
 //!
 //! A file that is faulty changes nothing, and the log says why. Other settings hold until the server is started again; one
 //! line names those that have changed.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use logging::say;
 
 use super::failure::Failure;
-use super::overrides::Overrides;
+use super::sources::Sources;
 use crate::config::{AppReader, AppsUrl, Config, EndpointConfig, HooksConfig};
 use crate::driver::apps::{AppSource, AppsControl};
 use crate::hooks_link::Endpoints;
@@ -19,8 +19,9 @@ use protocol::app::{AppChanges, DuplicateApp};
 
 /// What is read again, and what the server was started with.
 pub(super) struct Reload {
-    file: Option<PathBuf>,
-    overrides: Overrides,
+    sources: Sources,
+    /// The first of the files, for messages.
+    named: String,
     fixed: Fixed,
     /// What apps are read with that are not in the file.
     reader: AppReader,
@@ -29,18 +30,17 @@ pub(super) struct Reload {
 }
 
 impl Reload {
-    /// For a server that is started with this. None: it was given no file.
+    /// For a server that is started with this. None: nothing of it was read from files.
     pub(super) fn of(
-        file: Option<&Path>,
-        overrides: &Overrides,
+        sources: Sources,
+        files: Vec<String>,
         config: &Config,
         reader: AppReader,
     ) -> Option<Self> {
-        file.or(overrides.app_file.as_deref())?;
-        let file = file.map(Path::to_path_buf);
+        let named = files.into_iter().next()?;
         Some(Self {
-            file,
-            overrides: overrides.clone(),
+            sources,
+            named,
             fixed: Fixed::of(config),
             reader,
             endpoints: config.hooks.endpoints.clone(),
@@ -55,15 +55,15 @@ impl Reload {
     }
 
     fn try_reload(&mut self, apps: &Arc<AppsControl>, hooks: Option<&Endpoints>) -> Result<(), Failure> {
-        let mut config = self.overrides.over_file(self.file.as_deref())?;
+        let mut config = self.sources.read()?.config;
         let (fixed, reader) = (Fixed::of(&config), config.app_reader());
         if config.has_no_apps() {
-            return Err(Failure::config(format!("{} has no app", self.named())));
+            return Err(Failure::config(format!("{} has no app", self.named)));
         }
         let (changes, endpoints_stay) = self.replace(apps, hooks, &mut config)?;
-        let changes = changes.map_err(|error| Failure::config(format!("{}: {error}", self.named())))?;
+        let changes = changes.map_err(|error| Failure::config(format!("{}: {error}", self.named)))?;
         self.reader.follow(&reader);
-        say!("SIGHUP: {}: {changes}", self.named());
+        say!("SIGHUP: {}: {changes}", self.named);
         let mut differing = self.fixed.differing(&fixed);
         if endpoints_stay && !differing.contains(&"hooks") {
             differing.push("endpoints");
@@ -71,7 +71,7 @@ impl Reload {
         if !differing.is_empty() {
             say!(
                 "SIGHUP: {}: changes of {} take effect when the server is started again",
-                self.named(),
+                self.named,
                 differing.join(", ")
             );
         }
@@ -120,11 +120,6 @@ impl Reload {
         }
         let stays = own.take().map(|(own, _)| apps.replace(AppSource::File, own));
         Ok((stays.unwrap_or(changes), true))
-    }
-
-    fn named(&self) -> String {
-        let file = self.file.as_deref().or(self.overrides.app_file.as_deref());
-        file.map_or_else(String::new, |file| file.display().to_string())
     }
 }
 
@@ -190,6 +185,7 @@ impl Fixed {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::overrides::Overrides;
 
     fn fixed(text: &str) -> Fixed {
         let app = "[[apps]]\nid = \"1\"\nkey = \"a\"\nsecret = \"s\"\n";
@@ -225,8 +221,10 @@ mod tests {
     #[test]
     fn without_a_file_there_is_nothing_to_reload() {
         let flags = Overrides { app: vec!["1:a:s".to_owned()], ..Overrides::default() };
-        let config = flags.over_file(None).unwrap();
-        assert!(Reload::of(None, &flags, &config, config.app_reader()).is_none());
-        assert!(Reload::of(Some(Path::new("x")), &flags, &config, config.app_reader()).is_some());
+        let config = flags.over_defaults().unwrap();
+        let reload =
+            |files| Reload::of(Sources::of_file(None, flags.clone()), files, &config, config.app_reader());
+        assert!(reload(Vec::new()).is_none());
+        assert!(reload(vec!["x".to_owned()]).is_some());
     }
 }

@@ -17,7 +17,7 @@ pub(super) fn advice(table: Table, key: &str) -> String {
     if let Some(right) = right_table(table, key) {
         return format!("it belongs to {}", right.title());
     }
-    match meaning(key, Table::ALL.into_iter().flat_map(Table::keys)) {
+    match meaning(key, Table::ALL.into_iter().flat_map(Table::keys).map(|key| key.name)) {
         Some(Meaning::Text(text)) => return text.to_owned(),
         Some(Meaning::Key(ours)) => {
             let elsewhere = right_table(table, ours).filter(|_| !table.has(ours));
@@ -27,7 +27,7 @@ pub(super) fn advice(table: Table, key: &str) -> String {
         }
         None => {}
     }
-    let keys = table.keys();
+    let keys: Vec<&str> = table.keys().iter().map(|key| key.name).collect();
     match nearest(key, keys.iter().copied()) {
         Some(near) => format!("did you mean {near:?}?"),
         None => format!("valid keys are {}", keys.join(", ")),

@@ -91,14 +91,19 @@ fn parse_app<'a>(mut section: Section<'a>, limits: &ParsedLimits<'_>) -> Result<
 fn parse_credentials<'a>(section: &mut Section<'a>, id: &Value<'a>) -> Result<(App, Vec<Value<'a>>), Fault> {
     let later = section.take("keys").map_or_else(|| Ok(Vec::new()), |keys| keys.sections(Table::AppKey))?;
     let mut later = later.into_iter();
-    let first = match section.take("key") {
-        Some(key) => Credentials { key, secret: section.need("secret")?, enabled: true },
+    let (key, secret) =
+        (section.take_or_read("key", "key_file")?, section.take_or_read("secret", "secret_file")?);
+    let (first, secret) = match key {
+        Some(key) => {
+            let secret = secret.ok_or_else(|| section.missing("secret"))?;
+            (Credentials { key, secret, enabled: true }, None)
+        }
         None => match later.next() {
-            Some(first) => Credentials::parse(first)?,
-            None => Credentials { key: section.need("key")?, secret: section.need("secret")?, enabled: true },
+            Some(first) => (Credentials::parse(first)?, secret),
+            None => return Err(section.missing("key")),
         },
     };
-    if let Some(secret) = section.take("secret") {
+    if let Some(secret) = secret {
         return Err(
             secret.fault("has no key beside it: write key and secret together, here or in [[apps.keys]]")
         );
@@ -128,7 +133,9 @@ struct Credentials<'a> {
 impl<'a> Credentials<'a> {
     /// Those of `[[apps.keys]]`.
     fn parse(mut section: Section<'a>) -> Result<Self, Fault> {
-        let (key, secret) = (section.need("key")?, section.need("secret")?);
+        let key = section.take_or_read("key", "key_file")?.ok_or_else(|| section.missing("key"))?;
+        let secret =
+            section.take_or_read("secret", "secret_file")?.ok_or_else(|| section.missing("secret"))?;
         Ok(Self { key, secret, enabled: boolean(section.take("enabled"), true)? })
     }
 }
@@ -211,5 +218,5 @@ impl Placed<'_> {
 }
 
 fn twin(mine: &Value<'_>, name: &str, theirs: &Value<'_>) -> Fault {
-    mine.wrong(&format!("{name:?}"), &format!("already used by the app on line {}", theirs.line()))
+    mine.wrong(&format!("{name:?}"), &format!("already used by the app {}", theirs.place()))
 }

@@ -35,7 +35,7 @@ impl AppReader {
 
     /// The app of a table, which messages call `name`.
     pub fn read(&self, name: &str, table: &str) -> Result<App, Fault> {
-        let document = Document { name, text: table, is_file: false };
+        let document = Document::new(name, table, false);
         let root = DeTable::parse(table).map_err(|error| document.not_toml(&error))?;
         let section = Section::open(&document, Table::App, root.span().start, root.into_inner())?;
         let (server, app) = self.limits();

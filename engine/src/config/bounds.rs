@@ -5,6 +5,7 @@
 
 use protocol::limits::{AppLimits, HTTP_HEADERS_CAP};
 
+use super::key::{Key, boolean, integer};
 use machines::limits::Limits;
 
 /// The largest value of `roster_bytes_max`, and what a roster's limits may come to together.
@@ -115,13 +116,13 @@ pub(super) const APP: [Limit<AppLimits>; 17] = [
 ];
 
 /// The keys that `[limits]` may have: those of an app hold for all apps there.
-pub(super) fn limit_keys() -> impl Iterator<Item = &'static str> {
-    SERVER.iter().map(|limit| limit.key).chain([IDLE_CHECK]).chain(app_limit_keys())
+pub(super) fn limit_keys() -> impl Iterator<Item = Key> {
+    SERVER.iter().map(|limit| integer(limit.key)).chain([boolean(IDLE_CHECK)]).chain(app_limit_keys())
 }
 
 /// The keys of limits that an app may set for itself.
-pub(super) fn app_limit_keys() -> impl Iterator<Item = &'static str> {
-    APP.iter().map(|limit| limit.key)
+pub(super) fn app_limit_keys() -> impl Iterator<Item = Key> {
+    APP.iter().map(|limit| integer(limit.key))
 }
 
 #[cfg(test)]

@@ -49,27 +49,6 @@ pub struct EndpointConfig {
 }
 
 impl EndpointConfig {
-    /// An endpoint that sends all default events of an app to this URL, in Pusher's format.
-    pub fn webhook(app_id: &str, url: &str) -> Result<Self, &'static str> {
-        check_webhook_url(url)?;
-        let format = Format::Pusher;
-        let sink = SinkSettings::Webhook { url: url.to_owned(), format, headers: Vec::new() };
-        Ok(Self::new(app_id, derived_name(app_id, url), sink))
-    }
-
-    /// An endpoint for each URL and each app.
-    pub fn webhooks(apps: &[App], urls: &[String]) -> Result<Vec<Self>, &'static str> {
-        let mut endpoints: Vec<Self> = Vec::new();
-        for (app, url) in apps.iter().flat_map(|app| urls.iter().map(move |url| (app, url))) {
-            let endpoint = Self::webhook(&app.id, url)?;
-            if endpoints.iter().any(|other| other.name == endpoint.name) {
-                return Err(": the same URL is given twice");
-            }
-            endpoints.push(endpoint);
-        }
-        Ok(endpoints)
-    }
-
     /// The endpoint of this app.
     pub(super) fn into_endpoint(self, app: &Arc<App>) -> Endpoint {
         let usual = Endpoint::new(self.name, Arc::clone(app), self.sink);
@@ -108,8 +87,8 @@ fn usual_kinds(sink: &SinkSettings) -> HookKinds {
     }
 }
 
-/// An endpoint and the line where it stands.
-pub(super) type Placed = (EndpointConfig, usize);
+/// An endpoint and where it stands.
+pub(super) type Placed = (EndpointConfig, String);
 
 /// The endpoints of an app. None has the name of one of `others`.
 pub(super) fn parse_endpoints(
@@ -126,7 +105,7 @@ pub(super) fn parse_endpoints(
 }
 
 fn parse_endpoint(mut section: Section<'_>, app_id: &str, others: &[Placed]) -> Result<Placed, Fault> {
-    let line = section.line();
+    let place = section.place();
     let (sink, target) = parse_sink(&mut section)?;
     let name = section.take("name");
     let named = match &name {
@@ -134,7 +113,7 @@ fn parse_endpoint(mut section: Section<'_>, app_id: &str, others: &[Placed]) -> 
         None => derived_name(app_id, &target),
     };
     if let Some((_, of)) = others.iter().find(|(other, _)| other.name == named) {
-        let why = format!("{named:?}: the endpoint on line {of} already has this name; choose another");
+        let why = format!("{named:?}: the endpoint {of} already has this name; choose another");
         return Err(
             name.map_or_else(|| section.fault(&format!("name = {why}")), |it| it.fault(&format!("= {why}")))
         );
@@ -142,7 +121,7 @@ fn parse_endpoint(mut section: Section<'_>, app_id: &str, others: &[Placed]) -> 
     let mut endpoint = EndpointConfig::new(app_id, named, sink);
     parse_filter(&mut section, &mut endpoint)?;
     parse_batching(&mut section, &mut endpoint)?;
-    Ok((endpoint, line))
+    Ok((endpoint, place))
 }
 
 fn parse_filter(section: &mut Section<'_>, endpoint: &mut EndpointConfig) -> Result<(), Fault> {
@@ -307,7 +286,7 @@ mod tests {
 
     #[test]
     fn a_name_follows_app_and_destination_alone() {
-        let name = |app, url| EndpointConfig::webhook(app, url).unwrap().name;
+        let name = derived_name;
         assert_eq!(name("1", "http://a/b"), name("1", "http://a/b"));
         assert_ne!(name("1", "http://a/b"), name("2", "http://a/b"));
         assert_ne!(name("1", "http://a/b"), name("1", "http://a/c"));

@@ -6,6 +6,10 @@
 use std::fmt;
 use std::io;
 
+use toml::de::DeTable;
+
+use super::layer::{Layer, Mark};
+use super::merge::moved;
 use super::table::Table;
 
 /// One message for the operator.
@@ -15,6 +19,11 @@ pub struct Fault {
 }
 
 impl Fault {
+    /// A fault of what stands in this place: a variable, a flag or a file.
+    pub fn of(place: &str, what: &str) -> Self {
+        Self { text: format!("{place}: {what}") }
+    }
+
     pub(super) fn unreadable(name: &str, error: &io::Error) -> Self {
         Self { text: format!("{name}: the configuration file cannot be read: {error}") }
     }
@@ -28,24 +37,66 @@ impl fmt::Display for Fault {
 
 impl std::error::Error for Fault {}
 
-/// A file and its text, or a text that is in no file.
+/// A file and its text, or a text that is in no file; and the layers above it.
 #[derive(Debug)]
 pub(super) struct Document<'a> {
     pub(super) name: &'a str,
     pub(super) text: &'a str,
     /// Whether faults name a line: a reader can look it up.
     pub(super) is_file: bool,
+    /// The places beyond the text, in order: where the settings of layers are from.
+    marks: Vec<Mark>,
+    /// The first place that is not taken.
+    end: usize,
 }
 
-impl Document<'_> {
-    /// A fault at this byte of the file.
+impl<'a> Document<'a> {
+    /// A text without layers above it.
+    pub(super) fn new(name: &'a str, text: &'a str, is_file: bool) -> Self {
+        Self { name, text, is_file, marks: Vec::new(), end: text.len() + 1 }
+    }
+
+    /// The settings of a layer, each at a place beyond all that are here already.
+    pub(super) fn put_above(&mut self, layer: &'a Layer) -> Result<DeTable<'a>, Fault> {
+        let start = self.end;
+        self.end += layer.text().len() + 1;
+        self.marks.extend(layer.marks().iter().map(|mark| Mark { at: start + mark.at, ..mark.clone() }));
+        let root = DeTable::parse(layer.text()).map_err(|error| {
+            let at = start + error.span().map_or(0, |span| span.start);
+            self.fault(at, &format!("this is not TOML: {}", error.message()))
+        })?;
+        Ok(moved(root.into_inner(), start))
+    }
+
+    /// A fault at this place.
     pub(super) fn fault(&self, at: usize, what: &str) -> Fault {
-        let line = if self.is_file { format!(":{}", self.line(at)) } else { String::new() };
-        Fault { text: format!("{}{line}: {what}", self.name) }
+        match self.mark(at) {
+            Some(mark) => Fault::of(&mark.place, what),
+            None if self.is_file => Fault::of(&format!("{}:{}", self.name, self.line(at)), what),
+            None => Fault::of(self.name, what),
+        }
+    }
+
+    /// This place in a sentence: `on line 7`, or `of --app`.
+    pub(super) fn words(&self, at: usize) -> String {
+        match self.mark(at) {
+            Some(mark) => format!("of {}", mark.place),
+            None => format!("on line {}", self.line(at)),
+        }
+    }
+
+    /// Whether this place is in a layer.
+    pub(super) fn is_in_layer(&self, at: usize) -> bool {
+        self.mark(at).is_some()
+    }
+
+    /// The mark of a place beyond the text.
+    fn mark(&self, at: usize) -> Option<&Mark> {
+        self.marks.iter().rev().find(|mark| mark.at <= at)
     }
 
     /// The line of this byte, counted from 1.
-    pub(super) fn line(&self, at: usize) -> usize {
+    fn line(&self, at: usize) -> usize {
         let before = self.text.as_bytes().iter().take(at);
         1 + before.filter(|byte| **byte == b'\n').count()
     }
@@ -70,7 +121,7 @@ mod tests {
 
     #[test]
     fn lines_are_counted_from_one() {
-        let document = Document { name: "x", text: "a\nb\n\nc", is_file: true };
+        let document = Document::new("x", "a\nb\n\nc", true);
         let table = [(0, 1), (1, 1), (2, 2), (4, 3), (5, 4), (6, 4), (99, 4)];
         for (at, line) in table {
             assert_eq!(document.line(at), line, "{at}");

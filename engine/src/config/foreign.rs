@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     fn ours() -> impl Iterator<Item = &'static str> {
-        Table::ALL.into_iter().flat_map(Table::keys)
+        Table::ALL.into_iter().flat_map(Table::keys).map(|key| key.name)
     }
 
     #[test]

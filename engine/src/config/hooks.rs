@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hooks::journal::preflight;
-use hooks::settings::{Durability, Endpoint, Secret, Settings, StreamSettings};
+use hooks::settings::{Durability, Endpoint, Settings, StreamSettings};
 use hooks::sinks::{self, SinkFault};
 use protocol::app::{App, Apps};
 use protocol::hook_kind::HookKinds;
@@ -53,20 +53,6 @@ impl HooksConfig {
         hooks.parse_delivery(&mut section)?;
         hooks.parse_stream(&mut section)?;
         Ok(hooks)
-    }
-
-    /// Sets the data directory.
-    pub fn set_data_dir(&mut self, data_dir: PathBuf) {
-        self.settings.data_dir = data_dir;
-    }
-
-    /// Sets the URL of the stream; its other settings stay.
-    pub fn set_redis_url(&mut self, url: &str) -> Result<(), &'static str> {
-        check_redis_url(url)?;
-        let stream = self.settings.stream.get_or_insert_with(|| StreamSettings::new(url));
-        stream.redis.url = Secret(url.to_owned());
-        stream.redis.ca_file = stream.redis.ca_file.take().filter(|_| is_tls(url));
-        Ok(())
     }
 
     /// The data directory.

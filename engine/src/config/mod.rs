@@ -1,10 +1,12 @@
-//! The configuration file: TOML in; out come valid values, or one message that says where and what to change.
+//! The configuration: TOML in; out come valid values, or one message that says where and what to change.
 //!
-//! `table` has the keys of each table, `section` takes tables apart and refuses unknown keys, with `advice` on what to write
+//! The file is the lowest source. What the environment (`variables`, with `env_file`, `app_lines` and `service_links`) and
+//! the command line set are layers of TOML above it (`layer`), and `merge` makes one tree of them in which every value
+//! still knows its place. The readers see that tree alone. `table` has the keys of each table, `section` takes tables apart and refuses unknown keys, with `advice` on what to write
 //! instead. Each group of settings has a reader of the same name, and its values are in `crate::settings`: `listen`,
 //! `admin`, `pages`, `shards`, `ending`, `limits` (with `bounds` and `contradictions`), `app`, `app_store`, `apps_url`, `hooks`
 //! and `endpoint`; `app_reader` reads apps that are kept elsewhere. `foreign` knows
-//! what other servers call a setting; `fault` is the message. It knows no socket and no command line. What must never
+//! what other servers call a setting; `fault` is the message. It knows no socket, and of the command line only its layer. What must never
 //! happen here: a secret in a message, a key that is accepted and has no effect, a bad value that becomes a default.
 
 use std::fs;
@@ -21,6 +23,7 @@ use machines::limits::Limits;
 mod admin;
 mod advice;
 mod app;
+mod app_lines;
 mod app_reader;
 mod app_store;
 mod apps_url;
@@ -28,22 +31,31 @@ mod bounds;
 mod contradictions;
 mod ending;
 mod endpoint;
+mod env_file;
 mod fault;
 mod foreign;
 mod hooks;
+mod key;
+mod layer;
 mod limits;
 mod listen;
+mod merge;
 mod nearest;
 mod pages;
 mod section;
+mod service_links;
 mod shards;
 mod table;
+mod variables;
 
+pub use app_lines::{AppLinesError, parse_app_lines};
 pub use app_reader::AppReader;
 pub use apps_url::AppsUrl;
 pub use endpoint::EndpointConfig;
 pub use fault::Fault;
 pub use hooks::HooksConfig;
+pub use layer::{Layer, LayerApp, quoted, quoted_list};
+pub use variables::Variables;
 
 use fault::Document;
 use limits::ParsedLimits;
@@ -83,19 +95,39 @@ pub struct Config {
 impl Config {
     /// Reads this file. Blocks while it reads.
     pub fn read(path: &Path) -> Result<Self, Fault> {
+        Self::read_below(Some(path), &[])
+    }
+
+    /// Reads this file, if there is one, with these layers above it, the highest last. Blocks while it reads.
+    pub fn read_below(path: Option<&Path>, layers: &[&Layer]) -> Result<Self, Fault> {
+        let Some(path) = path else { return Self::parse_below("", "", layers) };
         let name = path.display().to_string();
         let text = fs::read_to_string(path).map_err(|error| Fault::unreadable(&name, &error))?;
-        Self::parse(&name, &text)
+        Self::parse_below(&name, &text, layers)
     }
 
     /// Parses this text; messages call it `name`.
     pub fn parse(name: &str, text: &str) -> Result<Self, Fault> {
-        let document = Document { name, text, is_file: true };
+        Self::parse_below(name, text, &[])
+    }
+
+    /// Parses this text, with these layers above it, the highest last.
+    pub fn parse_below(name: &str, text: &str, layers: &[&Layer]) -> Result<Self, Fault> {
+        let mut document = Document::new(name, text, true);
         if let Some(what) = foreign::json_instead(text) {
             return Err(document.fault(0, what));
         }
         let root = DeTable::parse(text).map_err(|error| document.not_toml(&error))?;
-        let mut top = Section::open(&document, Table::Top, root.span().start, root.into_inner())?;
+        let at = root.span().start;
+        let mut tree = root.into_inner();
+        for layer in layers {
+            merge::lay_over(&mut tree, document.put_above(layer)?);
+        }
+        Self::of_tree(&document, at, tree)
+    }
+
+    fn of_tree(document: &Document<'_>, at: usize, tree: DeTable<'_>) -> Result<Self, Fault> {
+        let mut top = Section::open(document, Table::Top, at, tree)?;
         let listen = listen::parse_listen(&mut top)?;
         let admin = admin::parse_admin(&mut top)?;
         let pages = pages::parse_pages(&mut top)?;
@@ -249,10 +281,13 @@ mod tests {
             format!("{hooks:?}"),
             format!("{:?}", ::hooks::settings::Settings::new("corecast-data".into(), Vec::new()))
         );
-        for key in Table::ALL.iter().flat_map(|table| table.keys()) {
+        for key in Table::ALL.iter().flat_map(|table| table.keys()).map(|key| key.name) {
             let set =
                 |line: &str| line.starts_with(&format!("{key} = ")) || line.ends_with(&format!("[{key}]"));
-            assert!(text.lines().any(|line| set(line) || line == format!("[[{key}]]")), "{key} is not shown");
+            // Of these the prose tells: they cannot stand beside what is shown.
+            let told = key.ends_with("_file") && EXAMPLE.contains(&format!("`{key}`"));
+            let shown = text.lines().any(|line| set(line) || line == format!("[[{key}]]"));
+            assert!(shown || told, "{key} is not shown");
         }
     }
 

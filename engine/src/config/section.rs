@@ -4,6 +4,7 @@
 //! is asked for, or the fault that says why not. Called by the readers of this folder.
 
 use std::borrow::Cow;
+use std::fs;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -43,15 +44,35 @@ impl<'a> Section<'a> {
         Some(Value { document, table, key, at: at.span().start, value: value.into_inner() })
     }
 
-    /// The value of a required key.
-    pub(super) fn need(&mut self, key: &'static str) -> Result<Value<'a>, Fault> {
-        let what = format!("{}{key} is missing: each {} needs one", self.table.path(), self.table.title());
-        self.take(key).ok_or_else(|| self.document.fault(self.at, &what))
+    /// The value of a key, or what the file holds that another key names. Blocks while it reads.
+    pub(super) fn take_or_read(
+        &mut self,
+        key: &'static str,
+        file_key: &'static str,
+    ) -> Result<Option<Value<'a>>, Fault> {
+        match (self.take(key), self.take(file_key)) {
+            (Some(value), Some(_)) => {
+                Err(value.fault(&format!("cannot stand beside {file_key}: give one of the two")))
+            }
+            (None, Some(file)) => file.read(key).map(Some),
+            (value, None) => Ok(value),
+        }
     }
 
-    /// The line where it begins.
-    pub(super) fn line(&self) -> usize {
-        self.document.line(self.at)
+    /// The value of a required key.
+    pub(super) fn need(&mut self, key: &'static str) -> Result<Value<'a>, Fault> {
+        self.take(key).ok_or_else(|| self.missing(key))
+    }
+
+    /// A required key is not there.
+    pub(super) fn missing(&self, key: &str) -> Fault {
+        let what = format!("{}{key} is missing: each {} needs one", self.table.path(), self.table.title());
+        self.document.fault(self.at, &what)
+    }
+
+    /// Where it begins, in a sentence.
+    pub(super) fn place(&self) -> String {
+        self.document.words(self.at)
     }
 
     /// A fault of the whole table.
@@ -77,9 +98,9 @@ pub(super) struct Value<'a> {
 }
 
 impl<'a> Value<'a> {
-    /// The line where its key stands.
-    pub(super) fn line(&self) -> usize {
-        self.document.line(self.at)
+    /// Where its key stands, in a sentence.
+    pub(super) fn place(&self) -> String {
+        self.document.words(self.at)
     }
 
     /// The key that is set.
@@ -99,7 +120,7 @@ impl<'a> Value<'a> {
 
     /// A whole number within bounds.
     pub(super) fn integer(&self, min: u64, max: u64) -> Result<u64, Fault> {
-        let DeValue::Integer(integer) = &self.value else { return Err(self.of_other_kind("a whole number")) };
+        let DeValue::Integer(integer) = &self.value else { return Err(self.no_word("a whole number")) };
         let number = i128::from_str_radix(integer.as_str(), integer.radix()).ok();
         let number = number.and_then(|number| u64::try_from(number).ok());
         number
@@ -107,9 +128,19 @@ impl<'a> Value<'a> {
             .ok_or_else(|| self.wrong(&integer.to_string(), &format!("must be between {min} and {max}")))
     }
 
+    /// What the file holds that this names, as the value of another key in the same place.
+    fn read(self, key: &'static str) -> Result<Self, Fault> {
+        let path = self.filled_text()?;
+        let text = fs::read_to_string(path).map_err(|error| {
+            self.wrong(&format!("{path:?}"), &format!("the file cannot be read: {error}"))
+        })?;
+        let text = text.trim_end_matches(['\r', '\n']).to_owned();
+        Ok(Self { key, value: DeValue::String(text.into()), ..self })
+    }
+
     /// True or false.
     pub(super) fn boolean(&self) -> Result<bool, Fault> {
-        self.value.as_bool().ok_or_else(|| self.of_other_kind("true or false"))
+        self.value.as_bool().ok_or_else(|| self.no_word("true or false"))
     }
 
     /// A text.
@@ -182,6 +213,16 @@ impl<'a> Value<'a> {
             value => vec![(self.at, value)],
         };
         list.into_iter().map(move |(at, value)| Self { document, table, key, at, value })
+    }
+
+    /// What no word can stand for. A variable has only words, so there the word is shown.
+    fn no_word(&self, wanted: &str) -> Fault {
+        match self.value.as_str() {
+            Some(word) if self.document.is_in_layer(self.at) => {
+                self.wrong(&format!("{word:?}"), &format!("must be {wanted}"))
+            }
+            _ => self.of_other_kind(wanted),
+        }
     }
 
     fn of_other_kind(&self, wanted: &str) -> Fault {

@@ -1,6 +1,7 @@
 //! The tables of the file, and the keys that each may have.
 
 use super::bounds::{app_limit_keys, limit_keys};
+use super::key::{Key, boolean, integer, list, table, text};
 
 /// A kind of table.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,56 +38,60 @@ impl Table {
     ];
 
     /// The keys that the table may have.
-    pub(super) fn keys(self) -> Vec<&'static str> {
+    pub(super) fn keys(self) -> Vec<Key> {
         match self {
             Self::Top => vec![
-                "listen",
-                "api_listen",
-                "admin",
-                "ipv6_only",
-                "path_prefix",
-                "admin_hosts",
-                "metrics_prefix",
-                "assets",
-                "sample_endpoints",
-                "shards",
-                "pin",
-                "accept_steering",
-                "takeover",
-                "ready_grace",
-                "drain_rate",
-                "drain_close",
-                "limits",
-                "hooks",
-                "app_store",
-                "apps_url",
-                "apps_url_ttl_s",
-                "apps",
+                list("listen"),
+                list("api_listen"),
+                text("admin"),
+                boolean("ipv6_only"),
+                text("path_prefix"),
+                list("admin_hosts"),
+                text("metrics_prefix"),
+                boolean("assets"),
+                boolean("sample_endpoints"),
+                integer("shards"),
+                boolean("pin"),
+                text("accept_steering"),
+                boolean("takeover"),
+                integer("ready_grace"),
+                integer("drain_rate"),
+                integer("drain_close"),
+                table("limits"),
+                table("hooks"),
+                table("app_store"),
+                text("apps_url"),
+                integer("apps_url_ttl_s"),
+                table("apps"),
             ],
             Self::Limits => limit_keys().collect(),
-            Self::AppStore => vec!["path"],
+            Self::AppStore => vec![text("path")],
             Self::App => vec![
-                "id",
-                "key",
-                "secret",
-                "keys",
-                "enabled",
-                "allowed_origins",
-                "require_origin",
-                "dialect",
-                "client_events",
-                "subscription_count",
-                "subscription_count_events",
-                "watchlist_events",
-                "cache_ttl_s",
-                "authorization_timeout_s",
-                "terminate_by_presence",
-                "flush_interval_ms",
-                "over_quota_close_code",
-                "limits",
-                "hooks",
+                text("id"),
+                text("key"),
+                text("key_file"),
+                text("secret"),
+                text("secret_file"),
+                table("keys"),
+                boolean("enabled"),
+                list("allowed_origins"),
+                boolean("require_origin"),
+                text("dialect"),
+                boolean("client_events"),
+                boolean("subscription_count"),
+                boolean("subscription_count_events"),
+                boolean("watchlist_events"),
+                integer("cache_ttl_s"),
+                integer("authorization_timeout_s"),
+                boolean("terminate_by_presence"),
+                integer("flush_interval_ms"),
+                integer("over_quota_close_code"),
+                table("limits"),
+                table("hooks"),
             ],
-            Self::AppKey => vec!["key", "secret", "enabled"],
+            Self::AppKey => {
+                vec![text("key"), text("key_file"), text("secret"), text("secret_file"), boolean("enabled")]
+            }
             Self::AppLimits => app_limit_keys().collect(),
             Self::Hooks => HOOKS_KEYS.to_vec(),
             Self::AppHook => APP_HOOK_KEYS.to_vec(),
@@ -95,7 +100,12 @@ impl Table {
 
     /// Whether the table may have this key.
     pub(super) fn has(self, key: &str) -> bool {
-        self.keys().contains(&key)
+        self.keys().iter().any(|it| it.name == key)
+    }
+
+    /// Whether a file has it at most once.
+    pub(super) fn is_single(self) -> bool {
+        !self.path().starts_with("apps.")
     }
 
     /// How it is written in the file, for messages.
@@ -127,41 +137,41 @@ impl Table {
     }
 }
 
-const HOOKS_KEYS: [&str; 19] = [
-    "data_dir",
-    "durability",
-    "journal_bytes_max",
-    "grace_ms",
-    "give_up_after_s",
-    "retry_pause_max_s",
-    "strict_endpoints",
-    "in_flight_max",
-    "redis_url",
-    "redis_ca_file",
-    "stream",
-    "group",
-    "deliver",
-    "consumers",
-    "queue_limit",
-    "requeue_interval_s",
-    "claim_interval_s",
-    "pending_timeout_s",
-    "prefetch",
+const HOOKS_KEYS: [Key; 19] = [
+    text("data_dir"),
+    text("durability"),
+    integer("journal_bytes_max"),
+    integer("grace_ms"),
+    integer("give_up_after_s"),
+    integer("retry_pause_max_s"),
+    boolean("strict_endpoints"),
+    integer("in_flight_max"),
+    text("redis_url"),
+    text("redis_ca_file"),
+    text("stream"),
+    text("group"),
+    boolean("deliver"),
+    integer("consumers"),
+    integer("queue_limit"),
+    integer("requeue_interval_s"),
+    integer("claim_interval_s"),
+    integer("pending_timeout_s"),
+    integer("prefetch"),
 ];
 
-const APP_HOOK_KEYS: [&str; 14] = [
-    "name",
-    "url",
-    "file",
-    "exec",
-    "none",
-    "format",
-    "secret",
-    "headers",
-    "events",
-    "channel_prefix",
-    "channel_suffix",
-    "timeout_ms",
-    "batch_ms",
-    "batch_events_max",
+const APP_HOOK_KEYS: [Key; 14] = [
+    text("name"),
+    text("url"),
+    text("file"),
+    list("exec"),
+    boolean("none"),
+    text("format"),
+    text("secret"),
+    table("headers"),
+    list("events"),
+    text("channel_prefix"),
+    text("channel_suffix"),
+    integer("timeout_ms"),
+    integer("batch_ms"),
+    integer("batch_events_max"),
 ];

@@ -1,5 +1,6 @@
 //! The admin listener: its address, the names that it answers to, and how metrics are named.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 
@@ -50,6 +51,15 @@ impl AdminAddress {
 impl Default for AdminAddress {
     fn default() -> Self {
         Self::IfFree(ADDRESS)
+    }
+}
+
+impl fmt::Display for AdminAddress {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.address() {
+            Some(address) => address.fmt(out),
+            None => out.write_str("off"),
+        }
     }
 }
 

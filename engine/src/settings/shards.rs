@@ -1,5 +1,6 @@
 //! How connections are spread over processors: the number of shards, and which one gets a new connection.
 
+use std::fmt;
 use std::str::FromStr;
 use std::thread;
 
@@ -54,6 +55,15 @@ pub enum Steering {
     Hash,
     /// The processor that received its first packet: the shard beside that queue of the network card.
     Cpu,
+}
+
+impl fmt::Display for Steering {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Hash => "hash",
+            Self::Cpu => "cpu",
+        })
+    }
 }
 
 impl FromStr for Steering {

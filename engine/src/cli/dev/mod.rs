@@ -54,7 +54,7 @@ pub(super) fn run(dev: &Dev) -> Result<(), Failure> {
         shards: dev.shards,
         ..Overrides::default()
     };
-    let mut config = flags.over_file(None)?;
+    let mut config = flags.over_defaults()?;
     let DevApps { apps, place } = dev_apps(dev)?;
     let (apps, credentials): (Vec<_>, Vec<_>) = apps.into_iter().unzip();
     let page = apps.first().map(|app| Arc::from(demo_page(&app.oldest_key().name)));

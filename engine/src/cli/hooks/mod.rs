@@ -17,6 +17,7 @@ use hooks::settings::StreamSettings;
 
 use super::failure::Failure;
 use super::overrides::Overrides;
+use super::sources::Sources;
 
 /// The arguments of `corecast hooks`.
 #[derive(Debug, Args)]
@@ -73,7 +74,7 @@ struct Found {
 impl Where {
     fn find(self) -> Result<Found, Failure> {
         let flags = Overrides { data_dir: self.data_dir, redis: self.redis, ..Overrides::default() };
-        let hooks = flags.over_file(self.config.as_deref())?.hooks;
+        let hooks = Sources::of_file(self.config.as_deref(), flags).read()?.config.hooks;
         Ok(Found { data_dir: hooks.data_dir().to_owned(), stream: hooks.stream().cloned() })
     }
 }

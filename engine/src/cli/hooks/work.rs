@@ -16,6 +16,7 @@ use protocol::app::Apps;
 use crate::cli::failure::Failure;
 use crate::cli::overrides::Overrides;
 use crate::cli::running::settled;
+use crate::cli::sources::Sources;
 use crate::limits::WORKER_FLUSH_MAX;
 use crate::server;
 
@@ -64,7 +65,7 @@ fn settle(args: WorkArgs) -> Result<(Settings, StreamSettings, Arc<Apps>), Failu
         redis: args.redis,
         ..Overrides::default()
     };
-    let settings = settled(flags.over_file(args.config.as_deref())?)?;
+    let settings = settled(Sources::of_file(args.config.as_deref(), flags).read()?.config)?;
     let hooks = settings.hooks.filter(|hooks| !hooks.endpoints.is_empty()).ok_or_else(|| {
         Failure::config(
             "there is nothing to deliver to: use --app and --webhook, or a --config with [[apps.hooks]]",
