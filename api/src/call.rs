@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use percent_encoding::percent_decode_str;
 use protocol::app::{App, AppQuestion, Apps};
-use protocol::auth::{RestAuthError, verify_request, verify_request_head};
+use protocol::auth::{AuthVersion, RestAuthError, verify_request, verify_request_head};
 use protocol::dialect::API_CLIENT_HEADER;
 use protocol::http::{Head, Request};
 use protocol::path_prefix::PathPrefix;
@@ -74,7 +74,7 @@ pub fn parse_call<'a>(
 ) -> Result<Call<'a>, Refused> {
     let route = check_route(prefix, &request.head)?;
     let query = parse_query(request.head.query);
-    let (app, endpoint) = match route {
+    let ((app, version), endpoint) = match route {
         Route::Health(probe) => return Ok(Call::Health(probe)),
         Route::Options(options) => return Ok(Call::Options(options)),
         Route::App(id, endpoint) => (app_of_path(apps, &id, &query)?, endpoint),
@@ -84,7 +84,7 @@ pub fn parse_call<'a>(
         check_coding(&request.head)?;
     }
     let (method, path) = (request.head.method, request.head.path);
-    let verify = |path: &str| verify_request(app, method, path, &query, &request.body, now_unix_s);
+    let verify = |path: &str| verify_request(app, version, method, path, &query, &request.body, now_unix_s);
     authorise(app, prefix, path, verify)?;
     let of_webman = request.head.header(API_CLIENT_HEADER).is_some();
     match endpoint {
@@ -107,13 +107,13 @@ pub fn parse_call<'a>(
 pub fn check_head(apps: &Apps, prefix: &PathPrefix, head: &Head<'_>, now_unix_s: u64) -> Result<(), Refused> {
     let route = check_route(prefix, head)?;
     let query = parse_query(head.query);
-    let app = match route {
+    let (app, version) = match route {
         Route::Health(_) | Route::Options(_) => return Ok(()),
         Route::App(id, _) => app_of_path(apps, &id, &query)?,
         Route::AppOfKey(_) => app_of_key(apps, &query)?,
     };
     check_coding(head)?;
-    let verify = |path: &str| verify_request_head(app, head.method, path, &query, now_unix_s);
+    let verify = |path: &str| verify_request_head(app, version, head.method, path, &query, now_unix_s);
     authorise(app, prefix, head.path, verify)
 }
 
@@ -253,16 +253,22 @@ impl Endpoint<'_> {
     }
 }
 
+/// The app that is called, and whether the caller must say how it has signed.
+type Called<'a> = (&'a Arc<App>, AuthVersion);
+
 // Where no app has this id, its dialect may say that the key alone counts. The signature covers the path in any case.
-fn app_of_path<'a>(apps: &'a Apps, id: &str, query: &Query<'_>) -> Result<&'a Arc<App>, Refused> {
+fn app_of_path<'a>(apps: &'a Apps, id: &str, query: &Query<'_>) -> Result<Called<'a>, Refused> {
     let of_key = || query.first("auth_key").and_then(|key| apps.by_key(key));
     let found = apps.by_id(id).or_else(|| of_key().filter(|app| app.dialect.finds_app_by_key(id)));
-    found.ok_or_else(unknown_app)
+    let app = found.ok_or_else(unknown_app)?;
+    let may_be_webman_push = app.dialect.finds_app_by_key(id);
+    Ok((app, if may_be_webman_push { AuthVersion::Optional } else { AuthVersion::Required }))
 }
 
-fn app_of_key<'a>(apps: &'a Apps, query: &Query<'_>) -> Result<&'a Arc<App>, Refused> {
+fn app_of_key<'a>(apps: &'a Apps, query: &Query<'_>) -> Result<Called<'a>, Refused> {
     let app = query.first("auth_key").and_then(|key| apps.by_key(key));
-    app.ok_or_else(|| Refused::new(401, "Unknown auth_key: this path names no app, so the key must"))
+    let unknown = || Refused::new(401, "Unknown auth_key: this path names no app, so the key must");
+    Ok((app.ok_or_else(unknown)?, AuthVersion::Required))
 }
 
 // A proxy may have taken the prefix of the path off, or put it on, so the caller has signed the one form or the other.

@@ -67,6 +67,8 @@ impl Dialect {
     /// which never looks at the path. The call must be signed by that app all the same. An app that may be any client's
     /// takes only what webman/push's own client sends: with every other name in the path, somebody has mistyped an id, and
     /// hears of it.
+    ///
+    /// The same calls may come without `auth_version`, which that client does not send.
     pub fn finds_app_by_key(self, app_id: &str) -> bool {
         match self {
             Self::Pusher => false,

@@ -8,6 +8,7 @@ declare(strict_types=1);
 require __DIR__ . '/wire.php';
 require __DIR__ . '/server.php';
 require __DIR__ . '/clients.php';
+require __DIR__ . '/webman_push.php';
 
 // A warning is a failure: it says that a client reads what is not there.
 set_error_handler(fn (int $level, string $what) => (error_reporting() & $level) !== 0 && throw new ErrorException($what, 0, $level));
@@ -260,6 +261,21 @@ $facts->check('a user whose connections are terminated is told so', function () 
     holds($goes->listenUntil(fn () => $goes->connection->closeCode !== null), 'the connection is closed');
     is([$goes->socketId, $messages->getArrayCopy()], [null, ['Terminate connection by API']]);
     array_map(settle(...), $clients);
+});
+
+$facts->check('the Api class of webman/push publishes and asks, whatever the id of its app is', function () use ($server): void {
+    $api = new WebmanPushApi(HOST . ":$server->port", APP_KEY, APP_SECRET);
+    [$sender, $other] = [connect($server), connect($server)];
+    array_map(fn (WsClient $client) => subscribe($client, 'user-1'), [$sender, $other]);
+    [$ofSender, $ofOther] = [heard($sender, 'user-1', 'message'), heard($other, 'user-1', 'message')];
+    is($api->trigger('user-1', 'message', ['from_uid' => 2, 'content' => '你好'], $sender->socketId), true);
+    is($api->trigger(['user-1'], 'message', ['n' => 2]), true);
+    wait_for_count($other, $ofOther, 2);
+    is(json_decode($ofOther[0], true), ['from_uid' => 2, 'content' => '你好']);
+    wait_for_count($sender, $ofSender, 1);
+    $told = $api->getChannelInfo('user-1', ['info' => 'subscription_count']);
+    is([$told['occupied'], $told['subscription_count']], [true, 2]);
+    is((new WebmanPushApi(HOST . ":$server->port", APP_KEY, 'wrong'))->trigger('user-1', 'message', ['n' => 3]), false);
 });
 
 $facts->check('what the API refuses is an error with its status', function () use ($server): void {

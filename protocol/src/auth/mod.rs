@@ -12,7 +12,7 @@ mod subscription;
 
 pub use client::ClientAuthError;
 pub use encrypted::shared_secret;
-pub use rest::{RestAuthError, sign_request, verify_request, verify_request_head};
+pub use rest::{AuthVersion, RestAuthError, sign_request, verify_request, verify_request_head};
 pub use signin::{sign_signin, verify_signin};
 pub use subscription::{sign_subscription, verify_subscription};
 

@@ -17,17 +17,27 @@ use crate::query::Query;
 
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
+/// Whether a request must say the version of its signature. There is one version.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AuthVersion {
+    /// As Pusher documents it.
+    Required,
+    /// `auth_version` may be missing: webman/push's client does not send it.
+    Optional,
+}
+
 /// Checks a request against the app's keys and secrets and against the clock. `raw_path` is the path as sent, still
 /// percent-encoded.
 pub fn verify_request(
     app: &App,
+    version: AuthVersion,
     method: &str,
     raw_path: &str,
     query: &Query<'_>,
     body: &[u8],
     now_unix_s: u64,
 ) -> Result<(), RestAuthError> {
-    let claims = verify_claims(app, query, now_unix_s)?;
+    let claims = verify_claims(app, version, query, now_unix_s)?;
     verify_body(query.first("body_md5"), body)?;
     verify_signature(&claims, method, raw_path, query)
 }
@@ -35,12 +45,13 @@ pub fn verify_request(
 /// The same without a look at the body, which may not have come: the signature covers what it must be, not what it is.
 pub fn verify_request_head(
     app: &App,
+    version: AuthVersion,
     method: &str,
     raw_path: &str,
     query: &Query<'_>,
     now_unix_s: u64,
 ) -> Result<(), RestAuthError> {
-    let claims = verify_claims(app, query, now_unix_s)?;
+    let claims = verify_claims(app, version, query, now_unix_s)?;
     verify_signature(&claims, method, raw_path, query)
 }
 
@@ -53,6 +64,7 @@ struct Claims<'a> {
 // What costs nothing to check; the signature is still to be looked at.
 fn verify_claims<'a>(
     app: &'a App,
+    version: AuthVersion,
     query: &'a Query<'_>,
     now_unix_s: u64,
 ) -> Result<Claims<'a>, RestAuthError> {
@@ -60,8 +72,11 @@ fn verify_claims<'a>(
     let name = param("auth_key")?;
     let unknown = || RestAuthError::Key { key: excerpt(name, REST_EXCERPT_BYTES_MAX) };
     let key = app.enabled_key(name).ok_or_else(unknown)?;
-    if param("auth_version")? != "1.0" {
-        return Err(RestAuthError::Version);
+    match param("auth_version") {
+        Ok("1.0") => {}
+        Ok(_) => return Err(RestAuthError::Version),
+        Err(_) if version == AuthVersion::Optional => {}
+        Err(missing) => return Err(missing),
     }
     let signature = param("auth_signature")?;
     verify_timestamp(param("auth_timestamp")?, now_unix_s)?;
@@ -240,7 +255,7 @@ mod tests {
     }
 
     fn verify(method: &str, path: &str, query: &str, body: &[u8], now: u64) -> Result<(), RestAuthError> {
-        verify_request(&app(), method, path, &parse_query(query), body, now)
+        verify_request(&app(), AuthVersion::Required, method, path, &parse_query(query), body, now)
     }
 
     // A query with these parameters and the right signature for a GET of /x.
@@ -297,7 +312,14 @@ mod tests {
     #[test]
     fn a_head_is_verified_before_its_body_has_come() {
         let verify = |query: &str, now| {
-            verify_request_head(&app(), "POST", "/apps/3/events", &parse_query(query), now)
+            verify_request_head(
+                &app(),
+                AuthVersion::Required,
+                "POST",
+                "/apps/3/events",
+                &parse_query(query),
+                now,
+            )
         };
         assert_eq!(verify(POST, NOW), Ok(()));
         assert_eq!(verify(POST, NOW + 601), Err(RestAuthError::Expired { given: NOW, now: NOW + 601 }));
@@ -330,6 +352,7 @@ mod tests {
         assert!(is_signature(verify("POST", path, &format!("{POST}&more=1"), BODY, NOW)));
         assert!(is_signature(verify_request(
             &App::new("3", KEY, "other"),
+            AuthVersion::Required,
             "POST",
             path,
             &parse_query(POST),
@@ -339,11 +362,40 @@ mod tests {
     }
 
     #[test]
+    fn a_client_of_webman_push_may_leave_the_version_out_but_not_have_another() {
+        let verify = |version, query: &str| {
+            let query = parse_query(query);
+            assert_eq!(
+                verify_request(&app(), version, "GET", "/x", &query, b"", NOW),
+                verify_request_head(&app(), version, "GET", "/x", &query, NOW)
+            );
+            verify_request(&app(), version, "GET", "/x", &query, b"", NOW)
+        };
+        let common = [("auth_key", KEY), ("auth_timestamp", "1353088179")];
+        let without = signed(&common);
+        assert_eq!(verify(AuthVersion::Optional, &without), Ok(()));
+        assert_eq!(verify(AuthVersion::Required, &without), Err(RestAuthError::Missing("auth_version")));
+        let another = signed(&[&common[..], &[("auth_version", "1.1")]].concat());
+        assert_eq!(verify(AuthVersion::Optional, &another), Err(RestAuthError::Version));
+        // It is signed like every parameter.
+        let taken_out = GET.replace("&auth_version=1.0", "");
+        assert!(matches!(verify(AuthVersion::Optional, &taken_out), Err(RestAuthError::Signature { .. })));
+    }
+
+    #[test]
     fn every_enabled_key_signs_with_its_own_secret() {
         let mut app = app();
         app.add_key(AppKey::parse("newer", "other").unwrap());
         let verify = |app: &App, query: &str| {
-            verify_request(app, "POST", "/apps/3/events", &parse_query(query), BODY, NOW)
+            verify_request(
+                app,
+                AuthVersion::Required,
+                "POST",
+                "/apps/3/events",
+                &parse_query(query),
+                BODY,
+                NOW,
+            )
         };
         let newer = sign_request(&App::new("3", "newer", "other"), "POST", "/apps/3/events", &[], BODY, NOW);
         assert_eq!((verify(&app, POST), verify(&app, &newer)), (Ok(()), Ok(())));
