@@ -1,4 +1,4 @@
-//! What a page asks to have signed: fields of a form, of a JSON object or of the query, and the app that they are for.
+//! What a page asks to have signed: fields of a form of either kind, of a JSON object or of the query, and the app that they are for.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use protocol::query::parse_query;
 use protocol::socket_id::SocketId;
 use serde::Deserialize;
 
+use super::multipart::multipart_fields;
 use super::refused;
 use crate::refused::Refused;
 
@@ -35,7 +36,7 @@ struct JsonBody<'a> {
 impl Asked {
     pub(super) fn of(request: &Request<'_>) -> Self {
         let body = String::from_utf8_lossy(&request.body);
-        let mut fields = if is_json(request) { json_fields(&body) } else { form_fields(&body) };
+        let mut fields = body_fields(request.head.header("Content-Type").unwrap_or_default(), &body);
         fields.extend(form_fields(request.head.query));
         Self { fields }
     }
@@ -67,8 +68,14 @@ impl Asked {
     }
 }
 
-fn is_json(request: &Request<'_>) -> bool {
-    request.head.header("Content-Type").is_some_and(|kind| kind.to_ascii_lowercase().contains("json"))
+fn body_fields(content_type: &str, body: &str) -> Vec<(Cow<'static, str>, String)> {
+    if content_type.to_ascii_lowercase().contains("json") {
+        return json_fields(body);
+    }
+    match multipart_fields(content_type, body) {
+        Some(fields) => fields.into_iter().map(|(name, value)| (Cow::Owned(name), value)).collect(),
+        None => form_fields(body),
+    }
 }
 
 fn form_fields(text: &str) -> Vec<(Cow<'static, str>, String)> {

@@ -7,6 +7,7 @@
 
 mod asked;
 mod channel;
+mod multipart;
 mod reply;
 mod user;
 

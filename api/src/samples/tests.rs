@@ -101,6 +101,20 @@ fn a_user_that_is_sent_is_signed_byte_for_byte() {
 }
 
 #[test]
+fn form_data_is_read_as_a_form() {
+    let data = r#"{"user_id":"7","user_info":"a b&c=d"}"#;
+    let fields = [("channel_name", "presence-a"), ("socket_id", "1234.1234"), ("channel_data", data)];
+    let part =
+        |(name, value)| format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
+    let body = format!("{}--b--\r\n", fields.map(part).concat());
+    for path in ["/subscribe/auth", "/pusher/auth", "/plugin/webman/push/auth"] {
+        let reply = reply(&http("POST", path, "Content-Type: multipart/form-data; boundary=b\r\n", &body));
+        assert_eq!(text(&reply, "channel_data"), data);
+        assert!(is_signed(KEY, "presence-a", &reply), "{path} {reply}");
+    }
+}
+
+#[test]
 fn the_form_of_webman_push_server_has_an_object_on_every_channel() {
     let of = |channel: &str| {
         reply(&form("/subscribe/auth?compat=webman", &format!("channel_name={channel}&socket_id=1234.1234")))
