@@ -33,11 +33,11 @@ pub(super) fn run_server(
     warn_of_capacity(settings.shards.count, settings.apps.iter().map(|app| &**app));
     let has_samples = settings.pages.sample_endpoints;
     let running = server::start(settings).map_err(Failure::outside)?;
-    // A start that fails is one line.
+    started(&running)?;
+    // A start that fails, or whose reader has gone, says nothing of them.
     if has_samples {
         warn_of_samples();
     }
-    started(&running)?;
     running.wait().map_err(Failure::outside)
 }
 
