@@ -139,7 +139,7 @@ impl Endpoints {
         hooks.pause(HOOKS_FLUSH_MAX);
         let (settings, apps) = change();
         if let Err(error) = hooks.resume(&settings, apps) {
-            logging::say!("hooks: {error}; events wait in the journal until the server is started again");
+            logging::warn!("hooks: {error}; events wait in the journal until the server is started again");
         }
         *self.counters.write().unwrap_or_else(PoisonError::into_inner) = hooks.counters().clone();
         Ok(())
@@ -215,7 +215,7 @@ fn tell_drops(dropped: &AtomicU64, counters: &Counters, ended: &Receiver<()>) {
             let blocked = counters.journal.blocked.now() == 1;
             let why = if blocked { "the journal accepts nothing" } else { "the queue is full" };
             let count = now - told;
-            logging::say!("hooks: {count} client_event, server_event and subscription_count dropped, {why}");
+            logging::warn!("hooks: {count} client_event, server_event and subscription_count dropped, {why}");
             told = now;
         }
     }

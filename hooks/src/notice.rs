@@ -4,5 +4,5 @@ use std::fmt::Display;
 
 /// Says something about hooks in the log.
 pub(crate) fn say(text: impl Display) {
-    logging::say!("hooks: {text}");
+    logging::event!(WARN, "hooks", {}, "hooks: {text}");
 }

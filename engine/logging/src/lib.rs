@@ -1,9 +1,10 @@
 //! The log: one line on standard error for whatever an operator should know.
 //!
-//! Every line of the server goes through [`say!`]. Once [`start`] has been called, a line only enters a bounded queue, and
-//! a thread of its own writes it: a log that blocks, is full or has lost its reader costs lines, which are counted, and
-//! nothing else. Before that, and in commands that never call it, a line is written at once. What must never happen here:
-//! a caller that waits for standard error, or an end of the process because of it.
+//! Every line of the server is an event of `tracing`, made by [`say!`] or [`event!`], and becomes text or JSON here. Once
+//! [`start`] has been called, a line only enters a bounded queue, and a thread of its own writes it: a log that blocks, is
+//! full or has lost its reader costs lines, which are counted, and nothing else. Before that, and in commands that never
+//! call it, a line is written at once. What must never happen here: a caller that waits for standard error, or an end of
+//! the process because of it.
 #![forbid(unsafe_code)]
 #![cfg_attr(
     not(test),
@@ -11,7 +12,10 @@
 )]
 
 mod door;
+mod format;
+mod level;
 mod limits;
+mod lines;
 mod printable;
 
 use std::fmt::Display;
@@ -19,22 +23,62 @@ use std::io::{self, Write};
 use std::sync::OnceLock;
 
 use door::Door;
+use format::Line;
 
-use crate::limits::{FLUSH_MAX, LINE_BYTES_MAX};
+use crate::limits::FLUSH_MAX;
 
+pub use format::Format;
+pub use level::{Level, level};
 pub use printable::{blanked, is_printable};
+#[doc(hidden)]
+pub use tracing;
 
-/// What every line begins with.
-const PREFIX: &str = "corecast: ";
+/// The target of our events.
+#[doc(hidden)]
+pub const TARGET: &str = "corecast";
 
 static DOOR: OnceLock<Door> = OnceLock::new();
 
-/// Writes one line to the log, formatted like `format!`.
+/// Logs what happened: its level, the name of the event, its fields as `tracing` writes them, and a sentence, formatted
+/// like `format!`. A field without a value (`None`) is null in JSON. Nothing is formatted while the level is off.
+#[macro_export]
+macro_rules! event {
+    ($level:ident, $name:literal, { $($fields:tt)* }, $($text:tt)+) => {
+        $crate::tracing::event!(
+            target: $crate::TARGET,
+            $crate::tracing::Level::$level,
+            event = $name,
+            $($fields)*
+            $($text)+
+        )
+    };
+}
+
+/// Writes one line to the log, formatted like `format!`, when it has no fields.
 #[macro_export]
 macro_rules! say {
     ($($text:tt)*) => {
-        $crate::line(::std::format_args!($($text)*))
+        $crate::event!(INFO, "note", {}, $($text)*)
     };
+}
+
+/// The same for what somebody should act on.
+#[macro_export]
+macro_rules! warn {
+    ($($text:tt)*) => {
+        $crate::event!(WARN, "warning", {}, $($text)*)
+    };
+}
+
+/// From now on lines are written at once, in this process.
+pub fn collect() {
+    lines::collect();
+}
+
+/// From now on lines look like this, and so much is logged.
+pub fn set(format: Format, level: Level) {
+    format::set(format);
+    lines::set_level(level);
 }
 
 /// From now on nobody waits for standard error. Its thread has the signal mask of this one.
@@ -46,9 +90,8 @@ pub fn start() -> io::Result<()> {
     Ok(())
 }
 
-/// What [`say!`] calls.
-pub fn line(text: impl Display) {
-    let line = encode(text);
+/// Writes a line, or leaves that to the thread.
+pub(crate) fn write(line: String) {
     match DOOR.get() {
         Some(door) => door.send(line),
         None => drop(io::stderr().write_all(line.as_bytes())),
@@ -65,40 +108,14 @@ pub fn finish() {
 /// Says the last thing before the process ends by force: it may wait for a place in the queue, and for the writing, but
 /// for no more than that moment.
 pub fn finish_with(text: impl Display) {
+    let line = Line::new("panic", text).finish(Level::Error);
     match DOOR.get() {
-        Some(door) => drop(door.finish(Some(encode(text)), FLUSH_MAX)),
-        None => line(text),
+        Some(door) => drop(door.finish(Some(line), FLUSH_MAX)),
+        None => write(line),
     }
 }
 
 /// How many lines were lost, since the queue was full or standard error took none.
 pub fn dropped() -> u64 {
     DOOR.get().map_or(0, Door::dropped)
-}
-
-fn encode(text: impl Display) -> String {
-    let text = format!("{PREFIX}{text}");
-    let mut line = blanked(&text).into_owned();
-    if line.len() >= LINE_BYTES_MAX {
-        line.truncate(line.floor_char_boundary(LINE_BYTES_MAX - "…\n".len()));
-        line.push('…');
-    }
-    line.push('\n');
-    line
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_line_is_one_line_of_printable_text_within_its_bound() {
-        assert_eq!(encode("a\nb\u{1b}[2J\u{9b}c"), "corecast: a b [2J c\n");
-        for long in ["x".repeat(5_000), "é".repeat(5_000), "x".repeat(4_086)] {
-            let line = encode(&long);
-            assert!(line.len() <= LINE_BYTES_MAX && line.ends_with("…\n"), "{}", line.len());
-        }
-        let longest = encode("x".repeat(LINE_BYTES_MAX - PREFIX.len() - 1));
-        assert!(longest.len() == LINE_BYTES_MAX && longest.ends_with("x\n"));
-    }
 }

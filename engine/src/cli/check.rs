@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use logging::say;
+use logging::warn;
 
 use super::failure::Failure;
 use super::output::print;
@@ -30,7 +30,7 @@ pub(super) fn run(check: Check) -> Result<(), Failure> {
     let apps = config.apps.iter().chain(&config.stored_apps);
     print(&format!("{}: good, {} app(s)\n", path.display(), apps.clone().count()))?;
     if let Some(why) = config.hooks.preflight() {
-        say!("warning: {why}");
+        warn!("warning: {why}");
     }
     warn_of_capacity(config.shards.count, apps);
     Ok(())

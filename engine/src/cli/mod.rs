@@ -25,7 +25,7 @@ mod watch;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use logging::say;
+use logging::event;
 
 use self::app::AppArgs;
 use self::check::Check;
@@ -65,6 +65,7 @@ enum Command {
 
 /// Runs the command that the arguments of this process ask for.
 pub fn run() -> ExitCode {
+    logging::collect();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -90,7 +91,7 @@ pub fn run() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure { code, text }) => {
             if !text.is_empty() {
-                say!("{text}");
+                event!(ERROR, "failed", { code = code, }, "{text}");
             }
             ExitCode::from(code)
         }

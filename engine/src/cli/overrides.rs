@@ -8,13 +8,14 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use logging::{Format, Level};
 use protocol::app::{App, Apps};
 use protocol::close::Close;
 
 use super::app_file::read_written_apps;
 use super::failure::Failure;
 use crate::config::{Config, Layer, LayerApp, quoted, quoted_list};
-use crate::settings::{AdminAddress, Steering, parse_admin_host};
+use crate::settings::{AdminAddress, Log, Steering, parse_admin_host};
 
 /// Flags; what is not given leaves the file as it is.
 #[derive(Clone, Debug, Default, Args)]
@@ -40,6 +41,12 @@ pub(super) struct Overrides {
     /// A host name that the admin listener answers to, besides IP addresses and localhost; repeatable
     #[arg(long, value_name = "NAME", value_parser = parse_admin_host)]
     pub(super) admin_host: Vec<Box<str>>,
+    /// What a line of the log is: `text`, or a JSON object [default: text]
+    #[arg(long, value_name = "text|json")]
+    pub(super) log_format: Option<Format>,
+    /// How much is logged; SIGHUP reads it again from the file [default: info]
+    #[arg(long, value_name = "error|warn|info|debug")]
+    pub(super) log_level: Option<Level>,
     /// How many cores hold connections [default: one less than there are processors, at least 1]
     #[arg(long, value_name = "N")]
     pub(super) shards: Option<usize>,
@@ -75,6 +82,11 @@ impl Overrides {
         Ok(Config::read_below(None, &[&self.layer()?])?)
     }
 
+    /// What the flags alone make of the log: for what is said before all settings are read.
+    pub(super) fn log(&self) -> Log {
+        Log { format: self.log_format.unwrap_or_default(), level: self.log_level.unwrap_or_default() }
+    }
+
     /// These flags as settings, each with the name of its flag.
     pub(super) fn layer(&self) -> Result<Layer, Failure> {
         let mut layer = Layer::default();
@@ -97,6 +109,8 @@ impl Overrides {
         }
         let texts = [
             ("--admin", "admin", self.admin.map(|address| address.to_string())),
+            ("--log-format", "log_format", self.log_format.map(|format| format.to_string())),
+            ("--log-level", "log_level", self.log_level.map(|level| level.to_string())),
             ("--accept-steering", "accept_steering", self.accept_steering.map(|it| it.to_string())),
             ("--data-dir", "hooks.data_dir", self.data_dir.as_deref().map(parse_data_dir).transpose()?),
             ("--redis", "hooks.redis_url", self.redis.clone()),
@@ -167,7 +181,7 @@ mod tests {
 
     use super::*;
 
-    const FILE: &str = "listen = \"127.0.0.1:7000\"\nadmin = \"off\"\nadmin_hosts = [\"a\"]\nshards = 3\n\
+    const FILE: &str = "listen = \"127.0.0.1:7000\"\nadmin = \"off\"\nadmin_hosts = [\"a\"]\nlog_format = \"json\"\nlog_level = \"warn\"\nshards = 3\n\
         accept_steering = \"cpu\"\ndrain_rate = 7\ndrain_close = 4200\nready_grace = 5\ntakeover = true\nipv6_only = true\n\
         [limits]\nchannels_per_event_max = 9\n[hooks]\ndata_dir = \"there\"\nredis_url = \"redis://h\"\n\
         [[apps]]\nid = \"1\"\nkey = \"a\"\nsecret = \"s\"\n[[apps.hooks]]\nnone = true\n";
@@ -193,6 +207,8 @@ mod tests {
             app_file: None,
             admin: Some("127.0.0.1:9000".parse().unwrap()),
             admin_host: vec!["b".into()],
+            log_format: Some(Format::Text),
+            log_level: Some(Level::Debug),
             shards: Some(4),
             accept_steering: Some(Steering::Hash),
             data_dir: Some("here".into()),
@@ -211,6 +227,7 @@ mod tests {
                 (flags.admin.unwrap(), &flags.admin_host)
             );
             assert_eq!((config.shards.count.get(), config.shards.accept_steering), (4, Steering::Hash));
+            assert_eq!((config.log.format, config.log.level), (Format::Text, Level::Debug));
             let ending = config.ending;
             assert_eq!((ending.drain_rate.get(), ending.drain_close), (8, Some(Close::DRAINING)));
             assert_eq!((ending.ready_grace, ending.takeover), (Duration::from_secs(6), true));

@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use logging::say;
+use logging::{event, warn};
 
 use super::failure::Failure;
 use super::sources::Sources;
@@ -50,26 +50,27 @@ impl Reload {
     /// Replaces the apps that the server has from here.
     pub(super) fn reload(&mut self, apps: &Arc<AppsControl>, hooks: Option<&Endpoints>) {
         if let Err(failure) = self.try_reload(apps, hooks) {
-            say!("SIGHUP changes nothing: {}", failure.text);
+            event!(WARN, "reload_failed", {}, "SIGHUP changes nothing: {}", failure.text);
         }
     }
 
     fn try_reload(&mut self, apps: &Arc<AppsControl>, hooks: Option<&Endpoints>) -> Result<(), Failure> {
         let mut config = self.sources.read()?.config;
-        let (fixed, reader) = (Fixed::of(&config), config.app_reader());
+        let (fixed, reader, log) = (Fixed::of(&config), config.app_reader(), config.log);
         if config.has_no_apps() {
             return Err(Failure::config(format!("{} has no app", self.named)));
         }
         let (changes, endpoints_stay) = self.replace(apps, hooks, &mut config)?;
         let changes = changes.map_err(|error| Failure::config(format!("{}: {error}", self.named)))?;
         self.reader.follow(&reader);
-        say!("SIGHUP: {}: {changes}", self.named);
+        log.apply();
+        event!(INFO, "reloaded", {}, "SIGHUP: {}: {changes}", self.named);
         let mut differing = self.fixed.differing(&fixed);
         if endpoints_stay && !differing.contains(&"hooks") {
             differing.push("endpoints");
         }
         if !differing.is_empty() {
-            say!(
+            warn!(
                 "SIGHUP: {}: changes of {} take effect when the server is started again",
                 self.named,
                 differing.join(", ")
@@ -142,6 +143,7 @@ impl Fixed {
             listen,
             admin,
             pages,
+            log: _,
             shards,
             ending,
             limits,

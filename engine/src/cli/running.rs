@@ -3,7 +3,7 @@
 use api::samples::Sample;
 use protocol::app::App;
 
-use logging::say;
+use logging::{event, warn};
 
 use super::failure::Failure;
 use crate::app_store::read_apps;
@@ -38,17 +38,19 @@ pub(super) fn run_server(
     if has_samples {
         warn_of_samples();
     }
-    running.wait().map_err(Failure::outside)
+    running.wait().map_err(Failure::outside)?;
+    event!(INFO, "stopped", {}, "stopped");
+    Ok(())
 }
 
 fn warn_of_samples() {
     let paths = Sample::ALL.map(|(path, _)| path).join(", ");
-    say!("warning: sample_endpoints: {paths} sign whatever anybody asks; never in production");
+    warn!("warning: sample_endpoints: {paths} sign whatever anybody asks; never in production");
 }
 
 /// Warns about apps whose `connections_max` is more than this process has descriptors for.
 pub(super) fn warn_of_capacity<'a>(shards: ShardCount, apps: impl IntoIterator<Item = &'a App>) {
     for why in Capacity::new(server::descriptors_max(), shards.get()).warnings(apps) {
-        say!("warning: {why}");
+        warn!("warning: {why}");
     }
 }

@@ -1,9 +1,11 @@
 //! `corecast serve`: the server.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::thread::available_parallelism;
 
 use clap::Args;
-use logging::say;
+use logging::{event, say, warn};
 
 use super::failure::Failure;
 use super::overrides::Overrides;
@@ -23,8 +25,10 @@ pub(super) struct Serve {
 }
 
 pub(super) fn run(serve: &Serve) -> Result<(), Failure> {
+    serve.overrides.log().apply();
     let sources = Sources::new(&serve.files, &serve.overrides);
     let Found { mut config, file, files, service_links } = sources.read()?;
+    config.log.apply();
     tell_of_links(&service_links);
     read_stored_apps(&mut config)?;
     if config.has_no_apps() {
@@ -44,8 +48,9 @@ pub(super) fn run(serve: &Serve) -> Result<(), Failure> {
     let reader = config.app_reader();
     let reload = Reload::of(sources, files, &config, reader.clone());
     let (store, apps_url) = (config.app_store.clone(), config.apps_url.clone());
+    let shards = config.shards.count.get();
     run_server(settled(config)?, |running| {
-        announce(running);
+        announce(running, shards);
         if let Some(path) = store {
             let counters = Arc::clone(running.app_store());
             watch_store(&path, reader.clone(), running.apps(), counters).map_err(Failure::outside)?;
@@ -62,21 +67,35 @@ pub(super) fn run(serve: &Serve) -> Result<(), Failure> {
 /// Kubernetes sets variables with our prefix for a Service that is called like the server.
 fn tell_of_links(names: &[String]) {
     if !names.is_empty() {
-        say!(
+        event!(
+            WARN,
+            "ignored_key",
+            {},
             "ignored: {}, which Kubernetes sets for a Service; enableServiceLinks: false in the pod's spec leaves them out",
             names.join(", ")
         );
     }
 }
 
-fn announce(running: &Running) {
+fn announce(running: &Running, shards: usize) {
+    let version = env!("CARGO_PKG_VERSION");
+    let processors = available_parallelism().map_or(1, NonZeroUsize::get);
+    let apps = running.apps().current().iter().count();
+    event!(
+        INFO,
+        "started",
+        { version = version, shards = shards, processors = processors, apps = apps, },
+        "corecast {version}: {shards} shard(s) on {processors} processor(s), {apps} app(s)"
+    );
     for address in running.addresses() {
-        say!("listening on {address}");
+        event!(INFO, "listening", { address = %address, tls = false, }, "listening on {address}");
     }
     match running.admin() {
         Some(Ok(address)) => say!("metrics at http://{address}/metrics"),
-        Some(Err(error)) => say!("no metrics: {error}, or --admin off"),
+        Some(Err(error)) => warn!("no metrics: {error}, or --admin off"),
         None => {}
     }
-    say!("{}", running.capacity());
+    let capacity = running.capacity();
+    let (clients, open_files) = (capacity.clients(), capacity.descriptors());
+    event!(INFO, "capacity", { clients = clients, open_files = open_files, }, "{capacity}");
 }

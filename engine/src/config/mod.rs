@@ -4,7 +4,7 @@
 //! the command line set are layers of TOML above it (`layer`), and `merge` makes one tree of them in which every value
 //! still knows its place. The readers see that tree alone. `table` has the keys of each table, `section` takes tables apart and refuses unknown keys, with `advice` on what to write
 //! instead. Each group of settings has a reader of the same name, and its values are in `crate::settings`: `listen`,
-//! `admin`, `pages`, `shards`, `ending`, `limits` (with `bounds` and `contradictions`), `app`, `app_store`, `apps_url`, `hooks`
+//! `admin`, `pages`, `log`, `shards`, `ending`, `limits` (with `bounds` and `contradictions`), `app`, `app_store`, `apps_url`, `hooks`
 //! and `endpoint`; `app_reader` reads apps that are kept elsewhere. `foreign` knows
 //! what other servers call a setting; `fault` is the message. It knows no socket, and of the command line only its layer. What must never
 //! happen here: a secret in a message, a key that is accepted and has no effect, a bad value that becomes a default.
@@ -17,7 +17,7 @@ use protocol::app::{App, Apps, DuplicateApp};
 use protocol::limits::AppLimits;
 use toml::de::DeTable;
 
-use crate::settings::{Admin, Ending, Listen, Pages, Settings, Shards};
+use crate::settings::{Admin, Ending, Listen, Log, Pages, Settings, Shards};
 use machines::limits::Limits;
 
 mod admin;
@@ -39,6 +39,7 @@ mod key;
 mod layer;
 mod limits;
 mod listen;
+mod log;
 mod merge;
 mod nearest;
 mod pages;
@@ -72,6 +73,8 @@ pub struct Config {
     pub admin: Admin,
     /// What web pages get besides the protocol.
     pub pages: Pages,
+    /// What the log looks like.
+    pub log: Log,
     /// How connections are spread over processors.
     pub shards: Shards,
     /// How the server ends.
@@ -131,6 +134,7 @@ impl Config {
         let listen = listen::parse_listen(&mut top)?;
         let admin = admin::parse_admin(&mut top)?;
         let pages = pages::parse_pages(&mut top)?;
+        let log = log::parse_log(&mut top)?;
         let shards = shards::parse_shards(&mut top)?;
         let ending = ending::parse_ending(&mut top)?;
         let apps_url = apps_url::parse_apps_url(&mut top)?;
@@ -143,6 +147,7 @@ impl Config {
             listen,
             admin,
             pages,
+            log,
             shards,
             ending,
             limits,
@@ -249,6 +254,7 @@ mod tests {
         assert_eq!(config.admin, shown);
         assert_eq!(config.app_store, Some("apps.db".into()));
         assert_eq!(config.pages, Pages::default());
+        assert_eq!(config.log, Log::default());
         // The default follows the machine.
         assert_eq!(config.shards, Shards { count: ShardCount::new(1).unwrap(), ..Shards::default() });
         assert_eq!(config.ending.drain_close.take(), Some(Close::DRAINING));

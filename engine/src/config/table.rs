@@ -50,6 +50,8 @@ impl Table {
                 text("metrics_prefix"),
                 boolean("assets"),
                 boolean("sample_endpoints"),
+                text("log_format"),
+                text("log_level"),
                 integer("shards"),
                 boolean("pin"),
                 text("accept_steering"),

@@ -17,7 +17,7 @@ impl ViolationLog {
     /// Logs the violations that came since the last call, unless a line was logged just before.
     pub fn update(&mut self, core: CoreId, mono_ms: u64) {
         if let Some(line) = self.next_line(violations(), core, mono_ms) {
-            logging::say!("{line}");
+            logging::warn!("{line}");
         }
     }
 

@@ -5,6 +5,8 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use logging::event;
+
 use super::threads::Threads;
 use crate::driver::control::{CoreError, Leave, Phase};
 use crate::limits::{API_DRAIN_MAX, DRAIN_BEGIN_MAX, LAST_ONES_MAX, SHARD_DRAIN_MAX};
@@ -46,7 +48,9 @@ pub(super) fn drain(threads: &mut Threads, ending: &Ending) -> Result<(), CoreEr
     let cores = threads.cores();
     threads.advance(Phase::DrainingShards);
     threads.wait_until(Some(DRAIN_BEGIN_MAX), |tally| tally.draining == cores.shards())?;
-    let patience = patience(threads.draining_connections(), ending.drain_rate);
+    let clients = threads.draining_connections();
+    event!(INFO, "stopping", { clients = clients, }, "stopping: {clients} client(s) are told to reconnect");
+    let patience = patience(clients, ending.drain_rate);
     threads.wait_until(Some(patience), |tally| tally.empty == cores.shards())?;
     threads.advance(Phase::DrainingApi);
     threads.wait_until(Some(API_DRAIN_MAX), |tally| tally.empty == cores.turning())?;

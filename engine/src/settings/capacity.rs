@@ -38,6 +38,11 @@ impl Capacity {
         self.clients_per_shard() * self.shards
     }
 
+    /// The files that the process may open.
+    pub fn descriptors(self) -> usize {
+        self.descriptors
+    }
+
     /// The connections of one shard without a complete head.
     pub fn half_open_per_shard(self) -> usize {
         (self.descriptors / 8 / self.shards).max(CLIENTS_PER_SHARD_MIN)

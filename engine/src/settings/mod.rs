@@ -9,6 +9,7 @@ pub mod capacity;
 mod ending;
 mod fitted;
 mod listen;
+mod log;
 mod memory;
 mod pages;
 mod shards;
@@ -17,6 +18,7 @@ pub use admin::{Admin, AdminAddress, parse_admin_host};
 pub use ending::Ending;
 pub use fitted::fitted;
 pub use listen::Listen;
+pub use log::Log;
 pub use pages::Pages;
 pub use shards::{ShardCount, Shards, Steering};
 

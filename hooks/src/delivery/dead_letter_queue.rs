@@ -171,7 +171,9 @@ impl DeadLetterQueue {
             Ok(()) => {}
             Err(error) => {
                 if !self.is_failing {
-                    logging::say!("dead letters cannot be written: {error}; their events are kept meanwhile");
+                    logging::warn!(
+                        "dead letters cannot be written: {error}; their events are kept meanwhile"
+                    );
                 }
                 self.file.succeed_if_damaged(&error);
                 self.is_failing = true;

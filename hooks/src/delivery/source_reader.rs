@@ -145,7 +145,7 @@ impl<S: Source> SourceReader<S> {
             }
             Err(error) => {
                 if self.failures == 0 {
-                    logging::say!("hook events cannot be read: {error}; tried again until it works");
+                    logging::warn!("hook events cannot be read: {error}; tried again until it works");
                 }
                 self.failures = self.failures.saturating_add(1);
                 self.retry_at_ms =
