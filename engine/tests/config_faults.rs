@@ -190,7 +190,7 @@ fn a_bad_value_gets_what_is_possible() {
         ("apps_url = \"\"", "1: apps_url is empty"),
         (
             "apps_url = \"ftp://:hunter2@h/\"",
-            "1: apps_url is no URL that can be asked; write http://HOST/PATH or https://HOST/PATH",
+            "1: apps_url must be a URL: http://HOST/PATH or https://HOST/PATH",
         ),
         (
             "apps_url = \"http://h/\"\napps_url_ttl_s = 0",

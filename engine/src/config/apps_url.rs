@@ -33,7 +33,7 @@ pub(super) fn parse_apps_url(top: &mut Section<'_>) -> Result<Option<AppsUrl>, F
     };
     let text = url.filled_text()?;
     if text.contains('#') || HttpGet::new(text, 1).is_err() {
-        return Err(url.fault("is no URL that can be asked; write http://HOST/PATH or https://HOST/PATH"));
+        return Err(url.fault("must be a URL: http://HOST/PATH or https://HOST/PATH"));
     }
     let ttl_s = ttl.map_or(Ok(TTL_S), |ttl| ttl.integer(1, TTL_S_MAX))?;
     Ok(Some(AppsUrl { url: Secret(text.to_owned()), ttl: Duration::from_secs(ttl_s) }))
