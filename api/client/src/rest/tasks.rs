@@ -8,16 +8,18 @@ use super::client::ApiClient as Blocking;
 use super::error::ApiError;
 use super::reply::{ChannelInfo, Info};
 use super::trigger::Trigger;
+use crate::credentials::Credentials;
+use crate::place::UrlError;
 
 /// A client of the REST API of one app, for programs that run on tokio. Each call is made on one of tokio's threads for
-/// blocking work, over the connections of the [blocking client](crate::ApiClient) that it is made from.
+/// blocking work, over the connections of a [blocking client](crate::ApiClient), from which it can be made too.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 /// use corecast_client::Trigger;
 /// use corecast_client::tokio::ApiClient;
 ///
-/// let api: ApiClient = corecast_client::ApiClient::from_url("http://key:secret@127.0.0.1:6001/apps/1")?.into();
+/// let api = ApiClient::from_url("http://key:secret@127.0.0.1:6001/apps/1")?;
 /// api.trigger(Trigger::new("news", "hello", r#"{"text":"hi"}"#)).await?;
 /// # Ok(())
 /// # }
@@ -32,6 +34,16 @@ impl From<Blocking> for ApiClient {
 }
 
 impl ApiClient {
+    /// A client for the app on the server at `http(s)://HOST[:PORT][/PATH]`.
+    pub fn new(server: &str, app: Credentials) -> Result<Self, UrlError> {
+        Blocking::new(server, app).map(Self)
+    }
+
+    /// A client for what SDKs call `PUSHER_URL`: `http(s)://KEY:SECRET@HOST[:PORT]/apps/ID`.
+    pub fn from_url(url: &str) -> Result<Self, UrlError> {
+        Blocking::from_url(url).map(Self)
+    }
+
     /// The client that blocks: for all that needs no server, such as `authorize_channel` and `webhook`.
     pub fn blocking(&self) -> &Blocking {
         &self.0
