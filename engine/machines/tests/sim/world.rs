@@ -33,7 +33,7 @@ use crate::cores::Cores;
 use crate::counts::CountsModel;
 use crate::deeds::{Deeds, event_id};
 use crate::hooks::HooksCore;
-use crate::lookups::Lookups;
+use crate::lookups::{self, Lookups};
 use crate::model::{Expected, Model};
 use crate::remembered::Remembered;
 use crate::rest;
@@ -364,8 +364,9 @@ impl World {
         self.cores.grow_silent();
     }
 
-    /// All shards drain, and newcomers come meanwhile: everybody is told so, in time and at the rate.
-    pub fn drain(&mut self) -> Result<(), String> {
+    /// All shards drain, and newcomers come meanwhile: everybody is told so, in time and at the rate. Those who wait for their
+    /// app are told at once.
+    pub fn drain(&mut self, waiting: &[usize]) -> Result<(), String> {
         self.draining = true;
         self.hooks.end();
         let now = self.now();
@@ -382,6 +383,9 @@ impl World {
                 self.connect(shard, Reader::Healthy);
             }
             self.second(true)?;
+            if second == 0 {
+                lookups::expect(self, waiting, Some(4100))?;
+            }
             let closed = self.stats().drained - before;
             if closed > rate + shards {
                 return Err(format!("{closed} connections were closed in a second, {rate} may be"));
