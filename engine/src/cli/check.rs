@@ -22,13 +22,17 @@ pub(super) struct Check {
 
 pub(super) fn run(check: Check) -> Result<(), Failure> {
     let path = check.file.or(check.config).unwrap_or_default();
-    let mut config = Config::read(&path)?;
+    judge(Config::read(&path)?, &path.display().to_string())
+}
+
+/// Says of settings that no reader has refused whether a server would start with them. They are called `name`.
+pub(super) fn judge(mut config: Config, name: &str) -> Result<(), Failure> {
     read_stored_apps(&mut config)?;
     if config.has_no_apps() {
-        return Err(Failure::no_app(&format!("add [[apps]], [app_store] or apps_url to {}", path.display())));
+        return Err(Failure::no_app(&format!("add [[apps]], [app_store] or apps_url to {name}")));
     }
     let apps = config.apps.iter().chain(&config.stored_apps);
-    print(&format!("{}: good, {} app(s)\n", path.display(), apps.clone().count()))?;
+    print(&format!("{name}: good, {} app(s)\n", apps.clone().count()))?;
     if let Some(why) = config.hooks.preflight() {
         warn!("warning: {why}");
     }

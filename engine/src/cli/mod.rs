@@ -1,4 +1,4 @@
-//! The command line: `serve`, `check`, `dev`, `publish`, `watch`, `app` and `hooks`, each in a file or folder of its name.
+//! The command line: `serve`, `check`, `config`, `dev`, `publish`, `watch`, `app` and `hooks`, each in a file or folder of its name.
 //!
 //! It is parsed once into values that are right, or refused with one message that says what to change. `sources` are where
 //! settings come from, `overrides` the flags that win over all others; `running` is a server that a command runs. Nothing here knows of cores and
@@ -7,6 +7,7 @@
 mod app;
 mod app_file;
 mod check;
+mod config;
 mod credentials;
 mod dev;
 mod failure;
@@ -29,6 +30,7 @@ use logging::event;
 
 use self::app::AppArgs;
 use self::check::Check;
+use self::config::ConfigArgs;
 use self::dev::Dev;
 use self::failure::{EXIT_CONFIG, EXIT_READER_GONE, Failure};
 use self::hooks::HooksArgs;
@@ -51,6 +53,8 @@ enum Command {
     Serve(Serve),
     /// Check a configuration file without starting the server
     Check(Check),
+    /// Show and check what file, environment and flags come to
+    Config(ConfigArgs),
     /// Run the server on loopback, with its own credentials, a demo page and code to paste
     Dev(Dev),
     /// Publish one event to a running server, signed like a server SDK
@@ -81,6 +85,7 @@ pub fn run() -> ExitCode {
     let outcome = match cli.command {
         Command::Serve(serve) => serve::run(&serve),
         Command::Check(check) => check::run(check),
+        Command::Config(args) => config::run(args),
         Command::Dev(dev) => dev::run(&dev),
         Command::Publish(publish) => publish::run(publish),
         Command::Watch(args) => watch::run(args),

@@ -14,7 +14,7 @@ use protocol::close::Close;
 
 use super::app_file::read_written_apps;
 use super::failure::Failure;
-use crate::config::{Config, Layer, LayerApp, quoted, quoted_list};
+use crate::config::{Config, Layer, LayerApp, Origin, quoted, quoted_list};
 use crate::settings::{AdminAddress, Log, Steering, parse_admin_host};
 
 /// Flags; what is not given leaves the file as it is.
@@ -29,10 +29,10 @@ pub(super) struct Overrides {
     /// Serve push.js, the client for browsers, and its forms for uni-app and WeChat at the paths of webman-push-server and webman/push
     #[arg(long)]
     pub(super) assets: bool,
-    /// An app and its credentials; repeatable; replaces all apps of the configuration file
+    /// An app and its credentials; repeatable; replaces all apps of file and environment; visible to everybody on the machine, unlike --app-file
     #[arg(long, value_name = "ID:KEY:SECRET")]
     pub(super) app: Vec<String>,
-    /// A file of apps, one ID:KEY:SECRET per line; replaces all apps of the configuration file
+    /// A file of apps, one ID:KEY:SECRET per line; replaces all apps of file and environment
     #[arg(long, value_name = "FILE")]
     pub(super) app_file: Option<PathBuf>,
     /// Address for /metrics, without credentials, or `off` [default: 127.0.0.1:9601, if it is free]
@@ -89,7 +89,7 @@ impl Overrides {
 
     /// These flags as settings, each with the name of its flag.
     pub(super) fn layer(&self) -> Result<Layer, Failure> {
-        let mut layer = Layer::default();
+        let mut layer = Layer::new(Origin::Flag);
         let switches = [
             ("--ipv6-only", "ipv6_only", self.ipv6_only),
             ("--assets", "assets", self.assets),

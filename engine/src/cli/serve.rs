@@ -27,7 +27,7 @@ pub(super) struct Serve {
 pub(super) fn run(serve: &Serve) -> Result<(), Failure> {
     serve.overrides.log().apply();
     let sources = Sources::new(&serve.files, &serve.overrides);
-    let Found { mut config, file, files, service_links } = sources.read()?;
+    let Found { mut config, settings: _, file, files, service_links } = sources.read()?;
     config.log.apply();
     tell_of_links(&service_links);
     read_stored_apps(&mut config)?;

@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::failure::Failure;
 use super::overrides::Overrides;
-use crate::config::{Config, Variables};
+use crate::config::{Config, Setting, Variables};
 
 /// The files that a server is given.
 #[derive(Clone, Debug, Default, Args)]
@@ -33,6 +33,8 @@ pub(super) struct Sources {
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) config: Config,
+    /// Every setting as it holds, without secrets.
+    pub(super) settings: Vec<Setting>,
     /// The configuration file.
     pub(super) file: Option<PathBuf>,
     /// The files that something was read from, that one first.
@@ -57,10 +59,10 @@ impl Sources {
         let variables = Variables::read(env::vars_os(), self.files.env_file.as_deref())?;
         let flags = self.overrides.layer()?;
         let file = self.files.config.clone().or_else(|| variables.config.map(PathBuf::from));
-        let config = Config::read_below(file.as_deref(), &[&variables.layer, &flags])?;
+        let (config, settings) = Config::read_whole(file.as_deref(), &[&variables.layer, &flags])?;
         let named = [&file, &self.files.env_file, &self.overrides.app_file];
         let named = named.into_iter().flatten().map(|path| path.display().to_string());
         let files = named.chain(variables.files).collect();
-        Ok(Found { config, file, files, service_links: variables.service_links })
+        Ok(Found { config, settings, file, files, service_links: variables.service_links })
     }
 }

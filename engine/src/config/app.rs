@@ -10,14 +10,6 @@ use super::limits::ParsedLimits;
 use super::section::{Section, Value};
 use super::table::Table;
 
-/// A delay of more than a second is not realtime.
-const FLUSH_INTERVAL_MS_MAX: u64 = 1000;
-
-/// What is older than a day is no present state.
-const CACHE_TTL_S_MAX: u64 = 24 * 3600;
-
-const AUTHORIZATION_TIMEOUT_S_MAX: u64 = 3600;
-
 /// The apps of `[[apps]]`, no two of which have the same id or key, and where their events go.
 pub(super) fn parse_apps(
     value: Option<Value<'_>>,
@@ -72,13 +64,13 @@ fn parse_app<'a>(mut section: Section<'a>, limits: &ParsedLimits<'_>) -> Result<
     }
     app.require_origin = boolean(section.take("require_origin"), app.require_origin)?;
     if let Some(value) = section.take("cache_ttl_s") {
-        app.cache_ttl_s = value.integer(1, CACHE_TTL_S_MAX)? as u32;
+        app.cache_ttl_s = value.integer()? as u32;
     }
     if let Some(value) = section.take("authorization_timeout_s") {
-        app.authorization_timeout_s = value.integer(0, AUTHORIZATION_TIMEOUT_S_MAX)? as u32;
+        app.authorization_timeout_s = value.integer()? as u32;
     }
     if let Some(value) = section.take("flush_interval_ms") {
-        app.flush_interval_ms = value.integer(0, FLUSH_INTERVAL_MS_MAX)? as u32;
+        app.flush_interval_ms = value.integer()? as u32;
     }
     if let Some(value) = section.take("over_quota_close_code") {
         app.over_quota_close = over_quota_close(&value)?;
@@ -186,7 +178,7 @@ fn parse_dialect(value: &Value<'_>) -> Result<Dialect, Fault> {
 
 /// Clients reconnect after 4100 and stay away after 4004; no other code says that an app is full.
 fn over_quota_close(value: &Value<'_>) -> Result<Close, Fault> {
-    match value.integer(0, u64::MAX)? {
+    match value.integer()? {
         4100 => Ok(Close::APP_FULL),
         4004 => Ok(Close::OVER_QUOTA),
         code => {

@@ -11,7 +11,6 @@ use super::fault::Fault;
 use super::section::Section;
 
 const TTL_S: u64 = 60;
-const TTL_S_MAX: u64 = 24 * 3600;
 
 /// `apps_url` and how long what it says holds.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -35,6 +34,6 @@ pub(super) fn parse_apps_url(top: &mut Section<'_>) -> Result<Option<AppsUrl>, F
     if text.contains('#') || HttpGet::new(text, 1).is_err() {
         return Err(url.fault("must be a URL: http://HOST/PATH or https://HOST/PATH"));
     }
-    let ttl_s = ttl.map_or(Ok(TTL_S), |ttl| ttl.integer(1, TTL_S_MAX))?;
+    let ttl_s = ttl.map_or(Ok(TTL_S), |ttl| ttl.integer())?;
     Ok(Some(AppsUrl { url: Secret(text.to_owned()), ttl: Duration::from_secs(ttl_s) }))
 }

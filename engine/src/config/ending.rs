@@ -9,9 +9,6 @@ use super::fault::Fault;
 use super::section::{Section, Value};
 use crate::settings::Ending;
 
-/// The longest grace, in seconds.
-const READY_GRACE_S_MAX: u64 = 3_600;
-
 pub(super) fn parse_ending(top: &mut Section<'_>) -> Result<Ending, Fault> {
     let mut ending = Ending::default();
     if let Some(value) = top.take("drain_rate") {
@@ -21,7 +18,7 @@ pub(super) fn parse_ending(top: &mut Section<'_>) -> Result<Ending, Fault> {
         ending.drain_close = Some(drain_close(&value)?);
     }
     if let Some(value) = top.take("ready_grace") {
-        ending.ready_grace = Duration::from_secs(value.integer(0, READY_GRACE_S_MAX)?);
+        ending.ready_grace = Duration::from_secs(value.integer()?);
     }
     if let Some(value) = top.take("takeover") {
         ending.takeover = value.boolean()?;
@@ -30,12 +27,12 @@ pub(super) fn parse_ending(top: &mut Section<'_>) -> Result<Ending, Fault> {
 }
 
 fn drain_rate(value: &Value<'_>) -> Result<NonZeroU32, Fault> {
-    let rate = value.integer(1, u32::MAX.into())?;
+    let rate = value.integer()?;
     NonZeroU32::new(rate as u32).ok_or_else(|| value.fault("is not possible"))
 }
 
 fn drain_close(value: &Value<'_>) -> Result<Close, Fault> {
-    match value.integer(0, u64::MAX)? {
+    match value.integer()? {
         4100 => Ok(Close::DRAINING),
         4200 => Ok(Close::RECONNECT),
         code => {

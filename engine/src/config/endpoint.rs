@@ -138,10 +138,10 @@ fn parse_filter(section: &mut Section<'_>, endpoint: &mut EndpointConfig) -> Res
 }
 
 fn parse_batching(section: &mut Section<'_>, endpoint: &mut EndpointConfig) -> Result<(), Fault> {
-    let ms = |value: Value<'_>, min| value.integer(min, 600_000).map(Duration::from_millis);
-    endpoint.timeout = section.take("timeout_ms").map(|value| ms(value, 10)).transpose()?;
-    endpoint.batch_window = section.take("batch_ms").map(|value| ms(value, 0)).transpose()?;
-    let most = section.take("batch_events_max").map(|value| value.integer(1, 10_000)).transpose()?;
+    let ms = |value: Value<'_>| value.integer().map(Duration::from_millis);
+    endpoint.timeout = section.take("timeout_ms").map(&ms).transpose()?;
+    endpoint.batch_window = section.take("batch_ms").map(ms).transpose()?;
+    let most = section.take("batch_events_max").map(|value| value.integer()).transpose()?;
     endpoint.batch_events_max = most.map(|most| most as usize);
     Ok(())
 }

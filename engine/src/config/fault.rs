@@ -8,7 +8,7 @@ use std::io;
 
 use toml::de::DeTable;
 
-use super::layer::{Layer, Mark};
+use super::layer::{Layer, Mark, Origin};
 use super::merge::moved;
 use super::table::Table;
 
@@ -82,6 +82,14 @@ impl<'a> Document<'a> {
         match self.mark(at) {
             Some(mark) => format!("of {}", mark.place),
             None => format!("on line {}", self.line(at)),
+        }
+    }
+
+    /// What kind of source this place is in, and the place itself.
+    pub(super) fn origin(&self, at: usize) -> (Origin, String) {
+        match self.mark(at) {
+            Some(mark) => (mark.origin, mark.place.clone()),
+            None => (Origin::File, format!("{}:{}", self.name, self.line(at))),
         }
     }
 

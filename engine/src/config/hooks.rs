@@ -22,9 +22,6 @@ use super::table::Table;
 /// The default data directory.
 const DATA_DIR: &str = "corecast-data";
 
-/// The upper bound of times in seconds: a week.
-const SECONDS_MAX: u64 = 604_800;
-
 /// The settings of hooks, before the apps are known.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct HooksConfig {
@@ -124,10 +121,10 @@ impl HooksConfig {
             settings.durability = durability(&value)?;
         }
         if let Some(value) = section.take("journal_bytes_max") {
-            settings.journal_bytes_max = value.integer(1 << 20, 1 << 40)?;
+            settings.journal_bytes_max = value.integer()?;
         }
         if let Some(value) = section.take("grace_ms") {
-            settings.grace = Duration::from_millis(value.integer(0, 600_000)?);
+            settings.grace = Duration::from_millis(value.integer()?);
         }
         Ok(())
     }
@@ -140,7 +137,7 @@ impl HooksConfig {
             delivery.strict_endpoints = value.boolean()?;
         }
         if let Some(value) = section.take("in_flight_max") {
-            delivery.in_flight_max = value.integer(1, 256)? as usize;
+            delivery.in_flight_max = value.integer()? as usize;
         }
         Ok(())
     }
@@ -162,13 +159,13 @@ impl HooksConfig {
         }
         self.deliver = section.take("deliver").map(|value| value.boolean()).transpose()?;
         if let Some(value) = section.take("consumers") {
-            stream.consumers = value.integer(0, 64)? as usize;
+            stream.consumers = value.integer()? as usize;
         }
         if let Some(value) = section.take("queue_limit") {
-            stream.queue_limit = value.integer(0, i64::MAX as u64)?;
+            stream.queue_limit = value.integer()?;
         }
         if let Some(value) = section.take("prefetch") {
-            stream.prefetch = value.integer(1, 10_000)? as usize;
+            stream.prefetch = value.integer()? as usize;
         }
         set_seconds(section.take("requeue_interval_s"), &mut stream.requeue_interval)?;
         set_seconds(section.take("claim_interval_s"), &mut stream.claim_interval)?;
@@ -196,7 +193,7 @@ fn durability(value: &Value<'_>) -> Result<Durability, Fault> {
 
 fn set_seconds(value: Option<Value<'_>>, time: &mut Duration) -> Result<(), Fault> {
     if let Some(value) = value {
-        *time = Duration::from_secs(value.integer(1, SECONDS_MAX)?);
+        *time = Duration::from_secs(value.integer()?);
     }
     Ok(())
 }

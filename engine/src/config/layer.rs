@@ -3,9 +3,35 @@
 //!
 //! The readers of this folder read such a layer like the file, so each of their faults names the variable or the flag.
 
+/// What kind of source a setting is from, the lowest first.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Origin {
+    /// None: it is a default.
+    Default,
+    /// The configuration file.
+    File,
+    /// A variable, or what it names.
+    Environment,
+    /// The command line.
+    Flag,
+}
+
+impl Origin {
+    /// In one word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::File => "file",
+            Self::Environment => "env",
+            Self::Flag => "flag",
+        }
+    }
+}
+
 /// Settings of one source, in TOML, in the order in which they were given.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Layer {
+    origin: Origin,
     text: String,
     marks: Vec<Mark>,
 }
@@ -15,6 +41,7 @@ pub struct Layer {
 pub(super) struct Mark {
     pub(super) at: usize,
     pub(super) place: String,
+    pub(super) origin: Origin,
 }
 
 /// An app of a layer.
@@ -29,6 +56,11 @@ pub struct LayerApp {
 pub(super) const ENDPOINTS: &str = "endpoints of every app";
 
 impl Layer {
+    /// A source of this kind that sets nothing yet.
+    pub fn new(origin: Origin) -> Self {
+        Self { origin, text: String::new(), marks: Vec::new() }
+    }
+
     /// Sets a key of the file, by its path, to a value in TOML. `place` is what messages call its source.
     pub fn set(&mut self, place: &str, path: &str, value: &str) {
         self.mark(place);
@@ -69,7 +101,7 @@ impl Layer {
     }
 
     fn mark(&mut self, place: &str) {
-        self.marks.push(Mark { at: self.text.len(), place: place.to_owned() });
+        self.marks.push(Mark { at: self.text.len(), place: place.to_owned(), origin: self.origin });
     }
 }
 

@@ -70,7 +70,7 @@ fn read<'a, T>(
 ) -> Result<(), Fault> {
     for limit in table {
         if let Some(value) = section.take(limit.key) {
-            (limit.set)(limits, value.integer(limit.min, limit.max)?);
+            (limit.set)(limits, value.integer()?);
             set.push(value);
         }
     }

@@ -2,7 +2,8 @@
 //!
 //! The file is the lowest source. What the environment (`variables`, with `env_file`, `app_lines` and `service_links`) and
 //! the command line set are layers of TOML above it (`layer`), and `merge` makes one tree of them in which every value
-//! still knows its place. The readers see that tree alone. `table` has the keys of each table, `section` takes tables apart and refuses unknown keys, with `advice` on what to write
+//! still knows its place. The readers see that tree alone. `table` has the keys of each table (`key`), of
+//! which `effective`, `schema` and the page of settings are made, `section` takes tables apart and refuses unknown keys, with `advice` on what to write
 //! instead. Each group of settings has a reader of the same name, and its values are in `crate::settings`: `listen`,
 //! `admin`, `pages`, `log`, `shards`, `ending`, `limits` (with `bounds` and `contradictions`), `app`, `app_store`, `apps_url`, `hooks`
 //! and `endpoint`; `app_reader` reads apps that are kept elsewhere. `foreign` knows
@@ -29,6 +30,7 @@ mod app_store;
 mod apps_url;
 mod bounds;
 mod contradictions;
+mod effective;
 mod ending;
 mod endpoint;
 mod env_file;
@@ -43,8 +45,11 @@ mod log;
 mod merge;
 mod nearest;
 mod pages;
+mod schema;
 mod section;
 mod service_links;
+#[cfg(test)]
+mod settings_page;
 mod shards;
 mod table;
 mod variables;
@@ -52,10 +57,12 @@ mod variables;
 pub use app_lines::{AppLinesError, parse_app_lines};
 pub use app_reader::AppReader;
 pub use apps_url::AppsUrl;
+pub use effective::Setting;
 pub use endpoint::EndpointConfig;
 pub use fault::Fault;
 pub use hooks::HooksConfig;
-pub use layer::{Layer, LayerApp, quoted, quoted_list};
+pub use layer::{Layer, LayerApp, Origin, quoted, quoted_list};
+pub use schema::schema;
 pub use variables::Variables;
 
 use fault::Document;
@@ -103,10 +110,15 @@ impl Config {
 
     /// Reads this file, if there is one, with these layers above it, the highest last. Blocks while it reads.
     pub fn read_below(path: Option<&Path>, layers: &[&Layer]) -> Result<Self, Fault> {
-        let Some(path) = path else { return Self::parse_below("", "", layers) };
+        Self::read_whole(path, layers).map(|(config, _)| config)
+    }
+
+    /// The same, and every setting as it holds.
+    pub fn read_whole(path: Option<&Path>, layers: &[&Layer]) -> Result<(Self, Vec<Setting>), Fault> {
+        let Some(path) = path else { return Self::parse_whole("", "", layers) };
         let name = path.display().to_string();
         let text = fs::read_to_string(path).map_err(|error| Fault::unreadable(&name, &error))?;
-        Self::parse_below(&name, &text, layers)
+        Self::parse_whole(&name, &text, layers)
     }
 
     /// Parses this text; messages call it `name`.
@@ -116,6 +128,10 @@ impl Config {
 
     /// Parses this text, with these layers above it, the highest last.
     pub fn parse_below(name: &str, text: &str, layers: &[&Layer]) -> Result<Self, Fault> {
+        Self::parse_whole(name, text, layers).map(|(config, _)| config)
+    }
+
+    fn parse_whole(name: &str, text: &str, layers: &[&Layer]) -> Result<(Self, Vec<Setting>), Fault> {
         let mut document = Document::new(name, text, true);
         if let Some(what) = foreign::json_instead(text) {
             return Err(document.fault(0, what));
@@ -126,7 +142,9 @@ impl Config {
         for layer in layers {
             merge::lay_over(&mut tree, document.put_above(layer)?);
         }
-        Self::of_tree(&document, at, tree)
+        let config = Self::of_tree(&document, at, tree.clone())?;
+        let settings = effective::settings(&document, &tree, &config);
+        Ok((config, settings))
     }
 
     fn of_tree(document: &Document<'_>, at: usize, tree: DeTable<'_>) -> Result<Self, Fault> {
@@ -295,6 +313,43 @@ mod tests {
             let shown = text.lines().any(|line| set(line) || line == format!("[[{key}]]"));
             assert!(shown || told, "{key} is not shown");
         }
+    }
+
+    #[test]
+    fn defaults_of_keys_are_those_of_the_server() {
+        let lines = |table: Table, besides: &str| -> String {
+            let keys = table.keys().into_iter().filter_map(|key| {
+                let default = match key.default {
+                    // An empty list is what leaving the key out is.
+                    key::Default::Value("[]") => return None,
+                    key::Default::Value(value) => value.to_owned(),
+                    key::Default::Number(number) => number.to_string(),
+                    key::Default::None | key::Default::Follows(..) => return None,
+                };
+                Some(format!("{} = {default}\n", key.name))
+            });
+            format!("{besides}\n{}", keys.collect::<String>())
+        };
+        let besides = [
+            (Table::Top, "apps_url = \"http://h/\""),
+            (Table::Limits, "[limits]"),
+            (Table::Hooks, "[hooks]\nredis_url = \"redis://h\""),
+            (Table::App, "[[apps]]\nid = \"1\"\nkey = \"a\"\nsecret = \"s\""),
+            (Table::AppLimits, "[apps.limits]"),
+            (Table::AppHook, "[[apps.hooks]]\nname = \"e\"\nurl = \"http://h/\""),
+        ];
+        let set: String = besides.iter().map(|(table, besides)| lines(*table, besides)).collect();
+        let unset: String = besides.iter().map(|(_, besides)| format!("{besides}\n")).collect();
+        // What may be written or left out is the same server.
+        let printed = |text: &str| {
+            let config = Config::parse("x", text).unwrap();
+            let beside = format!("{:?} {:?}", config.app_limits, config.apps_url);
+            format!("{beside} {:?}", config.settings().unwrap())
+        };
+        assert_eq!(printed(&set), printed(&unset));
+        let key = "key = \"a\"\nsecret = \"s\"\n";
+        let of_key = |more: &str| printed(&format!("[[apps]]\nid = \"1\"\n[[apps.keys]]\n{key}{more}"));
+        assert_eq!(of_key(&lines(Table::AppKey, "")), of_key(""));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::advice::advice;
 use super::fault::{Document, Fault};
+use super::key::{Key, Kind};
 use super::table::Table;
 
 /// A table whose keys are known.
@@ -38,9 +39,11 @@ impl<'a> Section<'a> {
 
     /// The value of a key.
     pub(super) fn take(&mut self, key: &'static str) -> Option<Value<'a>> {
-        assert!(self.table.has(key), "{key} is no key of {}", self.table.title());
         let (document, table) = (self.document, self.table);
+        let known = table.key(key);
+        assert!(known.is_some(), "{key} is no key of {}", table.title());
         let (at, value) = self.entries.remove_entry(key)?;
+        let key = known?;
         Some(Value { document, table, key, at: at.span().start, value: value.into_inner() })
     }
 
@@ -54,7 +57,7 @@ impl<'a> Section<'a> {
             (Some(value), Some(_)) => {
                 Err(value.fault(&format!("cannot stand beside {file_key}: give one of the two")))
             }
-            (None, Some(file)) => file.read(key).map(Some),
+            (None, Some(file)) => file.read(self.table.key(key)).map(Some),
             (value, None) => Ok(value),
         }
     }
@@ -92,7 +95,7 @@ fn unknown_key(document: &Document<'_>, table: Table, key: &Spanned<Cow<'_, str>
 pub(super) struct Value<'a> {
     document: &'a Document<'a>,
     table: Table,
-    key: &'static str,
+    key: Key,
     at: usize,
     value: DeValue<'a>,
 }
@@ -105,12 +108,12 @@ impl<'a> Value<'a> {
 
     /// The key that is set.
     pub(super) fn key(&self) -> &'static str {
-        self.key
+        self.key.name
     }
 
     /// A fault of this value, without showing the value.
     pub(super) fn fault(&self, what: &str) -> Fault {
-        self.document.fault(self.at, &format!("{}{} {what}", self.table.path(), self.key))
+        self.document.fault(self.at, &format!("{}{} {what}", self.table.path(), self.key.name))
     }
 
     /// A fault of this value, which is shown.
@@ -118,8 +121,13 @@ impl<'a> Value<'a> {
         self.fault(&format!("= {shown}: {what}"))
     }
 
-    /// A whole number within bounds.
-    pub(super) fn integer(&self, min: u64, max: u64) -> Result<u64, Fault> {
+    /// A whole number within the bounds of its key.
+    pub(super) fn integer(&self) -> Result<u64, Fault> {
+        let (min, max) = match self.key.kind {
+            Kind::Integer(min, max) => (min, max),
+            // What is none of these is refused by its reader, which says what each means.
+            _ => (0, u64::MAX),
+        };
         let DeValue::Integer(integer) = &self.value else { return Err(self.no_word("a whole number")) };
         let number = i128::from_str_radix(integer.as_str(), integer.radix()).ok();
         let number = number.and_then(|number| u64::try_from(number).ok());
@@ -129,12 +137,13 @@ impl<'a> Value<'a> {
     }
 
     /// What the file holds that this names, as the value of another key in the same place.
-    fn read(self, key: &'static str) -> Result<Self, Fault> {
+    fn read(self, key: Option<Key>) -> Result<Self, Fault> {
         let path = self.filled_text()?;
         let text = fs::read_to_string(path).map_err(|error| {
             self.wrong(&format!("{path:?}"), &format!("the file cannot be read: {error}"))
         })?;
         let text = text.trim_end_matches(['\r', '\n']).to_owned();
+        let key = key.unwrap_or(self.key);
         Ok(Self { key, value: DeValue::String(text.into()), ..self })
     }
 

@@ -2,7 +2,6 @@
 
 use super::fault::Fault;
 use super::section::{Section, Value};
-use crate::limits::SHARDS_MAX;
 use crate::settings::{ShardCount, Shards, Steering};
 
 pub(super) fn parse_shards(top: &mut Section<'_>) -> Result<Shards, Fault> {
@@ -20,7 +19,7 @@ pub(super) fn parse_shards(top: &mut Section<'_>) -> Result<Shards, Fault> {
 }
 
 fn count(value: &Value<'_>) -> Result<ShardCount, Fault> {
-    let count = value.integer(1, SHARDS_MAX as u64)?;
+    let count = value.integer()?;
     ShardCount::new(count as usize).ok_or_else(|| value.fault("is not possible"))
 }
 

@@ -16,7 +16,7 @@ use super::env_file::{Line, env_lines};
 use super::fault::Fault;
 use super::foreign::{Meaning, meaning};
 use super::key::{Key, Kind};
-use super::layer::{Layer, LayerApp, quoted, quoted_list};
+use super::layer::{Layer, LayerApp, Origin, quoted, quoted_list};
 use super::nearest::nearest;
 use super::service_links::{is_link_value, is_service_link};
 use super::table::Table;
@@ -42,7 +42,6 @@ const LINK_VALUE: &str = "this is a service link of Kubernetes, not a setting: w
                           spec, or set the variable there yourself";
 
 /// Settings of the environment.
-#[derive(Default)]
 pub struct Variables {
     /// The configuration file that they name.
     pub config: Option<String>,
@@ -79,7 +78,8 @@ impl Variables {
             }
         }
         let config = left.remove(CONFIG).map(|variable| variable.text);
-        let mut this = Self { config, ..Self::default() };
+        let layer = Layer::new(Origin::Environment);
+        let mut this = Self { config, layer, files: Vec::new(), service_links: Vec::new() };
         this.take_keys(&mut left)?;
         this.take_apps(&mut left)?;
         this.refuse_the_rest(left)?;
@@ -201,7 +201,7 @@ fn names() -> impl Iterator<Item = String> {
 }
 
 /// The variable of a key, whose table has this path.
-fn variable_name(path: &str, key: &str) -> String {
+pub(super) fn variable_name(path: &str, key: &str) -> String {
     format!("{PREFIX}{path}{key}").replace('.', "_").to_uppercase()
 }
 
@@ -237,7 +237,7 @@ fn value(variable: &Variable, kind: Kind) -> Result<String, Fault> {
     let text = variable.text.as_str();
     let is_number = |text: &str| text.parse::<u64>().is_ok() && !text.starts_with('+');
     Ok(match kind {
-        Kind::Integer if is_number(text) => {
+        Kind::Integer(..) | Kind::Code(_) if is_number(text) => {
             let digits = text.trim_start_matches('0');
             if digits.is_empty() { "0" } else { digits }.to_owned()
         }

@@ -1,0 +1,106 @@
+//! Every setting as it holds, with where it is from. What must never happen here: the value of a secret.
+
+use toml::de::{DeTable, DeValue};
+
+use super::Config;
+use super::fault::Document;
+use super::key::{Default, Key};
+use super::layer::{Origin, quoted};
+use super::table::Table;
+
+/// What stands in place of a secret.
+const MASKED: &str = "\"***\"";
+
+/// A setting as it holds.
+#[derive(Debug)]
+pub struct Setting {
+    /// The key's path, in which tables of a list have their number.
+    pub path: String,
+    /// Its value, written as in TOML and as in JSON. None: there is none.
+    pub value: Option<String>,
+    /// What kind of source it is from.
+    pub origin: Origin,
+    /// The place there; none for a default.
+    pub place: Option<String>,
+}
+
+/// All settings, in the order of the tables.
+pub(super) fn settings(document: &Document<'_>, tree: &DeTable<'_>, config: &Config) -> Vec<Setting> {
+    let mut collected = Collected { document, config, all: Vec::new() };
+    collected.table(Table::Top, "", tree);
+    collected.all
+}
+
+struct Collected<'a> {
+    document: &'a Document<'a>,
+    config: &'a Config,
+    all: Vec<Setting>,
+}
+
+impl Collected<'_> {
+    fn table(&mut self, table: Table, path: &str, entries: &DeTable<'_>) {
+        for key in table.keys() {
+            let path = format!("{path}{}", key.name);
+            match (table.inner(key.name), entries.get_key_value(key.name)) {
+                (Some(inner), Some((_, value))) => self.tables(inner, &path, value.get_ref()),
+                (Some(inner), None) if inner.is_single() => {
+                    self.table(inner, &format!("{path}."), &DeTable::new());
+                }
+                (Some(_), None) => {}
+                (None, Some((name, value))) => {
+                    let (origin, place) = self.document.origin(name.span().start);
+                    let value = if key.is_secret { MASKED.to_owned() } else { written(value.get_ref()) };
+                    self.all.push(Setting { path, value: Some(value), origin, place: Some(place) });
+                }
+                (None, None) => self.default(table, path, &key),
+            }
+        }
+    }
+
+    fn tables(&mut self, inner: Table, path: &str, value: &DeValue<'_>) {
+        if let Some(entries) = value.as_table() {
+            self.table(inner, &format!("{path}."), entries);
+        }
+        let items = value.as_array().into_iter().flat_map(|list| list.iter().enumerate());
+        for (index, item) in items {
+            if let Some(entries) = item.get_ref().as_table() {
+                self.table(inner, &format!("{path}.{index}."), entries);
+            }
+        }
+    }
+
+    fn default(&mut self, table: Table, path: String, key: &Key) {
+        let value = match key.default {
+            Default::Value(value) => Some(value.to_owned()),
+            Default::Number(number) => Some(number.to_string()),
+            Default::Follows(_, value) => Some(value(self.config)),
+            // An app without it is without it; what the server does not have is worth a line.
+            Default::None if table.is_single() => None,
+            Default::None => return,
+        };
+        // Limits of an app are those of all apps unless it has its own.
+        if table != Table::AppLimits {
+            self.all.push(Setting { path, value, origin: Origin::Default, place: None });
+        }
+    }
+}
+
+/// A value as TOML and JSON both write it.
+fn written(value: &DeValue<'_>) -> String {
+    match value {
+        DeValue::String(text) => quoted(text),
+        DeValue::Integer(number) => match i128::from_str_radix(number.as_str(), number.radix()) {
+            Ok(number) => number.to_string(),
+            Err(_) => quoted(number.as_str()),
+        },
+        DeValue::Boolean(is_true) => is_true.to_string(),
+        DeValue::Array(list) => {
+            let items: Vec<String> = list.iter().map(|item| written(item.get_ref())).collect();
+            format!("[{}]", items.join(", "))
+        }
+        DeValue::Float(number) => quoted(number.as_str()),
+        DeValue::Datetime(time) => quoted(&time.to_string()),
+        // No key of these values is without readers of its own.
+        DeValue::Table(_) => MASKED.to_owned(),
+    }
+}
