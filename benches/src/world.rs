@@ -75,6 +75,7 @@ impl Place {
             node: 0,
             apps: Arc::clone(&apps),
             path_prefix: Default::default(),
+            trusted_proxies: Default::default(),
             topics: TopicHash::new(SEED, shards),
             limits,
             hook_grace_ms: 0,

@@ -7,6 +7,7 @@
 use std::io::IoSlice;
 use std::sync::Arc;
 
+use protocol::address::Address;
 use protocol::app::{AppQuestion, AppVerdict, Apps};
 use protocol::hook_event::OpenEdges;
 
@@ -159,6 +160,14 @@ pub enum Effect {
         /// What the peer gets, before a close, when that core's inbox is full.
         refusal: &'static [u8],
     },
+    /// The client of this connection is here, as the proxy says which is its peer. Before whatever comes of the head that
+    /// said so.
+    Client {
+        /// The connection.
+        token: Token,
+        /// Its client's address, if that is known.
+        address: Option<Address>,
+    },
     /// Ask the source of apps, and tell the machine what came of it. It asks the same only once at a time.
     AskForApp(AppQuestion),
     /// Nothing of this connection, which was closed or handed over before, is kept here any more: when its descriptor has
@@ -171,6 +180,9 @@ pub trait Machine {
     /// A connection came: accepted here, or handed over by another core (whose bytes follow as [`Socket::Bytes`]).
     /// `secure`: nobody between its peer and us can read it.
     fn handle_open(&mut self, token: Token, door: Door, secure: bool, now: Now);
+    /// The connection's peer is here: the socket's, or the one that a PROXY header has named. None: it came by a Unix socket.
+    /// Told before any of its bytes.
+    fn handle_peer(&mut self, _token: Token, _peer: Option<Address>) {}
     /// Descriptors have run out: give up the connection that is least worth its descriptor, if there is one. A shard's
     /// is the oldest without a head, the API core's the one that has asked nothing for longest.
     fn handle_no_descriptors(&mut self, now: Now);

@@ -26,6 +26,9 @@ pub(super) struct Overrides {
     /// Accept only IPv6 on `[::]`; by default it accepts IPv4 too, unless an IPv4 address with the same port is also given
     #[arg(long)]
     pub(super) ipv6_only: bool,
+    /// Networks of proxies that say where a client is (X-Forwarded-For, Forwarded, X-Real-IP), separated by commas [default: none]
+    #[arg(long, value_name = "CIDR,…", value_delimiter = ',')]
+    pub(super) trusted_proxies: Vec<String>,
     /// Serve push.js, the client for browsers, and its forms for uni-app and WeChat at the paths of webman-push-server and webman/push
     #[arg(long)]
     pub(super) assets: bool,
@@ -120,8 +123,11 @@ impl Overrides {
         }
         let addresses = self.listen.iter().map(SocketAddr::to_string).collect();
         let hosts = self.admin_host.iter().map(|host| host.to_string()).collect();
-        let lists: [(_, _, Vec<String>); 2] =
-            [("--listen", "listen", addresses), ("--admin-host", "admin_hosts", hosts)];
+        let lists: [(_, _, Vec<String>); 3] = [
+            ("--listen", "listen", addresses),
+            ("--trusted-proxies", "trusted_proxies", self.trusted_proxies.clone()),
+            ("--admin-host", "admin_hosts", hosts),
+        ];
         for (flag, key, values) in lists.into_iter().filter(|(_, _, values)| !values.is_empty()) {
             layer.set(flag, key, &quoted_list(values.iter().map(String::as_str)));
         }
@@ -179,6 +185,8 @@ fn parse_drain_close(text: &str) -> Result<Close, String> {
 mod tests {
     use std::time::Duration;
 
+    use protocol::http::TrustedProxies;
+
     use super::*;
 
     const FILE: &str = "listen = \"127.0.0.1:7000\"\nadmin = \"off\"\nadmin_hosts = [\"a\"]\nlog_format = \"json\"\nlog_level = \"warn\"\nshards = 3\n\
@@ -202,6 +210,7 @@ mod tests {
         let flags = Overrides {
             listen: vec!["127.0.0.1:8000".parse().unwrap()],
             ipv6_only: true,
+            trusted_proxies: vec!["10.0.0.0/8".to_owned(), "::1".to_owned()],
             assets: true,
             app: vec!["2:b:s".to_owned()],
             app_file: None,
@@ -231,6 +240,8 @@ mod tests {
             let ending = config.ending;
             assert_eq!((ending.drain_rate.get(), ending.drain_close), (8, Some(Close::DRAINING)));
             assert_eq!((ending.ready_grace, ending.takeover), (Duration::from_secs(6), true));
+            let trusted = ["10.0.0.0/8", "::1"].map(TrustedProxies::parse_network);
+            assert_eq!(config.proxies.trusted, trusted.into_iter().flatten().collect());
             assert!(config.listen.ipv6_only && config.pages.assets);
             let [app] = &config.apps[..] else { panic!("{:?}", config.apps) };
             assert_eq!((&*app.id, &app.limits), ("2", &config.app_limits));

@@ -13,7 +13,7 @@ use super::sources::Sources;
 use crate::config::{AppReader, AppsUrl, Config, EndpointConfig, HooksConfig};
 use crate::driver::apps::{AppSource, AppsControl};
 use crate::hooks_link::Endpoints;
-use crate::settings::{Admin, Ending, Listen, Pages, Shards};
+use crate::settings::{Admin, Ending, Listen, Pages, Proxies, Shards};
 use machines::limits::Limits;
 use protocol::app::{AppChanges, DuplicateApp};
 
@@ -127,6 +127,7 @@ impl Reload {
 /// Settings that a running server keeps.
 struct Fixed {
     listen: Listen,
+    proxies: Proxies,
     admin: Admin,
     pages: Pages,
     shards: Shards,
@@ -141,6 +142,7 @@ impl Fixed {
     fn of(config: &Config) -> Self {
         let Config {
             listen,
+            proxies,
             admin,
             pages,
             log: _,
@@ -156,6 +158,7 @@ impl Fixed {
         } = config;
         Self {
             listen: listen.clone(),
+            proxies: proxies.clone(),
             admin: admin.clone(),
             pages: *pages,
             shards: *shards,
@@ -171,6 +174,7 @@ impl Fixed {
     fn differing(&self, other: &Self) -> Vec<&'static str> {
         let all = [
             ("addresses and path_prefix", self.listen != other.listen),
+            ("trusted_proxies", self.proxies != other.proxies),
             ("the admin listener", self.admin != other.admin),
             ("assets and sample_endpoints", self.pages != other.pages),
             ("shards", self.shards != other.shards),
@@ -202,6 +206,7 @@ mod tests {
             ("[limits]\nevent_data_bytes_max = 5", ""),
             ("listen = \"127.0.0.1:1\"", "addresses and path_prefix"),
             ("path_prefix = \"/a\"", "addresses and path_prefix"),
+            ("trusted_proxies = \"10.0.0.0/8\"", "trusted_proxies"),
             ("admin = \"off\"\nshards = 3", "the admin listener, shards"),
             ("sample_endpoints = true", "assets and sample_endpoints"),
             ("assets = true", "assets and sample_endpoints"),

@@ -18,7 +18,7 @@ use protocol::app::{App, Apps, DuplicateApp};
 use protocol::limits::AppLimits;
 use toml::de::DeTable;
 
-use crate::settings::{Admin, Ending, Listen, Log, Pages, Settings, Shards};
+use crate::settings::{Admin, Ending, Listen, Log, Pages, Proxies, Settings, Shards};
 use machines::limits::Limits;
 
 mod admin;
@@ -45,6 +45,7 @@ mod log;
 mod merge;
 mod nearest;
 mod pages;
+mod proxies;
 mod schema;
 mod section;
 mod service_links;
@@ -76,6 +77,8 @@ use table::Table;
 pub struct Config {
     /// Where clients and back ends connect.
     pub listen: Listen,
+    /// Which proxies stand before the server.
+    pub proxies: Proxies,
     /// The admin listener.
     pub admin: Admin,
     /// What web pages get besides the protocol.
@@ -150,6 +153,7 @@ impl Config {
     fn of_tree(document: &Document<'_>, at: usize, tree: DeTable<'_>) -> Result<Self, Fault> {
         let mut top = Section::open(document, Table::Top, at, tree)?;
         let listen = listen::parse_listen(&mut top)?;
+        let proxies = proxies::parse_proxies(&mut top)?;
         let admin = admin::parse_admin(&mut top)?;
         let pages = pages::parse_pages(&mut top)?;
         let log = log::parse_log(&mut top)?;
@@ -163,6 +167,7 @@ impl Config {
         let ParsedLimits { server: limits, app: app_limits, .. } = limits;
         Ok(Self {
             listen,
+            proxies,
             admin,
             pages,
             log,
@@ -197,6 +202,7 @@ impl Config {
         let apps = Apps::new(self.apps)?;
         Ok(Settings {
             listen: self.listen,
+            proxies: self.proxies,
             admin: self.admin,
             pages: self.pages,
             shards: self.shards,
@@ -217,6 +223,7 @@ mod tests {
     use protocol::close::Close;
     use protocol::dialect::Dialect;
     use protocol::hook_kind::{HookKind, HookKinds};
+    use protocol::http::TrustedProxies;
     use protocol::path_prefix::PathPrefix;
 
     use super::*;
@@ -262,6 +269,8 @@ mod tests {
             ..Listen::default()
         };
         assert_eq!(config.listen, shown);
+        let trusted = ["127.0.0.1", "10.0.0.0/8"].map(TrustedProxies::parse_network);
+        assert_eq!(config.proxies, Proxies { trusted: trusted.into_iter().flatten().collect() });
         let AdminAddress::At(admin) = config.admin.address else { panic!("{:?}", config.admin) };
         assert_eq!(AdminAddress::IfFree(admin), AdminAddress::default());
         let shown = Admin {

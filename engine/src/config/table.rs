@@ -108,7 +108,7 @@ impl Table {
     }
 }
 
-const TOP: [Key; 24] = [
+const TOP: [Key; 25] = [
     list("listen", "Addresses for WebSocket and REST, each as IP:PORT.").or("[\"0.0.0.0:6001\"]"),
     list("api_listen", "Further addresses for back ends, whose connections do not pass through a shard.").or("[]"),
     text(
@@ -123,6 +123,11 @@ const TOP: [Key; 24] = [
     )
     .or("false"),
     text("path_prefix", "What a proxy puts before all paths. They are served with it and without.").or("\"\""),
+    list(
+        "trusted_proxies",
+        "Networks of proxies whose word is taken for where a client is, each as ADDRESS/BITS or one address.",
+    )
+    .or("[]"),
     list("admin_hosts", "The host names that the admin listener answers to, besides IP addresses and localhost.").or("[]"),
     text("metrics_prefix", "The prefix of all metric names.").or("\"corecast_\""),
     boolean("assets", "Whether push.js and its forms for uni-app and WeChat mini programs are served.").or("false"),

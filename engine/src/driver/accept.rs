@@ -193,7 +193,7 @@ impl Listener {
         successors: &mut Vec<OwnedFd>,
         now: Now,
     ) -> Accepted {
-        let fd = match accept(self.entrance.listener.as_fd()) {
+        let (fd, peer) = match accept(self.entrance.listener.as_fd()) {
             Ok(accepted) => accepted,
             Err(error) => return judge(&error),
         };
@@ -209,6 +209,8 @@ impl Listener {
         match sockets.attach_newcomer(transport) {
             Some(token) => {
                 machine.handle_open(token, self.entrance.door, secure, now);
+                sockets.set_client(token, peer);
+                machine.handle_peer(token, peer);
                 Accepted::One
             }
             None => Accepted::Exhausted,

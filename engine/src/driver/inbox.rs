@@ -18,12 +18,15 @@ use machines::cores::{CoreId, Cores, PerCore};
 use machines::limits::{BATCHES_IN_FLIGHT_MAX, HANDOVERS_MAX};
 use machines::machine::Mesh;
 use machines::mesh::{Leaf, Root};
+use protocol::address::Address;
 
 /// A connection that changes cores.
 #[derive(Debug)]
 pub struct Handover {
     /// Its socket, with no operation armed on it.
     pub transport: Transport,
+    /// Where its client is, if that is known.
+    pub client: Option<Address>,
     /// What was read from it and is not handled yet.
     pub bytes: Vec<u8>,
 }
@@ -287,6 +290,7 @@ mod tests {
         let ends = mesh(Cores::new(1)).unwrap();
         let handover = || Handover {
             transport: TransportKind::Plain.over(eventfd(0, EventfdFlags::CLOEXEC).unwrap()),
+            client: None,
             bytes: vec![1],
         };
         for _ in 0..HANDOVERS_MAX {

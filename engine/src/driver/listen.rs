@@ -12,6 +12,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use protocol::address::Address;
 use rustix::net::SocketFlags;
 use socket2::{Domain, Protocol, SockFilter, SockRef, Socket, Type};
 
@@ -126,9 +127,11 @@ pub fn local_address(listener: &OwnedFd) -> io::Result<SocketAddr> {
     address.as_socket().ok_or_else(|| io::Error::from(io::ErrorKind::Unsupported))
 }
 
-/// Accepts one connection without waiting.
-pub fn accept(listener: BorrowedFd<'_>) -> io::Result<OwnedFd> {
-    Ok(rustix::net::accept_with(listener, SocketFlags::CLOEXEC)?)
+/// Accepts one connection without waiting; with the address of its peer, if the peer has one.
+pub fn accept(listener: BorrowedFd<'_>) -> io::Result<(OwnedFd, Option<Address>)> {
+    let (socket, peer) = rustix::net::acceptfrom_with(listener, SocketFlags::CLOEXEC)?;
+    let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
+    Ok((socket, peer.map(Address::from)))
 }
 
 /// Keeps newcomers out, while those in the queue can still be accepted: drops every bare SYN that reaches this listener,
@@ -230,7 +233,8 @@ mod tests {
         let silent = accept(listeners[0].as_fd()).unwrap_err();
         assert_eq!(silent.kind(), io::ErrorKind::WouldBlock);
         io::Write::write_all(&mut near, b"x").unwrap();
-        let far = accept(listeners[0].as_fd()).unwrap();
+        let (far, peer) = accept(listeners[0].as_fd()).unwrap();
+        assert_eq!(peer, Some(near.local_addr().unwrap().into()));
         let far = SockRef::from(&far);
         assert!(far.tcp_nodelay().unwrap());
         assert_eq!(far.tcp_notsent_lowat().unwrap(), NOTSENT_LOWAT_BYTES);

@@ -155,6 +155,8 @@ impl<M: Machine> Core<M> {
             let secure = handover.transport.is_secure();
             if let Some(token) = self.io.sockets.attach(handover.transport, handover.bytes) {
                 self.machine.handle_open(token, Door::Public, secure, now);
+                self.io.sockets.set_client(token, handover.client);
+                self.machine.handle_peer(token, handover.client);
             }
         }
         taken > 0
@@ -346,6 +348,7 @@ impl<M: Machine> turn::Core for Core<M> {
                 Effect::HandOver { token, to, bytes, refusal } => {
                     self.io.sockets.begin_leaving(token, Leaving::new(to, bytes, refusal));
                 }
+                Effect::Client { token, address } => self.io.sockets.set_client(token, address),
                 Effect::AskForApp(question) => self.ask_for_app(question, now),
             }
         }

@@ -88,6 +88,7 @@ fn shard(number: u16, settings: &Settings, limits: Limits, topics: TopicHash) ->
         node: NODE,
         apps: Arc::clone(&settings.apps),
         path_prefix: settings.listen.path_prefix.clone(),
+        trusted_proxies: settings.proxies.trusted.clone(),
         topics,
         limits,
         hook_grace_ms: settings.hooks.as_ref().map_or(0, |hooks| hooks.grace.as_millis() as u64),
@@ -109,6 +110,7 @@ fn api_core(
         topics,
         apps: Arc::clone(&settings.apps),
         path_prefix: settings.listen.path_prefix.clone(),
+        trusted_proxies: settings.proxies.trusted.clone(),
         limits,
         health: Box::new(move || Health {
             live: health.oldest_beat_age_ms(clock.now().mono_ms) < BEAT_MS_MAX,

@@ -12,6 +12,7 @@ mod listen;
 mod log;
 mod memory;
 mod pages;
+mod proxies;
 mod shards;
 
 pub use admin::{Admin, AdminAddress, parse_admin_host};
@@ -20,6 +21,7 @@ pub use fitted::fitted;
 pub use listen::Listen;
 pub use log::Log;
 pub use pages::Pages;
+pub use proxies::Proxies;
 pub use shards::{ShardCount, Shards, Steering};
 
 use std::sync::Arc;
@@ -32,6 +34,8 @@ use protocol::app::Apps;
 pub struct Settings {
     /// Where clients and back ends connect.
     pub listen: Listen,
+    /// Which proxies stand before it.
+    pub proxies: Proxies,
     /// Where the operator's tools connect, and what they are told.
     pub admin: Admin,
     /// What web pages get besides the protocol.

@@ -143,7 +143,7 @@ fn closing_a_listener_serves_its_queue_and_a_later_syn_reaches_the_successor() {
     assert_eq!(closing.join().unwrap(), 5);
     let successor = listen(address, 1, false).unwrap();
     let late = late.join().unwrap();
-    let served = TcpStream::from(accept(successor[0].as_fd()).unwrap());
+    let served = TcpStream::from(accept(successor[0].as_fd()).unwrap().0);
     assert_eq!(served.peer_addr().unwrap(), late.local_addr().unwrap());
     drop(queued);
 }

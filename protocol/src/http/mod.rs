@@ -8,6 +8,7 @@ mod head;
 mod host;
 mod request;
 mod response;
+mod trusted_proxies;
 
 pub use error::HttpError;
 pub use head::Head;
@@ -16,3 +17,4 @@ pub use request::{
     parse_request_on, parse_request_within,
 };
 pub use response::{encode_busy, encode_refusal, encode_response};
+pub use trusted_proxies::TrustedProxies;

@@ -10,11 +10,12 @@ use std::sync::Arc;
 
 use api::answer::Manner;
 use api::refused::{Refused, encode_refusal};
+use protocol::address::Address;
 use protocol::app::{AppQuestion, AppVerdict, Apps};
 use protocol::hook_event::OpenEdges;
 
 use super::ApiCore;
-use super::connections::Connection;
+use super::connections::{Connection, Proxy};
 use super::requests::Flow;
 use crate::hook_port::HookPort;
 use crate::invariant;
@@ -38,6 +39,14 @@ impl Machine for ApiCore {
         }
         self.connections.insert(token, Connection::new(door, now.mono_ms));
         self.sweep_by(now.mono_ms + SILENT_MS_MAX);
+    }
+
+    fn handle_peer(&mut self, token: Token, peer: Option<Address>) {
+        if self.trusted_proxies.trust(peer)
+            && let Some(connection) = self.connections.by_token(token)
+        {
+            connection.proxy = Some(Proxy { address: peer, client: peer });
+        }
     }
 
     fn handle_no_descriptors(&mut self, now: Now) {

@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 
+use protocol::address::Address;
 use protocol::app::AppVerdict;
 use protocol::http::RequestProgress;
 
@@ -19,6 +20,14 @@ use crate::machine::{Door, Effect, Now, Token};
 
 /// An outbox that has been written keeps this much room for the next answer, in bytes.
 const OUTBOX_SPARE_BYTES: usize = 1 << 10;
+
+/// A trusted proxy, whose requests may be of one client after another.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Proxy {
+    pub(super) address: Option<Address>,
+    /// For whom it spoke last.
+    pub(super) client: Option<Address>,
+}
 
 /// What is kept of a connection.
 #[derive(Debug, Default)]
@@ -43,6 +52,8 @@ pub(super) struct Connection {
     pub(super) pending: Option<CallId>,
     /// What came of the question for the app that its next request names.
     pub(super) app_verdict: Option<AppVerdict>,
+    /// Its peer, if that is a trusted proxy.
+    pub(super) proxy: Option<Proxy>,
     /// The kept bytes begin a request that has not come whole.
     pub(super) unfinished: bool,
     /// It has asked something.

@@ -17,6 +17,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use protocol::app::Apps;
+use protocol::http::TrustedProxies;
 use protocol::path_prefix::PathPrefix;
 
 use crate::cores::CoreId;
@@ -56,6 +57,8 @@ pub struct ApiConfig {
     pub apps: Arc<Apps>,
     /// What may stand before the paths of back ends.
     pub path_prefix: PathPrefix,
+    /// Whose word it takes for where a caller is.
+    pub trusted_proxies: TrustedProxies,
     /// The bounds of its queues.
     pub limits: Limits,
     /// How the server is, asked at each `/live` and `/ready`.
@@ -129,6 +132,7 @@ pub struct ApiStats {
 pub struct ApiCore {
     apps: Arc<Apps>,
     path_prefix: PathPrefix,
+    trusted_proxies: TrustedProxies,
     topics: TopicHash,
     limits: Limits,
     health: Box<dyn Fn() -> Health>,
@@ -167,6 +171,7 @@ impl ApiCore {
         Self {
             apps: config.apps,
             path_prefix: config.path_prefix,
+            trusted_proxies: config.trusted_proxies,
             topics: config.topics,
             health: config.health,
             page: config.page,

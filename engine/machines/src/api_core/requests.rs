@@ -15,11 +15,13 @@ use api::endpoints::health::{Probe, answer_probe};
 use api::page::answer_page;
 use api::refused::{Refused, encode_refusal};
 use api::samples::Sample;
+use protocol::address::Address;
 use protocol::http::{
     Head, HttpError, Request, RequestParse, RequestProgress, encode_busy, parse_request_on,
 };
 
 use super::ApiCore;
+use super::connections::Proxy;
 use super::unknown_apps::Known;
 use crate::invariant::Expected;
 use crate::limits::SCRATCH_BYTES;
@@ -171,6 +173,7 @@ impl ApiCore {
                 self.hand_over(token, bytes)
             }
             RequestParse::Complete { request, bytes: used } => {
+                self.note_client(token, &request.head);
                 match self.look_for_app(token, &request.head, now) {
                     Known::Enough => self.handle_request(token, &request, now),
                     Known::Asked => return Step::Wait,
@@ -183,6 +186,7 @@ impl ApiCore {
             }
             RequestParse::Partial { head, continue_expected, bytes_min } => {
                 if let Some(head) = head {
+                    self.note_client(token, &head);
                     let refused = match self.look_for_app(token, &head, now) {
                         Known::Enough => self.check_head(token, &head, now).err(),
                         Known::Asked => return Step::Wait,
@@ -257,10 +261,36 @@ impl ApiCore {
         self.sweep_by(now.mono_ms + head_ms_max);
     }
 
+    /// Tells the driver what a trusted proxy says of its client.
+    fn note_client(&mut self, token: Token, head: &Head<'_>) {
+        let proxy = self.connections.view(token).and_then(|connection| connection.proxy);
+        if let Some(proxy) = proxy {
+            self.tell_client(token, proxy, self.trusted_proxies.client(head, proxy.address));
+        }
+    }
+
+    /// The shard hears of the proxy itself.
+    fn forget_client(&mut self, token: Token) {
+        if let Some(proxy) = self.connections.view(token).and_then(|connection| connection.proxy) {
+            self.tell_client(token, proxy, proxy.address);
+        }
+    }
+
+    fn tell_client(&mut self, token: Token, proxy: Proxy, client: Option<Address>) {
+        if client == proxy.client {
+            return;
+        }
+        if let Some(connection) = self.connections.by_token(token) {
+            connection.proxy = Some(Proxy { client, ..proxy });
+        }
+        self.effects.push_back(Effect::Client { token, address: client });
+    }
+
     fn hand_over(&mut self, token: Token, bytes: &[u8]) -> Step {
         if self.connections.view(token).is_some_and(|connection| !connection.unwritten().is_empty()) {
             return Step::Wait;
         }
+        self.forget_client(token);
         self.connections.remove(token);
         let to = self.topics.cores().shard_for(self.next_shard);
         self.next_shard = self.next_shard.wrapping_add(1);

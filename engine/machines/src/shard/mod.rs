@@ -12,6 +12,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use protocol::app::Apps;
+use protocol::http::TrustedProxies;
 use protocol::path_prefix::PathPrefix;
 use protocol::socket_id::Place;
 
@@ -49,6 +50,8 @@ pub struct ShardConfig {
     pub apps: Arc<Apps>,
     /// What may stand before the paths of clients.
     pub path_prefix: PathPrefix,
+    /// Whose word it takes for where a client is.
+    pub trusted_proxies: TrustedProxies,
     /// The hash that all cores share.
     pub topics: TopicHash,
     /// The bounds of its queues.
@@ -126,6 +129,7 @@ impl Shard {
                 config.limits.half_open_max,
                 config.apps,
                 config.path_prefix,
+                config.trusted_proxies,
                 config.random,
             ),
             fanout,

@@ -3,6 +3,7 @@
 use std::io::IoSlice;
 use std::sync::Arc;
 
+use protocol::address::Address;
 use protocol::app::{AppQuestion, AppVerdict, Apps};
 use protocol::close::Close;
 use protocol::hook_event::OpenEdges;
@@ -14,6 +15,10 @@ use crate::machine::{Door, Effect, Inputs, Machine, Mesh, Now, Token};
 impl Machine for Shard {
     fn handle_open(&mut self, token: Token, _door: Door, _secure: bool, now: Now) {
         self.enter_lobby(token, now);
+    }
+
+    fn handle_peer(&mut self, token: Token, peer: Option<Address>) {
+        self.note_peer(token, peer);
     }
 
     fn handle_no_descriptors(&mut self, now: Now) {

@@ -130,6 +130,7 @@ impl Turning<'_> {
             match effect {
                 Effect::Drop { .. } => return Err("all heads are complete".into()),
                 Effect::AskForApp(question) => self.lookups.ask(self.me, question)?,
+                Effect::Client { .. } => return Err("nobody comes by a proxy".into()),
                 Effect::Reset(token) => self.reset(token)?,
                 Effect::HandOver { .. } => return Err("nothing here is plain HTTP".into()),
                 Effect::Resume(token) => {

@@ -180,6 +180,7 @@ impl World {
             node: NODE,
             apps: Arc::clone(&apps),
             path_prefix: Default::default(),
+            trusted_proxies: Default::default(),
             topics: hash.clone(),
             limits: limits.clone(),
             hook_grace_ms: hooks.grace_ms,

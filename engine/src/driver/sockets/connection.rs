@@ -6,6 +6,7 @@
 //! the reading before a short read. What must never happen here: forgetting that. Called by its neighbours in `sockets`.
 
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::BorrowedFd;
 
 use super::super::ring::{Completion, Kind, Operation, Ring};
@@ -13,11 +14,14 @@ use super::super::transport::Transport;
 use super::closing::Closing;
 use super::leaving::Leaving;
 use machines::machine::Token;
+use protocol::address::Address;
 
 /// One connection of the driver.
 #[derive(Debug)]
 pub(super) struct Connection {
     transport: Transport,
+    /// Where its client is, if that is known and short.
+    client: ShortAddress,
     flags: Flags,
     /// Present only while there is more to remember than flags.
     stage: Option<Box<Stage>>,
@@ -52,12 +56,24 @@ impl Connection {
     pub(super) fn new(transport: Transport, bytes: Vec<u8>, late: bool) -> Self {
         let stage = (!bytes.is_empty()).then(|| Box::new(Stage::Arrived(bytes)));
         let flags = if late { Flags::LATE } else { Flags::default() };
-        Self { transport, flags, stage }
+        Self { transport, client: ShortAddress::NONE, flags, stage }
     }
 
     /// How its bytes travel.
     pub(super) fn transport(&mut self) -> &mut Transport {
         &mut self.transport
+    }
+
+    /// Where its client is, if that is known and short.
+    pub(super) fn client(&self) -> Option<Address> {
+        self.client.get()
+    }
+
+    /// Its client is here. Returns whether that could be kept: false for an address that is too long.
+    pub(super) fn set_client(&mut self, address: Option<Address>) -> bool {
+        let short = address.map_or(Some(ShortAddress::NONE), ShortAddress::of);
+        self.client = short.unwrap_or(ShortAddress::NONE);
+        short.is_some()
     }
 
     /// What is going on with it.
@@ -261,6 +277,27 @@ impl Connection {
     /// Ends it, giving back its transport and what was going on.
     pub(super) fn into_parts(self) -> (Transport, Option<Stage>) {
         (self.transport, self.stage.map(|stage| *stage))
+    }
+}
+
+/// An IPv4 address and a port in six bytes; all zero: none. An address of every client costs what all connections cost.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct ShortAddress([u8; 6]);
+
+impl ShortAddress {
+    const NONE: Self = Self([0; 6]);
+
+    /// None: it is longer.
+    fn of(address: Address) -> Option<Self> {
+        let IpAddr::V4(ip) = address.ip() else { return None };
+        let ([a, b, c, d], [high, low]) = (ip.octets(), address.port().to_be_bytes());
+        Some(Self([a, b, c, d, high, low]))
+    }
+
+    fn get(self) -> Option<Address> {
+        let [a, b, c, d, high, low] = self.0;
+        let address = Address::new(IpAddr::from([a, b, c, d]), u16::from_be_bytes([high, low]));
+        (self != Self::NONE).then_some(address)
     }
 }
 

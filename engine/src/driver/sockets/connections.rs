@@ -5,12 +5,15 @@
 //! slot whose operations have not all completed, since an armed operation holds the file. Called by its neighbours in
 //! `sockets`.
 
+use std::collections::HashMap;
+
 use super::super::transport::Transport;
 use super::closing::Closing;
 use super::connection::Connection;
 use machines::chunks::Chunks;
 use machines::invariant::Expected;
 use machines::machine::Token;
+use protocol::address::Address;
 use protocol::limits::SLOTS_MAX;
 
 /// All connections of a core.
@@ -18,6 +21,8 @@ use protocol::limits::SLOTS_MAX;
 pub(super) struct Connections {
     slots: Chunks<Slot>,
     free: Vec<u32>,
+    /// By slot, the addresses of clients that are too long for the records.
+    long_addresses: HashMap<u32, Address>,
     len: usize,
     /// Newcomers are late.
     draining: bool,
@@ -63,6 +68,22 @@ impl Connections {
         if place.generation == token.generation { place.tenant.as_ref() } else { None }
     }
 
+    /// Where the client of this connection is, if that is known.
+    pub(super) fn client(&self, token: Token) -> Option<Address> {
+        let short = self.view(token)?.client();
+        short.or_else(|| self.long_addresses.get(&token.slot).copied())
+    }
+
+    /// The client of this connection is here.
+    pub(super) fn set_client(&mut self, token: Token, address: Option<Address>) {
+        let Some(connection) = self.find(token) else { return };
+        let is_short = connection.set_client(address);
+        self.long_addresses.remove(&token.slot);
+        if let Some(address) = address.filter(|_| !is_short) {
+            self.long_addresses.insert(token.slot, address);
+        }
+    }
+
     /// The connection of this token, if the machine still knows it.
     pub(super) fn find_open(&mut self, token: Token) -> Option<&mut Connection> {
         self.find(token).filter(|connection| connection.is_open())
@@ -100,6 +121,7 @@ impl Connections {
         }
         self.len -= 1;
         self.late -= usize::from(connection.is_late());
+        self.long_addresses.remove(&token.slot);
         Some(connection)
     }
 
@@ -142,6 +164,8 @@ impl Connections {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use rustix::event::{EventfdFlags, eventfd};
 
     use super::super::super::ring::{Ring, Sizes};
@@ -216,7 +240,24 @@ mod tests {
     }
 
     #[test]
-    fn an_idle_connection_costs_the_driver_a_slot_of_24_bytes() {
-        assert!(size_of::<Slot>() <= 24, "{}", size_of::<Slot>());
+    fn an_address_of_either_length_is_kept_until_its_connection_has_gone() {
+        let mut connections = Connections::default();
+        let token = attach(&mut connections);
+        let addresses = ["192.0.2.1:5", "[2001:db8::1]:5", "192.0.2.2:0", "[::1]:6"];
+        for text in addresses {
+            let address = text.parse::<SocketAddr>().unwrap().into();
+            connections.set_client(token, Some(address));
+            assert_eq!(connections.client(token), Some(address));
+        }
+        connections.set_client(token, None);
+        assert_eq!(connections.client(token), None);
+        connections.set_client(token, Some("[::1]:6".parse::<SocketAddr>().unwrap().into()));
+        connections.detach(token);
+        assert!(connections.client(token).is_none() && connections.long_addresses.is_empty());
+    }
+
+    #[test]
+    fn an_idle_connection_costs_the_driver_a_slot_of_32_bytes() {
+        assert!(size_of::<Slot>() <= 32, "{}", size_of::<Slot>());
     }
 }

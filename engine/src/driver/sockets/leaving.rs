@@ -7,6 +7,7 @@
 use super::super::inbox::{Handover, MeshEnd};
 use super::super::transport::Transport;
 use machines::cores::CoreId;
+use protocol::address::Address;
 
 /// A hand-over in progress.
 #[derive(Debug)]
@@ -38,9 +39,9 @@ pub(super) struct Departure {
 }
 
 impl Departure {
-    pub(super) fn new(transport: Transport, leaving: Leaving) -> Self {
+    pub(super) fn new(transport: Transport, client: Option<Address>, leaving: Leaving) -> Self {
         let Leaving { to, bytes, refusal } = leaving;
-        Self { to, handover: Handover { transport, bytes }, refusal }
+        Self { to, handover: Handover { transport, client, bytes }, refusal }
     }
 
     /// Goes, or gives the connection back with its refusal when the other core's inbox is full.

@@ -21,6 +21,7 @@ use super::transport::Transport;
 use machines::invariant::Expected;
 use machines::machine::{Socket, Token};
 use machines::outbox::parting::Parting;
+use protocol::address::Address;
 
 use self::closing::{Closing, Progress, reset_on_drop};
 use self::connection::{Connection, Stage};
@@ -83,6 +84,11 @@ impl Sockets {
             self.reading.queue(connection, token);
         }
         Some(token)
+    }
+
+    /// The client of this connection is here.
+    pub fn set_client(&mut self, token: Token, address: Option<Address>) {
+        self.connections.set_client(token, address);
     }
 
     /// The ring that all of them share.
@@ -176,10 +182,11 @@ impl Sockets {
         if connection.is_none_or(|connection| connection.is_armed()) {
             return;
         }
+        let client = self.connections.client(token);
         let Some(connection) = self.connections.detach(token) else { return };
         let (transport, stage) = connection.into_parts();
         if let Some(Stage::Leaving(leaving)) = stage {
-            self.departures.push(Departure::new(transport, leaving));
+            self.departures.push(Departure::new(transport, client, leaving));
         }
     }
 }
@@ -696,8 +703,11 @@ mod tests {
         let (mut peer, token) = attached(&mut sockets);
         for _ in 0..HANDOVERS_MAX {
             let transport = TransportKind::Plain.over(eventfd(0, EventfdFlags::CLOEXEC).unwrap());
-            waiting
-                .push(Departure::new(transport, Leaving::new(machines::cores::CoreId::Api, Vec::new(), b"")));
+            waiting.push(Departure::new(
+                transport,
+                None,
+                Leaving::new(machines::cores::CoreId::Api, Vec::new(), b""),
+            ));
         }
         sockets.departures = waiting;
         assert!(sockets.depart(&ends[0], 0));

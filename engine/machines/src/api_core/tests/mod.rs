@@ -5,6 +5,7 @@ mod connections;
 mod gates;
 mod http;
 mod judgement;
+mod proxies;
 mod questions;
 mod rates;
 mod schedules;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use protocol::app::{App, AppQuestion, Apps};
 use protocol::auth::sign_request;
 use protocol::hook_kind::{HookKind, HookKinds};
+use protocol::http::TrustedProxies;
 
 use super::{ApiConfig, ApiCore, Health, MetricsConfig};
 use crate::cores::CoreId;
@@ -127,6 +129,8 @@ struct Rig {
     /// Peers that read nothing.
     deaf: HashSet<Token>,
     handed_over: Vec<(Token, CoreId, Vec<u8>)>,
+    /// What it has told of clients behind proxies.
+    clients: Vec<(Token, String)>,
     /// The apps that it has asked for.
     asked: Vec<AppQuestion>,
     /// The driver's slots: generation, and whether it is in use.
@@ -149,6 +153,7 @@ impl Rig {
             topics: topics.clone(),
             apps,
             path_prefix: Default::default(),
+            trusted_proxies: TrustedProxies::parse_network("10.0.0.0/8").into_iter().collect(),
             limits: Limits { batch_messages_max: BATCH_MAX, ..Limits::default() },
             health: Box::new(|| Health { live: true, ready: true }),
             page: None,
@@ -173,6 +178,7 @@ impl Rig {
             reset: HashSet::new(),
             deaf: HashSet::new(),
             handed_over: Vec::new(),
+            clients: Vec::new(),
             asked: Vec::new(),
             slots: Vec::new(),
             gone: HashSet::new(),
@@ -390,6 +396,7 @@ impl turn::Core for Rig {
                     assert!(last.is_empty(), "nobody has asked");
                     assert!(self.closed.insert(token), "closed once");
                 }
+                Effect::Client { token, address } => self.clients.push((token, address.unwrap().to_string())),
                 Effect::AskForApp(question) => self.asked.push(question),
                 Effect::Reset(token) => {
                     self.reset.insert(token);

@@ -246,6 +246,7 @@ mod tests {
                 node: 0,
                 apps,
                 path_prefix: Default::default(),
+                trusted_proxies: Default::default(),
                 topics: topics.clone(),
                 limits,
                 hook_grace_ms: 0,

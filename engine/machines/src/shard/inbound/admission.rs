@@ -76,7 +76,7 @@ impl Shard {
     ) -> Flow {
         self.note_activity();
         let (entry, used) = match http::parse_head_within(bytes, &self.limits.http()) {
-            HeadParse::Complete { head, bytes: used } => (self.route(&head, verdict, now), used),
+            HeadParse::Complete { head, bytes: used } => (self.route(token, &head, verdict, now), used),
             HeadParse::Partial => {
                 self.inbound.lobby.keep_begun(token, bytes.to_vec());
                 return Flow::Read;
@@ -108,10 +108,11 @@ impl Shard {
         }
     }
 
-    fn route(&mut self, head: &Head<'_>, verdict: Option<AppVerdict>, now: Now) -> Entry {
+    fn route(&mut self, token: Token, head: &Head<'_>, verdict: Option<AppVerdict>, now: Now) -> Entry {
         if !head.is_upgrade() {
             return Entry::HandOver;
         }
+        self.note_client(token, head);
         let upgrade = match ws::parse_upgrade(head) {
             Ok(upgrade) => upgrade,
             Err(refusal) => {
@@ -135,6 +136,15 @@ impl Shard {
                 encode_error_and_close(&mut last, close);
                 Entry::Refuse { last }
             }
+        }
+    }
+
+    /// Tells the driver what a trusted proxy says of its client.
+    fn note_client(&mut self, token: Token, head: &Head<'_>) {
+        let Some(peer) = self.inbound.lobby.proxy(token) else { return };
+        let address = self.inbound.trusted_proxies.client(head, peer);
+        if address != peer {
+            self.effects.push_back(Effect::Client { token, address });
         }
     }
 

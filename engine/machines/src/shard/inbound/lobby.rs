@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 
 use hashbrown::{HashMap, HashSet};
+use protocol::address::Address;
 
 use crate::invariant::Expected;
 use crate::limits::HEAD_MS_MIN;
@@ -27,6 +28,8 @@ pub(super) struct Lobby {
     queue: VecDeque<(Token, u64)>,
     /// Those whose head is complete, and who wait for a source of apps.
     looking: HashSet<Token>,
+    /// The peers that are trusted proxies.
+    proxies: HashMap<Token, Option<Address>>,
     /// When a decide phase last began that read all there was: what came before then has been read.
     heard_ms: u64,
     half_open_max: usize,
@@ -39,6 +42,7 @@ impl Lobby {
             heads: HashMap::new(),
             queue: VecDeque::new(),
             looking: HashSet::new(),
+            proxies: HashMap::new(),
             heard_ms: 0,
             half_open_max,
         }
@@ -66,7 +70,8 @@ impl Lobby {
 
     /// The head is complete, and the app that it names is being looked up.
     pub(super) fn look(&mut self, token: Token) {
-        self.leave(token);
+        self.heads.remove(&token);
+        self.skip_gone();
         self.looking.insert(token);
     }
 
@@ -75,6 +80,7 @@ impl Lobby {
         self.heads.shrink_to_fit();
         self.queue.shrink_to_fit();
         self.looking.shrink_to_fit();
+        self.proxies.shrink_to_fit();
     }
 
     /// All that had come by then has been read.
@@ -89,6 +95,7 @@ impl Lobby {
 
     /// It goes on, or goes. Returns whether it was here.
     pub(super) fn leave(&mut self, token: Token) -> bool {
+        self.proxies.remove(&token);
         let had_begun = self.heads.remove(&token).is_some();
         if had_begun {
             self.skip_gone();
@@ -100,8 +107,14 @@ impl Lobby {
     fn pop_oldest(&mut self) -> Option<(Token, bool)> {
         let (token, _) = self.oldest()?;
         let begun = self.heads.remove(&token);
+        self.proxies.remove(&token);
         self.skip_gone();
         Some((token, begun.is_some_and(|begun| !begun.is_empty())))
+    }
+
+    /// The address of the trusted proxy that is its peer, if it has one; None: its peer is no such proxy.
+    pub(super) fn proxy(&self, token: Token) -> Option<Option<Address>> {
+        self.proxies.get(&token).copied()
     }
 
     /// What has come of its head, to be joined by more; None: no more of a head is expected of it.
@@ -149,6 +162,13 @@ impl Lobby {
 }
 
 impl Shard {
+    /// What a trusted proxy says of its clients will be heard.
+    pub(in crate::shard) fn note_peer(&mut self, token: Token, peer: Option<Address>) {
+        if self.inbound.trusted_proxies.trust(peer) && self.inbound.lobby.has(token) {
+            self.inbound.lobby.proxies.insert(token, peer);
+        }
+    }
+
     pub(in crate::shard) fn enter_lobby(&mut self, token: Token, now: Now) {
         self.inbound.lobby.enter(token, now);
         self.note_activity();

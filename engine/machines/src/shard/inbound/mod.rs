@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use protocol::app::Apps;
+use protocol::http::TrustedProxies;
 use protocol::path_prefix::PathPrefix;
 
 use crate::cores::Cores;
@@ -38,6 +39,8 @@ pub(super) struct Inbound {
     apps: Arc<Apps>,
     /// What may stand before their paths.
     path_prefix: PathPrefix,
+    /// Whose word is taken for where a client is.
+    trusted_proxies: TrustedProxies,
     random: Box<dyn FnMut() -> u64>,
     /// What its HTTP answers are dated with.
     date: HttpDate,
@@ -58,11 +61,13 @@ impl Inbound {
         half_open_max: usize,
         apps: Arc<Apps>,
         path_prefix: PathPrefix,
+        trusted_proxies: TrustedProxies,
         random: Box<dyn FnMut() -> u64>,
     ) -> Self {
         Self {
             apps,
             path_prefix,
+            trusted_proxies,
             random,
             date: HttpDate::default(),
             lobby: Lobby::new(half_open_max),

@@ -254,6 +254,7 @@ mod tests {
                 node: 0,
                 apps,
                 path_prefix: Default::default(),
+                trusted_proxies: Default::default(),
                 topics: topics.clone(),
                 limits: Limits { subscriptions_per_connection_max: 50, ..Limits::default() },
                 hook_grace_ms: 0,
