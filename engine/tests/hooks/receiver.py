@@ -148,6 +148,7 @@ class Handler(BaseHTTPRequestHandler):
         headers = {name.lower(): value for name, value in self.headers.items()}
         with receiver.lock:
             receiver.attempts.append(Attempt(time.monotonic(), self.path, headers, body, accepted))
+            return receiver.attempts[-1]
 
     def answer(self, status, body=b"", **headers):
         self.send_response(status)
