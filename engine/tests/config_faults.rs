@@ -498,7 +498,24 @@ fn what_is_wrong_with_an_endpoint_is_told_without_its_url_and_headers() {
         ),
         (
             "[[apps.hooks]]\nurl = \"http://h/\"\nformat = \"json\"",
-            "7: apps.hooks.format = \"json\": must be \"pusher\", \"webman\" or \"webman-push\"",
+            "7: apps.hooks.format = \"json\": must be \"pusher\", \"standard\", \"webman\" or \"webman-push\"",
+        ),
+        (
+            "[[apps.hooks]]\nurl = \"http://h/\"\nformat = \"standard\"",
+            "7: apps.hooks.format = \"standard\" needs secrets = [\"whsec_…\"]",
+        ),
+        (
+            "[[apps.hooks]]\nurl = \"http://h/\"\nformat = \"standard\"\nsecrets = [\"hunter2-hunter2\"]",
+            "8: apps.hooks.secrets is no secret of Standard Webhooks: write whsec_ and the key in base64",
+        ),
+        (
+            "[[apps.hooks]]\nurl = \"http://h/\"\nsecrets = [\"hunter2-hunter2\"]",
+            "7: apps.hooks.secrets has no effect without format = \"standard\"",
+        ),
+        (
+            "[[apps.hooks]]\nurl = \"http://h/\"\nretry = \"week\"",
+            "7: apps.hooks.retry = \"week\": must be \"pusher\" (with growing pauses, for give_up_after_s) or \"day\" (8 tries \
+             over 28 hours)",
         ),
         (
             "[[apps.hooks]]\nurl = \"http://h/\"\nheaders = { Content-Type = \"hunter2-hunter2\" }",

@@ -15,6 +15,16 @@ pub(crate) const HELD_BYTES_MAX: usize = 16 << 20;
 /// refused for long.
 pub(crate) const RETRIES_MAX: usize = 256;
 
+/// Events that an endpoint is done with or holds behind the oldest that it holds: with more, what only one channel's refusals
+/// hold up is given up early.
+pub(crate) const SPAN_ROWS_MAX: usize = 100_000;
+
+/// Room among the rows that an endpoint may hold, below which the same is done.
+pub(crate) const SPARE_ROWS_MIN: usize = 1_000;
+
+/// Parts of a batch that was not answered, at most: each part may cost a timeout.
+pub(crate) const PARTS_MAX: usize = 16;
+
 /// Pages of the journal's log at which the writer moves all that there is: a writer that writes as fast as it can is
 /// never overtaken by a pass beside it.
 pub(crate) const LOG_PAGES_MAX: u64 = 12_000;

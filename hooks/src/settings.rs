@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use base64::{Engine, alphabet};
 use protocol::app::App;
 use protocol::hook_kind::HookKinds;
 
@@ -59,6 +61,10 @@ pub struct Endpoint {
     pub batch_window: Duration,
     /// How many events make a batch full.
     pub batch_events_max: usize,
+    /// When its batches are tried again, if not as those of other endpoints.
+    pub retry: Option<Retry>,
+    /// After how long it is disabled, if not as other endpoints: zero for never.
+    pub disable_after: Option<Duration>,
 }
 
 /// The kind of an endpoint. `Debug` leaves out URL, headers and arguments, which may hold credentials.
@@ -132,6 +138,11 @@ pub enum Format {
     Pusher,
     /// webman/push's `channel_added` and `channel_removed`, signed as Pusher's.
     WebmanPush,
+    /// Standard Webhooks: `webhook-id`, `webhook-timestamp` and `webhook-signature` around a body as Pusher's.
+    Standard {
+        /// The signing keys: each signs, in this order.
+        secrets: Vec<StandardSecret>,
+    },
     /// webman-push-server's `sign` header.
     Webman {
         /// The signing key; the app's secret if there is none.
@@ -149,9 +160,50 @@ impl std::fmt::Debug for Secret {
     }
 }
 
+/// A signing key of Standard Webhooks, which is never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct StandardSecret(Vec<u8>);
+
+impl StandardSecret {
+    /// Reads `whsec_BASE64`, with or without padding.
+    pub fn parse(text: &str) -> Option<Self> {
+        let key = BASE64.decode(text.strip_prefix("whsec_")?).ok()?;
+        (!key.is_empty()).then_some(Self(key))
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for StandardSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// When a batch is tried again.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum Retry {
+    /// After pauses that double, until `give_up_after`.
+    #[default]
+    Pusher,
+    /// Eight times over 28 hours.
+    Day,
+}
+
 /// How deliveries are retried.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DeliverySettings {
+    /// When a batch is tried again.
+    pub retry: Retry,
+    /// An endpoint that accepted nothing for this long is disabled; never by default.
+    pub disable_after: Option<Duration>,
     /// An event that was not accepted for this long becomes a dead letter.
     pub give_up_after: Duration,
     /// The longest pause between two tries; the first is under a second.
@@ -199,10 +251,24 @@ pub struct StreamSettings {
 impl Default for DeliverySettings {
     fn default() -> Self {
         Self {
+            retry: Retry::default(),
+            disable_after: None,
             give_up_after: Duration::from_secs(300),
             pause_max: Duration::from_secs(60),
             strict_endpoints: false,
             in_flight_max: 8,
+        }
+    }
+}
+
+impl DeliverySettings {
+    /// Those of this endpoint.
+    pub(crate) fn of(&self, endpoint: &Endpoint) -> Self {
+        let disable_after = endpoint.disable_after.or(self.disable_after);
+        Self {
+            retry: endpoint.retry.unwrap_or(self.retry),
+            disable_after: disable_after.filter(|after| !after.is_zero()),
+            ..self.clone()
         }
     }
 }
@@ -236,6 +302,8 @@ impl Endpoint {
             timeout: Duration::from_secs(5),
             batch_window: Duration::from_millis(250),
             batch_events_max: 20,
+            retry: None,
+            disable_after: None,
         }
     }
 }

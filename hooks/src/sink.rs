@@ -29,6 +29,8 @@ pub enum Outcome {
     Done,
     /// The endpoint answered, but not with success: the text says how, for the operator.
     Refused(String),
+    /// The endpoint answered that it wants this batch never again: the text says how.
+    Ended(String),
     /// There was no answer: it could not be reached, hung, or broke off.
     Unreachable(String),
 }

@@ -3,7 +3,9 @@
 mod scratch;
 
 use hooks::data_dir::DEAD_LETTERS_FILE;
-use hooks::dead_letters::{DeadLetter, DeadLetters, EndpointFailure, EndpointStatus, Mark, Selection};
+use hooks::dead_letters::{
+    DeadLetter, DeadLetters, DisabledEndpoint, EndpointFailure, EndpointStatus, Mark, Selection,
+};
 use scratch::Scratch;
 
 fn letter(endpoint: &str, row_id: u64) -> DeadLetter {
@@ -102,9 +104,9 @@ fn a_newer_schema_is_refused_with_one_line() {
     let scratch = Scratch::new();
     drop(DeadLetters::open(scratch.path()).unwrap());
     let file = rusqlite::Connection::open(scratch.path().join(DEAD_LETTERS_FILE)).unwrap();
-    file.pragma_update(None, "user_version", 3).unwrap();
+    file.pragma_update(None, "user_version", 4).unwrap();
     let fault = DeadLetters::open(scratch.path()).unwrap_err().to_string();
-    assert!(fault.ends_with("have schema 3, written by a newer corecast; this one knows 2"), "{fault}");
+    assert!(fault.ends_with("have schema 4, written by a newer corecast; this one knows 3"), "{fault}");
 }
 
 #[test]
@@ -130,7 +132,7 @@ fn letters_of_the_first_version_are_kept_and_endpoints_are_noted_beside_them() {
     letters.keep(&[letter("a", 7)]).unwrap();
     drop(letters);
     let first = rusqlite::Connection::open(scratch.path().join(DEAD_LETTERS_FILE)).unwrap();
-    first.execute_batch("DROP TABLE endpoints; PRAGMA user_version = 1").unwrap();
+    first.execute_batch("DROP TABLE endpoints; DROP TABLE disabled; PRAGMA user_version = 1").unwrap();
     drop(first);
     let mut letters = DeadLetters::open(scratch.path()).unwrap();
     assert_eq!(row_ids(&letters.list(&Selection::All, 0, 10).unwrap()), [7]);
@@ -145,4 +147,20 @@ fn letters_of_the_first_version_are_kept_and_endpoints_are_noted_beside_them() {
     let statuses = [status("a", Some(failure)), status("b", None)];
     letters.note_endpoints(&statuses).unwrap();
     assert_eq!(letters.endpoints().unwrap(), statuses);
+}
+
+#[test]
+fn an_endpoint_stays_disabled_until_it_is_enabled() {
+    let scratch = Scratch::new();
+    let disabled =
+        |name: &str| DisabledEndpoint { name: name.to_owned(), since_ms: 5, reason: "500".to_owned() };
+    let mut letters = DeadLetters::open(scratch.path()).unwrap();
+    for name in ["a", "b", "a"] {
+        letters.disable(&disabled(name)).unwrap();
+    }
+    drop(letters);
+    let mut letters = DeadLetters::open(scratch.path()).unwrap();
+    assert_eq!(letters.disabled().unwrap(), ["a", "b"].map(disabled));
+    assert!(letters.enable("a").unwrap() && !letters.enable("a").unwrap());
+    assert_eq!(letters.disabled().unwrap(), ["b"].map(disabled));
 }

@@ -49,6 +49,7 @@ fn reason(outcome: Outcome) -> String {
     match outcome {
         Outcome::Done => "done".to_owned(),
         Outcome::Refused(reason) => format!("refused: {reason}"),
+        Outcome::Ended(reason) => format!("ended: {reason}"),
         Outcome::Unreachable(reason) => format!("unreachable: {reason}"),
     }
 }

@@ -6,8 +6,10 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use hooks::row::Row;
-use hooks::settings::{DeliverySettings, Durability, Endpoint, Format, Secret, SinkSettings};
+use hooks::settings::{DeliverySettings, Durability, Endpoint, Format, Secret, SinkSettings, StandardSecret};
 use hooks::sink::{Batch, Outcome, Sink};
 use hooks::sinks;
 use protocol::app::{App, AppKey, Apps};
@@ -225,6 +227,42 @@ fn extra_headers_are_sent_and_ours_cannot_be_replaced() {
 }
 
 #[test]
+fn a_webhook_of_standard_webhooks_is_signed_with_each_secret() {
+    let receiver = Receiver::start(|_| Answer::Status(200));
+    let secrets = ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_bmV3"]
+        .map(|secret| StandardSecret::parse(secret).unwrap());
+    let format = Format::Standard { secrets: secrets.into() };
+    let mut sink = open(&endpoint(receiver.url("/"), format, &[], Duration::from_secs(5))).unwrap();
+    assert_eq!([sink.deliver(&batch()), sink.deliver(&batch())], [Outcome::Done, Outcome::Done]);
+    let requests = receiver.requests();
+    let [first, again] = &requests[..] else { panic!("{requests:?}") };
+    assert_eq!(first.header("webhook-id"), "msg_17_18_2");
+    assert_eq!((first.header("webhook-id"), &first.body), (again.header("webhook-id"), &again.body));
+    let time = first.header("webhook-timestamp");
+    let signed = [format!("msg_17_18_2.{time}.").as_bytes(), &first.body].concat();
+    let keys = ["MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "bmV3"].map(|key| STANDARD.decode(key).unwrap());
+    let signatures = keys.map(|key| {
+        let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &key), &signed);
+        format!("v1,{}", STANDARD.encode(tag))
+    });
+    assert_eq!(first.header("webhook-signature"), signatures.join(" "));
+}
+
+#[test]
+fn a_secret_of_standard_webhooks_is_base64_behind_its_prefix() {
+    for (text, is_good) in [
+        ("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", true),
+        ("whsec_bmV3ZQ==", true),
+        ("whsec_bmV3ZQ", true),
+        ("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", false),
+        ("whsec_", false),
+        ("whsec_!", false),
+    ] {
+        assert_eq!(StandardSecret::parse(text).is_some(), is_good, "{text}");
+    }
+}
+
+#[test]
 fn the_status_decides() {
     for (answer, expected) in [
         (Answer::Status(200), Outcome::Done),
@@ -232,6 +270,12 @@ fn the_status_decides() {
         (Answer::Status(299), Outcome::Done),
         (Answer::Status(500), Outcome::Refused("answered 500 Internal Server Error: no  way".to_owned())),
         (Answer::Status(404), Outcome::Refused("answered 404 Not Found: no  way".to_owned())),
+        (Answer::Status(410), Outcome::Ended("answered 410 Gone: no  way".to_owned())),
+        (
+            Answer::Abort(500),
+            Outcome::Ended("answered 500 Internal Server Error (webhook-delivery: abort-message)".to_owned()),
+        ),
+        (Answer::Abort(200), Outcome::Done),
         (Answer::Redirect(301), Outcome::Refused("answered 301 Moved Permanently".to_owned())),
         (Answer::Redirect(302), Outcome::Refused("answered 302 Found".to_owned())),
         (Answer::Redirect(307), Outcome::Refused("answered 307 Temporary Redirect".to_owned())),

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hooks::settings::{Endpoint, Format, Secret, SinkSettings};
+use hooks::settings::{Endpoint, Format, Retry, Secret, SinkSettings, StandardSecret};
 use protocol::app::App;
 use protocol::hook_kind::{HookKind, HookKinds};
 
@@ -18,8 +18,11 @@ use super::table::Table;
 
 const NAME_BYTES_MAX: usize = 100;
 
+/// Each of them adds a signature to every webhook.
+const STANDARD_SECRETS_MAX: usize = 8;
+
 /// Headers that the webhook itself sets.
-const HEADERS_KEPT: [&str; 9] = [
+const HEADERS_KEPT: [&str; 12] = [
     "connection",
     "content-length",
     "content-type",
@@ -27,6 +30,9 @@ const HEADERS_KEPT: [&str; 9] = [
     "host",
     "sign",
     "transfer-encoding",
+    "webhook-id",
+    "webhook-signature",
+    "webhook-timestamp",
     "x-pusher-key",
     "x-pusher-signature",
 ];
@@ -46,6 +52,8 @@ pub struct EndpointConfig {
     timeout: Option<Duration>,
     batch_window: Option<Duration>,
     batch_events_max: Option<usize>,
+    retry: Option<Retry>,
+    disable_after: Option<Duration>,
 }
 
 impl EndpointConfig {
@@ -59,6 +67,8 @@ impl EndpointConfig {
             timeout: self.timeout.unwrap_or(usual.timeout),
             batch_window: self.batch_window.unwrap_or(usual.batch_window),
             batch_events_max: self.batch_events_max.unwrap_or(usual.batch_events_max),
+            retry: self.retry,
+            disable_after: self.disable_after,
             ..usual
         }
     }
@@ -74,6 +84,8 @@ impl EndpointConfig {
             timeout: None,
             batch_window: None,
             batch_events_max: None,
+            retry: None,
+            disable_after: None,
         }
     }
 }
@@ -121,6 +133,9 @@ fn parse_endpoint(mut section: Section<'_>, app_id: &str, others: &[Placed]) -> 
     let mut endpoint = EndpointConfig::new(app_id, named, sink);
     parse_filter(&mut section, &mut endpoint)?;
     parse_batching(&mut section, &mut endpoint)?;
+    endpoint.retry = section.take("retry").map(|value| parse_retry(&value)).transpose()?;
+    endpoint.disable_after =
+        section.take("disable_after_s").map(|value| parse_disable_after(&value)).transpose()?;
     Ok((endpoint, place))
 }
 
@@ -146,6 +161,23 @@ fn parse_batching(section: &mut Section<'_>, endpoint: &mut EndpointConfig) -> R
     Ok(())
 }
 
+/// When a failed delivery is tried again.
+pub(super) fn parse_retry(value: &Value<'_>) -> Result<Retry, Fault> {
+    match value.text()? {
+        "pusher" => Ok(Retry::Pusher),
+        "day" => Ok(Retry::Day),
+        other => {
+            let what = "must be \"pusher\" (with growing pauses, for give_up_after_s) or \"day\" (8 tries over 28 hours)";
+            Err(value.wrong(&format!("{other:?}"), what))
+        }
+    }
+}
+
+/// After how long an endpoint that accepts nothing is disabled; 0 for never.
+pub(super) fn parse_disable_after(value: &Value<'_>) -> Result<Duration, Fault> {
+    value.integer().map(Duration::from_secs)
+}
+
 /// The destination, and what distinguishes it from others.
 fn parse_sink(section: &mut Section<'_>) -> Result<(SinkSettings, String), Fault> {
     let mut given: Vec<Value<'_>> =
@@ -161,7 +193,9 @@ fn parse_sink(section: &mut Section<'_>) -> Result<(SinkSettings, String), Fault
     if value.key() == "url" {
         return parse_webhook(section, &value);
     }
-    if let Some(lost) = ["format", "secret", "headers"].into_iter().find_map(|key| section.take(key)) {
+    if let Some(lost) =
+        ["format", "secret", "secrets", "headers"].into_iter().find_map(|key| section.take(key))
+    {
         return Err(lost.fault(&format!("has no effect beside {}", value.key())));
     }
     match value.key() {
@@ -183,14 +217,24 @@ fn parse_sink(section: &mut Section<'_>) -> Result<(SinkSettings, String), Fault
 
 fn parse_webhook(section: &mut Section<'_>, url: &Value<'_>) -> Result<(SinkSettings, String), Fault> {
     check_webhook_url(url.text()?).map_err(|why| url.fault(why))?;
-    let secret = section.take("secret");
-    let format = match section.take("format") {
-        Some(value) => parse_format(&value, secret.as_ref())?,
+    let (secret, secrets) = (section.take("secret"), section.take("secrets"));
+    let format = section.take("format");
+    let is_standard = format.as_ref().is_some_and(|format| format.text() == Ok("standard"));
+    if let Some(secrets) = secrets.as_ref().filter(|_| !is_standard) {
+        return Err(secrets.fault("has no effect without format = \"standard\""));
+    }
+    let format = match format {
+        Some(value) => parse_format(&value, secret.as_ref(), secrets)?,
         None => Format::Pusher,
     };
     if let Some(secret) = &secret {
         let of = match &format {
             Format::Webman { .. } => None,
+            Format::Standard { .. } => {
+                return Err(
+                    secret.fault("has no effect in the format \"standard\": write secrets = [\"whsec_…\"]")
+                );
+            }
             Format::Pusher => Some("Pusher's format"),
             Format::WebmanPush => Some("webman/push's format"),
         };
@@ -203,19 +247,39 @@ fn parse_webhook(section: &mut Section<'_>, url: &Value<'_>) -> Result<(SinkSett
     Ok((SinkSettings::Webhook { url: url.clone(), format, headers }, url))
 }
 
-fn parse_format(value: &Value<'_>, secret: Option<&Value<'_>>) -> Result<Format, Fault> {
+fn parse_format(
+    value: &Value<'_>,
+    secret: Option<&Value<'_>>,
+    secrets: Option<Value<'_>>,
+) -> Result<Format, Fault> {
     match value.text()? {
         "pusher" => Ok(Format::Pusher),
+        "standard" => match secrets {
+            Some(secrets) => parse_secrets(secrets),
+            None => Err(value.fault("= \"standard\" needs secrets = [\"whsec_…\"]")),
+        },
         "webman" => {
             let secret = secret.map(|secret| secret.filled_text()).transpose()?;
             Ok(Format::Webman { secret: secret.map(|text| Secret(text.to_owned())) })
         }
         "webman-push" => Ok(Format::WebmanPush),
         other => {
-            let what = "must be \"pusher\", \"webman\" or \"webman-push\"";
+            let what = "must be \"pusher\", \"standard\", \"webman\" or \"webman-push\"";
             Err(value.wrong(&format!("{other:?}"), what))
         }
     }
+}
+
+fn parse_secrets(secrets: Value<'_>) -> Result<Format, Fault> {
+    let each = |secret: &Value<'_>| {
+        let why = "is no secret of Standard Webhooks: write whsec_ and the key in base64";
+        StandardSecret::parse(secret.text()?).ok_or_else(|| secret.fault(why))
+    };
+    let mut texts = secrets.texts()?;
+    if let Some(other) = texts.drain(STANDARD_SECRETS_MAX.min(texts.len())..).next() {
+        return Err(other.fault(&format!("lists more than {STANDARD_SECRETS_MAX} secrets")));
+    }
+    Ok(Format::Standard { secrets: texts.iter().map(each).collect::<Result<_, Fault>>()? })
 }
 
 fn parse_headers(value: Value<'_>) -> Result<Vec<(String, String)>, Fault> {

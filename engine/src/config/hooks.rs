@@ -14,7 +14,7 @@ use hooks::sinks::{self, SinkFault};
 use protocol::app::{App, Apps};
 use protocol::hook_kind::HookKinds;
 
-use super::endpoint::EndpointConfig;
+use super::endpoint::{EndpointConfig, parse_disable_after, parse_retry};
 use super::fault::Fault;
 use super::section::{Section, Value};
 use super::table::Table;
@@ -133,6 +133,12 @@ impl HooksConfig {
         let delivery = &mut self.settings.delivery;
         set_seconds(section.take("give_up_after_s"), &mut delivery.give_up_after)?;
         set_seconds(section.take("retry_pause_max_s"), &mut delivery.pause_max)?;
+        if let Some(value) = section.take("retry") {
+            delivery.retry = parse_retry(&value)?;
+        }
+        if let Some(value) = section.take("disable_after_s") {
+            delivery.disable_after = Some(parse_disable_after(&value)?).filter(|after| !after.is_zero());
+        }
         if let Some(value) = section.take("strict_endpoints") {
             delivery.strict_endpoints = value.boolean()?;
         }

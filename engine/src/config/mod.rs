@@ -219,7 +219,9 @@ impl Config {
 
 #[cfg(test)]
 mod tests {
-    use ::hooks::settings::{Endpoint, StreamSettings};
+    use std::time::Duration;
+
+    use ::hooks::settings::{Endpoint, Retry, StreamSettings};
     use protocol::close::Close;
     use protocol::dialect::Dialect;
     use protocol::hook_kind::{HookKind, HookKinds};
@@ -306,10 +308,12 @@ mod tests {
         let prefixed = Endpoint {
             channel_prefix: Some("presence-".into()),
             channel_suffix: Some("-eu".into()),
+            retry: Some(Retry::Day),
+            disable_after: Some(Duration::from_secs(432_000)),
             ..default
         };
         assert_eq!(format!("{endpoint:?}"), format!("{prefixed:?}"));
-        assert_eq!(hooks.endpoints.drain(..).count(), 4);
+        assert_eq!(hooks.endpoints.drain(..).count(), 5);
         assert_eq!(
             format!("{hooks:?}"),
             format!("{:?}", ::hooks::settings::Settings::new("corecast-data".into(), Vec::new()))

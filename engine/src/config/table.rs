@@ -247,7 +247,10 @@ const APP_KEY: [Key; 5] = [
 /// A week.
 const SECONDS_MAX: u64 = 604_800;
 
-const HOOKS: [Key; 19] = [
+/// A year.
+const DISABLE_AFTER_S_MAX: u64 = 365 * 86_400;
+
+const HOOKS: [Key; 21] = [
     text("data_dir", "Where events are kept until they are delivered. One server at a time writes to it.")
         .or("\"corecast-data\""),
     word(
@@ -264,6 +267,13 @@ const HOOKS: [Key; 19] = [
         "Milliseconds for which a channel or a member must be gone before vacated or removed is reported.",
     )
     .or("3000"),
+    word(
+        "retry",
+        &["pusher", "day"],
+        "When a failed delivery is tried again: \"pusher\", with growing pauses as the next two keys say; \"day\", 8 tries over 28 \
+         hours.",
+    )
+    .or("\"pusher\""),
     integer(
         "give_up_after_s",
         1,
@@ -272,6 +282,13 @@ const HOOKS: [Key; 19] = [
     )
     .or("300"),
     integer("retry_pause_max_s", 1, SECONDS_MAX, "The longest pause between two tries, in seconds.").or("60"),
+    integer(
+        "disable_after_s",
+        0,
+        DISABLE_AFTER_S_MAX,
+        "Seconds after which an endpoint that accepts nothing is disabled, until `corecast hooks enable`. 0: never.",
+    )
+    .or("0"),
     boolean("strict_endpoints", "Whether webhooks to private and reserved addresses are refused too.").or("false"),
     integer("in_flight_max", 1, 256, "Batches under way to one endpoint at the same time.").or("8"),
     text("redis_url", "The Redis whose stream carries events between journal and endpoints. None by default.").secret(),
@@ -309,7 +326,7 @@ const HOOKS: [Key; 19] = [
     integer("prefetch", 1, 10_000, "Entries that a consumer takes at once.").or("1000"),
 ];
 
-const APP_HOOK: [Key; 14] = [
+const APP_HOOK: [Key; 17] = [
     text(
         "name",
         "Its name, unique in the server, under which its progress is stored. By default it follows from app and destination.",
@@ -318,8 +335,10 @@ const APP_HOOK: [Key; 14] = [
     text("file", "A file to which JSON lines are appended."),
     list("exec", "A command, with its arguments, that gets JSON lines."),
     boolean("none", "Whether events are made only for consumers of the stream."),
-    word("format", &["pusher", "webman", "webman-push"], "Body and signature of a webhook.").or("\"pusher\""),
+    word("format", &["pusher", "standard", "webman", "webman-push"], "Body and signature of a webhook.").or("\"pusher\""),
     text("secret", "What webhooks of the format \"webman\" are signed with, in place of the app's secret.")
+        .secret(),
+    list("secrets", "What webhooks of the format \"standard\" are signed with, each as whsec_BASE64. The first one's signature comes first.")
         .secret(),
     table("headers", "Additional headers of a webhook, each with its value.").secret(),
     list(
@@ -331,4 +350,6 @@ const APP_HOOK: [Key; 14] = [
     integer("timeout_ms", 10, 600_000, "The timeout of a whole delivery, in milliseconds.").or("5000"),
     integer("batch_ms", 0, 600_000, "How long a batch waits for more events, in milliseconds.").or("250"),
     integer("batch_events_max", 1, 10_000, "How many events make a batch full.").or("20"),
+    word("retry", &["pusher", "day"], "When its failed deliveries are tried again. By default as `[hooks]` says."),
+    integer("disable_after_s", 0, DISABLE_AFTER_S_MAX, "Seconds after which it is disabled, 0 for never. By default as `[hooks]` says."),
 ];

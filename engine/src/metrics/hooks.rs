@@ -77,7 +77,7 @@ struct Figure {
     of: fn(&EndpointCounters) -> &Count,
 }
 
-const TOTALS: [Figure; 3] = [
+const TOTALS: [Figure; 5] = [
     Figure { name: "hooks_accepted_total", help: "Events that an endpoint accepted.", of: |it| &it.accepted },
     Figure {
         name: "hooks_dead_letters_total",
@@ -85,10 +85,30 @@ const TOTALS: [Figure; 3] = [
         of: |it| &it.dead_letters,
     },
     Figure { name: "hooks_replayed_total", help: "Dead letters accepted later.", of: |it| &it.replayed },
+    Figure {
+        name: "hooks_batches_split_total",
+        help: "Batches that failed and were retried in parts.",
+        of: |it| &it.split,
+    },
+    Figure {
+        name: "hooks_given_up_early_total",
+        help: "Events given up early because too many later ones waited behind them.",
+        of: |it| &it.given_up_early,
+    },
 ];
 
-const GAUGES: [Figure; 2] = [
+const GAUGES: [Figure; 4] = [
     Figure { name: "hooks_paused", help: "1 while an endpoint gets probes only.", of: |it| &it.paused },
+    Figure {
+        name: "hooks_endpoint_disabled",
+        help: "1 while an endpoint gets nothing because it failed for too long.",
+        of: |it| &it.disabled,
+    },
+    Figure {
+        name: "hooks_batches_retrying",
+        help: "Batches that wait for their next try; at 256 no new one begins.",
+        of: |it| &it.retrying,
+    },
     Figure { name: "hooks_held", help: "Events read and not accepted yet.", of: |it| &it.held },
 ];
 

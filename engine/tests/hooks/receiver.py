@@ -141,14 +141,17 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(200)
 
     def take(self, receiver, accepted):
-        """Reads the whole request and writes it down."""
+        """Reads the whole request, writes it down and returns that. `accepted` may depend on it."""
         body = self.rfile.read(int(self.headers["content-length"]))
         if self.path.startswith("/elsewhere"):
             receiver.wandered.append(self.path)
         headers = {name.lower(): value for name, value in self.headers.items()}
+        attempt = Attempt(time.monotonic(), self.path, headers, body, accepted)
+        if callable(accepted):
+            attempt.accepted = accepted(attempt)
         with receiver.lock:
-            receiver.attempts.append(Attempt(time.monotonic(), self.path, headers, body, accepted))
-            return receiver.attempts[-1]
+            receiver.attempts.append(attempt)
+        return attempt
 
     def answer(self, status, body=b"", **headers):
         self.send_response(status)

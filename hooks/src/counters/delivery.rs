@@ -33,6 +33,14 @@ pub struct EndpointCounters {
     pub dead_letters: Count,
     /// Total: dead letters that it accepted later.
     pub replayed: Count,
+    /// Total: batches that went on in parts after a failure.
+    pub split: Count,
+    /// Total: events that were given up before their time, since they held up others.
+    pub given_up_early: Count,
+    /// Gauge: batches that wait for their next try.
+    pub retrying: Count,
+    /// Gauge: 1 while it gets nothing because it failed for too long.
+    pub disabled: Count,
     /// Gauge: events that are read and not yet accepted.
     pub held: Count,
     /// Gauge: 1 while nothing but a probe is sent to it.
@@ -48,6 +56,8 @@ impl EndpointCounters {
             (&self.unreachable, &before.unreachable),
             (&self.dead_letters, &before.dead_letters),
             (&self.replayed, &before.replayed),
+            (&self.split, &before.split),
+            (&self.given_up_early, &before.given_up_early),
         ] {
             mine.set(its.now());
         }

@@ -1,7 +1,7 @@
 //! Dead letters: events that an endpoint did not accept in time, in a SQLite file of their own, to inspect and to retry.
 //!
 //! The server writes to the file, and so do an operator's commands: each holds it for one short transaction. A command asks
-//! the server for another try by marking a letter. What must never happen here: unbounded growth, or the loss of a letter
+//! the server for another try by marking a letter. Beside them stand the endpoints: how they are, and which are disabled. What must never happen here: unbounded growth, or the loss of a letter
 //! for any other reason than that bound.
 
 use std::path::{Path, PathBuf};
@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row as Record, params};
 
+use self::disabled::DISABLED;
 use self::endpoint_status::ENDPOINTS;
 use self::integer::{signed, unsigned};
 use self::open_error::Fault;
@@ -18,14 +19,16 @@ use crate::disk_fault::is_damaged;
 use crate::limits::LETTERS_MAX;
 use crate::notice::say;
 
+pub use self::disabled::DisabledEndpoint;
 pub use self::endpoint_status::{EndpointFailure, EndpointStatus};
 pub use self::open_error::DeadLettersError;
 
+mod disabled;
 mod endpoint_status;
 mod integer;
 mod open_error;
 
-const SCHEMA_VERSION: i64 = 2;
+const SCHEMA_VERSION: i64 = 3;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const SCHEMA: &str = "
 CREATE TABLE letters (
@@ -261,6 +264,21 @@ impl DeadLetters {
         endpoint_status::read(&self.connection)
     }
 
+    /// Notes that an endpoint is disabled.
+    pub fn disable(&mut self, endpoint: &DisabledEndpoint) -> rusqlite::Result<()> {
+        disabled::disable(&self.connection, endpoint)
+    }
+
+    /// Enables an endpoint. A server that runs looks once a second. False if it was not disabled.
+    pub fn enable(&mut self, name: &str) -> rusqlite::Result<bool> {
+        disabled::enable(&self.connection, name)
+    }
+
+    /// The endpoints that are disabled.
+    pub fn disabled(&self) -> rusqlite::Result<Vec<DisabledEndpoint>> {
+        disabled::read(&self.connection)
+    }
+
     /// Letters that a former server had taken are to be tried again.
     pub fn untake(&mut self) -> rusqlite::Result<()> {
         self.connection.execute("UPDATE letters SET mark = 1 WHERE mark = 2", [])?;
@@ -309,8 +327,9 @@ fn prepare_schema(connection: &mut Connection) -> Result<(), Fault> {
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     let version: i64 = transaction.query_row("PRAGMA user_version", [], |record| record.get(0))?;
     match version {
-        0 => transaction.execute_batch(&[SCHEMA, ENDPOINTS].concat())?,
-        1 => transaction.execute_batch(ENDPOINTS)?,
+        0 => transaction.execute_batch(&[SCHEMA, ENDPOINTS, DISABLED].concat())?,
+        1 => transaction.execute_batch(&[ENDPOINTS, DISABLED].concat())?,
+        2 => transaction.execute_batch(DISABLED)?,
         SCHEMA_VERSION => {}
         found => return Err(Fault::Newer { found, known: SCHEMA_VERSION }),
     }

@@ -1,4 +1,4 @@
-//! Rows that become dead letters, and dead letters that are tried again.
+//! Rows that become dead letters, dead letters that are tried again, and endpoints that are disabled.
 //!
 //! It has the file of the dead letters, and the rows that are not in it yet. What must never happen here: a row that counts
 //! as done before its dead letter is committed.
@@ -10,8 +10,9 @@ use protocol::app::Apps;
 use super::endpoint_queue::{Burial, Now};
 use super::endpoint_state::EndpointState;
 use crate::counters::DeliveryCounters;
-use crate::dead_letters::{DeadLetter, DeadLetters, EndpointStatus, Mark};
+use crate::dead_letters::{DeadLetter, DeadLetters, DisabledEndpoint, EndpointStatus, Mark};
 use crate::encoding::{decode_row, encode_row_data};
+use crate::notice::say;
 
 /// Letters that are taken at once to be tried again.
 const REPLAY_ROWS: usize = 500;
@@ -74,12 +75,64 @@ impl DeadLetterQueue {
         self.note(result, now);
     }
 
+    /// Endpoints are disabled that are so in the file, and fail since when they did for a former dispatcher.
+    pub(crate) fn begin(&self, endpoints: &mut [EndpointState]) -> rusqlite::Result<()> {
+        let (disabled, statuses) = (self.file.disabled()?, self.file.endpoints()?);
+        for endpoint in endpoints {
+            let failure =
+                statuses.iter().find(|it| it.name == endpoint.name()).and_then(|it| it.failure.as_ref());
+            if let Some(failure) = failure {
+                endpoint.fails_since(failure.since_ms);
+            }
+            if let Some(it) = disabled.iter().find(|it| it.name == endpoint.name()) {
+                say_disabled(it);
+                endpoint.disable(&it.reason);
+            }
+        }
+        Ok(())
+    }
+
+    /// Disables endpoints that failed for too long: a restart finds them disabled, too.
+    pub(crate) fn disable(&mut self, endpoints: &mut [EndpointState], now: Now) {
+        if now.steady_ms < self.retry_at_ms {
+            return;
+        }
+        for endpoint in endpoints {
+            let Some(reason) = endpoint.wants_disabling() else { continue };
+            let name = endpoint.name().to_owned();
+            let disabled = DisabledEndpoint { name, since_ms: now.unix_ms, reason };
+            let result = self.file.disable(&disabled);
+            if result.is_ok() {
+                say_disabled(&disabled);
+                endpoint.disable(&disabled.reason);
+            }
+            self.note(result, now);
+        }
+    }
+
+    /// An operator may have enabled some.
+    fn enable(&mut self, endpoints: &mut [EndpointState]) -> rusqlite::Result<()> {
+        if !endpoints.iter().any(EndpointState::is_disabled) {
+            return Ok(());
+        }
+        let disabled = self.file.disabled()?;
+        for endpoint in endpoints.iter_mut().filter(|endpoint| endpoint.is_disabled()) {
+            if disabled.iter().all(|it| it.name != endpoint.name()) {
+                say(format_args!("endpoint {:?} is enabled again", endpoint.name()));
+                endpoint.enable();
+            }
+        }
+        Ok(())
+    }
+
     /// Once a second, takes letters that an operator wants to be tried again.
     pub(crate) fn replay(&mut self, endpoints: &mut [EndpointState], now: Now) {
         if now.steady_ms < self.replay_at_ms.max(self.retry_at_ms) {
             return;
         }
         self.replay_at_ms = now.steady_ms + REPLAY_EVERY_MS;
+        let result = self.enable(endpoints);
+        self.note(result, now);
         for endpoint in endpoints {
             let result = self.try_replay(endpoint, now);
             self.note(result, now);
@@ -181,6 +234,12 @@ impl DeadLetterQueue {
             }
         }
     }
+}
+
+fn say_disabled(endpoint: &DisabledEndpoint) {
+    let DisabledEndpoint { name, reason, .. } = endpoint;
+    logging::event!(WARN, "endpoint_disabled", { endpoint = %name, reason = %reason, },
+        "hooks: ENDPOINT DISABLED: {name:?}: {reason}; its events are dead letters until `corecast hooks enable {name}`");
 }
 
 /// What is worth a write: other errors and times, and other counts only of an endpoint that fails.

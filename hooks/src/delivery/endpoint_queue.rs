@@ -1,8 +1,8 @@
 //! Decides what is sent to one endpoint and when: a value without I/O that is given rows, outcomes and the time.
 //!
 //! It filters, makes batches, keeps the order of each channel, and decides about retries, pauses and dead letters. A refused
-//! batch is split in two, so that one refused channel does not hold up others. It holds the rows that the endpoint is not
-//! done with. What must never happen here: two batches with rows of one channel at the same time, a batch that changes in
+//! batch is split in two, so that one refused channel does not hold up others, and what such a channel holds up has a bound.
+//! It holds the rows that the endpoint is not done with. What must never happen here: two batches with rows of one channel at the same time, a batch that changes in
 //! any other way once it was tried, or a row that is done without an acknowledgement or a dead letter.
 
 use std::mem;
@@ -11,13 +11,13 @@ use std::sync::Arc;
 use fastrand::Rng;
 use protocol::hook_event::HookEvent;
 
-use super::backoff;
 use super::channel_queues::{ChannelQueues, HeldRow, Origin};
 use super::filter::Filter;
 use super::flights::{Flight, Flights};
 use super::health::Health;
+use super::schedule::Schedule;
 use super::watermark::Watermark;
-use crate::limits::{HELD_BYTES_MAX, HELD_ROWS_MAX, RETRIES_MAX};
+use crate::limits::{HELD_BYTES_MAX, HELD_ROWS_MAX, PARTS_MAX, RETRIES_MAX, SPAN_ROWS_MAX, SPARE_ROWS_MIN};
 use crate::row::{Position, Row};
 use crate::settings::{DeliverySettings, Endpoint};
 use crate::sink::{Batch, Outcome};
@@ -27,6 +27,8 @@ use crate::sink::{Batch, Outcome};
 const SPLITS_IN_VAIN: u32 = 4;
 /// After these, one batch is split in this time.
 const SPLIT_EVERY_MS: u64 = 20_000;
+/// How often a batch goes before its time when no new one may begin.
+const STUCK_RETRY_MS: u64 = 60_000;
 
 /// The time, as the dispatcher's thread knows it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -76,15 +78,32 @@ pub(crate) struct EndpointQueue {
     split_at_ms: u64,
     replayed: Vec<i64>,
     flushing: bool,
+    /// Why the endpoint gets nothing.
+    disabled: Option<Arc<str>>,
+    /// When a try last failed.
+    failed_ms: u64,
+    /// Batches that were accepted.
+    accepted: u64,
+    totals: Totals,
+}
+
+/// What an endpoint's queue counts.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct Totals {
+    /// Batches that went on in parts.
+    pub(crate) split: u64,
+    /// Events that were given up before their time.
+    pub(crate) given_up_early: u64,
 }
 
 #[derive(Debug)]
 struct Timing {
+    held_rows_max: usize,
+    span_rows_max: usize,
     window_ms: u64,
     events_max: usize,
     in_flight_max: usize,
-    give_up_after_ms: u64,
-    pause_max_ms: u64,
+    schedule: Schedule,
 }
 
 impl EndpointQueue {
@@ -106,6 +125,10 @@ impl EndpointQueue {
             split_at_ms: 0,
             replayed: Vec::new(),
             flushing: false,
+            disabled: None,
+            failed_ms: 0,
+            accepted: 0,
+            totals: Totals::default(),
         }
     }
 
@@ -135,16 +158,31 @@ impl EndpointQueue {
             Outcome::Done => self.handle_done(flight, now),
             Outcome::Refused(reason) => {
                 self.health.handle_refused(reason, now.steady_ms);
-                self.note_try(flight);
+                self.note_try(flight, now);
                 if !self.split(flight, now) {
                     self.retry_later(flight, now);
                 }
             }
+            Outcome::Ended(reason) => {
+                self.health.handle_refused(reason, now.steady_ms);
+                self.note_try(flight, now);
+                if let Some(flight) = self.flights.get_mut(flight) {
+                    flight.is_ended = true;
+                    flight.expiry_ms = now.steady_ms;
+                }
+                self.flights.schedule(flight);
+            }
             Outcome::Unreachable(reason) => {
-                let (now_ms, max_ms) = (now.steady_ms, self.timing.pause_max_ms);
+                let (now_ms, max_ms) = (now.steady_ms, self.timing.schedule.probe_pause_max_ms());
                 self.health.handle_unreachable(flight, reason, now_ms, max_ms, &mut self.rng);
-                self.note_try(flight);
-                self.retry_later(flight, now);
+                self.note_try(flight, now);
+                if self.flights.get(flight).is_some_and(|it| it.is_beside_accepted && it.channels.len() > 1) {
+                    for part in self.part(flight, PARTS_MAX) {
+                        self.retry_later(part, now);
+                    }
+                } else {
+                    self.retry_later(flight, now);
+                }
             }
         }
     }
@@ -159,6 +197,18 @@ impl EndpointQueue {
         self.mark.begin_anew(place);
     }
 
+    /// From now on the endpoint gets nothing: what waits and what comes are dead letters, for this reason.
+    pub(crate) fn disable(&mut self, reason: Arc<str>) {
+        self.disabled = Some(reason);
+    }
+
+    /// It gets events again, as if it had never failed.
+    pub(crate) fn enable(&mut self) {
+        self.disabled = None;
+        self.health = Health::new();
+        self.splits_left = SPLITS_IN_VAIN;
+    }
+
     /// From now on no batch waits for more events.
     pub(crate) fn flush(&mut self) {
         self.flushing = true;
@@ -166,13 +216,23 @@ impl EndpointQueue {
 
     /// What to do now. To be asked until there is nothing.
     pub(crate) fn poll(&mut self, now: Now) -> Option<Action> {
+        if let Some(reason) = self.disabled.clone() {
+            let flight =
+                self.flights.first_expiry().map(|(_, id)| id).or_else(|| self.take(now, |_| true))?;
+            return Some(self.bury(flight, Some(reason)));
+        }
         if let Some(flight) = self.expired(now) {
-            return Some(self.bury(flight));
+            return Some(self.bury(flight, None));
         }
         if self.is_stuck()
             && let Some(flight) = self.take_hopeless(now)
         {
-            return Some(self.bury(flight));
+            return Some(self.bury(flight, None));
+        }
+        if self.is_crowded()
+            && let Some(flight) = self.flights.first_beside_accepted()
+        {
+            return Some(self.bury_early(flight));
         }
         let flight = self.next_flight(now)?;
         let batch = self.flights.get(flight)?.batch.clone();
@@ -184,6 +244,9 @@ impl EndpointQueue {
 
     /// When `poll` may have something to do although nothing happens, on the steady clock.
     pub(crate) fn deadline_ms(&self) -> Option<u64> {
+        if self.disabled.is_some() {
+            return None;
+        }
         let expiry = self.flights.first_expiry().map(|(expiry_ms, _)| expiry_ms);
         let hopeless = self.is_stuck().then(|| self.channels.oldest_ready()).flatten();
         let hopeless = hopeless.map(|held| self.hopeless_at_ms(held));
@@ -192,7 +255,13 @@ impl EndpointQueue {
 
     /// True while more rows may come.
     pub(crate) fn has_room(&self, rows: usize) -> bool {
-        self.held_rows + rows <= HELD_ROWS_MAX && self.held_bytes < HELD_BYTES_MAX
+        self.held_rows + rows <= self.timing.held_rows_max && self.held_bytes < HELD_BYTES_MAX
+    }
+
+    /// True when little more can be read: what one channel's refusals hold up must not hold up the others.
+    fn is_crowded(&self) -> bool {
+        !self.has_room(SPARE_ROWS_MIN.min(self.timing.held_rows_max / 2))
+            || self.mark.span() > self.timing.span_rows_max
     }
 
     /// The last row that was read.
@@ -215,10 +284,27 @@ impl EndpointQueue {
         self.held_rows
     }
 
+    /// The same with other bounds.
+    #[cfg(test)]
+    pub(crate) fn bounded(mut self, held_rows_max: usize, span_rows_max: usize) -> Self {
+        (self.timing.held_rows_max, self.timing.span_rows_max) = (held_rows_max, span_rows_max);
+        self
+    }
+
     /// Channels that something is kept for.
     #[cfg(test)]
     pub(crate) fn channels(&self) -> usize {
         self.channels.len()
+    }
+
+    /// Batches that wait for their next try.
+    pub(crate) fn retrying(&self) -> usize {
+        self.flights.waiting()
+    }
+
+    /// What it has counted since this was last asked.
+    pub(crate) fn take_totals(&mut self) -> Totals {
+        mem::take(&mut self.totals)
     }
 
     /// Batches on their way.
@@ -253,18 +339,23 @@ impl EndpointQueue {
     }
 
     fn handle_done(&mut self, flight: u64, now: Now) {
-        let was_paused = self.is_paused();
+        let was_refusing_all =
+            self.is_paused() || self.splits_left == 0 || self.flights.waiting() >= RETRIES_MAX;
         self.health.handle_done();
         self.splits_left = SPLITS_IN_VAIN;
-        if was_paused {
+        self.accepted += 1;
+        if was_refusing_all {
             // It is back: what waits for it need not wait longer. At most `in_flight_max` go at once.
             self.flights.bring_forward(now.steady_ms);
         }
         self.finish(flight, true);
     }
 
-    fn note_try(&mut self, id: u64) {
+    fn note_try(&mut self, id: u64, now: Now) {
         let Some(flight) = self.flights.get_mut(id) else { return };
+        self.failed_ms = now.steady_ms;
+        flight.is_beside_accepted = flight.batch.tries > 0 && self.accepted > flight.accepted_before;
+        flight.accepted_before = self.accepted;
         flight.batch.tries += 1;
         flight.reason = Arc::clone(self.health.last_failure());
     }
@@ -274,10 +365,16 @@ impl EndpointQueue {
         let Some(flight) = self.flights.get(id) else { return };
         let since_ms = self.tried_since_ms(&flight.held, &flight.channels, now);
         let Some(flight) = self.flights.get_mut(id) else { return };
-        flight.expiry_ms = flight.expiry_ms.min(since_ms + self.timing.give_up_after_ms);
-        flight.pauses += 1;
-        let pause_ms = backoff::pause_ms(flight.pauses, self.timing.pause_max_ms, &mut self.rng);
-        flight.due_ms = now.steady_ms + pause_ms;
+        flight.expiry_ms = flight.expiry_ms.min(since_ms + self.timing.schedule.give_up_after_ms());
+        let is_before_its_time = self.timing.schedule.is_by_count() && now.steady_ms < flight.regular_ms;
+        if !is_before_its_time {
+            flight.pauses += 1;
+            match self.timing.schedule.pause_ms(flight.pauses, &mut self.rng) {
+                Some(pause_ms) => flight.regular_ms = now.steady_ms + pause_ms,
+                None => flight.expiry_ms = now.steady_ms,
+            }
+        }
+        flight.due_ms = flight.regular_ms.max(now.steady_ms + 1);
         self.flights.schedule(id);
     }
 
@@ -288,21 +385,39 @@ impl EndpointQueue {
         if !is_time || self.flights.get(id).is_none_or(|flight| flight.channels.len() < 2) {
             return false;
         }
-        let Some(mut flight) = self.flights.remove(id) else { return false };
         self.splits_left = self.splits_left.saturating_sub(1);
         self.split_at_ms = now.steady_ms + SPLIT_EVERY_MS;
-        let others = flight.channels.split_off(flight.channels.len() / 2);
-        let is_other =
-            |held: &HeldRow| self.channels.key_of(&held.row).is_some_and(|key| others.contains(&key));
-        let Flight { batch, held, channels, expiry_ms, pauses, reason, .. } = flight;
-        let (second, first) = held.into_iter().partition::<Vec<HeldRow>, _>(is_other);
-        for (held, channels) in [(first, channels), (second, others)] {
-            let (batch, reason) = (Batch { rows: rows_of(&held), ..batch.clone() }, Arc::clone(&reason));
-            let half = Flight { batch, held, channels, expiry_ms, due_ms: now.steady_ms, pauses, reason };
-            let half = self.flights.insert(half);
+        for half in self.part(id, 2) {
+            if let Some(half) = self.flights.get_mut(half) {
+                half.due_ms = now.steady_ms;
+            }
             self.flights.schedule(half);
         }
         true
+    }
+
+    /// The same rows in so many batches, or as many as they have channels.
+    fn part(&mut self, id: u64, parts: usize) -> Vec<u64> {
+        let Some(flight) = self.flights.remove(id) else { return Vec::new() };
+        self.totals.split += 1;
+        let mut left = flight.held;
+        let each = flight.channels.len().div_ceil(parts).max(1);
+        let mut ids = Vec::new();
+        for channels in flight.channels.chunks(each) {
+            let is_of_part =
+                |held: &HeldRow| self.channels.key_of(&held.row).is_some_and(|key| channels.contains(&key));
+            let (held, others) = left.into_iter().partition::<Vec<HeldRow>, _>(is_of_part);
+            left = others;
+            ids.push(self.flights.insert(Flight {
+                batch: Batch { rows: rows_of(&held), ..flight.batch.clone() },
+                held,
+                channels: channels.to_vec(),
+                reason: Arc::clone(&flight.reason),
+                ..flight
+            }));
+        }
+        debug_assert!(left.is_empty(), "each row is of one of its channels");
+        ids
     }
 
     fn finish(&mut self, id: u64, accepted: bool) {
@@ -349,16 +464,18 @@ impl EndpointQueue {
     /// Had it not been spared while it failed, a row would have been tried since it happened, or since the failures began.
     fn hopeless_at_ms(&self, held: &HeldRow) -> u64 {
         let failing_since_ms = self.health.failing_since_ms().unwrap_or(u64::MAX);
-        held.happened_ms.max(failing_since_ms).saturating_add(self.timing.give_up_after_ms)
+        held.happened_ms.max(failing_since_ms).saturating_add(self.timing.schedule.give_up_after_ms())
     }
 
     fn take_hopeless(&mut self, now: Now) -> Option<u64> {
-        let since_ms = now.steady_ms.checked_sub(self.timing.give_up_after_ms)?;
+        let since_ms = now.steady_ms.checked_sub(self.timing.schedule.give_up_after_ms())?;
         let failing_since_ms = self.health.failing_since_ms()?;
         self.take(now, |held| held.happened_ms.max(failing_since_ms) <= since_ms)
     }
 
-    fn bury(&mut self, id: u64) -> Action {
+    /// These rows are given up, for the endpoint's last answer to them or for another reason, which says nothing of their
+    /// channels.
+    fn bury(&mut self, id: u64, other_reason: Option<Arc<str>>) -> Action {
         self.flights.unschedule(id);
         let mut burial = Burial { rows: Vec::new(), tries: 0, reason: "".into() };
         if let Some(flight) = self.flights.get(id) {
@@ -369,12 +486,25 @@ impl EndpointQueue {
             burial.rows = flight.held.iter().map(each).collect();
             burial.tries = flight.batch.tries;
             burial.reason = Arc::clone(&flight.reason);
-            if flight.batch.tries > 0 {
-                self.channels
-                    .begin_failing(&flight.channels, flight.expiry_ms - self.timing.give_up_after_ms);
+            let is_of_channels = !flight.is_ended && other_reason.is_none();
+            if flight.batch.tries > 0 && is_of_channels {
+                self.channels.begin_failing(
+                    &flight.channels,
+                    flight.expiry_ms.saturating_sub(self.timing.schedule.give_up_after_ms()),
+                );
             }
         }
+        burial.reason = other_reason.unwrap_or(burial.reason);
         Action::Bury { flight: id, burial }
+    }
+
+    /// What one channel's refusals hold up, when the endpoint can hold little more.
+    fn bury_early(&mut self, id: u64) -> Action {
+        let flight = self.flights.get(id);
+        self.totals.given_up_early += flight.map_or(0, |flight| flight.held.len()) as u64;
+        let reason = flight.map_or("", |flight| &*flight.reason);
+        let reason = format!("{reason} (given up early: too many later events waited behind it)");
+        self.bury(id, Some(reason.into()))
     }
 
     /// The batch that may go now: a probe, one that is due again, or a new one.
@@ -390,29 +520,48 @@ impl EndpointQueue {
 
     /// In turn one that failed and one that was never tried: it may be the rows that fail, not the endpoint.
     fn next_probe(&mut self, probes: u32, now: Now) -> Option<u64> {
-        let retry = self.flights.first_due().map(|(_, id)| id);
+        let retry = self.first_to_probe().filter(|(due_ms, _)| *due_ms <= now.steady_ms).map(|(_, id)| id);
         if probes.is_multiple_of(2) {
             return self.take(now, |_| true).or(retry);
         }
         retry.or_else(|| self.take(now, |_| true))
     }
 
-    fn next_due(&self, now: Now) -> Option<u64> {
+    /// The batch that failed and may be the next probe, and from when: where tries are few it has its time, unless nothing but
+    /// such batches is left.
+    fn first_to_probe(&self) -> Option<(u64, u64)> {
         let (due_ms, id) = self.flights.first_due()?;
+        let waits = self.timing.schedule.is_by_count() && self.flights.waiting() < RETRIES_MAX;
+        Some((if waits { due_ms } else { 0 }, id))
+    }
+
+    fn next_due(&self, now: Now) -> Option<u64> {
+        let (due_ms, id) = self.first_retry()?;
         (due_ms <= now.steady_ms).then_some(id)
+    }
+
+    /// The batch that is tried again first, and when. Where tries are few and no new batch begins, one goes before its time now
+    /// and then, so that an endpoint which is well again is found out.
+    fn first_retry(&self) -> Option<(u64, u64)> {
+        let (due_ms, id) = self.flights.first_due()?;
+        let is_stuck = self.timing.schedule.is_by_count() && self.flights.waiting() >= RETRIES_MAX;
+        Some((if is_stuck { due_ms.min(self.failed_ms + STUCK_RETRY_MS) } else { due_ms }, id))
     }
 
     /// When the next batch may go, if nothing else happens before.
     fn send_at_ms(&self) -> Option<u64> {
         if let Some(pause) = self.health.pause() {
-            let has_work = self.flights.waiting() > 0 || self.channels.rows_ready() > 0;
-            return (pause.probe.is_none() && self.sent < self.timing.in_flight_max && has_work)
-                .then_some(pause.until_ms);
+            if pause.probe.is_some() || self.sent >= self.timing.in_flight_max {
+                return None;
+            }
+            let retry_ms = self.first_to_probe().map(|(due_ms, _)| due_ms);
+            let work_ms = if self.channels.rows_ready() > 0 { Some(0) } else { retry_ms };
+            return work_ms.map(|ms| ms.max(pause.until_ms));
         }
         if self.sent >= self.timing.in_flight_max {
             return None;
         }
-        let retry = self.flights.first_due().map(|(due_ms, _)| due_ms);
+        let retry = self.first_retry().map(|(due_ms, _)| due_ms);
         let fresh = (self.flights.waiting() < RETRIES_MAX).then(|| self.fresh_at_ms()).flatten();
         [retry, fresh].into_iter().flatten().min()
     }
@@ -435,7 +584,7 @@ impl EndpointQueue {
             time_ms: now.unix_ms,
             tries: 0,
         };
-        let expiry_ms = since_ms + self.timing.give_up_after_ms;
+        let expiry_ms = since_ms + self.timing.schedule.give_up_after_ms();
         let reason = Arc::clone(self.health.last_failure());
         let due_ms = now.steady_ms;
         Some(self.flights.insert(Flight {
@@ -444,7 +593,11 @@ impl EndpointQueue {
             channels,
             expiry_ms,
             due_ms,
+            regular_ms: due_ms,
             pauses: 0,
+            accepted_before: self.accepted,
+            is_beside_accepted: false,
+            is_ended: false,
             reason,
         }))
     }
@@ -457,11 +610,12 @@ fn rows_of(held: &[HeldRow]) -> Vec<Arc<Row>> {
 impl Timing {
     fn new(endpoint: &Endpoint, delivery: &DeliverySettings) -> Self {
         Self {
+            held_rows_max: HELD_ROWS_MAX,
+            span_rows_max: SPAN_ROWS_MAX,
             window_ms: millis(endpoint.batch_window),
             events_max: endpoint.batch_events_max.max(1),
             in_flight_max: delivery.in_flight_max.max(1),
-            give_up_after_ms: millis(delivery.give_up_after),
-            pause_max_ms: millis(delivery.pause_max),
+            schedule: Schedule::new(delivery),
         }
     }
 }

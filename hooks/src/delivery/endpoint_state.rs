@@ -13,7 +13,7 @@ use crate::counters::EndpointCounters;
 use crate::dead_letters::{EndpointFailure, EndpointStatus};
 use crate::notice::say;
 use crate::row::{Position, Row};
-use crate::settings::{DeliverySettings, Endpoint};
+use crate::settings::{DeliverySettings, Endpoint, Retry};
 use crate::sink::Outcome;
 
 /// A failing endpoint is spoken of once, and again at the earliest after this.
@@ -28,6 +28,16 @@ pub(crate) struct EndpointState {
     caught_up: bool,
     delivery: DeliverySettings,
     said: Said,
+    failing: Option<Failing>,
+    /// Why it gets nothing, if it is disabled.
+    disabled: Option<Arc<str>>,
+}
+
+/// An endpoint that accepts nothing, on the clock that goes on across restarts.
+#[derive(Clone, Copy)]
+struct Failing {
+    since_unix_ms: u64,
+    last_unix_ms: u64,
 }
 
 #[derive(Default)]
@@ -42,12 +52,66 @@ struct Said {
 
 impl EndpointState {
     pub(crate) fn new(settings: Endpoint, workers: Workers, delivery: DeliverySettings) -> Self {
-        Self { settings, queue: None, workers, caught_up: false, delivery, said: Said::default() }
+        let said = Said::default();
+        Self {
+            settings,
+            queue: None,
+            workers,
+            caught_up: false,
+            delivery,
+            said,
+            failing: None,
+            disabled: None,
+        }
+    }
+
+    /// It has accepted nothing since then, as a former dispatcher saw.
+    pub(crate) fn fails_since(&mut self, unix_ms: u64) {
+        self.failing = Some(Failing { since_unix_ms: unix_ms, last_unix_ms: unix_ms });
+    }
+
+    /// Why it is to be disabled, if it is.
+    pub(crate) fn wants_disabling(&self) -> Option<String> {
+        let (after, failing) = (self.delivery.disable_after?, self.failing?);
+        let failed_ms = failing.last_unix_ms.saturating_sub(failing.since_unix_ms);
+        if self.disabled.is_some() || u128::from(failed_ms) < after.as_millis() {
+            return None;
+        }
+        let why = self.queue.as_ref().and_then(EndpointQueue::failure).unwrap_or_default();
+        Some(format!(
+            "the endpoint is disabled, since it accepted nothing for {} s: {why}",
+            failed_ms / 1_000
+        ))
+    }
+
+    /// From now on it gets nothing.
+    pub(crate) fn disable(&mut self, reason: &str) {
+        let reason: Arc<str> = reason.into();
+        if let Some(queue) = &mut self.queue {
+            queue.disable(Arc::clone(&reason));
+        }
+        self.disabled = Some(reason);
+    }
+
+    /// An operator has enabled it.
+    pub(crate) fn enable(&mut self) {
+        (self.failing, self.disabled, self.said) = (None, None, Said::default());
+        if let Some(queue) = &mut self.queue {
+            queue.enable();
+        }
+    }
+
+    pub(crate) fn is_disabled(&self) -> bool {
+        self.disabled.is_some()
     }
 
     /// The source goes on from here.
     pub(crate) fn begin(&mut self, place: Position) {
-        self.queue = Some(EndpointQueue::new(&self.settings, &self.delivery, place, Rng::new()));
+        let mut queue = EndpointQueue::new(&self.settings, &self.delivery, place, Rng::new());
+        if let Some(reason) = &self.disabled {
+            queue.disable(Arc::clone(reason));
+        }
+        self.queue = Some(queue);
         self.caught_up = false;
     }
 
@@ -105,7 +169,7 @@ impl EndpointState {
         let is_ready = |queue: &EndpointQueue| {
             (queue.failure().is_none() || queue.held_rows() == 0) && queue.has_room(rows)
         };
-        self.queue.as_ref().is_some_and(is_ready)
+        !self.is_disabled() && self.queue.as_ref().is_some_and(is_ready)
     }
 
     /// A dead letter that is to be tried again.
@@ -138,11 +202,16 @@ impl EndpointState {
         self.workers.trim(now);
     }
 
-    /// Sets its gauges.
-    pub(crate) fn count(&self, counters: &EndpointCounters) {
-        let Some(queue) = &self.queue else { return };
+    /// Sets its gauges, and adds what its queue has counted.
+    pub(crate) fn count(&mut self, counters: &EndpointCounters) {
+        counters.disabled.set(u64::from(self.is_disabled()));
+        let Some(queue) = &mut self.queue else { return };
+        let totals = queue.take_totals();
+        counters.split.add(totals.split);
+        counters.given_up_early.add(totals.given_up_early);
         counters.held.set(queue.held_rows() as u64);
         counters.paused.set(u64::from(queue.is_paused()));
+        counters.retrying.set(queue.retrying() as u64);
     }
 
     /// Does all that can be done now. Rows to bury go to `burials`.
@@ -233,9 +302,13 @@ impl EndpointState {
                 counters.batches.add(1);
                 counters.accepted.add(rows as u64);
             }
-            Outcome::Refused(_) => counters.refused.add(1),
+            Outcome::Refused(_) | Outcome::Ended(_) => counters.refused.add(1),
             Outcome::Unreachable(_) => counters.unreachable.add(1),
         }
+        self.failing = (outcome != Outcome::Done).then(|| {
+            let since_unix_ms = self.failing.map_or(now.unix_ms, |failing| failing.since_unix_ms);
+            Failing { since_unix_ms, last_unix_ms: now.unix_ms }
+        });
         if let Some(queue) = &mut self.queue {
             queue.handle_outcome(flight, outcome, now);
         }
@@ -243,13 +316,16 @@ impl EndpointState {
 
     fn speak(&mut self, now: Now) {
         self.speak_of_given_up(now);
-        let Some(queue) = &self.queue else { return };
+        let Some(queue) = self.queue.as_ref().filter(|_| self.disabled.is_none()) else { return };
         let name = &self.settings.name;
         match queue.failure() {
             Some(reason) if !self.said.failing && now.steady_ms >= self.said.not_before_ms => {
-                let patience = self.delivery.give_up_after.as_secs_f32();
+                let patience = match self.delivery.retry {
+                    Retry::Pusher => format!("for {} s", self.delivery.give_up_after.as_secs_f32()),
+                    Retry::Day => "over 28 hours".to_owned(),
+                };
                 say(format_args!(
-                    "endpoint {name:?} does not accept events: {reason}; each is tried again for {patience} s, then it is a \
+                    "endpoint {name:?} does not accept events: {reason}; each is tried again {patience}, then it is a \
                      dead letter"
                 ));
                 (self.said.failing, self.said.not_before_ms) = (true, now.steady_ms + SILENCE_MS);

@@ -20,8 +20,16 @@ pub(crate) struct Flight {
     pub(crate) expiry_ms: u64,
     /// When it is tried next.
     pub(crate) due_ms: u64,
+    /// When it is tried next by its schedule, which may be later.
+    pub(crate) regular_ms: u64,
     /// After how many pauses.
     pub(crate) pauses: u32,
+    /// How many batches the endpoint had accepted at the last try, and whether it accepted some between the last two, so that
+    /// these rows are refused and not the endpoint gone.
+    pub(crate) accepted_before: u64,
+    pub(crate) is_beside_accepted: bool,
+    /// The endpoint wants no further try of it.
+    pub(crate) is_ended: bool,
     /// What the endpoint said last.
     pub(crate) reason: Arc<str>,
 }
@@ -101,6 +109,15 @@ impl Flights {
     /// How many wait.
     pub(crate) fn waiting(&self) -> usize {
         self.waiting.len()
+    }
+
+    /// The oldest of those that wait and failed while others were accepted.
+    pub(crate) fn first_beside_accepted(&self) -> Option<u64> {
+        self.waiting
+            .iter()
+            .map(|(_, id)| *id)
+            .filter(|id| self.get(*id).is_some_and(|it| it.is_beside_accepted))
+            .min()
     }
 
     /// The one that is given up first of those that wait, with its time.

@@ -14,6 +14,7 @@ mod filter;
 mod flights;
 mod health;
 mod means;
+mod schedule;
 #[cfg(test)]
 mod simulation;
 mod source_reader;

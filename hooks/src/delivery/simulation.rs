@@ -14,12 +14,25 @@ use protocol::hook_kind::{HookKind, HookKinds};
 
 use super::endpoint_queue::{Action, Burial, EndpointQueue, Now};
 use crate::row::{Position, Row};
-use crate::settings::{DeliverySettings, Endpoint, SinkSettings};
+use crate::settings::{DeliverySettings, Endpoint, Retry, SinkSettings};
 use crate::sink::{Batch, Outcome};
 
 const SCHEDULES: u64 = 6_000;
 const STEPS: usize = 80;
 const UNIX_MS: u64 = 1_700_000_000_000;
+
+/// What an endpoint holds at most here, and behind how many rows it goes on.
+const HELD_ROWS_MAX: usize = 40;
+const SPAN_ROWS_MAX: usize = 60;
+
+fn new_queue(
+    endpoint: &Endpoint,
+    delivery: &DeliverySettings,
+    place: Position,
+    rng: &mut Rng,
+) -> EndpointQueue {
+    EndpointQueue::new(endpoint, delivery, place, rng.fork()).bounded(HELD_ROWS_MAX, SPAN_ROWS_MAX)
+}
 
 #[test]
 fn an_endpoint_keeps_its_promises_under_any_schedule() {
@@ -45,6 +58,10 @@ fn an_endpoint_keeps_its_promises_under_any_schedule() {
         ("batches at the same time", seen.side_by_side),
         ("parts of refused batches", seen.parts),
         ("rows that came with some of a refused channel", seen.beside_poison),
+        ("batches that the endpoint wants no more", seen.ended),
+        ("dead letters that held up others", seen.held_up),
+        ("dead letters of a disabled endpoint", seen.disabled),
+        ("dead letters after a day", seen.day_died),
     ] {
         assert!(count > 100, "{SCHEDULES} schedules hardly reach {what}: {seen:?}");
     }
@@ -64,6 +81,10 @@ struct Seen {
     side_by_side: u64,
     parts: u64,
     beside_poison: u64,
+    ended: u64,
+    held_up: u64,
+    disabled: u64,
+    day_died: u64,
 }
 
 /// How the endpoint answers for now.
@@ -73,6 +94,8 @@ enum Mood {
     Mixed,
     Refusing,
     Gone,
+    /// It wants no batch again.
+    Ending,
 }
 
 struct World {
@@ -84,6 +107,7 @@ struct World {
     journal: Vec<Arc<Row>>,
     queue: EndpointQueue,
     mood: Mood,
+    is_disabled: bool,
     /// A channel that the endpoint never takes, if there is one.
     poison: Option<String>,
     /// While paused, whether a probe is on its way, and which.
@@ -112,6 +136,8 @@ struct Model {
     replayed_now: BTreeSet<u64>,
     /// Channels of which rows were given up after tries, and none was accepted since.
     failing: BTreeSet<Arc<str>>,
+    /// Batches that the endpoint wants no more.
+    ended: BTreeSet<u64>,
 }
 
 impl World {
@@ -125,13 +151,15 @@ impl World {
         endpoint.channel_prefix = rng.bool().then(|| "c".to_owned());
         endpoint.channel_suffix = rng.bool().then(|| "x".to_owned());
         let delivery = DeliverySettings {
+            retry: if rng.u8(0..4) == 0 { Retry::Day } else { Retry::Pusher },
+            disable_after: None,
             give_up_after: Duration::from_millis(rng.u64(1_000..30_000)),
             pause_max: Duration::from_millis(rng.u64(500..5_000)),
             strict_endpoints: false,
             in_flight_max: rng.usize(1..5),
         };
         let now = Now { steady_ms: 1_000, unix_ms: UNIX_MS };
-        let queue = EndpointQueue::new(&endpoint, &delivery, Position(0, 0), rng.fork());
+        let queue = new_queue(&endpoint, &delivery, Position(0, 0), &mut rng);
         let poison = (rng.u8(0..4) == 0).then(|| "c0x".to_owned());
         let (model, seen) = (Model::default(), Seen::default());
         let journal = Vec::new();
@@ -144,6 +172,7 @@ impl World {
             journal,
             queue,
             mood: Mood::Well,
+            is_disabled: false,
             poison,
             probing: false,
             probe: None,
@@ -157,6 +186,7 @@ impl World {
             0..=5 => self.happen(),
             6..=10 => self.read(),
             11..=15 => self.answer(),
+            16 if self.rng.u8(0..8) == 0 => self.switch(),
             16 => self.change_mood(),
             17 => self.replay(),
             18 if self.rng.u8(0..6) == 0 => self.restart(),
@@ -187,6 +217,9 @@ impl World {
     fn read(&mut self) {
         let rows = self.rng.usize(1..20);
         let from = self.queue.read().0 as usize;
+        if !self.queue.has_room(rows) {
+            return;
+        }
         for row in self.journal.iter().skip(from).take(rows) {
             self.queue.handle_row(Position(row.id, 0), row, self.now);
         }
@@ -203,7 +236,10 @@ impl World {
         } else {
             self.seen.failures += 1;
         }
-        if matches!(outcome, Outcome::Refused(_)) {
+        if matches!(outcome, Outcome::Ended(_)) {
+            self.model.ended.insert(flight);
+        }
+        if outcome != Outcome::Done {
             let ids: Vec<u64> = batch.rows.iter().map(|row| row.id).collect();
             self.model.refused.extend(ids.iter().map(|id| (*id, ids.clone())));
         }
@@ -224,6 +260,7 @@ impl World {
         match (self.mood, self.rng.u8(0..3)) {
             (Mood::Gone, _) => gone(),
             (Mood::Refusing, _) => refused(),
+            (Mood::Ending, 0) => Outcome::Ended("410".to_owned()),
             _ if is_poisoned => {
                 if self.seed.is_multiple_of(2) {
                     gone()
@@ -277,11 +314,33 @@ impl World {
     fn change_mood(&mut self) {
         self.mood = *self
             .rng
-            .choice(&[Mood::Well, Mood::Well, Mood::Mixed, Mood::Refusing, Mood::Gone, Mood::Gone])
+            .choice(&[
+                Mood::Well,
+                Mood::Well,
+                Mood::Mixed,
+                Mood::Refusing,
+                Mood::Gone,
+                Mood::Gone,
+                Mood::Ending,
+            ])
             .unwrap();
     }
 
+    /// The endpoint is disabled, or enabled again.
+    fn switch(&mut self) {
+        self.is_disabled = !self.is_disabled;
+        if self.is_disabled {
+            self.queue.disable("disabled".into());
+        } else {
+            self.queue.enable();
+        }
+        self.probing = false;
+    }
+
     fn replay(&mut self) {
+        if self.is_disabled {
+            return;
+        }
         let held = self.model.letters.clone();
         let Some((letter, id)) = held.into_iter().find(|(letter, _)| !self.model.taken.contains(letter))
         else {
@@ -296,12 +355,14 @@ impl World {
     /// A new process goes on at the place that was released last, here the one of this moment.
     fn restart(&mut self) {
         let place = self.queue.place();
-        self.queue = EndpointQueue::new(&self.endpoint, &self.delivery, place, self.rng.fork());
+        self.queue = new_queue(&self.endpoint, &self.delivery, place, &mut self.rng);
+        self.is_disabled = false;
         self.model.sent.clear();
         self.probing = false;
         self.model.first.clear();
         self.model.tried.clear();
         self.model.refused.clear();
+        self.model.ended.clear();
         self.model.accepted_now.clear();
         self.model.taken.clear();
         self.model.replayed_now.clear();
@@ -322,6 +383,7 @@ impl World {
         while let Some(action) = self.queue.poll(self.now) {
             match action {
                 Action::Send { flight, batch } => {
+                    assert!(!self.is_disabled, "{self}: sent although it is disabled");
                     assert!(!(was_paused && self.probing), "{self}: a second probe");
                     self.probing = was_paused;
                     self.seen.probes += u64::from(was_paused);
@@ -380,8 +442,17 @@ impl World {
     }
 
     fn handle_burial(&mut self, flight: u64, burial: &Burial) {
-        let give_up_after_ms = self.delivery.give_up_after.as_millis() as u64;
-        if burial.tries > 0 {
+        let give_up_after_ms = self.give_up_after_ms();
+        if self.is_disabled {
+            self.seen.disabled += 1;
+        } else if self.model.ended.remove(&flight) {
+            self.seen.ended += 1;
+        } else if burial.reason.contains("given up early") {
+            self.check_held_up(burial);
+        } else if self.delivery.retry == Retry::Day && burial.tries >= 8 {
+            self.model.failing.extend(burial.rows.iter().map(|(row, _)| Arc::clone(row.event.channel())));
+            self.seen.day_died += 1;
+        } else if burial.tries > 0 {
             let first_ms = burial.rows.iter().map(|(row, _)| self.model.tried[&row.id]).max().unwrap();
             let tried_long = self.now.steady_ms >= first_ms + give_up_after_ms;
             assert!(tried_long || self.stood_behind_dead(burial), "{self}: gave up too early");
@@ -406,9 +477,25 @@ impl World {
         self.queue.handle_buried(flight);
     }
 
+    fn give_up_after_ms(&self) -> u64 {
+        match self.delivery.retry {
+            Retry::Pusher => self.delivery.give_up_after.as_millis() as u64,
+            Retry::Day => 28 * 3_600_000,
+        }
+    }
+
+    /// What is given up early was tried again while others were accepted, and holds up as much as an endpoint may hold.
+    fn check_held_up(&mut self, burial: &Burial) {
+        assert!(burial.tries > 1 && !self.model.accepted_now.is_empty(), "{self}: gave up early");
+        let holds_much =
+            self.queue.held_rows() + HELD_ROWS_MAX / 2 > HELD_ROWS_MAX || self.journal.len() > SPAN_ROWS_MAX;
+        assert!(holds_much, "{self}: gave up early with {} rows", self.queue.held_rows());
+        self.seen.held_up += 1;
+    }
+
     /// True if all its rows are old enough to be given up, and stood behind others of their channels that were.
     fn stood_behind_dead(&self, burial: &Burial) -> bool {
-        let give_up_after_ms = self.delivery.give_up_after.as_millis() as u64;
+        let give_up_after_ms = self.give_up_after_ms();
         burial.rows.iter().all(|(row, letter)| {
             let is_old = letter.is_some() || self.now.unix_ms - row.time_ms >= give_up_after_ms;
             is_old && self.model.failing.contains(row.event.channel())
@@ -419,7 +506,9 @@ impl World {
     /// what was refused until now is found out.
     fn happen_beside_poison(&mut self) -> Vec<u64> {
         let is_refused = self.poison.is_some() && !self.seed.is_multiple_of(2);
-        if !is_refused || self.delivery.give_up_after < Duration::from_secs(27) {
+        if !is_refused
+            || self.delivery.retry == Retry::Pusher && self.delivery.give_up_after < Duration::from_secs(27)
+        {
             return Vec::new();
         }
         let mut beside = Vec::new();
@@ -436,6 +525,9 @@ impl World {
     /// The endpoint is well from now on, and there is time.
     fn settle(&mut self) {
         self.mood = Mood::Well;
+        if self.is_disabled {
+            self.switch();
+        }
         let beside = self.happen_beside_poison();
         for _ in 0..20_000 {
             self.read();
@@ -486,6 +578,10 @@ impl Seen {
             side_by_side,
             parts,
             beside_poison,
+            ended,
+            held_up,
+            disabled,
+            day_died,
         } = &world.seen;
         self.rows += rows;
         self.failures += failures;
@@ -499,5 +595,9 @@ impl Seen {
         self.side_by_side += side_by_side;
         self.parts += parts;
         self.beside_poison += beside_poison;
+        self.ended += ended;
+        self.held_up += held_up;
+        self.disabled += disabled;
+        self.day_died += day_died;
     }
 }

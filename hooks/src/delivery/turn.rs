@@ -49,14 +49,17 @@ impl<S: Source> Dispatch<S> {
         let (sender, delivered) = bounded(in_flight_max.max(1));
         let endpoints = outlets.into_iter().enumerate().map(|(index, (endpoint, outlet))| {
             let in_flight_max = delivery.in_flight_max.min(outlet.parallel_max);
-            let delivery = DeliverySettings { in_flight_max, ..delivery.clone() };
+            let delivery = DeliverySettings { in_flight_max, ..delivery.of(&endpoint) };
             let workers = Workers::new(index, &endpoint.name, outlet, sender.clone());
             EndpointState::new(endpoint, workers, delivery)
         });
+        let mut endpoints: Vec<EndpointState> = endpoints.collect();
+        let dead_letters = DeadLetterQueue::new(dead_letters, apps)?;
+        dead_letters.begin(&mut endpoints)?;
         Ok(Self {
             reader: SourceReader::new(source),
-            endpoints: endpoints.collect(),
-            dead_letters: DeadLetterQueue::new(dead_letters, apps)?,
+            endpoints,
+            dead_letters,
             counters,
             delivered,
             wake,
@@ -74,6 +77,7 @@ impl<S: Source> Dispatch<S> {
             let more = self.reader.read(&mut self.endpoints, now);
             self.advance(now);
             self.dead_letters.write(&mut self.endpoints, &self.counters, now);
+            self.dead_letters.disable(&mut self.endpoints, now);
             self.dead_letters.replay(&mut self.endpoints, now);
             self.dead_letters.note_statuses(&self.endpoints, now);
             self.reader.release(&self.endpoints, now, false);
@@ -119,8 +123,8 @@ impl<S: Source> Dispatch<S> {
         }
     }
 
-    fn count(&self) {
-        for (endpoint, counters) in self.endpoints.iter().zip(&self.counters.endpoints) {
+    fn count(&mut self) {
+        for (endpoint, counters) in self.endpoints.iter_mut().zip(&self.counters.endpoints) {
             endpoint.count(counters);
         }
         self.counters.source_failing.set(u64::from(self.reader.is_failing()));

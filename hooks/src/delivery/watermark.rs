@@ -63,6 +63,11 @@ impl Watermark {
         }
     }
 
+    /// How many rows were open when the oldest that is open was read, or later.
+    pub(crate) fn span(&self) -> usize {
+        self.open.len()
+    }
+
     /// Everything up to here is done.
     pub(crate) fn low(&self) -> Position {
         self.open.front().map_or(self.read, |slot| slot.before)

@@ -1,16 +1,30 @@
 //! What proves to a receiver that a webhook came from here: HMAC-SHA256 over exactly the bytes that are sent.
 //!
-//! Pusher's signature is over the body alone; webman-push-server's over method, path, query and body. What must never
+//! Pusher's signature is over the body alone; that of Standard Webhooks over id, time and body; webman-push-server's over
+//! method, path, query and body. What must never
 //! happen here: a signature over anything that is encoded again before it is sent.
 
 use std::fmt::Write;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use ring::hmac;
 
 /// `X-Pusher-Signature` of a body.
 pub(crate) fn sign_pusher(key: &hmac::Key, body: &[u8]) -> String {
     hex(hmac::sign(key, body).as_ref())
+}
+
+/// `webhook-signature` of Standard Webhooks: one signature for each key, in order.
+pub(crate) fn sign_standard(keys: &[hmac::Key], id: &str, unix_s: u64, body: &[u8]) -> String {
+    let sign = |key: &hmac::Key| {
+        let mut context = hmac::Context::with_key(key);
+        context.update(format!("{id}.{unix_s}.").as_bytes());
+        context.update(body);
+        format!("v1,{}", STANDARD.encode(context.sign()))
+    };
+    keys.iter().map(sign).collect::<Vec<_>>().join(" ")
 }
 
 /// webman's `sign` of a body that is sent to this path with this query.
@@ -51,6 +65,7 @@ fn hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::StandardSecret;
 
     fn key(secret: &str) -> hmac::Key {
         hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes())
@@ -71,6 +86,23 @@ mod tests {
         let sign = "ada0b177f6d71289dd1e6eaffc0bb225e97c35d4ee013dbb13f4ba9cd0caaa71";
         assert_eq!(sign_webman(&key("YOUR_WEBHOOK_SECRET"), "/webhook", "id=abc", body), sign);
         assert_ne!(sign_webman(&key("YOUR_WEBHOOK_SECRET"), "/webhook", "id=abd", body), sign);
+    }
+
+    #[test]
+    fn signatures_of_standard_webhooks_are_as_published() {
+        let key = |secret: &str| {
+            let secret = StandardSecret::parse(secret).unwrap();
+            hmac::Key::new(hmac::HMAC_SHA256, secret.bytes())
+        };
+        let keys = ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_bmV3"].map(key);
+        let sign = |keys| {
+            sign_standard(keys, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, br#"{"test": 2432232314}"#)
+        };
+        let published = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
+        assert_eq!(sign(&keys[..1]), published);
+        let both = sign(&keys);
+        assert_eq!(both.split(' ').next(), Some(published), "the first key's signature comes first");
+        assert_eq!(both.split(' ').count(), 2);
     }
 
     #[test]

@@ -7,7 +7,7 @@
 
 use std::io::Read;
 use std::sync::{Arc, LazyLock};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -22,7 +22,7 @@ use ureq::unversioned::transport::DefaultConnector;
 
 use super::address::{GuardedResolver, literal, refusal};
 use super::bodies::{encode_pusher, encode_webman, encode_webman_push};
-use super::signature::{sign_pusher, sign_webman};
+use super::signature::{sign_pusher, sign_standard, sign_webman};
 use crate::limits::{ANSWER_BYTES_MAX, EXCERPT_BYTES_MAX};
 use crate::settings::{DeliverySettings, Endpoint, Format};
 use crate::sink::{Batch, Outcome, Sink};
@@ -30,7 +30,7 @@ use crate::sink::{Batch, Outcome, Sink};
 /// How the server names itself.
 pub(crate) const USER_AGENT: &str = concat!("corecast/", env!("CARGO_PKG_VERSION"));
 /// Headers that are ours alone.
-const OWN_HEADERS: [&str; 8] = [
+const OWN_HEADERS: [&str; 11] = [
     "content-type",
     "content-length",
     "transfer-encoding",
@@ -39,7 +39,12 @@ const OWN_HEADERS: [&str; 8] = [
     "x-pusher-key",
     "x-pusher-signature",
     "sign",
+    "webhook-id",
+    "webhook-signature",
+    "webhook-timestamp",
 ];
+/// What an answer says in this header to have no further try of its batch.
+const ABORT: (&str, &str) = ("webhook-delivery", "abort-message");
 
 #[derive(Clone)]
 pub(crate) struct Webhook {
@@ -54,6 +59,7 @@ pub(crate) struct Webhook {
 enum Signing {
     Pusher,
     WebmanPush,
+    Standard(Vec<hmac::Key>),
     Webman(Option<hmac::Key>),
 }
 
@@ -68,6 +74,9 @@ impl Webhook {
         let signing = match format {
             Format::Pusher => Signing::Pusher,
             Format::WebmanPush => Signing::WebmanPush,
+            Format::Standard { secrets } => Signing::Standard(
+                secrets.iter().map(|secret| hmac::Key::new(hmac::HMAC_SHA256, secret.bytes())).collect(),
+            ),
             Format::Webman { secret } => Signing::Webman(
                 secret.as_ref().map(|secret| hmac::Key::new(hmac::HMAC_SHA256, secret.0.as_bytes())),
             ),
@@ -89,17 +98,27 @@ impl Webhook {
             Signing::Pusher | Signing::WebmanPush => {
                 let key = batch.app.signer();
                 let signature = sign_pusher(key.signing(), &self.body);
-                [Some(("X-Pusher-Key", (*key.name).to_owned())), Some(("X-Pusher-Signature", signature))]
+                vec![("X-Pusher-Key", (*key.name).to_owned()), ("X-Pusher-Signature", signature)]
+            }
+            Signing::Standard(keys) => {
+                let (id, now) = (message_id(batch), SystemTime::now());
+                let unix_s = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+                let signature = sign_standard(keys, &id, unix_s, &self.body);
+                vec![
+                    ("webhook-id", id),
+                    ("webhook-timestamp", unix_s.to_string()),
+                    ("webhook-signature", signature),
+                ]
             }
             Signing::Webman(key) => {
                 let signer = batch.app.signer();
                 let key = key.as_ref().unwrap_or_else(|| signer.signing());
                 let sign = sign_webman(key, uri.path(), uri.query().unwrap_or(""), &self.body);
-                [Some(("sign", sign)), None]
+                vec![("sign", sign)]
             }
         };
         let mut request = self.agent.post(&uri).header_raw("Content-Type", b"application/json");
-        for (name, value) in signed.iter().flatten() {
+        for (name, value) in &signed {
             request = request.header_raw(name, value.as_bytes());
         }
         for (name, value) in &self.headers {
@@ -123,7 +142,7 @@ impl Sink for Webhook {
     fn deliver(&mut self, batch: &Batch) -> Outcome {
         self.body.clear();
         match self.signing {
-            Signing::Pusher => encode_pusher(&mut self.body, batch),
+            Signing::Pusher | Signing::Standard(_) => encode_pusher(&mut self.body, batch),
             Signing::WebmanPush => encode_webman_push(&mut self.body, batch),
             Signing::Webman(_) => encode_webman(&mut self.body, batch),
         }
@@ -136,12 +155,26 @@ impl Sink for Webhook {
 
 fn outcome_of(answer: Response<ureq::Body>) -> Outcome {
     let status = answer.status();
+    let wants_no_more = status == StatusCode::GONE
+        || answer.headers().get(ABORT.0).is_some_and(|value| value.as_bytes() == ABORT.1.as_bytes());
     let excerpt = drain(answer);
     if status.is_success() {
         return Outcome::Done;
     }
     let said = if excerpt.is_empty() { excerpt } else { format!(": {excerpt}") };
-    Outcome::Refused(format!("answered {}{said}", name_of(status)))
+    let reason = format!("answered {}{said}", name_of(status));
+    match (wants_no_more, status) {
+        (false, _) => Outcome::Refused(reason),
+        (true, StatusCode::GONE) => Outcome::Ended(reason),
+        (true, _) => Outcome::Ended(format!("{reason} ({}: {})", ABORT.0, ABORT.1)),
+    }
+}
+
+/// The same on each try of these events, and another for a part of them.
+fn message_id(batch: &Batch) -> String {
+    let (first, last) =
+        (batch.rows.first().map_or(0, |row| row.id), batch.rows.last().map_or(0, |row| row.id));
+    format!("msg_{first}_{last}_{}", batch.rows.len())
 }
 
 fn name_of(status: StatusCode) -> String {

@@ -42,6 +42,8 @@ pub(crate) enum Answer {
     Status(u16),
     /// This status with a Location that must not be followed.
     Redirect(u16),
+    /// This status with the header that wants no further try.
+    Abort(u16),
     /// Nothing, ever.
     Hang,
     /// A reset instead of an answer.
@@ -188,6 +190,10 @@ pub(crate) fn write_answer(stream: &mut (impl Read + Write), answer: Answer) -> 
         }
         Answer::Redirect(status) => {
             stream.write_all(head(status, "Location: /elsewhere\r\nContent-Length: 0\r\n").as_bytes()).is_ok()
+        }
+        Answer::Abort(status) => {
+            let more = "webhook-delivery: abort-message\r\nContent-Length: 0\r\n";
+            stream.write_all(head(status, more).as_bytes()).is_ok()
         }
         Answer::Hang => {
             // Returns when the other end, or the receiver, closes.

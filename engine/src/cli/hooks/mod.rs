@@ -5,6 +5,7 @@
 //! to what a running server owns.
 
 mod dead_letters;
+mod enable;
 mod reset;
 mod status;
 mod tail;
@@ -34,6 +35,8 @@ enum HooksCommand {
     Tail(tail::TailArgs),
     /// List and retry dead letters: events that an endpoint did not accept in time
     Dlq(dead_letters::DlqArgs),
+    /// Enable an endpoint that was disabled because it failed for too long
+    Enable(enable::EnableArgs),
     /// Delete all waiting events, all dead letters, and the stream
     Reset(reset::ResetArgs),
     /// Deliver events from the stream, in a separate process, on any machine
@@ -60,6 +63,7 @@ pub(super) fn run(args: HooksArgs) -> Result<(), Failure> {
         HooksCommand::Status(place) => status::run(&place.find()?),
         HooksCommand::Tail(args) => tail::run(args),
         HooksCommand::Dlq(args) => dead_letters::run(args),
+        HooksCommand::Enable(args) => enable::run(args),
         HooksCommand::Reset(args) => reset::run(args),
         HooksCommand::Work(args) => work::run(args),
     }

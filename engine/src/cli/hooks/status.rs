@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use hooks::dead_letters::{DeadLetters, EndpointStatus, Selection};
+use hooks::dead_letters::{DeadLetters, DisabledEndpoint, EndpointStatus, Selection};
 use hooks::journal::{JournalView, STREAM_PLACE, Status};
 use hooks::redis::fault::RedisFault;
 use hooks::row::Position;
@@ -48,11 +48,11 @@ pub(super) fn run(found: &Found) -> Result<(), Failure> {
         ]);
     }
     if let Some(letters) = &letters {
-        letters
-            .endpoints()
-            .map_err(Failure::outside)?
-            .iter()
-            .for_each(|status| endpoints.push(endpoint_row(status)));
+        let disabled = letters.disabled().map_err(Failure::outside)?;
+        for status in letters.endpoints().map_err(Failure::outside)? {
+            let disabled = disabled.iter().find(|it| it.name == status.name);
+            endpoints.push(disabled.map_or_else(|| endpoint_row(&status), |it| disabled_row(&status, it)));
+        }
     }
     print(&format!("{}\n{}\n{}", facts.render(), places.render(), endpoints.render()))?;
     stream_fault.map_or(Ok(()), |fault| Err(Failure::outside(fault)))
@@ -80,6 +80,13 @@ fn endpoint_row(status: &EndpointStatus) -> [String; 6] {
         }
     };
     [status.name.clone(), status.target.clone(), thousands(status.held), condition, next, error]
+}
+
+fn disabled_row(status: &EndpointStatus, disabled: &DisabledEndpoint) -> [String; 6] {
+    let condition = format!("disabled since {}", utc(disabled.since_ms));
+    let next = format!("after `corecast hooks enable {}`", status.name);
+    let held = thousands(status.held);
+    [status.name.clone(), status.target.clone(), held, condition, next, one_line(&disabled.reason)]
 }
 
 fn dead_letters(data_dir: &Path) -> Result<Option<DeadLetters>, Failure> {
