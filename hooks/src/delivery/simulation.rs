@@ -22,8 +22,8 @@ const STEPS: usize = 80;
 const UNIX_MS: u64 = 1_700_000_000_000;
 
 /// What an endpoint holds at most here, and behind how many rows it goes on.
-const HELD_ROWS_MAX: usize = 40;
-const SPAN_ROWS_MAX: usize = 60;
+const MOST_HELD: usize = 40;
+const MOST_BEHIND: usize = 60;
 
 fn new_queue(
     endpoint: &Endpoint,
@@ -31,7 +31,7 @@ fn new_queue(
     place: Position,
     rng: &mut Rng,
 ) -> EndpointQueue {
-    EndpointQueue::new(endpoint, delivery, place, rng.fork()).bounded(HELD_ROWS_MAX, SPAN_ROWS_MAX)
+    EndpointQueue::new(endpoint, delivery, place, rng.fork()).bounded(MOST_HELD, MOST_BEHIND)
 }
 
 #[test]
@@ -488,7 +488,7 @@ impl World {
     fn check_held_up(&mut self, burial: &Burial) {
         assert!(burial.tries > 1 && !self.model.accepted_now.is_empty(), "{self}: gave up early");
         let holds_much =
-            self.queue.held_rows() + HELD_ROWS_MAX / 2 > HELD_ROWS_MAX || self.journal.len() > SPAN_ROWS_MAX;
+            self.queue.held_rows() + MOST_HELD / 2 > MOST_HELD || self.journal.len() > MOST_BEHIND;
         assert!(holds_much, "{self}: gave up early with {} rows", self.queue.held_rows());
         self.seen.held_up += 1;
     }
