@@ -61,3 +61,25 @@ impl AppReader {
         self.shared.limits.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Config;
+
+    #[test]
+    fn an_app_from_elsewhere_reads_no_file_of_this_machine() {
+        let reader = Config::default().app_reader();
+        let app = "id = \"1\"\nkey = \"a\"\n";
+        assert!(reader.read("store", &format!("{app}secret = \"s\"")).is_ok());
+        for (text, key) in [
+            (format!("{app}secret_file = \"/etc/hostname\""), "secret_file"),
+            (
+                "id = \"1\"\nkeys = [{ key_file = \"/etc/hostname\", secret = \"s\" }]".to_owned(),
+                "keys.key_file",
+            ),
+        ] {
+            let fault = reader.read("store", &text).unwrap_err().to_string();
+            assert_eq!(fault, format!("store: apps.{key} is possible in the configuration file only"));
+        }
+    }
+}

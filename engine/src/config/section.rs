@@ -138,6 +138,10 @@ impl<'a> Value<'a> {
 
     /// What the file holds that this names, as the value of another key in the same place.
     fn read(self, key: Option<Key>) -> Result<Self, Fault> {
+        // Who answers for an app from elsewhere may not read the files of this machine.
+        if !self.document.is_file {
+            return Err(self.fault("is possible in the configuration file only"));
+        }
         let path = self.filled_text()?;
         let text = fs::read_to_string(path).map_err(|error| {
             self.wrong(&format!("{path:?}"), &format!("the file cannot be read: {error}"))
