@@ -39,6 +39,11 @@ impl<'a> Answer<'a> {
         Self { status: 200, content_type, body: body.into(), headers: Cow::Borrowed(&[]) }
     }
 
+    /// The status of the response.
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
     /// 503 unless what it tells of is well.
     pub(crate) fn well(self, well: bool) -> Self {
         Self { status: if well { 200 } else { 503 }, ..self }

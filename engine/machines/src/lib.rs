@@ -21,6 +21,7 @@ pub mod invariant;
 pub mod limits;
 pub mod machine;
 pub mod mesh;
+pub mod notices;
 pub mod outbox;
 pub mod outgoing;
 pub mod readings;

@@ -273,3 +273,12 @@ pub(crate) const BUCKETS_MIN: usize = 64;
 
 /// Fewer listings than this are not worth clearing.
 pub(crate) const LISTINGS_MIN: usize = 64;
+
+/// Refusals that are told for the log in one turn of a core; the others are counted.
+pub(crate) const REFUSALS_TOLD_MAX: usize = 64;
+
+/// What is told of the agent of a client, in bytes.
+pub(crate) const AGENT_BYTES_MAX: usize = 64;
+
+/// What is told of a path, in bytes.
+pub(crate) const PATH_BYTES_MAX: usize = 256;

@@ -14,6 +14,7 @@ use protocol::hook_event::OpenEdges;
 use crate::cores::CoreId;
 use crate::hook_port::HookPort;
 use crate::mesh::{Leaf, Root};
+use crate::notices::{Notice, Wanted};
 use crate::outbox::parting::Parting;
 pub use crate::token::Token;
 
@@ -170,6 +171,8 @@ pub enum Effect {
     },
     /// Ask the source of apps, and tell the machine what came of it. It asks the same only once at a time.
     AskForApp(AppQuestion),
+    /// Somebody may want to read this.
+    Notice(Box<Notice>),
     /// Nothing of this connection, which was closed or handed over before, is kept here any more: when its descriptor has
     /// gone as well, its slot may have another tenant. Once for each connection.
     Free(Token),
@@ -216,6 +219,11 @@ pub trait Machine {
     fn poll_deadline(&self) -> Option<u64>;
     /// Time has come for what waits for it.
     fn handle_deadline(&mut self, now: Now);
+    /// A turn begins, in which notices like these are read. Returns how many refusals were not told in the turn before,
+    /// because there were too many.
+    fn want_notices(&mut self, _wanted: Wanted) -> u64 {
+        0
+    }
     /// From now on the server has these apps, a registry that follows the one before. What they say holds for newcomers and
     /// calls at once, and for connections that are there within a few turns. Those whose app is gone or disabled are closed.
     fn handle_apps(&mut self, _apps: Arc<Apps>, _now: Now) {}

@@ -91,3 +91,9 @@ pub(super) const CROWD_MIN: usize = 256;
 
 /// glommio refuses to start below this limit, whatever its rings take.
 pub(super) const EXECUTOR_LIMIT_MIN: u64 = 512 << 10;
+
+/// Different agents that are kept for the log, of the clients of a core; beyond them a client has none there.
+pub const AGENTS_MAX: usize = 1_024;
+
+/// Lines of one kind of refusal within a second, of all cores; the others are counted.
+pub const REFUSALS_PER_SECOND_MAX: u64 = 50;

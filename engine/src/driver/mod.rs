@@ -6,6 +6,7 @@
 //! what bytes mean. Called by the server.
 
 pub mod accept;
+mod agents;
 pub mod allowed;
 pub mod app_line;
 pub mod apps;
@@ -16,6 +17,7 @@ pub mod hooks_end;
 pub mod inbox;
 pub mod limits;
 pub mod listen;
+pub mod notices;
 pub mod park;
 pub mod probe;
 pub mod ring;

@@ -481,6 +481,38 @@ pub fn peer_of(socket: BorrowedFd<'_>) -> io::Result<(i32, u32)> {
     Ok((who.pid, who.uid))
 }
 
+/// How many bytes a TCP connection has had from its peer, and has sent, by the kernel's count (tcp_info of linux/tcp.h).
+pub fn tcp_bytes(socket: BorrowedFd<'_>) -> Option<(u64, u64)> {
+    const STATE: usize = 0;
+    const RECEIVED: usize = 128;
+    const NOT_SENT: usize = 144;
+    const SENT: usize = 200;
+    const SENT_AGAIN: usize = 208;
+    // The peer's end counts as a byte in the states that come after it.
+    const ENDED: [u8; 4] = [6, 8, 9, 11];
+    let mut info = [0_u8; 216];
+    let mut length = size_of_val(&info) as libc::socklen_t;
+    // SAFETY: the buffer is ours to write, and the length is its own.
+    checked(unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            (&raw mut info).cast(),
+            &raw mut length,
+        )
+    })
+    .ok()?;
+    if (length as usize) < info.len() {
+        return None;
+    }
+    let word = |at: usize| info.get(at..)?.first_chunk().copied().map(u64::from_ne_bytes);
+    let not_sent = info.get(NOT_SENT..)?.first_chunk().copied().map(u32::from_ne_bytes)?;
+    let end = u64::from(ENDED.contains(info.get(STATE)?));
+    let went = word(SENT)?.saturating_sub(word(SENT_AGAIN)?) + u64::from(not_sent);
+    Some((word(RECEIVED)?.saturating_sub(end), went))
+}
+
 /// Lets a connection be accepted only when its peer has spoken, or after about so many seconds.
 pub fn defer_accept(listener: BorrowedFd<'_>, seconds: libc::c_int) -> io::Result<()> {
     // SAFETY: the option's value is a readable int.

@@ -19,6 +19,7 @@ use super::flush::Flusher;
 use super::hooks_end::HooksEnd;
 use super::inbox::MeshEnd;
 use super::limits::{CROWD_MIN, HANDOVERS_PER_TURN_MAX, SLEEP_MAX};
+use super::notices;
 use super::park;
 use super::ring::{Completion, Kind, Ring, SendRing};
 use super::sockets::{Leaving, News, Sockets};
@@ -314,6 +315,7 @@ impl<M: Machine> turn::Core for Core<M> {
 
     fn gather(&mut self, now: Now) -> Result<bool, CoreError> {
         self.health.beat(self.io.mesh.me(), now.mono_ms);
+        notices::note_untold(self.machine.want_notices(notices::wanted()));
         self.hooks.open(&mut self.machine, now);
         let changed = self.change_apps(now);
         let unstuck = self.io.mesh.retry_stuck();
@@ -350,6 +352,7 @@ impl<M: Machine> turn::Core for Core<M> {
                 }
                 Effect::Client { token, address } => self.io.sockets.set_client(token, address),
                 Effect::AskForApp(question) => self.ask_for_app(question, now),
+                Effect::Notice(notice) => notices::log(*notice, &mut self.io.sockets, now),
             }
         }
         Ok(any)

@@ -7,6 +7,7 @@ use crate::app_store::StoreCounters;
 use crate::apps_url::UrlCounters;
 use crate::driver::control::Health;
 use crate::driver::hooks_end::HookGauge;
+use crate::driver::notices;
 use crate::takeover::counters::{Counters, TakeoverReading};
 use machines::api_core::OtherMetrics;
 use machines::api_core::exposition::Exposition;
@@ -38,6 +39,8 @@ pub(crate) fn of_the_process(
         all.counter("stuck_batches_total", stuck, health.stuck_batches());
         let lost = "Log lines lost since standard error did not take them.";
         all.counter("log_lines_dropped_total", lost, logging::dropped());
+        let untold = "Refusals without a log line, since there were too many of their kind within a second.";
+        all.counter("log_refusals_untold_total", untold, notices::untold());
         describe_takeover(all, &takeover.read());
         describe_sources(all, &sources);
         process::describe_process(all, descriptors_max);

@@ -31,6 +31,7 @@ mod http_cases;
 mod idle;
 mod limits;
 mod log;
+mod log_events;
 mod metrics;
 mod naps;
 mod presence;

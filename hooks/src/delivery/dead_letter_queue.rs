@@ -176,6 +176,7 @@ impl DeadLetterQueue {
                 self.burials.iter().flat_map(|pending| letters_of(pending, endpoints, now)).collect();
             counters.dead_letters_dropped.add(self.file.keep(&letters)?);
             for Pending { endpoint, flight, burial } in self.burials.drain(..) {
+                tell(endpoints.get(endpoint), &burial);
                 if let Some(counters) = counters.endpoints.get(endpoint) {
                     counters.dead_letters.add(burial.rows.len() as u64);
                 }
@@ -240,6 +241,18 @@ fn say_disabled(endpoint: &DisabledEndpoint) {
     let DisabledEndpoint { name, reason, .. } = endpoint;
     logging::event!(WARN, "endpoint_disabled", { endpoint = %name, reason = %reason, },
         "hooks: ENDPOINT DISABLED: {name:?}: {reason}; its events are dead letters until `corecast hooks enable {name}`");
+}
+
+/// One line for what is given up at once.
+fn tell(endpoint: Option<&EndpointState>, burial: &Burial) {
+    let (endpoint, count) = (endpoint.map_or("", EndpointState::name), burial.rows.len());
+    let reason = &*burial.reason;
+    logging::event!(
+        WARN,
+        "dead_letter",
+        { endpoint = endpoint, count = count, reason = reason, },
+        "hooks: endpoint {endpoint:?}: {count} event(s) are dead letters: {reason}"
+    );
 }
 
 /// What is worth a write: other errors and times, and other counts only of an endpoint that fails.

@@ -761,7 +761,7 @@ pub const MUTANTS: &[Mutant] = &[
         places: &[
             before(
                 "shard/ending/close.rs",
-                "self.effects.push_back(match closing.part(&self.ending.allowance) {",
+                "self.effects.push_back(match last {",
                 "self.let_go(token.slot);",
             ),
             instead("shard/ending/close.rs", "self.let_go(token.slot);", ""),

@@ -22,6 +22,7 @@ use crate::invariant;
 use crate::limits::SILENT_MS_MAX;
 use crate::machine::{Door, Effect, Inputs, Machine, Mesh, Now, Socket, Token};
 use crate::mesh::Leaf;
+use crate::notices::Wanted;
 
 impl Machine for ApiCore {
     fn handle_open(&mut self, token: Token, door: Door, _secure: bool, now: Now) {
@@ -135,6 +136,10 @@ impl Machine for ApiCore {
                 self.give_up(token, now);
             }
         }
+    }
+
+    fn want_notices(&mut self, wanted: Wanted) -> u64 {
+        self.notices.want(wanted)
     }
 
     fn handle_apps(&mut self, apps: Arc<Apps>, _now: Now) {

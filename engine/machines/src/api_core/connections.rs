@@ -17,6 +17,7 @@ use crate::limits::{
     ANSWERS_BYTES_MAX, BODY_MS_MAX, IDLE_MS_MIN, Limits, READ_BYTES_PER_S_MIN, SILENT_MS_MAX, UNREAD_MS_MAX,
 };
 use crate::machine::{Door, Effect, Now, Token};
+use crate::notices::Asked;
 
 /// An outbox that has been written keeps this much room for the next answer, in bytes.
 const OUTBOX_SPARE_BYTES: usize = 1 << 10;
@@ -54,6 +55,8 @@ pub(super) struct Connection {
     pub(super) app_verdict: Option<AppVerdict>,
     /// Its peer, if that is a trusted proxy.
     pub(super) proxy: Option<Proxy>,
+    /// What it asked last, if that is told.
+    pub(super) call: Asked,
     /// The kept bytes begin a request that has not come whole.
     pub(super) unfinished: bool,
     /// It has asked something.

@@ -25,6 +25,7 @@ use crate::http_date::HttpDate;
 use crate::limits::Limits;
 use crate::machine::{Effect, Now, Token};
 use crate::mesh::{Leaf, Root};
+use crate::notices::Notices;
 use crate::outgoing::Outgoing;
 use crate::topic::TopicHash;
 
@@ -40,6 +41,7 @@ mod rates;
 mod requests;
 #[cfg(test)]
 mod tests;
+mod told;
 mod unknown_apps;
 
 use calls::Calls;
@@ -149,6 +151,7 @@ pub struct ApiCore {
     pipelining: Vec<Token>,
     dirty: VecDeque<Token>,
     effects: VecDeque<Effect>,
+    notices: Notices,
     roots: Outgoing<Root>,
     gates: Gates,
     rates: Rates,
@@ -185,6 +188,7 @@ impl ApiCore {
             pipelining: Vec::new(),
             dirty: VecDeque::new(),
             effects: VecDeque::new(),
+            notices: Notices::default(),
             roots: Outgoing::to_shards(cores, &config.limits),
             gates: Gates::new(cores),
             rates: Rates::default(),

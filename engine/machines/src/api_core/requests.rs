@@ -241,6 +241,7 @@ impl ApiCore {
     /// The body is not waited for: the connection ends with the answer, and what still comes is thrown away.
     fn refuse_body(&mut self, token: Token, refused: &Refused, head: &Head<'_>, now: Now) {
         self.stats.requests += 1;
+        self.note_asked(token, head, now);
         self.refuse(token, refused, Manner { keep_alive: false, ..Manner::of(head) }, now);
     }
 
@@ -301,6 +302,7 @@ impl ApiCore {
 
     fn handle_request(&mut self, token: Token, request: &Request<'_>, now: Now) {
         self.stats.requests += 1;
+        self.note_asked(token, &request.head, now);
         let connection = self.connections.by_token(token);
         let Some(connection) = connection.expected("its caller has found it") else { return };
         (connection.unfinished, connection.asked) = (false, true);
@@ -348,6 +350,7 @@ impl ApiCore {
     /// The request has come whole and is not looked at.
     fn refuse_request(&mut self, token: Token, refused: &Refused, head: &Head<'_>, now: Now) {
         self.stats.requests += 1;
+        self.note_asked(token, head, now);
         if let Some(connection) = self.connections.by_token(token) {
             (connection.unfinished, connection.asked) = (false, true);
         }
@@ -387,6 +390,7 @@ impl ApiCore {
 
     /// What is no request is answered, and its connection closed: where the next one begins is unknown.
     fn refuse_malformed(&mut self, token: Token, error: HttpError, now: Now) {
+        self.note_malformed(token);
         self.refuse(token, &Refused::from(error), Manner { keep_alive: false, head_only: false }, now);
     }
 
@@ -412,6 +416,7 @@ impl ApiCore {
     /// Writes an answer, and closes if the connection ends with it.
     pub(super) fn respond(&mut self, token: Token, answer: &Answer<'_>, manner: Manner, now: Now) {
         let manner = self.ending(manner);
+        self.tell_answered(token, answer.status(), now);
         self.write(token, now, |out, date| encode_answer(out, date, answer, manner));
         self.close_unless(token, manner.keep_alive);
     }
@@ -419,6 +424,8 @@ impl ApiCore {
     /// Writes a refusal, and closes if the connection ends with it.
     pub(super) fn respond_refusal(&mut self, token: Token, refused: &Refused, manner: Manner, now: Now) {
         let manner = self.ending(manner);
+        self.tell_refused(token, refused);
+        self.tell_answered(token, refused.status, now);
         self.write(token, now, |out, date| encode_refusal(out, date, refused, manner));
         self.close_unless(token, manner.keep_alive);
     }

@@ -88,6 +88,11 @@ impl Parting {
         self.shared.is_empty() && self.written == self.own.len()
     }
 
+    /// How many bytes are left.
+    pub fn bytes(&self) -> usize {
+        self.shared.bytes_up_to(usize::MAX) + self.own.len().saturating_sub(self.written)
+    }
+
     /// What goes out next, as many slices as fit; returns how many there are. None is left out before the last.
     pub fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         let shared = self.shared.slices(slices);

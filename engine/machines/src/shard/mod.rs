@@ -29,6 +29,7 @@ mod users;
 
 use crate::cores::CoreId;
 use crate::machine::Effect;
+use crate::notices::Notices;
 use crate::readings::stats::BorderStats;
 use crate::topic::TopicHash;
 use ending::drain::DrainPlan;
@@ -76,6 +77,7 @@ pub struct Shard {
     fanout: Fanout,
     home: Home,
     effects: VecDeque<Effect>,
+    notices: Notices,
     links: Links,
     users: Users,
     ending: Ending,
@@ -138,6 +140,7 @@ impl Shard {
             users: Users::new(cores),
             ending,
             effects: VecDeque::new(),
+            notices: Notices::default(),
             border_stats: BorderStats::default(),
             limits: config.limits,
         }

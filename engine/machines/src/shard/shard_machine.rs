@@ -11,6 +11,7 @@ use protocol::hook_event::OpenEdges;
 use super::Shard;
 use crate::hook_port::HookPort;
 use crate::machine::{Door, Effect, Inputs, Machine, Mesh, Now, Token};
+use crate::notices::Wanted;
 
 impl Machine for Shard {
     fn handle_open(&mut self, token: Token, _door: Door, _secure: bool, now: Now) {
@@ -110,6 +111,10 @@ impl Machine for Shard {
         self.fanout.end_due_holds(now.mono_ms);
         self.home.expire_cache(now);
         self.continue_drain(now);
+    }
+
+    fn want_notices(&mut self, wanted: Wanted) -> u64 {
+        self.notices.want(wanted)
     }
 
     fn handle_apps(&mut self, apps: Arc<Apps>, _now: Now) {

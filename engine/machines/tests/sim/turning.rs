@@ -129,6 +129,7 @@ impl Turning<'_> {
             any = true;
             match effect {
                 Effect::Drop { .. } => return Err("all heads are complete".into()),
+                Effect::Notice(_) => return Err("nobody reads notices".into()),
                 Effect::AskForApp(question) => self.lookups.ask(self.me, question)?,
                 Effect::Client { .. } => return Err("nobody comes by a proxy".into()),
                 Effect::Reset(token) => self.reset(token)?,

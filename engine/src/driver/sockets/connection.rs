@@ -23,6 +23,8 @@ pub(super) struct Connection {
     /// Where its client is, if that is known and short.
     client: ShortAddress,
     flags: Flags,
+    /// When it became a client's, in tenths of a second: that wraps after 13 years.
+    opened_ds: u32,
     /// Present only while there is more to remember than flags.
     stage: Option<Box<Stage>>,
 }
@@ -56,7 +58,7 @@ impl Connection {
     pub(super) fn new(transport: Transport, bytes: Vec<u8>, late: bool) -> Self {
         let stage = (!bytes.is_empty()).then(|| Box::new(Stage::Arrived(bytes)));
         let flags = if late { Flags::LATE } else { Flags::default() };
-        Self { transport, client: ShortAddress::NONE, flags, stage }
+        Self { transport, client: ShortAddress::NONE, flags, opened_ds: 0, stage }
     }
 
     /// How its bytes travel.
@@ -74,6 +76,21 @@ impl Connection {
         let short = address.map_or(Some(ShortAddress::NONE), ShortAddress::of);
         self.client = short.unwrap_or(ShortAddress::NONE);
         short.is_some()
+    }
+
+    /// It is a client's.
+    pub(super) fn note_opened(&mut self, mono_ms: u64) {
+        self.opened_ds = (mono_ms / 100) as u32;
+    }
+
+    /// For how long it has been a client's, in tenths of a second.
+    pub(super) fn open_ds(&self, mono_ms: u64) -> u32 {
+        ((mono_ms / 100) as u32).wrapping_sub(self.opened_ds)
+    }
+
+    /// Its socket, to be asked about.
+    pub(super) fn socket(&self) -> BorrowedFd<'_> {
+        self.transport.socket()
     }
 
     /// What is going on with it.

@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 
+use super::super::agents::{Agent, Agents};
 use super::super::transport::Transport;
 use super::closing::Closing;
 use super::connection::Connection;
@@ -23,6 +24,8 @@ pub(super) struct Connections {
     free: Vec<u32>,
     /// By slot, the addresses of clients that are too long for the records.
     long_addresses: HashMap<u32, Address>,
+    /// What clients say that they are.
+    agents: Agents,
     len: usize,
     /// Newcomers are late.
     draining: bool,
@@ -36,6 +39,8 @@ struct Slot {
     tenant: Option<Connection>,
     /// The machine keeps something of the last tenant.
     held: bool,
+    /// What the tenant says that it is.
+    agent: Agent,
 }
 
 impl Connections {
@@ -66,6 +71,22 @@ impl Connections {
     pub(super) fn view(&self, token: Token) -> Option<&Connection> {
         let place = self.slots.get(token.slot as usize)?;
         if place.generation == token.generation { place.tenant.as_ref() } else { None }
+    }
+
+    /// A connection has become a client's, who says that it is this.
+    pub(super) fn note_opened(&mut self, token: Token, agent: Option<Box<str>>, mono_ms: u64) {
+        if self.find(token).map(|connection| connection.note_opened(mono_ms)).is_some()
+            && let Some(place) = self.slots.get_mut(token.slot as usize)
+        {
+            self.agents.leave(place.agent);
+            place.agent = agent.map_or_else(Agent::default, |text| self.agents.enter(text));
+        }
+    }
+
+    /// What the client of this connection says that it is.
+    pub(super) fn agent(&self, token: Token) -> Option<&str> {
+        let place = self.slots.get(token.slot as usize)?;
+        self.agents.text(place.agent).filter(|_| place.generation == token.generation)
     }
 
     /// Where the client of this connection is, if that is known.
@@ -122,6 +143,7 @@ impl Connections {
         self.len -= 1;
         self.late -= usize::from(connection.is_late());
         self.long_addresses.remove(&token.slot);
+        self.agents.leave(std::mem::take(&mut place.agent));
         Some(connection)
     }
 

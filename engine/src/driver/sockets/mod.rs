@@ -16,7 +16,7 @@ use std::os::fd::BorrowedFd;
 
 use super::inbox::MeshEnd;
 use super::limits::{CLOSE_MS_MAX, DRAIN_LINGER_MS_MAX};
-use super::ring::{Completion, Kind, Ring};
+use super::ring::{Completion, Kind, Ring, tcp_bytes};
 use super::transport::Transport;
 use machines::invariant::Expected;
 use machines::machine::{Socket, Token};
@@ -41,6 +41,19 @@ pub struct Sockets {
     expiries: Expiries,
     /// Connections that are free to go to another core.
     departures: Vec<Departure>,
+}
+
+/// What the log tells of a connection.
+#[derive(Debug)]
+pub struct Met<'a> {
+    /// Where its peer is.
+    pub address: Option<String>,
+    /// What it says that it is.
+    pub agent: Option<&'a str>,
+    /// For how long it has been a client's, in tenths of a second.
+    pub open_ds: u32,
+    /// How many bytes came, and how many went.
+    pub bytes: Option<(u64, u64)>,
 }
 
 /// What a completion means to the machine.
@@ -187,6 +200,27 @@ impl Sockets {
         let (transport, stage) = connection.into_parts();
         if let Some(Stage::Leaving(leaving)) = stage {
             self.departures.push(Departure::new(transport, client, leaving));
+        }
+    }
+}
+
+/// What the log tells.
+impl Sockets {
+    /// A connection has become a client's.
+    pub fn note_opened(&mut self, token: Token, agent: Option<Box<str>>, mono_ms: u64) {
+        self.connections.note_opened(token, agent, mono_ms);
+    }
+
+    /// What is known of a connection.
+    pub fn met(&self, token: Token, mono_ms: u64) -> Met<'_> {
+        let Some(connection) = self.connections.view(token) else {
+            return Met { address: None, agent: None, open_ds: 0, bytes: None };
+        };
+        Met {
+            address: self.connections.client(token).map(|address| address.to_string()),
+            agent: self.connections.agent(token),
+            open_ds: connection.open_ds(mono_ms),
+            bytes: tcp_bytes(connection.socket()),
         }
     }
 }

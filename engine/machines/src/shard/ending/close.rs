@@ -5,6 +5,8 @@
 //! A peer that breaks the protocol or reads too slowly gets the rest of the frame that was begun; anybody else what
 //! waits for it, up to a bound. Both then get a close frame, whose code says when to come back.
 
+use std::sync::Arc;
+
 use protocol::close::Close;
 use protocol::dialect::DataForm;
 use protocol::object_form::in_form;
@@ -12,10 +14,14 @@ use protocol::server_event;
 use protocol::ws;
 
 use crate::machine::{Effect, Token};
+use crate::notices::{Ended, Notice};
 use crate::outbox::Outbox;
 use crate::outbox::parting::{Allowance, Parting};
 use crate::shard::Shard;
 use crate::shard::fanout::connections::Detached;
+
+/// What stands for a code where no close frame came (RFC 6455 §7.4.1).
+const NO_CLOSE_FRAME: u16 = 1006;
 
 /// A connection that goes at the end of this phase.
 #[derive(Debug)]
@@ -28,6 +34,8 @@ pub(super) struct Closing {
     rest: Rest,
     /// How the data of its events looked.
     form: DataForm,
+    /// What is told of it.
+    ended: Option<Ended>,
 }
 
 #[derive(Debug)]
@@ -73,6 +81,7 @@ impl Shard {
     }
 
     fn begin_close(&mut self, id: Token, last_words: LastWords, rest: Rest) {
+        let ended = self.ended(id, &last_words);
         let Some(Detached { mut outbox, blocked, form }) = self.fanout.detach(id) else { return };
         self.ending.stats.closed += 1;
         match last_words {
@@ -84,15 +93,36 @@ impl Shard {
         self.users.sign_out(id);
         self.ending.unauthorized.cancel(id.slot);
         outbox.end_open_ranges();
-        self.ending.closing.push(Closing { id, outbox, blocked, last_words, rest, form });
+        self.ending.closing.push(Closing { id, outbox, blocked, last_words, rest, form, ended });
         self.depart(id);
+    }
+
+    /// What is told of a connection that ends, if that is read.
+    fn ended(&self, id: Token, last_words: &LastWords) -> Option<Ended> {
+        if !self.notices.ends() {
+            return None;
+        }
+        let (app, socket_id) = self.fanout.app_of(id).zip(self.fanout.socket_id(id))?;
+        let subscriptions = self.fanout.subscriptions_of(id);
+        let (code, by_server) = last_words.told();
+        Some(Ended { app: Arc::clone(app), socket_id, subscriptions, code, by_server })
+    }
+
+    /// Tells something that is read.
+    pub(in crate::shard) fn tell(&mut self, notice: Notice) {
+        self.effects.push_back(Effect::Notice(Box::new(notice)));
     }
 
     /// Hands those who go over to the driver. All Runs are sealed.
     pub(in crate::shard) fn finish_closes(&mut self) {
-        for closing in std::mem::take(&mut self.ending.closing) {
-            let token = closing.id;
-            self.effects.push_back(match closing.part(&self.ending.allowance) {
+        for mut closing in std::mem::take(&mut self.ending.closing) {
+            let (token, ended) = (closing.id, closing.ended.take());
+            let last = closing.part(&self.ending.allowance);
+            if let Some(ended) = ended {
+                let last_bytes = last.as_ref().map_or(0, Parting::bytes);
+                self.tell(Notice::Closed { token, ended, last_bytes });
+            }
+            self.effects.push_back(match last {
                 Some(last) => Effect::Close { token, last },
                 None => Effect::Reset(token),
             });
@@ -133,6 +163,15 @@ impl Closing {
 }
 
 impl LastWords {
+    /// The code of the close frame, and whether it was the server who closed.
+    fn told(&self) -> (u16, bool) {
+        match self {
+            Self::Close(close) => (close.code, true),
+            Self::Answer(code) => (*code, false),
+            Self::Nothing => (NO_CLOSE_FRAME, false),
+        }
+    }
+
     fn encode(&self, form: DataForm) -> Vec<u8> {
         let mut out = Vec::new();
         match self {

@@ -20,10 +20,11 @@ use crate::outbox::run::Run;
 use crate::shard::Shard;
 use crate::shard::ending::encode_error_and_close;
 use crate::shard::inbound::commands::Flow;
+use crate::shard::inbound::told::agent;
 
 /// What a complete head leads to.
 enum Entry {
-    Attach { admission: Admission, form: DataForm, response: Vec<u8> },
+    Attach { admission: Admission, form: DataForm, response: Vec<u8>, agent: Option<Box<str>> },
     HandOver,
     Refuse { last: Vec<u8> },
     Look(AppQuestion),
@@ -82,12 +83,14 @@ impl Shard {
                 return Flow::Read;
             }
             HeadParse::Refused(error) => {
+                self.tell_refused_head(token, None, error.text);
                 (Entry::Refuse { last: self.encode_refusal(error.status, error.text, &[], now) }, 0)
             }
         };
         match entry {
-            Entry::Attach { admission, form, response } => {
+            Entry::Attach { admission, form, response, agent } => {
                 self.attach(token, admission, form, response, now);
+                self.tell_opened(token, agent);
                 let rest = bytes.get_mut(used..).unwrap_or(&mut []);
                 self.handle_connection_bytes(token, rest, now)
             }
@@ -116,6 +119,7 @@ impl Shard {
         let upgrade = match ws::parse_upgrade(head) {
             Ok(upgrade) => upgrade,
             Err(refusal) => {
+                self.tell_refused_head(token, Some(head.path), refusal.body);
                 let last = self.encode_refusal(refusal.status, refusal.body, refusal.headers, now);
                 return Entry::Refuse { last };
             }
@@ -125,7 +129,8 @@ impl Shard {
         match self.admit(&upgrade) {
             Ok(admission) => {
                 let form = admission.dialect.data_form(upgrade.query);
-                Entry::Attach { admission, form, response: last }
+                let agent = if self.notices.ends() { agent(head) } else { None };
+                Entry::Attach { admission, form, response: last, agent }
             }
             Err(close) => {
                 let close = match self.look_or_close(&upgrade, close, verdict) {
@@ -133,6 +138,7 @@ impl Shard {
                     Err(close) => close,
                 };
                 self.ending.count_refused(close);
+                self.tell_refused_upgrade(token, upgrade.path, close);
                 encode_error_and_close(&mut last, close);
                 Entry::Refuse { last }
             }

@@ -16,6 +16,7 @@ use protocol::ws::Frame;
 use crate::invariant::Expected;
 use crate::machine::{Now, Token};
 use crate::mesh::{Event, Origin, Publish};
+use crate::notices::What;
 use crate::shard::Shard;
 use crate::shard::fanout::connection::Subscription;
 use crate::shard::inbound::commands::Target;
@@ -34,6 +35,7 @@ impl Shard {
         now: Now,
     ) {
         if let Err((code, why)) = self.check_client_event(id, target, event, data, now) {
+            self.tell_refused(id, What::ClientEvent, Some(target.channel), &why);
             self.error(id, code, &format!("Client event rejected - {why}"));
             return;
         }

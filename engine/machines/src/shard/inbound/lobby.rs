@@ -193,6 +193,9 @@ impl Shard {
     /// nothing asked for nothing, and many HTTP clients take an answer without a question for a fault.
     fn give_up_oldest_head(&mut self, status: u16, text: &str, now: Now) {
         let Some((token, spoke)) = self.inbound.lobby.pop_oldest() else { return };
+        if spoke {
+            self.tell_refused_head(token, None, text);
+        }
         let last = if spoke { self.encode_refusal(status, text, &[], now) } else { Vec::new() };
         self.inbound.stats.heads_refused += 1;
         self.give_away(token, Effect::Drop { token, last });

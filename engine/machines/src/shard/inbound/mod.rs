@@ -31,6 +31,7 @@ pub(super) mod refuse;
 mod replies;
 mod rotation;
 mod subscribe;
+mod told;
 mod unknown_apps;
 
 /// What a shard keeps of what comes in.

@@ -11,6 +11,7 @@ use protocol::presence::ChannelDataError;
 use protocol::server_event;
 
 use crate::machine::Token;
+use crate::notices::What;
 use crate::shard::Shard;
 
 /// Why a subscription is refused, as far as programs tell it apart.
@@ -58,6 +59,11 @@ impl Shard {
         grounds: Grounds,
         text: &str,
     ) {
+        self.tell_refused(id, What::Subscription, Some(channel), text);
+        self.answer_refused(id, channel, grounds, text);
+    }
+
+    fn answer_refused(&mut self, id: Token, channel: &str, grounds: Grounds, text: &str) {
         self.inbound.stats.subscribe_refused += 1;
         let (kind, status) = grounds.kind_and_status();
         let mut bytes = Vec::new();
@@ -66,8 +72,19 @@ impl Shard {
         self.fanout.reply(id, bytes);
     }
 
-    pub(in crate::shard) fn refuse_auth(&mut self, id: Token, channel: &str, error: &ClientAuthError) {
-        self.refuse_subscription(id, channel, Grounds::Auth, &error.to_string());
+    pub(in crate::shard) fn refuse_auth(
+        &mut self,
+        id: Token,
+        channel: &str,
+        has_data: bool,
+        error: &ClientAuthError,
+    ) {
+        if self.notices.ends() {
+            let data = if has_data { ":CHANNEL_DATA" } else { "" };
+            let reason = self.mended(id, error, &format!("{channel}{data}"));
+            self.tell_refused(id, What::Subscription, Some(channel), &reason);
+        }
+        self.answer_refused(id, channel, Grounds::Auth, &error.to_string());
     }
 
     pub(in crate::shard) fn refuse_name(&mut self, id: Token, channel: &str, error: &ChannelNameError) {

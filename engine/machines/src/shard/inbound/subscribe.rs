@@ -94,7 +94,7 @@ impl Shard {
         if kind.needs_auth()
             && let Err(error) = verify_subscription(app, socket_id, channel, channel_data, auth)
         {
-            self.refuse_auth(id, channel, &error);
+            self.refuse_auth(id, channel, channel_data.is_some(), &error);
             return None;
         }
         if !kind.is_presence() {

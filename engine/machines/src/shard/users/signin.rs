@@ -4,11 +4,12 @@
 use protocol::close::WATCHLIST;
 use protocol::message::MessageError;
 use protocol::server_event;
-use protocol::signin::check_signin;
+use protocol::signin::{SigninError, check_signin};
 use protocol::user_data::UserData;
 
 use crate::invariant::Expected;
 use crate::machine::Token;
+use crate::notices::What;
 use crate::shard::Shard;
 
 impl Shard {
@@ -21,6 +22,13 @@ impl Shard {
             Ok(data) => data,
             Err(error) => {
                 let (kind, status) = error.kind_and_status();
+                if self.notices.ends() {
+                    let reason = match &error {
+                        SigninError::Auth(error) => self.mended(id, error, ":user::USER_DATA"),
+                        SigninError::UserData(_) | SigninError::OtherUser => error.to_string(),
+                    };
+                    self.tell_refused(id, What::Connection, None, &format!("sign-in: {reason}"));
+                }
                 return self.refuse_signin(id, kind, status, &error.to_string());
             }
         };

@@ -1,0 +1,166 @@
+//! The lines of the log about connections and calls, made of what machines tell and of what the driver knows of sockets.
+//!
+//! What must never happen here: a line for each of a flood of refusals, or work for a level that is off.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use logging::{Level, event};
+use machines::machine::{Now, Token};
+use machines::notices::{Ended, Notice, Refusal, Wanted, What};
+
+use super::limits::REFUSALS_PER_SECOND_MAX;
+use super::sockets::{Met, Sockets};
+
+/// Lines of one kind of refusal, of all cores.
+#[derive(Debug)]
+struct Meter {
+    /// The second, in the upper half, and how many lines it has had.
+    second: AtomicU64,
+}
+
+static METERS: [Meter; 4] = [const { Meter { second: AtomicU64::new(0) } }; 4];
+static UNTOLD: AtomicU64 = AtomicU64::new(0);
+
+/// How many refusals have no line, because there were too many of their kind within a second.
+pub fn untold() -> u64 {
+    UNTOLD.load(Ordering::Relaxed)
+}
+
+/// That so many more have none.
+pub(super) fn note_untold(count: u64) {
+    if count > 0 {
+        UNTOLD.fetch_add(count, Ordering::Relaxed);
+    }
+}
+
+/// What machines are to tell, as the log is now.
+pub(super) fn wanted() -> Wanted {
+    match logging::level() {
+        Level::Error | Level::Warn => Wanted::Nothing,
+        Level::Info => Wanted::Ends,
+        Level::Debug => Wanted::Calls,
+    }
+}
+
+/// Makes a line of it.
+pub(super) fn log(notice: Notice, sockets: &mut Sockets, now: Now) {
+    match notice {
+        Notice::Opened { token, app, socket_id, agent } => {
+            sockets.note_opened(token, agent, now.mono_ms);
+            let met = sockets.met(token, now.mono_ms);
+            let (address, agent) = (met.address.as_deref(), met.agent);
+            event!(
+                DEBUG,
+                "connection_opened",
+                { app = &*app.id, socket_id = %socket_id, address = address, agent = agent, },
+                "connection {socket_id} of app {} is open, from {}", app.id, shown(address)
+            );
+        }
+        Notice::Closed { token, ended, last_bytes } => {
+            log_closed(&ended, &sockets.met(token, now.mono_ms), last_bytes as u64);
+        }
+        Notice::Refused { token, refusal } => log_refused(token, &refusal, sockets, now),
+        Notice::Called { asked, status, ms, .. } => {
+            event!(
+                DEBUG,
+                "rest",
+                { method = asked.method.as_str(), path = asked.path.as_str(), status = status, ms = ms, },
+                "{} {} {status} in {ms} ms", asked.method, asked.path
+            );
+        }
+    }
+}
+
+fn log_closed(ended: &Ended, met: &Met<'_>, last_bytes: u64) {
+    let Ended { app, socket_id, subscriptions, code, by_server } = ended;
+    let by = if *by_server { "server" } else { "client" };
+    let (address, agent) = (met.address.as_deref(), met.agent);
+    let seconds = f64::from(met.open_ds) / 10.0;
+    let (bytes_in, bytes_out) =
+        (met.bytes.map(|(came, _)| came), met.bytes.map(|(_, went)| went + last_bytes));
+    event!(
+        INFO,
+        "connection_closed",
+        {
+            app = &*app.id,
+            socket_id = %socket_id,
+            address = address,
+            code = *code,
+            by = by,
+            seconds = seconds,
+            bytes_in = bytes_in,
+            bytes_out = bytes_out,
+            subscriptions = *subscriptions,
+            agent = agent,
+        },
+        "connection {socket_id} of app {} from {} is closed by the {by} with {code}: {seconds} s, {} bytes in, {} bytes \
+         out, {subscriptions} subscription(s), {}",
+        app.id,
+        shown(address),
+        bytes_in.unwrap_or_default(),
+        bytes_out.unwrap_or_default(),
+        shown(agent)
+    );
+}
+
+fn log_refused(token: Token, refusal: &Refusal, sockets: &Sockets, now: Now) {
+    let (index, what, words) = match refusal.what {
+        What::Connection => (0, "connection", "a connection"),
+        What::Subscription => (1, "subscription", "a subscription"),
+        What::ClientEvent => (2, "client_event", "a client event"),
+        What::Rest => (3, "rest", "a REST call"),
+    };
+    if !METERS.get(index).is_some_and(|meter| meter.takes(now.unix_ms / 1_000)) {
+        return note_untold(1);
+    }
+    let address = sockets.met(token, now.mono_ms).address;
+    let address = address.as_deref();
+    let Refusal { app, key, channel, path, reason, .. } = refusal;
+    let (app, key) = (app.as_deref(), key.as_deref());
+    let (channel, path) = (channel.as_deref(), path.as_deref());
+    let about = channel.or(path).map_or_else(String::new, |about| format!(" to {about}"));
+    event!(
+        INFO,
+        "refused",
+        {
+            what = what,
+            app = app,
+            key = key,
+            address = address,
+            reason = &**reason,
+            channel = channel,
+            path = path,
+        },
+        "{words}{about} from {} is refused: {reason}", shown(address)
+    );
+}
+
+fn shown(text: Option<&str>) -> &str {
+    text.unwrap_or("unknown")
+}
+
+impl Meter {
+    /// Whether this second has room for a further line.
+    fn takes(&self, second: u64) -> bool {
+        let taken = self.second.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |seen| {
+            let (at, lines) = (seen >> 32, seen & u64::from(u32::MAX));
+            let lines = if at == second { lines } else { 0 };
+            (lines < REFUSALS_PER_SECOND_MAX).then_some(second << 32 | (lines + 1))
+        });
+        taken.is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_has_so_many_lines_and_the_next_has_them_again() {
+        let meter = Meter { second: AtomicU64::new(0) };
+        for second in [1_700_000_000, 1_700_000_001] {
+            let taken = (0..REFUSALS_PER_SECOND_MAX + 5).filter(|_| meter.takes(second)).count() as u64;
+            assert_eq!(taken, REFUSALS_PER_SECOND_MAX);
+        }
+    }
+}
