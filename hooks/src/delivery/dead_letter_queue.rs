@@ -111,7 +111,7 @@ impl DeadLetterQueue {
     }
 
     /// An operator may have enabled some.
-    fn enable(&mut self, endpoints: &mut [EndpointState]) -> rusqlite::Result<()> {
+    fn enable(&self, endpoints: &mut [EndpointState]) -> rusqlite::Result<()> {
         if !endpoints.iter().any(EndpointState::is_disabled) {
             return Ok(());
         }
