@@ -146,8 +146,8 @@ fn a_file_in_json_is_told_so() {
     each_gets(&[
         (
             &soketi,
-            "1: this looks like soketi's JSON, but must be TOML: \"port\": 6001 becomes listen = \"0.0.0.0:6001\", and \
-             each app in appManager.array.apps becomes a table [[apps]] with id = \"…\", key = \"…\" and secret = \"…\"",
+            "1: this looks like soketi's JSON, but must be TOML: let its name end in .json to have it read as soketi's, or \
+             make TOML of it with corecast config migrate FILE",
         ),
         (
             "{}",

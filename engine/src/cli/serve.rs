@@ -11,9 +11,10 @@ use super::failure::Failure;
 use super::overrides::Overrides;
 use super::reload::Reload;
 use super::running::{read_stored_apps, run_server, settled};
-use super::sources::{Found, SourceArgs, Sources};
+use super::sources::{Found, SourceArgs, Sources, tell_of_ignored};
 use crate::app_store::watch_store;
 use crate::apps_url::answer_questions;
+use crate::config::is_soketi_file;
 use crate::server::Running;
 
 #[derive(Debug, Args)]
@@ -27,12 +28,19 @@ pub(super) struct Serve {
 pub(super) fn run(serve: &Serve) -> Result<(), Failure> {
     serve.overrides.log().apply();
     let sources = Sources::new(&serve.files, &serve.overrides);
-    let Found { mut config, settings: _, file, files, service_links } = sources.read()?;
+    let Found { mut config, settings: _, file, files, service_links, ignored } = sources.read()?;
     config.log.apply();
     tell_of_links(&service_links);
+    tell_of_ignored(&ignored);
     read_stored_apps(&mut config)?;
     if config.has_no_apps() {
         let wanted = match &file {
+            Some(path) if is_soketi_file(path) => {
+                format!(
+                    "add an app to appManager.array.apps in {}, or give --app ID:KEY:SECRET",
+                    path.display()
+                )
+            }
             Some(path) => {
                 format!(
                     "add [[apps]], [app_store] or apps_url to {}, or give --app ID:KEY:SECRET",

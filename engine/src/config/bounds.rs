@@ -21,7 +21,7 @@ type Followed = (&'static str, fn(&Config) -> String);
 pub(super) struct Limit<T> {
     pub(super) key: &'static str,
     pub(super) max: u64,
-    min: u64,
+    pub(super) min: u64,
     pub(super) set: fn(&mut T, u64),
     /// Its value, if it has one by default.
     get: fn(&T) -> Option<u64>,

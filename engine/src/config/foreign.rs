@@ -118,8 +118,8 @@ pub(super) fn json_instead(text: &str) -> Option<&'static str> {
     }
     let soketi = ["appManager", "enableClientMessages", "\"port\"", "\"host\""];
     Some(if soketi.iter().any(|word| text.contains(word)) {
-        "this looks like soketi's JSON, but must be TOML: \"port\": 6001 becomes listen = \"0.0.0.0:6001\", and each app in \
-         appManager.array.apps becomes a table [[apps]] with id = \"…\", key = \"…\" and secret = \"…\""
+        "this looks like soketi's JSON, but must be TOML: let its name end in .json to have it read as soketi's, or make \
+         TOML of it with corecast config migrate FILE"
     } else {
         "this looks like JSON, but must be TOML: write each setting on a line of its own, as key = value"
     })

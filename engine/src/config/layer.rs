@@ -61,6 +61,11 @@ impl Layer {
         Self { origin, text: String::new(), marks: Vec::new() }
     }
 
+    /// What is set from here on is from a source of this kind.
+    pub(super) fn set_origin(&mut self, origin: Origin) {
+        self.origin = origin;
+    }
+
     /// Sets a key of the file, by its path, to a value in TOML. `place` is what messages call its source.
     pub fn set(&mut self, place: &str, path: &str, value: &str) {
         self.mark(place);

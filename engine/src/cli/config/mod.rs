@@ -1,5 +1,7 @@
-//! `corecast config`: what the settings of a server come to, from all its sources. Nothing is started.
+//! `corecast config`: what the settings of a server come to, from all its sources, and another server's settings as a file of
+//! ours. Nothing is started.
 
+mod migrate;
 mod show;
 
 use clap::{Args, Subcommand};
@@ -8,7 +10,7 @@ use super::check::judge;
 use super::failure::Failure;
 use super::output::print;
 use super::overrides::Overrides;
-use super::sources::{Found, SourceArgs, Sources};
+use super::sources::{Found, SourceArgs, Sources, tell_of_ignored};
 use crate::config::schema;
 
 /// The arguments of `corecast config`.
@@ -26,6 +28,8 @@ enum ConfigCommand {
     Show(show::ShowArgs),
     /// Print the JSON Schema of the configuration file, for editors
     Schema,
+    /// Print another server's settings as a configuration file: soketi's JSON, or a .env of soketi, Reverb or Pusher
+    Migrate(migrate::MigrateArgs),
 }
 
 /// Everything that `serve` reads.
@@ -49,11 +53,13 @@ pub(super) fn run(args: ConfigArgs) -> Result<(), Failure> {
         ConfigCommand::Check(sources) => check(&sources),
         ConfigCommand::Show(args) => show::run(&args),
         ConfigCommand::Schema => Ok(print(&schema())?),
+        ConfigCommand::Migrate(args) => migrate::run(&args),
     }
 }
 
 fn check(sources: &AllSources) -> Result<(), Failure> {
-    let Found { config, file, .. } = sources.read()?;
+    let Found { config, file, ignored, .. } = sources.read()?;
+    tell_of_ignored(&ignored);
     // Without a file, the variables and flags are all there is.
     let name = file.map_or_else(|| "the settings".to_owned(), |path| path.display().to_string());
     judge(config, &name)

@@ -1,0 +1,242 @@
+//! soketi's file and variables as settings of ours. Where soketi's default lets clients do less, or more, than ours, it is
+//! set as well, so that a server that moves does what it did before.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::given::{Given, Keys};
+use super::sizes::{fit, limit};
+use super::soketi_keys::{APPS, Fate, fate};
+use super::translation::{Setting, TranslatedApp, Translation};
+use super::webhooks::webhooks;
+use crate::config::fault::Fault;
+use crate::config::layer::{quoted, quoted_list};
+
+const KIB: f64 = 1024.0;
+
+/// How many client events a connection may send per second where soketi has no limit: as many as can be set.
+const CLIENT_EVENTS_UNLIMITED: &str = "1000";
+
+const USUAL_CACHE_TTL_S: &str = "3600";
+const USUAL_METRICS_PREFIX: &str = "\"soketi_\"";
+
+/// Limits: soketi's key for all apps, its key for one, our path, and how much of ours one of soketi's is.
+const LIMITS: [(&str, &str, &str, f64); 7] = [
+    ("channelLimits.maxNameLength", "maxChannelNameLength", "limits.channel_name_bytes_max", 1.0),
+    ("eventLimits.maxChannelsAtOnce", "maxEventChannelsAtOnce", "limits.channels_per_event_max", 1.0),
+    ("eventLimits.maxNameLength", "maxEventNameLength", "limits.event_name_characters_max", 1.0),
+    ("eventLimits.maxPayloadInKb", "maxEventPayloadInKb", "limits.event_data_bytes_max", KIB),
+    ("eventLimits.maxBatchSize", "maxEventBatchSize", "limits.batch_events_max", 1.0),
+    ("presence.maxMembersPerChannel", "maxPresenceMembersPerChannel", "limits.presence_members_max", 1.0),
+    ("presence.maxMemberSizeInKb", "maxPresenceMemberSizeInKb", "limits.presence_user_bytes_max", KIB),
+];
+
+/// What the keys come to.
+pub(super) fn translate(mut keys: Keys) -> Result<Translation, Fault> {
+    let mut translation = Translation::default();
+    listen(&mut keys, &mut translation)?;
+    refuse_tls(&mut keys)?;
+    metrics(&mut keys, &mut translation)?;
+    if let Some(given) = keys.take("debug") {
+        let level = if given.boolean()? { "debug" } else { "info" };
+        translation.settings.push(Setting::of(&given, "log_level", quoted(level)));
+    }
+    if let Some(given) = keys.take("shutdownGracePeriod") {
+        let seconds = (given.number()?.max(0.0) / 1000.0).ceil().min(3600.0);
+        translation.settings.push(Setting::of(&given, "ready_grace", seconds.to_string()));
+    }
+    for (key, _, path, factor) in LIMITS {
+        if let Some(given) = keys.take(key) {
+            let set = limit(&mut translation, &given, path, factor)?;
+            translation.settings.extend(set);
+        }
+    }
+    if let Some(given) = keys.take("httpApi.requestLimitInMb") {
+        let set = limit(&mut translation, &given, "limits.http_body_bytes_max", KIB * KIB)?;
+        translation.settings.extend(set);
+    }
+    if let Some(given) = keys.take("appManager.driver") {
+        if given.text()? != "array" {
+            translation.ignore(&given, "apps are read from no database: use apps_url or [app_store]");
+        }
+    }
+    apps(&mut keys, &mut translation)?;
+    for given in keys.into_rest() {
+        match fate(&given.path) {
+            Some(Fate::Ignored(why)) => translation.ignore(&given, why),
+            Some(Fate::Taken) => {}
+            None => translation.ignore(&given, "soketi has no such key either"),
+        }
+    }
+    fit(&mut translation);
+    Ok(translation)
+}
+
+fn listen(keys: &mut Keys, translation: &mut Translation) -> Result<(), Fault> {
+    let (host, port) = (keys.take("host"), keys.take("port"));
+    if let Some(first) = port.as_ref().or(host.as_ref()) {
+        let address = address(host.as_ref(), port.as_ref(), 6001)?;
+        translation.settings.push(Setting::of(first, "listen", quoted_list([&*address.to_string()])));
+    }
+    if let Some(given) = keys.take("pathPrefix") {
+        let text = given.text()?;
+        let prefix = if text.starts_with('/') { text.to_owned() } else { format!("/{text}") };
+        translation.settings.push(Setting::of(&given, "path_prefix", quoted(&prefix)));
+    }
+    Ok(())
+}
+
+/// The address of a host and a port.
+pub(super) fn address(host: Option<&Given>, port: Option<&Given>, usual: u16) -> Result<SocketAddr, Fault> {
+    let ip = match host {
+        None => IpAddr::from([0, 0, 0, 0]),
+        Some(host) => {
+            let text = host.text()?.trim_matches(['[', ']']);
+            let known = if text == "localhost" { Ok(IpAddr::from([127, 0, 0, 1])) } else { text.parse() };
+            known
+                .map_err(|_| host.fault("must be an IP address, such as 0.0.0.0 or 127.0.0.1, not a name"))?
+        }
+    };
+    let Some(given) = port else { return Ok(SocketAddr::new(ip, usual)) };
+    let port = given.text()?.trim().parse();
+    Ok(SocketAddr::new(ip, port.map_err(|_| given.fault("must be a port, from 0 to 65535"))?))
+}
+
+/// A server that was reached over TLS must not become one without.
+fn refuse_tls(keys: &mut Keys) -> Result<(), Fault> {
+    let given = ["ssl.certPath", "ssl.keyPath"].into_iter().find_map(|key| keys.take(key));
+    given.map_or(Ok(()), |given| Err(given.fault("there is no TLS here; put a proxy in front")))
+}
+
+fn metrics(keys: &mut Keys, translation: &mut Translation) -> Result<(), Fault> {
+    let (host, port) = (keys.take("metrics.host"), keys.take("metrics.port"));
+    let prefix = keys.take("metrics.prometheus.prefix");
+    if let Some(given) = &prefix {
+        translation.settings.push(Setting::of(given, "metrics_prefix", quoted(given.text()?)));
+    }
+    let Some(enabled) = keys.take("metrics.enabled") else {
+        let why =
+            "metrics are on without it, at 127.0.0.1:9601 if that is free; metrics.enabled makes it count";
+        for given in [host, port].iter().flatten() {
+            translation.ignore(given, why);
+        }
+        return Ok(());
+    };
+    if !enabled.boolean()? {
+        translation.settings.push(Setting::of(&enabled, "admin", quoted("off")));
+        return Ok(());
+    }
+    let address = address(host.as_ref(), port.as_ref(), 9601)?;
+    translation.settings.push(Setting::of(&enabled, "admin", quoted(&address.to_string())));
+    if prefix.is_none() {
+        let usual = Setting::usual(&enabled, "soketi's default", "metrics_prefix", USUAL_METRICS_PREFIX);
+        translation.settings.push(usual);
+    }
+    Ok(())
+}
+
+/// What all apps have in common in soketi, and each has for itself here.
+struct Shared {
+    cache_ttl: Option<Setting>,
+    authentication_timeout: Option<Given>,
+    batching: Option<Setting>,
+}
+
+fn apps(keys: &mut Keys, translation: &mut Translation) -> Result<(), Fault> {
+    let shared = Shared {
+        cache_ttl: cache_ttl(keys)?,
+        authentication_timeout: keys.take("userAuthenticationTimeout"),
+        batching: batching(keys)?,
+    };
+    for path in keys.items(APPS) {
+        let app = app(keys, &path, &shared, translation)?;
+        translation.apps.push(app);
+    }
+    Ok(())
+}
+
+fn cache_ttl(keys: &mut Keys) -> Result<Option<Setting>, Fault> {
+    let Some(given) = keys.take("channelLimits.cacheTtl") else { return Ok(None) };
+    let seconds = given.number()?.ceil().clamp(1.0, 86_400.0);
+    Ok(Some(Setting::of(&given, "cache_ttl_s", seconds.to_string())))
+}
+
+/// How long a webhook waits for more events.
+fn batching(keys: &mut Keys) -> Result<Option<Setting>, Fault> {
+    let (enabled, duration) =
+        (keys.take("webhooks.batching.enabled"), keys.take("webhooks.batching.duration"));
+    let Some(enabled) = enabled else { return Ok(None) };
+    let wait = match (enabled.boolean()?, &duration) {
+        (false, _) => 0.0,
+        (true, None) => 50.0,
+        (true, Some(duration)) => duration.number()?.ceil().clamp(0.0, 600_000.0),
+    };
+    Ok(Some(Setting::of(duration.as_ref().unwrap_or(&enabled), "batch_ms", wait.to_string())))
+}
+
+fn app(
+    keys: &mut Keys,
+    path: &str,
+    shared: &Shared,
+    translation: &mut Translation,
+) -> Result<TranslatedApp, Fault> {
+    let mut take = |key: &str| keys.take(&format!("{path}{key}"));
+    let [id, key, secret] = ["id", "key", "secret"].map(&mut take);
+    let Some(first) = id.as_ref().or(key.as_ref()).or(secret.as_ref()) else {
+        let what = "the app needs an id, a key and a secret: there are no built-in ones";
+        return Err(Fault::of(&format!("{}", path.trim_end_matches('.')), what));
+    };
+    let Some(secret) = &secret else {
+        return Err(first
+            .fault("this app has no secret, and there is no built-in one: an app needs id, key and secret"));
+    };
+    let mut app = TranslatedApp { place: first.place.clone(), ..TranslatedApp::default() };
+    for (ours, given, usual) in [("id", &id, "app-id"), ("key", &key, "app-key")] {
+        app.settings.push(match given {
+            Some(given) => Setting::of(given, ours, quoted(given.text()?)),
+            None => Setting::usual(first, "soketi's default", ours, &quoted(usual)),
+        });
+    }
+    app.settings.push(Setting::of(secret, "secret", quoted(secret.text()?)));
+    let client_events = take("enableClientMessages");
+    let are_sent = client_events.as_ref().map_or(Ok(false), Given::boolean)?;
+    app.settings.push(match &client_events {
+        Some(given) => Setting::of(given, "client_events", are_sent.to_string()),
+        None => Setting::usual(first, "soketi's default", "client_events", "false"),
+    });
+    if let Some(given) = take("enabled") {
+        app.settings.push(Setting::of(&given, "enabled", given.boolean()?.to_string()));
+    }
+    let rates = [
+        ("maxConnections", "limits.connections_max"),
+        ("maxBackendEventsPerSecond", "limits.backend_events_per_second"),
+        ("maxReadRequestsPerSecond", "limits.read_requests_per_second"),
+        ("maxClientEventsPerSecond", "limits.client_events_per_second"),
+    ];
+    let of_all = LIMITS.map(|(_, key, ours, factor)| (key, ours, factor));
+    for (key, ours, factor) in rates.map(|(key, ours)| (key, ours, 1.0)).into_iter().chain(of_all) {
+        if let Some(given) = take(key) {
+            app.settings.extend(limit(translation, &given, ours, factor)?);
+        }
+    }
+    let has_rate = app.settings.iter().any(|setting| setting.path == "limits.client_events_per_second");
+    if are_sent && !has_rate {
+        let (path, usual) = ("limits.client_events_per_second", CLIENT_EVENTS_UNLIMITED);
+        app.settings.push(Setting::usual(first, "soketi has no limit by default", path, usual));
+    }
+    app.settings.push(
+        shared
+            .cache_ttl
+            .clone()
+            .unwrap_or_else(|| Setting::usual(first, "soketi's default", "cache_ttl_s", USUAL_CACHE_TTL_S)),
+    );
+    if let Some(given) = take("enableUserAuthentication") {
+        let milliseconds = shared.authentication_timeout.as_ref().map_or(Ok(30_000.0), Given::number)?;
+        let seconds = if given.boolean()? { (milliseconds / 1000.0).ceil().clamp(1.0, 3600.0) } else { 0.0 };
+        app.settings.push(Setting::of(&given, "authorization_timeout_s", seconds.to_string()));
+    }
+    if let Some(given) = take("webhooks") {
+        let id = id.as_ref().and_then(|id| id.said.text()).unwrap_or("app-id");
+        app.endpoints = webhooks(&given, id, shared.batching.as_ref(), translation)?;
+    }
+    Ok(app)
+}
