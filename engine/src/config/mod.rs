@@ -7,7 +7,7 @@
 //! instead. Each group of settings has a reader of the same name, and its values are in `crate::settings`: `listen`,
 //! `admin`, `pages`, `log`, `shards`, `ending`, `limits` (with `bounds` and `contradictions`), `app`, `app_store`, `apps_url`, `hooks`
 //! and `endpoint`; `app_reader` reads apps that are kept elsewhere. `foreign` knows
-//! what other servers call a setting; `fault` is the message. It knows no socket, and of the command line only its layer. What must never
+//! what other servers call a setting, `compat` reads their files and variables; `fault` is the message. It knows no socket, and of the command line only its layer. What must never
 //! happen here: a secret in a message, a key that is accepted and has no effect, a bad value that becomes a default.
 
 use std::fs;

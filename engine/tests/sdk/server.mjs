@@ -26,6 +26,11 @@ export class Server {
     return Server.#start("serve", options);
   }
 
+  /** The same without an app on the command line: files and these variables bring it. */
+  static async startMoved(variables, ...options) {
+    return Server.#start("serve", options, variables);
+  }
+
   /** The same by `corecast dev`, with the credentials of the tests. */
   static async startDev(...options) {
     return Server.#start("dev", options);
@@ -38,24 +43,26 @@ export class Server {
     return server;
   }
 
-  static async #start(command, options) {
+  static async #start(command, options, variables) {
     for (let attempt = 0; attempt < 5; attempt += 1) {
-      const server = new Server(await freePort(), command, options);
+      const server = new Server(await freePort(), command, options, variables);
       if (await server.#becomesReady()) return server;
       if (!/port|address/i.test(server.output)) server.#giveUp();
     }
     throw new Error("no free port in five attempts");
   }
 
-  constructor(port, name, options) {
+  constructor(port, name, options, variables) {
     this.host = "127.0.0.1";
     this.port = port;
     this.output = "";
     const { id, key, secret } = APP;
     // A file has apps of its own, and an app of the command line would take their place.
-    const app = options.includes("--config") ? [] : ["--app", `${id}:${key}:${secret}`];
+    const hasApps = variables !== undefined || options.includes("--config");
+    const app = hasApps ? [] : ["--app", `${id}:${key}:${secret}`];
     const command = [name, "--listen", `${this.host}:${port}`, ...app, "--shards", String(SHARDS), ...options];
     this.command = command;
+    this.variables = variables;
     this.#spawn();
   }
 
@@ -63,6 +70,7 @@ export class Server {
     // With a parent-death signal no server outlives a test that is killed.
     this.child = spawn("setpriv", ["--pdeathsig", "KILL", BINARY, ...this.command], {
       stdio: ["ignore", "pipe", "pipe"],
+      env: { ...process.env, ...this.variables },
     });
     this.exited = once(this.child, "exit").then(([code, signal]) => ({ code, signal }));
     for (const stream of [this.child.stdout, this.child.stderr]) {
