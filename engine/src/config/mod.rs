@@ -108,8 +108,13 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads this file. Blocks while it reads.
+    /// Reads this file, ours or soketi's. Blocks while it reads.
     pub fn read(path: &Path) -> Result<Self, Fault> {
+        if is_soketi_file(path) {
+            let moved = translate(Some(path), None, std::iter::empty(), None)?;
+            let layers: Vec<Layer> = moved.iter().map(Translation::layer).collect();
+            return Self::parse_below("", "", &layers.iter().collect::<Vec<_>>());
+        }
         Self::read_below(Some(path), &[])
     }
 
