@@ -54,10 +54,10 @@ pub(super) fn translate(mut keys: Keys) -> Result<Translation, Fault> {
         let set = limit(&mut translation, &given, "limits.http_body_bytes_max", KIB * KIB)?;
         translation.settings.extend(set);
     }
-    if let Some(given) = keys.take("appManager.driver") {
-        if given.text()? != "array" {
-            translation.ignore(&given, "apps are read from no database: use apps_url or [app_store]");
-        }
+    if let Some(given) = keys.take("appManager.driver")
+        && given.text()? != "array"
+    {
+        translation.ignore(&given, "apps are read from no database: use apps_url or [app_store]");
     }
     apps(&mut keys, &mut translation)?;
     for given in keys.into_rest() {
@@ -183,7 +183,7 @@ fn app(
     let [id, key, secret] = ["id", "key", "secret"].map(&mut take);
     let Some(first) = id.as_ref().or(key.as_ref()).or(secret.as_ref()) else {
         let what = "the app needs an id, a key and a secret: there are no built-in ones";
-        return Err(Fault::of(&format!("{}", path.trim_end_matches('.')), what));
+        return Err(Fault::of(path.trim_end_matches('.'), what));
     };
     let Some(secret) = &secret else {
         return Err(first
