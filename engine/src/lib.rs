@@ -13,3 +13,4 @@ pub mod process;
 pub mod server;
 pub mod settings;
 pub mod takeover;
+pub mod tls;

@@ -40,6 +40,12 @@ pub(crate) const COUNTED_ENTRIES_MAX: usize = 10_000;
 /// Events that `hooks tail` reads at once.
 pub(crate) const TAIL_EVENTS_MAX: usize = 1_000;
 
+/// How often the files of certificates are looked at.
+pub(crate) const CERTIFICATES_LOOK: Duration = Duration::from_secs(5);
+
+/// How long a handshake of the server with itself may take at its start, on a busy machine.
+pub(crate) const SELF_CHECK_MAX: Duration = Duration::from_secs(10);
+
 /// How long shards may take to begin to drain.
 pub(crate) const DRAIN_BEGIN_MAX: Duration = Duration::from_secs(5);
 

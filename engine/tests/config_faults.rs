@@ -44,12 +44,12 @@ fn a_key_that_is_not_known_gets_the_nearest_or_its_right_place() {
         (
             "xyz = 1",
             "1: unknown key \"xyz\": valid keys are listen, api_listen, admin, ipv6_only, path_prefix, trusted_proxies, admin_hosts, metrics_prefix, assets, sample_endpoints, log_format, log_level, shards, pin, accept_steering, takeover, \
-             ready_grace, drain_rate, drain_close, limits, hooks, app_store, apps_url, apps_url_ttl_s, apps",
+             ready_grace, drain_rate, drain_close, tls, limits, hooks, app_store, apps_url, apps_url_ttl_s, apps",
         ),
         (
             "a.b = 1",
             "1: unknown key \"a\": valid keys are listen, api_listen, admin, ipv6_only, path_prefix, trusted_proxies, admin_hosts, metrics_prefix, assets, sample_endpoints, log_format, log_level, shards, pin, accept_steering, takeover, \
-             ready_grace, drain_rate, drain_close, limits, hooks, app_store, apps_url, apps_url_ttl_s, apps",
+             ready_grace, drain_rate, drain_close, tls, limits, hooks, app_store, apps_url, apps_url_ttl_s, apps",
         ),
         ("user_id_characters_max = 1", "1: unknown key \"user_id_characters_max\": it belongs to [limits]"),
         ("secret = \"hunter2-hunter2\"", "1: unknown key \"secret\": it belongs to [[apps]]"),
@@ -109,7 +109,7 @@ fn a_key_of_another_server_gets_ours_by_its_meaning() {
             "1: unknown key \"enableClientMessages\": here it is called \"client_events\", and belongs to [[apps]]",
         ),
         ("connections_max = 4", "1: unknown key \"connections_max\": it belongs to [limits]"),
-        ("ssl = true", "1: unknown key \"ssl\": there is no TLS here; put a proxy in front"),
+        ("ssl = true", "1: unknown key \"ssl\": here it is called \"tls\""),
         (
             "appManager.array.apps = []",
             "1: unknown key \"appManager\": each app is a table [[apps]] with id, key and secret",
@@ -158,7 +158,7 @@ fn a_file_in_json_is_told_so() {
 
 #[test]
 fn a_setting_whose_feature_does_not_exist_is_not_taken() {
-    for key in ["cache_ttl", "tls", "webhooks", "redis"] {
+    for key in ["cache_ttl", "webhooks", "redis"] {
         assert!(fault(&format!("{key} = 1")).contains("unknown key"), "{key}");
         assert!(fault(&format!("[limits]\n{key} = 1")).contains("unknown key"), "{key}");
     }
@@ -212,7 +212,23 @@ fn a_bad_value_gets_what_is_possible() {
             "2: api_listen = \"tcp://10.0.0.1:6001\": not an address; write IP:PORT, such as \"0.0.0.0:6001\" \
              or \"[::]:6001\"",
         ),
-        ("listen = []", "1: listen is an empty list: leave the key out, or list at least one value"),
+        (
+            "listen = []",
+            "1: listen is an empty list: leave the key out, list at least one value, or set listen in [tls]",
+        ),
+        (
+            "[tls]\nlisten = \"1.1.1.1:1\"",
+            "1: [tls] has listen and no certificate: set cert and key, or give --tls-cert and --tls-key",
+        ),
+        (
+            "[tls]\ncert = \"c\"\nkey = \"k\"",
+            "1: [tls] has a certificate and no listen: set it, or give --tls-listen",
+        ),
+        ("[tls]\ncert = \"c\"", "2: tls.cert has no key beside it: write cert and key together"),
+        (
+            "listen = \"1.1.1.1:1\"\n[tls]\nlisten = \"1.1.1.1:1\"\ncert = \"c\"\nkey = \"k\"",
+            "3: tls.listen = \"1.1.1.1:1\": listed twice",
+        ),
         ("listen = [\"1.1.1.1:1\",\n1]", "2: listen must be a string in quotes, not a number"),
         ("listen = \"1.1.1.1:1\"\napi_listen = \"1.1.1.1:1\"", "2: api_listen = \"1.1.1.1:1\": listed twice"),
         ("shards = 0", "1: shards = 0: must be between 1 and 256"),

@@ -9,6 +9,7 @@ use super::failure::Failure;
 use super::output::print;
 use super::running::{read_stored_apps, warn_of_capacity};
 use crate::config::Config;
+use crate::tls::read_certificates;
 
 #[derive(Debug, Args)]
 pub(super) struct Check {
@@ -27,6 +28,7 @@ pub(super) fn run(check: Check) -> Result<(), Failure> {
 
 /// Says of settings that no reader has refused whether a server would start with them. They are called `name`.
 pub(super) fn judge(mut config: Config, name: &str) -> Result<(), Failure> {
+    read_certificates(&config.tls.certificates).map_err(|error| Failure::config(error.to_string()))?;
     read_stored_apps(&mut config)?;
     if config.has_no_apps() {
         return Err(Failure::no_app(&format!("add [[apps]], [app_store] or apps_url to {name}")));

@@ -23,6 +23,15 @@ pub(super) struct Overrides {
     /// Address for WebSocket and REST; repeatable [default: 0.0.0.0:6001]
     #[arg(long, value_name = "ADDR")]
     pub(super) listen: Vec<SocketAddr>,
+    /// Address for WebSocket and REST with TLS; repeatable
+    #[arg(long, value_name = "ADDR")]
+    pub(super) tls_listen: Vec<SocketAddr>,
+    /// The certificate for TLS with its chain (PEM); read again when the file changes
+    #[arg(long, value_name = "FILE")]
+    pub(super) tls_cert: Option<PathBuf>,
+    /// The private key of the certificate (PEM)
+    #[arg(long, value_name = "FILE")]
+    pub(super) tls_key: Option<PathBuf>,
     /// Accept only IPv6 on `[::]`; by default it accepts IPv4 too, unless an IPv4 address with the same port is also given
     #[arg(long)]
     pub(super) ipv6_only: bool,
@@ -115,17 +124,33 @@ impl Overrides {
             ("--log-format", "log_format", self.log_format.map(|format| format.to_string())),
             ("--log-level", "log_level", self.log_level.map(|level| level.to_string())),
             ("--accept-steering", "accept_steering", self.accept_steering.map(|it| it.to_string())),
-            ("--data-dir", "hooks.data_dir", self.data_dir.as_deref().map(parse_data_dir).transpose()?),
+            (
+                "--data-dir",
+                "hooks.data_dir",
+                self.data_dir.as_deref().map(|path| parse_path("--data-dir", path)).transpose()?,
+            ),
             ("--redis", "hooks.redis_url", self.redis.clone()),
+            (
+                "--tls-cert",
+                "tls.cert",
+                self.tls_cert.as_deref().map(|path| parse_path("--tls-cert", path)).transpose()?,
+            ),
+            (
+                "--tls-key",
+                "tls.key",
+                self.tls_key.as_deref().map(|path| parse_path("--tls-key", path)).transpose()?,
+            ),
         ];
         for (flag, key, value) in texts {
             value.inspect(|value| layer.set(flag, key, &quoted(value)));
         }
         let addresses = self.listen.iter().map(SocketAddr::to_string).collect();
+        let secure = self.tls_listen.iter().map(SocketAddr::to_string).collect();
         let hosts = self.admin_host.iter().map(|host| host.to_string()).collect();
-        let lists: [(_, _, Vec<String>); 3] = [
+        let lists: [(_, _, Vec<String>); 4] = [
             ("--listen", "listen", addresses),
             ("--trusted-proxies", "trusted_proxies", self.trusted_proxies.clone()),
+            ("--tls-listen", "tls.listen", secure),
             ("--admin-host", "admin_hosts", hosts),
         ];
         for (flag, key, values) in lists.into_iter().filter(|(_, _, values)| !values.is_empty()) {
@@ -166,8 +191,8 @@ impl Overrides {
     }
 }
 
-fn parse_data_dir(path: &Path) -> Result<String, Failure> {
-    path.to_str().map(str::to_owned).ok_or_else(|| Failure::config("--data-dir: is not UTF-8"))
+fn parse_path(flag: &str, path: &Path) -> Result<String, Failure> {
+    path.to_str().map(str::to_owned).ok_or_else(|| Failure::config(format!("{flag}: is not UTF-8")))
 }
 
 /// An app of `--app`.
@@ -209,6 +234,9 @@ mod tests {
     fn every_flag_wins_over_the_file() {
         let flags = Overrides {
             listen: vec!["127.0.0.1:8000".parse().unwrap()],
+            tls_listen: vec!["127.0.0.1:8443".parse().unwrap()],
+            tls_cert: Some("c".into()),
+            tls_key: Some("k".into()),
             ipv6_only: true,
             trusted_proxies: vec!["10.0.0.0/8".to_owned(), "::1".to_owned()],
             assets: true,
@@ -231,6 +259,11 @@ mod tests {
         for file in [FILE, ""] {
             let config = over(&flags, file);
             assert_eq!(config.listen.public, flags.listen);
+            assert_eq!(config.tls.listen, flags.tls_listen);
+            assert_eq!(
+                config.tls.certificates,
+                [crate::settings::CertificateFiles { cert: "c".into(), key: "k".into() }]
+            );
             assert_eq!(
                 (config.admin.address, &config.admin.hosts),
                 (flags.admin.unwrap(), &flags.admin_host)

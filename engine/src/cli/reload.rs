@@ -13,7 +13,8 @@ use super::sources::Sources;
 use crate::config::{AppReader, AppsUrl, Config, EndpointConfig, HooksConfig};
 use crate::driver::apps::{AppSource, AppsControl};
 use crate::hooks_link::Endpoints;
-use crate::settings::{Admin, Ending, Listen, Pages, Proxies, Shards};
+use crate::settings::{Admin, Ending, Listen, Pages, Proxies, Shards, Tls};
+use crate::tls::CertificateWatch;
 use machines::limits::Limits;
 use protocol::app::{AppChanges, DuplicateApp};
 
@@ -48,14 +49,25 @@ impl Reload {
     }
 
     /// Replaces the apps that the server has from here.
-    pub(super) fn reload(&mut self, apps: &Arc<AppsControl>, hooks: Option<&Endpoints>) {
-        if let Err(failure) = self.try_reload(apps, hooks) {
+    pub(super) fn reload(
+        &mut self,
+        apps: &Arc<AppsControl>,
+        hooks: Option<&Endpoints>,
+        certificates: Option<&CertificateWatch>,
+    ) {
+        if let Err(failure) = self.try_reload(apps, hooks, certificates) {
             event!(WARN, "reload_failed", {}, "SIGHUP changes nothing: {}", failure.text);
         }
     }
 
-    fn try_reload(&mut self, apps: &Arc<AppsControl>, hooks: Option<&Endpoints>) -> Result<(), Failure> {
+    fn try_reload(
+        &mut self,
+        apps: &Arc<AppsControl>,
+        hooks: Option<&Endpoints>,
+        certificates: Option<&CertificateWatch>,
+    ) -> Result<(), Failure> {
         let mut config = self.sources.read()?.config;
+        let files = std::mem::take(&mut config.tls.certificates);
         let (fixed, reader, log) = (Fixed::of(&config), config.app_reader(), config.log);
         if config.has_no_apps() {
             return Err(Failure::config(format!("{} has no app", self.named)));
@@ -63,6 +75,9 @@ impl Reload {
         let (changes, endpoints_stay) = self.replace(apps, hooks, &mut config)?;
         let changes = changes.map_err(|error| Failure::config(format!("{}: {error}", self.named)))?;
         self.reader.follow(&reader);
+        if let Some(certificates) = certificates.filter(|_| !files.is_empty()) {
+            certificates.follow(&files);
+        }
         log.apply();
         event!(INFO, "reloaded", {}, "SIGHUP: {}: {changes}", self.named);
         let mut differing = self.fixed.differing(&fixed);
@@ -128,6 +143,8 @@ impl Reload {
 struct Fixed {
     listen: Listen,
     proxies: Proxies,
+    /// Its certificates are read anew.
+    tls: Tls,
     admin: Admin,
     pages: Pages,
     shards: Shards,
@@ -143,6 +160,7 @@ impl Fixed {
         let Config {
             listen,
             proxies,
+            tls,
             admin,
             pages,
             log: _,
@@ -159,6 +177,7 @@ impl Fixed {
         Self {
             listen: listen.clone(),
             proxies: proxies.clone(),
+            tls: tls.clone(),
             admin: admin.clone(),
             pages: *pages,
             shards: *shards,
@@ -175,6 +194,7 @@ impl Fixed {
         let all = [
             ("addresses and path_prefix", self.listen != other.listen),
             ("trusted_proxies", self.proxies != other.proxies),
+            ("addresses with TLS", self.tls.listen != other.tls.listen),
             ("the admin listener", self.admin != other.admin),
             ("assets and sample_endpoints", self.pages != other.pages),
             ("shards", self.shards != other.shards),
@@ -207,6 +227,7 @@ mod tests {
             ("listen = \"127.0.0.1:1\"", "addresses and path_prefix"),
             ("path_prefix = \"/a\"", "addresses and path_prefix"),
             ("trusted_proxies = \"10.0.0.0/8\"", "trusted_proxies"),
+            ("[tls]\nlisten = \"127.0.0.1:1\"\ncert = \"c\"\nkey = \"k\"", "addresses with TLS"),
             ("admin = \"off\"\nshards = 3", "the admin listener, shards"),
             ("sample_endpoints = true", "assets and sample_endpoints"),
             ("assets = true", "assets and sample_endpoints"),

@@ -8,7 +8,7 @@ use logging::{event, warn};
 use super::failure::Failure;
 use crate::app_store::read_apps;
 use crate::config::Config;
-use crate::server::{self, Running};
+use crate::server::{self, Running, StartError};
 use crate::settings::capacity::Capacity;
 use crate::settings::{Settings, ShardCount};
 
@@ -32,7 +32,13 @@ pub(super) fn run_server(
 ) -> Result<(), Failure> {
     warn_of_capacity(settings.shards.count, settings.apps.iter().map(|app| &**app));
     let has_samples = settings.pages.sample_endpoints;
-    let running = server::start(settings).map_err(Failure::outside)?;
+    let running = server::start(settings).map_err(|error| match error {
+        StartError::Certificate(error) => Failure::config(error.to_string()),
+        error => Failure::outside(error),
+    })?;
+    if let Some(tls) = running.tls() {
+        tls.watch().start().map_err(Failure::outside)?;
+    }
     started(&running)?;
     // A start that fails, or whose reader has gone, says nothing of them.
     if has_samples {

@@ -66,9 +66,16 @@ pub(super) fn run(serve: &Serve) -> Result<(), Failure> {
         if let (Some(source), Some((answers, counters))) = (apps_url, running.app_answers()) {
             answer_questions(&source, reader, running.apps(), answers, counters).map_err(Failure::outside)?;
         }
-        let Some(mut reload) = reload else { return Ok(()) };
-        let (apps, hooks) = (Arc::clone(running.apps()), running.endpoints());
-        running.reload_on_hangup(move || reload.reload(&apps, hooks.as_ref())).map_err(Failure::outside)
+        let certificates = running.tls().map(|tls| Arc::clone(tls.watch()));
+        if reload.is_none() && certificates.is_none() {
+            return Ok(());
+        }
+        let (apps, hooks, mut reload) = (Arc::clone(running.apps()), running.endpoints(), reload);
+        let on_hangup = move || match &mut reload {
+            Some(reload) => reload.reload(&apps, hooks.as_ref(), certificates.as_deref()),
+            None => certificates.iter().for_each(|certificates| certificates.look_again()),
+        };
+        running.reload_on_hangup(on_hangup).map_err(Failure::outside)
     })
 }
 
@@ -97,6 +104,9 @@ fn announce(running: &Running, shards: usize) {
     );
     for address in running.addresses() {
         event!(INFO, "listening", { address = %address, tls = false, }, "listening on {address}");
+    }
+    for address in running.secure_addresses() {
+        event!(INFO, "listening", { address = %address, tls = true, }, "listening on {address} with TLS");
     }
     match running.admin() {
         Some(Ok(address)) => say!("metrics at http://{address}/metrics"),

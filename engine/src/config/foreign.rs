@@ -18,7 +18,7 @@ pub(super) enum Meaning {
 }
 
 const LISTEN: Meaning = Text("write listen = \"0.0.0.0:6001\", with address and port in one");
-const TLS: Meaning = Text("there is no TLS here; put a proxy in front");
+const TLS: Meaning = Key("tls");
 
 /// soketi, Laravel Reverb, laravel-websockets, webman-push-server, Pusher's own words.
 const ROWS: &[Row] = &[
@@ -34,9 +34,7 @@ const ROWS: &[Row] = &[
     ("serverport", LISTEN),
     ("serverhost", LISTEN),
     ("ssl", TLS),
-    ("tls", TLS),
     ("https", TLS),
-    ("cert", TLS),
     // The machine.
     ("workers", Key("shards")),
     ("threads", Key("shards")),

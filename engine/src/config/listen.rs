@@ -8,17 +8,23 @@ use super::fault::Fault;
 use super::section::{Section, Value};
 use crate::settings::Listen;
 
-pub(super) fn parse_listen(top: &mut Section<'_>) -> Result<Listen, Fault> {
+/// The addresses beside those with TLS.
+pub(super) fn parse_listen<'a>(top: &mut Section<'a>, secure: Vec<Placed<'a>>) -> Result<Listen, Fault> {
     let mut listen = Listen::default();
-    let mut placed = addresses(top.take("listen"))?;
-    let public = placed.len();
-    placed.extend(addresses(top.take("api_listen"))?);
-    refuse_twins(&placed)?;
-    let mut all = placed.into_iter().map(|(address, _)| address);
-    if public > 0 {
-        listen.public = all.by_ref().take(public).collect();
+    let (public, api) = (top.take("listen"), addresses(top.take("api_listen"))?);
+    listen.api = api.iter().map(|(address, _)| *address).collect();
+    let mut placed = Vec::new();
+    if let Some(public) = public {
+        if public.is_empty_list() && secure.is_empty() {
+            return Err(public.fault(
+                "is an empty list: leave the key out, list at least one value, or set listen in [tls]",
+            ));
+        }
+        placed = public.texts_if_any().into_iter().map(address).collect::<Result<_, _>>()?;
+        listen.public = placed.iter().map(|(address, _)| *address).collect();
     }
-    listen.api = all.collect();
+    placed.extend(api.into_iter().chain(secure));
+    refuse_twins(&placed)?;
     if let Some(value) = top.take("ipv6_only") {
         listen.ipv6_only = value.boolean()?;
     }
@@ -35,9 +41,9 @@ fn path_prefix(value: &Value<'_>) -> Result<PathPrefix, Fault> {
 }
 
 /// An address and where it stands.
-type Placed<'a> = (SocketAddr, Value<'a>);
+pub(super) type Placed<'a> = (SocketAddr, Value<'a>);
 
-fn addresses(value: Option<Value<'_>>) -> Result<Vec<Placed<'_>>, Fault> {
+pub(super) fn addresses(value: Option<Value<'_>>) -> Result<Vec<Placed<'_>>, Fault> {
     value.map_or_else(|| Ok(Vec::new()), Value::texts)?.into_iter().map(address).collect()
 }
 

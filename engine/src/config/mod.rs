@@ -6,7 +6,7 @@
 //! which `effective`, `schema` and the page of settings are made, `section` takes tables apart and refuses unknown keys, with `advice` on what to write
 //! instead. Each group of settings has a reader of the same name, and its values are in `crate::settings`: `listen`,
 //! `admin`, `pages`, `log`, `shards`, `ending`, `limits` (with `bounds` and `contradictions`), `app`, `app_store`, `apps_url`, `hooks`
-//! and `endpoint`; `app_reader` reads apps that are kept elsewhere. `foreign` knows
+//! `endpoint` and `tls`; `app_reader` reads apps that are kept elsewhere. `foreign` knows
 //! what other servers call a setting, `compat` reads their files and variables; `fault` is the message. It knows no socket, and of the command line only its layer. What must never
 //! happen here: a secret in a message, a key that is accepted and has no effect, a bad value that becomes a default.
 
@@ -18,7 +18,7 @@ use protocol::app::{App, Apps, DuplicateApp};
 use protocol::limits::AppLimits;
 use toml::de::DeTable;
 
-use crate::settings::{Admin, Ending, Listen, Log, Pages, Proxies, Settings, Shards};
+use crate::settings::{Admin, Ending, Listen, Log, Pages, Proxies, Settings, Shards, Tls};
 use machines::limits::Limits;
 
 mod admin;
@@ -54,6 +54,7 @@ mod service_links;
 mod settings_page;
 mod shards;
 mod table;
+mod tls;
 mod variables;
 
 pub use app_lines::{AppLinesError, parse_app_lines};
@@ -81,6 +82,8 @@ pub struct Config {
     pub listen: Listen,
     /// Which proxies stand before the server.
     pub proxies: Proxies,
+    /// Where they connect with TLS.
+    pub tls: Tls,
     /// The admin listener.
     pub admin: Admin,
     /// What web pages get besides the protocol.
@@ -159,7 +162,8 @@ impl Config {
 
     fn of_tree(document: &Document<'_>, at: usize, tree: DeTable<'_>) -> Result<Self, Fault> {
         let mut top = Section::open(document, Table::Top, at, tree)?;
-        let listen = listen::parse_listen(&mut top)?;
+        let (tls, secure) = tls::parse_tls(top.take("tls"))?;
+        let listen = listen::parse_listen(&mut top, secure)?;
         let proxies = proxies::parse_proxies(&mut top)?;
         let admin = admin::parse_admin(&mut top)?;
         let pages = pages::parse_pages(&mut top)?;
@@ -175,6 +179,7 @@ impl Config {
         Ok(Self {
             listen,
             proxies,
+            tls,
             admin,
             pages,
             log,
@@ -210,6 +215,7 @@ impl Config {
         Ok(Settings {
             listen: self.listen,
             proxies: self.proxies,
+            tls: self.tls,
             admin: self.admin,
             pages: self.pages,
             shards: self.shards,
@@ -236,7 +242,7 @@ mod tests {
     use protocol::path_prefix::PathPrefix;
 
     use super::*;
-    use crate::settings::{AdminAddress, ShardCount};
+    use crate::settings::{AdminAddress, CertificateFiles, ShardCount};
     use machines::limits::{OUTBOXES_BYTES_MIN, SUBSCRIPTIONS_MIN};
 
     const EXAMPLE: &str = include_str!("../../corecast.example.toml");
@@ -280,6 +286,12 @@ mod tests {
         assert_eq!(config.listen, shown);
         let trusted = ["127.0.0.1", "10.0.0.0/8"].map(TrustedProxies::parse_network);
         assert_eq!(config.proxies, Proxies { trusted: trusted.into_iter().flatten().collect() });
+        let files = |of: &str| CertificateFiles {
+            cert: format!("/etc/corecast/{of}.pem").into(),
+            key: format!("/etc/corecast/{of}.key").into(),
+        };
+        let secure = vec!["0.0.0.0:6443".parse().unwrap()];
+        assert_eq!(config.tls, Tls { listen: secure, certificates: vec![files("server"), files("other")] });
         let AdminAddress::At(admin) = config.admin.address else { panic!("{:?}", config.admin) };
         assert_eq!(AdminAddress::IfFree(admin), AdminAddress::default());
         let shown = Admin {

@@ -189,10 +189,20 @@ impl<'a> Value<'a> {
 
     /// One text or a list of them, each at its own place.
     pub(super) fn texts(self) -> Result<Vec<Self>, Fault> {
-        if self.value.as_array().is_some_and(|list| list.is_empty()) {
+        if self.is_empty_list() {
             return Err(self.fault("is an empty list: leave the key out, or list at least one value"));
         }
         Ok(self.items().collect())
+    }
+
+    /// Whether it is a list of nothing.
+    pub(super) fn is_empty_list(&self) -> bool {
+        self.value.as_array().is_some_and(|list| list.is_empty())
+    }
+
+    /// One text or a list of them, which may be empty, each at its own place.
+    pub(super) fn texts_if_any(self) -> Vec<Self> {
+        self.items().collect()
     }
 
     /// A table of this kind.

@@ -12,6 +12,10 @@ pub(super) enum Table {
     Top,
     /// `[limits]`.
     Limits,
+    /// `[tls]`.
+    Tls,
+    /// `[[tls.certificates]]`.
+    TlsCertificate,
     /// `[app_store]`.
     AppStore,
     /// `[[apps]]`.
@@ -28,9 +32,11 @@ pub(super) enum Table {
 
 impl Table {
     /// All kinds.
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 10] = [
         Self::Top,
         Self::Limits,
+        Self::Tls,
+        Self::TlsCertificate,
         Self::AppStore,
         Self::App,
         Self::AppKey,
@@ -44,6 +50,8 @@ impl Table {
         match self {
             Self::Top => TOP.to_vec(),
             Self::Limits => limit_keys().collect(),
+            Self::Tls => TLS.to_vec(),
+            Self::TlsCertificate => TLS_CERTIFICATE.to_vec(),
             Self::AppStore => vec![text("path", "The database. `corecast app add` makes it.")],
             Self::App => APP.to_vec(),
             Self::AppKey => APP_KEY.to_vec(),
@@ -84,6 +92,8 @@ impl Table {
         match self {
             Self::Top => "the top of the file, before any table",
             Self::Limits => "[limits]",
+            Self::Tls => "[tls]",
+            Self::TlsCertificate => "[[tls.certificates]]",
             Self::AppStore => "[app_store]",
             Self::App => "[[apps]]",
             Self::AppKey => "[[apps.keys]]",
@@ -98,6 +108,8 @@ impl Table {
         match self {
             Self::Top => "",
             Self::Limits => "limits.",
+            Self::Tls => "tls.",
+            Self::TlsCertificate => "tls.certificates.",
             Self::AppStore => "app_store.",
             Self::App => "apps.",
             Self::AppKey => "apps.keys.",
@@ -108,7 +120,7 @@ impl Table {
     }
 }
 
-const TOP: [Key; 25] = [
+const TOP: [Key; 26] = [
     list("listen", "Addresses for WebSocket and REST, each as IP:PORT.").or("[\"0.0.0.0:6001\"]"),
     list("api_listen", "Further addresses for back ends, whose connections do not pass through a shard.").or("[]"),
     text(
@@ -170,6 +182,7 @@ const TOP: [Key; 25] = [
         "The close code at shutdown: after 4100 clients reconnect in a second, after 4200 at once.",
     )
     .or_follows("4100, or 4200 with `takeover`", |config| config.ending.drain().close.code.to_string()),
+    table("tls", "Addresses with TLS, and what clients are shown there."),
     table("limits", "Limits of the server and of all apps."),
     table("hooks", "What back ends are told of the channels, and how."),
     table("app_store", "Further apps, in a database that commands change."),
@@ -235,6 +248,16 @@ const APP: [Key; 21] = [
     table("limits", "Limits of this app, where they differ from those of `[limits]`."),
     table("hooks", "Where the events of this app go, each endpoint a table."),
 ];
+
+const TLS: [Key; 4] = [
+    list("listen", "Addresses for WebSocket and REST with TLS, each as IP:PORT.").or("[]"),
+    text("cert", "The certificate, and behind it its chain (PEM). Read again when the file changes."),
+    text("key", "The private key of the certificate (PEM)."),
+    table("certificates", "Further certificates, for other names, each a table."),
+];
+
+const TLS_CERTIFICATE: [Key; 2] =
+    [text("cert", "The certificate, and behind it its chain (PEM)."), text("key", "Its private key (PEM).")];
 
 const APP_KEY: [Key; 5] = [
     text("key", "What clients connect with. Required, here or in `key_file`."),

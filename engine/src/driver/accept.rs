@@ -7,7 +7,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use super::limits::{ACCEPT_PAUSE_MS, ACCEPTS_PER_TURN_MAX};
+use super::limits::{ACCEPT_PAUSE_MS, ACCEPTS_PER_TURN_MAX, HANDSHAKES_WAITING_MAX};
 use super::listen::{accept, turn_newcomers_away};
 use super::ring::{Completion, Kind, Operation, Ring};
 use super::sockets::Sockets;
@@ -107,7 +107,11 @@ impl Acceptor {
         self.paused_until = None;
         let mut budget = ACCEPTS_PER_TURN_MAX;
         let mut any = false;
+        let crowded = sockets.handshakes() >= HANDSHAKES_WAITING_MAX;
         for listener in &mut self.listeners {
+            if crowded && matches!(listener.entrance.transport, TransportKind::Tls(_)) {
+                continue;
+            }
             while listener.ready && budget > 0 && self.paused_until.is_none() {
                 budget -= 1;
                 match listener.accept(sockets, machine, &mut self.successors, now) {
@@ -204,7 +208,7 @@ impl Listener {
         if let Some(since) = &mut self.quiet_since {
             *since = now.mono_ms;
         }
-        let transport = self.entrance.transport.over(fd);
+        let Some(transport) = self.entrance.transport.over(fd) else { return Accepted::One };
         let secure = transport.is_secure();
         match sockets.attach_newcomer(transport) {
             Some(token) => {

@@ -212,6 +212,13 @@ fn write_once<M: Machine>(machine: &M, sockets: &mut Sockets, token: Token) -> S
     let mut slices = [IoSlice::new(&[]); PIECES_MAX];
     match machine.outbox(token, &mut slices) {
         0 => Sent::Untried,
-        pieces => Sent::of(transport.send(&slices[..pieces])),
+        pieces => {
+            let sent = Sent::of(transport.send(&slices[..pieces]));
+            if transport.unsent() > 0 {
+                // Nothing may be left for the machine to say.
+                sockets.arm_room(token);
+            }
+            sent
+        }
     }
 }

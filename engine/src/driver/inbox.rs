@@ -289,7 +289,7 @@ mod tests {
     fn a_full_handover_inbox_gives_the_connection_back() {
         let ends = mesh(Cores::new(1)).unwrap();
         let handover = || Handover {
-            transport: TransportKind::Plain.over(eventfd(0, EventfdFlags::CLOEXEC).unwrap()),
+            transport: TransportKind::Plain.over(eventfd(0, EventfdFlags::CLOEXEC).unwrap()).unwrap(),
             client: None,
             bytes: vec![1],
         };

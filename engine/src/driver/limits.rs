@@ -24,6 +24,19 @@ pub(super) const FLUSH_WRITES_MAX: usize = 512;
 /// Time for one slice of a flush.
 pub(super) const FLUSH_TIME_MAX: Duration = Duration::from_millis(1);
 
+/// Time for handshakes of TLS in one turn: with ten thousand clients at the door, those who are in wait for no more. One step
+/// is always taken.
+pub(super) const HANDSHAKES_TIME_MAX: Duration = Duration::from_micros(500);
+
+/// With so many steps of handshakes waiting for their turn, newcomers with TLS wait in the queue of their listener.
+pub(super) const HANDSHAKES_WAITING_MAX: usize = 64;
+
+/// What goes into one record of TLS, and so what is sealed for a socket that may not take it: the most that TLS allows.
+pub(super) const TLS_RECORD_BYTES_MAX: usize = 16 << 10;
+
+/// What TLS itself may have to say to a peer that does not listen: the certificates of a handshake, and a record.
+pub(super) const TLS_UNSENT_BYTES_MAX: usize = 128 << 10;
+
 /// Pieces that go out in one write.
 pub(super) const PIECES_MAX: usize = 64;
 

@@ -368,7 +368,7 @@ impl<M: Machine> turn::Core for Core<M> {
         self.report_end();
         self.violations.update(self.io.mesh.me(), now.mono_ms);
         self.give_back_room();
-        Ok(departed)
+        Ok(departed | (self.io.sockets.handshakes() > 0))
     }
 }
 

@@ -8,9 +8,12 @@ use crate::apps_url::UrlCounters;
 use crate::driver::control::Health;
 use crate::driver::hooks_end::HookGauge;
 use crate::driver::notices;
+use crate::driver::transport::Handshake;
 use crate::takeover::counters::{Counters, TakeoverReading};
+use crate::tls::ServerTls;
 use machines::api_core::OtherMetrics;
 use machines::api_core::exposition::Exposition;
+use machines::machine::Now;
 
 mod hooks;
 mod process;
@@ -31,6 +34,7 @@ pub(crate) fn of_the_process(
     stream: bool,
     takeover: Arc<Counters>,
     sources: AppSources,
+    tls: Option<ServerTls>,
 ) -> OtherMetrics {
     Box::new(move |all, now| {
         let reading = hooks.as_ref().map(HookGauge::reading);
@@ -43,6 +47,9 @@ pub(crate) fn of_the_process(
         all.counter("log_refusals_untold_total", untold, notices::untold());
         describe_takeover(all, &takeover.read());
         describe_sources(all, &sources);
+        if let Some(tls) = &tls {
+            describe_tls(all, tls, now);
+        }
         process::describe_process(all, descriptors_max);
     })
 }
@@ -55,6 +62,19 @@ fn describe_sources(all: &mut Exposition, AppSources { app_store, apps_url }: &A
     if let Some(apps_url) = apps_url {
         apps_url.describe(all);
     }
+}
+
+fn describe_tls(all: &mut Exposition, tls: &ServerTls, now: Now) {
+    let mut handshakes = all.counters("tls_handshakes_total", "Handshakes of TLS, by how they ended.");
+    for (how, name) in Handshake::ALL {
+        handshakes.sample(&[("result", name)], tls.counters().ended(how) as f64);
+    }
+    all.add(handshakes);
+    let unsent = "Records of TLS that wait behind full sockets, in bytes.";
+    all.gauge("tls_unsent_bytes", unsent, tls.counters().unsent_bytes());
+    let mut days = all.gauges("certificate_days_left", "Days until the first certificate ends.");
+    days.sample(&[], tls.days_left(now.unix_ms / 1_000) as f64);
+    all.add(days);
 }
 
 fn describe_takeover(all: &mut Exposition, takeover: &TakeoverReading) {

@@ -26,8 +26,10 @@ use crate::driver::inbox::{MeshEnd, mesh};
 use crate::driver::listen::ListenError;
 use crate::driver::probe::probe;
 use crate::driver::ring::Sizes;
+use crate::driver::transport::Handshake;
 use crate::settings::{Ending, Settings};
 use crate::takeover::{Takeover, TakeoverPlan};
+use crate::tls::{ServerTls, check_oneself};
 use machines::cores::{CoreId, Cores};
 use machines::machine::Machine;
 
@@ -37,6 +39,7 @@ use machines::machine::Machine;
 /// them makes [`RunningCores::wait`] drain, the second ends the process at once.
 pub fn start_cores<S: Machine, A: Machine>(
     settings: &Settings,
+    tls: Option<&ServerTls>,
     share: Option<TakeoverPlan>,
     hooks: HooksEnd,
     make_shard: impl Fn(u16, &Environment) -> S + Send + Sync + 'static,
@@ -44,7 +47,7 @@ pub fn start_cores<S: Machine, A: Machine>(
 ) -> Result<RunningCores, StartError> {
     let prepared = Prepared::new(settings, hooks)?;
     let environment = prepared.environment.clone();
-    let mut ports = take_ports(settings, share.is_some())?;
+    let mut ports = take_ports(settings, tls, share.is_some())?;
     let Assigned { mut threads, mut setups, apps, app_answers, reload } =
         prepared.assign(&mut ports, share)?;
     let api = setups.remove(environment.cores.index(CoreId::Api));
@@ -55,9 +58,24 @@ pub fn start_cores<S: Machine, A: Machine>(
     }
     threads.spawn("api".to_owned(), api, move || make_api(&environment))?;
     threads.await_start()?;
-    let Ports { addresses, admin, shared, .. } = ports;
-    threads.serve(settings.ending.takeover, &addresses, &shared);
-    Ok(RunningCores { threads, ending: settings.ending, addresses, admin, apps, app_answers, reload })
+    let Ports { addresses, secure, admin, shared, .. } = ports;
+    threads.serve(settings.ending.takeover, &[&addresses[..], &secure[..]].concat(), &shared);
+    if let Some(tls) = tls
+        && let Err(error) = check_tls(tls, &secure)
+    {
+        threads.end();
+        return Err(error);
+    }
+    Ok(RunningCores { threads, ending: settings.ending, addresses, secure, admin, apps, app_answers, reload })
+}
+
+/// Nobody is told of an address with TLS where it does not work.
+fn check_tls(tls: &ServerTls, addresses: &[SocketAddr]) -> Result<(), StartError> {
+    for address in addresses {
+        check_oneself(*address).map_err(StartError::SelfCheck)?;
+        tls.counters().forget_one(Handshake::Full);
+    }
+    Ok(())
 }
 
 /// Cores that serve.
@@ -66,6 +84,7 @@ pub struct RunningCores {
     threads: Threads,
     ending: Ending,
     addresses: Vec<SocketAddr>,
+    secure: Vec<SocketAddr>,
     admin: Option<Result<SocketAddr, ListenError>>,
     apps: Arc<AppsControl>,
     app_answers: Option<AppAnswers>,
@@ -76,6 +95,11 @@ impl RunningCores {
     /// Where the server listens, in the order of the settings.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// Where it listens with TLS, in the order of the settings.
+    pub fn secure_addresses(&self) -> &[SocketAddr] {
+        &self.secure
     }
 
     /// Where the operator's tools connect, or why they cannot; None if the settings turn that off.

@@ -7,6 +7,7 @@ use crate::driver::control::CoreError;
 use crate::driver::listen::ListenError;
 use crate::driver::probe::ProbeError;
 use crate::driver::steering::SteeringError;
+use crate::tls::{CertificateError, SelfCheckError};
 
 /// Why a server could not start.
 #[derive(Debug)]
@@ -19,6 +20,10 @@ pub enum StartError {
     Steering(SteeringError),
     /// A core failed while it started.
     Core(CoreError),
+    /// A certificate cannot be used.
+    Certificate(CertificateError),
+    /// TLS does not work.
+    SelfCheck(SelfCheckError),
     /// Hook events cannot be kept.
     Hooks(hooks::pipeline::StartError),
     /// The system has refused something else.
@@ -32,6 +37,8 @@ impl fmt::Display for StartError {
             Self::Listen(error) => error.fmt(f),
             Self::Steering(error) => error.fmt(f),
             Self::Core(error) => error.fmt(f),
+            Self::Certificate(error) => error.fmt(f),
+            Self::SelfCheck(error) => error.fmt(f),
             Self::Hooks(error) => error.fmt(f),
             Self::System(error) => write!(f, "the system refuses a resource that the server needs: {error}"),
         }

@@ -11,12 +11,15 @@ use crate::driver::steering::steer_by_cpu;
 use crate::driver::transport::TransportKind;
 use crate::settings::{AdminAddress, Settings, Steering};
 use crate::takeover::address::{self, Name};
+use crate::tls::ServerTls;
 use machines::cores::{CoreId, Cores, PerCore};
 use machines::machine::Door;
 
 /// What was taken of the machine's ports.
 pub(super) struct Ports {
     pub(super) addresses: Vec<SocketAddr>,
+    /// Those with TLS.
+    pub(super) secure: Vec<SocketAddr>,
     pub(super) admin: Option<Result<SocketAddr, ListenError>>,
     /// Of each core that turns.
     pub(super) entrances: PerCore<Vec<Entrance>>,
@@ -27,10 +30,15 @@ pub(super) struct Ports {
 }
 
 /// Takes all ports that the settings name, and with `share` the sockets where successors ask.
-pub(super) fn take_ports(settings: &Settings, share: bool) -> Result<Ports, StartError> {
+pub(super) fn take_ports(
+    settings: &Settings,
+    tls: Option<&ServerTls>,
+    share: bool,
+) -> Result<Ports, StartError> {
     let wanted = Wanted::new(settings);
     let mut ports = Ports {
         addresses: Vec::new(),
+        secure: Vec::new(),
         admin: None,
         entrances: PerCore::of_turning(wanted.cores, |_| Vec::new()),
         names: Vec::new(),
@@ -38,10 +46,19 @@ pub(super) fn take_ports(settings: &Settings, share: bool) -> Result<Ports, Star
     };
     let shards: Vec<_> = wanted.cores.each_shard().collect();
     for address in &settings.listen.public {
-        ports.take(&wanted, *address, &shards)?;
+        let taken = ports.take(&wanted, *address, &shards, &TransportKind::Plain)?;
+        ports.addresses.push(taken);
     }
     for address in &settings.listen.api {
-        ports.take(&wanted, *address, &[CoreId::Api])?;
+        let taken = ports.take(&wanted, *address, &[CoreId::Api], &TransportKind::Plain)?;
+        ports.addresses.push(taken);
+    }
+    if let Some(tls) = tls {
+        let transport = TransportKind::Tls(tls.setup());
+        for address in &settings.tls.listen {
+            let taken = ports.take(&wanted, *address, &shards, &transport)?;
+            ports.secure.push(taken);
+        }
     }
     ports.take_admin(&wanted)?;
     if share {
@@ -52,17 +69,27 @@ pub(super) fn take_ports(settings: &Settings, share: bool) -> Result<Ports, Star
 
 impl Ports {
     /// Takes a port for these cores, a listener each.
-    fn take(&mut self, wanted: &Wanted<'_>, address: SocketAddr, cores: &[CoreId]) -> Result<(), StartError> {
+    fn take(
+        &mut self,
+        wanted: &Wanted<'_>,
+        address: SocketAddr,
+        cores: &[CoreId],
+        transport: &TransportKind,
+    ) -> Result<SocketAddr, StartError> {
         let listeners =
             listen(wanted.place(address), cores.len(), wanted.takeover).map_err(StartError::Listen)?;
         if wanted.settings.shards.accept_steering == Steering::Cpu && cores.len() > 1 {
             let cpus = allowed::cpus();
             steer_by_cpu(&listeners, &cpus, wanted.takeover).map_err(StartError::Steering)?;
         }
-        self.addresses.push(local_address(&listeners[0]).map_err(StartError::System)?);
-        let entrances = listeners.into_iter().map(|listener| entrance(Door::Public, listener));
+        let taken = local_address(&listeners[0]).map_err(StartError::System)?;
+        let entrances = listeners.into_iter().map(|listener| Entrance {
+            listener,
+            door: Door::Public,
+            transport: transport.clone(),
+        });
         cores.iter().zip(entrances).for_each(|(core, entrance)| self.entrances[*core].push(entrance));
-        Ok(())
+        Ok(taken)
     }
 
     fn take_admin(&mut self, wanted: &Wanted<'_>) -> Result<(), StartError> {
@@ -82,7 +109,7 @@ impl Ports {
     }
 
     fn take_names(&mut self) {
-        for address in &self.addresses {
+        for address in self.addresses.iter().chain(&self.secure) {
             match address::listen(*address) {
                 Ok((name, socket)) => {
                     self.names.push(name);
@@ -112,7 +139,8 @@ struct Wanted<'a> {
 impl<'a> Wanted<'a> {
     fn new(settings: &'a Settings) -> Self {
         let listen = &settings.listen;
-        let all = listen.public.iter().chain(&listen.api).copied().chain(settings.admin.address.address());
+        let all = listen.public.iter().chain(&listen.api).chain(&settings.tls.listen).copied();
+        let all = all.chain(settings.admin.address.address());
         Self {
             settings,
             cores: Cores::new(settings.shards.count.get()),
@@ -127,7 +155,7 @@ impl<'a> Wanted<'a> {
 
     /// Public addresses that a running server has, which this one joins.
     fn shared(&self) -> Vec<SocketAddr> {
-        let public = self.settings.listen.public.iter().copied();
+        let public = self.settings.listen.public.iter().chain(&self.settings.tls.listen).copied();
         public.filter(|address| self.takeover && is_taken(self.place(*address))).collect()
     }
 }

@@ -24,6 +24,7 @@ use crate::settings::capacity::Capacity;
 use crate::settings::{Settings, fitted};
 use crate::takeover::TakeoverPlan;
 use crate::takeover::counters::Counters;
+use crate::tls::ServerTls;
 use machines::api_core::{ApiConfig, ApiCore, Health, MetricsConfig};
 use machines::limits::Limits;
 use machines::shard::{Shard, ShardConfig};
@@ -37,6 +38,8 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
     install_panic_hook();
     block_signals()?;
     logging::start().map_err(StartError::System)?;
+    let tls = (!settings.tls.listen.is_empty()).then(|| ServerTls::new(&settings.tls.certificates));
+    let tls = tls.transpose().map_err(StartError::Certificate)?;
     let shards = settings.shards.count.get();
     let capacity = Capacity::new(descriptors_max(), shards);
     let hooks = settings.hooks.clone();
@@ -62,6 +65,7 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
     };
     let make_api = {
         let (settings, gauge) = (Arc::clone(&settings), hooks_end.gauge());
+        let tls = tls.clone();
         let app_store = Arc::clone(&app_store);
         let apps_url = settings.asks_for_apps.then(|| Arc::clone(&apps_url));
         move |environment: &Environment| {
@@ -69,7 +73,8 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
             let Environment { health, descriptors_max, .. } = environment.clone();
             let sources = AppSources { app_store, apps_url };
             let relay = Arc::clone(&takeover);
-            let others = metrics::of_the_process(health, descriptors_max, gauge, stream, takeover, sources);
+            let others =
+                metrics::of_the_process(health, descriptors_max, gauge, stream, takeover, sources, tls);
             let metrics = MetricsConfig {
                 prefix: settings.admin.metrics_prefix.clone(),
                 relay_violations: Box::new(move || relay.violations()),
@@ -78,8 +83,8 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
             api_core(&settings, limits, topics(), environment, metrics)
         }
     };
-    let cores = start_cores(&settings, Some(share), hooks_end, make_shard, make_api)?;
-    Ok(Running { cores, hooks, capacity, app_store, apps_url })
+    let cores = start_cores(&settings, tls.as_ref(), Some(share), hooks_end, make_shard, make_api)?;
+    Ok(Running { cores, tls, hooks, capacity, app_store, apps_url })
 }
 
 fn shard(number: u16, settings: &Settings, limits: Limits, topics: TopicHash) -> Shard {
@@ -128,6 +133,7 @@ fn api_core(
 #[derive(Debug)]
 pub struct Running {
     cores: RunningCores,
+    tls: Option<ServerTls>,
     hooks: Option<HooksLink>,
     capacity: Capacity,
     app_store: Arc<StoreCounters>,
@@ -138,6 +144,16 @@ impl Running {
     /// Where it listens, in the order of the settings.
     pub fn addresses(&self) -> &[SocketAddr] {
         self.cores.addresses()
+    }
+
+    /// Where it listens with TLS, in the order of the settings.
+    pub fn secure_addresses(&self) -> &[SocketAddr] {
+        self.cores.secure_addresses()
+    }
+
+    /// Its TLS; None without such an address.
+    pub fn tls(&self) -> Option<&ServerTls> {
+        self.tls.as_ref()
     }
 
     /// Where the operator's tools connect, or why they cannot; None if the settings turn that off.
@@ -177,7 +193,7 @@ impl Running {
 
     /// Waits for a signal to stop, for the drain after it, and for the hooks.
     pub fn wait(self) -> Result<(), CoreError> {
-        let Self { mut cores, hooks, capacity: _, app_store: _, apps_url: _ } = self;
+        let Self { mut cores, tls: _, hooks, capacity: _, app_store: _, apps_url: _ } = self;
         let drained = cores.wait_until_drained();
         // It may take seconds, in which newcomers must still be answered.
         hooks.into_iter().for_each(HooksLink::stop);

@@ -14,6 +14,7 @@ mod memory;
 mod pages;
 mod proxies;
 mod shards;
+mod tls;
 
 pub use admin::{Admin, AdminAddress, parse_admin_host};
 pub use ending::Ending;
@@ -23,6 +24,7 @@ pub use log::Log;
 pub use pages::Pages;
 pub use proxies::Proxies;
 pub use shards::{ShardCount, Shards, Steering};
+pub use tls::{CertificateFiles, Tls};
 
 use std::sync::Arc;
 
@@ -36,6 +38,8 @@ pub struct Settings {
     pub listen: Listen,
     /// Which proxies stand before it.
     pub proxies: Proxies,
+    /// Where they connect with TLS.
+    pub tls: Tls,
     /// Where the operator's tools connect, and what they are told.
     pub admin: Admin,
     /// What web pages get besides the protocol.

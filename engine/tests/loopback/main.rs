@@ -47,6 +47,7 @@ mod takeover;
 mod terminal;
 mod terminate;
 mod threads;
+mod tls;
 mod users;
 mod watch;
 mod watchlists;

@@ -153,8 +153,9 @@ impl Bench {
         let sends = together.then(|| SendRing::new(SENDS).unwrap());
         let mut sockets = Sockets::new(ring);
         let (nears, peers): (Vec<_>, Vec<_>) = (0..connections).map(|_| pair()).unzip();
-        let mut attach =
-            |near: TcpStream| sockets.attach(TransportKind::Plain.over(near.into()), Vec::new()).unwrap();
+        let mut attach = |near: TcpStream| {
+            sockets.attach(TransportKind::Plain.over(near.into()).unwrap(), Vec::new()).unwrap()
+        };
         let tokens = nears.into_iter().map(&mut attach).collect();
         Self {
             sockets,

@@ -13,6 +13,9 @@ use super::super::limits::{CLOSE_MS_MAX, DISCARD_BYTES_MAX, LAST_MS_MAX, PIECES_
 use super::super::transport::Transport;
 use machines::outbox::parting::Parting;
 
+/// What a read counts for that brought nothing but what TLS says to itself.
+const DISCARD_STEP: usize = 1 << 10;
+
 /// A close in progress.
 #[derive(Debug)]
 pub(super) struct Closing {
@@ -78,7 +81,7 @@ impl Closing {
         if let Err(progress) = self.write_last(transport, mono_ms) {
             return progress;
         }
-        if let Err(progress) = self.shut(transport, linger_until) {
+        if let Err(progress) = self.shut(transport, mono_ms, linger_until) {
             return progress;
         }
         self.discard_input(transport, scratch)
@@ -114,14 +117,25 @@ impl Closing {
     }
 
     /// Sends our FIN, once.
-    fn shut(&mut self, transport: &mut Transport, linger_until: u64) -> Result<(), Progress> {
+    fn shut(&mut self, transport: &mut Transport, mono_ms: u64, linger_until: u64) -> Result<(), Progress> {
         if self.shut {
             return Ok(());
+        }
+        let unsent = transport.unsent();
+        let ended = transport.end();
+        let gone = unsent.saturating_sub(transport.unsent());
+        match ended {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.note_gone(gone, mono_ms);
+                return Err(Progress::Blocked);
+            }
+            Err(_) => return Err(Progress::Done),
+            Ok(()) => {}
         }
         self.shut = true;
         self.deadline = linger_until;
         self.last = Parting::default();
-        transport.end().map_err(|_| Progress::Done)
+        Ok(())
     }
 
     fn discard_input(&mut self, transport: &mut Transport, scratch: &mut [u8]) -> Progress {
@@ -130,6 +144,7 @@ impl Closing {
                 Ok(0) => return Progress::Done,
                 Ok(bytes) => self.discarded += bytes,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Progress::Waiting,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => self.discarded += DISCARD_STEP,
                 Err(_) => return Progress::Done,
             }
         }
@@ -139,6 +154,13 @@ impl Closing {
     /// The peer has made room for more. That buys it time, but not for ever where it is little.
     fn note_taken(&mut self, bytes: usize, mono_ms: u64) {
         self.last.advance_by(bytes);
+        self.note_gone(bytes, mono_ms);
+    }
+
+    fn note_gone(&mut self, bytes: usize, mono_ms: u64) {
+        if bytes == 0 {
+            return;
+        }
         self.taken += bytes as u64;
         let bought_ms = self.taken * 1_000 / READ_BYTES_PER_S_MIN;
         self.deadline = (mono_ms + CLOSE_MS_MAX).min(self.begun + LAST_MS_MAX + bought_ms);

@@ -61,6 +61,16 @@ impl Connection {
         Self { transport, client: ShortAddress::NONE, flags, opened_ds: 0, stage }
     }
 
+    /// True while reading it is work for processors rather than for the network.
+    pub(super) fn is_handshaking(&self) -> bool {
+        self.transport.is_handshaking()
+    }
+
+    /// True when its transport waits for room, whatever the machine has for it.
+    pub(super) fn has_unsent(&self) -> bool {
+        self.transport.unsent() > 0
+    }
+
     /// How its bytes travel.
     pub(super) fn transport(&mut self) -> &mut Transport {
         &mut self.transport
@@ -192,7 +202,7 @@ impl Connection {
     /// True when there is something to read, whether or not it may be read now.
     pub(super) fn has_news(&self) -> bool {
         let arrived = matches!(self.stage(), Some(Stage::Arrived(_)));
-        arrived || self.flags.has_any(Flags::READABLE.and(Flags::BROKEN)) || self.transport.has_buffered()
+        arrived || self.flags.has_any(Flags::READABLE.and(Flags::BROKEN))
     }
 
     /// There may be something to read, whether or not the kernel has said so.
@@ -225,7 +235,7 @@ impl Connection {
         self.is_ready()
     }
 
-    /// Reads once. None: there was nothing after all.
+    /// Reads once. None: there was nothing for the machine. If it is still ready then, there may be more.
     pub(super) fn read(&mut self, scratch: &mut [u8], arrived: &mut Vec<u8>) -> Option<Found> {
         if let Some(bytes) = self.take_arrived() {
             *arrived = bytes;
@@ -247,6 +257,7 @@ impl Connection {
                     self.flags.clear(Flags::READABLE);
                     return None;
                 }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => return None,
                 Err(_) => {}
             }
         }
@@ -372,7 +383,7 @@ mod tests {
 
     #[test]
     fn a_paused_connection_is_not_ready_and_is_again_afterwards() {
-        let transport = TransportKind::Plain.over(eventfd(0, EventfdFlags::CLOEXEC).unwrap());
+        let transport = TransportKind::Plain.over(eventfd(0, EventfdFlags::CLOEXEC).unwrap()).unwrap();
         let mut connection = Connection::new(transport, Vec::new(), false);
         assert!(!connection.is_ready());
         connection.expect_input();

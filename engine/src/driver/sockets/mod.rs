@@ -11,7 +11,7 @@ mod expiries;
 mod leaving;
 mod reading;
 
-use std::io::IoSlice;
+use std::io::{self, IoSlice};
 use std::os::fd::BorrowedFd;
 
 use super::inbox::MeshEnd;
@@ -83,6 +83,9 @@ impl Sockets {
         let token = self.connections.attach(transport, bytes)?;
         if let Some(connection) = self.connections.find(token).expected("it was attached just before") {
             connection.poll_input(&mut self.ring, token);
+            if connection.has_unsent() {
+                connection.poll_room(&mut self.ring, token);
+            }
             self.reading.queue(connection, token);
         }
         Some(token)
@@ -166,9 +169,25 @@ impl Sockets {
         let Some(connection) = self.connections.of_operation(token) else { return News::None };
         connection.note_room();
         match connection.stage() {
-            None | Some(Stage::Arrived(_)) => return News::Writable(token),
+            None | Some(Stage::Arrived(_)) => return self.flush_unsent(token),
             Some(Stage::Closing(_)) => self.continue_close(token, mono_ms),
             Some(Stage::Leaving(_) | Stage::Spent) => self.settle(token),
+        }
+        News::None
+    }
+
+    /// There is room: what was taken of the machine goes before more of it.
+    fn flush_unsent(&mut self, token: Token) -> News {
+        let Some(connection) = self.connections.find(token) else { return News::None };
+        match connection.transport().flush() {
+            Ok(()) => return News::Writable(token),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                connection.poll_room(&mut self.ring, token);
+            }
+            Err(_) => {
+                connection.mark_broken();
+                self.reading.queue(connection, token);
+            }
         }
         News::None
     }
@@ -242,7 +261,12 @@ impl Sockets {
 
     /// The next socket that has something for the machine. Each is read at most once in a phase, but for `read_again`.
     pub fn next_socket(&mut self) -> Option<Socket<'_>> {
-        self.reading.next(&mut self.connections)
+        self.reading.next(&mut self.connections, &mut self.ring)
+    }
+
+    /// How many handshakes go on in the next phase: nothing that completes will say so.
+    pub fn handshakes(&self) -> usize {
+        self.reading.unfinished()
     }
 
     /// Stops reading; what is ready stays so.
@@ -309,8 +333,10 @@ impl Sockets {
             // Best effort: a peer that does not hear it finds the connection closed.
             let _ = transport.send(&[IoSlice::new(last)]);
         }
-        // With an armed poll, dropping alone would send the FIN late.
-        let _ = transport.end();
+        // With an armed poll, dropping alone would send the FIN late. One that cannot hear the end is reset.
+        if transport.end().is_err() {
+            reset_on_drop(transport);
+        }
         self.finish(token);
     }
 
@@ -426,7 +452,7 @@ impl Sockets {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{self, Read as _, Write};
+    use std::io::{Read as _, Write};
     use std::net::{TcpListener, TcpStream};
     use std::rc::Rc;
     use std::time::{Duration, Instant};
@@ -455,7 +481,7 @@ mod tests {
         let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         peer.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
         let socket = listener.accept().unwrap().0;
-        (peer, TransportKind::Plain.over(socket.into()))
+        (peer, TransportKind::Plain.over(socket.into()).unwrap())
     }
 
     fn attached(sockets: &mut Sockets) -> (TcpStream, Token) {
@@ -736,7 +762,7 @@ mod tests {
         let mut waiting = Vec::new();
         let (mut peer, token) = attached(&mut sockets);
         for _ in 0..HANDOVERS_MAX {
-            let transport = TransportKind::Plain.over(eventfd(0, EventfdFlags::CLOEXEC).unwrap());
+            let transport = TransportKind::Plain.over(eventfd(0, EventfdFlags::CLOEXEC).unwrap()).unwrap();
             waiting.push(Departure::new(
                 transport,
                 None,

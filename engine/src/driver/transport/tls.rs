@@ -1,0 +1,340 @@
+//! TLS over TCP: what a connection has beside its socket.
+//!
+//! rustls does the protocol, on bytes that are given to it. What comes is opened in the buffer of the core's reads. What
+//! goes out is sealed from the pieces of the outbox, all that is written at once in one record, and goes to the socket from
+//! the core's room for that. A connection keeps bytes only of a record that has not come whole, and of records that its
+//! socket has not taken: at most one, and what a handshake says. So an idle one has keys and nothing else. What must never
+//! happen here: a record that is sealed twice or cut short, since the peer would take neither.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::io::{self, IoSlice};
+use std::mem;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
+use rustls::unbuffered::{ConnectionState, EncodeError, EncodeTlsData, UnbufferedStatus, WriteTraffic};
+use rustls::{HandshakeKind, ServerConfig};
+
+use super::plain;
+use super::tls_counters::{Handshake, TlsCounters};
+use crate::driver::limits::{TLS_RECORD_BYTES_MAX, TLS_UNSENT_BYTES_MAX};
+
+/// What all connections of a listener with TLS share.
+#[derive(Clone, Debug)]
+pub struct TlsSetup {
+    /// What peers are offered and shown.
+    pub config: Arc<ServerConfig>,
+    /// What metrics read.
+    pub counters: Arc<TlsCounters>,
+}
+
+/// What a connection has beside its socket.
+pub(super) struct Session {
+    connection: UnbufferedServerConnection,
+    counters: Arc<TlsCounters>,
+    stage: Stage,
+    /// The peer has said that nothing more comes.
+    peer_ended: bool,
+    /// We have said so.
+    ended: bool,
+    /// The last read filled its room.
+    filled: bool,
+    /// The beginning of a record that has not come whole.
+    partial: Vec<u8>,
+    /// Records that the socket has not taken.
+    unsent: Vec<u8>,
+    /// How much of them it has taken.
+    sent: usize,
+    /// How much of what waits is in the counters.
+    counted: usize,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Stage {
+    Handshake,
+    Open,
+    /// Nothing can be read or written.
+    Failed,
+}
+
+/// Where a core gathers the pieces of a record, and seals it.
+struct Room {
+    gathered: Vec<u8>,
+    sealed: Vec<u8>,
+}
+
+/// What a record is longer than what is in it, with a change of keys before it.
+const RECORD_OVERHEAD: usize = 128;
+
+thread_local! {
+    static ROOM: RefCell<Room> = RefCell::new(Room {
+        gathered: Vec::with_capacity(TLS_RECORD_BYTES_MAX),
+        sealed: vec![0; TLS_RECORD_BYTES_MAX + RECORD_OVERHEAD],
+    });
+}
+
+/// Nothing came for those above, and there may be more: it is asked again.
+fn ask_again() -> io::Error {
+    io::ErrorKind::Interrupted.into()
+}
+
+fn failed() -> io::Error {
+    io::ErrorKind::ConnectionAborted.into()
+}
+
+impl Session {
+    /// Of a peer that has not spoken yet. None: rustls refuses the configuration, which cannot be.
+    pub(super) fn new(setup: &TlsSetup) -> Option<Self> {
+        let connection = UnbufferedServerConnection::new(Arc::clone(&setup.config)).ok()?;
+        Some(Self {
+            connection,
+            counters: Arc::clone(&setup.counters),
+            stage: Stage::Handshake,
+            peer_ended: false,
+            ended: false,
+            filled: false,
+            partial: Vec::new(),
+            unsent: Vec::new(),
+            sent: 0,
+            counted: 0,
+        })
+    }
+
+    /// True until both sides have the keys.
+    pub(super) fn is_handshaking(&self) -> bool {
+        self.stage == Stage::Handshake
+    }
+
+    /// True when there may be more to read and the kernel will not say so.
+    pub(super) fn may_have_more(&self) -> bool {
+        self.filled || self.peer_ended || self.stage == Stage::Failed
+    }
+
+    /// How many bytes of records the socket has not taken.
+    pub(super) fn unsent(&self) -> usize {
+        self.unsent.len() - self.sent
+    }
+
+    /// Reads once. 0 at the peer's end; `Interrupted` when what came was for TLS alone.
+    pub(super) fn receive(&mut self, socket: &OwnedFd, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.stage == Stage::Failed {
+            return Err(failed());
+        }
+        if self.peer_ended {
+            return Ok(0);
+        }
+        // Records come to the far half and go to the near one: what is opened is never longer.
+        let (opened, sealed) = buffer.split_at_mut(buffer.len() / 2);
+        let kept = self.partial.len();
+        let room = sealed.get_mut(kept..).filter(|room| !room.is_empty());
+        let Some(room) = room else { return Err(self.fail(socket)) };
+        let received = match plain::receive(socket, room) {
+            Ok(0) => {
+                self.peer_ended = true;
+                self.give_up_handshake(Handshake::Failed);
+                return Ok(0);
+            }
+            received => received?,
+        };
+        self.filled = received == room.len();
+        let sealed = &mut sealed[..kept + received];
+        sealed[..kept].copy_from_slice(&self.partial);
+        let Some((used, length)) = self.open(sealed, opened) else { return Err(self.fail(socket)) };
+        self.partial = sealed[used..].to_vec();
+        self.note_progress();
+        if self.unsent() > TLS_UNSENT_BYTES_MAX {
+            return Err(self.fail(socket));
+        }
+        match self.flush(socket) {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+            _ if length > 0 => Ok(length),
+            _ => Err(ask_again()),
+        }
+    }
+
+    /// Takes in what has come: how much of it is used up, and how much was opened. None: it is not TLS.
+    fn open(&mut self, sealed: &mut [u8], opened: &mut [u8]) -> Option<(usize, usize)> {
+        let (mut used, mut length) = (0, 0);
+        loop {
+            let UnbufferedStatus { discard, state, .. } =
+                self.connection.process_tls_records(sealed.get_mut(used..)?);
+            let mut is_over = false;
+            match state.ok()? {
+                ConnectionState::ReadTraffic(mut traffic) => {
+                    while let Some(record) = traffic.next_record() {
+                        let payload = record.ok()?.payload;
+                        opened.get_mut(length..length + payload.len())?.copy_from_slice(payload);
+                        length += payload.len();
+                    }
+                }
+                ConnectionState::EncodeTlsData(data) => append(&mut self.unsent, data)?,
+                ConnectionState::TransmitTlsData(data) => data.done(),
+                ConnectionState::PeerClosed => self.peer_ended = true,
+                ConnectionState::BlockedHandshake
+                | ConnectionState::WriteTraffic(_)
+                | ConnectionState::Closed => is_over = true,
+                _ => return None,
+            }
+            used += discard;
+            if is_over {
+                return Some((used, length));
+            }
+        }
+    }
+
+    fn note_progress(&mut self) {
+        if self.stage == Stage::Handshake && !self.connection.is_handshaking() {
+            self.stage = Stage::Open;
+            let resumed = self.connection.handshake_kind() == Some(HandshakeKind::Resumed);
+            self.counters.note_ended(if resumed { Handshake::Resumed } else { Handshake::Full });
+        }
+    }
+
+    /// A handshake that is not over is over now.
+    fn give_up_handshake(&mut self, how: Handshake) {
+        if self.stage == Stage::Handshake {
+            self.stage = Stage::Failed;
+            self.counters.note_ended(how);
+        }
+    }
+
+    /// What came is not TLS, or not what TLS allows: the peer is told why, as far as its socket takes it.
+    fn fail(&mut self, socket: &OwnedFd) -> io::Error {
+        while let Ok(ConnectionState::EncodeTlsData(data)) =
+            self.connection.process_tls_records(&mut []).state
+        {
+            if append(&mut self.unsent, data).is_none() {
+                break;
+            }
+        }
+        // A peer that does not hear it finds the connection closed.
+        let _ = self.flush(socket);
+        self.give_up_handshake(Handshake::Failed);
+        self.stage = Stage::Failed;
+        failed()
+    }
+
+    /// Seals what fits into a record, and writes it. What the socket does not take of it is kept, and nothing more is
+    /// sealed before that has gone.
+    pub(super) fn send(&mut self, socket: &OwnedFd, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        if self.stage != Stage::Open {
+            return Err(failed());
+        }
+        self.flush(socket)?;
+        ROOM.with_borrow_mut(|room| {
+            let (taken, sealed) = self.seal(slices, room).ok_or_else(failed)?;
+            self.write(socket, &room.sealed[..sealed])?;
+            Ok(taken)
+        })
+    }
+
+    /// Seals the first bytes of these slices. Returns how many, and how long the record is.
+    fn seal(&mut self, slices: &[IoSlice<'_>], room: &mut Room) -> Option<(usize, usize)> {
+        let plain = first_bytes(slices, &mut room.gathered);
+        let sealed = &mut room.sealed;
+        let length = self.say(|mut traffic| traffic.encrypt(plain, sealed).ok())?;
+        Some((plain.len(), length))
+    }
+
+    /// Says something on an open connection, after all that TLS itself has to say before.
+    fn say(
+        &mut self,
+        say: impl FnOnce(WriteTraffic<'_, ServerConnectionData>) -> Option<usize>,
+    ) -> Option<usize> {
+        loop {
+            match self.connection.process_tls_records(&mut []).state.ok()? {
+                ConnectionState::EncodeTlsData(data) => append(&mut self.unsent, data)?,
+                ConnectionState::TransmitTlsData(data) => data.done(),
+                ConnectionState::PeerClosed => self.peer_ended = true,
+                ConnectionState::WriteTraffic(traffic) => return say(traffic),
+                _ => return None,
+            }
+        }
+    }
+
+    /// Writes a record behind what waits. What the socket does not take waits, too.
+    fn write(&mut self, socket: &OwnedFd, record: &[u8]) -> io::Result<()> {
+        let sent = if self.unsent.is_empty() { send_some(socket, record)? } else { 0 };
+        if sent < record.len() {
+            self.unsent.extend_from_slice(&record[sent..]);
+            self.count_unsent();
+        }
+        Ok(())
+    }
+
+    fn count_unsent(&mut self) {
+        let now = self.unsent();
+        self.counters.note_unsent(mem::replace(&mut self.counted, now), now);
+    }
+
+    /// Writes what waits; `WouldBlock` if some of it still does.
+    pub(super) fn flush(&mut self, socket: &OwnedFd) -> io::Result<()> {
+        if self.unsent.is_empty() {
+            return Ok(());
+        }
+        self.sent += send_some(socket, &self.unsent[self.sent..])?;
+        let all_sent = self.unsent() == 0;
+        if all_sent {
+            (self.unsent, self.sent) = (Vec::new(), 0);
+        }
+        self.count_unsent();
+        if all_sent { Ok(()) } else { Err(io::ErrorKind::WouldBlock.into()) }
+    }
+
+    /// Tells the peer that nothing more comes; `WouldBlock` if its socket does not take that now.
+    pub(super) fn end(&mut self, socket: &OwnedFd) -> io::Result<()> {
+        if !mem::replace(&mut self.ended, true) {
+            self.give_up_handshake(Handshake::Timeout);
+            if self.stage == Stage::Open {
+                let mut record = [0; RECORD_OVERHEAD];
+                let length = self.say(|mut traffic| traffic.queue_close_notify(&mut record).ok());
+                self.unsent.extend_from_slice(&record[..length.unwrap_or(0)]);
+            }
+        }
+        self.flush(socket)
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.give_up_handshake(Handshake::Failed);
+        self.counters.note_unsent(self.counted, 0);
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("stage", &self.stage).finish_non_exhaustive()
+    }
+}
+
+/// Puts what TLS has to say behind what waits. None: it cannot be had, which cannot be.
+fn append(unsent: &mut Vec<u8>, mut data: EncodeTlsData<'_, ServerConnectionData>) -> Option<()> {
+    let Err(EncodeError::InsufficientSize(size)) = data.encode(&mut []) else { return None };
+    let begin = unsent.len();
+    unsent.resize(begin + size.required_size, 0);
+    data.encode(&mut unsent[begin..]).ok().map(drop)
+}
+
+/// The first bytes of these slices, as many as a record has.
+fn first_bytes<'a>(slices: &'a [IoSlice<'_>], gathered: &'a mut Vec<u8>) -> &'a [u8] {
+    if let [only] = slices {
+        return &only[..only.len().min(TLS_RECORD_BYTES_MAX)];
+    }
+    gathered.clear();
+    for slice in slices {
+        let room = TLS_RECORD_BYTES_MAX - gathered.len();
+        gathered.extend_from_slice(&slice[..slice.len().min(room)]);
+    }
+    gathered
+}
+
+/// How much the socket takes now.
+fn send_some(socket: &OwnedFd, bytes: &[u8]) -> io::Result<usize> {
+    match plain::send(socket, &[IoSlice::new(bytes)]) {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+        sent => sent,
+    }
+}

@@ -1,0 +1,125 @@
+//! A certificate and its private key, from their files.
+//!
+//! What must never happen here: text of a key in a message.
+
+use std::fmt;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::crypto::ring::default_provider;
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::server::ParsedCertificate;
+use rustls::sign::CertifiedKey;
+use x509_cert::der::Decode;
+
+use crate::settings::CertificateFiles;
+
+/// Seconds of a day.
+const DAY_S: i64 = 86_400;
+
+/// A certificate that may be shown.
+#[derive(Clone, Debug)]
+pub(super) struct Certificate {
+    /// The file of its chain.
+    pub(super) name: String,
+    pub(super) key: Arc<CertifiedKey>,
+    /// When it ends.
+    not_after_unix_s: i64,
+}
+
+/// Why a certificate cannot be used, in one line that names the file.
+#[derive(Debug)]
+pub struct CertificateError(String);
+
+impl CertificateError {
+    /// What rustls does not take.
+    pub(super) fn of_the_library(error: &rustls::Error) -> Self {
+        Self(format!("TLS: {error}"))
+    }
+
+    fn of(file: &Path, why: impl fmt::Display) -> Self {
+        Self(format!("{}: {why}", file.display()))
+    }
+}
+
+impl fmt::Display for CertificateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for CertificateError {}
+
+/// Certificates that were read.
+#[derive(Clone, Debug)]
+pub struct Certificates(pub(super) Vec<Certificate>);
+
+/// Reads all of these certificates and their keys, if each is good.
+pub fn read_certificates(files: &[CertificateFiles]) -> Result<Certificates, CertificateError> {
+    files.iter().map(Certificate::read).collect::<Result<_, _>>().map(Certificates)
+}
+
+impl Certificate {
+    fn read(files: &CertificateFiles) -> Result<Self, CertificateError> {
+        let CertificateFiles { cert, key } = files;
+        let chain = read_chain(cert)?;
+        let Some(first) = chain.first() else {
+            return Err(CertificateError::of(cert, "there is no certificate in it (PEM: BEGIN CERTIFICATE)"));
+        };
+        let not_after_unix_s = not_after(first).ok_or_else(|| {
+            CertificateError::of(cert, "its first certificate is not one that can be read (X.509)")
+        })?;
+        let private = read_key(key)?;
+        let certified = CertifiedKey::from_der(chain, private, &default_provider());
+        let certified = certified.map_err(|error| match error {
+            rustls::Error::InconsistentKeys(_) => CertificateError::of(
+                key,
+                format_args!("this is not the key of the certificate in {}", cert.display()),
+            ),
+            error => CertificateError::of(key, format_args!("no key that TLS can use: {error}")),
+        })?;
+        Ok(Self { name: cert.display().to_string(), key: Arc::new(certified), not_after_unix_s })
+    }
+
+    /// How many whole days it has left at this time; fewer than 0 when it is over.
+    pub(super) fn days_left(&self, unix_s: u64) -> i64 {
+        (self.not_after_unix_s - unix_s as i64).div_euclid(DAY_S)
+    }
+
+    /// Whether it is for this name.
+    pub(super) fn is_for(&self, name: &ServerName<'_>) -> bool {
+        let parsed = self.key.cert.first().map(ParsedCertificate::try_from);
+        parsed.is_some_and(|parsed| {
+            parsed.is_ok_and(|parsed| rustls::client::verify_server_name(&parsed, name).is_ok())
+        })
+    }
+}
+
+fn not_after(certificate: &CertificateDer<'_>) -> Option<i64> {
+    let certificate = x509_cert::Certificate::from_der(certificate).ok()?;
+    let end = certificate.tbs_certificate().validity().not_after.to_unix_duration();
+    i64::try_from(end.as_secs()).ok()
+}
+
+fn read_chain(file: &Path) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
+    let bytes = read(file)?;
+    let chain: Result<_, _> = CertificateDer::pem_slice_iter(&bytes).collect();
+    chain.map_err(|_| CertificateError::of(file, "this is not PEM"))
+}
+
+fn read(file: &Path) -> Result<Vec<u8>, CertificateError> {
+    fs::read(file).map_err(|error| CertificateError::of(file, format_args!("cannot be read: {error}")))
+}
+
+fn read_key(file: &Path) -> Result<PrivateKeyDer<'static>, CertificateError> {
+    let bytes = read(file)?;
+    PrivateKeyDer::from_pem_slice(&bytes).map_err(|error| match error {
+        pem::Error::NoItemsFound => CertificateError::of(
+            file,
+            "there is no private key in it (PEM: BEGIN PRIVATE KEY, without a password)",
+        ),
+        _ => CertificateError::of(file, "this is not PEM"),
+    })
+}
