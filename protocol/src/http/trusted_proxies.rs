@@ -106,7 +106,8 @@ mod tests {
         let bytes = format!("GET / HTTP/1.1\r\nHost: h\r\n{lines}\r\n");
         let HeadParse::Complete { head, .. } = parse_head(bytes.as_bytes()) else { panic!("{bytes}") };
         let peer = peer.parse::<SocketAddr>().ok().map(Address::from);
-        let address = trusted.client(&head, peer).map_or_else(|| "nowhere".to_owned(), |address| address.to_string());
+        let address =
+            trusted.client(&head, peer).map_or_else(|| "nowhere".to_owned(), |address| address.to_string());
         address.strip_suffix(":0").map(str::to_owned).unwrap_or(address)
     }
 
