@@ -18,7 +18,7 @@ pub(crate) fn enter(server: &str, api: &ApiClient, name: &str) -> Result<WsClien
         .authenticate_with(move |request| Ok(signing.authenticate_user(&request.socket_id, &user)))
         .sign_with(app, Member::new(name));
     let client = WsClient::connect(options)?;
-    client.sign_in();
+    client.signin();
     client.wait_signed_in()?;
     let room = client.subscribe("presence-chat")?;
     room.wait_subscribed()?;

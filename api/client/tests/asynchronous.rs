@@ -53,7 +53,7 @@ impl Driven for WsClient {
     }
 
     fn sign_in(&self) -> Result<(), SubscribeError> {
-        self.sign_in();
+        self.signin();
         block_on(self.wait_signed_in())
     }
 

@@ -50,7 +50,7 @@ impl Driven for WsClient {
     }
 
     fn sign_in(&self) -> Result<(), SubscribeError> {
-        self.sign_in();
+        self.signin();
         self.wait_signed_in()
     }
 

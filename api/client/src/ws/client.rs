@@ -171,7 +171,7 @@ impl<D: Driver> Client<D> {
     }
 
     /// Signs in, now and after each reconnection, as the user whom the authorizer of the options names.
-    pub fn sign_in(&self) {
+    pub fn signin(&self) {
         self.tell(Session::sign_in);
     }
 
