@@ -104,7 +104,11 @@ pub(super) fn address(host: Option<&Given>, port: Option<&Given>, usual: u16) ->
 /// A server that was reached over TLS must not become one without.
 fn refuse_tls(keys: &mut Keys) -> Result<(), Fault> {
     let given = ["ssl.certPath", "ssl.keyPath"].into_iter().find_map(|key| keys.take(key));
-    given.map_or(Ok(()), |given| Err(given.fault("there is no TLS here; put a proxy in front")))
+    given.map_or(Ok(()), |given| {
+        Err(given.fault(
+            "is not taken over; remove it, and give the pair with --tls-listen, --tls-cert and --tls-key",
+        ))
+    })
 }
 
 fn metrics(keys: &mut Keys, translation: &mut Translation) -> Result<(), Fault> {

@@ -71,7 +71,7 @@ fn a_bad_value_of_soketi_is_named_with_its_line_and_key() {
         ),
         (
             "{\"ssl\": {\n\"certPath\": \"a.pem\"}}",
-            "s.json:2: ssl.certPath: there is no TLS here; put a proxy in front",
+            "s.json:2: ssl.certPath: is not taken over; remove it, and give the pair with --tls-listen, --tls-cert and --tls-key",
         ),
         ("{\"metrics\": {\"enabled\": \"maybe\"}}", "s.json:1: metrics.enabled: must be true or false"),
         (
