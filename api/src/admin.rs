@@ -77,7 +77,7 @@ fn is_ip_address(host: &str) -> bool {
 }
 
 fn no_such_path() -> Refused {
-    Refused::new(404, "Not found: the admin listener has /metrics, /live, /ready and /")
+    Refused::new(404, "Not found: the admin listener has /metrics, /live, /ready, /up, /accept-traffic and /")
 }
 
 #[cfg(test)]
@@ -145,6 +145,8 @@ mod tests {
         assert_eq!(call("GET", "/metrics"), Ok(AdminCall::Metrics));
         assert_eq!(call("HEAD", "/metrics?x=1"), Ok(AdminCall::Metrics));
         assert_eq!(call("GET", "/ready"), Ok(AdminCall::Health(Probe::Ready)));
+        assert_eq!(call("GET", "/accept-traffic"), Ok(AdminCall::Health(Probe::AcceptTraffic)));
+        assert_eq!(call("GET", "/up"), Ok(AdminCall::Health(Probe::Up)));
         assert_eq!(call("POST", "/metrics"), Err(405));
         for path in ["/metrics/", "/apps/1/channels", "/apps/1/events", "/app/key"] {
             assert_eq!(call("GET", path), Err(404), "{path}");

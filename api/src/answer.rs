@@ -140,6 +140,9 @@ mod tests {
             (users::answer_users(&users, true), r#"{"users":["1","a\"b"]}"#),
             (health::answer_probe(Probe::Live, true), r#"{"live":true}"#),
             (health::answer_probe(Probe::Ready, false), r#"{"ready":false}"#),
+            (health::answer_probe(Probe::Up, true), r#"{"health":"OK"}"#),
+            (health::answer_probe(Probe::Up, false), r#"{"health":"ERROR"}"#),
+            (health::answer_probe(Probe::AcceptTraffic, false), r#"{"accept_traffic":false}"#),
             (health::answer_probe(Probe::Index, true), "OK"),
             (health::answer_probe(Probe::Hello, true), "Hello Workbunny!"),
         ];

@@ -70,6 +70,8 @@ impl Close {
 
     /// There is no room for this connection just now.
     pub const OVER_CAPACITY: Self = Self::new(4100, "Over capacity");
+    /// The server has little memory left, and keeps it for those who are there.
+    pub const MEMORY: Self = Self::new(4100, "Over capacity: memory is scarce (memory_high_bytes)");
     /// The source of apps could not say whether there is an app with this key.
     pub const APP_UNANSWERED: Self = Self::new(4100, "The app could not be looked up just now (apps_url)");
     /// The app has as many connections as it may; clients try again.

@@ -1,6 +1,7 @@
 //! Health, for load balancers and supervisors. Not signed, and says nothing but yes or no.
 //!
-//! `/live` is about the process (restart it if not), `/ready` about traffic (send none if not).
+//! `/live` is about the process (restart it if not), `/ready` about traffic (send none if not). `/up` and `/accept-traffic` are
+//! the same questions under the names that other servers give them.
 
 use crate::answer::Answer;
 
@@ -11,6 +12,10 @@ pub enum Probe {
     Live,
     /// `GET /ready`
     Ready,
+    /// `GET /up`, which Reverb has.
+    Up,
+    /// `GET /accept-traffic`, which soketi has.
+    AcceptTraffic,
     /// `GET /`
     Index,
     /// `GET /index`, by which webman-push-server shows that it is there.
@@ -27,6 +32,8 @@ pub(crate) fn parse_probe(path: &str) -> Option<Probe> {
         "/index" => Some(Probe::Hello),
         "/live" => Some(Probe::Live),
         "/ready" => Some(Probe::Ready),
+        "/up" => Some(Probe::Up),
+        "/accept-traffic" => Some(Probe::AcceptTraffic),
         _ => None,
     }
 }
@@ -36,8 +43,13 @@ pub fn answer_probe(probe: Probe, well: bool) -> Answer<'static> {
     let name = match probe {
         Probe::Index => return Answer::text("text/plain", b"OK"),
         Probe::Hello => return Answer::text("text/plain", b"Hello Workbunny!"),
+        Probe::Up => {
+            let health = if well { "OK" } else { "ERROR" };
+            return Answer::json(format!("{{\"health\":\"{health}\"}}").into_bytes()).well(well);
+        }
         Probe::Live => "live",
         Probe::Ready => "ready",
+        Probe::AcceptTraffic => "accept_traffic",
     };
     Answer::json(format!("{{\"{name}\":{well}}}").into_bytes()).well(well)
 }

@@ -229,6 +229,8 @@ pub trait Machine {
     fn handle_apps(&mut self, _apps: Arc<Apps>, _now: Now) {}
     /// What came of [`Effect::AskForApp`]. The registry in which an app was found was told before.
     fn handle_app_verdict(&mut self, _question: &AppQuestion, _verdict: AppVerdict, _now: Now) {}
+    /// Memory is scarce, or is no longer: whether newcomers are told to come back later. Those who are there stay.
+    fn handle_memory_shortage(&mut self, _is_short: bool) {}
     /// The server stops: refuse newcomers, close everybody.
     fn handle_drain(&mut self, now: Now);
     /// A crowd has gone: gives back what its queues needed and nothing needs now. Harmless at any time; the driver asks
@@ -237,6 +239,10 @@ pub trait Machine {
     /// For how many milliseconds what comes from sockets may gather before the machine is given it: some while lately
     /// nothing but signs of life has come, and nobody waits for an answer; 0: it must come at once.
     fn nap_ms_max(&self, _now: Now) -> u64 {
+        0
+    }
+    /// For how many milliseconds a gate has been closed so far, that which was closed longest.
+    fn gated_ms(&self) -> u64 {
         0
     }
     /// True when nothing waits to be sent to other cores.

@@ -1,4 +1,5 @@
-//! SIGHUP: the apps of files, environment and flags are read anew, and replace those that the server has from there.
+//! SIGHUP: the apps of files, environment and flags are read anew, and replace those that the server has from there;
+//! so do the marks of `[load]`.
 //!
 //! A file that is faulty changes nothing, and the log says why. Other settings hold until the server is started again; one
 //! line names those that have changed.
@@ -13,6 +14,7 @@ use super::sources::Sources;
 use crate::config::{AppReader, AppsUrl, Config, EndpointConfig, HooksConfig};
 use crate::driver::apps::{AppSource, AppsControl};
 use crate::hooks_link::Endpoints;
+use crate::server::LoadMarks;
 use crate::settings::{Admin, Ending, Listen, Pages, Proxies, Shards, Tls};
 use crate::tls::CertificateWatch;
 use machines::limits::Limits;
@@ -52,10 +54,11 @@ impl Reload {
     pub(super) fn reload(
         &mut self,
         apps: &Arc<AppsControl>,
+        load: &LoadMarks,
         hooks: Option<&Endpoints>,
         certificates: Option<&CertificateWatch>,
     ) {
-        if let Err(failure) = self.try_reload(apps, hooks, certificates) {
+        if let Err(failure) = self.try_reload(apps, load, hooks, certificates) {
             event!(WARN, "reload_failed", {}, "SIGHUP changes nothing: {}", failure.text);
         }
     }
@@ -63,6 +66,7 @@ impl Reload {
     fn try_reload(
         &mut self,
         apps: &Arc<AppsControl>,
+        load: &LoadMarks,
         hooks: Option<&Endpoints>,
         certificates: Option<&CertificateWatch>,
     ) -> Result<(), Failure> {
@@ -79,6 +83,7 @@ impl Reload {
             certificates.follow(&files);
         }
         log.apply();
+        load.change(config.load);
         event!(INFO, "reloaded", {}, "SIGHUP: {}: {changes}", self.named);
         let mut differing = self.fixed.differing(&fixed);
         if endpoints_stay && !differing.contains(&"hooks") {
@@ -167,6 +172,7 @@ impl Fixed {
             shards,
             ending,
             limits,
+            load: _,
             app_limits: _,
             apps: _,
             app_store,

@@ -71,8 +71,9 @@ pub(super) fn run(serve: &Serve) -> Result<(), Failure> {
             return Ok(());
         }
         let (apps, hooks, mut reload) = (Arc::clone(running.apps()), running.endpoints(), reload);
+        let load = running.load_marks().clone();
         let on_hangup = move || match &mut reload {
-            Some(reload) => reload.reload(&apps, hooks.as_ref(), certificates.as_deref()),
+            Some(reload) => reload.reload(&apps, &load, hooks.as_ref(), certificates.as_deref()),
             None => certificates.iter().for_each(|certificates| certificates.look_again()),
         };
         running.reload_on_hangup(on_hangup).map_err(Failure::outside)

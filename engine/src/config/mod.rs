@@ -5,7 +5,7 @@
 //! still knows its place. The readers see that tree alone. `table` has the keys of each table (`key`), of
 //! which `effective`, `schema` and the page of settings are made, `section` takes tables apart and refuses unknown keys, with `advice` on what to write
 //! instead. Each group of settings has a reader of the same name, and its values are in `crate::settings`: `listen`,
-//! `admin`, `pages`, `log`, `shards`, `ending`, `limits` (with `bounds` and `contradictions`), `app`, `app_store`, `apps_url`, `hooks`
+//! `admin`, `pages`, `log`, `shards`, `ending`, `limits` (with `bounds` and `contradictions`), `load`, `app`, `app_store`, `apps_url`, `hooks`
 //! `endpoint` and `tls`; `app_reader` reads apps that are kept elsewhere. `foreign` knows
 //! what other servers call a setting, `compat` reads their files and variables; `fault` is the message. It knows no socket, and of the command line only its layer. What must never
 //! happen here: a secret in a message, a key that is accepted and has no effect, a bad value that becomes a default.
@@ -18,7 +18,7 @@ use protocol::app::{App, Apps, DuplicateApp};
 use protocol::limits::AppLimits;
 use toml::de::DeTable;
 
-use crate::settings::{Admin, Ending, Listen, Log, Pages, Proxies, Settings, Shards, Tls};
+use crate::settings::{Admin, Ending, Listen, Load, Log, Pages, Proxies, Settings, Shards, Tls};
 use machines::limits::Limits;
 
 mod admin;
@@ -42,6 +42,7 @@ mod key;
 mod layer;
 mod limits;
 mod listen;
+mod load;
 mod log;
 mod merge;
 mod nearest;
@@ -96,6 +97,8 @@ pub struct Config {
     pub ending: Ending,
     /// The bounds of every shard and of the API core.
     pub limits: Limits,
+    /// When there is too much to do for newcomers.
+    pub load: Load,
     /// The limits of apps that set none of their own.
     pub app_limits: AppLimits,
     /// The apps. No two have the same id or key.
@@ -172,6 +175,7 @@ impl Config {
         let ending = ending::parse_ending(&mut top)?;
         let apps_url = apps_url::parse_apps_url(&mut top)?;
         let limits = ParsedLimits::parse(top.take("limits"))?;
+        let load = load::parse_load(top.take("load"))?;
         let (apps, endpoints) = app::parse_apps(top.take("apps"), &limits)?;
         let app_store = app_store::parse_app_store(top.take("app_store"))?;
         let hooks = HooksConfig::parse(top.take("hooks"), endpoints)?;
@@ -186,6 +190,7 @@ impl Config {
             shards,
             ending,
             limits,
+            load,
             app_limits,
             apps,
             app_store,
@@ -221,6 +226,7 @@ impl Config {
             shards: self.shards,
             ending: self.ending,
             limits: self.limits,
+            load: self.load,
             hooks: self.hooks.for_apps(&apps),
             apps: Arc::new(apps),
             stored_apps: stored,
@@ -242,7 +248,7 @@ mod tests {
     use protocol::path_prefix::PathPrefix;
 
     use super::*;
-    use crate::settings::{AdminAddress, CertificateFiles, ShardCount};
+    use crate::settings::{AdminAddress, CertificateFiles, Marks, ShardCount};
     use machines::limits::{OUTBOXES_BYTES_MIN, SUBSCRIPTIONS_MIN};
 
     const EXAMPLE: &str = include_str!("../../corecast.example.toml");
@@ -313,6 +319,7 @@ mod tests {
         assert_eq!(config.app_limits.backend_events_per_second.take(), Some(1000));
         assert_eq!(config.app_limits.read_requests_per_second.take(), Some(100));
         assert_eq!(config.app_limits.subscriptions_max.take(), Some(100_000));
+        assert_eq!(config.load.marks(None), Some(Marks { high: 900 << 20, low: 800 << 20 }));
         assert_eq!(config.limits.subscriptions_per_shard_max.take(), Some(SUBSCRIPTIONS_MIN));
         assert_eq!(config.limits.outboxes_bytes_max.take(), Some(OUTBOXES_BYTES_MIN));
         assert_eq!(config.app_limits, AppLimits::default());

@@ -16,6 +16,8 @@ pub(super) enum Table {
     Tls,
     /// `[[tls.certificates]]`.
     TlsCertificate,
+    /// `[load]`.
+    Load,
     /// `[app_store]`.
     AppStore,
     /// `[[apps]]`.
@@ -32,11 +34,12 @@ pub(super) enum Table {
 
 impl Table {
     /// All kinds.
-    pub(super) const ALL: [Self; 10] = [
+    pub(super) const ALL: [Self; 11] = [
         Self::Top,
         Self::Limits,
         Self::Tls,
         Self::TlsCertificate,
+        Self::Load,
         Self::AppStore,
         Self::App,
         Self::AppKey,
@@ -52,6 +55,7 @@ impl Table {
             Self::Limits => limit_keys().collect(),
             Self::Tls => TLS.to_vec(),
             Self::TlsCertificate => TLS_CERTIFICATE.to_vec(),
+            Self::Load => LOAD.to_vec(),
             Self::AppStore => vec![text("path", "The database. `corecast app add` makes it.")],
             Self::App => APP.to_vec(),
             Self::AppKey => APP_KEY.to_vec(),
@@ -94,6 +98,7 @@ impl Table {
             Self::Limits => "[limits]",
             Self::Tls => "[tls]",
             Self::TlsCertificate => "[[tls.certificates]]",
+            Self::Load => "[load]",
             Self::AppStore => "[app_store]",
             Self::App => "[[apps]]",
             Self::AppKey => "[[apps.keys]]",
@@ -110,6 +115,7 @@ impl Table {
             Self::Limits => "limits.",
             Self::Tls => "tls.",
             Self::TlsCertificate => "tls.certificates.",
+            Self::Load => "load.",
             Self::AppStore => "app_store.",
             Self::App => "apps.",
             Self::AppKey => "apps.keys.",
@@ -120,7 +126,7 @@ impl Table {
     }
 }
 
-const TOP: [Key; 26] = [
+const TOP: [Key; 27] = [
     list("listen", "Addresses for WebSocket and REST, each as IP:PORT.").or("[\"0.0.0.0:6001\"]"),
     list("api_listen", "Further addresses for back ends, whose connections do not pass through a shard.").or("[]"),
     text(
@@ -184,6 +190,7 @@ const TOP: [Key; 26] = [
     .or_follows("4100, or 4200 with `takeover`", |config| config.ending.drain().close.code.to_string()),
     table("tls", "Addresses with TLS, and what clients are shown there."),
     table("limits", "Limits of the server and of all apps."),
+    table("load", "When there is too much to do for newcomers."),
     table("hooks", "What back ends are told of the channels, and how."),
     table("app_store", "Further apps, in a database that commands change."),
     text(
@@ -258,6 +265,23 @@ const TLS: [Key; 4] = [
 
 const TLS_CERTIFICATE: [Key; 2] =
     [text("cert", "The certificate, and behind it its chain (PEM)."), text("key", "Its private key (PEM).")];
+
+const LOAD: [Key; 2] = [
+    integer(
+        "memory_high_bytes",
+        1,
+        1 << 50,
+        "From here on new clients get 4100. A mark that is set counts the memory of this process. SIGHUP reads it again.",
+    )
+    .or_follows("90 % of the memory of the control group or machine", |config| config.load.shown().0),
+    integer(
+        "memory_low_bytes",
+        1,
+        1 << 50,
+        "From here down they are welcome again. SIGHUP reads it again.",
+    )
+    .or_follows("8/9 of the high mark", |config| config.load.shown().1),
+];
 
 const APP_KEY: [Key; 5] = [
     text("key", "What clients connect with. Required, here or in `key_file`."),

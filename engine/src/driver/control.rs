@@ -170,12 +170,24 @@ impl std::fmt::Display for CoreError {
 
 impl std::error::Error for CoreError {}
 
-/// The pulses of all cores, and whether they serve.
+/// The pulses of all cores, how much each has to do, and whether they serve.
 #[derive(Debug)]
 pub struct Health {
     ready: AtomicBool,
+    shedding: AtomicBool,
+    memory_is_short: AtomicBool,
     stuck_batches: AtomicU64,
     beats: PerCore<AtomicU64>,
+    loads: PerCore<(AtomicU64, AtomicU64)>,
+}
+
+/// What a core has told of itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct CoreLoad {
+    /// Its connections.
+    pub connections: u64,
+    /// For how long a gate of it has been closed so far.
+    pub gated_ms: u64,
 }
 
 impl Health {
@@ -183,8 +195,11 @@ impl Health {
     pub fn new(cores: Cores) -> Self {
         Self {
             ready: AtomicBool::new(false),
+            shedding: AtomicBool::new(false),
+            memory_is_short: AtomicBool::new(false),
             stuck_batches: AtomicU64::new(0),
             beats: PerCore::of_turning(cores, |_| AtomicU64::new(0)),
+            loads: PerCore::of_turning(cores, |_| (AtomicU64::new(0), AtomicU64::new(0))),
         }
     }
 
@@ -196,6 +211,38 @@ impl Health {
     /// Says whether new connections are welcome.
     pub fn set_ready(&self, ready: bool) {
         self.ready.store(ready, Ordering::Relaxed);
+    }
+
+    /// True while there is so much to do that new connections had better go elsewhere.
+    pub fn is_shedding(&self) -> bool {
+        self.shedding.load(Ordering::Relaxed)
+    }
+
+    /// True while newcomers are told to come back later, for want of memory.
+    pub fn memory_is_short(&self) -> bool {
+        self.memory_is_short.load(Ordering::Relaxed)
+    }
+
+    /// Says whether there is too much to do, and whether memory is short.
+    pub fn set_shedding(&self, shedding: bool, memory_is_short: bool) {
+        self.shedding.store(shedding, Ordering::Relaxed);
+        self.memory_is_short.store(memory_is_short, Ordering::Relaxed);
+    }
+
+    /// Core `core` tells how much it has to do.
+    pub fn note_load(&self, core: CoreId, load: CoreLoad) {
+        let (connections, gated_ms) = &self.loads[core];
+        connections.store(load.connections, Ordering::Relaxed);
+        gated_ms.store(load.gated_ms, Ordering::Relaxed);
+    }
+
+    /// What this core has told last.
+    pub fn load(&self, core: CoreId) -> CoreLoad {
+        let (connections, gated_ms) = &self.loads[core];
+        CoreLoad {
+            connections: connections.load(Ordering::Relaxed),
+            gated_ms: gated_ms.load(Ordering::Relaxed),
+        }
     }
 
     /// So many batches have found a full inbox, which never is: a mistake of ours that must not go unseen.

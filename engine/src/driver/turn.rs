@@ -14,7 +14,7 @@ use super::CoreSetup;
 use super::accept::Acceptor;
 use super::app_line::AppLine;
 use super::apps::AppsView;
-use super::control::{Clock, Control, CoreError, Health, Leave, Phase, Report};
+use super::control::{Clock, Control, CoreError, CoreLoad, Health, Leave, Phase, Report};
 use super::flush::Flusher;
 use super::hooks_end::HooksEnd;
 use super::inbox::MeshEnd;
@@ -47,6 +47,8 @@ pub(super) struct Core<M> {
     reports: Sender<Report>,
     leave: Leave,
     left: Left,
+    /// What the machine was told last of memory.
+    memory_is_short: bool,
     /// Nothing has come since the last nap.
     rested: bool,
     /// The most connections since room was last given back.
@@ -94,6 +96,7 @@ impl<M: Machine> Core<M> {
             reports: setup.reports,
             leave: setup.leave,
             left: Left::default(),
+            memory_is_short: false,
             rested: true,
             crowd: 0,
         })
@@ -194,6 +197,18 @@ impl<M: Machine> Core<M> {
             self.machine.handle_app_verdict(question, *verdict, now);
         }
         any
+    }
+
+    /// Tells the server how much there is to do, and the machine whether memory is short.
+    fn share_load(&mut self) {
+        let connections = self.machine.connections() as u64;
+        let load = CoreLoad { connections, gated_ms: self.machine.gated_ms() };
+        self.health.note_load(self.io.mesh.me(), load);
+        let is_short = self.health.memory_is_short();
+        if is_short != self.memory_is_short {
+            self.memory_is_short = is_short;
+            self.machine.handle_memory_shortage(is_short);
+        }
     }
 
     fn ask_for_app(&mut self, question: AppQuestion, now: Now) {
@@ -316,6 +331,7 @@ impl<M: Machine> turn::Core for Core<M> {
     fn gather(&mut self, now: Now) -> Result<bool, CoreError> {
         self.health.beat(self.io.mesh.me(), now.mono_ms);
         notices::note_untold(self.machine.want_notices(notices::wanted()));
+        self.share_load();
         self.hooks.open(&mut self.machine, now);
         let changed = self.change_apps(now);
         let unstuck = self.io.mesh.retry_stuck();

@@ -41,6 +41,8 @@ pub(crate) fn of_the_process(
         hooks::describe_hooks(all, reading, stream, now);
         let stuck = "Batches that found a full inbox: a fault.";
         all.counter("stuck_batches_total", stuck, health.stuck_batches());
+        let shedding = "1 while there is too much to do for new connections.";
+        all.gauge("shedding", shedding, u64::from(health.is_shedding()));
         let lost = "Log lines lost since standard error did not take them.";
         all.counter("log_lines_dropped_total", lost, logging::dropped());
         let untold = "Refusals without a log line, since there were too many of their kind within a second.";

@@ -107,6 +107,16 @@ impl RunningCores {
         self.admin.as_ref()
     }
 
+    /// The pulses of the cores, and how much they have to do.
+    pub(super) fn health(&self) -> &Arc<Health> {
+        self.threads.health()
+    }
+
+    /// Which cores there are.
+    pub(super) fn cores(&self) -> Cores {
+        self.threads.cores()
+    }
+
     /// The registry of apps, which may change while the server runs.
     pub fn apps(&self) -> &Arc<AppsControl> {
         &self.apps

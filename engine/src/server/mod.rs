@@ -2,11 +2,13 @@
 //!
 //! `start` puts real shards, a real API core and the hooks on its cores. `cores` says what each core starts with, `ports`
 //! and `pinning` where it listens and runs; `threads` has their threads, `reports` what they say, `stop` the order of the
-//! end. `signals` and `panics` are about the whole process. Called by the command line.
+//! end. `load` says when there is too much to do for
+//! newcomers; `signals` and `panics` are about the whole process. Called by the command line.
 
 mod cores;
 mod environment;
 mod error;
+mod load;
 mod panics;
 mod pinning;
 mod ports;
@@ -20,6 +22,7 @@ mod threads;
 pub use cores::{RunningCores, start_cores};
 pub use environment::Environment;
 pub use error::StartError;
+pub use load::LoadMarks;
 pub use panics::install_panic_hook;
 pub use reports::Stopper;
 pub use signals::{block_signals, wait_for_signal};

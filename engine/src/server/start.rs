@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::cores::{RunningCores, start_cores};
 use super::environment::Environment;
 use super::error::StartError;
+use super::load::{LoadMarks, watch_load};
 use super::random::{Random, random_u64};
 use super::{block_signals, descriptors_max, install_panic_hook};
 use crate::app_store::StoreCounters;
@@ -84,7 +85,10 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
         }
     };
     let cores = start_cores(&settings, tls.as_ref(), Some(share), hooks_end, make_shard, make_api)?;
-    Ok(Running { cores, tls, hooks, capacity, app_store, apps_url })
+    let load = LoadMarks::new(settings.load);
+    watch_load(load.clone(), Arc::clone(cores.health()), cores.cores(), capacity.clients())
+        .map_err(StartError::System)?;
+    Ok(Running { cores, tls, hooks, capacity, load, app_store, apps_url })
 }
 
 fn shard(number: u16, settings: &Settings, limits: Limits, topics: TopicHash) -> Shard {
@@ -119,7 +123,7 @@ fn api_core(
         limits,
         health: Box::new(move || Health {
             live: health.oldest_beat_age_ms(clock.now().mono_ms) < BEAT_MS_MAX,
-            ready: health.is_ready(),
+            ready: health.is_ready() && !health.is_shedding(),
         }),
         assets: settings.pages.assets,
         sample_endpoints: settings.pages.sample_endpoints,
@@ -136,6 +140,7 @@ pub struct Running {
     tls: Option<ServerTls>,
     hooks: Option<HooksLink>,
     capacity: Capacity,
+    load: LoadMarks,
     app_store: Arc<StoreCounters>,
     apps_url: Arc<UrlCounters>,
 }
@@ -186,6 +191,11 @@ impl Running {
         self.hooks.as_ref().map(HooksLink::endpoints)
     }
 
+    /// When there is too much to do for newcomers.
+    pub fn load_marks(&self) -> &LoadMarks {
+        &self.load
+    }
+
     /// How many clients fit.
     pub fn capacity(&self) -> Capacity {
         self.capacity
@@ -193,7 +203,7 @@ impl Running {
 
     /// Waits for a signal to stop, for the drain after it, and for the hooks.
     pub fn wait(self) -> Result<(), CoreError> {
-        let Self { mut cores, tls: _, hooks, capacity: _, app_store: _, apps_url: _ } = self;
+        let Self { mut cores, hooks, .. } = self;
         let drained = cores.wait_until_drained();
         // It may take seconds, in which newcomers must still be answered.
         hooks.into_iter().for_each(HooksLink::stop);

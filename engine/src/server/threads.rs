@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::environment::Environment;
 use super::error::StartError;
 use super::reports::{Reports, Stopper, Tally};
-use crate::driver::control::{Control, CoreError, Phase, Report};
+use crate::driver::control::{Control, CoreError, Health, Phase, Report};
 use crate::driver::{CoreSetup, run_core};
 use crate::limits::{CORES_END_MAX, CORES_START_MAX};
 use crate::takeover::Takeover;
@@ -122,6 +122,11 @@ impl Threads {
         if matches!(ended, Ok(true)) {
             self.handles.drain(..).for_each(|thread| drop(thread.join()));
         }
+    }
+
+    /// The pulses of the cores, and how much they have to do.
+    pub(super) fn health(&self) -> &Arc<Health> {
+        &self.environment.health
     }
 
     /// Which cores there are.

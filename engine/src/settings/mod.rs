@@ -9,6 +9,7 @@ pub mod capacity;
 mod ending;
 mod fitted;
 mod listen;
+mod load;
 mod log;
 mod memory;
 mod pages;
@@ -20,7 +21,9 @@ pub use admin::{Admin, AdminAddress, parse_admin_host};
 pub use ending::Ending;
 pub use fitted::fitted;
 pub use listen::Listen;
+pub use load::{Load, Marks};
 pub use log::Log;
+pub use memory::{Memory, Watched};
 pub use pages::Pages;
 pub use proxies::Proxies;
 pub use shards::{ShardCount, Shards, Steering};
@@ -50,6 +53,8 @@ pub struct Settings {
     pub ending: Ending,
     /// The bounds of each shard and of the API core.
     pub limits: Limits,
+    /// When there is too much to do for newcomers.
+    pub load: Load,
     /// The apps.
     pub apps: Arc<Apps>,
     /// How many of them, the last ones, are from the app store.

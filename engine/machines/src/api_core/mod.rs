@@ -63,7 +63,7 @@ pub struct ApiConfig {
     pub trusted_proxies: TrustedProxies,
     /// The bounds of its queues.
     pub limits: Limits,
-    /// How the server is, asked at each `/live` and `/ready`.
+    /// How the server is, asked at each probe.
     pub health: Box<dyn Fn() -> Health>,
     /// What `GET /` shows on the public ports; None: `OK`.
     pub page: Option<Arc<str>>,

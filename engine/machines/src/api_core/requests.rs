@@ -377,8 +377,8 @@ impl ApiCore {
     fn is_well(&self, probe: Probe) -> bool {
         match probe {
             Probe::Index | Probe::Hello => true,
-            Probe::Live => (self.health)().live,
-            Probe::Ready => (self.health)().ready && !self.draining,
+            Probe::Live | Probe::Up => (self.health)().live,
+            Probe::Ready | Probe::AcceptTraffic => (self.health)().ready && !self.draining,
         }
     }
 

@@ -12,6 +12,7 @@ use super::Shard;
 use crate::hook_port::HookPort;
 use crate::machine::{Door, Effect, Inputs, Machine, Mesh, Now, Token};
 use crate::notices::Wanted;
+use crate::readings::GatedMs;
 
 impl Machine for Shard {
     fn handle_open(&mut self, token: Token, _door: Door, _secure: bool, now: Now) {
@@ -129,6 +130,15 @@ impl Machine for Shard {
 
     fn handle_app_verdict(&mut self, question: &AppQuestion, verdict: AppVerdict, _now: Now) {
         self.inbound.end_question(question, verdict);
+    }
+
+    fn handle_memory_shortage(&mut self, is_short: bool) {
+        self.inbound.note_memory_shortage(is_short);
+    }
+
+    fn gated_ms(&self) -> u64 {
+        let GatedMs { flush, roots, commands } = self.inbound.gated_ms();
+        flush.max(roots).max(commands)
     }
 
     fn handle_drain(&mut self, now: Now) {

@@ -169,6 +169,9 @@ impl Shard {
         if !self.fanout.has_room() {
             return Err(Close::OVER_CAPACITY);
         }
+        if self.inbound.memory_is_short {
+            return Err(Close::MEMORY);
+        }
         app.admit().ok_or(app.over_quota_close)
     }
 

@@ -52,6 +52,8 @@ pub(super) struct Inbound {
     rotation: Rotation,
     gates: GateClocks,
     quiet: Quiet,
+    /// Newcomers are told to come back later.
+    memory_is_short: bool,
     stats: InboundStats,
 }
 
@@ -78,6 +80,7 @@ impl Inbound {
             rotation: Rotation::default(),
             gates: GateClocks::default(),
             quiet: Quiet::default(),
+            memory_is_short: false,
             stats: InboundStats::default(),
         }
     }
@@ -90,6 +93,11 @@ impl Inbound {
     /// From now on these are the apps.
     pub(super) fn change_apps(&mut self, apps: Arc<Apps>) {
         self.apps = apps;
+    }
+
+    /// Whether newcomers are told to come back later.
+    pub(super) fn note_memory_shortage(&mut self, is_short: bool) {
+        self.memory_is_short = is_short;
     }
 
     /// What happened.
