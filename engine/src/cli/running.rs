@@ -44,6 +44,7 @@ pub(super) fn run_server(
     if has_samples {
         warn_of_samples();
     }
+    server::tell_ready(&format!("serving; {}", running.capacity()));
     running.wait().map_err(Failure::outside)?;
     event!(INFO, "stopped", {}, "stopped");
     Ok(())

@@ -7,7 +7,9 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use super::limits::{ACCEPT_PAUSE_MS, ACCEPTS_PER_TURN_MAX, HANDSHAKES_WAITING_MAX};
+use super::limits::{
+    ACCEPT_PAUSE_MS, ACCEPTS_PER_TURN_MAX, HANDSHAKES_WAITING_MAX, INHERITED_ACCEPTS_PER_TURN_MAX, YIELD_MS,
+};
 use super::listen::{accept, turn_newcomers_away};
 use super::ring::{Completion, Kind, Operation, Ring};
 use super::sockets::Sockets;
@@ -24,6 +26,8 @@ pub struct Entrance {
     pub door: Door,
     /// How bytes travel on the connections that come through it.
     pub transport: TransportKind,
+    /// A supervisor has passed it on: other cores accept from it too, and the next process will.
+    pub inherited: bool,
 }
 
 /// The listeners of a core.
@@ -50,6 +54,10 @@ struct Listener {
     ready: bool,
     /// Newcomers are turned away; since then, or since the last one was taken, in `mono_ms`.
     quiet_since: Option<u64>,
+    /// Its queue is left to others until then, in `mono_ms`.
+    yields_until: Option<u64>,
+    /// Its queue is left to the next process.
+    left: bool,
     /// Its poll is cancelled; it is dropped when that completes.
     spent: bool,
 }
@@ -70,6 +78,8 @@ impl Acceptor {
             armed: false,
             ready: false,
             quiet_since: None,
+            yields_until: None,
+            left: false,
             spent: false,
         };
         let mut listeners: Vec<Listener> = entrances.into_iter().enumerate().map(listener).collect();
@@ -98,8 +108,15 @@ impl Acceptor {
         }
     }
 
-    /// Takes the connections that wait. Returns whether there was one, or a listener to close.
-    pub fn accept_some<M: Machine>(&mut self, sockets: &mut Sockets, machine: &mut M, now: Now) -> bool {
+    /// Takes the connections that wait. Of a queue that other cores share, a core that is ahead of them takes one now and
+    /// then, so that none waits for a core that hangs. Returns whether there was one, or a listener to close.
+    pub fn accept_some<M: Machine>(
+        &mut self,
+        sockets: &mut Sockets,
+        machine: &mut M,
+        is_ahead: impl Fn() -> bool,
+        now: Now,
+    ) -> bool {
         self.ran_out = false;
         if self.holds || self.paused_until.is_some_and(|until| now.mono_ms < until) {
             return false;
@@ -112,8 +129,10 @@ impl Acceptor {
             if crowded && matches!(listener.entrance.transport, TransportKind::Tls(_)) {
                 continue;
             }
-            while listener.ready && budget > 0 && self.paused_until.is_none() {
+            let mut of_this = listener.budget(&is_ahead, now);
+            while listener.ready && of_this > 0 && budget > 0 && self.paused_until.is_none() {
                 budget -= 1;
+                of_this -= 1;
                 match listener.accept(sockets, machine, &mut self.successors, now) {
                     Accepted::One => any = true,
                     Accepted::None => listener.ready = false,
@@ -123,7 +142,7 @@ impl Acceptor {
             any |= listener.close_if_quiet(now.mono_ms, self.quiet_ms, sockets.ring());
         }
         // A connection that came between the cancellation and its completion was still taken.
-        self.listeners.retain(|listener| listener.armed || listener.ready || !listener.spent);
+        self.listeners.retain(|listener| listener.armed || listener.has_newcomers() || !listener.spent);
         if self.paused_until.is_some() {
             self.ran_out = true;
             machine.handle_no_descriptors(now);
@@ -144,6 +163,7 @@ impl Acceptor {
     /// Leaves newcomers in the queue until `begin_close`, as far as there is room.
     pub fn hold(&mut self) {
         self.holds = true;
+        self.listeners.iter_mut().for_each(|listener| listener.yields_until = None);
     }
 
     /// Turns newcomers away; each listener is closed when its queue has been empty for so long.
@@ -151,11 +171,28 @@ impl Acceptor {
         (self.holds, self.quiet_ms) = (false, quiet_ms);
         for listener in self.listeners.iter_mut().filter(|listener| listener.entrance.door != Door::Successor)
         {
+            if listener.entrance.inherited {
+                (listener.left, listener.yields_until) = (true, None);
+                listener.quiet_since = Some(mono_ms.saturating_sub(quiet_ms));
+                continue;
+            }
             // Where filters are refused, a client that comes in the listener's last instant meets a reset.
             let _ = turn_newcomers_away(&listener.entrance.listener);
             listener.quiet_since = Some(mono_ms);
             listener.ready = true;
         }
+    }
+
+    /// Leaves all who come from now on to the next process, where a queue outlives this one.
+    pub fn leave_inherited(&mut self) {
+        for listener in self.listeners.iter_mut().filter(|listener| listener.entrance.inherited) {
+            (listener.left, listener.yields_until) = (true, None);
+        }
+    }
+
+    /// Whether there is a queue that outlives this process.
+    pub fn has_inherited(&self) -> bool {
+        self.listeners.iter().any(|listener| listener.entrance.inherited)
     }
 
     /// True when no listener is left but those for successors, which may come to the end.
@@ -165,7 +202,8 @@ impl Acceptor {
 
     /// The listeners, as long as each may be accepted from at any time.
     pub fn listeners(&self) -> Option<impl Iterator<Item = BorrowedFd<'_>>> {
-        let idle = !self.holds && self.next_deadline().is_none();
+        let left = self.listeners.iter().any(|listener| listener.left);
+        let idle = !self.holds && !left && self.next_deadline().is_none();
         idle.then(|| self.listeners.iter().map(|listener| listener.entrance.listener.as_fd()))
     }
 
@@ -176,7 +214,10 @@ impl Acceptor {
             .iter()
             .filter(|listener| !listener.spent)
             .filter_map(|listener| listener.quiet_since);
-        self.paused_until.into_iter().chain(quiet.map(|since| since + self.quiet_ms)).min()
+        let accepts = self.paused_until.is_none();
+        let yields = self.listeners.iter().filter(|_| accepts).filter_map(|listener| listener.yields_until);
+        let quiet = quiet.map(|since| since + self.quiet_ms);
+        self.paused_until.into_iter().chain(quiet).chain(yields).min()
     }
 }
 
@@ -188,6 +229,31 @@ impl Listener {
 
     fn operation(&self) -> Operation {
         Operation { kind: Kind::Listener, token: Token { slot: self.slot, generation: 0 } }
+    }
+
+    /// Whether its queue may hold somebody who is to be taken.
+    fn has_newcomers(&self) -> bool {
+        self.ready && !self.left
+    }
+
+    /// How many may be taken from its queue now.
+    fn budget(&mut self, is_ahead: &impl Fn() -> bool, now: Now) -> usize {
+        let waited = self.yields_until.is_some_and(|until| until <= now.mono_ms);
+        if !self.has_newcomers() {
+            self.yields_until = None;
+            return 0;
+        }
+        if !self.entrance.inherited {
+            return ACCEPTS_PER_TURN_MAX;
+        }
+        if !is_ahead() {
+            self.yields_until = None;
+            return INHERITED_ACCEPTS_PER_TURN_MAX;
+        }
+        if waited || self.yields_until.is_none() {
+            self.yields_until = Some(now.mono_ms + YIELD_MS);
+        }
+        usize::from(waited)
     }
 
     fn accept<M: Machine>(
@@ -223,7 +289,7 @@ impl Listener {
 
     fn close_if_quiet(&mut self, mono_ms: u64, quiet_ms: u64, ring: &mut Ring) -> bool {
         let quiet = self.quiet_since.is_some_and(|since| mono_ms >= since + quiet_ms);
-        if !quiet || self.ready || self.spent {
+        if !quiet || self.has_newcomers() || self.spent {
             return false;
         }
         self.spent = true;

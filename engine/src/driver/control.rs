@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::doorbell::Doorbells;
+use super::limits::{AHEAD_MIN, AHEAD_PART};
 use machines::cores::{CoreId, Cores, PerCore};
 use machines::machine::Now;
 
@@ -236,6 +237,14 @@ impl Health {
         gated_ms.store(load.gated_ms, Ordering::Relaxed);
     }
 
+    /// True when this shard has so many more connections than another that a newcomer had better go there.
+    pub fn is_ahead(&self, core: CoreId) -> bool {
+        let mine = self.load(core).connections;
+        let mut others = self.loads.cores().filter(|other| *other != CoreId::Api);
+        let least = mine.saturating_sub(AHEAD_MIN + mine / AHEAD_PART);
+        core != CoreId::Api && others.any(|other| self.load(other).connections < least)
+    }
+
     /// What this core has told last.
     pub fn load(&self, core: CoreId) -> CoreLoad {
         let (connections, gated_ms) = &self.loads[core];
@@ -345,6 +354,21 @@ mod tests {
         assert_eq!(control.told_ms(), None);
         [30, 50, 40].into_iter().for_each(|ms| control.note_told(ms));
         assert_eq!(control.told_ms(), Some((30, 50)));
+    }
+
+    #[test]
+    fn a_shard_is_ahead_when_another_has_far_fewer_connections() {
+        let health = Health::new(Cores::new(2));
+        let note = |core, connections| health.note_load(core, CoreLoad { connections, gated_ms: 0 });
+        let [one, other] = [CoreId::Shard(0), CoreId::Shard(1)];
+        for (mine, theirs, ahead) in
+            [(0, 0, false), (32, 0, false), (40, 0, true), (1000, 900, false), (1000, 800, true)]
+        {
+            note(one, mine);
+            note(other, theirs);
+            assert_eq!((health.is_ahead(one), health.is_ahead(other)), (ahead, false), "{mine} {theirs}");
+            assert!(!health.is_ahead(CoreId::Api));
+        }
     }
 
     #[test]

@@ -6,6 +6,16 @@ use std::time::Duration;
 /// Connections taken per turn, over all listeners of the core.
 pub(super) const ACCEPTS_PER_TURN_MAX: usize = 64;
 
+/// The same of a queue that other cores share, so that a crowd is spread over them.
+pub(super) const INHERITED_ACCEPTS_PER_TURN_MAX: usize = 8;
+
+/// How long a core that is ahead leaves such a queue to others, in milliseconds.
+pub(super) const YIELD_MS: u64 = 2;
+
+/// A shard is ahead of another that has fewer connections by so many and a part of its own.
+pub(super) const AHEAD_MIN: u64 = 32;
+pub(super) const AHEAD_PART: u64 = 8;
+
 /// How long accepting waits when the system has no descriptors or memory to give, in milliseconds.
 pub(super) const ACCEPT_PAUSE_MS: u64 = 100;
 

@@ -170,15 +170,34 @@ fn bind_exclusively(place: Place) -> io::Result<()> {
     socket.bind(&place.address.into())
 }
 
-fn bind(place: Place) -> io::Result<OwnedFd> {
-    let socket = stream_socket(place)?;
-    socket.set_reuse_address(true)?;
-    socket.set_reuse_port(true)?;
+/// Gives a listener that this process was started with the options of its own.
+pub fn adopt(listener: OwnedFd) -> io::Result<OwnedFd> {
+    let socket = Socket::from(listener);
+    if socket.r#type()? != Type::STREAM
+        || !socket.is_listener()?
+        || socket.local_addr()?.as_socket().is_none()
+    {
+        let what = "not a listening TCP socket (in its unit: ListenStream=, Accept=no)";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+    }
+    set_options(&socket)?;
+    Ok(socket.into())
+}
+
+/// The options that connections inherit.
+fn set_options(socket: &Socket) -> io::Result<()> {
     socket.set_tcp_nodelay(true)?;
     socket.set_tcp_notsent_lowat(NOTSENT_LOWAT_BYTES)?;
     socket.set_tcp_user_timeout(Some(USER_TIMEOUT))?;
     socket.set_nonblocking(true)?;
-    ring::defer_accept(socket.as_fd(), SILENCE_S_MAX)?;
+    ring::defer_accept(socket.as_fd(), SILENCE_S_MAX)
+}
+
+fn bind(place: Place) -> io::Result<OwnedFd> {
+    let socket = stream_socket(place)?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    set_options(&socket)?;
     socket.bind(&place.address.into())?;
     socket.listen(backlog())?;
     Ok(socket.into())

@@ -12,7 +12,7 @@ use std::fmt;
 use std::io::{self, IoSlice};
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
 
 use io_uring::{IoUring, cqueue, opcode, squeue, types};
@@ -511,6 +511,15 @@ pub fn tcp_bytes(socket: BorrowedFd<'_>) -> Option<(u64, u64)> {
     let end = u64::from(ENDED.contains(info.get(STATE)?));
     let went = word(SENT)?.saturating_sub(word(SENT_AGAIN)?) + u64::from(not_sent);
     Some((word(RECEIVED)?.saturating_sub(end), went))
+}
+
+/// A copy of a descriptor that this process was started with. The original is kept from programs that it starts.
+pub fn inherit(number: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: both calls take plain numbers; a number that is no descriptor fails.
+    checked(unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) })?;
+    let copy = checked(unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, 0) })?;
+    // SAFETY: the kernel has just made it, and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(copy) })
 }
 
 /// Lets a connection be accepted only when its peer has spoken, or after about so many seconds.

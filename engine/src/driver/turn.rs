@@ -119,8 +119,10 @@ impl<M: Machine> Core<M> {
 
     /// Nobody is taken in before the server has met those that it takes over from.
     fn accept(&mut self, now: Now) -> bool {
+        let (me, health) = (self.io.mesh.me(), &self.health);
+        let is_ahead = || health.is_ahead(me);
         let accepted = self.control.phase() > Phase::Joining
-            && self.acceptor.accept_some(&mut self.io.sockets, &mut self.machine, now);
+            && self.acceptor.accept_some(&mut self.io.sockets, &mut self.machine, is_ahead, now);
         for successor in self.acceptor.take_successors() {
             // A server with so much to hear turns it away; it asks again.
             let _ = self.reports.try_send(Report::Successor(successor));
@@ -233,6 +235,9 @@ impl<M: Machine> Core<M> {
             self.report(Report::Draining(self.machine.connections()));
             self.io.sockets.begin_drain(now.mono_ms);
             self.machine.handle_drain(now);
+        }
+        if phase >= Phase::DrainingApi && self.acceptor.has_inherited() {
+            self.acceptor.leave_inherited();
         }
         if phase >= Phase::Drained {
             // The hooks core waits until nobody can tell it anything.

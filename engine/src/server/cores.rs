@@ -58,7 +58,7 @@ pub fn start_cores<S: Machine, A: Machine>(
     }
     threads.spawn("api".to_owned(), api, move || make_api(&environment))?;
     threads.await_start()?;
-    let Ports { addresses, secure, admin, shared, .. } = ports;
+    let Ports { addresses, secure, admin, shared, queues_stay, .. } = ports;
     threads.serve(settings.ending.takeover, &[&addresses[..], &secure[..]].concat(), &shared);
     if let Some(tls) = tls
         && let Err(error) = check_tls(tls, &secure)
@@ -66,7 +66,17 @@ pub fn start_cores<S: Machine, A: Machine>(
         threads.end();
         return Err(error);
     }
-    Ok(RunningCores { threads, ending: settings.ending, addresses, secure, admin, apps, app_answers, reload })
+    Ok(RunningCores {
+        threads,
+        ending: settings.ending,
+        addresses,
+        secure,
+        queues_stay,
+        admin,
+        apps,
+        app_answers,
+        reload,
+    })
 }
 
 /// Nobody is told of an address with TLS where it does not work.
@@ -85,6 +95,8 @@ pub struct RunningCores {
     ending: Ending,
     addresses: Vec<SocketAddr>,
     secure: Vec<SocketAddr>,
+    /// Clients that wait in the queues of the listeners are left to the next process.
+    queues_stay: bool,
     admin: Option<Result<SocketAddr, ListenError>>,
     apps: Arc<AppsControl>,
     app_answers: Option<AppAnswers>,
@@ -110,6 +122,11 @@ impl RunningCores {
     /// The pulses of the cores, and how much they have to do.
     pub(super) fn health(&self) -> &Arc<Health> {
         self.threads.health()
+    }
+
+    /// The clocks of the cores.
+    pub(super) fn clock(&self) -> Clock {
+        self.threads.clock()
     }
 
     /// Which cores there are.
@@ -151,7 +168,7 @@ impl RunningCores {
 
     /// Closes the listeners and ends all cores.
     pub fn close(self) -> Result<(), CoreError> {
-        stop::close(self.threads, &self.ending)
+        stop::close(self.threads, &self.ending, self.queues_stay)
     }
 }
 

@@ -16,6 +16,8 @@ pub enum StartError {
     Probe(ProbeError),
     /// A port could not be taken.
     Listen(ListenError),
+    /// A listener that the supervisor has passed on is of no use.
+    Inherited(io::Error),
     /// Newcomers cannot be spread as was asked.
     Steering(SteeringError),
     /// A core failed while it started.
@@ -35,6 +37,7 @@ impl fmt::Display for StartError {
         match self {
             Self::Probe(error) => error.fmt(f),
             Self::Listen(error) => error.fmt(f),
+            Self::Inherited(error) => error.fmt(f),
             Self::Steering(error) => error.fmt(f),
             Self::Core(error) => error.fmt(f),
             Self::Certificate(error) => error.fmt(f),

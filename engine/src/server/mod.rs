@@ -1,13 +1,14 @@
 //! The server: takes the ports, starts a thread per core, and ends them in order.
 //!
-//! `start` puts real shards, a real API core and the hooks on its cores. `cores` says what each core starts with, `ports`
-//! and `pinning` where it listens and runs; `threads` has their threads, `reports` what they say, `stop` the order of the
+//! `start` puts real shards, a real API core and the hooks on its cores. `cores` says what each core starts with, `ports`,
+//! `inherited` and `pinning` where it listens and runs; `threads` has their threads, `reports` what they say, `stop` the order of the
 //! end. `load` says when there is too much to do for
-//! newcomers; `signals` and `panics` are about the whole process. Called by the command line.
+//! newcomers; `supervisor` is told how the server is, and `signals` and `panics` are about the whole process. Called by the command line.
 
 mod cores;
 mod environment;
 mod error;
+mod inherited;
 mod load;
 mod panics;
 mod pinning;
@@ -17,6 +18,7 @@ mod reports;
 mod signals;
 mod start;
 mod stop;
+mod supervisor;
 mod threads;
 
 pub use cores::{RunningCores, start_cores};
@@ -27,6 +29,7 @@ pub use panics::install_panic_hook;
 pub use reports::Stopper;
 pub use signals::{block_signals, wait_for_signal};
 pub use start::{Running, start};
+pub use supervisor::tell_ready;
 
 use crate::driver::allowed;
 

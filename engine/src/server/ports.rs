@@ -1,9 +1,11 @@
 //! The ports of a server: which listener each core gets, and where successors and the operator's tools connect.
 
+use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 
 use super::error::StartError;
+use super::inherited::Inherited;
 use crate::driver::accept::Entrance;
 use crate::driver::allowed;
 use crate::driver::listen::{ListenError, Place, is_taken, listen, listen_for_tools, local_address};
@@ -27,6 +29,8 @@ pub(super) struct Ports {
     pub(super) names: Vec<Name>,
     /// Addresses that another process has as well.
     pub(super) shared: Vec<SocketAddr>,
+    /// The public listeners were passed on by a supervisor, and outlive this process.
+    pub(super) queues_stay: bool,
 }
 
 /// Takes all ports that the settings name, and with `share` the sockets where successors ask.
@@ -35,7 +39,8 @@ pub(super) fn take_ports(
     tls: Option<&ServerTls>,
     share: bool,
 ) -> Result<Ports, StartError> {
-    let wanted = Wanted::new(settings);
+    let mut inherited = Inherited::take().map_err(StartError::Inherited)?;
+    let wanted = Wanted::new(settings, &inherited);
     let mut ports = Ports {
         addresses: Vec::new(),
         secure: Vec::new(),
@@ -43,28 +48,52 @@ pub(super) fn take_ports(
         entrances: PerCore::of_turning(wanted.cores, |_| Vec::new()),
         names: Vec::new(),
         shared: wanted.shared(),
+        queues_stay: !inherited.public.is_empty() || !inherited.tls.is_empty(),
     };
     let shards: Vec<_> = wanted.cores.each_shard().collect();
-    for address in &settings.listen.public {
-        let taken = ports.take(&wanted, *address, &shards, &TransportKind::Plain)?;
+    let plain = TransportKind::Plain;
+    for address in wanted.public {
+        let taken = ports.take(&wanted, *address, &shards, &plain)?;
         ports.addresses.push(taken);
     }
-    for address in &settings.listen.api {
-        let taken = ports.take(&wanted, *address, &[CoreId::Api], &TransportKind::Plain)?;
+    for listener in &inherited.public {
+        let taken = ports.adopt(listener, &shards, &plain)?;
+        ports.addresses.push(taken);
+    }
+    for address in wanted.api {
+        let taken = ports.take(&wanted, *address, &[CoreId::Api], &plain)?;
+        ports.addresses.push(taken);
+    }
+    for listener in &inherited.api {
+        let taken = ports.adopt(listener, &[CoreId::Api], &plain)?;
         ports.addresses.push(taken);
     }
     if let Some(tls) = tls {
         let transport = TransportKind::Tls(tls.setup());
-        for address in &settings.tls.listen {
+        for address in wanted.tls {
             let taken = ports.take(&wanted, *address, &shards, &transport)?;
             ports.secure.push(taken);
         }
+        for listener in &inherited.tls {
+            let taken = ports.adopt(listener, &shards, &transport)?;
+            ports.secure.push(taken);
+        }
+    } else if !inherited.tls.is_empty() {
+        return Err(StartError::Inherited(no_certificate()));
     }
-    ports.take_admin(&wanted)?;
+    match inherited.admin.take() {
+        Some(listener) => ports.adopt_admin(listener)?,
+        None => ports.take_admin(&wanted)?,
+    }
     if share {
         ports.take_names();
     }
     Ok(ports)
+}
+
+fn no_certificate() -> io::Error {
+    let what = "LISTEN_FDNAMES has tls, and there is no certificate: set listen, cert and key in [tls]";
+    io::Error::new(io::ErrorKind::InvalidInput, what)
 }
 
 impl Ports {
@@ -87,9 +116,31 @@ impl Ports {
             listener,
             door: Door::Public,
             transport: transport.clone(),
+            inherited: false,
         });
         cores.iter().zip(entrances).for_each(|(core, entrance)| self.entrances[*core].push(entrance));
         Ok(taken)
+    }
+
+    /// All these cores accept from one listener.
+    fn adopt(
+        &mut self,
+        listener: &OwnedFd,
+        cores: &[CoreId],
+        transport: &TransportKind,
+    ) -> Result<SocketAddr, StartError> {
+        for core in cores {
+            let listener = listener.try_clone().map_err(StartError::System)?;
+            let transport = transport.clone();
+            self.entrances[*core].push(Entrance { listener, door: Door::Public, transport, inherited: true });
+        }
+        local_address(listener).map_err(StartError::System)
+    }
+
+    fn adopt_admin(&mut self, listener: OwnedFd) -> Result<(), StartError> {
+        self.admin = Some(Ok(local_address(&listener).map_err(StartError::System)?));
+        self.entrances[CoreId::Api].push(Entrance { inherited: true, ..entrance(Door::Admin, listener) });
+        Ok(())
     }
 
     fn take_admin(&mut self, wanted: &Wanted<'_>) -> Result<(), StartError> {
@@ -124,12 +175,15 @@ impl Ports {
 }
 
 fn entrance(door: Door, listener: OwnedFd) -> Entrance {
-    Entrance { listener, door, transport: TransportKind::Plain }
+    Entrance { listener, door, transport: TransportKind::Plain, inherited: false }
 }
 
-/// The ports that the settings ask for.
+/// The ports that the settings ask for, without those that a supervisor has replaced.
 struct Wanted<'a> {
     settings: &'a Settings,
+    public: &'a [SocketAddr],
+    api: &'a [SocketAddr],
+    tls: &'a [SocketAddr],
     cores: Cores,
     takeover: bool,
     /// The addresses of all cores.
@@ -137,12 +191,17 @@ struct Wanted<'a> {
 }
 
 impl<'a> Wanted<'a> {
-    fn new(settings: &'a Settings) -> Self {
-        let listen = &settings.listen;
-        let all = listen.public.iter().chain(&listen.api).chain(&settings.tls.listen).copied();
+    fn new(settings: &'a Settings, inherited: &Inherited) -> Self {
+        let public = unless_replaced(&settings.listen.public, &inherited.public);
+        let api = unless_replaced(&settings.listen.api, &inherited.api);
+        let tls = unless_replaced(&settings.tls.listen, &inherited.tls);
+        let all = public.iter().chain(api).chain(tls).copied();
         let all = all.chain(settings.admin.address.address());
         Self {
             settings,
+            public,
+            api,
+            tls,
             cores: Cores::new(settings.shards.count.get()),
             takeover: settings.ending.takeover,
             all: all.collect(),
@@ -155,7 +214,11 @@ impl<'a> Wanted<'a> {
 
     /// Public addresses that a running server has, which this one joins.
     fn shared(&self) -> Vec<SocketAddr> {
-        let public = self.settings.listen.public.iter().chain(&self.settings.tls.listen).copied();
+        let public = self.public.iter().chain(self.tls).copied();
         public.filter(|address| self.takeover && is_taken(self.place(*address))).collect()
     }
+}
+
+fn unless_replaced<'a>(addresses: &'a [SocketAddr], inherited: &[OwnedFd]) -> &'a [SocketAddr] {
+    if inherited.is_empty() { addresses } else { &[] }
 }

@@ -8,6 +8,7 @@ use crossbeam_channel::{Sender, bounded};
 
 use super::error::StartError;
 use super::reports::Stopper;
+use super::supervisor::during_reload;
 use crate::driver::ring::{self, Signal};
 
 /// Keeps signals from this thread and from all that it starts from now on.
@@ -35,7 +36,7 @@ impl ReloadBell {
         let (bell, rung) = bounded(1);
         let wait = move || {
             while rung.recv().is_ok() {
-                reload();
+                during_reload(&mut reload);
             }
         };
         thread::Builder::new().name("reload".to_owned()).spawn(wait)?;
@@ -64,7 +65,11 @@ fn wait_for_stop_signal(hangup: &Hangup) -> io::Result<i32> {
         let name = match (ring::wait_for_signal()?, hangup) {
             (Signal::Stop(number), _) | (Signal::Hangup(number), Hangup::Stops) => return Ok(number),
             (Signal::Hangup(_), Hangup::Reloads(bell)) if bell.ring() => continue,
-            (Signal::Hangup(_), Hangup::Reloads(_)) => "SIGHUP",
+            (Signal::Hangup(_), Hangup::Reloads(_)) => {
+                // A supervisor that has asked for a reload waits for its end.
+                during_reload(|| {});
+                "SIGHUP"
+            }
             (Signal::Other(name), _) => name,
         };
         logging::say!(

@@ -9,6 +9,7 @@ use super::environment::Environment;
 use super::error::StartError;
 use super::load::{LoadMarks, watch_load};
 use super::random::{Random, random_u64};
+use super::supervisor::watch_pulses;
 use super::{block_signals, descriptors_max, install_panic_hook};
 use crate::app_store::StoreCounters;
 use crate::apps_url::UrlCounters;
@@ -88,6 +89,7 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
     let load = LoadMarks::new(settings.load);
     watch_load(load.clone(), Arc::clone(cores.health()), cores.cores(), capacity.clients())
         .map_err(StartError::System)?;
+    watch_pulses(Arc::clone(cores.health()), cores.clock()).map_err(StartError::System)?;
     Ok(Running { cores, tls, hooks, capacity, load, app_store, apps_url })
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use logging::event;
 
+use super::supervisor::tell_stopping;
 use super::threads::Threads;
 use crate::driver::control::{CoreError, Leave, Phase};
 use crate::limits::{API_DRAIN_MAX, DRAIN_BEGIN_MAX, LAST_ONES_MAX, SHARD_DRAIN_MAX};
@@ -25,6 +26,9 @@ const RETURN: Duration = Duration::from_millis(1_100);
 /// Half of the time after which the first of them comes back: a successor has the other half to start.
 const SHORT_END: Duration = Duration::from_millis(500);
 
+/// What the end may take besides the time of the clients: back ends, hooks, the last of all.
+const REST_MAX: Duration = Duration::from_secs(20);
+
 /// What a core does at the end: a shard, or the API core.
 pub(super) fn leave(is_shard: bool, takeover: bool) -> Leave {
     Leave {
@@ -42,6 +46,7 @@ pub(super) fn drain(threads: &mut Threads, ending: &Ending) -> Result<(), CoreEr
     let stopped = threads.wait_until(None, |tally| tally.stop)?;
     debug_assert!(stopped, "without a deadline only a report ends the wait");
     threads.set_ready(false);
+    tell_stopping(ending.ready_grace + DRAIN_BEGIN_MAX + REST_MAX);
     if !ending.ready_grace.is_zero() {
         threads.wait_until(Some(ending.ready_grace), |_| false)?;
     }
@@ -51,6 +56,7 @@ pub(super) fn drain(threads: &mut Threads, ending: &Ending) -> Result<(), CoreEr
     let clients = threads.draining_connections();
     event!(INFO, "stopping", { clients = clients, }, "stopping: {clients} client(s) are told to reconnect");
     let patience = patience(clients, ending.drain_rate);
+    tell_stopping(patience + REST_MAX);
     threads.wait_until(Some(patience), |tally| tally.empty == cores.shards())?;
     threads.advance(Phase::DrainingApi);
     threads.wait_until(Some(API_DRAIN_MAX), |tally| tally.empty == cores.turning())?;
@@ -59,9 +65,10 @@ pub(super) fn drain(threads: &mut Threads, ending: &Ending) -> Result<(), CoreEr
     Ok(())
 }
 
-/// Closes the listeners and ends all cores. A port refuses connections only when almost nothing is left to do.
-pub(super) fn close(mut threads: Threads, ending: &Ending) -> Result<(), CoreError> {
-    if !ending.takeover {
+/// Closes the listeners and ends all cores. A port refuses connections only when almost nothing is left to do. Where
+/// `queues_stay`, listeners outlive this process, and so do those who wait in their queues.
+pub(super) fn close(mut threads: Threads, ending: &Ending, queues_stay: bool) -> Result<(), CoreError> {
+    if !ending.takeover && !queues_stay {
         hold_returning_clients(&mut threads)?;
     }
     threads.advance(Phase::Closing);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::environment::Environment;
 use super::error::StartError;
 use super::reports::{Reports, Stopper, Tally};
-use crate::driver::control::{Control, CoreError, Health, Phase, Report};
+use crate::driver::control::{Clock, Control, CoreError, Health, Phase, Report};
 use crate::driver::{CoreSetup, run_core};
 use crate::limits::{CORES_END_MAX, CORES_START_MAX};
 use crate::takeover::Takeover;
@@ -127,6 +127,11 @@ impl Threads {
     /// The pulses of the cores, and how much they have to do.
     pub(super) fn health(&self) -> &Arc<Health> {
         &self.environment.health
+    }
+
+    /// The clocks of the cores.
+    pub(super) fn clock(&self) -> Clock {
+        self.environment.clock
     }
 
     /// Which cores there are.

@@ -85,7 +85,8 @@ fn is_answer(answer: &[u8]) -> bool {
 /// Closes a listener whose queue holds five clients, and returns how many of them were accepted.
 fn close_with_a_queue(listener: std::os::fd::OwnedFd) -> usize {
     let mut ring = Ring::new(Sizes { submissions: 8, completions: 64, sends: 0 }).unwrap();
-    let entrance = Entrance { listener, door: Door::Public, transport: TransportKind::Plain };
+    let entrance =
+        Entrance { listener, door: Door::Public, transport: TransportKind::Plain, inherited: false };
     let mut acceptor = Acceptor::new(vec![entrance], &mut ring);
     let mut sockets = Sockets::new(ring);
     let mut machine = Scripted::new(Echo);

@@ -622,6 +622,20 @@ pub const MUTANTS: &[Mutant] = &[
         places: &[instead("app_waits.rs", "self.waiting < limits.app_waits_max", "limits.app_waits_max > 0")],
     },
     Mutant {
+        name: "ShortMemoryIsIgnored",
+        breaks: "Newcomers are taken though memory is short.",
+        places: &[instead("shard/inbound/admission.rs", "self.inbound.memory_is_short", "false")],
+    },
+    Mutant {
+        name: "ShortMemoryStays",
+        breaks: "Nobody is taken any more once memory was short.",
+        places: &[instead(
+            "shard/inbound/mod.rs",
+            "self.memory_is_short = is_short",
+            "self.memory_is_short |= is_short",
+        )],
+    },
+    Mutant {
         name: "UnansweredIsUnknown",
         breaks: "A source that cannot say whether there is an app sends clients away for good.",
         places: &[instead(

@@ -23,6 +23,7 @@ mod remembered;
 mod rest;
 mod rng;
 mod schedule;
+mod shortage;
 mod socket;
 mod terminations;
 mod turning;

@@ -7,6 +7,7 @@ use crate::channels::{CHANNELS, OWN_CHANNELS, USERS, user_of, user_on};
 use crate::client::Client;
 use crate::lookups;
 use crate::rng::Rng;
+use crate::shortage;
 use crate::socket::Reader;
 use crate::world::World;
 
@@ -99,6 +100,10 @@ pub fn run(seed: u64) -> Result<Coverage, String> {
     let mut of_lookups = Rng(seed ^ 0x100c0);
     if of_lookups.chance(40) {
         lookups::look_up(&mut world, &mut of_lookups)?;
+    }
+    let mut of_shortage = Rng(seed ^ 0x5407);
+    if of_shortage.chance(20) {
+        shortage::run_short(&mut world, &mut of_shortage)?;
     }
     if of_apps.chance(30) {
         world.lose_app(of_apps.chance(50))?;

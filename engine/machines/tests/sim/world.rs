@@ -474,6 +474,13 @@ impl World {
         !open.is_empty()
     }
 
+    /// All shards hear that memory is short, or no longer is.
+    pub fn note_memory_shortage(&mut self, is_short: bool) {
+        for shard in 0..self.shard_count() {
+            self.cores.shard_mut(shard).handle_memory_shortage(is_short);
+        }
+    }
+
     /// How many clients of a shard may wait for the source.
     pub fn app_waits_max(&self) -> usize {
         self.app_waits_max

@@ -1,0 +1,223 @@
+//! Under a supervisor such as systemd: what it is told, the sockets that it passes on, and restarts that lose nobody.
+
+use std::fs;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr as UnixAddress, UnixDatagram};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::rig::PATIENCE;
+use crate::rig::client::Client;
+use crate::rig::server::{Server, binary, wait_for};
+
+const APP: &str = "/app/held?protocol=7";
+
+/// What a supervisor does for a server: it holds the socket, and hears.
+struct Supervisor {
+    listener: TcpListener,
+    hears: UnixDatagram,
+    name: String,
+    watchdog: Option<(&'static str, &'static str)>,
+}
+
+impl Supervisor {
+    fn new(name: &str) -> Self {
+        let name = format!("corecast-{name}-{}", std::process::id());
+        let hears = UnixDatagram::bind_addr(&UnixAddress::from_abstract_name(&name).unwrap()).unwrap();
+        hears.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self {
+            listener: TcpListener::bind("127.0.0.1:0").unwrap(),
+            hears,
+            name: format!("@{name}"),
+            watchdog: None,
+        }
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.listener.local_addr().unwrap()
+    }
+
+    /// Starts a server with these arguments, to which the socket is passed on.
+    fn start(&self, arguments: &[&str]) -> Server {
+        let mut command = Command::new("sh");
+        let script = r#"exec 3<&0 0</dev/null; LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=public exec "$@""#;
+        command.args(["-c", script, "sh"]).arg(binary()).arg("serve").args(arguments);
+        // Taken if LISTEN_FDS did not replace it: the port of nobody.
+        command.args(["--listen", "192.0.2.1:1", "--admin", "off", "--shards", "2"]);
+        command.stdin(Stdio::from(OwnedFd::from(self.listener.try_clone().unwrap())));
+        command.env("NOTIFY_SOCKET", &self.name).envs(self.watchdog);
+        let server = Server::start_command(command, self.address().port());
+        assert!(self.hear("READY=1").contains("STATUS=serving"));
+        server
+    }
+
+    /// The next message that is no sign of life, which has this line.
+    fn hear(&self, line: &str) -> String {
+        loop {
+            let heard = self.hear_any();
+            if heard != "WATCHDOG=1" {
+                assert!(heard.lines().any(|it| it == line), "{line}: {heard}");
+                return heard;
+            }
+        }
+    }
+
+    fn hear_any(&self) -> String {
+        let mut bytes = [0; 4096];
+        let count = self.hears.recv(&mut bytes).unwrap();
+        String::from_utf8(bytes[..count].to_vec()).unwrap()
+    }
+
+    fn connect(&self) -> Client {
+        let stream = TcpStream::connect(self.address()).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Client::connect(stream, APP)
+    }
+}
+
+fn hang_up(server: &Server) {
+    let process = server.pid().to_string();
+    assert!(Command::new("kill").args(["-HUP", &process]).status().unwrap().success());
+}
+
+fn file(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.toml"))
+}
+
+fn app(key: &str) -> String {
+    format!("[[apps]]\nid = \"{key}\"\nkey = \"{key}\"\nsecret = \"s\"\n")
+}
+
+#[test]
+fn a_supervisor_hears_of_the_start_of_reloads_of_life_and_of_the_end() {
+    let watchdog = Some(("WATCHDOG_USEC", "400000"));
+    let supervisor = Supervisor { watchdog, ..Supervisor::new("told") };
+    let path = file("told");
+    fs::write(&path, app("held")).unwrap();
+    let mut server = supervisor.start(&["--config", path.to_str().unwrap()]);
+    for text in [app("held"), "nonsense".to_owned()] {
+        fs::write(&path, text).unwrap();
+        hang_up(&server);
+        let reloading = supervisor.hear("RELOADING=1");
+        let since = reloading.lines().find_map(|line| line.strip_prefix("MONOTONIC_USEC="));
+        assert!(since.unwrap().parse::<u64>().unwrap() > 0);
+        supervisor.hear("READY=1");
+    }
+    wait_for("a sign of life", || (supervisor.hear_any() == "WATCHDOG=1").then_some(()));
+    let mut client = supervisor.connect();
+    server.signal_end();
+    assert!(supervisor.hear("STOPPING=1").contains("EXTEND_TIMEOUT_USEC="));
+    assert_eq!(client.hear_error().0, Some(4100));
+    drop(client);
+    let status = wait_for("the end", || server.ended());
+    assert_eq!(status.code(), Some(0));
+}
+
+#[test]
+fn a_server_without_a_file_still_answers_a_reload() {
+    let supervisor = Supervisor::new("fileless");
+    let server = supervisor.start(&["--app", "1:held:s"]);
+    hang_up(&server);
+    supervisor.hear("RELOADING=1");
+    supervisor.hear("READY=1");
+}
+
+#[test]
+fn a_hundred_hangups_end_with_the_last_file() {
+    let supervisor = Supervisor::new("storm");
+    let path = file("storm");
+    fs::write(&path, app("held")).unwrap();
+    let server = supervisor.start(&["--config", path.to_str().unwrap()]);
+    let mut client = supervisor.connect();
+    client.subscribe("news");
+    for number in 0..100 {
+        fs::write(&path, format!("{}{}", app("held"), app(&format!("app-{number}")))).unwrap();
+        hang_up(&server);
+        client.expect_pong();
+    }
+    wait_for("the last file", || Client::try_connect(server.tcp(), "/app/app-99?protocol=7").ok());
+    client.expect_pong();
+}
+
+#[test]
+fn cores_share_a_socket_that_was_passed_on() {
+    let supervisor = Supervisor::new("shared");
+    let _server = supervisor.start(&["--app", "1:held:s"]);
+    let clients: Vec<Client> = (0..300).map(|_| supervisor.connect()).collect();
+    let first = clients.iter().filter(|client| client.shard() == 0).count();
+    // Ahead by an eighth and 32 a shard leaves newcomers to the other.
+    assert!((75..=225).contains(&first), "{first} of 300");
+}
+
+#[test]
+fn a_restart_loses_no_attempt_to_connect() {
+    let supervisor = Supervisor::new("restart");
+    let arguments = ["--app", "1:held:s"];
+    let mut server = supervisor.start(&arguments);
+    let mut clients: Vec<Client> = (0..50).map(|_| supervisor.connect()).collect();
+    let address = supervisor.address();
+    let stop_at = Instant::now() + Duration::from_secs(4);
+    // Each attempt is answered: by a connection, or by 4100, which brings the client back.
+    let attempts = thread::spawn(move || {
+        let (mut served, mut told) = (0, 0);
+        while Instant::now() < stop_at {
+            let stream = TcpStream::connect(address).unwrap();
+            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+            match Client::try_connect(stream, APP) {
+                Ok(_) => served += 1,
+                Err(refusal) => {
+                    assert_eq!(refusal["data"]["code"], 4100, "{refusal}");
+                    told += 1;
+                }
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        (served, told)
+    });
+    server.signal_end();
+    for client in &mut clients {
+        assert_eq!(client.hear_error().0, Some(4100));
+    }
+    drop(clients);
+    let status = wait_for("the end", || server.ended());
+    assert_eq!(status.code(), Some(0));
+    // Nobody serves now; whoever comes waits.
+    thread::sleep(Duration::from_millis(300));
+    supervisor.hear("STOPPING=1");
+    supervisor.hear("STOPPING=1");
+    let _next = supervisor.start(&arguments);
+    supervisor.connect().expect_pong();
+    let (served, told) = attempts.join().unwrap();
+    assert!(served > 100, "{served} served, {told} told to come back");
+}
+
+#[test]
+fn the_units_ask_for_what_the_server_does_and_allow_what_it_needs() {
+    let service = include_str!("../../../deploy/corecast.service");
+    let socket = include_str!("../../../deploy/corecast.socket");
+    let has = |unit: &str, line: &str| unit.lines().any(|it| it == line);
+    for line in [
+        "Type=notify-reload",
+        "ExecStart=/usr/bin/corecast serve --config /etc/corecast/corecast.toml",
+        "LimitNOFILE=1048576",
+        "LimitMEMLOCK=infinity",
+        "ReadWritePaths=/var/lib/corecast",
+        "ProtectSystem=strict",
+        "NoNewPrivileges=yes",
+        "MemoryDenyWriteExecute=yes",
+        "SystemCallFilter=@system-service io_uring_setup io_uring_enter io_uring_register",
+    ] {
+        assert!(has(service, line), "{line}");
+    }
+    // The pulse of an idle core comes once a second.
+    let watchdog = service.lines().find_map(|line| line.strip_prefix("WatchdogSec="));
+    assert!(watchdog.unwrap().parse::<u32>().unwrap() >= 10);
+    for line in ["ListenStream=6001", "FileDescriptorName=public"] {
+        assert!(has(socket, line), "{line}");
+    }
+    assert!(!socket.contains("Accept=yes"));
+}
