@@ -38,6 +38,8 @@ mod rest;
 mod rng;
 #[path = "../../tests/sim/schedule.rs"]
 mod schedule;
+#[path = "../../tests/sim/shortage.rs"]
+mod shortage;
 #[path = "../../tests/sim/socket.rs"]
 mod socket;
 #[path = "../../tests/sim/terminations.rs"]
