@@ -93,7 +93,7 @@ fn close_with_a_queue(listener: std::os::fd::OwnedFd) -> usize {
     let (clock, mut completions) = (Clock::start(), Vec::new());
     acceptor.begin_close(clock.now().mono_ms, 1_500);
     while !acceptor.is_closed() {
-        acceptor.accept_some(&mut sockets, &mut machine, clock.now());
+        acceptor.accept_some(&mut sockets, &mut machine, || false, clock.now());
         sockets.ring().wait(Duration::from_millis(10)).unwrap();
         sockets.ring().reap(&mut completions);
         for completion in completions.drain(..) {
