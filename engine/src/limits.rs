@@ -12,8 +12,14 @@ pub(crate) const SUCCESSORS_MAX: usize = 16;
 /// A core that has not turned for so many milliseconds hangs: idle ones turn every second.
 pub(crate) const BEAT_MS_MAX: u64 = 5_000;
 
+/// A core that is idle beats every second: a supervisor that wants to hear more often is not told of a fault for that.
+pub(crate) const BEAT_MS_MIN: u64 = 2_000;
+
 /// Shards of a server: more than any machine has processors for.
 pub(crate) const SHARDS_MAX: usize = 256;
+
+/// Sockets that a supervisor passes on: more than any unit has.
+pub(crate) const INHERITED_MAX: usize = 64;
 
 /// Sockets of other processes that are looked at when one is searched for; a process that makes more of them is up to
 /// no good.
@@ -57,6 +63,9 @@ pub(crate) const API_DRAIN_MAX: Duration = Duration::from_secs(3);
 
 /// How long the last clients may take to leave, after the queues are quiet.
 pub(crate) const LAST_ONES_MAX: Duration = Duration::from_secs(1);
+
+/// What the end may take besides the time of the clients: back ends, hooks, the last of all.
+pub(crate) const AFTER_CLIENTS_MAX: Duration = Duration::from_secs(20);
 
 /// How long a core may take to start; its ring's memory alone may take two seconds.
 pub(crate) const CORES_START_MAX: Duration = Duration::from_secs(10);

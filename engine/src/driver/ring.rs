@@ -515,8 +515,9 @@ pub fn tcp_bytes(socket: BorrowedFd<'_>) -> Option<(u64, u64)> {
 
 /// A copy of a descriptor that this process was started with. The original is kept from programs that it starts.
 pub fn inherit(number: RawFd) -> io::Result<OwnedFd> {
-    // SAFETY: both calls take plain numbers; a number that is no descriptor fails.
+    // SAFETY: it takes plain numbers; one that is no descriptor fails.
     checked(unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) })?;
+    // SAFETY: the same.
     let copy = checked(unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, 0) })?;
     // SAFETY: the kernel has just made it, and nobody else knows it.
     Ok(unsafe { OwnedFd::from_raw_fd(copy) })

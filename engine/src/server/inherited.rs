@@ -9,12 +9,10 @@ use std::process;
 
 use crate::driver::listen::adopt;
 use crate::driver::ring;
+use crate::limits::INHERITED_MAX;
 
 /// The number of the first descriptor that is passed on.
 const FIRST: i32 = 3;
-
-/// More than any unit has sockets.
-const DESCRIPTORS_MAX: usize = 64;
 
 /// What was passed on, by what is behind it.
 #[derive(Debug, Default)]
@@ -58,7 +56,7 @@ fn passed<'a>(pid: Option<&str>, count: Option<&str>, names: &'a str, me: u32) -
     let is_mine = pid.is_some_and(|pid| pid.parse() == Ok(me));
     let count: usize = count.filter(|_| is_mine).and_then(|count| count.parse().ok()).unwrap_or(0);
     let names = names.split(':').chain(std::iter::repeat(""));
-    (FIRST..).zip(names).take(count.min(DESCRIPTORS_MAX)).collect()
+    (FIRST..).zip(names).take(count.min(INHERITED_MAX)).collect()
 }
 
 #[cfg(test)]
@@ -75,6 +73,6 @@ mod tests {
         {
             assert_eq!(passed(pid, count, "public", 7), [], "{pid:?} {count:?}");
         }
-        assert_eq!(passed(Some("7"), Some("9999999"), "", 7).len(), DESCRIPTORS_MAX);
+        assert_eq!(passed(Some("7"), Some("9999999"), "", 7).len(), INHERITED_MAX);
     }
 }

@@ -10,7 +10,7 @@ use logging::event;
 use super::supervisor::tell_stopping;
 use super::threads::Threads;
 use crate::driver::control::{CoreError, Leave, Phase};
-use crate::limits::{API_DRAIN_MAX, DRAIN_BEGIN_MAX, LAST_ONES_MAX, SHARD_DRAIN_MAX};
+use crate::limits::{AFTER_CLIENTS_MAX, API_DRAIN_MAX, DRAIN_BEGIN_MAX, LAST_ONES_MAX, SHARD_DRAIN_MAX};
 use crate::settings::Ending;
 
 /// How long the queue of a closing listener must have been empty: a handshake that has begun is over by then, between most
@@ -25,9 +25,6 @@ const RETURN: Duration = Duration::from_millis(1_100);
 
 /// Half of the time after which the first of them comes back: a successor has the other half to start.
 const SHORT_END: Duration = Duration::from_millis(500);
-
-/// What the end may take besides the time of the clients: back ends, hooks, the last of all.
-const REST_MAX: Duration = Duration::from_secs(20);
 
 /// What a core does at the end: a shard, or the API core.
 pub(super) fn leave(is_shard: bool, takeover: bool) -> Leave {
@@ -46,7 +43,7 @@ pub(super) fn drain(threads: &mut Threads, ending: &Ending) -> Result<(), CoreEr
     let stopped = threads.wait_until(None, |tally| tally.stop)?;
     debug_assert!(stopped, "without a deadline only a report ends the wait");
     threads.set_ready(false);
-    tell_stopping(ending.ready_grace + DRAIN_BEGIN_MAX + REST_MAX);
+    tell_stopping(ending.ready_grace + DRAIN_BEGIN_MAX + AFTER_CLIENTS_MAX);
     if !ending.ready_grace.is_zero() {
         threads.wait_until(Some(ending.ready_grace), |_| false)?;
     }
@@ -56,7 +53,7 @@ pub(super) fn drain(threads: &mut Threads, ending: &Ending) -> Result<(), CoreEr
     let clients = threads.draining_connections();
     event!(INFO, "stopping", { clients = clients, }, "stopping: {clients} client(s) are told to reconnect");
     let patience = patience(clients, ending.drain_rate);
-    tell_stopping(patience + REST_MAX);
+    tell_stopping(patience + AFTER_CLIENTS_MAX);
     threads.wait_until(Some(patience), |tally| tally.empty == cores.shards())?;
     threads.advance(Phase::DrainingApi);
     threads.wait_until(Some(API_DRAIN_MAX), |tally| tally.empty == cores.turning())?;

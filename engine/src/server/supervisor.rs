@@ -18,13 +18,10 @@ use std::time::Duration;
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::driver::control::{Clock, Health};
-use crate::limits::BEAT_MS_MAX;
+use crate::limits::{BEAT_MS_MAX, BEAT_MS_MIN};
 
 /// How long a supervisor may take to hear.
 const PATIENCE: Duration = Duration::from_secs(1);
-
-/// A core that is idle beats every second: a supervisor that wants to hear more often is not told of a fault for that.
-const BEAT_MS_MIN: u64 = 2_000;
 
 const STARTING: u8 = 0;
 const READY: u8 = 1;

@@ -21,29 +21,13 @@ pub struct Memory {
 pub enum Watched {
     /// All processes of the machine.
     Machine,
-    /// Those of a control group, whose folder this is.
-    Group(PathBuf, GroupFiles),
+    /// Those of a control group of version 2, whose folder this is.
+    Group(PathBuf),
+    /// Those of a control group of version 1.
+    OldGroup(PathBuf),
     /// This process.
     Process,
 }
-
-/// How a version of control groups calls its files.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct GroupFiles {
-    limit: &'static str,
-    used: &'static str,
-    /// Of `memory.stat`: the part that the kernel takes back before it ends anybody.
-    reclaimable: &'static str,
-}
-
-const SECOND: GroupFiles =
-    GroupFiles { limit: "memory.max", used: "memory.current", reclaimable: "inactive_file " };
-
-const FIRST: GroupFiles = GroupFiles {
-    limit: "memory.limit_in_bytes",
-    used: "memory.usage_in_bytes",
-    reclaimable: "total_inactive_file ",
-};
 
 impl Memory {
     /// That of the machine, or of a control group that has less; None if neither says.
@@ -52,10 +36,7 @@ impl Memory {
         let machine = machine.map(|bytes| Self { bytes, of: Watched::Machine });
         let groups =
             fs::read_to_string("/proc/self/cgroup").map_or_else(|_| Vec::new(), |text| groups(&text));
-        let limited = groups.into_iter().filter_map(|(folder, files)| {
-            let bytes = number(&folder.join(files.limit))?;
-            Some(Self { bytes, of: Watched::Group(folder, files) })
-        });
+        let limited = groups.into_iter().filter_map(|of| Some(Self { bytes: of.limit_bytes()?, of }));
         machine.into_iter().chain(limited).min_by_key(|memory| memory.bytes)
     }
 }
@@ -69,14 +50,27 @@ impl Watched {
                 let text = fs::read_to_string("/proc/meminfo").ok()?;
                 Some(kib_of(&text, "MemTotal:")?.saturating_sub(kib_of(&text, "MemAvailable:")?))
             }
-            Self::Group(folder, files) => {
-                let used = number(&folder.join(files.used))?;
-                let stat = fs::read_to_string(folder.join("memory.stat")).unwrap_or_default();
-                let reclaimable = stat.lines().find_map(|line| line.strip_prefix(files.reclaimable));
-                Some(used.saturating_sub(reclaimable.and_then(|text| text.trim().parse().ok()).unwrap_or(0)))
-            }
+            Self::Group(folder) => used_in(folder, "memory.current", "inactive_file "),
+            Self::OldGroup(folder) => used_in(folder, "memory.usage_in_bytes", "total_inactive_file "),
         }
     }
+
+    /// How much a control group may use, if it has a limit.
+    fn limit_bytes(&self) -> Option<u64> {
+        match self {
+            Self::Group(folder) => number(&folder.join("memory.max")),
+            Self::OldGroup(folder) => number(&folder.join("memory.limit_in_bytes")),
+            Self::Machine | Self::Process => None,
+        }
+    }
+}
+
+/// What a control group uses, without the part that the kernel takes back before it ends anybody.
+fn used_in(folder: &Path, used: &str, reclaimable: &str) -> Option<u64> {
+    let used = number(&folder.join(used))?;
+    let stat = fs::read_to_string(folder.join("memory.stat")).unwrap_or_default();
+    let reclaimable = stat.lines().find_map(|line| line.strip_prefix(reclaimable));
+    Some(used.saturating_sub(reclaimable.and_then(|text| text.trim().parse().ok()).unwrap_or(0)))
 }
 
 /// In bytes; None if neither the machine nor a control group says.
@@ -96,22 +90,22 @@ fn number(file: &Path) -> Option<u64> {
     fs::read_to_string(file).ok()?.trim().parse().ok()
 }
 
-/// The folders of this process's control group and of all groups around it. In a container the path may be the host's: then
-/// only the root of the group is visible.
-fn groups(cgroup: &str) -> Vec<(PathBuf, GroupFiles)> {
-    let mut folders = Vec::new();
+/// This process's control group and all groups around it. In a container the path may be the host's: then only the root of
+/// the group is visible.
+fn groups(cgroup: &str) -> Vec<Watched> {
+    let mut groups = Vec::new();
     for line in cgroup.lines() {
         let mut fields = line.splitn(3, ':').skip(1);
         let (Some(controllers), Some(path)) = (fields.next(), fields.next()) else { continue };
-        let (root, files) = match controllers {
-            "" => ("/sys/fs/cgroup", SECOND),
-            _ if controllers.split(',').any(|name| name == "memory") => ("/sys/fs/cgroup/memory", FIRST),
-            _ => continue,
-        };
         let around = Path::new(path.trim_start_matches('/')).ancestors();
-        folders.extend(around.map(|group| (Path::new(root).join(group), files)));
+        if controllers.is_empty() {
+            groups.extend(around.map(|group| Watched::Group(Path::new("/sys/fs/cgroup").join(group))));
+        } else if controllers.split(',').any(|name| name == "memory") {
+            let root = Path::new("/sys/fs/cgroup/memory");
+            groups.extend(around.map(|group| Watched::OldGroup(root.join(group))));
+        }
     }
-    folders
+    groups
 }
 
 #[cfg(test)]
@@ -133,14 +127,10 @@ mod tests {
 
     #[test]
     fn every_group_around_this_process_may_limit_it() {
-        let files = |text| -> Vec<PathBuf> {
-            groups(text).into_iter().map(|(folder, files)| folder.join(files.limit)).collect()
-        };
-        let wanted =
-            ["/sys/fs/cgroup/a/b/memory.max", "/sys/fs/cgroup/a/memory.max", "/sys/fs/cgroup/memory.max"];
-        assert_eq!(files("0::/a/b\n"), wanted.map(PathBuf::from));
-        let first = files("5:cpu,cpuacct:/x\n4:memory:/\nnonsense\n");
-        assert_eq!(first, [PathBuf::from("/sys/fs/cgroup/memory/memory.limit_in_bytes")]);
+        let wanted = ["/sys/fs/cgroup/a/b", "/sys/fs/cgroup/a", "/sys/fs/cgroup/"];
+        assert_eq!(groups("0::/a/b\n"), wanted.map(|folder| Watched::Group(folder.into())));
+        let first = groups("5:cpu,cpuacct:/x\n4:memory:/\nnonsense\n");
+        assert_eq!(first, [Watched::OldGroup("/sys/fs/cgroup/memory/".into())]);
     }
 
     #[test]
@@ -150,11 +140,15 @@ mod tests {
         let write = |file: &str, text: &str| fs::write(folder.join(file), text).unwrap();
         write("memory.current", "1000\n");
         write("memory.usage_in_bytes", "2000\n");
-        let used = |files| Watched::Group(folder.clone(), files).used_bytes();
-        assert_eq!((used(SECOND), used(FIRST)), (Some(1000), Some(2000)));
+        write("memory.max", "max\n");
+        write("memory.limit_in_bytes", "5000\n");
+        let groups = [Watched::Group(folder.clone()), Watched::OldGroup(folder.clone())];
+        assert_eq!(groups.each_ref().map(Watched::limit_bytes), [None, Some(5000)]);
+        let used = || groups.each_ref().map(Watched::used_bytes);
+        assert_eq!(used(), [Some(1000), Some(2000)]);
         write("memory.stat", "anon 1\ninactive_file 300\ntotal_inactive_file 500\n");
-        assert_eq!((used(SECOND), used(FIRST)), (Some(700), Some(1500)));
+        assert_eq!(used(), [Some(700), Some(1500)]);
         fs::remove_dir_all(&folder).unwrap();
-        assert_eq!(used(SECOND), None);
+        assert_eq!(used(), [None, None]);
     }
 }
