@@ -208,7 +208,7 @@ fn write_outbox<M: Machine>(machine: &mut M, sockets: &mut Sockets, token: Token
 }
 
 fn write_once<M: Machine>(machine: &M, sockets: &mut Sockets, token: Token) -> Sent {
-    let Some(transport) = sockets.writable(token) else { return Sent::Untried };
+    let Some(mut transport) = sockets.writable(token) else { return Sent::Untried };
     let mut slices = [IoSlice::new(&[]); PIECES_MAX];
     match machine.outbox(token, &mut slices) {
         0 => Sent::Untried,

@@ -10,7 +10,7 @@ use std::time::Duration;
 use socket2::SockRef;
 
 use super::super::limits::{CLOSE_MS_MAX, DISCARD_BYTES_MAX, LAST_MS_MAX, PIECES_MAX, READ_BYTES_PER_S_MIN};
-use super::super::transport::Transport;
+use super::super::transport::TransportMut;
 use machines::outbox::parting::Parting;
 
 /// What a read counts for that brought nothing but what TLS says to itself.
@@ -73,7 +73,7 @@ impl Closing {
     /// Goes on as far as it gets. `linger_until`: when patience ends after our FIN.
     pub(super) fn advance(
         &mut self,
-        transport: &mut Transport,
+        transport: &mut TransportMut<'_>,
         scratch: &mut [u8],
         mono_ms: u64,
         linger_until: u64,
@@ -88,7 +88,7 @@ impl Closing {
     }
 
     /// Patience has ended.
-    pub(super) fn give_up(&self, transport: &Transport) {
+    pub(super) fn give_up(&self, transport: &TransportMut<'_>) {
         if self.shut {
             bound_orphan(transport);
         } else {
@@ -97,7 +97,7 @@ impl Closing {
     }
 
     /// Writes what is left.
-    fn write_last(&mut self, transport: &mut Transport, mono_ms: u64) -> Result<(), Progress> {
+    fn write_last(&mut self, transport: &mut TransportMut<'_>, mono_ms: u64) -> Result<(), Progress> {
         while !self.last.is_empty() {
             let mut slices = [IoSlice::new(&[]); PIECES_MAX];
             let pieces = self.last.slices(&mut slices);
@@ -117,7 +117,12 @@ impl Closing {
     }
 
     /// Sends our FIN, once.
-    fn shut(&mut self, transport: &mut Transport, mono_ms: u64, linger_until: u64) -> Result<(), Progress> {
+    fn shut(
+        &mut self,
+        transport: &mut TransportMut<'_>,
+        mono_ms: u64,
+        linger_until: u64,
+    ) -> Result<(), Progress> {
         if self.shut {
             return Ok(());
         }
@@ -138,7 +143,7 @@ impl Closing {
         Ok(())
     }
 
-    fn discard_input(&mut self, transport: &mut Transport, scratch: &mut [u8]) -> Progress {
+    fn discard_input(&mut self, transport: &mut TransportMut<'_>, scratch: &mut [u8]) -> Progress {
         while self.discarded <= DISCARD_BYTES_MAX {
             match transport.receive(scratch) {
                 Ok(0) => return Progress::Done,
@@ -168,13 +173,13 @@ impl Closing {
 }
 
 /// What is still in the kernel's buffer must not hold the port for minutes: the connection ends with a reset.
-pub(super) fn reset_on_drop(transport: &Transport) {
+pub(super) fn reset_on_drop(transport: &TransportMut<'_>) {
     // A socket that refuses this is broken already, which is the same.
     let _ = SockRef::from(&transport.socket()).set_linger(Some(Duration::ZERO));
 }
 
 /// The peer has not ended, and may not have read all: the kernel goes on sending, but not for ever to one that reads nothing.
-fn bound_orphan(transport: &Transport) {
+fn bound_orphan(transport: &TransportMut<'_>) {
     let patience = Duration::from_millis(LAST_MS_MAX);
     // A socket that refuses this is broken already, and nothing is sent.
     let _ = SockRef::from(&transport.socket()).set_tcp_user_timeout(Some(patience));

@@ -1,16 +1,17 @@
 //! One connection of the driver.
 //!
 //! Owns its transport and what the driver remembers of it: which operations are armed, whether it may be read, and in
-//! which stage it is. A connection without anything pending is a descriptor and a few flags. The poll for input is like
-//! an edge: after a partial read nothing comes until new bytes do, so readiness is remembered here when something stops
-//! the reading before a short read. What must never happen here: forgetting that. Called by its neighbours in `sockets`.
+//! which stage it is. One without TLS and with nothing pending is a descriptor, an address and a few flags. The poll for
+//! input is like an edge: after a partial read nothing comes until new bytes do, so readiness is remembered here when
+//! something stops the reading before a short read. What must never happen here: forgetting that. Called by its neighbours
+//! in `sockets`.
 
 use std::io;
 use std::net::IpAddr;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use super::super::ring::{Completion, Kind, Operation, Ring};
-use super::super::transport::Transport;
+use super::super::transport::{Session, Transport, TransportMut, Wire};
 use super::closing::Closing;
 use super::leaving::Leaving;
 use machines::machine::Token;
@@ -19,14 +20,22 @@ use protocol::address::Address;
 /// One connection of the driver.
 #[derive(Debug)]
 pub(super) struct Connection {
-    transport: Transport,
+    wire: Wire,
     /// Where its client is, if that is known and short.
     client: ShortAddress,
     flags: Flags,
     /// When it became a client's, in tenths of a second: that wraps after 13 years.
     opened_ds: u32,
     /// Present only while there is more to remember than flags.
-    stage: Option<Box<Stage>>,
+    more: Option<Box<More>>,
+}
+
+/// What few connections have, or each for a short time. It is behind one pointer because every connection pays for that.
+#[derive(Debug, Default)]
+struct More {
+    /// Of TLS.
+    session: Option<Box<Session>>,
+    stage: Option<Stage>,
 }
 
 /// What is going on with a connection beyond reading and writing.
@@ -35,9 +44,9 @@ pub(super) enum Stage {
     /// Open; these bytes came with it from another core and go to the machine before the socket is read.
     Arrived(Vec<u8>),
     /// The machine has forgotten it.
-    Closing(Closing),
+    Closing(Box<Closing>),
     /// On its way to another core as soon as nothing is armed on it.
-    Leaving(Leaving),
+    Leaving(Box<Leaving>),
     /// Nothing more happens; it is dropped as soon as nothing is armed on it.
     Spent,
 }
@@ -56,24 +65,32 @@ pub(super) enum Found {
 impl Connection {
     /// An open one, with bytes that were read from it elsewhere. `late`: the core was already draining when it came.
     pub(super) fn new(transport: Transport, bytes: Vec<u8>, late: bool) -> Self {
-        let stage = (!bytes.is_empty()).then(|| Box::new(Stage::Arrived(bytes)));
+        let Transport { wire, session } = transport;
+        let stage = (!bytes.is_empty()).then_some(Stage::Arrived(bytes));
+        let has_more = session.is_some() || stage.is_some();
+        let more = has_more.then(|| Box::new(More { session, stage }));
         let flags = if late { Flags::LATE } else { Flags::default() };
-        Self { transport, client: ShortAddress::NONE, flags, opened_ds: 0, stage }
+        Self { wire, client: ShortAddress::NONE, flags, opened_ds: 0, more }
     }
 
     /// True while reading it is work for processors rather than for the network.
     pub(super) fn is_handshaking(&self) -> bool {
-        self.transport.is_handshaking()
+        self.session().is_some_and(Session::is_handshaking)
     }
 
     /// True when its transport waits for room, whatever the machine has for it.
     pub(super) fn has_unsent(&self) -> bool {
-        self.transport.unsent() > 0
+        self.session().is_some_and(|session| session.unsent() > 0)
     }
 
     /// How its bytes travel.
-    pub(super) fn transport(&mut self) -> &mut Transport {
-        &mut self.transport
+    pub(super) fn transport(&mut self) -> TransportMut<'_> {
+        let session = self.more.as_mut().and_then(|more| more.session.as_deref_mut());
+        TransportMut::new(&self.wire, session)
+    }
+
+    fn session(&self) -> Option<&Session> {
+        self.more.as_ref().and_then(|more| more.session.as_deref())
     }
 
     /// Where its client is, if that is known and short.
@@ -100,12 +117,16 @@ impl Connection {
 
     /// Its socket, to be asked about.
     pub(super) fn socket(&self) -> BorrowedFd<'_> {
-        self.transport.socket()
+        self.wire.as_fd()
     }
 
     /// What is going on with it.
     pub(super) fn stage(&self) -> Option<&Stage> {
-        self.stage.as_deref()
+        self.more.as_ref().and_then(|more| more.stage.as_ref())
+    }
+
+    fn set_stage(&mut self, stage: Stage) {
+        self.more.get_or_insert_default().stage = Some(stage);
     }
 
     /// True if the core was already draining when it came.
@@ -123,9 +144,10 @@ impl Connection {
         self.is_open() && !self.is_broken()
     }
 
-    /// Its socket, if what waits for it can be sent together with what waits for others.
+    /// Its socket, if what waits for it is what the socket gets, so that it can be sent together with what waits for
+    /// others.
     pub(super) fn batch_socket(&self) -> Option<BorrowedFd<'_>> {
-        (self.is_writable() && self.transport.sends_as_is()).then(|| self.transport.socket())
+        (self.is_writable() && self.session().is_none()).then(|| self.socket())
     }
 
     /// It is broken: the machine is told so in place of a read.
@@ -149,14 +171,14 @@ impl Connection {
     /// Polls for input until cancelled.
     pub(super) fn poll_input(&mut self, ring: &mut Ring, token: Token) {
         self.flags.set(Flags::INPUT_ARMED);
-        ring.poll_input(self.transport.socket(), Operation { kind: Kind::Readable, token });
+        ring.poll_input(self.wire.as_fd(), Operation { kind: Kind::Readable, token });
     }
 
     /// Waits once for room to write.
     pub(super) fn poll_room(&mut self, ring: &mut Ring, token: Token) {
         if !self.flags.has_any(Flags::ROOM_ARMED) {
             self.flags.set(Flags::ROOM_ARMED);
-            ring.poll_room(self.transport.socket(), Operation { kind: Kind::Writable, token });
+            ring.poll_room(self.wire.as_fd(), Operation { kind: Kind::Writable, token });
         }
     }
 
@@ -242,12 +264,13 @@ impl Connection {
             return Some(Found::Arrived);
         }
         if !self.is_broken() {
-            match self.transport.receive(scratch) {
+            let mut transport = self.transport();
+            match transport.receive(scratch) {
                 Ok(0) => {}
                 Ok(length) => {
                     // After a short read the next poll completion tells of more; but the end, if the poll has seen it
                     // already, is told only once.
-                    let may_have_more = self.transport.may_have_more(length, scratch.len());
+                    let may_have_more = transport.may_have_more(length, scratch.len());
                     if !may_have_more && !self.flags.has_any(Flags::ENDING) {
                         self.flags.clear(Flags::READABLE);
                     }
@@ -266,11 +289,12 @@ impl Connection {
     }
 
     fn take_arrived(&mut self) -> Option<Vec<u8>> {
-        let stage = self.stage.take_if(|stage| matches!(**stage, Stage::Arrived(_)))?;
-        match *stage {
-            Stage::Arrived(bytes) => Some(bytes),
-            Stage::Closing(_) | Stage::Leaving(_) | Stage::Spent => None,
-        }
+        let more = self.more.as_deref_mut()?;
+        let Some(Stage::Arrived(bytes)) = &mut more.stage else { return None };
+        let bytes = std::mem::take(bytes);
+        more.stage = None;
+        self.more.take_if(|more| more.session.is_none());
+        Some(bytes)
     }
 }
 
@@ -278,15 +302,14 @@ impl Connection {
 impl Connection {
     /// The machine has forgotten it: it closes.
     pub(super) fn begin_closing(&mut self, closing: Closing) {
-        self.stage = Some(Box::new(Stage::Closing(closing)));
+        self.set_stage(Stage::Closing(Box::new(closing)));
     }
 
     /// The close in progress, if there is one, and what it writes to.
-    pub(super) fn closing(&mut self) -> Option<(&mut Closing, &mut Transport)> {
-        match self.stage.as_deref_mut() {
-            Some(Stage::Closing(closing)) => Some((closing, &mut self.transport)),
-            _ => None,
-        }
+    pub(super) fn closing(&mut self) -> Option<(&mut Closing, TransportMut<'_>)> {
+        let more = self.more.as_deref_mut()?;
+        let Some(Stage::Closing(closing)) = &mut more.stage else { return None };
+        Some((closing, TransportMut::new(&self.wire, more.session.as_deref_mut())))
     }
 
     /// The machine has given it to another core: bytes that it never took go along.
@@ -294,17 +317,18 @@ impl Connection {
         if let Some(later) = self.take_arrived() {
             leaving.append(&later);
         }
-        self.stage = Some(Box::new(Stage::Leaving(leaving)));
+        self.set_stage(Stage::Leaving(Box::new(leaving)));
     }
 
     /// Nothing more happens with it.
     pub(super) fn spend(&mut self) {
-        self.stage = Some(Box::new(Stage::Spent));
+        self.set_stage(Stage::Spent);
     }
 
     /// Ends it, giving back its transport and what was going on.
     pub(super) fn into_parts(self) -> (Transport, Option<Stage>) {
-        (self.transport, self.stage.map(|stage| *stage))
+        let More { session, stage } = self.more.map(|more| *more).unwrap_or_default();
+        (Transport { wire: self.wire, session }, stage)
     }
 }
 

@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn an_idle_connection_costs_the_driver_a_slot_of_48_bytes() {
-        assert!(size_of::<Slot>() <= 48, "{}", size_of::<Slot>());
+    fn an_idle_connection_costs_the_driver_a_slot_of_32_bytes() {
+        assert!(size_of::<Slot>() <= 32, "{}", size_of::<Slot>());
     }
 }

@@ -17,7 +17,7 @@ use std::os::fd::BorrowedFd;
 use super::inbox::MeshEnd;
 use super::limits::{CLOSE_MS_MAX, DRAIN_LINGER_MS_MAX};
 use super::ring::{Completion, Kind, Ring, tcp_bytes};
-use super::transport::Transport;
+use super::transport::{Transport, TransportMut};
 use machines::invariant::Expected;
 use machines::machine::{Socket, Token};
 use machines::outbox::parting::Parting;
@@ -218,7 +218,7 @@ impl Sockets {
         let Some(connection) = self.connections.detach(token) else { return };
         let (transport, stage) = connection.into_parts();
         if let Some(Stage::Leaving(leaving)) = stage {
-            self.departures.push(Departure::new(transport, client, leaving));
+            self.departures.push(Departure::new(transport, client, *leaving));
         }
     }
 }
@@ -288,7 +288,7 @@ impl Sockets {
 /// Writing.
 impl Sockets {
     /// Where the machine's bytes for this connection go; None when they may not go out.
-    pub fn writable(&mut self, token: Token) -> Option<&mut Transport> {
+    pub fn writable(&mut self, token: Token) -> Option<TransportMut<'_>> {
         let connection = self.connections.find(token).filter(|connection| connection.is_writable());
         connection.map(|connection| connection.transport())
     }
@@ -328,14 +328,14 @@ impl Sockets {
     /// The machine has forgotten this connection and wants its descriptor: one write, and no patience.
     pub fn let_go(&mut self, token: Token, last: &[u8]) {
         let Some(connection) = self.connections.known(token) else { return };
-        let transport = connection.transport();
+        let mut transport = connection.transport();
         if !last.is_empty() {
             // Best effort: a peer that does not hear it finds the connection closed.
             let _ = transport.send(&[IoSlice::new(last)]);
         }
         // With an armed poll, dropping alone would send the FIN late. One that cannot hear the end is reset.
         if transport.end().is_err() {
-            reset_on_drop(transport);
+            reset_on_drop(&transport);
         }
         self.finish(token);
     }
@@ -343,7 +343,7 @@ impl Sockets {
     /// The machine has forgotten this connection and nothing of it may linger.
     pub fn reset(&mut self, token: Token) {
         let Some(connection) = self.connections.known(token) else { return };
-        reset_on_drop(connection.transport());
+        reset_on_drop(&connection.transport());
         self.finish(token);
     }
 
@@ -384,7 +384,7 @@ impl Sockets {
             self.expiries.expect(token, closing.deadline());
             return false;
         }
-        closing.give_up(transport);
+        closing.give_up(&transport);
         self.finish(token);
         true
     }
@@ -396,9 +396,9 @@ impl Sockets {
         let connection = self.connections.find(token);
         let closing =
             connection.and_then(Connection::closing).expected("its caller knows that it is closing");
-        let Some((closing, transport)) = closing else { return };
+        let Some((closing, mut transport)) = closing else { return };
         let was_shut = closing.is_shut();
-        match closing.advance(transport, self.reading.scratch(), mono_ms, linger_until) {
+        match closing.advance(&mut transport, self.reading.scratch(), mono_ms, linger_until) {
             Progress::Blocked => self.arm_room(token),
             // Sooner than the close began with.
             Progress::Waiting if draining && !was_shut => self.expiries.expect(token, linger_until),

@@ -11,8 +11,7 @@ mod tls_counters;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use self::tls::Session;
-pub use self::tls::TlsSetup;
+pub use self::tls::{Session, TlsSetup};
 pub use self::tls_counters::{Handshake, TlsCounters};
 
 /// How bytes travel on the connections of a listener.
@@ -31,40 +30,61 @@ impl TransportKind {
             Self::Plain => None,
             Self::Tls(setup) => Some(Box::new(Session::new(setup)?)),
         };
-        Some(Transport { socket, session })
+        Some(Transport { wire: Wire(socket), session })
     }
 }
 
-/// One connection's socket with what it takes to read and write it.
+/// A connection's socket. It is read and written through [`TransportMut`] alone.
+#[derive(Debug)]
+pub struct Wire(OwnedFd);
+
+impl AsFd for Wire {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// One connection's socket with what it takes to read and write it, on its way from one owner to the next. The record of a
+/// connection keeps the two apart, because together they would leave a gap of four bytes.
 #[derive(Debug)]
 pub struct Transport {
-    socket: OwnedFd,
+    /// The socket.
+    pub wire: Wire,
     /// Of TLS; None: bytes travel as they are.
-    session: Option<Box<Session>>,
+    pub session: Option<Box<Session>>,
 }
 
 impl Transport {
-    /// The socket, to be polled.
-    pub fn socket(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
-    }
-
     /// True when nobody between the peer and us can read what is said.
     pub fn is_secure(&self) -> bool {
         self.session.is_some()
     }
+}
 
-    /// True while reading is work for processors rather than for the network.
-    pub fn is_handshaking(&self) -> bool {
-        self.session.as_ref().is_some_and(|session| session.is_handshaking())
+/// A transport in use.
+#[derive(Debug)]
+pub struct TransportMut<'a> {
+    socket: &'a OwnedFd,
+    session: Option<&'a mut Session>,
+}
+
+impl<'a> TransportMut<'a> {
+    /// Of these parts.
+    pub fn new(wire: &'a Wire, session: Option<&'a mut Session>) -> Self {
+        Self { socket: &wire.0, session }
+    }
+
+    /// The socket, for its options.
+    pub fn socket(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
     }
 
     /// Reads what is there; 0 at the peer's end, `WouldBlock` when nothing is there, `Interrupted` when nothing of what came
     /// is for the machine.
     pub fn receive(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match &mut self.session {
-            None => plain::receive(&self.socket, buffer),
-            Some(session) => session.receive(&self.socket, buffer),
+            None => plain::receive(self.socket, buffer),
+            Some(session) => session.receive(self.socket, buffer),
         }
     }
 
@@ -77,16 +97,11 @@ impl Transport {
         }
     }
 
-    /// True when what waits for the connection is what its socket gets, so that many can be sent at once.
-    pub fn sends_as_is(&self) -> bool {
-        self.session.is_none()
-    }
-
     /// Writes what fits; `WouldBlock` when nothing does. What was not taken is offered again, from its first byte.
     pub fn send(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match &mut self.session {
-            None => plain::send(&self.socket, slices),
-            Some(session) => session.send(&self.socket, slices),
+            None => plain::send(self.socket, slices),
+            Some(session) => session.send(self.socket, slices),
         }
     }
 
@@ -99,15 +114,15 @@ impl Transport {
     pub fn flush(&mut self) -> io::Result<()> {
         match &mut self.session {
             None => Ok(()),
-            Some(session) => session.flush(&self.socket),
+            Some(session) => session.flush(self.socket),
         }
     }
 
     /// Tells the peer that nothing more comes; `WouldBlock` when that must wait for room.
     pub fn end(&mut self) -> io::Result<()> {
         if let Some(session) = &mut self.session {
-            session.end(&self.socket)?;
+            session.end(self.socket)?;
         }
-        plain::end(&self.socket)
+        plain::end(self.socket)
     }
 }

@@ -31,7 +31,7 @@ pub struct TlsSetup {
 }
 
 /// What a connection has beside its socket.
-pub(super) struct Session {
+pub struct Session {
     connection: UnbufferedServerConnection,
     counters: Arc<TlsCounters>,
     stage: Stage,
@@ -103,7 +103,7 @@ impl Session {
     }
 
     /// True until both sides have the keys.
-    pub(super) fn is_handshaking(&self) -> bool {
+    pub fn is_handshaking(&self) -> bool {
         self.stage == Stage::Handshake
     }
 
@@ -113,7 +113,7 @@ impl Session {
     }
 
     /// How many bytes of records the socket has not taken.
-    pub(super) fn unsent(&self) -> usize {
+    pub fn unsent(&self) -> usize {
         self.unsent.len() - self.sent
     }
 
