@@ -212,6 +212,8 @@ pub struct DeliverySettings {
     pub strict_endpoints: bool,
     /// How many batches of one endpoint may be under way at the same time.
     pub in_flight_max: usize,
+    /// How far an endpoint goes on behind the oldest event that it holds, in bytes: all of them stay in the journal.
+    pub span_bytes_max: u64,
 }
 
 /// How to reach a Redis server.
@@ -257,6 +259,7 @@ impl Default for DeliverySettings {
             pause_max: Duration::from_secs(60),
             strict_endpoints: false,
             in_flight_max: 8,
+            span_bytes_max: 1 << 28,
         }
     }
 }

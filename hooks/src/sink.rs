@@ -4,6 +4,7 @@
 //! a sink: a retry (the dispatcher decides that, in order per channel), or success without an acknowledgement.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use protocol::app::App;
 
@@ -29,6 +30,8 @@ pub enum Outcome {
     Done,
     /// The endpoint answered, but not with success: the text says how, for the operator.
     Refused(String),
+    /// The endpoint answered, but not with success, and wants no further try of this batch for so long.
+    Later(String, Duration),
     /// The endpoint answered that it wants this batch never again: the text says how.
     Ended(String),
     /// There was no answer: it could not be reached, hung, or broke off.

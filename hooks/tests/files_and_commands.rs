@@ -48,7 +48,7 @@ fn ids(text: &str) -> Vec<u64> {
 fn reason(outcome: Outcome) -> String {
     match outcome {
         Outcome::Done => "done".to_owned(),
-        Outcome::Refused(reason) => format!("refused: {reason}"),
+        Outcome::Refused(reason) | Outcome::Later(reason, _) => format!("refused: {reason}"),
         Outcome::Ended(reason) => format!("ended: {reason}"),
         Outcome::Unreachable(reason) => format!("unreachable: {reason}"),
     }

@@ -276,6 +276,15 @@ fn the_status_decides() {
             Outcome::Ended("answered 500 Internal Server Error (webhook-delivery: abort-message)".to_owned()),
         ),
         (Answer::Abort(200), Outcome::Done),
+        (Answer::Later(503, "7"), later("answered 503 Service Unavailable", 7)),
+        (Answer::Later(429, " 120 "), later("answered 429 Too Many Requests", 120)),
+        (Answer::Later(500, "soon"), Outcome::Refused("answered 500 Internal Server Error".to_owned())),
+        (
+            Answer::Later(503, "Sun, 06 Nov 1994 08:49:37 GMT"),
+            Outcome::Refused("answered 503 Service Unavailable".to_owned()),
+        ),
+        (Answer::Later(410, "7"), Outcome::Ended("answered 410 Gone".to_owned())),
+        (Answer::Later(200, "7"), Outcome::Done),
         (Answer::Redirect(301), Outcome::Refused("answered 301 Moved Permanently".to_owned())),
         (Answer::Redirect(302), Outcome::Refused("answered 302 Found".to_owned())),
         (Answer::Redirect(307), Outcome::Refused("answered 307 Temporary Redirect".to_owned())),
@@ -286,6 +295,17 @@ fn the_status_decides() {
         assert_eq!(webhook(receiver.url("/"), 5_000).deliver(&batch()), expected, "{answer:?}");
         assert_eq!(receiver.requests().len(), 1, "{answer:?} was followed or repeated");
     }
+}
+
+fn later(reason: &str, seconds: u64) -> Outcome {
+    Outcome::Later(reason.to_owned(), Duration::from_secs(seconds))
+}
+
+#[test]
+fn a_date_to_come_is_a_pause() {
+    let receiver = Receiver::start(move |_| Answer::Later(503, "Fri, 01 Jan 2100 00:00:00 GMT"));
+    let Outcome::Later(_, pause) = webhook(receiver.url("/"), 5_000).deliver(&batch()) else { panic!() };
+    assert!(pause > Duration::from_secs(3_600), "{pause:?}");
 }
 
 #[test]

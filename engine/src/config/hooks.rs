@@ -122,6 +122,8 @@ impl HooksConfig {
         }
         if let Some(value) = section.take("journal_bytes_max") {
             settings.journal_bytes_max = value.integer()?;
+            // What one endpoint holds up must leave room for the others.
+            settings.delivery.span_bytes_max = settings.journal_bytes_max / 4;
         }
         if let Some(value) = section.take("grace_ms") {
             settings.grace = Duration::from_millis(value.integer()?);

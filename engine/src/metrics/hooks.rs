@@ -139,3 +139,29 @@ fn describe_delivery(all: &mut Exposition, delivery: &DeliveryCounters) {
     let failing = delivery.source_failing.now();
     all.gauge("hooks_source_failing", "1 while journal or stream cannot be read.", failing);
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use hooks::settings::{Endpoint, SinkSettings};
+    use protocol::app::App;
+
+    use super::*;
+
+    #[test]
+    fn the_page_has_a_row_for_every_metric() {
+        let page = include_str!("../../../docs/hooks.md");
+        let endpoint = Endpoint::new("e", Arc::new(App::new("1", "k", "s")), SinkSettings::None);
+        let mut all = Exposition::new("corecast_");
+        describe_hooks(&mut all, Some((0, Counters::new(&[endpoint]))), true, Now::default());
+        let text = all.encode();
+        let names: Vec<_> =
+            text.lines().filter_map(|line| line.strip_prefix("# HELP ")?.split(' ').next()).collect();
+        assert!(names.len() > 25, "{names:?}");
+        for name in names {
+            let row = |line: &str| line.starts_with("| ") && line.contains(&format!("`{name}`"));
+            assert!(page.lines().any(row), "{name}");
+        }
+    }
+}

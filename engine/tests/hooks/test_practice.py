@@ -12,6 +12,7 @@ from talkers import Talker, join
 SECRETS = [f"whsec_{base64.b64encode(text * 24).decode()}" for text in (b"n", b"o")]
 # The first of the pauses of `retry = "day"` is 5 s; the second is minutes.
 DAY_PAUSE_S = 5
+RETRY_AFTER_S = 3
 
 
 def gone(handler, receiver):
@@ -22,6 +23,11 @@ def gone(handler, receiver):
 def abort(handler, receiver):
     handler.take(receiver, False)
     handler.answer(500, **{"webhook-delivery": "abort-message"})
+
+
+def later(handler, receiver):
+    handler.take(receiver, False)
+    handler.answer(503, **{"Retry-After": str(RETRY_AFTER_S)})
 
 
 def occupy(crowd, channel):
@@ -71,6 +77,17 @@ def test_an_endpoint_ends_the_retries_of_a_batch(receive, operate, gather):
     server.command("dlq", "replay", "--all")
     for receiver in (leaver, aborter):
         wait_until(lambda it=receiver: "first" in channels(it), "the replayed event")
+
+
+def test_an_endpoint_says_when_it_is_tried_again(receive, operate, gather):
+    receiver = receive()
+    crowd = gather(operate({"url": receiver.url, "batch_ms": 10}))
+    with receiver.behaving(later):
+        occupy(crowd, "room")
+        wait_until(lambda: receiver.attempts, "the first try")
+    wait_until(lambda: channels(receiver) == {"room"}, "the second try")
+    first, second = (attempt.came for attempt in receiver.attempts)
+    assert RETRY_AFTER_S <= second - first < RETRY_AFTER_S + 5, second - first
 
 
 def test_retries_over_a_day_begin_after_five_seconds(receive, operate, gather):

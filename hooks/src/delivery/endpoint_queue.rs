@@ -100,6 +100,7 @@ pub(crate) struct Totals {
 struct Timing {
     held_rows_max: usize,
     span_rows_max: usize,
+    span_bytes_max: u64,
     window_ms: u64,
     events_max: usize,
     in_flight_max: usize,
@@ -134,10 +135,11 @@ impl EndpointQueue {
 
     /// The next row of the source.
     pub(crate) fn handle_row(&mut self, position: Position, row: &Arc<Row>, now: Now) {
+        let bytes = bytes_of(&row.event);
         if !self.filter.wants(&row.event) {
-            return self.mark.pass(position);
+            return self.mark.pass(position, bytes);
         }
-        let ticket = self.mark.open(position);
+        let ticket = self.mark.open(position, bytes);
         let happened_ms = now.steady_ms.saturating_sub(now.unix_ms.saturating_sub(row.time_ms));
         self.hold(Arc::clone(row), Origin::Source(ticket), happened_ms, now);
     }
@@ -159,6 +161,17 @@ impl EndpointQueue {
             Outcome::Refused(reason) => {
                 self.health.handle_refused(reason, now.steady_ms);
                 self.note_try(flight, now);
+                if !self.split(flight, now) {
+                    self.retry_later(flight, now);
+                }
+            }
+            Outcome::Later(reason, pause) => {
+                self.health.handle_refused(reason, now.steady_ms);
+                self.note_try(flight, now);
+                if let Some(flight) = self.flights.get_mut(flight) {
+                    flight.earliest_ms =
+                        now.steady_ms + millis(pause).min(self.timing.schedule.wait_max_ms());
+                }
                 if !self.split(flight, now) {
                     self.retry_later(flight, now);
                 }
@@ -262,6 +275,7 @@ impl EndpointQueue {
     fn is_crowded(&self) -> bool {
         !self.has_room(SPARE_ROWS_MIN.min(self.timing.held_rows_max / 2))
             || self.mark.span() > self.timing.span_rows_max
+            || self.mark.span_bytes() > self.timing.span_bytes_max
     }
 
     /// The last row that was read.
@@ -374,7 +388,7 @@ impl EndpointQueue {
                 None => flight.expiry_ms = now.steady_ms,
             }
         }
-        flight.due_ms = flight.regular_ms.max(now.steady_ms + 1);
+        flight.due_ms = flight.regular_ms.max(now.steady_ms + 1).max(flight.earliest_ms);
         self.flights.schedule(id);
     }
 
@@ -389,7 +403,7 @@ impl EndpointQueue {
         self.split_at_ms = now.steady_ms + SPLIT_EVERY_MS;
         for half in self.part(id, 2) {
             if let Some(half) = self.flights.get_mut(half) {
-                half.due_ms = now.steady_ms;
+                half.due_ms = now.steady_ms.max(half.earliest_ms);
             }
             self.flights.schedule(half);
         }
@@ -528,11 +542,12 @@ impl EndpointQueue {
     }
 
     /// The batch that failed and may be the next probe, and from when: where tries are few it has its time, unless nothing but
-    /// such batches is left.
+    /// such batches is left, and where the endpoint has asked for a pause, so has that.
     fn first_to_probe(&self) -> Option<(u64, u64)> {
         let (due_ms, id) = self.flights.first_due()?;
         let waits = self.timing.schedule.is_by_count() && self.flights.waiting() < RETRIES_MAX;
-        Some((if waits { due_ms } else { 0 }, id))
+        let earliest_ms = self.flights.get(id).map_or(0, |flight| flight.earliest_ms);
+        Some((if waits { due_ms } else { earliest_ms }, id))
     }
 
     fn next_due(&self, now: Now) -> Option<u64> {
@@ -545,7 +560,11 @@ impl EndpointQueue {
     fn first_retry(&self) -> Option<(u64, u64)> {
         let (due_ms, id) = self.flights.first_due()?;
         let is_stuck = self.timing.schedule.is_by_count() && self.flights.waiting() >= RETRIES_MAX;
-        Some((if is_stuck { due_ms.min(self.failed_ms + STUCK_RETRY_MS) } else { due_ms }, id))
+        let earliest_ms = self.flights.get(id).map_or(0, |flight| flight.earliest_ms);
+        Some((
+            if is_stuck { due_ms.min((self.failed_ms + STUCK_RETRY_MS).max(earliest_ms)) } else { due_ms },
+            id,
+        ))
     }
 
     /// When the next batch may go, if nothing else happens before.
@@ -594,6 +613,7 @@ impl EndpointQueue {
             expiry_ms,
             due_ms,
             regular_ms: due_ms,
+            earliest_ms: 0,
             pauses: 0,
             accepted_before: self.accepted,
             is_beside_accepted: false,
@@ -612,6 +632,7 @@ impl Timing {
         Self {
             held_rows_max: HELD_ROWS_MAX,
             span_rows_max: SPAN_ROWS_MAX,
+            span_bytes_max: delivery.span_bytes_max,
             window_ms: millis(endpoint.batch_window),
             events_max: endpoint.batch_events_max.max(1),
             in_flight_max: delivery.in_flight_max.max(1),
@@ -648,6 +669,8 @@ fn bytes_of(event: &HookEvent) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use protocol::app::App;
 
     use super::*;
@@ -712,6 +735,62 @@ mod tests {
         let retry_ms = queue.deadline_ms().unwrap();
         assert!((11..=1_010).contains(&retry_ms), "{retry_ms}");
         assert_eq!(sent(&mut queue, at(retry_ms)), Some((flight, 20)));
+    }
+
+    #[test]
+    fn what_an_endpoint_wants_later_is_tried_no_sooner_and_no_later_than_is_allowed() {
+        let pause_max_ms = DeliverySettings::default().pause_max.as_millis() as u64;
+        for (asked_s, wait_ms) in [(20, 20_000), (86_400, pause_max_ms)] {
+            let (mut queue, app) = queue();
+            read(&mut queue, &app, 1..2, at(10));
+            queue.flush();
+            let (flight, _) = sent(&mut queue, at(10)).unwrap();
+            let later = Outcome::Later("503".to_owned(), Duration::from_secs(asked_s));
+            queue.handle_outcome(flight, later, at(10));
+            // Another batch is accepted meanwhile.
+            read(&mut queue, &app, 2..3, at(20));
+            let (other, _) = sent(&mut queue, at(20)).unwrap();
+            queue.handle_outcome(other, Outcome::Done, at(20));
+            assert_eq!(queue.deadline_ms(), Some(10 + wait_ms));
+            assert_eq!(sent(&mut queue, at(10 + wait_ms - 1)), None);
+            assert_eq!(sent(&mut queue, at(10 + wait_ms)), Some((flight, 1)));
+        }
+    }
+
+    #[test]
+    fn what_one_channel_holds_up_in_the_journal_has_a_bound_in_bytes() {
+        let (mut queue, app) = queue();
+        queue.timing.span_bytes_max = 50_000;
+        queue.flush();
+        let mut died = 0;
+        for id in 1..=500 {
+            let now = at(id * 1_000);
+            let event = HookEvent::ChannelVacated {
+                app: Arc::clone(&app),
+                channel: format!("c{}", id.min(9)).into(),
+            };
+            queue.handle_row(Position(id, 0), &Arc::new(Row { id, time_ms: now.unix_ms, event }), now);
+            while let Some(action) = queue.poll(now) {
+                match action {
+                    Action::Send { flight, batch } => {
+                        let is_refused = &**batch.rows[0].event.channel() == "c1";
+                        let outcome =
+                            if is_refused { Outcome::Refused("500".to_owned()) } else { Outcome::Done };
+                        queue.handle_outcome(flight, outcome, now);
+                    }
+                    Action::Bury { flight, burial } => {
+                        died += burial.rows.len();
+                        assert!(burial.reason.contains("given up early"), "{}", burial.reason);
+                        queue.handle_buried(flight);
+                    }
+                }
+            }
+            assert!(queue.mark.span_bytes() < 51_000, "{}", queue.mark.span_bytes());
+            if died > 0 {
+                break;
+            }
+        }
+        assert_eq!((died, queue.held_rows()), (1, 0));
     }
 
     /// Answers all that is to be sent now by this. Returns how many rows were accepted, and how many batches were tried.

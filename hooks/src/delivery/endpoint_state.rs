@@ -302,7 +302,7 @@ impl EndpointState {
                 counters.batches.add(1);
                 counters.accepted.add(rows as u64);
             }
-            Outcome::Refused(_) | Outcome::Ended(_) => counters.refused.add(1),
+            Outcome::Refused(_) | Outcome::Later(..) | Outcome::Ended(_) => counters.refused.add(1),
             Outcome::Unreachable(_) => counters.unreachable.add(1),
         }
         self.failing = (outcome != Outcome::Done).then(|| {

@@ -22,6 +22,8 @@ pub(crate) struct Flight {
     pub(crate) due_ms: u64,
     /// When it is tried next by its schedule, which may be later.
     pub(crate) regular_ms: u64,
+    /// Before this it is not tried again, whatever happens: the endpoint has asked for that.
+    pub(crate) earliest_ms: u64,
     /// After how many pauses.
     pub(crate) pauses: u32,
     /// How many batches the endpoint had accepted at the last try, and whether it accepted some between the last two, so that
@@ -91,12 +93,12 @@ impl Flights {
         }
     }
 
-    /// All that wait may go by now.
+    /// All that wait may go by now, or as soon as the endpoint has allowed.
     pub(crate) fn bring_forward(&mut self, now_ms: u64) {
         self.due.clear();
         for (_, id) in &self.waiting {
             if let Some(flight) = self.by_id.get_mut(id) {
-                flight.due_ms = flight.due_ms.min(now_ms);
+                flight.due_ms = flight.due_ms.min(now_ms.max(flight.earliest_ms));
                 self.due.insert((flight.due_ms, *id));
             }
         }

@@ -13,6 +13,8 @@ use crate::settings::{DeliverySettings, Retry};
 /// The pauses of Standard Webhooks between eight tries: 27 hours and 35 minutes.
 const DAY_PAUSES_MS: [u64; 7] = [5_000, 300_000, 1_800_000, 7_200_000, 18_000_000, 36_000_000, 36_000_000];
 const DAY_GIVE_UP_AFTER_MS: u64 = 28 * 3_600_000;
+/// So that an endpoint which asks for more still has its tries.
+const DAY_WAIT_MAX_MS: u64 = 3_600_000;
 /// A pause grows by up to a hundredth of it, so that endpoints which fell together do not come back together.
 const DAY_JITTER: u64 = 100;
 
@@ -53,6 +55,14 @@ impl Schedule {
                 let pause_ms = *DAY_PAUSES_MS.get(tries.checked_sub(1)? as usize)?;
                 Some(pause_ms + rng.u64(..=pause_ms / DAY_JITTER))
             }
+        }
+    }
+
+    /// The longest wait that an endpoint may ask for.
+    pub(crate) fn wait_max_ms(self) -> u64 {
+        match self {
+            Self::Pusher { pause_max_ms, .. } => pause_max_ms,
+            Self::Day { .. } => DAY_WAIT_MAX_MS,
         }
     }
 

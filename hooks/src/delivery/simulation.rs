@@ -62,6 +62,7 @@ fn an_endpoint_keeps_its_promises_under_any_schedule() {
         ("dead letters that held up others", seen.held_up),
         ("dead letters of a disabled endpoint", seen.disabled),
         ("dead letters after a day", seen.day_died),
+        ("batches that the endpoint wants later", seen.later),
     ] {
         assert!(count > 100, "{SCHEDULES} schedules hardly reach {what}: {seen:?}");
     }
@@ -85,6 +86,7 @@ struct Seen {
     held_up: u64,
     disabled: u64,
     day_died: u64,
+    later: u64,
 }
 
 /// How the endpoint answers for now.
@@ -96,6 +98,8 @@ enum Mood {
     Gone,
     /// It wants no batch again.
     Ending,
+    /// It wants batches after a while.
+    Busy,
 }
 
 struct World {
@@ -138,6 +142,8 @@ struct Model {
     failing: BTreeSet<Arc<str>>,
     /// Batches that the endpoint wants no more.
     ended: BTreeSet<u64>,
+    /// Rows that it wants later.
+    not_before: BTreeMap<u64, u64>,
 }
 
 impl World {
@@ -157,6 +163,7 @@ impl World {
             pause_max: Duration::from_millis(rng.u64(500..5_000)),
             strict_endpoints: false,
             in_flight_max: rng.usize(1..5),
+            span_bytes_max: u64::MAX,
         };
         let now = Now { steady_ms: 1_000, unix_ms: UNIX_MS };
         let queue = new_queue(&endpoint, &delivery, Position(0, 0), &mut rng);
@@ -239,6 +246,12 @@ impl World {
         if matches!(outcome, Outcome::Ended(_)) {
             self.model.ended.insert(flight);
         }
+        if let Outcome::Later(_, pause) = &outcome {
+            let wait_ms = (pause.as_millis() as u64).min(self.wait_max_ms());
+            let until_ms = self.now.steady_ms + wait_ms;
+            self.model.not_before.extend(batch.rows.iter().map(|row| (row.id, until_ms)));
+            self.seen.later += 1;
+        }
         if outcome != Outcome::Done {
             let ids: Vec<u64> = batch.rows.iter().map(|row| row.id).collect();
             self.model.refused.extend(ids.iter().map(|id| (*id, ids.clone())));
@@ -261,6 +274,9 @@ impl World {
             (Mood::Gone, _) => gone(),
             (Mood::Refusing, _) => refused(),
             (Mood::Ending, 0) => Outcome::Ended("410".to_owned()),
+            (Mood::Busy, 0 | 1) => {
+                Outcome::Later("503".to_owned(), Duration::from_millis(self.rng.u64(0..10_000)))
+            }
             _ if is_poisoned => {
                 if self.seed.is_multiple_of(2) {
                     gone()
@@ -322,6 +338,7 @@ impl World {
                 Mood::Gone,
                 Mood::Gone,
                 Mood::Ending,
+                Mood::Busy,
             ])
             .unwrap();
     }
@@ -363,6 +380,7 @@ impl World {
         self.model.tried.clear();
         self.model.refused.clear();
         self.model.ended.clear();
+        self.model.not_before.clear();
         self.model.accepted_now.clear();
         self.model.taken.clear();
         self.model.replayed_now.clear();
@@ -411,6 +429,10 @@ impl World {
         };
         for other in self.model.sent.values() {
             assert!(channels(other).is_disjoint(&channels(&batch)), "{self}: a channel is on its way twice");
+        }
+        for id in &ids {
+            let until_ms = self.model.not_before.remove(id).unwrap_or(0);
+            assert!(self.now.steady_ms >= until_ms, "{self}: {id} is tried before {until_ms} ms");
         }
         let known = self.model.first.get(&flight).cloned();
         let is_first = batch.tries == 0;
@@ -471,10 +493,18 @@ impl World {
             let letter = letter.unwrap_or(row.id as i64);
             self.model.letters.insert(letter, row.id);
         }
+        self.model.not_before.retain(|id, _| burial.rows.iter().all(|(row, _)| row.id != *id));
         for letter in burial.rows.iter().filter_map(|(_, letter)| *letter) {
             assert!(self.model.taken.remove(&letter), "{self}: {letter} was not to be tried again");
         }
         self.queue.handle_buried(flight);
+    }
+
+    fn wait_max_ms(&self) -> u64 {
+        match self.delivery.retry {
+            Retry::Pusher => self.delivery.pause_max.as_millis() as u64,
+            Retry::Day => 3_600_000,
+        }
     }
 
     fn give_up_after_ms(&self) -> u64 {
@@ -582,6 +612,7 @@ impl Seen {
             held_up,
             disabled,
             day_died,
+            later,
         } = &world.seen;
         self.rows += rows;
         self.failures += failures;
@@ -599,5 +630,6 @@ impl Seen {
         self.held_up += held_up;
         self.disabled += disabled;
         self.day_died += day_died;
+        self.later += later;
     }
 }

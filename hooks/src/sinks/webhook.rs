@@ -157,17 +157,27 @@ fn outcome_of(answer: Response<ureq::Body>) -> Outcome {
     let status = answer.status();
     let wants_no_more = status == StatusCode::GONE
         || answer.headers().get(ABORT.0).is_some_and(|value| value.as_bytes() == ABORT.1.as_bytes());
+    let later = answer.headers().get("retry-after").and_then(|value| pause_of(value.to_str().ok()?));
     let excerpt = drain(answer);
     if status.is_success() {
         return Outcome::Done;
     }
     let said = if excerpt.is_empty() { excerpt } else { format!(": {excerpt}") };
     let reason = format!("answered {}{said}", name_of(status));
-    match (wants_no_more, status) {
-        (false, _) => Outcome::Refused(reason),
-        (true, StatusCode::GONE) => Outcome::Ended(reason),
-        (true, _) => Outcome::Ended(format!("{reason} ({}: {})", ABORT.0, ABORT.1)),
+    match (wants_no_more, status, later) {
+        (false, _, None) => Outcome::Refused(reason),
+        (false, _, Some(pause)) => Outcome::Later(reason, pause),
+        (true, StatusCode::GONE, _) => Outcome::Ended(reason),
+        (true, ..) => Outcome::Ended(format!("{reason} ({}: {})", ABORT.0, ABORT.1)),
     }
+}
+
+/// What `Retry-After` asks for: seconds, or a date.
+fn pause_of(text: &str) -> Option<Duration> {
+    if let Ok(seconds) = text.trim().parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    httpdate::parse_http_date(text).ok()?.duration_since(SystemTime::now()).ok()
 }
 
 /// The same on each try of these events, and another for a part of them.

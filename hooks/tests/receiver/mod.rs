@@ -44,6 +44,8 @@ pub(crate) enum Answer {
     Redirect(u16),
     /// This status with the header that wants no further try.
     Abort(u16),
+    /// This status with a Retry-After.
+    Later(u16, &'static str),
     /// Nothing, ever.
     Hang,
     /// A reset instead of an answer.
@@ -194,6 +196,10 @@ pub(crate) fn write_answer(stream: &mut (impl Read + Write), answer: Answer) -> 
         Answer::Abort(status) => {
             let more = "webhook-delivery: abort-message\r\nContent-Length: 0\r\n";
             stream.write_all(head(status, more).as_bytes()).is_ok()
+        }
+        Answer::Later(status, when) => {
+            let more = format!("Retry-After: {when}\r\nContent-Length: 0\r\n");
+            stream.write_all(head(status, &more).as_bytes()).is_ok()
         }
         Answer::Hang => {
             // Returns when the other end, or the receiver, closes.
