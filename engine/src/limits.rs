@@ -99,3 +99,9 @@ pub(crate) const RELAY_SLEEP_MAX: Duration = Duration::from_secs(3600);
 
 /// Clients that a shard always accepts. With very few descriptors these may run out, which closes idle connections.
 pub(crate) const CLIENTS_PER_SHARD_MIN: usize = 16;
+
+/// The settings that the log tells at the start, in bytes as JSON writes them: a field of the log has room for them.
+pub(crate) const TOLD_SETTINGS_BYTES_MAX: usize = 440;
+
+/// One value among them.
+pub(crate) const TOLD_VALUE_BYTES_MAX: usize = 120;

@@ -6,10 +6,13 @@
 #![forbid(unsafe_code)]
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 const SNAPSHOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/config_sources.txt");
 const SECRET: &str = "hunter2-hunter2";
@@ -97,6 +100,7 @@ const CASES: &[Case<'_>] = &[
     env(&[APP, "CORECAST_PORT=6001"]),
     env(&[APP, "CORECAST_WORKERS=2"]),
     env(&[APP, "CORECAST_ZZZ=2"]),
+    env(&[APP, "CORECAST_CONFIG_FILE=c.toml"]),
     // Apps of variables.
     env(&["CORECAST_APPS=hunter2-hunter2"]),
     env(&["CORECAST_APPS=1:a:hunter2-hunter2,1:b:hunter2-hunter2"]),
@@ -216,6 +220,10 @@ headers = { Authorization = "hunter2-header" }
 url = "http://127.0.0.1:1/"
 format = "webman"
 secret = "hunter2-webman"
+[[apps.hooks]]
+url = "http://127.0.0.1:1/standard?token=hunter2-token"
+format = "standard"
+secrets = ["whsec_aHVudGVyMi1odW50ZXIyLWh1bnRlcjI=", "whsec_aHVudGVyMi1odW50ZXIyLWh1bnRlcjM="]
 [hooks]
 redis_url = "redis://:hunter2-redis@127.0.0.1:1"
 "#;
@@ -317,59 +325,157 @@ fn signal(pid: u32, name: &str) {
     assert!(Command::new("kill").args([name, &pid.to_string()]).status().unwrap().success());
 }
 
-#[test]
-fn no_secret_is_shown_or_logged() {
-    let files: &[(&str, &str)] = &[("c.toml", SECRETS), ("s", "hunter2-file\n")];
-    for words in [&["config", "show"][..], &["config", "show", "--json"], &["config", "check"]] {
-        let shown = printed("secrets", words, all(files, &[], &["-c", "c.toml"]));
-        assert!(!shown.contains("hunter2"), "{shown}");
+/// What no output may have in it: whatever is secret has one of these.
+fn assert_no_secret(text: &str) {
+    for secret in ["hunter2", "whsec_", "aHVudGVyMi"] {
+        assert!(!text.contains(secret), "{secret}: {text}");
     }
-    let port = free_port();
-    let listen = format!("127.0.0.1:{port}");
-    let arguments = ["-c", "c.toml", "--listen", &listen, "--admin", "off"];
-    let folder = directory("session");
-    let environment = ["CORECAST_PORT=tcp://10.0.0.1:6001"];
-    let mut serve = command(&folder, &["serve"], all(files, &environment, &arguments));
-    let mut child = serve.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
-    let mut log = BufReader::new(child.stderr.take().unwrap());
-    let mut said = String::new();
-    while !said.contains("listening on") {
-        assert!(log.read_line(&mut said).unwrap() > 0, "{said}");
-    }
-    assert!(said.contains("CORECAST_PORT") && said.contains("enableServiceLinks: false"), "{said}");
-    let subscribe = r#"{"event":"pusher:subscribe","data":{"channel":"private-x","auth":"a:hunter2-wrong"}}"#;
-    let frame =
-        [&[0x81, 0x80 | 126, 0, subscribe.len() as u8, 0, 0, 0, 0][..], subscribe.as_bytes()].concat();
+}
+
+/// A frame of a client, with a mask of zeros.
+fn frame(text: &str) -> Vec<u8> {
+    let length = text.len() as u8;
+    let head = if length < 126 { vec![0x81, 0x80 | length] } else { vec![0x81, 0x80 | 126, 0, length] };
+    [&head[..], &[0; 4], text.as_bytes()].concat()
+}
+
+/// What clients and back ends send, each on a connection of its own: tokens, signatures, payloads.
+fn requests() -> Vec<Vec<u8>> {
     let upgrade = |key: &str| {
         format!(
-            "GET /app/{key}?protocol=7 HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+            "GET /app/{key}?protocol=7&token=hunter2-query HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n\
+             Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+             Authorization: Bearer hunter2-bearer\r\nCookie: session=hunter2-cookie\r\n\r\n"
         )
     };
-    let rest = "POST /apps/1/events?auth_key=a&auth_signature=hunter2-wrong HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n{}";
-    let requests = [
-        rest.as_bytes().to_vec(),
-        [upgrade("a").as_bytes(), &frame].concat(),
-        upgrade("unknown").into_bytes(),
+    let messages = [
+        r#"{"event":"pusher:subscribe","data":{"channel":"private-x","auth":"a:hunter2-wrong"}}"#,
+        r#"{"event":"pusher:subscribe","data":{"channel":"private-x","auth":"hunter2-no-key"}}"#,
+        r#"{"event":"pusher:subscribe","data":{"channel":"presence-x","auth":"a:hunter2","channel_data":"hunter2"}}"#,
+        r#"{"event":"pusher:signin","data":{"auth":"a:hunter2-signin","user_data":"{\"id\":\"hunter2-user\"}"}}"#,
+        r#"{"event":"client-x","channel":"private-x","data":"hunter2-payload"}"#,
+        r#"{"event":"pusher:subscribe","data":{"channel":"news"}}"#,
+        r#"{"event":"hunter2-unknown","data":"hunter2-payload"}"#,
     ];
-    for request in requests {
-        let mut stream = TcpStream::connect(&listen).unwrap();
-        stream.write_all(&request).unwrap();
-        assert!(stream.read(&mut [0; 512]).unwrap() > 0);
+    let session: Vec<u8> = messages.iter().flat_map(|message| frame(message)).collect();
+    let call = |query: &str, body: &str| {
+        let length = body.len();
+        format!("POST /apps/1/events?{query} HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\n\r\n{body}")
+    };
+    let signed = "auth_key=a&auth_timestamp=1&auth_version=1.0&auth_signature=hunter2-wrong";
+    vec![
+        call("auth_key=a&auth_signature=hunter2-wrong", "{}").into_bytes(),
+        call(signed, "{\"data\":\"hunter2-payload\"}").into_bytes(),
+        [upgrade("a").into_bytes(), session].concat(),
+        upgrade("unknown").into_bytes(),
+    ]
+}
+
+#[test]
+fn no_secret_is_shown() {
+    let files: &[(&str, &str)] = &[("c.toml", SECRETS), ("s", "hunter2-file\n")];
+    let environment =
+        ["CORECAST_APPS=1:a:hunter2-env,2:b:hunter2-env", "CORECAST_HOOKS_REDIS_URL=redis://u:hunter2-env@h"];
+    let arguments =
+        ["-c", "c.toml", "--app", "9:c:hunter2-flag", "--webhook", "http://u:hunter2@h/?token=hunter2-flag"];
+    for words in [&["config", "show"][..], &["config", "show", "--json"], &["config", "check"]] {
+        for (environment, arguments) in
+            [(&[][..], &arguments[..2]), (&environment, &arguments[..2]), (&[], &arguments)]
+        {
+            assert_no_secret(&printed("secrets", words, all(files, environment, arguments)));
+        }
     }
+}
+
+#[test]
+fn no_secret_is_logged() {
+    for format in ["text", "json"] {
+        assert_no_secret(&log_of_a_session(format));
+    }
+}
+
+/// What a server says, line by line.
+struct Log {
+    lines: mpsc::Receiver<String>,
+    said: String,
+}
+
+impl Log {
+    fn of(stderr: ChildStderr) -> Self {
+        let (sender, lines) = mpsc::sync_channel(10_000);
+        thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                // The test may have failed.
+                drop(sender.send(line + "\n"));
+            }
+        });
+        Self { lines, said: String::new() }
+    }
+
+    fn wait_for(&mut self, words: &str) {
+        while !self.said.contains(words) {
+            let line = self.lines.recv_timeout(Duration::from_secs(30));
+            self.said += &line.unwrap_or_else(|_| panic!("not said: {words}: {}", self.said));
+        }
+    }
+}
+
+/// All that a server says at the level debug: its start, clients and back ends, a reload that works and one that does not,
+/// endpoints and a Redis that are not there, and its end.
+fn log_of_a_session(format: &str) -> String {
+    // While Redis is away, no endpoint is tried.
+    let has_redis = format == "text";
+    let settings = if has_redis { SECRETS.to_owned() } else { SECRETS.replace("redis_url", "# redis_url") };
+    let files: &[(&str, &str)] = &[("c.toml", &settings), ("s", "hunter2-file\n")];
+    let listen = format!("127.0.0.1:{}", free_port());
+    let log = ["--log-level", "debug", "--log-format", format];
+    let arguments = [&["-c", "c.toml", "--listen", &listen, "--admin", "off"][..], &log].concat();
+    let folder = directory(&format!("session-{format}"));
+    let environment = ["CORECAST_PORT=tcp://10.0.0.1:6001"];
+    let mut serve = command(&folder, &["serve"], all(files, &environment, &arguments));
+    let mut child = Server(serve.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap());
+    let mut log = Log::of(child.0.stderr.take().unwrap());
+    for words in
+        ["CORECAST_PORT", "enableServiceLinks: false", "limits.message_bytes_max = 65536", "listening on"]
+    {
+        log.wait_for(words);
+    }
+    let streams: Vec<TcpStream> = requests().iter().map(|request| ask(&listen, request)).collect();
+    for words in
+        ["is open", "sign-in: ", "a client event to private-x", "Timestamp expired", "no app has the key"]
+    {
+        log.wait_for(words);
+    }
+    log.wait_for(if has_redis { "no connection to Redis" } else { "does not accept events" });
+    drop(streams);
     // A right file, and one that is wrong in the line of a secret.
-    signal(child.id(), "-HUP");
-    while !said.contains("SIGHUP: ") {
-        assert!(log.read_line(&mut said).unwrap() > 0, "{said}");
+    signal(child.0.id(), "-HUP");
+    log.wait_for("SIGHUP: ");
+    let wrong = settings.replace("secret = \"hunter2-app\"", "secret = \"hunter2-app");
+    fs::write(folder.join("c.toml"), wrong).unwrap();
+    signal(child.0.id(), "-HUP");
+    log.wait_for("SIGHUP changes nothing");
+    signal(child.0.id(), "-TERM");
+    log.wait_for("stopped");
+    assert!(child.0.wait().unwrap().success(), "{}", log.said);
+    log.said
+}
+
+/// Sends this, and waits for the beginning of an answer.
+fn ask(to: &str, request: &[u8]) -> TcpStream {
+    let mut stream = TcpStream::connect(to).unwrap();
+    stream.write_all(request).unwrap();
+    assert!(stream.read(&mut [0; 512]).unwrap() > 0);
+    stream
+}
+
+/// A server that does not outlive a test that fails.
+struct Server(Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended.
+        drop(self.0.kill());
+        drop(self.0.wait());
     }
-    fs::write(folder.join("c.toml"), SECRETS.replace("secret = \"hunter2-app\"", "secret = \"hunter2-app"))
-        .unwrap();
-    signal(child.id(), "-HUP");
-    while !said.contains("SIGHUP changes nothing") {
-        assert!(log.read_line(&mut said).unwrap() > 0, "{said}");
-    }
-    signal(child.id(), "-TERM");
-    log.read_to_string(&mut said).unwrap();
-    assert!(child.wait().unwrap().success(), "{said}");
-    assert!(!said.contains("hunter2"), "{said}");
 }

@@ -25,6 +25,7 @@ pub mod notices;
 pub mod outbox;
 pub mod outgoing;
 pub mod readings;
+mod remedy;
 pub mod shard;
 pub mod token;
 pub mod topic;

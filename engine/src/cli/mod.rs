@@ -13,6 +13,7 @@ mod dev;
 mod failure;
 mod hooks;
 mod output;
+mod overridden;
 mod overrides;
 mod publish;
 mod reload;

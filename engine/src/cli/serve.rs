@@ -8,6 +8,7 @@ use clap::Args;
 use logging::{event, say, warn};
 
 use super::failure::Failure;
+use super::overridden::overridden;
 use super::overrides::Overrides;
 use super::reload::Reload;
 use super::running::{read_stored_apps, run_server, settled};
@@ -16,6 +17,7 @@ use crate::app_store::watch_store;
 use crate::apps_url::answer_questions;
 use crate::config::is_soketi_file;
 use crate::server::Running;
+use crate::settings::Memory;
 
 #[derive(Debug, Args)]
 pub(super) struct Serve {
@@ -28,7 +30,7 @@ pub(super) struct Serve {
 pub(super) fn run(serve: &Serve) -> Result<(), Failure> {
     serve.overrides.log().apply();
     let sources = Sources::new(&serve.files, &serve.overrides);
-    let Found { mut config, settings: _, file, files, service_links, ignored } = sources.read()?;
+    let Found { mut config, settings, file, files, service_links, ignored } = sources.read()?;
     config.log.apply();
     tell_of_links(&service_links);
     tell_of_ignored(&ignored);
@@ -58,7 +60,7 @@ pub(super) fn run(serve: &Serve) -> Result<(), Failure> {
     let (store, apps_url) = (config.app_store.clone(), config.apps_url.clone());
     let shards = config.shards.count.get();
     run_server(settled(config)?, |running| {
-        announce(running, shards);
+        announce(running, shards, &overridden(&settings));
         if let Some(path) = store {
             let counters = Arc::clone(running.app_store());
             watch_store(&path, reader.clone(), running.apps(), counters).map_err(Failure::outside)?;
@@ -83,25 +85,37 @@ pub(super) fn run(serve: &Serve) -> Result<(), Failure> {
 /// Kubernetes sets variables with our prefix for a Service that is called like the server.
 fn tell_of_links(names: &[String]) {
     if !names.is_empty() {
+        let names = &*names.join(", ");
         event!(
             WARN,
             "ignored_key",
-            {},
-            "ignored: {}, which Kubernetes sets for a Service; enableServiceLinks: false in the pod's spec leaves them out",
-            names.join(", ")
+            { key = names, },
+            "ignored: {names}, which Kubernetes sets for a Service; enableServiceLinks: false in the pod's spec leaves them out"
         );
     }
 }
 
-fn announce(running: &Running, shards: usize) {
+fn announce(running: &Running, shards: usize, settings: &str) {
     let version = env!("CARGO_PKG_VERSION");
     let processors = available_parallelism().map_or(1, NonZeroUsize::get);
     let apps = running.apps().current().iter().count();
+    let (open_files, memory) = (running.capacity().descriptors(), Memory::find().map(|memory| memory.bytes));
     event!(
         INFO,
         "started",
-        { version = version, shards = shards, processors = processors, apps = apps, },
-        "corecast {version}: {shards} shard(s) on {processors} processor(s), {apps} app(s)"
+        {
+            version = version,
+            shards = shards,
+            processors = processors,
+            apps = apps,
+            settings = settings,
+            open_files = open_files,
+            memory_bytes = memory,
+        },
+        "corecast {version}: {shards} shard(s) on {processors} processor(s), {apps} app(s), {open_files} open files and {} \
+         bytes of memory at most; set: {}",
+        memory.map_or_else(|| "unknown".to_owned(), |bytes| bytes.to_string()),
+        if settings.is_empty() { "nothing but apps" } else { settings }
     );
     for address in running.addresses() {
         event!(INFO, "listening", { address = %address, tls = false, }, "listening on {address}");

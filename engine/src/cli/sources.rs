@@ -11,7 +11,7 @@ use logging::event;
 use super::failure::Failure;
 use super::overrides::Overrides;
 use crate::config::{
-    Compat, Config, IgnoredKey, Layer, Setting, Translation, Variables, is_soketi_file, translate,
+    Compat, Config, IgnoredKey, Layer, Setting, Translation, Variables, is_soketi_file, translate, unread,
 };
 
 /// The files that a server is given.
@@ -81,7 +81,8 @@ impl Sources {
         let named = [&file, &self.files.env_file, &self.overrides.app_file];
         let named = named.into_iter().flatten().map(|path| path.display().to_string());
         let files = named.chain(variables.files).collect();
-        let ignored = moved.into_iter().flat_map(|translation| translation.ignored).collect();
+        let unread = unread(self.files.compat, env::vars_os(), self.files.env_file.as_deref())?;
+        let ignored = moved.into_iter().flat_map(|translation| translation.ignored).chain(unread).collect();
         Ok(Found { config, settings, file, files, service_links: variables.service_links, ignored })
     }
 }

@@ -22,6 +22,8 @@ pub struct Setting {
     pub origin: Origin,
     /// The place there; none for a default.
     pub place: Option<String>,
+    /// Whether it is set to something else than its default.
+    pub differs: bool,
 }
 
 /// All settings, in the order of the tables.
@@ -50,7 +52,8 @@ impl Collected<'_> {
                 (None, Some((name, value))) => {
                     let (origin, place) = self.document.origin(name.span().start);
                     let value = if key.is_secret { MASKED.to_owned() } else { written(value.get_ref()) };
-                    self.all.push(Setting { path, value: Some(value), origin, place: Some(place) });
+                    let differs = differs(&key, &value);
+                    self.all.push(Setting { path, value: Some(value), origin, place: Some(place), differs });
                 }
                 (None, None) => self.default(table, path, &key),
             }
@@ -80,8 +83,18 @@ impl Collected<'_> {
         };
         // Limits of an app are those of all apps unless it has its own.
         if table != Table::AppLimits {
-            self.all.push(Setting { path, value, origin: Origin::Default, place: None });
+            let (origin, place, differs) = (Origin::Default, None, false);
+            self.all.push(Setting { path, value, origin, place, differs });
         }
+    }
+}
+
+/// Whether a value is another than the one that holds without it. What follows from the machine is never the same for sure.
+fn differs(key: &Key, value: &str) -> bool {
+    match key.default {
+        Default::Value(default) => value != default,
+        Default::Number(default) => value != default.to_string(),
+        Default::Follows(..) | Default::None => true,
     }
 }
 

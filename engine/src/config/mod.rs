@@ -61,7 +61,7 @@ mod variables;
 pub use app_lines::{AppLinesError, parse_app_lines};
 pub use app_reader::AppReader;
 pub use apps_url::AppsUrl;
-pub use compat::{Compat, IgnoredKey, Translation, is_soketi_file, migrate, translate};
+pub use compat::{Compat, IgnoredKey, Translation, is_soketi_file, migrate, translate, unread};
 pub use effective::Setting;
 pub use endpoint::EndpointConfig;
 pub use fault::Fault;

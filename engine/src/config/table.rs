@@ -83,7 +83,7 @@ impl Table {
 
     /// Whether a file has it at most once.
     pub(super) fn is_single(self) -> bool {
-        !self.path().starts_with("apps.")
+        !self.path().starts_with("apps.") && !self.is_list()
     }
 
     /// Whether a key has a list of such tables.

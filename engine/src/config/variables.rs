@@ -214,6 +214,8 @@ fn advice(rest: &str) -> String {
     };
     let bare: Vec<String> = all.iter().map(|name| name[PREFIX.len()..].to_lowercase()).collect();
     if let Some(near) = nearest(base, bare.iter().map(String::as_str)) {
+        // That one names a file already.
+        let suffix = if near == "config" { "" } else { suffix };
         return format!("did you mean {PREFIX}{}{suffix}?", near.to_uppercase());
     }
     let keys = Table::ALL.into_iter().flat_map(Table::keys).map(|key| key.name);

@@ -23,7 +23,7 @@ pub(super) fn run(args: &ShowArgs) -> Result<(), Failure> {
         return Ok(print_json_lines(&json(&settings))?);
     }
     let mut table = Table::new(&["setting", "value", "from"]);
-    for Setting { path, value, origin, place } in settings {
+    for Setting { path, value, origin, place, .. } in settings {
         let place = place.unwrap_or_else(|| origin.name().to_owned());
         table.push([path, value.unwrap_or_else(|| "none".to_owned()), place]);
     }
@@ -33,7 +33,7 @@ pub(super) fn run(args: &ShowArgs) -> Result<(), Failure> {
 fn json(settings: &[Setting]) -> String {
     let members: Vec<String> = settings
         .iter()
-        .map(|Setting { path, value, origin, place }| {
+        .map(|Setting { path, value, origin, place, .. }| {
             let (value, place) = (value.as_deref().unwrap_or("null"), place.as_deref().map(quoted));
             let place = place.as_deref().unwrap_or("null");
             let origin = quoted(origin.name());

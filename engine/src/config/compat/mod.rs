@@ -128,6 +128,39 @@ pub fn translate(
     Ok(translations)
 }
 
+/// The variables of other servers that are there, where nobody has said whose are to be read.
+pub fn unread(
+    compat: Option<Compat>,
+    process: impl Iterator<Item = (OsString, OsString)>,
+    env_file: Option<&Path>,
+) -> Result<Option<IgnoredKey>, Fault> {
+    if compat.is_some() {
+        return Ok(None);
+    }
+    let is_link = |compat: Compat, name: &str, text: &str| {
+        name.strip_prefix(compat.prefix()).is_some_and(|rest| is_service_link(rest, text))
+    };
+    let (mut names, mut servers) = (Vec::new(), Vec::new());
+    for (name, (text, _)) in all_variables(process, env_file)? {
+        let Some(whose) = Compat::ALL.into_iter().find(|it| name.starts_with(it.prefix())) else { continue };
+        if is_link(whose, &name, &text) {
+            continue;
+        }
+        if !servers.contains(&whose) {
+            servers.push(whose);
+        }
+        names.push(name);
+    }
+    let Some((first, others)) = names.split_first() else { return Ok(None) };
+    let place = match others.len() {
+        0 => first.clone(),
+        others => format!("{first} and {others} more variables of other servers"),
+    };
+    let flags: Vec<String> = servers.iter().map(|server| format!("--compat {server}")).collect();
+    let why = format!("{} reads them", flags.join(" or "));
+    Ok(Some(IgnoredKey { key: names.join(", "), place, why }))
+}
+
 /// A file of ours, made of one of another server: soketi's JSON, or variables. `compat` says whose they are, where they do
 /// not say it themselves. Blocks while it reads.
 pub fn migrate(old: &Path, compat: Option<Compat>) -> Result<String, Fault> {

@@ -34,26 +34,9 @@ const LIMITS: [(&str, &str, &str, f64); 7] = [
 pub(super) fn translate(mut keys: Keys) -> Result<Translation, Fault> {
     let mut translation = Translation::default();
     listen(&mut keys, &mut translation)?;
-    refuse_tls(&mut keys)?;
     metrics(&mut keys, &mut translation)?;
-    if let Some(given) = keys.take("debug") {
-        let level = if given.boolean()? { "debug" } else { "info" };
-        translation.settings.push(Setting::of(&given, "log_level", quoted(level)));
-    }
-    if let Some(given) = keys.take("shutdownGracePeriod") {
-        let seconds = (given.number()?.max(0.0) / 1000.0).ceil().min(3600.0);
-        translation.settings.push(Setting::of(&given, "ready_grace", seconds.to_string()));
-    }
-    for (key, _, path, factor) in LIMITS {
-        if let Some(given) = keys.take(key) {
-            let set = limit(&mut translation, &given, path, factor)?;
-            translation.settings.extend(set);
-        }
-    }
-    if let Some(given) = keys.take("httpApi.requestLimitInMb") {
-        let set = limit(&mut translation, &given, "limits.http_body_bytes_max", KIB * KIB)?;
-        translation.settings.extend(set);
-    }
+    process(&mut keys, &mut translation)?;
+    limits(&mut keys, &mut translation)?;
     if let Some(given) = keys.take("appManager.driver")
         && given.text()? != "array"
     {
@@ -71,11 +54,52 @@ pub(super) fn translate(mut keys: Keys) -> Result<Translation, Fault> {
     Ok(translation)
 }
 
+/// What the process says, and how it ends.
+fn process(keys: &mut Keys, translation: &mut Translation) -> Result<(), Fault> {
+    if let Some(given) = keys.take("debug") {
+        let level = if given.boolean()? { "debug" } else { "info" };
+        translation.settings.push(Setting::of(&given, "log_level", quoted(level)));
+    }
+    if let Some(given) = keys.take("shutdownGracePeriod") {
+        let seconds = (given.number()?.max(0.0) / 1000.0).ceil().min(3600.0);
+        translation.settings.push(Setting::of(&given, "ready_grace", seconds.to_string()));
+    }
+    Ok(())
+}
+
+/// The limits of all apps, and that of a request.
+fn limits(keys: &mut Keys, translation: &mut Translation) -> Result<(), Fault> {
+    for (key, _, path, factor) in LIMITS {
+        if let Some(given) = keys.take(key) {
+            let set = limit(translation, &given, path, factor)?;
+            translation.settings.extend(set);
+        }
+    }
+    if let Some(given) = keys.take("httpApi.requestLimitInMb") {
+        let set = limit(translation, &given, "limits.http_body_bytes_max", KIB * KIB)?;
+        translation.settings.extend(set);
+    }
+    Ok(())
+}
+
+/// soketi has one port, with TLS or without.
 fn listen(keys: &mut Keys, translation: &mut Translation) -> Result<(), Fault> {
     let (host, port) = (keys.take("host"), keys.take("port"));
-    if let Some(first) = port.as_ref().or(host.as_ref()) {
-        let address = address(host.as_ref(), port.as_ref(), 6001)?;
-        translation.settings.push(Setting::of(first, "listen", quoted_list([&*address.to_string()])));
+    let (cert, key) = (keys.take("ssl.certPath"), keys.take("ssl.keyPath"));
+    let address = address(host.as_ref(), port.as_ref(), 6001)?;
+    let addresses = quoted_list([&*address.to_string()]);
+    let first = port.as_ref().or(host.as_ref());
+    match (cert, key) {
+        (Some(cert), Some(key)) => translation.settings.extend([
+            Setting::of(&cert, "listen", "[]".to_owned()),
+            Setting::of(first.unwrap_or(&cert), "tls.listen", addresses),
+            Setting::of(&cert, "tls.cert", quoted(cert.text()?)),
+            Setting::of(&key, "tls.key", quoted(key.text()?)),
+        ]),
+        // A server that was reached over TLS must not become one without.
+        (Some(given), None) => return Err(given.fault("needs ssl.keyPath beside it")),
+        (None, Some(given)) => return Err(given.fault("needs ssl.certPath beside it")),
+        (None, None) => translation.settings.extend(first.map(|it| Setting::of(it, "listen", addresses))),
     }
     if let Some(given) = keys.take("pathPrefix") {
         let text = given.text()?;
@@ -99,16 +123,6 @@ pub(super) fn address(host: Option<&Given>, port: Option<&Given>, usual: u16) ->
     let Some(given) = port else { return Ok(SocketAddr::new(ip, usual)) };
     let port = given.text()?.trim().parse();
     Ok(SocketAddr::new(ip, port.map_err(|_| given.fault("must be a port, from 0 to 65535"))?))
-}
-
-/// A server that was reached over TLS must not become one without.
-fn refuse_tls(keys: &mut Keys) -> Result<(), Fault> {
-    let given = ["ssl.certPath", "ssl.keyPath"].into_iter().find_map(|key| keys.take(key));
-    given.map_or(Ok(()), |given| {
-        Err(given.fault(
-            "is not taken over; remove it, and give the pair with --tls-listen, --tls-cert and --tls-key",
-        ))
-    })
 }
 
 fn metrics(keys: &mut Keys, translation: &mut Translation) -> Result<(), Fault> {
@@ -185,31 +199,63 @@ fn app(
 ) -> Result<TranslatedApp, Fault> {
     let mut take = |key: &str| keys.take(&format!("{path}{key}"));
     let [id, key, secret] = ["id", "key", "secret"].map(&mut take);
-    let Some(first) = id.as_ref().or(key.as_ref()).or(secret.as_ref()) else {
-        let what = "the app needs an id, a key and a secret: there are no built-in ones";
-        return Err(Fault::of(path.trim_end_matches('.'), what));
-    };
-    let Some(secret) = &secret else {
-        return Err(first
-            .fault("this app has no secret, and there is no built-in one: an app needs id, key and secret"));
-    };
-    let mut app = TranslatedApp { place: first.place.clone(), ..TranslatedApp::default() };
-    for (ours, given, usual) in [("id", &id, "app-id"), ("key", &key, "app-key")] {
-        app.settings.push(match given {
-            Some(given) => Setting::of(given, ours, quoted(given.text()?)),
-            None => Setting::usual(first, "soketi's default", ours, &quoted(usual)),
-        });
-    }
-    app.settings.push(Setting::of(secret, "secret", quoted(secret.text()?)));
-    let client_events = take("enableClientMessages");
-    let are_sent = client_events.as_ref().map_or(Ok(false), Given::boolean)?;
-    app.settings.push(match &client_events {
-        Some(given) => Setting::of(given, "client_events", are_sent.to_string()),
-        None => Setting::usual(first, "soketi's default", "client_events", "false"),
-    });
+    let app_id = id.as_ref().and_then(|id| id.said.text()).unwrap_or("app-id").to_owned();
+    let (first, settings) = credentials(path, [id, key, secret])?;
+    let mut app = TranslatedApp { place: first.place.clone(), settings, ..TranslatedApp::default() };
+    let client_events = client_events(&first, take("enableClientMessages").as_ref())?;
+    let are_sent = client_events.value == "true";
+    app.settings.push(client_events);
     if let Some(given) = take("enabled") {
         app.settings.push(Setting::of(&given, "enabled", given.boolean()?.to_string()));
     }
+    app.settings.extend(limits_of_app(&mut take, &first, are_sent, translation)?);
+    let usual_ttl = || Setting::usual(&first, "soketi's default", "cache_ttl_s", USUAL_CACHE_TTL_S);
+    app.settings.push(shared.cache_ttl.clone().unwrap_or_else(usual_ttl));
+    if let Some(given) = take("enableUserAuthentication") {
+        app.settings.push(shared.authorization_timeout(&given)?);
+    }
+    if let Some(given) = take("webhooks") {
+        app.endpoints = webhooks(&given, &app_id, shared.batching.as_ref(), translation)?;
+    }
+    Ok(app)
+}
+
+/// Id, key and secret of an app, and the first of them that is given. soketi has defaults for all three, and that of the
+/// secret is known to everybody.
+fn credentials(path: &str, given: [Option<Given>; 3]) -> Result<(Given, Vec<Setting>), Fault> {
+    let [id, key, secret] = given;
+    let Some(first) = id.as_ref().or(key.as_ref()).or(secret.as_ref()).cloned() else {
+        let what = "the app needs an id, a key and a secret: there are no built-in ones";
+        return Err(Fault::of(path.trim_end_matches('.'), what));
+    };
+    let Some(secret) = secret else {
+        let what = "this app has no secret, and there is no built-in one: an app needs id, key and secret";
+        return Err(first.fault(what));
+    };
+    let mut settings = Vec::new();
+    for (ours, given, usual) in [("id", &id, "app-id"), ("key", &key, "app-key")] {
+        settings.push(match given {
+            Some(given) => Setting::of(given, ours, quoted(given.text()?)),
+            None => Setting::usual(&first, "soketi's default", ours, &quoted(usual)),
+        });
+    }
+    settings.push(Setting::of(&secret, "secret", quoted(secret.text()?)));
+    Ok((first, settings))
+}
+
+fn client_events(first: &Given, given: Option<&Given>) -> Result<Setting, Fault> {
+    Ok(match given {
+        Some(given) => Setting::of(given, "client_events", given.boolean()?.to_string()),
+        None => Setting::usual(first, "soketi's default", "client_events", "false"),
+    })
+}
+
+fn limits_of_app(
+    take: &mut impl FnMut(&str) -> Option<Given>,
+    first: &Given,
+    are_sent: bool,
+    translation: &mut Translation,
+) -> Result<Vec<Setting>, Fault> {
     let rates = [
         ("maxConnections", "limits.connections_max"),
         ("maxBackendEventsPerSecond", "limits.backend_events_per_second"),
@@ -217,30 +263,25 @@ fn app(
         ("maxClientEventsPerSecond", "limits.client_events_per_second"),
     ];
     let of_all = LIMITS.map(|(_, key, ours, factor)| (key, ours, factor));
+    let mut settings = Vec::new();
     for (key, ours, factor) in rates.map(|(key, ours)| (key, ours, 1.0)).into_iter().chain(of_all) {
         if let Some(given) = take(key) {
-            app.settings.extend(limit(translation, &given, ours, factor)?);
+            settings.extend(limit(translation, &given, ours, factor)?);
         }
     }
-    let has_rate = app.settings.iter().any(|setting| setting.path == "limits.client_events_per_second");
+    let has_rate = settings.iter().any(|setting| setting.path == "limits.client_events_per_second");
     if are_sent && !has_rate {
         let (path, usual) = ("limits.client_events_per_second", CLIENT_EVENTS_UNLIMITED);
-        app.settings.push(Setting::usual(first, "soketi has no limit by default", path, usual));
+        settings.push(Setting::usual(first, "soketi has no limit by default", path, usual));
     }
-    app.settings.push(
-        shared
-            .cache_ttl
-            .clone()
-            .unwrap_or_else(|| Setting::usual(first, "soketi's default", "cache_ttl_s", USUAL_CACHE_TTL_S)),
-    );
-    if let Some(given) = take("enableUserAuthentication") {
-        let milliseconds = shared.authentication_timeout.as_ref().map_or(Ok(30_000.0), Given::number)?;
-        let seconds = if given.boolean()? { (milliseconds / 1000.0).ceil().clamp(1.0, 3600.0) } else { 0.0 };
-        app.settings.push(Setting::of(&given, "authorization_timeout_s", seconds.to_string()));
+    Ok(settings)
+}
+
+impl Shared {
+    /// How long clients have to sign in, where they must.
+    fn authorization_timeout(&self, must: &Given) -> Result<Setting, Fault> {
+        let milliseconds = self.authentication_timeout.as_ref().map_or(Ok(30_000.0), Given::number)?;
+        let seconds = if must.boolean()? { (milliseconds / 1000.0).ceil().clamp(1.0, 3600.0) } else { 0.0 };
+        Ok(Setting::of(must, "authorization_timeout_s", seconds.to_string()))
     }
-    if let Some(given) = take("webhooks") {
-        let id = id.as_ref().and_then(|id| id.said.text()).unwrap_or("app-id");
-        app.endpoints = webhooks(&given, id, shared.batching.as_ref(), translation)?;
-    }
-    Ok(app)
 }

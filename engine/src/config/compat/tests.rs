@@ -69,10 +69,7 @@ fn a_bad_value_of_soketi_is_named_with_its_line_and_key() {
             "{\n\"host\": \"soketi\"}",
             "s.json:2: host: must be an IP address, such as 0.0.0.0 or 127.0.0.1, not a name",
         ),
-        (
-            "{\"ssl\": {\n\"certPath\": \"a.pem\"}}",
-            "s.json:2: ssl.certPath: is not taken over; remove it, and give the pair with --tls-listen, --tls-cert and --tls-key",
-        ),
+        ("{\"ssl\": {\n\"certPath\": \"a.pem\"}}", "s.json:2: ssl.certPath: needs ssl.keyPath beside it"),
         ("{\"metrics\": {\"enabled\": \"maybe\"}}", "s.json:1: metrics.enabled: must be true or false"),
         (
             "{\"presence\": {\"maxMembersPerChannel\": []}}",
@@ -111,6 +108,33 @@ fn a_variable_of_soketi_wins_over_its_file_and_the_process_over_the_file_of_vari
     assert!(text.contains("authorization_timeout_s = 5"), "{text}");
     // What Kubernetes sets for a Service called soketi is no port.
     assert!(text.contains("listen = [\"0.0.0.0:6001\"]"), "{text}");
+}
+
+#[test]
+fn the_port_of_soketi_is_one_with_tls_where_it_has_a_certificate() {
+    let mut keys = Keys::default();
+    add_file(&mut keys, "s", "{\"port\": 7, \"ssl\": {\"certPath\": \"c.pem\", \"keyPath\": \"k.pem\"}}")
+        .unwrap();
+    let translation = soketi::translate(keys).unwrap();
+    let wanted = "listen = []\ntls.listen = [\"0.0.0.0:7\"]\ntls.cert = \"c.pem\"\ntls.key = \"k.pem\"\n";
+    assert_eq!(translation.layer().text(), wanted);
+    let read = Config::parse_below("", "", &[&translation.layer()]).unwrap();
+    assert_eq!((read.tls.listen.len(), read.listen.public.len()), (1, 0));
+}
+
+#[test]
+fn variables_of_another_server_that_nobody_reads_are_one_line() {
+    let variables =
+        [("REVERB_APP_ID", "1"), ("SOKETI_PORT", "7"), ("SOKETI_SERVICE_HOST", "10.0.0.1"), ("A", "1")];
+    let process = || variables.into_iter().map(|(name, value)| (name.into(), value.into()));
+    let told = unread(None, process(), None).unwrap().unwrap();
+    assert_eq!(told.key, "REVERB_APP_ID, SOKETI_PORT");
+    assert_eq!(told.place, "REVERB_APP_ID and 1 more variables of other servers");
+    assert_eq!(told.why, "--compat reverb or --compat soketi reads them");
+    assert_eq!(unread(Some(Compat::Soketi), process(), None), Ok(None));
+    assert_eq!(unread(None, process().skip(2), None), Ok(None));
+    let of_file = unread(None, std::iter::empty(), Some(&fixture("pusher.env"))).unwrap().unwrap();
+    assert_eq!(of_file.why, "--compat pusher reads them");
 }
 
 #[test]

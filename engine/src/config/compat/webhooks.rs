@@ -48,74 +48,86 @@ pub(super) fn webhooks(
     Ok(endpoints)
 }
 
+/// The endpoint of a webhook; none if it is no request.
 fn webhook(
     given: &Given,
     entries: &[(String, Entry)],
     translation: &mut Translation,
 ) -> Result<Option<Vec<Setting>>, Fault> {
-    let mut endpoint = Vec::new();
-    let part = |key: &str| Given {
-        key: format!("{}: {key}", given.key),
-        place: format!("{}: {key}", given.place),
-        ..given.clone()
-    };
     let url = entries.iter().find(|(key, entry)| key == "url" && !entry.said.is_nothing());
     let Some((_, url)) = url else {
-        translation
-            .ignore(&part("lambda_function"), "functions of AWS are not called: give the webhook a url");
+        let why = "functions of AWS are not called: give the webhook a url";
+        translation.ignore(&part(given, "lambda_function"), why);
         return Ok(None);
     };
-    let url = url.said.text().ok_or_else(|| part("url").fault("must be a text"))?;
-    endpoint.push(Setting::of(given, "url", quoted(url)));
+    let url = url.said.text().ok_or_else(|| part(given, "url").fault("must be a text"))?;
+    let mut endpoint = vec![Setting::of(given, "url", quoted(url))];
     for (key, Entry { said, .. }) in entries.iter().filter(|(_, entry)| !entry.said.is_nothing()) {
         match (&**key, said) {
             ("url", _) => {}
-            ("event_types", Said::List(list)) => {
-                let mut kinds = Vec::new();
-                for kind in list.iter().filter_map(|entry| entry.said.text()) {
-                    if KINDS.contains(&kind) {
-                        kinds.push(kind);
-                    } else {
-                        translation.ignore(&part("event_types"), &format!("there are no events {kind:?}"));
-                    }
-                }
-                if kinds.is_empty() {
-                    let what = format!("names no kind of event; there are {}", KINDS.join(", "));
-                    return Err(part("event_types").fault(&what));
-                }
-                endpoint.push(Setting::of(given, "events", quoted_list(kinds)));
-            }
-            ("headers", Said::Object(headers)) => {
-                let headers: Vec<String> = headers
-                    .iter()
-                    .filter_map(|(name, entry)| {
-                        Some(format!("{} = {}", quoted(name), quoted(entry.said.text()?)))
-                    })
-                    .collect();
-                endpoint.push(Setting::of(given, "headers", format!("{{ {} }}", headers.join(", "))));
-            }
-            ("filter" | "filters", Said::Object(filters)) => {
-                for (name, entry) in filters.iter().filter(|(_, entry)| !entry.said.is_nothing()) {
-                    let ours = match &**name {
-                        "channel_name_starts_with" => "channel_prefix",
-                        "channel_name_ends_with" => "channel_suffix",
-                        _ => {
-                            translation.ignore(&part(name), "soketi has no such filter either");
-                            continue;
-                        }
-                    };
-                    let text = entry.said.text().ok_or_else(|| part(name).fault("must be a text"))?;
-                    endpoint.push(Setting::of(given, ours, quoted(text)));
-                }
+            ("event_types", Said::List(list)) => endpoint.push(kinds(given, list, translation)?),
+            ("headers", Said::Object(entries)) => endpoint.push(headers(given, entries)),
+            ("filter" | "filters", Said::Object(entries)) => {
+                endpoint.extend(filters(given, entries, translation)?);
             }
             ("lambda_function" | "lambda", _) => {
-                translation.ignore(&part(key), "functions of AWS are not called");
+                translation.ignore(&part(given, key), "functions of AWS are not called");
             }
             ("event_types" | "headers" | "filter" | "filters", _) => {
-                return Err(part(key).fault("must be what soketi's documentation shows"));
+                return Err(part(given, key).fault("must be what soketi's documentation shows"));
             }
-            _ => translation.ignore(&part(key), "soketi's webhooks have no such key either"),
+            _ => translation.ignore(&part(given, key), "soketi's webhooks have no such key either"),
         }
     }
     Ok(Some(endpoint))
+}
+
+/// A key of one of the webhooks that are given.
+fn part(given: &Given, key: &str) -> Given {
+    Given { key: format!("{}: {key}", given.key), place: format!("{}: {key}", given.place), ..given.clone() }
+}
+
+fn kinds(given: &Given, list: &[Entry], translation: &mut Translation) -> Result<Setting, Fault> {
+    let mut kinds = Vec::new();
+    for kind in list.iter().filter_map(|entry| entry.said.text()) {
+        if KINDS.contains(&kind) {
+            kinds.push(kind);
+        } else {
+            translation.ignore(&part(given, "event_types"), &format!("there are no events {kind:?}"));
+        }
+    }
+    if kinds.is_empty() {
+        let what = format!("names no kind of event; there are {}", KINDS.join(", "));
+        return Err(part(given, "event_types").fault(&what));
+    }
+    Ok(Setting::of(given, "events", quoted_list(kinds)))
+}
+
+fn headers(given: &Given, entries: &[(String, Entry)]) -> Setting {
+    let header =
+        |(name, entry): &(String, Entry)| Some(format!("{} = {}", quoted(name), quoted(entry.said.text()?)));
+    let headers: Vec<String> = entries.iter().filter_map(header).collect();
+    Setting::of(given, "headers", format!("{{ {} }}", headers.join(", ")))
+}
+
+/// Which channels the webhook hears of.
+fn filters(
+    given: &Given,
+    entries: &[(String, Entry)],
+    translation: &mut Translation,
+) -> Result<Vec<Setting>, Fault> {
+    let mut settings = Vec::new();
+    for (name, entry) in entries.iter().filter(|(_, entry)| !entry.said.is_nothing()) {
+        let ours = match &**name {
+            "channel_name_starts_with" => "channel_prefix",
+            "channel_name_ends_with" => "channel_suffix",
+            _ => {
+                translation.ignore(&part(given, name), "soketi has no such filter either");
+                continue;
+            }
+        };
+        let text = entry.said.text().ok_or_else(|| part(given, name).fault("must be a text"))?;
+        settings.push(Setting::of(given, ours, quoted(text)));
+    }
+    Ok(settings)
 }
