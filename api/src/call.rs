@@ -24,6 +24,7 @@ use crate::endpoints::health::{PROBE_METHODS, Probe, parse_probe};
 use crate::endpoints::stats::parse_stats;
 use crate::endpoints::terminate::{Terminate, parse_terminate};
 use crate::endpoints::users::{Users, parse_users};
+use crate::limits::KEY_CHARACTERS_MAX;
 use crate::refused::Refused;
 
 /// What a request asks for.
@@ -266,8 +267,12 @@ fn app_of_path<'a>(apps: &'a Apps, id: &str, query: &Query<'_>) -> Result<Called
 }
 
 fn app_of_key<'a>(apps: &'a Apps, query: &Query<'_>) -> Result<Called<'a>, Refused> {
-    let app = query.first("auth_key").and_then(|key| apps.by_key(key));
-    let unknown = || Refused::new(401, "Unknown auth_key: this path names no app, so the key must");
+    let key = query.first("auth_key");
+    let app = key.and_then(|key| apps.by_key(key));
+    let unknown = || Refused {
+        unknown_key: key.map(|key| key.chars().take(KEY_CHARACTERS_MAX).collect()),
+        ..Refused::new(401, "Unknown auth_key: this path names no app, so the key must")
+    };
     Ok((app.ok_or_else(unknown)?, AuthVersion::Required))
 }
 
@@ -282,7 +287,14 @@ fn authorise(
         Some(other) if matches!(error, RestAuthError::Signature { .. }) => verify(&other).map_err(|_| error),
         _ => Err(error),
     });
-    verified.map_err(|error| Refused::new(401, error.to_string()))?;
+    verified.map_err(|error| {
+        let text = error.to_string();
+        let unknown_key = match error {
+            RestAuthError::Key { key } => Some(key),
+            _ => None,
+        };
+        Refused { unknown_key, ..Refused::new(401, text) }
+    })?;
     if !app.enabled {
         return Err(Refused::new(403, "The app is disabled"));
     }

@@ -3,3 +3,6 @@
 /// The longest body of a sample endpoint, which nobody has signed: a few short fields, the longest of them with up to 100
 /// user ids.
 pub(crate) const SAMPLE_BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// What is told of a key that no app has, in characters.
+pub(crate) const KEY_CHARACTERS_MAX: usize = 64;

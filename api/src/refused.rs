@@ -18,12 +18,14 @@ pub struct Refused {
     pub text: Cow<'static, str>,
     /// A further header line that this status calls for.
     pub header: Option<(&'static str, Cow<'static, str>)>,
+    /// The key that it came with, if that is what is wrong.
+    pub unknown_key: Option<Box<str>>,
 }
 
 impl Refused {
     /// A refusal without a header of its own.
     pub fn new(status: u16, text: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, text: text.into(), header: None }
+        Self { status, text: text.into(), header: None, unknown_key: None }
     }
 
     /// 503: the server cannot answer now, and says when to come back.
@@ -58,7 +60,7 @@ impl From<HttpError> for Refused {
 
 /// Appends the whole response of a refusal; `date` is the time as HTTP writes it.
 pub fn encode_refusal(out: &mut Vec<u8>, date: &str, refused: &Refused, manner: Manner) {
-    let Refused { status, text, header } = refused;
+    let Refused { status, text, header, unknown_key: _ } = refused;
     let header = header.as_ref().map(|(name, value)| (*name, &**value));
     let body_bytes = http::encode_refusal(out, date, *status, text, manner.keep_alive, header.as_slice());
     manner.finish(out, body_bytes);

@@ -7,6 +7,7 @@ use super::ApiCore;
 use crate::limits::PATH_BYTES_MAX;
 use crate::machine::{Effect, Now, Token};
 use crate::notices::{Notice, Refusal, What};
+use crate::remedy::with_remedy;
 
 impl ApiCore {
     /// A connection asks this now.
@@ -49,15 +50,16 @@ impl ApiCore {
         }
         let path = self.connections.view(token).map(|connection| connection.call.path.as_str());
         let path = path.filter(|path| !path.is_empty());
-        let named = path.and_then(|path| {
+        // A call with a key of no app, or of another, is nobody's: its path proves nothing.
+        let named = path.filter(|_| refused.unknown_key.is_none()).and_then(|path| {
             let rest = self.path_prefix.strip(path).strip_prefix("/apps/")?;
             self.apps.by_id(rest.split('/').next()?)
         });
         // Behind it stands the signature that came, which may be right for something else.
         let text = refused.text.split(", but you sent ").next().unwrap_or_default();
-        let reason = format!("{text} ({})", refused.status);
-        let path = path.map(Into::into);
-        let refusal = Refusal { path, ..Refusal::new(What::Rest, named.map(|app| &**app), reason) };
+        let reason = format!("{} ({})", with_remedy(text), refused.status);
+        let (path, key) = (path.map(Into::into), refused.unknown_key.clone());
+        let refusal = Refusal { path, key, ..Refusal::new(What::Rest, named.map(|app| &**app), reason) };
         self.effects.push_back(Effect::Notice(Box::new(Notice::Refused { token, refusal })));
     }
 }

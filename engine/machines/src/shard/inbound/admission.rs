@@ -138,7 +138,7 @@ impl Shard {
                     Err(close) => close,
                 };
                 self.ending.count_refused(close);
-                self.tell_refused_upgrade(token, upgrade.path, close);
+                self.tell_refused_upgrade(token, &upgrade, close);
                 encode_error_and_close(&mut last, close);
                 Entry::Refuse { last }
             }

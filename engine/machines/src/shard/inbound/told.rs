@@ -7,11 +7,12 @@ use protocol::auth::ClientAuthError;
 use protocol::close::Close;
 use protocol::http::Head;
 use protocol::query::parse_query;
-use protocol::ws;
+use protocol::ws::{self, Upgrade};
 
 use crate::limits::{AGENT_BYTES_MAX, PATH_BYTES_MAX};
 use crate::machine::Token;
 use crate::notices::{Notice, Refusal, What};
+use crate::remedy::with_remedy;
 use crate::shard::Shard;
 
 impl Shard {
@@ -26,7 +27,8 @@ impl Shard {
     }
 
     /// Tells why an upgrade was refused.
-    pub(super) fn tell_refused_upgrade(&mut self, token: Token, path: &str, close: Close) {
+    pub(super) fn tell_refused_upgrade(&mut self, token: Token, upgrade: &Upgrade<'_>, close: Close) {
+        let path = upgrade.path;
         if !self.notices.takes_refusal() {
             return;
         }
@@ -38,7 +40,7 @@ impl Shard {
                 "no app has the key {:?}: give the client the key of an app, or add an app with this key",
                 cut(key, PATH_BYTES_MAX)
             ),
-            None => format!("{} ({})", close.reason, close.code),
+            None => format!("{} ({})", reason_of(close, upgrade.origin), close.code),
         };
         let refusal = Refusal {
             key: unknown.map(|key| cut(key, PATH_BYTES_MAX).into()),
@@ -65,34 +67,56 @@ impl Shard {
         token: Token,
         what: What,
         channel: Option<&str>,
+        key: Option<&str>,
         reason: &str,
     ) {
         if self.notices.takes_refusal() {
             let app = self.fanout.app_of(token);
             let refusal = Refusal {
                 channel: channel.map(|channel| cut(channel, PATH_BYTES_MAX).into()),
-                ..Refusal::new(what, app.map(|app| &**app), reason)
+                key: key.map(Into::into),
+                ..Refusal::new(what, app.map(|app| &**app), with_remedy(reason))
             };
             self.tell(Notice::Refused { token, refusal });
         }
     }
 
-    /// What is told of a signature that is not right: what should have been signed, and by whom. What came is not, since it
-    /// may be the signature of something else.
-    pub(in crate::shard) fn mended(&self, token: Token, error: &ClientAuthError, signed: &str) -> String {
+    /// What is told of a signature that is not right: the key, if it is none of the app's, and what should have been signed,
+    /// and by whom. What came is not, since it may be the signature of something else.
+    pub(in crate::shard) fn mended<'e>(
+        &self,
+        token: Token,
+        error: &'e ClientAuthError,
+        signed: &str,
+    ) -> (Option<&'e str>, String) {
         match error {
-            ClientAuthError::Format => error.to_string(),
-            ClientAuthError::Key { what, .. } => {
-                format!("Invalid key in {what} auth data: sign with an enabled key of the app and its secret")
+            ClientAuthError::Format => (None, error.to_string()),
+            ClientAuthError::Key { what, key } => {
+                let advice = "sign with an enabled key of the app and its secret";
+                (Some(key), format!("Invalid key in {what} auth data: {advice}"))
             }
             ClientAuthError::Signature { .. } => {
                 let socket_id = self.fanout.socket_id(token).map(|id| id.to_string()).unwrap_or_default();
-                format!(
+                let reason = format!(
                     "Invalid signature: signature should have been made over \"{socket_id}:{signed}\", with the \
                      secret that belongs to the key before its colon"
-                )
+                );
+                (None, reason)
             }
         }
+    }
+}
+
+/// Why a client may not connect, and what to do about it.
+fn reason_of(close: Close, origin: Option<&str>) -> String {
+    match origin {
+        Some(origin) if close == Close::ORIGIN => {
+            format!(
+                "Origin is not allowed: {:?}, which allowed_origins of the app lacks",
+                cut(origin, PATH_BYTES_MAX)
+            )
+        }
+        _ => with_remedy(close.reason),
     }
 }
 

@@ -23,11 +23,11 @@ impl Shard {
             Err(error) => {
                 let (kind, status) = error.kind_and_status();
                 if self.notices.ends() {
-                    let reason = match &error {
+                    let (key, reason) = match &error {
                         SigninError::Auth(error) => self.mended(id, error, ":user::USER_DATA"),
-                        SigninError::UserData(_) | SigninError::OtherUser => error.to_string(),
+                        SigninError::UserData(_) | SigninError::OtherUser => (None, error.to_string()),
                     };
-                    self.tell_refused(id, What::Connection, None, &format!("sign-in: {reason}"));
+                    self.tell_refused(id, What::Connection, None, key, &format!("sign-in: {reason}"));
                 }
                 return self.refuse_signin(id, kind, status, &error.to_string());
             }
