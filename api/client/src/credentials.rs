@@ -53,7 +53,7 @@ impl fmt::Debug for Credentials {
 }
 
 /// Reads what SDKs call `PUSHER_URL`: `http(s)://KEY:SECRET@HOST[:PORT][/PATH]/apps/ID`.
-pub(crate) fn parse_pusher_url(url: &str) -> Result<(Place, Credentials), UrlError> {
+pub fn parse_pusher_url(url: &str) -> Result<(Place, Credentials), UrlError> {
     let wrong = || UrlError("the URL must be http://KEY:SECRET@HOST:PORT/apps/ID".to_owned());
     let (front, app_id) = url.rsplit_once("/apps/").ok_or_else(wrong)?;
     let app_id = app_id.trim_end_matches('/');

@@ -34,12 +34,12 @@ mod member;
 mod place;
 mod rest;
 mod sign;
-mod trust;
+pub mod trust;
 mod ws;
 
-pub use credentials::Credentials;
+pub use credentials::{Credentials, parse_pusher_url};
 pub use member::{Member, Members};
-pub use place::UrlError;
+pub use place::{Place, UrlError};
 pub use rest::{
     ApiClient, ApiError, Cached, ChannelAuth, ChannelInfo, Info, Trigger, UserAuth, Webhook, WebhookError,
     WebhookEvent,

@@ -18,18 +18,20 @@ impl std::error::Error for UrlError {}
 
 /// A server, as a URL names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
-    pub(crate) tls: bool,
+pub struct Place {
+    /// Whether it speaks TLS.
+    pub tls: bool,
     /// IPv6 addresses stand in brackets, as in a URL.
-    pub(crate) host: String,
-    pub(crate) port: u16,
+    pub host: String,
+    /// The one of the URL, or that of its scheme.
+    pub port: u16,
     /// Empty, or `/…` without a slash at its end.
-    pub(crate) path: String,
+    pub path: String,
 }
 
 impl Place {
     /// Reads `http(s)://HOST[:PORT][/PATH]`, or the same with `ws` or `wss`. Returns what stood before an `@` as well.
-    pub(crate) fn parse(url: &str) -> Result<(Self, Option<&str>), UrlError> {
+    pub fn parse(url: &str) -> Result<(Self, Option<&str>), UrlError> {
         let wrong = |why: &str| UrlError(format!("the URL {why}; write http://HOST:PORT or https://HOST"));
         let (scheme, rest) = url.split_once("://").ok_or_else(|| wrong("has no scheme"))?;
         let tls = match scheme {
@@ -61,17 +63,17 @@ impl Place {
     }
 
     /// The host without brackets, for resolvers and certificates.
-    pub(crate) fn name(&self) -> &str {
+    pub fn name(&self) -> &str {
         self.host.trim_start_matches('[').trim_end_matches(']')
     }
 
     /// `HOST:PORT`.
-    pub(crate) fn address(&self) -> String {
+    pub fn address(&self) -> String {
         format!("{}:{}", self.host, self.port)
     }
 
     /// The URL up to the path, with one scheme for TLS and one without.
-    pub(crate) fn origin(&self, plain: &str, secure: &str) -> String {
+    pub fn origin(&self, plain: &str, secure: &str) -> String {
         format!("{}://{}", if self.tls { secure } else { plain }, self.address())
     }
 }

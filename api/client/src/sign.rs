@@ -8,6 +8,25 @@ use ring::{digest, hmac};
 
 use crate::credentials::Credentials;
 
+impl Credentials {
+    /// The signature of a text: HMAC-SHA256 in lower-case hex.
+    pub fn sign(&self, text: &[u8]) -> String {
+        sign(self.signing(), text)
+    }
+
+    /// The query of a REST call, signed at this time. `path` is as it is sent, with what a proxy puts before it.
+    pub fn signed_query(
+        &self,
+        method: &str,
+        path: &str,
+        params: &[(&str, String)],
+        body: &str,
+        unix_seconds: u64,
+    ) -> String {
+        signed_query(self, method, path, params, body, unix_seconds)
+    }
+}
+
 /// What stands in a path or in a query as it is (RFC 3986 2.3).
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 

@@ -10,8 +10,8 @@ use ureq::tls::{Certificate, RootCerts, TlsConfig};
 static OF_THE_MACHINE: LazyLock<Vec<CertificateDer<'static>>> =
     LazyLock::new(|| rustls_native_certs::load_native_certs().certs);
 
-/// For REST calls and auth endpoints.
-pub(crate) fn for_http() -> TlsConfig {
+/// For REST calls and auth endpoints, by ureq.
+pub fn for_http() -> TlsConfig {
     let certificates: Vec<_> =
         OF_THE_MACHINE.iter().map(|certificate| Certificate::from_der(certificate).to_owned()).collect();
     let roots =
@@ -20,7 +20,7 @@ pub(crate) fn for_http() -> TlsConfig {
 }
 
 /// For WebSockets.
-pub(crate) fn for_sockets() -> Result<Arc<ClientConfig>, rustls::Error> {
+pub fn for_sockets() -> Result<Arc<ClientConfig>, rustls::Error> {
     let mut roots = RootCertStore::empty();
     if OF_THE_MACHINE.is_empty() {
         roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
