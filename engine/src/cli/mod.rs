@@ -1,4 +1,4 @@
-//! The command line: `serve`, `check`, `config`, `dev`, `publish`, `watch`, `app` and `hooks`, each in a file or folder of its name.
+//! The command line: `serve`, `check`, `config`, `dev`, `publish`, `watch`, `conform`, `app` and `hooks`, each in a file or folder of its name.
 //!
 //! It is parsed once into values that are right, or refused with one message that says what to change. `sources` are where
 //! settings come from, `overrides` the flags that win over all others; `running` is a server that a command runs. Nothing here knows of cores and
@@ -8,6 +8,7 @@ mod app;
 mod app_file;
 mod check;
 mod config;
+mod conform;
 mod credentials;
 mod dev;
 mod failure;
@@ -32,6 +33,7 @@ use logging::event;
 use self::app::AppArgs;
 use self::check::Check;
 use self::config::ConfigArgs;
+use self::conform::ConformArgs;
 use self::dev::Dev;
 use self::failure::{EXIT_CONFIG, EXIT_READER_GONE, Failure};
 use self::hooks::HooksArgs;
@@ -62,6 +64,8 @@ enum Command {
     Publish(PublishArgs),
     /// Print the events of channels as they come
     Watch(WatchArgs),
+    /// Check whether a running server, of any make, speaks the Pusher protocol as the SDKs expect it
+    Conform(ConformArgs),
     /// Add, change and remove apps of an app store, which a server reads
     App(AppArgs),
     /// Inspect hook delivery, retry failed events, deliver from a stream
@@ -90,6 +94,7 @@ pub fn run() -> ExitCode {
         Command::Dev(dev) => dev::run(&dev),
         Command::Publish(publish) => publish::run(publish),
         Command::Watch(args) => watch::run(args),
+        Command::Conform(args) => conform::run(args),
         Command::App(args) => app::run(args),
         Command::Hooks(args) => hooks::run(args),
     };

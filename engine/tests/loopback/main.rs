@@ -17,6 +17,7 @@ mod capacity;
 mod channels;
 mod client_events;
 mod config;
+mod conform;
 mod data_directory;
 mod departures;
 mod descriptors;

@@ -6,16 +6,17 @@
 use crate::code::lines;
 
 /// Each crate and those of ours that it may know.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("protocol", &[]),
     ("protocol/fuzz", &["protocol", "api"]),
     ("api", &["protocol"]),
     ("api/client", &[]),
+    ("api/conform", &["client"]),
     ("engine/logging", &[]),
     ("hooks", &["protocol", "logging"]),
     ("engine/machines", &["protocol", "api"]),
     ("engine/machines/mutants", &["protocol", "api"]),
-    ("engine", &["protocol", "api", "client", "logging", "hooks", "machines"]),
+    ("engine", &["protocol", "api", "client", "conform", "logging", "hooks", "machines"]),
     ("benches", &["protocol", "api", "machines"]),
     ("loadtest", &[]),
 ];
@@ -24,8 +25,9 @@ const ARROWS: [(&str, &[&str]); 11] = [
 const ROOTS: [&str; 2] = ["Cargo.toml", "protocol/fuzz/Cargo.toml"];
 
 /// Our own crates, as dependencies name them.
-const OURS: [&str; 9] =
-    ["protocol", "api", "client", "logging", "hooks", "machines", "corecast", "benches", "loadtest"];
+const OURS: [&str; 10] = [
+    "protocol", "api", "client", "conform", "logging", "hooks", "machines", "corecast", "benches", "loadtest",
+];
 
 /// A crate knows only those of ours that the picture lets it know.
 pub(crate) fn arrows(path: &str, text: &str) -> Vec<String> {
