@@ -63,15 +63,27 @@ impl HttpGet {
         Ok(Self { agent: agent(None, threads, false), uri, authorization })
     }
 
-    /// Asks with these names and values, of characters that may stand in a query as they are.
+    /// Asks as it is.
+    pub fn get(&self, patience: Duration, bytes_max: u64) -> Result<HttpAnswer, HttpFault> {
+        self.fetch(&self.uri.to_string(), patience, bytes_max)
+    }
+
+    /// Asks with this name and value, of characters that may stand in a query as they are.
     pub fn ask(
         &self,
-        query: (&str, &str),
+        (name, value): (&str, &str),
         patience: Duration,
         bytes_max: u64,
     ) -> Result<HttpAnswer, HttpFault> {
+        let separator = if self.uri.query().is_some_and(|query| !query.is_empty()) { '&' } else { '?' };
+        let uri = self.uri.to_string();
+        let uri = uri.strip_suffix('?').unwrap_or(&uri);
+        self.fetch(&format!("{uri}{separator}{name}={value}"), patience, bytes_max)
+    }
+
+    fn fetch(&self, uri: &str, patience: Duration, bytes_max: u64) -> Result<HttpAnswer, HttpFault> {
         let began = Instant::now();
-        let asked = self.try_ask(query, patience, bytes_max);
+        let asked = self.try_fetch(uri, patience, bytes_max);
         asked.map_err(|error| match error {
             ureq::Error::Timeout(_) => HttpFault::Late,
             ureq::Error::BodyExceedsLimit(_) => HttpFault::TooLong(bytes_max),
@@ -80,16 +92,8 @@ impl HttpGet {
         })
     }
 
-    fn try_ask(
-        &self,
-        (name, value): (&str, &str),
-        patience: Duration,
-        bytes_max: u64,
-    ) -> Result<HttpAnswer, ureq::Error> {
-        let separator = if self.uri.query().is_some_and(|query| !query.is_empty()) { '&' } else { '?' };
-        let uri = self.uri.to_string();
-        let uri = uri.strip_suffix('?').unwrap_or(&uri);
-        let mut request = self.agent.get(format!("{uri}{separator}{name}={value}"));
+    fn try_fetch(&self, uri: &str, patience: Duration, bytes_max: u64) -> Result<HttpAnswer, ureq::Error> {
+        let mut request = self.agent.get(uri);
         for (name, value) in [
             ("Accept", Some("application/json")),
             ("User-Agent", Some(USER_AGENT)),

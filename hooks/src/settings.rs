@@ -225,6 +225,13 @@ pub struct RedisServer {
     pub ca_file: Option<PathBuf>,
 }
 
+impl RedisServer {
+    /// The server as an operator may see it, without its password.
+    pub fn shown(&self) -> String {
+        without_password(&self.url.0)
+    }
+}
+
 /// A Redis stream between journal and endpoints.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct StreamSettings {
@@ -344,5 +351,7 @@ mod tests {
                 SinkSettings::Webhook { url: url.to_owned(), format: Format::Pusher, headers: Vec::new() };
             assert_eq!(sink.shown(), shown);
         }
+        let redis = StreamSettings::new("rediss://:p%40ss@host:6379/1").redis;
+        assert_eq!(redis.shown(), "rediss://:***@host:6379/1");
     }
 }

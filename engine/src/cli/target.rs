@@ -2,7 +2,6 @@
 //!
 //! What must never happen here: a secret in a message.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::Args;
@@ -12,6 +11,7 @@ use protocol::app::App;
 use crate::cli::app_file::read_app_file;
 use crate::cli::running::read_stored_apps;
 use crate::config::Config;
+use crate::driver::listen::reachable;
 
 /// Where a server listens by default.
 const SERVER: &str = "127.0.0.1:6001";
@@ -87,7 +87,8 @@ impl TargetArgs {
         } else if let Some(file) = &self.config {
             let mut config = Config::read(file).map_err(|fault| fault.to_string())?;
             read_stored_apps(&mut config).map_err(|failure| failure.text)?;
-            let server = config.listen.public.first().map(reachable);
+            let server =
+                config.listen.public.first().map(|listen| Server::plain(reachable(*listen).to_string()));
             config.apps.extend(config.stored_apps);
             (config.apps, file.display().to_string(), server)
         } else {
@@ -118,16 +119,6 @@ fn choose(mut apps: Vec<App>, id: Option<&str>, source: &str) -> Result<App, Str
         None => Ok(0),
     }?;
     Ok(apps.swap_remove(index))
-}
-
-/// Where a client on the same machine finds a server that listens there.
-fn reachable(listen: &SocketAddr) -> Server {
-    let ip = match listen.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    Server::plain(SocketAddr::new(ip, listen.port()).to_string())
 }
 
 /// `HOST:PORT`, written as such or as a URL without a path.

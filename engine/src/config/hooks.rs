@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hooks::journal::preflight;
+use hooks::journal::{JournalSite, JournalSiteFault, preflight};
 use hooks::settings::{Durability, Endpoint, Settings, StreamSettings};
 use hooks::sinks::{self, SinkFault};
 use protocol::app::{App, Apps};
@@ -58,9 +58,28 @@ impl HooksConfig {
     }
 
     /// Why events could not be stored now, if there are any to store. A server would still serve, and wait.
-    pub fn preflight(&self) -> Option<String> {
-        let are_wanted = self.settings.stream.is_some() || !self.endpoints.is_empty();
-        if are_wanted { preflight(&self.settings.data_dir) } else { None }
+    pub fn preflight(&self) -> Option<JournalSiteFault> {
+        if self.are_wanted() { self.journal_site().err() } else { None }
+    }
+
+    /// Whether there are events to store.
+    pub fn are_wanted(&self) -> bool {
+        self.settings.stream.is_some() || !self.endpoints.is_empty()
+    }
+
+    /// Where they would be stored now, or why they could not be.
+    pub fn journal_site(&self) -> Result<JournalSite, JournalSiteFault> {
+        preflight(&self.settings.data_dir)
+    }
+
+    /// What the file of stored events may grow to, in bytes.
+    pub fn journal_bytes_max(&self) -> u64 {
+        self.settings.journal_bytes_max
+    }
+
+    /// Whether the operator has named a data directory.
+    pub fn names_data_dir(&self) -> bool {
+        self.settings.data_dir != Path::new(DATA_DIR)
     }
 
     /// The stream that events pass through, if there is one.

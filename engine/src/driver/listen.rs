@@ -7,7 +7,7 @@
 use std::fmt;
 use std::fs;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -118,13 +118,28 @@ fn listen_within(place: Place, count: usize, probe_patience: Option<Duration>) -
 /// True when another process listens on this address.
 pub fn is_taken(place: Place) -> bool {
     let is_in_use = |error: io::Error| error.kind() == io::ErrorKind::AddrInUse;
-    place.address.port() != 0 && probe(place, UNWANTED_PATIENCE).is_err_and(is_in_use)
+    place.address.port() != 0 && try_place(place).is_err_and(is_in_use)
+}
+
+/// Whether a server could listen there, found out without listening.
+pub fn try_place(place: Place) -> io::Result<()> {
+    probe(place, UNWANTED_PATIENCE)
 }
 
 /// Where a listener listens.
 pub fn local_address(listener: &OwnedFd) -> io::Result<SocketAddr> {
     let address = SockRef::from(listener).local_addr()?;
     address.as_socket().ok_or_else(|| io::Error::from(io::ErrorKind::Unsupported))
+}
+
+/// Where a listener on this address is reached from this machine.
+pub fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        ip if !ip.is_unspecified() => ip,
+        IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+    };
+    SocketAddr::new(ip, address.port())
 }
 
 /// Accepts one connection without waiting; with the address of its peer, if the peer has one.

@@ -43,44 +43,58 @@ pub enum ProbeError {
     Other(io::Error),
 }
 
-impl fmt::Display for ProbeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl ProbeError {
+    /// What is wrong.
+    pub fn cause(&self) -> String {
         match self {
-            Self::Missing => write!(
-                f,
-                "this kernel has no io_uring (ENOSYS): Corecast needs Linux 5.17 or newer, built with CONFIG_IO_URING; \
-                 in a container, --security-opt seccomp=unconfined, or a profile that allows io_uring_setup, \
-                 io_uring_enter and io_uring_register"
-            ),
-            Self::Forbidden => write!(
-                f,
-                "io_uring is forbidden here (EPERM): set `sysctl kernel.io_uring_disabled=0`; in a container, \
-                 --security-opt seccomp=unconfined, or a profile that allows io_uring_setup, io_uring_enter and \
-                 io_uring_register"
-            ),
-            Self::TooOld => {
-                write!(f, "this kernel's io_uring is too old: Corecast needs Linux 5.17 or newer")
-            }
-            Self::Memlock { needed, limit } => write!(
-                f,
-                "the rings of this many cores lock {} KiB of memory, the limit is {} KiB: raise it with `ulimit -l {}` \
-                 (systemd: LimitMEMLOCK=infinity; container: --ulimit memlock=-1), or start fewer shards",
+            Self::Missing => "this kernel has no io_uring (ENOSYS)".to_owned(),
+            Self::Forbidden => "io_uring is forbidden here (EPERM)".to_owned(),
+            Self::TooOld => "this kernel's io_uring is too old".to_owned(),
+            Self::Memlock { needed, limit } => format!(
+                "the rings of this many cores lock {} KiB of memory, the limit is {} KiB",
                 kib(*needed),
-                kib(*limit),
+                kib(*limit)
+            ),
+            Self::NoMemory => "no memory for an io_uring".to_owned(),
+            Self::Threads { needed, error } => {
+                format!("this process may not have the {needed} threads that its cores take ({error})")
+            }
+            Self::Other(error) => format!("io_uring does not work here: {error}"),
+        }
+    }
+
+    /// The way out, if one is known.
+    pub fn cure(&self) -> Option<String> {
+        let cure = match self {
+            Self::Missing => "Corecast needs Linux 5.17 or newer, built with CONFIG_IO_URING; in a container, \
+                --security-opt seccomp=unconfined, or a profile that allows io_uring_setup, io_uring_enter and \
+                io_uring_register"
+                .to_owned(),
+            Self::Forbidden => "set `sysctl kernel.io_uring_disabled=0`; in a container, --security-opt \
+                seccomp=unconfined, or a profile that allows io_uring_setup, io_uring_enter and io_uring_register"
+                .to_owned(),
+            Self::TooOld => "Corecast needs Linux 5.17 or newer".to_owned(),
+            Self::Memlock { needed, .. } => format!(
+                "raise it with `ulimit -l {}` (systemd: LimitMEMLOCK=infinity; container: --ulimit memlock=-1), or \
+                 start fewer shards",
                 kib(*needed)
             ),
-            Self::NoMemory => write!(
-                f,
-                "no memory for an io_uring: other processes of this user may hold the locked memory; raise \
-                 `ulimit -l` (systemd: LimitMEMLOCK=infinity; container: --ulimit memlock=-1)"
-            ),
-            Self::Threads { needed, error } => write!(
-                f,
-                "this process may not have the {needed} threads that its cores take ({error}): raise `ulimit -u` (systemd: \
-                 TasksMax, LimitNPROC; container: --pids-limit), or start fewer shards"
-            ),
-            Self::Other(error) => write!(f, "io_uring does not work here: {error}"),
-        }
+            Self::NoMemory => "other processes of this user may hold the locked memory; raise `ulimit -l` (systemd: \
+                LimitMEMLOCK=infinity; container: --ulimit memlock=-1)"
+                .to_owned(),
+            Self::Threads { .. } => "raise `ulimit -u` (systemd: TasksMax, LimitNPROC; container: --pids-limit), or \
+                start fewer shards"
+                .to_owned(),
+            Self::Other(_) => return None,
+        };
+        Some(cure)
+    }
+}
+
+impl fmt::Display for ProbeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.cause())?;
+        self.cure().map_or(Ok(()), |cure| write!(f, ": {cure}"))
     }
 }
 
@@ -100,7 +114,7 @@ impl From<io::Error> for ProbeError {
 }
 
 /// The rings that a core gets when memory allows.
-const SIZES_MAX: Sizes = Sizes { submissions: 4096, completions: 32_768, sends: 128 };
+pub const SIZES_MAX: Sizes = Sizes { submissions: 4096, completions: 32_768, sends: 128 };
 
 /// The choices, largest first, with what each locks, in bytes (measured on kernels of both ways of accounting; the
 /// larger figure).
@@ -118,16 +132,27 @@ const THREADS_PER_CORE: usize = 2;
 
 /// Tries io_uring and chooses the ring sizes for this many cores.
 pub fn probe(cores: usize) -> Result<Sizes, ProbeError> {
-    ring::probe_io_uring()?;
-    probe_threads(cores * THREADS_PER_CORE)?;
+    probe_ring()?;
+    probe_threads(cores)?;
+    choose_rings(cores)
+}
+
+/// Makes a ring and tries on it what the driver needs.
+pub fn probe_ring() -> Result<(), ProbeError> {
+    Ok(ring::probe_io_uring()?)
+}
+
+/// The ring sizes for this many cores that the limit of locked memory allows.
+pub fn choose_rings(cores: usize) -> Result<Sizes, ProbeError> {
     match memlock_bytes_max() {
         Some(limit) if !may_lock_all() => choose_sizes(cores, limit),
         _ => Ok(SIZES_MAX),
     }
 }
 
-/// Has so many threads for a moment.
-fn probe_threads(needed: usize) -> Result<(), ProbeError> {
+/// Has the threads of this many cores for a moment.
+pub fn probe_threads(cores: usize) -> Result<(), ProbeError> {
+    let needed = cores * THREADS_PER_CORE;
     let (asked, end) = bounded::<()>(0);
     let mut threads = Vec::new();
     let mut refused = None;
@@ -152,7 +177,7 @@ fn choose_sizes(cores: usize, limit: u64) -> Result<Sizes, ProbeError> {
 }
 
 /// True with CAP_IPC_LOCK, which root has outside of containers that took it away: nothing is counted then.
-fn may_lock_all() -> bool {
+pub fn may_lock_all() -> bool {
     const CAP_IPC_LOCK: u32 = 14;
     let Ok(status) = fs::read_to_string("/proc/self/status") else { return false };
     effective_capabilities(&status).is_some_and(|capabilities| capabilities >> CAP_IPC_LOCK & 1 == 1)

@@ -31,6 +31,14 @@ const LISTENING: &str = "00010000";
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Name(String);
 
+impl Name {
+    /// The process that has it, as it calls itself.
+    pub fn process(&self) -> Option<u32> {
+        let (_, process) = self.0.rsplit_once('/')?;
+        process.split('.').next()?.parse().ok()
+    }
+}
+
 /// Opens the socket to which successors on this address connect. Also returns its name.
 pub fn listen(address: SocketAddr) -> io::Result<(Name, OwnedFd)> {
     let apart = RandomState::new().build_hasher().finish();
@@ -108,6 +116,7 @@ mod tests {
         let (second, _kept) = listen(address()).unwrap();
         let found = find(&[address()], std::slice::from_ref(&second)).unwrap();
         assert!(found.contains(&name) && !found.contains(&second), "{found:?}");
+        assert_eq!(name.process(), Some(std::process::id()));
         let (process, _stream) = connect(&name).unwrap().unwrap();
         assert_eq!(process as u32, std::process::id());
         drop(listener);

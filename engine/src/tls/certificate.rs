@@ -13,6 +13,9 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::ParsedCertificate;
 use rustls::sign::CertifiedKey;
 use x509_cert::der::Decode;
+use x509_cert::ext::pkix::SubjectAltName;
+use x509_cert::ext::pkix::name::GeneralName;
+use x509_cert::time::Time;
 
 use crate::settings::CertificateFiles;
 
@@ -25,8 +28,12 @@ pub(super) struct Certificate {
     /// The file of its chain.
     pub(super) name: String,
     pub(super) key: Arc<CertifiedKey>,
+    /// When it begins.
+    not_before_unix_s: i64,
     /// When it ends.
     not_after_unix_s: i64,
+    /// The DNS names that it is for.
+    names: Vec<String>,
 }
 
 /// Why a certificate cannot be used, in one line that names the file.
@@ -56,6 +63,23 @@ impl std::error::Error for CertificateError {}
 #[derive(Clone, Debug)]
 pub struct Certificates(pub(super) Vec<Certificate>);
 
+impl Certificates {
+    /// How many days the one that ends first has left at this time; fewer than 0 when it is over.
+    pub fn days_left(&self, unix_s: u64) -> i64 {
+        self.0.iter().map(|certificate| certificate.days_left(unix_s)).min().unwrap_or(0)
+    }
+
+    /// When the last one begins, in seconds of Unix time.
+    pub fn not_before_unix_s(&self) -> i64 {
+        self.0.iter().map(|certificate| certificate.not_before_unix_s).max().unwrap_or(0)
+    }
+
+    /// The DNS names that they are for.
+    pub fn names(&self) -> Vec<String> {
+        self.0.iter().flat_map(|certificate| certificate.names.clone()).collect()
+    }
+}
+
 /// Reads all of these certificates and their keys, if each is good.
 pub fn read_certificates(files: &[CertificateFiles]) -> Result<Certificates, CertificateError> {
     files.iter().map(Certificate::read).collect::<Result<_, _>>().map(Certificates)
@@ -68,9 +92,13 @@ impl Certificate {
         let Some(first) = chain.first() else {
             return Err(CertificateError::of(cert, "there is no certificate in it (PEM: BEGIN CERTIFICATE)"));
         };
-        let not_after_unix_s = not_after(first).ok_or_else(|| {
+        let read = x509_cert::Certificate::from_der(first).map_err(|_| {
             CertificateError::of(cert, "its first certificate is not one that can be read (X.509)")
         })?;
+        let validity = read.tbs_certificate().validity();
+        let (not_before_unix_s, not_after_unix_s) =
+            (unix_s(&validity.not_before), unix_s(&validity.not_after));
+        let names = dns_names(&read);
         let private = read_key(key)?;
         let certified = CertifiedKey::from_der(chain, private, &default_provider());
         let certified = certified.map_err(|error| match error {
@@ -80,7 +108,8 @@ impl Certificate {
             ),
             error => CertificateError::of(key, format_args!("no key that TLS can use: {error}")),
         })?;
-        Ok(Self { name: cert.display().to_string(), key: Arc::new(certified), not_after_unix_s })
+        let (name, key) = (cert.display().to_string(), Arc::new(certified));
+        Ok(Self { name, key, not_before_unix_s, not_after_unix_s, names })
     }
 
     /// How many whole days it has left at this time; fewer than 0 when it is over.
@@ -97,10 +126,15 @@ impl Certificate {
     }
 }
 
-fn not_after(certificate: &CertificateDer<'_>) -> Option<i64> {
-    let certificate = x509_cert::Certificate::from_der(certificate).ok()?;
-    let end = certificate.tbs_certificate().validity().not_after.to_unix_duration();
-    i64::try_from(end.as_secs()).ok()
+fn unix_s(time: &Time) -> i64 {
+    i64::try_from(time.to_unix_duration().as_secs()).unwrap_or(i64::MAX)
+}
+
+fn dns_names(certificate: &x509_cert::Certificate) -> Vec<String> {
+    let names = certificate.tbs_certificate().get_extension::<SubjectAltName>();
+    let Ok(Some((_, SubjectAltName(names)))) = names else { return Vec::new() };
+    let dns = |name| if let GeneralName::DnsName(name) = name { Some(name.to_string()) } else { None };
+    names.into_iter().filter_map(dns).collect()
 }
 
 fn read_chain(file: &Path) -> Result<Vec<CertificateDer<'static>>, CertificateError> {

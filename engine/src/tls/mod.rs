@@ -13,7 +13,7 @@ mod watch;
 
 pub use self::certificate::{CertificateError, Certificates, read_certificates};
 pub use self::self_check::{SelfCheckError, check_oneself};
-pub use self::watch::CertificateWatch;
+pub use self::watch::{CertificateWatch, WARNING_DAYS};
 
 use std::sync::Arc;
 

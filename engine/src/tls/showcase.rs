@@ -28,7 +28,7 @@ impl Showcase {
 
     /// How many days the one that ends first has left.
     pub(super) fn days_left(&self, unix_s: u64) -> i64 {
-        self.shown().0.iter().map(|certificate| certificate.days_left(unix_s)).min().unwrap_or(0)
+        self.shown().days_left(unix_s)
     }
 
     /// What is shown, and for how long it may be, in a line.

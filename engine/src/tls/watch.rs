@@ -19,7 +19,7 @@ use crate::limits::CERTIFICATES_LOOK;
 use crate::settings::CertificateFiles;
 
 /// Days before its end from which a certificate is warned of, once a day.
-const WARNING_DAYS: i64 = 14;
+pub const WARNING_DAYS: i64 = 14;
 
 /// The files of the certificates that are shown.
 #[derive(Debug)]

@@ -26,7 +26,7 @@ use crate::queue::Drain;
 use crate::row::Position;
 use crate::settings::Settings;
 
-pub use self::preflight::preflight;
+pub use self::preflight::{JournalSite, JournalSiteFault, SiteFaultKind, preflight};
 pub use self::source::JournalSource;
 pub use self::start_error::StartError;
 pub use self::view::{JournalView, KeptRow, Status, clear};

@@ -69,7 +69,13 @@ impl RedisFault {
         Self::new(kind, format!("{code} {detail}"))
     }
 
-    fn advice(&self) -> &'static str {
+    /// What is wrong, in words.
+    pub fn cause(&self) -> &str {
+        self.text.trim()
+    }
+
+    /// What to do about it.
+    pub fn advice(&self) -> &'static str {
         match self.kind {
             RedisFaultKind::Else => "look at the Redis server",
             RedisFaultKind::Full => {
@@ -92,7 +98,7 @@ impl RedisFault {
 
 impl fmt::Display for RedisFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({})", self.text.trim(), self.advice())
+        write!(f, "{} ({})", self.cause(), self.advice())
     }
 }
 

@@ -7,3 +7,4 @@ pub(crate) mod backoff;
 pub(crate) mod connection;
 pub mod fault;
 pub(crate) mod outage;
+pub mod vitals;
