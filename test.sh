@@ -70,6 +70,9 @@ main() {
     section 'Hooks'
     step 'kills, ends, and faults of endpoints, Redis and disk' told_by_pytest run_pytest_beside 4 engine/tests/hooks
 
+    section 'Doctor'
+    step 'everything that can be wrong with a machine, each named with its cure' told_by_pytest run_pytest -n 4 engine/tests/doctor
+
     section 'Load'
     step 'overload, drains, hostile clients, leaks, each scenario of the load generator' told_by_pytest run_pytest_beside 3 engine/tests/load
 
@@ -278,6 +281,7 @@ install_packages() {
     [[ -n ${CHROMIUM-} ]] || command -v chromium >/dev/null || wanted+=(chromium fonts-liberation)
     command -v setpriv >/dev/null || wanted+=(util-linux)
     command -v openssl >/dev/null || wanted+=(openssl)
+    command -v faketime >/dev/null || wanted+=(faketime)
     PATH=$PATH:/usr/sbin command -v nginx >/dev/null || wanted+=(nginx)
     command -v redis-server >/dev/null || wanted+=(redis-server)
     command -v php >/dev/null || wanted+=(php-cli)

@@ -5,6 +5,7 @@ pub mod app_store;
 pub mod apps_url;
 pub mod cli;
 pub mod config;
+pub mod doctor;
 pub mod driver;
 pub mod hooks_link;
 mod limits;

@@ -105,3 +105,9 @@ pub(crate) const TOLD_SETTINGS_BYTES_MAX: usize = 440;
 
 /// One value among them.
 pub(crate) const TOLD_VALUE_BYTES_MAX: usize = 120;
+
+/// How long a running server may take to answer `corecast doctor`.
+pub(crate) const DOCTOR_ANSWER_MAX: Duration = Duration::from_secs(3);
+
+/// What `corecast doctor` reads of an answer, in bytes.
+pub(crate) const DOCTOR_ANSWER_BYTES_MAX: u64 = 4 << 20;

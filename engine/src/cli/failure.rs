@@ -32,6 +32,11 @@ impl Failure {
         ))
     }
 
+    /// Something is wrong, and the output has said what.
+    pub(super) fn told() -> Self {
+        Self { code: EXIT_FAILURE, text: String::new() }
+    }
+
     /// Something outside went wrong.
     pub(super) fn outside(error: impl ToString) -> Self {
         Self { code: EXIT_FAILURE, text: error.to_string() }

@@ -1,4 +1,5 @@
-//! The command line: `serve`, `check`, `config`, `dev`, `publish`, `watch`, `conform`, `app` and `hooks`, each in a file or folder of its name.
+//! The command line: `serve`, `check`, `config`, `doctor`, `dev`, `publish`, `watch`, `conform`, `app` and `hooks`, each in a file
+//! or folder of its name.
 //!
 //! It is parsed once into values that are right, or refused with one message that says what to change. `sources` are where
 //! settings come from, `overrides` the flags that win over all others; `running` is a server that a command runs. Nothing here knows of cores and
@@ -11,6 +12,7 @@ mod config;
 mod conform;
 mod credentials;
 mod dev;
+mod doctor;
 mod failure;
 mod hooks;
 mod output;
@@ -35,6 +37,7 @@ use self::check::Check;
 use self::config::ConfigArgs;
 use self::conform::ConformArgs;
 use self::dev::Dev;
+use self::doctor::Doctor;
 use self::failure::{EXIT_CONFIG, EXIT_READER_GONE, Failure};
 use self::hooks::HooksArgs;
 use self::output::OutputError;
@@ -58,6 +61,8 @@ enum Command {
     Check(Check),
     /// Show and check what file, environment and flags come to
     Config(ConfigArgs),
+    /// Find out what is wrong on this machine and with the settings, and what to do about it
+    Doctor(Doctor),
     /// Run the server on loopback, with its own credentials, a demo page and code to paste
     Dev(Dev),
     /// Publish one event to a running server, signed like a server SDK
@@ -91,6 +96,7 @@ pub fn run() -> ExitCode {
         Command::Serve(serve) => serve::run(&serve),
         Command::Check(check) => check::run(check),
         Command::Config(args) => config::run(args),
+        Command::Doctor(doctor) => doctor::run(&doctor),
         Command::Dev(dev) => dev::run(&dev),
         Command::Publish(publish) => publish::run(publish),
         Command::Watch(args) => watch::run(args),
