@@ -41,9 +41,20 @@ impl Given {
 #[derive(Default, Debug)]
 pub(super) struct Keys {
     given: Vec<Given>,
+    /// How much memory there is, of which a key may name a share.
+    memory_bytes: Option<u64>,
 }
 
 impl Keys {
+    /// None yet, of a server on a machine with so much memory.
+    pub(super) fn on(memory_bytes: Option<u64>) -> Self {
+        Self { given: Vec::new(), memory_bytes }
+    }
+
+    pub(super) fn memory_bytes(&self) -> Option<u64> {
+        self.memory_bytes
+    }
+
     /// Adds a key, unless it says nothing.
     pub(super) fn set(&mut self, given: Given) {
         if given.said.is_nothing() {

@@ -22,6 +22,7 @@ use super::env_file::{Line, env_lines};
 use super::fault::Fault;
 use super::layer::Origin;
 use super::service_links::is_service_link;
+use crate::settings::Memory;
 
 mod given;
 mod laravel;
@@ -104,8 +105,18 @@ pub fn translate(
     process: impl Iterator<Item = (OsString, OsString)>,
     env_file: Option<&Path>,
 ) -> Result<Vec<Translation>, Fault> {
+    translate_on(memory_bytes(), soketi_file, compat, process, env_file)
+}
+
+fn translate_on(
+    memory_bytes: Option<u64>,
+    soketi_file: Option<&Path>,
+    compat: Option<Compat>,
+    process: impl Iterator<Item = (OsString, OsString)>,
+    env_file: Option<&Path>,
+) -> Result<Vec<Translation>, Fault> {
     let mut translations = Vec::new();
-    let mut soketi = Keys::default();
+    let mut soketi = Keys::on(memory_bytes);
     if let Some(path) = soketi_file {
         let name = path.display().to_string();
         let text = fs::read_to_string(path).map_err(|error| Fault::unreadable(&name, &error))?;
@@ -123,9 +134,13 @@ pub fn translate(
         translations.push(soketi::translate(soketi)?);
     }
     if let Some(compat) = compat.filter(|compat| *compat != Compat::Soketi) {
-        translations.push(of_variables(compat, &variables)?);
+        translations.push(of_variables(compat, &variables, memory_bytes)?);
     }
     Ok(translations)
+}
+
+fn memory_bytes() -> Option<u64> {
+    Memory::find().map(|memory| memory.bytes)
 }
 
 /// The variables of other servers that are there, where nobody has said whose are to be read.
@@ -164,6 +179,10 @@ pub fn unread(
 /// A file of ours, made of one of another server: soketi's JSON, or variables. `compat` says whose they are, where they do
 /// not say it themselves. Blocks while it reads.
 pub fn migrate(old: &Path, compat: Option<Compat>) -> Result<String, Fault> {
+    migrate_on(memory_bytes(), old, compat)
+}
+
+fn migrate_on(memory_bytes: Option<u64>, old: &Path, compat: Option<Compat>) -> Result<String, Fault> {
     let name = old.display().to_string();
     if old.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("php")) {
         let what = "a program is not read: give the .env file whose variables it takes";
@@ -172,7 +191,7 @@ pub fn migrate(old: &Path, compat: Option<Compat>) -> Result<String, Fault> {
     let text = fs::read_to_string(old)
         .map_err(|error| Fault::of(&name, &format!("the file cannot be read: {error}")))?;
     if is_soketi_file(old) || text.trim_start_matches('\u{feff}').trim_start().starts_with('{') {
-        let mut keys = Keys::default();
+        let mut keys = Keys::on(memory_bytes);
         add_file(&mut keys, &name, &text)?;
         return Ok(written(&soketi::translate(keys)?, &name));
     }
@@ -181,11 +200,15 @@ pub fn migrate(old: &Path, compat: Option<Compat>) -> Result<String, Fault> {
         let all = Compat::ALL.map(Compat::prefix).join(", ");
         Fault::of(&name, &format!("it has no variable of another server: none begins with {all}"))
     })?;
-    Ok(written(&of_variables(compat, &variables)?, &name))
+    Ok(written(&of_variables(compat, &variables, memory_bytes)?, &name))
 }
 
-fn of_variables(compat: Compat, variables: &Variables) -> Result<Translation, Fault> {
-    let mut keys = Keys::default();
+fn of_variables(
+    compat: Compat,
+    variables: &Variables,
+    memory_bytes: Option<u64>,
+) -> Result<Translation, Fault> {
+    let mut keys = Keys::on(memory_bytes);
     add_variables(&mut keys, compat, variables);
     match compat {
         Compat::Soketi => soketi::translate(keys),

@@ -37,6 +37,7 @@ pub(super) fn translate(mut keys: Keys) -> Result<Translation, Fault> {
     metrics(&mut keys, &mut translation)?;
     process(&mut keys, &mut translation)?;
     limits(&mut keys, &mut translation)?;
+    memory(&mut keys, &mut translation)?;
     if let Some(given) = keys.take("appManager.driver")
         && given.text()? != "array"
     {
@@ -64,6 +65,21 @@ fn process(keys: &mut Keys, translation: &mut Translation) -> Result<(), Fault> 
         let seconds = (given.number()?.max(0.0) / 1000.0).ceil().min(3600.0);
         translation.settings.push(Setting::of(&given, "ready_grace", seconds.to_string()));
     }
+    Ok(())
+}
+
+/// From which share of the memory on newcomers are turned away.
+fn memory(keys: &mut Keys, translation: &mut Translation) -> Result<(), Fault> {
+    let Some(given) = keys.take("httpApi.acceptTraffic.memoryThreshold") else { return Ok(()) };
+    let percent = given.number()?.clamp(1.0, 100.0);
+    let Some(memory_bytes) = keys.memory_bytes() else {
+        translation.ignore(&given, "nothing says how much memory there is: set memory_high_bytes in [load]");
+        return Ok(());
+    };
+    let high = (memory_bytes as f64 * percent / 100.0) as u64;
+    let mut set = Setting::of(&given, "load.memory_high_bytes", high.to_string());
+    set.from.push_str(", of the memory here");
+    translation.settings.push(set);
     Ok(())
 }
 

@@ -73,11 +73,7 @@ pub(super) const ROWS: &[Row] = &[
     taken("presence.maxMembersPerChannel", "PRESENCE_MAX_MEMBERS"),
     taken("presence.maxMemberSizeInKb", "PRESENCE_MAX_MEMBER_SIZE"),
     taken("httpApi.requestLimitInMb", "HTTP_MAX_REQUEST_SIZE"),
-    ignored(
-        "httpApi.acceptTraffic.memoryThreshold",
-        "HTTP_ACCEPT_TRAFFIC_MEMORY_THRESHOLD",
-        "newcomers are turned away by limits in bytes and connections, not by a share of the memory",
-    ),
+    taken("httpApi.acceptTraffic.memoryThreshold", "HTTP_ACCEPT_TRAFFIC_MEMORY_THRESHOLD"),
     taken("webhooks.batching.enabled", "WEBHOOKS_BATCHING"),
     taken("webhooks.batching.duration", "WEBHOOKS_BATCHING_DURATION"),
     file("webhooks.maxRetries", Ignored("deliveries are tried again for [hooks] give_up_after_s")),

@@ -3,13 +3,16 @@
 use super::*;
 use crate::config::{Config, Layer};
 
+const MEMORY: Option<u64> = Some(1_000_000_000);
+
 fn fixture(name: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/moving").join(name)
 }
 
 fn translated(soketi_file: Option<&str>, compat: Option<Compat>, env_file: Option<&str>) -> Vec<Translation> {
     let (soketi_file, env_file) = (soketi_file.map(fixture), env_file.map(fixture));
-    let translations = translate(soketi_file.as_deref(), compat, std::iter::empty(), env_file.as_deref());
+    let translations =
+        translate_on(MEMORY, soketi_file.as_deref(), compat, std::iter::empty(), env_file.as_deref());
     translations.unwrap_or_else(|fault| panic!("{fault}"))
 }
 
@@ -141,13 +144,14 @@ fn variables_of_another_server_that_nobody_reads_are_one_line() {
 fn variables_of_reverb_and_pusher_may_name_others() {
     let variables = |text: &str| file_variables("e", text).unwrap();
     let url = "PUSHER_URL=http://k:s3@api.example.com/apps/12";
-    let app = of_variables(Compat::Pusher, &variables(url)).unwrap().apps.remove(0);
+    let app = of_variables(Compat::Pusher, &variables(url), None).unwrap().apps.remove(0);
     let values: Vec<_> = app.settings.iter().map(|setting| &*setting.value).collect();
     assert_eq!(values, ["\"12\"", "\"k\"", "\"s3\""]);
     let short = "PUSHER_APP_ID=1\nPUSHER_KEY=k\nPUSHER_SECRET=\"${OTHER}-${NONE}\"\nOTHER=s";
-    let app = of_variables(Compat::Pusher, &variables(short)).unwrap().apps.remove(0);
+    let app = of_variables(Compat::Pusher, &variables(short), None).unwrap().apps.remove(0);
     assert_eq!(app.settings[2].value, "\"s-${NONE}\"");
-    let missing = of_variables(Compat::Reverb, &variables("REVERB_APP_ID=1\nREVERB_APP_KEY=k")).unwrap_err();
+    let missing =
+        of_variables(Compat::Reverb, &variables("REVERB_APP_ID=1\nREVERB_APP_KEY=k"), None).unwrap_err();
     let said = "e:1: REVERB_APP_ID: REVERB_APP_SECRET is missing: an app needs an id, a key and a secret";
     assert_eq!(missing.to_string(), said);
     let reverb = "PUSHER_APP_ID=1\nREVERB_APP_ID=2\nBROADCAST_CONNECTION=";
@@ -160,7 +164,7 @@ fn variables_of_reverb_and_pusher_may_name_others() {
 fn a_migrated_file_says_the_same_and_tells_what_it_is_from() {
     for name in ["soketi.json", "soketi.env", "reverb.env", "pusher.env"] {
         let path = fixture(name);
-        let text = migrate(&path, None).unwrap();
+        let text = migrate_on(MEMORY, &path, None).unwrap();
         let read = Config::parse("x", &text).unwrap_or_else(|fault| panic!("{fault}\n{text}"));
         let compat = if is_soketi_file(&path) {
             None
