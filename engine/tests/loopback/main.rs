@@ -34,6 +34,7 @@ mod limits;
 mod load;
 mod log;
 mod log_events;
+mod log_schema;
 mod metrics;
 mod naps;
 mod presence;
