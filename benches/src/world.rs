@@ -76,6 +76,7 @@ impl Place {
             apps: Arc::clone(&apps),
             path_prefix: Default::default(),
             trusted_proxies: Default::default(),
+            address_caps: Default::default(),
             topics: TopicHash::new(SEED, shards),
             limits,
             hook_grace_ms: 0,

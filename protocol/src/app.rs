@@ -18,10 +18,12 @@ use crate::limits::AppLimits;
 
 mod changes;
 mod keys;
+mod newcomers;
 mod origins;
 mod question;
 
 use self::keys::AppKeys;
+use self::newcomers::Newcomers;
 
 pub use self::changes::AppChanges;
 pub use self::keys::AppKey;
@@ -81,6 +83,7 @@ struct Shared {
     connections: AtomicU32,
     admitted: AtomicU64,
     subscriptions: AtomicU64,
+    newcomers: Newcomers,
     /// What signs for the newest `App`.
     signer: Mutex<Option<Arc<AppKey>>>,
 }
@@ -191,6 +194,17 @@ impl App {
     /// A subscription less.
     pub fn remove_subscription(&self) {
         self.shared.subscriptions.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Whether `limits.connections_max` are there.
+    pub fn is_full(&self) -> bool {
+        self.limits.connections_max.is_some_and(|max| self.connections() >= max)
+    }
+
+    /// Takes one of the clients that may connect in this second. Returns whether there was one left.
+    pub fn take_newcomer(&self, mono_ms: u64) -> bool {
+        let per_second = self.limits.new_connections_per_second_max;
+        per_second.is_none_or(|per_second| self.shared.newcomers.take(per_second, mono_ms))
     }
 
     /// A place for one more connection; `None` when `limits.connections_max` are there.

@@ -91,6 +91,8 @@ pub struct AppLimits {
     pub read_requests_per_second: Option<u32>,
     /// Connections of the app on this server; `None` is no bound.
     pub connections_max: Option<u32>,
+    /// Clients of the app that may connect per second, which is also the burst; `None` is no bound.
+    pub new_connections_per_second_max: Option<u32>,
     /// Subscriptions of the app on this server; `None` leaves it to the server, which knows its memory.
     pub subscriptions_max: Option<u32>,
 }
@@ -114,6 +116,7 @@ impl Default for AppLimits {
             backend_events_per_second: None,
             read_requests_per_second: None,
             connections_max: None,
+            new_connections_per_second_max: None,
             subscriptions_max: None,
         }
     }

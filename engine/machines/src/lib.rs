@@ -9,6 +9,7 @@
     deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)
 )]
 
+pub mod address_caps;
 pub mod api_core;
 mod app_waits;
 pub mod chunks;

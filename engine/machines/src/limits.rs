@@ -57,6 +57,10 @@ pub struct Limits {
     pub counts_paced_max: usize,
     /// Connections without a complete HTTP head; past it the oldest is closed.
     pub half_open_max: usize,
+    /// Of them, those from one address, on all shards together; past it another is closed. None: any number.
+    pub half_open_per_address_max: Option<u32>,
+    /// WebSocket connections from one address, on all shards together; past it newcomers get 4100. None: any number.
+    pub connections_per_address_max: Option<u32>,
     /// Time to send a complete HTTP head, in milliseconds.
     pub head_ms_max: u64,
     /// The same for those who come or wait while the server drains, and are only told so.
@@ -143,6 +147,8 @@ impl Default for Limits {
             counts_due_max: 4096,
             counts_paced_max: 16_384,
             half_open_max: 1024,
+            half_open_per_address_max: None,
+            connections_per_address_max: None,
             head_ms_max: 10_000,
             drain_head_ms_max: 2_000,
             connections_max: usize::MAX,

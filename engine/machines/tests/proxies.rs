@@ -45,6 +45,7 @@ fn effects(peer: &str, key: &str, lines: &str) -> Vec<String> {
         apps: Arc::new(Apps::new(vec![App::new("1", "a", "s")]).unwrap()),
         path_prefix: Default::default(),
         trusted_proxies: TrustedProxies::parse_network("10.0.0.0/8").into_iter().collect(),
+        address_caps: Default::default(),
         topics: TopicHash::new(7, 1),
         limits: Limits::default(),
         hook_grace_ms: 0,

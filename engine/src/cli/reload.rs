@@ -1,23 +1,21 @@
-//! SIGHUP: the apps of files, environment and flags are read anew, and replace those that the server has from there;
-//! so do the marks of `[load]`.
+//! SIGHUP: files, environment and flags are read anew. The server follows changes of its apps, their limits and endpoints,
+//! certificates, the log, `[load]`, and what an address may have.
 //!
-//! A file that is faulty changes nothing, and the log says why. Other settings hold until the server is started again; one
-//! line names those that have changed.
+//! A file that is faulty changes nothing, and the log says why. Other settings hold until the server is started again; the
+//! line about the reload names those that have changed.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use logging::{event, warn};
+use logging::event;
 
 use super::failure::Failure;
-use super::sources::Sources;
-use crate::config::{AppReader, AppsUrl, Config, EndpointConfig, HooksConfig};
+use super::sources::{Found, Sources};
+use crate::config::{AppReader, Config, EndpointConfig, HooksConfig, Setting};
 use crate::driver::apps::{AppSource, AppsControl};
 use crate::hooks_link::Endpoints;
-use crate::server::LoadMarks;
-use crate::settings::{Admin, Ending, Listen, Pages, Proxies, Shards, Tls};
+use crate::server::{LoadMarks, Running};
 use crate::tls::CertificateWatch;
-use machines::limits::Limits;
+use machines::address_caps::AddressCaps;
 use protocol::app::{AppChanges, DuplicateApp};
 
 /// What is read again, and what the server was started with.
@@ -25,11 +23,41 @@ pub(super) struct Reload {
     sources: Sources,
     /// The first of the files, for messages.
     named: String,
-    fixed: Fixed,
+    /// What the server was started with.
+    settings: Vec<Setting>,
+    /// The same of hooks, without endpoints.
+    hooks: HooksConfig,
     /// What apps are read with that are not in the file.
     reader: AppReader,
     /// The endpoints that there are.
     endpoints: Vec<EndpointConfig>,
+}
+
+/// What follows settings while the server runs.
+pub(super) struct Followers {
+    apps: Arc<AppsControl>,
+    load: LoadMarks,
+    address_caps: AddressCaps,
+    endpoints: Option<Endpoints>,
+    certificates: Option<Arc<CertificateWatch>>,
+}
+
+impl Followers {
+    /// Those of this server.
+    pub(super) fn of(running: &Running) -> Self {
+        Self {
+            apps: Arc::clone(running.apps()),
+            load: running.load_marks().clone(),
+            address_caps: running.address_caps().clone(),
+            endpoints: running.endpoints(),
+            certificates: running.tls().map(|tls| Arc::clone(tls.watch())),
+        }
+    }
+
+    /// Whether there are certificates, which may change though no setting does.
+    pub(super) fn certificates(&self) -> Option<&CertificateWatch> {
+        self.certificates.as_deref()
+    }
 }
 
 impl Reload {
@@ -37,6 +65,7 @@ impl Reload {
     pub(super) fn of(
         sources: Sources,
         files: Vec<String>,
+        settings: Vec<Setting>,
         config: &Config,
         reader: AppReader,
     ) -> Option<Self> {
@@ -44,59 +73,51 @@ impl Reload {
         Some(Self {
             sources,
             named,
-            fixed: Fixed::of(config),
+            settings,
+            hooks: config.hooks.without_endpoints(),
             reader,
             endpoints: config.hooks.endpoints.clone(),
         })
     }
 
-    /// Replaces the apps that the server has from here.
-    pub(super) fn reload(
-        &mut self,
-        apps: &Arc<AppsControl>,
-        load: &LoadMarks,
-        hooks: Option<&Endpoints>,
-        certificates: Option<&CertificateWatch>,
-    ) {
-        if let Err(failure) = self.try_reload(apps, load, hooks, certificates) {
+    /// Reads everything again, and has the server follow it.
+    pub(super) fn reload(&mut self, followers: &Followers) {
+        if let Err(failure) = self.try_reload(followers) {
             event!(WARN, "reload_failed", {}, "SIGHUP changes nothing: {}", failure.text);
         }
     }
 
-    fn try_reload(
-        &mut self,
-        apps: &Arc<AppsControl>,
-        load: &LoadMarks,
-        hooks: Option<&Endpoints>,
-        certificates: Option<&CertificateWatch>,
-    ) -> Result<(), Failure> {
-        let mut config = self.sources.read()?.config;
+    fn try_reload(&mut self, followers: &Followers) -> Result<(), Failure> {
+        let Found { mut config, settings, .. } = self.sources.read()?;
         let files = std::mem::take(&mut config.tls.certificates);
-        let (fixed, reader, log) = (Fixed::of(&config), config.app_reader(), config.log);
+        let (reader, log) = (config.app_reader(), config.log);
         if config.has_no_apps() {
             return Err(Failure::config(format!("{} has no app", self.named)));
         }
-        let (changes, endpoints_stay) = self.replace(apps, hooks, &mut config)?;
+        let (changes, endpoints_stay) =
+            self.replace(&followers.apps, followers.endpoints.as_ref(), &mut config)?;
         let changes = changes.map_err(|error| Failure::config(format!("{}: {error}", self.named)))?;
         self.reader.follow(&reader);
-        if let Some(certificates) = certificates.filter(|_| !files.is_empty()) {
+        if let Some(certificates) = followers.certificates().filter(|_| !files.is_empty()) {
             certificates.follow(&files);
         }
         log.apply();
-        load.change(config.load);
-        event!(INFO, "reloaded", {}, "SIGHUP: {}: {changes}", self.named);
-        let mut differing = self.fixed.differing(&fixed);
-        if endpoints_stay && !differing.contains(&"hooks") {
-            differing.push("endpoints");
+        followers.load.change(config.load);
+        followers.address_caps.change(&config.limits);
+        let mut kept = Setting::kept(&self.settings, &settings);
+        if endpoints_stay {
+            kept.push("apps.hooks");
         }
-        if !differing.is_empty() {
-            warn!(
-                "SIGHUP: {}: changes of {} take effect when the server is started again",
-                self.named,
-                differing.join(", ")
-            );
-        }
+        self.tell(&changes, &kept.join(", "));
         Ok(())
+    }
+
+    fn tell(&self, changes: &AppChanges, kept: &str) {
+        let needs_restart = Some(kept).filter(|kept| !kept.is_empty());
+        let rest = needs_restart.map_or_else(String::new, |kept| {
+            format!("; these take effect when the server is started again: {kept}")
+        });
+        event!(INFO, "reloaded", { needs_restart, }, "SIGHUP: {}: {changes}{rest}", self.named);
     }
 
     /// Replaces the apps and, where they differ, the endpoints. Returns whether these must stay as they were.
@@ -110,8 +131,7 @@ impl Reload {
         if config.hooks.endpoints == self.endpoints {
             return Ok((apps.replace(AppSource::File, own), false));
         }
-        let Some(hooks) = hooks.filter(|_| !self.fixed.differing(&Fixed::of(config)).contains(&"hooks"))
-        else {
+        let Some(hooks) = hooks.filter(|_| self.hooks == config.hooks.without_endpoints()) else {
             return Ok((apps.replace(AppSource::File, own), true));
         };
         config.hooks.check_endpoints().map_err(|fault| Failure::config(fault.to_string()))?;
@@ -144,120 +164,17 @@ impl Reload {
     }
 }
 
-/// Settings that a running server keeps.
-struct Fixed {
-    listen: Listen,
-    proxies: Proxies,
-    /// Its certificates are read anew.
-    tls: Tls,
-    admin: Admin,
-    pages: Pages,
-    shards: Shards,
-    ending: Ending,
-    limits: Limits,
-    app_store: Option<PathBuf>,
-    apps_url: Option<AppsUrl>,
-    hooks: HooksConfig,
-}
-
-impl Fixed {
-    fn of(config: &Config) -> Self {
-        let Config {
-            listen,
-            proxies,
-            tls,
-            admin,
-            pages,
-            log: _,
-            shards,
-            ending,
-            limits,
-            load: _,
-            app_limits: _,
-            apps: _,
-            app_store,
-            stored_apps: _,
-            apps_url,
-            hooks,
-        } = config;
-        Self {
-            listen: listen.clone(),
-            proxies: proxies.clone(),
-            tls: tls.clone(),
-            admin: admin.clone(),
-            pages: *pages,
-            shards: *shards,
-            ending: *ending,
-            limits: limits.clone(),
-            app_store: app_store.clone(),
-            apps_url: apps_url.clone(),
-            hooks: hooks.without_endpoints(),
-        }
-    }
-
-    /// What differs, in words.
-    fn differing(&self, other: &Self) -> Vec<&'static str> {
-        let all = [
-            ("addresses and path_prefix", self.listen != other.listen),
-            ("trusted_proxies", self.proxies != other.proxies),
-            ("addresses with TLS", self.tls.listen != other.tls.listen),
-            ("the admin listener", self.admin != other.admin),
-            ("assets and sample_endpoints", self.pages != other.pages),
-            ("shards", self.shards != other.shards),
-            ("takeover and drain", self.ending != other.ending),
-            ("limits of the server", self.limits != other.limits),
-            ("app_store", self.app_store != other.app_store),
-            ("apps_url", self.apps_url != other.apps_url),
-            ("hooks", self.hooks != other.hooks),
-        ];
-        all.into_iter().filter(|(_, differs)| *differs).map(|(what, _)| what).collect()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::cli::overrides::Overrides;
 
-    fn fixed(text: &str) -> Fixed {
-        let app = "[[apps]]\nid = \"1\"\nkey = \"a\"\nsecret = \"s\"\n";
-        Fixed::of(&Config::parse("x", &format!("{text}\n{app}")).unwrap())
-    }
-
-    #[test]
-    fn each_setting_that_a_running_server_keeps_is_named_when_it_changes() {
-        let before = fixed("");
-        let table = [
-            ("", ""),
-            ("[limits]\nevent_data_bytes_max = 5", ""),
-            ("listen = \"127.0.0.1:1\"", "addresses and path_prefix"),
-            ("path_prefix = \"/a\"", "addresses and path_prefix"),
-            ("trusted_proxies = \"10.0.0.0/8\"", "trusted_proxies"),
-            ("[tls]\nlisten = \"127.0.0.1:1\"\ncert = \"c\"\nkey = \"k\"", "addresses with TLS"),
-            ("admin = \"off\"\nshards = 3", "the admin listener, shards"),
-            ("sample_endpoints = true", "assets and sample_endpoints"),
-            ("assets = true", "assets and sample_endpoints"),
-            ("drain_rate = 3", "takeover and drain"),
-            ("[limits]\nhead_ms_max = 500", "limits of the server"),
-            ("apps_url = \"http://h/\"", "apps_url"),
-            ("[hooks]\nredis_url = \"redis://:hunter2@h\"", "hooks"),
-        ];
-        for (text, names) in table {
-            assert_eq!(before.differing(&fixed(text)).join(", "), names, "{text}");
-        }
-        let password = |word: &str| fixed(&format!("[hooks]\nredis_url = \"redis://:{word}@h\""));
-        assert_eq!(password("a").differing(&password("b")), ["hooks"]);
-        let endpoint = fixed("").hooks;
-        let text = "[[apps]]\nid = \"1\"\nkey = \"a\"\nsecret = \"s\"\n[[apps.hooks]]\nurl = \"http://h/\"\n";
-        assert!(endpoint != Config::parse("x", text).unwrap().hooks);
-    }
-
     #[test]
     fn without_a_file_there_is_nothing_to_reload() {
         let flags = Overrides { app: vec!["1:a:s".to_owned()], ..Overrides::default() };
         let config = flags.over_defaults().unwrap();
-        let reload =
-            |files| Reload::of(Sources::of_file(None, flags.clone()), files, &config, config.app_reader());
+        let sources = || Sources::of_file(None, flags.clone());
+        let reload = |files| Reload::of(sources(), files, Vec::new(), &config, config.app_reader());
         assert!(reload(Vec::new()).is_none());
         assert!(reload(vec!["x".to_owned()]).is_some());
     }

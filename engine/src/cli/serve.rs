@@ -10,7 +10,7 @@ use logging::{event, say, warn};
 use super::failure::Failure;
 use super::overridden::overridden;
 use super::overrides::Overrides;
-use super::reload::Reload;
+use super::reload::{Followers, Reload};
 use super::running::{read_stored_apps, run_server, settled};
 use super::sources::{Found, SourceArgs, Sources, tell_of_ignored};
 use crate::app_store::watch_store;
@@ -18,6 +18,7 @@ use crate::apps_url::answer_questions;
 use crate::config::is_soketi_file;
 use crate::server::Running;
 use crate::settings::Memory;
+use crate::tls::CertificateWatch;
 
 #[derive(Debug, Args)]
 pub(super) struct Serve {
@@ -56,11 +57,12 @@ pub(super) fn run(serve: &Serve) -> Result<(), Failure> {
         return Err(Failure::no_app(&wanted));
     }
     let reader = config.app_reader();
-    let reload = Reload::of(sources, files, &config, reader.clone());
+    let overridden = overridden(&settings);
+    let reload = Reload::of(sources, files, settings, &config, reader.clone());
     let (store, apps_url) = (config.app_store.clone(), config.apps_url.clone());
     let shards = config.shards.count.get();
     run_server(settled(config)?, |running| {
-        announce(running, shards, &overridden(&settings));
+        announce(running, shards, &overridden);
         if let Some(path) = store {
             let counters = Arc::clone(running.app_store());
             watch_store(&path, reader.clone(), running.apps(), counters).map_err(Failure::outside)?;
@@ -68,15 +70,14 @@ pub(super) fn run(serve: &Serve) -> Result<(), Failure> {
         if let (Some(source), Some((answers, counters))) = (apps_url, running.app_answers()) {
             answer_questions(&source, reader, running.apps(), answers, counters).map_err(Failure::outside)?;
         }
-        let certificates = running.tls().map(|tls| Arc::clone(tls.watch()));
-        if reload.is_none() && certificates.is_none() {
+        let followers = Followers::of(running);
+        if reload.is_none() && followers.certificates().is_none() {
             return Ok(());
         }
-        let (apps, hooks, mut reload) = (Arc::clone(running.apps()), running.endpoints(), reload);
-        let load = running.load_marks().clone();
+        let mut reload = reload;
         let on_hangup = move || match &mut reload {
-            Some(reload) => reload.reload(&apps, &load, hooks.as_ref(), certificates.as_deref()),
-            None => certificates.iter().for_each(|certificates| certificates.look_again()),
+            Some(reload) => reload.reload(&followers),
+            None => followers.certificates().into_iter().for_each(CertificateWatch::look_again),
         };
         running.reload_on_hangup(on_hangup).map_err(Failure::outside)
     })

@@ -66,8 +66,23 @@ macro_rules! limit {
     };
 }
 
+/// A limit of what one address may have; 0: there is none.
+macro_rules! cap {
+    ($field:ident, $meaning:expr) => {
+        Limit {
+            key: stringify!($field),
+            min: 0,
+            max: u32::MAX as u64,
+            set: |limits, value| limits.$field = Some(value as u32).filter(|max| *max > 0),
+            get: |limits| limits.$field.map(u64::from),
+            meaning: $meaning,
+            follows: None,
+        }
+    };
+}
+
 /// The limits that hold for the whole server.
-pub(super) const SERVER: [Limit<Limits>; 20] = [
+pub(super) const SERVER: [Limit<Limits>; 22] = [
     limit!(
         outbox_bytes_max,
         64 << 10,
@@ -142,6 +157,16 @@ pub(super) const SERVER: [Limit<Limits>; 20] = [
         "Messages of one connection handled before others have their turn."
     ),
     limit!(half_open_max, 16, 1 << 20, "Connections of one shard without a complete HTTP head."),
+    cap!(
+        half_open_per_address_max,
+        "Of them, those from one address (IPv6: from one /64), on the whole server. Beyond it: another one is closed. 0, the \
+         default: any number."
+    ),
+    cap!(
+        connections_per_address_max,
+        "WebSocket connections from one address (IPv6: from one /64), on the whole server. Beyond it: closed with 4100. 0, the \
+         default: any number."
+    ),
     limit!(head_ms_max, 100, 600_000, "Milliseconds that a client has for its HTTP head."),
     // Silence is counted in seconds that wrap after 18 hours.
     limit!(
@@ -173,7 +198,7 @@ const IDLE_CHECK_KEY: Key =
     boolean(IDLE_CHECK, "Whether silent connections are pinged and closed at all.").or("true");
 
 /// The limits that an app may set for itself.
-pub(super) const APP: [Limit<AppLimits>; 17] = [
+pub(super) const APP: [Limit<AppLimits>; 18] = [
     limit!(
         event_data_bytes_max,
         1,
@@ -241,6 +266,16 @@ pub(super) const APP: [Limit<AppLimits>; 17] = [
         meaning: "Connections of the app on this server. No limit by default.",
         follows: None,
     },
+    // What fills again is counted in microseconds.
+    Limit {
+        key: "new_connections_per_second_max",
+        min: 1,
+        max: 1_000_000,
+        set: |limits, value| limits.new_connections_per_second_max = Some(value as u32),
+        get: |limits| limits.new_connections_per_second_max.map(|value| value as u64),
+        meaning: "Clients of the app that may connect per second, which is also the burst. Beyond it: closed with 4100. No limit by default.",
+        follows: None,
+    },
     Limit {
         key: "subscriptions_max",
         min: 1,
@@ -255,6 +290,12 @@ pub(super) const APP: [Limit<AppLimits>; 17] = [
 /// The keys that `[limits]` may have: those of an app hold for all apps there.
 pub(super) fn limit_keys() -> impl Iterator<Item = Key> {
     SERVER.iter().map(Limit::as_key).chain([IDLE_CHECK_KEY]).chain(app_limit_keys())
+}
+
+/// Whether a running server follows a change of this key of `[limits]`.
+pub(super) fn is_read_again(key: &str) -> bool {
+    ["half_open_per_address_max", "connections_per_address_max"].contains(&key)
+        || APP.iter().any(|limit| limit.key == key)
 }
 
 /// The keys of limits that an app may set for itself.

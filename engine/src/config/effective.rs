@@ -1,5 +1,8 @@
 //! Every setting as it holds, with where it is from. What must never happen here: the value of a secret.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use toml::de::{DeTable, DeValue};
 
 use super::Config;
@@ -24,6 +27,29 @@ pub struct Setting {
     pub place: Option<String>,
     /// Whether it is set to something else than its default.
     pub differs: bool,
+    /// A running server follows a change of it.
+    pub is_read_again: bool,
+    /// Tells a value from another, even where it may not be seen.
+    fingerprint: u64,
+}
+
+impl Setting {
+    /// The keys that a running server keeps as they were `before`, and that are different here.
+    pub fn kept<'a>(before: &'a [Self], here: &'a [Self]) -> Vec<&'a str> {
+        let fingerprints = |all: &'a [Self]| -> BTreeMap<&'a str, u64> {
+            let kept = all.iter().filter(|setting| !setting.is_read_again);
+            kept.map(|setting| (&*setting.path, setting.fingerprint)).collect()
+        };
+        let (before, here) = (fingerprints(before), fingerprints(here));
+        let paths: BTreeSet<&str> = before.keys().chain(here.keys()).copied().collect();
+        paths.into_iter().filter(|path| before.get(path) != here.get(path)).collect()
+    }
+}
+
+fn fingerprint(value: Option<&str>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// All settings, in the order of the tables.
@@ -51,9 +77,12 @@ impl Collected<'_> {
                 (Some(_), None) => {}
                 (None, Some((name, value))) => {
                     let (origin, place) = self.document.origin(name.span().start);
-                    let value = if key.is_secret { MASKED.to_owned() } else { written(value.get_ref()) };
-                    let differs = differs(&key, &value);
-                    self.all.push(Setting { path, value: Some(value), origin, place: Some(place), differs });
+                    let value = written(value.get_ref());
+                    let fingerprint = fingerprint(Some(&value));
+                    let value = if key.is_secret { MASKED.to_owned() } else { value };
+                    let (is_read_again, differs) = (table.is_read_again(key.name), differs(&key, &value));
+                    let (value, place) = (Some(value), Some(place));
+                    self.all.push(Setting { path, value, origin, place, differs, is_read_again, fingerprint });
                 }
                 (None, None) => self.default(table, path, &key),
             }
@@ -83,8 +112,9 @@ impl Collected<'_> {
         };
         // Limits of an app are those of all apps unless it has its own.
         if table != Table::AppLimits {
+            let (is_read_again, fingerprint) = (table.is_read_again(key.name), fingerprint(value.as_deref()));
             let (origin, place, differs) = (Origin::Default, None, false);
-            self.all.push(Setting { path, value, origin, place, differs });
+            self.all.push(Setting { path, value, origin, place, differs, is_read_again, fingerprint });
         }
     }
 }
@@ -115,5 +145,37 @@ fn written(value: &DeValue<'_>) -> String {
         DeValue::Datetime(time) => quoted(&time.to_string()),
         // No key of these values is without readers of its own.
         DeValue::Table(_) => MASKED.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(text: &str) -> Vec<Setting> {
+        let app = "[[apps]]\nid = \"1\"\nkey = \"a\"\nsecret = \"s\"\n";
+        Config::parse_whole("x", &format!("{text}\n{app}"), &[]).unwrap().1
+    }
+
+    #[test]
+    fn each_setting_that_a_running_server_keeps_is_named_when_it_changes() {
+        let before = settings("");
+        let table = [
+            ("", ""),
+            ("[limits]\nevent_data_bytes_max = 5\nconnections_per_address_max = 3", ""),
+            ("log_level = \"debug\"\n[load]\nmemory_high_bytes = 9", ""),
+            ("listen = \"127.0.0.1:1\"", "listen"),
+            ("admin = \"off\"\nshards = 3", "admin, shards"),
+            ("[tls]\nlisten = \"127.0.0.1:1\"\ncert = \"c\"\nkey = \"k\"", "tls.listen"),
+            ("[limits]\nhead_ms_max = 500\nhttp_idle_s = 5", "limits.head_ms_max, limits.http_idle_s"),
+            ("[hooks]\ndata_dir = \"d\"", "hooks.data_dir"),
+            ("trusted_proxies = \"10.0.0.0/8\"\ndrain_rate = 3", "drain_rate, trusted_proxies"),
+        ];
+        for (text, names) in table {
+            assert_eq!(Setting::kept(&before, &settings(text)).join(", "), names, "{text}");
+            assert_eq!(Setting::kept(&settings(text), &before).join(", "), names, "{text}");
+        }
+        let password = |word: &str| settings(&format!("[hooks]\nredis_url = \"redis://:{word}@h\""));
+        assert_eq!(Setting::kept(&password("a"), &password("b")), ["hooks.redis_url"]);
     }
 }

@@ -32,6 +32,10 @@ fn entry(table: Table, key: &Key) -> String {
     let mut facts = vec![kind(table, key)];
     facts.extend(default(key));
     facts.extend(variable.map(|name| format!("`{name}`")));
+    // All of an app is read again, which the head of the page says.
+    if table.is_single() && key.kind != Kind::Table && table.is_read_again(key.name) {
+        facts.push("read again".to_owned());
+    }
     format!("* **`{}`** ({}): {}\n", key.name, facts.join("; "), key.meaning)
 }
 

@@ -1,6 +1,6 @@
 //! The tables of the file, and the keys that each may have.
 
-use super::bounds::{app_limit_keys, limit_keys};
+use super::bounds::{self, app_limit_keys, limit_keys};
 use super::key::{Key, boolean, code, integer, list, table, text, word};
 use super::layer::quoted;
 use crate::limits::SHARDS_MAX;
@@ -86,6 +86,18 @@ impl Table {
         !self.path().starts_with("apps.") && !self.is_list()
     }
 
+    /// Whether a running server follows a change of this key.
+    pub(super) fn is_read_again(self, key: &str) -> bool {
+        match self {
+            Self::Top => ["log_format", "log_level"].contains(&key),
+            Self::Limits => bounds::is_read_again(key),
+            Self::Tls => key != "listen",
+            Self::AppStore | Self::Hooks => false,
+            Self::TlsCertificate | Self::Load => true,
+            Self::App | Self::AppKey | Self::AppLimits | Self::AppHook => true,
+        }
+    }
+
     /// Whether a key has a list of such tables.
     pub(super) fn is_list(self) -> bool {
         self.title().starts_with("[[")
@@ -155,7 +167,7 @@ const TOP: [Key; 27] = [
     )
     .or("false"),
     word("log_format", &["text", "json"], "How lines of the log are written: \"json\" is one object a line.").or("\"text\""),
-    word("log_level", &["error", "warn", "info", "debug"], "How much is in the log. SIGHUP reads it again.").or("\"info\""),
+    word("log_level", &["error", "warn", "info", "debug"], "How much is in the log.").or("\"info\""),
     integer("shards", 1, SHARDS_MAX as u64, "How many cores hold connections.")
         .or_follows("one less than there are processors, at least 1", |config| config.shards.count.get().to_string()),
     boolean("pin", "Whether each shard keeps a processor of its own, if there are more processors than shards.")
@@ -271,14 +283,14 @@ const LOAD: [Key; 2] = [
         "memory_high_bytes",
         1,
         1 << 50,
-        "From here on new clients get 4100. A mark that is set counts the memory of this process. SIGHUP reads it again.",
+        "From here on new clients get 4100. A mark that is set counts the memory of this process.",
     )
     .or_follows("90 % of the memory of the control group or machine", |config| config.load.shown().0),
     integer(
         "memory_low_bytes",
         1,
         1 << 50,
-        "From here down they are welcome again. SIGHUP reads it again.",
+        "From here down they are welcome again.",
     )
     .or_follows("8/9 of the high mark", |config| config.load.shown().1),
 ];

@@ -68,6 +68,9 @@ pub(super) fn take_ports(
         let taken = ports.adopt(listener, &[CoreId::Api], &plain)?;
         ports.addresses.push(taken);
     }
+    if tls.is_some() == (wanted.tls.is_empty() && inherited.tls.is_empty()) {
+        return Err(StartError::Inherited(half_of_tls(tls.is_some())));
+    }
     if let Some(tls) = tls {
         let transport = TransportKind::Tls(tls.setup());
         for address in wanted.tls {
@@ -78,8 +81,6 @@ pub(super) fn take_ports(
             let taken = ports.adopt(listener, &shards, &transport)?;
             ports.secure.push(taken);
         }
-    } else if !inherited.tls.is_empty() {
-        return Err(StartError::Inherited(no_certificate()));
     }
     match inherited.admin.take() {
         Some(listener) => ports.adopt_admin(listener)?,
@@ -91,8 +92,13 @@ pub(super) fn take_ports(
     Ok(ports)
 }
 
-fn no_certificate() -> io::Error {
-    let what = "LISTEN_FDNAMES has tls, and there is no certificate: set listen, cert and key in [tls]";
+/// A certificate is of no use without an address, nor the other way round.
+fn half_of_tls(has_certificate: bool) -> io::Error {
+    let what = if has_certificate {
+        "LISTEN_FDNAMES has tls, but no such socket was passed on: set listen in [tls]"
+    } else {
+        "LISTEN_FDNAMES has tls, and there is no certificate: set cert and key in [tls]"
+    };
     io::Error::new(io::ErrorKind::InvalidInput, what)
 }
 

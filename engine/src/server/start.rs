@@ -27,6 +27,7 @@ use crate::settings::{Settings, fitted};
 use crate::takeover::TakeoverPlan;
 use crate::takeover::counters::Counters;
 use crate::tls::ServerTls;
+use machines::address_caps::AddressCaps;
 use machines::api_core::{ApiConfig, ApiCore, Health, MetricsConfig};
 use machines::limits::Limits;
 use machines::shard::{Shard, ShardConfig};
@@ -40,7 +41,7 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
     install_panic_hook();
     block_signals()?;
     logging::start().map_err(StartError::System)?;
-    let tls = (!settings.tls.listen.is_empty()).then(|| ServerTls::new(&settings.tls.certificates));
+    let tls = (!settings.tls.certificates.is_empty()).then(|| ServerTls::new(&settings.tls.certificates));
     let tls = tls.transpose().map_err(StartError::Certificate)?;
     let shards = settings.shards.count.get();
     let capacity = Capacity::new(descriptors_max(), shards);
@@ -61,9 +62,10 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
     if settings.asks_for_apps {
         limits.app_waits_max = APP_WAITS_MAX;
     }
+    let address_caps = AddressCaps::new(&limits);
     let make_shard = {
-        let (settings, limits) = (Arc::clone(&settings), limits.clone());
-        move |number: u16, _: &Environment| shard(number, &settings, limits.clone(), topics())
+        let (settings, limits, caps) = (Arc::clone(&settings), limits.clone(), address_caps.clone());
+        move |number: u16, _: &Environment| shard(number, &settings, limits.clone(), caps.clone(), topics())
     };
     let make_api = {
         let (settings, gauge) = (Arc::clone(&settings), hooks_end.gauge());
@@ -90,16 +92,23 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
     watch_load(load.clone(), Arc::clone(cores.health()), cores.cores(), capacity.clients())
         .map_err(StartError::System)?;
     watch_pulses(Arc::clone(cores.health()), cores.clock()).map_err(StartError::System)?;
-    Ok(Running { cores, tls, hooks, capacity, load, app_store, apps_url })
+    Ok(Running { cores, tls, hooks, capacity, load, address_caps, app_store, apps_url })
 }
 
-fn shard(number: u16, settings: &Settings, limits: Limits, topics: TopicHash) -> Shard {
+fn shard(
+    number: u16,
+    settings: &Settings,
+    limits: Limits,
+    address_caps: AddressCaps,
+    topics: TopicHash,
+) -> Shard {
     Shard::new(ShardConfig {
         number,
         node: NODE,
         apps: Arc::clone(&settings.apps),
         path_prefix: settings.listen.path_prefix.clone(),
         trusted_proxies: settings.proxies.trusted.clone(),
+        address_caps,
         topics,
         limits,
         hook_grace_ms: settings.hooks.as_ref().map_or(0, |hooks| hooks.grace.as_millis() as u64),
@@ -143,6 +152,7 @@ pub struct Running {
     hooks: Option<HooksLink>,
     capacity: Capacity,
     load: LoadMarks,
+    address_caps: AddressCaps,
     app_store: Arc<StoreCounters>,
     apps_url: Arc<UrlCounters>,
 }
@@ -196,6 +206,11 @@ impl Running {
     /// When there is too much to do for newcomers.
     pub fn load_marks(&self) -> &LoadMarks {
         &self.load
+    }
+
+    /// How many connections an address may have.
+    pub fn address_caps(&self) -> &AddressCaps {
+        &self.address_caps
     }
 
     /// How many clients fit.

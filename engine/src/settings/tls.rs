@@ -1,5 +1,6 @@
 //! Where clients and back ends connect with TLS, and which certificates they are shown.
 
+use std::env;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -10,6 +11,13 @@ pub struct Tls {
     pub listen: Vec<SocketAddr>,
     /// What is shown there: the certificate for the name that a client asks for, or the first.
     pub certificates: Vec<CertificateFiles>,
+}
+
+impl Tls {
+    /// Whether a supervisor says that it passes on a listener in place of `listen`: sd_listen_fds_with_names(3).
+    pub fn is_passed_on() -> bool {
+        env::var("LISTEN_FDNAMES").is_ok_and(|names| names.split(':').any(|name| name == "tls"))
+    }
 }
 
 /// The files of a certificate.

@@ -622,6 +622,26 @@ pub const MUTANTS: &[Mutant] = &[
         places: &[instead("app_waits.rs", "self.waiting < limits.app_waits_max", "limits.app_waits_max > 0")],
     },
     Mutant {
+        name: "AddressCapIsIgnored",
+        breaks: "An address has any number of connections.",
+        places: &[instead("address_caps.rs", "*count >= max", "*count == u32::MAX")],
+    },
+    Mutant {
+        name: "AddressPlaceIsKept",
+        breaks: "A connection that has gone is still counted for its address.",
+        places: &[instead("address_caps.rs", "*counts.of(self.counted) -= 1", "*counts.of(self.counted) -= 0")],
+    },
+    Mutant {
+        name: "HalfOpenIsNotCounted",
+        breaks: "Connections without a head are not counted for their address.",
+        places: &[instead("shard/inbound/rotation.rs", "self.count_half_open(now)", "()")],
+    },
+    Mutant {
+        name: "NewcomersComeAtAnyRate",
+        breaks: "Clients of an app connect faster than they may.",
+        places: &[instead("shard/inbound/admission.rs", "!app.take_newcomer(now.mono_ms)", "false")],
+    },
+    Mutant {
         name: "ShortMemoryIsIgnored",
         breaks: "Newcomers are taken though memory is short.",
         places: &[instead("shard/inbound/admission.rs", "self.inbound.memory_is_short", "false")],

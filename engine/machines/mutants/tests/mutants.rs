@@ -8,6 +8,8 @@
 mod api_side;
 #[path = "../../tests/sim/bounds.rs"]
 mod bounds;
+#[path = "../../tests/sim/caps.rs"]
+mod caps;
 #[path = "../../tests/sim/channels.rs"]
 mod channels;
 #[path = "../../tests/sim/client.rs"]

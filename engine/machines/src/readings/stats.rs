@@ -46,6 +46,12 @@ counters! {
         slots_reused,
         /// Half-open connections given up: too many, too slow, or malformed.
         heads_refused,
+        /// Those of them that were one too many from their address (half_open_per_address_max).
+        half_open_refused_for_address,
+        /// Clients refused because their address has as many connections as it may (connections_per_address_max).
+        connects_refused_for_address,
+        /// Clients refused because those of their app connect too fast (new_connections_per_second_max).
+        connects_refused_for_rate,
         /// Clients that waited for a source of apps (apps_url).
         app_waits,
         /// Clients refused because too many waited for it already.

@@ -16,6 +16,7 @@ use protocol::http::TrustedProxies;
 use protocol::path_prefix::PathPrefix;
 use protocol::socket_id::Place;
 
+use crate::address_caps::AddressCaps;
 use crate::limits::Limits;
 
 pub mod ending;
@@ -53,6 +54,8 @@ pub struct ShardConfig {
     pub path_prefix: PathPrefix,
     /// Whose word it takes for where a client is.
     pub trusted_proxies: TrustedProxies,
+    /// How many connections an address may have, and has on all shards.
+    pub address_caps: AddressCaps,
     /// The hash that all cores share.
     pub topics: TopicHash,
     /// The bounds of its queues.
@@ -132,6 +135,7 @@ impl Shard {
                 config.apps,
                 config.path_prefix,
                 config.trusted_proxies,
+                config.address_caps,
                 config.random,
             ),
             fanout,

@@ -7,6 +7,7 @@ use corecast_machines::machine::{Door, Machine, Now, Token};
 use corecast_machines::mesh::{Answer, Leaf, Root};
 use corecast_machines::readings::stats::Stats;
 use corecast_machines::shard::Shard;
+use protocol::address::Address;
 
 use crate::inputs::TurnInputs;
 use crate::mesh::{Lane, Port};
@@ -77,6 +78,12 @@ impl Cores {
         self.shards[shard].handle_open(token, Door::Public, false, now);
         self.awake[shard] = true;
         self.sockets[shard].len() - 1
+    }
+
+    /// Its peer is there.
+    pub fn tell_peer(&mut self, shard: usize, socket: usize, address: Address) {
+        let token = self.sockets[shard][socket].token;
+        self.shards[shard].handle_peer(token, Some(address));
     }
 
     pub fn sockets(&self, shard: usize) -> &[Socket] {

@@ -8,6 +8,7 @@
 
 mod api_side;
 mod bounds;
+mod caps;
 mod channels;
 mod client;
 mod clients;

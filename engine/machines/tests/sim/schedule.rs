@@ -3,6 +3,7 @@
 use corecast_machines::cores::CoreId;
 use corecast_machines::readings::stats::Stats;
 
+use crate::caps;
 use crate::channels::{CHANNELS, OWN_CHANNELS, USERS, user_of, user_on};
 use crate::client::Client;
 use crate::lookups;
@@ -36,9 +37,9 @@ impl Coverage {
 
     /// Every transition and refusal that a schedule can reach, and how often it was reached.
     pub fn transitions(&self) -> Vec<(&'static str, u64)> {
-        // Not to be reached here: heads are complete, no link is superseded while home still has it (the Count that ends it
+        // Not to be reached here: no link is superseded while home still has it (the Count that ends it
         // always comes first), and a stale root would need that too.
-        let never = ["heads_refused", "joins_superseding", "roots_stale"];
+        let never = ["joins_superseding", "roots_stale"];
         let slices = ("slices_cut", self.slices_cut);
         self.stats.entries().into_iter().filter(|(name, _)| !never.contains(name)).chain([slices]).collect()
     }
@@ -104,6 +105,10 @@ pub fn run(seed: u64) -> Result<Coverage, String> {
     let mut of_shortage = Rng(seed ^ 0x5407);
     if of_shortage.chance(20) {
         shortage::run_short(&mut world, &mut of_shortage)?;
+    }
+    let mut of_caps = Rng(seed ^ 0xca95);
+    if of_caps.chance(20) {
+        caps::crowd(&mut world, &mut of_caps)?;
     }
     if of_apps.chance(30) {
         world.lose_app(of_apps.chance(50))?;

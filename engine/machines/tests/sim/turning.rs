@@ -128,7 +128,9 @@ impl Turning<'_> {
         while let Some(effect) = self.cores.shard_mut(self.me).poll_effect() {
             any = true;
             match effect {
-                Effect::Drop { .. } => return Err("all heads are complete".into()),
+                Effect::Drop { token, .. } => {
+                    self.cores.open_socket_of(self.me, token).ok_or("closed twice")?.closed = true;
+                }
                 Effect::Notice(_) => return Err("nobody reads notices".into()),
                 Effect::AskForApp(question) => self.lookups.ask(self.me, question)?,
                 Effect::Client { .. } => return Err("nobody comes by a proxy".into()),

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
+use corecast_machines::address_caps::AddressCaps;
 use corecast_machines::cores::CoreId;
 use corecast_machines::limits::Limits;
 use corecast_machines::machine::{Machine, Now};
@@ -15,6 +16,7 @@ use corecast_machines::shard::ending::drain::DrainPlan;
 use corecast_machines::shard::{Shard, ShardConfig};
 use corecast_machines::topic::{TopicHash, TopicKey};
 use corecast_machines::turn::turn;
+use protocol::address::Address;
 use protocol::app::{App, AppVerdict, Apps};
 use protocol::close::Close;
 use protocol::hook_event::HookEvent;
@@ -66,6 +68,8 @@ pub struct World {
     make_app: Box<dyn Fn() -> App>,
     /// How often its settings have changed.
     renewals: u32,
+    /// What shards count of addresses.
+    address_caps: AddressCaps,
     /// An app without connections.
     other_app: Arc<App>,
     cores: Cores,
@@ -175,12 +179,14 @@ impl World {
         let hash = TopicHash::new(seed, shards);
         let drain_rate = NonZeroU32::new(rng.between(3, 200) as u32).unwrap();
         let deeds = Deeds::default();
+        let address_caps = AddressCaps::new(&limits);
         let config = |number| ShardConfig {
             number,
             node: NODE,
             apps: Arc::clone(&apps),
             path_prefix: Default::default(),
             trusted_proxies: Default::default(),
+            address_caps: address_caps.clone(),
             topics: hash.clone(),
             limits: limits.clone(),
             hook_grace_ms: hooks.grace_ms,
@@ -194,6 +200,7 @@ impl World {
         let shards: Vec<Shard> = (0..shards as u16).map(|number| Shard::new(config(number))).collect();
         let held_bytes_min = shards[0].fanout().held_bytes();
         Self {
+            address_caps,
             cores: Cores::new(shards),
             clients: Clients::new(tight),
             api: ApiSide::new(hash.cores(), &limits),
@@ -474,6 +481,26 @@ impl World {
         !open.is_empty()
     }
 
+    /// From now on an address may have so many clients, and as many connections without a head; 0: any number.
+    pub fn cap_addresses(&mut self, max: u32) {
+        let max = Some(max).filter(|max| *max > 0);
+        self.address_caps.change(&Limits {
+            connections_per_address_max: max,
+            half_open_per_address_max: max,
+            ..Limits::default()
+        });
+    }
+
+    /// From now on so many clients of the app may come in a second.
+    pub fn limit_newcomers(&mut self, per_second: Option<u32>) {
+        let mut app = (self.make_app)();
+        app.cache_ttl_s += self.renewals;
+        app.limits.new_connections_per_second_max = per_second;
+        let apps = vec![self.apps.adopt(app), self.apps.adopt(make_other_app())];
+        self.change_apps(apps);
+        self.app = Arc::clone(self.apps.by_id("1").unwrap());
+    }
+
     /// All shards hear that memory is short, or no longer is.
     pub fn note_memory_shortage(&mut self, is_short: bool) {
         for shard in 0..self.shard_count() {
@@ -523,6 +550,32 @@ impl World {
         let head = Client::head(key, takes_objects);
         let socket = self.cores.open(shard, reader, &head, self.now());
         self.clients.join(shard, socket, takes_objects, self.now_ms);
+    }
+
+    /// A client that comes from there.
+    pub fn connect_from(&mut self, shard: usize, address: Address) -> usize {
+        let client = self.clients.len();
+        self.connect_with(shard, Reader::Healthy, "key");
+        let socket = self.clients.get(client).socket;
+        self.cores.tell_peer(shard, socket, address);
+        client
+    }
+
+    /// A connection that has sent a part of its head: its shard, and its socket there.
+    pub fn begin(&mut self, shard: usize, address: Address) -> (usize, usize) {
+        let socket = self.cores.open(shard, Reader::Healthy, b"GET /app/key HTTP/1.1\r\n", self.now());
+        self.cores.tell_peer(shard, socket, address);
+        (shard, socket)
+    }
+
+    /// Whether it is still there.
+    pub fn is_open(&self, (shard, socket): (usize, usize)) -> bool {
+        !self.cores.sockets(shard)[socket].closed
+    }
+
+    /// It goes without having sent the rest.
+    pub fn give_up(&mut self, (shard, socket): (usize, usize)) {
+        self.cores.hang_up(shard, socket);
     }
 
     pub fn send(&mut self, client: usize, bytes: &[u8]) {

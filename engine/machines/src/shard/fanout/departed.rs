@@ -247,6 +247,7 @@ mod tests {
                 apps,
                 path_prefix: Default::default(),
                 trusted_proxies: Default::default(),
+                address_caps: Default::default(),
                 topics: topics.clone(),
                 limits,
                 hook_grace_ms: 0,

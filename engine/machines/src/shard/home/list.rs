@@ -143,6 +143,7 @@ mod tests {
                 apps: Arc::clone(&apps),
                 path_prefix: Default::default(),
                 trusted_proxies: Default::default(),
+                address_caps: Default::default(),
                 topics: topics.clone(),
                 limits: Limits { walk_looks_max, lists_max: 2, ..Limits::default() },
                 hook_grace_ms: 0,

@@ -5,6 +5,7 @@
 
 use std::sync::{Arc, LazyLock};
 
+use protocol::address::Address;
 use protocol::app::{Admission, App, AppQuestion, AppVerdict};
 use protocol::close::Close;
 use protocol::dialect::DataForm;
@@ -14,6 +15,7 @@ use protocol::server_event;
 use protocol::socket_id::SocketId;
 use protocol::ws::{self, Upgrade};
 
+use crate::address_caps::AddressPlace;
 use crate::cores::CoreId;
 use crate::machine::{Effect, Now, Token};
 use crate::outbox::run::Run;
@@ -24,10 +26,16 @@ use crate::shard::inbound::told::agent;
 
 /// What a complete head leads to.
 enum Entry {
-    Attach { admission: Admission, form: DataForm, response: Vec<u8>, agent: Option<Box<str>> },
+    Attach { admitted: Admitted, form: DataForm, response: Vec<u8>, agent: Option<Box<str>> },
     HandOver,
     Refuse { last: Vec<u8> },
     Look(AppQuestion),
+}
+
+/// The places of a client that may connect.
+struct Admitted {
+    admission: Admission,
+    of_address: Option<AddressPlace>,
 }
 
 fn encode_refusal(date: &str, status: u16, text: &str, headers: &[(&str, &str)]) -> Vec<u8> {
@@ -88,8 +96,8 @@ impl Shard {
             }
         };
         match entry {
-            Entry::Attach { admission, form, response, agent } => {
-                self.attach(token, admission, form, response, now);
+            Entry::Attach { admitted, form, response, agent } => {
+                self.attach(token, admitted, form, response, now);
                 self.tell_opened(token, agent);
                 let rest = bytes.get_mut(used..).unwrap_or(&mut []);
                 self.handle_connection_bytes(token, rest, now)
@@ -115,7 +123,7 @@ impl Shard {
         if !head.is_upgrade() {
             return Entry::HandOver;
         }
-        self.note_client(token, head);
+        let client = self.note_client(token, head);
         let upgrade = match ws::parse_upgrade(head) {
             Ok(upgrade) => upgrade,
             Err(refusal) => {
@@ -126,11 +134,11 @@ impl Shard {
         };
         let mut last = Vec::new();
         ws::encode_upgrade_response(&mut last, upgrade.sec_key);
-        match self.admit(&upgrade) {
-            Ok(admission) => {
-                let form = admission.dialect.data_form(upgrade.query);
+        match self.admit(&upgrade, client, now) {
+            Ok(admitted) => {
+                let form = admitted.admission.dialect.data_form(upgrade.query);
                 let agent = if self.notices.ends() { agent(head) } else { None };
-                Entry::Attach { admission, form, response: last, agent }
+                Entry::Attach { admitted, form, response: last, agent }
             }
             Err(close) => {
                 let close = match self.look_or_close(&upgrade, close, verdict) {
@@ -145,17 +153,21 @@ impl Shard {
         }
     }
 
-    /// Tells the driver what a trusted proxy says of its client.
-    fn note_client(&mut self, token: Token, head: &Head<'_>) {
-        let Some(peer) = self.inbound.lobby.proxy(token) else { return };
-        let address = self.inbound.trusted_proxies.client(head, peer);
-        if address != peer {
+    /// Where the client is, if that matters. Tells the driver what a trusted proxy says of it.
+    fn note_client(&mut self, token: Token, head: &Head<'_>) -> Option<Address> {
+        let peer = self.inbound.lobby.peer(token)?;
+        if !peer.is_proxy {
+            return peer.address;
+        }
+        let address = self.inbound.trusted_proxies.client(head, peer.address);
+        if address != peer.address {
             self.effects.push_back(Effect::Client { token, address });
         }
+        address
     }
 
     /// An upgrade always succeeds; what is wrong with it is said by close code, the only thing that browsers show.
-    fn admit(&self, upgrade: &Upgrade<'_>) -> Result<Admission, Close> {
+    fn admit(&mut self, upgrade: &Upgrade<'_>, client: Option<Address>, now: Now) -> Result<Admitted, Close> {
         let key = ws::route_app(self.inbound.path_prefix.strip(upgrade.path))?;
         ws::parse_protocol_version(upgrade.query)?;
         let app: &Arc<App> = self.inbound.apps.by_key(key).ok_or(Close::APP_UNKNOWN)?;
@@ -172,11 +184,24 @@ impl Shard {
         if self.inbound.memory_is_short {
             return Err(Close::MEMORY);
         }
-        app.admit().ok_or(app.over_quota_close)
+        if app.is_full() {
+            return Err(app.over_quota_close);
+        }
+        let of_address = self.inbound.addresses.admit(client).inspect_err(|_| {
+            self.inbound.stats.connects_refused_for_address += 1;
+        })?;
+        if !app.take_newcomer(now.mono_ms) {
+            self.inbound.stats.connects_refused_for_rate += 1;
+            return Err(Close::APP_TOO_FAST);
+        }
+        let admission = app.admit().ok_or(app.over_quota_close)?;
+        Ok(Admitted { admission, of_address })
     }
 
-    fn attach(&mut self, id: Token, admission: Admission, form: DataForm, mut response: Vec<u8>, now: Now) {
+    fn attach(&mut self, id: Token, admitted: Admitted, form: DataForm, mut response: Vec<u8>, now: Now) {
+        let Admitted { admission, of_address } = admitted;
         self.inbound.lobby.leave(id);
+        self.inbound.addresses.attach(id, of_address);
         let socket_id = SocketId::new(self.place, (self.inbound.random)(), id.slot);
         let timeout_s = u32::from(self.limits.activity_timeout_s);
         let mut established = Vec::new();

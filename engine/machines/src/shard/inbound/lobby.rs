@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use hashbrown::{HashMap, HashSet};
 use protocol::address::Address;
 
+use crate::address_caps::AddressPlace;
 use crate::invariant::Expected;
 use crate::limits::HEAD_MS_MIN;
 use crate::machine::{Effect, Now, Token};
@@ -28,11 +29,24 @@ pub(super) struct Lobby {
     queue: VecDeque<(Token, u64)>,
     /// Those whose head is complete, and who wait for a source of apps.
     looking: HashSet<Token>,
-    /// The peers that are trusted proxies.
-    proxies: HashMap<Token, Option<Address>>,
+    /// Where those are from whose address matters: because it is a trusted proxy's, or because it is counted.
+    peers: HashMap<Token, Peer>,
+    /// Those who have come since all there was was read, where addresses are counted.
+    uncounted: Vec<Token>,
     /// When a decide phase last began that read all there was: what came before then has been read.
     heard_ms: u64,
     half_open_max: usize,
+}
+
+/// The other end of a connection.
+#[derive(Debug)]
+pub(super) struct Peer {
+    /// Where it is, if that is known.
+    pub(super) address: Option<Address>,
+    /// It is a trusted proxy.
+    pub(super) is_proxy: bool,
+    /// It is counted as half-open.
+    place: Option<AddressPlace>,
 }
 
 impl Lobby {
@@ -42,7 +56,8 @@ impl Lobby {
             heads: HashMap::new(),
             queue: VecDeque::new(),
             looking: HashSet::new(),
-            proxies: HashMap::new(),
+            peers: HashMap::new(),
+            uncounted: Vec::new(),
             heard_ms: 0,
             half_open_max,
         }
@@ -72,6 +87,9 @@ impl Lobby {
     pub(super) fn look(&mut self, token: Token) {
         self.heads.remove(&token);
         self.skip_gone();
+        if let Some(peer) = self.peers.get_mut(&token) {
+            peer.place = None;
+        }
         self.looking.insert(token);
     }
 
@@ -80,7 +98,8 @@ impl Lobby {
         self.heads.shrink_to_fit();
         self.queue.shrink_to_fit();
         self.looking.shrink_to_fit();
-        self.proxies.shrink_to_fit();
+        self.peers.shrink_to_fit();
+        self.uncounted.shrink_to_fit();
     }
 
     /// All that had come by then has been read.
@@ -95,7 +114,7 @@ impl Lobby {
 
     /// It goes on, or goes. Returns whether it was here.
     pub(super) fn leave(&mut self, token: Token) -> bool {
-        self.proxies.remove(&token);
+        self.peers.remove(&token);
         let had_begun = self.heads.remove(&token).is_some();
         if had_begun {
             self.skip_gone();
@@ -107,14 +126,31 @@ impl Lobby {
     fn pop_oldest(&mut self) -> Option<(Token, bool)> {
         let (token, _) = self.oldest()?;
         let begun = self.heads.remove(&token);
-        self.proxies.remove(&token);
+        self.peers.remove(&token);
         self.skip_gone();
         Some((token, begun.is_some_and(|begun| !begun.is_empty())))
     }
 
-    /// The address of the trusted proxy that is its peer, if it has one; None: its peer is no such proxy.
-    pub(super) fn proxy(&self, token: Token) -> Option<Option<Address>> {
-        self.proxies.get(&token).copied()
+    /// Its peer, if that matters.
+    pub(super) fn peer(&self, token: Token) -> Option<&Peer> {
+        self.peers.get(&token)
+    }
+
+    /// The next of those who are not counted yet and whose head is not complete, and where its peer is.
+    pub(super) fn next_uncounted(&mut self) -> Option<(Token, Option<Address>)> {
+        while let Some(token) = self.uncounted.pop() {
+            if let Some(peer) = self.peers.get(&token).filter(|_| self.heads.contains_key(&token)) {
+                return Some((token, peer.address));
+            }
+        }
+        None
+    }
+
+    /// It is half-open, and counted.
+    pub(super) fn count(&mut self, token: Token, place: Option<AddressPlace>) {
+        if let Some(peer) = self.peers.get_mut(&token).expected("it was here when it was counted") {
+            peer.place = place;
+        }
     }
 
     /// What has come of its head, to be joined by more; None: no more of a head is expected of it.
@@ -162,10 +198,15 @@ impl Lobby {
 }
 
 impl Shard {
-    /// What a trusted proxy says of its clients will be heard.
-    pub(in crate::shard) fn note_peer(&mut self, token: Token, peer: Option<Address>) {
-        if self.inbound.trusted_proxies.trust(peer) && self.inbound.lobby.has(token) {
-            self.inbound.lobby.proxies.insert(token, peer);
+    /// What a trusted proxy says of its clients will be heard. Any other peer may be one too many.
+    pub(in crate::shard) fn note_peer(&mut self, token: Token, address: Option<Address>) {
+        let is_proxy = self.inbound.trusted_proxies.trust(address);
+        let is_counted = self.inbound.addresses.are_counted();
+        if (is_proxy || is_counted) && self.inbound.lobby.has(token) {
+            self.inbound.lobby.peers.insert(token, Peer { address, is_proxy, place: None });
+            if is_counted && !is_proxy {
+                self.inbound.lobby.uncounted.push(token);
+            }
         }
     }
 
@@ -196,7 +237,19 @@ impl Shard {
         if spoke {
             self.tell_refused_head(token, None, text);
         }
-        let last = if spoke { self.encode_refusal(status, text, &[], now) } else { Vec::new() };
+        self.drop_head(token, spoke.then_some(status), text, now);
+    }
+
+    /// Closes a half-open connection that is one too many. The log has it even if nothing was said.
+    pub(super) fn give_up_head(&mut self, token: Token, text: &str, now: Now) {
+        let spoke = self.inbound.lobby.take_begun(token).is_some_and(|begun| !begun.is_empty());
+        self.inbound.lobby.leave(token);
+        self.tell_refused_head(token, None, text);
+        self.drop_head(token, spoke.then_some(503), text, now);
+    }
+
+    fn drop_head(&mut self, token: Token, status: Option<u16>, text: &str, now: Now) {
+        let last = status.map_or_else(Vec::new, |status| self.encode_refusal(status, text, &[], now));
         self.inbound.stats.heads_refused += 1;
         self.give_away(token, Effect::Drop { token, last });
     }

@@ -1,5 +1,5 @@
 //! What comes in: connections without a head, messages of clients, and the rotation in which a shard takes all of its
-//! input. `refuse` and `churn` say which subscriptions may not be, `quiet` when nothing but signs of life has come.
+//! input. `addresses` counts connections by where they are from, `refuse` and `churn` say which subscriptions may not be, `quiet` when nothing but signs of life has come.
 
 use std::sync::Arc;
 
@@ -7,11 +7,13 @@ use protocol::app::Apps;
 use protocol::http::TrustedProxies;
 use protocol::path_prefix::PathPrefix;
 
+use crate::address_caps::AddressCaps;
 use crate::cores::Cores;
 use crate::http_date::HttpDate;
 use crate::machine::Token;
 use crate::readings::GatedMs;
 use crate::readings::stats::InboundStats;
+use crate::shard::inbound::addresses::Addresses;
 use crate::shard::inbound::churn::Churn;
 use crate::shard::inbound::commands::Stalled;
 use crate::shard::inbound::gates::GateClocks;
@@ -20,6 +22,7 @@ use crate::shard::inbound::quiet::Quiet;
 use crate::shard::inbound::rotation::Rotation;
 use crate::shard::inbound::unknown_apps::UnknownApps;
 
+mod addresses;
 mod admission;
 mod churn;
 mod client_events;
@@ -54,6 +57,7 @@ pub(super) struct Inbound {
     quiet: Quiet,
     /// Newcomers are told to come back later.
     memory_is_short: bool,
+    addresses: Addresses,
     stats: InboundStats,
 }
 
@@ -65,6 +69,7 @@ impl Inbound {
         apps: Arc<Apps>,
         path_prefix: PathPrefix,
         trusted_proxies: TrustedProxies,
+        address_caps: AddressCaps,
         random: Box<dyn FnMut() -> u64>,
     ) -> Self {
         Self {
@@ -81,6 +86,7 @@ impl Inbound {
             gates: GateClocks::default(),
             quiet: Quiet::default(),
             memory_is_short: false,
+            addresses: Addresses::new(address_caps),
             stats: InboundStats::default(),
         }
     }
@@ -134,6 +140,7 @@ impl Inbound {
     pub(super) fn forget(&mut self, id: Token) {
         self.stalled.forget(id);
         self.churn.forget(id);
+        self.addresses.forget(id);
     }
 
     /// Gives back what nothing needs now.
@@ -141,6 +148,7 @@ impl Inbound {
         self.lobby.give_back_room();
         self.stalled.give_back_room();
         self.churn.give_back_room();
+        self.addresses.give_back_room();
     }
 
     /// True when no connection has lately given up a subscription.

@@ -112,6 +112,7 @@ impl Shard {
         self.grant_all();
         if idle == Class::COUNT {
             self.inbound.lobby.note_heard(now);
+            self.count_half_open(now);
         }
         let gated = self.flush_gate_is_closed();
         let (roots_gated, commands_gated) = (self.home.is_backed_up(), self.inbound.stalled.any_gated());

@@ -255,6 +255,7 @@ mod tests {
                 apps,
                 path_prefix: Default::default(),
                 trusted_proxies: Default::default(),
+                address_caps: Default::default(),
                 topics: topics.clone(),
                 limits: Limits { subscriptions_per_connection_max: 50, ..Limits::default() },
                 hook_grace_ms: 0,
