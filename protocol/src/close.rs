@@ -81,8 +81,10 @@ impl Close {
     pub const APP_TOO_FAST: Self =
         Self::new(4100, "Too many new connections of the app just now (new_connections_per_second_max)");
     /// The address has as many connections as it may.
-    pub const ADDRESS_FULL: Self =
-        Self::new(4100, "Over capacity: too many connections from this address (connections_per_address_max)");
+    pub const ADDRESS_FULL: Self = Self::new(
+        4100,
+        "Over capacity: too many connections from this address (connections_per_address_max)",
+    );
     /// The client reads more slowly than its channels speak.
     pub const SLOW_CONSUMER: Self =
         Self::new(4100, "Too slow: more was waiting for this connection than allowed (outbox_bytes_max)");

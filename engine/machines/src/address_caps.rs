@@ -212,7 +212,11 @@ mod tests {
     #[test]
     fn cores_that_count_at_once_let_no_more_in_than_may_be() {
         let caps = caps(100, 0);
-        let count = || (0..1000).filter_map(|_| caps.enter(at("192.0.2.1:1"), Counted::Connections).ok()).collect::<Vec<_>>();
+        let count = || {
+            (0..1000)
+                .filter_map(|_| caps.enter(at("192.0.2.1:1"), Counted::Connections).ok())
+                .collect::<Vec<_>>()
+        };
         let places: usize = thread::scope(|scope| {
             let threads: Vec<_> = (0..4).map(|_| scope.spawn(count)).collect();
             let places: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();

@@ -112,7 +112,12 @@ impl Collected<'_> {
         };
         // Limits of an app are those of all apps unless it has its own.
         if table != Table::AppLimits {
-            let (is_read_again, fingerprint) = (table.is_read_again(key.name), fingerprint(value.as_deref()));
+            // What follows from another setting changes with it: the other one is named.
+            let fingerprint = match key.default {
+                Default::Follows(words, _) => fingerprint(Some(words)),
+                _ => fingerprint(value.as_deref()),
+            };
+            let is_read_again = table.is_read_again(key.name);
             let (origin, place, differs) = (Origin::Default, None, false);
             self.all.push(Setting { path, value, origin, place, differs, is_read_again, fingerprint });
         }

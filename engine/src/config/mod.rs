@@ -319,6 +319,9 @@ mod tests {
         assert_eq!(config.app_limits.backend_events_per_second.take(), Some(1000));
         assert_eq!(config.app_limits.read_requests_per_second.take(), Some(100));
         assert_eq!(config.app_limits.subscriptions_max.take(), Some(100_000));
+        assert_eq!(config.app_limits.new_connections_per_second_max.take(), Some(500));
+        assert_eq!(config.limits.connections_per_address_max.take(), Some(100));
+        assert_eq!(config.limits.half_open_per_address_max.take(), Some(20));
         assert_eq!(config.load.marks(None), Some(Marks { high: 900 << 20, low: 800 << 20 }));
         assert_eq!(config.limits.subscriptions_per_shard_max.take(), Some(SUBSCRIPTIONS_MIN));
         assert_eq!(config.limits.outboxes_bytes_max.take(), Some(OUTBOXES_BYTES_MIN));

@@ -286,13 +286,8 @@ const LOAD: [Key; 2] = [
         "From here on new clients get 4100. A mark that is set counts the memory of this process.",
     )
     .or_follows("90 % of the memory of the control group or machine", |config| config.load.shown().0),
-    integer(
-        "memory_low_bytes",
-        1,
-        1 << 50,
-        "From here down they are welcome again.",
-    )
-    .or_follows("8/9 of the high mark", |config| config.load.shown().1),
+    integer("memory_low_bytes", 1, 1 << 50, "From here down they are welcome again.")
+        .or_follows("8/9 of the high mark", |config| config.load.shown().1),
 ];
 
 const APP_KEY: [Key; 5] = [

@@ -27,7 +27,9 @@ pub(super) fn parse_tls(value: Option<Value<'_>>) -> Result<(Tls, Vec<Placed<'_>
     match (placed.is_empty(), certificates.is_empty()) {
         (false, true) => Err(section
             .fault("has listen and no certificate: set cert and key, or give --tls-cert and --tls-key")),
-        (true, false) if !Tls::is_passed_on() => Err(section.fault("has a certificate and no listen: set it, or give --tls-listen")),
+        (true, false) if !Tls::is_passed_on() => {
+            Err(section.fault("has a certificate and no listen: set it, or give --tls-listen"))
+        }
         _ => {
             let listen: Vec<SocketAddr> = placed.iter().map(|(address, _)| *address).collect();
             Ok((Tls { listen, certificates }, placed))

@@ -213,11 +213,11 @@ class Client:
 
 class Publisher:
     """Publishes numbers to channels in turn on one connection, each when the one before is answered, until the server
-    closes. `accepted` has the span of each 200, by number."""
+    closes. `asked` has when each was sent, `accepted` the span of each 200, by number."""
 
     def __init__(self, crowd, channels, per_second):
         self.crowd, self.channels = crowd, channels
-        self.sent, self.accepted, self.refused = 0, {}, []
+        self.sent, self.asked, self.accepted, self.refused = 0, [], {}, []
         self.end = None
         self.heard = b""
         self.waits = False
@@ -231,6 +231,7 @@ class Publisher:
         if self.end is None and not self.waits:
             channel = self.channels[self.sent % len(self.channels)]
             try:
+                self.asked.append(time.monotonic())
                 self.socket.send(post(channel, self.sent))
                 self.sent += 1
                 self.waits = True

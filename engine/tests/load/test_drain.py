@@ -16,6 +16,7 @@ import pytest
 
 from crowd import Client, Crowd, Publisher
 from measured import IS_LONG, PATIENCE_S, Measured
+from pace import check_rate
 
 pytestmark = pytest.mark.alone
 
@@ -24,13 +25,10 @@ RATE = 500
 NEWCOMERS_PER_SECOND = 200
 PUBLISHES_PER_SECOND = 40
 CHANNELS = [f"drain-{number}" for number in range(10)]
-WINDOW_S = 0.1
 # How long an event may be on its way: a turn, unless a core has no processor.
 PASSING_S_MAX = 1.0
 CONNECTING_MAX = 200
 RESTARTING, RECONNECT = "4100 Server is restarting", "4200 Please reconnect"
-# Of the closes, how many must be known this well for the windows to mean something.
-SHARP_S, SHARP_RATIO_MIN = 0.02, 0.5
 
 
 class Successor(Measured):
@@ -65,7 +63,7 @@ def test_a_drain_resets_nobody_loses_no_event_and_keeps_its_rate(shards):
 
         ends = count(it.life for it in clients)
         assert ends == {RESTARTING: CLIENTS}, ends
-        check_rate(begun, clients, shards)
+        check_rate(clients, begun, RATE, shards)
         ends = count(it.life for it in newcomers)
         assert set(ends) <= {RESTARTING, "refused"}, ends
         assert publisher.end == "closed" and not publisher.refused, (publisher.end, publisher.refused)
@@ -89,7 +87,7 @@ def test_every_client_finds_the_successor(shards):
             assert set(ends) <= {RECONNECT, RESTARTING, None}, ends
             firsts = count(it.lives[0] for it in clients)
             assert firsts == {RECONNECT: CLIENTS}, firsts
-            check_rate(begun, clients, shards)
+            check_rate(clients, begun, RATE, shards)
             assert successor.total("corecast_connected") == len(everybody)
             hear_once_more(crowd, everybody)
             print(f"{len(everybody)} are back; {ends}")
@@ -155,20 +153,6 @@ def drain(server, crowd):
 def count(lives):
     """How many ended how."""
     return dict(Counter(life.end for life in lives))
-
-
-def check_rate(begun, clients, shards):
-    """No window of 100 ms has more closes than the rate allows and one of each shard, nor has the time since SIGTERM."""
-    spans = sorted((client.lives[0].closed for client in clients), key=lambda span: (span.before, span.after))
-    allowed = RATE * WINDOW_S + shards
-    for last, span in enumerate(spans):
-        assert last < RATE * (span.before - begun) + shards, f"{last} closes in {span.before - begun:.3f} s"
-        if last >= allowed:
-            earliest = min(it.after for it in spans[last - int(allowed) : last + 1])
-            assert span.before - earliest >= WINDOW_S, f"more than {allowed:.0f} closes in {span.before - earliest:.3f} s"
-    sharp = sum(span.before - span.after <= SHARP_S for span in spans) / len(spans)
-    assert sharp >= SHARP_RATIO_MIN, f"only {sharp:.0%} of the closes were seen in time: the machine is too busy"
-    print(f"\n{len(spans)} closes in {spans[-1].before - begun:.2f} s, {sharp:.0%} of them seen in time")
 
 
 def check_events(publisher, clients):

@@ -14,6 +14,7 @@ mod bad_input;
 mod budget;
 mod cache;
 mod capacity;
+mod caps;
 mod channels;
 mod client_events;
 mod config;

@@ -1,6 +1,7 @@
 //! Under a supervisor such as systemd: what it is told, the sockets that it passes on, and restarts that lose nobody.
 
 use std::fs;
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::linux::net::SocketAddrExt;
@@ -10,15 +11,21 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::rig::PATIENCE;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConnection, StreamOwned};
+
 use crate::rig::client::Client;
 use crate::rig::server::{Server, binary, wait_for};
+use crate::rig::{KEY, PATIENCE};
+use crate::tls::Pair;
 
 const APP: &str = "/app/held?protocol=7";
 
-/// What a supervisor does for a server: it holds the socket, and hears.
+/// What a supervisor does for a server: it holds the sockets, and hears.
 struct Supervisor {
     listener: TcpListener,
+    /// Another one, for TLS.
+    tls: TcpListener,
     hears: UnixDatagram,
     name: String,
     watchdog: Option<(&'static str, &'static str)>,
@@ -29,23 +36,29 @@ impl Supervisor {
         let name = format!("corecast-{name}-{}", std::process::id());
         let hears = UnixDatagram::bind_addr(&UnixAddress::from_abstract_name(&name).unwrap()).unwrap();
         hears.set_read_timeout(Some(PATIENCE)).unwrap();
-        Self {
-            listener: TcpListener::bind("127.0.0.1:0").unwrap(),
-            hears,
-            name: format!("@{name}"),
-            watchdog: None,
-        }
+        let [listener, tls] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+        Self { listener, tls, hears, name: format!("@{name}"), watchdog: None }
     }
 
     fn address(&self) -> SocketAddr {
         self.listener.local_addr().unwrap()
     }
 
-    /// Starts a server with these arguments, to which the socket is passed on.
+    /// Starts a server with these arguments, to which the plain socket is passed on.
     fn start(&self, arguments: &[&str]) -> Server {
+        self.start_with("LISTEN_FDS=1 LISTEN_FDNAMES=public", arguments)
+    }
+
+    /// The same with both sockets.
+    fn start_with_tls(&self, arguments: &[&str]) -> Server {
+        self.start_with("LISTEN_FDS=2 LISTEN_FDNAMES=public:tls", arguments)
+    }
+
+    fn start_with(&self, passed: &str, arguments: &[&str]) -> Server {
         let mut command = Command::new("sh");
-        let script = r#"exec 3<&0 0</dev/null; LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=public exec "$@""#;
-        command.args(["-c", script, "sh"]).arg(binary()).arg("serve").args(arguments);
+        let script = format!(r#"exec 3<&0 4<&1 0</dev/null 1>/dev/null; LISTEN_PID=$$ {passed} exec "$@""#);
+        command.args(["-c", &script, "sh"]).arg(binary()).arg("serve").args(arguments);
+        command.stdout(Stdio::from(OwnedFd::from(self.tls.try_clone().unwrap())));
         // Taken if LISTEN_FDS did not replace it: the port of nobody.
         command.args(["--listen", "192.0.2.1:1", "--admin", "off", "--shards", "2"]);
         command.stdin(Stdio::from(OwnedFd::from(self.listener.try_clone().unwrap())));
@@ -118,6 +131,26 @@ fn a_supervisor_hears_of_the_start_of_reloads_of_life_and_of_the_end() {
 }
 
 #[test]
+fn a_socket_called_tls_serves_tls_and_needs_no_address_in_the_settings() {
+    let supervisor = Supervisor::new("tls");
+    let pair = Pair::make("supervised", "localhost");
+    let _server =
+        supervisor.start_with_tls(&["--app", "1:held:s", "--tls-cert", pair.cert(), "--tls-key", pair.key()]);
+    supervisor.connect().expect_pong();
+    let tcp = TcpStream::connect(supervisor.tls.local_addr().unwrap()).unwrap();
+    tcp.set_read_timeout(Some(PATIENCE)).unwrap();
+    let name = ServerName::try_from("localhost").unwrap();
+    let mut secure = StreamOwned::new(ClientConnection::new(pair.client(), name).unwrap(), tcp);
+    secure.write_all(b"GET /accept-traffic HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    secure.read_to_string(&mut answer).unwrap();
+    assert!(
+        answer.starts_with("HTTP/1.1 200 ") && answer.ends_with(r#"{"accept_traffic":true}"#),
+        "{answer}"
+    );
+}
+
+#[test]
 fn a_server_without_a_file_still_answers_a_reload() {
     let supervisor = Supervisor::new("fileless");
     let server = supervisor.start(&["--app", "1:held:s"]);
@@ -127,20 +160,28 @@ fn a_server_without_a_file_still_answers_a_reload() {
 }
 
 #[test]
-fn a_hundred_hangups_end_with_the_last_file() {
+fn a_hundred_hangups_lose_nothing_and_end_with_the_last_file() {
     let supervisor = Supervisor::new("storm");
     let path = file("storm");
-    fs::write(&path, app("held")).unwrap();
+    // The app that the rig publishes to.
+    let publishing = format!("[[apps]]\nid = \"7\"\nkey = \"{KEY}\"\nsecret = \"loopback-secret\"\n");
+    let write = |more: &str| fs::write(&path, format!("{publishing}{}{more}", app("held"))).unwrap();
+    write("");
     let server = supervisor.start(&["--config", path.to_str().unwrap()]);
-    let mut client = supervisor.connect();
-    client.subscribe("news");
+    let (mut client, mut subscriber) = (supervisor.connect(), server.connect());
+    subscriber.subscribe("news");
+    let mut publisher = server.http();
     for number in 0..100 {
-        fs::write(&path, format!("{}{}", app("held"), app(&format!("app-{number}")))).unwrap();
+        write(&app(&format!("app-{number}")));
         hang_up(&server);
-        client.expect_pong();
+        publisher.publish("news", "e", &number.to_string());
     }
-    wait_for("the last file", || Client::try_connect(server.tcp(), "/app/app-99?protocol=7").ok());
+    (0..100).for_each(|number| subscriber.expect("news", "e", &number.to_string()));
+    let last = "/app/app-99?protocol=7";
+    wait_for("the last file", || Client::try_connect(server.tcp(), last).ok());
     client.expect_pong();
+    // Only the last one holds.
+    assert!(Client::try_connect(server.tcp(), "/app/app-98?protocol=7").is_err());
 }
 
 #[test]

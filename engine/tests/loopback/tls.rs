@@ -23,14 +23,14 @@ use crate::rig::{KEY, PATIENCE};
 type TlsStream = StreamOwned<ClientConnection, TcpStream>;
 
 /// A certificate for some names, its own authority.
-struct Pair {
+pub(crate) struct Pair {
     cert: PathBuf,
     key: PathBuf,
 }
 
 impl Pair {
     /// Written to files of this name, over what is there.
-    fn make(file: &str, name: &str) -> Self {
+    pub(crate) fn make(file: &str, name: &str) -> Self {
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("tls");
         fs::create_dir_all(&directory).unwrap();
         let path = |end: &str| directory.join(format!("{file}.{end}"));
@@ -68,16 +68,16 @@ impl Pair {
         pair
     }
 
-    fn cert(&self) -> &str {
+    pub(crate) fn cert(&self) -> &str {
         self.cert.to_str().unwrap()
     }
 
-    fn key(&self) -> &str {
+    pub(crate) fn key(&self) -> &str {
         self.key.to_str().unwrap()
     }
 
     /// A client that trusts this certificate alone, and keeps its tickets.
-    fn client(&self) -> Arc<ClientConfig> {
+    pub(crate) fn client(&self) -> Arc<ClientConfig> {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(&self.cert).unwrap()).unwrap();
         Arc::new(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth())

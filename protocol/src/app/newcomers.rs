@@ -32,7 +32,8 @@ mod tests {
     fn a_second_has_as_many_as_it_may_whenever_they_come() {
         for per_second in [1, 3, 1000, 1_000_000] {
             let newcomers = Newcomers::default();
-            let at = |mono_ms| (0..2 * per_second).filter(|_| newcomers.take(per_second, mono_ms)).count() as u32;
+            let at =
+                |mono_ms| (0..2 * per_second).filter(|_| newcomers.take(per_second, mono_ms)).count() as u32;
             assert_eq!(at(5_000), per_second);
             assert_eq!(at(5_000), 0);
             assert_eq!(at(5_500), per_second / 2);

@@ -629,7 +629,11 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "AddressPlaceIsKept",
         breaks: "A connection that has gone is still counted for its address.",
-        places: &[instead("address_caps.rs", "*counts.of(self.counted) -= 1", "*counts.of(self.counted) -= 0")],
+        places: &[instead(
+            "address_caps.rs",
+            "*counts.of(self.counted) -= 1",
+            "*counts.of(self.counted) -= 0",
+        )],
     },
     Mutant {
         name: "HalfOpenIsNotCounted",

@@ -37,21 +37,26 @@ fn crowd_of_clients(world: &mut World, rng: &mut Rng, max: usize, beyond: usize)
 }
 
 fn crowd_without_heads(world: &mut World, rng: &mut Rng, max: usize, beyond: usize) -> Result<(), String> {
-    let mut begin = |world: &mut World| world.begin(rng.below(world.shard_count()), at(1, 0));
-    let crowd: Vec<_> = (0..max + beyond).map(|_| begin(world)).collect();
+    let mut begin = |world: &mut World| {
+        let client = world.begin(rng.below(world.shard_count()), at(1, 0));
+        world.client(client).leaving = true;
+        client
+    };
+    let crowd: Vec<usize> = (0..max + beyond).map(|_| begin(world)).collect();
     world.turn_all()?;
-    let (open, closed): (Vec<_>, Vec<_>) = crowd.into_iter().partition(|begun| world.is_open(*begun));
+    let (closed, open): (Vec<usize>, Vec<usize>) =
+        crowd.into_iter().partition(|client| world.is_closed(*client));
     if (open.len(), closed.len()) != (max, beyond) {
         return Err(format!("{} of {} connections without a head are open", open.len(), max + beyond));
     }
-    open.into_iter().for_each(|begun| world.give_up(begun));
+    open.into_iter().for_each(|client| world.hang_up(client));
     world.turn_all()?;
     let next = begin(world);
     world.turn_all()?;
-    if !world.is_open(next) {
+    if world.is_closed(next) {
         return Err("nobody is half-open, and a newcomer may not be".into());
     }
-    world.give_up(next);
+    world.hang_up(next);
     world.turn_all()
 }
 
@@ -62,7 +67,10 @@ fn expect_so_many(world: &mut World, clients: &[usize], wanted: usize) -> Result
     let told = clients.iter().filter(|client| world.client(**client).close_code == Some(4100)).count();
     if (connected.len(), told) != (wanted, clients.len() - wanted) {
         let found = connected.len();
-        return Err(format!("{found} of {} are connected, not {wanted}; {told} were told to come back", clients.len()));
+        return Err(format!(
+            "{found} of {} are connected, not {wanted}; {told} were told to come back",
+            clients.len()
+        ));
     }
     Ok(connected)
 }

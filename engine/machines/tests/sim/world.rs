@@ -561,21 +561,18 @@ impl World {
         client
     }
 
-    /// A connection that has sent a part of its head: its shard, and its socket there.
-    pub fn begin(&mut self, shard: usize, address: Address) -> (usize, usize) {
+    /// A client that has sent a part of its head.
+    pub fn begin(&mut self, shard: usize, address: Address) -> usize {
+        let client = self.clients.len();
         let socket = self.cores.open(shard, Reader::Healthy, b"GET /app/key HTTP/1.1\r\n", self.now());
         self.cores.tell_peer(shard, socket, address);
-        (shard, socket)
+        self.clients.join(shard, socket, false, self.now_ms);
+        client
     }
 
-    /// Whether it is still there.
-    pub fn is_open(&self, (shard, socket): (usize, usize)) -> bool {
-        !self.cores.sockets(shard)[socket].closed
-    }
-
-    /// It goes without having sent the rest.
-    pub fn give_up(&mut self, (shard, socket): (usize, usize)) {
-        self.cores.hang_up(shard, socket);
+    /// Whether the server has closed its connection.
+    pub fn is_closed(&self, client: usize) -> bool {
+        self.clients.socket(client, &self.cores).closed
     }
 
     pub fn send(&mut self, client: usize, bytes: &[u8]) {
