@@ -82,7 +82,15 @@ impl Collected<'_> {
                     let value = if key.is_secret { MASKED.to_owned() } else { value };
                     let (is_read_again, differs) = (table.is_read_again(key.name), differs(&key, &value));
                     let (value, place) = (Some(value), Some(place));
-                    self.all.push(Setting { path, value, origin, place, differs, is_read_again, fingerprint });
+                    self.all.push(Setting {
+                        path,
+                        value,
+                        origin,
+                        place,
+                        differs,
+                        is_read_again,
+                        fingerprint,
+                    });
                 }
                 (None, None) => self.default(table, path, &key),
             }
