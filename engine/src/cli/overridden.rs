@@ -34,7 +34,8 @@ mod tests {
 
     fn setting(path: &str, value: &str, differs: bool) -> Setting {
         let (path, value) = (path.to_owned(), Some(value.to_owned()));
-        Setting { path, value, origin: Origin::File, place: None, differs }
+        let (origin, place) = (Origin::File, None);
+        Setting { path, value, origin, place, differs, is_read_again: false, fingerprint: 0 }
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub struct Setting {
     /// A running server follows a change of it.
     pub is_read_again: bool,
     /// Tells a value from another, even where it may not be seen.
-    fingerprint: u64,
+    pub fingerprint: u64,
 }
 
 impl Setting {
