@@ -96,7 +96,8 @@ def test_a_restart_by_socket_activation_loses_nobody_and_no_hook(receive, ends, 
     assert len(heard) >= 50, f"only {len(heard)} words were heard"
     assert publisher.end is None and not publisher.refused, (publisher.end, publisher.refused)
     tell_of_deliveries(clients, publisher, crowd)
-    print(f"{CLIENTS} clients were back after {back_s:.2f} s, {lives[RESTARTING] - CLIENTS} of them told twice")
+    again = lives[RESTARTING] - CLIENTS
+    print(f"{CLIENTS} clients were back after {back_s:.2f} s; {again} attempts before the end were told to come back")
     server.end(PATIENCE_S + CLIENTS / RATE)
 
 
