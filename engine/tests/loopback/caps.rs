@@ -2,6 +2,7 @@
 //! it, and that others notice nothing.
 
 use std::fs;
+use std::io::Write;
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 use crate::rig::http::Http;
 use crate::rig::raw::{Raw, encode_upgrade};
 use crate::rig::server::{Server, binary, free_port, wait_for};
+use crate::tls::Pair;
 
 const APP: &str = "/app/capped?protocol=7";
 
@@ -141,6 +143,25 @@ fn an_address_has_as_many_connections_without_a_head_as_it_may_and_any_number_wi
     let refused = capped.last("refused");
     assert_eq!(refused["what"], "connection");
     assert!(refused["address"].as_str().unwrap().starts_with("127.0.0.1:"), "{refused}");
+}
+
+#[test]
+fn a_connection_whose_tls_handshake_is_not_over_is_without_a_head() {
+    let (pair, port) = (Pair::make("caps", "localhost"), free_port());
+    let listen = format!("127.0.0.1:{port}");
+    let tls = ["--tls-listen", &listen, "--tls-cert", pair.cert(), "--tls-key", pair.key()];
+    let capped = Capped::start("tls_caps", &text("half_open_per_address_max = 2"), &tls);
+    let begin = || {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        stream.write_all(&[22, 3, 1]).unwrap();
+        stream
+    };
+    let crowd: Vec<TcpStream> = (0..5).map(|_| begin()).collect();
+    wait_for("those that are too many", || {
+        (capped.counted("half_open_refused_for_address") == 3).then_some(())
+    });
+    capped.connect(APP, "\r\n\r\n").unwrap();
+    drop(crowd);
 }
 
 #[test]
