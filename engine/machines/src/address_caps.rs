@@ -116,8 +116,9 @@ impl Shared {
             IpAddr::V4(ip) => u64::from(ip.to_bits()),
             IpAddr::V6(ip) => (ip.to_bits() >> 64) as u64,
         };
+        let [first, ..] = &self.parts;
         // Neighbours differ in their last bits.
-        lock(&self.parts[folded as usize % PARTS])
+        lock(self.parts.get(folded as usize % PARTS).unwrap_or(first))
     }
 }
 
