@@ -16,6 +16,7 @@ readonly BINARY=$PWD/target/release/corecast
 readonly NODE_TESTS=$PWD/target/sdk/node
 readonly PAGE_TESTS=$PWD/target/page
 readonly PYTHON=$PWD/target/sdk/venv
+readonly ECHO_SERVER=$PWD/target/release/examples/echo
 readonly COUNTING_BINARY=$PWD/target/counting/corecast
 readonly STEP_SECONDS_MAX=2400
 
@@ -52,6 +53,8 @@ main() {
     step 'examples in the documentation' told_by_rust_or_none cargo test --locked --workspace --doc --no-fail-fast
     step 'release build that counts what it allocates' untold build_counting
     step 'release build' untold cargo build --locked --release -p corecast -p corecast-loadtest
+    step 'echo server of the WebSocket decoder' untold cargo build --locked --release -p corecast-protocol --example echo
+    step "Autobahn's cases against it" told_by_pytest run_pytest engine/tests/frames
 
     # Their tests wait for servers and browsers more than they compute.
     section 'Official clients against the built server'
@@ -212,7 +215,7 @@ run_pytest_beside() {
 
 run_pytest() {
     CORECAST_BIN=$BINARY CORECAST_COUNTING_BIN=$COUNTING_BINARY CORECAST_LOADTEST=$PWD/target/release/corecast-loadtest \
-        limited "$STEP_SECONDS_MAX" "$PYTHON/bin/python" -m pytest -p no:cacheprovider --color=no "$@"
+        CORECAST_ECHO=$ECHO_SERVER limited "$STEP_SECONDS_MAX" "$PYTHON/bin/python" -m pytest -p no:cacheprovider --color=no "$@"
 }
 
 # Cargo keeps one binary of a name: this one is put aside before the ordinary one is built.
