@@ -1,5 +1,5 @@
-//! The command line: `serve`, `check`, `config`, `doctor`, `dev`, `publish`, `watch`, `conform`, `app` and `hooks`, each in a file
-//! or folder of its name.
+//! The command line: `serve`, `check`, `config`, `doctor`, `dev`, `publish`, `watch`, `conform`, `app`, `hooks`,
+//! `completions` and `man`, each in a file or folder of its name.
 //!
 //! It is parsed once into values that are right, or refused with one message that says what to change. `sources` are where
 //! settings come from, `overrides` the flags that win over all others; `running` is a server that a command runs. Nothing here knows of cores and
@@ -8,6 +8,7 @@
 mod app;
 mod app_file;
 mod check;
+mod completions;
 mod config;
 mod conform;
 mod credentials;
@@ -15,6 +16,7 @@ mod dev;
 mod doctor;
 mod failure;
 mod hooks;
+mod man;
 mod output;
 mod overridden;
 mod overrides;
@@ -29,17 +31,19 @@ mod watch;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use logging::event;
 
 use self::app::AppArgs;
 use self::check::Check;
+use self::completions::CompletionsArgs;
 use self::config::ConfigArgs;
 use self::conform::ConformArgs;
 use self::dev::Dev;
 use self::doctor::Doctor;
 use self::failure::{EXIT_CONFIG, EXIT_READER_GONE, Failure};
 use self::hooks::HooksArgs;
+use self::man::ManArgs;
 use self::output::OutputError;
 use self::publish::PublishArgs;
 use self::serve::Serve;
@@ -75,6 +79,10 @@ enum Command {
     App(AppArgs),
     /// Inspect hook delivery, retry failed events, deliver from a stream
     Hooks(HooksArgs),
+    /// Print what a shell needs to complete commands and options
+    Completions(CompletionsArgs),
+    /// Write a manual page for every command
+    Man(ManArgs),
 }
 
 /// Runs the command that the arguments of this process ask for.
@@ -103,6 +111,8 @@ pub fn run() -> ExitCode {
         Command::Conform(args) => conform::run(args),
         Command::App(args) => app::run(args),
         Command::Hooks(args) => hooks::run(args),
+        Command::Completions(args) => completions::run(&args, Cli::command()),
+        Command::Man(args) => man::run(&args, Cli::command()),
     };
     let code = match outcome {
         Ok(()) => ExitCode::SUCCESS,
