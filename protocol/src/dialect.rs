@@ -4,7 +4,7 @@
 //! with an error when it meets a string. An app says which of the two its clients are, or leaves it to what each of them
 //! says in the query of its URL.
 
-use crate::query::parse_query;
+use crate::query::Query;
 
 /// What the clients of an app expect.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -54,11 +54,11 @@ impl Dialect {
     }
 
     /// What a connection gets whose URL has this query.
-    pub fn data_form(self, raw_query: &str) -> DataForm {
+    pub fn data_form(self, query: &Query<'_>) -> DataForm {
         match self {
             Self::Pusher => DataForm::String,
             Self::Webman2 | Self::Webman3 => DataForm::Object,
-            Self::Auto if parse_query(raw_query).first(CLIENT_PARAM).is_some() => DataForm::Object,
+            Self::Auto if query.first(CLIENT_PARAM).is_some() => DataForm::Object,
             Self::Auto => DataForm::String,
         }
     }
@@ -81,6 +81,7 @@ impl Dialect {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::query::parse_query;
 
     const OF_WS_CLIENT: &str = "X-Push-WS-Client=push-server+2.0.0&room=7";
 
@@ -94,10 +95,11 @@ mod tests {
             ("", DataForm::String),
             ("client=X-Push-WS-Client", DataForm::String),
         ] {
-            assert_eq!(Dialect::Auto.data_form(query), expected, "{query}");
-            assert_eq!(Dialect::Pusher.data_form(query), DataForm::String, "{query}");
-            assert_eq!(Dialect::Webman2.data_form(query), DataForm::Object, "{query}");
-            assert_eq!(Dialect::Webman3.data_form(query), DataForm::Object, "{query}");
+            let form = |dialect: Dialect| dialect.data_form(&parse_query(query));
+            assert_eq!(form(Dialect::Auto), expected, "{query}");
+            assert_eq!(form(Dialect::Pusher), DataForm::String, "{query}");
+            assert_eq!(form(Dialect::Webman2), DataForm::Object, "{query}");
+            assert_eq!(form(Dialect::Webman3), DataForm::Object, "{query}");
         }
     }
 

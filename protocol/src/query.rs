@@ -11,7 +11,7 @@ use percent_encoding::percent_decode;
 use crate::limits::QUERY_PARAMS_MAX;
 
 /// The pairs of a query string, in their order.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Query<'a> {
     pairs: Vec<(Cow<'a, str>, Cow<'a, str>)>,
 }

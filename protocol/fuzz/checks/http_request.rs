@@ -61,7 +61,7 @@ fn check_upgrade(head: &Head<'_>) {
     if let Ok(key) = route_app(upgrade.path) {
         assert!(!key.is_empty() && !key.contains('/'));
     }
-    if let Ok(version) = parse_protocol_version(upgrade.query) {
+    if let Ok(version) = parse_protocol_version(&upgrade.query) {
         assert!((4..=7).contains(&version));
     }
     let mut answer = Vec::new();

@@ -76,8 +76,8 @@ impl<'a> Head<'a> {
     }
 
     fn has_token(&self, name: &str, token: &str) -> bool {
-        let mut tokens = self.header_values(name).flat_map(|value| value.split(','));
-        tokens.any(|text| text.trim().eq_ignore_ascii_case(token))
+        let mut tokens = self.raw_values(name).flat_map(|value| value.split(|byte| *byte == b','));
+        tokens.any(|text| text.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
     }
 
     pub(super) fn expects_continue(&self) -> bool {

@@ -36,7 +36,8 @@ pub(super) fn is_authority(text: &[u8]) -> bool {
 
 // What may stand in a name by RFC 3986 §3.2.2, but for the comma, which some read as the end of a first host.
 fn is_name(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=".contains(&byte)
+    byte.is_ascii_alphanumeric()
+        || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'%' | b'!' | b'$' | b'&'..=b'+' | b';' | b'=')
 }
 
 fn is_ip_literal(address: &[u8]) -> bool {

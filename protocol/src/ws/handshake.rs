@@ -8,15 +8,15 @@ use tungstenite::handshake::derive_accept_key;
 
 use crate::close::Close;
 use crate::http::Head;
-use crate::query::parse_query;
+use crate::query::{Query, parse_query};
 
 /// A request to become a WebSocket connection, right as far as HTTP goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upgrade<'a> {
     /// The path, for `route_app`, once the server's own prefix is off.
     pub path: &'a str,
-    /// The raw query, for `parse_protocol_version`.
-    pub query: &'a str,
+    /// The query, for `parse_protocol_version`.
+    pub query: Query<'a>,
     /// `Sec-WebSocket-Key`, for `encode_upgrade_response`.
     pub sec_key: &'a str,
     /// The page that connects, for `App::check_origin`; programs other than browsers usually send none. One that is not
@@ -63,7 +63,7 @@ pub fn parse_upgrade<'a>(head: &Head<'a>) -> Result<Upgrade<'a>, UpgradeRefusal>
         (Some(sec_key), None) if is_sec_key(sec_key) => {
             let origin = head.raw_values("Origin").next();
             let origin = origin.map(|origin| std::str::from_utf8(origin).unwrap_or_default());
-            Ok(Upgrade { path: head.path, query: head.query, sec_key, origin })
+            Ok(Upgrade { path: head.path, query: parse_query(head.query), sec_key, origin })
         }
         _ => Err(refuse(400, "Sec-WebSocket-Key must be 16 bytes in base64, once", &[])),
     }
@@ -109,9 +109,8 @@ pub fn route_app(path: &str) -> Result<&str, Close> {
     if key.is_empty() || key.contains('/') { Err(Close::PATH_NOT_FOUND) } else { Ok(key) }
 }
 
-/// The protocol version that a raw query asks for: 4 to 7, and 7 if it does not say.
-pub fn parse_protocol_version(raw_query: &str) -> Result<u8, Close> {
-    let query = parse_query(raw_query);
+/// The protocol version that a query asks for: 4 to 7, and 7 if it does not say.
+pub fn parse_protocol_version(query: &Query<'_>) -> Result<u8, Close> {
     let Some(text) = query.first("protocol").filter(|text| !text.is_empty()) else {
         return Ok(7);
     };
@@ -142,7 +141,7 @@ mod tests {
     fn the_example_of_the_rfc_is_upgraded() {
         let HeadParse::Complete { head, .. } = parse_head(REQUEST.as_bytes()) else { panic!() };
         let upgrade = parse_upgrade(&head).unwrap();
-        assert_eq!((upgrade.path, upgrade.query), ("/app/key", "protocol=7&client=js"));
+        assert_eq!((upgrade.path, upgrade.query), ("/app/key", parse_query("protocol=7&client=js")));
         let mut out = Vec::new();
         encode_upgrade_response(&mut out, upgrade.sec_key);
         let expected = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -265,7 +264,11 @@ mod tests {
             ("protocol=-", Err(4006)),
         ];
         for (query, version) in table {
-            assert_eq!(parse_protocol_version(query).map_err(|close| close.code), version, "{query}");
+            assert_eq!(
+                parse_protocol_version(&parse_query(query)).map_err(|close| close.code),
+                version,
+                "{query}"
+            );
         }
     }
 }

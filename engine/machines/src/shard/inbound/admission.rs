@@ -44,6 +44,9 @@ fn encode_refusal(date: &str, status: u16, text: &str, headers: &[(&str, &str)])
     last
 }
 
+/// Room for the answer to an upgrade and the first frame behind it.
+const GREETING_BYTES: usize = 288;
+
 /// What a plain HTTP connection gets when the API core cannot take it.
 static BUSY: LazyLock<Vec<u8>> =
     LazyLock::new(|| http::encode_busy("The REST API is over capacity, try again later"));
@@ -132,12 +135,12 @@ impl Shard {
                 return Entry::Refuse { last };
             }
         };
-        let mut last = Vec::new();
+        let mut last = Vec::with_capacity(GREETING_BYTES);
         ws::encode_upgrade_response(&mut last, upgrade.sec_key);
         match self.admit(&upgrade, client, now) {
             Ok(admitted) => {
-                let form = admitted.admission.dialect.data_form(upgrade.query);
-                let agent = if self.notices.ends() { agent(head) } else { None };
+                let form = admitted.admission.dialect.data_form(&upgrade.query);
+                let agent = if self.notices.ends() { agent(head, &upgrade.query) } else { None };
                 Entry::Attach { admitted, form, response: last, agent }
             }
             Err(close) => {
@@ -169,7 +172,7 @@ impl Shard {
     /// An upgrade always succeeds; what is wrong with it is said by close code, the only thing that browsers show.
     fn admit(&mut self, upgrade: &Upgrade<'_>, client: Option<Address>, now: Now) -> Result<Admitted, Close> {
         let key = ws::route_app(self.inbound.path_prefix.strip(upgrade.path))?;
-        ws::parse_protocol_version(upgrade.query)?;
+        ws::parse_protocol_version(&upgrade.query)?;
         let app: &Arc<App> = self.inbound.apps.by_key(key).ok_or(Close::APP_UNKNOWN)?;
         if !app.enabled {
             return Err(Close::APP_DISABLED);
@@ -204,9 +207,12 @@ impl Shard {
         self.inbound.addresses.attach(id, of_address);
         let socket_id = SocketId::new(self.place, (self.inbound.random)(), id.slot);
         let timeout_s = u32::from(self.limits.activity_timeout_s);
-        let mut established = Vec::new();
-        server_event::encode_connection_established(&mut established, socket_id, timeout_s);
-        response.extend(in_form(established, form));
+        let begin = response.len();
+        server_event::encode_connection_established(&mut response, socket_id, timeout_s);
+        if form == DataForm::Object {
+            let established = response.split_off(begin);
+            response.extend(in_form(established, form));
+        }
         let is_reused = self.fanout.attach(id, admission, socket_id.second, self.ending.heard(), form);
         self.inbound.stats.attached += 1;
         self.inbound.stats.slots_reused += u64::from(is_reused);

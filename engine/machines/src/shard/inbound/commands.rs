@@ -113,7 +113,7 @@ impl Shard {
                 return Flow::Read;
             };
             // Answers may be long: a sign-in's has what was signed.
-            if (budget == 0 || self.flush_gate_is_closed()) && !rest.is_empty() {
+            if !rest.is_empty() && (budget == 0 || self.flush_gate_is_closed()) {
                 self.fanout.give_back_decoder(id, decoder);
                 self.inbound.stats.commands_budgeted += 1;
                 self.inbound.stalled.budgeted.push_back(id);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use protocol::auth::ClientAuthError;
 use protocol::close::Close;
 use protocol::http::Head;
-use protocol::query::parse_query;
+use protocol::query::Query;
 use protocol::ws::{self, Upgrade};
 
 use crate::limits::{AGENT_BYTES_MAX, PATH_BYTES_MAX};
@@ -121,14 +121,16 @@ fn reason_of(close: Close, origin: Option<&str>) -> String {
 }
 
 /// What a client says that it is: the library and its version, as Pusher's clients name them, or the program.
-pub(super) fn agent(head: &Head<'_>) -> Option<Box<str>> {
-    let query = parse_query(head.query);
-    let said = match (query.first("client"), query.first("version")) {
-        (Some(client), Some(version)) => format!("{client}/{version}"),
-        (Some(client), None) => client.to_owned(),
-        (None, _) => head.header("User-Agent")?.to_owned(),
+pub(super) fn agent(head: &Head<'_>, query: &Query<'_>) -> Option<Box<str>> {
+    let Some(client) = query.first("client") else {
+        return Some(cut(head.header("User-Agent")?, AGENT_BYTES_MAX).into());
     };
-    Some(cut(&said, AGENT_BYTES_MAX).into())
+    let Some(version) = query.first("version") else {
+        return Some(cut(client, AGENT_BYTES_MAX).into());
+    };
+    let mut said = [client, "/", version].concat();
+    said.truncate(said.floor_char_boundary(AGENT_BYTES_MAX));
+    Some(said.into_boxed_str())
 }
 
 /// The beginning of a text.
