@@ -19,6 +19,9 @@ use crate::limits::{LINE_BYTES_MAX, LINES_MAX};
 
 /// How often a pipe that does not block is tried again while it is full.
 const RETRY: Duration = Duration::from_millis(10);
+/// How long the thread leaves lines to gather when it has written all there were: to be woken for each of many costs more
+/// than the lines.
+const GATHER: Duration = Duration::from_millis(5);
 /// A loss is told at most so often.
 const TELL_EVERY: Duration = Duration::from_secs(1);
 
@@ -81,6 +84,9 @@ impl<F: AsFd> Writer<F> {
                 Entry::Line(mut lines) => {
                     let count = 1 + gather(entries, &mut lines, &mut last);
                     self.write(&lines, count);
+                    if last.is_none() && entries.is_empty() {
+                        thread::sleep(GATHER);
+                    }
                 }
                 Entry::Last(line, done) => {
                     line.into_iter().for_each(|line| self.write(&line, 1));

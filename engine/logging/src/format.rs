@@ -2,6 +2,7 @@
 //!
 //! What must never happen here: a line that is longer than its bound, more than one line, or JSON that does not parse.
 
+use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,6 +17,8 @@ use crate::printable::blanked;
 /// What every line of text begins with.
 const PREFIX: &str = "corecast: ";
 const CUT: &str = "…";
+/// Room for the sentence about a connection that has ended, the most frequent one.
+const TEXT_BYTES: usize = 192;
 
 /// How lines look.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -62,6 +65,7 @@ impl fmt::Display for Format {
 /// What is said in one line.
 #[derive(Debug, Default)]
 pub(crate) struct Line {
+    /// Its name. Nothing in a line of text, like the other fields.
     event: String,
     message: String,
     /// The other fields, as JSON with a comma before each. Nothing in a line of text.
@@ -74,16 +78,21 @@ pub(crate) struct Line {
 impl Line {
     /// An event and its sentence.
     pub(crate) fn new(event: &str, message: impl fmt::Display) -> Self {
-        Self { message: message.to_string(), ..Self::empty(event) }
+        let mut line = Self { event: event.to_owned(), ..Self::empty() };
+        line.say(format_args!("{message}"));
+        line
     }
 
-    /// One whose sentence comes as a field.
-    pub(crate) fn empty(event: &str) -> Self {
-        Self { event: event.to_owned(), format: current(), ..Self::default() }
+    /// One whose name and sentence come as fields.
+    pub(crate) fn empty() -> Self {
+        Self { format: current(), ..Self::default() }
     }
 
     /// Names the fields without a value.
     pub(crate) fn fill(&mut self, fields: &tracing::field::FieldSet) {
+        if self.format == Format::Text {
+            return;
+        }
         for field in fields {
             if !self.has(&field) && field.name() != "message" {
                 self.raw(field.name(), "null");
@@ -101,7 +110,7 @@ impl Line {
     /// The line, with its end.
     pub(crate) fn finish(self, level: Level) -> String {
         match self.format {
-            Format::Text => text_line(&self.message),
+            Format::Text => text_line(self.message),
             Format::Json => {
                 let time = humantime::format_rfc3339_millis(SystemTime::now());
                 let mut line = format!("{{\"time\":\"{time}\",\"level\":\"{level}\",\"event\":\"");
@@ -121,17 +130,26 @@ impl Line {
         self.seen & place(field) != 0
     }
 
+    /// The sentence. In a line of text it is all there is, so it is written where it will stand.
+    fn say(&mut self, text: fmt::Arguments<'_>) {
+        self.message = String::with_capacity(TEXT_BYTES);
+        if self.format == Format::Text {
+            self.message.push_str(PREFIX);
+        }
+        let _ = self.message.write_fmt(text);
+    }
+
     fn string(&mut self, field: &Field, value: &str) {
         self.seen |= place(field);
         match field.name() {
-            "message" => value.clone_into(&mut self.message),
+            "message" => self.say(format_args!("{value}")),
+            _ if self.format == Format::Text => {}
             "event" => value.clone_into(&mut self.event),
-            name if self.format == Format::Json => {
+            name => {
                 let _ = write!(self.fields, ",\"{name}\":\"");
                 push_escaped(&mut self.fields, value, FIELD_BYTES_MAX);
                 self.fields.push('"');
             }
-            _ => {}
         }
     }
 
@@ -147,8 +165,9 @@ impl Visit for Line {
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        // Text has no place for the other fields, so nothing is formatted for them.
-        if self.format == Format::Json || field.name() == "message" {
+        if field.name() == "message" {
+            self.say(format_args!("{value:?}"));
+        } else if self.format == Format::Json {
             self.string(field, &format!("{value:?}"));
         }
     }
@@ -177,9 +196,11 @@ fn place(field: &Field) -> u64 {
     1 << (field.index() % 64)
 }
 
-fn text_line(message: &str) -> String {
-    let text = format!("{PREFIX}{message}");
-    let mut line = blanked(&text).into_owned();
+fn text_line(text: String) -> String {
+    let mut line = match blanked(&text) {
+        Cow::Borrowed(_) => text,
+        Cow::Owned(blanked) => blanked,
+    };
     if line.len() >= LINE_BYTES_MAX {
         line.truncate(line.floor_char_boundary(LINE_BYTES_MAX - CUT.len() - 1));
         line.push_str(CUT);
@@ -213,6 +234,7 @@ mod tests {
 
     #[test]
     fn a_line_is_one_line_of_printable_text_within_its_bound() {
+        let text_line = |text: &str| Line::new("", text).finish(Level::Info);
         assert_eq!(text_line("a\nb\u{1b}[2J\u{9b}c"), "corecast: a b [2J c\n");
         for long in ["x".repeat(5_000), "é".repeat(5_000), "x".repeat(4_086)] {
             let line = text_line(&long);
@@ -225,7 +247,9 @@ mod tests {
     #[test]
     fn a_line_of_json_is_one_object_within_its_bound() {
         for text in ["", "plain", "a\n\"b\"\\c\u{1b}\u{0}", &"\"".repeat(9_000), &"é".repeat(9_000)] {
-            let line = Line { format: Format::Json, fields: ",\"n\":7".to_owned(), ..Line::new(text, text) };
+            let mut line = Line { format: Format::Json, fields: ",\"n\":7".to_owned(), ..Line::default() };
+            line.event = text.to_owned();
+            line.say(format_args!("{text}"));
             let line = line.finish(Level::Warn);
             assert!(line.len() <= LINE_BYTES_MAX && line.ends_with("}\n"), "{}", line.len());
             let value: serde_json::Value = serde_json::from_str(&line).unwrap();

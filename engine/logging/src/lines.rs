@@ -37,7 +37,7 @@ impl Subscriber for Lines {
     }
 
     fn event(&self, event: &Event<'_>) {
-        let mut line = Line::empty("note");
+        let mut line = Line::empty();
         event.record(&mut line);
         line.fill(event.metadata().fields());
         crate::write(line.finish(Level::of(*event.metadata().level())));

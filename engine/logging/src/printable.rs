@@ -14,7 +14,9 @@ pub fn is_printable(c: char) -> bool {
 
 /// The text with a space for each character that is not printable.
 pub fn blanked(text: &str) -> Cow<'_, str> {
-    if text.chars().all(is_printable) {
+    // Almost all that is logged, and many bytes at a time.
+    let is_plain = text.bytes().fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~'));
+    if is_plain || text.chars().all(is_printable) {
         return Cow::Borrowed(text);
     }
     Cow::Owned(text.chars().map(|c| if is_printable(c) { c } else { ' ' }).collect())
