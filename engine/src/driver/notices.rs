@@ -2,11 +2,14 @@
 //!
 //! What must never happen here: a line for each of a flood of refusals, or work for a level that is off.
 
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use logging::{Level, event};
 use machines::machine::{Now, Token};
 use machines::notices::{Ended, Notice, Refusal, Wanted, What};
+use protocol::app::App;
+use protocol::socket_id::SocketId;
 
 use super::limits::REFUSALS_PER_SECOND_MAX;
 use super::sockets::{Met, Sockets};
@@ -47,14 +50,9 @@ pub(super) fn log(notice: Notice, sockets: &mut Sockets, now: Now) {
     match notice {
         Notice::Opened { token, app, socket_id, agent } => {
             sockets.note_opened(token, agent, now.mono_ms);
-            let met = sockets.met(token, now.mono_ms);
-            let (address, agent) = (met.address.as_deref(), met.agent);
-            event!(
-                DEBUG,
-                "connection_opened",
-                { app = &*app.id, socket_id = %socket_id, address = address, agent = agent, },
-                "connection {socket_id} of app {} is open, from {}", app.id, shown(address)
-            );
+            if logging::level() >= Level::Debug {
+                log_opened(&app, socket_id, &sockets.met(token, now.mono_ms));
+            }
         }
         Notice::Closed { token, ended, last_bytes } => {
             log_closed(&ended, &sockets.met(token, now.mono_ms), last_bytes as u64);
@@ -71,10 +69,20 @@ pub(super) fn log(notice: Notice, sockets: &mut Sockets, now: Now) {
     }
 }
 
+fn log_opened(app: &App, socket_id: SocketId, met: &Met<'_>) {
+    let (address, agent) = (met.address, met.agent);
+    event!(
+        DEBUG,
+        "connection_opened",
+        { app = &*app.id, socket_id = %socket_id, address = address.map(display), agent = agent, },
+        "connection {socket_id} of app {} is open, from {}", app.id, Shown(address)
+    );
+}
+
 fn log_closed(ended: &Ended, met: &Met<'_>, last_bytes: u64) {
     let Ended { app, socket_id, subscriptions, code, by_server } = ended;
     let by = if *by_server { "server" } else { "client" };
-    let (address, agent) = (met.address.as_deref(), met.agent);
+    let (address, agent) = (met.address, met.agent);
     let seconds = f64::from(met.open_ds) / 10.0;
     let (bytes_in, bytes_out) =
         (met.bytes.map(|(came, _)| came), met.bytes.map(|(_, went)| went + last_bytes));
@@ -84,7 +92,7 @@ fn log_closed(ended: &Ended, met: &Met<'_>, last_bytes: u64) {
         {
             app = &*app.id,
             socket_id = %socket_id,
-            address = address,
+            address = address.map(display),
             code = *code,
             by = by,
             seconds = seconds,
@@ -96,10 +104,10 @@ fn log_closed(ended: &Ended, met: &Met<'_>, last_bytes: u64) {
         "connection {socket_id} of app {} from {} is closed by the {by} with {code}: {seconds} s, {} bytes in, {} bytes \
          out, {subscriptions} subscription(s), {}",
         app.id,
-        shown(address),
+        Shown(address),
         bytes_in.unwrap_or_default(),
         bytes_out.unwrap_or_default(),
-        shown(agent)
+        Shown(agent)
     );
 }
 
@@ -113,8 +121,7 @@ fn log_refused(token: Token, refusal: &Refusal, sockets: &Sockets, now: Now) {
     if !METERS.get(index).is_some_and(|meter| meter.takes(now.unix_ms / 1_000)) {
         return note_untold(1);
     }
-    let address = sockets.met(token, now.mono_ms).address;
-    let address = address.as_deref();
+    let address = sockets.client(token);
     let Refusal { app, key, channel, path, reason, .. } = refusal;
     let (app, key) = (app.as_deref(), key.as_deref());
     let (channel, path) = (channel.as_deref(), path.as_deref());
@@ -126,17 +133,25 @@ fn log_refused(token: Token, refusal: &Refusal, sockets: &Sockets, now: Now) {
             what = what,
             app = app,
             key = key,
-            address = address,
+            address = address.map(display),
             reason = &**reason,
             channel = channel,
             path = path,
         },
-        "{words}{about} from {} is refused: {reason}", shown(address)
+        "{words}{about} from {} is refused: {reason}", Shown(address)
     );
 }
 
-fn shown(text: Option<&str>) -> &str {
-    text.unwrap_or("unknown")
+/// What is known, in a sentence.
+struct Shown<T>(Option<T>);
+
+impl<T: fmt::Display> fmt::Display for Shown<T> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Some(known) => known.fmt(out),
+            None => out.write_str("unknown"),
+        }
+    }
 }
 
 impl Meter {

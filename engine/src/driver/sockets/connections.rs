@@ -99,7 +99,7 @@ impl Connections {
     pub(super) fn set_client(&mut self, token: Token, address: Option<Address>) {
         let Some(connection) = self.find(token) else { return };
         let is_short = connection.set_client(address);
-        self.long_addresses.remove(&token.slot);
+        self.forget_long_address(token.slot);
         if let Some(address) = address.filter(|_| !is_short) {
             self.long_addresses.insert(token.slot, address);
         }
@@ -142,9 +142,17 @@ impl Connections {
         }
         self.len -= 1;
         self.late -= usize::from(connection.is_late());
-        self.long_addresses.remove(&token.slot);
-        self.agents.leave(std::mem::take(&mut place.agent));
+        let agent = std::mem::take(&mut place.agent);
+        self.agents.leave(agent);
+        self.forget_long_address(token.slot);
         Some(connection)
+    }
+
+    // Few have one, so most are spared the hash.
+    fn forget_long_address(&mut self, slot: u32) {
+        if !self.long_addresses.is_empty() {
+            self.long_addresses.remove(&slot);
+        }
     }
 
     /// From now on newcomers are late.

@@ -47,7 +47,7 @@ pub struct Sockets {
 #[derive(Debug)]
 pub struct Met<'a> {
     /// Where its peer is.
-    pub address: Option<String>,
+    pub address: Option<Address>,
     /// What it says that it is.
     pub agent: Option<&'a str>,
     /// For how long it has been a client's, in tenths of a second.
@@ -230,13 +230,18 @@ impl Sockets {
         self.connections.note_opened(token, agent, mono_ms);
     }
 
-    /// What is known of a connection.
+    /// Where the client of this connection is, if that is known.
+    pub fn client(&self, token: Token) -> Option<Address> {
+        self.connections.client(token)
+    }
+
+    /// What is known of a connection. Asks the kernel.
     pub fn met(&self, token: Token, mono_ms: u64) -> Met<'_> {
         let Some(connection) = self.connections.view(token) else {
             return Met { address: None, agent: None, open_ds: 0, bytes: None };
         };
         Met {
-            address: self.connections.client(token).map(|address| address.to_string()),
+            address: self.connections.client(token),
             agent: self.connections.agent(token),
             open_ds: connection.open_ds(mono_ms),
             bytes: tcp_bytes(connection.socket()),
