@@ -18,7 +18,7 @@ use crate::printable::blanked;
 const PREFIX: &str = "corecast: ";
 const CUT: &str = "…";
 /// Room for the sentence about a connection that has ended, the most frequent one.
-const TEXT_BYTES: usize = 192;
+const TEXT_BYTES: usize = 256;
 
 /// How lines look.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]

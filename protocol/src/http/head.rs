@@ -1,5 +1,7 @@
 //! The head of a request, and what its header lines say: whether the connection goes on, or wants to be a WebSocket.
 
+use std::cell::OnceCell;
+
 /// The head of a request.
 #[derive(Clone, Debug)]
 pub struct Head<'a> {
@@ -14,6 +16,8 @@ pub struct Head<'a> {
     /// 0 or 1: HTTP/1.0 or HTTP/1.1.
     pub version_minor: u8,
     headers: Vec<httparse::Header<'a>>,
+    /// Whether there are the two tokens of an upgrade, once somebody has asked.
+    upgrade: OnceCell<(bool, bool)>,
 }
 
 impl<'a> Head<'a> {
@@ -22,7 +26,8 @@ impl<'a> Head<'a> {
         // What asks for all of the server, and for nothing in it (RFC 9110 §9.3.7).
         let is_asterisk = method == "OPTIONS" && target == "*";
         let (path, query) = if is_asterisk { (target, "") } else { split_target(target)? };
-        Some(Self { method, target, path, query, version_minor, headers: request.headers.to_vec() })
+        let headers = request.headers.to_vec();
+        Some(Self { method, target, path, query, version_minor, headers, upgrade: OnceCell::new() })
     }
 
     /// The value of the first header line of this name (any case), if it is text.
@@ -42,11 +47,16 @@ impl<'a> Head<'a> {
     }
 
     pub(crate) fn names_websocket(&self) -> bool {
-        self.has_token("Upgrade", "websocket")
+        self.upgrade().0
     }
 
     pub(crate) fn wants_upgrade(&self) -> bool {
-        self.has_token("Connection", "upgrade")
+        self.upgrade().1
+    }
+
+    fn upgrade(&self) -> (bool, bool) {
+        let look = || (self.has_token("Upgrade", "websocket"), self.has_token("Connection", "upgrade"));
+        *self.upgrade.get_or_init(look)
     }
 
     /// The host and port that are asked for: of the target if that is absolute, or else of the Host header.
