@@ -43,12 +43,12 @@ fn a_key_that_is_not_known_gets_the_nearest_or_its_right_place() {
         ("[[app]]", "1: unknown key \"app\": did you mean \"apps\"?"),
         (
             "xyz = 1",
-            "1: unknown key \"xyz\": valid keys are listen, api_listen, admin, ipv6_only, path_prefix, trusted_proxies, admin_hosts, metrics_prefix, assets, sample_endpoints, log_format, log_level, shards, pin, accept_steering, takeover, \
+            "1: unknown key \"xyz\": valid keys are listen, api_listen, admin, ipv6_only, path_prefix, trusted_proxies, proxy_protocol, admin_hosts, metrics_prefix, assets, sample_endpoints, log_format, log_level, shards, pin, accept_steering, takeover, \
              ready_grace, drain_rate, drain_close, tls, limits, load, hooks, app_store, apps_url, apps_url_ttl_s, apps",
         ),
         (
             "a.b = 1",
-            "1: unknown key \"a\": valid keys are listen, api_listen, admin, ipv6_only, path_prefix, trusted_proxies, admin_hosts, metrics_prefix, assets, sample_endpoints, log_format, log_level, shards, pin, accept_steering, takeover, \
+            "1: unknown key \"a\": valid keys are listen, api_listen, admin, ipv6_only, path_prefix, trusted_proxies, proxy_protocol, admin_hosts, metrics_prefix, assets, sample_endpoints, log_format, log_level, shards, pin, accept_steering, takeover, \
              ready_grace, drain_rate, drain_close, tls, limits, load, hooks, app_store, apps_url, apps_url_ttl_s, apps",
         ),
         ("user_id_characters_max = 1", "1: unknown key \"user_id_characters_max\": it belongs to [limits]"),
@@ -202,6 +202,17 @@ fn a_bad_value_gets_what_is_possible() {
             "1: path_prefix = \"ws\": not a path prefix; write \"\", or a path that begins with a slash, such as \
              \"/realtime\"",
         ),
+        (
+            "proxy_protocol = \"127.0.0.1:6002\"",
+            "1: proxy_protocol = \"127.0.0.1:6002\": not an address of a listener; write one that also stands in \
+             listen, api_listen or [tls] listen",
+        ),
+        (
+            "listen = [\"127.0.0.1:6002\"]\nproxy_protocol = [\"127.0.0.1:6002\", \"localhost\"]",
+            "2: proxy_protocol = \"localhost\": not an address of a listener; write one that also stands in listen, \
+             api_listen or [tls] listen",
+        ),
+        ("proxy_protocol = 1", "1: proxy_protocol must be a string in quotes, not a number"),
         (
             "listen = \"localhost:6001\"",
             "1: listen = \"localhost:6001\": not an address; write IP:PORT, such as \"0.0.0.0:6001\" or \

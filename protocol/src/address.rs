@@ -34,16 +34,26 @@ impl From<SocketAddr> for Address {
 }
 
 impl fmt::Display for Address {
-    /// `192.0.2.1:50000`, `[2001:db8::1]:50000`.
+    /// `192.0.2.1:50000`, `[2001:db8::1]:50000`; `192.0.2.1`, `2001:db8::1` where nobody has told the port.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let IpAddr::V4(ip) = self.ip else { return SocketAddr::new(self.ip, self.port).fmt(f) };
+        let IpAddr::V4(ip) = self.ip else {
+            return match self.port {
+                0 => self.ip.fmt(f),
+                port => SocketAddr::new(self.ip, port).fmt(f),
+            };
+        };
         // The way of `SocketAddr` costs ten times as much, for each line about a connection.
         let [a, b, c, d] = ip.octets();
         let mut digits = itoa::Buffer::new();
-        for (number, behind) in [(a, "."), (b, "."), (c, "."), (d, ":")] {
+        for number in [a, b, c] {
             f.write_str(digits.format(number))?;
-            f.write_str(behind)?;
+            f.write_str(".")?;
         }
+        f.write_str(digits.format(d))?;
+        if self.port == 0 {
+            return Ok(());
+        }
+        f.write_str(":")?;
         f.write_str(digits.format(self.port))
     }
 }
@@ -57,7 +67,8 @@ mod tests {
         let table = [
             ("[::ffff:192.0.2.1]:5", "192.0.2.1:5"),
             ("[2001:db8::1]:5", "[2001:db8::1]:5"),
-            ("192.0.2.1:0", "192.0.2.1:0"),
+            ("192.0.2.1:0", "192.0.2.1"),
+            ("[2001:db8::1]:0", "2001:db8::1"),
         ];
         for (address, shown) in table {
             assert_eq!(Address::from(address.parse::<SocketAddr>().unwrap()).to_string(), shown);

@@ -26,6 +26,7 @@ pub mod message;
 pub mod object_form;
 pub mod path_prefix;
 pub mod presence;
+pub mod proxy_header;
 pub mod query;
 pub mod server_event;
 pub mod signin;

@@ -25,6 +25,9 @@ pub const HTTP_BODY_BYTES_MAX: usize = 2 << 20;
 /// reading a body that comes in very small chunks.
 pub const HTTP_CHUNK_FRAMING_BYTES_MAX: usize = 32 << 10;
 
+/// The longest header of the PROXY protocol, with all its fields, in bytes. Proxies send one of at most a few hundred.
+pub const PROXY_HEADER_BYTES_MAX: usize = 2 << 10;
+
 /// The most query parameters of a request that are looked at. A publish by query has up to 100 channels.
 pub const QUERY_PARAMS_MAX: usize = 256;
 

@@ -73,8 +73,8 @@ fn effects(peer: &str, key: &str, lines: &str) -> Vec<String> {
 #[test]
 fn a_trusted_proxy_speaks_for_its_client_before_anything_comes_of_it() {
     let lines = "X-Forwarded-For: 6.6.6.6, 1.2.3.4\r\n";
-    assert_eq!(effects("10.0.0.1:5", "a", lines), ["1.2.3.4:0"]);
-    assert_eq!(effects("10.0.0.1:5", "unknown", lines), ["1.2.3.4:0", "close"]);
+    assert_eq!(effects("10.0.0.1:5", "a", lines), ["1.2.3.4"]);
+    assert_eq!(effects("10.0.0.1:5", "unknown", lines), ["1.2.3.4", "close"]);
     assert_eq!(effects("10.0.0.1:5", "a", ""), [""; 0]);
     assert_eq!(effects("11.0.0.1:5", "a", lines), [""; 0]);
 }

@@ -167,7 +167,7 @@ impl Config {
         let mut top = Section::open(document, Table::Top, at, tree)?;
         let (tls, secure) = tls::parse_tls(top.take("tls"))?;
         let listen = listen::parse_listen(&mut top, secure)?;
-        let proxies = proxies::parse_proxies(&mut top)?;
+        let proxies = proxies::parse_proxies(&mut top, &listen, &tls)?;
         let admin = admin::parse_admin(&mut top)?;
         let pages = pages::parse_pages(&mut top)?;
         let log = log::parse_log(&mut top)?;
@@ -291,7 +291,13 @@ mod tests {
         };
         assert_eq!(config.listen, shown);
         let trusted = ["127.0.0.1", "10.0.0.0/8"].map(TrustedProxies::parse_network);
-        assert_eq!(config.proxies, Proxies { trusted: trusted.into_iter().flatten().collect() });
+        assert_eq!(
+            config.proxies,
+            Proxies {
+                trusted: trusted.into_iter().flatten().collect(),
+                introduced: vec!["127.0.0.1:6002".parse().unwrap()],
+            }
+        );
         let files = |of: &str| CertificateFiles {
             cert: format!("/etc/corecast/{of}.pem").into(),
             key: format!("/etc/corecast/{of}.key").into(),

@@ -1,15 +1,17 @@
 //! The proxies of the file.
 
+use std::net::SocketAddr;
+
 use protocol::http::TrustedProxies;
 
 use super::fault::Fault;
-use super::section::Section;
-use crate::settings::Proxies;
+use super::section::{Section, Value};
+use crate::settings::{Listen, Proxies, Tls};
 
 const NETWORK_WANTED: &str =
     "not a network; write ADDRESS/BITS, such as \"10.0.0.0/8\", or one address, such as \"127.0.0.1\"";
 
-pub(super) fn parse_proxies(top: &mut Section<'_>) -> Result<Proxies, Fault> {
+pub(super) fn parse_proxies(top: &mut Section<'_>, listen: &Listen, tls: &Tls) -> Result<Proxies, Fault> {
     let mut proxies = Proxies::default();
     if let Some(value) = top.take("trusted_proxies") {
         let networks = value.texts()?.into_iter().map(|value| {
@@ -19,5 +21,20 @@ pub(super) fn parse_proxies(top: &mut Section<'_>) -> Result<Proxies, Fault> {
         });
         proxies.trusted = networks.collect::<Result<_, Fault>>()?;
     }
+    if let Some(value) = top.take("proxy_protocol") {
+        let listeners: Vec<SocketAddr> =
+            [&listen.public, &listen.api, &tls.listen].into_iter().flatten().copied().collect();
+        let addresses = value.texts()?.into_iter().map(|value| introduced(&value, &listeners));
+        proxies.introduced = addresses.collect::<Result<_, Fault>>()?;
+    }
     Ok(proxies)
+}
+
+/// A listener that stands elsewhere too.
+fn introduced(value: &Value<'_>, listeners: &[SocketAddr]) -> Result<SocketAddr, Fault> {
+    let text = value.text()?;
+    let address = text.parse::<SocketAddr>().ok().filter(|address| listeners.contains(address));
+    let what =
+        "not an address of a listener; write one that also stands in listen, api_listen or [tls] listen";
+    address.ok_or_else(|| value.wrong(&format!("{text:?}"), what))
 }

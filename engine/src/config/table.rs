@@ -138,7 +138,7 @@ impl Table {
     }
 }
 
-const TOP: [Key; 27] = [
+const TOP: [Key; 28] = [
     list("listen", "Addresses for WebSocket and REST, each as IP:PORT.").or("[\"0.0.0.0:6001\"]"),
     list("api_listen", "Further addresses for back ends, whose connections do not pass through a shard.").or("[]"),
     text(
@@ -156,6 +156,11 @@ const TOP: [Key; 27] = [
     list(
         "trusted_proxies",
         "Networks of proxies whose word is taken for where a client is, each as ADDRESS/BITS or one address.",
+    )
+    .or("[]"),
+    list(
+        "proxy_protocol",
+        "Addresses that also stand in listen, api_listen or [tls] listen, where each connection must begin with a PROXY header of version 2.",
     )
     .or("[]"),
     list("admin_hosts", "The host names that the admin listener answers to, besides IP addresses and localhost.").or("[]"),

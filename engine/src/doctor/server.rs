@@ -94,7 +94,9 @@ impl Server {
     pub(super) fn ask(config: &Config, ports: &[Port]) -> Option<Self> {
         let process = ports.iter().find_map(Port::server)?;
         let admin = config.admin.address.address().filter(|address| address.port() != 0).map(reachable);
-        let public = config.listen.public.first().copied().map(reachable);
+        // Elsewhere only proxies may ask.
+        let answers_all = |address: &&SocketAddr| !config.proxies.introduced.contains(address);
+        let public = config.listen.public.iter().find(answers_all).copied().map(reachable);
         let ready_at = |address: SocketAddr| (address, get(address, "/ready"));
         let of_admin = admin.map(ready_at);
         let metrics = match &of_admin {
@@ -104,7 +106,8 @@ impl Server {
         // Who is too slow to answer here is so there.
         let is_told = |answer: &Result<_, _>| !matches!(answer, Err(HttpFault::Other(_)));
         let ready = of_admin.filter(|(_, answer)| is_told(answer)).or_else(|| public.map(ready_at));
-        let secure = config.tls.listen.iter().map(|address| check_oneself(*address).map(|()| *address));
+        let secure = config.tls.listen.iter().filter(answers_all);
+        let secure = secure.map(|address| check_oneself(*address, None).map(|()| *address));
         Some(Self {
             process,
             ready,

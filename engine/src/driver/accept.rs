@@ -7,10 +7,12 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use super::introduction::{Introduction, STRANGER};
 use super::limits::{
     ACCEPT_PAUSE_MS, ACCEPTS_PER_TURN_MAX, HANDSHAKES_WAITING_MAX, INHERITED_ACCEPTS_PER_TURN_MAX, YIELD_MS,
 };
 use super::listen::{accept, turn_newcomers_away};
+use super::notices;
 use super::ring::{Completion, Kind, Operation, Ring};
 use super::sockets::Sockets;
 use super::transport::TransportKind;
@@ -28,6 +30,8 @@ pub struct Entrance {
     pub transport: TransportKind,
     /// A supervisor has passed it on: other cores accept from it too, and the next process will.
     pub inherited: bool,
+    /// Whether each of them must begin with a PROXY header.
+    pub introduction: Introduction,
 }
 
 /// The listeners of a core.
@@ -274,13 +278,20 @@ impl Listener {
         if let Some(since) = &mut self.quiet_since {
             *since = now.mono_ms;
         }
+        if !self.entrance.introduction.admits(peer) {
+            notices::log_unmet(peer, STRANGER, now);
+            return Accepted::One;
+        }
         let Some(transport) = self.entrance.transport.over(fd) else { return Accepted::One };
         let secure = transport.is_secure();
         match sockets.attach_newcomer(transport) {
             Some(token) => {
                 machine.handle_open(token, self.entrance.door, secure, now);
                 sockets.set_client(token, peer);
-                machine.handle_peer(token, peer);
+                match self.entrance.introduction {
+                    Introduction::None => machine.handle_peer(token, peer),
+                    Introduction::By(..) => sockets.expect_introduction(token),
+                }
                 Accepted::One
             }
             None => Accepted::Exhausted,

@@ -15,6 +15,7 @@ pub mod doorbell;
 pub mod flush;
 pub mod hooks_end;
 pub mod inbox;
+pub mod introduction;
 pub mod limits;
 pub mod listen;
 pub mod notices;

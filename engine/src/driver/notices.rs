@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use logging::{Level, event};
 use machines::machine::{Now, Token};
 use machines::notices::{Ended, Notice, Refusal, Wanted, What};
+use protocol::address::Address;
 use protocol::app::App;
 use protocol::socket_id::SocketId;
 
@@ -139,6 +140,31 @@ fn log_refused(token: Token, refusal: &Refusal, sockets: &Sockets, now: Now) {
             path = path,
         },
         "{words}{about} from {} is refused: {reason}", Shown(address)
+    );
+}
+
+/// A connection ends before any machine has met its client.
+pub(super) fn log_unmet(address: Option<Address>, reason: &str, now: Now) {
+    if wanted() < Wanted::Ends {
+        return;
+    }
+    if !METERS[0].takes(now.unix_ms / 1_000) {
+        return note_untold(1);
+    }
+    let none = None::<&str>;
+    event!(
+        INFO,
+        "refused",
+        {
+            what = "connection",
+            app = none,
+            key = none,
+            address = address.map(display),
+            reason = reason,
+            channel = none,
+            path = none,
+        },
+        "a connection from {} is refused: {reason}", Shown(address)
     );
 }
 

@@ -146,8 +146,13 @@ impl<M: Machine> Core<M> {
             Kind::Listener => self.acceptor.handle_completion(completion, self.io.sockets.ring()),
             Kind::Doorbell => self.io.sockets.ring().read_doorbell(self.io.mesh.doorbell().as_fd()),
             Kind::Readable | Kind::Writable | Kind::Cancel => {
-                if let News::Writable(token) = self.io.sockets.handle_completion(completion, now.mono_ms) {
-                    self.machine.handle_writable(token);
+                match self.io.sockets.handle_completion(completion, now.mono_ms) {
+                    News::None => {}
+                    News::Writable(token) => self.machine.handle_writable(token),
+                    News::Introduced(token, client) => self.machine.handle_peer(token, client),
+                    News::Unmet(token, why) => {
+                        notices::log_unmet(self.io.sockets.client(token), why, now);
+                    }
                 }
             }
         }

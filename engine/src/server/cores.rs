@@ -23,6 +23,7 @@ use crate::driver::apps::{AppsControl, AppsView};
 use crate::driver::control::{Clock, Control, CoreError, Health, Phase};
 use crate::driver::hooks_end::HooksEnd;
 use crate::driver::inbox::{MeshEnd, mesh};
+use crate::driver::introduction::Oneself;
 use crate::driver::listen::ListenError;
 use crate::driver::probe::probe;
 use crate::driver::ring::Sizes;
@@ -58,10 +59,10 @@ pub fn start_cores<S: Machine, A: Machine>(
     }
     threads.spawn("api".to_owned(), api, move || make_api(&environment))?;
     threads.await_start()?;
-    let Ports { addresses, secure, admin, shared, queues_stay, .. } = ports;
+    let Ports { addresses, secure, introduced, oneself, admin, shared, queues_stay, .. } = ports;
     threads.serve(settings.ending.takeover, &[&addresses[..], &secure[..]].concat(), &shared);
     if let Some(tls) = tls
-        && let Err(error) = check_tls(tls, &secure)
+        && let Err(error) = check_tls(tls, &secure, &introduced, &oneself)
     {
         threads.end();
         return Err(error);
@@ -80,9 +81,15 @@ pub fn start_cores<S: Machine, A: Machine>(
 }
 
 /// Nobody is told of an address with TLS where it does not work.
-fn check_tls(tls: &ServerTls, addresses: &[SocketAddr]) -> Result<(), StartError> {
+fn check_tls(
+    tls: &ServerTls,
+    addresses: &[SocketAddr],
+    introduced: &[SocketAddr],
+    oneself: &Oneself,
+) -> Result<(), StartError> {
     for address in addresses {
-        check_oneself(*address).map_err(StartError::SelfCheck)?;
+        let oneself = introduced.contains(address).then_some(oneself);
+        check_oneself(*address, oneself).map_err(StartError::SelfCheck)?;
         tls.counters().forget_one(Handshake::Full);
     }
     Ok(())

@@ -8,6 +8,7 @@ use super::error::StartError;
 use super::inherited::Inherited;
 use crate::driver::accept::Entrance;
 use crate::driver::allowed;
+use crate::driver::introduction::{Introduction, Oneself};
 use crate::driver::listen::{ListenError, Place, is_taken, listen, listen_for_tools, local_address};
 use crate::driver::steering::steer_by_cpu;
 use crate::driver::transport::TransportKind;
@@ -23,6 +24,10 @@ pub(super) struct Ports {
     /// Those with TLS.
     pub(super) secure: Vec<SocketAddr>,
     pub(super) admin: Option<Result<SocketAddr, ListenError>>,
+    /// Those where each connection must begin with a PROXY header.
+    pub(super) introduced: Vec<SocketAddr>,
+    /// From where this process asks itself there.
+    pub(super) oneself: Oneself,
     /// Of each core that turns.
     pub(super) entrances: PerCore<Vec<Entrance>>,
     /// Where successors ask.
@@ -44,6 +49,8 @@ pub(super) fn take_ports(
     let mut ports = Ports {
         addresses: Vec::new(),
         secure: Vec::new(),
+        introduced: Vec::new(),
+        oneself: Oneself::default(),
         admin: None,
         entrances: PerCore::of_turning(wanted.cores, |_| Vec::new()),
         names: Vec::new(),
@@ -57,7 +64,7 @@ pub(super) fn take_ports(
         ports.addresses.push(taken);
     }
     for listener in &inherited.public {
-        let taken = ports.adopt(listener, &shards, &plain)?;
+        let taken = ports.adopt(&wanted, listener, &shards, &plain)?;
         ports.addresses.push(taken);
     }
     for address in wanted.api {
@@ -65,7 +72,7 @@ pub(super) fn take_ports(
         ports.addresses.push(taken);
     }
     for listener in &inherited.api {
-        let taken = ports.adopt(listener, &[CoreId::Api], &plain)?;
+        let taken = ports.adopt(&wanted, listener, &[CoreId::Api], &plain)?;
         ports.addresses.push(taken);
     }
     if tls.is_some() == (wanted.tls.is_empty() && inherited.tls.is_empty()) {
@@ -78,7 +85,7 @@ pub(super) fn take_ports(
             ports.secure.push(taken);
         }
         for listener in &inherited.tls {
-            let taken = ports.adopt(listener, &shards, &transport)?;
+            let taken = ports.adopt(&wanted, listener, &shards, &transport)?;
             ports.secure.push(taken);
         }
     }
@@ -118,29 +125,46 @@ impl Ports {
             steer_by_cpu(&listeners, &cpus, wanted.takeover).map_err(StartError::Steering)?;
         }
         let taken = local_address(&listeners[0]).map_err(StartError::System)?;
+        let introduction = self.introduction(wanted, address, taken);
         let entrances = listeners.into_iter().map(|listener| Entrance {
-            listener,
-            door: Door::Public,
             transport: transport.clone(),
-            inherited: false,
+            introduction: introduction.clone(),
+            ..entrance(Door::Public, listener)
         });
         cores.iter().zip(entrances).for_each(|(core, entrance)| self.entrances[*core].push(entrance));
         Ok(taken)
     }
 
+    /// Whether connections must begin with a PROXY header at this address, which is `taken` now.
+    fn introduction(&mut self, wanted: &Wanted<'_>, address: SocketAddr, taken: SocketAddr) -> Introduction {
+        let proxies = &wanted.settings.proxies;
+        if !proxies.introduced.contains(&address) {
+            return Introduction::None;
+        }
+        self.introduced.push(taken);
+        Introduction::By(proxies.trusted.clone(), self.oneself.clone())
+    }
+
     /// All these cores accept from one listener.
     fn adopt(
         &mut self,
+        wanted: &Wanted<'_>,
         listener: &OwnedFd,
         cores: &[CoreId],
         transport: &TransportKind,
     ) -> Result<SocketAddr, StartError> {
+        let taken = local_address(listener).map_err(StartError::System)?;
+        let introduction = self.introduction(wanted, taken, taken);
         for core in cores {
             let listener = listener.try_clone().map_err(StartError::System)?;
-            let transport = transport.clone();
-            self.entrances[*core].push(Entrance { listener, door: Door::Public, transport, inherited: true });
+            self.entrances[*core].push(Entrance {
+                transport: transport.clone(),
+                introduction: introduction.clone(),
+                inherited: true,
+                ..entrance(Door::Public, listener)
+            });
         }
-        local_address(listener).map_err(StartError::System)
+        Ok(taken)
     }
 
     fn adopt_admin(&mut self, listener: OwnedFd) -> Result<(), StartError> {
@@ -181,7 +205,13 @@ impl Ports {
 }
 
 fn entrance(door: Door, listener: OwnedFd) -> Entrance {
-    Entrance { listener, door, transport: TransportKind::Plain, inherited: false }
+    Entrance {
+        listener,
+        door,
+        transport: TransportKind::Plain,
+        inherited: false,
+        introduction: Introduction::None,
+    }
 }
 
 /// The ports that the settings ask for, without those that a supervisor has replaced.

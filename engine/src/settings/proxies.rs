@@ -1,5 +1,7 @@
 //! The proxies that stand before a server.
 
+use std::net::SocketAddr;
+
 use protocol::http::TrustedProxies;
 
 /// Which proxies stand before a server.
@@ -7,4 +9,6 @@ use protocol::http::TrustedProxies;
 pub struct Proxies {
     /// Whose word is taken for where a client is.
     pub trusted: TrustedProxies,
+    /// The addresses of listeners whose connections must begin with a PROXY header.
+    pub introduced: Vec<SocketAddr>,
 }

@@ -5,12 +5,15 @@ use std::io::{self, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
+use protocol::address::Address;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::ring::default_provider;
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme};
+use socket2::{Domain, Socket, Type};
 
+use crate::driver::introduction::Oneself;
 use crate::driver::listen::reachable;
 use crate::limits::SELF_CHECK_MAX;
 
@@ -33,12 +36,47 @@ impl fmt::Display for SelfCheckError {
 
 impl std::error::Error for SelfCheckError {}
 
-/// Shakes hands with the server that listens at this address, which is this process or one whose port it shares.
-pub fn check_oneself(address: SocketAddr) -> Result<(), SelfCheckError> {
-    shake_hands(reachable(address)).map_err(|error| SelfCheckError { address, error })
+/// What a proxy says that speaks for itself, in version 2 of the PROXY protocol.
+const LOCAL_HEADER: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0";
+
+/// How often a port is asked where a process that shares it may close the connection, since it does not know this one.
+const TRIES: usize = 16;
+
+/// Shakes hands with the server that listens at this address, which is this process or one whose port it shares. `oneself`:
+/// a connection must begin with a PROXY header there, and is told to those who accept it.
+pub fn check_oneself(address: SocketAddr, oneself: Option<&Oneself>) -> Result<(), SelfCheckError> {
+    let tries = if oneself.is_some() { TRIES } else { 1 };
+    let mut checked = Ok(());
+    for _ in 0..tries {
+        checked = connect(reachable(address), oneself).and_then(shake_hands);
+        if let Some(oneself) = oneself {
+            oneself.set(None);
+        }
+        if checked.is_ok() {
+            break;
+        }
+    }
+    checked.map_err(|error| SelfCheckError { address, error })
 }
 
-fn shake_hands(address: SocketAddr) -> io::Result<()> {
+fn connect(address: SocketAddr, oneself: Option<&Oneself>) -> io::Result<TcpStream> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    if let Some(oneself) = oneself {
+        // An address of this machine, from which it reaches itself.
+        socket.bind(&SocketAddr::new(address.ip(), 0).into())?;
+        oneself.set(socket.local_addr()?.as_socket().map(Address::from));
+    }
+    socket.connect_timeout(&address.into(), SELF_CHECK_MAX)?;
+    socket.set_read_timeout(Some(SELF_CHECK_MAX))?;
+    socket.set_write_timeout(Some(SELF_CHECK_MAX))?;
+    let mut stream = TcpStream::from(socket);
+    if oneself.is_some() {
+        stream.write_all(LOCAL_HEADER)?;
+    }
+    Ok(stream)
+}
+
+fn shake_hands(mut socket: TcpStream) -> io::Result<()> {
     let provider = Arc::new(default_provider());
     let verifier = Arc::new(AnyName(Arc::clone(&provider)));
     let config = ClientConfig::builder_with_provider(provider)
@@ -47,11 +85,8 @@ fn shake_hands(address: SocketAddr) -> io::Result<()> {
         .dangerous()
         .with_custom_certificate_verifier(verifier)
         .with_no_client_auth();
-    let name = ServerName::from(address.ip());
+    let name = ServerName::from(socket.peer_addr()?.ip());
     let mut connection = ClientConnection::new(Arc::new(config), name).map_err(io::Error::other)?;
-    let mut socket = TcpStream::connect_timeout(&address, SELF_CHECK_MAX)?;
-    socket.set_read_timeout(Some(SELF_CHECK_MAX))?;
-    socket.set_write_timeout(Some(SELF_CHECK_MAX))?;
     // Its ticket says that the server has our part of the handshake, too.
     while connection.is_handshaking() || connection.tls13_tickets_received() == 0 {
         connection.complete_io(&mut socket)?;

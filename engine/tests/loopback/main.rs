@@ -40,6 +40,7 @@ mod metrics;
 mod naps;
 mod presence;
 mod process;
+mod proxies;
 mod rest;
 mod rig;
 mod samples;

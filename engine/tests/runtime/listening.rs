@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crate::echo::{Echo, Scripted, read, serve, try_serve};
 use corecast::driver::accept::{Acceptor, Entrance};
 use corecast::driver::control::Clock;
+use corecast::driver::introduction::Introduction;
 use corecast::driver::listen::{accept, listen, local_address};
 use corecast::driver::ring::{Kind, Ring, Sizes};
 use corecast::driver::sockets::Sockets;
@@ -85,8 +86,13 @@ fn is_answer(answer: &[u8]) -> bool {
 /// Closes a listener whose queue holds five clients, and returns how many of them were accepted.
 fn close_with_a_queue(listener: std::os::fd::OwnedFd) -> usize {
     let mut ring = Ring::new(Sizes { submissions: 8, completions: 64, sends: 0 }).unwrap();
-    let entrance =
-        Entrance { listener, door: Door::Public, transport: TransportKind::Plain, inherited: false };
+    let entrance = Entrance {
+        listener,
+        door: Door::Public,
+        transport: TransportKind::Plain,
+        inherited: false,
+        introduction: Introduction::None,
+    };
     let mut acceptor = Acceptor::new(vec![entrance], &mut ring);
     let mut sockets = Sockets::new(ring);
     let mut machine = Scripted::new(Echo);

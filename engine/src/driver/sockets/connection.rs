@@ -10,6 +10,7 @@ use std::io;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 
+use super::super::introduction::take_header;
 use super::super::ring::{Completion, Kind, Operation, Ring};
 use super::super::transport::{Session, Transport, TransportMut, Wire};
 use super::closing::Closing;
@@ -43,6 +44,8 @@ struct More {
 pub(super) enum Stage {
     /// Open; these bytes came with it from another core and go to the machine before the socket is read.
     Arrived(Vec<u8>),
+    /// Open; its peer, a proxy, has not named its client yet.
+    Introducing,
     /// The machine has forgotten it.
     Closing(Box<Closing>),
     /// On its way to another core as soon as nothing is armed on it.
@@ -129,6 +132,14 @@ impl Connection {
         self.more.get_or_insert_default().stage = Some(stage);
     }
 
+    /// It is open, with nothing to remember but its session.
+    fn end_stage(&mut self) {
+        if let Some(more) = self.more.as_deref_mut() {
+            more.stage = None;
+        }
+        self.more.take_if(|more| more.session.is_none());
+    }
+
     /// True if the core was already draining when it came.
     pub(super) fn is_late(&self) -> bool {
         self.flags.has_any(Flags::LATE)
@@ -136,7 +147,7 @@ impl Connection {
 
     /// True while the machine knows it.
     pub(super) fn is_open(&self) -> bool {
-        matches!(self.stage(), None | Some(Stage::Arrived(_)))
+        matches!(self.stage(), None | Some(Stage::Arrived(_) | Stage::Introducing))
     }
 
     /// True while the machine's bytes may go out.
@@ -158,6 +169,30 @@ impl Connection {
     /// True once it is broken.
     pub(super) fn is_broken(&self) -> bool {
         self.flags.has_any(Flags::BROKEN)
+    }
+}
+
+/// The header in which a proxy names its client.
+impl Connection {
+    /// Its peer must name its client before the machine gets anything of it.
+    pub(super) fn expect_introduction(&mut self) {
+        self.set_stage(Stage::Introducing);
+    }
+
+    /// True until its peer has done so.
+    pub(super) fn is_introducing(&self) -> bool {
+        matches!(self.stage(), Some(Stage::Introducing))
+    }
+
+    /// What its peer has said of its client, once it has. Garbage, or an end before that, breaks the connection.
+    pub(super) fn take_introduction(&mut self) -> Option<Result<Option<Address>, &'static str>> {
+        let ended = self.is_broken() || self.flags.has_any(Flags::ENDING);
+        let taken = take_header(self.socket(), ended)?;
+        self.end_stage();
+        if taken.is_err() {
+            self.mark_broken();
+        }
+        Some(taken)
     }
 }
 
@@ -218,7 +253,8 @@ impl Connection {
 impl Connection {
     /// True when the machine would get something by reading it.
     pub(super) fn is_ready(&self) -> bool {
-        self.has_news() && self.is_open() && !self.flags.has_any(Flags::PAUSED.and(Flags::HUNG_UP))
+        let waits = self.flags.has_any(Flags::PAUSED.and(Flags::HUNG_UP)) || self.is_introducing();
+        self.has_news() && self.is_open() && !waits
     }
 
     /// True when there is something to read, whether or not it may be read now.
@@ -292,8 +328,7 @@ impl Connection {
         let more = self.more.as_deref_mut()?;
         let Some(Stage::Arrived(bytes)) = &mut more.stage else { return None };
         let bytes = std::mem::take(bytes);
-        more.stage = None;
-        self.more.take_if(|more| more.session.is_none());
+        self.end_stage();
         Some(bytes)
     }
 }

@@ -63,6 +63,10 @@ pub enum News {
     None,
     /// The connection can be written again.
     Writable(Token),
+    /// Its peer, a proxy, has named its client, or itself.
+    Introduced(Token, Option<Address>),
+    /// Its peer should have done so, and has not: it is broken, for this reason.
+    Unmet(Token, &'static str),
 }
 
 impl Sockets {
@@ -140,28 +144,55 @@ impl Sockets {
     /// Takes in what the kernel says about a connection.
     pub fn handle_completion(&mut self, completion: Completion, mono_ms: u64) -> News {
         match completion.operation.kind {
-            Kind::Readable => self.handle_input(completion, mono_ms),
+            Kind::Readable => return self.handle_input(completion, mono_ms),
             Kind::Writable => return self.handle_room(completion.operation.token, mono_ms),
             Kind::Listener | Kind::Doorbell | Kind::Cancel => {}
         }
         News::None
     }
 
-    fn handle_input(&mut self, completion: Completion, mono_ms: u64) {
+    fn handle_input(&mut self, completion: Completion, mono_ms: u64) -> News {
         let token = completion.operation.token;
-        let Some(connection) = self.connections.of_operation(token) else { return };
+        let Some(connection) = self.connections.of_operation(token) else { return News::None };
         let has_ended = connection.note_input(completion);
         if matches!(connection.stage(), Some(Stage::Leaving(_) | Stage::Spent)) {
             self.settle(token);
-            return;
+            return News::None;
         }
         if has_ended {
             connection.poll_input(&mut self.ring, token);
+        }
+        if connection.is_introducing() {
+            return self.introduce(token);
         }
         if connection.is_open() {
             self.reading.queue(connection, token);
         } else {
             self.continue_close_after_input(token, mono_ms);
+        }
+        News::None
+    }
+
+    /// The peer of this connection, which was just accepted, must name its client before anything else.
+    pub fn expect_introduction(&mut self, token: Token) {
+        if let Some(connection) = self.connections.known(token) {
+            connection.expect_introduction();
+        }
+    }
+
+    fn introduce(&mut self, token: Token) -> News {
+        let Some(connection) = self.connections.known(token) else { return News::None };
+        let Some(introduction) = connection.take_introduction() else { return News::None };
+        connection.expect_input();
+        self.reading.queue(connection, token);
+        match introduction {
+            Err(why) => News::Unmet(token, why),
+            Ok(client) => {
+                if client.is_some() {
+                    self.connections.set_client(token, client);
+                }
+                News::Introduced(token, self.connections.client(token))
+            }
         }
     }
 
@@ -169,7 +200,7 @@ impl Sockets {
         let Some(connection) = self.connections.of_operation(token) else { return News::None };
         connection.note_room();
         match connection.stage() {
-            None | Some(Stage::Arrived(_)) => return self.flush_unsent(token),
+            None | Some(Stage::Arrived(_) | Stage::Introducing) => return self.flush_unsent(token),
             Some(Stage::Closing(_)) => self.continue_close(token, mono_ms),
             Some(Stage::Leaving(_) | Stage::Spent) => self.settle(token),
         }

@@ -32,9 +32,14 @@ pub(crate) struct Raw {
 
 /// The head of an upgrade on this path and query.
 pub(crate) fn encode_upgrade(target: &str) -> String {
+    encode_upgrade_with(target, "")
+}
+
+/// The same with these lines besides, each with its end.
+pub(crate) fn encode_upgrade_with(target: &str, lines: &str) -> String {
     format!(
         "GET {target} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n{lines}\r\n"
     )
 }
 
