@@ -216,7 +216,7 @@ fn a_bad_value_gets_what_is_possible() {
         (
             "listen = \"localhost:6001\"",
             "1: listen = \"localhost:6001\": not an address; write IP:PORT, such as \"0.0.0.0:6001\" or \
-             \"[::]:6001\"",
+             \"[::]:6001\", or unix:PATH",
         ),
         (
             "api_listen = [\"127.0.0.1:1\",\n \"tcp://10.0.0.1:6001\"]",

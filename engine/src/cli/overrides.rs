@@ -15,14 +15,14 @@ use protocol::close::Close;
 use super::app_file::read_written_apps;
 use super::failure::Failure;
 use crate::config::{Config, Layer, LayerApp, Origin, quoted, quoted_list};
-use crate::settings::{AdminAddress, Log, Steering, parse_admin_host};
+use crate::settings::{AdminAddress, ListenAddress, Log, Steering, parse_admin_host};
 
 /// Flags; what is not given leaves the file as it is.
 #[derive(Clone, Debug, Default, Args)]
 pub(super) struct Overrides {
-    /// Address for WebSocket and REST; repeatable [default: 0.0.0.0:6001]
+    /// Address for WebSocket and REST, IP:PORT or unix:PATH; repeatable [default: 0.0.0.0:6001]
     #[arg(long, value_name = "ADDR")]
-    pub(super) listen: Vec<SocketAddr>,
+    pub(super) listen: Vec<ListenAddress>,
     /// Address for WebSocket and REST with TLS; repeatable
     #[arg(long, value_name = "ADDR")]
     pub(super) tls_listen: Vec<SocketAddr>,
@@ -144,7 +144,7 @@ impl Overrides {
         for (flag, key, value) in texts {
             value.inspect(|value| layer.set(flag, key, &quoted(value)));
         }
-        let addresses = self.listen.iter().map(SocketAddr::to_string).collect();
+        let addresses = self.listen.iter().map(ListenAddress::to_string).collect();
         let secure = self.tls_listen.iter().map(SocketAddr::to_string).collect();
         let hosts = self.admin_host.iter().map(|host| host.to_string()).collect();
         let lists: [(_, _, Vec<String>); 4] = [
@@ -258,7 +258,8 @@ mod tests {
         };
         for file in [FILE, ""] {
             let config = over(&flags, file);
-            assert_eq!(config.listen.public, flags.listen);
+            let public: Vec<ListenAddress> = config.listen.public.iter().copied().map(Into::into).collect();
+            assert_eq!(public, flags.listen);
             assert_eq!(config.tls.listen, flags.tls_listen);
             assert_eq!(
                 config.tls.certificates,

@@ -17,7 +17,7 @@ use crate::app_store::watch_store;
 use crate::apps_url::answer_questions;
 use crate::config::is_soketi_file;
 use crate::server::Running;
-use crate::settings::Memory;
+use crate::settings::{ListenAddress, Memory};
 use crate::tls::CertificateWatch;
 
 #[derive(Debug, Args)]
@@ -123,6 +123,10 @@ fn announce(running: &Running, shards: usize, settings: &str) {
     }
     for address in running.secure_addresses() {
         event!(INFO, "listening", { address = %address, tls = true, }, "listening on {address} with TLS");
+    }
+    for path in running.paths() {
+        let address = ListenAddress::Unix(path.to_owned());
+        event!(INFO, "listening", { address = %address, tls = false, }, "listening on {address}");
     }
     match running.admin() {
         Some(Ok(address)) => say!("metrics at http://{address}/metrics"),

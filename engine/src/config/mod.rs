@@ -402,7 +402,7 @@ mod tests {
 
     #[test]
     fn every_file_that_the_docs_show_is_right_as_it_is_pasted() {
-        const PAGES: [(&str, &str, usize); 7] = [
+        const PAGES: [(&str, &str, usize); 8] = [
             ("README.md", include_str!("../../../README.md"), 0),
             ("docs/operating.md", include_str!("../../../docs/operating.md"), 1),
             ("docs/hooks.md", include_str!("../../../docs/hooks.md"), 1),
@@ -410,6 +410,7 @@ mod tests {
             ("docs/webman.md", include_str!("../../../docs/webman.md"), 1),
             ("docs/webman.zh-CN.md", include_str!("../../../docs/webman.zh-CN.md"), 1),
             ("docs/migrating.md", include_str!("../../../docs/migrating.md"), 0),
+            ("docs/proxies.md", include_str!("../../../docs/proxies.md"), 1),
         ];
         // Their blocks of code are indented by four; any other line of text ends one.
         let line = |line: &str| match line.strip_prefix("    ") {

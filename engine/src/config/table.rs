@@ -139,7 +139,7 @@ impl Table {
 }
 
 const TOP: [Key; 28] = [
-    list("listen", "Addresses for WebSocket and REST, each as IP:PORT.").or("[\"0.0.0.0:6001\"]"),
+    list("listen", "Addresses for WebSocket and REST, each as IP:PORT, or as unix:PATH for a Unix socket.").or("[\"0.0.0.0:6001\"]"),
     list("api_listen", "Further addresses for back ends, whose connections do not pass through a shard.").or("[]"),
     text(
         "admin",
@@ -155,7 +155,7 @@ const TOP: [Key; 28] = [
     text("path_prefix", "What a proxy puts before all paths. They are served with it and without.").or("\"\""),
     list(
         "trusted_proxies",
-        "Networks of proxies whose word is taken for where a client is, each as ADDRESS/BITS or one address.",
+        "Networks of proxies whose word is taken for where a client is, each as ADDRESS/BITS or one address; \"unix\": those that come by a Unix socket, who are trusted wherever anybody is.",
     )
     .or("[]"),
     list(

@@ -144,7 +144,7 @@ impl Holder {
             Err(error) if error.kind() != io::ErrorKind::AddrInUse => return Self::Refused(error),
             Err(_) => {}
         }
-        let named = find(&[place.address], &[]).unwrap_or_default();
+        let named = find(&[place.address.into()], &[]).unwrap_or_default();
         if let Some(process) = named.iter().find_map(|name| name.process()) {
             return Self::Ours(process);
         }

@@ -95,7 +95,7 @@ impl Server {
         let process = ports.iter().find_map(Port::server)?;
         let admin = config.admin.address.address().filter(|address| address.port() != 0).map(reachable);
         // Elsewhere only proxies may ask.
-        let answers_all = |address: &&SocketAddr| !config.proxies.introduced.contains(address);
+        let answers_all = |address: &&SocketAddr| !config.proxies.introduced.contains(&(**address).into());
         let public = config.listen.public.iter().find(answers_all).copied().map(reachable);
         let ready_at = |address: SocketAddr| (address, get(address, "/ready"));
         let of_admin = admin.map(ready_at);

@@ -14,7 +14,7 @@ use super::limits::{
 use super::listen::{accept, turn_newcomers_away};
 use super::notices;
 use super::ring::{Completion, Kind, Operation, Ring};
-use super::sockets::Sockets;
+use super::sockets::{Sockets, Whereabouts};
 use super::transport::TransportKind;
 use machines::invariant::Expected;
 use machines::machine::{Door, Machine, Now, Token};
@@ -279,7 +279,7 @@ impl Listener {
             *since = now.mono_ms;
         }
         if !self.entrance.introduction.admits(peer) {
-            notices::log_unmet(peer, STRANGER, now);
+            notices::log_unmet(Some(Whereabouts::of(peer)), STRANGER, now);
             return Accepted::One;
         }
         let Some(transport) = self.entrance.transport.over(fd) else { return Accepted::One };

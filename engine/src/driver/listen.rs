@@ -24,8 +24,8 @@ use super::ring;
 /// Why a port could not be taken.
 #[derive(Debug)]
 pub struct ListenError {
-    /// The address that was asked for.
-    pub address: SocketAddr,
+    /// The address that was asked for, or the path behind `unix:`.
+    pub address: String,
     /// The option that asked for it.
     pub option: &'static str,
     /// What the kernel said.
@@ -35,19 +35,26 @@ pub struct ListenError {
 impl fmt::Display for ListenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { address, option, error } = self;
+        let is_port = !address.starts_with("unix:");
         match error.kind() {
+            io::ErrorKind::AddrInUse if !is_port => {
+                write!(
+                    f,
+                    "socket taken: another process listens on {address}; stop it, or choose another {option}"
+                )
+            }
             io::ErrorKind::AddrInUse => {
                 write!(
                     f,
                     "port taken: another process listens on {address}; stop it, or choose another {option}"
                 )
             }
-            io::ErrorKind::PermissionDenied => write!(
+            io::ErrorKind::PermissionDenied if is_port => write!(
                 f,
                 "cannot listen on {address}: ports below 1024 need root, CAP_NET_BIND_SERVICE or a smaller \
                  net.ipv4.ip_unprivileged_port_start"
             ),
-            io::ErrorKind::AddrNotAvailable => {
+            io::ErrorKind::AddrNotAvailable if is_port => {
                 write!(f, "cannot listen on {address}: no network interface has that address")
             }
             _ => write!(f, "cannot listen on {address}: {error}"),
@@ -88,7 +95,7 @@ pub fn listen(place: impl Into<Place>, count: usize, takeover: bool) -> Result<V
     let place = place.into();
     let patience = (!takeover).then_some(PROBE_PATIENCE);
     listen_within(place, count, patience).map_err(|error| ListenError {
-        address: place.address,
+        address: place.address.to_string(),
         option: "--listen",
         error,
     })
@@ -98,7 +105,7 @@ pub fn listen(place: impl Into<Place>, count: usize, takeover: bool) -> Result<V
 pub fn listen_for_tools(place: Place, wanted: bool, takeover: bool) -> Result<OwnedFd, ListenError> {
     let patience = if wanted { PROBE_PATIENCE } else { UNWANTED_PATIENCE };
     let made = listen_within(place, 1, (!takeover).then_some(patience)).map(|mut one| one.remove(0));
-    made.map_err(|error| ListenError { address: place.address, option: "--admin", error })
+    made.map_err(|error| ListenError { address: place.address.to_string(), option: "--admin", error })
 }
 
 fn listen_within(place: Place, count: usize, probe_patience: Option<Duration>) -> io::Result<Vec<OwnedFd>> {
@@ -227,7 +234,7 @@ fn stream_socket(place: Place) -> io::Result<Socket> {
     Ok(socket)
 }
 
-fn backlog() -> i32 {
+pub(super) fn backlog() -> i32 {
     let somaxconn = fs::read_to_string("/proc/sys/net/core/somaxconn");
     somaxconn
         .ok()

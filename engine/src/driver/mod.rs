@@ -22,6 +22,7 @@ pub mod notices;
 pub mod park;
 pub mod probe;
 pub mod ring;
+pub mod socket_file;
 pub mod sockets;
 pub mod steering;
 pub mod transport;

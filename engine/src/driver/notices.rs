@@ -8,12 +8,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use logging::{Level, event};
 use machines::machine::{Now, Token};
 use machines::notices::{Ended, Notice, Refusal, Wanted, What};
-use protocol::address::Address;
 use protocol::app::App;
 use protocol::socket_id::SocketId;
 
 use super::limits::REFUSALS_PER_SECOND_MAX;
-use super::sockets::{Met, Sockets};
+use super::sockets::{Met, Sockets, Whereabouts};
 
 /// Lines of one kind of refusal, of all cores.
 #[derive(Debug)]
@@ -144,7 +143,7 @@ fn log_refused(token: Token, refusal: &Refusal, sockets: &Sockets, now: Now) {
 }
 
 /// A connection ends before any machine has met its client.
-pub(super) fn log_unmet(address: Option<Address>, reason: &str, now: Now) {
+pub(super) fn log_unmet(address: Option<Whereabouts>, reason: &str, now: Now) {
     if wanted() < Wanted::Ends {
         return;
     }

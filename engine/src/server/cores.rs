@@ -6,6 +6,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::environment::Environment;
@@ -27,6 +28,7 @@ use crate::driver::introduction::Oneself;
 use crate::driver::listen::ListenError;
 use crate::driver::probe::probe;
 use crate::driver::ring::Sizes;
+use crate::driver::socket_file::SocketFile;
 use crate::driver::transport::Handshake;
 use crate::settings::{Ending, Settings};
 use crate::takeover::{Takeover, TakeoverPlan};
@@ -59,8 +61,8 @@ pub fn start_cores<S: Machine, A: Machine>(
     }
     threads.spawn("api".to_owned(), api, move || make_api(&environment))?;
     threads.await_start()?;
-    let Ports { addresses, secure, introduced, oneself, admin, shared, queues_stay, .. } = ports;
-    threads.serve(settings.ending.takeover, &[&addresses[..], &secure[..]].concat(), &shared);
+    threads.serve(settings.ending.takeover, &ports.all(), &ports.shared);
+    let Ports { addresses, secure, files, introduced, oneself, admin, queues_stay, .. } = ports;
     if let Some(tls) = tls
         && let Err(error) = check_tls(tls, &secure, &introduced, &oneself)
     {
@@ -72,6 +74,7 @@ pub fn start_cores<S: Machine, A: Machine>(
         ending: settings.ending,
         addresses,
         secure,
+        files,
         queues_stay,
         admin,
         apps,
@@ -102,6 +105,7 @@ pub struct RunningCores {
     ending: Ending,
     addresses: Vec<SocketAddr>,
     secure: Vec<SocketAddr>,
+    files: Vec<SocketFile>,
     /// Clients that wait in the queues of the listeners are left to the next process.
     queues_stay: bool,
     admin: Option<Result<SocketAddr, ListenError>>,
@@ -119,6 +123,11 @@ impl RunningCores {
     /// Where it listens with TLS, in the order of the settings.
     pub fn secure_addresses(&self) -> &[SocketAddr] {
         &self.secure
+    }
+
+    /// The paths of the file system where it listens.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.files.iter().map(SocketFile::path)
     }
 
     /// Where the operator's tools connect, or why they cannot; None if the settings turn that off.
@@ -170,12 +179,12 @@ impl RunningCores {
     /// Waits until the server is told to stop, and then until all its connections have ended. Newcomers are still told to come
     /// back. Afterwards no core reports anything to the hooks.
     pub fn wait_until_drained(&mut self) -> Result<(), CoreError> {
-        stop::drain(&mut self.threads, &self.ending)
+        stop::drain(&mut self.threads, &self.ending, &mut self.files)
     }
 
     /// Closes the listeners and ends all cores.
     pub fn close(self) -> Result<(), CoreError> {
-        stop::close(self.threads, &self.ending, self.queues_stay)
+        stop::close(self.threads, &self.ending, self.queues_stay, self.files)
     }
 }
 

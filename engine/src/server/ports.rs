@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
 
 use super::error::StartError;
 use super::inherited::Inherited;
@@ -10,9 +11,10 @@ use crate::driver::accept::Entrance;
 use crate::driver::allowed;
 use crate::driver::introduction::{Introduction, Oneself};
 use crate::driver::listen::{ListenError, Place, is_taken, listen, listen_for_tools, local_address};
+use crate::driver::socket_file::{SocketFile, is_served, listen_at};
 use crate::driver::steering::steer_by_cpu;
 use crate::driver::transport::TransportKind;
-use crate::settings::{AdminAddress, Settings, Steering};
+use crate::settings::{AdminAddress, ListenAddress, Settings, Steering};
 use crate::takeover::address::{self, Name};
 use crate::tls::ServerTls;
 use machines::cores::{CoreId, Cores, PerCore};
@@ -23,6 +25,8 @@ pub(super) struct Ports {
     pub(super) addresses: Vec<SocketAddr>,
     /// Those with TLS.
     pub(super) secure: Vec<SocketAddr>,
+    /// Those of the file system.
+    pub(super) files: Vec<SocketFile>,
     pub(super) admin: Option<Result<SocketAddr, ListenError>>,
     /// Those where each connection must begin with a PROXY header.
     pub(super) introduced: Vec<SocketAddr>,
@@ -33,7 +37,7 @@ pub(super) struct Ports {
     /// Where successors ask.
     pub(super) names: Vec<Name>,
     /// Addresses that another process has as well.
-    pub(super) shared: Vec<SocketAddr>,
+    pub(super) shared: Vec<ListenAddress>,
     /// The public listeners were passed on by a supervisor, and outlive this process.
     pub(super) queues_stay: bool,
 }
@@ -49,6 +53,7 @@ pub(super) fn take_ports(
     let mut ports = Ports {
         addresses: Vec::new(),
         secure: Vec::new(),
+        files: Vec::new(),
         introduced: Vec::new(),
         oneself: Oneself::default(),
         admin: None,
@@ -66,6 +71,9 @@ pub(super) fn take_ports(
     for listener in &inherited.public {
         let taken = ports.adopt(&wanted, listener, &shards, &plain)?;
         ports.addresses.push(taken);
+    }
+    for path in wanted.unix {
+        ports.take_path(&wanted, path)?;
     }
     for address in wanted.api {
         let taken = ports.take(&wanted, *address, &[CoreId::Api], &plain)?;
@@ -137,12 +145,38 @@ impl Ports {
 
     /// Whether connections must begin with a PROXY header at this address, which is `taken` now.
     fn introduction(&mut self, wanted: &Wanted<'_>, address: SocketAddr, taken: SocketAddr) -> Introduction {
-        let proxies = &wanted.settings.proxies;
-        if !proxies.introduced.contains(&address) {
-            return Introduction::None;
+        let introduction = self.introduction_at(wanted, &address.into());
+        if let Introduction::By(..) = introduction {
+            self.introduced.push(taken);
         }
-        self.introduced.push(taken);
-        Introduction::By(proxies.trusted.clone(), self.oneself.clone())
+        introduction
+    }
+
+    fn introduction_at(&self, wanted: &Wanted<'_>, address: &ListenAddress) -> Introduction {
+        let proxies = &wanted.settings.proxies;
+        match proxies.introduced.contains(address) {
+            true => Introduction::By(proxies.trusted.clone(), self.oneself.clone()),
+            false => Introduction::None,
+        }
+    }
+
+    /// Takes a path for the API core, which spreads clients over the shards: a path has one listener.
+    fn take_path(&mut self, wanted: &Wanted<'_>, path: &Path) -> Result<(), StartError> {
+        let address = ListenAddress::Unix(path.to_owned());
+        let (listener, file) = listen_at(path, wanted.takeover).map_err(|error| {
+            let address = address.to_string();
+            StartError::Listen(ListenError { address, option: "--listen", error })
+        })?;
+        let introduction = self.introduction_at(wanted, &address);
+        self.entrances[CoreId::Api].push(Entrance { introduction, ..entrance(Door::Public, listener) });
+        self.files.push(file);
+        Ok(())
+    }
+
+    /// Where clients and back ends connect.
+    pub(super) fn all(&self) -> Vec<ListenAddress> {
+        let tcp = self.addresses.iter().chain(&self.secure).copied().map(ListenAddress::Tcp);
+        tcp.chain(self.files.iter().map(|file| ListenAddress::Unix(file.path().to_owned()))).collect()
     }
 
     /// All these cores accept from one listener.
@@ -190,8 +224,8 @@ impl Ports {
     }
 
     fn take_names(&mut self) {
-        for address in self.addresses.iter().chain(&self.secure) {
-            match address::listen(*address) {
+        for address in self.all() {
+            match address::listen(&address) {
                 Ok((name, socket)) => {
                     self.names.push(name);
                     self.entrances[CoreId::Api].push(entrance(Door::Successor, socket));
@@ -220,6 +254,7 @@ struct Wanted<'a> {
     public: &'a [SocketAddr],
     api: &'a [SocketAddr],
     tls: &'a [SocketAddr],
+    unix: &'a [PathBuf],
     cores: Cores,
     takeover: bool,
     /// The addresses of all cores.
@@ -231,6 +266,7 @@ impl<'a> Wanted<'a> {
         let public = unless_replaced(&settings.listen.public, &inherited.public);
         let api = unless_replaced(&settings.listen.api, &inherited.api);
         let tls = unless_replaced(&settings.tls.listen, &inherited.tls);
+        let unix = unless_replaced(&settings.listen.unix, &inherited.public);
         let all = public.iter().chain(api).chain(tls).copied();
         let all = all.chain(settings.admin.address.address());
         Self {
@@ -238,6 +274,7 @@ impl<'a> Wanted<'a> {
             public,
             api,
             tls,
+            unix,
             cores: Cores::new(settings.shards.count.get()),
             takeover: settings.ending.takeover,
             all: all.collect(),
@@ -249,12 +286,17 @@ impl<'a> Wanted<'a> {
     }
 
     /// Public addresses that a running server has, which this one joins.
-    fn shared(&self) -> Vec<SocketAddr> {
+    fn shared(&self) -> Vec<ListenAddress> {
+        if !self.takeover {
+            return Vec::new();
+        }
         let public = self.public.iter().chain(self.tls).copied();
-        public.filter(|address| self.takeover && is_taken(self.place(*address))).collect()
+        let public = public.filter(|address| is_taken(self.place(*address))).map(ListenAddress::Tcp);
+        let unix = self.unix.iter().filter(|path| is_served(path)).cloned().map(ListenAddress::Unix);
+        public.chain(unix).collect()
     }
 }
 
-fn unless_replaced<'a>(addresses: &'a [SocketAddr], inherited: &[OwnedFd]) -> &'a [SocketAddr] {
+fn unless_replaced<'a, T>(addresses: &'a [T], inherited: &[OwnedFd]) -> &'a [T] {
     if inherited.is_empty() { addresses } else { &[] }
 }

@@ -2,6 +2,7 @@
 //! knows all parts by name.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::cores::{RunningCores, start_cores};
@@ -166,6 +167,11 @@ impl Running {
     /// Where it listens with TLS, in the order of the settings.
     pub fn secure_addresses(&self) -> &[SocketAddr] {
         self.cores.secure_addresses()
+    }
+
+    /// The paths of the file system where it listens.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.cores.paths()
     }
 
     /// Its TLS; None without such an address.

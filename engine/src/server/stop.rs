@@ -10,6 +10,7 @@ use logging::event;
 use super::supervisor::tell_stopping;
 use super::threads::Threads;
 use crate::driver::control::{CoreError, Leave, Phase};
+use crate::driver::socket_file::SocketFile;
 use crate::limits::{AFTER_CLIENTS_MAX, API_DRAIN_MAX, DRAIN_BEGIN_MAX, LAST_ONES_MAX, SHARD_DRAIN_MAX};
 use crate::settings::Ending;
 
@@ -39,7 +40,11 @@ pub(super) fn leave(is_shard: bool, takeover: bool) -> Leave {
 
 /// Waits until the server is told to stop, and then until all its connections have ended. Newcomers are still told to come
 /// back. Afterwards no core reports anything to the hooks.
-pub(super) fn drain(threads: &mut Threads, ending: &Ending) -> Result<(), CoreError> {
+pub(super) fn drain(
+    threads: &mut Threads,
+    ending: &Ending,
+    files: &mut Vec<SocketFile>,
+) -> Result<(), CoreError> {
     let stopped = threads.wait_until(None, |tally| tally.stop)?;
     debug_assert!(stopped, "without a deadline only a report ends the wait");
     threads.set_ready(false);
@@ -48,6 +53,10 @@ pub(super) fn drain(threads: &mut Threads, ending: &Ending) -> Result<(), CoreEr
         threads.wait_until(Some(ending.ready_grace), |_| false)?;
     }
     let cores = threads.cores();
+    if ending.takeover {
+        // Listeners close now: nobody shall find a path without one.
+        files.clear();
+    }
     threads.advance(Phase::DrainingShards);
     threads.wait_until(Some(DRAIN_BEGIN_MAX), |tally| tally.draining == cores.shards())?;
     let clients = threads.draining_connections();
@@ -64,10 +73,16 @@ pub(super) fn drain(threads: &mut Threads, ending: &Ending) -> Result<(), CoreEr
 
 /// Closes the listeners and ends all cores. A port refuses connections only when almost nothing is left to do. Where
 /// `queues_stay`, listeners outlive this process, and so do those who wait in their queues.
-pub(super) fn close(mut threads: Threads, ending: &Ending, queues_stay: bool) -> Result<(), CoreError> {
+pub(super) fn close(
+    mut threads: Threads,
+    ending: &Ending,
+    queues_stay: bool,
+    files: Vec<SocketFile>,
+) -> Result<(), CoreError> {
     if !ending.takeover && !queues_stay {
         hold_returning_clients(&mut threads)?;
     }
+    drop(files);
     threads.advance(Phase::Closing);
     let cores = threads.count();
     threads.wait_until(Some(quiet(ending.takeover) + LAST_ONES_MAX), |tally| tally.closed == cores)?;

@@ -1,7 +1,6 @@
 //! The threads of a server's cores: their start, what the server says to them and hears from them, and their end.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -12,6 +11,7 @@ use super::reports::{Reports, Stopper, Tally};
 use crate::driver::control::{Clock, Control, CoreError, Health, Phase, Report};
 use crate::driver::{CoreSetup, run_core};
 use crate::limits::{CORES_END_MAX, CORES_START_MAX};
+use crate::settings::ListenAddress;
 use crate::takeover::Takeover;
 use machines::cores::Cores;
 use machines::machine::Machine;
@@ -76,7 +76,7 @@ impl Threads {
     }
 
     /// Lets the cores serve. With `takeover`, events are first shared with the processes that serve these ports already.
-    pub(super) fn serve(&self, takeover: bool, addresses: &[SocketAddr], shared: &[SocketAddr]) {
+    pub(super) fn serve(&self, takeover: bool, addresses: &[ListenAddress], shared: &[ListenAddress]) {
         if let Some(sharing) = self.sharing.as_ref().filter(|_| takeover) {
             sharing.meet(addresses, shared);
         }

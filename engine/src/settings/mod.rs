@@ -20,7 +20,7 @@ mod tls;
 pub use admin::{Admin, AdminAddress, parse_admin_host};
 pub use ending::Ending;
 pub use fitted::fitted;
-pub use listen::Listen;
+pub use listen::{Listen, ListenAddress};
 pub use load::{Load, Marks};
 pub use log::Log;
 pub use memory::{Memory, Watched};

@@ -1,8 +1,8 @@
 //! The proxies that stand before a server.
 
-use std::net::SocketAddr;
-
 use protocol::http::TrustedProxies;
+
+use super::ListenAddress;
 
 /// Which proxies stand before a server.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -10,5 +10,5 @@ pub struct Proxies {
     /// Whose word is taken for where a client is.
     pub trusted: TrustedProxies,
     /// The addresses of listeners whose connections must begin with a PROXY header.
-    pub introduced: Vec<SocketAddr>,
+    pub introduced: Vec<ListenAddress>,
 }

@@ -9,16 +9,17 @@
 use std::fs;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
-use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr as UnixAddress, UnixListener, UnixStream};
+use std::path;
 
 use rustix::process::geteuid;
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::driver::ring;
 use crate::limits::FOUND_SOCKETS_MAX;
+use crate::settings::ListenAddress;
 
 /// How often the table of sockets is read. The kernel returns it in pieces, and skips a socket if an earlier one closes
 /// between two pieces.
@@ -40,7 +41,7 @@ impl Name {
 }
 
 /// Opens the socket to which successors on this address connect. Also returns its name.
-pub fn listen(address: SocketAddr) -> io::Result<(Name, OwnedFd)> {
+pub fn listen(address: &ListenAddress) -> io::Result<(Name, OwnedFd)> {
     let apart = RandomState::new().build_hasher().finish();
     let name = format!("{}{}.{apart:016x}", beginning(address), std::process::id());
     let listener = UnixListener::bind_addr(&UnixAddress::from_abstract_name(&name)?)?;
@@ -49,7 +50,7 @@ pub fn listen(address: SocketAddr) -> io::Result<(Name, OwnedFd)> {
 }
 
 /// The sockets of other processes on these addresses.
-pub fn find(addresses: &[SocketAddr], own: &[Name]) -> io::Result<Vec<Name>> {
+pub fn find(addresses: &[ListenAddress], own: &[Name]) -> io::Result<Vec<Name>> {
     let mut found: Vec<Name> = Vec::new();
     for _ in 0..LOOKS {
         // Other programs may use any bytes in a name.
@@ -72,14 +73,28 @@ pub fn connect(name: &Name) -> io::Result<Option<(i32, UnixStream)>> {
     Ok((user == geteuid().as_raw()).then(|| (process, UnixStream::from(OwnedFd::from(socket)))))
 }
 
-fn beginning(address: SocketAddr) -> String {
-    format!("corecast/{address}/")
+fn beginning(address: &ListenAddress) -> String {
+    match address {
+        ListenAddress::Tcp(address) => format!("corecast/{address}/"),
+        // A path may be too long for a name, and have spaces in it.
+        ListenAddress::Unix(path) => {
+            let path = path::absolute(path).unwrap_or_else(|_| path.clone());
+            format!("corecast/unix:{:016x}/", fnv(path.as_os_str().as_encoded_bytes()))
+        }
+    }
+}
+
+/// A hash that is the same in every version (FNV-1a).
+fn fnv(bytes: &[u8]) -> u64 {
+    bytes
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// The eighth column is the name; the fourth says whether the socket listens.
-fn names(table: &str, addresses: &[SocketAddr]) -> Vec<Name> {
+fn names(table: &str, addresses: &[ListenAddress]) -> Vec<Name> {
     let beginnings: Vec<String> =
-        addresses.iter().map(|address| format!("@{}", beginning(*address))).collect();
+        addresses.iter().map(|address| format!("@{}", beginning(address))).collect();
     let listened = table.lines().filter_map(|line| {
         let mut columns = line.split_ascii_whitespace();
         let is_listening = columns.nth(3)? == LISTENING;
@@ -94,8 +109,8 @@ fn names(table: &str, addresses: &[SocketAddr]) -> Vec<Name> {
 mod tests {
     use super::*;
 
-    fn address() -> SocketAddr {
-        ([127, 0, 0, 1], 6001).into()
+    fn address() -> ListenAddress {
+        ListenAddress::Tcp(([127, 0, 0, 1], 6001).into())
     }
 
     #[test]
@@ -112,8 +127,8 @@ mod tests {
 
     #[test]
     fn a_process_finds_and_reaches_what_another_listens_on() {
-        let (name, listener) = listen(address()).unwrap();
-        let (second, _kept) = listen(address()).unwrap();
+        let (name, listener) = listen(&address()).unwrap();
+        let (second, _kept) = listen(&address()).unwrap();
         let found = find(&[address()], std::slice::from_ref(&second)).unwrap();
         assert!(found.contains(&name) && !found.contains(&second), "{found:?}");
         assert_eq!(name.process(), Some(std::process::id()));
@@ -121,5 +136,15 @@ mod tests {
         assert_eq!(process as u32, std::process::id());
         drop(listener);
         assert!(connect(&name).is_err(), "nothing is left behind");
+    }
+
+    #[test]
+    fn a_path_of_any_length_has_a_name_of_its_own() {
+        let unix = |path: &str| ListenAddress::Unix(path.into());
+        let long = format!("/run/a name with spaces/{}", "x".repeat(90));
+        let (name, _kept) = listen(&unix(&long)).unwrap();
+        let found = find(&[unix(&long)], &[]).unwrap();
+        assert_eq!(found, [name]);
+        assert!(find(&[unix("/run/other")], &[]).unwrap().is_empty());
     }
 }

@@ -14,7 +14,6 @@ pub mod wire;
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
-use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -36,6 +35,7 @@ use crate::driver::inbox::MeshEnd;
 use crate::driver::ring;
 use crate::limits::{LOOKING_MAX, MEETING_MAX, RELAY_COMMANDS_MAX, SHARING_FINISH_MAX};
 use crate::process::started_ticks;
+use crate::settings::ListenAddress;
 use machines::cores::CoreId;
 use machines::exchange::Homes;
 
@@ -85,7 +85,7 @@ impl Takeover {
 
     /// Becomes the leader of the processes that listen on the same addresses, and logs the outcome. On `shared` addresses a
     /// process is known to listen.
-    pub fn meet(&self, addresses: &[SocketAddr], shared: &[SocketAddr]) {
+    pub fn meet(&self, addresses: &[ListenAddress], shared: &[ListenAddress]) {
         let found = self.find(addresses, !shared.is_empty()).unwrap_or_else(|error| {
             logging::say!("takeover: cannot look for a predecessor in /proc/net/unix: {error}");
             Vec::new()
@@ -100,7 +100,7 @@ impl Takeover {
     }
 
     /// A process that is known to be there gets a little more time to appear.
-    fn find(&self, addresses: &[SocketAddr], is_there: bool) -> io::Result<Vec<Name>> {
+    fn find(&self, addresses: &[ListenAddress], is_there: bool) -> io::Result<Vec<Name>> {
         let give_up = Instant::now() + LOOKING_MAX;
         loop {
             let found = address::find(addresses, &self.names)?;

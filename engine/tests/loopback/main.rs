@@ -54,6 +54,7 @@ mod terminal;
 mod terminate;
 mod threads;
 mod tls;
+mod unix_sockets;
 mod users;
 mod watch;
 mod watchlists;

@@ -15,11 +15,15 @@ use crate::address::Address;
 
 /// The addresses of trusted proxies; none by default.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct TrustedProxies(Arc<[IpNet]>);
+pub struct TrustedProxies {
+    networks: Arc<[IpNet]>,
+    /// Somebody is trusted, though no network may be.
+    unix: bool,
+}
 
 impl FromIterator<IpNet> for TrustedProxies {
     fn from_iter<I: IntoIterator<Item = IpNet>>(networks: I) -> Self {
-        Self(networks.into_iter().collect())
+        Self { networks: networks.into_iter().collect(), unix: false }
     }
 }
 
@@ -29,9 +33,14 @@ impl TrustedProxies {
         text.parse().or_else(|_| IpAddr::from_str(text).map(|ip| IpNet::from(ip.to_canonical()))).ok()
     }
 
+    /// The same with those that come by a Unix socket, also where no network is trusted.
+    pub fn with_unix_peers(self) -> Self {
+        Self { unix: true, ..self }
+    }
+
     /// True when nobody is trusted.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.networks.is_empty() && !self.unix
     }
 
     /// Whether this peer is one of them. A peer without an address came by a Unix socket, whose file says who may: it is one
@@ -41,7 +50,7 @@ impl TrustedProxies {
     }
 
     fn has(&self, address: Address) -> bool {
-        self.0.iter().any(|network| network.contains(&address.ip()))
+        self.networks.iter().any(|network| network.contains(&address.ip()))
     }
 
     /// Where the client of a request is that `peer` has sent: there, unless that is a trusted proxy which says otherwise.
@@ -164,6 +173,7 @@ mod tests {
         assert_eq!(client(by_unix_socket, "X-Forwarded-For: 6.6.6.6, 1.2.3.4"), "1.2.3.4");
         assert_eq!(client(by_unix_socket, ""), "nowhere");
         assert!(!TrustedProxies::default().trust(None));
+        assert!(TrustedProxies::default().with_unix_peers().trust(None));
     }
 
     #[test]

@@ -49,7 +49,7 @@ pub(super) fn run(dev: &Dev) -> Result<(), Failure> {
         return Err(Failure::config(text));
     }
     let flags = Overrides {
-        listen: vec![dev.listen],
+        listen: vec![dev.listen.into()],
         admin: Some(AdminAddress::Off),
         shards: dev.shards,
         ..Overrides::default()

@@ -11,6 +11,7 @@ mod expiries;
 mod leaving;
 mod reading;
 
+use std::fmt;
 use std::io::{self, IoSlice};
 use std::os::fd::BorrowedFd;
 
@@ -22,6 +23,8 @@ use machines::invariant::Expected;
 use machines::machine::{Socket, Token};
 use machines::outbox::parting::Parting;
 use protocol::address::Address;
+use rustix::net::AddressFamily;
+use rustix::net::sockopt::socket_domain;
 
 use self::closing::{Closing, Progress, reset_on_drop};
 use self::connection::{Connection, Stage};
@@ -47,13 +50,38 @@ pub struct Sockets {
 #[derive(Debug)]
 pub struct Met<'a> {
     /// Where its peer is.
-    pub address: Option<Address>,
+    pub address: Option<Whereabouts>,
     /// What it says that it is.
     pub agent: Option<&'a str>,
     /// For how long it has been a client's, in tenths of a second.
     pub open_ds: u32,
     /// How many bytes came, and how many went.
     pub bytes: Option<(u64, u64)>,
+}
+
+/// Where the other end of a connection is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Whereabouts {
+    /// At this address.
+    At(Address),
+    /// On this machine, at a Unix socket.
+    Unix,
+}
+
+impl Whereabouts {
+    /// Of a peer that has just been accepted.
+    pub fn of(peer: Option<Address>) -> Self {
+        peer.map_or(Self::Unix, Self::At)
+    }
+}
+
+impl fmt::Display for Whereabouts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::At(address) => address.fmt(f),
+            Self::Unix => f.write_str("unix"),
+        }
+    }
 }
 
 /// What a completion means to the machine.
@@ -262,8 +290,14 @@ impl Sockets {
     }
 
     /// Where the client of this connection is, if that is known.
-    pub fn client(&self, token: Token) -> Option<Address> {
-        self.connections.client(token)
+    pub fn client(&self, token: Token) -> Option<Whereabouts> {
+        match self.connections.client(token) {
+            Some(address) => Some(Whereabouts::At(address)),
+            None => {
+                let connection = self.connections.view(token)?;
+                is_unix(connection.socket()).then_some(Whereabouts::Unix)
+            }
+        }
     }
 
     /// What is known of a connection. Asks the kernel.
@@ -272,12 +306,16 @@ impl Sockets {
             return Met { address: None, agent: None, open_ds: 0, bytes: None };
         };
         Met {
-            address: self.connections.client(token),
+            address: self.client(token),
             agent: self.connections.agent(token),
             open_ds: connection.open_ds(mono_ms),
             bytes: tcp_bytes(connection.socket()),
         }
     }
+}
+
+fn is_unix(socket: BorrowedFd<'_>) -> bool {
+    socket_domain(socket).is_ok_and(|domain| domain == AddressFamily::UNIX)
 }
 
 /// Reading.

@@ -224,6 +224,13 @@ impl Server {
         assert!(sent.success(), "the server had ended before it was told to");
     }
 
+    /// SIGKILL.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        drop(self.take_errors());
+    }
+
     /// What the server has written to standard error, once it has ended.
     pub(crate) fn take_errors(&mut self) -> String {
         self.errors.take().map_or_else(String::new, |errors| errors.join().unwrap())
