@@ -60,7 +60,7 @@ main() {
     section 'Official clients against the built server'
     local shards
     for shards in 1 3; do
-        begin "pusher-js, laravel-echo, pusher for Node with its own remote tests, push.js, the page of dev, the sample endpoints, $shards shard(s)" told_by_node run_node_tests "$shards"
+        begin "pusher-js, laravel-echo, pusher for Node with its own remote tests, push.js, the page of dev, the sample endpoints, nginx, HAProxy and Caddy, $shards shard(s)" told_by_node run_node_tests "$shards"
         begin "pusher for Python, $shards shard(s)" told_by_pytest run_python_tests "$shards"
         begin "what webman-push-server's PHP clients say and read, $shards shard(s)" told_by_php run_php_tests "$shards"
     done
@@ -285,7 +285,10 @@ install_packages() {
     command -v setpriv >/dev/null || wanted+=(util-linux)
     command -v openssl >/dev/null || wanted+=(openssl)
     command -v faketime >/dev/null || wanted+=(faketime)
-    PATH=$PATH:/usr/sbin command -v nginx >/dev/null || wanted+=(nginx)
+    local program
+    for program in nginx haproxy caddy; do
+        PATH=$PATH:/usr/sbin command -v "$program" >/dev/null || wanted+=("$program")
+    done
     command -v redis-server >/dev/null || wanted+=(redis-server)
     command -v php >/dev/null || wanted+=(php-cli)
     python3 -c 'import ensurepip, venv' 2>/dev/null || wanted+=(python3 python3-venv)

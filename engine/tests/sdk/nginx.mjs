@@ -4,7 +4,7 @@
 // key for good and no other.
 
 import assert from "node:assert/strict";
-import { execFile, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { createHash, X509Certificate } from "node:crypto";
 import { once } from "node:events";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
@@ -12,8 +12,8 @@ import https from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { promisify } from "node:util";
 
+import { certify } from "./certificates.mjs";
 import { freePort } from "./server.mjs";
 
 const NAME = "push.example";
@@ -53,16 +53,8 @@ export class Proxy {
   }
 
   async #certify() {
-    const at = (name) => join(this.folder, name);
-    const openssl = (...options) => promisify(execFile)("openssl", options);
-    const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
-    await openssl("req", "-x509", ...key, "-keyout", at("ca.key"), "-out", at("ca.pem"), "-days", "2", "-subj", "/CN=Tests");
-    await openssl("req", ...key, "-keyout", at("key.pem"), "-out", at("request.pem"), "-subj", `/CN=${NAME}`);
-    await writeFile(at("names"), `subjectAltName=DNS:${NAME}\n`);
-    await openssl("x509", "-req", "-in", at("request.pem"), "-CA", at("ca.pem"), "-CAkey", at("ca.key"), "-CAcreateserial",
-      "-out", at("certificate.pem"), "-days", "1", "-extfile", at("names"));
-    this.authority = await readFile(at("ca.pem"));
-    const { publicKey } = new X509Certificate(await readFile(at("certificate.pem")));
+    this.authority = await certify(this.folder, [NAME]);
+    const { publicKey } = new X509Certificate(await readFile(join(this.folder, "certificate.pem")));
     this.keyHash = createHash("sha256").update(publicKey.export({ type: "spki", format: "der" })).digest("base64");
   }
 
