@@ -91,6 +91,7 @@ const CASES: &[Case<'_>] = &[
     env(&[APP, "CORECAST_LIMITS_MESSAGE_BYTES_MAX=1"]),
     env(&[APP, "CORECAST_LIMITS_OUTBOX_BYTES_MAX=65536"]),
     env(&[APP, "CORECAST_HOOKS_REDIS_URL=hunter2-hunter2"]),
+    env(&[APP, "CORECAST_HOOKS_REDIS_URL=rediss://:hunter2-hunter2@"]),
     env(&[APP, "CORECAST_HOOKS_STREAM=events"]),
     env(&[APP, "CORECAST_HOOKS_DURABILITY=none"]),
     env(&[APP, "CORECAST_ADMIN_HOSTS=[\"a\""]),
@@ -138,6 +139,8 @@ const CASES: &[Case<'_>] = &[
     all(&[(".env", "CORECAST_APPS=\"hunter2-hunter2\"\n")], &[], &["--env-file", ".env"]),
     // Flags.
     flags(&["--shards", "0"]),
+    flags(&["--webhook", "http://u:hunter2-hunter2@[/"]),
+    flags(&["--webhook", "http://u:hunter2-hunter2@169.254.169.254/"]),
     flags(&["--app", "hunter2-hunter2"]),
     flags(&["--app", "1:a:hunter2-hunter2", "--app", "1:b:hunter2-hunter2"]),
     flags(&["--app-file", "no-such-file"]),
@@ -234,7 +237,8 @@ fn the_highest_source_of_a_setting_holds_and_is_named() {
         &[
             (
                 "c.toml",
-                "shards = 3\ndrain_rate = 7\nlisten = \"127.0.0.1:1\"\nready_grace = 1\n[limits]\nhead_ms_max = 500\n",
+                "shards = 3\ndrain_rate = 7\nlisten = \"127.0.0.1:1\"\nready_grace = 1\ntrusted_proxies = \"::1\"\n\
+                 [limits]\nhead_ms_max = 500\n",
             ),
             (".env", "CORECAST_SHARDS=5\nCORECAST_READY_GRACE=2\nREVERB_PORT=1\n"),
             ("n", "9\n"),
@@ -262,7 +266,8 @@ fn the_highest_source_of_a_setting_holds_and_is_named() {
         "admin_hosts": [["a", "b"], "env", "CORECAST_ADMIN_HOSTS"],
         "limits.batch_events_max": [9, "env", "CORECAST_LIMITS_BATCH_EVENTS_MAX_FILE (n)"],
         "drain_rate": [7, "file", "c.toml:2"],
-        "limits.head_ms_max": [500, "file", "c.toml:6"],
+        "limits.head_ms_max": [500, "file", "c.toml:7"],
+        "trusted_proxies": [["::1"], "file", "c.toml:5"],
         "limits.message_bytes_max": [131_072, "default", null],
         "admin": ["127.0.0.1:9601", "default", null],
         "drain_close": [4100, "default", null],

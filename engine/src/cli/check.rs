@@ -29,6 +29,7 @@ pub(super) fn run(check: Check) -> Result<(), Failure> {
 /// Says of settings that no reader has refused whether a server would start with them. They are called `name`.
 pub(super) fn judge(mut config: Config, name: &str) -> Result<(), Failure> {
     read_certificates(&config.tls.certificates).map_err(|error| Failure::config(error.to_string()))?;
+    config.hooks.check_endpoints().map_err(|fault| Failure::config(fault.to_string()))?;
     read_stored_apps(&mut config)?;
     if config.has_no_apps() {
         return Err(Failure::no_app(&format!("add [[apps]], [app_store] or apps_url to {name}")));

@@ -14,6 +14,7 @@ use crate::settings::{Settings, ShardCount};
 
 /// The settings of a server. Apps of a file are known to differ.
 pub(super) fn settled(config: Config) -> Result<Settings, Failure> {
+    config.hooks.check_endpoints().map_err(|fault| Failure::config(fault.to_string()))?;
     config.settings().map_err(|error| Failure::config(format!("--app: {error}")))
 }
 

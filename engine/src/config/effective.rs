@@ -7,8 +7,8 @@ use toml::de::{DeTable, DeValue};
 
 use super::Config;
 use super::fault::Document;
-use super::key::{Default, Key};
-use super::layer::{Origin, quoted};
+use super::key::{Default, Key, Kind};
+use super::layer::{Origin, quoted, quoted_list};
 use super::table::Table;
 
 /// What stands in place of a secret.
@@ -77,7 +77,10 @@ impl Collected<'_> {
                 (Some(_), None) => {}
                 (None, Some((name, value))) => {
                     let (origin, place) = self.document.origin(name.span().start);
-                    let value = written(value.get_ref());
+                    let value = match value.get_ref() {
+                        DeValue::String(one) if key.kind == Kind::List => quoted_list([&**one]),
+                        value => written(value),
+                    };
                     let fingerprint = fingerprint(Some(&value));
                     let value = if key.is_secret { MASKED.to_owned() } else { value };
                     let (is_read_again, differs) = (table.is_read_again(key.name), differs(&key, &value));

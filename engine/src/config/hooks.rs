@@ -227,8 +227,11 @@ fn set_seconds(value: Option<Value<'_>>, time: &mut Duration) -> Result<(), Faul
 
 fn check_redis_url(url: &str) -> Result<(), &'static str> {
     let rest = ["redis://", "rediss://"].into_iter().find_map(|scheme| url.strip_prefix(scheme));
-    match rest {
-        Some(rest) if !rest.is_empty() && !url.contains(char::is_whitespace) => Ok(()),
+    let host = rest.and_then(|rest| rest.split(['/', '?', '#']).next()?.rsplit('@').next());
+    match host {
+        Some(host) if !host.is_empty() && !host.starts_with(':') && !url.contains(char::is_whitespace) => {
+            Ok(())
+        }
         _ => Err(
             "is not the URL of a Redis server; write redis://USER:PASSWORD@HOST:PORT/DATABASE, or rediss:// for TLS",
         ),

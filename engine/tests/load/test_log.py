@@ -1,7 +1,7 @@
 """The log is a pipe whose reader has stopped, and every publish is a line in it: subscribers may not notice.
 
 What the reader finds when it goes on is whole: each line is JSON, and some say how many are missing. How the latencies
-compare with those beside a reader is measured by hand (PERFORMANCE.md): a machine that runs tests tells nothing of it.
+compare with those beside a reader is measured by hand (docs/trials.md): a machine that runs tests tells nothing of it.
 """
 
 import json
