@@ -1,6 +1,6 @@
 //! A publish over HTTP: head, MD5 of the body, signature and JSON, up to the events that it asks for.
 
-use api::call::parse_call;
+use api::call::{Arrival, parse_call};
 use corecast_benches::world::{DATA_BYTES, app};
 use corecast_benches::{criterion, legend};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
@@ -10,6 +10,7 @@ use protocol::http::{RequestParse, parse_request};
 use protocol::path_prefix::PathPrefix;
 
 const NOW_UNIX_S: u64 = 1_700_000_000;
+const ARRIVAL: Arrival = Arrival { secure: false, unix_s: NOW_UNIX_S };
 
 criterion_group! {
     name = benches;
@@ -34,7 +35,7 @@ fn rest_call(criterion: &mut Criterion) {
                 let RequestParse::Complete { request, .. } = parse_request(&bytes) else {
                     panic!("a request")
                 };
-                parse_call(&apps, &PathPrefix::default(), &request, NOW_UNIX_S).expect("signed");
+                parse_call(&apps, &PathPrefix::default(), &request, ARRIVAL).expect("signed");
             });
         });
     }

@@ -58,14 +58,14 @@ class Bench:
             return json.loads(Path(file.name).read_text())
 
     @contextmanager
-    def serve(self, server, shards=None, config=None, arguments=(), binary=None):
+    def serve(self, server, shards=None, config=None, arguments=(), binary=None, tls=False):
         """`corecast`, or a mode of the floor. Gives pid, address, and what the floor says when it has ended. `config` is the
-        text of a file that has the app; FOLDER in it is one for this run."""
+        text of a file that has the app; FOLDER in it is one for this run. With `tls` the address is one with TLS."""
         told, address = {}, f"127.0.0.1:{free_port()}"
         with tempfile.TemporaryDirectory() as folder:
             last_words = Path(folder) / "floor.json"
             if server == "corecast":
-                command = [binary or self.options.corecast, "serve", "--listen", address, *arguments]
+                command = [binary or self.options.corecast, "serve", *listen(address, tls, folder), *arguments]
                 command += ["--shards", shards] if shards else []
                 command += self.app_of(config, Path(folder))
             else:
@@ -103,6 +103,17 @@ class Bench:
             for name, (server, scenario, extra) in runs.items():
                 found[name].append(self.measure(row, server, *scenario, **extra))
         return found
+
+
+def listen(address, tls, folder):
+    """Flags for an address, and a certificate for it that is made in this folder."""
+    if not tls:
+        return ["--listen", address]
+    cert, key = (f"{folder}/{name}.pem" for name in ["cert", "key"])
+    made = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "9"]
+    subprocess.run([*made, "-subj", "/CN=corecast", "-keyout", key, "-out", cert], check=True, capture_output=True)
+    plain = f"127.0.0.1:{free_port(25_000)}"
+    return ["--listen", plain, "--tls-listen", address, "--tls-cert", cert, "--tls-key", key]
 
 
 def cpu(reports, per="delivery"):

@@ -13,6 +13,7 @@ from bench import cpu, free_port, median, ratio, spoiled, us
 from hooks import hooks, with_hooks
 from namespace import steered_network
 from table import Cost, Row, verdict
+from tls import fan_out_with_tls, saturated_with_tls, storm_with_tls
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -104,17 +105,27 @@ def memory(bench):
     absolute = f"live bytes of a build whose allocator counts, over {middle:,} connections; {more:,.0f} B from {few:,} to {many:,}; RSS {resident:,.0f} B"
     return [
         Row(memory.__doc__, "≤ 400 B", f"{each:,.0f} B", absolute, verdict(each <= 400)),
-        Row("the same with TLS", "≤ 8 KiB", "–", "", "not built yet"),
+        memory_with_tls(bench),
     ]
 
 
-def live_bytes(bench, connections):
+def memory_with_tls(bench):
+    """the same with TLS"""
+    live = {connections: live_bytes(bench, connections, tls=True) for connections in {bench.few(1_000), bench.few(5_000)}}
+    few, many = sorted(live)
+    each = live[many] / many
+    more = (live[many] - live[few]) / (many - few)
+    absolute = f"live bytes over {many:,} connections; {more:,.0f} B from {few:,} to {many:,}"
+    return Row(memory_with_tls.__doc__, "≤ 8 KiB", f"{each:,.0f} B", absolute, verdict(each <= 8 << 10))
+
+
+def live_bytes(bench, connections, tls=False):
     """What the server's allocator has given out for so many connections."""
     # Apart from the server's own, which is not taken yet.
     admin = f"127.0.0.1:{free_port(23_000)}"
-    with bench.serve("corecast", binary=bench.options.counting, arguments=["--admin", admin]) as (pid, address, _):
+    with bench.serve("corecast", binary=bench.options.counting, arguments=["--admin", admin], tls=tls) as (pid, address, _):
         before = allocated(admin)
-        scenario = ["idle", "--connections", connections, "--ping-every", 120, "--duration", 5]
+        scenario = ["idle", "--connections", connections, "--ping-every", 120, "--duration", 5] + (["--tls"] if tls else [])
         with ThreadPoolExecutor(1) as pool:
             driven = pool.submit(bench.drive, "memory-counted", pid, address, scenario)
             while connected(admin) < connections and not driven.done():
@@ -283,5 +294,5 @@ def wake_up(bench):
 
 ROWS = [
     paced, paced_steered, saturated, ten_thousand, connecting, memory, simulated, inbound, publishing, idle, many_channels, slow_readers,
-    overload, storm, three_shards, wake_up, hooks, with_hooks,
+    overload, storm, fan_out_with_tls, saturated_with_tls, storm_with_tls, three_shards, wake_up, hooks, with_hooks,
 ]

@@ -10,13 +10,15 @@ use std::time::Duration;
 
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
+use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, StreamOwned};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use crate::options::Endpoint;
+use crate::options::{Encryption, Endpoint};
+use crate::tickets::Tickets;
 
 /// Where connections lead.
 #[derive(Clone)]
@@ -31,8 +33,13 @@ pub(crate) enum Link {
 }
 
 impl Door {
-    pub(crate) fn new(endpoint: Endpoint, tls: bool) -> Self {
-        Self { endpoint, tls: tls.then(accept_any_certificate) }
+    pub(crate) fn new(endpoint: Endpoint, encryption: Encryption) -> Self {
+        let tls = match encryption {
+            Encryption::None => None,
+            Encryption::Resumed => Some(Resumption::store(Arc::new(Tickets::default()))),
+            Encryption::Full => Some(Resumption::disabled()),
+        };
+        Self { endpoint, tls: tls.map(accept_any_certificate) }
     }
 
     pub(crate) fn endpoint(&self) -> &Endpoint {
@@ -153,15 +160,16 @@ pub(crate) fn is_for_later(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::NotConnected)
 }
 
-fn accept_any_certificate() -> Arc<ClientConfig> {
+fn accept_any_certificate(resumption: Resumption) -> Arc<ClientConfig> {
     let provider = Arc::new(ring::default_provider());
     let verifier = Arc::new(AnyCertificate(Arc::clone(&provider)));
-    let config = ClientConfig::builder_with_provider(provider)
+    let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .expect("the provider has the default versions")
         .dangerous()
         .with_custom_certificate_verifier(verifier)
         .with_no_client_auth();
+    config.resumption = resumption;
     Arc::new(config)
 }
 
@@ -215,7 +223,7 @@ mod tests {
     fn server_soon_feels_a_connection_that_never_reads() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let endpoint = parse_endpoint(&listener.local_addr().unwrap().to_string()).unwrap();
-        let _link = Door::new(endpoint, false).connect(None, Some(4096)).unwrap();
+        let _link = Door::new(endpoint, Encryption::None).connect(None, Some(4096)).unwrap();
         let (mut peer, _) = listener.accept().unwrap();
         peer.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
         let frames = std::iter::repeat_with(|| peer.write(&[0; 1000])).map_while(Result::ok);

@@ -30,6 +30,7 @@ mod publish;
 mod report;
 mod scenario;
 mod stamp;
+mod tickets;
 
 fn main() -> ExitCode {
     let options = command::Options::parse_from(compare::in_order(std::env::args_os()));

@@ -126,12 +126,13 @@ pub(crate) mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::options::Encryption;
     use crate::options::values::parse_endpoint;
 
     pub(crate) fn site() -> Site {
         Site {
             ws: parse_endpoint("127.0.0.1:1").unwrap(),
-            tls: false,
+            encryption: Encryption::None,
             path_prefix: String::new(),
             key: "278d425bdf160c739803".to_owned(),
             secret: "7ad3773142a6692b25b8".to_owned(),

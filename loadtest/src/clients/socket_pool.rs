@@ -112,7 +112,7 @@ impl SocketPool {
             events: Events::with_capacity(EVENTS_PER_POLL),
             buffer: vec![0; READ_BUFFER_BYTES],
             script: Script::new(&plan.site, &plan.channels),
-            door: Door::new(plan.site.ws.clone(), plan.site.tls),
+            door: Door::new(plan.site.ws.clone(), plan.site.encryption),
             connections: Vec::with_capacity(plan.subscribers.len()),
             start_ns,
             under_way: 0,

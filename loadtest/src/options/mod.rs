@@ -11,5 +11,5 @@ mod target;
 pub(crate) mod values;
 
 pub(crate) use self::floor::{FloorMode, FloorOptions};
-pub(crate) use self::site::{App, Endpoint, Site};
+pub(crate) use self::site::{App, Encryption, Endpoint, Site};
 pub(crate) use self::target::Target;

@@ -16,12 +16,21 @@ const REACHABLE_PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Site {
     pub(crate) ws: Endpoint,
-    pub(crate) tls: bool,
+    pub(crate) encryption: Encryption,
     pub(crate) path_prefix: String,
     pub(crate) key: String,
     pub(crate) secret: String,
     /// Taken in turn; none lets the kernel choose.
     pub(crate) sources: Vec<IpAddr>,
+}
+
+/// Whether TLS is spoken, and how its handshakes are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) enum Encryption {
+    None,
+    /// Where there is a ticket.
+    Resumed,
+    Full,
 }
 
 /// A name and what it stands for.

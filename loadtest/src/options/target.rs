@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::site::{App, Endpoint, Site};
+use super::site::{App, Encryption, Endpoint, Site};
 use super::values::{
     loopback_sources, parse_app, parse_channel, parse_endpoint, parse_prefix, parse_rate, parse_seconds,
 };
@@ -44,6 +44,9 @@ pub(crate) struct Target {
     /// Use TLS for WebSocket and REST; any certificate is accepted
     #[arg(long, help_heading = SERVER)]
     pub(crate) tls: bool,
+    /// With --tls: every handshake is a full one; otherwise a client takes a ticket that another has left, as one does that comes back
+    #[arg(long, help_heading = SERVER, requires = "tls")]
+    pub(crate) tls_full: bool,
     /// WebSocket connections
     #[arg(long, help_heading = LOAD, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) connections: u32,
@@ -132,6 +135,14 @@ impl Target {
         self.duration.unwrap_or(DURATION_DEFAULT)
     }
 
+    pub(crate) fn encryption(&self) -> Encryption {
+        match (self.tls, self.tls_full) {
+            (false, _) => Encryption::None,
+            (true, false) => Encryption::Resumed,
+            (true, true) => Encryption::Full,
+        }
+    }
+
     pub(crate) fn site(&self) -> Site {
         let sources = match self.sources.as_slice() {
             [] => loopback_sources(self.source_addresses),
@@ -139,7 +150,7 @@ impl Target {
         };
         Site {
             ws: self.ws.clone(),
-            tls: self.tls,
+            encryption: self.encryption(),
             path_prefix: self.path_prefix.clone(),
             key: self.app.key.clone(),
             secret: self.app.secret.clone(),

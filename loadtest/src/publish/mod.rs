@@ -88,7 +88,7 @@ impl Publisher {
         Ok(Self {
             channel_sequence: ChannelSequence::new(channels.len(), seed),
             requests: Requests::new(target, channels),
-            pool: Pool::new(Door::new(target.http().clone(), target.tls), limits, clock)?,
+            pool: Pool::new(Door::new(target.http().clone(), target.encryption()), limits, clock)?,
             clock,
             run,
             size: target.size as usize,
