@@ -1,7 +1,7 @@
 //! From a request to the call that it is: route, app, signature, and then what its endpoint wants.
 //!
 //! The order is that of what a caller may learn: 404 and 405 for paths that are nobody's, 401 before anything is said
-//! about an app's state, and only then what is wrong with the request itself. Names and data are borrowed from it.
+//! about an app's state (but that it takes nothing without TLS), and only then what is wrong with the request itself. Names and data are borrowed from it.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -66,12 +66,21 @@ impl Options {
     }
 }
 
-/// The call that a request is. `now_unix_s` is the wall clock, in seconds since 1970.
+/// How and when a request came.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival {
+    /// By TLS, here or at a trusted proxy.
+    pub secure: bool,
+    /// By the wall clock, in seconds since 1970.
+    pub unix_s: u64,
+}
+
+/// The call that a request is.
 pub fn parse_call<'a>(
     apps: &'a Apps,
     prefix: &PathPrefix,
     request: &'a Request<'a>,
-    now_unix_s: u64,
+    arrival: Arrival,
 ) -> Result<Call<'a>, Refused> {
     let route = check_route(prefix, &request.head)?;
     let query = parse_query(request.head.query);
@@ -81,11 +90,13 @@ pub fn parse_call<'a>(
         Route::App(id, endpoint) => (app_of_path(apps, &id, &query)?, endpoint),
         Route::AppOfKey(endpoint) => (app_of_key(apps, &query)?, endpoint),
     };
+    check_transport(app, arrival)?;
     if !request.body.is_empty() {
         check_coding(&request.head)?;
     }
     let (method, path) = (request.head.method, request.head.path);
-    let verify = |path: &str| verify_request(app, version, method, path, &query, &request.body, now_unix_s);
+    let verify =
+        |path: &str| verify_request(app, version, method, path, &query, &request.body, arrival.unix_s);
     authorise(app, prefix, path, verify)?;
     let of_webman = request.head.header(API_CLIENT_HEADER).is_some();
     match endpoint {
@@ -105,7 +116,12 @@ pub fn parse_call<'a>(
 
 /// Judges a request whose body is still to come by all that its head says: nobody's body is kept whom the app's secret
 /// has not signed it for.
-pub fn check_head(apps: &Apps, prefix: &PathPrefix, head: &Head<'_>, now_unix_s: u64) -> Result<(), Refused> {
+pub fn check_head(
+    apps: &Apps,
+    prefix: &PathPrefix,
+    head: &Head<'_>,
+    arrival: Arrival,
+) -> Result<(), Refused> {
     let route = check_route(prefix, head)?;
     let query = parse_query(head.query);
     let (app, version) = match route {
@@ -113,8 +129,9 @@ pub fn check_head(apps: &Apps, prefix: &PathPrefix, head: &Head<'_>, now_unix_s:
         Route::App(id, _) => app_of_path(apps, &id, &query)?,
         Route::AppOfKey(_) => app_of_key(apps, &query)?,
     };
+    check_transport(app, arrival)?;
     check_coding(head)?;
-    let verify = |path: &str| verify_request_head(app, version, head.method, path, &query, now_unix_s);
+    let verify = |path: &str| verify_request_head(app, version, head.method, path, &query, arrival.unix_s);
     authorise(app, prefix, head.path, verify)
 }
 
@@ -171,6 +188,14 @@ fn check_upgrade<'a>(head: &Head<'a>) -> Result<Route<'a>, Refused> {
         Err(refusal) => Err(Refused::new(refusal.status, refusal.body)),
         Ok(_) => Err(no_such_path()),
     }
+}
+
+// Not even a signature is judged that everybody on the way could read.
+fn check_transport(app: &App, arrival: Arrival) -> Result<(), Refused> {
+    if app.tls_only && !arrival.secure {
+        return Err(Refused::new(403, "The app takes calls over TLS only (tls_only): use https://"));
+    }
+    Ok(())
 }
 
 // A body is taken as it is written, and not packed.
@@ -321,6 +346,7 @@ mod tests {
     const KEY: &str = "278d425bdf160c739803";
     const SECRET: &str = "7ad3773142a6692b25b8";
     const NOW: u64 = 1_353_088_179;
+    const ARRIVAL: Arrival = Arrival { secure: false, unix_s: NOW };
 
     fn apps() -> Apps {
         let mut disabled = App::new("4", "k4", "s4");
@@ -340,7 +366,7 @@ mod tests {
         };
         assert_eq!(used, bytes.len());
         let apps = apps();
-        then(parse_call(&apps, &PathPrefix::default(), &request, now))
+        then(parse_call(&apps, &PathPrefix::default(), &request, Arrival { secure: false, unix_s: now }))
     }
 
     fn status_at(bytes: &[u8], now: u64) -> u16 {
@@ -555,14 +581,17 @@ mod tests {
         ];
         for (bytes, status) in table {
             let RequestParse::Complete { request, .. } = parse_request(&bytes) else { panic!() };
-            let judged = check_head(&apps(), &PathPrefix::default(), &request.head, NOW);
+            let judged = check_head(&apps(), &PathPrefix::default(), &request.head, ARRIVAL);
             let judged = judged.map_or_else(|refused| refused.status, |()| 200);
             assert_eq!(judged, status, "{}", String::from_utf8_lossy(&bytes));
         }
         let forged = String::from_utf8(signed("POST", "/apps/3/events", &[], EVENT)).unwrap();
         let forged = forged.replace("auth_signature=", "auth_signature=0");
         let RequestParse::Complete { request, .. } = parse_request(forged.as_bytes()) else { panic!() };
-        assert_eq!(check_head(&apps(), &PathPrefix::default(), &request.head, NOW).unwrap_err().status, 401);
+        assert_eq!(
+            check_head(&apps(), &PathPrefix::default(), &request.head, ARRIVAL).unwrap_err().status,
+            401
+        );
     }
 
     #[test]
@@ -677,18 +706,18 @@ mod tests {
             let request = String::from_utf8(signed("POST", signed_path, &[], EVENT)).unwrap();
             let request = request.replacen(signed_path, path, 1).into_bytes();
             let RequestParse::Complete { request, .. } = parse_request(&request) else { panic!() };
-            let call = parse_call(&apps, &prefix, &request, NOW);
+            let call = parse_call(&apps, &prefix, &request, ARRIVAL);
             let found = call.map_or_else(|refused| refused.status, |_| 200);
             assert_eq!(found, status, "{signed_path} {path}");
-            let head = check_head(&apps, &prefix, &request.head, NOW);
+            let head = check_head(&apps, &prefix, &request.head, ARRIVAL);
             assert_eq!(head.map_or_else(|refused| refused.status, |()| 200), status, "{signed_path} {path}");
         }
         let forged = http("GET", "/ws/apps/3/channels?auth_key=x", "");
         let RequestParse::Complete { request, .. } = parse_request(&forged) else { panic!() };
-        assert_eq!(parse_call(&apps, &prefix, &request, NOW).unwrap_err().status, 401);
+        assert_eq!(parse_call(&apps, &prefix, &request, ARRIVAL).unwrap_err().status, 401);
         let live = http("GET", "/ws/live", "");
         let RequestParse::Complete { request, .. } = parse_request(&live) else { panic!() };
-        assert!(matches!(parse_call(&apps, &prefix, &request, NOW), Ok(Call::Health(Probe::Live))));
+        assert!(matches!(parse_call(&apps, &prefix, &request, ARRIVAL), Ok(Call::Health(Probe::Live))));
     }
 
     #[test]
@@ -725,9 +754,34 @@ mod tests {
                 let query = sign_request(&signer, method, path, &[], b"", NOW);
                 let bytes = http(method, &format!("{path}?{query}"), "");
                 let RequestParse::Complete { request, .. } = parse_request(&bytes) else { panic!() };
-                assert!(parse_call(&apps, &PathPrefix::default(), &request, NOW).is_ok(), "{key} {path}");
+                assert!(parse_call(&apps, &PathPrefix::default(), &request, ARRIVAL).is_ok(), "{key} {path}");
             }
         }
+    }
+
+    #[test]
+    fn an_app_that_is_there_by_tls_only_refuses_other_calls_before_it_looks_at_them() {
+        let mut app = App::new("3", KEY, SECRET);
+        app.tls_only = true;
+        let apps = Apps::new(vec![app, App::new("4", "k4", "s4")]).unwrap();
+        let status = |bytes: &[u8], secure| {
+            let RequestParse::Complete { request, .. } = parse_request(bytes) else { panic!() };
+            let (prefix, arrival) = (PathPrefix::default(), Arrival { secure, ..ARRIVAL });
+            let call =
+                parse_call(&apps, &prefix, &request, arrival).map_or_else(|refused| refused.status, |_| 200);
+            let head = check_head(&apps, &prefix, &request.head, arrival);
+            assert_eq!(head.map_or_else(|refused| refused.status, |()| 200), call);
+            call
+        };
+        let path = "/apps/3/channels";
+        let query = sign_request(&App::new("3", KEY, SECRET), "GET", path, &[], b"", NOW);
+        let signed = http("GET", &format!("{path}?{query}"), "");
+        assert_eq!((status(&signed, true), status(&signed, false)), (200, 403));
+        let unsigned = http("GET", path, "");
+        assert_eq!((status(&unsigned, true), status(&unsigned, false)), (401, 403));
+        let of_others = http("GET", "/apps/4/channels", "");
+        assert_eq!((status(&of_others, true), status(&of_others, false)), (401, 401));
+        assert_eq!(status(&http("GET", "/live", ""), false), 200);
     }
 
     proptest! {

@@ -70,7 +70,7 @@ fn a_key_that_is_not_known_gets_the_nearest_or_its_right_place() {
         (
             "colour = 1",
             "5: unknown key \"colour\" in [[apps]]: valid keys are id, key, key_file, secret, secret_file, keys, enabled, allowed_origins, \
-             require_origin, dialect, client_events, subscription_count, subscription_count_events, watchlist_events, \
+             require_origin, tls_only, dialect, client_events, subscription_count, subscription_count_events, watchlist_events, \
              cache_ttl_s, authorization_timeout_s, terminate_by_presence, flush_interval_ms, over_quota_close_code, limits, hooks",
         ),
         (
@@ -303,6 +303,7 @@ fn a_bad_value_gets_what_is_possible() {
         ("terminate_by_presence = 1", "5: apps.terminate_by_presence must be true or false, not a number"),
         ("client_events = 1", "5: apps.client_events must be true or false, not a number"),
         ("require_origin = 1", "5: apps.require_origin must be true or false, not a number"),
+        ("tls_only = \"yes\"", "5: apps.tls_only must be true or false, not a string"),
         (
             "subscription_count_events = 1",
             "5: apps.subscription_count_events must be true or false, not a number",

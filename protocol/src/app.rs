@@ -58,6 +58,8 @@ pub struct App {
     pub allowed_origins: Origins,
     /// Whether a client that names no origin, as programs other than browsers do, is refused.
     pub require_origin: bool,
+    /// Whether only clients and callers are served that come by TLS: others are closed with 4000, and refused with 403.
+    pub tls_only: bool,
     /// Whether terminating a user's connections closes those, too, that are in a presence channel under its id. Pusher
     /// closes connections that are signed in as the user, and no others.
     pub terminate_by_presence: bool,
@@ -103,6 +105,7 @@ impl App {
             authorization_timeout_s: 0,
             allowed_origins: Origins::default(),
             require_origin: false,
+            tls_only: false,
             terminate_by_presence: false,
             hooks: HookKinds::NONE,
             flush_interval_ms: 0,
@@ -233,6 +236,7 @@ impl PartialEq for App {
             authorization_timeout_s,
             allowed_origins,
             require_origin,
+            tls_only,
             terminate_by_presence,
             hooks,
             flush_interval_ms,
@@ -252,6 +256,7 @@ impl PartialEq for App {
             && *authorization_timeout_s == other.authorization_timeout_s
             && *allowed_origins == other.allowed_origins
             && *require_origin == other.require_origin
+            && *tls_only == other.tls_only
             && *terminate_by_presence == other.terminate_by_presence
             && *hooks == other.hooks
             && *flush_interval_ms == other.flush_interval_ms

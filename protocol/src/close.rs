@@ -46,6 +46,9 @@ impl Close {
     /// A message is longer than allowed.
     pub const TOO_BIG: Self = Self::new(1009, "Message is too big (message_bytes_max)");
 
+    /// The app takes clients by TLS only (`tls_only`).
+    pub const TLS_ONLY: Self =
+        Self::new(4000, "Application only accepts SSL connections, reconnect using wss://");
     /// No app has this key.
     pub const APP_UNKNOWN: Self =
         Self::new(4001, "App key does not exist. Did you use the right key and host?");
@@ -142,6 +145,7 @@ mod tests {
         let table = [
             (Close::NORMAL, Retry::Later),
             (Close::TOO_BIG, Retry::Later),
+            (Close::TLS_ONLY, Retry::Never),
             (Close::ORIGIN, Retry::Never),
             (Close::TERMINATED, Retry::Never),
             (Close::OVER_QUOTA, Retry::Never),

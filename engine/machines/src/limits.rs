@@ -63,6 +63,8 @@ pub struct Limits {
     pub connections_per_address_max: Option<u32>,
     /// Time to send a complete HTTP head, in milliseconds.
     pub head_ms_max: u64,
+    /// Time for the handshake before that on a connection with TLS, in milliseconds.
+    pub tls_handshake_ms_max: u64,
     /// The same for those who come or wait while the server drains, and are only told so.
     pub drain_head_ms_max: u64,
     /// WebSocket connections of a shard. Past it newcomers get 4100: descriptors must remain for publishers.
@@ -150,6 +152,7 @@ impl Default for Limits {
             half_open_per_address_max: None,
             connections_per_address_max: None,
             head_ms_max: 10_000,
+            tls_handshake_ms_max: 10_000,
             drain_head_ms_max: 2_000,
             connections_max: usize::MAX,
             activity_timeout_s: ACTIVITY_TIMEOUT_SECONDS as u16,
@@ -273,6 +276,9 @@ pub(crate) const SMALL_BYTES_MAX: usize = 1024;
 
 /// What a half-open connection has for its head, in milliseconds, though the lobby is full: a round trip of most clients.
 pub(crate) const HEAD_MS_MIN: u64 = 200;
+
+/// The same for a handshake: two round trips of a phone, and its turn among those who come back with it.
+pub(crate) const HANDSHAKE_MS_MIN: u64 = 1_000;
 
 /// Fewer buckets than this are not worth clearing.
 pub(crate) const BUCKETS_MIN: usize = 64;

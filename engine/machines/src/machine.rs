@@ -43,6 +43,9 @@ pub struct Now {
 pub enum Socket<'a> {
     /// Bytes in the core's scratch buffer, at least one. They may be changed in place (unmasked).
     Bytes(Token, &'a mut [u8]),
+    /// A connection that nobody else can read has its keys: its handshake is over. Not told of one that is read with bytes
+    /// in the same moment.
+    Secured(Token),
     /// The peer has closed its side or the connection is broken: nothing more will come.
     Hangup(Token),
 }
@@ -181,7 +184,7 @@ pub enum Effect {
 /// The pure state behind one core.
 pub trait Machine {
     /// A connection came: accepted here, or handed over by another core (whose bytes follow as [`Socket::Bytes`]).
-    /// `secure`: nobody between its peer and us can read it.
+    /// `secure`: nobody between its peer and us can read it, once its handshake is over.
     fn handle_open(&mut self, token: Token, door: Door, secure: bool, now: Now);
     /// The connection's peer is here: the socket's, or the one that a PROXY header has named. None: it came by a Unix socket.
     /// Told before any of its bytes.

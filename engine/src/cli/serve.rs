@@ -128,6 +128,9 @@ fn announce(running: &Running, shards: usize, settings: &str) {
         let address = ListenAddress::Unix(path.to_owned());
         event!(INFO, "listening", { address = %address, tls = false, }, "listening on {address}");
     }
+    if let Some(tls) = running.tls() {
+        tls.watch().tell();
+    }
     match running.admin() {
         Some(Ok(address)) => say!("metrics at http://{address}/metrics"),
         Some(Err(error)) => warn!("no metrics: {error}, or --admin off"),

@@ -63,6 +63,7 @@ fn parse_app<'a>(mut section: Section<'a>, limits: &ParsedLimits<'_>) -> Result<
         app.allowed_origins = parse_origins(value)?;
     }
     app.require_origin = boolean(section.take("require_origin"), app.require_origin)?;
+    app.tls_only = boolean(section.take("tls_only"), app.tls_only)?;
     if let Some(value) = section.take("cache_ttl_s") {
         app.cache_ttl_s = value.integer()? as u32;
     }

@@ -82,7 +82,7 @@ macro_rules! cap {
 }
 
 /// The limits that hold for the whole server.
-pub(super) const SERVER: [Limit<Limits>; 22] = [
+pub(super) const SERVER: [Limit<Limits>; 23] = [
     limit!(
         outbox_bytes_max,
         64 << 10,
@@ -168,6 +168,12 @@ pub(super) const SERVER: [Limit<Limits>; 22] = [
          default: any number."
     ),
     limit!(head_ms_max, 100, 600_000, "Milliseconds that a client has for its HTTP head."),
+    limit!(
+        tls_handshake_ms_max,
+        100,
+        600_000,
+        "Milliseconds that a client has for its TLS handshake, before its head."
+    ),
     // Silence is counted in seconds that wrap after 18 hours.
     limit!(
         activity_timeout_s,

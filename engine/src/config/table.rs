@@ -220,7 +220,7 @@ const TOP: [Key; 28] = [
     table("apps", "The apps, each a table."),
 ];
 
-const APP: [Key; 21] = [
+const APP: [Key; 22] = [
     text("id", "The app's id, as in the paths of REST. Required."),
     text("key", "What clients connect with. Required, here or in `key_file` or `keys`."),
     text("key_file", "A file that holds the key, in place of `key`."),
@@ -231,6 +231,12 @@ const APP: [Key; 21] = [
         .or("true"),
     list("allowed_origins", "The origins of the web pages that may connect. Others are closed with 4009. All may by default."),
     boolean("require_origin", "Whether a client must name an origin. Browsers always do.").or("false"),
+    boolean(
+        "tls_only",
+        "Whether the app is there over TLS only, here or at a trusted proxy. Other clients are closed with 4000, and REST \
+         calls get 403.",
+    )
+    .or("false"),
     word(
         "dialect",
         &["pusher", "webman2", "webman3", "auto"],

@@ -157,3 +157,62 @@ fn read_key(file: &Path) -> Result<PrivateKeyDer<'static>, CertificateError> {
         _ => CertificateError::of(file, "this is not PEM"),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::made::{make, remove};
+    use super::*;
+
+    fn fault(cert: &Path, key: &Path) -> String {
+        let files = CertificateFiles { cert: cert.to_owned(), key: key.to_owned() };
+        Certificate::read(&files).map_or_else(|error| error.to_string(), |_| "fine".to_owned())
+    }
+
+    #[test]
+    fn each_fault_of_a_pair_names_the_file_and_shows_nothing_of_it() {
+        let (files, others) = (make("faults", "a.test", 30), make("faults-other", "b.test", 30));
+        let CertificateFiles { cert, key } = &files;
+        assert_eq!(fault(cert, key), "fine");
+        let text = fault(cert, &others.key);
+        assert!(
+            text.contains("this is not the key of the certificate in") && text.contains("faults-other"),
+            "{text}"
+        );
+        assert!(fault(key, key).contains("there is no certificate in it"));
+        assert!(fault(cert, cert).contains("there is no private key in it"));
+        let bad = cert.with_file_name("bad.pem");
+        for (text, what) in [
+            ("", "there is no certificate in it"),
+            ("hunter2", "there is no certificate in it"),
+            ("-----BEGIN CERTIFICATE-----\nhunter2!\n-----END CERTIFICATE-----\n", "this is not PEM"),
+            ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "is not one that can be read"),
+        ] {
+            fs::write(&bad, text).unwrap();
+            let said = fault(&bad, key);
+            assert!(said.contains(what) && said.contains("bad.pem") && !said.contains("hunter2"), "{said}");
+        }
+        let locked = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
+        fs::write(&bad, locked).unwrap();
+        assert!(fault(cert, &bad).contains("without a password"), "{}", fault(cert, &bad));
+        fs::write(&bad, "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n").unwrap();
+        assert!(fault(cert, &bad).contains("no key that TLS can use"), "{}", fault(cert, &bad));
+        assert!(fault(Path::new("/no/such"), key).contains("/no/such: cannot be read"));
+        remove(&files);
+        remove(&others);
+    }
+
+    #[test]
+    fn days_left_are_whole_days_and_below_zero_when_it_is_over() {
+        let files = make("days", "*.days.test", 10);
+        let certificate = Certificate::read(&files).unwrap();
+        let end = u64::try_from(certificate.not_after_unix_s).unwrap();
+        for (unix_s, days) in [(end - 864_000, 10), (end - 863_999, 9), (end - 1, 0), (end, 0), (end + 1, -1)]
+        {
+            assert_eq!(certificate.days_left(unix_s), days, "{unix_s}");
+        }
+        for (name, is_its) in [("a.days.test", true), ("days.test", false), ("a.b.days.test", false)] {
+            assert_eq!(certificate.is_for(&ServerName::try_from(name).unwrap()), is_its, "{name}");
+        }
+        remove(&files);
+    }
+}

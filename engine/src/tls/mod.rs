@@ -7,6 +7,8 @@
 //! certificate without its key that is shown, or a good one that is given up for a bad one.
 
 mod certificate;
+#[cfg(test)]
+pub(crate) mod made;
 mod self_check;
 mod showcase;
 mod watch;

@@ -34,8 +34,9 @@ impl Showcase {
     /// What is shown, and for how long it may be, in a line.
     pub(super) fn description(&self, unix_s: u64) -> String {
         let shown = self.shown();
-        let described = |certificate: &Certificate| {
-            format!("{} has {} day(s) left", certificate.name, certificate.days_left(unix_s))
+        let described = |certificate: &Certificate| match certificate.days_left(unix_s) {
+            days if days < 0 => format!("{} has ended {} day(s) ago", certificate.name, -days),
+            days => format!("{} has {days} day(s) left", certificate.name),
         };
         let all: Vec<_> = shown.0.iter().map(described).collect();
         format!("certificate {}", all.join(", certificate "))

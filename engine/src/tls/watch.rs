@@ -10,15 +10,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use logging::{event, warn};
+use logging::event;
 use ring::digest::{Context, SHA256};
 
-use super::certificate::{CertificateError, Certificates, read_certificates};
+use super::certificate::{CertificateError, read_certificates};
 use super::showcase::Showcase;
 use crate::limits::CERTIFICATES_LOOK;
 use crate::settings::CertificateFiles;
 
-/// Days before its end from which a certificate is warned of, once a day.
+/// With fewer days left a certificate is warned of, once a day.
 pub const WARNING_DAYS: i64 = 14;
 
 /// The files of the certificates that are shown.
@@ -34,6 +34,7 @@ struct Seen {
     files: Vec<CertificateFiles>,
     /// Of all that stands in them.
     digest: Vec<u8>,
+    /// What the log was last told.
     days_left: i64,
 }
 
@@ -50,11 +51,30 @@ impl CertificateWatch {
         thread::Builder::new().name("certificates".to_owned()).spawn(move || look_on(&watch)).map(drop)
     }
 
-    /// Shows what these files have from now on, if all of it is good; the log says so if it is not.
+    /// Says for how long the certificates may be shown.
+    pub fn tell(&self) {
+        self.tell_of(&mut self.lock(), unix_s(), "");
+    }
+
+    /// Shows what these files have from now on, if all of it is good. The log says what is shown then.
     pub fn follow(&self, files: &[CertificateFiles]) {
-        if let Err(error) = self.try_follow(files) {
-            warn!("certificates stay as they were: {error}");
+        let mut seen = self.lock();
+        let digest = digest(files);
+        let certificates = match read_certificates(files) {
+            Ok(certificates) => certificates,
+            Err(error) => {
+                if seen.files == files {
+                    seen.digest = digest;
+                }
+                return tell_refused(&error);
+            }
+        };
+        let differs = seen.digest != digest || seen.files != files;
+        (seen.files, seen.digest) = (files.to_vec(), digest);
+        if differs {
+            self.showcase.replace(certificates);
         }
+        self.tell_of(&mut seen, unix_s(), if differs { "from now on " } else { "as before: " });
     }
 
     /// The same with the files that there are.
@@ -63,40 +83,33 @@ impl CertificateWatch {
         self.follow(&files);
     }
 
-    fn try_follow(&self, files: &[CertificateFiles]) -> Result<(), CertificateError> {
-        let mut seen = self.lock();
-        let digest = digest(files);
-        let certificates = read_certificates(files)?;
-        let differs = seen.digest != digest || seen.files != files;
-        (seen.files, seen.digest) = (files.to_vec(), digest);
-        if differs {
-            self.show(certificates);
-        }
-        Ok(())
-    }
-
-    fn look(&self) {
+    fn look(&self, unix_s: u64) {
         let mut seen = self.lock();
         let digest = digest(&seen.files);
         if digest != seen.digest {
             seen.digest = digest;
             match read_certificates(&seen.files) {
-                Ok(certificates) => self.show(certificates),
-                Err(error) => warn!("certificates stay as they were: {error}"),
+                Ok(certificates) => {
+                    self.showcase.replace(certificates);
+                    self.tell_of(&mut seen, unix_s, "from now on ");
+                }
+                Err(error) => tell_refused(&error),
             }
         }
-        let days_left = self.showcase.days_left(unix_s());
-        if days_left <= WARNING_DAYS && days_left != seen.days_left {
-            warn!("warning: {}", self.showcase.description(unix_s()));
+        let days_left = self.showcase.days_left(unix_s);
+        if days_left < WARNING_DAYS && days_left != seen.days_left {
+            self.tell_of(&mut seen, unix_s, "");
         }
-        seen.days_left = days_left;
     }
 
-    fn show(&self, certificates: Certificates) {
-        self.showcase.replace(certificates);
-        let days_left = self.showcase.days_left(unix_s());
-        let shown = self.showcase.description(unix_s());
-        event!(INFO, "certificate", { days_left = days_left, }, "from now on {shown}");
+    fn tell_of(&self, seen: &mut Seen, unix_s: u64, since: &str) {
+        let (days_left, shown) = (self.showcase.days_left(unix_s), self.showcase.description(unix_s));
+        seen.days_left = days_left;
+        if days_left < WARNING_DAYS {
+            event!(WARN, "certificate", { days_left = days_left, }, "warning: {since}{shown}");
+        } else {
+            event!(INFO, "certificate", { days_left = days_left, }, "{since}{shown}");
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Seen> {
@@ -105,11 +118,16 @@ impl CertificateWatch {
 }
 
 fn look_on(watch: &Weak<CertificateWatch>) {
-    while let Some(watch) = watch.upgrade() {
-        watch.look();
-        drop(watch);
+    loop {
         thread::sleep(CERTIFICATES_LOOK);
+        let Some(watch) = watch.upgrade() else { return };
+        watch.look(unix_s());
     }
+}
+
+/// A pair that is not good changes nothing.
+fn tell_refused(error: &CertificateError) {
+    event!(WARN, "reload_failed", {}, "certificates stay as they were: {error}");
 }
 
 /// Of what stands in all of these files, as far as they can be read.
@@ -125,4 +143,73 @@ fn digest(files: &[CertificateFiles]) -> Vec<u8> {
 
 fn unix_s() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::made::{make, remove};
+    use super::*;
+
+    fn watch(files: &[CertificateFiles]) -> CertificateWatch {
+        CertificateWatch::new(Arc::new(Showcase::new(read_certificates(files).unwrap())), files)
+    }
+
+    fn days_left(watch: &CertificateWatch) -> i64 {
+        watch.showcase.days_left(soon())
+    }
+
+    /// A minute after what was made just now.
+    fn soon() -> u64 {
+        unix_s() + 60
+    }
+
+    #[test]
+    fn a_pair_that_is_written_one_file_after_the_other_is_shown_when_it_fits() {
+        let (files, next) = (make("halves", "a.test", 30), make("halves-next", "a.test", 20));
+        let watch = watch(std::slice::from_ref(&files));
+        assert_eq!(days_left(&watch), 29);
+        fs::copy(&next.cert, &files.cert).unwrap();
+        watch.look(unix_s());
+        watch.look_again();
+        assert_eq!(days_left(&watch), 29, "a certificate without its key is not shown");
+        fs::copy(&next.key, &files.key).unwrap();
+        watch.look(unix_s());
+        assert_eq!(days_left(&watch), 19);
+        fs::remove_file(&files.cert).unwrap();
+        watch.look(unix_s());
+        assert_eq!(days_left(&watch), 19, "a good one is not given up");
+        remove(&files);
+        remove(&next);
+    }
+
+    #[test]
+    fn what_is_told_is_told_once_a_day_from_the_day_on_that_is_too_near() {
+        let files = make("daily", "a.test", 15);
+        let watch = watch(std::slice::from_ref(&files));
+        let said = |watch: &CertificateWatch| watch.lock().days_left;
+        watch.look(soon());
+        assert_eq!(said(&watch), i64::MAX, "there is time");
+        watch.tell_of(&mut watch.lock(), soon(), "");
+        assert_eq!(said(&watch), 14);
+        watch.look(soon() + 60);
+        assert_eq!(said(&watch), 14);
+        for days in 1..4 {
+            watch.look(soon() + days * 86_400);
+            assert_eq!(said(&watch), 14 - days as i64);
+        }
+        remove(&files);
+    }
+
+    #[test]
+    fn other_files_are_followed_if_they_are_good() {
+        let (files, others) = (make("follow", "a.test", 30), make("follow-others", "a.test", 12));
+        let watch = watch(std::slice::from_ref(&files));
+        let bad = CertificateFiles { cert: others.cert.clone(), key: files.key.clone() };
+        watch.follow(&[bad]);
+        assert_eq!((days_left(&watch), watch.lock().files.as_slice()), (29, std::slice::from_ref(&files)));
+        watch.follow(std::slice::from_ref(&others));
+        assert_eq!((days_left(&watch), watch.lock().files.as_slice()), (11, std::slice::from_ref(&others)));
+        remove(&files);
+        remove(&others);
+    }
 }

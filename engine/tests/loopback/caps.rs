@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use crate::rig::http::Http;
 use crate::rig::raw::{Raw, encode_upgrade};
 use crate::rig::server::{Server, binary, free_port, wait_for};
-use crate::tls::Pair;
+use crate::rig::tls::Pair;
 
 const APP: &str = "/app/capped?protocol=7";
 

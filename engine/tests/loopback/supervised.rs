@@ -16,8 +16,8 @@ use rustls::{ClientConnection, StreamOwned};
 
 use crate::rig::client::Client;
 use crate::rig::server::{Server, binary, wait_for};
+use crate::rig::tls::Pair;
 use crate::rig::{KEY, PATIENCE};
-use crate::tls::Pair;
 
 const APP: &str = "/app/held?protocol=7";
 

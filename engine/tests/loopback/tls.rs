@@ -2,163 +2,18 @@
 //! nobody pays for another's handshake.
 
 use std::fs;
-use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::Shutdown;
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::thread;
-use std::time::Instant;
 
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, HandshakeKind, ProtocolVersion, RootCertStore, StreamOwned};
-use serde_json::{Value, json};
-use tungstenite::{Message, WebSocket};
+use rustls::{HandshakeKind, ProtocolVersion};
+use tungstenite::WebSocket;
 
 use crate::rig::http::{encode_event, encode_post};
-use crate::rig::server::{Server, free_port, run, wait_for};
-use crate::rig::{KEY, PATIENCE};
-
-type TlsStream = StreamOwned<ClientConnection, TcpStream>;
-
-/// A certificate for some names, its own authority.
-pub(crate) struct Pair {
-    cert: PathBuf,
-    key: PathBuf,
-}
-
-impl Pair {
-    /// Written to files of this name, over what is there.
-    pub(crate) fn make(file: &str, name: &str) -> Self {
-        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("tls");
-        fs::create_dir_all(&directory).unwrap();
-        let path = |end: &str| directory.join(format!("{file}.{end}"));
-        let pair = Self { cert: path("pem"), key: path("key") };
-        let (fresh_cert, fresh_key) = (path("pem.new"), path("key.new"));
-        let made = Command::new("openssl")
-            .args([
-                "req",
-                "-x509",
-                "-newkey",
-                "ec",
-                "-pkeyopt",
-                "ec_paramgen_curve:prime256v1",
-                "-nodes",
-                "-days",
-                "30",
-            ])
-            .args([
-                "-subj",
-                "/CN=test",
-                "-addext",
-                "basicConstraints=critical,CA:FALSE",
-                "-addext",
-                &format!("subjectAltName=DNS:{name}"),
-            ])
-            .arg("-keyout")
-            .arg(&fresh_key)
-            .arg("-out")
-            .arg(&fresh_cert)
-            .output()
-            .unwrap();
-        assert!(made.status.success(), "{made:?}");
-        fs::rename(fresh_key, &pair.key).unwrap();
-        fs::rename(fresh_cert, &pair.cert).unwrap();
-        pair
-    }
-
-    pub(crate) fn cert(&self) -> &str {
-        self.cert.to_str().unwrap()
-    }
-
-    pub(crate) fn key(&self) -> &str {
-        self.key.to_str().unwrap()
-    }
-
-    /// A client that trusts this certificate alone, and keeps its tickets.
-    pub(crate) fn client(&self) -> Arc<ClientConfig> {
-        let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_file(&self.cert).unwrap()).unwrap();
-        Arc::new(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth())
-    }
-}
-
-/// A server with a plain port and one with TLS.
-struct Secure {
-    server: Server,
-    port: u16,
-    admin: u16,
-}
-
-impl Secure {
-    fn start(pair: &Pair, shards: &str, more: &[&str]) -> Self {
-        let (port, admin) = (free_port(), free_port());
-        let (listen, tools) = (format!("127.0.0.1:{port}"), format!("127.0.0.1:{admin}"));
-        let mut arguments = vec!["--shards", shards, "--tls-listen", &listen, "--admin", &tools];
-        arguments.extend(["--tls-cert", pair.cert(), "--tls-key", pair.key()]);
-        arguments.extend(more);
-        Self { server: Server::start(&arguments), port, admin }
-    }
-
-    fn tcp(&self) -> TcpStream {
-        let stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_write_timeout(Some(PATIENCE)).unwrap();
-        stream.set_nodelay(true).unwrap();
-        stream
-    }
-
-    fn shake_hands(&self, config: &Arc<ClientConfig>, name: &str) -> io::Result<TlsStream> {
-        let name = ServerName::try_from(name.to_owned()).unwrap();
-        let mut stream =
-            StreamOwned::new(ClientConnection::new(Arc::clone(config), name).unwrap(), self.tcp());
-        while stream.conn.is_handshaking() {
-            stream.conn.complete_io(&mut stream.sock)?;
-        }
-        Ok(stream)
-    }
-
-    fn connect(&self, config: &Arc<ClientConfig>, name: &str) -> WebSocket<TlsStream> {
-        let stream = self.shake_hands(config, name).unwrap();
-        let target = format!("ws://{name}/app/{KEY}?protocol=7");
-        let (mut socket, _) = tungstenite::client(target, stream).unwrap();
-        assert_eq!(hear(&mut socket)["event"], "pusher:connection_established");
-        socket
-    }
-
-    fn subscribed(&self, config: &Arc<ClientConfig>, name: &str, channel: &str) -> WebSocket<TlsStream> {
-        let mut socket = self.connect(config, name);
-        let subscribe = json!({"event": "pusher:subscribe", "data": {"channel": channel}});
-        socket.send(Message::text(subscribe.to_string())).unwrap();
-        assert_eq!(hear(&mut socket)["event"], "pusher_internal:subscription_succeeded");
-        socket
-    }
-
-    fn metric(&self, name: &str) -> f64 {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.admin)).unwrap();
-        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
-        let mut text = String::new();
-        stream.read_to_string(&mut text).unwrap();
-        let line = text.lines().find_map(|line| line.strip_prefix(&format!("{name} ")));
-        line.unwrap_or_else(|| panic!("no {name} in {text}")).parse().unwrap()
-    }
-
-    fn handshakes(&self, result: &str) -> f64 {
-        self.metric(&format!("corecast_tls_handshakes_total{{result=\"{result}\"}}"))
-    }
-}
-
-fn hear(socket: &mut WebSocket<TlsStream>) -> Value {
-    loop {
-        if let Message::Text(text) = socket.read().unwrap() {
-            let event: Value = serde_json::from_str(&text).unwrap();
-            if event["event"] != "pusher_internal:subscription_count" {
-                return event;
-            }
-        }
-    }
-}
+use crate::rig::server::{binary, free_port, run, wait_for};
+use crate::rig::tls::{Pair, Secure, TlsStream, hear};
 
 fn post(stream: &mut TlsStream, body: &str) -> String {
     stream.write_all(&encode_post("/apps/7/events", body)).unwrap();
@@ -261,41 +116,6 @@ fn garbage_silence_and_half_a_handshake_hurt_nobody_else() {
 }
 
 #[test]
-fn certificates_change_under_connections_and_a_bad_pair_changes_nothing() {
-    let pair = Pair::make("swap", "localhost");
-    let mut secure = Secure::start(&pair, "3", &[]);
-    let before = pair.client();
-    let mut clients: Vec<_> = (0..200).map(|_| secure.subscribed(&before, "localhost", "tls-swap")).collect();
-    let hang_up = |secure: &Secure| {
-        let pid = secure.server.pid().to_string();
-        assert!(Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
-    };
-    let good = fs::read(&pair.key).unwrap();
-    fs::write(&pair.key, "nonsense").unwrap();
-    hang_up(&secure);
-    thread::sleep(std::time::Duration::from_millis(300));
-    secure.connect(&before, "localhost");
-    fs::write(&pair.key, good).unwrap();
-    let after = Pair::make("swap", "localhost").client();
-    hang_up(&secure);
-    wait_for("the new certificate", || secure.shake_hands(&after, "localhost").ok().map(drop));
-    // Without SIGHUP, within ten seconds.
-    let begun = Instant::now();
-    let last = Pair::make("swap", "localhost").client();
-    wait_for("the certificate after that", || {
-        thread::sleep(std::time::Duration::from_millis(100));
-        secure.shake_hands(&last, "localhost").ok().map(drop)
-    });
-    assert!(begun.elapsed() < PATIENCE);
-    secure.server.publish("tls-swap", "news", "all");
-    clients.iter_mut().for_each(|client| assert_eq!(hear(client)["data"], "all"));
-    drop(clients);
-    assert_eq!(secure.server.terminate().code(), Some(0));
-    let said = secure.server.take_errors();
-    assert!(said.contains("certificates stay as they were") && said.contains("swap.key"), "{said}");
-}
-
-#[test]
 fn a_reader_that_stops_gets_its_backlog_whole_when_it_reads_on() {
     let pair = Pair::make("slow", "localhost");
     let secure = Secure::start(&pair, "1", &[]);
@@ -345,4 +165,30 @@ fn what_cannot_be_shown_stops_the_start_and_names_the_files() {
     assert!(code == Some(78) && said.contains("no private key"), "{said}");
     let (code, said) = start(&[]);
     assert!(code == Some(78) && said.contains("no certificate"), "{said}");
+}
+
+#[test]
+fn our_own_client_watches_by_wss_and_publishes_by_https() {
+    let pair = Pair::make("own", "localhost");
+    let secure = Secure::start(&pair, "1", &[]);
+    let to = format!("https://localhost:{}", secure.port);
+    let command = |verb: &str, arguments: &[&str]| {
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL"]).arg(binary()).args([verb, "--to", &to]).args(arguments);
+        command.args(["--app", "7:loopback-key:loopback-secret"]).env("SSL_CERT_FILE", &pair.cert);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    };
+    let mut watch = command("watch", &["--json", "private-own"]).spawn().unwrap();
+    let mut told = BufReader::new(watch.stderr.take().unwrap()).lines();
+    assert!(told.any(|line| line.unwrap().contains("watching ")), "it has ended");
+    let published = command("publish", &["private-own", "news", "by https"]).output().unwrap();
+    assert!(published.status.success(), "{published:?}");
+    let mut heard = BufReader::new(watch.stdout.take().unwrap()).lines();
+    let heard = heard.find(|line| line.as_ref().unwrap().contains("news")).unwrap().unwrap();
+    assert!(heard.contains("by https"), "{heard}");
+    let pid = watch.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    watch.wait().unwrap();
+    assert!(secure.handshakes("full") >= 2.0);
 }

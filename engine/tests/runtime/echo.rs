@@ -116,9 +116,10 @@ impl<S: Script> Machine for Scripted<S> {
             any = true;
             match socket {
                 // Closed by this turn's drain, which the driver has not heard of yet.
-                Socket::Bytes(token, _) | Socket::Hangup(token)
+                Socket::Bytes(token, _) | Socket::Hangup(token) | Socket::Secured(token)
                     if !self.desk.outboxes.contains_key(&token) => {}
                 Socket::Bytes(token, bytes) => self.script.bytes(&mut self.desk, token, bytes, now),
+                Socket::Secured(_) => {}
                 Socket::Hangup(token) => self.desk.close(token, b""),
             }
             self.desk.pauses.drain(..).for_each(|token| inputs.pause(token));

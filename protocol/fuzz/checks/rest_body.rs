@@ -5,7 +5,7 @@
 //! fuzz target and by the test that replays the seeds.
 
 use api::answer::Manner;
-use api::call::{Call, parse_call};
+use api::call::{Arrival, Call, parse_call};
 use api::endpoints::events::{Event, Form};
 use api::rate::Bucket;
 use api::refused::{Refused, encode_refusal};
@@ -21,6 +21,7 @@ use protocol::ws::Frame;
 use serde_json::Value;
 
 const NOW_UNIX_S: u64 = 1_353_088_179;
+const ARRIVAL: Arrival = Arrival { secure: false, unix_s: NOW_UNIX_S };
 const PARAMS_MAX: usize = 200;
 const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
 
@@ -59,7 +60,7 @@ fn signed(line: &str, body: &[u8]) -> Option<Vec<u8>> {
 }
 
 fn check_call(apps: &Apps, request: &Request<'_>) -> &'static str {
-    match parse_call(apps, &PathPrefix::default(), request, NOW_UNIX_S) {
+    match parse_call(apps, &PathPrefix::default(), request, ARRIVAL) {
         Ok(call) => {
             check_taken(&call);
             check_charge(&call);

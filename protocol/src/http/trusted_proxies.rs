@@ -64,6 +64,25 @@ impl TrustedProxies {
             .or(peer)
     }
 
+    /// Whether the client of a request came by TLS, as the trusted proxy says that has sent it. None: it does not say.
+    pub fn client_is_secure(&self, head: &Head<'_>) -> Option<bool> {
+        let said = head.header_values("X-Forwarded-Proto").last().and_then(|line| line.rsplit(',').next());
+        said.map(is_secure).or_else(|| self.forwarded_is_secure(head.header_values("Forwarded")))
+    }
+
+    /// What the element of `Forwarded` that names the client says of how it came.
+    fn forwarded_is_secure<'a>(&self, lines: impl Iterator<Item = &'a str>) -> Option<bool> {
+        let lines: Vec<&str> = lines.collect();
+        let mut nearest = None;
+        for element in lines.iter().rev().flat_map(|line| line.rsplit(',')) {
+            nearest = parse_pair(element, "proto").map(is_secure);
+            if !parse_for(element).is_some_and(|hop| self.has(hop)) {
+                break;
+            }
+        }
+        nearest
+    }
+
     /// The last address of a list that is no proxy of ours; the first of all if every one is. What stands left of an
     /// entry that is no address is not believed. None: there is no list, or its end is no address.
     fn last_untrusted<'a>(
@@ -96,11 +115,21 @@ fn parse_hop(text: &str) -> Option<Address> {
 
 /// The address of one element of `Forwarded` (RFC 7239 §4).
 fn parse_for(element: &str) -> Option<Address> {
-    let pairs = element.split(';').filter_map(|pair| pair.split_once('='));
-    let mut nodes =
-        pairs.filter(|(name, _)| name.trim().eq_ignore_ascii_case("for")).map(|(_, node)| node.trim());
-    let node = nodes.next()?;
-    parse_hop(node.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(node))
+    parse_pair(element, "for").and_then(parse_hop)
+}
+
+/// What one element of `Forwarded` says under a name.
+fn parse_pair<'a>(element: &'a str, wanted: &str) -> Option<&'a str> {
+    let mut pairs = element.split(';').filter_map(|pair| pair.split_once('='));
+    let (_, value) = pairs.find(|(name, _)| name.trim().eq_ignore_ascii_case(wanted))?;
+    let value = value.trim();
+    Some(value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(value))
+}
+
+/// Whether a scheme is one over TLS; some proxies name that of WebSocket.
+fn is_secure(scheme: &str) -> bool {
+    let scheme = scheme.trim();
+    scheme.eq_ignore_ascii_case("https") || scheme.eq_ignore_ascii_case("wss")
 }
 
 #[cfg(test)]
@@ -174,6 +203,40 @@ mod tests {
         assert_eq!(client(by_unix_socket, ""), "nowhere");
         assert!(!TrustedProxies::default().trust(None));
         assert!(TrustedProxies::default().with_unix_peers().trust(None));
+    }
+
+    #[test]
+    fn a_proxy_says_whether_its_client_came_by_tls() {
+        let table = [
+            ("", None),
+            ("X-Forwarded-Proto: https", Some(true)),
+            ("X-Forwarded-Proto: HTTPS ", Some(true)),
+            ("X-Forwarded-Proto: wss", Some(true)),
+            ("X-Forwarded-Proto: http", Some(false)),
+            ("X-Forwarded-Proto: ws", Some(false)),
+            ("X-Forwarded-Proto:", Some(false)),
+            // What a client has put there itself stands on the left.
+            ("X-Forwarded-Proto: https, http", Some(false)),
+            ("X-Forwarded-Proto: https\nX-Forwarded-Proto: http", Some(false)),
+            ("X-Forwarded-Proto: http, https", Some(true)),
+            ("Forwarded: for=1.2.3.4;proto=https", Some(true)),
+            ("Forwarded: proto=\"https\"; for=1.2.3.4", Some(true)),
+            ("Forwarded: for=1.2.3.4;proto=http", Some(false)),
+            ("Forwarded: for=1.2.3.4", None),
+            // The hop between two proxies of ours is not the client's.
+            ("Forwarded: for=1.2.3.4;proto=https, for=10.0.0.2;proto=http", Some(true)),
+            ("Forwarded: for=6.6.6.6;proto=https, for=1.2.3.4;proto=http", Some(false)),
+            ("Forwarded: for=6.6.6.6;proto=https, for=_hidden;proto=http", Some(false)),
+            ("Forwarded: for=10.0.0.3;proto=https", Some(true)),
+            ("X-Forwarded-Proto: http\nForwarded: for=1.2.3.4;proto=https", Some(false)),
+        ];
+        let trusted: TrustedProxies = TrustedProxies::parse_network("10.0.0.0/8").into_iter().collect();
+        for (lines, expected) in table {
+            let head: String = lines.lines().map(|line| format!("{line}\r\n")).collect();
+            let bytes = format!("GET / HTTP/1.1\r\nHost: h\r\n{head}\r\n");
+            let HeadParse::Complete { head, .. } = parse_head(bytes.as_bytes()) else { panic!("{bytes}") };
+            assert_eq!(trusted.client_is_secure(&head), expected, "{lines}");
+        }
     }
 
     #[test]

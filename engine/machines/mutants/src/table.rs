@@ -669,6 +669,42 @@ pub const MUTANTS: &[Mutant] = &[
         )],
     },
     Mutant {
+        name: "TlsOnlyForNobody",
+        breaks: "An app that is there over TLS only takes everybody.",
+        places: &[instead(
+            "shard/inbound/admission.rs",
+            "app.tls_only && !self.is_secure(token, head)",
+            "app.tls_only && token.generation == 0",
+        )],
+    },
+    Mutant {
+        name: "TlsForgottenWhileLooking",
+        breaks: "Whether a client came by TLS is not known any more when its app has been looked up.",
+        places: &[after(
+            "shard/inbound/lobby.rs",
+            "self.looking.insert(token);",
+            "self.secure.remove(&token);",
+        )],
+    },
+    Mutant {
+        name: "HandshakeWithoutEnd",
+        breaks: "A handshake may take as long as it likes.",
+        places: &[instead(
+            "shard/inbound/lobby.rs",
+            "head.into_iter().chain(handshake)",
+            "head.into_iter().chain(handshake.filter(|_| head_ms == 0))",
+        )],
+    },
+    Mutant {
+        name: "HandshakeTimeGoesOn",
+        breaks: "The time for a handshake goes on when that is over.",
+        places: &[instead(
+            "shard/inbound/lobby.rs",
+            "secure.get(token) == Some(&false)",
+            "secure.contains_key(token)",
+        )],
+    },
+    Mutant {
         name: "LookedUpUnheard",
         breaks: "A client that has waited for its app is not read again.",
         places: &[instead(

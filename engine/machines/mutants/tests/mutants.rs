@@ -22,6 +22,8 @@ mod cores;
 mod counts;
 #[path = "../../tests/sim/deeds.rs"]
 mod deeds;
+#[path = "../../tests/sim/handshakes.rs"]
+mod handshakes;
 #[path = "../../tests/sim/hooks.rs"]
 mod hooks;
 #[path = "../../tests/sim/inputs.rs"]

@@ -25,7 +25,7 @@ use crate::mesh::Leaf;
 use crate::notices::Wanted;
 
 impl Machine for ApiCore {
-    fn handle_open(&mut self, token: Token, door: Door, _secure: bool, now: Now) {
+    fn handle_open(&mut self, token: Token, door: Door, secure: bool, now: Now) {
         if self.draining {
             let mut last = Vec::new();
             let refused = Refused::retry_later("The server is stopping");
@@ -38,7 +38,7 @@ impl Machine for ApiCore {
             self.give_away(token, Effect::Close { token, last: last.into() });
             return;
         }
-        self.connections.insert(token, Connection::new(door, now.mono_ms));
+        self.connections.insert(token, Connection::new(door, secure, now.mono_ms));
         self.sweep_by(now.mono_ms + SILENT_MS_MAX);
     }
 
@@ -223,6 +223,8 @@ impl ApiCore {
             let (token, flow) = match inputs.next_socket() {
                 None => return taken > 0,
                 Some(Socket::Bytes(token, bytes)) => (token, self.handle_bytes(token, bytes, now)),
+                // Its time runs from its first byte in any case.
+                Some(Socket::Secured(_)) => continue,
                 Some(Socket::Hangup(token)) => {
                     self.handle_hangup(token);
                     continue;

@@ -69,13 +69,15 @@ pub(super) struct Connection {
     pub(super) ended: bool,
     /// It came through the operator's door.
     pub(super) admin: bool,
+    /// Nobody between its peer and us can read it.
+    pub(super) secure: bool,
     dirty: bool,
 }
 
 impl Connection {
     /// One that has sent nothing yet.
-    pub(super) fn new(door: Door, now_ms: u64) -> Self {
-        Self { since_ms: now_ms, admin: door == Door::Admin, ..Self::default() }
+    pub(super) fn new(door: Door, secure: bool, now_ms: u64) -> Self {
+        Self { since_ms: now_ms, admin: door == Door::Admin, secure, ..Self::default() }
     }
 
     /// What waits to be written.

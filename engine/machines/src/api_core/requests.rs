@@ -10,7 +10,7 @@ use std::sync::{Arc, LazyLock};
 use api::admin::{AdminCall, parse_admin_call};
 use api::answer::{Answer, Manner, encode_answer};
 use api::assets::Asset;
-use api::call::{Call, Options, check_head, parse_call};
+use api::call::{Arrival, Call, Options, check_head, parse_call};
 use api::endpoints::health::{Probe, answer_probe};
 use api::page::answer_page;
 use api::refused::{Refused, encode_refusal};
@@ -225,7 +225,16 @@ impl ApiCore {
         if let Some(asset) = self.asset(head) {
             return asset.check_method(head);
         }
-        check_head(&self.apps, &self.path_prefix, head, now.unix_ms / 1_000)
+        check_head(&self.apps, &self.path_prefix, head, self.arrival(token, head, now))
+    }
+
+    /// How a request has come: a trusted proxy says so for its client.
+    fn arrival(&self, token: Token, head: &Head<'_>, now: Now) -> Arrival {
+        let secure = self.connections.view(token).is_some_and(|connection| {
+            let said = connection.proxy.and_then(|_| self.trusted_proxies.client_is_secure(head));
+            said.unwrap_or(connection.secure)
+        });
+        Arrival { secure, unix_s: now.unix_ms / 1_000 }
     }
 
     /// The sample endpoint that is asked, if there are any.
@@ -323,7 +332,8 @@ impl ApiCore {
                 Err(refused) => self.refuse(token, &refused, manner, now),
             };
         }
-        let call = parse_call(&apps, &self.path_prefix, request, now.unix_ms / 1_000);
+        let arrival = self.arrival(token, &request.head, now);
+        let call = parse_call(&apps, &self.path_prefix, request, arrival);
         if let Ok(call) = &call
             && let Err(refused) = self.rates.charge(call, now)
         {

@@ -15,8 +15,8 @@ use crate::notices::Wanted;
 use crate::readings::GatedMs;
 
 impl Machine for Shard {
-    fn handle_open(&mut self, token: Token, _door: Door, _secure: bool, now: Now) {
-        self.enter_lobby(token, now);
+    fn handle_open(&mut self, token: Token, _door: Door, secure: bool, now: Now) {
+        self.enter_lobby(token, secure, now);
     }
 
     fn handle_peer(&mut self, token: Token, peer: Option<Address>) {

@@ -63,7 +63,7 @@ impl Cores {
     // ---- sockets
 
     /// A socket is opened. Returns its index among those of its shard.
-    pub fn open(&mut self, shard: usize, reader: Reader, head: &[u8], now: Now) -> usize {
+    pub fn open(&mut self, shard: usize, reader: Reader, head: &[u8], secure: bool, now: Now) -> usize {
         let slots = &mut self.slots[shard];
         let slot = slots.iter().position(|(_, used)| !used).unwrap_or_else(|| {
             slots.push((0, false));
@@ -75,7 +75,7 @@ impl Cores {
         let mut socket = Socket::new(token, reader);
         socket.inbound.extend(head);
         self.sockets[shard].push(socket);
-        self.shards[shard].handle_open(token, Door::Public, false, now);
+        self.shards[shard].handle_open(token, Door::Public, secure, now);
         self.awake[shard] = true;
         self.sockets[shard].len() - 1
     }

@@ -57,6 +57,10 @@ impl Inputs for TurnInputs<'_> {
         let socket = &mut self.sockets[at];
         socket.turns_unread = 0;
         socket.hear();
+        let secured = std::mem::take(&mut socket.secured);
+        if secured && socket.inbound.is_empty() {
+            return Some(machine::Socket::Secured(socket.token));
+        }
         if socket.inbound.is_empty() {
             socket.hangup_told = true;
             return Some(machine::Socket::Hangup(socket.token));

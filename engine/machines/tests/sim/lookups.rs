@@ -36,11 +36,16 @@ impl Lookups {
     }
 }
 
+/// Every other client comes by TLS.
+fn is_secure(client: usize) -> bool {
+    client.is_multiple_of(2)
+}
+
 /// Clients of an app that is not known come, and wait. Returns those that do.
 pub fn begin(world: &mut World, rng: &mut Rng) -> Result<Vec<usize>, String> {
     let first = world.clients().len();
     for client in first..first + rng.between(2, 7) {
-        world.connect_with(rng.below(world.shard_count()), Reader::Healthy, KEY);
+        world.connect_with(rng.below(world.shard_count()), Reader::Healthy, KEY, is_secure(client));
         let newcomer = world.client(client);
         // Whatever becomes of it is checked here.
         (newcomer.leaving, newcomer.may_lose_app) = (true, true);
@@ -119,13 +124,18 @@ pub fn expect(world: &mut World, waiting: &[usize], told: Option<u16>) -> Result
 
 /// The app is there: who waits is served, and told when it is gone again.
 fn appear(world: &mut World, waiting: &[usize], gone: Option<usize>, rng: &mut Rng) -> Result<(), String> {
-    world.put_app(App::new("9", KEY, "secret"));
+    let mut app = App::new("9", KEY, "secret");
+    app.tls_only = rng.chance(50);
+    let is_let_in = |client: &usize| !app.tls_only || is_secure(*client);
+    let heard = waiting.iter().copied().filter(|client| Some(*client) != gone);
+    let (served, refused): (Vec<usize>, Vec<usize>) = heard.partition(is_let_in);
+    world.put_app(app);
     // Another source may have it, and this one may never answer.
     if rng.chance(50) {
         world.tell_verdicts(AppVerdict::Found);
     }
     world.turn_all()?;
-    let served: Vec<usize> = waiting.iter().copied().filter(|client| Some(*client) != gone).collect();
+    expect(world, &refused, Some(4000))?;
     for client in &served {
         if world.client(*client).socket_id.is_none() {
             return Err(format!("client {client} waited for its app, and is not served"));

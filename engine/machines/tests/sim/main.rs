@@ -15,6 +15,7 @@ mod clients;
 mod cores;
 mod counts;
 mod deeds;
+mod handshakes;
 mod hooks;
 mod inputs;
 mod lookups;

@@ -6,6 +6,7 @@ use corecast_machines::readings::stats::Stats;
 use crate::caps;
 use crate::channels::{CHANNELS, OWN_CHANNELS, USERS, user_of, user_on};
 use crate::client::Client;
+use crate::handshakes;
 use crate::lookups;
 use crate::rng::Rng;
 use crate::shortage;
@@ -109,6 +110,10 @@ pub fn run(seed: u64) -> Result<Coverage, String> {
     let mut of_caps = Rng(seed ^ 0xca95);
     if of_caps.chance(20) {
         caps::crowd(&mut world, &mut of_caps)?;
+    }
+    let mut of_handshakes = Rng(seed ^ 0x715);
+    if of_handshakes.chance(15) {
+        handshakes::shake_hands(&mut world, &mut of_handshakes)?;
     }
     if of_apps.chance(30) {
         world.lose_app(of_apps.chance(50))?;

@@ -30,7 +30,7 @@ pub fn run_short(world: &mut World, rng: &mut Rng) -> Result<(), String> {
 
 fn come(world: &mut World, rng: &mut Rng) -> usize {
     let client = world.clients().len();
-    world.connect_with(rng.below(world.shard_count()), Reader::Healthy, "key");
+    world.connect_with(rng.below(world.shard_count()), Reader::Healthy, "key", false);
     // Whatever becomes of it is checked here.
     let newcomer = world.client(client);
     (newcomer.leaving, newcomer.may_lose_app) = (true, true);

@@ -26,6 +26,8 @@ pub struct Socket {
     /// The peer has closed.
     pub hung_up: bool,
     pub paused: bool,
+    /// Its handshake is over, and the server was not told.
+    pub secured: bool,
     pub hangup_told: bool,
     /// Taken by the kernel, not read by the peer.
     pub kernel: usize,
@@ -64,6 +66,7 @@ impl Socket {
             inbound: VecDeque::new(),
             hung_up: false,
             paused: false,
+            secured: false,
             hangup_told: false,
             kernel: 0,
             waits_writable: false,
@@ -138,6 +141,7 @@ impl Socket {
 
     /// True when the server can read something from it.
     pub fn is_ready(&self) -> bool {
-        !self.closed && !self.paused && (!self.inbound.is_empty() || (self.hung_up && !self.hangup_told))
+        let has_news = !self.inbound.is_empty() || self.secured || (self.hung_up && !self.hangup_told);
+        !self.closed && !self.paused && has_news
     }
 }

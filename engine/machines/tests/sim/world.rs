@@ -96,6 +96,7 @@ pub struct World {
     tight: bool,
     draining: bool,
     drain_rate: NonZeroU32,
+    tls_handshake_ms_max: u64,
     app_waits_max: usize,
     activity_timeout_s: u16,
     /// What an answer showed.
@@ -134,6 +135,7 @@ impl World {
             // Heads wait for their shard's next turn here, not for their senders.
             head_ms_max: u64::MAX / 2,
             drain_head_ms_max: u64::MAX / 2,
+            tls_handshake_ms_max: Rng(seed ^ 0x4a4d).between(2_000, 9_000) as u64,
             activity_timeout_s: rng.between(5, 20) as u16,
             ping_grace_s: rng.between(1, 5) as u16,
             pong_s_max: rng.between(17, 25) as u16,
@@ -232,6 +234,7 @@ impl World {
             hooks,
             lookups: Lookups::default(),
             app_waits_max: limits.app_waits_max,
+            tls_handshake_ms_max: limits.tls_handshake_ms_max,
             deeds,
             users: Users::default(),
             rng,
@@ -509,6 +512,10 @@ impl World {
     }
 
     /// How many clients of a shard may wait for the source.
+    pub fn tls_handshake_ms_max(&self) -> u64 {
+        self.tls_handshake_ms_max
+    }
+
     pub fn app_waits_max(&self) -> usize {
         self.app_waits_max
     }
@@ -542,20 +549,35 @@ impl World {
     // ---- what clients do
 
     pub fn connect(&mut self, shard: usize, reader: Reader) {
-        self.connect_with(shard, reader, "key");
+        self.connect_with(shard, reader, "key", false);
     }
 
-    pub fn connect_with(&mut self, shard: usize, reader: Reader, key: &str) {
+    /// `secure`: nobody on the way can read what the client says.
+    pub fn connect_with(&mut self, shard: usize, reader: Reader, key: &str, secure: bool) {
         let takes_objects = self.dialects_rng.chance(self.objects_percent);
         let head = Client::head(key, takes_objects);
-        let socket = self.cores.open(shard, reader, &head, self.now());
+        let socket = self.cores.open(shard, reader, &head, secure, self.now());
         self.clients.join(shard, socket, takes_objects, self.now_ms);
+    }
+
+    /// A client comes by TLS, and says nothing.
+    pub fn connect_silently(&mut self, shard: usize) {
+        let takes_objects = self.dialects_rng.chance(self.objects_percent);
+        let socket = self.cores.open(shard, Reader::Healthy, &[], true, self.now());
+        self.clients.join(shard, socket, takes_objects, self.now_ms);
+    }
+
+    /// Its handshake is over.
+    pub fn end_handshake(&mut self, client: usize) {
+        let (shard, socket) = (self.clients.get(client).shard, self.clients.get(client).socket);
+        self.cores.sockets_mut(shard)[socket].secured = true;
+        self.cores.wake(shard);
     }
 
     /// A client that comes from there.
     pub fn connect_from(&mut self, shard: usize, address: Address) -> usize {
         let client = self.clients.len();
-        self.connect_with(shard, Reader::Healthy, "key");
+        self.connect_with(shard, Reader::Healthy, "key", false);
         let socket = self.clients.get(client).socket;
         self.cores.tell_peer(shard, socket, address);
         client
@@ -564,7 +586,7 @@ impl World {
     /// A client that has sent a part of its head.
     pub fn begin(&mut self, shard: usize, address: Address) -> usize {
         let client = self.clients.len();
-        let socket = self.cores.open(shard, Reader::Healthy, b"GET /app/key HTTP/1.1\r\n", self.now());
+        let socket = self.cores.open(shard, Reader::Healthy, b"GET /app/key HTTP/1.1\r\n", false, self.now());
         self.cores.tell_peer(shard, socket, address);
         self.clients.join(shard, socket, false, self.now_ms);
         client

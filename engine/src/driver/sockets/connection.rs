@@ -61,6 +61,8 @@ pub(super) enum Found {
     Scratch(usize),
     /// What came with the connection from another core.
     Arrived,
+    /// The keys, and nothing else yet.
+    Secured,
     /// Nothing more comes.
     Hangup,
 }

@@ -539,6 +539,8 @@ mod tests {
     use super::super::transport::TransportKind;
     use super::connection::Connection;
     use super::*;
+    use crate::tls::ServerTls;
+    use crate::tls::made::{make, remove};
     use machines::limits::{HANDOVERS_MAX, SCRATCH_BYTES};
     use machines::outbox::held::Held;
     use machines::outbox::parting::Allowance;
@@ -587,7 +589,7 @@ mod tests {
             match sockets.next_socket() {
                 Some(Socket::Bytes(_, more)) => bytes.extend_from_slice(more),
                 Some(Socket::Hangup(_)) => hung_up = true,
-                None => {}
+                Some(Socket::Secured(_)) | None => {}
             }
             bytes.len() >= length || hung_up
         });
@@ -607,6 +609,64 @@ mod tests {
         assert_eq!(read(&mut sockets, sent.len()), (sent, false));
         drop(writer.join().unwrap());
         assert_eq!(read(&mut sockets, 1), (Vec::new(), true));
+    }
+
+    #[test]
+    fn handshakes_have_a_part_of_a_phase_and_whoever_is_in_is_read_all_the_same() {
+        let files = make("crowd", "localhost", 2);
+        let tls = ServerTls::new(std::slice::from_ref(&files)).unwrap();
+        remove(&files);
+        let mut sockets = sockets();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let hello = hello();
+        let crowd: Vec<TcpStream> = (0..200)
+            .map(|_| {
+                let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+                peer.write_all(&hello).unwrap();
+                let socket = listener.accept().unwrap().0;
+                let transport = TransportKind::Tls(tls.setup()).over(socket.into()).unwrap();
+                sockets.attach_newcomer(transport).unwrap();
+                peer
+            })
+            .collect();
+        let (mut peer, token) = attached(&mut sockets);
+        peer.write_all(b"I was here before").unwrap();
+        std::thread::sleep(Duration::from_millis(50));
+        sockets.connections.find(token).unwrap().expect_input();
+        sockets.read_again(token);
+        let answered = |crowd: &[TcpStream]| {
+            let has_answer = |peer: &&TcpStream| {
+                peer.set_nonblocking(true).unwrap();
+                peer.peek(&mut [0]).is_ok()
+            };
+            crowd.iter().filter(has_answer).count()
+        };
+        let (mut phases, mut before) = (0, 0);
+        while answered(&crowd) < crowd.len() {
+            sockets.begin_phase();
+            peer.write_all(b"x").unwrap();
+            sockets.read_again(token);
+            let read = sockets.next_socket();
+            assert!(matches!(read, Some(Socket::Bytes(read, _)) if read == token), "{read:?}");
+            assert!(sockets.next_socket().is_none());
+            phases += 1;
+            let now = answered(&crowd);
+            assert!(now > before, "each phase goes on with some");
+            before = now;
+        }
+        assert!(phases > 3, "{phases} phases for {} handshakes", crowd.len());
+    }
+
+    /// What a client of TLS says first.
+    fn hello() -> Vec<u8> {
+        let config = rustls::ClientConfig::builder()
+            .with_root_certificates(rustls::RootCertStore::empty())
+            .with_no_client_auth();
+        let name = rustls::pki_types::ServerName::try_from("localhost").unwrap();
+        let mut client = rustls::ClientConnection::new(std::sync::Arc::new(config), name).unwrap();
+        let mut hello = Vec::new();
+        client.write_tls(&mut hello).unwrap();
+        hello
     }
 
     #[test]

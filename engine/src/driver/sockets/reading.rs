@@ -78,6 +78,7 @@ impl Reading {
         Some(match found {
             Found::Scratch(length) => Socket::Bytes(token, &mut self.scratch[..length]),
             Found::Arrived => Socket::Bytes(token, &mut self.arrived),
+            Found::Secured => Socket::Secured(token),
             Found::Hangup => Socket::Hangup(token),
         })
     }
@@ -115,7 +116,7 @@ impl Reading {
         let begun = Instant::now();
         let found = connection.read(&mut self.scratch, &mut self.arrived);
         self.handshakes_time = self.handshakes_time.saturating_sub(begun.elapsed());
-        found
+        found.or_else(|| (!connection.is_handshaking()).then_some(Found::Secured))
     }
 
     /// Room for what is read and means nothing.

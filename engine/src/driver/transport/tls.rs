@@ -338,3 +338,222 @@ fn send_some(socket: &OwnedFd, bytes: &[u8]) -> io::Result<usize> {
         sent => sent,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+    use std::time::Duration;
+
+    use rustls::pki_types::ServerName;
+    use rustls::pki_types::pem::PemObject;
+    use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+
+    use super::*;
+    use crate::tls::ServerTls;
+    use crate::tls::made::{make, remove};
+
+    type Peer = StreamOwned<ClientConnection, TcpStream>;
+
+    /// A connection, and its peer before the handshake.
+    struct Rig {
+        session: Session,
+        socket: OwnedFd,
+        peer: Peer,
+        setup: TlsSetup,
+    }
+
+    impl Rig {
+        /// The test's own name.
+        fn new(test: &str) -> Self {
+            let files = make(test, "localhost", 2);
+            let setup = ServerTls::new(std::slice::from_ref(&files)).unwrap().setup();
+            let mut roots = RootCertStore::empty();
+            roots.add(rustls::pki_types::CertificateDer::from_pem_file(&files.cert).unwrap()).unwrap();
+            remove(&files);
+            let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+            let name = ServerName::try_from("localhost").unwrap();
+            let connection = ClientConnection::new(Arc::new(config), name).unwrap();
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            peer.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+            let socket = listener.accept().unwrap().0;
+            let session = Session::new(&setup).unwrap();
+            Self { session, socket: socket.into(), peer: StreamOwned::new(connection, peer), setup }
+        }
+
+        /// The same with keys on both sides.
+        fn open(test: &str) -> Self {
+            let mut rig = Self::new(test);
+            while rig.session.is_handshaking() || rig.peer.conn.is_handshaking() {
+                if rig.peer.conn.wants_write() {
+                    rig.peer.conn.write_tls(&mut rig.peer.sock).unwrap();
+                }
+                assert!(rig.receive().is_none_or(|read| read.is_err()));
+                if rig.peer.conn.is_handshaking() {
+                    rig.peer.conn.read_tls(&mut rig.peer.sock).unwrap();
+                    rig.peer.conn.process_new_packets().unwrap();
+                }
+            }
+            rig
+        }
+
+        /// What a read comes to; None: nothing is there, or nothing for the machine.
+        fn receive(&mut self) -> Option<io::Result<Vec<u8>>> {
+            let mut buffer = vec![0; 64 << 10];
+            for _ in 0..100 {
+                match self.session.receive(&self.socket, &mut buffer) {
+                    Ok(length) => return Some(Ok(buffer[..length].to_vec())),
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => return None,
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        std::thread::sleep(Duration::from_millis(1));
+                    }
+                    Err(error) => return Some(Err(error)),
+                }
+            }
+            None
+        }
+
+        fn counted(&self) -> [u64; 4] {
+            Handshake::ALL.map(|(how, _)| self.setup.counters.ended(how))
+        }
+    }
+
+    #[test]
+    fn an_idle_connection_keeps_no_bytes() {
+        let mut rig = Rig::open("idle");
+        rig.peer.write_all(b"hello").unwrap();
+        assert_eq!(rig.receive().unwrap().unwrap(), b"hello");
+        assert_eq!(rig.session.send(&rig.socket, &[IoSlice::new(b"wel"), IoSlice::new(b"come")]).unwrap(), 7);
+        let mut heard = [0; 7];
+        rig.peer.read_exact(&mut heard).unwrap();
+        assert_eq!(&heard, b"welcome");
+        let Session { partial, unsent, .. } = &rig.session;
+        assert_eq!((partial.capacity(), unsent.capacity()), (0, 0));
+        assert_eq!(rig.counted(), [1, 0, 0, 0]);
+    }
+
+    #[test]
+    fn a_hello_and_a_message_may_come_byte_by_byte() {
+        let mut rig = Rig::new("bytes");
+        let mut hello = Vec::new();
+        rig.peer.conn.write_tls(&mut hello).unwrap();
+        for byte in hello {
+            rig.peer.sock.write_all(&[byte]).unwrap();
+            assert!(rig.receive().is_none());
+        }
+        while rig.peer.conn.is_handshaking() {
+            rig.peer.conn.complete_io(&mut rig.peer.sock).unwrap();
+        }
+        assert!(rig.receive().is_none() && !rig.session.is_handshaking());
+        rig.peer.conn.writer().write_all(b"abc").unwrap();
+        let mut record = Vec::new();
+        rig.peer.conn.write_tls(&mut record).unwrap();
+        let (last, first) = record.split_last().unwrap();
+        for byte in first {
+            rig.peer.sock.write_all(&[*byte]).unwrap();
+            assert!(rig.receive().is_none());
+        }
+        assert_eq!(rig.session.partial.len(), first.len());
+        rig.peer.sock.write_all(&[*last]).unwrap();
+        assert_eq!(rig.receive().unwrap().unwrap(), b"abc");
+    }
+
+    #[test]
+    fn at_most_one_record_waits_behind_a_full_socket_and_nothing_is_lost_or_comes_twice() {
+        let mut rig = Rig::open("full");
+        let data: Vec<u8> = (0..8_000_000u32).map(|byte| (byte % 251) as u8).collect();
+        let (mut sent, mut waited_max) = (0, 0);
+        let mut peer = Some(rig.peer);
+        let mut reader = None;
+        while sent < data.len() {
+            match rig.session.send(&rig.socket, &[IoSlice::new(&data[sent..])]) {
+                Ok(taken) => {
+                    assert!((1..=TLS_RECORD_BYTES_MAX).contains(&taken));
+                    sent += taken;
+                }
+                Err(error) => {
+                    assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+                    assert!(rig.session.unsent() > 0, "it would not block otherwise");
+                    waited_max = waited_max.max(rig.session.unsent());
+                    assert_eq!(rig.setup.counters.unsent_bytes(), rig.session.unsent() as u64);
+                    // Only now does anybody read.
+                    if let Some(mut peer) = peer.take() {
+                        let mut heard = vec![0; data.len()];
+                        reader = Some(std::thread::spawn(move || {
+                            peer.read_exact(&mut heard).unwrap();
+                            heard
+                        }));
+                    }
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+            }
+        }
+        while rig.session.flush(&rig.socket).is_err() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert!(reader.unwrap().join().unwrap() == data, "what was heard is not what was said");
+        assert!((1..=TLS_RECORD_BYTES_MAX + RECORD_OVERHEAD).contains(&waited_max), "{waited_max}");
+        assert_eq!(rig.setup.counters.unsent_bytes(), 0);
+    }
+
+    #[test]
+    fn an_end_is_said_on_both_sides() {
+        let mut rig = Rig::open("end");
+        rig.session.end(&rig.socket).unwrap();
+        assert_eq!(rig.peer.read(&mut [0; 4]).unwrap(), 0, "without close_notify this is an error");
+        rig.peer.conn.send_close_notify();
+        rig.peer.conn.write_tls(&mut rig.peer.sock).unwrap();
+        let read = std::iter::repeat_with(|| rig.receive()).take(5).flatten().next();
+        assert_eq!(read.unwrap().unwrap(), b"");
+        assert_eq!(rig.receive().unwrap().unwrap(), b"", "and it stays so");
+    }
+
+    #[test]
+    fn what_is_no_tls_is_told_so_and_counted_once() {
+        let mut rig = Rig::new("garbage");
+        rig.peer.sock.write_all(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
+        assert!(rig.receive().unwrap().is_err());
+        assert!(rig.receive().unwrap().is_err());
+        assert!(rig.session.send(&rig.socket, &[IoSlice::new(b"x")]).is_err());
+        let mut alert = [0; 7];
+        rig.peer.sock.read_exact(&mut alert).unwrap();
+        assert_eq!((alert[0], alert[5]), (0x15, 2), "a fatal alert");
+        let Rig { session, setup, .. } = rig;
+        drop(session);
+        assert_eq!(Handshake::ALL.map(|(how, _)| setup.counters.ended(how)), [0, 0, 1, 0]);
+    }
+
+    #[test]
+    fn a_handshake_that_is_not_over_counts_as_what_ended_it() {
+        let mut given_up = Rig::new("given-up");
+        given_up.session.end(&given_up.socket).unwrap();
+        assert_eq!(given_up.counted(), [0, 0, 0, 1]);
+        let mut left = Rig::new("left");
+        left.peer.sock.shutdown(std::net::Shutdown::Write).unwrap();
+        assert_eq!(left.receive().unwrap().unwrap(), b"");
+        assert_eq!(left.counted(), [0, 0, 1, 0]);
+    }
+
+    #[test]
+    fn a_peer_that_asks_for_new_keys_and_reads_nothing_is_given_up() {
+        let mut rig = Rig::open("keys");
+        socket2::SockRef::from(&rig.socket).set_send_buffer_size(4_096).unwrap();
+        socket2::SockRef::from(&rig.peer.sock).set_recv_buffer_size(4_096).unwrap();
+        let refused = (0..20_000).find_map(|_| {
+            rig.peer.conn.refresh_traffic_keys().unwrap();
+            rig.peer.conn.write_tls(&mut rig.peer.sock).ok()?;
+            let mut buffer = vec![0; 64 << 10];
+            match rig.session.receive(&rig.socket, &mut buffer) {
+                Err(error)
+                    if !matches!(error.kind(), io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock) =>
+                {
+                    Some(error)
+                }
+                _ => None,
+            }
+        });
+        assert!(refused.is_some() || rig.session.unsent() <= TLS_UNSENT_BYTES_MAX);
+        assert!(rig.session.unsent.len() <= TLS_UNSENT_BYTES_MAX + (64 << 10));
+    }
+}

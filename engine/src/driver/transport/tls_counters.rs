@@ -39,7 +39,7 @@ impl TlsCounters {
         self.ended[how as usize].load(Ordering::Relaxed)
     }
 
-    /// Records that waits behind full sockets, in bytes.
+    /// Records that wait behind full sockets, in bytes.
     pub fn unsent_bytes(&self) -> u64 {
         self.unsent_bytes.load(Ordering::Relaxed)
     }
@@ -49,9 +49,11 @@ impl TlsCounters {
         self.ended[how as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The last one to end so was our own question whether TLS works.
+    /// The last one to end so was our own question whether TLS works. A process that shares our port may have answered it,
+    /// and counted it.
     pub fn forget_one(&self, how: Handshake) {
-        self.ended[how as usize].fetch_sub(1, Ordering::Relaxed);
+        let one_less = |ended: u64| ended.checked_sub(1);
+        let _ = self.ended[how as usize].fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less);
     }
 
     /// From now on a connection has `now` of such bytes and no longer `before`.

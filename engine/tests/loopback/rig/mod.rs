@@ -9,6 +9,7 @@ pub(crate) mod http;
 pub(crate) mod raw;
 pub(crate) mod server;
 pub(crate) mod source;
+pub(crate) mod tls;
 
 use std::time::Duration;
 

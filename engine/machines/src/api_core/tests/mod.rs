@@ -190,13 +190,17 @@ impl Rig {
     }
 
     fn open_at(&mut self, door: Door) -> Token {
+        self.open_by(door, false)
+    }
+
+    fn open_by(&mut self, door: Door, secure: bool) -> Token {
         let slot = self.slots.iter().position(|(_, used)| !used).unwrap_or_else(|| {
             self.slots.push((0, false));
             self.slots.len() - 1
         });
         self.slots[slot] = (self.slots[slot].0 + 1, true);
         let token = Token { slot: slot as u32, generation: self.slots[slot].0 };
-        self.core.handle_open(token, door, false, self.now);
+        self.core.handle_open(token, door, secure, self.now);
         token
     }
 

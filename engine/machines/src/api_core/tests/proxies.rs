@@ -42,3 +42,27 @@ fn what_another_peer_says_of_itself_is_ignored() {
     assert_eq!(rig.statuses(peer), [200]);
     assert_eq!(told(&rig), [""; 0]);
 }
+
+#[test]
+fn an_app_that_is_there_by_tls_only_takes_the_word_of_trusted_proxies_for_each_call() {
+    let (https, http) = ("X-Forwarded-Proto: https\r\n", "X-Forwarded-Proto: http\r\n");
+    let table = [
+        ("10.0.0.1:5", false, [https, http, ""], [200, 403, 403]),
+        ("10.0.0.1:5", true, [https, http, ""], [200, 403, 200]),
+        ("192.0.2.1:5", false, [https, http, ""], [403, 403, 403]),
+        ("192.0.2.1:5", true, [https, http, ""], [200, 200, 200]),
+    ];
+    for (peer, secure, lines, statuses) in table {
+        let mut app = App::new("1", "key", "secret");
+        app.tls_only = true;
+        let mut rig = Rig::of(app);
+        let token = rig.open_by(Door::Public, secure);
+        rig.core.handle_peer(token, peer.parse::<std::net::SocketAddr>().ok().map(Into::into));
+        for line in lines {
+            let request = rig.signed("GET", "/apps/1/connections", &[], "");
+            rig.send(token, request.replacen("\r\n", &format!("\r\n{line}"), 1));
+            rig.run();
+        }
+        assert_eq!(rig.statuses(token), statuses, "{peer} {secure}");
+    }
+}

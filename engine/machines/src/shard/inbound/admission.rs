@@ -70,6 +70,7 @@ impl Shard {
 
     /// Bytes of a connection whose head is not complete.
     pub(in crate::shard) fn handle_head_bytes(&mut self, token: Token, bytes: &mut [u8], now: Now) -> Flow {
+        self.inbound.lobby.note_secured(token, now);
         let Some(mut begun) = self.inbound.lobby.take_begun(token) else { return Flow::Read };
         if begun.is_empty() {
             return self.handle_head(token, bytes, None, now);
@@ -137,7 +138,7 @@ impl Shard {
         };
         let mut last = Vec::with_capacity(GREETING_BYTES);
         ws::encode_upgrade_response(&mut last, upgrade.sec_key);
-        match self.admit(&upgrade, client, now) {
+        match self.admit(token, head, &upgrade, client, now) {
             Ok(admitted) => {
                 let form = admitted.admission.dialect.data_form(&upgrade.query);
                 let agent = if self.notices.ends() { agent(head, &upgrade.query) } else { None };
@@ -169,13 +170,31 @@ impl Shard {
         address
     }
 
+    /// Whether nobody on the way can read what this client says: a trusted proxy says so for its clients.
+    fn is_secure(&self, token: Token, head: &Head<'_>) -> bool {
+        let lobby = &self.inbound.lobby;
+        let is_proxy = lobby.peer(token).is_some_and(|peer| peer.is_proxy);
+        let said = is_proxy.then(|| self.inbound.trusted_proxies.client_is_secure(head)).flatten();
+        said.unwrap_or_else(|| lobby.is_secure(token))
+    }
+
     /// An upgrade always succeeds; what is wrong with it is said by close code, the only thing that browsers show.
-    fn admit(&mut self, upgrade: &Upgrade<'_>, client: Option<Address>, now: Now) -> Result<Admitted, Close> {
+    fn admit(
+        &mut self,
+        token: Token,
+        head: &Head<'_>,
+        upgrade: &Upgrade<'_>,
+        client: Option<Address>,
+        now: Now,
+    ) -> Result<Admitted, Close> {
         let key = ws::route_app(self.inbound.path_prefix.strip(upgrade.path))?;
         ws::parse_protocol_version(&upgrade.query)?;
         let app: &Arc<App> = self.inbound.apps.by_key(key).ok_or(Close::APP_UNKNOWN)?;
         if !app.enabled {
             return Err(Close::APP_DISABLED);
+        }
+        if app.tls_only && !self.is_secure(token, head) {
+            return Err(Close::TLS_ONLY);
         }
         app.check_origin(upgrade.origin)?;
         if self.ending.is_draining() {

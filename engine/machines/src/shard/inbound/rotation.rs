@@ -287,6 +287,10 @@ impl Shard {
         let (token, flow) = match inputs.next_socket() {
             None => return false,
             Some(Socket::Bytes(token, bytes)) => (token, self.handle_socket_bytes(token, bytes, now)),
+            Some(Socket::Secured(token)) => {
+                self.handle_secured(token, now);
+                return true;
+            }
             Some(Socket::Hangup(token)) => {
                 self.handle_hangup(token);
                 return true;
