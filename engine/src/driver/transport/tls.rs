@@ -4,7 +4,8 @@
 //! goes out is sealed from the pieces of the outbox, all that is written at once in one record, and goes to the socket from
 //! the core's room for that. A connection keeps bytes only of a record that has not come whole, and of records that its
 //! socket has not taken: at most one, and what a handshake says. So an idle one has keys and nothing else. What must never
-//! happen here: a record that is sealed twice or cut short, since the peer would take neither.
+//! happen here: a record that is sealed twice or cut short, since the peer would take neither; or rustls asked without the
+//! bytes that it has left with us, since it panics then.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -14,7 +15,9 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
-use rustls::unbuffered::{ConnectionState, EncodeError, EncodeTlsData, UnbufferedStatus, WriteTraffic};
+use rustls::unbuffered::{
+    ConnectionState, EncodeError, EncodeTlsData, ReadTraffic, UnbufferedStatus, WriteTraffic,
+};
 use rustls::{HandshakeKind, ServerConfig};
 
 use super::plain;
@@ -141,8 +144,7 @@ impl Session {
         self.filled = received == room.len();
         let sealed = &mut sealed[..kept + received];
         sealed[..kept].copy_from_slice(&self.partial);
-        let Some((used, length)) = self.open(sealed, opened) else { return Err(self.fail(socket)) };
-        self.partial = sealed[used..].to_vec();
+        let Some(length) = self.open(sealed, opened) else { return Err(self.fail(socket)) };
         self.note_progress();
         if self.unsent() > TLS_UNSENT_BYTES_MAX {
             return Err(self.fail(socket));
@@ -154,32 +156,42 @@ impl Session {
         }
     }
 
-    /// Takes in what has come: how much of it is used up, and how much was opened. None: it is not TLS.
-    fn open(&mut self, sealed: &mut [u8], opened: &mut [u8]) -> Option<(usize, usize)> {
-        let (mut used, mut length) = (0, 0);
+    /// Takes in what has come, and keeps the rest: how much was opened. None: it is not TLS.
+    fn open(&mut self, sealed: &mut [u8], opened: &mut [u8]) -> Option<usize> {
+        let mut used = 0;
+        let length = self.open_records(sealed, &mut used, opened);
+        self.partial = sealed.get(used..).unwrap_or_default().to_vec();
+        length
+    }
+
+    fn open_records(&mut self, sealed: &mut [u8], used: &mut usize, opened: &mut [u8]) -> Option<usize> {
+        let mut length = 0;
         loop {
             let UnbufferedStatus { discard, state, .. } =
-                self.connection.process_tls_records(sealed.get_mut(used..)?);
-            let mut is_over = false;
-            match state.ok()? {
-                ConnectionState::ReadTraffic(mut traffic) => {
-                    while let Some(record) = traffic.next_record() {
-                        let payload = record.ok()?.payload;
-                        opened.get_mut(length..length + payload.len())?.copy_from_slice(payload);
-                        length += payload.len();
-                    }
+                self.connection.process_tls_records(sealed.get_mut(*used..)?);
+            let goes_on = match state {
+                Ok(ConnectionState::ReadTraffic(traffic)) => {
+                    take_records(traffic, opened, &mut length).map(|()| true)
                 }
-                ConnectionState::EncodeTlsData(data) => append(&mut self.unsent, data)?,
-                ConnectionState::TransmitTlsData(data) => data.done(),
-                ConnectionState::PeerClosed => self.peer_ended = true,
-                ConnectionState::BlockedHandshake
-                | ConnectionState::WriteTraffic(_)
-                | ConnectionState::Closed => is_over = true,
-                _ => return None,
-            }
-            used += discard;
-            if is_over {
-                return Some((used, length));
+                Ok(ConnectionState::EncodeTlsData(data)) => append(&mut self.unsent, data).map(|()| true),
+                Ok(ConnectionState::TransmitTlsData(data)) => {
+                    data.done();
+                    Some(true)
+                }
+                Ok(ConnectionState::PeerClosed) => {
+                    self.peer_ended = true;
+                    Some(true)
+                }
+                Ok(
+                    ConnectionState::BlockedHandshake
+                    | ConnectionState::WriteTraffic(_)
+                    | ConnectionState::Closed,
+                ) => Some(false),
+                _ => None,
+            };
+            *used += discard;
+            if !goes_on? {
+                return Some(length);
             }
         }
     }
@@ -202,12 +214,11 @@ impl Session {
 
     /// What came is not TLS, or not what TLS allows: the peer is told why, as far as its socket takes it.
     fn fail(&mut self, socket: &OwnedFd) -> io::Error {
-        while let Ok(ConnectionState::EncodeTlsData(data)) =
-            self.connection.process_tls_records(&mut []).state
+        // Once: what is wrong was found in these bytes, and must not be found again.
+        if let Ok(ConnectionState::EncodeTlsData(data)) =
+            self.connection.process_tls_records(&mut self.partial).state
         {
-            if append(&mut self.unsent, data).is_none() {
-                break;
-            }
+            append(&mut self.unsent, data);
         }
         // A peer that does not hear it finds the connection closed.
         let _ = self.flush(socket);
@@ -243,13 +254,30 @@ impl Session {
         &mut self,
         say: impl FnOnce(WriteTraffic<'_, ServerConnectionData>) -> Option<usize>,
     ) -> Option<usize> {
+        let mut say = Some(say);
         loop {
-            match self.connection.process_tls_records(&mut []).state.ok()? {
-                ConnectionState::EncodeTlsData(data) => append(&mut self.unsent, data)?,
-                ConnectionState::TransmitTlsData(data) => data.done(),
-                ConnectionState::PeerClosed => self.peer_ended = true,
-                ConnectionState::WriteTraffic(traffic) => return say(traffic),
+            // What has come of a record goes along: rustls knows where in it a message of several has begun.
+            let UnbufferedStatus { discard, state, .. } =
+                self.connection.process_tls_records(&mut self.partial);
+            let said = match state.ok()? {
+                ConnectionState::EncodeTlsData(data) => {
+                    append(&mut self.unsent, data)?;
+                    None
+                }
+                ConnectionState::TransmitTlsData(data) => {
+                    data.done();
+                    None
+                }
+                ConnectionState::PeerClosed => {
+                    self.peer_ended = true;
+                    None
+                }
+                ConnectionState::WriteTraffic(traffic) => Some(say.take()?(traffic)?),
                 _ => return None,
+            };
+            self.partial.drain(..discard.min(self.partial.len()));
+            if said.is_some() {
+                return said;
             }
         }
     }
@@ -308,6 +336,20 @@ impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session").field("stage", &self.stage).finish_non_exhaustive()
     }
+}
+
+/// Copies what was opened behind what is there. None: it does not fit, which cannot be.
+fn take_records(
+    mut traffic: ReadTraffic<'_, '_, ServerConnectionData>,
+    opened: &mut [u8],
+    length: &mut usize,
+) -> Option<()> {
+    while let Some(record) = traffic.next_record() {
+        let payload = record.ok()?.payload;
+        opened.get_mut(*length..*length + payload.len())?.copy_from_slice(payload);
+        *length += payload.len();
+    }
+    Some(())
 }
 
 /// Puts what TLS has to say behind what waits. None: it cannot be had, which cannot be.
@@ -371,7 +413,8 @@ mod tests {
             let mut roots = RootCertStore::empty();
             roots.add(rustls::pki_types::CertificateDer::from_pem_file(&files.cert).unwrap()).unwrap();
             remove(&files);
-            let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+            let mut config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+            config.enable_secret_extraction = true;
             let name = ServerName::try_from("localhost").unwrap();
             let connection = ClientConnection::new(Arc::new(config), name).unwrap();
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -555,5 +598,89 @@ mod tests {
         });
         assert!(refused.is_some() || rig.session.unsent() <= TLS_UNSENT_BYTES_MAX);
         assert!(rig.session.unsent.len() <= TLS_UNSENT_BYTES_MAX + (64 << 10));
+    }
+
+    /// A record of TLS 1.3 as a peer with these keys would send it.
+    fn sealed_record(
+        keys: &rustls::ConnectionTrafficSecrets,
+        number: u64,
+        kind: u8,
+        payload: &[u8],
+    ) -> Vec<u8> {
+        use ring::aead;
+        let rustls::ConnectionTrafficSecrets::Aes256Gcm { key, iv } = keys else { panic!("another cipher") };
+        let key = aead::UnboundKey::new(&aead::AES_256_GCM, key.as_ref()).unwrap();
+        let mut nonce: [u8; 12] = iv.as_ref().try_into().unwrap();
+        nonce[4..].iter_mut().zip(number.to_be_bytes()).for_each(|(byte, number)| *byte ^= number);
+        let length = (payload.len() + 17) as u16;
+        let header = [[0x17, 3, 3].as_slice(), &length.to_be_bytes()].concat();
+        let mut bytes = [payload, &[kind]].concat();
+        let nonce = aead::Nonce::assume_unique_for_key(nonce);
+        let key = aead::LessSafeKey::new(key);
+        key.seal_in_place_append_tag(nonce, aead::Aad::from(&header), &mut bytes).unwrap();
+        [header, bytes].concat()
+    }
+
+    #[test]
+    fn the_beginning_of_a_message_of_tls_itself_does_not_hinder_what_is_said_meanwhile() {
+        let Rig { mut session, socket, peer, .. } = Rig::open("begun");
+        let StreamOwned { conn, mut sock } = peer;
+        let (number, keys) = conn.dangerous_extract_secrets().unwrap().tx;
+        let mut buffer = vec![0; 64 << 10];
+        // New keys for what the peer says, in three pieces.
+        for (place, piece) in [&[24][..], &[0, 0], &[1, 0]].into_iter().enumerate() {
+            sock.write_all(&sealed_record(&keys, number + place as u64, 0x16, piece)).unwrap();
+            std::thread::sleep(Duration::from_millis(20));
+            let read = session.receive(&socket, &mut buffer);
+            assert_eq!(read.unwrap_err().kind(), io::ErrorKind::Interrupted, "{place}");
+            assert_eq!(session.partial.is_empty(), place == 2);
+            assert_eq!(session.send(&socket, &[IoSlice::new(b"meanwhile")]).unwrap(), 9);
+        }
+        session.end(&socket).unwrap();
+    }
+
+    #[test]
+    fn no_bytes_of_a_peer_are_more_than_an_error() {
+        let mut rig = Rig::new("any");
+        let mut hello = Vec::new();
+        rig.peer.conn.write_tls(&mut hello).unwrap();
+        let files = make("any-more", "localhost", 2);
+        let setup = ServerTls::new(std::slice::from_ref(&files)).unwrap().setup();
+        remove(&files);
+        let mut state = 7u64;
+        let mut random = |below: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as usize % below
+        };
+        let mut buffer = vec![0; 64 << 10];
+        for _ in 0..2_000 {
+            let (near, mut far) = std::os::unix::net::UnixStream::pair().unwrap();
+            let near = OwnedFd::from(near);
+            let mut session = Session::new(&setup).unwrap();
+            let mut bytes = Vec::new();
+            for _ in 0..1 + random(4) {
+                match random(5) {
+                    0 => bytes.extend_from_slice(&hello),
+                    1 => bytes.extend_from_slice(&hello[..random(hello.len())]),
+                    2 => bytes.extend((0..random(40)).map(|_| random(256) as u8)),
+                    // Records of any kind around pieces of messages.
+                    _ => {
+                        let payload: Vec<u8> = (0..random(60)).map(|_| [0, 1, 22, 255][random(4)]).collect();
+                        bytes.extend([[20, 21, 22, 23, 24][random(5)], 3, 3, 0, payload.len() as u8]);
+                        bytes.extend(payload);
+                    }
+                }
+                if random(2) == 0 && !bytes.is_empty() {
+                    let place = random(bytes.len());
+                    bytes[place] = random(256) as u8;
+                }
+            }
+            for piece in bytes.chunks(1 + random(300)) {
+                far.write_all(piece).unwrap();
+                let _ = session.receive(&near, &mut buffer);
+                let _ = session.send(&near, &[IoSlice::new(b"x")]);
+            }
+            let _ = session.end(&near);
+        }
     }
 }
