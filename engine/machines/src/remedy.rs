@@ -3,9 +3,14 @@
 //! Clients and their authors know the texts of Pusher, which name the fault and hardly ever a setting.
 
 /// How a text begins, and what to do.
-const REMEDIES: [(&str, &str); 11] = [
+const REMEDIES: [(&str, &str); 12] = [
     ("App is disabled", "enable the app (enabled)"),
     ("The app is disabled", "enable the app (enabled)"),
+    (
+        "Application only accepts SSL",
+        "the app is there over TLS only (tls_only); where a proxy ends TLS, name it in trusted_proxies and let it send \
+         X-Forwarded-Proto",
+    ),
     ("Over capacity", "raise the limit of open files (ulimit -n), or start further servers"),
     ("client events are not enabled", "set client_events of the app, if its clients may send them"),
     ("you didn't subscribe", "the client must subscribe to the channel before it sends to it"),
@@ -40,7 +45,7 @@ mod tests {
         let key = RestAuthError::Key { key: "k".into() };
         let expired = RestAuthError::Expired { given: 1, now: 2 };
         let of_calls = [key, expired, RestAuthError::BodyMd5, RestAuthError::Missing("auth_key")];
-        let of_connections = [Close::APP_DISABLED, Close::OVER_CAPACITY];
+        let of_connections = [Close::APP_DISABLED, Close::TLS_ONLY, Close::OVER_CAPACITY];
         let texts = of_connections.iter().map(|close| close.reason.to_owned());
         for text in texts.chain(of_calls.iter().map(ToString::to_string)) {
             assert!(with_remedy(&text).len() > text.len() + 10, "{text}");

@@ -36,11 +36,6 @@ impl Shard {
         let app = key.and_then(|key| self.inbound.apps.by_key(key)).cloned();
         let unknown = key.filter(|_| app.is_none());
         let reason = match unknown {
-            None if close == Close::TLS_ONLY => {
-                "the app takes clients over TLS only (tls_only): let the client connect to wss://; where a proxy \
-                 ends TLS, name it in trusted_proxies and let it send X-Forwarded-Proto (4000)"
-                    .to_owned()
-            }
             Some(key) => format!(
                 "no app has the key {:?}: give the client the key of an app, or add an app with this key",
                 cut(key, PATH_BYTES_MAX)
