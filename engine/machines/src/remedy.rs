@@ -28,7 +28,7 @@ const REMEDIES: [(&str, &str); 12] = [
 /// The text, with what to do about it.
 pub(crate) fn with_remedy(text: &str) -> String {
     // A text that names a setting says it already.
-    let says = text.ends_with(')');
+    let says = text.rsplit_once('(').is_some_and(|(_, last)| last.ends_with(')') && last.contains('_'));
     let remedy = REMEDIES.iter().find(|(start, _)| !says && text.starts_with(start));
     remedy.map_or_else(|| text.to_owned(), |(_, remedy)| format!("{text}: {remedy}"))
 }

@@ -373,6 +373,7 @@ mod tests {
     use std::net::TcpListener;
 
     use super::*;
+    use crate::options::Encryption;
     use crate::options::values::parse_endpoint;
 
     const LIMITS: Limits = Limits { lines: 1, lines_closing: 4, depth: 3 };
@@ -380,7 +381,7 @@ mod tests {
     fn pool() -> (Pool, TcpListener) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let endpoint = parse_endpoint(&listener.local_addr().unwrap().to_string()).unwrap();
-        (Pool::new(Door::new(endpoint, false), LIMITS, Clock::start()).unwrap(), listener)
+        (Pool::new(Door::new(endpoint, Encryption::None), LIMITS, Clock::start()).unwrap(), listener)
     }
 
     fn batch(first: u64) -> Batch {
