@@ -16,7 +16,7 @@ use crate::rig::client::Client;
 use crate::rig::http::Http;
 use crate::rig::raw::encode_upgrade_with;
 use crate::rig::server::{Server, binary, free_port};
-use crate::tls::Pair;
+use crate::rig::tls::Pair;
 
 /// For 1.2.3.4:256.
 const HEADER: &[u8] = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\x01\x02\x03\x04\x0a\0\0\x01\x01\0\x1b\x58";
