@@ -3,7 +3,8 @@
 //! Owns the command line and the exit code: 0 when the run could be measured (a slow or lossy server is a
 //! result, not an error), 1 when it could not. It must never import a crate of the server that it measures:
 //! all it knows about a target is what arrives on the wire and what /proc says about its process.
-//! Each scenario is one file in `scenario/`; `clients/` receives, `publish/` sends, `measure/` counts and judges, `report/` shows.
+//! Each scenario is one file in `scenario/`; `clients/` receives, `actors/` does more than that, `publish/` sends, `measure/` counts and
+//! judges, `report/` shows.
 
 // Only floor/uring.rs has unsafe code, and says why.
 #![deny(unsafe_code)]
@@ -12,6 +13,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+mod actors;
 mod clients;
 mod clock;
 mod command;

@@ -14,6 +14,8 @@ use std::time::Duration;
 use clap::Args;
 
 use self::churn::Churn;
+use crate::actors::talk::{Said, Talk};
+use crate::actors::waves::{Told, Waves};
 use crate::clients::plan::Plan;
 use crate::clients::subscribers::Subscribers;
 use crate::clock::{Clock, SECOND_NS, nanoseconds};
@@ -32,8 +34,6 @@ use crate::publish::schedule::{Pace, Schedule};
 use crate::publish::{Audience, Limits, Publisher};
 use crate::report::{Report, Unit};
 use crate::scenario::Measure;
-use crate::scenario::client_events::{Said, Talk};
-use crate::scenario::presence::{Told, Waves};
 use crate::stamp::random_run;
 
 const DURATION_DEFAULT: Duration = Duration::from_secs(3600);

@@ -1,8 +1,7 @@
-//! `presence`: members come to presence channels and leave them again, wave after wave, and all others must be told.
+//! Members who come to presence channels and leave them again, wave after wave.
 //!
-//! Residents stay; movers join one by one at --rate until all are in, then leave one by one. Between waves each connected member's view
-//! (its roster, with what it was told since) is compared with the truth: a member that a view lacks counts as lost, one that it should not
-//! have as stale. Latency counts from when the join was due to when another member was told.
+//! Residents stay; movers join one by one until all are in, then leave one by one. Between waves each connected member's view
+//! (its roster, with what it was told since) is compared with the truth.
 
 mod views;
 
@@ -11,7 +10,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use clap::Args;
 use hdrhistogram::Histogram;
 
 use self::views::{Change, Views};
@@ -22,17 +20,11 @@ use crate::clock::{Clock, MILLISECOND_NS, SECOND_NS, nanoseconds};
 use crate::failure::{Failure, Outcome};
 use crate::measure::late::Late;
 use crate::measure::ledger::Counts;
-use crate::measure::stopwatch::{Measured, Stopwatch};
 use crate::measure::tally::name_partings;
-use crate::measure::verdict::{Generator, Verdict};
 use crate::options::Target;
-use crate::options::help::{ONE_PROCESS, rate, without};
-use crate::options::values::parse_percent;
-use crate::progress::{Phase, Pulse, Readings, Ticker};
-use crate::report::{Report, Unit};
-use crate::scenario::Measure;
+use crate::progress::{Phase, Pulse, Ticker};
+use crate::report::Report;
 
-const RATE_DEFAULT: f64 = 100.0;
 const POLL_MAX: Duration = Duration::from_millis(20);
 /// Quiet for this long with all views right, a wave is over; quiet for the second with some wrong, it is over too.
 const QUIET_NS: u64 = 100 * MILLISECOND_NS;
@@ -40,75 +32,8 @@ const PATIENCE_NS: u64 = 2 * SECOND_NS;
 /// Residents that are on their way in at once.
 const ENTERING_MAX: usize = 64;
 
-/// Members join and leave in waves: which members were told, how late, and whether every roster is right
-#[derive(Args)]
-#[command(mut_args(rate("Joins and leaves per second in all channels together [default: 100]")), mut_args(without(&ONE_PROCESS)), mut_args(without(&["size"])))]
-pub(crate) struct PresenceOptions {
-    #[command(flatten)]
-    pub(crate) target: Target,
-    /// Presence channels, among which the connections are divided; servers allow 100 members in each by default
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) channels: u32,
-    /// Share of the connections that join and leave, at --rate [default rate: 100 joins or leaves a second]
-    #[arg(long, value_name = "PERCENT", default_value = "20", value_parser = parse_percent)]
-    pub(crate) movers_percent: f64,
-}
-
-impl Measure for PresenceOptions {
-    fn target(&self) -> &Target {
-        &self.target
-    }
-
-    fn measure(&self) -> Outcome<Report> {
-        run(self)
-    }
-}
-
-fn run(options: &PresenceOptions) -> Outcome<Report> {
-    let target = &options.target;
-    target.check_one_process()?;
-    target.check_descriptors(0)?;
-    let clock = Clock::start();
-    let stopwatch = Stopwatch::new(target.pid, clock)?;
-    let rss_before = stopwatch.server_rss()?;
-    let rate = target.rate.unwrap_or(RATE_DEFAULT);
-    let mut waves = Waves::gather(target, options.channels, options.movers_percent, rate, clock)?;
-    let (before, rss_gathered) = (stopwatch.read()?, stopwatch.server_rss()?);
-    let readings = look_on(&mut waves, target.duration())?;
-    let (cost, rss) = (stopwatch.cost_since(&before)?, stopwatch.server_rss()?);
-
-    let told = waves.end();
-    let mut report = Report::new("presence");
-    report.count("connections", "connections", u64::from(target.connections));
-    report.count("channels", "channels", u64::from(options.channels));
-    report.count("movers", "of them come and go", told.movers as u64);
-    report.figure("offered_per_second", "joins and leaves", rate, Unit::PerSecond);
-    let seconds = cost.wall_ns as f64 / SECOND_NS as f64;
-    report.figure("seconds", "time", seconds, Unit::Seconds);
-    told.report(&mut report);
-    report.delivery_rate(told.views.counts.delivered, seconds);
-    report.rate_over_time("members told", readings.counts());
-    report.latency("join until told", &told.views.added);
-    report.percentiles("leave_us", "leave until told", &told.views.removed);
-    report.percentiles("roster_us", "join until confirmed with roster", &told.entered());
-    let growth = rss_before.zip(rss_gathered).map(|(before, after)| after as f64 - before as f64);
-    let measured = Measured { frames: told.views.counts.delivered, seconds, cost };
-    report.server_cost(&measured, rss, growth.map(|bytes| bytes / f64::from(target.connections)));
-    let generator = Generator { late: told.late, busy_max: readings.own_busy_max(), ..Generator::default() };
-    report.conditions(&Verdict::reach(&stopwatch, &measured.cost, generator)?);
-    Ok(report)
-}
-
-fn look_on(waves: &mut Waves, duration: Duration) -> Outcome<Readings> {
-    let (ticker, told, latency) = (Ticker::start(), Arc::clone(&waves.pulse), Arc::clone(&waves.pulse));
-    let phase = Phase::timed("waves", duration, "members told", move || told.count());
-    ticker.begin(phase.kept().p99(move || latency.p99_us()));
-    waves.run(duration, &AtomicBool::new(false))?;
-    Ok(ticker.finish())
-}
-
 /// Residents and movers of presence channels, on connections that all stand from the beginning.
-pub(super) struct Waves {
+pub(crate) struct Waves {
     pool: SocketPool,
     views: Views,
     /// For the live line.
@@ -127,10 +52,10 @@ pub(super) struct Waves {
 }
 
 /// What came of it.
-pub(super) struct Told {
+pub(crate) struct Told {
     views: Views,
-    pub(super) late: Late,
-    movers: usize,
+    pub(crate) late: Late,
+    pub(crate) movers: usize,
     waves: u64,
     joins: u64,
     leaves: u64,
@@ -138,7 +63,7 @@ pub(super) struct Told {
 
 impl Waves {
     /// Connects all members and lets the residents in.
-    pub(super) fn gather(
+    pub(crate) fn gather(
         target: &Target,
         channels: u32,
         movers_percent: f64,
@@ -170,7 +95,7 @@ impl Waves {
     }
 
     /// Whole waves until `duration` has passed, one at least; a stop ends it between two steps.
-    pub(super) fn run(&mut self, duration: Duration, stop: &AtomicBool) -> Outcome<()> {
+    pub(crate) fn run(&mut self, duration: Duration, stop: &AtomicBool) -> Outcome<()> {
         self.views.forget_figures();
         (self.joins, self.leaves) = (0, 0);
         self.next_ns = self.clock.now_ns();
@@ -193,7 +118,13 @@ impl Waves {
         }
     }
 
-    pub(super) fn end(self) -> Told {
+    /// For the live line.
+    pub(crate) fn pulse(&self) -> Arc<Pulse> {
+        Arc::clone(&self.pulse)
+    }
+
+    /// It is over.
+    pub(crate) fn end(self) -> Told {
         Told {
             movers: self.views.members() - self.residents,
             views: self.views,
@@ -309,34 +240,41 @@ impl Waves {
 
 impl Told {
     /// Changes told, and those told again.
-    pub(super) fn counts(&self) -> Counts {
+    pub(crate) fn counts(&self) -> Counts {
         self.views.counts
     }
 
     /// Members that a view lacked.
-    pub(super) fn missing(&self) -> u64 {
+    pub(crate) fn missing(&self) -> u64 {
         self.views.missing
     }
 
     /// Members that a view should not have had.
-    pub(super) fn stale(&self) -> u64 {
+    pub(crate) fn stale(&self) -> u64 {
         self.views.stale + self.views.strange
     }
 
+    /// Microseconds from a leave to when another member was told of it.
+    pub(crate) fn removed(&self) -> &Histogram<u64> {
+        &self.views.removed
+    }
+
     /// Microseconds from a join to when another member was told of it.
-    pub(super) fn added(&self) -> &Histogram<u64> {
+    pub(crate) fn added(&self) -> &Histogram<u64> {
         &self.views.added
     }
 
-    pub(super) fn partings(&self) -> &BTreeMap<String, u64> {
+    pub(crate) fn partings(&self) -> &BTreeMap<String, u64> {
         &self.views.partings
     }
 
-    fn entered(&self) -> Histogram<u64> {
-        self.views.rosters.clone()
+    /// Microseconds from a join to its confirmation.
+    pub(crate) fn entered(&self) -> &Histogram<u64> {
+        &self.views.rosters
     }
 
-    fn report(&self, report: &mut Report) {
+    /// Reports what was done, and what members were told.
+    pub(crate) fn report(&self, report: &mut Report) {
         let views = &self.views;
         report.count("waves", "waves of joins and leaves", self.waves);
         report.count("joins", "joins", self.joins);
