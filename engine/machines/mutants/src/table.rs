@@ -1190,8 +1190,8 @@ impl OpenRun {
             ends: self.ends.clone(),
             topic_slot: self.topic_slot,
         };
-        let sealed =
-            Sealed { bytes: Bytes::Own(self.bytes.clone()), ends: self.ends.clone(), private: false };
+        let (bytes, ends) = (self.bytes.clone(), self.ends.clone());
+        let sealed = Sealed { bytes: Bytes::Own(bytes), ends, end: self.bytes.len() as u32, private: false };
         drop(self.run.sealed.set(sealed));
         copy
     }

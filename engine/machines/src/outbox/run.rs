@@ -25,8 +25,10 @@ pub struct Run {
 #[derive(Debug)]
 struct Sealed {
     bytes: Bytes,
-    /// Where each frame ends, ascending; the last is the length.
+    /// Where each frame ends, ascending; the last is the length. Empty where there is one frame.
     ends: Vec<u32>,
+    /// The length.
+    end: u32,
     private: bool,
 }
 
@@ -39,14 +41,14 @@ enum Bytes {
 impl Run {
     /// A private frame (or several that must stay together), for one connection.
     pub fn private(bytes: Vec<u8>) -> Rc<Self> {
-        let ends = vec![bytes.len() as u32];
-        Self::sealed(Bytes::Own(bytes), ends)
+        let end = bytes.len() as u32;
+        Self::sealed(Bytes::Own(bytes), end, Vec::new())
     }
 
     /// A private frame that is shared with other shards or connections.
     pub fn shared(frame: Frame) -> Rc<Self> {
-        let ends = vec![frame.len() as u32];
-        Self::sealed(Bytes::Shared(frame), ends)
+        let end = frame.len() as u32;
+        Self::sealed(Bytes::Shared(frame), end, Vec::new())
     }
 
     /// Several private frames in their order, shared with other connections.
@@ -57,11 +59,12 @@ impl Run {
             bytes.extend_from_slice(frame.as_bytes());
             ends.push(bytes.len() as u32);
         }
-        Self::sealed(Bytes::Own(bytes), ends)
+        let end = bytes.len() as u32;
+        Self::sealed(Bytes::Own(bytes), end, ends)
     }
 
-    fn sealed(bytes: Bytes, ends: Vec<u32>) -> Rc<Self> {
-        let sealed = OnceCell::from(Sealed { bytes, ends, private: true });
+    fn sealed(bytes: Bytes, end: u32, ends: Vec<u32>) -> Rc<Self> {
+        let sealed = OnceCell::from(Sealed { bytes, ends, end, private: true });
         Rc::new(Self { sealed, charge: OnceCell::new(), open_end: Cell::new(0) })
     }
 
@@ -83,9 +86,7 @@ impl Run {
 
     /// Where it ends now.
     pub fn end(&self) -> u32 {
-        self.sealed
-            .get()
-            .map_or_else(|| self.open_end.get(), |sealed| sealed.ends.last().copied().unwrap_or(0))
+        self.sealed.get().map_or_else(|| self.open_end.get(), |sealed| sealed.end)
     }
 
     /// True for frames that only one connection gets.
@@ -96,20 +97,26 @@ impl Run {
     /// Where the frame that holds byte `at` ends; `at` itself when a frame begins there.
     pub fn frame_end(&self, at: u32) -> u32 {
         let Some(sealed) = self.sealed.get() else { return at };
-        let index = sealed.ends.partition_point(|end| *end <= at);
-        let start = index.checked_sub(1).and_then(|before| sealed.ends.get(before)).copied().unwrap_or(0);
-        if start == at { at } else { sealed.ends.get(index).copied().unwrap_or(at) }
+        let ends = sealed.ends();
+        let index = ends.partition_point(|end| *end <= at);
+        let start = index.checked_sub(1).and_then(|before| ends.get(before)).copied().unwrap_or(0);
+        if start == at { at } else { ends.get(index).copied().unwrap_or(at) }
     }
 
     /// How many frames end within the range.
     pub fn frames(&self, from: u32, to: u32) -> usize {
         self.sealed.get().map_or(0, |sealed| {
-            sealed.ends.partition_point(|end| *end <= to) - sealed.ends.partition_point(|end| *end <= from)
+            let ends = sealed.ends();
+            ends.partition_point(|end| *end <= to) - ends.partition_point(|end| *end <= from)
         })
     }
 }
 
 impl Sealed {
+    fn ends(&self) -> &[u32] {
+        if self.ends.is_empty() { std::slice::from_ref(&self.end) } else { &self.ends }
+    }
+
     /// What is freed with it, as far as it is more than a few words.
     fn memory_bytes(&self) -> usize {
         let bytes = match &self.bytes {
@@ -165,7 +172,8 @@ impl OpenRun {
 
     /// Fixes the bytes. Nobody holds this OpenRun afterwards.
     pub fn seal(self, held: &Held) {
-        let sealed = Sealed { bytes: Bytes::Own(self.bytes), ends: self.ends, private: false };
+        let end = self.bytes.len() as u32;
+        let sealed = Sealed { bytes: Bytes::Own(self.bytes), ends: self.ends, end, private: false };
         let first = self.run.sealed.set(sealed).is_ok();
         invariant::check(first, "a Run is sealed once");
         self.run.charge(held);

@@ -29,6 +29,7 @@ impl Fanout {
             topic.run = self.flush.open.len() as u32;
             let (open, interval_ms) = (OpenRun::new(topic_slot), topic.flush_interval_ms());
             let mut objects = None;
+            self.flush.make_room(topic.acknowledged.len());
             for subscriber in &topic.acknowledged {
                 // One that has gone stays listed until its subscription is given up.
                 let Some((id, connection)) = self.connections.at(subscriber.slot) else { continue };

@@ -48,10 +48,13 @@ pub(super) struct Flush {
     pub(super) tails: Tails,
 }
 
+/// A connection that has something to write. Eight bytes, since an event for all has one for each.
 #[derive(Debug)]
 struct Dirty {
-    id: Token,
-    mark: u64,
+    slot: u32,
+    /// The lower half of `run_bytes` when the phase began in which it came here. Far less has been decided since than that
+    /// has room for: `unflushed_shard_bytes_max`, and one phase.
+    mark: u32,
 }
 
 /// Dirty connections in their order.
@@ -66,6 +69,10 @@ struct Fifo {
 }
 
 impl Fifo {
+    fn push(&mut self, id: Token, mark: u64) {
+        self.queue.push_back(Dirty { slot: id.slot, mark: mark as u32 });
+    }
+
     fn pop(&mut self) -> Option<Dirty> {
         self.of_last_round = self.of_last_round.saturating_sub(1);
         self.under_floor = self.under_floor.saturating_sub(1);
@@ -85,8 +92,9 @@ impl Fifo {
         }
     }
 
-    fn oldest_mark(&self) -> Option<u64> {
-        let front = self.queue.front()?.mark;
+    fn oldest_mark(&self, run_bytes: u64) -> Option<u64> {
+        let front = self.queue.front()?;
+        let front = run_bytes - u64::from((run_bytes as u32).wrapping_sub(front.mark));
         Some(if self.under_floor > 0 { front.min(self.floor) } else { front })
     }
 }
@@ -135,7 +143,16 @@ impl Flush {
     pub(super) fn mark(&mut self, id: Token, connection: &mut Connection) {
         if !connection.dirty {
             connection.dirty = true;
-            self.dirty.queue.push_back(Dirty { id, mark: self.phase_mark });
+            self.dirty.push(id, self.phase_mark);
+        }
+    }
+
+    /// So many connections may have something to write at once. A queue that doubles, and doubles again, would need three
+    /// times as much.
+    pub(super) fn make_room(&mut self, connections: usize) {
+        let queue = &mut self.dirty.queue;
+        if queue.capacity() < connections {
+            queue.reserve_exact(connections + connections / 16 - queue.len());
         }
     }
 
@@ -174,7 +191,7 @@ impl Flush {
         if !connection.dirty {
             connection.dirty = true;
             let fifo = if bytes <= SMALL_BYTES_MAX { &mut self.small } else { &mut self.dirty };
-            fifo.queue.push_back(Dirty { id, mark: self.phase_mark });
+            fifo.push(id, self.phase_mark);
         }
     }
 
@@ -191,15 +208,16 @@ impl Flush {
         self.private_gain_max = self.private_gain_max.max(connection.private_gain);
     }
 
-    /// The connection whose turn it is to be written. May be gone by now, or have nothing.
+    /// The slot of the connection whose turn it is to be written. May be gone by now, or have nothing. Another one in its slot
+    /// has its turn, if it has something, sooner than its own.
     #[inline]
-    pub(super) fn pop(&mut self) -> Option<Token> {
+    pub(super) fn pop(&mut self) -> Option<u32> {
         self.picks = self.picks.wrapping_add(1);
         let small_first = self.picks % 4 == 1 || self.dirty.queue.is_empty();
         let small_first = small_first && !self.small.queue.is_empty();
-        let id = if small_first { self.small.pop() } else { self.dirty.pop() }?.id;
+        let slot = if small_first { self.small.pop() } else { self.dirty.pop() }?.slot;
         self.end_round_when_due();
-        Some(id)
+        Some(slot)
     }
 
     fn end_round_when_due(&mut self) {
@@ -237,7 +255,8 @@ impl Flush {
 
     /// An upper bound of what all Runs have together that somebody's write was not tried for yet, in bytes.
     pub(super) fn untried_bytes(&self) -> u64 {
-        let oldest = [self.dirty.oldest_mark(), self.small.oldest_mark(), self.holds.oldest_mark()];
+        let (dirty, small) = (self.dirty.oldest_mark(self.run_bytes), self.small.oldest_mark(self.run_bytes));
+        let oldest = [dirty, small, self.holds.oldest_mark()];
         let mark = oldest.into_iter().flatten().fold(self.phase_mark, u64::min);
         self.run_bytes - mark
     }

@@ -61,9 +61,9 @@ impl Fanout {
 
     /// The connection that is to be written next.
     pub(in crate::shard) fn poll_dirty(&mut self) -> Option<Token> {
-        while let Some(id) = self.flush.pop() {
+        while let Some(slot) = self.flush.pop() {
             // Closed since it became dirty.
-            let Some(connection) = self.connections.by_id(id) else { continue };
+            let Some((id, connection)) = self.connections.at(slot) else { continue };
             if !connection.dirty {
                 continue;
             }

@@ -12,6 +12,9 @@ use crate::machine::Token;
 use crate::outbox::run::Run;
 use crate::shard::Shard;
 
+/// The acknowledgement of a subscription, with its header, but for the channel's name.
+const SUCCEEDED_BYTES: usize = 80;
+
 impl Shard {
     /// The answer to a ping frame.
     pub(super) fn pong_frame(&mut self, id: Token, payload: &[u8]) {
@@ -42,7 +45,7 @@ impl Shard {
 
     /// The acknowledgement of a subscription without a roster, for a connection that takes this form.
     pub(in crate::shard) fn succeeded(channel: &str, form: DataForm) -> Rc<Run> {
-        let mut bytes = Vec::new();
+        let mut bytes = Vec::with_capacity(SUCCEEDED_BYTES + channel.len());
         server_event::encode_subscription_succeeded(&mut bytes, channel);
         Run::private(in_form(bytes, form))
     }
