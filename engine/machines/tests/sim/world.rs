@@ -485,7 +485,7 @@ impl World {
     }
 
     /// From now on an address may have so many clients, and as many connections without a head; 0: any number.
-    pub fn cap_addresses(&mut self, max: u32) {
+    pub fn cap_addresses(&self, max: u32) {
         let max = Some(max).filter(|max| *max > 0);
         self.address_caps.change(&Limits {
             connections_per_address_max: max,
