@@ -63,7 +63,7 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
     if settings.asks_for_apps {
         limits.app_waits_max = APP_WAITS_MAX;
     }
-    let address_caps = AddressCaps::new(&limits);
+    let address_caps = AddressCaps::default();
     let make_shard = {
         let (settings, limits, caps) = (Arc::clone(&settings), limits.clone(), address_caps.clone());
         move |number: u16, _: &Environment| shard(number, &settings, limits.clone(), caps.clone(), topics())
@@ -89,6 +89,8 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
         }
     };
     let cores = start_cores(&settings, tls.as_ref(), Some(share), hooks_end, make_shard, make_api)?;
+    // The server's handshake with itself is over: no crowd at its address has kept it from starting.
+    address_caps.change(&settings.limits);
     let load = LoadMarks::new(settings.load);
     watch_load(load.clone(), Arc::clone(cores.health()), cores.cores(), capacity.clients())
         .map_err(StartError::System)?;

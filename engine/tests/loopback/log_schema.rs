@@ -22,7 +22,9 @@ fn is_of_kind(field: &str, value: &Value) -> bool {
     match field {
         "time" | "level" | "event" | "message" | "version" | "settings" | "what" | "by" | "reason"
         | "method" | "socket_id" | "endpoint" => is_text,
-        "app" | "key" | "address" | "agent" | "channel" | "path" => is_text || value.is_null(),
+        "app" | "key" | "address" | "agent" | "channel" | "path" | "needs_restart" => {
+            is_text || value.is_null()
+        }
         "shards" | "processors" | "apps" | "open_files" | "clients" | "code" | "subscriptions" | "status"
         | "ms" | "count" => value.is_u64(),
         "bytes_in" | "bytes_out" | "memory_bytes" => value.is_u64() || value.is_null(),
