@@ -60,13 +60,6 @@ pub(crate) struct AddressFull {
 }
 
 impl AddressCaps {
-    /// The caps of these limits.
-    pub fn new(limits: &Limits) -> Self {
-        let caps = Self::default();
-        caps.change(limits);
-        caps
-    }
-
     /// From now on these are the caps. Nobody is closed for it.
     pub fn change(&self, limits: &Limits) {
         let store = |max: &AtomicU32, value: Option<u32>| max.store(value.unwrap_or(0), Ordering::Relaxed);
@@ -162,7 +155,9 @@ mod tests {
     use super::*;
 
     fn caps(connections: u32, half_open: u32) -> AddressCaps {
-        AddressCaps::new(&limits(connections, half_open))
+        let caps = AddressCaps::default();
+        caps.change(&limits(connections, half_open));
+        caps
     }
 
     fn limits(connections: u32, half_open: u32) -> Limits {

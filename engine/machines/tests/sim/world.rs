@@ -181,7 +181,7 @@ impl World {
         let hash = TopicHash::new(seed, shards);
         let drain_rate = NonZeroU32::new(rng.between(3, 200) as u32).unwrap();
         let deeds = Deeds::default();
-        let address_caps = AddressCaps::new(&limits);
+        let address_caps = AddressCaps::default();
         let config = |number| ShardConfig {
             number,
             node: NODE,
