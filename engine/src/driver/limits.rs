@@ -16,6 +16,9 @@ pub(super) const YIELD_MS: u64 = 2;
 pub(super) const AHEAD_MIN: u64 = 32;
 pub(super) const AHEAD_PART: u64 = 8;
 
+/// How often a core gives free memory back while memory is short, in milliseconds.
+pub(super) const GIVE_BACK_EVERY_MS: u64 = 2_000;
+
 /// How long accepting waits when the system has no descriptors or memory to give, in milliseconds.
 pub(super) const ACCEPT_PAUSE_MS: u64 = 100;
 

@@ -15,6 +15,9 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
 
+// Brings the allocator's library, whose header has more than its crate.
+use libmimalloc_sys as _;
+
 use io_uring::{IoUring, cqueue, opcode, squeue, types};
 use rustix::event::EventfdFlags;
 
@@ -521,6 +524,17 @@ pub fn inherit(number: RawFd) -> io::Result<OwnedFd> {
     let copy = checked(unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, 0) })?;
     // SAFETY: the kernel has just made it, and nobody else knows it.
     Ok(unsafe { OwnedFd::from_raw_fd(copy) })
+}
+
+/// Gives memory that is free on this thread back to the system.
+pub fn give_back_memory() {
+    // SAFETY: it takes nothing, and may be called at any time.
+    unsafe { mi_collect(true) };
+}
+
+// SAFETY: this is how mimalloc.h declares it.
+unsafe extern "C" {
+    fn mi_collect(force: bool);
 }
 
 /// Lets a connection be accepted only when its peer has spoken, or after about so many seconds.

@@ -18,10 +18,10 @@ use super::control::{Clock, Control, CoreError, CoreLoad, Health, Leave, Phase, 
 use super::flush::Flusher;
 use super::hooks_end::HooksEnd;
 use super::inbox::MeshEnd;
-use super::limits::{CROWD_MIN, HANDOVERS_PER_TURN_MAX, SLEEP_MAX};
+use super::limits::{CROWD_MIN, GIVE_BACK_EVERY_MS, HANDOVERS_PER_TURN_MAX, SLEEP_MAX};
 use super::notices;
 use super::park;
-use super::ring::{Completion, Kind, Ring, SendRing};
+use super::ring::{Completion, Kind, Ring, SendRing, give_back_memory};
 use super::sockets::{Leaving, News, Sockets};
 use super::violations::ViolationLog;
 use machines::cores::CoreId;
@@ -47,8 +47,8 @@ pub(super) struct Core<M> {
     reports: Sender<Report>,
     leave: Leave,
     left: Left,
-    /// What the machine was told last of memory.
-    memory_is_short: bool,
+    /// The machine knows that memory is short; free memory is given back next then, in `mono_ms`.
+    gives_back_at: Option<u64>,
     /// Nothing has come since the last nap.
     rested: bool,
     /// The most connections since room was last given back.
@@ -96,7 +96,7 @@ impl<M: Machine> Core<M> {
             reports: setup.reports,
             leave: setup.leave,
             left: Left::default(),
-            memory_is_short: false,
+            gives_back_at: None,
             rested: true,
             crowd: 0,
         })
@@ -206,15 +206,22 @@ impl<M: Machine> Core<M> {
         any
     }
 
-    /// Tells the server how much there is to do, and the machine whether memory is short.
-    fn share_load(&mut self) {
+    /// Tells the server how much there is to do, and the machine whether memory is short. While it is, the system gets back
+    /// what is free here: an allocator does that when it is asked for more, and newcomers are kept away.
+    fn share_load(&mut self, now: Now) {
         let connections = self.machine.connections() as u64;
         let load = CoreLoad { connections, gated_ms: self.machine.gated_ms() };
         self.health.note_load(self.io.mesh.me(), load);
         let is_short = self.health.memory_is_short();
-        if is_short != self.memory_is_short {
-            self.memory_is_short = is_short;
+        if is_short != self.gives_back_at.is_some() {
+            self.gives_back_at = is_short.then_some(now.mono_ms);
             self.machine.handle_memory_shortage(is_short);
+        }
+        if let Some(at) = &mut self.gives_back_at
+            && *at <= now.mono_ms
+        {
+            *at = now.mono_ms + GIVE_BACK_EVERY_MS;
+            give_back_memory();
         }
     }
 
@@ -341,7 +348,7 @@ impl<M: Machine> turn::Core for Core<M> {
     fn gather(&mut self, now: Now) -> Result<bool, CoreError> {
         self.health.beat(self.io.mesh.me(), now.mono_ms);
         notices::note_untold(self.machine.want_notices(notices::wanted()));
-        self.share_load();
+        self.share_load(now);
         self.hooks.open(&mut self.machine, now);
         let changed = self.change_apps(now);
         let unstuck = self.io.mesh.retry_stuck();
