@@ -23,7 +23,8 @@ const OTHERS_WRITE: u32 = 0o022;
 pub const JOURNAL_FILE: &str = "journal.db";
 /// The name of the dead letters there.
 pub const DEAD_LETTERS_FILE: &str = "dead_letters.db";
-const LOCK_FILE: &str = "lock";
+/// The name of the file whose lock makes a process its only writer.
+pub(crate) const LOCK_FILE: &str = "lock";
 const ROOT: u32 = 0;
 
 /// A directory or file that another user could turn against the server: one line that says what to do.

@@ -42,8 +42,8 @@ impl DataDirectory {
         }
     }
 
-    /// What there is to say of it.
-    pub(super) fn findings(&self) -> Vec<Finding> {
+    /// What there is to say of it, where these processes are servers with these settings.
+    pub(super) fn findings(&self, servers: &[u32]) -> Vec<Finding> {
         if !self.is_used {
             return vec![Finding::ok(NAME, "there are no hooks, so nothing is kept")];
         }
@@ -68,6 +68,13 @@ impl DataDirectory {
             None => Finding::ok(NAME, format!("{path} can be written")),
         }];
         findings.extend(self.judge_file_system());
+        findings.extend(site.holder.filter(|holder| !servers.contains(holder)).map(|holder| {
+            Finding::fail(
+                NAME,
+                format!("{path} is in use by process {holder}, and a data directory has one server"),
+                "stop that process, or name another directory with --data-dir",
+            )
+        }));
         findings
     }
 
@@ -145,14 +152,14 @@ mod tests {
         DataDirectory {
             path: "/data".to_owned(),
             is_used: true,
-            site: Ok(JournalSite { place: PathBuf::from("/data"), room_bytes }),
+            site: Ok(JournalSite { place: PathBuf::from("/data"), room_bytes, holder: None }),
             file_system: FileSystem::Other,
             journal_bytes_max: 1 << 30,
         }
     }
 
     fn states(directory: &DataDirectory) -> Vec<State> {
-        directory.findings().iter().map(|it| it.state).collect()
+        directory.findings(&[]).iter().map(|it| it.state).collect()
     }
 
     #[test]
@@ -160,6 +167,14 @@ mod tests {
         for (room, state) in [(Some(2 << 30), State::Ok), (None, State::Ok), (Some(100 << 20), State::Warn)] {
             assert_eq!(states(&directory(room)), [state], "{room:?}");
         }
+    }
+
+    #[test]
+    fn a_directory_of_another_server_fails() {
+        let site = JournalSite { place: "/data".into(), room_bytes: None, holder: Some(7) };
+        let directory = DataDirectory { site: Ok(site), ..directory(None) };
+        assert_eq!(states(&directory), [State::Ok, State::Fail]);
+        assert_eq!(directory.findings(&[7]).len(), 1, "it is that of the server which runs");
     }
 
     #[test]
@@ -185,7 +200,7 @@ mod tests {
                 .hooks;
             DataDirectory::read(&hooks)
         };
-        let [finding] = &fault("/proc/self/status/data").findings()[..] else { panic!() };
+        let [finding] = &fault("/proc/self/status/data").findings(&[])[..] else { panic!() };
         assert!(finding.state == State::Fail && finding.what.contains("is no directory"), "{finding:?}");
         assert!(finding.cure.as_ref().is_some_and(|cure| cure.contains("--data-dir")));
         let unused = crate::config::Config::default().hooks;

@@ -33,7 +33,7 @@ use self::processors::Processors;
 use self::redis::Redis;
 use self::resources::Resources;
 use self::server::Server;
-use crate::config::Config;
+use crate::config::{Config, HooksConfig};
 
 /// What there is to say.
 #[derive(Clone, Debug)]
@@ -66,7 +66,9 @@ pub fn examine(config: &Config, secret: &str) -> Report {
         Some(redis) => findings.extend(redis.findings()),
         None => findings.push(Finding::ok("redis", "none is configured")),
     }
-    findings.extend(DataDirectory::read(&config.hooks).findings());
+    let servers: Vec<u32> = ports.iter().filter_map(Port::server).collect();
+    findings.push(judge_endpoints(&config.hooks));
+    findings.extend(DataDirectory::read(&config.hooks).findings(&servers));
     let pairs = Pair::read_all(&config.tls);
     findings.extend(certificates::findings(&config.tls, &pairs, clock.unix_s()));
     findings.extend(ports.iter().map(Port::finding));
@@ -76,6 +78,16 @@ pub fn examine(config: &Config, secret: &str) -> Report {
     }
     let name = pairs.first().and_then(Pair::host);
     Report { findings, clients: Clients::of(config, secret, name) }
+}
+
+/// Whether events could be brought to the endpoints of hooks, as far as their settings say.
+fn judge_endpoints(hooks: &HooksConfig) -> Finding {
+    match hooks.check_endpoints() {
+        Ok(()) => Finding::ok("hooks", format!("{} endpoint(s)", hooks.endpoints.len())),
+        Err(fault) => {
+            Finding::fail("hooks", fault.to_string(), "mend that endpoint in [[apps.hooks]] (docs/hooks.md)")
+        }
+    }
 }
 
 /// Kernel, limits, processors and network, for a server that listens on these ports and has these apps.

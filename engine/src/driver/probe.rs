@@ -137,9 +137,14 @@ pub fn probe(cores: usize) -> Result<Sizes, ProbeError> {
     choose_rings(cores)
 }
 
-/// Makes a ring and tries on it what the driver needs.
+/// Makes a ring and tries on it what the driver needs, on a thread that ends with it: what the kernel has left to do for a ring
+/// that was closed interrupts the thread that made it, in the middle of what that one asks of a socket.
 pub fn probe_ring() -> Result<(), ProbeError> {
-    Ok(ring::probe_io_uring()?)
+    let tried = match thread::Builder::new().spawn(ring::probe_io_uring) {
+        Ok(thread) => thread.join().unwrap_or_else(|_| Err(io::Error::other("the attempt panicked"))),
+        Err(_) => ring::probe_io_uring(),
+    };
+    Ok(tried?)
 }
 
 /// The ring sizes for this many cores that the limit of locked memory allows.

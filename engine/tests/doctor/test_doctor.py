@@ -1,20 +1,27 @@
 """Everything that can be wrong with a machine is named with what to do about it, and what is well is not complained of."""
 
 import errno
+import json
 import os
+import re
 import resource
 import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from certificates import Pair
 from clocks import WrongClock
 from examined import Examined, has
-from measured import APP_ID, BINARY, HOST, KEY, SECRET, THE_APP, free_port
+from measured import APP_ID, BINARY, HOST, KEY, SECRET, THE_APP, Measured, free_port
 from seccomp import forbid_io_uring
 
+ROOT = Path(__file__).parents[3]
+PAGE = ROOT / "docs/doctor.md"
+# Where the packages for Node are installed.
+NODE_TESTS = ROOT / "target/sdk/node"
 TEN_MINUTES_S = 600
 CURES_OF_A_RING = ["io_uring_setup", "kernel.io_uring_disabled=0", "ulimit -l"]
 
@@ -135,6 +142,7 @@ def test_a_redis_that_cannot_be_asked_is_named_without_its_password(redis, tmp_p
 def test_a_clock_that_differs_from_that_of_redis_is_named(redis, ends, tmp_path, ahead_s, state, words):
     ends.append(WrongClock(redis, ahead_s))
     examined = Examined("--redis", ends[-1].url, "--data-dir", tmp_path / "data")
+    has(examined.one("redis"), "ok", ends[-1].url, "")
     has(examined.one("clock"), state, words, "NTP")
 
 
@@ -170,11 +178,75 @@ def test_a_server_that_does_not_answer_is_named(server):
 
 
 def test_the_lines_of_clients_work_as_they_are_pasted(server):
-    lines = Examined(listen=["--listen", f"{HOST}:{server.port}", "--admin", "off"]).said["clients"]["python"]
-    program = f"import os, pusher\n{lines}\nprint(pusher_client.channels_info())\n"
+    lines = Examined(listen=["--listen", f"{HOST}:{server.port}", "--admin", "off"]).said["clients"]
+    in_python = f"import os, pusher\n{lines['python']}\nprint(pusher_client.channels_info())\n"
+    assert run([sys.executable, "-c", in_python]) == "{'channels': {}}\n"
+    in_node = f"""import Pusher from "pusher";
+        {lines["node"]}
+        console.log(await (await pusher.get({{ path: "/channels" }})).text());"""
+    assert run(["node", "--input-type=module", "-e", in_node]) == '{"channels":{}}\n'
+    in_pusher_js = f"""import Pusher from "pusher-js";
+        {lines["pusher-js"]}
+        pusher.connection.bind("connected", () => {{ console.log("connected"); pusher.disconnect(); }});"""
+    assert run(["node", "--input-type=module", "-e", in_pusher_js]) == "connected\n"
+    in_echo = f"""import Pusher from "pusher-js";
+        import Echo from "laravel-echo";
+        globalThis.window = globalThis;
+        {lines["laravel-echo"]}
+        window.Echo.connector.pusher.connection.bind("connected", () => {{ console.log("connected"); window.Echo.disconnect(); }});"""
+    assert run(["node", "--input-type=module", "-e", in_echo]) == "connected\n"
+    # The order and the names that Pusher's SDK has.
+    in_php = f"""namespace Pusher {{ class Pusher {{ function __construct($key, $secret, $id, $options) {{
+        echo json_encode([$key, $secret, $id, $options]); }} }} }}
+        namespace {{ {lines["php"]} }}"""
+    options = {"host": HOST, "port": server.port, "scheme": "http", "useTLS": False}
+    assert json.loads(run(["php", "-r", in_php])) == [KEY, SECRET, APP_ID, options]
+
+
+def run(command):
+    """What a program prints that is given the secret as an operator gives it."""
     environment = {**os.environ, "PUSHER_APP_SECRET": SECRET}
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, env=environment)
-    assert done.stdout == "{'channels': {}}\n", done
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False, env=environment, cwd=NODE_TESTS
+    )
+    assert done.returncode == 0, done
+    return done.stdout
+
+
+def test_a_limit_of_locked_memory_is_judged_by_what_the_rings_take():
+    def examined(bytes_max):
+        limit = (bytes_max, bytes_max)
+        return Examined(
+            "--shards",
+            "7",
+            under=["setpriv", "--bounding-set", "-ipc_lock", "--inh-caps", "-ipc_lock"],
+            before=lambda: resource.setrlimit(resource.RLIMIT_MEMLOCK, limit),
+        )
+
+    small = examined(64 << 10)
+    has(small.one("memlock"), "fail", "the limit is 64 KiB", "LimitMEMLOCK=infinity")
+    has(examined(8 << 20).one("memlock"), "warn", "smaller than they could be", "LimitMEMLOCK=infinity")
+    has(small.one("cores"), "warn", "7 shard(s)", "--shards")
+
+
+def test_a_data_directory_of_another_server_is_named(tmp_path):
+    hook = ["--webhook", f"http://{HOST}:{free_port()}/", "--data-dir", tmp_path / "data"]
+    server = Measured(arguments=list(map(str, hook)))
+    try:
+        found = Examined(*hook)
+        ours = Examined(*hook, listen=["--listen", f"{HOST}:{server.port}", "--admin", f"{HOST}:{server.admin}"])
+    finally:
+        server.stop()
+    assert found.failures() == ["data_directory"]
+    has(found.named("data_directory")[-1], "fail", f"in use by process {server.process.pid}", "--data-dir")
+    assert ours.failures() == [], ours.checks
+
+
+def test_the_page_has_every_check(redis, tmp_path):
+    rows = re.findall(r"^\| `([a-z_.]+)` \|", PAGE.read_text(), re.MULTILINE)
+    examined = Examined("--redis", redis.url, "--data-dir", tmp_path / "data")
+    assert sorted(set(rows)) == sorted({check["name"] for check in examined.checks})
+    assert len(rows) == len(set(rows))
 
 
 def test_settings_that_cannot_be_read_are_named_and_the_machine_is_looked_at(tmp_path):
