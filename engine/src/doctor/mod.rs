@@ -55,7 +55,7 @@ pub fn examine_machine() -> Vec<Finding> {
 /// it asks others, with limits of time.
 pub fn examine(config: &Config, secret: &str) -> Report {
     let ports = Port::read_all(config);
-    let numbers: Vec<u16> = ports.iter().map(Port::number).collect();
+    let numbers: Vec<u16> = ports.iter().filter_map(Port::number).collect();
     let apps: Vec<&App> = config.apps.iter().chain(&config.stored_apps).collect();
     let mut findings = machine(config, &numbers, &apps);
     let redis = config.hooks.stream().map(Redis::ask);

@@ -1,4 +1,4 @@
-//! The ports of a server: whether each is free, or a server of ours or another program has it.
+//! The addresses of a server: whether each is free, or a server of ours or another program has it.
 //!
 //! Nothing listens for it, not even for a moment.
 
@@ -10,7 +10,8 @@ use std::os::unix::ffi::OsStrExt;
 use super::finding::Finding;
 use crate::config::Config;
 use crate::driver::listen::{Place, try_place};
-use crate::settings::AdminAddress;
+use crate::driver::socket_file::try_path;
+use crate::settings::{AdminAddress, ListenAddress};
 use crate::takeover::address::find;
 
 const NAME: &str = "port";
@@ -18,7 +19,7 @@ const NAME: &str = "port";
 /// An address that the settings ask for, and who has it.
 #[derive(Debug)]
 pub(super) struct Port {
-    address: SocketAddr,
+    address: ListenAddress,
     /// The flag or key that asks for it.
     option: &'static str,
     /// Whether a server starts without it.
@@ -42,12 +43,15 @@ impl Port {
     /// Looks at all addresses of these settings.
     pub(super) fn read_all(config: &Config) -> Vec<Self> {
         let wanted = wanted(config);
-        let all: Vec<SocketAddr> = wanted.iter().map(|(address, ..)| *address).collect();
+        let is_tcp = |address: &ListenAddress| match address {
+            ListenAddress::Tcp(address) => Some(*address),
+            ListenAddress::Unix(_) => None,
+        };
+        let all: Vec<SocketAddr> = wanted.iter().filter_map(|(address, ..)| is_tcp(address)).collect();
         let mut servers: Vec<u32> = Vec::new();
         let mut ports = Vec::new();
         for (address, option, is_optional) in wanted {
-            let place = Place::among(address, &all, config.listen.ipv6_only);
-            let holder = Holder::of(place, &servers);
+            let holder = Holder::of(&address, &all, config.listen.ipv6_only, &servers);
             if let Holder::Ours(process) = holder {
                 servers.push(process);
             }
@@ -56,9 +60,12 @@ impl Port {
         ports
     }
 
-    /// The number of the port.
-    pub(super) fn number(&self) -> u16 {
-        self.address.port()
+    /// The number of the port, if it is one.
+    pub(super) fn number(&self) -> Option<u16> {
+        match &self.address {
+            ListenAddress::Tcp(address) => Some(address.port()),
+            ListenAddress::Unix(_) => None,
+        }
     }
 
     /// The process of the server of ours that has it.
@@ -104,6 +111,10 @@ impl Port {
             Holder::Refused(error) => error,
         };
         let (what, cure) = match error.kind() {
+            _ if self.number().is_none() => (
+                error.to_string(),
+                format!("choose another path with {option}, in a folder that the user of the server may write in"),
+            ),
             io::ErrorKind::PermissionDenied => (
                 "this user may not listen there".to_owned(),
                 "ports below 1024 need root, CAP_NET_BIND_SERVICE (systemd: AmbientCapabilities=CAP_NET_BIND_SERVICE) or a \
@@ -120,35 +131,40 @@ impl Port {
     }
 }
 
-/// Each address with its option, the operator's tools last.
-fn wanted(config: &Config) -> Vec<(SocketAddr, &'static str, bool)> {
+/// Each address with its option, and whether a server starts without it; that of the operator's tools last.
+fn wanted(config: &Config) -> Vec<(ListenAddress, &'static str, bool)> {
     let of = |addresses: &[SocketAddr], option| {
-        addresses.iter().map(|address| (*address, option, false)).collect::<Vec<_>>()
+        addresses.iter().map(|address| ((*address).into(), option, false)).collect::<Vec<_>>()
     };
     let mut all = of(&config.listen.public, "--listen");
+    all.extend(config.listen.unix.iter().map(|path| (ListenAddress::Unix(path.clone()), "--listen", false)));
     all.extend(of(&config.listen.api, "api_listen"));
     all.extend(of(&config.tls.listen, "--tls-listen"));
     let admin = config.admin.address;
-    all.extend(admin.address().map(|address| (address, "--admin", matches!(admin, AdminAddress::IfFree(_)))));
+    let is_optional = matches!(admin, AdminAddress::IfFree(_));
+    all.extend(admin.address().map(|address| (address.into(), "--admin", is_optional)));
     all
 }
 
 impl Holder {
-    /// Who has this place, where these servers of ours are known.
-    fn of(place: Place, servers: &[u32]) -> Self {
-        if place.address.port() == 0 {
-            return Self::Nobody;
-        }
-        match try_place(place) {
+    /// Who has one of all these addresses, where these servers of ours are known.
+    fn of(address: &ListenAddress, all: &[SocketAddr], ipv6_only: bool, servers: &[u32]) -> Self {
+        let tried = match address {
+            ListenAddress::Tcp(address) if address.port() == 0 => Ok(()),
+            ListenAddress::Tcp(address) => try_place(Place::among(*address, all, ipv6_only)),
+            ListenAddress::Unix(path) => try_path(path),
+        };
+        match tried {
             Ok(()) => return Self::Nobody,
             Err(error) if error.kind() != io::ErrorKind::AddrInUse => return Self::Refused(error),
             Err(_) => {}
         }
-        let named = find(&[place.address.into()], &[]).unwrap_or_default();
+        let named = find(std::slice::from_ref(address), &[]).unwrap_or_default();
         if let Some(process) = named.iter().find_map(|name| name.process()) {
             return Self::Ours(process);
         }
-        match listener(place.address.port()) {
+        let ListenAddress::Tcp(address) = address else { return Self::Other(None) };
+        match listener(address.port()) {
             Some((process, _)) if servers.contains(&process) => Self::Ours(process),
             other => Self::Other(other),
         }
@@ -197,7 +213,12 @@ mod tests {
     use crate::doctor::finding::State;
 
     fn port(holder: Holder, is_optional: bool) -> Port {
-        Port { address: ([127, 0, 0, 1], 6001).into(), option: "--listen", is_optional, holder }
+        Port {
+            address: SocketAddr::from(([127, 0, 0, 1], 6001)).into(),
+            option: "--listen",
+            is_optional,
+            holder,
+        }
     }
 
     #[test]
@@ -225,11 +246,28 @@ mod tests {
         let address = listener_of_ours.local_addr().unwrap();
         let (process, _) = listener(address.port()).unwrap();
         assert_eq!(process, std::process::id());
-        let Holder::Other(Some((found, _))) = Holder::of(address.into(), &[]) else { panic!() };
+        let holder = |servers: &[u32]| Holder::of(&address.into(), &[address], false, servers);
+        let Holder::Other(Some((found, _))) = holder(&[]) else { panic!() };
         assert_eq!(found, process);
-        assert!(matches!(Holder::of(address.into(), &[process]), Holder::Ours(_)));
+        assert!(matches!(holder(&[process]), Holder::Ours(_)));
         drop(listener_of_ours);
-        assert!(matches!(Holder::of(address.into(), &[]), Holder::Nobody));
+        assert!(matches!(holder(&[]), Holder::Nobody));
+    }
+
+    #[test]
+    fn a_path_is_free_or_no_socket() {
+        let of = |path: &str| Holder::of(&ListenAddress::Unix(path.into()), &[], false, &[]);
+        let free = std::env::temp_dir().join(format!("corecast-doctor-{}.sock", std::process::id()));
+        assert!(matches!(of(free.to_str().unwrap()), Holder::Nobody));
+        for path in ["/proc/version", "/nowhere/a.sock"] {
+            let port = Port { address: ListenAddress::Unix(path.into()), ..port(of(path), false) };
+            let finding = port.finding();
+            assert!(
+                finding.state == State::Fail && finding.what.starts_with(&format!("unix:{path}: ")),
+                "{finding:?}"
+            );
+            assert!(finding.cure.is_some_and(|cure| cure.contains("another path")));
+        }
     }
 
     #[test]

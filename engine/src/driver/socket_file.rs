@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::fs::{Access, access};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::limits::PROBE_PATIENCE;
@@ -56,11 +57,24 @@ pub fn listen_at(path: &Path, takeover: bool) -> io::Result<(OwnedFd, SocketFile
     listen_within(path, takeover, PROBE_PATIENCE)
 }
 
+/// Whether a listener could be made at this path, found out without making one.
+pub fn try_path(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(file) if !file.file_type().is_socket() => return Err(no_socket()),
+        Ok(_) if is_served(path) => return Err(io::ErrorKind::AddrInUse.into()),
+        _ => {}
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    Ok(access(folder.unwrap_or_else(|| Path::new(".")), Access::WRITE_OK | Access::EXEC_OK)?)
+}
+
+fn no_socket() -> io::Error {
+    io::Error::new(io::ErrorKind::AlreadyExists, "a file is there that is no socket")
+}
+
 fn listen_within(path: &Path, takeover: bool, patience: Duration) -> io::Result<(OwnedFd, SocketFile)> {
     match fs::symlink_metadata(path) {
-        Ok(file) if !file.file_type().is_socket() => {
-            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "a file is there that is no socket"));
-        }
+        Ok(file) if !file.file_type().is_socket() => return Err(no_socket()),
         Ok(_) if !takeover && stays_served(path, patience) => return Err(io::ErrorKind::AddrInUse.into()),
         _ => {}
     }
@@ -136,8 +150,10 @@ mod tests {
         let (_listener, file) = listen_at(&path, false).unwrap();
         assert_eq!(fs::symlink_metadata(&path).unwrap().mode() & 0o777, MODE);
         UnixStream::connect(&path).unwrap();
+        assert_eq!(try_path(&path).unwrap_err().kind(), io::ErrorKind::AddrInUse);
         drop(file);
         assert!(!path.exists());
+        try_path(&path).unwrap();
     }
 
     #[test]

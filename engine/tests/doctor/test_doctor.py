@@ -166,6 +166,24 @@ def test_ports_are_free_or_ours_or_taken(server):
         has(taken.one("port"), "fail", f"(process {os.getpid()})", "--listen")
 
 
+def test_a_path_of_the_file_system_is_free_or_taken_too(tmp_path):
+    path = tmp_path / "corecast.sock"
+
+    def examined():
+        return Examined(listen=["--listen", f"unix:{path}", "--admin", "off"])
+
+    free = examined()
+    assert free.failures() == [] and not path.exists(), free.checks
+    has(free.one("port"), "ok", f"unix:{path} is free", "")
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(path))
+        other.listen()
+        has(examined().one("port"), "fail", "taken by another process", "--listen")
+    path.unlink()
+    path.write_text("")
+    has(examined().one("port"), "fail", "no socket", "another path")
+
+
 def test_a_server_that_does_not_answer_is_named(server):
     listen = ["--listen", f"{HOST}:{server.port}", "--admin", f"{HOST}:{server.admin}"]
     server.process.send_signal(signal.SIGSTOP)
