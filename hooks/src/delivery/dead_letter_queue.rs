@@ -13,6 +13,7 @@ use crate::counters::DeliveryCounters;
 use crate::dead_letters::{DeadLetter, DeadLetters, DisabledEndpoint, EndpointStatus, Mark};
 use crate::encoding::{decode_row, encode_row_data};
 use crate::notice::say;
+use crate::sinks::webhook::without_answer;
 
 /// Letters that are taken at once to be tried again.
 const REPLAY_ROWS: usize = 500;
@@ -239,6 +240,7 @@ impl DeadLetterQueue {
 
 fn say_disabled(endpoint: &DisabledEndpoint) {
     let DisabledEndpoint { name, reason, .. } = endpoint;
+    let reason = without_answer(reason);
     logging::event!(WARN, "endpoint_disabled", { endpoint = %name, reason = %reason, },
         "hooks: ENDPOINT DISABLED: {name:?}: {reason}; its events are dead letters until `corecast hooks enable {name}`");
 }
@@ -246,7 +248,7 @@ fn say_disabled(endpoint: &DisabledEndpoint) {
 /// One line for what is given up at once.
 fn tell(endpoint: Option<&EndpointState>, burial: &Burial) {
     let (endpoint, count) = (endpoint.map_or("", EndpointState::name), burial.rows.len());
-    let reason = &*burial.reason;
+    let reason = without_answer(&burial.reason);
     logging::event!(
         WARN,
         "dead_letter",

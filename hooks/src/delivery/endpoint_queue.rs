@@ -517,7 +517,7 @@ impl EndpointQueue {
         let flight = self.flights.get(id);
         self.totals.given_up_early += flight.map_or(0, |flight| flight.held.len()) as u64;
         let reason = flight.map_or("", |flight| &*flight.reason);
-        let reason = format!("{reason} (given up early: too many later events waited behind it)");
+        let reason = format!("given up early, since too many later events waited behind it: {reason}");
         self.bury(id, Some(reason.into()))
     }
 

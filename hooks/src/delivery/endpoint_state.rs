@@ -15,6 +15,7 @@ use crate::notice::say;
 use crate::row::{Position, Row};
 use crate::settings::{DeliverySettings, Endpoint, Retry};
 use crate::sink::Outcome;
+use crate::sinks::webhook::without_answer;
 
 /// A failing endpoint is spoken of once, and again at the earliest after this.
 const SILENCE_MS: u64 = 60_000;
@@ -324,6 +325,7 @@ impl EndpointState {
                     Retry::Pusher => format!("for {} s", self.delivery.give_up_after.as_secs_f32()),
                     Retry::Day => "over 28 hours".to_owned(),
                 };
+                let reason = without_answer(reason);
                 say(format_args!(
                     "endpoint {name:?} does not accept events: {reason}; each is tried again {patience}, then it is a \
                      dead letter"
@@ -343,6 +345,7 @@ impl EndpointState {
         if *given_up == 0 || now.steady_ms < *given_up_not_before_ms {
             return;
         }
+        let why = without_answer(why);
         say(format_args!(
             "EVENTS WERE GIVEN UP: endpoint {:?} did not accept {given_up}, which are dead letters now: {why}; see \
              `corecast hooks dlq list`",

@@ -43,6 +43,8 @@ const OWN_HEADERS: [&str; 11] = [
     "webhook-signature",
     "webhook-timestamp",
 ];
+/// What a reason begins with where there was an answer.
+const ANSWERED: &str = "answered ";
 /// What an answer says in this header to have no further try of its batch.
 const ABORT: (&str, &str) = ("webhook-delivery", "abort-message");
 
@@ -163,13 +165,26 @@ fn outcome_of(answer: Response<ureq::Body>) -> Outcome {
         return Outcome::Done;
     }
     let said = if excerpt.is_empty() { excerpt } else { format!(": {excerpt}") };
-    let reason = format!("answered {}{said}", name_of(status));
-    match (wants_no_more, status, later) {
-        (false, _, None) => Outcome::Refused(reason),
-        (false, _, Some(pause)) => Outcome::Later(reason, pause),
-        (true, StatusCode::GONE, _) => Outcome::Ended(reason),
-        (true, ..) => Outcome::Ended(format!("{reason} ({}: {})", ABORT.0, ABORT.1)),
+    let aborts = wants_no_more && status != StatusCode::GONE;
+    let abort = if aborts { format!(" ({}: {})", ABORT.0, ABORT.1) } else { String::new() };
+    let reason = format!("{ANSWERED}{}{abort}{said}", name_of(status));
+    match later {
+        _ if wants_no_more => Outcome::Ended(reason),
+        Some(pause) => Outcome::Later(reason, pause),
+        None => Outcome::Refused(reason),
     }
+}
+
+/// A reason without the beginning of the answer's body, for the log: a receiver may repeat what it was sent, with signatures,
+/// headers and the data of events.
+pub(crate) fn without_answer(reason: &str) -> &str {
+    let Some(start) = reason.find(ANSWERED) else { return reason };
+    let Some(colon) = reason.get(start..).and_then(|rest| rest.find(':')) else { return reason };
+    let end = start + colon;
+    let (before, after) = reason.split_at(end);
+    let is_abort = before.ends_with(ABORT.0) && after.starts_with(&format!(": {})", ABORT.1));
+    let end = if is_abort { end + ": )".len() + ABORT.1.len() } else { end };
+    reason.get(..end).unwrap_or(reason)
 }
 
 /// What `Retry-After` asks for: seconds, or a date.
@@ -289,6 +304,28 @@ fn check_headers(headers: &[(String, String)]) -> Result<Vec<(String, String)>, 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reason_for_the_log_has_the_status_and_nothing_of_the_body() {
+        let aborted = "answered 500 Internal Server Error (webhook-delivery: abort-message)";
+        let table = [
+            (
+                "answered 500 Internal Server Error: {\"data\": \"x: y\"}",
+                "answered 500 Internal Server Error",
+            ),
+            ("answered 410 Gone", "answered 410 Gone"),
+            (aborted, aborted),
+            (&format!("{aborted}: sent: x"), aborted),
+            (
+                "nothing accepted for 5 s: answered 503 Service Unavailable: x",
+                "nothing accepted for 5 s: answered 503 Service Unavailable",
+            ),
+            ("Connection refused (os error 111)", "Connection refused (os error 111)"),
+        ];
+        for (reason, told) in table {
+            assert_eq!(without_answer(reason), told);
+        }
+    }
 
     #[test]
     fn user_and_password_of_a_url_are_decoded() {
