@@ -330,6 +330,14 @@ fn signal(pid: u32, name: &str) {
     assert!(Command::new("kill").args([name, &pid.to_string()]).status().unwrap().success());
 }
 
+#[test]
+fn a_consumer_of_the_stream_logs_as_the_settings_say() {
+    let case = env(&[APP, "CORECAST_LOG_FORMAT=json"]);
+    let output = command(&directory("consumer"), &["hooks", "work"], case).output().unwrap();
+    let line: serde_json::Value = serde_json::from_slice(&output.stderr).unwrap();
+    assert_eq!((&line["event"], &line["code"]), (&"failed".into(), &78.into()), "{line}");
+}
+
 /// What no output may have in it: whatever is secret has one of these.
 fn assert_no_secret(text: &str) {
     for secret in ["hunter2", "whsec_", "aHVudGVyMi"] {

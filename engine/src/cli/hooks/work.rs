@@ -65,7 +65,9 @@ fn settle(args: WorkArgs) -> Result<(Settings, StreamSettings, Arc<Apps>), Failu
         redis: args.redis,
         ..Overrides::default()
     };
-    let settings = settled(Sources::of_file(args.config.as_deref(), flags).read()?.config)?;
+    let config = Sources::of_file(args.config.as_deref(), flags).read()?.config;
+    config.log.apply();
+    let settings = settled(config)?;
     let hooks = settings.hooks.filter(|hooks| !hooks.endpoints.is_empty()).ok_or_else(|| {
         Failure::config(
             "there is nothing to deliver to: use --app and --webhook, or a --config with [[apps.hooks]]",
