@@ -9,6 +9,7 @@ use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -139,6 +140,12 @@ pub fn local_address(listener: &OwnedFd) -> io::Result<SocketAddr> {
     address.as_socket().ok_or_else(|| io::Error::from(io::ErrorKind::Unsupported))
 }
 
+/// The path of a listener; None: it has an address.
+pub fn local_path(listener: &OwnedFd) -> Option<PathBuf> {
+    let address = SockRef::from(listener).local_addr().ok()?;
+    address.as_pathname().map(Path::to_owned)
+}
+
 /// Where a listener on this address is reached from this machine.
 pub fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
@@ -195,15 +202,22 @@ fn bind_exclusively(place: Place) -> io::Result<()> {
 /// Gives a listener that this process was started with the options of its own.
 pub fn adopt(listener: OwnedFd) -> io::Result<OwnedFd> {
     let socket = Socket::from(listener);
-    if socket.r#type()? != Type::STREAM
-        || !socket.is_listener()?
-        || socket.local_addr()?.as_socket().is_none()
-    {
-        let what = "not a listening TCP socket (in its unit: ListenStream=, Accept=no)";
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+    if socket.r#type()? != Type::STREAM || !socket.is_listener()? {
+        return Err(not_ours());
     }
-    set_options(&socket)?;
+    let address = socket.local_addr()?;
+    match (address.as_socket(), address.as_pathname()) {
+        (Some(_), _) => set_options(&socket)?,
+        (None, Some(_)) => socket.set_nonblocking(true)?,
+        (None, None) => return Err(not_ours()),
+    }
     Ok(socket.into())
+}
+
+fn not_ours() -> io::Error {
+    let what =
+        "not a listening stream socket with an address or a path (in its unit: ListenStream=, Accept=no)";
+    io::Error::new(io::ErrorKind::InvalidInput, what)
 }
 
 /// The options that connections inherit.

@@ -34,6 +34,11 @@ pub struct SocketFile {
 }
 
 impl SocketFile {
+    /// The file of a listener that was passed on: it is whose who made it, and stays.
+    pub fn passed_on(path: PathBuf) -> Self {
+        Self { path, device: 0, inode: 0 }
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path

@@ -7,7 +7,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::process;
 
-use crate::driver::listen::adopt;
+use crate::driver::listen::{adopt, local_path};
 use crate::driver::ring;
 use crate::limits::INHERITED_MAX;
 
@@ -39,6 +39,10 @@ impl Inherited {
                 io::Error::new(error.kind(), format!("descriptor {number} of LISTEN_FDS ({name:?}): {error}"))
             };
             let listener = ring::inherit(number).and_then(adopt).map_err(named)?;
+            if matches!(name, "api" | "admin" | "tls") && local_path(&listener).is_some() {
+                let what = "only a socket called public may have a path";
+                return Err(named(io::Error::new(io::ErrorKind::InvalidInput, what)));
+            }
             match name {
                 "api" => inherited.api.push(listener),
                 "admin" => inherited.admin = Some(listener),

@@ -10,7 +10,9 @@ use super::inherited::Inherited;
 use crate::driver::accept::Entrance;
 use crate::driver::allowed;
 use crate::driver::introduction::{Introduction, Oneself};
-use crate::driver::listen::{ListenError, Place, is_taken, listen, listen_for_tools, local_address};
+use crate::driver::listen::{
+    ListenError, Place, is_taken, listen, listen_for_tools, local_address, local_path,
+};
 use crate::driver::socket_file::{SocketFile, is_served, listen_at};
 use crate::driver::steering::steer_by_cpu;
 use crate::driver::transport::TransportKind;
@@ -69,8 +71,12 @@ pub(super) fn take_ports(
         ports.addresses.push(taken);
     }
     for listener in &inherited.public {
-        let taken = ports.adopt(&wanted, listener, &shards, &plain)?;
-        ports.addresses.push(taken);
+        if let Some(path) = local_path(listener) {
+            ports.adopt_path(&wanted, listener, path)?;
+        } else {
+            let taken = ports.adopt(&wanted, listener, &shards, &plain)?;
+            ports.addresses.push(taken);
+        }
     }
     for path in wanted.unix {
         ports.take_path(&wanted, path)?;
@@ -199,6 +205,21 @@ impl Ports {
             });
         }
         Ok(taken)
+    }
+
+    /// The same as for a path that is taken.
+    fn adopt_path(
+        &mut self,
+        wanted: &Wanted<'_>,
+        listener: &OwnedFd,
+        path: PathBuf,
+    ) -> Result<(), StartError> {
+        let introduction = self.introduction_at(wanted, &ListenAddress::Unix(path.clone()));
+        let listener = listener.try_clone().map_err(StartError::System)?;
+        let plain = entrance(Door::Public, listener);
+        self.entrances[CoreId::Api].push(Entrance { introduction, inherited: true, ..plain });
+        self.files.push(SocketFile::passed_on(path));
+        Ok(())
     }
 
     fn adopt_admin(&mut self, listener: OwnedFd) -> Result<(), StartError> {

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::{SocketAddr as UnixAddress, UnixDatagram};
+use std::os::unix::net::{SocketAddr as UnixAddress, UnixDatagram, UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::thread;
@@ -15,6 +15,7 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, StreamOwned};
 
 use crate::rig::client::Client;
+use crate::rig::raw::encode_upgrade;
 use crate::rig::server::{Server, binary, wait_for};
 use crate::rig::tls::Pair;
 use crate::rig::{KEY, PATIENCE};
@@ -46,19 +47,20 @@ impl Supervisor {
 
     /// Starts a server with these arguments, to which the plain socket is passed on.
     fn start(&self, arguments: &[&str]) -> Server {
-        self.start_with("LISTEN_FDS=1 LISTEN_FDNAMES=public", arguments)
+        self.start_with("LISTEN_FDS=1 LISTEN_FDNAMES=public", None, arguments)
     }
 
     /// The same with both sockets.
     fn start_with_tls(&self, arguments: &[&str]) -> Server {
-        self.start_with("LISTEN_FDS=2 LISTEN_FDNAMES=public:tls", arguments)
+        let tls = self.tls.try_clone().unwrap();
+        self.start_with("LISTEN_FDS=2 LISTEN_FDNAMES=public:tls", Some(tls.into()), arguments)
     }
 
-    fn start_with(&self, passed: &str, arguments: &[&str]) -> Server {
+    fn start_with(&self, passed: &str, second: Option<OwnedFd>, arguments: &[&str]) -> Server {
         let mut command = Command::new("sh");
         let script = format!(r#"exec 3<&0 4<&1 0</dev/null 1>/dev/null; LISTEN_PID=$$ {passed} exec "$@""#);
         command.args(["-c", &script, "sh"]).arg(binary()).arg("serve").args(arguments);
-        command.stdout(Stdio::from(OwnedFd::from(self.tls.try_clone().unwrap())));
+        command.stdout(second.map_or_else(Stdio::null, Stdio::from));
         // Taken if LISTEN_FDS did not replace it: the port of nobody.
         command.args(["--listen", "192.0.2.1:1", "--admin", "off", "--shards", "2"]);
         command.stdin(Stdio::from(OwnedFd::from(self.listener.try_clone().unwrap())));
@@ -148,6 +150,30 @@ fn a_socket_called_tls_serves_tls_and_needs_no_address_in_the_settings() {
         answer.starts_with("HTTP/1.1 200 ") && answer.ends_with(r#"{"accept_traffic":true}"#),
         "{answer}"
     );
+}
+
+#[test]
+fn a_socket_with_a_path_is_passed_on_and_stays() {
+    let supervisor = Supervisor::new("path");
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("supervised.sock");
+    drop(fs::remove_file(&path));
+    let listener = UnixListener::bind(&path).unwrap();
+    let passed = "LISTEN_FDS=2 LISTEN_FDNAMES=public:public";
+    let server = supervisor.start_with(passed, Some(listener.into()), &["--app", "1:held:s"]);
+    let mut stream = UnixStream::connect(&path).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(encode_upgrade(APP).as_bytes()).unwrap();
+    let mut heard = String::new();
+    while !heard.contains("pusher:connection_established") {
+        let mut bytes = [0; 1024];
+        let count = stream.read(&mut bytes).unwrap();
+        assert!(count > 0, "{heard}");
+        heard.push_str(&String::from_utf8_lossy(&bytes[..count]));
+    }
+    drop(stream);
+    drop(server);
+    assert!(path.exists());
+    fs::remove_file(path).unwrap();
 }
 
 #[test]
