@@ -42,7 +42,7 @@ fn schema() -> BTreeMap<String, (Vec<&'static str>, BTreeSet<&'static str>)> {
         let words = |cell: &'static str| cell.split('`').skip(1).step_by(2);
         let levels: Vec<&str> = cells[2].split(", ").collect();
         for (index, event) in words(cells[1]).enumerate() {
-            let level = levels.get(index).or(levels.first()).unwrap();
+            let level = levels.get(index).or_else(|| levels.first()).unwrap();
             schema.insert(event.to_owned(), (vec![*level], words(cells[3]).collect()));
         }
     }
