@@ -1,4 +1,4 @@
-"""Whoever is examined here, with what ends at the end of its test. The modules beside the other Python tests serve here too."""
+"""A server, a Redis and a disk to look at, which end with their test. The modules beside the other Python tests serve here too."""
 
 import sys
 from pathlib import Path

@@ -19,7 +19,7 @@ class Program(ctypes.Structure):
 
 
 def forbid_io_uring(error=errno.EPERM):
-    """Whoever asks for a ring from now on gets this error."""
+    """From now on every call of this process for a ring fails with this error."""
     steps = [
         (LOAD, 0, 0, 0),
         (AT_LEAST, 0, 2, FIRST),
