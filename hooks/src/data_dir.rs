@@ -81,8 +81,8 @@ pub(crate) fn open(directory: &Path) -> Result<(), Unusable> {
     }
     let shown = directory.display();
     if !holds_only_ours(directory)? {
-        if mode & OTHERS_WRITE != 0 && is_me(found.uid()) {
-            return Err(Unusable::Exposed(Exposed { path: directory.to_owned(), why: Why::Writable(mode) }));
+        if let Some(exposed) = writable_by_others(directory, &found) {
+            return Err(Unusable::Exposed(exposed));
         }
         say_once(format!(
             "the data directory {shown} has other files too and stays as open as it is (mode {mode:o})"
@@ -100,6 +100,24 @@ pub(crate) fn open(directory: &Path) -> Result<(), Unusable> {
         Err(error) => return Err(error.into()),
     }
     Ok(())
+}
+
+/// Why `open` would refuse this directory, found out without a change or a line in the log.
+pub(crate) fn exposure(directory: &Path) -> Option<Exposed> {
+    let found = fs::metadata(directory).ok()?;
+    let owner = found.uid();
+    if !is_me(owner) && owner != ROOT && !is_me(ROOT) {
+        return Some(Exposed { path: directory.to_owned(), why: Why::Owner(owner) });
+    }
+    writable_by_others(directory, &found)
+        .filter(|_| holds_only_ours(directory).is_ok_and(|only_ours| !only_ours))
+}
+
+/// Whether others may write in a directory of ours; that is mended where nothing of theirs is in it.
+fn writable_by_others(directory: &Path, found: &Metadata) -> Option<Exposed> {
+    let mode = found.mode() & 0o7777;
+    let is_it = mode & OTHERS_WRITE != 0 && is_me(found.uid());
+    is_it.then(|| Exposed { path: directory.to_owned(), why: Why::Writable(mode) })
 }
 
 /// Opens the lock file, or makes it.

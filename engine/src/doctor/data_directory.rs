@@ -133,6 +133,11 @@ fn cure_of(kind: &SiteFaultKind) -> String {
             volume; systemd: StateDirectory=corecast or ReadWritePaths=), or name another with --data-dir"
                 .to_owned()
         }
+        SiteFaultKind::Exposed(_) => {
+            "only the user of the server may own it and write in it: chown and chmod 700 it, without files \
+            of others, or name another with --data-dir"
+                .to_owned()
+        }
         SiteFaultKind::Full(_) => {
             "the disk is full: make room, or name a directory on another disk with --data-dir. Until then a \
             server counts and drops events of clients and back ends, and waits with the others"

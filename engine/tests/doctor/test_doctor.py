@@ -261,6 +261,19 @@ def test_a_data_directory_of_another_server_is_named(tmp_path):
     assert ours.failures() == [], ours.checks
 
 
+def test_a_data_directory_that_others_may_write_in_is_named_and_left_as_it_is(tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    data.chmod(0o777)
+    hook = ["--webhook", f"http://{HOST}:{free_port()}/", "--data-dir", data]
+    assert Examined(*hook).failures() == [], "a start takes the rights of others away"
+    (data / "theirs").write_text("")
+    found = Examined(*hook)
+    assert found.failures() == ["data_directory"]
+    has(found.one("data_directory"), "fail", "others may write in", "chmod 700")
+    assert data.stat().st_mode & 0o777 == 0o777
+
+
 def test_the_page_has_every_check(redis, tmp_path):
     rows = re.findall(r"^\| `([a-z_.]+)` \|", PAGE.read_text(), re.MULTILINE)
     examined = Examined("--redis", redis.url, "--data-dir", tmp_path / "data")

@@ -9,7 +9,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::data_dir::LOCK_FILE;
+use crate::data_dir::{Exposed, LOCK_FILE, exposure};
 use crate::limits::JOURNAL_ROOM_BYTES_MIN;
 use rustix::fs::{Access, access, statvfs};
 
@@ -41,6 +41,8 @@ pub enum SiteFaultKind {
     Unwritable(io::Error),
     /// Its disk has room for so many bytes, which is too little.
     Full(u64),
+    /// Another user could turn it against the server.
+    Exposed(Exposed),
 }
 
 impl fmt::Display for JournalSiteFault {
@@ -56,6 +58,7 @@ impl fmt::Display for JournalSiteFault {
             SiteFaultKind::Full(bytes) => {
                 write!(f, "the data directory {shown} has room for {bytes} bytes only")
             }
+            SiteFaultKind::Exposed(exposed) => exposed.fmt(f),
         }
     }
 }
@@ -73,6 +76,9 @@ pub fn preflight(data_dir: &Path) -> Result<JournalSite, JournalSiteFault> {
     }
     access(place, Access::WRITE_OK | Access::EXEC_OK)
         .map_err(|error| fault(SiteFaultKind::Unwritable(error.into())))?;
+    if let Some(exposed) = exposure(data_dir) {
+        return Err(fault(SiteFaultKind::Exposed(exposed)));
+    }
     let room_bytes = statvfs(place).ok().map(|room| room.f_bavail.saturating_mul(room.f_frsize));
     match room_bytes {
         Some(bytes) if bytes < JOURNAL_ROOM_BYTES_MIN => Err(fault(SiteFaultKind::Full(bytes))),
