@@ -641,6 +641,29 @@ pub const MUTANTS: &[Mutant] = &[
         places: &[instead("shard/inbound/rotation.rs", "self.count_half_open(now)", "()")],
     },
     Mutant {
+        name: "EveryPeerIsAProxy",
+        breaks: "Every peer is taken for a trusted proxy, which is never one too many.",
+        places: &[instead(
+            "shard/inbound/lobby.rs",
+            "self.inbound.trusted_proxies.trust(address)",
+            "!self.inbound.trusted_proxies.is_empty()",
+        )],
+    },
+    Mutant {
+        name: "ClientOfAProxyIsNotTold",
+        breaks: "The driver takes the proxy's address for the client's.",
+        places: &[instead(
+            "shard/inbound/admission.rs",
+            "address != peer.address",
+            "address == peer.address",
+        )],
+    },
+    Mutant {
+        name: "ProxyIsCounted",
+        breaks: "A client counts at the address of its proxy.",
+        places: &[instead("shard/inbound/admission.rs", "!peer.is_proxy", "peer.address.is_some()")],
+    },
+    Mutant {
         name: "NewcomersComeAtAnyRate",
         breaks: "Clients of an app connect faster than they may.",
         places: &[instead("shard/inbound/admission.rs", "!app.take_newcomer(now.mono_ms)", "false")],

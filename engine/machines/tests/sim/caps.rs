@@ -14,6 +14,7 @@ pub fn crowd(world: &mut World, rng: &mut Rng) -> Result<(), String> {
     world.cap_addresses(max as u32);
     crowd_of_clients(world, rng, max, beyond)?;
     crowd_without_heads(world, rng, max, beyond)?;
+    crowd_of_a_proxy(world, rng, max, beyond)?;
     world.cap_addresses(0);
     world.limit_newcomers(Some(max as u32));
     let fast: Vec<usize> = (0..max + beyond).map(|number| come(world, rng, at(3, number))).collect();
@@ -58,6 +59,47 @@ fn crowd_without_heads(world: &mut World, rng: &mut Rng, max: usize, beyond: usi
     }
     world.hang_up(next);
     world.turn_all()
+}
+
+/// A trusted proxy speaks for many, each of whom counts at its own address. Anybody else counts at the address that it has,
+/// whatever it says.
+fn crowd_of_a_proxy(world: &mut World, rng: &mut Rng, max: usize, beyond: usize) -> Result<(), String> {
+    let proxy = SocketAddr::from(([10, 0, 0, 1], 1)).into();
+    let many: Vec<(usize, Address)> = (0..max + beyond)
+        .map(|number| {
+            let client = at(100 + number as u8, 7);
+            (come_through(world, rng, proxy, &format!("6.6.6.6, {client}, 10.9.9.9")), client)
+        })
+        .collect();
+    let one = at(4, 7);
+    let crowd: Vec<(usize, Address)> = (0..max + beyond)
+        .map(|number| (come_through(world, rng, proxy, &format!("6.6.6.{number}, {one}")), one))
+        .collect();
+    let liars: Vec<(usize, Address)> = (0..max + beyond)
+        .map(|number| (come_through(world, rng, at(5, number), &format!("6.6.6.{number}")), at(5, number)))
+        .collect();
+    world.turn_all()?;
+    for (clients, wanted) in [(many, max + beyond), (crowd, max), (liars, max)] {
+        let numbers: Vec<usize> = clients.iter().map(|(client, _)| *client).collect();
+        expect_so_many(world, &numbers, wanted)?;
+        for (client, address) in clients {
+            if world.whereabouts(client) != Some(address) {
+                return Err(format!(
+                    "a client at {address} is told to be at {:?}",
+                    world.whereabouts(client)
+                ));
+            }
+            world.hang_up(client);
+        }
+    }
+    world.turn_all()
+}
+
+fn come_through(world: &mut World, rng: &mut Rng, peer: Address, forwarded: &str) -> usize {
+    let client = world.connect_through(rng.below(world.shard_count()), peer, forwarded);
+    let newcomer = world.client(client);
+    (newcomer.leaving, newcomer.may_lose_app) = (true, true);
+    client
 }
 
 /// Of these clients so many are connected, and all others were told to come back. Returns those that are.

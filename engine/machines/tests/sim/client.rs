@@ -131,6 +131,14 @@ impl Client {
         }
     }
 
+    /// The same, with what proxies have said of where it is.
+    pub fn forwarded_head(key: &str, forwarded: &str) -> Vec<u8> {
+        let mut head = Self::head(key, false);
+        head.truncate(head.len() - 2);
+        head.extend_from_slice(format!("X-Forwarded-For: {forwarded}\r\n\r\n").as_bytes());
+        head
+    }
+
     /// The request that opens the connection.
     pub fn head(key: &str, takes_objects: bool) -> Vec<u8> {
         let query = if takes_objects { "X-Push-WS-Client=sim" } else { "protocol=7&client=sim" };

@@ -82,8 +82,9 @@ impl Cores {
 
     /// Its peer is there.
     pub fn tell_peer(&mut self, shard: usize, socket: usize, address: Address) {
-        let token = self.sockets[shard][socket].token;
-        self.shards[shard].handle_peer(token, Some(address));
+        let socket = &mut self.sockets[shard][socket];
+        socket.whereabouts = Some(address);
+        self.shards[shard].handle_peer(socket.token, Some(address));
     }
 
     pub fn sockets(&self, shard: usize) -> &[Socket] {

@@ -5,6 +5,7 @@ use std::io::IoSlice;
 
 use corecast_machines::machine::Token;
 use corecast_machines::outbox::parting::Parting;
+use protocol::address::Address;
 
 /// How the peer reads.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,6 +36,8 @@ pub struct Socket {
     pub waits_writable: bool,
     /// Bytes that waited when it could be written again, until it is tried.
     pub refused: usize,
+    /// Where its client is, as far as that was told.
+    pub whereabouts: Option<Address>,
     /// All bytes that the peer has got or will get.
     pub received: Vec<u8>,
     /// The server has closed it.
@@ -71,6 +74,7 @@ impl Socket {
             kernel: 0,
             waits_writable: false,
             refused: 0,
+            whereabouts: None,
             received: Vec::new(),
             closed: false,
             parting: None,

@@ -133,7 +133,10 @@ impl Turning<'_> {
                 }
                 Effect::Notice(_) => return Err("nobody reads notices".into()),
                 Effect::AskForApp(question) => self.lookups.ask(self.me, question)?,
-                Effect::Client { .. } => return Err("nobody comes by a proxy".into()),
+                Effect::Client { token, address } => {
+                    let socket = self.cores.open_socket_of(self.me, token);
+                    socket.ok_or("told of the client of a closed connection")?.whereabouts = address;
+                }
                 Effect::Reset(token) => self.reset(token)?,
                 Effect::HandOver { .. } => return Err("nothing here is plain HTTP".into()),
                 Effect::Resume(token) => {

@@ -21,6 +21,7 @@ use protocol::app::{App, AppVerdict, Apps};
 use protocol::close::Close;
 use protocol::hook_event::HookEvent;
 use protocol::hook_kind::HookKind;
+use protocol::http::TrustedProxies;
 use protocol::json::EventData;
 use protocol::server_event::encode_event;
 use protocol::socket_id::{Place, SocketId};
@@ -187,7 +188,7 @@ impl World {
             node: NODE,
             apps: Arc::clone(&apps),
             path_prefix: Default::default(),
-            trusted_proxies: Default::default(),
+            trusted_proxies: TrustedProxies::parse_network("10.0.0.0/8").into_iter().collect(),
             address_caps: address_caps.clone(),
             topics: hash.clone(),
             limits: limits.clone(),
@@ -581,6 +582,21 @@ impl World {
         let socket = self.clients.get(client).socket;
         self.cores.tell_peer(shard, socket, address);
         client
+    }
+
+    /// One whose connection comes from `peer`, which says this of where its client is.
+    pub fn connect_through(&mut self, shard: usize, peer: Address, forwarded: &str) -> usize {
+        let client = self.clients.len();
+        let head = Client::forwarded_head("key", forwarded);
+        let socket = self.cores.open(shard, Reader::Healthy, &head, false, self.now());
+        self.cores.tell_peer(shard, socket, peer);
+        self.clients.join(shard, socket, false, self.now_ms);
+        client
+    }
+
+    /// Where its client is, as the driver knows it.
+    pub fn whereabouts(&self, client: usize) -> Option<Address> {
+        self.clients.socket(client, &self.cores).whereabouts
     }
 
     /// A client that has sent a part of its head.
