@@ -215,7 +215,7 @@ run_pytest_beside() {
 
 run_pytest() {
     CORECAST_BIN=$BINARY CORECAST_COUNTING_BIN=$COUNTING_BINARY CORECAST_LOADTEST=$PWD/target/release/corecast-loadtest \
-        CORECAST_ECHO=$ECHO_SERVER limited "$STEP_SECONDS_MAX" "$PYTHON/bin/python" -m pytest -p no:cacheprovider --color=no "$@"
+        ECHO_SERVER=$ECHO_SERVER limited "$STEP_SECONDS_MAX" "$PYTHON/bin/python" -m pytest -p no:cacheprovider --color=no "$@"
 }
 
 # Cargo keeps one binary of a name: this one is put aside before the ordinary one is built.

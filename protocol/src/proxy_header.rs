@@ -1,8 +1,8 @@
 //! The header of the PROXY protocol, in which a proxy names its client before anything else is said: version 2, in bytes
 //! (haproxy.org, proxy-protocol.txt). Version 1, a line of text, is told apart so that its sender can be told.
 //!
-//! Pure, and bounded: no header is longer than [`PROXY_HEADER_BYTES_MAX`](crate::limits::PROXY_HEADER_BYTES_MAX). Called
-//! by the driver, for the listeners that want one.
+//! Pure, and bounded: no header is longer than [`PROXY_HEADER_BYTES_MAX`]. Called by the driver, for the listeners that
+//! want one.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 

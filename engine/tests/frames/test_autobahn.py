@@ -17,7 +17,7 @@ WITHOUT_MEANING_HERE = ["1.2.*", "9.2.*", "9.4.*", "9.6.*", "9.8.*", "12.*", "13
 
 @pytest.fixture
 def echo():
-    process = subprocess.Popen([os.environ["CORECAST_ECHO"], "127.0.0.1:0"], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([os.environ["ECHO_SERVER"], "127.0.0.1:0"], stdout=subprocess.PIPE, text=True)
     yield process.stdout.readline().strip()
     process.kill()
     process.wait()
