@@ -13,6 +13,7 @@ pub mod address_caps;
 pub mod api_core;
 mod app_waits;
 pub mod chunks;
+pub mod cluster;
 pub mod cores;
 pub mod deadlines;
 pub mod exchange;

@@ -1,0 +1,207 @@
+//! What scripts answer on the command connection.
+//!
+//! | script | answers |
+//! |---|---|
+//! | REGISTER | `MAP`, or an array: identity, milliseconds of the server's clock, then each order that is wanted |
+//! | HELLO | the number of the last command done, or `GONE` |
+//! | OPS, PUB | the number of the last command done, or `FENCED`, or `GAP` |
+//! | BEAT | `FENCED`, or an array of three: milliseconds of the server's clock; an array of epoch, beat, `1` if dead or `0`, of each session; an array of app, connections in all other living sessions, of each app that has any |
+//! | all others | a number |
+//!
+//! Anything else is an error reply: the session goes on only if HELLO says so.
+
+use std::sync::Arc;
+
+use crate::cluster::call::Script;
+use crate::cluster::epoch::Epoch;
+use crate::cluster::parts::number;
+
+/// A reply as it stands in the server's protocol.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Value {
+    /// Nothing.
+    Nil,
+    /// A number.
+    Number(i64),
+    /// A string.
+    Bytes(Vec<u8>),
+    /// Several.
+    Array(Vec<Value>),
+    /// An error reply. `NOSCRIPT` never comes here: the driver loads the script and sends the call again.
+    Error(Box<str>),
+}
+
+/// A session that is registered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Registered {
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// How often it has beaten.
+    pub beat: u64,
+    /// It is dead, and to be swept.
+    pub dead: bool,
+}
+
+/// What a script has answered.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Answer {
+    /// The session begins.
+    Registered {
+        /// The memory of the server: another identity has other data.
+        identity: Arc<[u8]>,
+        /// The server's clock, in milliseconds.
+        time_ms: u64,
+        /// Orders that came meanwhile.
+        orders: Vec<Vec<u8>>,
+    },
+    /// Other nodes have another list of servers.
+    MapRefused,
+    /// Commands up to this number are done.
+    Done(u64),
+    /// The session is over, or its server is another.
+    Gone,
+    /// The session was closed, killed or cut.
+    Fenced,
+    /// Commands between those that are done and these are missing.
+    Gap,
+    /// All sessions.
+    Beats {
+        /// The server's clock, in milliseconds.
+        time_ms: u64,
+        /// Each of them.
+        all: Vec<Registered>,
+        /// How many connections apps have on all other nodes.
+        connections: Vec<(Box<str>, u64)>,
+    },
+    /// A number.
+    Count(u64),
+    /// An error reply, or what no script answers.
+    Failed(Box<str>),
+}
+
+impl Answer {
+    /// Reads what a script has answered.
+    pub fn read(script: Script, value: Value) -> Self {
+        if let Value::Error(error) = value {
+            return Self::Failed(error);
+        }
+        let read = match script {
+            Script::Register => read_registered(&value),
+            Script::Hello => as_number(&value).map(Self::Done).or_else(|| is(&value, b"GONE", Self::Gone)),
+            Script::Ops | Script::Pub => as_number(&value)
+                .map(Self::Done)
+                .or_else(|| is(&value, b"FENCED", Self::Fenced))
+                .or_else(|| is(&value, b"GAP", Self::Gap)),
+            Script::Beat => read_beats(&value).or_else(|| is(&value, b"FENCED", Self::Fenced)),
+            Script::Kill | Script::Sweep | Script::Due | Script::Ack => as_number(&value).map(Self::Count),
+        };
+        read.unwrap_or_else(|| Self::Failed(format!("{script:?} has answered {value:?}").into()))
+    }
+}
+
+fn is(value: &Value, word: &[u8], answer: Answer) -> Option<Answer> {
+    as_bytes(value).is_some_and(|bytes| bytes == word).then_some(answer)
+}
+
+fn as_bytes(value: &Value) -> Option<&[u8]> {
+    match value {
+        Value::Bytes(bytes) => Some(bytes),
+        _ => None,
+    }
+}
+
+fn as_number(value: &Value) -> Option<u64> {
+    match value {
+        Value::Number(value) => u64::try_from(*value).ok(),
+        Value::Bytes(bytes) => number(bytes),
+        _ => None,
+    }
+}
+
+fn as_array(value: &Value) -> Option<&[Value]> {
+    match value {
+        Value::Array(values) => Some(values),
+        _ => None,
+    }
+}
+
+fn as_text(value: &Value) -> Option<Box<str>> {
+    std::str::from_utf8(as_bytes(value)?).ok().map(Into::into)
+}
+
+fn read_registered(value: &Value) -> Option<Answer> {
+    if let Some(refused) = is(value, b"MAP", Answer::MapRefused) {
+        return Some(refused);
+    }
+    let [identity, time_ms, orders @ ..] = as_array(value)? else { return None };
+    let orders = orders.iter().map(|order| as_bytes(order).map(<[u8]>::to_vec)).collect::<Option<_>>()?;
+    Some(Answer::Registered { identity: as_bytes(identity)?.into(), time_ms: as_number(time_ms)?, orders })
+}
+
+fn read_beats(value: &Value) -> Option<Answer> {
+    let [time_ms, all, connections] = as_array(value)? else { return None };
+    let all = as_array(all)?.chunks(3).map(read_session).collect::<Option<_>>()?;
+    let of_app = |pair: &[Value]| {
+        let [app, count] = pair else { return None };
+        Some((as_text(app)?, as_number(count)?))
+    };
+    let connections = as_array(connections)?.chunks(2).map(of_app).collect::<Option<_>>()?;
+    Some(Answer::Beats { time_ms: as_number(time_ms)?, all, connections })
+}
+
+fn read_session(fields: &[Value]) -> Option<Registered> {
+    let [epoch, beat, dead] = fields else { return None };
+    let epoch = Epoch::parse(as_bytes(epoch)?)?;
+    Some(Registered { epoch, beat: as_number(beat)?, dead: as_number(dead)? == 1 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes(text: &str) -> Value {
+        Value::Bytes(text.as_bytes().to_vec())
+    }
+
+    #[test]
+    fn what_scripts_answer_is_read() {
+        let registered = Value::Array(vec![bytes("id"), Value::Number(7), bytes("T")]);
+        let (identity, orders) = ((&b"id"[..]).into(), vec![b"T".to_vec()]);
+        let expected = Answer::Registered { identity, time_ms: 7, orders };
+        assert_eq!(Answer::read(Script::Register, registered), expected);
+        assert_eq!(Answer::read(Script::Register, bytes("MAP")), Answer::MapRefused);
+        assert_eq!(Answer::read(Script::Hello, Value::Number(3)), Answer::Done(3));
+        assert_eq!(Answer::read(Script::Hello, bytes("GONE")), Answer::Gone);
+        assert_eq!(Answer::read(Script::Ops, bytes("FENCED")), Answer::Fenced);
+        assert_eq!(Answer::read(Script::Pub, bytes("GAP")), Answer::Gap);
+        assert_eq!(Answer::read(Script::Sweep, Value::Number(0)), Answer::Count(0));
+        let sessions = Value::Array(vec![bytes("000000000000000b"), bytes("4"), Value::Number(1)]);
+        let apps = Value::Array(vec![bytes("1"), bytes("9")]);
+        let beats = Value::Array(vec![Value::Number(8), sessions, apps]);
+        let expected = Answer::Beats {
+            time_ms: 8,
+            all: vec![Registered { epoch: Epoch(11), beat: 4, dead: true }],
+            connections: vec![("1".into(), 9)],
+        };
+        assert_eq!(Answer::read(Script::Beat, beats), expected);
+    }
+
+    #[test]
+    fn anything_else_has_failed() {
+        let others = [
+            Value::Nil,
+            Value::Number(-1),
+            bytes("OK"),
+            Value::Error("READONLY".into()),
+            Value::Array(vec![Value::Number(1), Value::Array(vec![bytes("1")]), Value::Array(vec![])]),
+        ];
+        for script in Script::ALL {
+            for other in &others {
+                assert!(
+                    matches!(Answer::read(script, other.clone()), Answer::Failed(_)),
+                    "{script:?} {other:?}"
+                );
+            }
+        }
+    }
+}

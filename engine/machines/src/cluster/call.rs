@@ -1,0 +1,227 @@
+//! Calls of the scripts on a server, as a session asks its driver for them. They go out on the command connection in their
+//! order, and their answers come back in the same order ([`answer`](super::answer)).
+//!
+//! The driver puts what all scripts share before these arguments: the prefix of all keys, the bounds, and whatever else the
+//! scripts' head reads.
+//!
+//! | script | arguments |
+//! |---|---|
+//! | REGISTER | epoch, earlier epoch or nothing, digest of the list of servers, since when orders are wanted in milliseconds of the server's clock or nothing |
+//! | HELLO | epoch, identity |
+//! | OPS | epoch, number of the first command, [commands](super::command) |
+//! | PUB | epoch, number of the first command, then `P` and topic, event, cache milliseconds of each |
+//! | BEAT | epoch, then app and connections of each app whose number has changed |
+//! | KILL | epoch, beat |
+//! | SWEEP | epoch, how many to remove |
+//! | DUE | how many to look at |
+//! | ACK | epoch, number of the last entry taken, bytes taken in all |
+
+use std::sync::Arc;
+
+use crate::cluster::command::Command;
+use crate::cluster::epoch::Epoch;
+
+/// Which script.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Script {
+    /// A session begins; the one before it ends.
+    Register,
+    /// Whether a session goes on, after a connection has broken.
+    Hello,
+    /// Commands of all kinds.
+    Ops,
+    /// Commands that publish: the hot one.
+    Pub,
+    /// A sign of life, for those of all others.
+    Beat,
+    /// A node whose beat does not change is dead.
+    Kill,
+    /// Takes out what a dead session holds, in steps.
+    Sweep,
+    /// Tells hooks what is due.
+    Due,
+    /// Entries of the inbox were taken.
+    Ack,
+}
+
+impl Script {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::Register,
+        Self::Hello,
+        Self::Ops,
+        Self::Pub,
+        Self::Beat,
+        Self::Kill,
+        Self::Sweep,
+        Self::Due,
+        Self::Ack,
+    ];
+}
+
+/// A call.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Call {
+    /// Answered `Registered` or `MapRefused`.
+    Register {
+        /// The new session.
+        epoch: Epoch,
+        /// The one before it.
+        old: Option<Epoch>,
+        /// Of the list of servers and the number of this protocol.
+        digest: Arc<str>,
+        /// Orders since this time of the server's clock, in milliseconds, are wanted.
+        since_ms: Option<u64>,
+    },
+    /// Answered `Done` or `Gone`.
+    Hello {
+        /// The session.
+        epoch: Epoch,
+        /// What REGISTER answered.
+        identity: Arc<[u8]>,
+    },
+    /// Answered `Done`, `Fenced` or `Gap`. As PUB where all of them publish.
+    Commands {
+        /// The session.
+        epoch: Epoch,
+        /// The number of the first.
+        first: u64,
+        /// One after another.
+        commands: Vec<Command>,
+    },
+    /// Answered `Beats` or `Fenced`.
+    Beat {
+        /// The session.
+        epoch: Epoch,
+        /// How many connections apps have here, as far as that has changed since it was told.
+        connections: Vec<(Box<str>, u64)>,
+    },
+    /// Answered `Count`: 1 if it was killed.
+    Kill {
+        /// Whose beat.
+        epoch: Epoch,
+        /// The beat that has not changed.
+        beat: u64,
+    },
+    /// Answered `Count`: what is left.
+    Sweep {
+        /// The dead session.
+        epoch: Epoch,
+        /// How many to remove.
+        slice: u64,
+    },
+    /// Answered `Count`: what is still due.
+    Due {
+        /// How many to look at.
+        slice: u64,
+    },
+    /// Answered `Count`, which says nothing.
+    Ack {
+        /// The session.
+        epoch: Epoch,
+        /// The number of the last entry that was taken.
+        entry: u64,
+        /// What all entries of this session came to ([`item`](super::item)).
+        bytes: u64,
+    },
+}
+
+impl Call {
+    /// Its script.
+    pub fn script(&self) -> Script {
+        match self {
+            Self::Register { .. } => Script::Register,
+            Self::Hello { .. } => Script::Hello,
+            Self::Commands { commands, .. } if commands.iter().all(Command::is_publish) => Script::Pub,
+            Self::Commands { .. } => Script::Ops,
+            Self::Beat { .. } => Script::Beat,
+            Self::Kill { .. } => Script::Kill,
+            Self::Sweep { .. } => Script::Sweep,
+            Self::Due { .. } => Script::Due,
+            Self::Ack { .. } => Script::Ack,
+        }
+    }
+
+    /// Says its arguments, one after another.
+    pub fn write(&self, push: &mut impl FnMut(&[u8])) {
+        match self {
+            Self::Register { epoch, old, digest, since_ms } => {
+                push(epoch.to_string().as_bytes());
+                push(old.map_or_else(String::new, |old| old.to_string()).as_bytes());
+                push(digest.as_bytes());
+                push(since_ms.map_or_else(String::new, |since| since.to_string()).as_bytes());
+            }
+            Self::Hello { epoch, identity } => {
+                push(epoch.to_string().as_bytes());
+                push(identity);
+            }
+            Self::Commands { epoch, first, commands } => {
+                push(epoch.to_string().as_bytes());
+                push(first.to_string().as_bytes());
+                match self.script() {
+                    Script::Pub => commands.iter().for_each(|command| write_publish(command, push)),
+                    _ => commands.iter().for_each(|command| command.write(push)),
+                }
+            }
+            Self::Beat { epoch, connections } => {
+                push(epoch.to_string().as_bytes());
+                for (app, count) in connections {
+                    push(app.as_bytes());
+                    push(count.to_string().as_bytes());
+                }
+            }
+            Self::Kill { epoch, beat: number } | Self::Sweep { epoch, slice: number } => {
+                push(epoch.to_string().as_bytes());
+                push(number.to_string().as_bytes());
+            }
+            Self::Due { slice } => push(slice.to_string().as_bytes()),
+            Self::Ack { epoch, entry, bytes } => {
+                push(epoch.to_string().as_bytes());
+                push(entry.to_string().as_bytes());
+                push(bytes.to_string().as_bytes());
+            }
+        }
+    }
+}
+
+/// What PUB takes in one argument is the key of the field that each inbox gets.
+fn write_publish(command: &Command, push: &mut impl FnMut(&[u8])) {
+    let Command::Publish { topic, data, cache_ms } = command else { return };
+    push(&[b"P", &**topic].concat());
+    push(data);
+    push(cache_ms.to_string().as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(call: &Call) -> (Script, String) {
+        let mut all = Vec::new();
+        call.write(&mut |argument| all.push(String::from_utf8_lossy(argument).into_owned()));
+        (call.script(), all.join(" "))
+    }
+
+    #[test]
+    fn commands_that_all_publish_go_by_the_script_that_does_nothing_else() {
+        let (epoch, topic): (_, Arc<[u8]>) = (Epoch(1), (&b"1/cx"[..]).into());
+        let publish = Command::Publish { topic: Arc::clone(&topic), data: (&b"e"[..]).into(), cache_ms: 0 };
+        let exit = Command::Exit { topic, user_id: "u".into() };
+        let call = |commands: &[&Command]| Call::Commands {
+            epoch,
+            first: 4,
+            commands: commands.iter().map(|command| (*command).clone()).collect(),
+        };
+        let of_publishes = written(&call(&[&publish, &publish]));
+        assert_eq!(of_publishes, (Script::Pub, "0000000000000001 4 P1/cx e 0 P1/cx e 0".into()));
+        let mixed = written(&call(&[&publish, &exit]));
+        assert_eq!(mixed, (Script::Ops, "0000000000000001 4 P 1/cx e 0 X 1/cx u".into()));
+    }
+
+    #[test]
+    fn a_first_session_has_none_before_it_and_wants_no_orders() {
+        let register = |old, since_ms| Call::Register { epoch: Epoch(2), old, digest: "d".into(), since_ms };
+        assert_eq!(written(&register(None, None)).1, "0000000000000002  d ");
+        assert_eq!(written(&register(Some(Epoch(1)), Some(5))).1, "0000000000000002 0000000000000001 d 5");
+    }
+}

@@ -1,0 +1,71 @@
+//! What a topic is called on a server: `APP/cCHANNEL` or `APP/uUSER`.
+//!
+//! `%`, `/` and NUL of an app's id, and `%` and NUL of a user's id, are written as `%25`, `%2F` and `%00`. So a name holds
+//! no NUL, which ends a topic where a member follows it, and the app ends at the first `/`. Names of channels hold none of
+//! them.
+
+use protocol::app::App;
+
+use crate::topic::{Topic, TopicKey};
+
+/// The name of a topic.
+pub fn topic_name(topic: &Topic) -> Vec<u8> {
+    name_of(&topic.app, topic.key.as_deref())
+}
+
+/// The name of the topic that is `key` of `app`.
+pub fn name_of(app: &App, key: TopicKey<&str>) -> Vec<u8> {
+    let mut name = Vec::with_capacity(app.id.len() + 64);
+    escape(&mut name, &app.id, b"%/\0");
+    name.push(b'/');
+    match key {
+        TopicKey::Channel { name: channel, .. } => {
+            name.push(b'c');
+            name.extend_from_slice(channel.as_bytes());
+        }
+        TopicKey::User { id } => {
+            name.push(b'u');
+            escape(&mut name, id, b"%\0");
+        }
+    }
+    name
+}
+
+/// What the names of all topics of an app begin with, and the `/`.
+pub fn app_name(app_id: &str) -> Vec<u8> {
+    let mut name = Vec::with_capacity(app_id.len() + 1);
+    escape(&mut name, app_id, b"%/\0");
+    name
+}
+
+fn escape(out: &mut Vec<u8>, text: &str, reserved: &[u8]) {
+    for byte in text.bytes() {
+        if reserved.contains(&byte) {
+            out.extend_from_slice(format!("%{byte:02X}").as_bytes());
+        } else {
+            out.push(byte);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(app: &str, key: TopicKey<&str>) -> String {
+        String::from_utf8(name_of(&App::new(app, "k", "s"), key)).unwrap()
+    }
+
+    #[test]
+    fn a_channel_and_a_user_of_the_same_name_are_two_topics() {
+        assert_eq!(name("1", TopicKey::of("presence-a")), "1/cpresence-a");
+        assert_eq!(name("1", TopicKey::User { id: "presence-a" }), "1/upresence-a");
+    }
+
+    #[test]
+    fn an_app_ends_at_the_first_slash_and_no_name_holds_a_nul() {
+        assert_eq!(name("a/%b\0", TopicKey::of("c")), "a%2F%25b%00/cc");
+        assert_eq!(name("a", TopicKey::User { id: "b/%\0c" }), "a/ub/%25%00c");
+        assert_eq!(app_name("a/b"), b"a%2Fb");
+    }
+}
