@@ -195,6 +195,53 @@ pub const MEMORY_PER_SUBSCRIPTION: usize = 2 << 10;
 /// What may be kept of the outboxes of those who are closed, beside what all outboxes may keep: one part of so many of that.
 pub const PARTING_PART: usize = 8;
 
+/// The bounds of a node's session with one server of its cluster.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ClusterLimits {
+    /// Commands that are not acknowledged. Past it nothing is taken from homes, whose gates reach the publishers; while the
+    /// session holds without a connection it is lost.
+    pub commands_max: usize,
+    /// The same, in bytes.
+    pub commands_bytes_max: usize,
+    /// Commands of one call: a script is one step for everybody, and 64 publishes take a quarter of a millisecond.
+    pub call_commands_max: usize,
+    /// The same, in bytes.
+    pub call_bytes_max: usize,
+    /// Calls with commands that are not answered: what a round trip of 4 ms needs at the full speed of a server.
+    pub calls_in_flight_max: usize,
+    /// What the inbox of a node may hold, in bytes; past it the server cuts it and the session is lost. The answers to
+    /// questions of one node that are not answered may come to a quarter of it.
+    pub inbox_bytes_max: u64,
+    /// Entries that are taken before they are acknowledged.
+    pub ack_entries_max: u64,
+    /// How long an entry that was taken may wait for its acknowledgement, in milliseconds.
+    pub ack_ms_max: u64,
+    /// Members and links of a dead session that one script takes out: less than a millisecond.
+    pub sweep_slice: u64,
+    /// Levels that one script tells to hooks: the same.
+    pub due_slice: u64,
+}
+
+impl Default for ClusterLimits {
+    fn default() -> Self {
+        Self {
+            commands_max: 1 << 16,
+            commands_bytes_max: 16 << 20,
+            call_commands_max: 64,
+            call_bytes_max: 64 << 10,
+            calls_in_flight_max: 16,
+            inbox_bytes_max: 64 << 20,
+            ack_entries_max: 64,
+            ack_ms_max: 50,
+            sweep_slice: 256,
+            due_slice: 256,
+        }
+    }
+}
+
+/// What a cached event may come to in the answer to a Join, beside its data, in bytes: its frame and its header.
+pub(crate) const CACHED_EVENT_BYTES: usize = 1 << 10;
+
 impl Limits {
     /// Those of HTTP requests.
     pub fn http(&self) -> HttpLimits {

@@ -26,7 +26,7 @@ pub enum Value {
     /// A string.
     Bytes(Vec<u8>),
     /// Several.
-    Array(Vec<Value>),
+    Array(Vec<Self>),
     /// An error reply. `NOSCRIPT` never comes here: the driver loads the script and sends the call again.
     Error(Box<str>),
 }

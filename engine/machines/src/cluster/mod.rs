@@ -22,4 +22,5 @@ pub mod event_data;
 pub mod item;
 pub mod order;
 pub mod parts;
+pub mod session;
 pub mod topic_name;
