@@ -115,6 +115,9 @@ pub struct Limits {
     /// Empty cache channels of which a home knows that the hooks were told; past it the one that was told first is forgotten,
     /// and told again to the next who finds it empty. They take 3 MiB.
     pub cache_misses_max: usize,
+    /// What a home keeps of the events that it has published to one server of the cluster and that have not come back, in
+    /// bytes; past it roots wait. As much as the commands that are not acknowledged.
+    pub cluster_echo_bytes_max: usize,
     /// Connections or calls of a core that wait until a source of apps has answered for the one that they name; past it they
     /// are told to come back. 0: nobody is asked, and an unknown app is unknown at once.
     pub app_waits_max: usize,
@@ -172,6 +175,7 @@ impl Default for Limits {
             cache_bytes_max: 64 << 20,
             cache_expiries_per_turn_max: 1024,
             cache_misses_max: 1 << 16,
+            cluster_echo_bytes_max: 16 << 20,
             app_waits_max: 0,
             nap_ms_max: 50,
             nap_connections_min: 1000,

@@ -11,6 +11,7 @@ use protocol::address::Address;
 use protocol::app::{AppQuestion, AppVerdict, Apps};
 use protocol::hook_event::OpenEdges;
 
+use crate::cluster::bus::{FromBus, Server, ToBus};
 use crate::cores::CoreId;
 use crate::hook_port::HookPort;
 use crate::mesh::{Leaf, Root};
@@ -60,6 +61,12 @@ pub trait Inputs {
     fn release_leaves(&mut self, from: CoreId);
     /// A batch of roots from core `from` is used up: its sender may send another.
     fn release_roots(&mut self, from: CoreId);
+    /// The next batch of what a server of the cluster says, with the server.
+    fn next_news(&mut self) -> Option<(Server, Vec<FromBus>)> {
+        None
+    }
+    /// A batch of news of this server is used up: its bus may send another.
+    fn release_news(&mut self, _from: Server) {}
     /// Reads the next ready socket. None: no socket is ready. Each is read at most once in a decide phase, so a
     /// connection that was closed or handed over in this phase is not met again, unless the machine asks for it.
     fn next_socket(&mut self) -> Option<Socket<'_>>;
@@ -80,6 +87,12 @@ pub trait Mesh {
     fn send_roots(&mut self, to: CoreId, batch: Vec<Root>);
     /// Sends a batch and rings its receiver; asked only after `may_send_leaves`.
     fn send_leaves(&mut self, to: CoreId, batch: Vec<Leaf>);
+    /// True while fewer than two batches of ours are in flight to the bus of this server.
+    fn may_send_to_server(&self, _to: Server) -> bool {
+        false
+    }
+    /// Sends a batch and rings its receiver; asked only after `may_send_to_server`.
+    fn send_to_server(&mut self, _to: Server, _batch: Vec<ToBus>) {}
 }
 
 impl<I: Inputs> Inputs for &mut I {
@@ -97,6 +110,14 @@ impl<I: Inputs> Inputs for &mut I {
 
     fn release_roots(&mut self, from: CoreId) {
         (**self).release_roots(from);
+    }
+
+    fn next_news(&mut self) -> Option<(Server, Vec<FromBus>)> {
+        (**self).next_news()
+    }
+
+    fn release_news(&mut self, from: Server) {
+        (**self).release_news(from);
     }
 
     fn next_socket(&mut self) -> Option<Socket<'_>> {
@@ -127,6 +148,14 @@ impl<M: Mesh> Mesh for &mut M {
 
     fn send_leaves(&mut self, to: CoreId, batch: Vec<Leaf>) {
         (**self).send_leaves(to, batch);
+    }
+
+    fn may_send_to_server(&self, to: Server) -> bool {
+        (**self).may_send_to_server(to)
+    }
+
+    fn send_to_server(&mut self, to: Server, batch: Vec<ToBus>) {
+        (**self).send_to_server(to, batch);
     }
 }
 

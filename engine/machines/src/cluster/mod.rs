@@ -22,5 +22,6 @@ pub mod event_data;
 pub mod item;
 pub mod order;
 pub mod parts;
+pub mod servers;
 pub mod session;
 pub mod topic_name;

@@ -28,6 +28,7 @@ mod reading;
 pub mod shard_machine;
 mod users;
 
+use crate::cluster::servers::Servers;
 use crate::cores::CoreId;
 use crate::machine::Effect;
 use crate::notices::Notices;
@@ -148,6 +149,13 @@ impl Shard {
             border_stats: BorderStats::default(),
             limits: config.limits,
         }
+    }
+
+    /// Its server is a node of a cluster.
+    #[must_use]
+    pub fn in_cluster(mut self, servers: Servers) -> Self {
+        self.home.join_cluster(servers, &self.limits);
+        self
     }
 
     /// The fan-out side, for benchmarks and tests.

@@ -39,7 +39,7 @@ impl Machine for Shard {
     }
 
     fn send_batches(&mut self, mesh: &mut impl Mesh) -> bool {
-        let mut any = false;
+        let mut any = self.home.send_to_servers(mesh);
         for to in self.home.cores().all() {
             if to != self.me() && self.links.send(to, mesh) {
                 self.border_stats.batches_sent += 1;

@@ -106,11 +106,16 @@ impl Cache {
     /// The topic remembers this event from now on. Returns how many others had to go for it, itself included if it is larger
     /// than all may be together.
     pub(super) fn insert(&mut self, topic: &Arc<Topic>, frame: &Frame) -> u64 {
+        self.insert_for(topic, frame, 1000 * u64::from(topic.app.cache_ttl_s))
+    }
+
+    /// The same for so many milliseconds.
+    fn insert_for(&mut self, topic: &Arc<Topic>, frame: &Frame, ttl_ms: u64) -> u64 {
         if let Some(earlier) = self.place_of(topic) {
             self.remove(earlier);
         }
         let (topic, frame, stamp) = (Arc::clone(topic), frame.clone(), self.stamps);
-        let (hash, ends_ms) = (topic.hash, self.now_ms + 1000 * u64::from(topic.app.cache_ttl_s));
+        let (hash, ends_ms) = (topic.hash, self.now_ms + ttl_ms);
         self.stamps += 1;
         self.bytes += cached_bytes(&topic, &frame);
         let at = self.entries.insert(Entry { topic, frame, stamp, ends_ms }) as u32;
@@ -199,6 +204,16 @@ impl Home {
         self.misses.end(topic.hash);
         self.stats.cache_evicted += self.cache.insert(topic, frame);
         self.count_grants_again(topic);
+    }
+
+    /// What the topic remembers by what the cluster says, and for how many milliseconds.
+    pub(super) fn replace_cached(&mut self, topic: &Arc<Topic>, cached: Option<(Frame, u64)>) {
+        if let Some((frame, ttl_ms)) = cached {
+            self.misses.end(topic.hash);
+            self.stats.cache_evicted += self.cache.insert_for(topic, &frame, ttl_ms);
+        } else if let Some(earlier) = self.cache.place_of(topic) {
+            self.cache.remove(earlier);
+        }
     }
 
     /// What so many subscriptions to a cache channel get behind their acknowledgement.

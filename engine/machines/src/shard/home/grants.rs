@@ -47,7 +47,16 @@ impl Home {
             self.stats.roots_stale += 1;
             return;
         }
-        self.put_off_grant(from, topic, sub);
+        if self.may_replay(from, topic, epoch, sub) {
+            self.put_off_grant(from, topic, sub);
+        }
+    }
+
+    /// The same of one that has waited for the cluster.
+    pub(super) fn replay_now(&mut self, from: CoreId, topic: &Arc<Topic>, epoch: u64, sub: SubRef) {
+        if self.topics.view(topic).is_some_and(|home| home.links.has(from, epoch)) {
+            self.put_off_grant(from, topic, sub);
+        }
     }
 
     /// The subscription of shard `from` has entered the roster, and will be told so.

@@ -14,15 +14,18 @@ use protocol::server_event;
 use protocol::socket_id::SocketId;
 use protocol::ws::Frame;
 
+use crate::cluster::servers::Servers;
 use crate::cores::{CoreId, Cores};
 use crate::hook_port::HookPort;
-use crate::invariant;
+use crate::invariant::{self, Expected};
 use crate::limits::Limits;
 use crate::machine::{Mesh, Now};
 use crate::mesh::{Answer, Ask, Counts, Event, Found, Leaf, Publish, Refusal, SubRef};
 use crate::outgoing::Outgoing;
 use crate::readings::stats::HomeStats;
 use crate::shard::home::cache::Cache;
+use crate::shard::home::cluster::ClusterHome;
+use crate::shard::home::cluster::members::{Change, Entrance};
 use crate::shard::home::edges::Edges;
 use crate::shard::home::grants::Grants;
 use crate::shard::home::list::Lists;
@@ -37,6 +40,7 @@ use crate::topic::{Topic, TopicHash, TopicKey};
 
 mod blocked_topics;
 pub mod cache;
+pub mod cluster;
 pub mod edges;
 mod grants;
 mod links;
@@ -67,6 +71,8 @@ pub struct Home {
     subscription_counts: SubscriptionCounts,
     /// There is another process on the same ports.
     relay: Option<Box<Relay<Event>>>,
+    /// There are other nodes.
+    cluster: Option<Box<ClusterHome>>,
     /// What is said to shards, to the API core and to the relay.
     leaves: Outgoing<Leaf>,
     witness: Option<Witness>,
@@ -80,6 +86,8 @@ enum Entry {
     Stale,
     /// There is no room.
     Refused(Refusal),
+    /// The cluster is asked.
+    Waits,
     /// It is in.
     Admitted(Entered),
 }
@@ -106,6 +114,7 @@ impl Home {
             edges: Edges::new(hook_grace_ms),
             subscription_counts: SubscriptionCounts::new(limits),
             relay: None,
+            cluster: None,
             leaves: Outgoing::to_all(hash.cores(), limits),
             hash,
             witness,
@@ -119,6 +128,14 @@ impl Home {
         self.subscription_counts.begin_phase(now.mono_ms);
         self.users.begin_phase(now.mono_ms);
         self.cache.begin_phase(now.mono_ms);
+        if let Some(cluster) = &mut self.cluster {
+            cluster.begin_phase(now.mono_ms);
+        }
+    }
+
+    /// Its topics are those of a cluster, too.
+    pub(super) fn join_cluster(&mut self, servers: Servers, limits: &Limits) {
+        self.cluster = Some(Box::new(ClusterHome::new(servers, limits)));
     }
 
     /// The server ends: who goes now has not left.
@@ -134,7 +151,29 @@ impl Home {
 
     /// True when any of its batches is full, or too many counts must be told: what adds to them must wait.
     pub(super) fn is_backed_up(&self) -> bool {
-        !self.has_room() || self.subscription_counts.is_full(self.grants.counts_coming())
+        !self.has_room()
+            || self.subscription_counts.is_full(self.grants.counts_coming())
+            || self.cluster.as_ref().is_some_and(|cluster| cluster.is_backed_up())
+    }
+
+    /// Whether there are other nodes.
+    pub(super) fn is_clustered(&self) -> bool {
+        self.cluster.is_some()
+    }
+
+    /// True when what the cluster says may be taken.
+    pub(super) fn may_take_news(&self) -> bool {
+        self.has_room() && self.cluster.as_ref().is_some_and(|cluster| !cluster.is_draining())
+    }
+
+    /// Sends what servers are to be told, as far as that may be. Returns whether anything was sent.
+    pub(super) fn send_to_servers(&mut self, mesh: &mut impl Mesh) -> bool {
+        let Some(cluster) = &mut self.cluster else { return false };
+        let unsent: Vec<_> = cluster.unsent().filter(|server| mesh.may_send_to_server(*server)).collect();
+        for server in &unsent {
+            mesh.send_to_server(*server, cluster.take(*server));
+        }
+        !unsent.is_empty()
     }
 
     /// True when none of its batches is full.
@@ -168,7 +207,9 @@ impl Home {
 
     /// When there is something to tell hooks, or subscribers of how many they are, or a cached event is over, in `mono_ms`.
     pub(super) fn deadline(&self) -> Option<u64> {
-        let all = [self.edges.deadline(), self.subscription_counts.deadline(), self.cache.deadline()];
+        let cluster = self.cluster.as_ref().and_then(|cluster| cluster.deadline());
+        let all =
+            [self.edges.deadline(), self.subscription_counts.deadline(), self.cache.deadline(), cluster];
         all.into_iter().flatten().min()
     }
 
@@ -206,6 +247,9 @@ impl Home {
         self.misses.give_back_room();
         self.edges.give_back_room();
         self.subscription_counts.give_back_room();
+        if let Some(cluster) = &mut self.cluster {
+            cluster.give_back_room();
+        }
     }
 
     /// How many topics are occupied.
@@ -272,6 +316,7 @@ impl Home {
             return;
         }
         if n > 0 {
+            self.note_count_in_cluster(topic);
             return self.note_count(topic);
         }
         debug_assert!(!home.roster.has_shard(from), "Exits come before the Count that ends a link");
@@ -279,22 +324,51 @@ impl Home {
             self.stats.vacated += 1;
             self.show(Deed::Vacated(&topic));
             self.note_channel(&topic, false);
+            self.leave_in_cluster(&topic);
+        } else {
+            self.note_count_in_cluster(topic);
         }
         self.note_count(topic);
     }
 
     /// A subscription asks to enter the roster. If it is admitted, its member is in it and is to be announced.
-    fn enter(&mut self, from: CoreId, topic: &Topic, epoch: u64, sub: SubRef, member: &Arc<Member>) -> Entry {
-        let known = self.topics.find(topic).filter(|home| home.links.has(from, epoch));
-        let Some(home) = known else {
+    fn enter(
+        &mut self,
+        from: CoreId,
+        topic: &Arc<Topic>,
+        epoch: u64,
+        sub: SubRef,
+        member: &Arc<Member>,
+    ) -> Entry {
+        if self.topics.view(topic).is_none_or(|home| !home.links.has(from, epoch)) {
             self.stats.roots_stale += 1;
+            return Entry::Stale;
+        }
+        match self.enter_in_cluster(from, topic, sub, member) {
+            Entrance::Alone => self.admit_to_roster(from, topic, sub, member, true),
+            Entrance::Known => self.admit_to_roster(from, topic, sub, member, false),
+            Entrance::Waits => Entry::Waits,
+        }
+    }
+
+    /// A subscription enters the roster, as far as there is room if this home has to look after that.
+    fn admit_to_roster(
+        &mut self,
+        from: CoreId,
+        topic: &Arc<Topic>,
+        sub: SubRef,
+        member: &Arc<Member>,
+        bounded: bool,
+    ) -> Entry {
+        let Some(home) = self.topics.find(topic).expected("its caller has found it") else {
             return Entry::Stale;
         };
         let limits = &topic.app.limits;
-        let entered = home.roster.enter(from, sub, member, limits.presence_members_max);
+        let members_max = if bounded { limits.presence_members_max } else { usize::MAX };
+        let entered = home.roster.enter(from, sub, member, members_max);
         let roster_bytes = home.roster_bytes();
         // Who is there already makes it no longer.
-        let too_long = entered == Entered::First && roster_bytes > limits.roster_bytes_max;
+        let too_long = bounded && entered == Entered::First && roster_bytes > limits.roster_bytes_max;
         let refusal = if entered == Entered::Full {
             Some(Refusal::MembersMax(limits.presence_members_max))
         } else {
@@ -303,6 +377,7 @@ impl Home {
         let Some(why) = refusal else { return Entry::Admitted(entered) };
         home.roster.exit(from, sub);
         self.stats.refused += 1;
+        self.forget_in_cluster(topic, &member.user_id);
         Entry::Refused(why)
     }
 
@@ -327,15 +402,49 @@ impl Home {
     /// A subscription has left the roster. Returns what this shard's own subscribers are to be told.
     #[must_use]
     fn exit(&mut self, from: CoreId, topic: &Arc<Topic>, sub: SubRef) -> Option<Frame> {
-        let member = self.topics.find(topic)?.roster.exit(from, sub)?;
+        let member = match self.cluster {
+            None => self.topics.find(topic)?.roster.exit(from, sub)?,
+            Some(_) => self.exit_in_cluster(from, topic, sub)?,
+        };
+        self.announce_removed(topic, &member)
+    }
+
+    /// Tells all subscribers of a member that has gone. Returns what this shard's own are to be told.
+    #[must_use]
+    fn announce_removed(&mut self, topic: &Arc<Topic>, member: &Arc<Member>) -> Option<Frame> {
         let mut bytes = Vec::new();
         server_event::encode_member_removed(&mut bytes, &topic.name(), &member.user_id);
         let frame = Frame::from(bytes).holding_json(true);
         let here = self.deliver(topic, &frame, None);
         self.stats.members_removed += 1;
         self.show(Deed::Removed { topic, user_id: &member.user_id });
-        self.note_member(topic, &member, false);
+        self.note_member(topic, member, false);
         here.then_some(frame)
+    }
+
+    /// Changes a roster as the cluster says. Returns what this shard's own subscribers are to be told, in order.
+    fn change_roster(&mut self, topic: &Arc<Topic>, change: Change) -> [Option<Frame>; 2] {
+        let Some(home) = self.topics.find(topic) else { return [None, None] };
+        match change {
+            Change::Removed(member) => {
+                home.roster.remove(&member.user_id);
+                [self.announce_removed(topic, &member), None]
+            }
+            Change::Added(member) => {
+                // Nobody is told of itself: of a user that is here and has another user_info now nobody hears.
+                let told = home.roster.get(&member.user_id).cloned();
+                let is_here = home.roster.is_here(&member.user_id);
+                home.roster.put(&member);
+                match told {
+                    Some(_) if is_here => [None, None],
+                    Some(told) => {
+                        let gone = self.announce_removed(topic, &told);
+                        [gone, self.announce(topic, &member, true)]
+                    }
+                    None => [self.announce(topic, &member, true), None],
+                }
+            }
+        }
     }
 
     /// An event is taken.
@@ -420,7 +529,8 @@ impl Home {
 
     /// A channel that lives here has its first subscriber, or has lost its last. A user is no channel.
     fn note_channel(&mut self, topic: &Arc<Topic>, occupied: bool) {
-        if matches!(topic.key, TopicKey::Channel { .. })
+        if self.cluster.is_none()
+            && matches!(topic.key, TopicKey::Channel { .. })
             && topic.app.hooks.in_pairs().has(HookKind::ChannelOccupied)
         {
             self.edges.note(topic.hash, topic, None, occupied);
@@ -429,7 +539,7 @@ impl Home {
 
     /// A user has entered the roster of a channel that lives here, or has left it.
     fn note_member(&mut self, topic: &Arc<Topic>, member: &Arc<Member>, there: bool) {
-        if topic.app.hooks.in_pairs().has(HookKind::MemberAdded) {
+        if self.cluster.is_none() && topic.app.hooks.in_pairs().has(HookKind::MemberAdded) {
             let hash = self.hash.of_member(topic.hash, &member.user_id);
             self.edges.note(hash, topic, Some(member), there);
         }

@@ -21,7 +21,9 @@ impl Shard {
         match root {
             Root::Join { topic, epoch } => {
                 self.home.join(from, &topic, epoch);
-                self.send_to_leaf(from, Leaf::Joined { topic, epoch });
+                if self.home.join_in_cluster(from, &topic, epoch) {
+                    self.send_to_leaf(from, Leaf::Joined { topic, epoch });
+                }
             }
             Root::Count { topic, epoch, n } => self.home.count(from, &topic, epoch, n),
             Root::Enter { topic, epoch, sub, member } => self.handle_enter(from, topic, epoch, sub, &member),
@@ -59,12 +61,26 @@ impl Shard {
         sub: SubRef,
         member: &Arc<Member>,
     ) {
-        match self.home.enter(from, &topic, epoch, sub, member) {
-            Entry::Stale => {}
-            Entry::Refused(why) => self.send_to_leaf(from, Leaf::Refused { topic, sub, why }),
+        let entry = self.home.enter(from, &topic, epoch, sub, member);
+        self.handle_entry(from, &topic, sub, member, entry);
+    }
+
+    pub(super) fn handle_entry(
+        &mut self,
+        from: CoreId,
+        topic: &Arc<Topic>,
+        sub: SubRef,
+        member: &Arc<Member>,
+        entry: Entry,
+    ) {
+        match entry {
+            Entry::Stale | Entry::Waits => {}
+            Entry::Refused(why) => {
+                self.send_to_leaf(from, Leaf::Refused { topic: Arc::clone(topic), sub, why });
+            }
             Entry::Admitted(entered) => {
-                self.announce(&topic, member, entered == Entered::First);
-                self.home.admit(from, &topic, sub);
+                self.announce(topic, member, entered == Entered::First);
+                self.home.admit(from, topic, sub);
             }
         }
     }
@@ -90,6 +106,9 @@ impl Shard {
                 *recipients = self.recipients(&event.topic, event.except);
             }
             self.home.note_event(event.topic.hash, hook);
+        }
+        if self.home.publish_in_cluster(&event) {
+            return;
         }
         match self.home.share_event(&event) {
             Some(outcome) => self.perform(outcome),
@@ -145,7 +164,7 @@ impl Shard {
     }
 
     /// An event to all subscribers of this process, and into the cache.
-    fn send_to_links(&mut self, event: &Event) {
+    pub(super) fn send_to_links(&mut self, event: &Event) {
         let Event { topic, frame, except, .. } = event;
         self.home.remember(event);
         if self.home.deliver(topic, frame, *except) {
@@ -154,7 +173,7 @@ impl Shard {
     }
 
     /// A message to a shard; to this one it is a call.
-    fn send_to_leaf(&mut self, shard: CoreId, leaf: Leaf) {
+    pub(super) fn send_to_leaf(&mut self, shard: CoreId, leaf: Leaf) {
         if let Some(leaf) = self.home.say(shard, leaf) {
             self.handle_leaf(leaf);
         }

@@ -68,21 +68,68 @@ impl Roster {
 
     /// Removes a subscription. Returns the member if that was the user's last. An unknown one was refused before.
     pub(super) fn exit(&mut self, core: CoreId, sub: SubRef) -> Option<Arc<Member>> {
-        let member = self.entries.remove(&(core, sub))?;
+        let member = self.leave(core, sub)?;
         let index = *self.by_id.get(&member.user_id).expected("a member that entered is in the roster")?;
-        let user = self.users.get_mut(index).expected("a member that entered is in the roster")?;
-        user.subscriptions -= 1;
-        if user.subscriptions > 0 {
-            return None;
+        let is_last = self.users.get(index).is_some_and(|user| user.subscriptions == 0);
+        is_last.then(|| self.remove(&member.user_id)).flatten()
+    }
+
+    /// Removes a subscription, and leaves its user in. Returns the member. An unknown one was refused before.
+    pub(super) fn leave(&mut self, core: CoreId, sub: SubRef) -> Option<Arc<Member>> {
+        let member = self.entries.remove(&(core, sub))?;
+        let user = self.by_id.get(&member.user_id).and_then(|index| self.users.get_mut(*index));
+        if let Some(user) = user {
+            user.subscriptions = user.subscriptions.saturating_sub(1);
         }
-        self.by_id.remove(&member.user_id);
-        self.bytes -= self.users.swap_remove(index).bytes;
+        Some(member)
+    }
+
+    /// Adds a user without a subscription here, or gives it another `user_info`.
+    pub(super) fn put(&mut self, member: &Arc<Member>) {
+        self.remove_bytes(&member.user_id);
+        let bytes = roster_bytes_of(member);
+        self.bytes += bytes;
+        let known = self.by_id.get(&member.user_id).and_then(|index| self.users.get_mut(*index));
+        if let Some(user) = known {
+            (user.member, user.bytes) = (Arc::clone(member), bytes);
+            return;
+        }
+        self.by_id.insert(member.user_id.clone(), self.users.len());
+        self.users.push(User { member: Arc::clone(member), subscriptions: 0, bytes });
+    }
+
+    fn remove_bytes(&mut self, user_id: &str) {
+        let known = self.by_id.get(user_id).and_then(|index| self.users.get(*index));
+        self.bytes -= known.map_or(0, |user| user.bytes);
+    }
+
+    /// Removes a user, whatever subscriptions it has here.
+    pub(super) fn remove(&mut self, user_id: &str) -> Option<Arc<Member>> {
+        let index = self.by_id.remove(user_id)?;
+        let removed = self.users.swap_remove(index);
+        self.bytes -= removed.bytes;
         if let Some(moved) = self.users.get(index)
             && let Some(place) = self.by_id.get_mut(&moved.member.user_id).expected("each member has a place")
         {
             *place = index;
         }
-        Some(member)
+        Some(removed.member)
+    }
+
+    /// The member with this id.
+    pub(super) fn get(&self, user_id: &str) -> Option<&Arc<Member>> {
+        self.by_id.get(user_id).and_then(|index| self.users.get(*index)).map(|user| &user.member)
+    }
+
+    /// Whether a user has subscriptions here.
+    pub(super) fn is_here(&self, user_id: &str) -> bool {
+        let user = self.by_id.get(user_id).and_then(|index| self.users.get(*index));
+        user.is_some_and(|user| user.subscriptions > 0)
+    }
+
+    /// The members, shared.
+    pub(super) fn shared_members(&self) -> impl Iterator<Item = &Arc<Member>> {
+        self.users.iter().map(|user| &user.member)
     }
 
     /// The members.

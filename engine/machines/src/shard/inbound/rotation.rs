@@ -10,6 +10,7 @@
 
 use std::collections::VecDeque;
 
+use crate::cluster::bus::{FromBus, Server};
 use crate::cores::CoreId;
 use crate::machine::{Effect, Inputs, Now, Socket, Token};
 use crate::mesh::{Leaf, Root};
@@ -24,6 +25,7 @@ pub(super) struct Rotation {
     source: Source,
     leaves: Option<Batch<Leaf>>,
     roots: Option<Batch<Root>>,
+    news: Option<(Server, VecDeque<FromBus>)>,
 }
 
 #[derive(Debug)]
@@ -127,7 +129,7 @@ impl Shard {
         took || gated || self.budgeted() > 0 || self.home.has_counts_to_tell()
     }
 
-    pub(super) fn flush_gate_is_closed(&self) -> bool {
+    pub(in crate::shard) fn flush_gate_is_closed(&self) -> bool {
         self.fanout.gate_is_closed(self.home.grants_gain_bytes_max())
     }
 
@@ -170,7 +172,7 @@ impl Shard {
     }
 
     fn take_roots(&mut self, inputs: &mut impl Inputs) -> bool {
-        let mut any = false;
+        let mut any = self.home.is_clustered() && self.take_news(inputs);
         for _ in 0..self.limits.quantum {
             if self.flush_gate_is_closed() || self.roots_gate_is_closed() {
                 break;
@@ -181,6 +183,36 @@ impl Shard {
             any = true;
         }
         any
+    }
+
+    /// What servers of a cluster say waits for room in the leaf batches alone: what they are told may be full until it is taken.
+    fn take_news(&mut self, inputs: &mut impl Inputs) -> bool {
+        let mut any = false;
+        for _ in 0..self.limits.quantum {
+            if self.flush_gate_is_closed() || !self.home.may_take_news() {
+                break;
+            }
+            let Some((server, news)) = self.next_news(inputs) else { break };
+            self.handle_news(server, news);
+            self.note_activity();
+            any = true;
+        }
+        any
+    }
+
+    fn next_news(&mut self, inputs: &mut impl Inputs) -> Option<(Server, FromBus)> {
+        if self.inbound.rotation.news.is_none() {
+            let (server, messages) = inputs.next_news()?;
+            self.inbound.stats.batches_taken += 1;
+            self.inbound.rotation.news = Some((server, messages.into()));
+        }
+        let (server, messages) = self.inbound.rotation.news.as_mut()?;
+        let (server, news) = (*server, messages.pop_front());
+        if messages.is_empty() {
+            inputs.release_news(server);
+            self.inbound.rotation.news = None;
+        }
+        news.map(|news| (server, news))
     }
 
     fn next_root(&mut self, inputs: &mut impl Inputs) -> Option<(CoreId, Root)> {
@@ -217,6 +249,7 @@ impl Shard {
     fn take_walks(&mut self) -> bool {
         let any = self.continue_departures() | self.continue_terminations() | self.continue_app_walk();
         let any = any | self.tell_counts() | self.tell_of_users();
+        let any = any | (self.home.is_clustered() && self.continue_cluster());
         any | (self.home.open_lists() > 0 && !self.roots_gate_is_closed() && self.home.continue_list())
     }
 

@@ -1,0 +1,57 @@
+//! How many subscriptions a topic has on this node: told now and then, not at each change.
+
+use std::sync::Arc;
+
+use crate::cluster::bus::Said;
+use crate::shard::home::Home;
+use crate::shard::home::cluster::ClusterHome;
+use crate::topic::Topic;
+
+/// How often the number of one topic is told at most, in milliseconds.
+const INTERVAL_MS: u64 = 100;
+
+impl ClusterHome {
+    /// The number of the topic has changed.
+    pub(super) fn note_count(&mut self, topic: &Topic) {
+        let from_ms = self.now_ms + INTERVAL_MS;
+        let Some(link) = self.links.get_mut(topic) else { return };
+        if !std::mem::replace(&mut link.count_is_due, true) {
+            self.due_counts.push_back((from_ms, Arc::clone(&link.topic)));
+        }
+    }
+
+    fn next_due_count(&mut self) -> Option<Arc<Topic>> {
+        let now_ms = self.now_ms;
+        self.due_counts.pop_front_if(|(from_ms, _)| *from_ms <= now_ms).map(|(_, topic)| topic)
+    }
+
+    /// A topic that was not told says its number when it is.
+    fn tell_count(&mut self, topic: Arc<Topic>, subscriptions: u64) {
+        let Some(link) = self.links.get_mut(&topic) else { return };
+        let (server, told) = (link.server, link.told);
+        if std::mem::take(&mut link.count_is_due) && subscriptions > 0 && self.session(server) == Some(told) {
+            self.say(server, Said::Count { topic, subscriptions });
+        }
+    }
+}
+
+impl Home {
+    /// The number of the topic's subscriptions has changed.
+    pub(in crate::shard::home) fn note_count_in_cluster(&mut self, topic: &Topic) {
+        if let Some(cluster) = &mut self.cluster {
+            cluster.note_count(topic);
+        }
+    }
+
+    /// Tells the next number that is due. Returns whether there was one.
+    pub(super) fn tell_next_cluster_count(&mut self) -> bool {
+        let Some(topic) = self.cluster.as_mut().and_then(|cluster| cluster.next_due_count()) else {
+            return false;
+        };
+        let subscriptions = self.counts(&topic).subscriptions;
+        if let Some(cluster) = &mut self.cluster {
+            cluster.tell_count(topic, subscriptions);
+        }
+        true
+    }
+}

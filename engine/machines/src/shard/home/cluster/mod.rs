@@ -1,0 +1,147 @@
+//! A home in a cluster: what it says to the servers where its topics live, and what it hears.
+//!
+//! In a session the server decides: who is in a roster, and which event comes next. The home keeps a replica of each roster
+//! and lets nobody in before the server has answered. What is published goes to the server and is delivered when it comes
+//! back. Without a session a home serves its subscribers alone, as if there were no cluster, and tells everything anew when
+//! the next session begins.
+//!
+//! What must never happen here: an event that a subscriber gets twice, one that was published here and that no subscriber
+//! here gets, or a roster that differs from what its members were told. A home without a cluster has none of this.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::cluster::bus::{Said, Server, ToBus};
+use crate::cluster::servers::Servers;
+use crate::limits::Limits;
+use crate::topic::Topic;
+
+mod counts;
+mod echoes;
+mod joining;
+mod lane;
+mod links;
+pub(in crate::shard::home) mod members;
+mod news;
+mod publishing;
+pub mod reading;
+mod sessions;
+
+use lane::Lane;
+use links::BusLinks;
+use reading::ClusterStats;
+
+/// How long a subscription may wait for the cluster, in milliseconds. Clients give up after 10 s and more.
+const WAIT_MS_MAX: u64 = 5_000;
+
+/// What a home keeps in a cluster.
+#[derive(Debug)]
+pub(super) struct ClusterHome {
+    servers: Servers,
+    lanes: Vec<Lane>,
+    links: BusLinks,
+    /// Numbers of links.
+    link_numbers: u64,
+    /// Numbers of Enters.
+    tickets: u64,
+    /// Topics where something waits for an answer, by the time until which it may.
+    waiting: VecDeque<(u64, Arc<Topic>)>,
+    /// Topics where what waits may be let in.
+    released: VecDeque<Arc<Topic>>,
+    /// Topics whose number of subscriptions is to be told, by the time from which it may.
+    due_counts: VecDeque<(u64, Arc<Topic>)>,
+    echo_bytes_max: usize,
+    looks_max: usize,
+    /// Of this phase, in `mono_ms`.
+    now_ms: u64,
+    stats: ClusterStats,
+}
+
+impl ClusterHome {
+    /// In no session.
+    pub(super) fn new(servers: Servers, limits: &Limits) -> Self {
+        Self {
+            lanes: servers.all().map(|_| Lane::new(limits)).collect(),
+            servers,
+            links: BusLinks::default(),
+            link_numbers: 0,
+            tickets: 0,
+            waiting: VecDeque::new(),
+            released: VecDeque::new(),
+            due_counts: VecDeque::new(),
+            echo_bytes_max: limits.cluster_echo_bytes_max,
+            looks_max: limits.walk_looks_max,
+            now_ms: 0,
+            stats: ClusterStats::default(),
+        }
+    }
+
+    /// What follows happens now.
+    pub(super) fn begin_phase(&mut self, mono_ms: u64) {
+        self.now_ms = mono_ms;
+    }
+
+    /// When something of it is due, in `mono_ms`.
+    pub(super) fn deadline(&self) -> Option<u64> {
+        let waits = self.waiting.front().map(|(until_ms, _)| *until_ms);
+        let counts = self.due_counts.front().map(|(from_ms, _)| *from_ms);
+        waits.into_iter().chain(counts).min()
+    }
+
+    /// True when what adds to what servers are told must wait.
+    pub(super) fn is_backed_up(&self) -> bool {
+        self.lanes.iter().any(|lane| lane.is_full() || lane.echoes.bytes() >= self.echo_bytes_max)
+    }
+
+    /// True when what servers say must wait.
+    pub(super) fn is_draining(&self) -> bool {
+        self.lanes.iter().any(Lane::is_draining)
+    }
+
+    /// The servers that have something to be told.
+    pub(super) fn unsent(&self) -> impl Iterator<Item = Server> {
+        let unsent = self.lanes.iter().zip(0..).filter(|(lane, _)| !lane.is_empty());
+        unsent.map(|(_, number)| Server(number))
+    }
+
+    /// All that a server is to be told.
+    pub(super) fn take(&mut self, server: Server) -> Vec<ToBus> {
+        self.lane_mut(server).map_or_else(Vec::new, Lane::take)
+    }
+
+    /// Gives back what nothing needs now.
+    pub(super) fn give_back_room(&mut self) {
+        self.links.give_back_room();
+        self.waiting.shrink_to_fit();
+        self.released.shrink_to_fit();
+        self.due_counts.shrink_to_fit();
+    }
+
+    fn lane(&self, server: Server) -> Option<&Lane> {
+        self.lanes.get(usize::from(server.0))
+    }
+
+    fn lane_mut(&mut self, server: Server) -> Option<&mut Lane> {
+        self.lanes.get_mut(usize::from(server.0))
+    }
+
+    fn session(&self, server: Server) -> Option<u64> {
+        self.lane(server)?.session
+    }
+
+    fn say(&mut self, server: Server, said: Said) {
+        if let Some(lane) = self.lane_mut(server) {
+            lane.say(said);
+        }
+    }
+
+    /// Something of the topic waits for an answer.
+    fn list_waiting(&mut self, topic: &Arc<Topic>) {
+        let until_ms = self.now_ms + WAIT_MS_MAX;
+        if let Some(link) = self.links.get_mut(topic)
+            && !std::mem::replace(&mut link.is_listed, true)
+        {
+            self.waiting.push_back((until_ms, Arc::clone(topic)));
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! What servers say to a home, in the one order of each topic: it changes rosters, is delivered, and lets in who waits.
+
+use std::sync::Arc;
+
+use crate::cluster::bus::{CachedFrame, FromBus, Joined, News, Server};
+use crate::cluster::order::Order;
+use crate::mesh::{Event, Leaf, Refusal, Terminate};
+use crate::shard::Shard;
+use crate::shard::home::Home;
+use crate::shard::home::cluster::links::{Entering, Waiting};
+use crate::shard::home::cluster::members::Change;
+use crate::topic::Topic;
+
+impl Shard {
+    /// One message from a server.
+    pub(in crate::shard) fn handle_news(&mut self, server: Server, said: FromBus) {
+        let Some(cluster) = &mut self.home.cluster else { return };
+        let FromBus { session, news } = said;
+        if matches!(news, News::Begun) {
+            return cluster.begin_session(server, session);
+        }
+        if !cluster.is_in(server, session) {
+            return;
+        }
+        match news {
+            News::Begun => {}
+            News::Lost => cluster.lose_session(server),
+            News::Joined(joined) => self.handle_joined_in_cluster(*joined),
+            News::Entered { topic, user_id, ticket } => {
+                if cluster.note_entered(&topic, &user_id, ticket) {
+                    self.let_admitted_in(&topic);
+                }
+            }
+            News::Refused { topic, user_id, ticket } => {
+                self.handle_refused_in_cluster(&topic, &user_id, ticket)
+            }
+            News::Added { topic, member } => {
+                if self.home.hears_of(&topic) {
+                    self.change_roster(&topic, Change::Added(member));
+                }
+            }
+            News::Removed { topic, user_id } => {
+                if let Some(member) = self.home.member_heard_of(&topic, &user_id) {
+                    self.change_roster(&topic, Change::Removed(member));
+                }
+            }
+            News::Event(event, echo) => self.handle_event_in_cluster(server, &event, echo),
+            News::Echoed(echo) => cluster.end_echo(server, echo),
+            News::Order(Order::Terminate { app_id, user_id }) => self.terminate_in_cluster(&app_id, user_id),
+        }
+    }
+
+    fn handle_event_in_cluster(&mut self, server: Server, event: &Event, echo: u64) {
+        if let Some(cluster) = &mut self.home.cluster {
+            cluster.end_echo(server, echo);
+        }
+        if self.home.hears_of(&event.topic) {
+            self.send_to_links(event);
+        }
+    }
+
+    /// From now on what happens to the topic comes. What has happened while it did not is told as the difference.
+    fn handle_joined_in_cluster(&mut self, joined: Joined) {
+        let Joined { topic, link, members, cached } = joined;
+        if !self.home.take_joined(&topic, link) {
+            return;
+        }
+        self.home.take_cached(&topic, cached);
+        for change in self.home.roster_changes(&topic, &members) {
+            self.home.note_reconciled();
+            self.change_roster(&topic, change);
+        }
+        self.let_admitted_in(&topic);
+    }
+
+    /// Changes the replica of a roster, and tells those who are subscribed.
+    fn change_roster(&mut self, topic: &Arc<Topic>, change: Change) {
+        let frames = self.home.change_roster(topic, change);
+        for frame in frames.into_iter().flatten() {
+            self.handle_deliver(topic, &frame, None);
+        }
+    }
+
+    /// Lets in who may be, on a link that is live.
+    fn let_admitted_in(&mut self, topic: &Arc<Topic>) {
+        let waiting = self.home.take_admitted(topic);
+        self.let_in(topic, waiting, true);
+    }
+
+    /// Lets in who waits, whatever the server would say.
+    pub(super) fn let_all_in(&mut self, topic: &Arc<Topic>) {
+        let waiting = self.home.take_waiting(topic);
+        self.let_in(topic, waiting, false);
+    }
+
+    fn let_in(&mut self, topic: &Arc<Topic>, waiting: Waiting, by_server: bool) {
+        for (shard, epoch) in waiting.joins {
+            self.send_to_leaf(shard, Leaf::Joined { topic: Arc::clone(topic), epoch });
+        }
+        for Entering { core, sub, member } in waiting.entering {
+            let entry = self.home.admit_to_roster(core, topic, sub, &member, !by_server);
+            self.handle_entry(core, topic, sub, &member, entry);
+        }
+        for (shard, epoch, sub) in waiting.replays {
+            self.home.replay_now(shard, topic, epoch, sub);
+        }
+    }
+
+    fn handle_refused_in_cluster(&mut self, topic: &Arc<Topic>, user_id: &str, ticket: u64) {
+        let Some(cluster) = &mut self.home.cluster else { return };
+        let refused = cluster.take_refused(topic, user_id, ticket);
+        for Entering { core, sub, .. } in refused {
+            self.home.forget_in_cluster(topic, user_id);
+            let why = Refusal::MembersMax(topic.app.limits.presence_members_max);
+            self.send_to_leaf(core, Leaf::Refused { topic: Arc::clone(topic), sub, why });
+        }
+        if let Some(cluster) = &mut self.home.cluster {
+            cluster.insist(topic, user_id);
+        }
+    }
+
+    fn terminate_in_cluster(&mut self, app_id: &str, user_id: Box<str>) {
+        if let Some(app) = self.inbound.apps().by_id(app_id).cloned() {
+            self.handle_terminate(Terminate { app, user_id });
+        }
+    }
+}
+
+impl Home {
+    /// Whether what happens to a topic comes from its server.
+    fn hears_of(&mut self, topic: &Topic) -> bool {
+        let Some(cluster) = &mut self.cluster else { return false };
+        let link = cluster.links.get(topic);
+        let hears = link.is_some_and(|link| link.is_live(cluster.session(link.server)));
+        cluster.stats.news_stale += u64::from(!hears);
+        hears
+    }
+
+    fn member_heard_of(&mut self, topic: &Topic, user_id: &str) -> Option<Arc<protocol::presence::Member>> {
+        if !self.hears_of(topic) {
+            return None;
+        }
+        self.topics.view(topic)?.roster.get(user_id).cloned()
+    }
+
+    fn take_joined(&mut self, topic: &Topic, number: u64) -> bool {
+        let Some(cluster) = &mut self.cluster else { return false };
+        let is_it = cluster.links.get_mut(topic).is_some_and(|link| link.take_joined(number));
+        cluster.stats.news_stale += u64::from(!is_it);
+        is_it
+    }
+
+    fn note_reconciled(&mut self) {
+        if let Some(cluster) = &mut self.cluster {
+            cluster.stats.members_reconciled += 1;
+        }
+    }
+
+    fn take_cached(&mut self, topic: &Arc<Topic>, cached: Option<CachedFrame>) {
+        if topic.key.is_cached() {
+            self.replace_cached(topic, cached.map(|it| (it.frame, it.ttl_ms)));
+        }
+    }
+
+    fn take_admitted(&mut self, topic: &Topic) -> Waiting {
+        let Some(cluster) = &mut self.cluster else { return Waiting::default() };
+        let Some(link) = cluster.links.get(topic) else { return Waiting::default() };
+        if !link.is_live(cluster.session(link.server)) {
+            return Waiting::default();
+        }
+        cluster.links.get_mut(topic).map_or_else(Waiting::default, |link| link.take_admitted())
+    }
+
+    fn take_waiting(&mut self, topic: &Topic) -> Waiting {
+        let link = self.cluster.as_mut().and_then(|cluster| cluster.links.get_mut(topic));
+        link.map_or_else(Waiting::default, |link| std::mem::take(&mut link.waiting))
+    }
+}
