@@ -14,6 +14,7 @@ use protocol::server_event;
 use protocol::socket_id::SocketId;
 use protocol::ws::Frame;
 
+use crate::cluster::bus::Server;
 use crate::cluster::servers::Servers;
 use crate::cores::{CoreId, Cores};
 use crate::hook_port::HookPort;
@@ -26,6 +27,7 @@ use crate::readings::stats::HomeStats;
 use crate::shard::home::cache::Cache;
 use crate::shard::home::cluster::ClusterHome;
 use crate::shard::home::cluster::members::{Change, Entrance};
+use crate::shard::home::cluster::reading::ClusterStats;
 use crate::shard::home::edges::Edges;
 use crate::shard::home::grants::Grants;
 use crate::shard::home::list::Lists;
@@ -207,7 +209,7 @@ impl Home {
 
     /// When there is something to tell hooks, or subscribers of how many they are, or a cached event is over, in `mono_ms`.
     pub(super) fn deadline(&self) -> Option<u64> {
-        let cluster = self.cluster.as_ref().and_then(|cluster| cluster.deadline());
+        let cluster = self.cluster.as_ref().and_then(|cluster| cluster.deadline(self.has_room()));
         let all =
             [self.edges.deadline(), self.subscription_counts.deadline(), self.cache.deadline(), cluster];
         all.into_iter().flatten().min()
@@ -285,6 +287,26 @@ impl Home {
     /// How many channels have subscribers who must still be told how many they are, for tests.
     pub fn subscription_counts(&self) -> &SubscriptionCounts {
         &self.subscription_counts
+    }
+
+    /// What has happened in the cluster, for tests.
+    pub fn cluster_stats(&self) -> Option<ClusterStats> {
+        self.cluster.as_ref().map(|cluster| cluster.stats())
+    }
+
+    /// The session with this server that it is in, for tests.
+    pub fn cluster_session(&self, server: Server) -> Option<u64> {
+        self.cluster.as_ref().and_then(|cluster| cluster.session(server))
+    }
+
+    /// Whether what happens to a topic comes from its server, for tests.
+    pub fn has_live_link(&self, topic: &Topic) -> bool {
+        self.cluster.as_ref().is_some_and(|cluster| cluster.has_live_link(topic))
+    }
+
+    /// How much waits for the cluster, for tests.
+    pub fn cluster_waits(&self) -> usize {
+        self.cluster.as_ref().map_or(0, |cluster| cluster.waits())
     }
 
     /// Lists of channels in the making.
@@ -426,6 +448,8 @@ impl Home {
     fn change_roster(&mut self, topic: &Arc<Topic>, change: Change) -> [Option<Frame>; 2] {
         let Some(home) = self.topics.find(topic) else { return [None, None] };
         match change {
+            // It was let in before the server had answered, and will be in again.
+            Change::Removed(member) if home.roster.is_here(&member.user_id) => [None, None],
             Change::Removed(member) => {
                 home.roster.remove(&member.user_id);
                 [self.announce_removed(topic, &member), None]

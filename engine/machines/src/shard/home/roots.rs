@@ -42,6 +42,9 @@ impl Shard {
             Root::Query(query) => self.handle_query(from, *query),
             Root::Terminate(terminate) => {
                 self.home.share_terminate(from, &terminate);
+                if self.home.is_clustered() {
+                    self.home.terminate_on_all_nodes(&terminate);
+                }
                 self.handle_terminate(*terminate);
             }
             Root::Relay(said) => {

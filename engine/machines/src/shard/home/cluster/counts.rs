@@ -21,6 +21,9 @@ impl ClusterHome {
     }
 
     fn next_due_count(&mut self) -> Option<Arc<Topic>> {
+        if self.is_backed_up() {
+            return None;
+        }
         let now_ms = self.now_ms;
         self.due_counts.pop_front_if(|(from_ms, _)| *from_ms <= now_ms).map(|(_, topic)| topic)
     }

@@ -119,6 +119,11 @@ impl BusLink {
         is_it
     }
 
+    /// Whether a user of this node is told of, and the server has not answered.
+    pub(super) fn is_unanswered(&self, user_id: &str) -> bool {
+        self.users.get(user_id).is_some_and(|user| !user.entered)
+    }
+
     /// Takes what may be let in on a live link.
     pub(super) fn take_admitted(&mut self) -> Waiting {
         let users = &self.users;
@@ -189,11 +194,6 @@ impl BusLinks {
     /// All of them are at places below this one.
     pub(super) fn places(&self) -> usize {
         self.links.capacity()
-    }
-
-    /// How many there are.
-    pub(super) fn len(&self) -> usize {
-        self.links.len()
     }
 
     /// Gives back what nothing needs now.

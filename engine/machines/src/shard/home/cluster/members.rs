@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use hashbrown::HashSet;
 use protocol::presence::Member;
 
 use crate::cluster::bus::Said;
@@ -111,6 +112,11 @@ impl ClusterHome {
         link.waiting.entering.extract_if(.., |it| *it.member.user_id == *user_id).collect()
     }
 
+    /// Whether a user has subscriptions on this node.
+    pub(super) fn has_user(&self, topic: &Topic, user_id: &str) -> bool {
+        self.links.get(topic).is_some_and(|link| link.users.contains_key(user_id))
+    }
+
     /// A user with subscriptions that were let in before the server has answered is told again if it has refused them.
     pub(super) fn insist(&mut self, topic: &Arc<Topic>, user_id: &str) {
         let server = self.servers.of(topic);
@@ -159,13 +165,14 @@ impl Home {
         goes.then(|| roster.remove(&member.user_id)).flatten()
     }
 
-    /// How the roster of a topic differs from what the server says.
+    /// How the roster of a topic differs from what the server says. A user of this node that was let in before the server has
+    /// answered stays.
     pub(super) fn roster_changes(&self, topic: &Topic, members: &[Arc<Member>]) -> Vec<Change> {
         let Some(home) = self.topics.view(topic) else { return Vec::new() };
-        let now: hashbrown::HashMap<&str, &Arc<Member>> =
-            members.iter().map(|member| (&*member.user_id, member)).collect();
-        let stays = |member: &Member| now.get(&*member.user_id).is_some_and(|it| ***it == *member);
-        let gone = home.roster.shared_members().filter(|member| !stays(member)).cloned();
+        let link = self.cluster.as_ref().and_then(|cluster| cluster.links.get(topic));
+        let now: HashSet<&str> = members.iter().map(|member| &*member.user_id).collect();
+        let stays = |id: &str| now.contains(id) || link.is_some_and(|link| link.is_unanswered(id));
+        let gone = home.roster.shared_members().filter(|member| !stays(&member.user_id)).cloned();
         let come = members.iter().filter(|it| home.roster.get(&it.user_id).is_none_or(|was| **was != ***it));
         gone.map(Change::Removed).chain(come.cloned().map(Change::Added)).collect()
     }

@@ -81,10 +81,10 @@ impl ClusterHome {
         self.now_ms = mono_ms;
     }
 
-    /// When something of it is due, in `mono_ms`.
-    pub(super) fn deadline(&self) -> Option<u64> {
-        let waits = self.waiting.front().map(|(until_ms, _)| *until_ms);
-        let counts = self.due_counts.front().map(|(from_ms, _)| *from_ms);
+    /// When something of it is due, in `mono_ms`, if there is room for what shards and servers are told then.
+    pub(super) fn deadline(&self, has_room: bool) -> Option<u64> {
+        let waits = self.waiting.front().filter(|_| has_room).map(|(until_ms, _)| *until_ms);
+        let counts = self.due_counts.front().filter(|_| !self.is_backed_up()).map(|(from_ms, _)| *from_ms);
         waits.into_iter().chain(counts).min()
     }
 
@@ -117,6 +117,24 @@ impl ClusterHome {
         self.due_counts.shrink_to_fit();
     }
 
+    /// What has happened.
+    pub(super) fn stats(&self) -> ClusterStats {
+        self.stats
+    }
+
+    /// Whether what happens to a topic comes from its server.
+    pub(super) fn has_live_link(&self, topic: &Topic) -> bool {
+        self.links.get(topic).is_some_and(|link| link.is_live(self.session(link.server)))
+    }
+
+    /// How many echoes have not come back, topics where something waits, and links that are not told.
+    pub(super) fn waits(&self) -> usize {
+        let echoes: usize = self.lanes.iter().map(|lane| lane.echoes.len()).sum();
+        let places = 0..self.links.places();
+        let links = places.filter_map(|place| self.links.at(place));
+        echoes + links.filter(|link| !link.waiting.is_empty()).count()
+    }
+
     fn lane(&self, server: Server) -> Option<&Lane> {
         self.lanes.get(usize::from(server.0))
     }
@@ -125,7 +143,8 @@ impl ClusterHome {
         self.lanes.get_mut(usize::from(server.0))
     }
 
-    fn session(&self, server: Server) -> Option<u64> {
+    /// The session with a server that this home is in.
+    pub(super) fn session(&self, server: Server) -> Option<u64> {
         self.lane(server)?.session
     }
 

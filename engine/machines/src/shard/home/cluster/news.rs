@@ -114,8 +114,12 @@ impl Shard {
             let why = Refusal::MembersMax(topic.app.limits.presence_members_max);
             self.send_to_leaf(core, Leaf::Refused { topic: Arc::clone(topic), sub, why });
         }
-        if let Some(cluster) = &mut self.home.cluster {
+        let Some(cluster) = &mut self.home.cluster else { return };
+        if cluster.has_user(topic, user_id) {
             cluster.insist(topic, user_id);
+        } else if let Some(member) = self.home.member_heard_of(topic, user_id) {
+            // It was let in before, has gone since, and no other node has it.
+            self.change_roster(topic, Change::Removed(member));
         }
     }
 
@@ -130,8 +134,7 @@ impl Home {
     /// Whether what happens to a topic comes from its server.
     fn hears_of(&mut self, topic: &Topic) -> bool {
         let Some(cluster) = &mut self.cluster else { return false };
-        let link = cluster.links.get(topic);
-        let hears = link.is_some_and(|link| link.is_live(cluster.session(link.server)));
+        let hears = cluster.has_live_link(topic);
         cluster.stats.news_stale += u64::from(!hears);
         hears
     }
@@ -164,8 +167,7 @@ impl Home {
 
     fn take_admitted(&mut self, topic: &Topic) -> Waiting {
         let Some(cluster) = &mut self.cluster else { return Waiting::default() };
-        let Some(link) = cluster.links.get(topic) else { return Waiting::default() };
-        if !link.is_live(cluster.session(link.server)) {
+        if !cluster.has_live_link(topic) {
             return Waiting::default();
         }
         cluster.links.get_mut(topic).map_or_else(Waiting::default, |link| link.take_admitted())

@@ -1,9 +1,12 @@
 //! Events that are published here: to their server in a session, to the subscribers here without one.
 
 use crate::cluster::bus::{Said, Server};
-use crate::mesh::Event;
+use crate::cluster::order::Order;
+use crate::cores::CoreId;
+use crate::mesh::{Event, Terminate};
 use crate::shard::home::Home;
 use crate::shard::home::cluster::ClusterHome;
+use crate::topic::TopicKey;
 
 impl ClusterHome {
     /// An event is published. Returns false if this home delivers it now.
@@ -43,6 +46,18 @@ impl ClusterHome {
 }
 
 impl Home {
+    /// A user's connections go on all nodes. All shards are told here, and one of them tells the cluster, which tells this node
+    /// again. Without a session only this node hears of it.
+    pub(in crate::shard::home) fn terminate_on_all_nodes(&mut self, terminate: &Terminate) {
+        let topic = self.hash.topic(&terminate.app, TopicKey::User { id: &terminate.user_id });
+        let is_first = self.me == CoreId::Shard(0);
+        if let Some(cluster) = self.cluster.as_mut().filter(|_| is_first) {
+            let (app_id, user_id) = (terminate.app.id.clone(), terminate.user_id.clone());
+            let server = cluster.servers.of(&topic);
+            cluster.say(server, Said::Order(Order::Terminate { app_id, user_id }));
+        }
+    }
+
     /// An event is published. Returns false if this home delivers it now.
     pub(in crate::shard::home) fn publish_in_cluster(&mut self, event: &Event) -> bool {
         if self.cluster.is_none() {

@@ -122,7 +122,7 @@ impl Shard {
         }
         any |= self.home.retell_some();
         for _ in 0..self.limits.quantum {
-            if self.home.is_backed_up() || !self.home.tell_next_cluster_count() {
+            if !self.home.tell_next_cluster_count() {
                 break;
             }
             any = true;
