@@ -30,7 +30,7 @@ impl<M> Lane<M> {
         }
     }
 
-    fn may_send(&self, from: CoreId, to: CoreId) -> bool {
+    pub fn may_send(&self, from: CoreId, to: CoreId) -> bool {
         self.in_flight[self.cores.index(from)][self.cores.index(to)] < BATCHES_IN_FLIGHT_MAX
     }
 

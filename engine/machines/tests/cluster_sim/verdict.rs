@@ -1,0 +1,133 @@
+//! What must be so when all faults are over and nothing is on its way any more.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::client::Client;
+use crate::world::{World, name_of};
+
+pub fn faults(world: &mut World) -> Vec<String> {
+    let mut faults = Vec::new();
+    nodes(world, &mut faults);
+    if faults.is_empty() {
+        rosters(world, &mut faults);
+        server(world, &mut faults);
+        events(world, &mut faults);
+    }
+    faults
+}
+
+fn nodes(world: &World, faults: &mut Vec<String>) {
+    let mut epochs = BTreeSet::new();
+    for (number, node) in world.nodes.iter().enumerate() {
+        let reading = node.session.reading();
+        if !reading.is_up || reading.commands > 0 || !node.is_idle() {
+            faults.push(format!("n{number} is not quiet: {reading:?}"));
+        }
+        epochs.extend(reading.epoch);
+        for shard in &node.shards {
+            if shard.home().cluster_waits() > 0 {
+                faults.push(format!("something waits on n{number} for ever"));
+            }
+        }
+    }
+    let registered: BTreeSet<_> = world.server.data.nodes.keys().copied().collect();
+    if registered != epochs {
+        faults.push(format!("registered are {registered:?}, alive {epochs:?}"));
+    }
+}
+
+fn subscribed<'a>(world: &'a World, channel: &'a str) -> impl Iterator<Item = (usize, &'a Client)> {
+    let all = world.clients.iter().enumerate();
+    all.filter(|(_, client)| client.alive && client.subs.contains_key(channel))
+}
+
+fn rosters(world: &World, faults: &mut Vec<String>) {
+    for channel in &world.channels {
+        let truth: BTreeSet<&str> = subscribed(world, channel).map(|(_, client)| &*client.user).collect();
+        for (at, client) in subscribed(world, channel) {
+            let sub = &client.subs[channel];
+            if sub.acked.is_none() {
+                faults.push(format!("c{at} still waits on {channel}"));
+            } else if channel.starts_with("presence-") {
+                let told: BTreeSet<&str> = sub.members.keys().map(String::as_str).collect();
+                if told != truth {
+                    faults.push(format!("c{at} believes {told:?} on {channel}, and there are {truth:?}"));
+                }
+            }
+        }
+    }
+}
+
+fn server(world: &World, faults: &mut Vec<String>) {
+    let mut wanted = BTreeSet::new();
+    for channel in &world.channels {
+        let name = name_of(channel);
+        let topic = world.server.data.topics.get(&name).cloned().unwrap_or_default();
+        let mut links: BTreeMap<_, u64> = BTreeMap::new();
+        let mut users: BTreeMap<&str, BTreeSet<_>> = BTreeMap::new();
+        for (_, client) in subscribed(world, channel) {
+            let Some(epoch) = world.nodes[client.node].session.reading().epoch else { continue };
+            *links.entry(epoch).or_default() += 1;
+            wanted.insert((name.clone(), None));
+            if channel.starts_with("presence-") {
+                users.entry(&client.user).or_default().insert(epoch);
+                wanted.insert((name.clone(), Some(client.user.clone())));
+            }
+        }
+        if topic.links != links {
+            faults.push(format!("{channel} has links {:?}, and should have {links:?}", topic.links));
+        }
+        let known: BTreeMap<&str, BTreeSet<_>> =
+            topic.users.iter().map(|(user, (epochs, _))| (&**user, epochs.clone())).collect();
+        if known != users {
+            faults.push(format!("{channel} has users {known:?}, and should have {users:?}"));
+        }
+        if topic.told != !links.is_empty() {
+            faults.push(format!("{channel} is told {}", topic.told));
+        }
+    }
+    if !world.server.data.due.is_empty() || !world.server.data.edges.is_empty() {
+        faults.push(format!("{:?} is due for ever", world.server.data.due));
+    }
+    if world.server.identity == 1 && world.passed != wanted {
+        faults.push(format!("hooks believe {:?}, and there is {wanted:?}", world.passed));
+    }
+}
+
+fn events(world: &mut World, faults: &mut Vec<String>) {
+    let mut complete = 0;
+    for (number, published) in &world.published {
+        let node = &world.nodes[published.node];
+        let is_there = node.process == published.process;
+        let carried_out = world.server.carried_out.contains_key(number);
+        let stats = node.session.reading().stats;
+        let lost: u64 = stats.lost.iter().sum();
+        if is_there && published.in_session && lost == published.lost && !carried_out {
+            faults.push(format!("event {number} of n{} was never carried out", published.node));
+        }
+        for at in published.must.iter().filter(|at| is_there && world.clients[**at].alive) {
+            if let Some(sub) = world.clients[*at].subs.get(&published.channel)
+                && sub.acked.is_some_and(|acked| acked.event < *number)
+                && !sub.got.contains(number)
+            {
+                faults.push(format!("c{at} never got event {number}, published on its own node"));
+            }
+        }
+        if !carried_out {
+            continue;
+        }
+        // It comes to all who were subscribed then, unless their node has lost its session.
+        for (at, lost) in &published.hearing {
+            let client = &world.clients[*at];
+            let Some(sub) = client.subs.get(&published.channel).filter(|_| client.alive) else { continue };
+            let is_same = sub.acked.is_some_and(|acked| acked.event < *number);
+            if is_same && world.lost(client.node) == *lost {
+                complete += 1;
+                if !sub.got.contains(number) {
+                    faults.push(format!("c{at} never got event {number} of n{}", published.node));
+                }
+            }
+        }
+    }
+    world.coverage.complete += complete;
+}
