@@ -2,6 +2,9 @@
 //!
 //! Fails when a place of the table is not found exactly once, so a table that no longer fits the source is a build error.
 
+#[allow(unreachable_pub, reason = "the tests read it, too")]
+#[path = "src/cluster_table.rs"]
+mod cluster_table;
 #[allow(dead_code, unreachable_pub, reason = "the test reads what this does not")]
 #[path = "src/table.rs"]
 mod table;
@@ -10,13 +13,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use table::{Edit, MUTANTS, Place, SUPPORT};
+use cluster_table::CLUSTER_MUTANTS;
+use table::{Edit, MUTANTS, Mutant, Place, SUPPORT};
 
 fn main() {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../src");
     let out = PathBuf::from(env::var("OUT_DIR").expect("cargo sets it")).join("machines");
     println!("cargo::rerun-if-changed={}", source.display());
-    println!("cargo::rerun-if-changed=src/table.rs");
+    println!("cargo::rerun-if-changed=src");
     if out.exists() {
         fs::remove_dir_all(&out).expect("the copy of the last build goes");
     }
@@ -26,10 +30,15 @@ fn main() {
     assert!(strangers.is_empty(), "these files of the table are not among the machines: {strangers:?}");
 }
 
+/// Those of both tables, in the order of their numbers.
+fn all_mutants() -> impl Iterator<Item = &'static Mutant> {
+    MUTANTS.iter().chain(CLUSTER_MUTANTS)
+}
+
 /// Edits of each file, with the number of their mutant.
 fn edits_by_file() -> BTreeMap<&'static str, Vec<(usize, &'static Place)>> {
     let mut by_file: BTreeMap<_, Vec<_>> = BTreeMap::new();
-    for (number, mutant) in MUTANTS.iter().enumerate() {
+    for (number, mutant) in all_mutants().enumerate() {
         for place in mutant.places {
             by_file.entry(place.file).or_default().push((number, place));
         }
@@ -81,7 +90,7 @@ fn broken(file: &str, text: &str, edits: &[(usize, &Place)]) -> String {
     // By place: what is put before it, and what is there instead of it.
     let mut by_range: BTreeMap<(usize, usize), String> = BTreeMap::new();
     for (number, place) in edits {
-        let name = MUTANTS[*number].name;
+        let name = all_mutants().nth(*number).map_or("", |mutant| mutant.name);
         let (from, to) = find(file, name, text, place);
         let switch = format!("if crate::mutant::is({number}) {{ {} }}", place.code);
         let (range, code) = match place.edit {

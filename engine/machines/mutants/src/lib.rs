@@ -9,6 +9,7 @@
     reason = "machine-made from source that is checked elsewhere"
 )]
 
+pub mod cluster_table;
 pub mod mutant;
 pub mod table;
 

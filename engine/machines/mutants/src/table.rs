@@ -40,7 +40,7 @@ pub enum Edit {
     After,
 }
 
-const fn instead(file: &'static str, original: &'static str, code: &'static str) -> Place {
+pub(crate) const fn instead(file: &'static str, original: &'static str, code: &'static str) -> Place {
     Place { edit: Edit::Instead, file, within: "", original, code }
 }
 
@@ -48,12 +48,12 @@ const fn before(file: &'static str, original: &'static str, code: &'static str) 
     Place { edit: Edit::Before, file, within: "", original, code }
 }
 
-const fn after(file: &'static str, original: &'static str, code: &'static str) -> Place {
+pub(crate) const fn after(file: &'static str, original: &'static str, code: &'static str) -> Place {
     Place { edit: Edit::After, file, within: "", original, code }
 }
 
 impl Place {
-    const fn within(self, within: &'static str) -> Self {
+    pub(crate) const fn within(self, within: &'static str) -> Self {
         Self { within, ..self }
     }
 }
@@ -204,17 +204,17 @@ pub const MUTANTS: &[Mutant] = &[
         name: "EveryConnectionIsAMember",
         breaks: "Every connection of a user is announced.",
         places: &[instead("shard/home/roots.rs", "entered == Entered::First", "true")
-            .within("self.announce(&topic, member, entered == Entered::First);")],
+            .within("self.announce(topic, member, entered == Entered::First);")],
     },
     Mutant {
         name: "JoinerHearsItself",
         breaks: "A member is announced after the joiner was let in.",
         places: &[before(
             "shard/home/roots.rs",
-            "self.announce(&topic, member, entered == Entered::First);",
-            r"self.home.admit(from, &topic, sub);
+            "self.announce(topic, member, entered == Entered::First);",
+            r"self.home.admit(from, topic, sub);
             self.grant_all();
-            self.announce(&topic, member, entered == Entered::First);
+            self.announce(topic, member, entered == Entered::First);
             return;",
         )],
     },
@@ -783,7 +783,7 @@ pub const MUTANTS: &[Mutant] = &[
         name: "DeparturesAreNotCounted",
         breaks: "Subscribers are told how many they are only when somebody comes.",
         places: &[instead("shard/home/mod.rs", "self.note_count(topic);", "").within(
-            r"self.note_channel(&topic, false);
+            r"self.note_count_in_cluster(topic);
         }
         self.note_count(topic);",
         )],
@@ -1150,7 +1150,8 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "OnlyTheFirstMissIsTold",
         breaks: "Hooks are not told of a cache channel that is empty again.",
-        places: &[instead("shard/home/cache.rs", "self.misses.end(topic.hash);", "")],
+        places: &[instead("shard/home/cache.rs", "self.misses.end(topic.hash);", "")
+            .within("self.misses.end(topic.hash);\n        self.stats.cache_evicted")],
     },
     Mutant {
         name: "DroppedMissesCountAsTold",

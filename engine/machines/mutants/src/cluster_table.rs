@@ -1,0 +1,231 @@
+//! The rules of a cluster that can be broken, for the simulation of several nodes (`tests/cluster_sim`).
+
+use crate::table::{Mutant, after, instead};
+
+/// All of them.
+pub const CLUSTER_MUTANTS: &[Mutant] = &[
+    Mutant {
+        name: "SameEpoch",
+        breaks: "A session takes the epoch of the one before it.",
+        places: &[instead(
+            "cluster/session/mod.rs",
+            "Epoch((self.random)())",
+            "self.last.unwrap_or(Epoch((self.random)()))",
+        )],
+    },
+    Mutant {
+        name: "NotClosed",
+        breaks: "A session that begins does not close the one before it, whose commands may come late.",
+        places: &[instead("cluster/session/mod.rs", "self.last", "None")
+            .within("(self.last, Arc::clone(&self.digest), self.server_ms)")],
+    },
+    Mutant {
+        name: "KilledAtOnce",
+        breaks: "A session is dead when its beat was seen unchanged once.",
+        places: &[instead("cluster/session/watch.rs", "seen.times >= UNCHANGED_MAX", "seen.times >= 1")],
+    },
+    Mutant {
+        name: "WatchKept",
+        breaks: "What a session has seen of others counts after its connection was broken, and in the next session.",
+        places: &[
+            instead("cluster/session/answers.rs", "self.watch.begin_anew();", "")
+                .within("self.inbox.begin_anew();\n        self.watch.begin_anew();"),
+            instead("cluster/session/answers.rs", "self.watch.begin_anew();", "")
+                .within("self.stats.resumed += 1;\n        self.watch.begin_anew();"),
+        ],
+    },
+    Mutant {
+        name: "RetiredFirst",
+        breaks: "An earlier session is given up before the homes have told what they hold.",
+        places: &[after(
+            "cluster/session/answers.rs",
+            "self.tell_all(|| News::Begun);",
+            "if let Some(epoch) = self.retires.take() {
+                self.commands.push(crate::cluster::command::Command::Retire { epoch }, None);
+            }",
+        )],
+    },
+    Mutant {
+        name: "RetiredAfterOneHome",
+        breaks: "An earlier session is given up when one home of several has told what it holds.",
+        places: &[instead(
+            "cluster/session/said.rs",
+            "self.retold < self.topics.shards()",
+            "self.retold < 1",
+        )],
+    },
+    Mutant {
+        name: "NoSessionNumber",
+        breaks: "What homes and a bus say to each other counts in any session.",
+        places: &[
+            instead("cluster/session/mod.rs", "said.session == self.number", "true"),
+            instead(
+                "shard/home/cluster/sessions.rs",
+                "self.session(server) == Some(session)",
+                "self.session(server).is_some()",
+            )
+            .within("let is_it = self.session(server) == Some(session);"),
+        ],
+    },
+    Mutant {
+        name: "NothingSentAgain",
+        breaks: "What was sent on a connection that has broken is not sent again.",
+        places: &[instead("cluster/session/mod.rs", "self.commands.send_again();", "")],
+    },
+    Mutant {
+        name: "NotReadAgain",
+        breaks: "What was read and not taken when the connection broke is taken in the next session.",
+        places: &[
+            instead("cluster/session/inbox.rs", "self.waiting.clear();", "")
+                .within("pub(super) fn begin_anew(&mut self) {\n        self.waiting.clear();"),
+            instead("cluster/session/inbox.rs", "self.waiting.clear();", "")
+                .within("pub(super) fn read_again(&mut self) {\n        self.waiting.clear();"),
+        ],
+    },
+    Mutant {
+        name: "NoWindow",
+        breaks: "Any number of questions is asked at once.",
+        places: &[instead(
+            "cluster/session/commands.rs",
+            "self.asked_bytes + question.answer_bytes > self.window_bytes",
+            "false",
+        )],
+    },
+    Mutant {
+        name: "CommandsWithoutBound",
+        breaks: "Homes are taken from whatever is not acknowledged.",
+        places: &[instead("cluster/session/mod.rs", "self.commands.is_full()", "false")
+            .within("matches!(self.state, State::Up(_)) && self.commands.is_full()\n    }")],
+    },
+    Mutant {
+        name: "QuestionsCountedTwice",
+        breaks: "A question that is sent again takes room in the window again.",
+        places: &[instead("cluster/session/commands.rs", "number > self.asked_to", "true")],
+    },
+    Mutant {
+        name: "NewsWaitForRoom",
+        breaks: "A home takes nothing from servers while what it has for them has no room.",
+        places: &[instead(
+            "shard/inbound/rotation.rs",
+            "!self.home.may_take_news()",
+            "self.home.is_backed_up()",
+        )],
+    },
+    Mutant {
+        name: "NoLinkEpoch",
+        breaks: "The answer to an earlier Join counts as that to the last one.",
+        places: &[instead("shard/home/cluster/links.rs", "self.number == number", "true")],
+    },
+    Mutant {
+        name: "NoUserTicket",
+        breaks: "The answer to an earlier Enter of a user counts as that to the last one.",
+        places: &[instead("shard/home/cluster/members.rs", "user.ticket == ticket", "user.ticket > 0")
+            .within("let waits = user.filter(|user| user.ticket == ticket);")],
+    },
+    Mutant {
+        name: "NotReconciled",
+        breaks: "Who has come and gone while there was no session is not told.",
+        places: &[instead(
+            "shard/home/cluster/news.rs",
+            "self.home.roster_changes(&topic, &members)",
+            "Vec::new()",
+        )],
+    },
+    Mutant {
+        name: "EchoesDropped",
+        breaks: "Events that do not come back are not delivered.",
+        places: &[instead("shard/home/cluster/publishing.rs", "lane.echoes.push(event.clone())", "0")
+            .within("let echo = if has_link { lane.echoes.push(event.clone()) } else { 0 };")],
+    },
+    Mutant {
+        name: "EchoesKept",
+        breaks: "Events that have come back are delivered again when the session is lost.",
+        places: &[instead("shard/home/cluster/publishing.rs", "lane.echoes.end(echo);", "")],
+    },
+    Mutant {
+        name: "EchoesOvertaken",
+        breaks: "What is published when a session is lost overtakes what has not come back.",
+        places: &[instead("shard/home/cluster/publishing.rs", "!lane.echoes.is_empty()", "false")
+            .within("let lines_up = !lane.echoes.is_empty();")],
+    },
+    Mutant {
+        name: "PublishOvertakesJoin",
+        breaks: "An event is published before the link of its topic was told.",
+        places: &[instead(
+            "shard/home/cluster/publishing.rs",
+            "self.tell_link(&event.topic, subscriptions);",
+            "",
+        )],
+    },
+    Mutant {
+        name: "AloneWaits",
+        breaks: "Who waits for an answer waits on when the session is lost.",
+        places: &[instead(
+            "shard/home/cluster/sessions.rs",
+            "self.released.extend(released.into_iter().map(|(_, topic)| topic));",
+            "",
+        )],
+    },
+    Mutant {
+        name: "NewsBeforeEchoes",
+        breaks: "The next session begins before what the last one has left is delivered.",
+        places: &[instead("shard/home/mod.rs", "!cluster.is_draining()", "true")],
+    },
+    Mutant {
+        name: "NothingRetold",
+        breaks: "What a home holds is not told in the next session.",
+        places: &[instead("shard/home/cluster/sessions.rs", "link.told != session", "false")
+            .within("link.filter(|link| link.server == server && link.told != session)")],
+    },
+    Mutant {
+        name: "SubscribersBeforeUsers",
+        breaks: "The first subscribers of a topic wait for nothing but their own link.",
+        places: &[instead(
+            "shard/home/cluster/links.rs",
+            "users.get(&it.member.user_id).is_some_and(|user| user.entered)",
+            "true",
+        )],
+    },
+    Mutant {
+        name: "ExitNotTold",
+        breaks: "A user that leaves this node is not told.",
+        places: &[instead("shard/home/cluster/members.rs", "session == Some(told) && is_in", "false")],
+    },
+    Mutant {
+        name: "EndOfLinkNotTold",
+        breaks: "A topic that nobody on this node subscribes to any more is not told.",
+        places: &[instead(
+            "shard/home/cluster/joining.rs",
+            "was_asked && self.session(server) == Some(told)",
+            "false",
+        )],
+    },
+    Mutant {
+        name: "CountNotTold",
+        breaks: "How many subscribe to a topic on this node is told with its Join alone.",
+        places: &[instead("shard/home/cluster/counts.rs", "subscriptions > 0", "false")
+            .within("std::mem::take(&mut link.count_is_due) && subscriptions > 0")],
+    },
+    Mutant {
+        name: "LateOnesTakenOut",
+        breaks: "A user that was let in before the server has answered is taken out by what happened before.",
+        places: &[
+            instead(
+                "shard/home/cluster/members.rs",
+                "link.is_some_and(|link| link.is_unanswered(id))",
+                "false",
+            ),
+            instead("shard/home/mod.rs", "home.roster.is_here(&member.user_id)", "false")
+                .within("Change::Removed(member) if home.roster.is_here(&member.user_id) => [None, None],"),
+        ],
+    },
+    Mutant {
+        name: "DeadLinkHears",
+        breaks: "What servers say of a topic counts before its link is live.",
+        places: &[instead(
+            "shard/home/cluster/links.rs",
+            "self.live && session == Some(self.told)",
+            "session == Some(self.told)",
+        )],
+    },
+];
