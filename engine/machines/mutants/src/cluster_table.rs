@@ -10,7 +10,7 @@ pub const CLUSTER_MUTANTS: &[Mutant] = &[
         places: &[instead(
             "cluster/session/mod.rs",
             "Epoch((self.random)())",
-            "self.last.unwrap_or(Epoch((self.random)()))",
+            "self.last.unwrap_or_else(|| Epoch((self.random)()))",
         )],
     },
     Mutant {

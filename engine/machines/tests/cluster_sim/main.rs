@@ -92,16 +92,21 @@ fn every_rule_of_the_scripts_is_needed() {
             Err(_) => Some((seed, "panicked".into())),
         })
     };
-    let unneeded: Vec<_> = Rule::ALL
-        .into_iter()
-        .filter(|rule| match first_failure(*rule) {
-            Some((seed, why)) => {
-                println!("{rule:?} is missed at seed {seed}: {}", why.chars().take(150).collect::<String>());
-                false
+    let (next, unneeded) = (AtomicU64::new(0), Mutex::new(Vec::new()));
+    let try_some = || {
+        while let Some(rule) = Rule::ALL.get(next.fetch_add(1, Ordering::Relaxed) as usize) {
+            match first_failure(*rule) {
+                Some((seed, why)) => {
+                    let why: String = why.chars().take(150).collect();
+                    println!("{rule:?} is missed at seed {seed}: {why}");
+                }
+                None => unneeded.lock().unwrap().push(*rule),
             }
-            None => true,
-        })
-        .collect();
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(try_some))));
+    let unneeded = unneeded.into_inner().unwrap();
     drop(std::panic::take_hook());
     assert!(unneeded.is_empty(), "nothing is noticed without these rules: {unneeded:?}");
 }

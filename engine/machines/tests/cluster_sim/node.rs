@@ -83,6 +83,7 @@ impl Node {
                 node: number,
                 apps: Arc::clone(&plan.apps),
                 path_prefix: Default::default(),
+                address_caps: Default::default(),
                 trusted_proxies: Default::default(),
                 topics: topics.clone(),
                 limits: plan.limits.clone(),

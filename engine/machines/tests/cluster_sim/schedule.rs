@@ -27,6 +27,9 @@ const LOSSY: Weights =
 const ALL: Weights =
     Weights { net: 6, parted: 2, frozen: 1, killed: 3, paused: 3, restarted: 2, emptied: 1, restored: 1 };
 
+/// Nodes that stand still for long and come back: who calls whom dead, and when.
+const PAUSES: Weights = Weights { net: 2, parted: 1, paused: 30, ..NET };
+
 /// Runs the schedule of this seed.
 pub fn run(seed: u64) -> Result<Coverage, String> {
     let mut world = World::new(seed, false);
@@ -50,7 +53,7 @@ pub fn trace(seed: u64) -> (Option<String>, Vec<String>) {
 }
 
 fn play(world: &mut World, seed: u64) {
-    let weights = [ALL, KILLS, NET, LOSSY][seed as usize % 4];
+    let weights = [ALL, KILLS, NET, LOSSY, PAUSES][seed as usize % 5];
     let pick = |rng: &mut Rng, of: &[usize]| of[rng.below(of.len())];
     let faults = pick(&mut world.rng, &[0, 1, 2, 4]);
     let ticks = pick(&mut world.rng, &[2, 4, 8, 12]);

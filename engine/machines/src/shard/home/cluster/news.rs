@@ -32,7 +32,7 @@ impl Shard {
                 }
             }
             News::Refused { topic, user_id, ticket } => {
-                self.handle_refused_in_cluster(&topic, &user_id, ticket)
+                self.handle_refused_in_cluster(&topic, &user_id, ticket);
             }
             News::Added { topic, member } => {
                 if self.home.hears_of(&topic) {
