@@ -117,12 +117,6 @@ pub const CLUSTER_MUTANTS: &[Mutant] = &[
         places: &[instead("shard/home/cluster/links.rs", "self.number == number", "true")],
     },
     Mutant {
-        name: "NoUserTicket",
-        breaks: "The answer to an earlier Enter of a user counts as that to the last one.",
-        places: &[instead("shard/home/cluster/members.rs", "user.ticket == ticket", "user.ticket > 0")
-            .within("let waits = user.filter(|user| user.ticket == ticket);")],
-    },
-    Mutant {
         name: "NotReconciled",
         breaks: "Who has come and gone while there was no session is not told.",
         places: &[instead(
@@ -176,15 +170,6 @@ pub const CLUSTER_MUTANTS: &[Mutant] = &[
         breaks: "What a home holds is not told in the next session.",
         places: &[instead("shard/home/cluster/sessions.rs", "link.told != session", "false")
             .within("link.filter(|link| link.server == server && link.told != session)")],
-    },
-    Mutant {
-        name: "SubscribersBeforeUsers",
-        breaks: "The first subscribers of a topic wait for nothing but their own link.",
-        places: &[instead(
-            "shard/home/cluster/links.rs",
-            "users.get(&it.member.user_id).is_some_and(|user| user.entered)",
-            "true",
-        )],
     },
     Mutant {
         name: "ExitNotTold",

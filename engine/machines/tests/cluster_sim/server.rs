@@ -84,10 +84,6 @@ pub enum Rule {
     Numbers,
     /// A session goes on only with the same memory.
     Identity,
-    /// Who is killed has not beaten since.
-    Compare,
-    /// Only the dead are swept.
-    Mark,
     /// What a session holds is known.
     Holds,
     /// A user goes when the last of its sessions goes.
@@ -104,13 +100,11 @@ pub enum Rule {
 
 impl Rule {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 10] = [
         Self::Fence,
         Self::Close,
         Self::Numbers,
         Self::Identity,
-        Self::Compare,
-        Self::Mark,
         Self::Holds,
         Self::LastSession,
         Self::VacatedLast,
@@ -276,12 +270,10 @@ impl Server {
 
     fn kill(&mut self, epoch: Epoch, beat: u64) -> i64 {
         let (now_ms, born_ms) = (self.now_ms, self.born_ms);
-        let compares = self.holds(Rule::Compare);
-        let found = self.data.nodes.get_mut(&epoch);
-        let Some(node) = found.filter(|node| node.beat == beat || !compares) else { return 0 };
+        let Some(node) = self.data.nodes.get_mut(&epoch).filter(|node| node.beat == beat) else { return 0 };
         let since_ms = now_ms - node.beaten_ms.max(born_ms).min(now_ms);
         if node.standing == Standing::Live && since_ms < 3 * 2500 {
-            self.fault.get_or_insert(format!("{epoch} is called dead {since_ms} ms after its beat"));
+            self.fault.get_or_insert_with(|| format!("{epoch} is called dead {since_ms} ms after its beat"));
         }
         node.standing = Standing::Dead;
         self.killed += 1;
@@ -289,9 +281,9 @@ impl Server {
     }
 
     fn sweep(&mut self, epoch: Epoch, slice: u64) -> i64 {
-        let marked = self.holds(Rule::Mark);
-        let found = self.data.nodes.get(&epoch);
-        let Some(node) = found.filter(|node| node.standing == Standing::Dead || !marked) else { return 0 };
+        let Some(node) = self.data.nodes.get(&epoch).filter(|node| node.standing == Standing::Dead) else {
+            return 0;
+        };
         // Any order will do; links first is the hardest.
         let mut levels: Vec<Level> = node.holds.iter().cloned().collect();
         levels.sort_by_key(|(_, user)| user.is_some());
@@ -309,7 +301,7 @@ impl Server {
         let done = self.data.nodes[&epoch].done;
         let done = if self.holds(Rule::Numbers) { done } else { first - 1 };
         if first > done + 1 {
-            self.fault.get_or_insert(format!("command {first} of {epoch} after {done}"));
+            self.fault.get_or_insert_with(|| format!("command {first} of {epoch} after {done}"));
             return Value::Bytes(b"GAP".to_vec());
         }
         let mut last = done;
@@ -411,7 +403,7 @@ impl Server {
         let number = number_of(decode_event(data).expect("an event").frame.as_bytes());
         *self.carried_out.entry(number).or_default() += 1;
         if self.carried_out[&number] > 1 {
-            self.fault.get_or_insert(format!("event {number} is carried out twice"));
+            self.fault.get_or_insert_with(|| format!("event {number} is carried out twice"));
         }
         self.log.entry(name.to_vec()).or_default().push(number);
         if cache_ms > 0 {

@@ -82,7 +82,7 @@ fn server(world: &World, faults: &mut Vec<String>) {
         if known != users {
             faults.push(format!("{channel} has users {known:?}, and should have {users:?}"));
         }
-        if topic.told != !links.is_empty() {
+        if topic.told == links.is_empty() {
             faults.push(format!("{channel} is told {}", topic.told));
         }
     }
