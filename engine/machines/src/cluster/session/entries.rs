@@ -29,7 +29,10 @@ impl Session {
             && !self.news.any_full()
         {
             match self.inbox.take(now.mono_ms) {
-                Next::Entry(entry) => self.take_entry(epoch, &entry),
+                Next::Entry(entry) => {
+                    self.take_entry(epoch, &entry);
+                    self.acknowledge_if_due(epoch, now);
+                }
                 Next::Nothing => return self.go_on_reading(epoch, now),
                 Next::Jump => return self.lose(Why::Gap, now),
                 Next::Cut => return self.lose(Why::Cut, now),

@@ -12,13 +12,15 @@ use crate::limits::ClusterLimits;
 #[derive(Debug)]
 pub(super) struct Inbox {
     ack_entries_max: u64,
+    ack_bytes_max: u64,
     ack_ms_max: u64,
     /// The number of the last entry that was taken.
     taken: u64,
     /// What all entries that were taken came to.
     bytes: u64,
-    /// The number of the last entry that was acknowledged.
+    /// The number of the last entry that was acknowledged, and what all up to it came to.
     acknowledged: u64,
+    acknowledged_bytes: u64,
     /// When the next acknowledgement must go out, if there is one.
     ack_ms: Option<u64>,
     /// What was read and not taken.
@@ -43,10 +45,13 @@ impl Inbox {
     pub(super) fn new(limits: &ClusterLimits) -> Self {
         Self {
             ack_entries_max: limits.ack_entries_max,
+            // What was taken takes room until it is acknowledged, as what is asked for will: a quarter of it.
+            ack_bytes_max: limits.inbox_bytes_max / 8,
             ack_ms_max: limits.ack_ms_max,
             taken: 0,
             bytes: 0,
             acknowledged: 0,
+            acknowledged_bytes: 0,
             ack_ms: None,
             waiting: VecDeque::new(),
         }
@@ -55,7 +60,8 @@ impl Inbox {
     /// A session begins, or is over.
     pub(super) fn begin_anew(&mut self) {
         self.waiting.clear();
-        (self.taken, self.bytes, self.acknowledged, self.ack_ms) = (0, 0, 0, None);
+        (self.taken, self.bytes, self.acknowledged, self.acknowledged_bytes) = (0, 0, 0, 0);
+        self.ack_ms = None;
     }
 
     /// The connection is another: what was not taken is read again.
@@ -105,12 +111,13 @@ impl Inbox {
 
     /// The acknowledgement, if one must go out now.
     pub(super) fn next_ack(&mut self, epoch: Epoch, mono_ms: u64) -> Option<Call> {
-        let many = self.taken - self.acknowledged >= self.ack_entries_max;
+        let many = self.taken - self.acknowledged >= self.ack_entries_max
+            || self.bytes - self.acknowledged_bytes >= self.ack_bytes_max;
         if !many && self.ack_ms.is_none_or(|ack_ms| ack_ms > mono_ms) {
             return None;
         }
         self.ack_ms = None;
-        self.acknowledged = self.taken;
+        (self.acknowledged, self.acknowledged_bytes) = (self.taken, self.bytes);
         Some(Call::Ack { epoch, entry: self.taken, bytes: self.bytes })
     }
 }
@@ -137,6 +144,16 @@ mod tests {
         assert!(matches!(inbox.take(0), Next::Jump));
         inbox.push(vec![Entry { number: 9, fields: vec![(b"!".to_vec(), Vec::new())] }]);
         assert!(matches!(inbox.take(0), Next::Cut));
+    }
+
+    #[test]
+    fn entries_are_acknowledged_when_they_take_much_of_the_inbox() {
+        let mut inbox = Inbox::new(&ClusterLimits { inbox_bytes_max: 8 * 100, ..ClusterLimits::default() });
+        inbox.push(entries(&[1, 2]));
+        inbox.take(0);
+        assert_eq!(inbox.next_ack(Epoch(1), 0), None);
+        inbox.take(0);
+        assert!(inbox.next_ack(Epoch(1), 0).is_some() && inbox.next_ack(Epoch(1), 0).is_none());
     }
 
     #[test]
