@@ -152,15 +152,6 @@ pub const CLUSTER_MUTANTS: &[Mutant] = &[
         )],
     },
     Mutant {
-        name: "AloneWaits",
-        breaks: "Who waits for an answer waits on when the session is lost.",
-        places: &[instead(
-            "shard/home/cluster/sessions.rs",
-            "self.released.extend(released.into_iter().map(|(_, topic)| topic));",
-            "",
-        )],
-    },
-    Mutant {
         name: "NewsBeforeEchoes",
         breaks: "The next session begins before what the last one has left is delivered.",
         places: &[instead("shard/home/mod.rs", "!cluster.is_draining()", "true")],
