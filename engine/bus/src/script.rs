@@ -4,6 +4,8 @@
 //! that fails half-way keeps what it wrote, so no argument may make one fail, and one that needs memory is refused
 //! before its first write.
 
+use machines::cluster::call;
+
 /// A script.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Script {
@@ -35,6 +37,15 @@ pub enum Script {
     Users,
 }
 
+/// What a script wants before its own arguments.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Head {
+    /// The prefix of the keys.
+    Prefix,
+    /// That, the time, and all bounds.
+    Full,
+}
+
 const HEAD: &str = include_str!("scripts/head.lua");
 const INBOXES: &str = include_str!("scripts/inboxes.lua");
 const LEVELS: &str = include_str!("scripts/levels.lua");
@@ -58,6 +69,29 @@ impl Script {
         Self::Sweep,
         Self::Users,
     ];
+
+    /// The one that a session means.
+    pub(crate) fn of(script: call::Script) -> Self {
+        match script {
+            call::Script::Register => Self::Register,
+            call::Script::Hello => Self::Hello,
+            call::Script::Ops => Self::Commands,
+            call::Script::Pub => Self::Publish,
+            call::Script::Beat => Self::Beat,
+            call::Script::Kill => Self::Kill,
+            call::Script::Sweep => Self::Sweep,
+            call::Script::Due => Self::Due,
+            call::Script::Ack => Self::Ack,
+        }
+    }
+
+    /// What it wants before its own arguments.
+    pub fn head(self) -> Head {
+        match self {
+            Self::Publish | Self::Counts | Self::List | Self::Users => Head::Prefix,
+            _ => Head::Full,
+        }
+    }
 
     /// Its text, as the server is given it.
     pub fn text(self) -> String {

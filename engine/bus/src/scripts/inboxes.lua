@@ -16,14 +16,18 @@ local function tell_links(topic, sort, value)
   for _, epoch in ipairs(call('HKEYS', links(topic))) do tell_node(epoch, sort..topic, value) end
 end
 
--- The inbox is given up: its node reads that, and begins a new session.
+-- The inbox is given up: its node reads that, behind whatever it has read, and begins a new session.
 local function cut(epoch)
-  local state = call('HGET', node(epoch), 'st')
-  redis.call('DEL', inbox(epoch))
+  local state, key = call('HGET', node(epoch), 'st'), inbox(epoch)
   if not state then redis.call('DEL', node(epoch)) end
-  if state ~= 'live' then return end
+  if state ~= 'live' then return redis.call('DEL', key) end
   call('HSET', node(epoch), 'cut', 1, 'room', NO_ROOM)
-  redis.call('XADD', inbox(epoch), '0-*', '!', '')
+  redis.pcall('XTRIM', key, 'MAXLEN', 0)
+  local added = redis.pcall('XADD', key, '0-*', '!', '')
+  if type(added) == 'table' then
+    redis.call('DEL', key)
+    redis.call('XADD', key, '*', '!', '')
+  end
 end
 
 -- The stream as we left it has ids 0-1, 0-2 and so on. One that refuses the next was written to by others.
@@ -38,7 +42,7 @@ local function append(epoch, fields)
   end
   for i = 1, #fields, 4000 do
     local added = redis.pcall('XADD', inbox(epoch), '0-*', unpack(fields, i, math.min(i + 3999, #fields)))
-    if type(added) == 'table' and added.err then return cut(epoch) end
+    if type(added) == 'table' then return cut(epoch) end
   end
 end
 

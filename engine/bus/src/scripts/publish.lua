@@ -36,12 +36,16 @@ call('HSET', me, 'done', last)
 
 -- As in `inboxes`.
 local function cut(other)
-  local state = call('HGET', p..':n:'..other, 'st')
-  call('DEL', p..':in:'..other)
+  local state, key = call('HGET', p..':n:'..other, 'st'), p..':in:'..other
   if not state then call('DEL', p..':n:'..other) end
-  if state ~= 'live' then return end
+  if state ~= 'live' then return call('DEL', key) end
   call('HSET', p..':n:'..other, 'cut', 1, 'room', -2^52)
-  call('XADD', p..':in:'..other, '0-*', '!', '')
+  pcall('XTRIM', key, 'MAXLEN', 0)
+  local added = pcall('XADD', key, '0-*', '!', '')
+  if type(added) == 'table' then
+    call('DEL', key)
+    call('XADD', key, '*', '!', '')
+  end
 end
 
 for k = 1, #order do
@@ -50,7 +54,7 @@ for k = 1, #order do
   if type(room) ~= 'number' then cut(other)
   elseif room >= 0 then
     local added = pcall('XADD', p..':in:'..other, '0-*', unpack(said[other]))
-    if type(added) == 'table' and added.err then cut(other) end
+    if type(added) == 'table' then cut(other) end
   elseif room + bytes[other] >= 0 then cut(other) end
 end
 return last

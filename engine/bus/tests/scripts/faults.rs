@@ -36,6 +36,7 @@ fn an_inbox_that_nobody_reads_is_cut_and_its_node_alone_is_told() {
     let entries: Vec<(String, Vec<(String, String)>)> = bus.ask(&["XRANGE", &format!("{P}:in:e1"), "-", "+"]);
     assert_eq!(entries.len(), 1);
     assert_eq!(entries[0].1[0].0, "!");
+    assert_ne!(entries[0].0, "0-1", "it stands behind what was read");
     assert_eq!(bus.says(Script::Commands, &["e1", "2", "C", T, "2"]), "FENCED");
     assert_eq!(bus.says(Script::Beat, &["e1"]), "FENCED");
     assert_eq!(bus.says(Script::Publish, &["e1", "2", &format!("P{T}"), "x", "0"]), "FENCED");
@@ -90,9 +91,13 @@ fn garbage_where_the_links_are_makes_no_publish_fail() {
 
 #[test]
 fn an_entry_of_others_in_an_inbox_cuts_it_and_no_publisher_notices() {
-    for script in [Script::Publish, Script::Commands] {
+    let inbox = format!("{P}:in:e1");
+    let others: [&[&str]; 2] = [&["XADD", &inbox, "7-7", "who", "me"], &["SET", &inbox, "garbage"]];
+    for (script, other) in
+        [Script::Publish, Script::Commands].into_iter().flat_map(|it| others.map(|other| (it, other)))
+    {
         let bus = two_nodes();
-        let () = bus.ask(&["XADD", &format!("{P}:in:e1"), "7-7", "who", "me"]);
+        let () = bus.ask(other);
         let topic = format!("P{T}");
         let words: &[&str] = match script {
             Script::Publish => &["e2", "2", &topic, "x", "0"],
@@ -103,6 +108,7 @@ fn an_entry_of_others_in_an_inbox_cuts_it_and_no_publisher_notices() {
         let entries: Vec<(String, Vec<(String, String)>)> =
             bus.ask(&["XRANGE", &format!("{P}:in:e1"), "-", "+"]);
         assert_eq!((entries.len(), entries[0].1[0].0.as_str()), (1, "!"));
+        assert!(!entries[0].0.starts_with("0-"), "it stands behind what was read");
         assert_eq!(bus.says(Script::Beat, &["e1"]), "FENCED");
     }
 }

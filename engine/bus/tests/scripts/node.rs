@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 
-use bus::script::Script;
+use bus::script::{Head, Script};
 use redis::{Cmd, Connection, FromRedisValue, Value};
 
 use crate::redis_server::RedisServer;
@@ -46,7 +46,7 @@ impl Bus {
         let (_, digest) = self.digests.iter().find(|(known, _)| *known == script).unwrap();
         let mut command = redis::cmd("EVALSHA");
         command.arg(digest).arg(0).arg(P);
-        if !matches!(script, Script::Publish | Script::List | Script::Counts | Script::Users) {
+        if script.head() == Head::Full {
             command
                 .arg(self.now.get())
                 .arg(3_000)
