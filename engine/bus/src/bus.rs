@@ -2,6 +2,7 @@
 //!
 //! A thread gives it turns. What must never happen here: a wait.
 
+use machines::cluster::answer::Value;
 use machines::cluster::bus::{FromBus, ToBus};
 use machines::cluster::call::Call;
 use machines::cluster::session::Session;
@@ -56,7 +57,7 @@ impl Bus {
         &self.link
     }
 
-    /// Why the last connection broke. None: it has not, or another is open.
+    /// Why the server cannot be used, as far as that is known. None: it has answered since.
     pub fn fault(&self) -> Option<&Fault> {
         self.fault.as_ref()
     }
@@ -82,15 +83,15 @@ impl Bus {
         while let Some(news) = self.link.next_news() {
             any = true;
             match news {
-                News::Connected(number) => {
-                    self.fault = None;
-                    self.session.handle_connected(number, now);
-                }
+                News::Connected(number) => self.session.handle_connected(number, now),
                 News::Broken(number, fault) => {
                     self.fault = Some(fault);
                     self.session.handle_broken(number, now);
                 }
-                News::Answer(number, value) => self.session.handle_value(number, value, now),
+                News::Answer(number, value) => {
+                    self.fault = fault_of(&value);
+                    self.session.handle_value(number, value, now);
+                }
                 News::Entries(number, entries) => self.session.handle_entries(number, entries, now),
             }
         }
@@ -138,5 +139,17 @@ impl Bus {
         }
         self.link.call(std::mem::take(&mut self.calls));
         any
+    }
+}
+
+/// What is wrong where a script answers like this.
+fn fault_of(value: &Value) -> Option<Fault> {
+    match value {
+        Value::Error(text) => Some(Fault::new(&**text)),
+        Value::Bytes(word) if word == b"MAP" => Some(Fault::new(
+            "the other nodes have another list of servers: all nodes of a cluster are given the same URLs but for \
+             credentials; to change them, stop all nodes first",
+        )),
+        _ => None,
     }
 }
