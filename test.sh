@@ -76,6 +76,9 @@ main() {
     section 'Doctor'
     step 'everything that can be wrong with a machine, each named with its cure' told_by_pytest run_pytest -n 4 engine/tests/doctor
 
+    section 'Cluster'
+    step 'nodes as one, and everything that can come between them' told_by_pytest run_pytest -n 4 engine/tests/cluster
+
     section 'Load'
     step 'overload, drains, hostile clients, leaks, each scenario of the load generator' told_by_pytest run_pytest_beside 3 engine/tests/load
 

@@ -138,13 +138,13 @@ mod tests {
             (users::answer_users(&[], false), r#"{"users":[]}"#),
             (users::answer_users(&users, false), r#"{"users":[{"id":"1"},{"id":"a\"b"}]}"#),
             (users::answer_users(&users, true), r#"{"users":["1","a\"b"]}"#),
-            (health::answer_probe(Probe::Live, true), r#"{"live":true}"#),
-            (health::answer_probe(Probe::Ready, false), r#"{"ready":false}"#),
-            (health::answer_probe(Probe::Up, true), r#"{"health":"OK"}"#),
-            (health::answer_probe(Probe::Up, false), r#"{"health":"ERROR"}"#),
-            (health::answer_probe(Probe::AcceptTraffic, false), r#"{"accept_traffic":false}"#),
-            (health::answer_probe(Probe::Index, true), "OK"),
-            (health::answer_probe(Probe::Hello, true), "Hello Workbunny!"),
+            (health::answer_probe(Probe::Live, true, None), r#"{"live":true}"#),
+            (health::answer_probe(Probe::Ready, false, None), r#"{"ready":false}"#),
+            (health::answer_probe(Probe::Up, true, None), r#"{"health":"OK"}"#),
+            (health::answer_probe(Probe::Up, false, None), r#"{"health":"ERROR"}"#),
+            (health::answer_probe(Probe::AcceptTraffic, false, None), r#"{"accept_traffic":false}"#),
+            (health::answer_probe(Probe::Index, true, None), "OK"),
+            (health::answer_probe(Probe::Hello, true, None), "Hello Workbunny!"),
         ];
         for (answer, expected) in table {
             assert_eq!(body(&answer), expected);
@@ -171,7 +171,7 @@ mod tests {
     #[test]
     fn ill_health_is_503() {
         let options = Options { allow: "GET", probe: Some(Probe::Ready) };
-        let probe = |probe| health::answer_probe(probe, false);
+        let probe = |probe| health::answer_probe(probe, false, None);
         for answer in [probe(Probe::Live), probe(Probe::Ready), options.answer(false)] {
             let mut out = Vec::new();
             encode_answer(&mut out, DATE, &answer, Manner { keep_alive: false, head_only: false });

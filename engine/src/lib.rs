@@ -4,6 +4,7 @@
 pub mod app_store;
 pub mod apps_url;
 pub mod cli;
+pub mod cluster;
 pub mod config;
 pub mod doctor;
 pub mod driver;

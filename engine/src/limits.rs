@@ -94,6 +94,12 @@ pub(crate) const SHARING_FINISH_MAX: Duration = Duration::from_secs(2);
 /// How long a live process may be silent. It sends something each second.
 pub(crate) const LINK_SILENCE_MAX: Duration = Duration::from_secs(5);
 
+/// The longest sleep of a bus thread: by then it has seen that the server ends.
+pub(crate) const BUS_SLEEP_MAX: Duration = Duration::from_millis(100);
+
+/// How long what homes said last may take to reach the servers of the cluster when the server ends.
+pub(crate) const BUS_END_MAX: Duration = Duration::from_millis(500);
+
 /// The longest sleep without links.
 pub(crate) const RELAY_SLEEP_MAX: Duration = Duration::from_secs(3600);
 

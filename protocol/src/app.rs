@@ -83,6 +83,8 @@ pub struct App {
 #[repr(align(128))]
 struct Shared {
     connections: AtomicU32,
+    /// Those on other nodes of a cluster, as far as this one has heard.
+    elsewhere: AtomicU32,
     admitted: AtomicU64,
     subscriptions: AtomicU64,
     newcomers: Newcomers,
@@ -178,6 +180,11 @@ impl App {
         self.shared.connections.load(Ordering::Relaxed)
     }
 
+    /// So many connections of it are on other nodes of the cluster. They count for `limits.connections_max`.
+    pub fn note_elsewhere(&self, connections: u32) {
+        self.shared.elsewhere.store(connections, Ordering::Relaxed);
+    }
+
     /// Connections admitted since the start.
     pub fn admitted(&self) -> u64 {
         self.shared.admitted.load(Ordering::Relaxed)
@@ -212,7 +219,8 @@ impl App {
 
     /// A place for one more connection; `None` when `limits.connections_max` are there.
     pub fn admit(self: &Arc<Self>) -> Option<Admission> {
-        let max = self.limits.connections_max.unwrap_or(u32::MAX);
+        let elsewhere = self.shared.elsewhere.load(Ordering::Relaxed);
+        let max = self.limits.connections_max.map_or(u32::MAX, |max| max.saturating_sub(elsewhere));
         let one_more = |now: u32| (now < max).then_some(now.saturating_add(1));
         self.shared.connections.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).ok()?;
         self.shared.admitted.fetch_add(1, Ordering::Relaxed);
@@ -586,6 +594,13 @@ mod tests {
         assert!(app.admit().is_some());
         assert_eq!(app.admitted(), 3, "those that were refused were not admitted");
         assert!(Arc::ptr_eq(second.app(), &app));
+        drop(second);
+        app.note_elsewhere(2);
+        assert!(app.admit().is_none(), "those on other nodes count too");
+        app.note_elsewhere(1);
+        assert!(app.admit().is_some());
+        app.note_elsewhere(u32::MAX);
+        assert!(Arc::new(App::new("1", "k", "s")).admit().is_some());
     }
 
     #[test]

@@ -38,8 +38,8 @@ pub(crate) fn parse_probe(path: &str) -> Option<Probe> {
     }
 }
 
-/// Whether what the probe asks for is well.
-pub fn answer_probe(probe: Probe, well: bool) -> Answer<'static> {
+/// Whether what the probe asks for is well, and what is degraded meanwhile, as JSON. That is no reason to send no traffic.
+pub fn answer_probe(probe: Probe, well: bool, degraded: Option<&str>) -> Answer<'static> {
     let name = match probe {
         Probe::Index => return Answer::text("text/plain", b"OK"),
         Probe::Hello => return Answer::text("text/plain", b"Hello Workbunny!"),
@@ -51,5 +51,6 @@ pub fn answer_probe(probe: Probe, well: bool) -> Answer<'static> {
         Probe::Ready => "ready",
         Probe::AcceptTraffic => "accept_traffic",
     };
-    Answer::json(format!("{{\"{name}\":{well}}}").into_bytes()).well(well)
+    let degraded = degraded.map_or_else(String::new, |what| format!(",\"degraded\":{what}"));
+    Answer::json(format!("{{\"{name}\":{well}{degraded}}}").into_bytes()).well(well)
 }

@@ -147,8 +147,8 @@ fn fault_of(value: &Value) -> Option<Fault> {
     match value {
         Value::Error(text) => Some(Fault::new(&**text)),
         Value::Bytes(word) if word == b"MAP" => Some(Fault::new(
-            "the other nodes have another list of servers: all nodes of a cluster are given the same URLs but for \
-             credentials; to change them, stop all nodes first",
+            "the other nodes have another list of servers, or another version: give all nodes the same servers in the same \
+             order; to change them, stop all nodes first",
         )),
         _ => None,
     }

@@ -12,11 +12,9 @@ use redis::{Client, Cmd, Connection, Value, cmd};
 use crate::fault::Fault;
 use crate::fitness;
 use crate::keys::Keys;
+use crate::limits::LOADS_MAX;
 use crate::script::Script;
 use crate::server::Server;
-
-/// A server that forgets its scripts again and again is not asked for ever.
-const LOADS_MAX: usize = 3;
 
 /// A connection to a server that has our scripts.
 pub(crate) struct Caller {

@@ -2,7 +2,7 @@
 
 use crate::fault::Fault;
 
-const MAJOR_MIN: u32 = 7;
+const OLDEST_MAJOR: u32 = 7;
 
 /// Looks at what INFO says of the server and its memory. What it does not say is not held against it.
 pub(crate) fn check(server: &str, memory: &str) -> Result<(), Fault> {
@@ -11,7 +11,7 @@ pub(crate) fn check(server: &str, memory: &str) -> Result<(), Fault> {
             .split('.')
             .next()
             .and_then(|major| major.parse::<u32>().ok())
-            .is_some_and(|major| major < MAJOR_MIN)
+            .is_some_and(|major| major < OLDEST_MAJOR)
     {
         return Err(Fault::new(format!(
             "it is Redis {version}, whose scripts have no flags: a cluster needs Redis 7.0 or newer, or Valkey"

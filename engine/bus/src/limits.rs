@@ -9,3 +9,9 @@ pub(crate) const NEWS_MAX: usize = 1024;
 
 /// Attempts whose threads are still there. A resolver that hangs keeps one for as long as it likes.
 pub(crate) const ATTEMPTS_MAX: usize = 8;
+
+/// How often a server is given the scripts for the same calls. One that forgets them again and again is not asked for ever.
+pub(crate) const LOADS_MAX: usize = 3;
+
+/// Entries of one answer: at 64 events each they keep the bus thread busy for some milliseconds.
+pub(crate) const ENTRIES_MAX: usize = 256;

@@ -8,10 +8,8 @@ use redis::{Connection, Value, cmd};
 use crate::caller::{connect, receive};
 use crate::fault::Fault;
 use crate::keys::Keys;
+use crate::limits::ENTRIES_MAX;
 use crate::server::Server;
-
-/// Entries of one answer.
-const ENTRIES_MAX: usize = 256;
 
 /// A number that no entry of ours has: the inbox is not what we left there.
 const FOREIGN: u64 = u64::MAX;

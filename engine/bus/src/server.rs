@@ -1,14 +1,15 @@
 //! Where a server is.
 
 use std::fmt;
+use std::time::Duration;
 
 use redis::io::tcp::TcpSettings;
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
-use std::time::Duration;
 
 /// Where a server is, and how to log in. Nothing shows its credentials.
 #[derive(Clone)]
 pub struct Server {
+    url: Box<str>,
     info: ConnectionInfo,
     name: Box<str>,
 }
@@ -35,7 +36,7 @@ impl Server {
         // What a broken connection has not delivered yet must not come later. The end of a long call must not wait until its
         // beginning is acknowledged.
         let tcp = TcpSettings::default().set_nodelay(true).set_linger_time(Duration::ZERO);
-        Ok(Self { info: info.set_tcp_settings(tcp), name: name.into() })
+        Ok(Self { url: url.into(), info: info.set_tcp_settings(tcp), name: name.into() })
     }
 
     /// What all nodes call it: its host and port, and its database if that is not 0.
@@ -47,6 +48,14 @@ impl Server {
         &self.info
     }
 }
+
+impl PartialEq for Server {
+    fn eq(&self, other: &Self) -> bool {
+        self.url == other.url
+    }
+}
+
+impl Eq for Server {}
 
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -74,6 +74,15 @@ pub(super) struct Overrides {
     /// Redis whose stream carries hook events
     #[arg(long, value_name = "URL")]
     pub(super) redis: Option<String>,
+    /// Redis that joins this server with others, as one; repeatable
+    #[arg(long, value_name = "URL")]
+    pub(super) cluster: Vec<String>,
+    /// How long a node of the cluster may be silent before the others take it for dead [default: 10]
+    #[arg(long, value_name = "SECONDS")]
+    pub(super) cluster_lease: Option<u32>,
+    /// What all keys of the cluster begin with [default: corecast]
+    #[arg(long, value_name = "P")]
+    pub(super) cluster_prefix: Option<String>,
     /// Connections closed per second at shutdown, across the whole server [default: 1000]
     #[arg(long, value_name = "N")]
     pub(super) drain_rate: Option<NonZeroU32>,
@@ -115,6 +124,7 @@ impl Overrides {
             ("--drain-rate", "drain_rate", self.drain_rate.map(|rate| rate.to_string())),
             ("--drain-close", "drain_close", self.drain_close.map(|close| close.code.to_string())),
             ("--ready-grace", "ready_grace", self.ready_grace.map(|seconds| seconds.to_string())),
+            ("--cluster-lease", "cluster.lease_s", self.cluster_lease.map(|seconds| seconds.to_string())),
         ];
         for (flag, key, value) in numbers {
             value.inspect(|value| layer.set(flag, key, value));
@@ -130,6 +140,7 @@ impl Overrides {
                 self.data_dir.as_deref().map(|path| parse_path("--data-dir", path)).transpose()?,
             ),
             ("--redis", "hooks.redis_url", self.redis.clone()),
+            ("--cluster-prefix", "cluster.prefix", self.cluster_prefix.clone()),
             (
                 "--tls-cert",
                 "tls.cert",
@@ -147,11 +158,12 @@ impl Overrides {
         let addresses = self.listen.iter().map(ListenAddress::to_string).collect();
         let secure = self.tls_listen.iter().map(SocketAddr::to_string).collect();
         let hosts = self.admin_host.iter().map(|host| host.to_string()).collect();
-        let lists: [(_, _, Vec<String>); 4] = [
+        let lists: [(_, _, Vec<String>); 5] = [
             ("--listen", "listen", addresses),
             ("--trusted-proxies", "trusted_proxies", self.trusted_proxies.clone()),
             ("--tls-listen", "tls.listen", secure),
             ("--admin-host", "admin_hosts", hosts),
+            ("--cluster", "cluster.redis", self.cluster.clone()),
         ];
         for (flag, key, values) in lists.into_iter().filter(|(_, _, values)| !values.is_empty()) {
             layer.set(flag, key, &quoted_list(values.iter().map(String::as_str)));
@@ -251,6 +263,9 @@ mod tests {
             data_dir: Some("here".into()),
             webhook: vec!["http://w/".to_owned()],
             redis: Some("redis://other".to_owned()),
+            cluster: vec!["redis://a".to_owned(), "redis://b".to_owned()],
+            cluster_lease: Some(20),
+            cluster_prefix: Some("p".to_owned()),
             drain_rate: NonZeroU32::new(8),
             drain_close: Some(Close::DRAINING),
             ready_grace: Some(6),
@@ -281,6 +296,11 @@ mod tests {
             assert_eq!((&*app.id, &app.limits), ("2", &config.app_limits));
             assert_eq!(config.hooks.data_dir(), Path::new("here"));
             assert_eq!(config.hooks.stream().unwrap().redis.url.0, "redis://other");
+            let cluster = &config.cluster;
+            assert_eq!(
+                (cluster.servers.len(), cluster.lease, &*cluster.prefix),
+                (2, Duration::from_secs(20), "p")
+            );
             let [endpoint] = &config.hooks.endpoints[..] else { panic!("{:?}", config.hooks) };
             assert_eq!(&*endpoint.app_id, "2");
         }

@@ -5,7 +5,7 @@
 //! still knows its place. The readers see that tree alone. `table` has the keys of each table (`key`), of
 //! which `effective`, `schema` and the page of settings are made, `section` takes tables apart and refuses unknown keys, with `advice` on what to write
 //! instead. Each group of settings has a reader of the same name, and its values are in `crate::settings`: `listen`,
-//! `admin`, `pages`, `log`, `shards`, `ending`, `limits` (with `bounds` and `contradictions`), `load`, `app`, `app_store`, `apps_url`, `hooks`
+//! `admin`, `pages`, `log`, `shards`, `ending`, `limits` (with `bounds` and `contradictions`), `load`, `cluster`, `app`, `app_store`, `apps_url`, `hooks`
 //! `endpoint` and `tls`; `app_reader` reads apps that are kept elsewhere. `foreign` knows
 //! what other servers call a setting, `compat` reads their files and variables; `fault` is the message. It knows no socket, and of the command line only its layer. What must never
 //! happen here: a secret in a message, a key that is accepted and has no effect, a bad value that becomes a default.
@@ -18,7 +18,7 @@ use protocol::app::{App, Apps, DuplicateApp};
 use protocol::limits::AppLimits;
 use toml::de::DeTable;
 
-use crate::settings::{Admin, Ending, Listen, Load, Log, Pages, Proxies, Settings, Shards, Tls};
+use crate::settings::{Admin, Cluster, Ending, Listen, Load, Log, Pages, Proxies, Settings, Shards, Tls};
 use machines::limits::Limits;
 
 mod admin;
@@ -29,6 +29,7 @@ mod app_reader;
 mod app_store;
 mod apps_url;
 mod bounds;
+mod cluster;
 mod compat;
 mod contradictions;
 mod effective;
@@ -109,6 +110,8 @@ pub struct Config {
     pub stored_apps: Vec<App>,
     /// The back end that is asked for other apps, if there is one.
     pub apps_url: Option<AppsUrl>,
+    /// The cluster that the server is a node of.
+    pub cluster: Cluster,
     /// Where hook events go.
     pub hooks: HooksConfig,
 }
@@ -178,6 +181,7 @@ impl Config {
         let load = load::parse_load(top.take("load"))?;
         let (apps, endpoints) = app::parse_apps(top.take("apps"), &limits)?;
         let app_store = app_store::parse_app_store(top.take("app_store"))?;
+        let cluster = cluster::parse_cluster(top.take("cluster"))?;
         let hooks = HooksConfig::parse(top.take("hooks"), endpoints)?;
         let ParsedLimits { server: limits, app: app_limits, .. } = limits;
         Ok(Self {
@@ -196,6 +200,7 @@ impl Config {
             app_store,
             stored_apps: Vec::new(),
             apps_url,
+            cluster,
             hooks,
         })
     }
@@ -227,6 +232,7 @@ impl Config {
             ending: self.ending,
             limits: self.limits,
             load: self.load,
+            cluster: self.cluster,
             hooks: self.hooks.for_apps(&apps),
             apps: Arc::new(apps),
             stored_apps: stored,
@@ -313,6 +319,10 @@ mod tests {
         };
         assert_eq!(config.admin, shown);
         assert_eq!(config.app_store, Some("apps.db".into()));
+        let servers: Vec<&str> = config.cluster.servers.iter().map(bus::server::Server::name).collect();
+        assert_eq!(servers, ["127.0.0.1:6379"]);
+        config.cluster.servers.clear();
+        assert_eq!(config.cluster, Cluster::default());
         assert_eq!(config.pages, Pages::default());
         assert_eq!(config.log, Log::default());
         // The default follows the machine.

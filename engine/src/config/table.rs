@@ -18,6 +18,8 @@ pub(super) enum Table {
     TlsCertificate,
     /// `[load]`.
     Load,
+    /// `[cluster]`.
+    Cluster,
     /// `[app_store]`.
     AppStore,
     /// `[[apps]]`.
@@ -34,12 +36,13 @@ pub(super) enum Table {
 
 impl Table {
     /// All kinds.
-    pub(super) const ALL: [Self; 11] = [
+    pub(super) const ALL: [Self; 12] = [
         Self::Top,
         Self::Limits,
         Self::Tls,
         Self::TlsCertificate,
         Self::Load,
+        Self::Cluster,
         Self::AppStore,
         Self::App,
         Self::AppKey,
@@ -56,6 +59,7 @@ impl Table {
             Self::Tls => TLS.to_vec(),
             Self::TlsCertificate => TLS_CERTIFICATE.to_vec(),
             Self::Load => LOAD.to_vec(),
+            Self::Cluster => CLUSTER.to_vec(),
             Self::AppStore => vec![text("path", "The database. `corecast app add` makes it.")],
             Self::App => APP.to_vec(),
             Self::AppKey => APP_KEY.to_vec(),
@@ -92,7 +96,7 @@ impl Table {
             Self::Top => ["log_format", "log_level"].contains(&key),
             Self::Limits => bounds::is_read_again(key),
             Self::Tls => key != "listen",
-            Self::AppStore | Self::Hooks => false,
+            Self::AppStore | Self::Cluster | Self::Hooks => false,
             Self::TlsCertificate | Self::Load => true,
             Self::App | Self::AppKey | Self::AppLimits | Self::AppHook => true,
         }
@@ -111,6 +115,7 @@ impl Table {
             Self::Tls => "[tls]",
             Self::TlsCertificate => "[[tls.certificates]]",
             Self::Load => "[load]",
+            Self::Cluster => "[cluster]",
             Self::AppStore => "[app_store]",
             Self::App => "[[apps]]",
             Self::AppKey => "[[apps.keys]]",
@@ -128,6 +133,7 @@ impl Table {
             Self::Tls => "tls.",
             Self::TlsCertificate => "tls.certificates.",
             Self::Load => "load.",
+            Self::Cluster => "cluster.",
             Self::AppStore => "app_store.",
             Self::App => "apps.",
             Self::AppKey => "apps.keys.",
@@ -138,7 +144,7 @@ impl Table {
     }
 }
 
-const TOP: [Key; 28] = [
+const TOP: [Key; 29] = [
     list("listen", "Addresses for WebSocket and REST, each as IP:PORT, or as unix:PATH for a Unix socket.").or("[\"0.0.0.0:6001\"]"),
     list("api_listen", "Further addresses for back ends, whose connections do not pass through a shard.").or("[]"),
     text(
@@ -209,6 +215,7 @@ const TOP: [Key; 28] = [
     table("limits", "Limits of the server and of all apps."),
     table("load", "When there is too much to do for newcomers."),
     table("hooks", "What back ends are told of the channels, and how."),
+    table("cluster", "The Redis servers that join this server with others, as one."),
     table("app_store", "Further apps, in a database that commands change."),
     text(
         "apps_url",
@@ -284,6 +291,18 @@ const TLS: [Key; 4] = [
     text("cert", "The certificate, and behind it its chain (PEM). Read again when the file changes."),
     text("key", "The private key of the certificate (PEM)."),
     table("certificates", "Further certificates, for other names, each a table."),
+];
+
+const CLUSTER: [Key; 3] = [
+    list(
+        "redis",
+        "URLs of the Redis servers that join the nodes, the same on all of them: redis://USER:PASSWORD@HOST:PORT/DATABASE, or \
+         rediss:// for TLS. None by default: the server is alone.",
+    )
+    .secret(),
+    integer("lease_s", 2, 60, "Seconds without a sign of life after which a node is taken for dead. Needs `redis`.").or("10"),
+    text("prefix", "What all keys begin with, in braces. Clusters on the same Redis need different ones. Needs `redis`.")
+        .or("\"corecast\""),
 ];
 
 const TLS_CERTIFICATE: [Key; 2] =

@@ -12,8 +12,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
+use super::bus_lines::ShardLines;
 use super::doorbell::{Doorbell, Doorbells};
 use super::transport::Transport;
+use machines::cluster::bus::{Server, ToBus};
 use machines::cores::{CoreId, Cores, PerCore};
 use machines::limits::{BATCHES_IN_FLIGHT_MAX, HANDOVERS_MAX};
 use machines::machine::Mesh;
@@ -40,6 +42,8 @@ pub struct MeshEnd {
     handovers_out: PerCore<Sender<Handover>>,
     doorbells: Doorbells,
     me: CoreId,
+    /// To the buses of the cluster; a shard of a node of one has them.
+    buses: Option<ShardLines>,
 }
 
 /// One lane of the mesh, as one core sees it.
@@ -67,6 +71,7 @@ pub fn mesh(cores: Cores) -> io::Result<Vec<MeshEnd>> {
         handovers_out: senders.clone(),
         doorbells: doorbells.clone(),
         me,
+        buses: None,
     };
     Ok(lanes.map(end).collect())
 }
@@ -81,6 +86,16 @@ impl MeshEnd {
     /// Which core's end this is.
     pub fn me(&self) -> CoreId {
         self.me
+    }
+
+    /// From now on it has these lines to the buses of the cluster.
+    pub fn join_buses(&mut self, lines: ShardLines) {
+        self.buses = Some(lines);
+    }
+
+    /// The lines to the buses.
+    pub fn buses(&self) -> Option<&ShardLines> {
+        self.buses.as_ref()
     }
 
     /// This core's own doorbell.
@@ -163,6 +178,16 @@ impl Mesh for MeshEnd {
     fn send_leaves(&mut self, to: CoreId, batch: Vec<Leaf>) {
         if self.leaves.send(to, batch) {
             self.doorbells.ring(to);
+        }
+    }
+
+    fn may_send_to_server(&self, to: Server) -> bool {
+        self.buses.as_ref().is_some_and(|buses| buses.may_send(to))
+    }
+
+    fn send_to_server(&mut self, to: Server, batch: Vec<ToBus>) {
+        if let Some(buses) = &self.buses {
+            buses.send(to, batch);
         }
     }
 }

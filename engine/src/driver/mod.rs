@@ -10,6 +10,7 @@ mod agents;
 pub mod allowed;
 pub mod app_line;
 pub mod apps;
+pub mod bus_lines;
 pub mod control;
 pub mod doorbell;
 pub mod flush;

@@ -24,6 +24,7 @@ use super::park;
 use super::ring::{Completion, Kind, Ring, SendRing, give_back_memory};
 use super::sockets::{Leaving, News, Sockets};
 use super::violations::ViolationLog;
+use machines::cluster::bus::{FromBus, Server};
 use machines::cores::CoreId;
 use machines::machine::{Door, Effect, Inputs, Machine, Now, Socket, Token};
 use machines::mesh::{Leaf, Root};
@@ -420,6 +421,16 @@ impl Inputs for Io {
 
     fn release_roots(&mut self, from: CoreId) {
         self.mesh.release_roots(from);
+    }
+
+    fn next_news(&mut self) -> Option<(Server, Vec<FromBus>)> {
+        self.mesh.buses()?.next_news()
+    }
+
+    fn release_news(&mut self, from: Server) {
+        if let Some(buses) = self.mesh.buses() {
+            buses.release_news(from);
+        }
     }
 
     fn next_socket(&mut self) -> Option<Socket<'_>> {

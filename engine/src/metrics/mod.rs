@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::app_store::StoreCounters;
 use crate::apps_url::UrlCounters;
+use crate::cluster::{Standings, describe_cluster};
 use crate::driver::control::Health;
 use crate::driver::hooks_end::HookGauge;
 use crate::driver::notices;
@@ -35,6 +36,7 @@ pub(crate) fn of_the_process(
     takeover: Arc<Counters>,
     sources: AppSources,
     tls: Option<ServerTls>,
+    cluster: Option<Arc<Standings>>,
 ) -> OtherMetrics {
     Box::new(move |all, now| {
         let reading = hooks.as_ref().map(HookGauge::reading);
@@ -51,6 +53,9 @@ pub(crate) fn of_the_process(
         describe_sources(all, &sources);
         if let Some(tls) = &tls {
             describe_tls(all, tls, now);
+        }
+        if let Some(cluster) = &cluster {
+            describe_cluster(all, cluster);
         }
         process::describe_process(all, descriptors_max);
     })

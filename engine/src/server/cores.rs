@@ -17,10 +17,12 @@ use super::reports::{Reports, Stopper};
 use super::signals::{Hangup, ReloadBell, block_signals, watch_signals};
 use super::stop;
 use super::threads::Threads;
+use crate::cluster::ClusterPlan;
 use crate::driver::CoreSetup;
 use crate::driver::allowed;
 use crate::driver::app_line::{AppAnswers, app_lines};
 use crate::driver::apps::{AppsControl, AppsView};
+use crate::driver::bus_lines::{BusLines, bus_lines};
 use crate::driver::control::{Clock, Control, CoreError, Health, Phase};
 use crate::driver::hooks_end::HooksEnd;
 use crate::driver::inbox::{MeshEnd, mesh};
@@ -37,13 +39,14 @@ use machines::cores::{CoreId, Cores};
 use machines::machine::Machine;
 
 /// Starts the cores of a server with these machines, which are made on their own threads. `make_shard` gets the shard's
-/// number. `share` is what events are shared by while another process serves the
+/// number. `cluster` is what joins this server with others, if anything does. `share` is what events are shared by while another process serves the
 /// same ports; None: they are not. Blocks SIGTERM and SIGINT in this thread, so call it before starting others: the first of
 /// them makes [`RunningCores::wait`] drain, the second ends the process at once.
 pub fn start_cores<S: Machine, A: Machine>(
     settings: &Settings,
     tls: Option<&ServerTls>,
     share: Option<TakeoverPlan>,
+    cluster: Option<ClusterPlan>,
     hooks: HooksEnd,
     make_shard: impl Fn(u16, &Environment) -> S + Send + Sync + 'static,
     make_api: impl FnOnce(&Environment) -> A + Send + 'static,
@@ -51,8 +54,8 @@ pub fn start_cores<S: Machine, A: Machine>(
     let prepared = Prepared::new(settings, hooks)?;
     let environment = prepared.environment.clone();
     let mut ports = take_ports(settings, tls, share.is_some())?;
-    let Assigned { mut threads, mut setups, apps, app_answers, reload } =
-        prepared.assign(&mut ports, share)?;
+    let Assigned { mut threads, mut setups, buses, apps, app_answers, reload } =
+        prepared.assign(&mut ports, share, cluster.as_ref())?;
     let api = setups.remove(environment.cores.index(CoreId::Api));
     let make_shard = Arc::new(make_shard);
     for (shard, setup) in (0..).zip(setups) {
@@ -61,6 +64,12 @@ pub fn start_cores<S: Machine, A: Machine>(
     }
     threads.spawn("api".to_owned(), api, move || make_api(&environment))?;
     threads.await_start()?;
+    if let Some(cluster) = cluster
+        && let Err(error) = threads.start_buses(&cluster, buses, &apps)
+    {
+        threads.end();
+        return Err(StartError::System(error));
+    }
     threads.serve(settings.ending.takeover, &ports.all(), &ports.shared);
     let Ports { addresses, secure, files, introduced, oneself, admin, queues_stay, .. } = ports;
     if let Some(tls) = tls
@@ -193,6 +202,8 @@ struct Assigned {
     threads: Threads,
     /// In the order of the cores' indexes.
     setups: Vec<CoreSetup>,
+    /// Those of the cluster's servers.
+    buses: Vec<BusLines>,
     apps: Arc<AppsControl>,
     app_answers: Option<AppAnswers>,
     reload: ReloadBell,
@@ -219,13 +230,25 @@ impl<'a> Prepared<'a> {
     }
 
     /// Gives each core what it needs.
-    fn assign(self, ports: &mut Ports, share: Option<TakeoverPlan>) -> Result<Assigned, StartError> {
+    fn assign(
+        self,
+        ports: &mut Ports,
+        share: Option<TakeoverPlan>,
+        cluster: Option<&ClusterPlan>,
+    ) -> Result<Assigned, StartError> {
         let cores = self.environment.cores;
         let mut ends = mesh(cores).map_err(StartError::System)?;
         let relay = Some(ends.remove(cores.index(CoreId::Relay)));
         let reports = Reports::new(cores.turning());
         let phase = if self.settings.ending.takeover { Phase::Joining } else { Phase::Serving };
         let doorbells = ends[0].doorbells();
+        let servers = cluster.map_or(0, |cluster| cluster.servers().len() as u16);
+        let mut buses = Vec::new();
+        if servers > 0 {
+            let (of_shards, of_buses) = bus_lines(cores, servers, &doorbells).map_err(StartError::System)?;
+            ends.iter_mut().zip(of_shards).for_each(|(end, lines)| end.join_buses(lines));
+            buses = of_buses;
+        }
         let apps = Arc::new(AppsControl::new(
             Arc::clone(&self.settings.apps),
             self.settings.stored_apps,
@@ -262,7 +285,7 @@ impl<'a> Prepared<'a> {
         };
         let setups = ends.into_iter().map(core).collect();
         let threads = Threads::new(reports, control, self.environment, sharing);
-        Ok(Assigned { threads, setups, apps, app_answers, reload })
+        Ok(Assigned { threads, setups, buses, apps, app_answers, reload })
     }
 
     fn is_shard(&self, mesh: &MeshEnd) -> bool {

@@ -14,6 +14,7 @@ use super::supervisor::watch_pulses;
 use super::{block_signals, descriptors_max, install_panic_hook};
 use crate::app_store::StoreCounters;
 use crate::apps_url::UrlCounters;
+use crate::cluster::{ClusterPlan, Standings};
 use crate::driver::app_line::AppAnswers;
 use crate::driver::apps::AppsControl;
 use crate::driver::control::CoreError;
@@ -56,17 +57,32 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
     let apps_url = Arc::new(UrlCounters::default());
     let random = random_u64();
     let topics = move || TopicHash::new(random, shards);
-    let share =
-        TakeoverPlan { apps: Arc::clone(&settings.apps), homes: topics(), counters: Arc::clone(&takeover) };
+    // Nodes of a cluster are joined by it, on the same ports too.
+    let share = settings.cluster.servers.is_empty().then(|| TakeoverPlan {
+        apps: Arc::clone(&settings.apps),
+        homes: topics(),
+        counters: Arc::clone(&takeover),
+    });
     let settings = Arc::new(settings);
     let mut limits = fitted(settings.limits.clone(), shards, settings.apps.iter().count(), capacity);
     if settings.asks_for_apps {
         limits.app_waits_max = APP_WAITS_MAX;
     }
     let address_caps = AddressCaps::default();
+    let cluster = ClusterPlan::new(&settings.cluster, topics(), &limits);
+    let standings = cluster.as_ref().map(|cluster| Arc::clone(cluster.standings()));
     let make_shard = {
         let (settings, limits, caps) = (Arc::clone(&settings), limits.clone(), address_caps.clone());
-        move |number: u16, _: &Environment| shard(number, &settings, limits.clone(), caps.clone(), topics())
+        let servers = cluster.as_ref().map(ClusterPlan::servers);
+        // Nodes of a cluster need not agree on their numbers: whole socket ids are compared.
+        let node = if servers.is_some() { random_u64() as u16 } else { NODE };
+        move |number: u16, _: &Environment| {
+            let shard = shard(number, node, &settings, limits.clone(), caps.clone(), topics());
+            match &servers {
+                Some(servers) => shard.in_cluster(servers.clone()),
+                None => shard,
+            }
+        }
     };
     let make_api = {
         let (settings, gauge) = (Arc::clone(&settings), hooks_end.gauge());
@@ -77,18 +93,27 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
             let stream = settings.hooks.as_ref().is_some_and(|hooks| hooks.stream.is_some());
             let Environment { health, descriptors_max, .. } = environment.clone();
             let sources = AppSources { app_store, apps_url };
+            let cluster = standings.clone();
             let relay = Arc::clone(&takeover);
-            let others =
-                metrics::of_the_process(health, descriptors_max, gauge, stream, takeover, sources, tls);
+            let others = metrics::of_the_process(
+                health,
+                descriptors_max,
+                gauge,
+                stream,
+                takeover,
+                sources,
+                tls,
+                cluster,
+            );
             let metrics = MetricsConfig {
                 prefix: settings.admin.metrics_prefix.clone(),
                 relay_violations: Box::new(move || relay.violations()),
                 others,
             };
-            api_core(&settings, limits, topics(), environment, metrics)
+            api_core(&settings, limits, topics(), environment, standings, metrics)
         }
     };
-    let cores = start_cores(&settings, tls.as_ref(), Some(share), hooks_end, make_shard, make_api)?;
+    let cores = start_cores(&settings, tls.as_ref(), share, cluster, hooks_end, make_shard, make_api)?;
     // The server's handshake with itself is over: no crowd at its address has kept it from starting.
     address_caps.change(&settings.limits);
     let load = LoadMarks::new(settings.load);
@@ -100,6 +125,7 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
 
 fn shard(
     number: u16,
+    node: u16,
     settings: &Settings,
     limits: Limits,
     address_caps: AddressCaps,
@@ -107,7 +133,7 @@ fn shard(
 ) -> Shard {
     Shard::new(ShardConfig {
         number,
-        node: NODE,
+        node,
         apps: Arc::clone(&settings.apps),
         path_prefix: settings.listen.path_prefix.clone(),
         trusted_proxies: settings.proxies.trusted.clone(),
@@ -126,6 +152,7 @@ fn api_core(
     limits: Limits,
     topics: TopicHash,
     environment: &Environment,
+    standings: Option<Arc<Standings>>,
     metrics: MetricsConfig,
 ) -> ApiCore {
     let (health, clock) = (Arc::clone(&environment.health), environment.clock);
@@ -138,6 +165,7 @@ fn api_core(
         health: Box::new(move || Health {
             live: health.oldest_beat_age_ms(clock.now().mono_ms) < BEAT_MS_MAX,
             ready: health.is_ready() && !health.is_shedding(),
+            degraded: standings.as_ref().and_then(|standings| standings.degraded(clock.now())),
         }),
         assets: settings.pages.assets,
         sample_endpoints: settings.pages.sample_endpoints,

@@ -7,7 +7,11 @@ use std::time::Duration;
 
 use super::environment::Environment;
 use super::error::StartError;
+use super::random::random_u64;
 use super::reports::{Reports, Stopper, Tally};
+use crate::cluster::ClusterPlan;
+use crate::driver::apps::AppsControl;
+use crate::driver::bus_lines::BusLines;
 use crate::driver::control::{Clock, Control, CoreError, Health, Phase, Report};
 use crate::driver::{CoreSetup, run_core};
 use crate::limits::{CORES_END_MAX, CORES_START_MAX};
@@ -24,6 +28,7 @@ pub(super) struct Threads {
     control: Arc<Control>,
     environment: Environment,
     sharing: Option<Takeover>,
+    buses: Vec<JoinHandle<()>>,
 }
 
 impl Threads {
@@ -34,7 +39,7 @@ impl Threads {
         environment: Environment,
         sharing: Option<Takeover>,
     ) -> Self {
-        Self { handles: Vec::new(), reports, control, environment, sharing }
+        Self { handles: Vec::new(), reports, control, environment, sharing, buses: Vec::new() }
     }
 
     /// Starts a core. Its machine is made on the core's thread. When the system has no thread left, the cores that have
@@ -58,6 +63,17 @@ impl Threads {
                 return Err(StartError::System(error));
             }
         }
+        Ok(())
+    }
+
+    /// Starts the threads of the cluster's servers, which end after the cores.
+    pub(super) fn start_buses(
+        &mut self,
+        cluster: &ClusterPlan,
+        lines: Vec<BusLines>,
+        apps: &Arc<AppsControl>,
+    ) -> io::Result<()> {
+        self.buses = cluster.start(lines, &self.control, self.environment.clock, apps, random_u64)?;
         Ok(())
     }
 
@@ -122,6 +138,8 @@ impl Threads {
         if matches!(ended, Ok(true)) {
             self.handles.drain(..).for_each(|thread| drop(thread.join()));
         }
+        // They have a bound of their own.
+        self.buses.drain(..).for_each(|thread| drop(thread.join()));
     }
 
     /// The pulses of the cores, and how much they have to do.

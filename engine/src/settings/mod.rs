@@ -6,6 +6,7 @@
 
 mod admin;
 pub mod capacity;
+mod cluster;
 mod ending;
 mod fitted;
 mod listen;
@@ -18,6 +19,7 @@ mod shards;
 mod tls;
 
 pub use admin::{Admin, AdminAddress, parse_admin_host};
+pub use cluster::Cluster;
 pub use ending::Ending;
 pub use fitted::fitted;
 pub use listen::{Listen, ListenAddress};
@@ -61,6 +63,8 @@ pub struct Settings {
     pub stored_apps: usize,
     /// Whether there is a source that is asked for apps which are not there.
     pub asks_for_apps: bool,
+    /// The cluster that it is a node of.
+    pub cluster: Cluster,
     /// Where hook events go; None: nowhere.
     pub hooks: Option<hooks::settings::Settings>,
     /// What only a server of `corecast dev` has.

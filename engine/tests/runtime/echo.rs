@@ -221,7 +221,7 @@ pub(crate) fn try_serve<S: Script>(
         ..Settings::default()
     };
     let shard = move |shard, environment: &Environment| Scripted::new(script(shard, environment));
-    let running = start_cores(&settings, None, None, HooksEnd::Absent, shard, |_| Scripted::new(Echo))?;
+    let running = start_cores(&settings, None, None, None, HooksEnd::Absent, shard, |_| Scripted::new(Echo))?;
     Ok(Server { address: running.addresses()[0], stopper: running.stopper(), running: Some(running) })
 }
 

@@ -170,8 +170,15 @@ pub(crate) fn features_add_no_field(path: &str, text: &str) -> Vec<String> {
 /// All bounds of a crate stand in one file, where they can be read together and weighed against each other. What an
 /// operator may set has its bound beside the setting; what measures the server is no part of it.
 pub(crate) fn bounds_stand_together(path: &str, text: &str) -> Vec<String> {
-    let crates =
-        ["protocol/src/", "api/src/", "hooks/src/", "engine/src/", "engine/logging/", "engine/machines/src/"];
+    let crates = [
+        "protocol/src/",
+        "api/src/",
+        "hooks/src/",
+        "engine/src/",
+        "engine/bus/src/",
+        "engine/logging/",
+        "engine/machines/src/",
+    ];
     let elsewhere = ["engine/src/config/", "engine/machines/src/api_core/tests/"];
     if !is_under(path, &crates) || is_under(path, &elsewhere) || path.ends_with("/limits.rs") {
         return Vec::new();

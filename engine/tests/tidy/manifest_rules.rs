@@ -6,17 +6,18 @@
 use crate::code::lines;
 
 /// Each crate and those of ours that it may know.
-const ARROWS: [(&str, &[&str]); 12] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("protocol", &[]),
     ("protocol/fuzz", &["protocol", "api"]),
     ("api", &["protocol"]),
     ("api/client", &[]),
     ("api/conform", &["client"]),
+    ("engine/bus", &["protocol", "machines"]),
     ("engine/logging", &[]),
     ("hooks", &["protocol", "logging"]),
     ("engine/machines", &["protocol", "api"]),
     ("engine/machines/mutants", &["protocol", "api"]),
-    ("engine", &["protocol", "api", "client", "conform", "logging", "hooks", "machines"]),
+    ("engine", &["protocol", "api", "client", "conform", "logging", "hooks", "bus", "machines"]),
     ("benches", &["protocol", "api", "machines"]),
     ("loadtest", &[]),
 ];
@@ -25,8 +26,9 @@ const ARROWS: [(&str, &[&str]); 12] = [
 const ROOTS: [&str; 2] = ["Cargo.toml", "protocol/fuzz/Cargo.toml"];
 
 /// Our own crates, as dependencies name them.
-const OURS: [&str; 10] = [
-    "protocol", "api", "client", "conform", "logging", "hooks", "machines", "corecast", "benches", "loadtest",
+const OURS: [&str; 11] = [
+    "protocol", "api", "client", "conform", "logging", "hooks", "bus", "machines", "corecast", "benches",
+    "loadtest",
 ];
 
 /// A crate knows only those of ours that the picture lets it know.

@@ -91,12 +91,14 @@ pub struct MetricsConfig {
 }
 
 /// How the server is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Health {
     /// Every core still turns.
     pub live: bool,
     /// New connections are welcome.
     pub ready: bool,
+    /// What of the cluster cannot be used, as a JSON array. None: nothing, or there is no cluster.
+    pub degraded: Option<String>,
 }
 
 /// What has happened so far.

@@ -377,7 +377,8 @@ impl ApiCore {
     }
 
     fn probe(&self, probe: Probe) -> Answer<'static> {
-        answer_probe(probe, self.is_well(probe))
+        let degraded = if probe == Probe::Ready { (self.health)().degraded } else { None };
+        answer_probe(probe, self.is_well(probe), degraded.as_deref())
     }
 
     fn options(&self, options: Options) -> Answer<'static> {

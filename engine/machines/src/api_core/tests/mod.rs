@@ -155,7 +155,7 @@ impl Rig {
             path_prefix: Default::default(),
             trusted_proxies: TrustedProxies::parse_network("10.0.0.0/8").into_iter().collect(),
             limits: Limits { batch_messages_max: BATCH_MAX, ..Limits::default() },
-            health: Box::new(|| Health { live: true, ready: true }),
+            health: Box::new(|| Health { live: true, ready: true, degraded: None }),
             page: None,
             assets: true,
             sample_endpoints: true,

@@ -1,0 +1,57 @@
+//! What `/metrics` tells of the servers of the cluster.
+
+use super::standing::Standings;
+use machines::api_core::exposition::Exposition;
+use machines::cluster::session::reading::{Reading, Why};
+
+/// Adds it.
+pub(crate) fn describe_cluster(all: &mut Exposition, standings: &Standings) {
+    let read: Vec<(&str, Reading)> =
+        standings.all().map(|(name, standing)| (name, standing.reading)).collect();
+    let gauges: [(&str, &str, fn(&Reading) -> u64); 4] = [
+        ("bus_session_state", "The session with a server of the cluster: 2 up, 1 holding, 0 none.", |it| {
+            u64::from(it.has_session) + u64::from(it.is_up)
+        }),
+        ("bus_topics", "Topics with subscribers here, by the server where they live.", |it| it.topics as u64),
+        ("bus_unacknowledged", "Commands that the server has not acknowledged.", |it| it.commands as u64),
+        ("bus_unacknowledged_bytes", "Their bytes.", |it| it.command_bytes as u64),
+    ];
+    for (name, help, value) in gauges {
+        let mut family = all.gauges(name, help);
+        read.iter().for_each(|(server, reading)| family.sample(&[("server", server)], value(reading) as f64));
+        all.add(family);
+    }
+    let mut lost = all.counters("bus_sessions_lost_total", "Sessions that were lost, by why.");
+    for (server, reading) in &read {
+        for (why, count) in Why::ALL.into_iter().zip(reading.stats.lost) {
+            lost.sample(&[("server", server), ("why", name_of(why))], count as f64);
+        }
+    }
+    all.add(lost);
+    let counters: [(&str, &str, fn(&Reading) -> u64); 6] = [
+        ("bus_sessions_total", "Sessions that began.", |it| it.stats.begun),
+        ("bus_resumed_total", "Sessions that went on after a connection broke.", |it| it.stats.resumed),
+        ("bus_failed_total", "Calls that the server has refused.", |it| it.stats.failed),
+        ("bus_map_refused_total", "Sessions refused since other nodes have another list of servers.", |it| {
+            it.stats.map_refused
+        }),
+        ("bus_killed_total", "Nodes that this one has taken for dead.", |it| it.stats.killed),
+        ("bus_unreadable_total", "Items of inboxes that no node writes.", |it| it.stats.items_unreadable),
+    ];
+    for (name, help, value) in counters {
+        let mut family = all.counters(name, help);
+        read.iter().for_each(|(server, reading)| family.sample(&[("server", server)], value(reading) as f64));
+        all.add(family);
+    }
+}
+
+fn name_of(why: Why) -> &'static str {
+    match why {
+        Why::Held => "held",
+        Why::Fenced => "fenced",
+        Why::Gone => "gone",
+        Why::Cut => "cut",
+        Why::Gap => "gap",
+        Why::Full => "full",
+    }
+}

@@ -1,0 +1,108 @@
+//! This node in its cluster: a bus thread for each Redis server that joins it with others.
+//!
+//! `thread` gives a bus its turns; `standing` is what `/ready` and metrics tell of each server, and what the log says when
+//! that changes. What is decided is decided in `machines::cluster`, what is spoken with Redis in `bus`. Called by the server.
+
+mod counts;
+mod metrics;
+mod standing;
+mod thread;
+
+use std::io;
+use std::sync::Arc;
+use std::thread::{Builder, JoinHandle};
+
+use counts::Counts;
+
+use crate::driver::apps::AppsControl;
+use crate::driver::bus_lines::BusLines;
+use crate::driver::control::{Clock, Control};
+use crate::settings;
+use bus::keys::Keys;
+use machines::cluster::bus::Server;
+use machines::cluster::servers::Servers;
+use machines::limits::{ClusterLimits, Limits};
+use machines::topic::TopicHash;
+
+pub(crate) use metrics::describe_cluster;
+pub use standing::Standings;
+
+/// What being a node needs.
+pub struct ClusterPlan {
+    settings: settings::Cluster,
+    topics: TopicHash,
+    limits: Limits,
+    keys: Keys,
+    standings: Arc<Standings>,
+}
+
+/// Each node tells its own hooks: the servers keep no edges.
+const NO_EDGES: u64 = 0;
+
+/// The version of what nodes say to each other; nodes with another one stay apart.
+const PROTOCOL: u32 = 1;
+
+impl ClusterPlan {
+    /// None: the settings name no server.
+    pub fn new(settings: &settings::Cluster, topics: TopicHash, limits: &Limits) -> Option<Self> {
+        if settings.servers.is_empty() {
+            return None;
+        }
+        let inbox_bytes_max = ClusterLimits::default().inbox_bytes_max;
+        let names = settings.servers.iter().map(|server| server.name().into()).collect();
+        Some(Self {
+            keys: Keys::new(&settings.prefix, 0, inbox_bytes_max, NO_EDGES),
+            standings: Arc::new(Standings::new(names, settings.lease)),
+            settings: settings.clone(),
+            topics,
+            limits: limits.clone(),
+        })
+    }
+
+    /// Where topics live. A server is called by its place in the list: nodes may reach it by different names.
+    pub fn servers(&self) -> Servers {
+        let places: Vec<String> = (0..self.settings.servers.len()).map(|place| place.to_string()).collect();
+        Servers::new(&places)
+    }
+
+    /// How it stands with each server.
+    pub fn standings(&self) -> &Arc<Standings> {
+        &self.standings
+    }
+
+    /// What all nodes must say of a server: otherwise they do not agree where topics live.
+    fn digest(&self, server: Server) -> Arc<str> {
+        format!("protocol {PROTOCOL}, server {} of {}", server.0 + 1, self.settings.servers.len()).into()
+    }
+
+    /// Starts a thread for each server, over these lines. They end when the server has stopped.
+    pub fn start(
+        &self,
+        lines: Vec<BusLines>,
+        control: &Arc<Control>,
+        clock: Clock,
+        apps: &Arc<AppsControl>,
+        random: impl Fn() -> u64 + Clone + Send + 'static,
+    ) -> io::Result<Vec<JoinHandle<()>>> {
+        let spawn = |lines: BusLines| {
+            let server = lines.server();
+            let setup = thread::Setup {
+                server: self.settings.servers[usize::from(server.0)].clone(),
+                keys: self.keys.clone(),
+                lease: self.settings.lease,
+                topics: self.topics.clone(),
+                limits: self.limits.clone(),
+                digest: self.digest(server),
+                random: Box::new(random.clone()),
+                standings: Arc::clone(&self.standings),
+                control: Arc::clone(control),
+                clock,
+                // One server is enough to count connections by.
+                counts: (server.0 == 0).then(|| Counts::new(Arc::clone(apps))),
+                lines,
+            };
+            Builder::new().name(format!("bus-{}", server.0)).spawn(move || thread::run(setup))
+        };
+        lines.into_iter().map(spawn).collect()
+    }
+}

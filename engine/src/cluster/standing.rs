@@ -1,0 +1,134 @@
+//! How it stands with each server: what `/ready` and metrics tell, and a line of the log for each change.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use logging::event;
+use protocol::json::encode_string;
+
+use bus::fault::Fault;
+use machines::cluster::session::reading::Reading;
+use machines::machine::Now;
+
+/// How it stands with all servers.
+#[derive(Debug)]
+pub struct Standings {
+    lease: Duration,
+    servers: Vec<(Box<str>, Mutex<Option<Standing>>)>,
+}
+
+/// How it stands with a server.
+#[derive(Clone, Debug)]
+pub(super) struct Standing {
+    pub(super) reading: Reading,
+    fault: Option<String>,
+    /// Since when there is no session, or there is one, by both clocks.
+    since: Now,
+    /// The fault that the log has.
+    told: Option<String>,
+}
+
+impl Standings {
+    /// Those of the servers with these names, none of which is known yet.
+    pub(super) fn new(names: Vec<Box<str>>, lease: Duration) -> Self {
+        Self { lease, servers: names.into_iter().map(|name| (name, Mutex::new(None))).collect() }
+    }
+
+    /// So it stands now.
+    pub(super) fn note(&self, reading: Reading, fault: Option<&Fault>, now: Now) {
+        let Some((name, standing)) = self.servers.get(usize::from(reading.server.0)) else { return };
+        let mut standing = standing.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = standing.take();
+        let mut next = Standing {
+            fault: fault.map(ToString::to_string),
+            since: match &before {
+                Some(before) if before.reading.has_session == reading.has_session => before.since,
+                _ => now,
+            },
+            told: before.as_ref().and_then(|before| before.told.clone()),
+            reading,
+        };
+        next.tell(name, before.as_ref().map(|before| &before.reading));
+        *standing = Some(next);
+    }
+
+    /// Each server that was heard of, with how it stands.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&str, Standing)> {
+        self.servers.iter().filter_map(|(name, standing)| {
+            let standing = standing.lock().unwrap_or_else(PoisonError::into_inner);
+            Some((&**name, standing.clone()?))
+        })
+    }
+
+    /// What is degraded, as a JSON array. None: nothing is.
+    pub fn degraded(&self, now: Now) -> Option<String> {
+        let is_degraded = |standing: &Standing| {
+            // A node that has only just started has lost nothing.
+            let is_starting = standing.reading.stats.begun == 0
+                && standing.fault.is_none()
+                && now.mono_ms < standing.since.mono_ms + self.lease.as_millis() as u64;
+            !standing.reading.has_session && !is_starting
+        };
+        let all = self.all().filter(|(_, standing)| is_degraded(standing));
+        let all: Vec<String> = all.map(|(name, standing)| standing.json(name)).collect();
+        (!all.is_empty()).then(|| format!("[{}]", all.join(",")))
+    }
+}
+
+/// What is lost without a session.
+const LOST: &str = "events of other nodes are lost, and theirs of this node's; members of other nodes stay listed; \
+                    subscriptions and this node's own events go on";
+
+impl Standing {
+    fn json(&self, name: &str) -> String {
+        let mut out = Vec::from(&b"{\"server\":"[..]);
+        encode_string(&mut out, name);
+        out.extend_from_slice(format!(",\"since_ms\":{},\"lost\":", self.since.unix_ms).as_bytes());
+        encode_string(&mut out, LOST);
+        if let Some(fault) = &self.fault {
+            out.extend_from_slice(b",\"why\":");
+            encode_string(&mut out, fault);
+        }
+        out.push(b'}');
+        String::from_utf8_lossy(&out).into_owned()
+    }
+
+    /// A line for each session that begins, is resumed or is over, and for each new fault meanwhile.
+    fn tell(&mut self, name: &str, before: Option<&Reading>) {
+        let (stats, old) = (self.reading.stats, before.map(|before| before.stats).unwrap_or_default());
+        if stats.begun > old.begun {
+            self.told = None;
+            event!(INFO, "cluster_joined", { server = name, }, "cluster: this node is joined with others by {name}");
+        }
+        if stats.resumed > old.resumed {
+            event!(
+                INFO,
+                "cluster_resumed",
+                { server = name, },
+                "cluster: a connection to {name} broke and is back, nothing was lost"
+            );
+        }
+        if stats.lost.iter().sum::<u64>() > old.lost.iter().sum() {
+            event!(
+                WARN,
+                "cluster_lost",
+                { server = name, },
+                "cluster: the session with {name} is over: until the next one, events on its channels reach this node's \
+                 own clients only"
+            );
+        }
+        if stats.killed > old.killed {
+            event!(
+                WARN,
+                "cluster_node_lost",
+                { server = name, },
+                "cluster: a node has given {name} no sign of life for its lease and is taken for dead: its members leave"
+            );
+        }
+        if self.fault.is_some() && !self.reading.has_session && self.fault != self.told {
+            self.told.clone_from(&self.fault);
+            let fault = self.fault.as_deref().unwrap_or_default();
+            event!(WARN, "cluster_fault", { server = name, }, "cluster: {name}: {fault}");
+        }
+    }
+}
