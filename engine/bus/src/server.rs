@@ -24,9 +24,9 @@ impl Server {
             return Err(SHAPE);
         }
         let info = url.into_connection_info().map_err(|_| SHAPE)?;
-        let (host, port) = match info.addr() {
-            ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => (host, port),
-            _ => return Err(SHAPE),
+        let (ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. }) = info.addr()
+        else {
+            return Err(SHAPE);
         };
         let database = info.redis_settings().db();
         let name = match database {

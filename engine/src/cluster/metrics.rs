@@ -4,11 +4,14 @@ use super::standing::Standings;
 use machines::api_core::exposition::Exposition;
 use machines::cluster::session::reading::{Reading, Why};
 
+/// A family of metrics: its name, what it is for, and its value.
+type Family = (&'static str, &'static str, fn(&Reading) -> u64);
+
 /// Adds it.
 pub(crate) fn describe_cluster(all: &mut Exposition, standings: &Standings) {
     let read: Vec<(&str, Reading)> =
         standings.all().map(|(name, standing)| (name, standing.reading)).collect();
-    let gauges: [(&str, &str, fn(&Reading) -> u64); 4] = [
+    let gauges: [Family; 4] = [
         ("bus_session_state", "The session with a server of the cluster: 2 up, 1 holding, 0 none.", |it| {
             u64::from(it.has_session) + u64::from(it.is_up)
         }),
@@ -28,7 +31,7 @@ pub(crate) fn describe_cluster(all: &mut Exposition, standings: &Standings) {
         }
     }
     all.add(lost);
-    let counters: [(&str, &str, fn(&Reading) -> u64); 6] = [
+    let counters: [Family; 6] = [
         ("bus_sessions_total", "Sessions that began.", |it| it.stats.begun),
         ("bus_resumed_total", "Sessions that went on after a connection broke.", |it| it.stats.resumed),
         ("bus_failed_total", "Calls that the server has refused.", |it| it.stats.failed),

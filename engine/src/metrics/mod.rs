@@ -36,7 +36,6 @@ pub(crate) fn of_the_process(
     takeover: Arc<Counters>,
     sources: AppSources,
     tls: Option<ServerTls>,
-    cluster: Option<Arc<Standings>>,
 ) -> OtherMetrics {
     Box::new(move |all, now| {
         let reading = hooks.as_ref().map(HookGauge::reading);
@@ -54,10 +53,15 @@ pub(crate) fn of_the_process(
         if let Some(tls) = &tls {
             describe_tls(all, tls, now);
         }
-        if let Some(cluster) = &cluster {
-            describe_cluster(all, cluster);
-        }
         process::describe_process(all, descriptors_max);
+    })
+}
+
+/// The same with what a node has to tell of its cluster.
+pub(crate) fn of_a_node(others: OtherMetrics, cluster: Arc<Standings>) -> OtherMetrics {
+    Box::new(move |all, now| {
+        others(all, now);
+        describe_cluster(all, &cluster);
     })
 }
 

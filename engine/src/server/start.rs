@@ -95,16 +95,12 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
             let sources = AppSources { app_store, apps_url };
             let cluster = standings.clone();
             let relay = Arc::clone(&takeover);
-            let others = metrics::of_the_process(
-                health,
-                descriptors_max,
-                gauge,
-                stream,
-                takeover,
-                sources,
-                tls,
-                cluster,
-            );
+            let others =
+                metrics::of_the_process(health, descriptors_max, gauge, stream, takeover, sources, tls);
+            let others = match cluster {
+                Some(cluster) => metrics::of_a_node(others, cluster),
+                None => others,
+            };
             let metrics = MetricsConfig {
                 prefix: settings.admin.metrics_prefix.clone(),
                 relay_violations: Box::new(move || relay.violations()),

@@ -10,6 +10,9 @@ use crate::redis_server::RedisServer;
 
 pub(crate) const P: &str = "{test}";
 
+/// The fields of an entry with their values.
+type Fields = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// A server, and the time as scripts are told it.
 pub(crate) struct Bus {
     _server: RedisServer,
@@ -97,7 +100,7 @@ impl Bus {
     /// What an inbox has gained since it was last asked for.
     pub(crate) fn inbox(&self, epoch: &str) -> Vec<String> {
         let key = format!("{P}:in:{epoch}");
-        let entries: Vec<(String, Vec<(Vec<u8>, Vec<u8>)>)> = self.ask(&["XRANGE", &key, "-", "+"]);
+        let entries: Vec<(String, Fields)> = self.ask(&["XRANGE", &key, "-", "+"]);
         let last: u64 = self.ask::<Option<u64>>(&["GET", &format!("read:{epoch}")]).unwrap_or(0);
         let mut messages = Vec::new();
         let mut next = last + 1;

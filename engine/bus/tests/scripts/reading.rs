@@ -41,8 +41,8 @@ fn channels_are_listed_in_slices_with_what_is_in_them_on_all_nodes() {
     bus.command("e2", &["J", "2/cother", "1", "1"]);
     let all = slices(&bus, Script::List, "1", 3);
     assert_eq!(all.len(), 700);
-    assert!(all.contains(&["c5", "7", "1"].map(String::from).to_vec()));
-    assert!(all.contains(&["c6", "3", "0"].map(String::from).to_vec()));
+    assert!(all.contains(["c5", "7", "1"].map(String::from).as_slice()));
+    assert!(all.contains(["c6", "3", "0"].map(String::from).as_slice()));
     let one = shown(&bus.run(Script::List, &["1", "0", "50"]));
     assert!(one.split(' ').count() < 400, "a slice is no list: {one}");
     assert_eq!(bus.says(Script::List, &["3", "0", "50"]), "0");
