@@ -24,6 +24,7 @@ pub mod limits;
 pub mod machine;
 pub mod mesh;
 pub mod notices;
+mod now;
 pub mod outbox;
 pub mod outgoing;
 pub mod readings;

@@ -345,3 +345,9 @@ pub(crate) const AGENT_BYTES_MAX: usize = 64;
 
 /// What is told of a path, in bytes.
 pub(crate) const PATH_BYTES_MAX: usize = 256;
+
+/// Beats of another session that were seen unchanged before it counts as dead.
+pub const UNCHANGED_MAX: u32 = 4;
+
+/// How long a subscription may wait for the cluster, in milliseconds. Clients give up after 10 s and more.
+pub(crate) const CLUSTER_WAIT_MS_MAX: u64 = 5_000;

@@ -16,6 +16,7 @@ use crate::cores::CoreId;
 use crate::hook_port::HookPort;
 use crate::mesh::{Leaf, Root};
 use crate::notices::{Notice, Wanted};
+pub use crate::now::Now;
 use crate::outbox::parting::Parting;
 pub use crate::token::Token;
 
@@ -28,15 +29,6 @@ pub enum Door {
     Admin,
     /// Processes that want to take over. No machine hears of them.
     Successor,
-}
-
-/// Both clocks, read once per turn.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Now {
-    /// Milliseconds of the monotonic clock, from any origin.
-    pub mono_ms: u64,
-    /// Milliseconds since the Unix epoch.
-    pub unix_ms: u64,
 }
 
 /// What a socket has for its machine.

@@ -49,8 +49,9 @@ impl Entry {
 #[derive(Debug)]
 #[expect(missing_docs, reason = "the fields mean what they mean in commands")]
 pub enum Item<'a> {
-    /// The answer to a Join. What happens to the topic comes behind it.
-    Joined { topic: &'a [u8], link: u64, members: Vec<Arc<Member>>, cached: Option<CachedData> },
+    /// The answer to a Join. What happens to the topic comes behind it. The last event of a cache channel comes with the
+    /// milliseconds for which it will be remembered.
+    Joined { topic: &'a [u8], link: u64, members: Vec<Arc<Member>>, cached: Option<(EventData, u64)> },
     /// The answer to an Enter: the user is in.
     Entered { topic: &'a [u8], user_id: &'a str, ticket: u64 },
     /// The answer to an Enter: there is no room.
@@ -65,15 +66,6 @@ pub enum Item<'a> {
     Order(Order),
     /// The inbox was cut.
     Cut,
-}
-
-/// The last event of a cache channel.
-#[derive(Clone, Debug)]
-pub struct CachedData {
-    /// It.
-    pub event: EventData,
-    /// For how long it will be remembered, in milliseconds.
-    pub ttl_ms: u64,
 }
 
 impl<'a> Item<'a> {
@@ -110,7 +102,7 @@ fn read_joined<'a>(topic: &'a [u8], value: &[u8]) -> Option<Item<'a>> {
     let (link, ttl_ms, cached) = (parts.next_number()?, parts.next_number()?, parts.next_part()?);
     let cached = match cached {
         [] => None,
-        bytes => Some(CachedData { event: decode_event(bytes)?, ttl_ms }),
+        bytes => Some((decode_event(bytes)?, ttl_ms)),
     };
     let mut members = Vec::new();
     while !parts.is_empty() {

@@ -31,13 +31,6 @@ pub fn name_of(app: &App, key: TopicKey<&str>) -> Vec<u8> {
     name
 }
 
-/// What the names of all topics of an app begin with, and the `/`.
-pub fn app_name(app_id: &str) -> Vec<u8> {
-    let mut name = Vec::with_capacity(app_id.len() + 1);
-    escape(&mut name, app_id, b"%/\0");
-    name
-}
-
 fn escape(out: &mut Vec<u8>, text: &str, reserved: &[u8]) {
     for byte in text.bytes() {
         if reserved.contains(&byte) {
@@ -66,6 +59,5 @@ mod tests {
     fn an_app_ends_at_the_first_slash_and_no_name_holds_a_nul() {
         assert_eq!(name("a/%b\0", TopicKey::of("c")), "a%2F%25b%00/cc");
         assert_eq!(name("a", TopicKey::User { id: "b/%\0c" }), "a/ub/%25%00c");
-        assert_eq!(app_name("a/b"), b"a%2Fb");
     }
 }

@@ -10,7 +10,7 @@ use crate::cluster::session::effect::Effect;
 use crate::cluster::session::reading::Why;
 use crate::cluster::session::watch::Verdict;
 use crate::cluster::session::{Session, State};
-use crate::machine::Now;
+use crate::now::Now;
 
 impl Session {
     /// The answer to the oldest call without one.

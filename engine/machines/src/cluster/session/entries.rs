@@ -11,8 +11,8 @@ use crate::cluster::session::inbox::Next;
 use crate::cluster::session::reading::Why;
 use crate::cluster::session::{Session, State};
 use crate::cores::CoreId;
-use crate::machine::Now;
 use crate::mesh::Event;
+use crate::now::Now;
 use crate::topic::Topic;
 
 impl Session {
@@ -68,7 +68,7 @@ impl Session {
         match item {
             Item::Joined { topic: name, link, members, cached } => {
                 let topic = self.commands.take_question(name)?;
-                let cached = cached.map(|it| CachedFrame { frame: it.event.frame, ttl_ms: it.ttl_ms });
+                let cached = cached.map(|(event, ttl_ms)| CachedFrame { frame: event.frame, ttl_ms });
                 let joined = Joined { topic: Arc::clone(&topic), link, members, cached };
                 self.interest.note_roster(name, &joined);
                 self.tell_home(&topic, News::Joined(Box::new(joined)));

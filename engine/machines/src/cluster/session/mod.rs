@@ -21,7 +21,7 @@ use crate::cluster::call::Call;
 use crate::cluster::epoch::Epoch;
 use crate::cores::CoreId;
 use crate::limits::{ClusterLimits, Limits};
-use crate::machine::Now;
+use crate::now::Now;
 use crate::outgoing::Outgoing;
 use crate::topic::TopicHash;
 

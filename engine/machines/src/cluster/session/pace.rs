@@ -13,9 +13,6 @@ pub struct Pace {
     pub block_ms: u64,
 }
 
-/// Beats of another session that were seen unchanged before it counts as dead.
-pub const UNCHANGED_MAX: u32 = 4;
-
 impl Pace {
     /// That of a lease.
     pub fn of_lease(lease_ms: u64) -> Self {

@@ -7,7 +7,7 @@ use hashbrown::HashMap;
 
 use crate::cluster::answer::Registered;
 use crate::cluster::epoch::Epoch;
-use crate::cluster::session::pace::UNCHANGED_MAX;
+use crate::limits::UNCHANGED_MAX;
 
 /// The other sessions.
 #[derive(Debug, Default)]

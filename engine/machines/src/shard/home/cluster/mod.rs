@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use crate::cluster::bus::{Said, Server, ToBus};
 use crate::cluster::servers::Servers;
-use crate::limits::Limits;
+use crate::limits::{CLUSTER_WAIT_MS_MAX, Limits};
 use crate::topic::Topic;
 
 mod counts;
@@ -30,9 +30,6 @@ mod sessions;
 use lane::Lane;
 use links::BusLinks;
 use reading::ClusterStats;
-
-/// How long a subscription may wait for the cluster, in milliseconds. Clients give up after 10 s and more.
-const WAIT_MS_MAX: u64 = 5_000;
 
 /// What a home keeps in a cluster.
 #[derive(Debug)]
@@ -156,7 +153,7 @@ impl ClusterHome {
 
     /// Something of the topic waits for an answer.
     fn list_waiting(&mut self, topic: &Arc<Topic>) {
-        let until_ms = self.now_ms + WAIT_MS_MAX;
+        let until_ms = self.now_ms + CLUSTER_WAIT_MS_MAX;
         if let Some(link) = self.links.get_mut(topic)
             && !std::mem::replace(&mut link.is_listed, true)
         {
