@@ -24,13 +24,19 @@ pub(crate) fn describe_cluster(all: &mut Exposition, standings: &Standings) {
         read.iter().for_each(|(server, reading)| family.sample(&[("server", server)], value(reading) as f64));
         all.add(family);
     }
-    let mut lost = all.counters("bus_sessions_lost_total", "Sessions that were lost, by why.");
-    for (server, reading) in &read {
-        for (why, count) in Why::ALL.into_iter().zip(reading.stats.lost) {
-            lost.sample(&[("server", server), ("why", name_of(why))], count as f64);
+    // A gap in what clients hear is where a session was lost: the same numbers, under both names that alerts look for.
+    for (name, help, label) in [
+        ("bus_sessions_lost_total", "Sessions that were lost, by why.", "why"),
+        ("bus_gap_total", "Times when events of other nodes may have been missed, by kind.", "kind"),
+    ] {
+        let mut lost = all.counters(name, help);
+        for (server, reading) in &read {
+            for (why, count) in Why::ALL.into_iter().zip(reading.stats.lost) {
+                lost.sample(&[("server", server), (label, name_of(why))], count as f64);
+            }
         }
+        all.add(lost);
     }
-    all.add(lost);
     let counters: [Family; 6] = [
         ("bus_sessions_total", "Sessions that began.", |it| it.stats.begun),
         ("bus_resumed_total", "Sessions that went on after a connection broke.", |it| it.stats.resumed),
