@@ -16,7 +16,7 @@ readonly BINARY=$PWD/target/release/corecast
 readonly NODE_TESTS=$PWD/target/sdk/node
 readonly PAGE_TESTS=$PWD/target/page
 readonly PYTHON=$PWD/target/sdk/venv
-readonly ECHO_SERVER=$PWD/target/release/examples/echo
+readonly ECHO_BINARY=$PWD/target/release/examples/echo
 readonly COUNTING_BINARY=$PWD/target/counting/corecast
 readonly STEP_SECONDS_MAX=2400
 
@@ -218,7 +218,7 @@ run_pytest_beside() {
 
 run_pytest() {
     CORECAST_BIN=$BINARY CORECAST_COUNTING_BIN=$COUNTING_BINARY CORECAST_LOADTEST=$PWD/target/release/corecast-loadtest \
-        ECHO_SERVER=$ECHO_SERVER limited "$STEP_SECONDS_MAX" "$PYTHON/bin/python" -m pytest -p no:cacheprovider --color=no "$@"
+        ECHO_SERVER=$ECHO_BINARY limited "$STEP_SECONDS_MAX" "$PYTHON/bin/python" -m pytest -p no:cacheprovider --color=no "$@"
 }
 
 # Cargo keeps one binary of a name: this one is put aside before the ordinary one is built.
