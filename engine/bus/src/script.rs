@@ -109,7 +109,7 @@ impl Script {
 
     fn parts(self) -> &'static [&'static str] {
         match self {
-            Self::Ack => &[HEAD, include_str!("scripts/ack.lua")],
+            Self::Ack => &[HEAD, INBOXES, include_str!("scripts/ack.lua")],
             Self::Beat => &[HEAD, include_str!("scripts/beat.lua")],
             Self::Commands => &[HEAD, INBOXES, LEVELS, LEAVE, include_str!("scripts/commands.lua")],
             Self::Counts => &[READING, include_str!("scripts/counts.lua")],

@@ -24,7 +24,7 @@ use protocol::app::App;
 use protocol::presence::Member;
 use protocol::ws::Frame;
 
-pub(crate) const LEASE_MS: u64 = 1_200;
+pub(crate) const LEASE_MS: u64 = 2_000;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) struct Node {

@@ -114,6 +114,17 @@ fn an_entry_of_others_in_an_inbox_cuts_it_and_no_publisher_notices() {
 }
 
 #[test]
+fn what_is_acknowledged_in_an_inbox_that_is_no_stream_any_more_cuts_it() {
+    let bus = two_nodes();
+    bus.command("e2", &["P", T, "x", "0"]);
+    let () = bus.ask(&["SET", &format!("{P}:in:e1"), "garbage"]);
+    bus.run(Script::Ack, &["e1", "1", "1000"]);
+    let entries: Vec<(String, Vec<(String, String)>)> = bus.ask(&["XRANGE", &format!("{P}:in:e1"), "-", "+"]);
+    assert_eq!((entries.len(), entries[0].1[0].0.as_str()), (1, "!"));
+    assert_eq!(bus.says(Script::Beat, &["e1"]), "FENCED");
+}
+
+#[test]
 fn a_link_of_an_epoch_that_is_not_registered_leaves_nothing_behind() {
     let bus = two_nodes();
     let () = bus.ask(&["HSET", &format!("{P}:l:{T}"), "ghost", "1"]);
