@@ -6,7 +6,9 @@
 #
 # Installs what is missing (as root or by sudo), prints one line for a step that went well and the whole output of one
 # that did not, and ends with «N passed, N failed». Exit code 1 if a test or a step failed: a missing part is a failure,
-# never a skip. What it builds and installs for itself is under target/; it leaves no process and no other file behind.
+# never a skip. Tests with real servers and browsers share the machine with each other, so what fails among them is run
+# once more; if it passes then, it is named as flaky. What it builds and installs for itself is under target/; it leaves no
+# process and no other file behind.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")" || exit 1
 
@@ -25,6 +27,7 @@ failed=0
 # The steps that have begun and are not reported yet: what each is called, who counts its tests, and its process group.
 names=()
 counters=()
+commands=()
 groups=()
 policy=untouched
 scratch=$(mktemp -d)
@@ -105,6 +108,14 @@ begin() {
     names+=("$1")
     counters+=("$2")
     shift 2
+    commands+=("$(printf '%q ' "$@")")
+    launch "$log" "$@"
+    groups+=("$!")
+}
+
+launch() {
+    local log=$1 started code
+    shift
     set -m
     (
         started=$SECONDS
@@ -113,21 +124,43 @@ begin() {
         printf '%d\n' "$((SECONDS - started))" >"$log.seconds"
         exit "$code"
     ) </dev/null >"$log" 2>&1 &
-    groups+=("$!")
     set +m
 }
 
 # Waits for all steps that have begun, and reports them in their order.
 finish() {
-    local index
+    local index code codes=()
     for index in "${!groups[@]}"; do
         wait "${groups[index]}"
-        report "$?" "${names[index]}" "${counters[index]}" "$scratch/log.$index"
+        codes+=("$?")
     done
     end_steps
+    for index in "${!groups[@]}"; do
+        code=${codes[index]}
+        if ((code != 0)) && [[ ${counters[index]} == told_by_@(node|pytest|php) ]]; then
+            run_again "$index"
+            code=$?
+        fi
+        report "$code" "${names[index]}" "${counters[index]}" "$scratch/log.$index"
+    done
     names=()
     counters=()
+    commands=()
     groups=()
+}
+
+# The same step once more, now alone.
+run_again() {
+    local log=$scratch/log.$1 code
+    sed 's/^/    /' "$log"
+    printf 'AGAIN   %s\n' "${names[$1]}"
+    eval "launch \"\$log\" ${commands[$1]}"
+    groups[$1]=$!
+    wait "${groups[$1]}"
+    code=$?
+    end_steps
+    if ((code == 0)); then printf 'FLAKY   %s\n' "${names[$1]}"; fi
+    return "$code"
 }
 
 report() {
@@ -144,6 +177,8 @@ report() {
     failed=$((failed + bad))
     if ((bad == 0)); then
         printf 'ok      %s%s (%s s)\n' "$name" "$( ((good)) && printf ': %d passed' "$good")" "$seconds"
+        # Of nextest, which repeats tests by itself.
+        sed -n 's/^ *FLAKY [0-9/]* \[[^]]*\] */FLAKY   /p' "$log"
     else
         sed 's/^/    /' "$log"
         printf 'FAILED  %s: %d passed, %d failed, exit code %d (%s s)\n' "$name" "$good" "$bad" "$code" "$seconds"
@@ -172,7 +207,7 @@ limited() {
 run_rust_tests() {
     if cargo nextest --version >/dev/null 2>&1; then
         limited "$STEP_SECONDS_MAX" cargo nextest run --locked --workspace --no-fail-fast --status-level fail \
-            --final-status-level fail --color never --test-threads "$(($(nproc) * 2))"
+            --final-status-level flaky --color never --test-threads "$(($(nproc) * 2))"
     else
         RUST_TEST_THREADS=$(($(nproc) * 2)) limited "$STEP_SECONDS_MAX" \
             cargo test --locked --workspace --lib --bins --tests --no-fail-fast
