@@ -1,0 +1,97 @@
+// Small pieces that several views are made of.
+
+import { el, say, visible, visibleLine } from "./dom.js";
+import { latest, listen } from "./live.js";
+import { t } from "./text.js";
+
+/** What went wrong, for people. */
+export function whatFailed(error) {
+  if (error.status === 0) return t("no_answer");
+  const said = visible(error.message ?? "", 300);
+  if (error.status === undefined) return said;
+  return said ? `${said} (${error.status})` : t("refused_status", error.status);
+}
+
+/** The address of a view of this page. */
+export function link(view, parameters = {}) {
+  const given = Object.entries(parameters).filter(([, value]) => value != null && value !== "");
+  const query = new URLSearchParams(given).toString();
+  return `#/${view}${query && `?${query}`}`;
+}
+
+/** A name from the server that leads to a view. */
+export function named(name, view, parameters, label = null) {
+  return el("a", { href: link(view, parameters), class: "mono", "aria-label": label }, visibleLine(name));
+}
+
+/** Something to choose or to write, under its name. */
+export function field(name, control, hint = null) {
+  return el("label", { class: "field" }, el("span", {}, name), control, hint && el("small", {}, hint));
+}
+
+/** Values under their names. */
+export class Facts {
+  constructor(names) {
+    this.values = names.map((name) => [name, el("dd")]);
+    this.element = el("dl", { class: "facts" }, this.values.map(([name, value]) => el("div", {}, el("dt", {}, t(name)), value)));
+  }
+
+  update(values) {
+    for (const [name, element] of this.values) say(element, visibleLine(values[name] ?? "–"));
+  }
+}
+
+/** Does something at once and again after each pause, as long as the view is there; failures are shown. */
+export function repeat(ms, signal, problem, work) {
+  const round = async () => {
+    if (signal.aborted) return;
+    if (!document.hidden) {
+      try {
+        await work();
+        if (signal.aborted) return;
+        say(problem, "");
+      } catch (error) {
+        if (signal.aborted) return;
+        say(problem, whatFailed(error));
+      }
+    }
+    setTimeout(round, ms);
+  };
+  round();
+}
+
+export const problemLine = () => el("p", { class: "problem", role: "alert" });
+
+/** A button that copies; where the browser forbids it, it selects the text instead. */
+export function copyButton(what, element) {
+  const button = el("button", { type: "button", class: "small", "aria-label": t("copy_what", what), onclick: copy }, t("copy"));
+  async function copy() {
+    getSelection().selectAllChildren(element);
+    const copied = await navigator.clipboard?.writeText(element.textContent).then(() => true, () => false) || document.execCommand("copy");
+    say(button, t(copied ? "copied" : "selected"));
+    setTimeout(() => say(button, t("copy")), 2_000);
+  }
+  return button;
+}
+
+let lastApp = "";
+
+/** The apps of the server, one of them chosen: the wanted one, or the last. */
+export function appSelect(wanted, onchange, signal) {
+  const element = el("select", { onchange: () => { lastApp = element.value; onchange(); } });
+  const fill = () => {
+    const ids = (latest.get("apps") ?? []).map(({ id }) => String(id));
+    const chosen = element.value || wanted || lastApp;
+    if (chosen && !ids.includes(chosen)) ids.unshift(chosen);
+    if (ids.join("\n") === [...element.options].map(({ value }) => value).join("\n")) return;
+    element.replaceChildren(...ids.map((id) => el("option", { value: id, selected: id === chosen }, visibleLine(id, 80))));
+    lastApp = element.value;
+  };
+  listen("apps", () => {
+    const before = element.value;
+    fill();
+    if (element.value !== before) onchange();
+  }, signal);
+  fill();
+  return element;
+}
