@@ -21,7 +21,7 @@ use protocol::server_event::encode_event;
 use protocol::ws::Frame;
 
 /// The time at which everything happens.
-pub const NOW: Now = Now { mono_ms: 1, unix_ms: 1 };
+pub const NOW: Now = Now::at(1, 1);
 
 /// The data of events, as in the load test.
 pub const DATA_BYTES: usize = 200;
@@ -183,7 +183,8 @@ impl Core for Turning<'_> {
 pub fn publishes(topic: &Arc<Topic>, frame: &Frame, count: usize) -> Vec<Root> {
     let publish = || {
         let (topic, frame) = (Arc::clone(topic), frame.clone());
-        let event = Event { topic, frame, except: None, origin: Origin::BackEnd };
+        let received = Some(NOW.moment());
+        let event = Event { topic, frame, except: None, origin: Origin::BackEnd, received };
         Root::Publish(Box::new(Publish { event, hook: None }))
     };
     (0..count).map(|_| publish()).collect()

@@ -257,6 +257,10 @@ impl Limits {
     }
 }
 
+/// Moments at which events were received that are on their way through a shard. A turn of a sender has one moment, and two batches of
+/// each are in flight, so more come only from a crowd of cores; what is one too many counts with the one before.
+pub const TIMED_MAX: usize = 256;
+
 /// Descriptors that WebSocket clients never get: many publishers open a connection per call.
 pub const DESCRIPTORS_KEPT: usize = 256;
 

@@ -11,6 +11,7 @@ use protocol::presence::Member;
 use protocol::socket_id::SocketId;
 use protocol::ws::Frame;
 
+use crate::now::Moment;
 use crate::readings::Reading;
 use crate::token::Token;
 use crate::topic::Topic;
@@ -55,7 +56,8 @@ pub enum Root {
     Struck,
 }
 
-/// From the home shard. The fields mean what they mean in [`Root`].
+/// From the home shard. The fields mean what they mean in [`Root`]; `received` is when a published event came to this
+/// process.
 #[derive(Debug)]
 #[expect(missing_docs, reason = "the fields are said above, once")]
 pub enum Leaf {
@@ -66,7 +68,7 @@ pub enum Leaf {
     /// This subscription may not enter.
     Refused { topic: Arc<Topic>, sub: SubRef, why: Refusal },
     /// A frame for the local subscribers.
-    Deliver { topic: Arc<Topic>, frame: Frame, except: Option<SocketId> },
+    Deliver { topic: Arc<Topic>, frame: Frame, except: Option<SocketId>, received: Option<Moment> },
     /// Whether a user is online, for those who watch by this epoch.
     User { topic: Arc<Topic>, epoch: u64, online: bool },
     /// What a Query asked for.
@@ -117,6 +119,8 @@ pub struct Event {
     pub except: Option<SocketId>,
     /// Where it came from.
     pub origin: Origin,
+    /// When this process received it. None: another one did.
+    pub received: Option<Moment>,
 }
 
 /// Where an event came from.
@@ -317,7 +321,7 @@ mod tests {
     #[test]
     fn messages_are_small() {
         assert!(size_of::<Root>() <= 40, "{}", size_of::<Root>());
-        assert!(size_of::<Leaf>() <= 56, "{}", size_of::<Leaf>());
+        assert!(size_of::<Leaf>() <= 64, "{}", size_of::<Leaf>());
         assert!(size_of::<Publish>() <= 160, "{}", size_of::<Publish>());
     }
 }

@@ -12,7 +12,7 @@ use corecast_machines::topic::TopicHash;
 use protocol::app::{App, Apps};
 use protocol::http::TrustedProxies;
 
-const NOW: Now = Now { mono_ms: 1000, unix_ms: 1000 };
+const NOW: Now = Now::at(1000, 1000);
 
 struct Head(Token, Vec<u8>, bool);
 

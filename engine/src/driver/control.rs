@@ -179,7 +179,15 @@ pub struct Health {
     memory_is_short: AtomicBool,
     stuck_batches: AtomicU64,
     beats: PerCore<AtomicU64>,
-    loads: PerCore<(AtomicU64, AtomicU64)>,
+    loads: PerCore<Load>,
+}
+
+/// What a core tells of itself, for all to read.
+#[derive(Debug, Default)]
+struct Load {
+    connections: AtomicU64,
+    gated_ms: AtomicU64,
+    busy_us: AtomicU64,
 }
 
 /// What a core has told of itself.
@@ -189,6 +197,8 @@ pub struct CoreLoad {
     pub connections: u64,
     /// For how long a gate of it has been closed so far.
     pub gated_ms: u64,
+    /// For how long it has not slept so far.
+    pub busy_us: u64,
 }
 
 impl Health {
@@ -200,7 +210,7 @@ impl Health {
             memory_is_short: AtomicBool::new(false),
             stuck_batches: AtomicU64::new(0),
             beats: PerCore::of_turning(cores, |_| AtomicU64::new(0)),
-            loads: PerCore::of_turning(cores, |_| (AtomicU64::new(0), AtomicU64::new(0))),
+            loads: PerCore::of_turning(cores, |_| Load::default()),
         }
     }
 
@@ -232,9 +242,10 @@ impl Health {
 
     /// Core `core` tells how much it has to do.
     pub fn note_load(&self, core: CoreId, load: CoreLoad) {
-        let (connections, gated_ms) = &self.loads[core];
+        let Load { connections, gated_ms, busy_us } = &self.loads[core];
         connections.store(load.connections, Ordering::Relaxed);
         gated_ms.store(load.gated_ms, Ordering::Relaxed);
+        busy_us.store(load.busy_us, Ordering::Relaxed);
     }
 
     /// True when this shard has so many more connections than another that a newcomer had better go there.
@@ -247,11 +258,17 @@ impl Health {
 
     /// What this core has told last.
     pub fn load(&self, core: CoreId) -> CoreLoad {
-        let (connections, gated_ms) = &self.loads[core];
+        let Load { connections, gated_ms, busy_us } = &self.loads[core];
         CoreLoad {
             connections: connections.load(Ordering::Relaxed),
             gated_ms: gated_ms.load(Ordering::Relaxed),
+            busy_us: busy_us.load(Ordering::Relaxed),
         }
+    }
+
+    /// The cores that tell of themselves.
+    pub fn cores(&self) -> impl Iterator<Item = CoreId> {
+        self.loads.cores()
     }
 
     /// So many batches have found a full inbox, which never is: a mistake of ours that must not go unseen.
@@ -293,11 +310,17 @@ impl Clock {
         Self { origin: Instant::now() }
     }
 
+    /// Reads the monotonic one, in microseconds.
+    pub fn mono_us(&self) -> u64 {
+        self.origin.elapsed().as_micros() as u64 + 1_000
+    }
+
     /// Reads both.
     pub fn now(&self) -> Now {
         let unix_ms =
             SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
-        Now { mono_ms: self.origin.elapsed().as_millis() as u64 + 1, unix_ms }
+        let mono_us = self.mono_us();
+        Now { mono_ms: mono_us / 1_000, mono_us, unix_ms }
     }
 }
 
@@ -359,7 +382,8 @@ mod tests {
     #[test]
     fn a_shard_is_ahead_when_another_has_far_fewer_connections() {
         let health = Health::new(Cores::new(2));
-        let note = |core, connections| health.note_load(core, CoreLoad { connections, gated_ms: 0 });
+        let note =
+            |core, connections| health.note_load(core, CoreLoad { connections, ..CoreLoad::default() });
         let [one, other] = [CoreId::Shard(0), CoreId::Shard(1)];
         for (mine, theirs, ahead) in
             [(0, 0, false), (32, 0, false), (40, 0, true), (1000, 900, false), (1000, 800, true)]

@@ -11,6 +11,7 @@ pub mod allowed;
 pub mod app_line;
 pub mod apps;
 pub mod bus_lines;
+mod busy;
 pub mod control;
 pub mod doorbell;
 pub mod flush;

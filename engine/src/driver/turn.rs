@@ -14,6 +14,7 @@ use super::CoreSetup;
 use super::accept::Acceptor;
 use super::app_line::AppLine;
 use super::apps::AppsView;
+use super::busy::Busy;
 use super::control::{Clock, Control, CoreError, CoreLoad, Health, Leave, Phase, Report};
 use super::flush::Flusher;
 use super::hooks_end::HooksEnd;
@@ -42,6 +43,7 @@ pub(super) struct Core<M> {
     apps: AppsView,
     app_line: Option<AppLine>,
     clock: Clock,
+    busy: Busy,
     control: Arc<Control>,
     health: Arc<Health>,
     violations: ViolationLog,
@@ -91,6 +93,7 @@ impl<M: Machine> Core<M> {
             apps: AppsView::new(setup.apps),
             app_line: setup.app_line,
             clock: setup.clock,
+            busy: Busy::default(),
             control: setup.control,
             health: setup.health,
             violations: ViolationLog::default(),
@@ -211,7 +214,8 @@ impl<M: Machine> Core<M> {
     /// what is free here: an allocator does that when it is asked for more, and newcomers are kept away.
     fn share_load(&mut self, now: Now) {
         let connections = self.machine.connections() as u64;
-        let load = CoreLoad { connections, gated_ms: self.machine.gated_ms() };
+        let (gated_ms, busy_us) = (self.machine.gated_ms(), self.busy.note_awake(now.mono_us));
+        let load = CoreLoad { connections, gated_ms, busy_us };
         self.health.note_load(self.io.mesh.me(), load);
         let is_short = self.health.memory_is_short();
         if is_short != self.gives_back_at.is_some() {
@@ -310,6 +314,7 @@ impl<M: Machine> Core<M> {
         let next = deadlines.into_iter().flatten().min();
         let patience = next.map_or(SLEEP_MAX, |next| Duration::from_millis(next.saturating_sub(now.mono_ms)));
         let nap = Duration::from_millis(self.machine.nap_ms_max(now));
+        self.busy.note_asleep(self.clock.mono_us());
         if !self.rested
             && !nap.is_zero()
             && let Some(listeners) = self.acceptor.listeners()

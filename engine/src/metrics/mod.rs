@@ -14,6 +14,7 @@ use crate::takeover::counters::{Counters, TakeoverReading};
 use crate::tls::ServerTls;
 use machines::api_core::OtherMetrics;
 use machines::api_core::exposition::Exposition;
+use machines::cores::CoreId;
 use machines::machine::Now;
 
 mod hooks;
@@ -44,6 +45,7 @@ pub(crate) fn of_the_process(
         all.counter("stuck_batches_total", stuck, health.stuck_batches());
         let shedding = "1 while there is too much to do for new connections.";
         all.gauge("shedding", shedding, u64::from(health.is_shedding()));
+        describe_cores(all, &health);
         let lost = "Log lines lost since standard error did not take them.";
         all.counter("log_lines_dropped_total", lost, logging::dropped());
         let untold = "Refusals without a log line, since there were too many of their kind within a second.";
@@ -63,6 +65,18 @@ pub(crate) fn of_a_node(others: OtherMetrics, cluster: Arc<Standings>) -> OtherM
         others(all, now);
         describe_cluster(all, &cluster);
     })
+}
+
+fn describe_cores(all: &mut Exposition, health: &Health) {
+    let mut busy = all.counters("core_busy_seconds_total", "Time that a core was not asleep.");
+    for core in health.cores() {
+        let name = match core {
+            CoreId::Shard(number) => format!("shard-{number}"),
+            CoreId::Api | CoreId::Relay => "api".to_owned(),
+        };
+        busy.sample(&[("core", &name)], health.load(core).busy_us as f64 / 1e6);
+    }
+    all.add(busy);
 }
 
 fn describe_sources(all: &mut Exposition, AppSources { app_store, apps_url }: &AppSources) {

@@ -232,7 +232,7 @@ fn decode_event(mut fields: Fields<'_>, apps: &Apps, homes: &Homes) -> Result<Op
     let Some(app) = apps.by_id(app) else { return Ok(None) };
     let topic = homes.topic(app, TopicKey::of(channel));
     let frame = Frame::from(fields.0).holding_json(holds_json);
-    Ok(Some(Event { topic, frame, except, origin }))
+    Ok(Some(Event { topic, frame, except, origin, received: None }))
 }
 
 /// What is left of a message.
@@ -285,7 +285,8 @@ mod tests {
         let app = Arc::new(App::new(app, "k", "s"));
         let topic = house().1.topic(&app, TopicKey::of("private-x"));
         let except = Some(SocketId { first: 2, second: 1 << 40 });
-        Event { topic, frame: Frame::from(vec![0x81, 1, b'x']), except, origin: Origin::Client }
+        let frame = Frame::from(vec![0x81, 1, b'x']);
+        Event { topic, frame, except, origin: Origin::Client, received: None }
     }
 
     fn said(bytes: &[u8]) -> Said {

@@ -170,6 +170,27 @@ fn deliveries_messages_and_bytes_are_counted() {
 }
 
 #[test]
+fn each_event_is_measured_once_for_each_shard_until_it_is_written() {
+    let watched = Watched::start(&[]);
+    let measured = || watched.sum("corecast_fanout_seconds_count");
+    let mut client = watched.server.connect();
+    watched.server.publish("nobody-is-here", "e", "x");
+    client.subscribe("measured");
+    for number in 0..20 {
+        watched.server.publish("measured", "e", &number.to_string());
+    }
+    wait_for("the events to be measured", || (measured() >= 20.0).then_some(()));
+    let now = watched.scrape();
+    assert_eq!(measured(), 20.0, "what nobody hears, and what the server says itself, is not measured");
+    assert_eq!(now["corecast_fanout_seconds_bucket{le=\"+Inf\"}"], 20.0);
+    let (sum, longest) =
+        (now["corecast_fanout_seconds_sum"], now["corecast_fanout_seconds_bucket{le=\"5\"}"]);
+    assert!(sum > 0.0 && longest <= 20.0, "{now:?}");
+    let busy = |core: &str| now[&format!("corecast_core_busy_seconds_total{{core=\"{core}\"}}")];
+    assert!(busy("api") > 0.0 && busy("shard-0") > 0.0 && busy("shard-2") > 0.0, "{now:?}");
+}
+
+#[test]
 fn a_reader_that_stops_shows_before_and_after_it_is_closed() {
     let watched = Watched::start(&[]);
     let nothing = watched.sum("corecast_outbox_bytes");

@@ -133,6 +133,7 @@ impl Node {
             frame: Frame::from(text.as_bytes()),
             except: None,
             origin: Origin::BackEnd,
+            received: None,
         };
         self.with(|state| state.say(Said::Publish(Box::new(event), 0)));
     }
@@ -276,7 +277,7 @@ fn run(home: &mut Home, server: Server, config: SessionConfig) {
     let keys = Keys::new("test", 100, config.limits.inbox_bytes_max, 1_000);
     let link = Link::new(server, keys, patience, Arc::new(move || thread.unpark()));
     let start = Instant::now();
-    let now = || Now { mono_ms: start.elapsed().as_millis() as u64, unix_ms: 0 };
+    let now = || Now::at(start.elapsed().as_millis() as u64, 0);
     let mut bus = Bus::new(Session::new(config, now()), link);
     while !home.0.over.load(Ordering::SeqCst) {
         if let Some((app, count)) = home.0.state.lock().unwrap().connections.take() {

@@ -134,7 +134,7 @@ pub const CLUSTER_MUTANTS: &[Mutant] = &[
     Mutant {
         name: "EchoesKept",
         breaks: "Events that have come back are delivered again when the session is lost.",
-        places: &[instead("shard/home/cluster/publishing.rs", "lane.echoes.end(echo);", "")],
+        places: &[instead("shard/home/cluster/publishing.rs", "lane.echoes.end(echo)", "None")],
     },
     Mutant {
         name: "EchoesOvertaken",

@@ -266,6 +266,16 @@ pub const MUTANTS: &[Mutant] = &[
         places: &[instead("shard/fanout/subscriptions.rs", "self.close_range(id, topic_slot);", "")],
     },
     Mutant {
+        name: "TicksNeverMeasured",
+        breaks: "Events that have waited for a tick are never measured.",
+        places: &[instead("shard/fanout/timing.rs", "timed.end <= tried && !waits", "false && !waits")],
+    },
+    Mutant {
+        name: "NobodyBehindTheFirstIsMeasured",
+        breaks: "Of events that were received in one moment only the first is ever measured.",
+        places: &[instead("shard/fanout/timing.rs", "last.end = end;", "last.end = u64::MAX;")],
+    },
+    Mutant {
         name: "ObjectsOfOneEventAlone",
         breaks: "Connections that take objects get the first event of a phase and no other.",
         places: &[instead(

@@ -2,7 +2,9 @@
 //! means; the library writes and escapes. A family without samples is left out.
 
 use prometheus::TextEncoder;
-use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
+use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
+
+use crate::readings::latencies::Latencies;
 
 /// Families, in the order in which they were added.
 #[derive(Debug)]
@@ -42,6 +44,25 @@ impl Exposition {
     /// A gauge with several samples.
     pub fn gauges(&self, name: &str, help: &str) -> Family {
         Family::new(&format!("{}{name}", self.prefix), help, MetricType::GAUGE)
+    }
+
+    /// How long something took, in seconds.
+    pub fn latencies(&mut self, name: &str, help: &str, latencies: &Latencies) {
+        let mut family = Family::new(&format!("{}{name}", self.prefix), help, MetricType::HISTOGRAM);
+        let bucket = |(bound_us, count): (u32, u64)| {
+            let mut bucket = Bucket::default();
+            bucket.set_upper_bound(f64::from(bound_us) / 1e6);
+            bucket.set_cumulative_count(count);
+            bucket
+        };
+        let mut histogram = Histogram::default();
+        histogram.set_bucket(latencies.cumulative().map(bucket).collect());
+        histogram.set_sample_count(latencies.count());
+        histogram.set_sample_sum(latencies.sum_us() as f64 / 1e6);
+        let mut metric = Metric::default();
+        metric.set_histogram(histogram);
+        family.0.mut_metric().push(metric);
+        self.add(family);
     }
 
     /// Of the names that every exporter uses, without a prefix; nothing where the value is not known.

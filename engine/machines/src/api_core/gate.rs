@@ -23,6 +23,7 @@ use crate::invariant::{self, Expected};
 use crate::limits::PARKED_BYTES_MAX;
 use crate::machine::Now;
 use crate::mesh::{Ask, Event, Origin, Publish, Query, Root, Terminate};
+use crate::now::Moment;
 use crate::readings::gated::GatedTime;
 use crate::topic::{Topic, TopicKey};
 
@@ -58,6 +59,7 @@ pub(super) struct ParkedEvent {
     pub(super) name: Box<str>,
     pub(super) data: EventData<'static>,
     pub(super) except: Option<SocketId>,
+    pub(super) received: Moment,
 }
 
 impl ParkedEvent {
@@ -73,6 +75,7 @@ pub(super) struct EventView<'a> {
     pub(super) name: &'a str,
     pub(super) data: &'a EventData<'a>,
     pub(super) except: Option<SocketId>,
+    pub(super) received: Moment,
 }
 
 impl Gates {
@@ -168,7 +171,8 @@ impl ApiCore {
     fn let_part_go(&mut self, home: CoreId, waiting: Waiting, now: Now) {
         match waiting.part {
             Part::Event { event, topic, question } => {
-                let view = EventView { name: &event.name, data: &event.data, except: event.except };
+                let ParkedEvent { name, data, except, received } = &*event;
+                let view = EventView { name, data, except: *except, received: *received };
                 self.send_event(home, topic, view, question);
             }
             Part::Ask(query) => self.send_query(home, query),
@@ -194,6 +198,7 @@ impl ApiCore {
                 frame: Frame::from(self.scratch.as_slice()).holding_json(event.data.is_json),
                 except: event.except,
                 origin: Origin::BackEnd,
+                received: Some(event.received),
             },
             hook: is_told_of(&topic).then(|| HookEvent::ServerEvent {
                 app: Arc::clone(&topic.app),

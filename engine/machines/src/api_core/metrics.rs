@@ -22,6 +22,7 @@ impl ApiCore {
         let sum = sum(readings);
         describe_traffic(&mut all, &sum.stats);
         self.describe_rest(&mut all);
+        describe_fanout(&mut all, &sum);
         describe_back_pressure(&mut all, &sum, self.gates.ms(), self.gates.bytes());
         describe_closes(&mut all, &sum.closes);
         let elsewhere = [("api", violations().count), ("takeover", (self.metrics.relay_violations)())];
@@ -111,6 +112,11 @@ fn describe_traffic(all: &mut Exposition, stats: &Stats) {
     all.counter("ws_messages_received_total", "Messages of WebSocket clients.", stats.commands);
     let sent = stats.deliveries + stats.replies;
     all.counter("ws_messages_sent_total", "Messages to WebSocket clients.", sent);
+}
+
+fn describe_fanout(all: &mut Exposition, sum: &Reading) {
+    let help = "Time from when a published event was received until it was written to all of its subscribers on a shard.";
+    all.latencies("fanout_seconds", help, &sum.fanout);
 }
 
 fn describe_back_pressure(all: &mut Exposition, sum: &Reading, parts_ms: u64, parts_bytes: usize) {

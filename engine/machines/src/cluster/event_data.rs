@@ -94,7 +94,7 @@ mod tests {
             (Some(SocketId { first: 1 << 40, second: 7 }), Origin::Client, true),
         ] {
             let frame = Frame::from(&b"frame"[..]).holding_json(holds_json);
-            let event = Event { topic: Arc::clone(&topic), frame, except, origin };
+            let event = Event { topic: Arc::clone(&topic), frame, except, origin, received: None };
             let bytes = encode_event(&event, Epoch(9), 3, 1 << 33);
             let read = decode_event(&bytes).unwrap();
             assert_eq!((read.epoch, read.home, read.echo), (Epoch(9), 3, 1 << 33));

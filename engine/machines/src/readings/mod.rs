@@ -4,9 +4,11 @@
 
 pub mod closes;
 pub mod gated;
+pub mod latencies;
 pub mod stats;
 
 use closes::Closes;
+use latencies::Latencies;
 use stats::Stats;
 
 /// The state of a shard in numbers.
@@ -16,6 +18,8 @@ pub struct Reading {
     pub stats: Stats,
     /// How connections have ended.
     pub closes: Closes,
+    /// How long published events took, from when they were received until they were written to all subscribers here.
+    pub fanout: Latencies,
     /// How often an invariant did not hold on its core.
     pub violations: u64,
     /// How long gates have been closed.
@@ -73,6 +77,7 @@ impl Reading {
     pub fn add(&mut self, other: &Self) {
         self.stats.add(&other.stats);
         self.closes.add(&other.closes);
+        self.fanout.add(&other.fanout);
         self.violations += other.violations;
         self.gated_ms.flush += other.gated_ms.flush;
         self.gated_ms.roots += other.gated_ms.roots;

@@ -24,6 +24,7 @@ impl Shard {
         Reading {
             stats: self.stats(),
             closes: self.ending.closes().clone(),
+            fanout: self.fanout.latencies(),
             violations: violations().count,
             gated_ms: self.inbound.gated_ms(),
             connections: self.fanout.connections() as u64,

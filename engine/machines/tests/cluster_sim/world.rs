@@ -174,7 +174,7 @@ impl World {
         let count = rng.between(2, 4);
         let mut world = Self {
             rng,
-            now: Now { mono_ms: 1000, unix_ms: 1000 },
+            now: Now::at(1000, 1000),
             plan,
             app,
             channels,
@@ -505,7 +505,8 @@ impl World {
         encode_event(&mut bytes, "e", channel, &EventData::of_text(&format!("#{number}")), None);
         let socket_id = except.and_then(|client| self.clients[client].socket_id);
         let except = except.filter(|_| socket_id.is_some());
-        let event = Event { topic, frame: Frame::from(bytes), except: socket_id, origin: Origin::BackEnd };
+        let (frame, received) = (Frame::from(bytes), Some(self.now.moment()));
+        let event = Event { topic, frame, except: socket_id, origin: Origin::BackEnd, received };
         let is_subscribed = |client: &Client| {
             client.alive
                 && client.node == node

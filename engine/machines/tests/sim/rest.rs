@@ -37,6 +37,10 @@ pub fn check(cores: &Cores, clients: &Clients, api: &ApiSide) -> Result<(), Stri
         if shard.open_batches() != (0, 0) {
             return Err(format!("shard {index} sleeps with open batches {:?}", shard.open_batches()));
         }
+        let paced = shard.fanout().next_tick_ms().is_some();
+        if shard.fanout().untimed() > 0 && !paced {
+            return Err(format!("shard {index} sleeps, and events that are written are not measured"));
+        }
         if shard.home().subscription_counts().waiting().0 > 0 {
             return Err(format!("shard {index} sleeps, and subscribers must be told how many they are"));
         }

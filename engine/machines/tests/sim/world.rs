@@ -331,7 +331,7 @@ impl World {
     }
 
     fn now(&self) -> Now {
-        Now { mono_ms: self.now_ms, unix_ms: self.now_ms }
+        Now::at(self.now_ms, self.now_ms)
     }
 
     // ---- time
@@ -659,7 +659,8 @@ impl World {
             event: id.to_string().into(),
             recipients: 0,
         });
-        let event = Event { topic, frame, except, origin: Origin::BackEnd };
+        let received = Some(self.now().moment());
+        let event = Event { topic, frame, except, origin: Origin::BackEnd, received };
         let root = Root::Publish(Box::new(Publish { event, hook }));
         // Until it is in a batch it is not accepted.
         self.model.publish(id, channel, 0, except);

@@ -17,6 +17,7 @@ use crate::api_core::open_call::{CallId, OpenCall};
 use crate::invariant::Expected;
 use crate::machine::{Now, Token};
 use crate::mesh::Counts;
+use crate::now::Moment;
 use crate::topic::{Topic, TopicKey};
 
 /// What was asked about the channels of the events.
@@ -93,7 +94,7 @@ impl ApiCore {
         let (id, mut call) = (self.calls.name(), OpenCall::new(token, manner));
         let mut pending = Pending::of(publish);
         for event in &publish.events {
-            self.publish_event(id, &mut call, &mut pending, publish, event);
+            self.publish_event(id, &mut call, &mut pending, publish, event, now);
         }
         self.gates.charge_bytes(call.parked_bytes);
         self.answer_now_or_later(id, call, super::Pending::Publish(pending), now);
@@ -106,19 +107,21 @@ impl ApiCore {
         pending: &mut Pending,
         publish: &Publish<'_>,
         event: &Event<'_>,
+        now: Now,
     ) {
-        let mut parked = None;
+        let (mut parked, received) = (None, now.moment());
         for channel in &event.channels {
             let topic = self.topics.topic(publish.app, key_of(channel));
             let question = pending.add_row(&topic, channel.kind, event.info).map(|index| id.question(index));
             call.answers_missing += usize::from(question.is_some());
             let home = self.topics.home(topic.hash);
             if self.gate_is_open(home) {
-                let view = EventView { name: &event.name, data: &event.data, except: event.except };
+                let (name, data, except) = (&*event.name, &event.data, event.except);
+                let view = EventView { name, data, except, received };
                 self.send_event(home, topic, view, question);
                 continue;
             }
-            let event = Rc::clone(parked.get_or_insert_with(|| park(event, call)));
+            let event = Rc::clone(parked.get_or_insert_with(|| park(event, call, received)));
             self.park(home, call, Waiting { call: id, part: Part::Event { event, topic, question } });
         }
     }
@@ -134,11 +137,12 @@ fn key_of<'a>(channel: &'a Target<'_>) -> TopicKey<&'a str> {
     TopicKey::of_kind(&channel.name, channel.kind)
 }
 
-fn park(event: &Event<'_>, call: &mut OpenCall) -> Rc<ParkedEvent> {
+fn park(event: &Event<'_>, call: &mut OpenCall, received: Moment) -> Rc<ParkedEvent> {
     let event = ParkedEvent {
         name: (&*event.name).into(),
         data: event.data.clone().into_owned(),
         except: event.except,
+        received,
     };
     call.parked_bytes += event.bytes();
     Rc::new(event)

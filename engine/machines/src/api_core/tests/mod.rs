@@ -170,7 +170,7 @@ impl Rig {
             core,
             inputs: FakeInputs::default(),
             mesh: FakeMesh { open: [true; SHARDS], sent: Default::default() },
-            now: Now { mono_ms: 1_000, unix_ms: UNIX_S * 1_000 },
+            now: Now::at(1_000, UNIX_S * 1_000),
             app,
             topics,
             got: HashMap::new(),

@@ -104,7 +104,7 @@ impl Session {
         match self.interest.get(name).cloned() {
             Some(topic) => {
                 let home = self.topics.home(topic.hash);
-                let event = Box::new(Event { topic, frame, except, origin });
+                let event = Box::new(Event { topic, frame, except, origin, received: None });
                 self.tell(home, News::Event(event, if is_ours { echo } else { 0 }));
             }
             None if is_ours && echo > 0 => {

@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     fn at(mono_ms: u64) -> Now {
-        Now { mono_ms, unix_ms: 0 }
+        Now::at(mono_ms, 0)
     }
 
     fn drain(rate: u32, shard: usize, shards: usize) -> Drain {

@@ -10,6 +10,7 @@ use protocol::ws::Frame;
 
 use crate::invariant::Expected;
 use crate::machine::Token;
+use crate::now::Moment;
 use crate::outbox::Range;
 use crate::outbox::run::OpenRun;
 use crate::shard::fanout::Fanout;
@@ -17,8 +18,14 @@ use crate::shard::fanout::flush::{NO_RUN, Touched};
 use crate::shard::fanout::topics::LocalTopic;
 
 impl Fanout {
-    /// An event for all acknowledged subscribers but one.
-    pub(in crate::shard) fn deliver(&mut self, topic_slot: u32, frame: &Frame, except: Option<Token>) {
+    /// An event for all acknowledged subscribers but one. One that was published is measured.
+    pub(in crate::shard) fn deliver(
+        &mut self,
+        topic_slot: u32,
+        frame: &Frame,
+        except: Option<Token>,
+        received: Option<Moment>,
+    ) {
         let topic = self.topics.get_mut(topic_slot);
         let Some(topic) = topic.expected("its caller has found it") else { return };
         if topic.acknowledged.is_empty() {
@@ -67,6 +74,9 @@ impl Fanout {
         }
         if let Some(topic) = self.topics.get_mut(topic_slot) {
             self.flush.decided(&mut topic.gain, frame.len());
+            if let Some(received) = received {
+                self.timing.note_decided(received, topic.flush_interval_ms(), self.flush.run_bytes());
+            }
         }
         if let Some(id) = excluded {
             self.stats.deliveries -= 1;
@@ -185,7 +195,7 @@ mod tests {
             let mut bytes = Vec::new();
             let data = EventData { is_json: true, ..EventData::of_text(&format!("[{number}]")) };
             encode_event(&mut bytes, "e", "a", &data, None);
-            self.fanout.deliver(self.topic_slot, &Frame::from(bytes).holding_json(true), except);
+            self.fanout.deliver(self.topic_slot, &Frame::from(bytes).holding_json(true), except, None);
         }
 
         /// What each of them has in its outbox, as far as it is data.

@@ -228,7 +228,7 @@ mod tests {
         frame
     }
 
-    const NOW: Now = Now { mono_ms: 1000, unix_ms: 1000 };
+    const NOW: Now = Now::at(1000, 1000);
 
     impl Rig {
         fn new() -> Self {
@@ -316,7 +316,7 @@ mod tests {
         fn publish(&mut self, name: &str, text: &str) {
             let topic = self.topics.topic(&self.app, TopicKey::of(name));
             let frame = Frame::from(text.as_bytes().to_vec());
-            let event = Event { topic, frame, except: None, origin: Origin::BackEnd };
+            let event = Event { topic, frame, except: None, origin: Origin::BackEnd, received: None };
             self.shard.handle_root(CoreId::Shard(0), Root::Publish(Box::new(Publish { event, hook: None })));
         }
 

@@ -238,6 +238,17 @@ impl Flush {
         self.dirty.queue.is_empty() && self.small.queue.is_empty() && self.holds.is_empty()
     }
 
+    /// How far into all Runs a write was tried for everybody who does not wait for a tick.
+    pub(super) fn tried_until(&self) -> u64 {
+        let (dirty, small) = (self.dirty.oldest_mark(self.run_bytes), self.small.oldest_mark(self.run_bytes));
+        [dirty, small].into_iter().flatten().fold(self.run_bytes, u64::min)
+    }
+
+    /// Bytes of all Runs decided since the start.
+    pub(super) fn run_bytes(&self) -> u64 {
+        self.run_bytes
+    }
+
     /// When the next tick is that somebody waits for, in `mono_ms`.
     pub(super) fn next_tick_ms(&self) -> Option<u64> {
         self.holds.deadline_ms()

@@ -2,12 +2,13 @@
 //!
 //! Where to look: `connections` what other parts ask of a connection, `connection` its record and `slots` where it stands;
 //! `topics` and `subscriptions` who is subscribed to what; `delivery` events on their way into outboxes, `writing` what
-//! happens to these at the kernel. What waits and how much of it may: `flush`, `pacing` and `unflushed`, `gate`, `budget`.
+//! happens to these at the kernel, `timing` how long that takes. What waits and how much of it may: `flush`, `pacing` and `unflushed`, `gate`, `budget`.
 //! `departed` those who have gone, `reading` how all of this stands.
 
 use protocol::socket_id::Place;
 
 use crate::limits::{Limits, OUTBOXES_BYTES_MIN};
+use crate::machine::Now;
 use crate::outbox::OPEN;
 use crate::outbox::held::Held;
 use crate::outbox::run::Run;
@@ -15,6 +16,7 @@ use crate::readings::stats::FanoutStats;
 use crate::shard::fanout::departed::Departed;
 use crate::shard::fanout::flush::{Flush, NO_RUN};
 use crate::shard::fanout::slots::Connections;
+use crate::shard::fanout::timing::Timing;
 use crate::shard::fanout::topics::LocalTopics;
 
 mod budget;
@@ -29,6 +31,7 @@ mod pacing;
 mod reading;
 mod slots;
 mod subscriptions;
+mod timing;
 pub(super) mod topics;
 mod unflushed;
 mod writing;
@@ -44,6 +47,8 @@ pub struct Fanout {
     departed: Departed,
     /// What must be written.
     flush: Flush,
+    /// How long published events take.
+    timing: Timing,
     stats: FanoutStats,
     /// What Runs keep alive.
     held: Held,
@@ -63,6 +68,7 @@ impl Fanout {
             topics: LocalTopics::default(),
             departed: Departed::new(limits.given_up_per_turn_max),
             flush: Flush::default(),
+            timing: Timing::default(),
             stats: FanoutStats::default(),
             held: Held::default(),
             outboxes_bytes_max: limits.outboxes_bytes_max.unwrap_or(OUTBOXES_BYTES_MIN),
@@ -77,14 +83,17 @@ impl Fanout {
     }
 
     /// A decide phase begins.
-    pub(in crate::shard) fn begin_phase(&mut self, now_ms: u64) {
-        self.flush.begin_phase(now_ms);
+    pub(in crate::shard) fn begin_phase(&mut self, now: Now) {
+        self.timing
+            .begin_phase(now, self.flush.tried_until(), |interval_ms| self.flush.holds.mark_of(interval_ms));
+        self.flush.begin_phase(now.mono_ms);
     }
 
     /// Gives back what nothing needs now.
     pub(in crate::shard) fn give_back_room(&mut self) {
         self.departed.give_back_room();
         self.flush.give_back_room();
+        self.timing.give_back_room();
         self.topics.give_back_room();
     }
 }

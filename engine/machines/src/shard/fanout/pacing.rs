@@ -64,6 +64,11 @@ impl Holds {
         self.waiting().map(|group| group.mark).min()
     }
 
+    /// The same, of those who wait for ticks of this interval.
+    pub(super) fn mark_of(&self, interval_ms: u32) -> Option<u64> {
+        self.waiting().find(|group| group.interval_ms == interval_ms).map(|group| group.mark)
+    }
+
     /// True when nobody waits.
     pub(super) fn is_empty(&self) -> bool {
         self.waiting().next().is_none()

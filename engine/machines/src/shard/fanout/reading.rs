@@ -1,7 +1,9 @@
 //! The fan-out is read: how much there is of everything in it, for metrics, and for those who judge it in tests.
 
 use crate::machine::Token;
+use crate::now::Moment;
 use crate::outbox::Backlog;
+use crate::readings::latencies::Latencies;
 use crate::readings::stats::FanoutStats;
 use crate::shard::fanout::Fanout;
 
@@ -22,6 +24,26 @@ impl Fanout {
     /// What happened.
     pub(in crate::shard) fn stats(&self) -> &FanoutStats {
         &self.stats
+    }
+
+    /// How long published events took.
+    pub(in crate::shard) fn latencies(&self) -> Latencies {
+        self.timing.latencies()
+    }
+
+    /// How many published events are not written to all, as far as is measured, for tests.
+    pub fn untimed(&self) -> u64 {
+        self.timing.untimed()
+    }
+
+    /// Whether published events are measured when those who are dirty are written.
+    pub(in crate::shard) fn is_timing(&self) -> bool {
+        self.timing.untimed() > 0 && self.flush.tried_until() < self.flush.run_bytes()
+    }
+
+    /// When this phase began.
+    pub(in crate::shard) fn phase_began(&self) -> Moment {
+        self.timing.began()
     }
 
     /// How many connections there are.

@@ -22,6 +22,7 @@ use crate::invariant::{self, Expected};
 use crate::limits::Limits;
 use crate::machine::{Mesh, Now};
 use crate::mesh::{Answer, Ask, Counts, Event, Found, Leaf, Publish, Refusal, SubRef};
+use crate::now::Moment;
 use crate::outgoing::Outgoing;
 use crate::readings::stats::HomeStats;
 use crate::shard::home::cache::Cache;
@@ -414,7 +415,7 @@ impl Home {
         let mut bytes = Vec::new();
         server_event::encode_member_added(&mut bytes, &topic.name(), member);
         let frame = Frame::from(bytes).holding_json(true);
-        let here = self.deliver(topic, &frame, None);
+        let here = self.deliver(topic, &frame, None, None);
         self.stats.members_added += 1;
         self.show(Deed::Added { topic, user_id: &member.user_id });
         self.note_member(topic, member, true);
@@ -437,7 +438,7 @@ impl Home {
         let mut bytes = Vec::new();
         server_event::encode_member_removed(&mut bytes, &topic.name(), &member.user_id);
         let frame = Frame::from(bytes).holding_json(true);
-        let here = self.deliver(topic, &frame, None);
+        let here = self.deliver(topic, &frame, None, None);
         self.stats.members_removed += 1;
         self.show(Deed::Removed { topic, user_id: &member.user_id });
         self.note_member(topic, member, false);
@@ -481,7 +482,13 @@ impl Home {
     /// A frame to exactly the other shards that have subscribers; one shared pointer each. Returns whether this shard has
     /// some, too.
     #[must_use]
-    fn deliver(&mut self, topic: &Topic, frame: &Frame, except: Option<SocketId>) -> bool {
+    fn deliver(
+        &mut self,
+        topic: &Topic,
+        frame: &Frame,
+        except: Option<SocketId>,
+        received: Option<Moment>,
+    ) -> bool {
         let Some(home) = self.topics.view(topic).filter(|home| home.is_occupied()) else {
             self.stats.published_unheard += 1;
             return false;
@@ -492,7 +499,8 @@ impl Home {
                 here = true;
                 continue;
             }
-            let leaf = Leaf::Deliver { topic: Arc::clone(&home.topic), frame: frame.clone(), except };
+            let topic = Arc::clone(&home.topic);
+            let leaf = Leaf::Deliver { topic, frame: frame.clone(), except, received };
             self.leaves.push(shard, leaf);
         }
         here

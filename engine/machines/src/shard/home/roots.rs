@@ -30,7 +30,7 @@ impl Shard {
             Root::Replay { topic, epoch, sub } => self.home.replay(from, &topic, epoch, sub),
             Root::Exit { topic, sub } => {
                 if let Some(frame) = self.home.exit(from, &topic, sub) {
-                    self.handle_deliver(&topic, &frame, None);
+                    self.handle_deliver(&topic, &frame);
                 }
             }
             Root::User { topic, signed_in, watches } => {
@@ -90,7 +90,7 @@ impl Shard {
 
     fn announce(&mut self, topic: &Arc<Topic>, member: &Arc<Member>, first: bool) {
         if let Some(frame) = self.home.announce(topic, member, first) {
-            self.handle_deliver(topic, &frame, None);
+            self.handle_deliver(topic, &frame);
         }
     }
 
@@ -168,10 +168,12 @@ impl Shard {
 
     /// An event to all subscribers of this process, and into the cache.
     pub(super) fn send_to_links(&mut self, event: &Event) {
-        let Event { topic, frame, except, .. } = event;
+        let Event { topic, frame, except, received, .. } = event;
+        // What another process has received has come to this one now.
+        let received = Some(received.unwrap_or_else(|| self.fanout.phase_began()));
         self.home.remember(event);
-        if self.home.deliver(topic, frame, *except) {
-            self.handle_deliver(topic, frame, *except);
+        if self.home.deliver(topic, frame, *except, received) {
+            self.handle_event(topic, frame, *except, received);
         }
     }
 

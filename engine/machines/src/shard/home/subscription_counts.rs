@@ -227,8 +227,8 @@ impl Shard {
             let mut bytes = Vec::new();
             server_event::encode_subscription_count(&mut bytes, &topic.name(), subscriptions);
             let frame = Frame::from(bytes).holding_json(true);
-            if self.home.deliver(&topic, &frame, None) {
-                self.handle_deliver(&topic, &frame, None);
+            if self.home.deliver(&topic, &frame, None, None) {
+                self.handle_deliver(&topic, &frame);
             }
         }
         true

@@ -58,7 +58,7 @@ impl Shard {
             user_id: user_id.map(Box::from),
         });
         let (frame, except) = (Frame::from(bytes).holding_json(data.is_json), Some(socket_id));
-        let event = Event { topic, frame, except, origin: Origin::Client };
+        let event = Event { topic, frame, except, origin: Origin::Client, received: Some(now.moment()) };
         self.links.publish(self.hash.home(target.hash), Publish { event, hook });
     }
 

@@ -85,7 +85,7 @@ impl Source {
 impl Shard {
     /// One decide phase.
     pub(in crate::shard) fn take_in_rotation(&mut self, inputs: &mut impl Inputs, now: Now) -> bool {
-        self.fanout.begin_phase(now.mono_ms);
+        self.fanout.begin_phase(now);
         self.home.begin_phase(now);
         self.users.begin_phase(now.mono_ms);
         self.begin_giving_up();
@@ -126,7 +126,8 @@ impl Shard {
         }
         // What the flush gate holds back, and connections that have had their share, go on in the next turn: it must
         // come even if nothing was left to write, for who stood first in the FIFO may have gone.
-        took || gated || self.budgeted() > 0 || self.home.has_counts_to_tell()
+        // The same holds for what is measured when that was written.
+        took || gated || self.budgeted() > 0 || self.home.has_counts_to_tell() || self.fanout.is_timing()
     }
 
     pub(in crate::shard) fn flush_gate_is_closed(&self) -> bool {

@@ -11,6 +11,7 @@ use protocol::ws::Frame;
 use crate::invariant;
 use crate::machine::Token;
 use crate::mesh::{Granted, Leaf, Refusal, SubRef};
+use crate::now::Moment;
 use crate::outbox::run::Run;
 use crate::shard::Shard;
 use crate::shard::fanout::connection::Needs;
@@ -57,7 +58,9 @@ impl Shard {
             Leaf::Joined { topic, epoch } => self.handle_joined(&topic, epoch),
             Leaf::Granted(granted) => self.handle_granted(*granted),
             Leaf::Refused { topic, sub, why } => self.handle_refused(&topic, sub, why),
-            Leaf::Deliver { topic, frame, except } => self.handle_deliver(&topic, &frame, except),
+            Leaf::Deliver { topic, frame, except, received } => {
+                self.handle_event(&topic, &frame, except, received);
+            }
             Leaf::User { topic, epoch, online } => self.users.hear(&topic, epoch, online),
             Leaf::Answer(_) | Leaf::Relay(_) => invariant::violated("shards ask no questions"),
         }
@@ -119,14 +122,20 @@ impl Shard {
         self.fanout.waiting(at, sub)
     }
 
-    pub(in crate::shard) fn handle_deliver(
+    /// What the server itself has to say to the subscribers of a topic.
+    pub(in crate::shard) fn handle_deliver(&mut self, topic: &Topic, frame: &Frame) {
+        self.handle_event(topic, frame, None, None);
+    }
+
+    pub(in crate::shard) fn handle_event(
         &mut self,
         topic: &Topic,
         frame: &Frame,
         except: Option<SocketId>,
+        received: Option<Moment>,
     ) {
         let Some(at) = self.fanout.find_topic(topic) else { return };
         let except = except.and_then(|socket_id| self.fanout.by_socket_id(socket_id));
-        self.fanout.deliver(at, frame, except);
+        self.fanout.deliver(at, frame, except, received);
     }
 }

@@ -234,7 +234,7 @@ mod tests {
     use crate::topic::{TopicHash, TopicKey};
 
     const CHANNEL: &str = "presence-a";
-    const NOW: Now = Now { mono_ms: 1000, unix_ms: 0 };
+    const NOW: Now = Now::at(1000, 0);
 
     struct Rig {
         shard: Shard,

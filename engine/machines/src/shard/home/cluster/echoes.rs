@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 
 use crate::mesh::Event;
+use crate::now::Moment;
 
 /// The echoes of one server.
 #[derive(Debug, Default)]
@@ -25,11 +26,14 @@ impl Echoes {
         self.last
     }
 
-    /// This one has come back, and with it all before it.
-    pub(super) fn end(&mut self, number: u64) {
-        while self.queue.front().is_some_and(|(first, _)| *first <= number) {
+    /// This one has come back, and with it all before it. Returns when it was received.
+    pub(super) fn end(&mut self, number: u64) -> Option<Moment> {
+        let mut received = None;
+        while let Some((first, event)) = self.queue.front().filter(|(first, _)| *first <= number) {
+            received = event.received.filter(|_| *first == number);
             self.pop();
         }
+        received
     }
 
     /// The oldest, which is delivered here.

@@ -44,18 +44,18 @@ impl Shard {
                     self.change_roster(&topic, Change::Removed(member));
                 }
             }
-            News::Event(event, echo) => self.handle_event_in_cluster(server, &event, echo),
-            News::Echoed(echo) => cluster.end_echo(server, echo),
+            News::Event(event, echo) => self.handle_event_in_cluster(server, *event, echo),
+            News::Echoed(echo) => drop(cluster.end_echo(server, echo)),
             News::Order(Order::Terminate { app_id, user_id }) => self.terminate_in_cluster(&app_id, user_id),
         }
     }
 
-    fn handle_event_in_cluster(&mut self, server: Server, event: &Event, echo: u64) {
+    fn handle_event_in_cluster(&mut self, server: Server, mut event: Event, echo: u64) {
         if let Some(cluster) = &mut self.home.cluster {
-            cluster.end_echo(server, echo);
+            event.received = cluster.end_echo(server, echo);
         }
         if self.home.hears_of(&event.topic) {
-            self.send_to_links(event);
+            self.send_to_links(&event);
         }
     }
 
@@ -77,7 +77,7 @@ impl Shard {
     fn change_roster(&mut self, topic: &Arc<Topic>, change: Change) {
         let frames = self.home.change_roster(topic, change);
         for frame in frames.into_iter().flatten() {
-            self.handle_deliver(topic, &frame, None);
+            self.handle_deliver(topic, &frame);
         }
     }
 

@@ -4,6 +4,7 @@ use crate::cluster::bus::{Said, Server};
 use crate::cluster::order::Order;
 use crate::cores::CoreId;
 use crate::mesh::{Event, Terminate};
+use crate::now::Moment;
 use crate::shard::home::Home;
 use crate::shard::home::cluster::ClusterHome;
 use crate::topic::TopicKey;
@@ -29,11 +30,10 @@ impl ClusterHome {
         lines_up
     }
 
-    /// An event that was published here has come back.
-    pub(super) fn end_echo(&mut self, server: Server, echo: u64) {
-        if let Some(lane) = self.lane_mut(server).filter(|_| echo > 0) {
-            lane.echoes.end(echo);
-        }
+    /// An event that was published here has come back. Returns when it was received.
+    pub(super) fn end_echo(&mut self, server: Server, echo: u64) -> Option<Moment> {
+        let lane = self.lane_mut(server).filter(|_| echo > 0)?;
+        lane.echoes.end(echo)
     }
 
     /// The next event that will not come back.
