@@ -68,6 +68,7 @@ main() {
         begin "what webman-push-server's PHP clients say and read, $shards shard(s)" told_by_php run_php_tests "$shards"
     done
     begin "the load generator's report in a browser" told_by_node run_page_tests
+    begin 'docs/getting-started.md, typed line by line' told_by_node run_newcomer_tests
     finish
     # These measure how soon a browser is back.
     for shards in 1 3; do begin "restarts under a browser, $shards shard(s)" told_by_node run_restart_tests "$shards"; done
@@ -214,17 +215,22 @@ run_rust_tests() {
     fi
 }
 
-# All files but that of the restarts, which measures.
+# All files but that of the restarts, which measures, and that of the newcomer, who types the same with any number of shards.
 run_node_tests() {
     local file files=()
     cd "$NODE_TESTS" || return 1
-    for file in ./*.test.mjs; do [[ $file == ./restart.test.mjs ]] || files+=("$file"); done
+    for file in ./*.test.mjs; do [[ $file == ./@(restart|getting_started).test.mjs ]] || files+=("$file"); done
     run_node 3 "$1" "${files[@]}"
 }
 
 run_restart_tests() {
     cd "$NODE_TESTS" || return 1
     run_node 1 "$1" ./restart.test.mjs
+}
+
+run_newcomer_tests() {
+    cd "$NODE_TESTS" || return 1
+    run_node 1 1 ./getting_started.test.mjs
 }
 
 # run_node PROCESSES SHARDS FILE...
@@ -322,6 +328,7 @@ install_packages() {
     [[ -n ${CHROMIUM-} ]] || command -v chromium >/dev/null || wanted+=(chromium fonts-liberation)
     command -v setpriv >/dev/null || wanted+=(util-linux)
     command -v openssl >/dev/null || wanted+=(openssl)
+    command -v curl >/dev/null || wanted+=(curl)
     command -v faketime >/dev/null || wanted+=(faketime)
     local program
     for program in nginx haproxy caddy; do

@@ -186,6 +186,22 @@ fn links_between_pages_lead_somewhere() {
 }
 
 #[test]
+fn the_index_for_language_models_has_every_page() {
+    let files = tree::files();
+    let index = files.iter().find(|file| file.path == "llms.txt").unwrap();
+    let links = |page: &str| index.text.contains(&format!("({page})"));
+    let is_page =
+        |path: &str| path.starts_with("docs/") && path.ends_with(".md") && !path.ends_with(".zh-CN.md");
+    let missing: Vec<&str> =
+        files.iter().map(|file| file.path.as_str()).filter(|path| is_page(path) && !links(path)).collect();
+    assert!(missing.is_empty(), "llms.txt lacks {missing:?}");
+    let exists = |path: &str| files.iter().any(|file| file.path == path);
+    // Its form is that of a page.
+    let dead = page_rules::links_lead_somewhere("llms.md", &index.text, exists);
+    assert!(dead.is_empty(), "{dead:?}");
+}
+
+#[test]
 fn no_modules_stand_in_a_circle() {
     let circles = circles::circles(&tree::files());
     let findings: Vec<String> = circles

@@ -180,6 +180,22 @@ mod tests {
     }
 
     #[test]
+    fn the_page_of_refusals_has_each_of_them() {
+        let page = include_str!("../../docs/refusals.md");
+        let code = include_str!("close.rs").split("#[cfg(test)]").next().unwrap();
+        let mut found = 0;
+        for part in code.split("Self::new(").skip(1) {
+            let (number, rest) = part.split_once(',').unwrap();
+            let Ok(number) = number.trim().parse::<u16>() else { continue };
+            let reason = rest.split('"').nth(1).unwrap();
+            let row = format!("| {number} | `{reason}` | ");
+            assert!(reason.is_empty() || page.contains(&row), "docs/refusals.md lacks {row}");
+            found += 1;
+        }
+        assert!(found > 20, "{found}");
+    }
+
+    #[test]
     fn another_reason_keeps_the_code() {
         let close = Close::OVER_CAPACITY.with_reason("no slot");
         assert_eq!((close.code, close.reason), (4100, "no slot"));

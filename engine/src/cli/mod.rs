@@ -126,3 +126,65 @@ pub fn run() -> ExitCode {
     logging::finish();
     code
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::{Path, PathBuf};
+
+    use clap::error::ErrorKind;
+
+    use super::*;
+
+    fn pages() -> Vec<PathBuf> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let in_folder =
+            |folder: &str| fs::read_dir(root.join(folder)).unwrap().map(|entry| entry.unwrap().path());
+        ["", "docs"]
+            .into_iter()
+            .flat_map(in_folder)
+            .filter(|path| path.extension().is_some_and(|extension| extension == "md"))
+            .collect()
+    }
+
+    /// The words of a command as a shell hands them over; remarks, and what happens to its output, are left out.
+    fn words(line: &str) -> Option<Vec<String>> {
+        let line = line.trim_start().trim_start_matches("$ ");
+        let line = line.strip_prefix("target/release/").unwrap_or(line);
+        let line = line.strip_prefix("corecast ")?.split("    ").next()?;
+        let mut words = vec!["corecast".to_owned()];
+        for (index, part) in line.split('\'').enumerate() {
+            if index % 2 == 1 {
+                words.push(part.to_owned());
+                continue;
+            }
+            for word in part.split_whitespace() {
+                if word.starts_with(['#', '&', '|', '>', '…']) {
+                    return Some(words);
+                }
+                if !word.starts_with('[') && !word.ends_with(']') {
+                    words.push(word.to_owned());
+                }
+            }
+        }
+        Some(words)
+    }
+
+    #[test]
+    fn every_command_that_a_page_shows_exists_with_its_options() {
+        let mut found = 0;
+        for page in pages() {
+            let text = fs::read_to_string(&page).unwrap();
+            let is_code = |line: &&str| line.starts_with("    ") || line.starts_with("corecast ");
+            for words in text.lines().filter(is_code).filter_map(words) {
+                found += 1;
+                let Err(error) = Cli::try_parse_from(&words) else { continue };
+                // What stands for a value is a word in capitals.
+                let is_placeholder =
+                    matches!(error.kind(), ErrorKind::ValueValidation | ErrorKind::InvalidValue);
+                assert!(is_placeholder, "{}: {words:?}: {error}", page.display());
+            }
+        }
+        assert!(found > 30, "{found}");
+    }
+}

@@ -76,3 +76,34 @@ fn the_page_of_settings_has_every_key_as_it_is() {
     }
     assert_eq!(page.len(), known.len(), "UPDATE=1 writes docs/settings.md anew");
 }
+
+/// Of names with these ends, a page that operators follow has none that is not a key.
+#[test]
+fn keys_that_pages_name_are_there() {
+    const ENDS: [&str; 12] = [
+        "_max",
+        "_second",
+        "_ms",
+        "_s",
+        "_proxies",
+        "_hosts",
+        "_origins",
+        "_origin",
+        "_prefix",
+        "_file",
+        "_only",
+        "_steering",
+    ];
+    let known = page();
+    for name in ["refusals", "security", "tuning"] {
+        let text = fs::read_to_string(format!("{}/../docs/{name}.md", env!("CARGO_MANIFEST_DIR"))).unwrap();
+        let words = text.split('`').skip(1).step_by(2).filter_map(|span| span.split([' ', '=']).next());
+        let is_key = |word: &&str| {
+            word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+                && ENDS.iter().any(|end| word.ends_with(end))
+        };
+        for word in words.filter(is_key) {
+            assert!(known.contains(&format!("`{word}`")), "docs/{name}.md names {word}, which is no key");
+        }
+    }
+}
