@@ -1,7 +1,7 @@
 // Calls of the admin API, and its streams of events.
 
 /** A call that was refused or not answered: `status` is 0 without an answer. */
-export class ApiError extends Error {
+class ApiError extends Error {
   constructor(status, message) {
     super(message);
     this.status = status;

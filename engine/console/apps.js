@@ -1,7 +1,6 @@
 // The apps of the server, as they are this second.
 
-import { latest, listen } from "./live.js";
-import { named } from "./parts.js";
+import { follow, named } from "./parts.js";
 import { Table } from "./table.js";
 import { t } from "./text.js";
 
@@ -12,9 +11,8 @@ function show(root, _, signal) {
     ["app", "made", ({ id }) => named(id, "channels", { app: id })],
     ["connections", "number"],
     ["channels", "number"],
+    ["subscriptions", "number"],
+    ["state", "plain", ({ enabled }) => t(enabled === false ? "off" : "on")],
   ]);
-  const draw = () => table.update(latest.get("apps") ?? []);
-  root.append(table.element);
-  listen("apps", draw, signal);
-  draw();
+  follow(root, "apps", table, signal);
 }

@@ -1,8 +1,8 @@
 // The channels of an app, found by how their names begin.
 
 import { get } from "./api.js";
-import { el, say } from "./dom.js";
-import { appSelect, field, link, named, problemLine, repeat, whatFailed } from "./parts.js";
+import { el } from "./dom.js";
+import { appSelect, field, link, named, repeat } from "./parts.js";
 import { Table } from "./table.js";
 import { t } from "./text.js";
 
@@ -12,7 +12,6 @@ const TYPING_MS = 250;
 export const channels = { title: "channels", show };
 
 function show(root, parameters, signal) {
-  const problem = problemLine();
   const prefix = el("input", { type: "search", value: parameters.get("prefix") ?? "", autocapitalize: "off", autocomplete: "off", spellcheck: "false", placeholder: "presence-" });
   const table = new Table(t("channels"), ({ name }) => name, [
     ["channel", "made", ({ name }) => named(name, "channel", { app: app.value, name })],
@@ -22,7 +21,7 @@ function show(root, parameters, signal) {
   let pages = 1;
   let typing = 0;
   let asked = 0;
-  const more = el("button", { type: "button", hidden: true, onclick: () => { pages += 1; read(); } }, t("more"));
+  const more = el("button", { type: "button", hidden: true, onclick: () => { pages += 1; again(); } }, t("more"));
   const app = appSelect(parameters.get("app"), fresh, signal);
   prefix.addEventListener("input", () => {
     clearTimeout(typing);
@@ -32,13 +31,13 @@ function show(root, parameters, signal) {
     event.preventDefault();
     fresh();
   };
-  root.append(el("form", { class: "bar", role: "search", onsubmit: find }, field(t("app"), app), field(t("prefix"), prefix)), problem, table.element, more);
+  root.append(el("form", { class: "bar", role: "search", onsubmit: find }, field(t("app"), app), field(t("prefix"), prefix)));
 
   /** Another question than before: its first page, and an address that finds it again. */
   function fresh() {
     pages = 1;
     history.replaceState(null, "", link("channels", { app: app.value, prefix: prefix.value }));
-    read().catch((error) => say(problem, whatFailed(error)));
+    again();
   }
 
   async function read() {
@@ -58,5 +57,6 @@ function show(root, parameters, signal) {
     more.hidden = !cursor;
   }
 
-  repeat(AGAIN_MS, signal, problem, read);
+  const again = repeat(root, AGAIN_MS, signal, read);
+  root.append(table.element, more);
 }

@@ -3,10 +3,11 @@
 import { get, post } from "./api.js";
 import { ask } from "./dialog.js";
 import { el, say, visibleLine } from "./dom.js";
-import { bytes, clock, exact, seconds } from "./format.js";
-import { Facts, field, link, named, problemLine, repeat } from "./parts.js";
+import { bytes, seconds } from "./format.js";
+import { Facts, named, repeat } from "./parts.js";
 import { Table } from "./table.js";
 import { Tail } from "./tail.js";
+import { terminate } from "./terminate.js";
 import { t } from "./text.js";
 
 const AGAIN_MS = 2_000;
@@ -15,8 +16,6 @@ export const connection = { title: "connection", show };
 
 function show(root, parameters, signal) {
   const id = parameters.get("socket_id") ?? "";
-  if (!id) return root.append(search());
-  const problem = problemLine();
   const facts = new Facts(["app", "user", "age", "address", "agent", "waiting", "bytes_in", "bytes_out"]);
   let app = "";
   const subscriptions = new Table(t("subscriptions"), (name) => name, [["channel", "made", (name) => named(name, "channel", { app, name })]], t("no_subscriptions"));
@@ -24,22 +23,24 @@ function show(root, parameters, signal) {
     label: t("trace"), none: t("trace_none"),
     row: (_, { at, from, data }) => ({ at, title: t(from === "client" ? "from_client" : "to_client"), data }),
   });
+  const ofUser = el("span");
   const begin = el("button", { type: "button", onclick: follow }, t("trace_start"));
   root.append(
-    el("div", { class: "title" }, el("p", { class: "mono subject" }, visibleLine(id)),
-      el("button", { type: "button", class: "grave", onclick: disconnect }, t("disconnect"))),
-    problem, facts.element,
-    el("section", {}, el("div", { class: "title" }, el("h2", {}, t("trace")), begin), trace.element),
-    el("section", {}, el("h2", {}, t("subscriptions")), subscriptions.element));
+    el("div", { class: "title" }, el("p", { class: "mono" }, visibleLine(id)),
+      el("span", { class: "buttons" }, ofUser, el("button", { type: "button", class: "small grave", onclick: disconnect }, t("disconnect")))));
 
-  repeat(AGAIN_MS, signal, problem, async () => {
+  repeat(root, AGAIN_MS, signal, async () => {
     const answer = await get("connection", { socket_id: id }, signal);
     app = answer.app;
+    if (answer.user_id != null && !ofUser.firstChild) ofUser.append(terminate(app, answer.user_id));
     facts.update({
-      ...answer, user: answer.user_id, age: seconds(answer.age_ms / 1000), waiting: bytes(answer.waiting_bytes), bytes_in: bytes(answer.bytes_in), bytes_out: bytes(answer.bytes_out),
+      ...answer, user: answer.user_id, age: seconds((answer.age_ms ?? Date.now() - answer.opened_at) / 1000), waiting: bytes(answer.waiting_bytes), bytes_in: bytes(answer.bytes_in), bytes_out: bytes(answer.bytes_out),
     });
     subscriptions.update(answer.subscriptions);
   });
+  root.append(
+    facts.element, el("section", {}, el("div", { class: "title" }, el("h2", {}, t("trace")), begin), trace.element),
+    el("section", {}, el("h2", {}, t("subscriptions")), subscriptions.element));
 
   async function follow() {
     begin.disabled = true;
@@ -58,13 +59,4 @@ function show(root, parameters, signal) {
       },
     });
   }
-}
-
-function search() {
-  const id = el("input", { required: true, placeholder: "1234.5678", autocomplete: "off", inputmode: "decimal" });
-  const find = (event) => {
-    event.preventDefault();
-    location.hash = link("connection", { socket_id: id.value.trim() });
-  };
-  return el("form", { class: "bar", onsubmit: find }, field(t("socket_id"), id), el("button", { class: "main" }, t("look")));
 }

@@ -5,15 +5,14 @@ const UNSEEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b
 
 /** Text as it is, except that what cannot be seen, or changes how the rest is read, is shown by name. */
 export function visible(value, codeUnitsMax = CODE_UNITS_MAX) {
-  const text = String(value);
+  const text = typeof value === "object" ? JSON.stringify(value) : String(value);
   const cut = text.length > codeUnitsMax ? text.slice(0, codeUnitsMax) : text;
-  return cut.replace(UNSEEN, nameOf);
+  return cut.replace(UNSEEN, nameOf) + (text === cut ? "" : "…");
 }
 
 /** The same on one line. */
 export function visibleLine(value, codeUnitsMax = 512) {
-  const text = visible(value, codeUnitsMax).replace(/[\t\n]/g, nameOf);
-  return String(value).length > codeUnitsMax ? `${text}…` : text;
+  return visible(value, codeUnitsMax).replace(/[\t\n]/g, nameOf);
 }
 
 function nameOf(character) {

@@ -13,7 +13,6 @@ const AGAIN_MS = 3_000;
 export const hooks = { title: "hooks", show };
 
 function show(root, _, signal) {
-  const problem = problemLine();
   const letters = new Letters(signal);
   const table = new Table(t("endpoints"), (row) => row.endpoint, [
     ["endpoint", "wide"],
@@ -24,12 +23,8 @@ function show(root, _, signal) {
     ["dead_letters", "number"],
     ["actions", "made", actions, renew],
   ], t("hooks_none"));
-  root.append(problem, table.element, letters.element);
-  repeat(AGAIN_MS, signal, problem, read);
-
-  async function read() {
-    table.update((await get("hooks", {}, signal)).endpoints);
-  }
+  const again = repeat(root, AGAIN_MS, signal, async () => table.update((await get("hooks", {}, signal)).endpoints));
+  root.append(table.element, letters.element);
 
   function actions({ endpoint }) {
     const button = (text, onclick) => el("button", { type: "button", class: "small", "aria-label": `${text}: ${visibleLine(endpoint)}`, onclick }, text);
@@ -50,7 +45,7 @@ function show(root, _, signal) {
       title: t(action), question: t(`${action}_question`), verb: t(action), facts: [[t("endpoint"), visibleLine(endpoint)]],
       run: async () => outcome((await post(action, { endpoint })) ?? {}),
     });
-    if (done && !signal.aborted) read().catch((error) => say(problem, whatFailed(error)));
+    if (done) again();
   }
 }
 
@@ -75,7 +70,7 @@ class Letters {
     say(this.title, t("letters_of", visibleLine(endpoint)));
     this.title.focus();
     try {
-      this.table.update((await get("dead-letters", { endpoint }, this.signal)).letters);
+      this.table.update((await get("dead_letters", { endpoint }, this.signal)).letters);
       say(this.problem, "");
     } catch (error) {
       if (!this.signal.aborted) say(this.problem, whatFailed(error));

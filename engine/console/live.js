@@ -2,7 +2,7 @@
 
 import { stream } from "./api.js";
 
-export const SAMPLES_MAX = 600;
+const SAMPLES_MAX = 600;
 const SILENCE_MS_MAX = 8_000;
 const PAUSES_MS = [500, 1_000, 2_000, 4_000, 8_000];
 

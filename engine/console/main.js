@@ -83,7 +83,6 @@ function signedOut(why) {
   signed = "out";
   live.stop();
   view.abort();
-  for (const dialog of document.querySelectorAll("dialog")) dialog.close();
   document.title = t("sign_in");
   document.body.replaceChildren(signInForm(why, signIn, preferences()));
   document.querySelector("#sign-in input").focus();
@@ -104,6 +103,7 @@ function show() {
   closeMenu();
   const title = el("h1", { tabindex: -1 }, t(shown.title));
   const main = document.querySelector("#main");
+  main.dataset.view = name;
   main.replaceChildren(title);
   document.title = `${t(shown.title)} · Corecast`;
   shown.show(main, new URLSearchParams(query), view.signal);

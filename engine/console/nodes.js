@@ -1,19 +1,19 @@
 // The nodes of the cluster, as this one sees them.
 
-import { latest, listen } from "./live.js";
+import { clock, exact } from "./format.js";
+import { follow } from "./parts.js";
 import { Table } from "./table.js";
 import { t } from "./text.js";
 
 export const nodes = { title: "nodes", show };
 
 function show(root, _, signal) {
-  const table = new Table(t("nodes"), ({ name }) => name, [
-    ["node", "name", ({ name }) => name],
+  const table = new Table(t("nodes"), ({ server }) => server, [
+    ["node", "name", ({ server }) => server],
     ["state", "plain"],
-    ["connections", "number"],
+    ["since", "plain", ({ since }) => clock(since)],
+    ["lag", "number", (row) => (row.lag_ms == null ? null : `${exact(row.lag_ms)} ms`)],
+    ["gaps", "number"],
   ], t("nodes_none"));
-  const draw = () => table.update(latest.get("nodes") ?? []);
-  root.append(table.element);
-  listen("nodes", draw, signal);
-  draw();
+  follow(root, "nodes", table, signal);
 }

@@ -22,7 +22,7 @@ function show(root, _, signal) {
     new Plot({ title: t("memory"), series: [["", of("memory_bytes")], [t("limit"), of("memory_high_bytes")]], number: bytes, base: 1024 }),
     new Plot({ title: t("waiting"), series: [["", of("waiting_bytes")]], number: bytes, base: 1024 }),
     new Plot({ title: t("busiest"), series: [["", busiest]], number: percent }),
-    new Plot({ title: t("gated_most"), series: [["", gated]], number: percent }),
+    new Plot({ title: t("gates"), series: [["", gated]], number: percent }),
   ], samples);
 
   const cores = new Table(t("cores"), ({ name }) => name, [
@@ -51,5 +51,5 @@ function show(root, _, signal) {
   draw();
 }
 
-const busiest = ({ cores = [] }) => Math.max(...cores.map(({ busy }) => busy));
-const gated = ({ cores = [] }) => Math.max(0, ...cores.map((core) => Number(core.gated) || 0));
+const busiest = ({ cores = [] }) => Math.max(...cores.map(({ busy }) => busy ?? 0));
+const gated = ({ gates = {} }) => Math.max(0, ...Object.values(gates));

@@ -20,8 +20,8 @@ export function link(view, parameters = {}) {
 }
 
 /** A name from the server that leads to a view. */
-export function named(name, view, parameters, label = null) {
-  return el("a", { href: link(view, parameters), class: "mono", "aria-label": label }, visibleLine(name));
+export function named(name, view, parameters) {
+  return el("a", { href: link(view, parameters), class: "mono" }, visibleLine(name));
 }
 
 /** Something to choose or to write, under its name. */
@@ -41,26 +41,31 @@ export class Facts {
   }
 }
 
-/** Does something at once and again after each pause, as long as the view is there; failures are shown. */
-export function repeat(ms, signal, problem, work) {
+export const problemLine = () => el("p", { class: "problem", role: "alert" });
+
+/** Does something at once, again after each pause, and whenever the result is called; failures are shown there. */
+export function repeat(root, ms, signal, work) {
+  const problem = problemLine();
+  root.append(problem);
+  const once = async () => {
+    const failure = await work().then(() => "", whatFailed);
+    if (!signal.aborted) say(problem, failure);
+  };
   const round = async () => {
-    if (signal.aborted) return;
-    if (!document.hidden) {
-      try {
-        await work();
-        if (signal.aborted) return;
-        say(problem, "");
-      } catch (error) {
-        if (signal.aborted) return;
-        say(problem, whatFailed(error));
-      }
-    }
-    setTimeout(round, ms);
+    if (!document.hidden) await once();
+    if (!signal.aborted) setTimeout(round, ms);
   };
   round();
+  return once;
 }
 
-export const problemLine = () => el("p", { class: "problem", role: "alert" });
+/** A table of what the stream says under a name. */
+export function follow(root, name, table, signal) {
+  const draw = () => table.update(latest.get(name) ?? []);
+  root.append(table.element);
+  listen(name, draw, signal);
+  draw();
+}
 
 /** A button that copies; where the browser forbids it, it selects the text instead. */
 export function copyButton(what, element) {

@@ -2,7 +2,7 @@
 
 import { get } from "./api.js";
 import { clock } from "./format.js";
-import { problemLine, repeat } from "./parts.js";
+import { repeat } from "./parts.js";
 import { Table } from "./table.js";
 import { t } from "./text.js";
 
@@ -11,15 +11,15 @@ const AGAIN_MS = 3_000;
 export const problems = { title: "problems", show };
 
 function show(root, _, signal) {
-  const problem = problemLine();
-  const table = new Table(t("problems"), (row) => row.key, [
+  const table = new Table(t("problems"), (row) => [row.at, row.app, row.what, row.reason, row.address].join(), [
     ["time", "plain", ({ at }) => clock(at)],
     ["app", "name"],
-    ["what", "plain"],
+    ["what", "name", (row) => [row.what, row.channel ?? row.path ?? row.key].filter(Boolean).join(" ")],
     ["reason", "wide"],
     ["remedy", "wide"],
     ["address", "name"],
+    ["times", "number", ({ count }) => count],
   ], t("problems_none"));
-  root.append(problem, table.element);
-  repeat(AGAIN_MS, signal, problem, async () => table.update((await get("problems", {}, signal)).problems));
+  repeat(root, AGAIN_MS, signal, async () => table.update((await get("problems", {}, signal)).problems));
+  root.append(table.element);
 }

@@ -2,7 +2,7 @@
 
 import { get } from "./api.js";
 import { el } from "./dom.js";
-import { field, problemLine, repeat } from "./parts.js";
+import { field, repeat } from "./parts.js";
 import { Table } from "./table.js";
 import { t } from "./text.js";
 
@@ -11,7 +11,6 @@ const AGAIN_MS = 15_000;
 export const settings = { title: "settings", show };
 
 function show(root, _, signal) {
-  const problem = problemLine();
   let all = [];
   const words = el("input", { type: "search", autocapitalize: "off", autocomplete: "off", spellcheck: "false", oninput: draw });
   const changed = el("input", { type: "checkbox", onchange: draw });
@@ -22,11 +21,12 @@ function show(root, _, signal) {
     ["default", "wide"],
   ], t("settings_none"));
   root.append(el("form", { class: "bar", role: "search", onsubmit: (event) => event.preventDefault() },
-    field(t("filter"), words), el("label", { class: "check" }, changed, t("only_changed"))), problem, table.element);
-  repeat(AGAIN_MS, signal, problem, async () => {
+    field(t("filter"), words), el("label", { class: "check" }, changed, t("only_changed"))));
+  repeat(root, AGAIN_MS, signal, async () => {
     all = await get("settings", {}, signal);
     draw();
   });
+  root.append(table.element);
 
   function draw() {
     const wanted = words.value.toLowerCase().split(/\s+/).filter(Boolean);

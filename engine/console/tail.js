@@ -61,7 +61,7 @@ export class Tail {
     this.none.hidden = true;
     this.list.prepend(el("li", {}, el("time", {}, clock(at)),
       el("span", {}, el("b", { class: "mono" }, visibleLine(title)), about && el("span", { class: "faint" }, ` ${visibleLine(about)}`)),
-      el("pre", {}, shown(data))));
+      el("pre", {}, visible(data, DATA_CODE_UNITS_MAX))));
     while (this.list.childElementCount > SHOWN_MAX) this.list.lastElementChild.remove();
   }
 
@@ -81,10 +81,4 @@ export class Tail {
   #count() {
     say(this.said, t(this.leftOut ? "tail_left_out" : "tail_count", exact(this.count), exact(this.leftOut)));
   }
-}
-
-function shown(data) {
-  const text = typeof data === "string" ? data : JSON.stringify(data) ?? "";
-  const seen = visible(text, DATA_CODE_UNITS_MAX);
-  return text.length > DATA_CODE_UNITS_MAX ? `${seen}… ${t("cut")}` : seen;
 }
