@@ -108,11 +108,17 @@ class Client:
         [data] = self.wait_for("pusher_internal:subscription_succeeded", channel)
         return json.loads(data)
 
-    def sign_in(self, user):
-        signed = self.node.sdk.authenticate_user(self.socket_id, {"id": user})
+    def sign_in(self, user, watchlist=()):
+        signed = self.node.sdk.authenticate_user(self.socket_id, {"id": user, "watchlist": list(watchlist)})
         self.connection.send("pusher:signin", signed)
         wait_until(lambda: any(f["event"] == "pusher:signin_success" for f in self.frames), "the sign-in")
         self.subscribe(f"#server-to-user-{user}")
+
+    def watched(self):
+        """What it was told of the users on its watchlist, in order."""
+        told = [event for data in self.heard("pusher_internal:watchlist_events", None)
+                for event in json.loads(data)["events"]]
+        return [f"{event['name']} {user}" for event in told for user in event["user_ids"]]
 
     def unsubscribe(self, channel):
         self.connection.unsubscribe(channel)

@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 import websocket
 
 from measured import HOST, KEY
@@ -97,3 +98,21 @@ def test_a_user_is_reached_and_sent_away_on_whichever_node_it_is(three):
         client.wait_for("note", "#server-to-user-ann")
     three[2].sdk.terminate_user_connections("ann")
     wait_until(lambda: all(client.closed for client in clients), "both to be closed")
+
+
+@pytest.mark.parametrize("shards", [2], indirect=True)
+def test_a_user_is_online_while_it_is_signed_in_on_any_node(three):
+    ann, bob = three[0].connect(), three[1].connect()
+    ann.sign_in("ann")
+    bob.sign_in("bob", ["ann", "cid"])
+    wait_until(lambda: bob.watched() == ["online ann", "offline cid"], lambda: f"the first word: {bob.frames}")
+    again, cid = three[2].connect(), three[2].connect()
+    again.sign_in("ann")
+    cid.sign_in("cid", ["bob", "ann"])
+    wait_until(lambda: sorted(cid.watched()) == ["online ann", "online bob"], lambda: f"cid: {cid.frames}")
+    wait_until(lambda: bob.watched()[2:] == ["online cid"], lambda: f"cid is online: {bob.frames}")
+    ann.close()
+    bob.close()
+    wait_until(lambda: cid.watched()[2:] == ["offline bob"], lambda: f"bob has gone: {cid.frames}")
+    again.close()
+    wait_until(lambda: cid.watched()[3:] == ["offline ann"], lambda: f"ann has gone, too: {cid.frames}")

@@ -121,7 +121,7 @@ pub const CLUSTER_MUTANTS: &[Mutant] = &[
         breaks: "Who has come and gone while there was no session is not told.",
         places: &[instead(
             "shard/home/cluster/news.rs",
-            "self.home.roster_changes(&topic, &members)",
+            "self.home.roster_changes(topic, members)",
             "Vec::new()",
         )],
     },
@@ -202,6 +202,72 @@ pub const CLUSTER_MUTANTS: &[Mutant] = &[
             "shard/home/cluster/links.rs",
             "self.live && session == Some(self.told)",
             "session == Some(self.told)",
+        )],
+    },
+    Mutant {
+        name: "SignInNotTold",
+        breaks: "Other nodes do not hear that a user has signed in here.",
+        places: &[instead("shard/home/cluster/users.rs", "cluster.sign_in(topic, subscriptions)", "{}")],
+    },
+    Mutant {
+        name: "SignOutNotTold",
+        breaks: "Other nodes do not hear that a user is not signed in here any more.",
+        places: &[instead("shard/home/cluster/users.rs", "cluster.sign_out(topic, subscriptions)", "{}")],
+    },
+    Mutant {
+        name: "WatchNotTold",
+        breaks: "A node hears nothing of users who are watched on it.",
+        places: &[instead(
+            "shard/home/cluster/links.rs",
+            "subscriptions + u64::from(self.is_watched)",
+            "subscriptions",
+        )],
+    },
+    Mutant {
+        name: "LastSubscriberEndsWatch",
+        breaks: "A node hears no more of a user who is watched on it when nobody subscribes to the user's channel there.",
+        places: &[instead("shard/home/cluster/joining.rs", "link.is_watched", "false")],
+    },
+    Mutant {
+        name: "WatchOutlivesWatchers",
+        breaks: "A node hears of users whom nobody watches there any more.",
+        places: &[instead("shard/home/cluster/users.rs", "cluster.unwatch(topic, subscriptions)", "{}")],
+    },
+    Mutant {
+        name: "WatchAnsweredEarly",
+        breaks: "Who watches a user is told that it is offline before the server has answered.",
+        places: &[instead(
+            "shard/home/users.rs",
+            "change.online || self.may_say_offline(from, topic)",
+            "true",
+        )],
+    },
+    Mutant {
+        name: "ElsewhereNotCounted",
+        breaks: "A user who is signed in on another node alone is offline.",
+        places: &[instead("shard/home/users.rs", "user.is_signed_in() || elsewhere", "user.is_signed_in()")],
+    },
+    Mutant {
+        name: "UsersNotReconciled",
+        breaks: "Who has signed in or out while there was no session stays what it was.",
+        places: &[instead(
+            "shard/home/cluster/news.rs",
+            "self.hear_of_signed_in(&topic, !members.is_empty());",
+            "",
+        )],
+    },
+    Mutant {
+        name: "TerminatedHereAlone",
+        breaks: "Other nodes do not hear that the connections of a user must go.",
+        places: &[instead("shard/home/roots.rs", "self.home.terminate_on_all_nodes(&terminate);", "")],
+    },
+    Mutant {
+        name: "MissedOrdersForgotten",
+        breaks: "A node does not do what all were told to do while it had no session.",
+        places: &[instead(
+            "cluster/session/answers.rs",
+            "self.tell_all(|| News::Order(order.clone()));",
+            "drop(order);",
         )],
     },
 ];

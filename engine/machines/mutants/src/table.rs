@@ -495,7 +495,7 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "ReturnsAreIgnored",
         breaks: "Who watches is told that a user has gone who is back.",
-        places: &[instead("shard/home/users.rs", "self.gone.cancel(at) && is_online", "false")],
+        places: &[instead("shard/home/users.rs", "self.gone.cancel(at) && online", "false")],
     },
     Mutant {
         name: "AskersHearNothing",

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::app::App;
-use protocol::auth::sign_subscription;
+use protocol::auth::{sign_signin, sign_subscription};
 use protocol::socket_id::SocketId;
 use serde_json::{Value, json};
 
@@ -30,6 +30,26 @@ pub struct Place {
     pub hears: bool,
 }
 
+/// A user on the watchlist of a client.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Watched {
+    /// What the client was told.
+    pub online: Option<bool>,
+    /// The server had the user when the client signed in, the first on its node to watch it. That is what it hears first, if
+    /// its node loses no session for five seconds.
+    pub certain: Option<Certain>,
+}
+
+/// When a client has signed in.
+#[derive(Clone, Copy, Debug)]
+pub struct Certain {
+    pub at_ms: u64,
+    /// After how many sessions that its node had lost.
+    pub lost: u64,
+    /// After how many users had been taken out of topics.
+    pub removals: usize,
+}
+
 #[derive(Clone, Copy, Debug)]
 pub struct Acked {
     /// After how many sessions of its node had begun.
@@ -49,14 +69,27 @@ pub struct Client {
     pub alive: bool,
     /// Its shard knows that it is not.
     pub gone: bool,
+    /// It was closed by its server, and that was not judged yet.
+    pub closed: bool,
     /// Its shard does not read from it now.
     pub paused: bool,
     pub subs: BTreeMap<String, Sub>,
+    /// It has asked to be signed in as its user.
+    pub signs_in: bool,
+    /// It is.
+    pub signed_in: bool,
+    /// The users on its watchlist.
+    pub watched: BTreeMap<String, Watched>,
     /// Channels that it left before it was acknowledged: it could not tell one acknowledgement from the next.
     left_waiting: BTreeSet<String>,
     pub sent: Vec<u8>,
     pub received: Vec<u8>,
     upgraded: bool,
+}
+
+/// The channel of a user.
+pub fn user_channel(user: &str) -> String {
+    format!("#server-to-user-{user}")
 }
 
 /// What a client has heard.
@@ -80,8 +113,12 @@ impl Client {
             socket_id: None,
             alive: true,
             gone: false,
+            closed: false,
             paused: false,
             subs: BTreeMap::new(),
+            signs_in: false,
+            signed_in: false,
+            watched: BTreeMap::new(),
             left_waiting: BTreeSet::new(),
             sent: head.into(),
             received: Vec::new(),
@@ -113,6 +150,32 @@ impl Client {
         }
         self.send(&json!({ "event": "pusher:subscribe", "data": data }));
         self.subs.insert(channel.to_owned(), Sub::default());
+    }
+
+    /// Signs in as its user.
+    pub fn sign_in(&mut self, app: &App, watchlist: BTreeMap<String, Watched>) {
+        let Some(socket_id) = self.socket_id else { return };
+        let ids: Vec<_> = watchlist.keys().collect();
+        let user_data = json!({ "id": self.user, "watchlist": ids }).to_string();
+        let auth = sign_signin(app, socket_id, &user_data);
+        self.send(&json!({ "event": "pusher:signin", "data": { "auth": auth, "user_data": user_data } }));
+        (self.signs_in, self.watched) = (true, watchlist);
+    }
+
+    /// Whether it is not signed in, and may be.
+    pub fn may_sign_in(&self) -> bool {
+        self.socket_id.is_some() && !self.signs_in
+    }
+
+    /// The channel of its user.
+    pub fn own_channel(&self) -> String {
+        user_channel(&self.user)
+    }
+
+    /// The server has closed it.
+    pub fn end(&mut self) {
+        (self.alive, self.gone, self.closed) = (false, true, true);
+        self.subs.clear();
     }
 
     pub fn unsubscribe(&mut self, channel: &str) {

@@ -323,9 +323,19 @@ impl<'a, 'c> Core for Turning<'a, 'c> {
         let mut any = false;
         while let Some(effect) = self.machine.poll_effect() {
             any = true;
-            if let Effect::Resume(token) = effect {
-                let client = self.clients.iter_mut().find(|client| client.slot == token.slot);
-                client.into_iter().for_each(|client| client.paused = false);
+            let (Effect::Resume(token)
+            | Effect::Close { token, .. }
+            | Effect::Drop { token, .. }
+            | Effect::Reset(token)) = effect
+            else {
+                continue;
+            };
+            let client = self.clients.iter_mut().find(|client| client.slot == token.slot);
+            let Some(client) = client else { continue };
+            if matches!(effect, Effect::Resume(_)) {
+                client.paused = false;
+            } else if client.alive {
+                client.end();
             }
         }
         Ok(any)

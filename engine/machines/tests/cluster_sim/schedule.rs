@@ -2,7 +2,7 @@
 
 use crate::rng::Rng;
 use crate::server::{Data, Rule};
-use crate::world::{Coverage, World};
+use crate::world::{Coverage, USERS, World};
 
 const STEPS: usize = 500;
 
@@ -107,8 +107,22 @@ fn client_step(world: &mut World, skew: usize) {
         .collect();
     let client = (!alive.is_empty()).then(|| alive[world.rng.below(alive.len())]);
     let app = std::sync::Arc::clone(&world.app);
-    match (world.rng.below(20), client) {
+    let step = world.rng.below(40);
+    if step == 0 && world.rng.chance(30) {
+        let user = format!("u{}", world.rng.below(USERS));
+        return world.terminate(node, user);
+    }
+    // Events for users go to those who are signed in.
+    let channel = match client {
+        Some(at) if step.is_multiple_of(5) && world.clients[at].signed_in => world.clients[at].own_channel(),
+        _ => channel,
+    };
+    match (step / 2, client) {
         (0..=2, _) if alive.len() < 9 => world.open_client(node),
+        (3 | 4, Some(at)) if world.clients[at].may_sign_in() && world.rng.chance(60) => {
+            let watched = (0..USERS).filter(|_| world.rng.chance(30)).map(|it| format!("u{it}")).collect();
+            world.sign_in(at, watched);
+        }
         (3..=8, Some(at)) if world.clients[at].may_subscribe(&channel) => {
             world.tell(|| format!("c{at} subscribes to {channel}"));
             world.clients[at].subscribe(&app, &channel);

@@ -62,6 +62,8 @@ pub struct Data {
     pub topics: BTreeMap<Name, Topic>,
     pub due: BTreeMap<Level, u64>,
     pub edges: VecDeque<(Level, bool)>,
+    /// Orders to all nodes, with their times.
+    orders: Vec<(u64, Vec<u8>)>,
 }
 
 /// A user that was taken out of a roster, by whose epoch.
@@ -131,13 +133,20 @@ pub struct Server {
     pub fault: Option<String>,
     pub killed: u64,
     pub cuts: u64,
+    pub orders: u64,
     out: Vec<(Epoch, Vec<Field>)>,
+}
+
+/// Whether hooks hear of it.
+fn is_channel(name: &[u8]) -> bool {
+    name.starts_with(b"1/c")
 }
 
 /// The number of an event, from its bytes.
 pub fn number_of(frame: &[u8]) -> u64 {
     let text = String::from_utf8_lossy(frame);
-    let from = text.find("#").expect("an event has a number") + 1;
+    let is_number = |at: &usize| text[at + 1..].starts_with(|it: char| it.is_ascii_digit());
+    let from = text.match_indices('#').map(|(at, _)| at).find(is_number).expect("an event has a number") + 1;
     text[from..].chars().take_while(char::is_ascii_digit).collect::<String>().parse().expect("a number")
 }
 
@@ -157,6 +166,7 @@ impl Server {
             fault: None,
             killed: 0,
             cuts: 0,
+            orders: 0,
             out: Vec::new(),
         }
     }
@@ -193,9 +203,13 @@ impl Server {
     fn carry_out(&mut self, call: &Call) -> Value {
         let word = |word: &str| Value::Bytes(word.into());
         match call {
-            Call::Register { epoch, old, .. } => {
+            Call::Register { epoch, old, since_ms, .. } => {
                 self.register(*epoch, *old);
-                Value::Array(vec![Value::Bytes(self.identity()), Value::Number(self.now_ms as i64)])
+                let missed =
+                    self.data.orders.iter().filter(|(at_ms, _)| since_ms.is_some_and(|it| *at_ms >= it));
+                let missed = missed.map(|(_, order)| Value::Bytes(order.clone()));
+                let head = [Value::Bytes(self.identity()), Value::Number(self.now_ms as i64)];
+                Value::Array(head.into_iter().chain(missed).collect())
             }
             Call::Hello { epoch, identity } => {
                 let is_same = **identity == *self.identity() || !self.holds(Rule::Identity);
@@ -337,6 +351,8 @@ impl Server {
                 }
             }
             Command::Order(order) => {
+                self.data.orders.push((self.now_ms, order.to_vec()));
+                self.orders += 1;
                 for epoch in self.data.nodes.keys().copied().collect::<Vec<_>>() {
                     self.to(epoch, b"A".to_vec(), order.to_vec());
                 }
@@ -527,6 +543,9 @@ impl Server {
     }
 
     fn rise(&mut self, name: &[u8], user: Option<&str>) {
+        if !is_channel(name) {
+            return;
+        }
         if self.holds(Rule::Levels) {
             self.data.due.remove(&(name.to_vec(), user.map(str::to_owned)));
         }
@@ -536,6 +555,9 @@ impl Server {
     }
 
     fn fall(&mut self, name: &[u8], user: Option<&str>) {
+        if !is_channel(name) {
+            return self.tidy(name);
+        }
         if self.there(name, user) {
             return;
         }

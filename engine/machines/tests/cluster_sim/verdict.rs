@@ -2,14 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::client::Client;
-use crate::world::{World, name_of};
+use crate::client::{Client, user_channel};
+use crate::world::{USERS, World, name_of};
 
 pub fn faults(world: &mut World) -> Vec<String> {
     let mut faults = Vec::new();
     nodes(world, &mut faults);
     if faults.is_empty() {
         rosters(world, &mut faults);
+        users(world, &mut faults);
+        terminated(world, &mut faults);
         server(world, &mut faults);
         events(world, &mut faults);
     }
@@ -58,8 +60,69 @@ fn rosters(world: &World, faults: &mut Vec<String>) {
     }
 }
 
+fn is_online(world: &World, user: &str) -> bool {
+    world.clients.iter().any(|client| client.alive && client.signed_in && client.user == user)
+}
+
+fn users(world: &World, faults: &mut Vec<String>) {
+    for (at, client) in world.clients.iter().enumerate().filter(|(_, client)| client.alive) {
+        if client.signs_in && !client.signed_in {
+            faults.push(format!("c{at} is not signed in"));
+        }
+        for (user, watched) in client.watched.iter().filter(|_| client.signed_in) {
+            if watched.online != Some(is_online(world, user)) {
+                let told = watched.online;
+                faults.push(format!("c{at} is told {told:?} of {user}, who is {}", is_online(world, user)));
+            }
+        }
+    }
+}
+
+fn terminated(world: &World, faults: &mut Vec<String>) {
+    for it in &world.terminations {
+        let is_there = world.nodes[it.node].process == it.process;
+        let is_told =
+            is_there && it.in_session && world.lost(it.node) == it.lost && world.server.identity == 1;
+        for at in &it.clients {
+            let client = &world.clients[*at];
+            let is_own = client.node == it.node && is_there;
+            if client.alive && (is_own || is_told) {
+                faults.push(format!("c{at} of {} stays, whom n{} has terminated", it.user, it.node));
+            }
+        }
+    }
+}
+
+fn user_topics(world: &World, faults: &mut Vec<String>) {
+    for user in (0..USERS).map(|it| format!("u{it}")) {
+        let channel = user_channel(&user);
+        let topic = world.server.data.topics.get(&name_of(&channel)).cloned().unwrap_or_default();
+        let (mut links, mut watching, mut signed_in) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
+        for client in world.clients.iter().filter(|client| client.alive) {
+            let Some(epoch) = world.nodes[client.node].session.reading().epoch else { continue };
+            if client.subs.contains_key(&channel) {
+                *links.entry(epoch).or_insert(0) += 1;
+            }
+            if client.watched.contains_key(&user) && watching.insert(epoch) {
+                *links.entry(epoch).or_insert(0) += 1;
+            }
+            if client.signed_in && client.user == user {
+                signed_in.insert(epoch);
+            }
+        }
+        let known = topic.users.get("").map(|(epochs, _)| epochs.clone()).unwrap_or_default();
+        if topic.links != links {
+            faults.push(format!("{channel} has links {:?}, and should have {links:?}", topic.links));
+        }
+        if known != signed_in || topic.users.len() > 1 {
+            faults.push(format!("{user} is signed in at {:?}, and is at {signed_in:?}", topic.users));
+        }
+    }
+}
+
 fn server(world: &World, faults: &mut Vec<String>) {
     let mut wanted = BTreeSet::new();
+    user_topics(world, faults);
     for channel in &world.channels {
         let name = name_of(channel);
         let topic = world.server.data.topics.get(&name).cloned().unwrap_or_default();

@@ -12,14 +12,14 @@ use corecast_machines::cluster::session::effect::Effect;
 use corecast_machines::cores::CoreId;
 use corecast_machines::limits::{ClusterLimits, Limits};
 use corecast_machines::machine::{Door, Machine, Now, Token};
-use corecast_machines::mesh::{Event, Origin, Publish, Root};
+use corecast_machines::mesh::{Event, Origin, Publish, Root, Terminate};
 use corecast_machines::topic::TopicKey;
 use protocol::app::{App, Apps};
 use protocol::json::EventData;
 use protocol::server_event::encode_event;
 use protocol::ws::Frame;
 
-use crate::client::{Acked, Client, Heard, Place};
+use crate::client::{Acked, Certain, Client, Heard, Place, Watched, user_channel};
 use crate::node::{Node, Plan};
 use crate::rng::Rng;
 use crate::server::{Data, Server};
@@ -57,6 +57,21 @@ pub struct Published {
     pub lost: u64,
 }
 
+/// A user whose connections must go.
+pub struct Termination {
+    pub user: String,
+    pub node: usize,
+    pub process: u64,
+    /// Its first shard was in a session, after its node had lost so many.
+    pub in_session: bool,
+    pub lost: u64,
+    /// Clients that were signed in as the user.
+    pub clients: Vec<usize>,
+}
+
+/// Users that there may be.
+pub const USERS: usize = 5;
+
 /// What has happened in schedules.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Coverage {
@@ -73,6 +88,8 @@ pub struct Coverage {
     pub let_in_late: u64,
     pub edges: u64,
     pub complete: u64,
+    pub watch_news: u64,
+    pub terminated: u64,
 }
 
 impl Coverage {
@@ -81,7 +98,7 @@ impl Coverage {
         let Self { begun, lost, resumed, killed, cuts, deliveries, .. } = *self;
         let [held, fenced, gone, cut, _, full] = lost;
         let of_homes = [self.echoes_delivered, self.published_alone, self.reconciled, self.retold];
-        let others = [self.let_in_late, self.edges, self.complete];
+        let others = [self.let_in_late, self.edges, self.complete, self.watch_news, self.terminated];
         [begun, held, fenced, gone, cut, full, resumed, killed, cuts, deliveries]
             .iter()
             .chain(&of_homes)
@@ -105,6 +122,8 @@ impl Coverage {
         self.let_in_late += other.let_in_late;
         self.edges += other.edges;
         self.complete += other.complete;
+        self.watch_news += other.watch_news;
+        self.terminated += other.terminated;
     }
 }
 
@@ -123,6 +142,7 @@ pub struct World {
     pub connections: Vec<Connection>,
     pub published: BTreeMap<u64, Published>,
     pub events: u64,
+    pub terminations: Vec<Termination>,
     /// Which process has which epoch, and its number among the sessions of that process.
     pub owners: BTreeMap<Epoch, (usize, u64, u64)>,
     processes: u64,
@@ -187,6 +207,7 @@ impl World {
             connections: Vec::new(),
             published: BTreeMap::new(),
             events: 0,
+            terminations: Vec::new(),
             owners: BTreeMap::new(),
             processes: 0,
             late: 0,
@@ -243,7 +264,20 @@ impl World {
             }
         }
         let any = self.nodes[node].turn_shard(shard, &mut clients, self.now);
+        let mut closed = Vec::new();
+        for client in &mut clients {
+            // One that was not served for long is closed before it is a client.
+            if std::mem::take(&mut client.closed) && client.socket_id.is_some() {
+                closed.push(client.user.clone());
+            }
+        }
         drop(clients);
+        for user in closed {
+            self.coverage.terminated += 1;
+            if !self.terminations.iter().any(|it| it.user == user) {
+                self.bad(format!("a client of {user} is closed"));
+            }
+        }
         for client in 0..self.clients.len() {
             let it = &mut self.clients[client];
             if it.node == node && it.shard == shard && it.alive && !it.received.is_empty() {
@@ -451,6 +485,7 @@ impl World {
             if client.node == node {
                 (client.alive, client.gone) = (false, true);
                 client.subs.clear();
+                client.watched.clear();
             }
         }
         if let Some((_, at)) = self.nodes[node].connection {
@@ -486,7 +521,7 @@ impl World {
     pub fn open_client(&mut self, node: usize) {
         let shard = self.rng.below(self.plan.shards);
         let slot = self.clients.len() as u32;
-        let (user, info) = (format!("u{}", self.rng.below(5)), self.rng.below(2) as u64);
+        let (user, info) = (format!("u{}", self.rng.below(USERS)), self.rng.below(2) as u64);
         self.clients.push(Client::new(node, shard, slot, user, info));
         let token = Token { slot, generation: 1 };
         let now = self.now;
@@ -531,6 +566,65 @@ impl World {
         assert!(self.nodes[node].send_root(home, Root::Publish(Box::new(Publish { event, hook: None }))));
     }
 
+    /// A client signs in as its user, and watches these.
+    pub fn sign_in(&mut self, at: usize, watched: Vec<String>) {
+        let node = self.clients[at].node;
+        let certain =
+            Certain { at_ms: self.now.mono_ms, lost: self.lost(node), removals: self.server.removals.len() };
+        let is_there = |user: &String| {
+            let topic = self.server.data.topics.get(&name_of(&user_channel(user)));
+            topic.is_some_and(|topic| !topic.users.is_empty())
+        };
+        let of = |user: String| {
+            // To those who watch already, what was heard last holds until there is news.
+            let watches = |client: &Client| client.node == node && client.watched.contains_key(&user);
+            let is_first = !self.clients.iter().any(watches);
+            let hears = is_first && self.home_session(node, &user_channel(&user));
+            let certain = (hears && is_there(&user)).then_some(certain);
+            (user, Watched { online: None, certain })
+        };
+        let watched = watched.into_iter().map(of).collect();
+        self.tell(|| format!("c{at} signs in, and watches {watched:?}"));
+        let app = Arc::clone(&self.app);
+        self.clients[at].sign_in(&app, watched);
+    }
+
+    /// Whether the home of a channel is in the session of its node.
+    fn home_session(&self, node: usize, channel: &str) -> bool {
+        let node = &self.nodes[node];
+        let topic = node.topics.topic(&self.app, TopicKey::of(channel));
+        let CoreId::Shard(home) = node.topics.home(topic.hash) else { return false };
+        let reading = node.session.reading();
+        let session = node.shards[usize::from(home)].home().cluster_session(ServerId(0));
+        reading.has_session && session == Some(reading.stats.begun)
+    }
+
+    /// The connections of a user must go.
+    pub fn terminate(&mut self, node: usize, user: String) {
+        let shards: Vec<_> = (0..self.plan.shards as u16).map(CoreId::Shard).collect();
+        if !shards.iter().all(|shard| self.nodes[node].may_publish(*shard)) {
+            return;
+        }
+        self.tell(|| format!("n{node} terminates {user}"));
+        let signed_in = |at: &usize| {
+            let client = &self.clients[*at];
+            // A node without a first session is told of nothing that happened before.
+            let hears = client.node == node || self.nodes[client.node].session.reading().stats.begun > 0;
+            client.alive && client.signed_in && client.user == user && hears
+        };
+        let clients = (0..self.clients.len()).filter(signed_in).collect();
+        let it = &self.nodes[node];
+        let reading = it.session.reading();
+        let session = it.shards[0].home().cluster_session(ServerId(0));
+        let in_session = reading.has_session && session == Some(reading.stats.begun);
+        let (process, lost) = (it.process, self.lost(node));
+        for shard in shards {
+            let terminate = Terminate { app: Arc::clone(&self.app), user_id: user.as_str().into() };
+            assert!(self.nodes[node].send_root(shard, Root::Terminate(Box::new(terminate))));
+        }
+        self.terminations.push(Termination { user, node, process, in_session, lost, clients });
+    }
+
     /// How many sessions a node has lost.
     pub fn lost(&self, node: usize) -> u64 {
         self.nodes[node].session.reading().stats.lost.iter().sum()
@@ -553,6 +647,12 @@ impl World {
     fn judge(&mut self, at: usize, heard: Heard) {
         self.tell(|| format!("c{at} hears {} {} {}", heard.event, heard.channel, heard.data));
         let Heard { event, channel, data } = heard;
+        match event.as_str() {
+            "pusher:signin_success" => self.clients[at].signed_in = true,
+            "pusher:signin_error" => self.bad(format!("c{at} is not signed in: {data}")),
+            "pusher_internal:watchlist_events" => self.judge_watched(at, &data),
+            _ => {}
+        }
         let client = &mut self.clients[at];
         let node = client.node;
         let user = client.user.clone();
@@ -597,6 +697,35 @@ impl World {
             }
             "e" => self.judge_event(at, &channel, &data),
             _ => {}
+        }
+    }
+
+    fn judge_watched(&mut self, at: usize, data: &serde_json::Value) {
+        self.coverage.watch_news += 1;
+        let (lost, now_ms) = (self.lost(self.clients[at].node), self.now.mono_ms);
+        for event in data["events"].as_array().into_iter().flatten() {
+            let online = event["name"] == "online";
+            for user in event["user_ids"].as_array().into_iter().flatten().filter_map(|id| id.as_str()) {
+                let Some(watched) = self.clients[at].watched.get_mut(user) else {
+                    self.bad(format!("c{at} is told of {user}, whom it does not watch"));
+                    continue;
+                };
+                let (before, certain) = (watched.online.replace(online), watched.certain);
+                if before == Some(online) {
+                    self.bad(format!("c{at} is told twice that it is {online} that {user} is online"));
+                }
+                let certain = certain.filter(|it| it.lost == lost && it.at_ms + 5000 > now_ms);
+                let Some(certain) = certain.filter(|_| before.is_none() && !online) else { continue };
+                let name = name_of(&user_channel(user));
+                let removed = &self.server.removals[certain.removals..];
+                if !removed.iter().any(|removal| removal.topic == name) {
+                    self.bad(format!("c{at} is told first that {user} is offline, who is signed in"));
+                }
+            }
+        }
+        let untold = self.clients[at].watched.iter().find(|(_, watched)| watched.online.is_none());
+        if let Some((user, _)) = untold {
+            self.bad(format!("c{at} is told of its watchlist, and not of {user}"));
         }
     }
 
@@ -721,9 +850,14 @@ fn short(message: &impl std::fmt::Debug) -> String {
 }
 
 pub fn name_of(channel: &str) -> Vec<u8> {
-    format!("1/c{channel}").into_bytes()
+    let name = match channel.strip_prefix("#server-to-user-") {
+        Some(user) => format!("1/u{user}"),
+        None => format!("1/c{channel}"),
+    };
+    name.into_bytes()
 }
 
 pub fn channel_of(name: &[u8]) -> String {
-    String::from_utf8_lossy(name).strip_prefix("1/c").unwrap_or("").to_owned()
+    let name = String::from_utf8_lossy(name);
+    name.strip_prefix("1/u").map_or_else(|| name.trim_start_matches("1/c").to_owned(), user_channel)
 }

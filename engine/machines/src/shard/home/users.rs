@@ -1,4 +1,5 @@
-//! Users whose home is this shard: on which shards each is signed in, which shards watch it, and what these were told.
+//! Users whose home is this shard: on which shards each is signed in, which shards watch it, and what these were told. In a
+//! cluster a user is online while it is signed in on any node.
 //!
 //! A shard says of a user what is so there, as a level: whether any of its connections is signed in as that user, and whether
 //! any watches it. Watching shards are told at once who has come online; who has gone when that has lasted for
@@ -39,6 +40,8 @@ struct HomeUser {
     topic: Arc<Topic>,
     /// Those where it is signed in or watched.
     shards: Vec<OnShard>,
+    /// The user is signed in on a shard, or on another node.
+    online: bool,
     /// Those that watch were told that it is online.
     told: bool,
 }
@@ -53,19 +56,30 @@ struct OnShard {
 }
 
 /// What a shard's word has changed.
-#[derive(Debug, Default)]
-struct Change {
-    /// The user has come online or gone offline.
-    edge: Option<bool>,
-    /// It was gone and is back before anybody was told.
-    returned: bool,
-    /// Who is told: all that watch, or those that watch since now.
-    news: bool,
+#[derive(Clone, Copy, Debug, Default)]
+struct Word {
+    /// The user is signed in on a shard now, or on none any more.
+    signed_in: Option<bool>,
+    /// It is watched now, or no more.
+    watched: Option<bool>,
+    /// The shard watches since now.
     asks: bool,
 }
 
+/// How it stands with a user now.
+#[derive(Clone, Copy, Debug, Default)]
+struct Change {
+    online: bool,
+    /// It was not so before.
+    is_edge: bool,
+    /// It was gone and is back before anybody was told.
+    returned: bool,
+    /// All that watch are told.
+    news: bool,
+}
+
 impl HomeUser {
-    fn is_online(&self) -> bool {
+    fn is_signed_in(&self) -> bool {
         self.shards.iter().any(|on| on.signed_in)
     }
 
@@ -124,7 +138,7 @@ impl HomeUsers {
     }
 
     fn add(&mut self, topic: &Arc<Topic>) -> u32 {
-        let user = HomeUser { topic: Arc::clone(topic), shards: Vec::new(), told: false };
+        let user = HomeUser { topic: Arc::clone(topic), shards: Vec::new(), online: false, told: false };
         let at = self.users.insert(user) as u32;
         let users = &self.users;
         let hash_at = |at: &u32| users.get(*at as usize).map_or(0, |it| it.topic.hash);
@@ -141,27 +155,37 @@ impl HomeUsers {
         self.users.try_remove(at as usize);
     }
 
-    fn take(&mut self, topic: &Arc<Topic>, word: OnShard) -> Change {
+    /// What a shard says. What that means for the user is told by [`HomeUsers::update`], which must follow.
+    fn take(&mut self, topic: &Arc<Topic>, word: OnShard) -> Word {
         let at = self.place_of(topic).unwrap_or_else(|| self.add(topic));
         let user = self.users.get_mut(at as usize);
-        let Some(user) = user.expected("what is found or added is there") else { return Change::default() };
-        let was_online = user.is_online();
+        let Some(user) = user.expected("what is found or added is there") else { return Word::default() };
+        let (was_signed_in, was_watched) = (user.is_signed_in(), user.is_watched());
         let before = user.set(word);
-        let is_online = user.is_online();
-        let mut change = Change {
-            edge: (was_online != is_online).then_some(is_online),
+        let (signed_in, watched) = (user.is_signed_in(), user.is_watched());
+        Word {
+            signed_in: (was_signed_in != signed_in).then_some(signed_in),
+            watched: (was_watched != watched).then_some(watched),
             asks: word.watches.is_some() && before.and_then(|it| it.watches) != word.watches,
-            ..Change::default()
-        };
-        if is_online || !user.is_watched() {
-            change.returned = self.gone.cancel(at) && is_online;
-            change.news = user.told != is_online;
-            user.told = is_online;
+        }
+    }
+
+    /// The user is signed in on other nodes or not, as far as is known. None: the user is not known here.
+    fn update(&mut self, topic: &Topic, elsewhere: bool) -> Option<Change> {
+        let at = self.place_of(topic)?;
+        let user = self.users.get_mut(at as usize)?;
+        let online = user.is_signed_in() || elsewhere;
+        let is_edge = std::mem::replace(&mut user.online, online) != online;
+        let mut change = Change { online, is_edge, ..Change::default() };
+        if online || !user.is_watched() {
+            change.returned = self.gone.cancel(at) && online;
+            change.news = user.told != online;
+            user.told = online;
         } else if user.told && !self.gone.has(at) {
             self.gone.set(at, self.now_ms + OFFLINE_MS);
         }
         self.forget_unneeded(at);
-        change
+        Some(change)
     }
 
     /// The next who has been gone for long enough.
@@ -190,19 +214,32 @@ impl Home {
         signed_in: bool,
         watches: Option<u64>,
     ) -> Option<Leaf> {
-        let Change { edge, returned, news, asks } =
-            self.users.take(topic, OnShard { shard: from, signed_in, watches });
-        if let Some(online) = edge {
-            self.note_user(topic, online);
-        }
-        self.stats.users_returned += u64::from(returned);
-        if news {
+        let word = self.users.take(topic, OnShard { shard: from, signed_in, watches });
+        let elsewhere = self.tell_of_user(topic, word.signed_in, word.watched);
+        let change = self.users.update(topic, elsewhere)?;
+        self.note_change(topic, change);
+        if change.news {
             self.tell_watching(topic, None)
-        } else if asks {
+        } else if word.asks && (change.online || self.may_say_offline(from, topic)) {
             self.tell_watching(topic, Some(from))
         } else {
             None
         }
+    }
+
+    /// Whether a user is signed in on other nodes. Returns what this shard is to be told.
+    #[must_use]
+    pub(super) fn hear_of_user_elsewhere(&mut self, topic: &Arc<Topic>, signed_in: bool) -> Option<Leaf> {
+        let change = self.users.update(topic, signed_in)?;
+        self.note_change(topic, change);
+        if change.news { self.tell_watching(topic, None) } else { None }
+    }
+
+    fn note_change(&mut self, topic: &Arc<Topic>, change: Change) {
+        if change.is_edge {
+            self.note_user(topic, change.online);
+        }
+        self.stats.users_returned += u64::from(change.returned);
     }
 
     /// Tells those who watch of the next who has been gone for long enough. None: there is none. What this shard is to be
@@ -222,13 +259,13 @@ impl Home {
         self.stats.users_online += u64::from(online);
         self.stats.users_offline += u64::from(!online);
         self.show(if online { Deed::Online(topic) } else { Deed::Offline(topic) });
-        if topic.app.hooks.in_pairs().has(HookKind::UserOnline) {
+        if self.cluster.is_none() && topic.app.hooks.in_pairs().has(HookKind::UserOnline) {
             self.edges.note(topic.hash, topic, None, online);
         }
     }
 
     /// Tells all shards that watch, or one. Returns what this one is to be told.
-    fn tell_watching(&mut self, topic: &Arc<Topic>, only: Option<CoreId>) -> Option<Leaf> {
+    pub(super) fn tell_watching(&mut self, topic: &Arc<Topic>, only: Option<CoreId>) -> Option<Leaf> {
         let mut here = None;
         let (online, shards) = self.users.watching(topic)?;
         for on in shards.iter().filter(|on| only.is_none_or(|only| on.shard == only)) {

@@ -31,7 +31,7 @@ impl ClusterHome {
     /// A topic that was not told says its number when it is.
     fn tell_count(&mut self, topic: Arc<Topic>, subscriptions: u64) {
         let Some(link) = self.links.get_mut(&topic) else { return };
-        let (server, told) = (link.server, link.told);
+        let (server, told, subscriptions) = (link.server, link.told, link.interest(subscriptions));
         if std::mem::take(&mut link.count_is_due) && subscriptions > 0 && self.session(server) == Some(told) {
             self.say(server, Said::Count { topic, subscriptions });
         }

@@ -26,6 +26,7 @@ impl ClusterHome {
                 lane.say(Said::Enter { topic, member, ticket: user.ticket, force: true });
             }
         }
+        let subscriptions = link.interest(subscriptions);
         if subscriptions > 0 && !link.asked {
             self.link_numbers += 1;
             link.ask(self.link_numbers);
@@ -48,8 +49,11 @@ impl ClusterHome {
     }
 
     /// Nobody subscribes to the topic here any more.
-    fn leave(&mut self, topic: &Topic) {
+    pub(super) fn leave(&mut self, topic: &Topic) {
         let Some(link) = self.links.get_mut(topic) else { return };
+        if link.is_watched {
+            return self.note_count(topic);
+        }
         let (topic, server, told) = (Arc::clone(&link.topic), link.server, link.told);
         let was_asked = link.asked;
         link.end();

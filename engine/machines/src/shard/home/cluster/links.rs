@@ -21,19 +21,23 @@ pub(super) struct BusLinks {
     table: HashTable<u32>,
 }
 
-/// A topic that somebody here subscribes to or is a user of.
+/// A topic that somebody here subscribes to, watches or is a user of.
 #[derive(Debug)]
 pub(super) struct BusLink {
     pub(super) topic: Arc<Topic>,
     pub(super) server: Server,
     /// The session in which it was told. 0: in none.
     pub(super) told: u64,
-    /// It was asked for in that session, because it has subscribers.
+    /// It was asked for in that session, because it has subscribers or is watched.
     pub(super) asked: bool,
     /// What it was called then.
     number: u64,
     /// The answer has come: what happens to the topic comes.
     live: bool,
+    /// Somebody on this node watches the user that the topic is.
+    pub(super) is_watched: bool,
+    /// That user is signed in on some node, as far as was heard.
+    pub(super) is_signed_in: bool,
     /// Its users on this node.
     pub(super) users: HashMap<Box<str>, LocalUser>,
     /// What waits for an answer.
@@ -53,6 +57,8 @@ pub(super) struct Waiting {
     pub(super) entering: Vec<Entering>,
     /// Those that get the last event of a cache channel: for the answer to the Join.
     pub(super) replays: Vec<(CoreId, u64, SubRef)>,
+    /// Shards that watch the user: for the same.
+    pub(super) watching: Vec<CoreId>,
 }
 
 /// A subscription that enters a roster.
@@ -77,7 +83,10 @@ pub(super) struct LocalUser {
 
 impl Waiting {
     pub(super) fn is_empty(&self) -> bool {
-        self.joins.is_empty() && self.entering.is_empty() && self.replays.is_empty()
+        self.joins.is_empty()
+            && self.entering.is_empty()
+            && self.replays.is_empty()
+            && self.watching.is_empty()
     }
 }
 
@@ -85,6 +94,11 @@ impl BusLink {
     /// Whether what happens to the topic comes in this session.
     pub(super) fn is_live(&self, session: Option<u64>) -> bool {
         self.live && session == Some(self.told)
+    }
+
+    /// How many on this node want to hear of it, if there are so many subscriptions.
+    pub(super) fn interest(&self, subscriptions: u64) -> u64 {
+        subscriptions + u64::from(self.is_watched)
     }
 
     /// It is told in this session.
@@ -100,9 +114,9 @@ impl BusLink {
         (self.asked, self.number, self.live) = (true, number, false);
     }
 
-    /// Its last subscriber has gone.
+    /// Nobody on this node subscribes to it or watches it any more: nothing more is heard of it.
     pub(super) fn end(&mut self) {
-        (self.asked, self.live) = (false, false);
+        (self.asked, self.live, self.is_signed_in) = (false, false, false);
     }
 
     /// Takes a subscription that waits, because it has gone.
@@ -132,6 +146,7 @@ impl BusLink {
             joins: std::mem::take(&mut self.waiting.joins),
             entering: self.waiting.entering.extract_if(.., is_in).collect(),
             replays: std::mem::take(&mut self.waiting.replays),
+            watching: std::mem::take(&mut self.waiting.watching),
         }
     }
 }
@@ -166,6 +181,8 @@ impl BusLinks {
             asked: false,
             number: 0,
             live: false,
+            is_watched: false,
+            is_signed_in: false,
             users: HashMap::new(),
             waiting: Waiting::default(),
             is_listed: false,

@@ -75,7 +75,7 @@ impl ClusterHome {
 
     /// A subscription of a user has gone. Returns whether this home must take the user out of the roster: it was the last one
     /// here, and there is no session.
-    fn forget_subscription(&mut self, topic: &Arc<Topic>, user_id: &str) -> bool {
+    pub(super) fn forget_subscription(&mut self, topic: &Arc<Topic>, user_id: &str) -> bool {
         let server = self.servers.of(topic);
         let session = self.session(server);
         let Some(link) = self.links.get_mut(topic) else { return false };

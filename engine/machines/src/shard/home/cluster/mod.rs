@@ -26,6 +26,7 @@ mod news;
 mod publishing;
 pub mod reading;
 mod sessions;
+mod users;
 
 use lane::Lane;
 use links::BusLinks;

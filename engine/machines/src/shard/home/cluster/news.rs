@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use protocol::presence::Member;
+
 use crate::cluster::bus::{CachedFrame, FromBus, Joined, News, Server};
 use crate::cluster::order::Order;
 use crate::mesh::{Event, Leaf, Refusal, Terminate};
@@ -9,6 +11,7 @@ use crate::shard::Shard;
 use crate::shard::home::Home;
 use crate::shard::home::cluster::links::{Entering, Waiting};
 use crate::shard::home::cluster::members::Change;
+use crate::shard::home::cluster::users::is_user;
 use crate::topic::Topic;
 
 impl Shard {
@@ -36,12 +39,12 @@ impl Shard {
             }
             News::Added { topic, member } => {
                 if self.home.hears_of(&topic) {
-                    self.change_roster(&topic, Change::Added(member));
+                    self.hear_of_added(&topic, member);
                 }
             }
             News::Removed { topic, user_id } => {
-                if let Some(member) = self.home.member_heard_of(&topic, &user_id) {
-                    self.change_roster(&topic, Change::Removed(member));
+                if self.home.hears_of(&topic) {
+                    self.hear_of_removed(&topic, &user_id);
                 }
             }
             News::Event(event, echo) => self.handle_event_in_cluster(server, *event, echo),
@@ -66,11 +69,35 @@ impl Shard {
             return;
         }
         self.home.take_cached(&topic, cached);
-        for change in self.home.roster_changes(&topic, &members) {
-            self.home.note_reconciled();
-            self.change_roster(&topic, change);
+        if is_user(&topic) {
+            self.hear_of_signed_in(&topic, !members.is_empty());
+        } else {
+            self.reconcile(&topic, &members);
         }
         self.let_admitted_in(&topic);
+    }
+
+    fn reconcile(&mut self, topic: &Arc<Topic>, members: &[Arc<Member>]) {
+        for change in self.home.roster_changes(topic, members) {
+            self.home.note_reconciled();
+            self.change_roster(topic, change);
+        }
+    }
+
+    fn hear_of_added(&mut self, topic: &Arc<Topic>, member: Arc<Member>) {
+        if is_user(topic) {
+            self.hear_of_signed_in(topic, true);
+        } else {
+            self.change_roster(topic, Change::Added(member));
+        }
+    }
+
+    fn hear_of_removed(&mut self, topic: &Arc<Topic>, user_id: &str) {
+        if is_user(topic) {
+            self.hear_of_signed_in(topic, false);
+        } else if let Some(member) = self.home.member_heard_of(topic, user_id) {
+            self.change_roster(topic, Change::Removed(member));
+        }
     }
 
     /// Changes the replica of a roster, and tells those who are subscribed.
@@ -104,6 +131,7 @@ impl Shard {
         for (shard, epoch, sub) in waiting.replays {
             self.home.replay_now(shard, topic, epoch, sub);
         }
+        self.answer_watching(topic, &waiting.watching);
     }
 
     fn handle_refused_in_cluster(&mut self, topic: &Arc<Topic>, user_id: &str, ticket: u64) {
@@ -117,7 +145,9 @@ impl Shard {
         let Some(cluster) = &mut self.home.cluster else { return };
         if cluster.has_user(topic, user_id) {
             cluster.insist(topic, user_id);
-        } else if let Some(member) = self.home.member_heard_of(topic, user_id) {
+        } else if self.home.hears_of(topic)
+            && let Some(member) = self.home.member_heard_of(topic, user_id)
+        {
             // It was let in before, has gone since, and no other node has it.
             self.change_roster(topic, Change::Removed(member));
         }
@@ -139,10 +169,7 @@ impl Home {
         hears
     }
 
-    fn member_heard_of(&mut self, topic: &Topic, user_id: &str) -> Option<Arc<protocol::presence::Member>> {
-        if !self.hears_of(topic) {
-            return None;
-        }
+    fn member_heard_of(&self, topic: &Topic, user_id: &str) -> Option<Arc<Member>> {
         self.topics.view(topic)?.roster.get(user_id).cloned()
     }
 
