@@ -4,16 +4,28 @@ import { stream } from "./api.js";
 
 const SAMPLES_MAX = 600;
 const SILENCE_MS_MAX = 8_000;
+const UNSEEN_MS_MAX = 30_000;
 const PAUSES_MS = [500, 1_000, 2_000, 4_000, 8_000];
 
 export const samples = [];
 /** The newest of each kind of event but samples. */
 export const latest = new Map();
-/** `off`, `connecting`, `live` or `lost`, with the time of the next attempt. */
-export const status = { state: "off", retryAt: 0 };
+/** Its state is `off`, `connecting`, `live` or `lost`. */
+export const status = { state: "off" };
 
 const changed = new EventTarget();
 let running = null;
+let unseen = 0;
+
+// Browsers have six connections to a host: a page that is out of sight leaves its own to others.
+document.addEventListener("visibilitychange", () => {
+  clearTimeout(unseen);
+  if (document.hidden) unseen = setTimeout(() => running?.abort(), UNSEEN_MS_MAX);
+  else if (running?.signal.aborted) {
+    running = null;
+    start();
+  }
+});
 
 /** Hears of events by name, and of `status`, until the signal aborts. */
 export function listen(name, heard, signal) {
@@ -34,8 +46,8 @@ export function stop() {
   turn("off");
 }
 
-function turn(state, retryAt = 0) {
-  Object.assign(status, { state, retryAt });
+function turn(state) {
+  status.state = state;
   changed.dispatchEvent(new Event("status"));
 }
 
@@ -64,7 +76,7 @@ async function run(signal) {
     if (signal.aborted) return;
     const pause = PAUSES_MS[Math.min(failures, PAUSES_MS.length - 1)];
     failures += 1;
-    turn("lost", Date.now() + pause);
+    turn("lost");
     await new Promise((resolve) => setTimeout(resolve, pause));
   }
 }
