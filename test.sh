@@ -2,7 +2,8 @@
 # Every test of Corecast, from a fresh clone on Debian or Ubuntu with nothing but a Rust toolchain.
 #
 #   ./test.sh          all of it
-#   ./test.sh --long   the same with many more seeds for the simulation and cases for the property tests
+#   ./test.sh --long   the same with many more seeds for the simulation and cases for the property tests, and with the
+#                      Debian package in a Debian of its own
 #
 # Installs what is missing (as root or by sudo), prints one line for a step that went well and the whole output of one
 # that did not, and ends with «N passed, N failed». Exit code 1 if a test or a step failed: a missing part is a failure,
@@ -20,6 +21,7 @@ readonly PAGE_TESTS=$PWD/target/page
 readonly PYTHON=$PWD/target/sdk/venv
 readonly ECHO_BINARY=$PWD/target/release/examples/echo
 readonly COUNTING_BINARY=$PWD/target/counting/corecast
+readonly TOOLS=$PWD/target/tools
 readonly STEP_SECONDS_MAX=2400
 
 passed=0
@@ -85,6 +87,12 @@ main() {
 
     section 'Load'
     step 'overload, drains, hostile clients, leaks, each scenario of the load generator' told_by_pytest run_pytest_beside 3 engine/tests/load
+
+    if [[ ${CORECAST_LONG-} == 1 ]]; then
+        section 'Packages'
+        step 'what makes a Debian package, and a Debian to try it in' untold install_package_tools
+        step 'a Debian package: installed, served under its unit, upgraded, removed, purged' told_by_pytest run_package_tests
+    fi
 
     printf '\n%d passed, %d failed\n' "$passed" "$failed"
     ((failed == 0))
@@ -262,6 +270,10 @@ run_pytest() {
         ECHO_SERVER=$ECHO_BINARY limited "$STEP_SECONDS_MAX" "$PYTHON/bin/python" -m pytest -p no:cacheprovider --color=no "$@"
 }
 
+run_package_tests() {
+    PATH=$TOOLS/bin:$PATH run_pytest deploy/tests/test_deb.py
+}
+
 # Cargo keeps one binary of a name: this one is put aside before the ordinary one is built.
 build_counting() {
     limited "$STEP_SECONDS_MAX" cargo build --locked --release -p corecast --features counting &&
@@ -343,6 +355,11 @@ install_packages() {
             console.log(`Node ${process.versions.node} is too old: its test runner is needed, from 18.19 on`);
             process.exit(1);
         }'
+}
+
+install_package_tools() {
+    command -v mmdebstrap >/dev/null || install_by_apt mmdebstrap || return 1
+    cargo deb --version >/dev/null 2>&1 || limited "$STEP_SECONDS_MAX" cargo install --locked --root "$TOOLS" cargo-deb
 }
 
 # Services must not start just because a test needs their program: a policy forbids it while apt runs.

@@ -268,7 +268,9 @@ fn the_units_ask_for_what_the_server_does_and_allow_what_it_needs() {
     let socket = include_str!("../../../deploy/corecast.socket");
     let has = |unit: &str, line: &str| unit.lines().any(|it| it == line);
     for line in [
-        "Type=notify-reload",
+        "Type=notify",
+        "ExecReload=/bin/sh -c 'kill -HUP $MAINPID'",
+        "ExecStartPre=/usr/bin/corecast config check --config /etc/corecast/corecast.toml",
         "ExecStart=/usr/bin/corecast serve --config /etc/corecast/corecast.toml",
         "LimitNOFILE=1048576",
         "LimitMEMLOCK=infinity",
