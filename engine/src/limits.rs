@@ -112,6 +112,12 @@ pub(crate) const TOLD_SETTINGS_BYTES_MAX: usize = 440;
 /// One value among them.
 pub(crate) const TOLD_VALUE_BYTES_MAX: usize = 120;
 
+/// How long a server may take to answer `corecast health`.
+pub(crate) const HEALTH_ANSWER_MAX: Duration = Duration::from_secs(3);
+
+/// What `corecast health` reads of an answer, in bytes: nothing but its status counts.
+pub(crate) const HEALTH_ANSWER_BYTES_MAX: u64 = 64 << 10;
+
 /// How long a running server may take to answer `corecast doctor`.
 pub(crate) const DOCTOR_ANSWER_MAX: Duration = Duration::from_secs(3);
 

@@ -1,4 +1,4 @@
-//! The command line: `serve`, `check`, `config`, `doctor`, `dev`, `publish`, `watch`, `conform`, `app`, `hooks`,
+//! The command line: `serve`, `check`, `config`, `doctor`, `health`, `dev`, `publish`, `watch`, `conform`, `app`, `hooks`,
 //! `completions` and `man`, each in a file or folder of its name.
 //!
 //! It is parsed once into values that are right, or refused with one message that says what to change. `sources` are where
@@ -15,6 +15,7 @@ mod credentials;
 mod dev;
 mod doctor;
 mod failure;
+mod health;
 mod hooks;
 mod man;
 mod output;
@@ -42,6 +43,7 @@ use self::conform::ConformArgs;
 use self::dev::Dev;
 use self::doctor::Doctor;
 use self::failure::{EXIT_CONFIG, EXIT_READER_GONE, Failure};
+use self::health::Health;
 use self::hooks::HooksArgs;
 use self::man::ManArgs;
 use self::output::OutputError;
@@ -67,6 +69,8 @@ enum Command {
     Config(ConfigArgs),
     /// Find out what is wrong on this machine and with the settings, and what to do about it
     Doctor(Doctor),
+    /// Ask a running server whether it lives: exit code 0 if so, for health checks of containers
+    Health(Health),
     /// Run the server on loopback, with its own credentials, a demo page and code to paste
     Dev(Dev),
     /// Publish one event to a running server, signed like a server SDK
@@ -105,6 +109,7 @@ pub fn run() -> ExitCode {
         Command::Check(check) => check::run(check),
         Command::Config(args) => config::run(args),
         Command::Doctor(doctor) => doctor::run(&doctor),
+        Command::Health(health) => health::run(&health),
         Command::Dev(dev) => dev::run(&dev),
         Command::Publish(publish) => publish::run(publish),
         Command::Watch(args) => watch::run(args),

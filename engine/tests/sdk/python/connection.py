@@ -19,8 +19,8 @@ WAIT_S_MAX = 15
 class Connection:
     """A connection that has its socket_id. `signer` is a `pusher.Pusher`, and signs its subscriptions."""
 
-    def __init__(self, server, signer, key=KEY):
-        url = f"ws://{HOST}:{server.port}/app/{key}?protocol=7&client=corecast-tests&version=1.0"
+    def __init__(self, server, signer, key=KEY, host=HOST):
+        url = f"ws://{host}:{server.port}/app/{key}?protocol=7&client=corecast-tests&version=1.0"
         self.socket = websocket.create_connection(url, timeout=WAIT_S_MAX)
         self.signer = signer
         established = self.frame("pusher:connection_established")
