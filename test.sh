@@ -88,8 +88,9 @@ main() {
     section 'Load'
     step 'overload, drains, hostile clients, leaks, each scenario of the load generator' told_by_pytest run_pytest_beside 3 engine/tests/load
 
+    section 'Packages'
+    step 'the profile for containers, and the compositions with their commands' told_by_pytest run_pytest -n 2 --ignore deploy/tests/test_deb.py deploy/tests
     if [[ ${CORECAST_LONG-} == 1 ]]; then
-        section 'Packages'
         step 'what makes a Debian package, and a Debian to try it in' untold install_package_tools
         step 'a Debian package: installed, served under its unit, upgraded, removed, purged' told_by_pytest run_package_tests
     fi

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 TREE = Path(__file__).parents[2]
-for folder in ("sdk/python", "load", "hooks", "cluster"):
+for folder in ("sdk/python", "load", "hooks", "cluster", "doctor"):
     sys.path.insert(0, str(TREE / "engine/tests" / folder))
 
 

@@ -23,9 +23,9 @@ PATIENCE_S = 20
 class Node(Measured):
     """A server that is joined with others by this Redis."""
 
-    def __init__(self, redis, shards, arguments):
+    def __init__(self, redis, shards, arguments, **how):
         cluster = ["--cluster", redis.url, "--cluster-lease", str(LEASE_S)]
-        super().__init__(arguments=[*cluster, *arguments], shards=shards)
+        super().__init__(arguments=[*cluster, *arguments], shards=shards, **how)
         self.sdk = pusher.Pusher(APP_ID, KEY, SECRET, ssl=False, host=HOST, port=self.port, timeout=15)
         self.clients = []
 
