@@ -82,6 +82,9 @@ main() {
     section 'Doctor'
     step 'everything that can be wrong with a machine, each named with its cure' told_by_pytest run_pytest -n 4 engine/tests/doctor
 
+    section 'Metrics'
+    step 'gauges, names, health, dashboard and alerts, against a live server' told_by_pytest run_pytest -n 4 engine/tests/metrics
+
     section 'Cluster'
     step 'nodes as one, and everything that can come between them' told_by_pytest run_pytest -n 4 engine/tests/cluster
 
@@ -348,6 +351,7 @@ install_packages() {
         PATH=$PATH:/usr/sbin command -v "$program" >/dev/null || wanted+=("$program")
     done
     command -v redis-server >/dev/null || wanted+=(redis-server)
+    command -v promtool >/dev/null || wanted+=(prometheus)
     command -v php >/dev/null || wanted+=(php-cli)
     python3 -c 'import ensurepip, venv' 2>/dev/null || wanted+=(python3 python3-venv)
     if ((${#wanted[@]} > 0)); then install_by_apt "${wanted[@]}" || return 1; fi

@@ -10,7 +10,7 @@ use protocol::http::Head;
 
 use crate::answer::Answer;
 use crate::call::Options;
-use crate::endpoints::health::{PROBE_METHODS, Probe, parse_probe};
+use crate::endpoints::health::{PROBE_METHODS, Probe, parse_probe, probed_app};
 use crate::refused::Refused;
 
 /// What a tool asks for.
@@ -18,8 +18,12 @@ use crate::refused::Refused;
 pub enum AdminCall {
     /// All metrics, in Prometheus' text format.
     Metrics,
+    /// How much memory the process uses.
+    Usage,
     /// Tell how the server is.
     Health(Probe),
+    /// Tell how the app is that the path names.
+    AppHealth,
     /// Tell which methods there are.
     Options(Options),
 }
@@ -30,6 +34,8 @@ pub fn parse_admin_call(head: &Head<'_>, hosts: &[Box<str>]) -> Result<AdminCall
     check_host(head, hosts)?;
     let (call, probe) = match head.path {
         "/metrics" => (AdminCall::Metrics, None),
+        "/usage" => (AdminCall::Usage, None),
+        path if probed_app(path).is_some() => (AdminCall::AppHealth, None),
         "*" => return Ok(AdminCall::Options(Options { allow: PROBE_METHODS, probe: None })),
         path => {
             let probe = parse_probe(path).ok_or_else(no_such_path)?;
@@ -46,6 +52,14 @@ pub fn parse_admin_call(head: &Head<'_>, hosts: &[Box<str>]) -> Result<AdminCall
 /// All metrics.
 pub fn answer_metrics(text: String) -> Answer<'static> {
     Answer::text("text/plain; version=0.0.4; charset=utf-8", text.into_bytes())
+}
+
+/// How much memory the process uses, and may use, in bytes; as soketi says it.
+pub fn answer_usage(used: u64, total: u64) -> Answer<'static> {
+    let free = total.saturating_sub(used);
+    let percent = 100.0 * used as f64 / total.max(1) as f64;
+    let memory = format!("{{\"free\":{free},\"used\":{used},\"total\":{total},\"percent\":{percent:.2}}}");
+    Answer::json(format!("{{\"memory\":{memory}}}").into_bytes())
 }
 
 // Every browser names a host, so a request without one may be answered.
@@ -77,7 +91,8 @@ fn is_ip_address(host: &str) -> bool {
 }
 
 fn no_such_path() -> Refused {
-    Refused::new(404, "Not found: the admin listener has /metrics, /live, /ready, /up, /accept-traffic and /")
+    let paths = "/metrics, /usage, /health, /live, /ready, /up, /up/APP, /accept-traffic and /";
+    Refused::new(404, format!("Not found: the admin listener has {paths}"))
 }
 
 #[cfg(test)]
@@ -133,6 +148,12 @@ mod tests {
     }
 
     #[test]
+    fn usage_is_what_soketi_says() {
+        let body = r#"{"memory":{"free":750,"used":250,"total":1000,"percent":25.00}}"#;
+        assert_eq!(answer_usage(250, 1000).body, body.as_bytes());
+    }
+
+    #[test]
     fn options_tell_the_methods() {
         for (path, probe) in [("*", None), ("/metrics", None), ("/ready", Some(Probe::Ready))] {
             let options = Options { allow: "GET, HEAD, OPTIONS", probe };
@@ -147,6 +168,9 @@ mod tests {
         assert_eq!(call("GET", "/ready"), Ok(AdminCall::Health(Probe::Ready)));
         assert_eq!(call("GET", "/accept-traffic"), Ok(AdminCall::Health(Probe::AcceptTraffic)));
         assert_eq!(call("GET", "/up"), Ok(AdminCall::Health(Probe::Up)));
+        assert_eq!(call("GET", "/health"), Ok(AdminCall::Health(Probe::Health)));
+        assert_eq!(call("GET", "/up/7"), Ok(AdminCall::AppHealth));
+        assert_eq!(call("GET", "/usage"), Ok(AdminCall::Usage));
         assert_eq!(call("POST", "/metrics"), Err(405));
         for path in ["/metrics/", "/apps/1/channels", "/apps/1/events", "/app/key"] {
             assert_eq!(call("GET", path), Err(404), "{path}");

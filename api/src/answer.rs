@@ -85,7 +85,7 @@ pub fn encode_answer(out: &mut Vec<u8>, date: &str, answer: &Answer<'_>, manner:
 mod tests {
     use super::*;
     use crate::call::Options;
-    use crate::endpoints::health::Probe;
+    use crate::endpoints::health::{Condition, Probe};
     use crate::endpoints::{channels, events, health, users};
     use crate::info::{CachedEvent, Counts, Info, Row};
     use protocol::channel::ChannelKind;
@@ -138,13 +138,16 @@ mod tests {
             (users::answer_users(&[], false), r#"{"users":[]}"#),
             (users::answer_users(&users, false), r#"{"users":[{"id":"1"},{"id":"a\"b"}]}"#),
             (users::answer_users(&users, true), r#"{"users":["1","a\"b"]}"#),
-            (health::answer_probe(Probe::Live, true, None), r#"{"live":true}"#),
-            (health::answer_probe(Probe::Ready, false, None), r#"{"ready":false}"#),
-            (health::answer_probe(Probe::Up, true, None), r#"{"health":"OK"}"#),
-            (health::answer_probe(Probe::Up, false, None), r#"{"health":"ERROR"}"#),
-            (health::answer_probe(Probe::AcceptTraffic, false, None), r#"{"accept_traffic":false}"#),
-            (health::answer_probe(Probe::Index, true, None), "OK"),
-            (health::answer_probe(Probe::Hello, true, None), "Hello Workbunny!"),
+            (health::answer_probe(Probe::Live, true, None, Condition::Ok), r#"{"live":true}"#),
+            (health::answer_probe(Probe::Ready, false, None, Condition::Ok), r#"{"ready":false}"#),
+            (health::answer_probe(Probe::Up, true, None, Condition::Ok), r#"{"health":"OK"}"#),
+            (health::answer_probe(Probe::Up, false, None, Condition::Error), r#"{"health":"ERROR"}"#),
+            (
+                health::answer_probe(Probe::AcceptTraffic, false, None, Condition::Ok),
+                r#"{"accept_traffic":false}"#,
+            ),
+            (health::answer_probe(Probe::Index, true, None, Condition::Ok), "OK"),
+            (health::answer_probe(Probe::Hello, true, None, Condition::Ok), "Hello Workbunny!"),
         ];
         for (answer, expected) in table {
             assert_eq!(body(&answer), expected);
@@ -171,7 +174,7 @@ mod tests {
     #[test]
     fn ill_health_is_503() {
         let options = Options { allow: "GET", probe: Some(Probe::Ready) };
-        let probe = |probe| health::answer_probe(probe, false, None);
+        let probe = |probe| health::answer_probe(probe, false, None, Condition::Error);
         for answer in [probe(Probe::Live), probe(Probe::Ready), options.answer(false)] {
             let mut out = Vec::new();
             encode_answer(&mut out, DATE, &answer, Manner { keep_alive: false, head_only: false });

@@ -20,7 +20,7 @@ use crate::endpoints::channel_events::parse_channel_event;
 use crate::endpoints::channels::{Channel, Channels, parse_channel, parse_channels};
 use crate::endpoints::connections::Connections;
 use crate::endpoints::events::{Publish, parse_batch, parse_event};
-use crate::endpoints::health::{PROBE_METHODS, Probe, parse_probe};
+use crate::endpoints::health::{PROBE_METHODS, Probe, parse_probe, probed_app};
 use crate::endpoints::stats::parse_stats;
 use crate::endpoints::terminate::{Terminate, parse_terminate};
 use crate::endpoints::users::{Users, parse_users};
@@ -44,6 +44,8 @@ pub enum Call<'a> {
     Terminate(Terminate<'a>),
     /// Tell how the server is.
     Health(Probe),
+    /// Tell how an app is. None: there is no such app.
+    AppHealth(Option<&'a Arc<App>>),
     /// Tell which methods there are.
     Options(Options),
 }
@@ -55,6 +57,21 @@ pub struct Options {
     pub allow: &'static str,
     /// A probe of health answers with its state as well: load balancers ask in this way.
     pub probe: Option<Probe>,
+}
+
+impl<'a> Call<'a> {
+    /// The app whose back end calls.
+    pub fn app(&self) -> Option<&'a Arc<App>> {
+        match self {
+            Self::Publish(publish) => Some(publish.app),
+            Self::Channels(channels) => Some(channels.app),
+            Self::Channel(channel) => Some(channel.app),
+            Self::Users(users) => Some(users.app),
+            Self::Connections(connections) => Some(connections.app),
+            Self::Terminate(terminate) => Some(terminate.app),
+            Self::Health(_) | Self::AppHealth(_) | Self::Options(_) => None,
+        }
+    }
 }
 
 impl Options {
@@ -86,6 +103,7 @@ pub fn parse_call<'a>(
     let query = parse_query(request.head.query);
     let ((app, version), endpoint) = match route {
         Route::Health(probe) => return Ok(Call::Health(probe)),
+        Route::AppHealth(id) => return Ok(Call::AppHealth(apps.by_id(&id))),
         Route::Options(options) => return Ok(Call::Options(options)),
         Route::App(id, endpoint) => (app_of_path(apps, &id, &query)?, endpoint),
         Route::AppOfKey(endpoint) => (app_of_key(apps, &query)?, endpoint),
@@ -125,7 +143,7 @@ pub fn check_head(
     let route = check_route(prefix, head)?;
     let query = parse_query(head.query);
     let (app, version) = match route {
-        Route::Health(_) | Route::Options(_) => return Ok(()),
+        Route::Health(_) | Route::AppHealth(_) | Route::Options(_) => return Ok(()),
         Route::App(id, _) => app_of_path(apps, &id, &query)?,
         Route::AppOfKey(_) => app_of_key(apps, &query)?,
     };
@@ -139,7 +157,7 @@ pub fn check_head(
 pub fn named_app(prefix: &PathPrefix, head: &Head<'_>) -> Option<AppQuestion> {
     match check_route(prefix, head).ok()? {
         Route::Health(_) | Route::Options(_) => None,
-        Route::App(id, _) => AppQuestion::of_id(&id),
+        Route::App(id, _) | Route::AppHealth(id) => AppQuestion::of_id(&id),
         Route::AppOfKey(_) => AppQuestion::of_key(parse_query(head.query).first("auth_key")?),
     }
 }
@@ -147,6 +165,7 @@ pub fn named_app(prefix: &PathPrefix, head: &Head<'_>) -> Option<AppQuestion> {
 enum Route<'a> {
     Options(Options),
     Health(Probe),
+    AppHealth(Cow<'a, str>),
     App(Cow<'a, str>, Endpoint<'a>),
     /// The path names no app, so the key of the signature must.
     AppOfKey(Endpoint<'a>),
@@ -213,6 +232,9 @@ fn parse_route(path: &str) -> Option<Route<'_>> {
     if let Some(probe) = parse_probe(path) {
         return Some(Route::Health(probe));
     }
+    if let Some(id) = probed_app(path) {
+        return Some(Route::AppHealth(id));
+    }
     // So asks Pusher's SDK for Python, which leaves the app out of this one path.
     if let Some(user) = path.strip_prefix("/users/") {
         return parse_user_route(user).map(Route::AppOfKey);
@@ -261,6 +283,7 @@ fn check_method<'a>(route: Route<'a>, method: &str) -> Result<Route<'a>, Refused
     let (acts, probe) = match &route {
         Route::App(_, endpoint) | Route::AppOfKey(endpoint) => (endpoint.acts(), None),
         Route::Health(probe) => (false, Some(*probe)),
+        Route::AppHealth(_) => (false, None),
         Route::Options(_) => return Ok(route),
     };
     let allow = if acts { "POST, OPTIONS" } else { PROBE_METHODS };
@@ -484,6 +507,8 @@ mod tests {
             (signed("GET", "/apps/3/connections", &[], ""), 200),
             (http("OPTIONS", "/apps/3/channels", ""), 200),
             (http("GET", "/live", ""), 200),
+            (http("GET", "/up/9", ""), 200),
+            (http("POST", "/up/3", ""), 405),
             (http("GET", "/ready?x=1", ""), 200),
             (http("HEAD", "/", ""), 200),
         ];
@@ -727,6 +752,7 @@ mod tests {
             ("GET", "/ws/apps/7/channels?auth_key=a", Some(("id", "7"))),
             ("POST", "/users/u/terminate_connections?auth_key=a", Some(("key", "a"))),
             ("POST", "/users/u/terminate_connections", None),
+            ("GET", "/ws/up/7", Some(("id", "7"))),
             ("GET", "/apps/a%20b/channels", None),
             ("GET", "/apps/3/nothing", None),
             ("GET", "/apps/3/events", None),

@@ -45,7 +45,7 @@ impl Call<'_> {
             Self::Channel(channel) => (channel.app, Rate::ReadRequests, 1),
             Self::Users(users) => (users.app, Rate::ReadRequests, 1),
             Self::Connections(connections) => (connections.app, Rate::ReadRequests, 1),
-            Self::Terminate(_) | Self::Health(_) | Self::Options(_) => return None,
+            Self::Terminate(_) | Self::Health(_) | Self::AppHealth(_) | Self::Options(_) => return None,
         };
         let per_second = match rate {
             Rate::BackendEvents => app.limits.backend_events_per_second,

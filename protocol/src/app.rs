@@ -21,14 +21,17 @@ mod keys;
 mod newcomers;
 mod origins;
 mod question;
+mod traffic;
 
 use self::keys::AppKeys;
 use self::newcomers::Newcomers;
+use self::traffic::Totals;
 
 pub use self::changes::AppChanges;
 pub use self::keys::AppKey;
 pub use self::origins::{OriginError, Origins};
 pub use self::question::{AppQuestion, AppVerdict};
+pub use self::traffic::Traffic;
 
 /// As long as Pusher remembers.
 const CACHE_TTL_S: u32 = 30 * 60;
@@ -88,6 +91,7 @@ struct Shared {
     admitted: AtomicU64,
     subscriptions: AtomicU64,
     newcomers: Newcomers,
+    traffic: Totals,
     /// What signs for the newest `App`.
     signer: Mutex<Option<Arc<AppKey>>>,
 }

@@ -12,6 +12,7 @@
 //! | `GET /apps/ID/connections` | open WebSocket connections of the app | `{"connections":3}` |
 //! | `POST /apps/ID/users/USER_ID/terminate_connections` | close the connections of a user | `{}` |
 //! | `GET /live`, `GET /ready` | health | `{"live":true}`, `{"ready":true}`; 503 when false |
+//! | `GET /health`, `GET /up/APP` | health | `{"health":"OK"}`, and the word in `X-Health-Check`; 503 for `DRAINING` and `ERROR` |
 //! | `GET /up`, `GET /accept-traffic` | health | `{"health":"OK"}`, `{"accept_traffic":true}`; 503 when not |
 //! | `GET /` | is a server there? | `OK`, or the page of `corecast dev` |
 //! | `OPTIONS` of any of them, and of `*` | which methods are allowed? | none, and `Allow` |

@@ -32,4 +32,5 @@ mod remedy;
 pub mod shard;
 pub mod token;
 pub mod topic;
+pub mod traffic_meter;
 pub mod turn;

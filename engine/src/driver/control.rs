@@ -175,6 +175,7 @@ impl std::error::Error for CoreError {}
 #[derive(Debug)]
 pub struct Health {
     ready: AtomicBool,
+    draining: AtomicBool,
     shedding: AtomicBool,
     memory_is_short: AtomicBool,
     stuck_batches: AtomicU64,
@@ -206,6 +207,7 @@ impl Health {
     pub fn new(cores: Cores) -> Self {
         Self {
             ready: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
             shedding: AtomicBool::new(false),
             memory_is_short: AtomicBool::new(false),
             stuck_batches: AtomicU64::new(0),
@@ -222,6 +224,17 @@ impl Health {
     /// Says whether new connections are welcome.
     pub fn set_ready(&self, ready: bool) {
         self.ready.store(ready, Ordering::Relaxed);
+    }
+
+    /// True from the beginning of a drain on.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// New connections are not welcome any more: the server ends.
+    pub fn begin_drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+        self.set_ready(false);
     }
 
     /// True while there is so much to do that new connections had better go elsewhere.

@@ -1,6 +1,7 @@
 //! The part of `/metrics` that the API core cannot know: the hooks core, the batches that cores could not send, the lines
 //! that the log has lost, the sources of apps, and the process. The API core asks for it at each scrape.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::app_store::StoreCounters;
@@ -17,6 +18,7 @@ use machines::api_core::exposition::Exposition;
 use machines::cores::CoreId;
 use machines::machine::Now;
 
+mod backlog;
 mod hooks;
 mod process;
 
@@ -28,10 +30,18 @@ pub(crate) struct AppSources {
     pub(crate) apps_url: Option<Arc<UrlCounters>>,
 }
 
+/// The descriptors of the process.
+pub(crate) struct Descriptors {
+    /// How many it may open.
+    pub(crate) max: u64,
+    /// Where those listen to which clients and back ends connect.
+    pub(crate) listeners: Arc<[SocketAddr]>,
+}
+
 /// Adds the metrics of everything but the cores' machines.
 pub(crate) fn of_the_process(
     health: Arc<Health>,
-    descriptors_max: u64,
+    descriptors: Descriptors,
     hooks: Option<HookGauge>,
     stream: bool,
     takeover: Arc<Counters>,
@@ -46,6 +56,7 @@ pub(crate) fn of_the_process(
         let shedding = "1 while there is too much to do for new connections.";
         all.gauge("shedding", shedding, u64::from(health.is_shedding()));
         describe_cores(all, &health);
+        backlog::describe_backlog(all, &descriptors.listeners);
         let lost = "Log lines lost since standard error did not take them.";
         all.counter("log_lines_dropped_total", lost, logging::dropped());
         let untold = "Refusals without a log line, since there were too many of their kind within a second.";
@@ -55,7 +66,7 @@ pub(crate) fn of_the_process(
         if let Some(tls) = &tls {
             describe_tls(all, tls, now);
         }
-        process::describe_process(all, descriptors_max);
+        process::describe_process(all, descriptors.max);
     })
 }
 

@@ -52,8 +52,9 @@ pub fn start_cores<S: Machine, A: Machine>(
     make_api: impl FnOnce(&Environment) -> A + Send + 'static,
 ) -> Result<RunningCores, StartError> {
     let prepared = Prepared::new(settings, hooks)?;
-    let environment = prepared.environment.clone();
+    let mut environment = prepared.environment.clone();
     let mut ports = take_ports(settings, tls, share.is_some())?;
+    environment.listeners = ports.addresses.iter().chain(&ports.secure).copied().collect();
     let Assigned { mut threads, mut setups, buses, apps, app_answers, reload } =
         prepared.assign(&mut ports, share, cluster.as_ref())?;
     let api = setups.remove(environment.cores.index(CoreId::Api));
@@ -225,7 +226,8 @@ impl<'a> Prepared<'a> {
         let cores = Cores::new(settings.shards.count.get());
         let ring_sizes = probe(cores.turning()).map_err(StartError::Probe)?;
         let health = Arc::new(Health::new(cores));
-        let environment = Environment { health, clock: Clock::start(), cores, descriptors_max };
+        let (clock, listeners) = (Clock::start(), [].into());
+        let environment = Environment { health, clock, cores, listeners, descriptors_max };
         Ok(Self { settings, hooks, ring_sizes, environment })
     }
 

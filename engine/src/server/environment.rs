@@ -1,5 +1,6 @@
 //! What a machine may want to know of the server that it runs in.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::driver::control::{Clock, Health};
@@ -14,6 +15,8 @@ pub struct Environment {
     pub clock: Clock,
     /// Which cores there are.
     pub cores: Cores,
+    /// Where clients and back ends connect.
+    pub listeners: Arc<[SocketAddr]>,
     /// How many descriptors the process may open.
     pub descriptors_max: u64,
 }

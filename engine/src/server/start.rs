@@ -23,9 +23,10 @@ use crate::driver::limits::APP_WAITS_MAX;
 use crate::driver::listen::ListenError;
 use crate::hooks_link::{Endpoints, HooksLink};
 use crate::limits::BEAT_MS_MAX;
-use crate::metrics::{self, AppSources};
+use crate::metrics::{self, AppSources, Descriptors};
+use crate::process::resident_bytes;
 use crate::settings::capacity::Capacity;
-use crate::settings::{Settings, fitted};
+use crate::settings::{Memory, Settings, fitted};
 use crate::takeover::TakeoverPlan;
 use crate::takeover::counters::Counters;
 use crate::tls::ServerTls;
@@ -91,18 +92,20 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
         let apps_url = settings.asks_for_apps.then(|| Arc::clone(&apps_url));
         move |environment: &Environment| {
             let stream = settings.hooks.as_ref().is_some_and(|hooks| hooks.stream.is_some());
-            let Environment { health, descriptors_max, .. } = environment.clone();
+            let Environment { health, descriptors_max, listeners, .. } = environment.clone();
+            let port = listeners.first().map_or(0, SocketAddr::port);
+            let descriptors = Descriptors { max: descriptors_max, listeners };
             let sources = AppSources { app_store, apps_url };
             let cluster = standings.clone();
             let relay = Arc::clone(&takeover);
-            let others =
-                metrics::of_the_process(health, descriptors_max, gauge, stream, takeover, sources, tls);
+            let others = metrics::of_the_process(health, descriptors, gauge, stream, takeover, sources, tls);
             let others = match cluster {
                 Some(cluster) => metrics::of_a_node(others, cluster),
                 None => others,
             };
             let metrics = MetricsConfig {
                 prefix: settings.admin.metrics_prefix.clone(),
+                port,
                 relay_violations: Box::new(move || relay.violations()),
                 others,
             };
@@ -161,14 +164,22 @@ fn api_core(
         health: Box::new(move || Health {
             live: health.oldest_beat_age_ms(clock.now().mono_ms) < BEAT_MS_MAX,
             ready: health.is_ready() && !health.is_shedding(),
+            draining: health.is_draining(),
             degraded: standings.as_ref().and_then(|standings| standings.degraded(clock.now())),
         }),
+        usage: memory_usage(),
         assets: settings.pages.assets,
         sample_endpoints: settings.pages.sample_endpoints,
         page: settings.dev.as_ref().and_then(|dev| dev.page.clone()),
         admin_hosts: settings.admin.hosts.clone().into(),
         metrics,
     })
+}
+
+/// The memory of this process in RAM, and all that it may have.
+fn memory_usage() -> Box<dyn Fn() -> (u64, u64)> {
+    let total = Memory::find().map_or(0, |memory| memory.bytes);
+    Box::new(move || (resident_bytes().unwrap_or(0), total))
 }
 
 /// A server that runs.

@@ -47,7 +47,7 @@ pub(super) fn drain(
 ) -> Result<(), CoreError> {
     let stopped = threads.wait_until(None, |tally| tally.stop)?;
     debug_assert!(stopped, "without a deadline only a report ends the wait");
-    threads.set_ready(false);
+    threads.begin_drain();
     tell_stopping(ending.ready_grace + DRAIN_BEGIN_MAX + AFTER_CLIENTS_MAX);
     if !ending.ready_grace.is_zero() {
         threads.wait_until(Some(ending.ready_grace), |_| false)?;

@@ -97,12 +97,12 @@ impl Threads {
             sharing.meet(addresses, shared);
         }
         self.advance(Phase::Serving);
-        self.set_ready(true);
+        self.environment.health.set_ready(true);
     }
 
-    /// Whether new connections are welcome.
-    pub(super) fn set_ready(&self, ready: bool) {
-        self.environment.health.set_ready(ready);
+    /// From now on no new connections are welcome.
+    pub(super) fn begin_drain(&self) {
+        self.environment.health.begin_drain();
     }
 
     /// Moves all cores on to this phase.

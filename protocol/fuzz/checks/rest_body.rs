@@ -92,7 +92,11 @@ fn check_taken(call: &Call<'_>) {
         Call::Terminate(terminate) => {
             assert!((1..=limits.user_id_characters_max).contains(&terminate.user_id.chars().count()));
         }
-        Call::Channels(_) | Call::Connections(_) | Call::Health(_) | Call::Options(_) => {}
+        Call::Channels(_)
+        | Call::Connections(_)
+        | Call::Health(_)
+        | Call::AppHealth(_)
+        | Call::Options(_) => {}
     }
 }
 

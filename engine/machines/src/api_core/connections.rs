@@ -5,9 +5,10 @@
 //! what keeps its answers in order.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use protocol::address::Address;
-use protocol::app::AppVerdict;
+use protocol::app::{App, AppVerdict};
 use protocol::http::RequestProgress;
 
 use super::ApiCore;
@@ -55,6 +56,8 @@ pub(super) struct Connection {
     pub(super) app_verdict: Option<AppVerdict>,
     /// Its peer, if that is a trusted proxy.
     pub(super) proxy: Option<Proxy>,
+    /// The app whose back end waits for an answer.
+    pub(super) caller: Option<Arc<App>>,
     /// What it asked last, if that is told.
     pub(super) call: Asked,
     /// The kept bytes begin a request that has not come whole.
@@ -203,7 +206,11 @@ impl ApiCore {
         if connection.unwritten().is_empty() {
             (connection.unread_ms, connection.read_bytes) = (now.mono_ms, 0);
         }
+        let before = connection.outbox.len();
         encode(&mut connection.outbox, self.date.at(now.unix_ms));
+        if let Some(app) = connection.caller.take() {
+            self.traffic.of(&app).answers_bytes += (connection.outbox.len() - before) as u64;
+        }
         connection.since_ms = now.mono_ms;
         mark_dirty(&mut self.dirty, token, connection);
         self.sweep_by(now.mono_ms + UNREAD_MS_MAX);

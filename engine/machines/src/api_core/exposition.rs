@@ -48,21 +48,14 @@ impl Exposition {
 
     /// How long something took, in seconds.
     pub fn latencies(&mut self, name: &str, help: &str, latencies: &Latencies) {
-        let mut family = Family::new(&format!("{}{name}", self.prefix), help, MetricType::HISTOGRAM);
-        let bucket = |(bound_us, count): (u32, u64)| {
-            let mut bucket = Bucket::default();
-            bucket.set_upper_bound(f64::from(bound_us) / 1e6);
-            bucket.set_cumulative_count(count);
-            bucket
-        };
-        let mut histogram = Histogram::default();
-        histogram.set_bucket(latencies.cumulative().map(bucket).collect());
-        histogram.set_sample_count(latencies.count());
-        histogram.set_sample_sum(latencies.sum_us() as f64 / 1e6);
-        let mut metric = Metric::default();
-        metric.set_histogram(histogram);
-        family.0.mut_metric().push(metric);
+        let mut family = self.histograms(name, help);
+        family.spread(&[], latencies);
         self.add(family);
+    }
+
+    /// The same with several samples.
+    pub fn histograms(&self, name: &str, help: &str) -> Family {
+        Family::new(&format!("{}{name}", self.prefix), help, MetricType::HISTOGRAM)
     }
 
     /// Of the names that every exporter uses, without a prefix; nothing where the value is not known.
@@ -111,6 +104,23 @@ impl Family {
             gauge.set_value(value);
             metric.set_gauge(gauge);
         }
+        self.0.mut_metric().push(metric);
+    }
+
+    /// Adds how long something took, in seconds.
+    pub fn spread(&mut self, labels: Labels<'_>, latencies: &Latencies) {
+        let bucket = |(bound_us, count): (u32, u64)| {
+            let mut bucket = Bucket::default();
+            bucket.set_upper_bound(f64::from(bound_us) / 1e6);
+            bucket.set_cumulative_count(count);
+            bucket
+        };
+        let mut histogram = Histogram::default();
+        histogram.set_bucket(latencies.cumulative().map(bucket).collect());
+        histogram.set_sample_count(latencies.count());
+        histogram.set_sample_sum(latencies.sum_us() as f64 / 1e6);
+        let mut metric = Metric::from_label(labels.iter().map(|(name, value)| label(name, value)).collect());
+        metric.set_histogram(histogram);
         self.0.mut_metric().push(metric);
     }
 }

@@ -17,10 +17,16 @@ impl ApiCore {
     /// All metrics. The readings are those of all shards, each with its shard's number.
     pub(super) fn encode_metrics(&self, readings: &[(usize, Reading)], now: Now) -> String {
         let mut all = Exposition::new(&self.metrics.prefix);
-        self.describe_apps(&mut all);
-        describe_shards(&mut all, readings);
         let sum = sum(readings);
-        describe_traffic(&mut all, &sum.stats);
+        if self.is_soketi() {
+            self.describe_as_soketi(&mut all);
+        } else {
+            self.describe_connections(&mut all);
+            describe_traffic(&mut all, &sum.stats);
+            self.describe_rest_traffic(&mut all);
+        }
+        self.describe_subscriptions(&mut all);
+        describe_shards(&mut all, readings);
         self.describe_rest(&mut all);
         describe_fanout(&mut all, &sum);
         describe_back_pressure(&mut all, &sum, self.gates.ms(), self.gates.bytes());
@@ -33,9 +39,8 @@ impl ApiCore {
         all.encode()
     }
 
-    fn describe_apps(&self, all: &mut Exposition) {
+    fn describe_connections(&self, all: &mut Exposition) {
         let mut connected = all.gauges("connected", "WebSocket connections of an app.");
-        let mut subscribed = all.gauges("app_subscriptions", "Subscriptions of an app.");
         let mut opened = all.counters("new_connections_total", "WebSocket connections that an app has had.");
         let mut ended = all.counters("new_disconnections_total", "Those of them that have ended.");
         for app in self.apps.iter() {
@@ -43,16 +48,29 @@ impl ApiCore {
             let now = u64::from(app.connections());
             let ever = app.admitted().max(now);
             connected.sample(&labels, now as f64);
-            subscribed.sample(&labels, app.subscriptions() as f64);
             opened.sample(&labels, ever as f64);
             ended.sample(&labels, (ever - now) as f64);
         }
-        [connected, subscribed, opened, ended].into_iter().for_each(|family| all.add(family));
+        [connected, opened, ended].into_iter().for_each(|family| all.add(family));
+    }
+
+    fn describe_subscriptions(&self, all: &mut Exposition) {
+        let mut subscribed = all.gauges("app_subscriptions", "Subscriptions of an app.");
+        for app in self.apps.iter() {
+            subscribed.sample(&[("app_id", &*app.id)], app.subscriptions() as f64);
+        }
+        all.add(subscribed);
+    }
+
+    fn describe_rest_traffic(&self, all: &mut Exposition) {
+        let stats = &self.stats;
+        all.counter("http_calls_received_total", "Requests taken by the API core.", stats.requests);
+        all.counter("http_received_bytes", "Bytes received by the API core.", stats.bytes_received);
+        all.counter("http_transmitted_bytes", "Bytes sent by the API core.", stats.bytes_sent);
     }
 
     fn describe_rest(&self, all: &mut Exposition) {
         let stats = &self.stats;
-        all.counter("http_calls_received_total", "Requests taken by the API core.", stats.requests);
         all.counter("http_calls_refused_total", "Requests answered with 4xx.", stats.refused);
         let limited = "Requests answered with 429: their app's back ends are too fast.";
         all.counter("http_calls_rate_limited_total", limited, stats.rate_limited);
@@ -69,8 +87,6 @@ impl ApiCore {
             stats.slow_readers,
         );
         all.counter("http_calls_gated_total", "Parts of calls that waited for their home.", stats.gated);
-        all.counter("http_received_bytes", "Bytes received by the API core.", stats.bytes_received);
-        all.counter("http_transmitted_bytes", "Bytes sent by the API core.", stats.bytes_sent);
         all.gauge("http_connections", "Connections of the API core.", self.connections.len() as u64);
         let kept = "What is kept of requests that have not come whole.";
         all.gauge("http_bodies_bytes", kept, self.connections.kept_bytes() as u64);
@@ -91,6 +107,8 @@ fn describe_shards(all: &mut Exposition, readings: &[(usize, Reading)]) {
     let mut signed_in = all.gauges("signed_in", "Connections of a shard that are signed in as users.");
     let mut watched = all.gauges("watched_users", "Users on the watchlists of the connections of a shard.");
     let mut channels = all.gauges("channels", "Occupied channels that have their home on a shard.");
+    let mut members =
+        all.gauges("members", "Members of the presence channels that have their home on a shard.");
     for (shard, reading) in readings {
         let number = shard.to_string();
         let labels = [("shard", &*number)];
@@ -100,8 +118,10 @@ fn describe_shards(all: &mut Exposition, readings: &[(usize, Reading)]) {
         signed_in.sample(&labels, reading.signed_in as f64);
         watched.sample(&labels, reading.watched_users as f64);
         channels.sample(&labels, reading.channels as f64);
+        let stats = &reading.stats;
+        members.sample(&labels, stats.members_added.saturating_sub(stats.members_removed) as f64);
     }
-    [connections, half_open, subscriptions, signed_in, watched, channels]
+    [connections, half_open, subscriptions, signed_in, watched, channels, members]
         .into_iter()
         .for_each(|family| all.add(family));
 }

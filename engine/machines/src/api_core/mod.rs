@@ -28,6 +28,7 @@ use crate::mesh::{Leaf, Root};
 use crate::notices::Notices;
 use crate::outgoing::Outgoing;
 use crate::topic::TopicHash;
+use crate::traffic_meter::TrafficMeter;
 
 mod api_machine;
 mod calls;
@@ -39,6 +40,7 @@ mod open_call;
 mod pending;
 mod rates;
 mod requests;
+mod soketi_metrics;
 #[cfg(test)]
 mod tests;
 mod told;
@@ -65,6 +67,8 @@ pub struct ApiConfig {
     pub limits: Limits,
     /// How the server is, asked at each probe.
     pub health: Box<dyn Fn() -> Health>,
+    /// How much memory the process uses and may use, in bytes.
+    pub usage: Box<dyn Fn() -> (u64, u64)>,
     /// What `GET /` shows on the public ports; None: `OK`.
     pub page: Option<Arc<str>>,
     /// Whether push.js and its like are served.
@@ -84,6 +88,8 @@ pub type OtherMetrics = Box<dyn Fn(&mut Exposition, Now)>;
 pub struct MetricsConfig {
     /// What their names begin with.
     pub prefix: Box<str>,
+    /// The port where clients connect, for metrics as soketi has them.
+    pub port: u16,
     /// How many invariants were violated on the takeover thread.
     pub relay_violations: Box<dyn Fn() -> u64>,
     /// Adds what this core cannot know, at each scrape.
@@ -97,6 +103,8 @@ pub struct Health {
     pub live: bool,
     /// New connections are welcome.
     pub ready: bool,
+    /// It ends.
+    pub draining: bool,
     /// What of the cluster cannot be used, as a JSON array. None: nothing, or there is no cluster.
     pub degraded: Option<String>,
 }
@@ -140,6 +148,9 @@ pub struct ApiCore {
     topics: TopicHash,
     limits: Limits,
     health: Box<dyn Fn() -> Health>,
+    usage: Box<dyn Fn() -> (u64, u64)>,
+    /// What passes between back ends and each app.
+    traffic: TrafficMeter,
     page: Option<Arc<str>>,
     assets: bool,
     sample_endpoints: bool,
@@ -179,6 +190,8 @@ impl ApiCore {
             trusted_proxies: config.trusted_proxies,
             topics: config.topics,
             health: config.health,
+            usage: config.usage,
+            traffic: TrafficMeter::default(),
             page: config.page,
             assets: config.assets,
             sample_endpoints: config.sample_endpoints,

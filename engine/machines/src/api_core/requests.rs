@@ -7,22 +7,23 @@
 
 use std::sync::{Arc, LazyLock};
 
-use api::admin::{AdminCall, parse_admin_call};
+use api::admin::{AdminCall, answer_usage, parse_admin_call};
 use api::answer::{Answer, Manner, encode_answer};
 use api::assets::Asset;
 use api::call::{Arrival, Call, Options, check_head, parse_call};
-use api::endpoints::health::{Probe, answer_probe};
+use api::endpoints::health::{Condition, Probe, answer_probe, probed_app};
 use api::page::answer_page;
 use api::refused::{Refused, encode_refusal};
 use api::samples::Sample;
 use protocol::address::Address;
+use protocol::app::App;
 use protocol::http::{
     Head, HttpError, Request, RequestParse, RequestProgress, encode_busy, parse_request_on,
 };
 
-use super::ApiCore;
 use super::connections::Proxy;
 use super::unknown_apps::Known;
+use super::{ApiCore, Health};
 use crate::invariant::Expected;
 use crate::limits::SCRATCH_BYTES;
 use crate::machine::{Effect, Now, Token};
@@ -175,7 +176,7 @@ impl ApiCore {
             RequestParse::Complete { request, bytes: used } => {
                 self.note_client(token, &request.head);
                 match self.look_for_app(token, &request.head, now) {
-                    Known::Enough => self.handle_request(token, &request, now),
+                    Known::Enough => self.handle_request(token, &request, used, now),
                     Known::Asked => return Step::Wait,
                     Known::Unanswered(refused) => self.refuse_request(token, &refused, &request.head, now),
                 }
@@ -309,7 +310,7 @@ impl ApiCore {
         Step::Gone
     }
 
-    fn handle_request(&mut self, token: Token, request: &Request<'_>, now: Now) {
+    fn handle_request(&mut self, token: Token, request: &Request<'_>, bytes: usize, now: Now) {
         self.stats.requests += 1;
         self.note_asked(token, &request.head, now);
         let connection = self.connections.by_token(token);
@@ -334,6 +335,9 @@ impl ApiCore {
         }
         let arrival = self.arrival(token, &request.head, now);
         let call = parse_call(&apps, &self.path_prefix, request, arrival);
+        if let Some(app) = call.as_ref().ok().and_then(Call::app) {
+            self.note_caller(token, app, bytes);
+        }
         if let Ok(call) = &call
             && let Err(refused) = self.rates.charge(call, now)
         {
@@ -352,8 +356,20 @@ impl ApiCore {
                 None => self.respond(token, &self.probe(Probe::Index), manner, now),
             },
             Ok(Call::Health(probe)) => self.respond(token, &self.probe(probe), manner, now),
+            Ok(Call::AppHealth(app)) => {
+                self.respond(token, &self.condition_of(app).answer(), manner, now);
+            }
             Ok(Call::Options(options)) => self.respond(token, &self.options(options), manner, now),
             Err(refused) => self.refuse(token, &refused, manner, now),
+        }
+    }
+
+    fn note_caller(&mut self, token: Token, app: &Arc<App>, bytes: usize) {
+        let traffic = self.traffic.of(app);
+        traffic.calls += 1;
+        traffic.calls_bytes += bytes as u64;
+        if let Some(connection) = self.connections.by_token(token) {
+            connection.caller = Some(Arc::clone(app));
         }
     }
 
@@ -370,6 +386,14 @@ impl ApiCore {
     fn handle_admin_request(&mut self, token: Token, manner: Manner, request: &Request<'_>, now: Now) {
         match parse_admin_call(&request.head, &self.admin_hosts) {
             Ok(AdminCall::Metrics) => self.ask_readings(token, manner, now),
+            Ok(AdminCall::Usage) => {
+                let (used, total) = (self.usage)();
+                self.respond(token, &answer_usage(used, total), manner, now);
+            }
+            Ok(AdminCall::AppHealth) => {
+                let app = probed_app(request.head.path).and_then(|id| self.apps.by_id(&id));
+                self.respond(token, &self.condition_of(app).answer(), manner, now);
+            }
             Ok(AdminCall::Health(probe)) => self.respond(token, &self.probe(probe), manner, now),
             Ok(AdminCall::Options(options)) => self.respond(token, &self.options(options), manner, now),
             Err(refused) => self.refuse(token, &refused, manner, now),
@@ -378,7 +402,28 @@ impl ApiCore {
 
     fn probe(&self, probe: Probe) -> Answer<'static> {
         let degraded = if probe == Probe::Ready { (self.health)().degraded } else { None };
-        answer_probe(probe, self.is_well(probe), degraded.as_deref())
+        answer_probe(probe, self.is_well(probe), degraded.as_deref(), self.condition())
+    }
+
+    fn condition(&self) -> Condition {
+        let Health { live, ready, draining, degraded } = (self.health)();
+        if !live {
+            Condition::Error
+        } else if draining || self.draining {
+            Condition::Draining
+        } else if !ready || degraded.is_some() {
+            Condition::Degraded
+        } else {
+            Condition::Ok
+        }
+    }
+
+    fn condition_of(&self, app: Option<&Arc<App>>) -> Condition {
+        match app {
+            None => Condition::NotFound,
+            Some(app) if app.enabled => self.condition(),
+            Some(_) => Condition::Error,
+        }
     }
 
     fn options(&self, options: Options) -> Answer<'static> {
@@ -388,6 +433,7 @@ impl ApiCore {
     fn is_well(&self, probe: Probe) -> bool {
         match probe {
             Probe::Index | Probe::Hello => true,
+            Probe::Health => matches!(self.condition(), Condition::Ok | Condition::Degraded),
             Probe::Live | Probe::Up => (self.health)().live,
             Probe::Ready | Probe::AcceptTraffic => (self.health)().ready && !self.draining,
         }

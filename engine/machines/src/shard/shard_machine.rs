@@ -122,6 +122,7 @@ impl Machine for Shard {
         // Nobody has an app that is only added now.
         let concerns_those_here = self.inbound.apps().revision() != apps.revision();
         self.inbound.change_apps(apps);
+        self.fanout.settle_traffic();
         self.inbound.end_answered_questions();
         if concerns_those_here {
             self.ending.begin_app_walk();

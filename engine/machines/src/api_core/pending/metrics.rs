@@ -28,6 +28,7 @@ impl Pending {
 impl ApiCore {
     /// Asks every shard how it stands.
     pub(in crate::api_core) fn ask_readings(&mut self, token: Token, manner: Manner, now: Now) {
+        self.traffic.settle();
         let (id, mut call) = (self.calls.name(), OpenCall::new(token, manner));
         for (number, home) in self.topics.cores().each_shard().enumerate() {
             self.ask(id, &mut call, home, number as u32, Ask::Reading);

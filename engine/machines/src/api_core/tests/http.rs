@@ -330,7 +330,7 @@ fn a_drain_answers_what_was_asked_and_closes() {
 #[test]
 fn ready_and_live_say_how_the_server_is() {
     let mut rig = Rig::new();
-    rig.core.health = Box::new(|| Health { live: false, ready: true, degraded: None });
+    rig.core.health = Box::new(|| Health { live: false, ready: true, draining: false, degraded: None });
     let peer = rig.open();
     rig.send(peer, "GET /ready HTTP/1.1\r\nHost: h\r\n\r\nGET /live HTTP/1.1\r\nHost: h\r\n\r\n");
     rig.run();

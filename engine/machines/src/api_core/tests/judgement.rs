@@ -119,7 +119,7 @@ fn an_upgrade_with_a_body_goes_to_a_shard_that_refuses_it() {
 #[test]
 fn options_of_a_probe_tell_its_state() {
     let mut rig = Rig::new();
-    rig.core.health = Box::new(|| Health { live: true, ready: false, degraded: None });
+    rig.core.health = Box::new(|| Health { live: true, ready: false, draining: false, degraded: None });
     let peer = rig.open();
     for (target, status) in [("/", 200), ("/live", 200), ("/ready", 503), ("*", 200), ("/apps/1/events", 200)]
     {

@@ -73,6 +73,8 @@ impl Fanout {
             objects.append_with(|bytes| append_object_form(bytes, frame));
         }
         if let Some(topic) = self.topics.get_mut(topic_slot) {
+            let hearing = topic.acknowledged.len() - usize::from(excluded.is_some());
+            self.traffic.of(&topic.topic.app).sent += hearing as u64;
             self.flush.decided(&mut topic.gain, frame.len());
             if let Some(received) = received {
                 self.timing.note_decided(received, topic.flush_interval_ms(), self.flush.run_bytes());

@@ -8,7 +8,7 @@
 use protocol::socket_id::Place;
 
 use crate::limits::{Limits, OUTBOXES_BYTES_MIN};
-use crate::machine::Now;
+use crate::machine::{Now, Token};
 use crate::outbox::OPEN;
 use crate::outbox::held::Held;
 use crate::outbox::run::Run;
@@ -18,6 +18,7 @@ use crate::shard::fanout::flush::{Flush, NO_RUN};
 use crate::shard::fanout::slots::Connections;
 use crate::shard::fanout::timing::Timing;
 use crate::shard::fanout::topics::LocalTopics;
+use crate::traffic_meter::TrafficMeter;
 
 mod budget;
 pub mod connection;
@@ -49,6 +50,8 @@ pub struct Fanout {
     flush: Flush,
     /// How long published events take.
     timing: Timing,
+    /// What passes for each app.
+    traffic: TrafficMeter,
     stats: FanoutStats,
     /// What Runs keep alive.
     held: Held,
@@ -69,6 +72,7 @@ impl Fanout {
             departed: Departed::new(limits.given_up_per_turn_max),
             flush: Flush::default(),
             timing: Timing::default(),
+            traffic: TrafficMeter::default(),
             stats: FanoutStats::default(),
             held: Held::default(),
             outboxes_bytes_max: limits.outboxes_bytes_max.unwrap_or(OUTBOXES_BYTES_MIN),
@@ -87,6 +91,25 @@ impl Fanout {
         self.timing
             .begin_phase(now, self.flush.tried_until(), |interval_ms| self.flush.holds.mark_of(interval_ms));
         self.flush.begin_phase(now.mono_ms);
+    }
+
+    /// So many bytes came from a connection.
+    pub(in crate::shard) fn note_received(&mut self, id: Token, bytes: usize) {
+        if let Some(connection) = self.connections.view(id) {
+            self.traffic.of(connection.app()).received_bytes += bytes as u64;
+        }
+    }
+
+    /// A message of a connection was taken.
+    pub(in crate::shard) fn note_command(&mut self, id: Token) {
+        if let Some(connection) = self.connections.view(id) {
+            self.traffic.of(connection.app()).received += 1;
+        }
+    }
+
+    /// What has passed so far is told to the apps.
+    pub(in crate::shard) fn settle_traffic(&mut self) {
+        self.traffic.settle();
     }
 
     /// Gives back what nothing needs now.

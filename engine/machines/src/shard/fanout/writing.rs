@@ -26,6 +26,7 @@ impl Fanout {
         let connection = self.connections.by_id(id);
         let Some(connection) = connection.expected("only a connection is answered") else { return };
         self.stats.replies += frames as u64;
+        self.traffic.of(connection.app()).sent += frames as u64;
         connection.outbox.push(Range::whole(run), &mut self.flush.tails);
         if connection.blocked {
             self.charge(id, bytes, frames);
@@ -44,6 +45,7 @@ impl Fanout {
             return;
         }
         self.stats.replies += 1;
+        self.traffic.of(connection.app()).sent += 1;
         run.charge(&self.held);
         connection.outbox.push_urgent(Range::whole(run), &mut self.flush.tails);
         self.charge(id, bytes, 1);
@@ -81,6 +83,7 @@ impl Fanout {
     pub(in crate::shard) fn handle_written(&mut self, id: Token, bytes: usize) -> bool {
         // The judgement of another connection may have closed this one.
         let Some(connection) = self.connections.by_id(id) else { return false };
+        self.traffic.of(connection.app()).sent_bytes += bytes as u64;
         let more = connection.outbox.advance_by(bytes, &mut self.flush.tails);
         if !more && connection.blocked {
             connection.blocked = false;

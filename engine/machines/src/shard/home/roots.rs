@@ -144,6 +144,7 @@ impl Shard {
     fn handle_query(&mut self, from: CoreId, query: Query) {
         match query.ask {
             Ask::Reading => {
+                self.fanout.settle_traffic();
                 let reading = Found::Reading(Box::new(self.read()));
                 self.home.answer(from, query.id, reading);
             }

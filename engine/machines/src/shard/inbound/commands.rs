@@ -271,6 +271,7 @@ impl Shard {
         };
         if verdict == Verdict::Taken {
             self.inbound.stats.commands += 1;
+            self.fanout.note_command(id);
         }
         verdict
     }

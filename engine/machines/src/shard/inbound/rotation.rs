@@ -345,6 +345,7 @@ impl Shard {
             !self.fanout.is_stalled(token),
             "nothing is read from a connection whose last message waits"
         );
+        self.fanout.note_received(token, bytes.len());
         self.handle_connection_bytes(token, bytes, now)
     }
 
