@@ -1,6 +1,8 @@
 """Servers whose metrics are read, which end with their test. The modules beside the other Python tests serve here too."""
 
 import sys
+import time
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,10 @@ import pytest
 for folder in ("sdk/python", "load", "hooks"):
     sys.path.insert(0, str(Path(__file__).parents[1] / folder))
 
-from measured import Measured  # noqa: E402
+from churners import PATIENCE_S, Churner  # noqa: E402
+from everything import Everything  # noqa: E402
+from measured import APP_ID, HOST, Measured  # noqa: E402
+from streams import Redis  # noqa: E402
 
 
 @pytest.fixture
@@ -23,3 +28,28 @@ def start():
     yield make
     for server in servers:
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def scraped(tmp_path_factory):
+    """The scrape of a server that has everything, after a client has come and gone."""
+    directory = tmp_path_factory.mktemp("everything")
+    redis = Redis(directory / "redis")
+    server = Everything(directory, redis)
+    try:
+        client = Churner(server.port, APP_ID)
+        client.subscribe("a", None)
+        client.close()
+        end = time.monotonic() + PATIENCE_S
+        while True:
+            with urllib.request.urlopen(f"http://{HOST}:{server.admin}/metrics", timeout=30) as answer:
+                text = answer.read().decode()
+            # Only once a connection has ended its code is there.
+            if "closes_total{" in text:
+                break
+            assert time.monotonic() < end, text
+            time.sleep(0.1)
+        yield text
+    finally:
+        server.stop()
+        redis.close()
