@@ -87,6 +87,9 @@ main() {
 
     section 'Cluster'
     step 'nodes as one, and everything that can come between them' told_by_pytest run_pytest -n 4 engine/tests/cluster
+    begin 'official clients, each on another node than its publisher' told_by_node run_node_tests_on_nodes
+    begin 'the same for Python' told_by_pytest run_python_tests_on_nodes
+    finish
 
     section 'Load'
     step 'overload, drains, hostile clients, leaks, each scenario of the load generator' told_by_pytest run_pytest_beside 3 engine/tests/load
@@ -251,6 +254,16 @@ run_node() {
     shift 2
     CORECAST_BIN=$BINARY CORECAST_SHARDS=$shards limited 900 \
         node --test --test-concurrency="$processes" --test-reporter=tap "$@"
+}
+
+# Three nodes: two with clients in turn, one for the publisher.
+run_node_tests_on_nodes() {
+    cd "$NODE_TESTS" || return 1
+    SDK_NODES=3 run_node 2 2 ./{channels,presence,publish,queries,echo,order}.test.mjs
+}
+
+run_python_tests_on_nodes() {
+    SDK_NODES=2 CORECAST_SHARDS=2 run_pytest engine/tests/sdk/python/test_{publish,queries,users}.py
 }
 
 run_python_tests() {

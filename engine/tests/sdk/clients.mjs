@@ -13,7 +13,7 @@ const WAIT_MS_MAX = 15_000;
 /** The server SDK: it publishes, asks and signs. */
 export function publisherOf(server, options = {}) {
   const { id: appId, key, secret } = APP;
-  return new Pusher({ appId, key, secret, host: server.host, port: String(server.port), useTLS: false, ...options });
+  return new Pusher({ appId, key, secret, host: server.host, port: String(server.backEndPort), useTLS: false, ...options });
 }
 
 /** Options of pusher-js that lead to this server; `user` is who its presence channels name. */

@@ -5,7 +5,8 @@ import { after, before, test } from "node:test";
 import Echo from "laravel-echo";
 import PusherJs from "pusher-js";
 import { clientOptions, publisherOf, state, until } from "./clients.mjs";
-import { APP, Server } from "./server.mjs";
+import { Nodes } from "./nodes.mjs";
+import { APP } from "./server.mjs";
 
 const ANN = { user_id: "1", user_info: { name: "Ann" } };
 const BOB = { user_id: "2", user_info: { name: "Bob" } };
@@ -15,7 +16,7 @@ let publisher;
 const echoes = [];
 
 before(async () => {
-  server = await Server.start();
+  server = await Nodes.start();
   publisher = publisherOf(server);
 });
 

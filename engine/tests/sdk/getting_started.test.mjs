@@ -17,7 +17,8 @@ import { promisify } from "node:util";
 import PusherServer from "pusher";
 
 import { Browser } from "./browser.mjs";
-import { BINARY, freePort } from "./server.mjs";
+import { freePort } from "./ports.mjs";
+import { BINARY } from "./server.mjs";
 
 // The tests run in a copy, three folders below the tree.
 const DOCS = process.env.DOCS ?? fileURLToPath(new URL("../../../docs", import.meta.url));

@@ -14,7 +14,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { certify } from "./certificates.mjs";
-import { freePort } from "./server.mjs";
+import { freePort } from "./ports.mjs";
 
 const NAME = "push.example";
 const START_MS_MAX = 10_000;

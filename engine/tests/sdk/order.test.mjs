@@ -7,13 +7,14 @@ import assert from "node:assert/strict";
 import http from "node:http";
 import { after, before, test } from "node:test";
 import { Clients, fence, publisherOf, subscribed, until } from "./clients.mjs";
-import { Server, SHARDS } from "./server.mjs";
+import { NODES, Nodes } from "./nodes.mjs";
+import { SHARDS } from "./server.mjs";
 
 const CONNECTIONS = 20;
 const CONNECTIONS_MAX = 100;
 const BATCH = 10;
 const EVENTS = 5_000;
-const HOMES = SHARDS === 1 ? 1 : 24;
+const HOMES = SHARDS === 1 ? 1 : NODES === 1 ? 24 : 3;
 
 let server;
 let clients;
@@ -22,7 +23,7 @@ let crowd;
 const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
 
 before(async () => {
-  server = await Server.start();
+  server = await Nodes.start();
   clients = new Clients(server);
   publisher = publisherOf(server, { agent });
   crowd = await crowdOnEveryShard();
@@ -67,7 +68,8 @@ async function crowdOnEveryShard() {
 }
 
 function shardsOf(all) {
-  return new Set(all.map((client) => Number(client.connection.socket_id.split(".")[0])));
+  // The number of the node stands before it.
+  return new Set(all.map((client) => Number(client.connection.socket_id.split(".")[0]) % 65_536));
 }
 
 /** What one connection has seen: the number it waits for, and the first that came instead of it. */

@@ -17,7 +17,8 @@ import Pusher from "pusher";
 import WebSocket from "ws";
 import { certify } from "./certificates.mjs";
 import { until } from "./clients.mjs";
-import { BINARY, SHARDS, freePort } from "./server.mjs";
+import { freePort } from "./ports.mjs";
+import { BINARY, SHARDS } from "./server.mjs";
 
 const OWN_HOST = "ws.example.com";
 const SITE = "example.com";

@@ -14,7 +14,8 @@ import path from "node:path";
 import { after, before, test } from "node:test";
 import puppeteer from "puppeteer-core";
 import { publisherOf } from "./clients.mjs";
-import { APP, Server, freePort } from "./server.mjs";
+import { freePort } from "./ports.mjs";
+import { APP, Server } from "./server.mjs";
 
 const CHROMIUM = process.env.CHROMIUM ?? "chromium";
 const TRIES = process.env.CORECAST_LONG ? 20 : 5;

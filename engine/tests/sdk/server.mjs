@@ -5,12 +5,11 @@
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { randomInt } from "node:crypto";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import http from "node:http";
-import net from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
+import { freePort } from "./ports.mjs";
 
 export const BINARY = process.env.CORECAST_BIN ?? fileURLToPath(new URL("../../../target/release/corecast", import.meta.url));
 const START_MS_MAX = 15_000;
@@ -50,6 +49,11 @@ export class Server {
       if (!/port|address/i.test(server.output)) server.#giveUp();
     }
     throw new Error("no free port in five attempts");
+  }
+
+  /** Where back ends are. */
+  get backEndPort() {
+    return this.port;
   }
 
   constructor(port, name, options, variables) {
@@ -120,21 +124,5 @@ export class Server {
 
   #giveUp() {
     throw new Error(`the server at ${BINARY} did not become ready:\n${this.output}`);
-  }
-}
-
-/** A port below the range from which the kernel takes the local ports of connections. */
-export async function freePort() {
-  for (;;) {
-    const port = randomInt(20_000, 32_000);
-    const probe = net.createServer().listen(port, "127.0.0.1");
-    const free = await Promise.race([
-      once(probe, "listening").then(() => true),
-      once(probe, "error").then(() => false),
-    ]).catch(() => false);
-    if (!free) continue;
-    probe.close();
-    await once(probe, "close");
-    return port;
   }
 }

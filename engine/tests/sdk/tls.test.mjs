@@ -12,7 +12,8 @@ import { after, before, test } from "node:test";
 import { Browser } from "./browser.mjs";
 import { certify } from "./certificates.mjs";
 import { publisherOf } from "./clients.mjs";
-import { APP, Server, freePort } from "./server.mjs";
+import { freePort } from "./ports.mjs";
+import { APP, Server } from "./server.mjs";
 
 const HOST = "127.0.0.1";
 const BUNDLE = createRequire(import.meta.url).resolve("pusher-js/dist/web/pusher.js");
