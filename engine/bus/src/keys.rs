@@ -29,6 +29,11 @@ impl Keys {
         format!("{}:in:{epoch}", self.prefix)
     }
 
+    /// Which servers its nodes know.
+    pub(crate) fn map(&self) -> String {
+        format!("{}:map", self.prefix)
+    }
+
     /// Puts what a script wants first. The time is the server's own.
     pub(crate) fn write(&self, script: Script, question: &mut Cmd) {
         question.arg(&self.prefix);

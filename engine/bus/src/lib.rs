@@ -18,3 +18,4 @@ pub mod link;
 mod reader;
 pub mod script;
 pub mod server;
+pub mod vitals;

@@ -42,6 +42,11 @@ const NO_EDGES: u64 = 0;
 /// The version of what nodes say to each other; nodes with another one stay apart.
 const PROTOCOL: u32 = 1;
 
+/// What nodes take the server at this place of so many for, as the server keeps it.
+pub(crate) fn map_entry(place: usize, servers: usize) -> String {
+    format!("protocol {PROTOCOL}, server {} of {servers}", place + 1)
+}
+
 impl ClusterPlan {
     /// None: the settings name no server.
     pub fn new(settings: &settings::Cluster, topics: TopicHash, limits: &Limits) -> Option<Self> {
@@ -72,7 +77,7 @@ impl ClusterPlan {
 
     /// What all nodes must say of a server: otherwise they do not agree where topics live.
     fn digest(&self, server: Server) -> Arc<str> {
-        format!("protocol {PROTOCOL}, server {} of {}", server.0 + 1, self.settings.servers.len()).into()
+        map_entry(usize::from(server.0), self.settings.servers.len()).into()
     }
 
     /// Starts a thread for each server, over these lines. They end when the server has stopped.

@@ -7,6 +7,7 @@
 mod certificates;
 mod clients;
 mod clock;
+mod cluster;
 mod data_directory;
 mod finding;
 mod kernel;
@@ -25,6 +26,7 @@ use protocol::app::App;
 
 use self::certificates::Pair;
 use self::clock::{Clock, Other};
+use self::cluster::Joining;
 use self::data_directory::DataDirectory;
 use self::kernel::Kernel;
 use self::network::Network;
@@ -59,12 +61,18 @@ pub fn examine(config: &Config, secret: &str) -> Report {
     let apps: Vec<&App> = config.apps.iter().chain(&config.stored_apps).collect();
     let mut findings = machine(config, &numbers, &apps);
     let redis = config.hooks.stream().map(Redis::ask);
-    let others: Vec<Other> = redis.iter().filter_map(Redis::clock).collect();
+    let joining = Joining::ask_all(&config.cluster);
+    let clocks = redis.iter().filter_map(Redis::clock).chain(joining.iter().filter_map(Joining::clock));
+    let others: Vec<Other> = clocks.collect();
     let clock = Clock::read();
     findings.extend(clock.findings(&others));
     match &redis {
         Some(redis) => findings.extend(redis.findings()),
         None => findings.push(Finding::ok("redis", "none is configured")),
+    }
+    findings.extend(joining.iter().flat_map(Joining::findings));
+    if joining.is_empty() {
+        findings.push(Finding::ok("cluster", "a server of its own"));
     }
     let servers: Vec<u32> = ports.iter().filter_map(Port::server).collect();
     findings.push(judge_endpoints(&config.hooks));

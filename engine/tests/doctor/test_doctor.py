@@ -138,6 +138,38 @@ def test_a_redis_that_cannot_be_asked_is_named_without_its_password(redis, tmp_p
     has(gone.one("redis"), "fail", "Connection refused", "whether Redis runs")
 
 
+def test_what_keeps_nodes_apart_is_named(redis):
+    well = Examined("--cluster", redis.url)
+    assert well.failures() == [], well.checks
+    has(well.one("cluster"), "ok", f"{HOST}:{redis.port} answers", "")
+    has(well.one("cluster_version"), "ok", "7.", "")
+    has(well.one("cluster_persistence"), "warn", "once for each node", "appendonly no")
+    has(well.one("cluster_round_trip"), "ok", " ms", "")
+    has(well.one("cluster_map"), "ok", "no node has joined", "")
+    has(well.one("clock"), "ok", f"{HOST}:{redis.port}", "")
+    redis.ask("CONFIG", "SET", "maxmemory-policy", "volatile-lru")
+    redis.ask("CONFIG", "SET", "appendonly", "no")
+    redis.ask("SET", "{corecast}:map", "protocol 1, server 2 of 2")
+    found = Examined("--cluster", redis.url)
+    assert found.failures() == ["cluster_eviction_policy", "cluster_map"]
+    has(found.one("cluster_eviction_policy"), "fail", "volatile-lru", "CONFIG SET maxmemory-policy noeviction")
+    has(found.one("cluster_persistence"), "ok", "nothing is kept", "")
+    has(found.one("cluster_map"), "fail", "server 2 of 2», and these settings «protocol 1, server 1 of 1", "the same order")
+    redis.ask("SET", "{other}:map", "protocol 1, server 1 of 1")
+    other = Examined("--cluster", redis.url, "--cluster-prefix", "other")
+    has(other.one("cluster_map"), "ok", "the same list", "")
+
+
+def test_a_server_of_a_cluster_that_cannot_be_asked_is_named_without_its_password(redis):
+    redis.ask("CONFIG", "SET", "requirepass", "right")
+    refused = Examined("--cluster", f"redis://:{SECRET}@{HOST}:{redis.port}/")
+    assert refused.failures() == ["cluster"]
+    has(refused.one("cluster"), "fail", "WRONGPASS", "credentials")
+    redis.kill()
+    gone = Examined("--cluster", redis.url)
+    has(gone.one("cluster"), "fail", f"{HOST}:{redis.port}", "that it runs")
+
+
 @pytest.mark.parametrize(("ahead_s", "state", "words"), [(TEN_MINUTES_S, "fail", "600 s behind"), (-5, "warn", "5 s ahead of")])
 def test_a_clock_that_differs_from_that_of_redis_is_named(redis, ends, tmp_path, ahead_s, state, words):
     ends.append(WrongClock(redis, ahead_s))
@@ -276,7 +308,7 @@ def test_a_data_directory_that_others_may_write_in_is_named_and_left_as_it_is(tm
 
 def test_the_page_has_every_check(redis, tmp_path):
     rows = re.findall(r"^\| `([a-z_.]+)` \|", PAGE.read_text(), re.MULTILINE)
-    examined = Examined("--redis", redis.url, "--data-dir", tmp_path / "data")
+    examined = Examined("--redis", redis.url, "--data-dir", tmp_path / "data", "--cluster", redis.url)
     assert sorted(set(rows)) == sorted({check["name"] for check in examined.checks})
     assert len(rows) == len(set(rows))
 
