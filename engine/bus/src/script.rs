@@ -82,6 +82,9 @@ impl Script {
             call::Script::Sweep => Self::Sweep,
             call::Script::Due => Self::Due,
             call::Script::Ack => Self::Ack,
+            call::Script::Counts => Self::Counts,
+            call::Script::List => Self::List,
+            call::Script::Users => Self::Users,
         }
     }
 

@@ -224,6 +224,10 @@ pub struct ClusterLimits {
     pub sweep_slice: u64,
     /// Levels that one script tells to hooks: the same.
     pub due_slice: u64,
+    /// Channels or users that one script looks at to answer a question: the same.
+    pub lookup_slice: u64,
+    /// Calls that look something up and are not answered.
+    pub lookups_in_flight_max: usize,
 }
 
 impl Default for ClusterLimits {
@@ -239,6 +243,8 @@ impl Default for ClusterLimits {
             ack_ms_max: 50,
             sweep_slice: 256,
             due_slice: 256,
+            lookup_slice: 256,
+            lookups_in_flight_max: 32,
         }
     }
 }
@@ -352,6 +358,12 @@ pub(crate) const PATH_BYTES_MAX: usize = 256;
 
 /// Beats of another session that were seen unchanged before it counts as dead.
 pub const UNCHANGED_MAX: u32 = 4;
+
+/// Questions about all nodes that a home may have without an answer; past it the API core is told that it is busy.
+pub(crate) const LOOKUPS_MAX: usize = 1024;
+
+/// How long a server may take for the answer to one of them, in milliseconds: less than a call has.
+pub(crate) const LOOKUP_MS_MAX: u64 = 2_500;
 
 /// How long a subscription may wait for the cluster, in milliseconds. Clients give up after 10 s and more.
 pub(crate) const CLUSTER_WAIT_MS_MAX: u64 = 5_000;

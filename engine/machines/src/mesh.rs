@@ -11,6 +11,7 @@ use protocol::presence::Member;
 use protocol::socket_id::SocketId;
 use protocol::ws::Frame;
 
+use crate::cluster::bus::Server;
 use crate::now::Moment;
 use crate::readings::Reading;
 use crate::token::Token;
@@ -208,10 +209,14 @@ pub enum Ask {
     /// The occupied channels of an app whose names begin with the prefix; a list of more than `bytes_max` is of no use
     /// ([`listed_bytes`] each).
     Channels { app: Arc<App>, prefix: Box<str>, bytes_max: usize },
+    /// The channels of the same kind that have subscribers on other nodes and live on this server of the cluster.
+    ChannelsElsewhere { server: Server, app: Arc<App>, prefix: Box<str>, bytes_max: usize },
     /// The counts of one channel, and what it remembers.
     Channel { topic: Arc<Topic> },
     /// The members of one presence channel.
     Users { topic: Arc<Topic> },
+    /// Whether what was said of this topic reaches other nodes.
+    IsJoined { topic: Arc<Topic> },
     /// How this shard stands.
     Reading,
 }
@@ -230,10 +235,16 @@ pub struct Answer {
 pub enum Found {
     /// The occupied channels of this home. Each is there once; those that were occupied all the time are there.
     Channels(Vec<(Arc<str>, Counts)>),
+    /// Channels that have subscribers on other nodes, each once: with its subscriptions there, and its users on all nodes.
+    ChannelsElsewhere(Vec<(Arc<str>, Counts)>),
     /// More channels than were asked for.
     ChannelsTooLong,
-    /// Nothing: too many lists are being made already.
+    /// Nothing: too many lists are being made already, or too much is asked of other nodes.
     Busy,
+    /// Nothing of other nodes: they cannot be asked now. The counts are those of this node, if a channel was asked for.
+    Alone(Counts),
+    /// It reaches them.
+    Joined,
     /// The counts of the channel asked for, zero when nobody is subscribed; and its last event, if it is a cache channel that
     /// remembers one.
     Channel(Counts, Option<Cached>),

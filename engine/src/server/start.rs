@@ -72,9 +72,10 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
     let address_caps = AddressCaps::default();
     let cluster = ClusterPlan::new(&settings.cluster, topics(), &limits);
     let standings = cluster.as_ref().map(|cluster| Arc::clone(cluster.standings()));
+    let servers = cluster.as_ref().map(ClusterPlan::servers);
     let make_shard = {
         let (settings, limits, caps) = (Arc::clone(&settings), limits.clone(), address_caps.clone());
-        let servers = cluster.as_ref().map(ClusterPlan::servers);
+        let servers = servers.clone();
         // Nodes of a cluster need not agree on their numbers: whole socket ids are compared.
         let node = if servers.is_some() { random_u64() as u16 } else { NODE };
         move |number: u16, _: &Environment| {
@@ -109,7 +110,11 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
                 relay_violations: Box::new(move || relay.violations()),
                 others,
             };
-            api_core(&settings, limits, topics(), environment, standings, metrics)
+            let api = api_core(&settings, limits, topics(), environment, standings, metrics);
+            match servers {
+                Some(servers) => api.in_cluster(servers),
+                None => api,
+            }
         }
     };
     let cores = start_cores(&settings, tls.as_ref(), share, cluster, hooks_end, make_shard, make_api)?;

@@ -19,6 +19,8 @@ STREAM = "corecast:hooks"
 class Redis:
     """Keeps its port and, as an append-only file, its data when it is started again."""
 
+    keeps = {"save": "", "appendonly": "yes"}
+
     def __init__(self, directory, starts=True):
         self.directory, self.port = directory, free_port()
         self.process = None
@@ -31,7 +33,7 @@ class Redis:
         return f"redis://{HOST}:{self.port}/"
 
     def start(self):
-        options = {"port": self.port, "bind": HOST, "dir": self.directory, "save": "", "appendonly": "yes"}
+        options = {"port": self.port, "bind": HOST, "dir": self.directory, **self.keeps}
         words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
         self.process = subprocess.Popen(
             ["setpriv", "--pdeathsig", "KILL", "redis-server", *words],

@@ -11,9 +11,12 @@ local function read(nothing, command, key, ...)
   return answer
 end
 
-local function subscribers(topic)
-  local sum = 0
-  for _, count in ipairs(read({}, 'HVALS', p..':l:'..topic)) do sum = sum + (tonumber(count) or 0) end
+-- How many subscribers a topic has, but for those of these epochs.
+local function subscribers(topic, except)
+  local sum, links = 0, read({}, 'HGETALL', p..':l:'..topic)
+  for i = 1, #links, 2 do
+    if not except:find(links[i], 1, true) then sum = sum + (tonumber(links[i + 1]) or 0) end
+  end
   return sum
 end
 

@@ -54,8 +54,8 @@ fn a_key_that_holds_something_else_is_cleared_away() {
     }
     let () = bus.ask(&["RPUSH", &format!("{P}:c:1/cx"), "garbage"]);
     let reading = [
-        (Script::List, vec!["1", "0", "9"]),
-        (Script::Counts, vec!["1/cx"]),
+        (Script::List, vec!["", "1", "", "0", "9"]),
+        (Script::Counts, vec!["", "1/cx", "1"]),
         (Script::Users, vec!["1/cx", "0", "9"]),
     ];
     for (script, words) in reading {
@@ -156,7 +156,7 @@ fn without_memory_nothing_is_begun_and_what_frees_some_goes_on() {
         (Script::Sweep, &["e3", "256"]),
         (Script::Edges, &["e1", "", "9"]),
         (Script::Hello, &["e1", "x"]),
-        (Script::List, &["1", "0", "9"]),
+        (Script::List, &["", "1", "", "0", "9"]),
     ] {
         bus.run(script, words);
     }

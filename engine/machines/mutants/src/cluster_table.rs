@@ -270,4 +270,35 @@ pub const CLUSTER_MUTANTS: &[Mutant] = &[
             "drop(order);",
         )],
     },
+    Mutant {
+        name: "OwnLinksCountTwice",
+        breaks: "A server that is asked about other nodes counts this one, too.",
+        places: &[instead(
+            "cluster/session/lookups.rs",
+            "[epoch].into_iter().chain(self.retires)",
+            "self.retires.into_iter()",
+        )],
+    },
+    Mutant {
+        name: "AskedOnce",
+        breaks: "What had no answer when a connection broke counts as sent on the next one.",
+        places: &[instead("cluster/session/mod.rs", "self.lookups.send_again();", "")],
+    },
+    Mutant {
+        name: "FirstSliceIsAll",
+        breaks: "The first slice of a list is taken for the whole.",
+        places: &[instead(
+            "shard/home/cluster/lookups.rs",
+            "Ok(Some(next).filter(|next| *next > 0))",
+            "Ok(Some(next).filter(|_| false))",
+        )],
+    },
+    Mutant {
+        name: "LookupsOutliveSessions",
+        breaks: "A question waits for ever when its session is lost.",
+        places: &[
+            instead("shard/home/cluster/news.rs", "self.home.end_lookups(server);", ""),
+            instead("shard/home/cluster/lookups.rs", "if due_ms <= now_ms", "if due_ms < 1"),
+        ],
+    },
 ];

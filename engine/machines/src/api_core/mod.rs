@@ -20,6 +20,7 @@ use protocol::app::Apps;
 use protocol::http::TrustedProxies;
 use protocol::path_prefix::PathPrefix;
 
+use crate::cluster::servers::Servers;
 use crate::cores::CoreId;
 use crate::http_date::HttpDate;
 use crate::limits::Limits;
@@ -146,6 +147,8 @@ pub struct ApiCore {
     path_prefix: PathPrefix,
     trusted_proxies: TrustedProxies,
     topics: TopicHash,
+    /// Of the cluster, if there are other nodes.
+    servers: Option<Servers>,
     limits: Limits,
     health: Box<dyn Fn() -> Health>,
     usage: Box<dyn Fn() -> (u64, u64)>,
@@ -189,6 +192,7 @@ impl ApiCore {
             path_prefix: config.path_prefix,
             trusted_proxies: config.trusted_proxies,
             topics: config.topics,
+            servers: None,
             health: config.health,
             usage: config.usage,
             traffic: TrafficMeter::default(),
@@ -217,6 +221,11 @@ impl ApiCore {
             stats: ApiStats::default(),
             limits: config.limits,
         }
+    }
+
+    /// The core of a node of a cluster with these servers.
+    pub fn in_cluster(self, servers: Servers) -> Self {
+        Self { servers: Some(servers), ..self }
     }
 
     /// What has happened so far.

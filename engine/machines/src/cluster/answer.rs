@@ -6,6 +6,9 @@
 //! | HELLO | the number of the last command done, or `GONE` |
 //! | OPS, PUB | the number of the last command done, or `FENCED`, or `GAP` |
 //! | BEAT | `FENCED`, or an array of three: milliseconds of the server's clock; an array of epoch, beat, `1` if dead or `0`, of each session; an array of app, connections in all other living sessions, of each app that has any |
+//! | COUNTS | an array: subscriptions, users; and if they were asked for and are there, the cached event and the milliseconds that are left of it |
+//! | LIST | an array: the next cursor, then name, subscriptions, users of each channel |
+//! | USERS | an array: the next cursor, then each user |
 //! | all others | a number |
 //!
 //! Anything else is an error reply: the session goes on only if HELLO says so.
@@ -14,7 +17,9 @@ use std::sync::Arc;
 
 use crate::cluster::call::Script;
 use crate::cluster::epoch::Epoch;
+use crate::cluster::lookup::LookedUp;
 use crate::cluster::parts::number;
+use crate::mesh::Counts;
 
 /// A reply as it stands in the server's protocol.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -75,6 +80,8 @@ pub enum Answer {
     },
     /// A number.
     Count(u64),
+    /// What a reader has found.
+    LookedUp(LookedUp),
     /// An error reply, or what no script answers.
     Failed(Box<str>),
 }
@@ -94,6 +101,9 @@ impl Answer {
                 .or_else(|| is(&value, b"GAP", Self::Gap)),
             Script::Beat => read_beats(&value).or_else(|| is(&value, b"FENCED", Self::Fenced)),
             Script::Kill | Script::Sweep | Script::Due | Script::Ack => as_number(&value).map(Self::Count),
+            Script::Counts => read_counts(&value).map(Self::LookedUp),
+            Script::List => read_list(&value).map(Self::LookedUp),
+            Script::Users => read_users(&value).map(Self::LookedUp),
         };
         read.unwrap_or_else(|| Self::Failed(format!("{script:?} has answered {value:?}").into()))
     }
@@ -155,6 +165,41 @@ fn read_session(fields: &[Value]) -> Option<Registered> {
     Some(Registered { epoch, beat: as_number(beat)?, dead: as_number(dead)? == 1 })
 }
 
+/// Others may have written what they like into the counts and names of a topic: what is no number is none, and what is no
+/// name is left out.
+fn counts_of(subscriptions: &Value, users: &Value) -> Counts {
+    let number = |value| as_number(value).unwrap_or_default();
+    Counts { subscriptions: number(subscriptions), users: u32::try_from(number(users)).unwrap_or(u32::MAX) }
+}
+
+fn read_counts(value: &Value) -> Option<LookedUp> {
+    let (counts, cached) = match as_array(value)? {
+        [subscriptions, users] => (counts_of(subscriptions, users), None),
+        [subscriptions, users, event, left_ms] => {
+            (counts_of(subscriptions, users), Some((as_bytes(event)?.to_vec(), as_number(left_ms)?)))
+        }
+        _ => return None,
+    };
+    Some(LookedUp::Channel { counts, cached })
+}
+
+fn read_list(value: &Value) -> Option<LookedUp> {
+    let [next, all @ ..] = as_array(value)? else { return None };
+    let of_channel = |fields: &[Value]| match fields {
+        [name, subscriptions, users] => Some((as_text(name)?, counts_of(subscriptions, users))),
+        _ => None,
+    };
+    let found = all.chunks(3).filter_map(of_channel).collect();
+    (all.len() % 3 == 0).then_some(LookedUp::Channels { next: as_number(next)?, found })
+}
+
+fn read_users(value: &Value) -> Option<LookedUp> {
+    let [next, all @ ..] = as_array(value)? else { return None };
+    let is_list = all.iter().all(|id| matches!(id, Value::Bytes(_)));
+    is_list
+        .then_some(LookedUp::Users { next: as_number(next)?, ids: all.iter().filter_map(as_text).collect() })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -184,6 +229,30 @@ mod tests {
             connections: vec![("1".into(), 9)],
         };
         assert_eq!(Answer::read(Script::Beat, beats), expected);
+    }
+
+    #[test]
+    fn what_readers_find_is_read_and_what_others_wrote_there_is_left_out() {
+        let counts = |subscriptions, users| Counts { subscriptions, users };
+        let looked_up = |script, values| match Answer::read(script, Value::Array(values)) {
+            Answer::LookedUp(looked_up) => looked_up,
+            other => panic!("{other:?}"),
+        };
+        let three = || vec![Value::Number(3), Value::Number(-1)];
+        let expected = LookedUp::Channel { counts: counts(3, 0), cached: None };
+        assert_eq!(looked_up(Script::Counts, three()), expected);
+        let cached = [three(), vec![bytes("event"), Value::Number(70)]].concat();
+        let expected = LookedUp::Channel { counts: counts(3, 0), cached: Some((b"event".to_vec(), 70)) };
+        assert_eq!(looked_up(Script::Counts, cached), expected);
+        let garbage = || Value::Bytes(vec![0xff]);
+        let list = vec![
+            vec![bytes("9"), bytes("a"), Value::Number(2), Value::Number(1)],
+            vec![garbage(), Value::Number(2), Value::Number(1)],
+        ];
+        let expected = LookedUp::Channels { next: 9, found: vec![("a".into(), counts(2, 1))] };
+        assert_eq!(looked_up(Script::List, list.concat()), expected);
+        let expected = LookedUp::Users { next: 0, ids: vec!["ann".into()] };
+        assert_eq!(looked_up(Script::Users, vec![bytes("0"), garbage(), bytes("ann")]), expected);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use protocol::presence::Member;
 use protocol::ws::Frame;
 
+use crate::cluster::lookup::{LookedUp, Lookup};
 use crate::cluster::order::Order;
 use crate::mesh::{Event, Weigh};
 use crate::topic::Topic;
@@ -45,6 +46,8 @@ pub enum Said {
     Publish(Box<Event>, u64),
     /// For all nodes.
     Order(Order),
+    /// A question about all nodes, behind all that was said before, and the home's number for it.
+    LookUp(Box<Lookup>, u64),
     /// All that this home holds was told in this session.
     Retold,
 }
@@ -82,6 +85,8 @@ pub enum News {
     Echoed(u64),
     /// For all connections of this shard.
     Order(Order),
+    /// The answer to the question of this number.
+    LookedUp(Box<LookedUp>, u64),
 }
 
 /// The answer to a Join.
@@ -120,7 +125,9 @@ impl Weigh for ToBus {
                 Said::Enter { member, .. } => member_bytes(member),
                 Said::Exit { user_id, .. } => user_id.len(),
                 Said::Publish(event, _) => event.frame.len(),
-                Said::Join { .. } | Said::Count { .. } | Said::Order(_) | Said::Retold => 0,
+                Said::Join { .. } | Said::Count { .. } | Said::Order(_) | Said::LookUp(..) | Said::Retold => {
+                    0
+                }
             }
     }
 }
@@ -136,6 +143,7 @@ impl Weigh for FromBus {
                 }
                 News::Added { member, .. } => member_bytes(member),
                 News::Event(event, _) => event.frame.len(),
+                News::LookedUp(found, _) => found.bytes(),
                 _ => 0,
             }
     }

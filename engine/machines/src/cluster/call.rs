@@ -15,6 +15,11 @@
 //! | SWEEP | epoch, how many to remove |
 //! | DUE | how many to look at |
 //! | ACK | epoch, number of the last entry taken, bytes taken in all |
+//! | COUNTS | epochs that do not count, topic, 1 if its cached event is wanted or 0 |
+//! | LIST | epochs that do not count, app, what names begin with, cursor, how many at a time |
+//! | USERS | topic, cursor, how many at a time |
+//!
+//! Several epochs stand behind one another with spaces between them.
 
 use std::sync::Arc;
 
@@ -42,11 +47,17 @@ pub enum Script {
     Due,
     /// Entries of the inbox were taken.
     Ack,
+    /// How many are in a topic.
+    Counts,
+    /// A slice of the channels of an app.
+    List,
+    /// A slice of the users of a topic.
+    Users,
 }
 
 impl Script {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
         Self::Register,
         Self::Hello,
         Self::Ops,
@@ -56,6 +67,9 @@ impl Script {
         Self::Sweep,
         Self::Due,
         Self::Ack,
+        Self::Counts,
+        Self::List,
+        Self::Users,
     ];
 }
 
@@ -124,6 +138,37 @@ pub enum Call {
         /// What all entries of this session came to ([`item`](super::item)).
         bytes: u64,
     },
+    /// Answered `LookedUp`.
+    Counts {
+        /// Whose subscriptions do not count: those of this node.
+        except: Vec<Epoch>,
+        /// The topic.
+        topic: Arc<[u8]>,
+        /// What it remembers is wanted, too.
+        cached: bool,
+    },
+    /// Answered `LookedUp`.
+    List {
+        /// Whose subscriptions do not count: those of this node.
+        except: Vec<Epoch>,
+        /// The app.
+        app: Box<[u8]>,
+        /// What names begin with.
+        prefix: Arc<str>,
+        /// Where the slice begins.
+        cursor: u64,
+        /// How many to look at.
+        slice: u64,
+    },
+    /// Answered `LookedUp`.
+    Users {
+        /// The topic.
+        topic: Arc<[u8]>,
+        /// Where the slice begins.
+        cursor: u64,
+        /// How many to look at.
+        slice: u64,
+    },
 }
 
 impl Call {
@@ -139,6 +184,9 @@ impl Call {
             Self::Sweep { .. } => Script::Sweep,
             Self::Due { .. } => Script::Due,
             Self::Ack { .. } => Script::Ack,
+            Self::Counts { .. } => Script::Counts,
+            Self::List { .. } => Script::List,
+            Self::Users { .. } => Script::Users,
         }
     }
 
@@ -180,8 +228,29 @@ impl Call {
                 push(entry.to_string().as_bytes());
                 push(bytes.to_string().as_bytes());
             }
+            Self::Counts { except, topic, cached } => {
+                push(joined(except).as_bytes());
+                push(topic);
+                push(if *cached { b"1" } else { b"0" });
+            }
+            Self::List { except, app, prefix, cursor, slice } => {
+                push(joined(except).as_bytes());
+                push(app);
+                push(prefix.as_bytes());
+                push(cursor.to_string().as_bytes());
+                push(slice.to_string().as_bytes());
+            }
+            Self::Users { topic, cursor, slice } => {
+                push(topic);
+                push(cursor.to_string().as_bytes());
+                push(slice.to_string().as_bytes());
+            }
         }
     }
+}
+
+fn joined(epochs: &[Epoch]) -> String {
+    epochs.iter().map(Epoch::to_string).collect::<Vec<_>>().join(" ")
 }
 
 /// What PUB takes in one argument is the key of the field that each inbox gets.
@@ -216,6 +285,18 @@ mod tests {
         assert_eq!(of_publishes, (Script::Pub, "0000000000000001 4 P1/cx e 0 P1/cx e 0".into()));
         let mixed = written(&call(&[&publish, &exit]));
         assert_eq!(mixed, (Script::Ops, "0000000000000001 4 P 1/cx e 0 X 1/cx u".into()));
+    }
+
+    #[test]
+    fn readers_name_the_sessions_that_do_not_count() {
+        let (except, topic) = (vec![Epoch(1), Epoch(2)], (&b"1/cx"[..]).into());
+        let counts = written(&Call::Counts { except: except.clone(), topic, cached: true });
+        assert_eq!(counts, (Script::Counts, "0000000000000001 0000000000000002 1/cx 1".into()));
+        let list =
+            Call::List { except, app: b"1".as_slice().into(), prefix: "pre".into(), cursor: 7, slice: 9 };
+        assert_eq!(written(&list).1, "0000000000000001 0000000000000002 1 pre 7 9");
+        let users = Call::Users { topic: (&b"1/cx"[..]).into(), cursor: 0, slice: 9 };
+        assert_eq!(written(&users), (Script::Users, "1/cx 0 9".into()));
     }
 
     #[test]

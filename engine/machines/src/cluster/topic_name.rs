@@ -13,10 +13,16 @@ pub fn topic_name(topic: &Topic) -> Vec<u8> {
     name_of(&topic.app, topic.key.as_deref())
 }
 
+/// What an app is called in the names of its topics.
+pub fn app_name(app: &App) -> Vec<u8> {
+    let mut name = Vec::with_capacity(app.id.len());
+    escape(&mut name, &app.id, b"%/\0");
+    name
+}
+
 /// The name of the topic that is `key` of `app`.
 pub fn name_of(app: &App, key: TopicKey<&str>) -> Vec<u8> {
-    let mut name = Vec::with_capacity(app.id.len() + 64);
-    escape(&mut name, &app.id, b"%/\0");
+    let mut name = app_name(app);
     name.push(b'/');
     match key {
         TopicKey::Channel { name: channel, .. } => {

@@ -141,6 +141,12 @@ counters! {
         lists_refused,
         /// Steps of lists of channels.
         list_steps,
+        /// Questions that were passed on to a server of the cluster.
+        lookups,
+        /// Those that were refused because too many had no answer.
+        lookups_refused,
+        /// Those that the server did not answer: there was no session, or it took too long.
+        lookups_unanswered,
         /// Events told to the hooks.
         hooks,
         /// Times that an edge found the hooks' queue full; it is told later.

@@ -11,6 +11,7 @@ mod client;
 #[path = "../sim/mesh.rs"]
 mod mesh;
 mod node;
+mod questions;
 #[path = "../sim/rng.rs"]
 mod rng;
 mod schedule;

@@ -11,7 +11,7 @@ use corecast_machines::cluster::session::{Session, SessionConfig};
 use corecast_machines::cores::{CoreId, Cores};
 use corecast_machines::limits::{ClusterLimits, Limits};
 use corecast_machines::machine::{Effect, Inputs, Machine, Mesh, Now, Socket, Token};
-use corecast_machines::mesh::{Leaf, Root};
+use corecast_machines::mesh::{Answer, Leaf, Root};
 use corecast_machines::shard::ending::drain::DrainPlan;
 use corecast_machines::shard::{Shard, ShardConfig};
 use corecast_machines::topic::TopicHash;
@@ -134,6 +134,20 @@ impl Node {
             self.roots.send(CoreId::Api, home, vec![root]);
         }
         free
+    }
+
+    /// Answers to the API core.
+    pub fn take_answers(&mut self) -> Vec<Answer> {
+        while self.leaves.arrive(CoreId::Api) {}
+        let mut answers = Vec::new();
+        while let Some((from, batch)) = self.leaves.next(CoreId::Api) {
+            self.leaves.release(from, CoreId::Api);
+            answers.extend(batch.into_iter().map(|leaf| match leaf {
+                Leaf::Answer(answer) => *answer,
+                other => panic!("the API core is told {other:?}"),
+            }));
+        }
+        answers
     }
 
     pub fn may_publish(&self, home: CoreId) -> bool {

@@ -76,6 +76,9 @@ fn play(world: &mut World, seed: u64) {
         } else {
             world.take_edge();
         }
+        if world.questions.rng.below(20) == 0 {
+            world.ask_something();
+        }
         if world.rng.below(100) < faults {
             fault(world, weights);
         }
@@ -86,6 +89,11 @@ fn play(world: &mut World, seed: u64) {
     settle(world);
     if world.fault.is_none() {
         world.check_end();
+    }
+    if world.fault.is_none() {
+        world.ask_everything();
+        while do_all(world) {}
+        world.check_answers();
     }
     for node in 0..world.nodes.len() {
         world.note_stats(node);

@@ -142,6 +142,14 @@ fn is_channel(name: &[u8]) -> bool {
     name.starts_with(b"1/c")
 }
 
+/// A slice, behind the cursor of the next one.
+fn slice_of<T>(all: &[T], cursor: u64, slice: u64) -> (Value, &[T]) {
+    let from = all.len().min(cursor as usize);
+    let to = all.len().min(from + slice as usize);
+    let next = if to == all.len() { 0 } else { to };
+    (Value::Bytes(next.to_string().into_bytes()), &all[from..to])
+}
+
 /// The number of an event, from its bytes.
 pub fn number_of(frame: &[u8]) -> u64 {
     let text = String::from_utf8_lossy(frame);
@@ -237,7 +245,44 @@ impl Server {
                 }
                 Value::Number(0)
             }
+            Call::Counts { except, topic, cached } => {
+                let (mut values, of) = (self.counts(topic, except), self.data.topics.get(&**topic));
+                let event =
+                    of.and_then(|it| it.cached.as_ref()).filter(|(_, ends_ms)| *ends_ms > self.now_ms);
+                if let Some((event, ends_ms)) = event.filter(|_| *cached) {
+                    values
+                        .extend([Value::Bytes(event.clone()), Value::Number((ends_ms - self.now_ms) as i64)]);
+                }
+                Value::Array(values)
+            }
+            Call::List { except, app, prefix, cursor, slice } => {
+                let beginning = [app, &b"/c"[..], prefix.as_bytes()].concat();
+                let all = self.data.topics.keys().filter(|name| name.starts_with(&beginning));
+                let all: Vec<_> = all.cloned().collect();
+                let (next, some) = slice_of(&all, *cursor, *slice);
+                let of_channel = |name: &Name| {
+                    let counts = self.counts(name, except);
+                    let is_empty = counts[0] == Value::Number(0);
+                    let channel = Value::Bytes(name[app.len() + 2..].to_vec());
+                    if is_empty { vec![] } else { [vec![channel], counts].concat() }
+                };
+                Value::Array([vec![next], some.iter().flat_map(of_channel).collect()].concat())
+            }
+            Call::Users { topic, cursor, slice } => {
+                let of = self.data.topics.get(&**topic);
+                let all = of.into_iter().flat_map(|it| it.users.keys());
+                let all: Vec<_> = all.map(|user| Value::Bytes(user.clone().into_bytes())).collect();
+                let (next, some) = slice_of(&all, *cursor, *slice);
+                Value::Array([vec![next], some.to_vec()].concat())
+            }
         }
+    }
+
+    fn counts(&self, topic: &[u8], except: &[Epoch]) -> Vec<Value> {
+        let of = self.data.topics.get(topic);
+        let links = of.into_iter().flat_map(|it| &it.links).filter(|(epoch, _)| !except.contains(epoch));
+        let users = of.map_or(0, |it| it.users.len());
+        vec![Value::Number(links.map(|(_, count)| *count as i64).sum()), Value::Number(users as i64)]
     }
 
     fn register(&mut self, epoch: Epoch, old: Option<Epoch>) {

@@ -21,6 +21,7 @@ use protocol::ws::Frame;
 
 use crate::client::{Acked, Certain, Client, Heard, Place, Watched, user_channel};
 use crate::node::{Node, Plan};
+use crate::questions::Questions;
 use crate::rng::Rng;
 use crate::server::{Data, Server};
 
@@ -150,6 +151,7 @@ pub struct World {
     pub late: usize,
     /// What hooks believe.
     pub passed: BTreeSet<crate::server::Level>,
+    pub questions: Questions,
     pub coverage: Coverage,
     pub fault: Option<String>,
     pub trace: Option<Vec<String>>,
@@ -175,6 +177,8 @@ impl World {
             ack_entries_max: pick(&mut rng, &[1, 5, 64]) as u64,
             sweep_slice: pick(&mut rng, &[1, 2, 256]) as u64,
             due_slice: pick(&mut rng, &[1, 4, 256]) as u64,
+            lookup_slice: 1 + seed % 3,
+            lookups_in_flight_max: 1 + (seed % 4) as usize,
             ..ClusterLimits::default()
         };
         let limits = Limits {
@@ -212,6 +216,7 @@ impl World {
             processes: 0,
             late: 0,
             passed: BTreeSet::new(),
+            questions: Questions::new(seed),
             coverage: Coverage::default(),
             fault: None,
             trace: traced.then(Vec::new),
@@ -278,6 +283,7 @@ impl World {
                 self.bad(format!("a client of {user} is closed"));
             }
         }
+        self.hear_answers(node);
         for client in 0..self.clients.len() {
             let it = &mut self.clients[client];
             if it.node == node && it.shard == shard && it.alive && !it.received.is_empty() {

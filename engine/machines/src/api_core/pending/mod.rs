@@ -29,7 +29,7 @@ pub(super) enum Pending {
     Channel(channel::Pending),
     Users(users::Pending),
     Metrics(metrics::Pending),
-    /// Nothing is asked.
+    /// Whether all nodes hear of it, if there are others.
     Terminate,
 }
 
@@ -37,10 +37,21 @@ impl Pending {
     /// Takes what a home has answered to a question of the call. An error is what the caller gets, at once.
     pub(super) fn take(&mut self, question: usize, found: Found) -> Result<(), Refused> {
         match (self, found) {
-            (Self::Publish(pending), Found::Channel(counts, _)) => pending.take(question, counts),
+            // The event is published: the caller must not take it for one that was not.
+            (Self::Publish(pending), Found::Channel(counts, _) | Found::Alone(counts)) => {
+                pending.take(question, counts);
+            }
+            (Self::Publish(_), Found::Busy) => {}
+            (_, Found::Alone(_)) => return Err(alone()),
             (Self::Channels(pending), found) => return pending.take(found),
             (Self::Channel(pending), Found::Channel(counts, cached)) => pending.take(counts, cached),
             (Self::Users(pending), Found::Users(users)) => pending.take(users),
+            (Self::Channel(_) | Self::Users(_), Found::Busy) => {
+                return Err(Refused::retry_later(
+                    "Over capacity: too many questions wait for the other nodes already",
+                ));
+            }
+            (Self::Terminate, Found::Joined) => {}
             (Self::Metrics(pending), Found::Reading(reading)) => pending.take(question, *reading),
             _ => invariant::violated("an answer is of the kind that was asked for"),
         }
@@ -58,6 +69,13 @@ impl Pending {
             Self::Terminate => Answer::done(),
         }
     }
+}
+
+fn alone() -> Refused {
+    Refused::retry_later(
+        "The other nodes of the cluster cannot be asked or told: this one has no session with its Redis server \
+         (GET /ready says which, since when and why)",
+    )
 }
 
 /// A channel in an answer.

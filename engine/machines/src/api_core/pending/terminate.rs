@@ -1,5 +1,6 @@
 //! Terminating a user: one part for every shard, since any of them may have connections of it. The caller gets 200 when
-//! the last part is in the batch to its shard; what is closed then is the shards' affair.
+//! the last part is in the batch to its shard; what is closed then is the shards' affair. In a cluster the caller gets 200
+//! only if the other nodes hear of it, too.
 
 use std::sync::Arc;
 
@@ -11,7 +12,8 @@ use crate::api_core::ApiCore;
 use crate::api_core::gate::{Part, Waiting};
 use crate::api_core::open_call::OpenCall;
 use crate::machine::{Now, Token};
-use crate::mesh;
+use crate::mesh::{self, Ask};
+use crate::topic::TopicKey;
 
 impl ApiCore {
     /// Tells every shard; answers at once when nothing has to wait.
@@ -31,6 +33,12 @@ impl ApiCore {
             } else {
                 self.park(shard, &mut call, Waiting { call: id, part: Part::Terminate(part) });
             }
+        }
+        if self.servers.is_some() {
+            // Behind what the shard was told that tells the other nodes.
+            let teller = self.topics.cores().shard_for(0);
+            let topic = self.topics.topic(terminate.app, TopicKey::User { id: &*terminate.user_id });
+            self.ask(id, &mut call, teller, 0, Ask::IsJoined { topic });
         }
         self.answer_now_or_later(id, call, Pending::Terminate, now);
     }

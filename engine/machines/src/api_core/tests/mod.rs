@@ -1,6 +1,7 @@
 //! The API core between a fake driver and fake shards. The rig performs effects, writes outboxes and remembers what
 //! went where; the tests say which links are open, which peers read, and what shards answer.
 
+mod cluster;
 mod connections;
 mod gates;
 mod http;
@@ -23,6 +24,7 @@ use protocol::hook_kind::{HookKind, HookKinds};
 use protocol::http::TrustedProxies;
 
 use super::{ApiConfig, ApiCore, Health, MetricsConfig};
+use crate::cluster::servers::Servers;
 use crate::cores::CoreId;
 use crate::limits::Limits;
 use crate::machine::{Door, Effect, Inputs, Machine, Mesh, Now, Socket, Token};
@@ -185,6 +187,12 @@ impl Rig {
             slots: Vec::new(),
             gone: HashSet::new(),
         }
+    }
+
+    /// The core of a node of a cluster with two servers.
+    fn in_cluster() -> Self {
+        let rig = Self::new();
+        Self { core: rig.core.in_cluster(Servers::new(&["a", "b"])), ..rig }
     }
 
     fn open(&mut self) -> Token {

@@ -48,6 +48,7 @@ impl Session {
                 self.effects.push_back(Effect::Elsewhere(connections));
             }
             (State::Up(_), Answer::Count(count)) => self.note_count(asked, count, now),
+            (State::Up(_), Answer::LookedUp(found)) => self.answer_lookup(found),
             _ => {}
         }
     }

@@ -85,6 +85,16 @@ impl Commands {
         (self.queue.len(), self.bytes)
     }
 
+    /// The number of the last one.
+    pub(super) fn last(&self) -> u64 {
+        self.first + self.queue.len() as u64 - 1
+    }
+
+    /// The number of the last one that was sent on this connection, or is done.
+    pub(super) fn sent_to(&self) -> u64 {
+        self.first + self.sent as u64 - 1
+    }
+
     /// Appends a command.
     pub(super) fn push(&mut self, command: Command, question: Option<Question>) {
         self.bytes += command.bytes();

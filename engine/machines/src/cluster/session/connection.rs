@@ -17,6 +17,8 @@ pub(super) struct Connection {
     calls: VecDeque<(Asked, u64)>,
     /// How many of them have commands.
     with_commands: usize,
+    /// How many of them look something up.
+    lookups: usize,
     /// Since when a read waits, if one does.
     reading: Option<u64>,
 }
@@ -44,6 +46,10 @@ impl Asked {
     fn has_commands(self) -> bool {
         matches!(self.script, Script::Ops | Script::Pub)
     }
+
+    fn looks_up(self) -> bool {
+        matches!(self.script, Script::Counts | Script::List | Script::Users)
+    }
 }
 
 impl Connection {
@@ -55,6 +61,7 @@ impl Connection {
             began_ms: mono_ms,
             calls: VecDeque::new(),
             with_commands: 0,
+            lookups: 0,
             reading: None,
         }
     }
@@ -68,6 +75,7 @@ impl Connection {
     pub(super) fn note_call(&mut self, call: &Call, mono_ms: u64) {
         let asked = Asked::of(call);
         self.with_commands += usize::from(asked.has_commands());
+        self.lookups += usize::from(asked.looks_up());
         self.calls.push_back((asked, mono_ms));
     }
 
@@ -76,10 +84,16 @@ impl Connection {
         self.with_commands
     }
 
+    /// How many calls that look something up have no answer.
+    pub(super) fn lookups(&self) -> usize {
+        self.lookups
+    }
+
     /// The oldest call is answered.
     pub(super) fn take_asked(&mut self) -> Option<Asked> {
         let (asked, _) = self.calls.pop_front()?;
         self.with_commands -= usize::from(asked.has_commands());
+        self.lookups -= usize::from(asked.looks_up());
         Some(asked)
     }
 

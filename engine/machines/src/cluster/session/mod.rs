@@ -33,6 +33,7 @@ pub mod effect;
 mod entries;
 mod inbox;
 mod interest;
+mod lookups;
 pub mod pace;
 pub mod reading;
 mod said;
@@ -44,6 +45,7 @@ use connection::Connection;
 use effect::Effect;
 use inbox::Inbox;
 use interest::Interest;
+use lookups::Lookups;
 use pace::Pace;
 use reading::{Reading, Stats, Why};
 use watch::Watch;
@@ -101,6 +103,7 @@ pub struct Session {
     /// The server's clock, when it was read last.
     server_ms: Option<u64>,
     commands: Commands,
+    lookups: Lookups,
     inbox: Inbox,
     interest: Interest,
     watch: Watch,
@@ -156,6 +159,7 @@ impl Session {
             identity: Arc::from([]),
             server_ms: None,
             commands: Commands::new(&config.limits),
+            lookups: Lookups::default(),
             inbox: Inbox::new(&config.limits),
             interest: Interest::default(),
             watch: Watch::default(),
@@ -260,8 +264,11 @@ impl Session {
 
     /// The next thing that the driver must do.
     pub fn poll_effect(&mut self, now: Now) -> Option<Effect> {
-        if self.effects.is_empty() {
-            self.send_commands(now);
+        if self.effects.is_empty()
+            && let State::Up(epoch) = self.state
+        {
+            self.send_commands(epoch, now);
+            self.send_lookups(epoch, now);
         }
         self.effects.pop_front()
     }
@@ -315,6 +322,7 @@ impl Session {
         }
         self.inbox.read_again();
         self.commands.send_again();
+        self.lookups.send_again();
     }
 
     /// The connection is of no use any more: the session holds, if there is one.
@@ -359,6 +367,7 @@ impl Session {
         self.since_ms = now.mono_ms;
         self.connect_ms = now.mono_ms + self.backoff.next(why == Why::Cut, (self.random)());
         self.commands.begin_anew();
+        self.lookups.begin_anew();
         self.inbox.begin_anew();
         self.beat_ms = None;
         self.tell_all(|| News::Lost);
@@ -373,8 +382,7 @@ impl Session {
     }
 
     /// Commands that have room go out, as many as one script may carry out in each call.
-    fn send_commands(&mut self, now: Now) {
-        let State::Up(epoch) = self.state else { return };
+    fn send_commands(&mut self, epoch: Epoch, now: Now) {
         while self.calls_with_commands() < self.limits.calls_in_flight_max
             && let Some((first, commands)) = self.commands.next_call()
         {

@@ -51,6 +51,7 @@ impl Session {
                 let (topic, cache_ms) = (name_of(&event.topic), cache_ms(&event));
                 self.commands.push(Command::Publish { topic, data, cache_ms }, None);
             }
+            Said::LookUp(lookup, number) => self.take_lookup(home, *lookup, number),
             Said::Order(order) => self.commands.push(Command::Order(order.encode().into()), None),
             Said::Retold => self.note_retold(),
         }

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use hashbrown::{HashMap, HashSet};
 use protocol::app::Apps;
 use protocol::hook_event::{HookEvent, OpenEdges};
 use protocol::hook_kind::HookKind;
@@ -27,6 +28,7 @@ use crate::outgoing::Outgoing;
 use crate::readings::stats::HomeStats;
 use crate::shard::home::cache::Cache;
 use crate::shard::home::cluster::ClusterHome;
+use crate::shard::home::cluster::lookups::Wanted;
 use crate::shard::home::cluster::members::{Change, Entrance};
 use crate::shard::home::cluster::reading::ClusterStats;
 use crate::shard::home::edges::Edges;
@@ -533,6 +535,19 @@ impl Home {
             Ask::Channels { app, prefix, bytes_max } => {
                 return self.begin_list(from, id, app, prefix, bytes_max);
             }
+            Ask::ChannelsElsewhere { server, app, prefix, bytes_max } => {
+                let (prefix, bytes_left) = (prefix.into(), bytes_max);
+                let wanted = Wanted::Channels { server, app, prefix, bytes_left, found: HashMap::new() };
+                return self.look_up(from, id, wanted);
+            }
+            Ask::Channel { topic } if self.is_of_all_nodes(&topic) => {
+                return self.look_up(from, id, Wanted::Channel(topic));
+            }
+            Ask::Users { topic } if self.is_of_all_nodes(&topic) => {
+                return self.look_up(from, id, Wanted::Users(topic, HashSet::new()));
+            }
+            Ask::IsJoined { topic } if self.is_joined(&topic) => Found::Joined,
+            Ask::IsJoined { .. } => Found::Alone(Counts::default()),
             Ask::Channel { topic } => Found::Channel(self.shown_counts(&topic), self.cache.read(&topic)),
             Ask::Users { topic } => Found::Users(self.topics.view(&topic).map_or_else(Vec::new, |home| {
                 home.roster.members().map(|member| member.user_id.clone()).collect()

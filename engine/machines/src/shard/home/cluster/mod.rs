@@ -21,6 +21,7 @@ mod echoes;
 mod joining;
 mod lane;
 mod links;
+pub(in crate::shard::home) mod lookups;
 pub(in crate::shard::home) mod members;
 mod news;
 mod publishing;
@@ -30,6 +31,7 @@ mod users;
 
 use lane::Lane;
 use links::BusLinks;
+use lookups::Lookups;
 use reading::ClusterStats;
 
 /// What a home keeps in a cluster.
@@ -48,6 +50,8 @@ pub(super) struct ClusterHome {
     released: VecDeque<Arc<Topic>>,
     /// Topics whose number of subscriptions is to be told, by the time from which it may.
     due_counts: VecDeque<(u64, Arc<Topic>)>,
+    /// What servers are asked about all nodes.
+    lookups: Lookups,
     echo_bytes_max: usize,
     looks_max: usize,
     /// Of this phase, in `mono_ms`.
@@ -67,6 +71,7 @@ impl ClusterHome {
             waiting: VecDeque::new(),
             released: VecDeque::new(),
             due_counts: VecDeque::new(),
+            lookups: Lookups::default(),
             echo_bytes_max: limits.cluster_echo_bytes_max,
             looks_max: limits.walk_looks_max,
             now_ms: 0,
@@ -83,7 +88,8 @@ impl ClusterHome {
     pub(super) fn deadline(&self, has_room: bool) -> Option<u64> {
         let waits = self.waiting.front().filter(|_| has_room).map(|(until_ms, _)| *until_ms);
         let counts = self.due_counts.front().filter(|_| !self.is_backed_up()).map(|(from_ms, _)| *from_ms);
-        waits.into_iter().chain(counts).min()
+        let lookups = self.lookups.deadline().filter(|_| has_room);
+        waits.into_iter().chain(counts).chain(lookups).min()
     }
 
     /// True when what adds to what servers are told must wait.

@@ -27,7 +27,10 @@ impl Shard {
         }
         match news {
             News::Begun => {}
-            News::Lost => cluster.lose_session(server),
+            News::Lost => {
+                cluster.lose_session(server);
+                self.home.end_lookups(server);
+            }
             News::Joined(joined) => self.handle_joined_in_cluster(*joined),
             News::Entered { topic, user_id, ticket } => {
                 if cluster.note_entered(&topic, &user_id, ticket) {
@@ -49,6 +52,7 @@ impl Shard {
             }
             News::Event(event, echo) => self.handle_event_in_cluster(server, *event, echo),
             News::Echoed(echo) => drop(cluster.end_echo(server, echo)),
+            News::LookedUp(found, number) => self.home.handle_looked_up(number, *found),
             News::Order(Order::Terminate { app_id, user_id }) => self.terminate_in_cluster(&app_id, user_id),
         }
     }

@@ -121,6 +121,9 @@ impl Shard {
             any = true;
         }
         any |= self.home.retell_some();
+        while self.home.has_room() && self.home.end_late_lookup() {
+            any = true;
+        }
         for _ in 0..self.limits.quantum {
             if !self.home.tell_next_cluster_count() {
                 break;
