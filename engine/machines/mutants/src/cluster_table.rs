@@ -275,8 +275,8 @@ pub const CLUSTER_MUTANTS: &[Mutant] = &[
         breaks: "A server that is asked about other nodes counts this one, too.",
         places: &[instead(
             "cluster/session/lookups.rs",
-            "[epoch].into_iter().chain(self.retires)",
-            "self.retires.into_iter()",
+            "[epoch].into_iter().chain(self.retires).collect()",
+            "self.retires.into_iter().collect()",
         )],
     },
     Mutant {
@@ -298,7 +298,7 @@ pub const CLUSTER_MUTANTS: &[Mutant] = &[
         breaks: "A question waits for ever when its session is lost.",
         places: &[
             instead("shard/home/cluster/news.rs", "self.home.end_lookups(server);", ""),
-            instead("shard/home/cluster/lookups.rs", "if due_ms <= now_ms", "if due_ms < 1"),
+            instead("shard/home/cluster/lookups.rs", "due_ms <= now_ms", "due_ms < 1"),
         ],
     },
 ];
