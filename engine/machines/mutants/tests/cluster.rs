@@ -11,6 +11,8 @@ mod deaths;
 mod mesh;
 #[path = "../../tests/cluster_sim/node.rs"]
 mod node;
+#[path = "../../tests/cluster_sim/questions.rs"]
+mod questions;
 #[path = "../../tests/sim/rng.rs"]
 mod rng;
 #[path = "../../tests/cluster_sim/schedule.rs"]

@@ -84,8 +84,9 @@ impl Wanted {
 
     /// Takes a slice; returns where the next one begins, if there is one.
     fn take(&mut self, found: LookedUp) -> Result<Option<u64>, Found> {
-        let next = match (&mut *self, found) {
-            (Self::Channels { bytes_left, found: all, .. }, LookedUp::Channels { next, found }) => {
+        let next = match self {
+            Self::Channels { bytes_left, found: all, .. } => {
+                let LookedUp::Channels { next, found } = found else { return Ok(None) };
                 for (name, counts) in found {
                     let bytes = listed_bytes(&name);
                     if all.insert(name, counts).is_none() {
@@ -94,11 +95,12 @@ impl Wanted {
                 }
                 next
             }
-            (Self::Users(_, all), LookedUp::Users { next, ids }) => {
+            Self::Users(_, all) => {
+                let LookedUp::Users { next, ids } = found else { return Ok(None) };
                 all.extend(ids);
                 next
             }
-            _ => 0,
+            Self::Channel(_) => 0,
         };
         Ok(Some(next).filter(|next| *next > 0))
     }
