@@ -43,12 +43,12 @@ fn a_key_that_is_not_known_gets_the_nearest_or_its_right_place() {
         ("[[app]]", "1: unknown key \"app\": did you mean \"apps\"?"),
         (
             "xyz = 1",
-            "1: unknown key \"xyz\": valid keys are listen, api_listen, admin, ipv6_only, path_prefix, trusted_proxies, proxy_protocol, admin_hosts, metrics_prefix, assets, sample_endpoints, log_format, log_level, shards, pin, accept_steering, takeover, \
+            "1: unknown key \"xyz\": valid keys are listen, api_listen, admin, ipv6_only, path_prefix, trusted_proxies, proxy_protocol, admin_hosts, admin_token, admin_token_file, metrics_prefix, assets, sample_endpoints, log_format, log_level, shards, pin, accept_steering, takeover, \
              ready_grace, drain_rate, drain_close, tls, limits, load, hooks, cluster, app_store, apps_url, apps_url_ttl_s, apps",
         ),
         (
             "a.b = 1",
-            "1: unknown key \"a\": valid keys are listen, api_listen, admin, ipv6_only, path_prefix, trusted_proxies, proxy_protocol, admin_hosts, metrics_prefix, assets, sample_endpoints, log_format, log_level, shards, pin, accept_steering, takeover, \
+            "1: unknown key \"a\": valid keys are listen, api_listen, admin, ipv6_only, path_prefix, trusted_proxies, proxy_protocol, admin_hosts, admin_token, admin_token_file, metrics_prefix, assets, sample_endpoints, log_format, log_level, shards, pin, accept_steering, takeover, \
              ready_grace, drain_rate, drain_close, tls, limits, load, hooks, cluster, app_store, apps_url, apps_url_ttl_s, apps",
         ),
         ("user_id_characters_max = 1", "1: unknown key \"user_id_characters_max\": it belongs to [limits]"),
@@ -176,6 +176,10 @@ fn a_bad_value_gets_what_is_possible() {
         (
             "admin_hosts = \"corecast:9601\"",
             "1: admin_hosts = \"corecast:9601\": not a host name; write it without a port, such as \"corecast.internal\"",
+        ),
+        (
+            "admin_token = \"not one word\"",
+            "1: admin_token must be 1 to 512 characters of printable ASCII without blanks",
         ),
         (
             "metrics_prefix = \"1_\"",

@@ -27,6 +27,11 @@ pub(super) fn fresh_key() -> Result<(String, String), NoRandomness> {
     Ok((hex(&random_bytes::<10>()?), hex(&random_bytes::<10>()?)))
 }
 
+/// A token to sign in with, random.
+pub(super) fn fresh_token() -> Result<String, NoRandomness> {
+    Ok(hex(&random_bytes::<16>()?))
+}
+
 fn random_bytes<const N: usize>() -> Result<[u8; N], NoRandomness> {
     let mut bytes = [0; N];
     SystemRandom::new().fill(&mut bytes).map_err(|_| NoRandomness)?;

@@ -53,6 +53,9 @@ pub(super) struct Overrides {
     /// A host name that the admin listener answers to, besides IP addresses and localhost; repeatable
     #[arg(long, value_name = "NAME", value_parser = parse_admin_host)]
     pub(super) admin_host: Vec<Box<str>>,
+    /// A file that holds the token of the console, a web page of the admin listener [default: no console]
+    #[arg(long, value_name = "FILE")]
+    pub(super) admin_token_file: Option<PathBuf>,
     /// What a line of the log is: `text`, or a JSON object [default: text]
     #[arg(long, value_name = "text|json")]
     pub(super) log_format: Option<Format>,
@@ -131,6 +134,14 @@ impl Overrides {
         }
         let texts = [
             ("--admin", "admin", self.admin.map(|address| address.to_string())),
+            (
+                "--admin-token-file",
+                "admin_token_file",
+                self.admin_token_file
+                    .as_deref()
+                    .map(|path| parse_path("--admin-token-file", path))
+                    .transpose()?,
+            ),
             ("--log-format", "log_format", self.log_format.map(|format| format.to_string())),
             ("--log-level", "log_level", self.log_level.map(|level| level.to_string())),
             ("--accept-steering", "accept_steering", self.accept_steering.map(|it| it.to_string())),
@@ -226,7 +237,7 @@ mod tests {
 
     use super::*;
 
-    const FILE: &str = "listen = \"127.0.0.1:7000\"\nadmin = \"off\"\nadmin_hosts = [\"a\"]\nlog_format = \"json\"\nlog_level = \"warn\"\nshards = 3\n\
+    const FILE: &str = "listen = \"127.0.0.1:7000\"\nadmin = \"off\"\nadmin_hosts = [\"a\"]\nadmin_token = \"t\"\nlog_format = \"json\"\nlog_level = \"warn\"\nshards = 3\n\
         accept_steering = \"cpu\"\ndrain_rate = 7\ndrain_close = 4200\nready_grace = 5\ntakeover = true\nipv6_only = true\n\
         [limits]\nchannels_per_event_max = 9\n[hooks]\ndata_dir = \"there\"\nredis_url = \"redis://h\"\n\
         [[apps]]\nid = \"1\"\nkey = \"a\"\nsecret = \"s\"\n[[apps.hooks]]\nnone = true\n";
@@ -244,6 +255,8 @@ mod tests {
 
     #[test]
     fn every_flag_wins_over_the_file() {
+        let token_file = std::env::temp_dir().join(format!("corecast-admin-token-{}", std::process::id()));
+        std::fs::write(&token_file, "of-a-file\n").unwrap();
         let flags = Overrides {
             listen: vec!["127.0.0.1:8000".parse().unwrap()],
             tls_listen: vec!["127.0.0.1:8443".parse().unwrap()],
@@ -256,6 +269,7 @@ mod tests {
             app_file: None,
             admin: Some("127.0.0.1:9000".parse().unwrap()),
             admin_host: vec!["b".into()],
+            admin_token_file: Some(token_file.clone()),
             log_format: Some(Format::Text),
             log_level: Some(Level::Debug),
             shards: Some(4),
@@ -284,6 +298,7 @@ mod tests {
                 (config.admin.address, &config.admin.hosts),
                 (flags.admin.unwrap(), &flags.admin_host)
             );
+            assert_eq!(config.admin.token.unwrap().reveal(), "of-a-file");
             assert_eq!((config.shards.count.get(), config.shards.accept_steering), (4, Steering::Hash));
             assert_eq!((config.log.format, config.log.level), (Format::Text, Level::Debug));
             let ending = config.ending;

@@ -1,8 +1,11 @@
-//! The admin settings of the file: the address of the admin listener, its names, and the prefix of metrics.
+//! The admin settings of the file: the address of the admin listener, its names, the token of its console, and the prefix
+//! of metrics.
+//!
+//! What must never happen here: the token in a message.
 
 use super::fault::Fault;
 use super::section::{Section, Value};
-use crate::settings::{Admin, AdminAddress, parse_admin_host};
+use crate::settings::{Admin, AdminAddress, AdminToken, parse_admin_host};
 
 const PREFIX_BYTES_MAX: usize = 64;
 
@@ -13,6 +16,9 @@ pub(super) fn parse_admin(top: &mut Section<'_>) -> Result<Admin, Fault> {
     }
     if let Some(value) = top.take("admin_hosts") {
         admin.hosts = hosts(value)?;
+    }
+    if let Some(value) = top.take_or_read("admin_token", "admin_token_file")? {
+        admin.token = Some(AdminToken::parse(value.text()?).map_err(|why| value.fault(&why))?);
     }
     if let Some(value) = top.take("metrics_prefix") {
         admin.metrics_prefix = prefix(&value)?;

@@ -11,6 +11,7 @@ use super::layer::ENDPOINTS;
 /// Lays a table over another.
 pub(super) fn lay_over<'a>(below: &mut DeTable<'a>, mut above: DeTable<'a>) {
     let endpoints = above.remove(ENDPOINTS);
+    drop_other_token(below, &above);
     for (key, value) in above {
         let before = below.remove(&key);
         let value = match before {
@@ -36,6 +37,15 @@ fn replaced<'a>(key: &str, below: Spanned<DeValue<'a>>, above: Spanned<DeValue<'
             Spanned::new(span, DeValue::Array(with_endpoints(above, &below)))
         }
         (_, above) => Spanned::new(span, above),
+    }
+}
+
+/// The token of the console is written in one of two ways.
+fn drop_other_token(below: &mut DeTable<'_>, above: &DeTable<'_>) {
+    for (one, other) in [("admin_token", "admin_token_file"), ("admin_token_file", "admin_token")] {
+        if above.contains_key(one) && !above.contains_key(other) {
+            below.remove(other);
+        }
     }
 }
 

@@ -254,7 +254,7 @@ mod tests {
     use protocol::path_prefix::PathPrefix;
 
     use super::*;
-    use crate::settings::{AdminAddress, CertificateFiles, Marks, ShardCount};
+    use crate::settings::{AdminAddress, AdminToken, CertificateFiles, Marks, ShardCount};
     use machines::limits::{OUTBOXES_BYTES_MIN, SUBSCRIPTIONS_MIN};
 
     const EXAMPLE: &str = include_str!("../../corecast.example.toml");
@@ -315,6 +315,7 @@ mod tests {
         let shown = Admin {
             address: config.admin.address,
             hosts: vec!["corecast.internal".into()],
+            token: Some(AdminToken::parse("change-this-to-something-long").unwrap()),
             ..Admin::default()
         };
         assert_eq!(config.admin, shown);
@@ -520,7 +521,7 @@ mod tests {
 
     #[test]
     fn what_is_printed_of_a_config_has_no_secret() {
-        let text = "[[apps]]\nid = \"1\"\nkey = \"a\"\nsecret = \"hunter2\"\n[[apps.hooks]]\nurl = \"http://:hunter2@h/\"\n\
+        let text = "admin_token = \"hunter2\"\n[[apps]]\nid = \"1\"\nkey = \"a\"\nsecret = \"hunter2\"\n[[apps.hooks]]\nurl = \"http://:hunter2@h/\"\n\
                     headers = { A = \"hunter2\" }\n[hooks]\nredis_url = \"redis://:hunter2@h\"";
         let printed = format!("{:?}", Config::parse("x", text).unwrap());
         assert!(printed.contains("redacted") && !printed.contains("hunter2"), "{printed}");

@@ -144,7 +144,7 @@ impl Table {
     }
 }
 
-const TOP: [Key; 29] = [
+const TOP: [Key; 31] = [
     list("listen", "Addresses for WebSocket and REST, each as IP:PORT, or as unix:PATH for a Unix socket.").or("[\"0.0.0.0:6001\"]"),
     list("api_listen", "Further addresses for back ends, whose connections do not pass through a shard.").or("[]"),
     text(
@@ -170,6 +170,12 @@ const TOP: [Key; 29] = [
     )
     .or("[]"),
     list("admin_hosts", "The host names that the admin listener answers to, besides IP addresses and localhost.").or("[]"),
+    text(
+        "admin_token",
+        "What operators sign in with at the console, a web page of the admin listener. There is no console without it.",
+    )
+    .secret(),
+    text("admin_token_file", "A file that holds the token, in place of `admin_token`."),
     text("metrics_prefix", "The prefix of all metric names.").or("\"corecast_\""),
     boolean("assets", "Whether push.js and its forms for uni-app and WeChat mini programs are served.").or("false"),
     boolean(

@@ -1,4 +1,4 @@
-//! The admin listener: its address, the names that it answers to, and how metrics are named.
+//! The admin listener: its address, the names that it answers to, the token of its console, and how metrics are named.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -10,6 +10,12 @@ const ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 960
 /// The default prefix of metric names.
 const METRICS_PREFIX: &str = "corecast_";
 
+/// Of the token of the console.
+const TOKEN_BYTES_MAX: usize = 512;
+
+/// From this length on a token is hard to guess.
+const TOKEN_BYTES_GOOD: usize = 16;
+
 /// The settings of the admin listener.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Admin {
@@ -17,13 +23,20 @@ pub struct Admin {
     pub address: AdminAddress,
     /// The host names that it answers to, besides IP addresses and localhost.
     pub hosts: Vec<Box<str>>,
+    /// What operators sign in with at the console. None: there is no console.
+    pub token: Option<AdminToken>,
     /// The prefix of all metric names.
     pub metrics_prefix: Box<str>,
 }
 
 impl Default for Admin {
     fn default() -> Self {
-        Self { address: AdminAddress::default(), hosts: Vec::new(), metrics_prefix: METRICS_PREFIX.into() }
+        Self {
+            address: AdminAddress::default(),
+            hosts: Vec::new(),
+            token: None,
+            metrics_prefix: METRICS_PREFIX.into(),
+        }
     }
 }
 
@@ -73,6 +86,40 @@ impl FromStr for AdminAddress {
                 format!("not an address; write IP:PORT, such as {:?}, or {:?}", "127.0.0.1:9601", "off")
             }),
         }
+    }
+}
+
+/// What operators sign in with.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AdminToken(Box<str>);
+
+impl AdminToken {
+    /// The token of this text.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let fits =
+            (1..=TOKEN_BYTES_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+        if !fits {
+            return Err(format!(
+                "must be 1 to {TOKEN_BYTES_MAX} characters of printable ASCII without blanks"
+            ));
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// The secret itself.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    /// It takes no time to guess.
+    pub fn is_weak(&self) -> bool {
+        self.0.len() < TOKEN_BYTES_GOOD
+    }
+}
+
+impl fmt::Debug for AdminToken {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("[redacted]")
     }
 }
 

@@ -18,7 +18,7 @@ mod proxies;
 mod shards;
 mod tls;
 
-pub use admin::{Admin, AdminAddress, parse_admin_host};
+pub use admin::{Admin, AdminAddress, AdminToken, parse_admin_host};
 pub use cluster::Cluster;
 pub use ending::Ending;
 pub use fitted::fitted;

@@ -39,8 +39,38 @@ impl Origin<'_> {
     }
 }
 
+/// Where the console is, for the greeting.
+#[derive(Debug)]
+pub(super) enum Console<'a> {
+    /// At this address, with this token.
+    At(SocketAddr, &'a str),
+    /// Nowhere, for this reason.
+    Not(String),
+    /// Nowhere, as the command line says.
+    Off,
+}
+
+impl Console<'_> {
+    fn shown(&self) -> String {
+        match self {
+            Self::At(address, token) => {
+                format!(
+                    "The console, which shows what the server does:\n\n    http://{address}/#token={token}\n\n"
+                )
+            }
+            Self::Not(why) => format!("There is no console: {why}, or --admin off.\n\n"),
+            Self::Off => String::new(),
+        }
+    }
+}
+
 /// What is printed once the server accepts connections.
-pub(super) fn greeting(listen: SocketAddr, credentials: &str, origin: Origin<'_>) -> String {
+pub(super) fn greeting(
+    listen: SocketAddr,
+    credentials: &str,
+    origin: Origin<'_>,
+    console: &Console<'_>,
+) -> String {
     let mut parts = credentials.splitn(3, ':');
     let (id, key, secret) =
         (parts.next().unwrap_or(""), parts.next().unwrap_or(""), parts.next().unwrap_or(""));
@@ -54,7 +84,7 @@ pub(super) fn greeting(listen: SocketAddr, credentials: &str, origin: Origin<'_>
         }
         None => format!("PUSHER_URL={} {program} publish", in_shell(&url)),
     };
-    let outlook = origin.outlook();
+    let (outlook, console) = (origin.outlook(), console.shown());
     format!(
         r#"Corecast is listening on {listen}. Open http://{listen}/ in a browser to see events as they come.
 
@@ -93,7 +123,7 @@ Publish something (signed as the server SDKs do):
 
     {publish} hello greeting '{{"text":"hi"}}'
 
-{outlook}Stop with Ctrl-C.
+{console}{outlook}Stop with Ctrl-C.
 "#
     )
 }
@@ -118,7 +148,12 @@ mod tests {
 
     #[test]
     fn greeting_has_all_that_a_client_needs() {
-        let text = greeting("127.0.0.1:6001".parse().unwrap(), "7:thekey:thesecret", Origin::Given(None));
+        let text = greeting(
+            "127.0.0.1:6001".parse().unwrap(),
+            "7:thekey:thesecret",
+            Origin::Given(None),
+            &Console::Off,
+        );
         for part in [
             "http://127.0.0.1:6001/ ",
             "new Pusher(\"thekey\"",
@@ -139,7 +174,8 @@ mod tests {
     fn greeting_shows_no_secret_in_a_command_where_a_file_has_it() {
         let file = Path::new("/home/ann/my state/dev.app");
         for origin in [Origin::Kept(file), Origin::Given(Some(file))] {
-            let text = greeting("127.0.0.1:6001".parse().unwrap(), "7:thekey:thesecret", origin);
+            let text =
+                greeting("127.0.0.1:6001".parse().unwrap(), "7:thekey:thesecret", origin, &Console::Off);
             let command = text.lines().find(|line| line.contains(" publish ")).unwrap();
             assert!(
                 command.contains(" --app-file '/home/ann/my state/dev.app' --to 127.0.0.1:6001 "),
@@ -151,7 +187,7 @@ mod tests {
 
     #[test]
     fn greeting_says_what_becomes_of_the_credentials() {
-        let told = |origin| greeting("127.0.0.1:6001".parse().unwrap(), "7:k:s", origin);
+        let told = |origin| greeting("127.0.0.1:6001".parse().unwrap(), "7:k:s", origin, &Console::Off);
         let kept = told(Origin::Kept(Path::new("/state/dev.app")));
         assert!(kept.contains("kept in /state/dev.app") && kept.contains("dev --fresh"), "{kept}");
         let passing = told(Origin::Passing("the disk is full"));
@@ -159,8 +195,18 @@ mod tests {
     }
 
     #[test]
+    fn greeting_names_the_console_with_its_token_or_says_why_there_is_none() {
+        let told =
+            |console| greeting("127.0.0.1:6001".parse().unwrap(), "7:k:s", Origin::Given(None), &console);
+        let there = told(Console::At("127.0.0.1:9601".parse().unwrap(), "thetoken"));
+        assert!(there.contains("    http://127.0.0.1:9601/#token=thetoken\n"), "{there}");
+        assert!(told(Console::Not("it is taken".to_owned())).contains("no console: it is taken"));
+        assert!(!told(Console::Off).contains("console:"));
+    }
+
+    #[test]
     fn addresses_of_ipv6_are_in_brackets() {
-        let text = greeting("[::1]:6001".parse().unwrap(), "7:k:s", Origin::Given(None));
+        let text = greeting("[::1]:6001".parse().unwrap(), "7:k:s", Origin::Given(None), &Console::Off);
         for part in ["wsHost: \"[::1]\"", "@[::1]:6001/apps/7", "PUSHER_HOST=[::1]\n", "host=\"[::1]\""] {
             assert!(text.contains(part), "{part} is missing in {text}");
         }

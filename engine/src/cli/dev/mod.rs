@@ -11,15 +11,16 @@ use api::page::demo_page;
 use clap::Args;
 use protocol::app::App;
 
-use self::greeting::{Origin, greeting};
+use self::greeting::{Console, Origin, greeting};
 use self::kept::{Kept, KeptError, kept_credentials};
 use super::app_file::read_written_apps;
+use super::credentials::fresh_token;
 use super::failure::Failure;
 use super::output::print;
 use super::overrides::{Overrides, parse_app};
 use super::running::{run_server, settled};
 use crate::server::Running;
-use crate::settings::{self, AdminAddress, Pages};
+use crate::settings::{self, AdminAddress, AdminToken, Pages};
 
 #[derive(Debug, Args)]
 pub(super) struct Dev {
@@ -35,6 +36,12 @@ pub(super) struct Dev {
     /// Replace the kept credentials with new ones
     #[arg(long, conflicts_with = "given")]
     fresh: bool,
+    /// Address of the console, or `off` [default: 127.0.0.1:9601, if it is free]
+    #[arg(long, value_name = "ADDR")]
+    admin: Option<AdminAddress>,
+    /// A file that holds the token of the console, instead of one for this run
+    #[arg(long, value_name = "FILE")]
+    admin_token_file: Option<PathBuf>,
     /// How many cores hold connections [default: one less than there are processors, at least 1]
     #[arg(long, value_name = "N")]
     shards: Option<usize>,
@@ -50,7 +57,8 @@ pub(super) fn run(dev: &Dev) -> Result<(), Failure> {
     }
     let flags = Overrides {
         listen: vec![dev.listen.into()],
-        admin: Some(AdminAddress::Off),
+        admin: dev.admin,
+        admin_token_file: dev.admin_token_file.clone(),
         shards: dev.shards,
         ..Overrides::default()
     };
@@ -59,6 +67,11 @@ pub(super) fn run(dev: &Dev) -> Result<(), Failure> {
     let (apps, credentials): (Vec<_>, Vec<_>) = apps.into_iter().unzip();
     let page = apps.first().map(|app| Arc::from(demo_page(&app.oldest_key().name)));
     config.apps = apps;
+    let token = match config.admin.token.take() {
+        Some(token) => token,
+        None => AdminToken::parse(&fresh_token().map_err(Failure::outside)?).map_err(Failure::config)?,
+    };
+    config.admin.token = Some(token.clone());
     config.pages = Pages { assets: true, sample_endpoints: true };
     let mut settings = settled(config)?;
     settings.dev = Some(settings::Dev { page });
@@ -70,7 +83,12 @@ pub(super) fn run(dev: &Dev) -> Result<(), Failure> {
             None => Origin::Given(dev.app_file.as_deref()),
         };
         let first = credentials.first().map_or("", String::as_str);
-        Ok(print(&greeting(address, first, origin))?)
+        let console = match running.admin() {
+            Some(Ok(address)) => Console::At(*address, token.reveal()),
+            Some(Err(why)) => Console::Not(why.to_string()),
+            None => Console::Off,
+        };
+        Ok(print(&greeting(address, first, origin, &console))?)
     })
 }
 
