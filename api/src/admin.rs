@@ -64,18 +64,24 @@ pub fn answer_usage(used: u64, total: u64) -> Answer<'static> {
 
 // Every browser names a host, so a request without one may be answered.
 fn check_host(head: &Head<'_>, hosts: &[Box<str>]) -> Result<(), Refused> {
-    let Some(authority) = head.authority() else { return Ok(()) };
-    let name = host_of(authority);
-    let is_ours = |host: &str| name.eq_ignore_ascii_case(host);
-    if is_ip_address(name) || is_ours("localhost") || hosts.iter().any(|host| is_ours(host)) {
+    if is_known_host(head, hosts) {
         return Ok(());
     }
+    let name = host_of(head.authority().unwrap_or_default());
     let name: String = name.chars().take(128).collect();
     let text = format!(
         "The admin listener has no host {name:?}: ask it by its IP address or as localhost, or add the name to \
          admin_hosts (--admin-host)"
     );
     Err(Refused::new(421, text))
+}
+
+/// Whether the listener is asked by a name that it has. Every browser names one.
+pub(crate) fn is_known_host(head: &Head<'_>, hosts: &[Box<str>]) -> bool {
+    let Some(authority) = head.authority() else { return true };
+    let name = host_of(authority);
+    let is_ours = |host: &str| name.eq_ignore_ascii_case(host);
+    is_ip_address(name) || is_ours("localhost") || hosts.iter().any(|host| is_ours(host))
 }
 
 // Without port and the dot of a full name.

@@ -18,6 +18,7 @@ pub mod admin;
 pub mod answer;
 pub mod assets;
 pub mod call;
+pub mod console;
 pub mod endpoints;
 pub mod info;
 mod limits;

@@ -6,3 +6,6 @@ pub(crate) const SAMPLE_BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// What is told of a key that no app has, in characters.
 pub(crate) const KEY_CHARACTERS_MAX: usize = 64;
+
+/// The body of a sign-in at the console, in bytes: a token and what is around it.
+pub(crate) const SIGN_IN_BYTES_MAX: usize = 2 << 10;

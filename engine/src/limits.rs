@@ -123,3 +123,6 @@ pub(crate) const DOCTOR_ANSWER_MAX: Duration = Duration::from_secs(3);
 
 /// What `corecast doctor` reads of an answer, in bytes.
 pub(crate) const DOCTOR_ANSWER_BYTES_MAX: u64 = 4 << 20;
+
+/// The token of the console, in bytes. A sign-in has room for it.
+pub(crate) const TOKEN_BYTES_MAX: usize = 512;

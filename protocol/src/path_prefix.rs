@@ -25,6 +25,11 @@ impl PathPrefix {
         Ok(Self { prefix: prefix.into() })
     }
 
+    /// What it is, without a slash at its end.
+    pub fn as_str(&self) -> &str {
+        &self.prefix
+    }
+
     /// The path without the prefix, if it has it.
     pub fn strip<'a>(&self, path: &'a str) -> &'a str {
         match path.strip_prefix(&*self.prefix) {

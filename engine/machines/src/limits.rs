@@ -310,6 +310,28 @@ pub(crate) const READ_BYTES_PER_S_MIN: u64 = 1 << 10;
 /// answer may overshoot.
 pub(crate) const ANSWERS_BYTES_MAX: usize = 64 << 10;
 
+/// Streams of the console, of all kinds together. One more is refused.
+pub(crate) const CONSOLE_STREAMS_MAX: usize = 16;
+
+/// Unread events of one stream of the console, in bytes; past it events are lost for it. One event may overshoot.
+pub(crate) const CONSOLE_UNREAD_BYTES_MAX: usize = 256 << 10;
+
+/// How often the console looks at the server, in milliseconds.
+pub(crate) const CONSOLE_SAMPLE_MS: u64 = 1_000;
+
+/// What is kept of what it has seen: ten minutes.
+pub(crate) const CONSOLE_SAMPLES_MAX: usize = 600;
+
+/// Apps that the console is told of, those with most connections.
+pub(crate) const CONSOLE_APPS_MAX: usize = 500;
+
+/// Sessions of the console that are remembered as ended. With one more, the oldest ends together with all before it.
+pub(crate) const CONSOLE_SIGN_OUTS_MAX: usize = 256;
+
+/// Wrong tokens for the console that may come at once, and in how many milliseconds there may be one more.
+pub(crate) const WRONG_TOKENS_MAX: u64 = 10;
+pub(crate) const WRONG_TOKEN_MS: u64 = 1_000;
+
 /// Events that wait at the gates, all together, in bytes. Past it a publish that would have to wait gets 503 at once.
 pub(crate) const PARKED_BYTES_MAX: usize = 64 << 20;
 

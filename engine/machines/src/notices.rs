@@ -10,6 +10,7 @@ use protocol::app::App;
 use protocol::socket_id::SocketId;
 
 use crate::limits::REFUSALS_TOLD_MAX;
+use crate::remedy::remedy_of;
 use crate::token::Token;
 
 /// How much is read.
@@ -53,6 +54,15 @@ pub enum Notice {
         token: Token,
         /// What and why.
         refusal: Refusal,
+    },
+    /// An operator has done something at the console.
+    Operated {
+        /// Their connection.
+        token: Token,
+        /// What, by the name of the call.
+        action: &'static str,
+        /// On what, in words; may be empty.
+        about: String,
     },
     /// A REST call was answered.
     Called {
@@ -108,15 +118,27 @@ pub struct Refusal {
     pub channel: Option<Box<str>>,
     /// The path, if it is about one.
     pub path: Option<Box<str>>,
-    /// Why, and how to mend it.
+    /// Why.
     pub reason: Box<str>,
+    /// How to mend it, where the reason does not say it.
+    pub remedy: Option<&'static str>,
+    /// The status of the answer, if there was one.
+    pub status: Option<u16>,
 }
 
 impl Refusal {
     /// A refusal for this reason, of no channel and no path.
     pub(crate) fn new(what: What, app: Option<&App>, reason: impl Into<Box<str>>) -> Self {
-        let app = app.map(|app| app.id.as_ref().into());
-        Self { what, app, key: None, channel: None, path: None, reason: reason.into() }
+        let (app, reason) = (app.map(|app| app.id.as_ref().into()), reason.into());
+        let remedy = remedy_of(&reason);
+        Self { what, app, key: None, channel: None, path: None, reason, remedy, status: None }
+    }
+
+    /// Why, and how to mend it, in one line.
+    pub fn told(&self) -> String {
+        let remedy = self.remedy.map_or_else(String::new, |remedy| format!(": {remedy}"));
+        let status = self.status.map_or_else(String::new, |status| format!(" ({status})"));
+        format!("{}{remedy}{status}", self.reason)
     }
 }
 

@@ -35,7 +35,7 @@ mod tests {
     fn setting(path: &str, value: &str, differs: bool) -> Setting {
         let (path, value) = (path.to_owned(), Some(value.to_owned()));
         let (origin, place) = (Origin::File, None);
-        Setting { path, value, origin, place, differs, is_read_again: false, fingerprint: 0 }
+        Setting { path, value, default: None, origin, place, differs, is_read_again: false, fingerprint: 0 }
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::config::{AppReader, Config, EndpointConfig, HooksConfig, Setting};
 use crate::driver::apps::{AppSource, AppsControl};
 use crate::hooks_link::Endpoints;
 use crate::server::{LoadMarks, Running};
+use crate::settings::ShownSettings;
 use crate::tls::CertificateWatch;
 use machines::address_caps::AddressCaps;
 use protocol::app::{AppChanges, DuplicateApp};
@@ -40,17 +41,19 @@ pub(super) struct Followers {
     address_caps: AddressCaps,
     endpoints: Option<Endpoints>,
     certificates: Option<Arc<CertificateWatch>>,
+    shown: ShownSettings,
 }
 
 impl Followers {
-    /// Those of this server.
-    pub(super) fn of(running: &Running) -> Self {
+    /// Those of this server, which shows its settings so.
+    pub(super) fn of(running: &Running, shown: ShownSettings) -> Self {
         Self {
             apps: Arc::clone(running.apps()),
             load: running.load_marks().clone(),
             address_caps: running.address_caps().clone(),
             endpoints: running.endpoints(),
             certificates: running.tls().map(|tls| Arc::clone(tls.watch())),
+            shown,
         }
     }
 
@@ -104,6 +107,7 @@ impl Reload {
         log.apply();
         followers.load.change(config.load);
         followers.address_caps.change(&config.limits);
+        followers.shown.follow(settings.iter().map(Setting::shown));
         let mut kept = Setting::kept(&self.settings, &settings);
         if endpoints_stay {
             kept.push("apps.hooks");

@@ -15,9 +15,9 @@ use super::running::{read_stored_apps, run_server, settled};
 use super::sources::{Found, SourceArgs, Sources, tell_of_ignored};
 use crate::app_store::watch_store;
 use crate::apps_url::answer_questions;
-use crate::config::is_soketi_file;
+use crate::config::{Setting, is_soketi_file};
 use crate::server::Running;
-use crate::settings::{ListenAddress, Memory};
+use crate::settings::{AdminToken, ListenAddress, Memory, ShownSetting};
 use crate::tls::CertificateWatch;
 
 #[derive(Debug, Args)]
@@ -58,11 +58,17 @@ pub(super) fn run(serve: &Serve) -> Result<(), Failure> {
     }
     let reader = config.app_reader();
     let overridden = overridden(&settings);
+    let shown: Vec<ShownSetting> = settings.iter().map(Setting::shown).collect();
     let reload = Reload::of(sources, files, settings, &config, reader.clone());
     let (store, apps_url) = (config.app_store.clone(), config.apps_url.clone());
     let shards = config.shards.count.get();
-    run_server(settled(config)?, |running| {
+    let settings = settled(config)?;
+    settings.shown.show(shown.into_iter());
+    let (has_console, shown) = (settings.admin.token.is_some(), settings.shown.clone());
+    let is_weak = settings.admin.token.as_ref().is_some_and(AdminToken::is_weak);
+    run_server(settings, |running| {
         announce(running, shards, &overridden);
+        announce_console(running, has_console, is_weak);
         if let Some(path) = store {
             let counters = Arc::clone(running.app_store());
             watch_store(&path, reader.clone(), running.apps(), counters).map_err(Failure::outside)?;
@@ -70,7 +76,7 @@ pub(super) fn run(serve: &Serve) -> Result<(), Failure> {
         if let (Some(source), Some((answers, counters))) = (apps_url, running.app_answers()) {
             answer_questions(&source, reader, running.apps(), answers, counters).map_err(Failure::outside)?;
         }
-        let followers = Followers::of(running);
+        let followers = Followers::of(running, shown);
         if reload.is_none() && followers.certificates().is_none() {
             return Ok(());
         }
@@ -136,6 +142,19 @@ fn announce(running: &Running, shards: usize, settings: &str) {
         Some(Err(error)) => warn!("no metrics: {error}, or --admin off"),
         None => {}
     }
+    tell_capacity(running);
+}
+
+fn announce_console(running: &Running, has_console: bool, is_weak: bool) {
+    if let (true, Some(Ok(address))) = (has_console, running.admin()) {
+        say!("console at http://{address}/");
+        if is_weak {
+            warn!("warning: admin_token is short, take 16 characters or more that nobody guesses");
+        }
+    }
+}
+
+fn tell_capacity(running: &Running) {
     let capacity = running.capacity();
     let (clients, open_files) = (capacity.clients(), capacity.descriptors());
     event!(INFO, "capacity", { clients = clients, open_files = open_files, }, "{capacity}");

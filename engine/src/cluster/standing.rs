@@ -3,6 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use api::console::object::{Object, list};
 use logging::event;
 use protocol::json::encode_string;
 
@@ -58,6 +59,30 @@ impl Standings {
             let standing = standing.lock().unwrap_or_else(PoisonError::into_inner);
             Some((&**name, standing.clone()?))
         })
+    }
+
+    /// All of them for operators, as a JSON array.
+    pub fn shown(&self) -> String {
+        let shown = |(name, standing): (&str, Standing)| {
+            let reading = standing.reading;
+            let state = match (reading.is_up, reading.has_session) {
+                (true, _) => "up",
+                (false, true) => "holding",
+                (false, false) => "none",
+            };
+            Object::default()
+                .text("name", name)
+                .text("state", state)
+                .plain("since", standing.since.unix_ms)
+                .plain("topics", reading.topics)
+                .plain("unacknowledged", reading.commands)
+                .plain("unacknowledged_bytes", reading.command_bytes)
+                .plain("gaps", reading.stats.lost.iter().sum::<u64>())
+                .plain("nodes_lost", reading.stats.killed)
+                .maybe_text("why", standing.fault.as_deref().filter(|_| !reading.has_session))
+                .end()
+        };
+        list(self.all().map(shown))
     }
 
     /// What is degraded, as a JSON array. None: nothing is.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use api::console::object::Object;
 use toml::de::{DeTable, DeValue};
 
 use super::Config;
@@ -10,6 +11,7 @@ use super::fault::Document;
 use super::key::{Default, Key, Kind};
 use super::layer::{Origin, quoted, quoted_list};
 use super::table::Table;
+use crate::settings::ShownSetting;
 
 /// What stands in place of a secret.
 const MASKED: &str = "\"***\"";
@@ -21,6 +23,8 @@ pub struct Setting {
     pub path: String,
     /// Its value, written as in TOML and as in JSON. None: there is none.
     pub value: Option<String>,
+    /// What holds if nobody sets it, in the same form, or in words where it follows from something else. None: nothing does.
+    pub default: Option<String>,
     /// What kind of source it is from.
     pub origin: Origin,
     /// The place there; none for a default.
@@ -34,6 +38,19 @@ pub struct Setting {
 }
 
 impl Setting {
+    /// As operators are shown it.
+    pub fn shown(&self) -> ShownSetting {
+        let json = Object::default()
+            .text("key", &self.path)
+            .maybe_text("value", self.value.as_deref())
+            .text("origin", self.origin.name())
+            .maybe_text("where", self.place.as_deref())
+            .maybe_text("default", self.default.as_deref())
+            .plain("differs", self.differs)
+            .end();
+        ShownSetting { json, is_read_again: self.is_read_again }
+    }
+
     /// The keys that a running server keeps as they were `before`, and that are different here.
     pub fn kept<'a>(before: &'a [Self], here: &'a [Self]) -> Vec<&'a str> {
         let fingerprints = |all: &'a [Self]| -> BTreeMap<&'a str, u64> {
@@ -88,6 +105,7 @@ impl Collected<'_> {
                     self.all.push(Setting {
                         path,
                         value,
+                        default: described_default(&key),
                         origin,
                         place,
                         differs,
@@ -114,12 +132,12 @@ impl Collected<'_> {
 
     fn default(&mut self, table: Table, path: String, key: &Key) {
         let value = match key.default {
+            // An app without it is without it; what the server does not have is worth a line.
+            Default::None if !table.is_single() => return,
+            Default::None => None,
             Default::Value(value) => Some(value.to_owned()),
             Default::Number(number) => Some(number.to_string()),
             Default::Follows(_, value) => Some(value(self.config)),
-            // An app without it is without it; what the server does not have is worth a line.
-            Default::None if table.is_single() => None,
-            Default::None => return,
         };
         // Limits of an app are those of all apps unless it has its own.
         if table != Table::AppLimits {
@@ -130,8 +148,28 @@ impl Collected<'_> {
             };
             let is_read_again = table.is_read_again(key.name);
             let (origin, place, differs) = (Origin::Default, None, false);
-            self.all.push(Setting { path, value, origin, place, differs, is_read_again, fingerprint });
+            let default = value.clone();
+            self.all.push(Setting {
+                path,
+                value,
+                default,
+                origin,
+                place,
+                differs,
+                is_read_again,
+                fingerprint,
+            });
         }
+    }
+}
+
+/// What would hold without a key that is set. What follows from something else is there in words.
+fn described_default(key: &Key) -> Option<String> {
+    match key.default {
+        Default::Value(value) => Some(value.to_owned()),
+        Default::Number(number) => Some(number.to_string()),
+        Default::Follows(words, _) => Some(words.to_owned()),
+        Default::None => None,
     }
 }
 
@@ -171,6 +209,22 @@ mod tests {
     fn settings(text: &str) -> Vec<Setting> {
         let app = "[[apps]]\nid = \"1\"\nkey = \"a\"\nsecret = \"s\"\n";
         Config::parse_whole("x", &format!("{text}\n{app}"), &[]).unwrap().1
+    }
+
+    #[test]
+    fn a_setting_is_shown_with_its_origin_and_default_and_no_secret() {
+        let all = settings("admin_token = \"hunter2\"\nlog_level = \"warn\"");
+        let shown = |path: &str| {
+            let setting = all.iter().find(|setting| setting.path == path).unwrap();
+            serde_json::from_str::<serde_json::Value>(&setting.shown().json).unwrap()
+        };
+        let level = serde_json::json!({
+            "key": "log_level", "value": "\"warn\"", "origin": "file", "where": "x:2", "default": "\"info\"",
+            "differs": true,
+        });
+        assert_eq!(shown("log_level"), level);
+        assert_eq!(shown("admin_token")["value"], "\"***\"");
+        assert_eq!(shown("shards")["origin"], "default");
     }
 
     #[test]

@@ -18,7 +18,9 @@ use protocol::app::{App, Apps, DuplicateApp};
 use protocol::limits::AppLimits;
 use toml::de::DeTable;
 
-use crate::settings::{Admin, Cluster, Ending, Listen, Load, Log, Pages, Proxies, Settings, Shards, Tls};
+use crate::settings::{
+    Admin, Cluster, Ending, Listen, Load, Log, Pages, Proxies, Settings, Shards, ShownSettings, Tls,
+};
 use machines::limits::Limits;
 
 mod admin;
@@ -237,6 +239,7 @@ impl Config {
             apps: Arc::new(apps),
             stored_apps: stored,
             asks_for_apps: self.apps_url.is_some(),
+            shown: ShownSettings::default(),
             dev: None,
         })
     }

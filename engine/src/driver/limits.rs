@@ -123,3 +123,9 @@ pub const AGENTS_MAX: usize = 1_024;
 
 /// Lines of one kind of refusal within a second, of all cores; the others are counted.
 pub const REFUSALS_PER_SECOND_MAX: u64 = 50;
+
+/// Refusals that the console shows, of all apps together; the oldest are forgotten.
+pub const PROBLEMS_MAX: usize = 500;
+
+/// Those of one app.
+pub const PROBLEMS_PER_APP_MAX: usize = 50;

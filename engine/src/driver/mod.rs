@@ -23,6 +23,7 @@ pub mod listen;
 pub mod notices;
 pub mod park;
 pub mod probe;
+pub mod problems;
 pub mod ring;
 pub mod socket_file;
 pub mod sockets;

@@ -12,6 +12,7 @@ use protocol::app::App;
 use protocol::socket_id::SocketId;
 
 use super::limits::REFUSALS_PER_SECOND_MAX;
+use super::problems;
 use super::sockets::{Met, Sockets, Whereabouts};
 
 /// Lines of one kind of refusal, of all cores.
@@ -36,9 +37,10 @@ pub(super) fn note_untold(count: u64) {
     }
 }
 
-/// What machines are to tell, as the log is now.
+/// What machines are to tell, as the log is now, and whether problems are kept.
 pub(super) fn wanted() -> Wanted {
     match logging::level() {
+        Level::Error | Level::Warn if problems::are_kept() => Wanted::Ends,
         Level::Error | Level::Warn => Wanted::Nothing,
         Level::Info => Wanted::Ends,
         Level::Debug => Wanted::Calls,
@@ -55,9 +57,13 @@ pub(super) fn log(notice: Notice, sockets: &mut Sockets, now: Now) {
             }
         }
         Notice::Closed { token, ended, last_bytes } => {
+            if logging::level() < Level::Info {
+                return;
+            }
             log_closed(&ended, &sockets.met(token, now.mono_ms), last_bytes as u64);
         }
         Notice::Refused { token, refusal } => log_refused(token, &refusal, sockets, now),
+        Notice::Operated { token, action, about } => log_operated(token, action, &about, sockets),
         Notice::Called { asked, status, ms, .. } => {
             event!(
                 DEBUG,
@@ -111,6 +117,18 @@ fn log_closed(ended: &Ended, met: &Met<'_>, last_bytes: u64) {
     );
 }
 
+fn log_operated(token: Token, action: &str, about: &str, sockets: &Sockets) {
+    let address = sockets.client(token);
+    let about = Some(about).filter(|about| !about.is_empty());
+    let words = about.map_or_else(String::new, |about| format!(" {about}"));
+    event!(
+        INFO,
+        "operated",
+        { action = action, address = address.map(display), about = about, },
+        "an operator, from {}: {action}{words}", Shown(address)
+    );
+}
+
 fn log_refused(token: Token, refusal: &Refusal, sockets: &Sockets, now: Now) {
     let (index, what, words) = match refusal.what {
         What::Connection => (0, "connection", "a connection"),
@@ -122,7 +140,9 @@ fn log_refused(token: Token, refusal: &Refusal, sockets: &Sockets, now: Now) {
         return note_untold(1);
     }
     let address = sockets.client(token);
-    let Refusal { app, key, channel, path, reason, .. } = refusal;
+    problems::keep(what, refusal, address.map(|address| address.to_string()), now.unix_ms);
+    let reason = &*refusal.told();
+    let Refusal { app, key, channel, path, .. } = refusal;
     let (app, key) = (app.as_deref(), key.as_deref());
     let (channel, path) = (channel.as_deref(), path.as_deref());
     let about = channel.or(path).map_or_else(String::new, |about| format!(" to {about}"));
@@ -134,7 +154,7 @@ fn log_refused(token: Token, refusal: &Refusal, sockets: &Sockets, now: Now) {
             app = app,
             key = key,
             address = address.map(display),
-            reason = &**reason,
+            reason = reason,
             channel = channel,
             path = path,
         },

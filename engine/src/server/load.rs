@@ -78,7 +78,8 @@ impl LoadMarks {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = load;
     }
 
-    fn current(&self) -> Load {
+    /// The marks as they are.
+    pub(super) fn current(&self) -> Load {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -40,6 +40,13 @@ pub(super) fn random_u64() -> u64 {
     u64::from_ne_bytes(bytes)
 }
 
+/// What nobody can guess.
+pub(super) fn random_bytes() -> [u8; 32] {
+    let mut bytes = [0; 32];
+    fill(&SystemRandom::new(), &mut bytes);
+    bytes
+}
+
 fn fill(random: &SystemRandom, bytes: &mut [u8]) {
     let filled = random.fill(bytes).is_ok();
     assert!(filled, "the system has no random bytes, without which socket ids could be guessed");

@@ -9,12 +9,13 @@ use super::cores::{RunningCores, start_cores};
 use super::environment::Environment;
 use super::error::StartError;
 use super::load::{LoadMarks, watch_load};
-use super::random::{Random, random_u64};
+use super::random::{Random, random_bytes, random_u64};
 use super::supervisor::watch_pulses;
 use super::{block_signals, descriptors_max, install_panic_hook};
 use crate::app_store::StoreCounters;
 use crate::apps_url::UrlCounters;
 use crate::cluster::{ClusterPlan, Standings};
+use crate::console::{ConsoleFacts, Reached, ReachedLater, console};
 use crate::driver::app_line::AppAnswers;
 use crate::driver::apps::AppsControl;
 use crate::driver::control::CoreError;
@@ -70,6 +71,8 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
         limits.app_waits_max = APP_WAITS_MAX;
     }
     let address_caps = AddressCaps::default();
+    let load = LoadMarks::new(settings.load);
+    let reached = ReachedLater::default();
     let cluster = ClusterPlan::new(&settings.cluster, topics(), &limits);
     let standings = cluster.as_ref().map(|cluster| Arc::clone(cluster.standings()));
     let servers = cluster.as_ref().map(ClusterPlan::servers);
@@ -88,6 +91,7 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
     };
     let make_api = {
         let (settings, gauge) = (Arc::clone(&settings), hooks_end.gauge());
+        let (load, reached) = (load.clone(), ReachedLater::clone(&reached));
         let tls = tls.clone();
         let app_store = Arc::clone(&app_store);
         let apps_url = settings.asks_for_apps.then(|| Arc::clone(&apps_url));
@@ -110,7 +114,17 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
                 relay_violations: Box::new(move || relay.violations()),
                 others,
             };
-            let api = api_core(&settings, limits, topics(), environment, standings, metrics);
+            let memory_bytes = Memory::find().map(|memory| memory.bytes);
+            let facts = ConsoleFacts {
+                settings: settings.shown.clone(),
+                reached,
+                health: Arc::clone(&environment.health),
+                memory_high_bytes: Box::new(move || {
+                    load.current().marks(memory_bytes).map(|marks| marks.high)
+                }),
+                standings: standings.clone(),
+            };
+            let api = api_core(&settings, limits, topics(), environment, standings, metrics, facts);
             match servers {
                 Some(servers) => api.in_cluster(servers),
                 None => api,
@@ -120,11 +134,23 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
     let cores = start_cores(&settings, tls.as_ref(), share, cluster, hooks_end, make_shard, make_api)?;
     // The server's handshake with itself is over: no crowd at its address has kept it from starting.
     address_caps.change(&settings.limits);
-    let load = LoadMarks::new(settings.load);
+    if let Some(place) = reached_at(&settings, &cores) {
+        reached.get_or_init(|| place);
+    }
     watch_load(load.clone(), Arc::clone(cores.health()), cores.cores(), capacity.clients())
         .map_err(StartError::System)?;
     watch_pulses(Arc::clone(cores.health()), cores.clock()).map_err(StartError::System)?;
     Ok(Running { cores, tls, hooks, capacity, load, address_caps, app_store, apps_url })
+}
+
+/// Where clients connect: with TLS, where there is TLS.
+fn reached_at(settings: &Settings, cores: &RunningCores) -> Option<Reached> {
+    let (secure, plain) = (cores.secure_addresses().first(), cores.addresses().first());
+    Some(Reached {
+        address: *secure.or(plain)?,
+        tls: secure.is_some(),
+        path_prefix: settings.listen.path_prefix.as_str().to_owned(),
+    })
 }
 
 fn shard(
@@ -158,6 +184,7 @@ fn api_core(
     environment: &Environment,
     standings: Option<Arc<Standings>>,
     metrics: MetricsConfig,
+    facts: ConsoleFacts,
 ) -> ApiCore {
     let (health, clock) = (Arc::clone(&environment.health), environment.clock);
     ApiCore::new(ApiConfig {
@@ -177,6 +204,7 @@ fn api_core(
         sample_endpoints: settings.pages.sample_endpoints,
         page: settings.dev.as_ref().and_then(|dev| dev.page.clone()),
         admin_hosts: settings.admin.hosts.clone().into(),
+        console: settings.admin.token.as_ref().map(|token| console(token, &random_bytes(), facts)),
         metrics,
     })
 }

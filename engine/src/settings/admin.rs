@@ -4,14 +4,13 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 
+use crate::limits::TOKEN_BYTES_MAX;
+
 /// The default address; soketi uses the same port for its metrics.
 const ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9601);
 
 /// The default prefix of metric names.
 const METRICS_PREFIX: &str = "corecast_";
-
-/// Of the token of the console.
-const TOKEN_BYTES_MAX: usize = 512;
 
 /// From this length on a token is hard to guess.
 const TOKEN_BYTES_GOOD: usize = 16;

@@ -16,6 +16,7 @@ mod memory;
 mod pages;
 mod proxies;
 mod shards;
+mod shown;
 mod tls;
 
 pub use admin::{Admin, AdminAddress, AdminToken, parse_admin_host};
@@ -29,6 +30,7 @@ pub use memory::{Memory, Watched};
 pub use pages::Pages;
 pub use proxies::Proxies;
 pub use shards::{ShardCount, Shards, Steering};
+pub use shown::{ShownSetting, ShownSettings};
 pub use tls::{CertificateFiles, Tls};
 
 use std::sync::Arc;
@@ -67,6 +69,8 @@ pub struct Settings {
     pub cluster: Cluster,
     /// Where hook events go; None: nowhere.
     pub hooks: Option<hooks::settings::Settings>,
+    /// All of them, as operators are shown them.
+    pub shown: ShownSettings,
     /// What only a server of `corecast dev` has.
     pub dev: Option<Dev>,
 }

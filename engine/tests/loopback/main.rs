@@ -20,6 +20,7 @@ mod channels;
 mod client_events;
 mod config;
 mod conform;
+mod console;
 mod data_directory;
 mod departures;
 mod descriptors;

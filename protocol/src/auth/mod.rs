@@ -5,12 +5,14 @@
 //! signature.
 
 mod client;
+mod console;
 mod encrypted;
 mod rest;
 mod signin;
 mod subscription;
 
 pub use client::ClientAuthError;
+pub use console::ConsoleKey;
 pub use encrypted::shared_secret;
 pub use rest::{AuthVersion, RestAuthError, sign_request, verify_request, verify_request_head};
 pub use signin::{sign_signin, verify_signin};

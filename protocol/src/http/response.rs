@@ -1,5 +1,5 @@
 //! Responses: a status line, the date, the headers that framing needs, and the body, in one piece. A response always has
-//! a Content-Length, so its end is known on a connection that goes on. Called by the api and by all that refuse a request.
+//! a Content-Length unless it has no body by its status, so its end is known on a connection that goes on. Called by the api and by all that refuse a request.
 
 use crate::json::encode_string;
 
@@ -27,9 +27,12 @@ pub fn encode_response(
     if !content_type.is_empty() {
         append_header(out, "Content-Type", content_type);
     }
-    out.extend_from_slice(b"Content-Length: ");
-    append_number(out, body.len() as u64);
-    out.extend_from_slice(b"\r\n");
+    // RFC 9110 §8.6.
+    if status != 204 {
+        out.extend_from_slice(b"Content-Length: ");
+        append_number(out, body.len() as u64);
+        out.extend_from_slice(b"\r\n");
+    }
     append_header(out, "Connection", connection(status, keep_alive));
     let upgrade: &[_] = if status == 426 { &UPGRADE } else { &[] };
     for (name, value) in upgrade.iter().chain(extra) {

@@ -125,12 +125,14 @@ impl Machine for ApiCore {
 
     fn poll_deadline(&self) -> Option<u64> {
         let sweep = (self.sweep_ms != u64::MAX).then_some(self.sweep_ms);
-        self.calls.due_ms().into_iter().chain(sweep).chain(self.app_waits.deadline()).min()
+        let sample = self.console.as_ref().filter(|_| !self.draining).map(|console| console.sampler.due_ms());
+        self.calls.due_ms().into_iter().chain(sweep).chain(sample).chain(self.app_waits.deadline()).min()
     }
 
     fn handle_deadline(&mut self, now: Now) {
         self.give_up_late_calls(now);
         self.end_late_questions(now);
+        self.sample_if_due(now);
         if self.sweep_ms <= now.mono_ms {
             for token in self.late_connections(now.mono_ms) {
                 self.give_up(token, now);

@@ -134,6 +134,10 @@ impl ApiCore {
 
     // Answers a call that is complete.
     fn answer_call(&mut self, call: &OpenCall, pending: Pending, now: Now) {
+        let pending = match pending {
+            Pending::Sample(readings) => return self.take_sample(readings.into_all(), now),
+            pending => pending,
+        };
         let Some(token) = call.connection else { return };
         if let Some(refused) = &call.refused {
             let count =
@@ -152,8 +156,13 @@ impl ApiCore {
             return;
         }
         for id in &late {
-            let Some((call, _)) = self.calls.remove(*id).expected("what is late is open") else { continue };
+            let removed = self.calls.remove(*id).expected("what is late is open");
+            let Some((call, pending)) = removed else { continue };
             self.gates.release_bytes(call.parked_bytes);
+            if let (Pending::Sample(_), Some(console)) = (&pending, &mut self.console) {
+                console.sampler.give_up();
+                continue;
+            }
             self.stats.overloaded += 1;
             if let Some(token) = call.connection {
                 let refused = Refused::retry_later("Over capacity: not every shard could be reached in time");

@@ -70,6 +70,8 @@ pub(super) struct Connection {
     pub(super) queued: bool,
     /// Its peer sends nothing more.
     pub(super) ended: bool,
+    /// It is a stream of the console: nothing more is taken from it.
+    pub(super) is_stream: bool,
     /// It came through the operator's door.
     pub(super) admin: bool,
     /// Nobody between its peer and us can read it.
@@ -90,7 +92,7 @@ impl Connection {
 
     /// True while its next request may be taken.
     pub(super) fn may_take(&self) -> bool {
-        self.pending.is_none() && self.unwritten().len() <= ANSWERS_BYTES_MAX
+        !self.is_stream && self.pending.is_none() && self.unwritten().len() <= ANSWERS_BYTES_MAX
     }
 
     fn wrote(&mut self, bytes: usize) {
@@ -117,6 +119,9 @@ impl Connection {
         }
         if !self.unwritten().is_empty() {
             return Some(self.unread_due_ms());
+        }
+        if self.is_stream {
+            return None;
         }
         let idle_ms_max = u64::from(limits.http_idle_s) * 1_000;
         let allowed = match (self.unfinished, self.asked) {
@@ -246,6 +251,9 @@ impl ApiCore {
 
     /// The end of a connection: nothing of it is kept here.
     pub(super) fn give_away(&mut self, token: Token, end: Effect) {
+        if let Some(console) = &mut self.console {
+            console.streams.forget(token);
+        }
         self.effects.extend([end, Effect::Free(token)]);
     }
 
@@ -313,6 +321,7 @@ impl ApiCore {
     pub(super) fn longest_idle(&self, now_ms: u64) -> Option<Token> {
         let idle = self.connections.iter().filter(|(_, connection)| {
             connection.pending.is_none()
+                && !connection.is_stream
                 && !connection.queued
                 && connection.unwritten().is_empty()
                 && connection.since_ms + IDLE_MS_MIN <= now_ms

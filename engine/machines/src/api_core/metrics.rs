@@ -90,6 +90,13 @@ impl ApiCore {
         all.gauge("http_connections", "Connections of the API core.", self.connections.len() as u64);
         let kept = "What is kept of requests that have not come whole.";
         all.gauge("http_bodies_bytes", kept, self.connections.kept_bytes() as u64);
+        if let Some(console) = &self.console {
+            let lost = "Events that streams of the console were not told, because they read too slowly.";
+            all.counter("console_events_lost_total", lost, console.streams.lost);
+            let refused = "Tokens for the console that were wrong, or came too fast after wrong ones.";
+            all.counter("console_tokens_refused_total", refused, console.refused_tokens());
+            all.gauge("console_streams", "Streams of the console.", console.streams.len() as u64);
+        }
         all.counter("rest_published_total", "Events published over REST, by channel.", stats.published);
     }
 }

@@ -6,7 +6,7 @@
 //! order; `pending` has a file for each endpoint that concerns shards: it splits a call into parts, one for each home
 //! shard, and puts their answers together; `rates` bounds how fast an app's back ends may call; `gate` is where a part waits for room in the batch to its home; `calls` are
 //! the calls whose answer has not been given, `open_call` what all of them have; `unknown_apps` is where requests wait for
-//! an app to be looked up; `metrics` is the text of `/metrics`;
+//! an app to be looked up; `metrics` is the text of `/metrics`; `console` is the operators' page and what it asks;
 //! `api_machine` is the border to the driver.
 //!
 //! A call never holds anything that another waits for: a part that its home has room for goes at once, the others wait
@@ -34,6 +34,7 @@ use crate::traffic_meter::TrafficMeter;
 mod api_machine;
 mod calls;
 mod connections;
+pub mod console;
 pub mod exposition;
 mod gate;
 mod metrics;
@@ -49,6 +50,7 @@ mod unknown_apps;
 
 use calls::Calls;
 use connections::Connections;
+use console::{Console, ConsoleConfig};
 use exposition::Exposition;
 use gate::Gates;
 use rates::Rates;
@@ -80,6 +82,8 @@ pub struct ApiConfig {
     pub metrics: MetricsConfig,
     /// The names that the operator's listener has, besides IP addresses and localhost.
     pub admin_hosts: Box<[Box<str>]>,
+    /// The operators' page; None: there is none.
+    pub console: Option<ConsoleConfig>,
 }
 
 /// Adds metrics to those of the machines; `Now` is the instant of the scrape.
@@ -159,6 +163,7 @@ pub struct ApiCore {
     sample_endpoints: bool,
     metrics: MetricsConfig,
     admin_hosts: Box<[Box<str>]>,
+    console: Option<Console>,
     date: HttpDate,
     connections: Connections,
     /// Connections that may go on with what was read from them.
@@ -201,6 +206,7 @@ impl ApiCore {
             sample_endpoints: config.sample_endpoints,
             metrics: config.metrics,
             admin_hosts: config.admin_hosts,
+            console: config.console.map(Console::new),
             date: HttpDate::default(),
             connections: Connections::default(),
             ready: VecDeque::new(),

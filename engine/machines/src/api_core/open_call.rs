@@ -59,6 +59,19 @@ impl OpenCall {
         }
     }
 
+    /// One that nobody waits for.
+    pub(super) fn of_nobody() -> Self {
+        let manner = Manner { keep_alive: true, head_only: false };
+        Self {
+            connection: None,
+            manner,
+            parts_waiting: 0,
+            answers_missing: 0,
+            parked_bytes: 0,
+            refused: None,
+        }
+    }
+
     /// True when it can be answered.
     pub(super) fn is_complete(&self) -> bool {
         self.refused.is_some() || (self.parts_waiting == 0 && self.answers_missing == 0)

@@ -60,6 +60,10 @@ impl ApiCore {
     pub(super) fn handle_bytes(&mut self, token: Token, bytes: &[u8], now: Now) -> Flow {
         self.stats.bytes_received += bytes.len() as u64;
         let Some(connection) = self.connections.by_token(token) else { return Flow::Gone };
+        if connection.is_stream {
+            self.close(token);
+            return Flow::Gone;
+        }
         if connection.kept.is_empty() && connection.may_take() {
             let (used, flow) = self.take_requests(token, bytes, now);
             return self.keep(token, bytes.get(used..).unwrap_or_default().to_vec(), flow, now);
@@ -153,6 +157,7 @@ impl ApiCore {
             }
             match self.connections.view(token) {
                 None => return (used, Flow::Gone),
+                Some(connection) if connection.is_stream => return (bytes.len(), Flow::Read),
                 Some(connection) if !connection.may_take() => return (used, Flow::Pause),
                 Some(_) => {}
             }
@@ -216,8 +221,11 @@ impl ApiCore {
     }
 
     /// Whether the body behind this head is wanted.
-    fn check_head(&self, token: Token, head: &Head<'_>, now: Now) -> Result<(), Refused> {
+    fn check_head(&mut self, token: Token, head: &Head<'_>, now: Now) -> Result<(), Refused> {
         if self.is_admin(token) {
+            if self.is_for_console(head) {
+                return self.check_console_head(head, now);
+            }
             return parse_admin_call(head, &self.admin_hosts).map(drop);
         }
         if let Some(sample) = self.sample(head) {
@@ -230,7 +238,7 @@ impl ApiCore {
     }
 
     /// How a request has come: a trusted proxy says so for its client.
-    fn arrival(&self, token: Token, head: &Head<'_>, now: Now) -> Arrival {
+    pub(super) fn arrival(&self, token: Token, head: &Head<'_>, now: Now) -> Arrival {
         let secure = self.connections.view(token).is_some_and(|connection| {
             let said = connection.proxy.and_then(|_| self.trusted_proxies.client_is_secure(head));
             said.unwrap_or(connection.secure)
@@ -384,6 +392,9 @@ impl ApiCore {
     }
 
     fn handle_admin_request(&mut self, token: Token, manner: Manner, request: &Request<'_>, now: Now) {
+        if self.is_for_console(&request.head) {
+            return self.handle_console_request(token, manner, request, now);
+        }
         match parse_admin_call(&request.head, &self.admin_hosts) {
             Ok(AdminCall::Metrics) => self.ask_readings(token, manner, now),
             Ok(AdminCall::Usage) => {
@@ -439,7 +450,7 @@ impl ApiCore {
         }
     }
 
-    fn refuse(&mut self, token: Token, refused: &Refused, manner: Manner, now: Now) {
+    pub(super) fn refuse(&mut self, token: Token, refused: &Refused, manner: Manner, now: Now) {
         let count = if refused.status == 503 { &mut self.stats.overloaded } else { &mut self.stats.refused };
         *count += 1;
         self.respond_refusal(token, refused, manner, now);

@@ -7,7 +7,6 @@ use super::ApiCore;
 use crate::limits::PATH_BYTES_MAX;
 use crate::machine::{Effect, Now, Token};
 use crate::notices::{Notice, Refusal, What};
-use crate::remedy::with_remedy;
 
 impl ApiCore {
     /// A connection asks this now.
@@ -43,6 +42,13 @@ impl ApiCore {
         }
     }
 
+    /// Tells what an operator has done.
+    pub(super) fn tell_operated(&mut self, token: Token, action: &'static str, about: String) {
+        if self.notices.ends() {
+            self.effects.push_back(Effect::Notice(Box::new(Notice::Operated { token, action, about })));
+        }
+    }
+
     /// Tells why what a connection has asked was refused.
     pub(super) fn tell_refused(&mut self, token: Token, refused: &Refused) {
         if !self.notices.takes_refusal() {
@@ -57,9 +63,9 @@ impl ApiCore {
         });
         // Behind it stands the signature that came, which may be right for something else.
         let text = refused.text.split(", but you sent ").next().unwrap_or_default();
-        let reason = format!("{} ({})", with_remedy(text), refused.status);
-        let (path, key) = (path.map(Into::into), refused.unknown_key.clone());
-        let refusal = Refusal { path, key, ..Refusal::new(What::Rest, named.map(|app| &**app), reason) };
+        let (path, key, status) = (path.map(Into::into), refused.unknown_key.clone(), Some(refused.status));
+        let refusal =
+            Refusal { path, key, status, ..Refusal::new(What::Rest, named.map(|app| &**app), text) };
         self.effects.push_back(Effect::Notice(Box::new(Notice::Refused { token, refusal })));
     }
 }

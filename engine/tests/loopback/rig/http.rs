@@ -85,6 +85,9 @@ impl Http {
     /// The next answer with its body.
     pub(crate) fn read_answer(&mut self) -> Answer {
         let mut answer = self.read_head();
+        if matches!(answer.status, 204 | 304) {
+            return answer;
+        }
         let length = answer.header("Content-Length").unwrap_or_else(|| panic!("no length: {}", answer.head));
         let length: usize = length.parse().unwrap();
         while self.unread.len() < length {

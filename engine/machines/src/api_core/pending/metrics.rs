@@ -20,6 +20,11 @@ impl Pending {
         self.readings.push((shard, reading));
     }
 
+    /// What all shards have said.
+    pub(in crate::api_core) fn into_all(self) -> Vec<(usize, Reading)> {
+        self.readings
+    }
+
     pub(super) fn respond(self, core: &ApiCore, now: Now) -> Answer<'static> {
         answer_metrics(core.encode_metrics(&self.readings, now))
     }

@@ -21,6 +21,8 @@ mod publish;
 mod terminate;
 mod users;
 
+pub(super) use metrics::Pending as Readings;
+
 /// What is known so far of what a call has asked for.
 #[derive(Debug)]
 pub(super) enum Pending {
@@ -28,7 +30,9 @@ pub(super) enum Pending {
     Channels(channels::Pending),
     Channel(channel::Pending),
     Users(users::Pending),
-    Metrics(metrics::Pending),
+    Metrics(Readings),
+    /// The same, for a sample of the console.
+    Sample(Readings),
     /// Whether all nodes hear of it, if there are others.
     Terminate,
 }
@@ -52,7 +56,9 @@ impl Pending {
                 ));
             }
             (Self::Terminate, Found::Joined) => {}
-            (Self::Metrics(pending), Found::Reading(reading)) => pending.take(question, *reading),
+            (Self::Metrics(pending) | Self::Sample(pending), Found::Reading(reading)) => {
+                pending.take(question, *reading);
+            }
             _ => invariant::violated("an answer is of the kind that was asked for"),
         }
         Ok(())
@@ -66,7 +72,7 @@ impl Pending {
             Self::Channel(pending) => pending.respond(),
             Self::Users(pending) => pending.respond(),
             Self::Metrics(pending) => pending.respond(core, now),
-            Self::Terminate => Answer::done(),
+            Self::Terminate | Self::Sample(_) => Answer::done(),
         }
     }
 }

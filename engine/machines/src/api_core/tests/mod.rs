@@ -3,6 +3,7 @@
 
 mod cluster;
 mod connections;
+mod console;
 mod gates;
 mod http;
 mod judgement;
@@ -163,6 +164,7 @@ impl Rig {
             assets: true,
             sample_endpoints: true,
             admin_hosts: Box::new(["metrics.internal".into()]),
+            console: None,
             metrics: MetricsConfig {
                 prefix: "corecast_".into(),
                 port: 6001,

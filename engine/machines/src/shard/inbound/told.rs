@@ -12,7 +12,6 @@ use protocol::ws::{self, Upgrade};
 use crate::limits::{AGENT_BYTES_MAX, PATH_BYTES_MAX};
 use crate::machine::Token;
 use crate::notices::{Notice, Refusal, What};
-use crate::remedy::with_remedy;
 use crate::shard::Shard;
 
 impl Shard {
@@ -40,11 +39,12 @@ impl Shard {
                 "no app has the key {:?}: give the client the key of an app, or add an app with this key",
                 cut(key, PATH_BYTES_MAX)
             ),
-            None => format!("{} ({})", reason_of(close, upgrade.origin), close.code),
+            None => reason_of(close, upgrade.origin),
         };
         let refusal = Refusal {
             key: unknown.map(|key| cut(key, PATH_BYTES_MAX).into()),
             path: Some(cut(path, PATH_BYTES_MAX).into()),
+            status: unknown.is_none().then_some(close.code),
             ..Refusal::new(What::Connection, app.as_deref(), reason)
         };
         self.tell(Notice::Refused { token, refusal });
@@ -75,7 +75,7 @@ impl Shard {
             let refusal = Refusal {
                 channel: channel.map(|channel| cut(channel, PATH_BYTES_MAX).into()),
                 key: key.map(Into::into),
-                ..Refusal::new(what, app.map(|app| &**app), with_remedy(reason))
+                ..Refusal::new(what, app.map(|app| &**app), reason)
             };
             self.tell(Notice::Refused { token, refusal });
         }
@@ -107,7 +107,7 @@ impl Shard {
     }
 }
 
-/// Why a client may not connect, and what to do about it.
+/// Why a client may not connect.
 fn reason_of(close: Close, origin: Option<&str>) -> String {
     match origin {
         Some(origin) if close == Close::ORIGIN => {
@@ -116,7 +116,7 @@ fn reason_of(close: Close, origin: Option<&str>) -> String {
                 cut(origin, PATH_BYTES_MAX)
             )
         }
-        _ => with_remedy(close.reason),
+        _ => close.reason.to_owned(),
     }
 }
 

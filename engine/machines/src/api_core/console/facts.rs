@@ -1,0 +1,33 @@
+//! What the console shows and the API core cannot know: how the process, its settings and its cluster are. The engine tells it
+//! when it is asked; nothing here may wait for anything.
+
+use api::console::object::Object;
+
+use crate::machine::Now;
+
+/// Where it is from.
+pub trait Facts {
+    /// The settings as they hold, as a JSON array.
+    fn settings(&self) -> String;
+    /// The last refusals, as a JSON object.
+    fn problems(&self) -> String;
+    /// Where clients connect: an object with the host, if it is known, the port, and whether it has TLS.
+    fn reached(&self) -> Object;
+    /// How the process is.
+    fn process(&self) -> ProcessFacts;
+    /// How it stands with the servers of the cluster, as a JSON array. None: there is no cluster.
+    fn nodes(&self, now: Now) -> Option<String>;
+}
+
+/// A process in numbers.
+#[derive(Clone, Debug, Default)]
+pub struct ProcessFacts {
+    /// Memory in RAM.
+    pub memory_bytes: Option<u64>,
+    /// Past this there is too little for newcomers.
+    pub memory_high_bytes: Option<u64>,
+    /// For how long each shard has not slept so far, in microseconds.
+    pub shards_busy_us: Vec<u64>,
+    /// The same of the API core.
+    pub api_busy_us: u64,
+}

@@ -1,0 +1,95 @@
+//! Answers to what the API core asks for the console. Each is at hand: nothing waits for a disk or for another thread.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use api::console::object::{Object, list};
+use machines::api_core::console::{Facts, ProcessFacts};
+use machines::cores::CoreId;
+use machines::machine::Now;
+
+use super::ReachedLater;
+use crate::cluster::Standings;
+use crate::driver::control::Health;
+use crate::driver::problems::{Problem, problems};
+use crate::process;
+use crate::settings::ShownSettings;
+
+/// Where clients connect.
+#[derive(Clone, Debug)]
+pub(crate) struct Reached {
+    /// The address, with TLS if there is such a one.
+    pub(crate) address: SocketAddr,
+    /// Whether it has TLS.
+    pub(crate) tls: bool,
+    /// What a proxy puts before all paths.
+    pub(crate) path_prefix: String,
+}
+
+/// What the console is told of.
+pub(crate) struct ConsoleFacts {
+    /// The settings.
+    pub(crate) settings: ShownSettings,
+    /// Where clients connect.
+    pub(crate) reached: ReachedLater,
+    /// The cores.
+    pub(crate) health: Arc<Health>,
+    /// From how much memory on there is too little for newcomers.
+    pub(crate) memory_high_bytes: Box<dyn Fn() -> Option<u64>>,
+    /// The servers of the cluster, if there is one.
+    pub(crate) standings: Option<Arc<Standings>>,
+}
+
+impl Facts for ConsoleFacts {
+    fn settings(&self) -> String {
+        self.settings.json()
+    }
+
+    fn problems(&self) -> String {
+        Object::default().raw("problems", &list(problems().iter().map(encode_problem))).end()
+    }
+
+    fn reached(&self) -> Object {
+        let Some(Reached { address, tls, path_prefix }) = self.reached.get() else {
+            return Object::default().maybe_text("host", None).maybe("port", None::<u16>);
+        };
+        // A browser knows better by which name it has come here.
+        let host = Some(address.ip()).filter(|ip| !ip.is_unspecified()).map(|ip| ip.to_string());
+        Object::default()
+            .maybe_text("host", host.as_deref())
+            .plain("port", address.port())
+            .plain("tls", *tls)
+            .text("path_prefix", path_prefix)
+    }
+
+    fn process(&self) -> ProcessFacts {
+        let busy = |core| self.health.load(core).busy_us;
+        let shards = self.health.cores().filter(|core| matches!(core, CoreId::Shard(_)));
+        ProcessFacts {
+            memory_bytes: process::resident_bytes(),
+            memory_high_bytes: (self.memory_high_bytes)(),
+            shards_busy_us: shards.map(busy).collect(),
+            api_busy_us: busy(CoreId::Api),
+        }
+    }
+
+    fn nodes(&self, _now: Now) -> Option<String> {
+        self.standings.as_ref().map(|standings| standings.shown())
+    }
+}
+
+fn encode_problem(problem: &Problem) -> String {
+    Object::default()
+        .plain("at", problem.unix_ms)
+        .plain("count", problem.count)
+        .text("what", problem.what)
+        .maybe_text("app", problem.app.as_deref())
+        .text("reason", &problem.reason)
+        .maybe_text("remedy", problem.remedy)
+        .maybe("status", problem.status)
+        .maybe_text("channel", problem.channel.as_deref())
+        .maybe_text("path", problem.path.as_deref())
+        .maybe_text("key", problem.key.as_deref())
+        .maybe_text("address", problem.address.as_deref())
+        .end()
+}
