@@ -11,7 +11,6 @@ use protocol::presence::Member;
 use protocol::socket_id::SocketId;
 use protocol::ws::Frame;
 
-use crate::cluster::bus::Server;
 use crate::now::Moment;
 use crate::readings::Reading;
 use crate::token::Token;
@@ -209,8 +208,9 @@ pub enum Ask {
     /// The occupied channels of an app whose names begin with the prefix; a list of more than `bytes_max` is of no use
     /// ([`listed_bytes`] each).
     Channels { app: Arc<App>, prefix: Box<str>, bytes_max: usize },
-    /// The channels of the same kind that have subscribers on other nodes and live on this server of the cluster.
-    ChannelsElsewhere { server: Server, app: Arc<App>, prefix: Box<str>, bytes_max: usize },
+    /// The channels of the same kind that have subscribers on other nodes and live on this server of the cluster, by its place
+    /// in the list.
+    ChannelsElsewhere { server: u16, app: Arc<App>, prefix: Box<str>, bytes_max: usize },
     /// The counts of one channel, and what it remembers.
     Channel { topic: Arc<Topic> },
     /// The members of one presence channel.

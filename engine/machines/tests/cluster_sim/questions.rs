@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use corecast_machines::cluster::bus::Server;
 use corecast_machines::cores::CoreId;
 use corecast_machines::mesh::{Ask, Counts, Found, Query, Root};
 use corecast_machines::topic::TopicKey;
@@ -91,7 +90,7 @@ impl World {
             0 => (it.topics.home(topic.hash), Ask::Channel { topic }),
             1 => (it.topics.home(topic.hash), Ask::Users { topic }),
             _ => {
-                let (server, app, prefix) = (Server(0), Arc::clone(&self.app), "".into());
+                let (server, app, prefix) = (0, Arc::clone(&self.app), "".into());
                 (CoreId::Shard(0), Ask::ChannelsElsewhere { server, app, prefix, bytes_max: 10_000 })
             }
         };

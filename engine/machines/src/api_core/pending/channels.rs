@@ -116,7 +116,7 @@ impl ApiCore {
         let Some(servers) = &self.servers else { return };
         for server in servers.all() {
             let (app, prefix) = (Arc::clone(channels.app), channels.prefix.clone());
-            let ask = Ask::ChannelsElsewhere { server, app, prefix, bytes_max: CHANNELS_BYTES_MAX };
+            let ask = Ask::ChannelsElsewhere { server: server.0, app, prefix, bytes_max: CHANNELS_BYTES_MAX };
             let home = self.topics.cores().shard_for(u32::from(server.0));
             self.ask(id, call, home, 0, ask);
         }

@@ -26,11 +26,11 @@ fn a_list_has_the_channels_of_all_nodes_once() {
                 }
                 Ask::Channels { .. } => Found::Channels(vec![]),
                 Ask::ChannelsElsewhere { server, prefix, .. } => {
-                    servers.push((home, server.0));
+                    servers.push((home, *server));
                     assert_eq!(&**prefix, "presence-");
                     let all = [("presence-both", counts(5, 4)), ("presence-there", counts(1, 1))];
                     let all = all.map(|(name, counts)| (name.into(), counts)).to_vec();
-                    Found::ChannelsElsewhere(if server.0 == 1 { all } else { vec![] })
+                    Found::ChannelsElsewhere(if *server == 1 { all } else { vec![] })
                 }
                 ask => panic!("{ask:?}"),
             };

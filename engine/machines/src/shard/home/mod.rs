@@ -536,7 +536,7 @@ impl Home {
                 return self.begin_list(from, id, app, prefix, bytes_max);
             }
             Ask::ChannelsElsewhere { server, app, prefix, bytes_max } => {
-                let (prefix, bytes_left) = (prefix.into(), bytes_max);
+                let (server, prefix, bytes_left) = (Server(server), prefix.into(), bytes_max);
                 let wanted = Wanted::Channels { server, app, prefix, bytes_left, found: HashMap::new() };
                 return self.look_up(from, id, wanted);
             }
