@@ -70,6 +70,8 @@ impl Close {
     pub const NOT_AUTHORIZED_IN_TIME: Self = Self::new(4009, "Connection not authorized within timeout");
     /// The app's back end has terminated the connections of this user.
     pub const TERMINATED: Self = Self::new(4009, "You got disconnected by the app");
+    /// The operator of the server has disconnected this client.
+    pub const OPERATOR: Self = Self::new(4009, "You got disconnected by the operator of the server");
 
     /// There is no room for this connection just now.
     pub const OVER_CAPACITY: Self = Self::new(4100, "Over capacity");

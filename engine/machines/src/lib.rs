@@ -34,3 +34,4 @@ pub mod token;
 pub mod topic;
 pub mod traffic_meter;
 pub mod turn;
+pub mod watching;

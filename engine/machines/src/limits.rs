@@ -389,3 +389,24 @@ pub(crate) const LOOKUP_MS_MAX: u64 = 2_500;
 
 /// How long a subscription may wait for the cluster, in milliseconds. Clients give up after 10 s and more.
 pub(crate) const CLUSTER_WAIT_MS_MAX: u64 = 5_000;
+
+/// Bytes of an event or a message that an operator who watches sees.
+pub const WATCHED_BYTES_MAX: usize = 4 << 10;
+
+/// Events of a channel that an operator who watches it is told in a second; the others are counted.
+pub(crate) const TAILED_PER_SECOND_MAX: u32 = 20;
+
+/// Messages of a connection that an operator who watches it is told in a second; the others are counted.
+pub(crate) const TRACED_PER_SECOND_MAX: u32 = 50;
+
+/// Tails of a home, and traces of a shard. Past it another one is refused.
+pub(crate) const WATCHES_MAX: usize = 16;
+
+/// The slowest connections that a shard names.
+pub const SLOW_SHOWN_MAX: usize = 20;
+
+/// Questions for the slowest that a shard has in line; past it another one is refused.
+pub(crate) const SLOW_WALKS_MAX: usize = 4;
+
+/// Channels of a connection that are named.
+pub const CHANNELS_SHOWN_MAX: usize = 100;

@@ -19,6 +19,7 @@ use crate::notices::{Notice, Wanted};
 pub use crate::now::Now;
 use crate::outbox::parting::Parting;
 pub use crate::token::Token;
+use crate::watching::Introduction;
 
 /// Through which listener a connection has come. What is behind a door is nobody's business at the others.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -197,6 +198,8 @@ pub enum Effect {
     AskForApp(AppQuestion),
     /// Somebody may want to read this.
     Notice(Box<Notice>),
+    /// Add what is known of these connections, and tell the machine.
+    Introduce(Box<Introduction>),
     /// Nothing of this connection, which was closed or handed over before, is kept here any more: when its descriptor has
     /// gone as well, its slot may have another tenant. Once for each connection.
     Free(Token),
@@ -253,6 +256,8 @@ pub trait Machine {
     fn handle_apps(&mut self, _apps: Arc<Apps>, _now: Now) {}
     /// What came of [`Effect::AskForApp`]. The registry in which an app was found was told before.
     fn handle_app_verdict(&mut self, _question: &AppQuestion, _verdict: AppVerdict, _now: Now) {}
+    /// What came of [`Effect::Introduce`].
+    fn handle_introduced(&mut self, _introduction: Introduction) {}
     /// Memory is scarce, or is no longer: whether newcomers are told to come back later. Those who are there stay.
     fn handle_memory_shortage(&mut self, _is_short: bool) {}
     /// The server stops: refuse newcomers, close everybody.

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use protocol::app::App;
+use protocol::close::Close;
 use protocol::hook_event::HookEvent;
 use protocol::presence::Member;
 use protocol::socket_id::SocketId;
@@ -15,6 +16,7 @@ use crate::now::Moment;
 use crate::readings::Reading;
 use crate::token::Token;
 use crate::topic::Topic;
+use crate::watching::{ConnectionView, Seen, Sight};
 
 /// One subscription of one connection of one shard, while it waits for its home and as a roster's key after that.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -73,6 +75,8 @@ pub enum Leaf {
     User { topic: Arc<Topic>, epoch: u64, online: bool },
     /// What a Query asked for.
     Answer(Box<Answer>),
+    /// What was seen of something that the API core watches.
+    Seen(Box<Seen>),
     /// For other processes on the same ports, to the relay.
     Relay(Box<FromHome<Event>>),
 }
@@ -201,7 +205,7 @@ pub struct Query {
     pub ask: Ask,
 }
 
-/// What can be asked of a home shard.
+/// What can be asked of a shard.
 #[derive(Debug)]
 #[expect(missing_docs, reason = "the fields are said with each variant")]
 pub enum Ask {
@@ -219,6 +223,20 @@ pub enum Ask {
     IsJoined { topic: Arc<Topic> },
     /// How this shard stands.
     Reading,
+    /// The first occupied channels of an app, in the order of their names, that come after a name and begin with the prefix.
+    ChannelPage { app: Arc<App>, prefix: Box<str>, after: Box<str>, count: usize },
+    /// The first members of one presence channel, so many at most.
+    Members { topic: Arc<Topic>, count: usize },
+    /// What is sent to a topic is told for so many milliseconds, under this name; 0 ends that.
+    Tail { topic: Arc<Topic>, watch: u64, for_ms: u64 },
+    /// The connections of this shard for whom most is waiting.
+    Slowest,
+    /// One connection of this shard.
+    Connection { socket_id: SocketId },
+    /// The messages of one connection are told for so many milliseconds, under this name; 0 ends that.
+    Trace { socket_id: SocketId, watch: u64, for_ms: u64 },
+    /// A connection must go.
+    Disconnect { socket_id: SocketId, close: Close },
 }
 
 /// The answer to a [`Query`].
@@ -230,7 +248,7 @@ pub struct Answer {
     pub found: Found,
 }
 
-/// What a home shard has found.
+/// What a shard has found.
 #[derive(Debug)]
 pub enum Found {
     /// The occupied channels of this home. Each is there once; those that were occupied all the time are there.
@@ -239,7 +257,7 @@ pub enum Found {
     ChannelsElsewhere(Vec<(Arc<str>, Counts)>),
     /// More channels than were asked for.
     ChannelsTooLong,
-    /// Nothing: too many lists are being made already, or too much is asked of other nodes.
+    /// Nothing: too many of its kind are being made already, or too much is asked of other nodes.
     Busy,
     /// Nothing of other nodes: they cannot be asked now. The counts are those of this node, if a channel was asked for.
     Alone(Counts),
@@ -252,6 +270,14 @@ pub enum Found {
     Users(Vec<Box<str>>),
     /// How the shard stands.
     Reading(Box<Reading>),
+    /// Members of a presence channel, and how many there are in all.
+    Members(Vec<Member>, usize),
+    /// The connections for whom most is waiting, the worst first.
+    Slowest(Vec<ConnectionView>),
+    /// A connection, if it is there.
+    Connection(Option<Box<ConnectionView>>),
+    /// Whether there was something to do it to.
+    Done(bool),
 }
 
 /// An event that a cache channel remembers.
@@ -316,6 +342,7 @@ impl Weigh for Leaf {
                     Found::Channel(_, Some(cached)) => cached.frame.len(),
                     _ => 0,
                 },
+                Self::Seen(seen) => seen.sight.as_ref().map_or(0, Sight::weight),
                 Self::Relay(told) => match &**told {
                     FromHome::Offered(_, event) | FromHome::Decided(event, _) => event.frame.len(),
                     _ => 0,

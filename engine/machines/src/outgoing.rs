@@ -121,6 +121,12 @@ impl<M: Weigh> Outgoing<M> {
         self.open.get(to).is_some_and(|open| open.is_full(self.messages_max, self.bytes_max))
     }
 
+    /// True while this receiver's batch is less than half full: what nobody waits for may be added then, so that it never
+    /// keeps input waiting.
+    pub fn has_spare_room(&self, to: CoreId) -> bool {
+        self.open.get(to).is_some_and(|open| !open.is_full(self.messages_max / 2, self.bytes_max / 2))
+    }
+
     /// True when any receiver's batch is full.
     pub fn any_full(&self) -> bool {
         self.open.entries().any(|open| open.is_full(self.messages_max, self.bytes_max))

@@ -18,6 +18,7 @@ pub mod flush;
 pub mod hooks_end;
 pub mod inbox;
 pub mod introduction;
+mod introductions;
 pub mod limits;
 pub mod listen;
 pub mod notices;

@@ -89,7 +89,7 @@ fn log_closed(ended: &Ended, met: &Met<'_>, last_bytes: u64) {
     let Ended { app, socket_id, subscriptions, code, by_server } = ended;
     let by = if *by_server { "server" } else { "client" };
     let (address, agent) = (met.address, met.agent);
-    let seconds = f64::from(met.open_ds) / 10.0;
+    let seconds = f64::from(met.open_ds.unwrap_or_default()) / 10.0;
     let (bytes_in, bytes_out) =
         (met.bytes.map(|(came, _)| came), met.bytes.map(|(_, went)| went + last_bytes));
     event!(

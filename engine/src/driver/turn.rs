@@ -19,6 +19,7 @@ use super::control::{Clock, Control, CoreError, CoreLoad, Health, Leave, Phase, 
 use super::flush::Flusher;
 use super::hooks_end::HooksEnd;
 use super::inbox::MeshEnd;
+use super::introductions;
 use super::limits::{CROWD_MIN, GIVE_BACK_EVERY_MS, HANDOVERS_PER_TURN_MAX, SLEEP_MAX};
 use super::notices;
 use super::park;
@@ -392,6 +393,10 @@ impl<M: Machine> turn::Core for Core<M> {
                 Effect::Client { token, address } => self.io.sockets.set_client(token, address),
                 Effect::AskForApp(question) => self.ask_for_app(question, now),
                 Effect::Notice(notice) => notices::log(*notice, &mut self.io.sockets, now),
+                Effect::Introduce(introduction) => {
+                    let introduced = introductions::complete(*introduction, &self.io.sockets, now);
+                    self.machine.handle_introduced(introduced);
+                }
             }
         }
         Ok(any)

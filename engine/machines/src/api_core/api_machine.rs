@@ -188,6 +188,8 @@ impl ApiCore {
             let Some(leaf) = self.next_leaf(inputs) else { break };
             match leaf {
                 Leaf::Answer(answer) => self.handle_answer(*answer, now),
+                // Of a watch that is over.
+                Leaf::Seen(_) => {}
                 _ => invariant::violated("the API core has no subscribers"),
             }
             any = true;

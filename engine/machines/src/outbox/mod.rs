@@ -294,6 +294,19 @@ impl Outbox {
         *self = Self::default();
     }
 
+    /// The first so many bytes that wait, piece by piece.
+    pub fn first(&self, mut bytes: usize, mut each: impl FnMut(&[u8])) {
+        for range in self.ranges() {
+            let piece = range.bytes();
+            let take = piece.len().min(bytes);
+            each(piece.get(..take).unwrap_or_default());
+            bytes -= take;
+            if bytes == 0 {
+                break;
+            }
+        }
+    }
+
     /// Copies all that waits.
     pub fn copy_into(&self, out: &mut Vec<u8>) {
         self.ranges().for_each(|range| out.extend_from_slice(range.bytes()));

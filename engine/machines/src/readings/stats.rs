@@ -147,6 +147,12 @@ counters! {
         lookups_refused,
         /// Those that the server did not answer: there was no session, or it took too long.
         lookups_unanswered,
+        /// Tails of channels that an operator has begun.
+        tails,
+        /// Tails and traces refused because there were too many.
+        watches_refused,
+        /// Events and messages that an operator who watched was not told, because there were too many.
+        watched_left_out,
         /// Events told to the hooks.
         hooks,
         /// Times that an edge found the hooks' queue full; it is told later.

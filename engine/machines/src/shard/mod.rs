@@ -4,7 +4,7 @@
 //!
 //! Where to look: `inbound` takes what comes in, in rotation, connections without a head and messages of clients; `home`
 //! has the topics that live here; `fanout` the connections and what each of them is sent; `ending` how connections end.
-//! Between them: `links`, what this shard says to home shards and hears from them. `shard_machine` is the border to the
+//! Between them: `links`, what this shard says to home shards and hears from them. `watching` is what an operator sees of its connections. `shard_machine` is the border to the
 //! driver; `reading` what can be seen of all this from outside.
 
 use std::collections::VecDeque;
@@ -27,6 +27,7 @@ mod links;
 mod reading;
 pub mod shard_machine;
 mod users;
+mod watching;
 
 use crate::cluster::servers::Servers;
 use crate::cores::CoreId;
@@ -42,6 +43,7 @@ use home::witness::Witness;
 use inbound::Inbound;
 use links::Links;
 use users::Users;
+use watching::Watching;
 
 /// What a shard is made of.
 pub struct ShardConfig {
@@ -85,6 +87,7 @@ pub struct Shard {
     links: Links,
     users: Users,
     ending: Ending,
+    watching: Watching,
     border_stats: BorderStats,
 }
 
@@ -144,6 +147,7 @@ impl Shard {
             links: Links::new(cores, &config.limits),
             users: Users::new(cores),
             ending,
+            watching: Watching::default(),
             effects: VecDeque::new(),
             notices: Notices::default(),
             border_stats: BorderStats::default(),
@@ -176,6 +180,11 @@ impl Shard {
     /// Lists in the making and users whose connections must go, for tests.
     pub fn open_walks(&self) -> (usize, usize) {
         (self.home.open_lists(), self.ending.open_terminations())
+    }
+
+    /// Traces, and questions for the slowest that have no answer, for tests.
+    pub fn open_watches(&self) -> usize {
+        self.watching.open() + self.home.tails()
     }
 
     /// Users that are known to connections, of whom homes must be told, and known as a home, for tests.

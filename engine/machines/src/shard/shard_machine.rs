@@ -13,6 +13,7 @@ use crate::hook_port::HookPort;
 use crate::machine::{Door, Effect, Inputs, Machine, Mesh, Now, Token};
 use crate::notices::Wanted;
 use crate::readings::GatedMs;
+use crate::watching::Introduction;
 
 impl Machine for Shard {
     fn handle_open(&mut self, token: Token, _door: Door, secure: bool, now: Now) {
@@ -75,6 +76,9 @@ impl Machine for Shard {
 
     fn handle_written(&mut self, token: Token, bytes: usize, _now: Now) -> bool {
         self.border_stats.bytes_sent += bytes as u64;
+        if self.traces_any() {
+            self.trace_written(token, bytes);
+        }
         self.fanout.handle_written(token, bytes)
     }
 
@@ -99,8 +103,13 @@ impl Machine for Shard {
             self.authorization_deadline(),
         ];
         let of_users = [self.users.deadline(), self.home.gone_deadline()];
-        let others =
-            [holds, self.home.deadline(), self.inbound.hearing_deadline(), self.departure_deadline()];
+        let others = [
+            holds,
+            self.home.deadline(),
+            self.inbound.hearing_deadline(),
+            self.departure_deadline(),
+            self.watching.deadline(),
+        ];
         of_connections.into_iter().chain(of_users).chain(others).flatten().min()
     }
 
@@ -131,6 +140,10 @@ impl Machine for Shard {
 
     fn handle_app_verdict(&mut self, question: &AppQuestion, verdict: AppVerdict, _now: Now) {
         self.inbound.end_question(question, verdict);
+    }
+
+    fn handle_introduced(&mut self, introduction: Introduction) {
+        self.answer_introduced(introduction);
     }
 
     fn handle_memory_shortage(&mut self, is_short: bool) {

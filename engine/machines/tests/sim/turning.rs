@@ -132,6 +132,9 @@ impl Turning<'_> {
                     self.cores.open_socket_of(self.me, token).ok_or("closed twice")?.closed = true;
                 }
                 Effect::Notice(_) => return Err("nobody reads notices".into()),
+                Effect::Introduce(introduction) => {
+                    self.cores.shard_mut(self.me).handle_introduced(*introduction);
+                }
                 Effect::AskForApp(question) => self.lookups.ask(self.me, question)?,
                 Effect::Client { token, address } => {
                     let socket = self.cores.open_socket_of(self.me, token);

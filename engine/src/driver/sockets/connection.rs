@@ -112,12 +112,12 @@ impl Connection {
 
     /// It is a client's.
     pub(super) fn note_opened(&mut self, mono_ms: u64) {
-        self.opened_ds = (mono_ms / 100) as u32;
+        self.opened_ds = ((mono_ms / 100) as u32).max(1);
     }
 
-    /// For how long it has been a client's, in tenths of a second.
-    pub(super) fn open_ds(&self, mono_ms: u64) -> u32 {
-        ((mono_ms / 100) as u32).wrapping_sub(self.opened_ds)
+    /// For how long it has been a client's, in tenths of a second. None: nobody has said since when.
+    pub(super) fn open_ds(&self, mono_ms: u64) -> Option<u32> {
+        (self.opened_ds > 0).then(|| ((mono_ms / 100) as u32).wrapping_sub(self.opened_ds))
     }
 
     /// Its socket, to be asked about.

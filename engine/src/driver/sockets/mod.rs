@@ -53,8 +53,8 @@ pub struct Met<'a> {
     pub address: Option<Whereabouts>,
     /// What it says that it is.
     pub agent: Option<&'a str>,
-    /// For how long it has been a client's, in tenths of a second.
-    pub open_ds: u32,
+    /// For how long it has been a client's, in tenths of a second. None: nobody has said since when.
+    pub open_ds: Option<u32>,
     /// How many bytes came, and how many went.
     pub bytes: Option<(u64, u64)>,
 }
@@ -303,7 +303,7 @@ impl Sockets {
     /// What is known of a connection. Asks the kernel.
     pub fn met(&self, token: Token, mono_ms: u64) -> Met<'_> {
         let Some(connection) = self.connections.view(token) else {
-            return Met { address: None, agent: None, open_ds: 0, bytes: None };
+            return Met { address: None, agent: None, open_ds: None, bytes: None };
         };
         Met {
             address: self.client(token),

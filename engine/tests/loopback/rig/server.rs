@@ -94,7 +94,7 @@ pub(crate) fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T 
     }
 }
 
-fn serve_arguments(port: u16) -> [String; 7] {
+pub(crate) fn serve_arguments(port: u16) -> [String; 7] {
     let listen = format!("127.0.0.1:{port}");
     ["serve", "--listen", &listen, "--app", APPS[0], "--app", APPS[1]].map(str::to_owned)
 }

@@ -414,7 +414,7 @@ impl turn::Core for Rig {
                 }
                 Effect::Client { token, address } => self.clients.push((token, address.unwrap().to_string())),
                 Effect::AskForApp(question) => self.asked.push(question),
-                Effect::Notice(_) => panic!("nobody reads notices"),
+                Effect::Notice(_) | Effect::Introduce(_) => panic!("nobody reads notices"),
                 Effect::Reset(token) => {
                     self.reset.insert(token);
                     assert!(self.closed.insert(token), "closed once");

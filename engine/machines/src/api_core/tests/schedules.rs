@@ -112,6 +112,7 @@ impl Schedule {
             Ask::Users { .. } => Found::Users(vec![]),
             Ask::Reading => Found::Reading(Box::default()),
             Ask::ChannelsElsewhere { .. } | Ask::IsJoined { .. } => panic!("there are no other nodes"),
+            _ => panic!("no client asks that"),
         });
     }
 

@@ -84,6 +84,9 @@ impl Shard {
         let ended = self.ended(id, &last_words);
         let Some(Detached { mut outbox, blocked, form }) = self.fanout.detach(id) else { return };
         self.ending.stats.closed += 1;
+        if self.traces_any() {
+            self.end_traces_of(id, last_words.told().0);
+        }
         match last_words {
             LastWords::Close(close) => self.ending.closes.by_server(close),
             LastWords::Answer(code) => self.ending.closes.by_peer(Some(code)),

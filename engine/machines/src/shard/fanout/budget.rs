@@ -20,6 +20,8 @@ use crate::shard::fanout::Fanout;
 #[derive(Debug, Default)]
 pub(super) struct Backlogs {
     of: HashMap<u32, Backlog>,
+    /// Since when something has waited that was refused, in `mono_ms`, by slot; also while it is tried again.
+    since_ms: HashMap<u32, u64>,
     ranges: usize,
 }
 
@@ -40,6 +42,26 @@ impl Backlogs {
         if let Some(old) = self.of.remove(&slot) {
             self.ranges -= old.ranges;
         }
+    }
+
+    /// The connection in this slot begins to wait.
+    pub(super) fn begin_wait(&mut self, slot: u32, now_ms: u64) {
+        self.since_ms.insert(slot, now_ms);
+    }
+
+    /// All that has waited in this slot was written, or will never be.
+    pub(super) fn end_wait(&mut self, slot: u32) {
+        self.since_ms.remove(&slot);
+    }
+
+    /// Since when the connection in this slot has waited.
+    pub(super) fn waits_since(&self, slot: u32) -> Option<u64> {
+        self.since_ms.get(&slot).copied()
+    }
+
+    /// How many bytes wait in this slot, if its connection is blocked.
+    pub(super) fn waiting_in(&self, slot: u32) -> Option<usize> {
+        self.of.get(&slot).map(|backlog| backlog.waiting)
     }
 
     /// One more range waits in this slot. Returns what waits now, if the connection is blocked.
@@ -66,6 +88,7 @@ impl Backlogs {
     /// Gives back what nothing needs now.
     pub(super) fn give_back_room(&mut self) {
         self.of.shrink_to_fit();
+        self.since_ms.shrink_to_fit();
     }
 
     /// True when no connection is blocked.

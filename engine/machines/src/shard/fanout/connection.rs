@@ -45,6 +45,8 @@ pub(super) struct Connection {
     pub(super) held: bool,
     /// The kernel has refused its bytes; it waits to be writable.
     pub(super) blocked: bool,
+    /// The kernel has refused its bytes, and not all of them were written since.
+    pub(super) late: bool,
     /// Its next message waits for a gate or for its next turn; nothing is read meanwhile.
     pub(super) stalled: bool,
     /// How the data of its events looks.
@@ -94,6 +96,7 @@ impl Connection {
             dirty: false,
             held: false,
             blocked: false,
+            late: false,
             stalled: false,
             form,
         }

@@ -52,8 +52,11 @@ impl Fanout {
 
     /// A connection goes. Its subscriptions are left behind, to be given up.
     pub(in crate::shard) fn detach(&mut self, id: Token) -> Option<Detached> {
-        let Connection { outbox, blocked, subscriptions, form, .. } = self.connections.detach(id)?;
+        let Connection { outbox, blocked, late, subscriptions, form, .. } = self.connections.detach(id)?;
         self.flush.backlogs.remove(id.slot);
+        if late {
+            self.flush.backlogs.end_wait(id.slot);
+        }
         self.departed.leave_behind(id.slot, subscriptions);
         Some(Detached { outbox, blocked, form })
     }
@@ -127,6 +130,38 @@ impl Fanout {
     /// How many subscriptions it has, those that wait included.
     pub(in crate::shard) fn subscriptions_of(&self, id: Token) -> usize {
         self.connections.view(id).map_or(0, |connection| connection.subscriptions.len())
+    }
+
+    /// How many bytes wait for it, and for how long some have that the kernel refused, in milliseconds. Walks its outbox.
+    pub(in crate::shard) fn waiting_of(&self, id: Token) -> (usize, u64) {
+        let Some(connection) = self.connections.view(id) else { return (0, 0) };
+        let since_ms = self.flush.backlogs.waits_since(id.slot).filter(|_| connection.late);
+        let ms = since_ms.map_or(0, |since_ms| self.flush.phase_ms.saturating_sub(since_ms));
+        (connection.outbox.backlog().waiting, ms)
+    }
+
+    /// How many bytes wait for the connection in this slot that the kernel has refused.
+    pub(in crate::shard) fn backlog_in(&self, slot: u32) -> Option<usize> {
+        self.flush.backlogs.waiting_in(slot)
+    }
+
+    /// How many bytes of a frame that was begun still wait for it.
+    pub(in crate::shard) fn begun_bytes(&self, id: Token) -> usize {
+        self.connections.view(id).map_or(0, |connection| connection.outbox.begun_bytes())
+    }
+
+    /// The first so many bytes that wait for it, piece by piece.
+    pub(in crate::shard) fn first_waiting(&self, id: Token, bytes: usize, each: impl FnMut(&[u8])) {
+        if let Some(connection) = self.connections.view(id) {
+            connection.outbox.first(bytes, each);
+        }
+    }
+
+    /// The names of its channels, those included that it waits for.
+    pub(in crate::shard) fn channels_of(&self, id: Token) -> impl Iterator<Item = Box<str>> {
+        let subscriptions = self.connections.view(id).map_or(&[][..], |it| &it.subscriptions);
+        let topics = subscriptions.iter().filter_map(|it| self.topics.get(it.topic_slot));
+        topics.map(|local| local.topic.name().into())
     }
 
     /// Lends what has arrived of an unfinished message, to be given back with [`Fanout::give_back_decoder`]. None: the

@@ -31,7 +31,7 @@ pub(super) struct Flush {
     /// Who waits for a tick.
     pub(super) holds: Holds,
     /// When this phase began, in `mono_ms`.
-    phase_ms: u64,
+    pub(super) phase_ms: u64,
     /// The Runs of this phase.
     pub(super) open: Vec<OpenRun>,
     /// Bytes of all Runs decided since the start.

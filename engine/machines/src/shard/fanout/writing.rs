@@ -85,6 +85,10 @@ impl Fanout {
         let Some(connection) = self.connections.by_id(id) else { return false };
         self.traffic.of(connection.app()).sent_bytes += bytes as u64;
         let more = connection.outbox.advance_by(bytes, &mut self.flush.tails);
+        if !more && connection.late {
+            connection.late = false;
+            self.flush.backlogs.end_wait(id.slot);
+        }
         if !more && connection.blocked {
             connection.blocked = false;
             self.flush.backlogs.remove(id.slot);
@@ -98,6 +102,10 @@ impl Fanout {
         if !connection.blocked {
             connection.blocked = true;
             self.stats.blocked += 1;
+        }
+        if !connection.late {
+            connection.late = true;
+            self.flush.backlogs.begin_wait(id.slot, self.flush.phase_ms);
         }
         let backlog = connection.outbox.backlog();
         self.flush.backlogs.insert(id.slot, backlog);

@@ -32,12 +32,29 @@ struct List {
     id: u64,
     app: Arc<App>,
     prefix: Box<str>,
-    bytes_left: usize,
+    extent: Extent,
     /// The place to be looked at next.
     next: usize,
     /// Topics from this birth on are younger than the list.
     births: u64,
     found: Vec<(Arc<str>, Counts)>,
+}
+
+/// How much of a list is wanted.
+#[derive(Debug)]
+pub(super) enum Extent {
+    /// All of it, if that is not more than so many bytes.
+    All {
+        /// How many.
+        bytes_max: usize,
+    },
+    /// The first channels behind a name, in the order of names.
+    Page {
+        /// The name.
+        after: Box<str>,
+        /// How many channels.
+        count: usize,
+    },
 }
 
 impl Lists {
@@ -60,7 +77,7 @@ impl Home {
         id: u64,
         app: Arc<App>,
         prefix: Box<str>,
-        bytes_max: usize,
+        extent: Extent,
     ) {
         if self.lists.len() >= self.lists.lists_max {
             self.stats.lists_refused += 1;
@@ -68,7 +85,7 @@ impl Home {
         }
         self.stats.lists += 1;
         let (births, found) = (self.topics.births(), Vec::new());
-        let list = List { asker, id, app, prefix, bytes_left: bytes_max, next: 0, births, found };
+        let list = List { asker, id, app, prefix, extent, next: 0, births, found };
         self.lists.queue.push_back(list);
     }
 
@@ -92,11 +109,20 @@ impl List {
         let end = places.min(self.next + looks_max);
         for topic in (self.next..end).filter_map(|place| topics.at(place)) {
             let Some(name) = self.name_of(topic) else { continue };
-            let Some(bytes_left) = self.bytes_left.checked_sub(listed_bytes(name)) else {
-                return Some(Found::ChannelsTooLong);
-            };
-            self.bytes_left = bytes_left;
-            self.found.push((Arc::clone(name), topic.counts()));
+            match &mut self.extent {
+                Extent::All { bytes_max } => {
+                    let Some(bytes_left) = bytes_max.checked_sub(listed_bytes(name)) else {
+                        return Some(Found::ChannelsTooLong);
+                    };
+                    *bytes_max = bytes_left;
+                    self.found.push((Arc::clone(name), topic.counts()));
+                }
+                Extent::Page { after, count } => {
+                    if **name > **after {
+                        keep_first(&mut self.found, (Arc::clone(name), topic.counts()), *count);
+                    }
+                }
+            }
         }
         self.next = end;
         (end == places).then(|| Found::Channels(std::mem::take(&mut self.found)))
@@ -111,6 +137,15 @@ impl List {
             && topic.app.id == self.app.id
             && name.starts_with(&*self.prefix);
         belongs.then_some(name)
+    }
+}
+
+/// Adds a channel to those that come first, in the order of their names, and lets go of the last if there are too many.
+fn keep_first(first: &mut Vec<(Arc<str>, Counts)>, channel: (Arc<str>, Counts), count: usize) {
+    let at = first.partition_point(|(name, _)| *name < channel.0);
+    if at < count {
+        first.insert(at, channel);
+        first.truncate(count);
     }
 }
 
@@ -230,6 +265,26 @@ mod tests {
         assert_eq!(rig.finish().0, ["presence-a", "presence-b", "private-a"]);
         rig.ask(1, "#", 1000);
         assert!(rig.finish().0.is_empty());
+    }
+
+    #[test]
+    fn a_page_has_the_first_names_behind_the_one_before_in_their_order() {
+        let mut rig = Rig::new(2);
+        rig.join(&["c", "presence-b", "a", "e", "presence-a", "b", "d"]);
+        rig.join_in("2", "aa");
+        let mut page = |prefix: &str, after: &str, count| {
+            let (app, prefix, after) = (rig.app("1"), prefix.into(), after.into());
+            let ask = Ask::ChannelPage { app, prefix, after, count };
+            rig.shard.handle_root(ASKER, Root::Query(Box::new(Query { id: 1, ask })));
+            while rig.shard.home.continue_list() {}
+            let Some((1, Found::Channels(channels))) = rig.answer() else { panic!("no page") };
+            channels.into_iter().map(|(name, _)| name.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(page("", "", 3), ["a", "b", "c"]);
+        assert_eq!(page("", "c", 3), ["d", "e", "presence-a"]);
+        assert_eq!(page("", "presence-a", 3), ["presence-b"]);
+        assert_eq!(page("presence-", "", 9), ["presence-a", "presence-b"]);
+        assert!(page("", "presence-b", 3).is_empty());
     }
 
     #[test]

@@ -33,11 +33,12 @@ use crate::shard::home::cluster::members::{Change, Entrance};
 use crate::shard::home::cluster::reading::ClusterStats;
 use crate::shard::home::edges::Edges;
 use crate::shard::home::grants::Grants;
-use crate::shard::home::list::Lists;
+use crate::shard::home::list::{Extent, Lists};
 use crate::shard::home::misses::Misses;
 use crate::shard::home::relay::Relay;
 use crate::shard::home::roster::Entered;
 use crate::shard::home::subscription_counts::SubscriptionCounts;
+use crate::shard::home::tails::Tails;
 use crate::shard::home::topics::{HomeTopics, Joined};
 use crate::shard::home::users::HomeUsers;
 use crate::shard::home::witness::{Deed, Witness};
@@ -55,6 +56,7 @@ pub mod relay;
 mod roots;
 mod roster;
 pub mod subscription_counts;
+mod tails;
 mod topics;
 mod users;
 pub mod witness;
@@ -69,6 +71,8 @@ pub struct Home {
     users: HomeUsers,
     grants: Grants,
     lists: Lists,
+    /// What an operator watches.
+    tails: Tails,
     /// What cache channels remember.
     cache: Cache,
     misses: Misses,
@@ -114,6 +118,7 @@ impl Home {
             users: HomeUsers::default(),
             grants: Grants::default(),
             lists: Lists::new(limits),
+            tails: Tails::default(),
             cache: Cache::new(limits),
             misses: Misses::new(limits),
             edges: Edges::new(hook_grace_ms),
@@ -133,6 +138,7 @@ impl Home {
         self.subscription_counts.begin_phase(now.mono_ms);
         self.users.begin_phase(now.mono_ms);
         self.cache.begin_phase(now.mono_ms);
+        self.look_at_tails(now.mono_ms);
         if let Some(cluster) = &mut self.cluster {
             cluster.begin_phase(now.mono_ms);
         }
@@ -213,8 +219,13 @@ impl Home {
     /// When there is something to tell hooks, or subscribers of how many they are, or a cached event is over, in `mono_ms`.
     pub(super) fn deadline(&self) -> Option<u64> {
         let cluster = self.cluster.as_ref().and_then(|cluster| cluster.deadline(self.has_room()));
-        let all =
-            [self.edges.deadline(), self.subscription_counts.deadline(), self.cache.deadline(), cluster];
+        let all = [
+            self.edges.deadline(),
+            self.subscription_counts.deadline(),
+            self.cache.deadline(),
+            self.tails.deadline(),
+            cluster,
+        ];
         all.into_iter().flatten().min()
     }
 
@@ -310,6 +321,11 @@ impl Home {
     /// How much waits for the cluster, for tests.
     pub fn cluster_waits(&self) -> usize {
         self.cluster.as_ref().map_or(0, |cluster| cluster.waits())
+    }
+
+    /// Tails that are not over, for tests.
+    pub fn tails(&self) -> usize {
+        self.tails.len()
     }
 
     /// Lists of channels in the making.
@@ -491,6 +507,7 @@ impl Home {
         except: Option<SocketId>,
         received: Option<Moment>,
     ) -> bool {
+        self.note_for_tails(topic, frame);
         let Some(home) = self.topics.view(topic).filter(|home| home.is_occupied()) else {
             self.stats.published_unheard += 1;
             return false;
@@ -524,7 +541,7 @@ impl Home {
     }
 
     /// Answers a question of core `to`.
-    fn answer(&mut self, to: CoreId, id: u64, found: Found) {
+    pub(super) fn answer(&mut self, to: CoreId, id: u64, found: Found) {
         invariant::check(to != self.me, "shards ask no questions");
         self.push(to, Leaf::Answer(Box::new(Answer { id, found })));
     }
@@ -533,7 +550,7 @@ impl Home {
     fn find(&mut self, from: CoreId, id: u64, ask: Ask) {
         let found = match ask {
             Ask::Channels { app, prefix, bytes_max } => {
-                return self.begin_list(from, id, app, prefix, bytes_max);
+                return self.begin_list(from, id, app, prefix, Extent::All { bytes_max });
             }
             Ask::ChannelsElsewhere { server, app, prefix, bytes_max } => {
                 let (server, prefix, bytes_left) = (Server(server), prefix.into(), bytes_max);
@@ -548,13 +565,29 @@ impl Home {
             }
             Ask::IsJoined { topic } if self.is_joined(&topic) => Found::Joined,
             Ask::IsJoined { .. } => Found::Alone(Counts::default()),
+            Ask::ChannelPage { app, prefix, after, count } => {
+                return self.begin_list(from, id, app, prefix, Extent::Page { after, count });
+            }
+            Ask::Tail { topic, watch, for_ms } => self.tail(from, &topic, watch, for_ms),
+            Ask::Members { topic, count } => self.first_members(&topic, count),
             Ask::Channel { topic } => Found::Channel(self.shown_counts(&topic), self.cache.read(&topic)),
             Ask::Users { topic } => Found::Users(self.topics.view(&topic).map_or_else(Vec::new, |home| {
                 home.roster.members().map(|member| member.user_id.clone()).collect()
             })),
-            Ask::Reading => return invariant::violated("that is asked of the whole shard"),
+            Ask::Reading
+            | Ask::Slowest
+            | Ask::Connection { .. }
+            | Ask::Trace { .. }
+            | Ask::Disconnect { .. } => return invariant::violated("that is asked of the whole shard"),
         };
         self.answer(from, id, found);
+    }
+
+    /// Some members of a presence channel, and how many there are.
+    fn first_members(&self, topic: &Topic, count: usize) -> Found {
+        let Some(home) = self.topics.view(topic) else { return Found::Members(Vec::new(), 0) };
+        let first = home.roster.members().take(count).cloned().collect();
+        Found::Members(first, home.roster.members().count())
     }
 
     /// What is said of it to those who ask. How many connections a user has is nobody's business.

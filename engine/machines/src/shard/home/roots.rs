@@ -148,6 +148,16 @@ impl Shard {
                 let reading = Found::Reading(Box::new(self.read()));
                 self.home.answer(from, query.id, reading);
             }
+            Ask::Slowest => self.ask_for_slowest(from, query.id),
+            Ask::Connection { socket_id } => self.show_connection(from, query.id, socket_id),
+            Ask::Trace { socket_id, watch, for_ms } => {
+                let found = self.trace(from, socket_id, watch, for_ms);
+                self.home.answer(from, query.id, found);
+            }
+            Ask::Disconnect { socket_id, close } => {
+                let found = Found::Done(self.disconnect(socket_id, close));
+                self.home.answer(from, query.id, found);
+            }
             ask => self.home.find(from, query.id, ask),
         }
     }

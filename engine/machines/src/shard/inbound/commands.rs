@@ -137,6 +137,9 @@ impl Shard {
                     used
                 }
                 Ok((used, Some(control))) => {
+                    if self.traces_any() {
+                        self.trace_message(id, &control);
+                    }
                     self.handle_control(id, &control);
                     used
                 }
@@ -220,6 +223,10 @@ impl Shard {
 
     /// One text message. `first_in_line`: it has waited for its gate and nobody waits before it.
     fn handle_text(&mut self, id: Token, text: &[u8], first_in_line: bool, now: Now) -> Verdict {
+        // One that has waited was told before.
+        if self.traces_any() && !first_in_line {
+            self.trace_message(id, &Message::Text(text));
+        }
         let message = match parse_client_message(text) {
             Ok(message) => message,
             Err(error) => {

@@ -88,6 +88,7 @@ impl Shard {
         self.fanout.begin_phase(now);
         self.home.begin_phase(now);
         self.users.begin_phase(now.mono_ms);
+        self.look_at_traces(now.mono_ms);
         self.begin_giving_up();
         self.note_partings();
         let mut took = self.bring_in_outside();
@@ -249,7 +250,7 @@ impl Shard {
     /// A step of each kind of walk.
     fn take_walks(&mut self) -> bool {
         let any = self.continue_departures() | self.continue_terminations() | self.continue_app_walk();
-        let any = any | self.tell_counts() | self.tell_of_users();
+        let any = any | self.tell_counts() | self.tell_of_users() | self.continue_slow_walk();
         let any = any | (self.home.is_clustered() && self.continue_cluster());
         any | (self.home.open_lists() > 0 && !self.roots_gate_is_closed() && self.home.continue_list())
     }

@@ -62,7 +62,9 @@ impl Shard {
                 self.handle_event(&topic, &frame, except, received);
             }
             Leaf::User { topic, epoch, online } => self.users.hear(&topic, epoch, online),
-            Leaf::Answer(_) | Leaf::Relay(_) => invariant::violated("shards ask no questions"),
+            Leaf::Answer(_) | Leaf::Seen(_) | Leaf::Relay(_) => {
+                invariant::violated("shards ask no questions")
+            }
         }
     }
 
