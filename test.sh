@@ -65,7 +65,7 @@ main() {
     section 'Official clients against the built server'
     local shards
     for shards in 1 3; do
-        begin "pusher-js, laravel-echo, pusher for Node with its own remote tests, push.js, the page of dev, the sample endpoints, nginx, HAProxy and Caddy, $shards shard(s)" told_by_node run_node_tests "$shards"
+        begin "pusher-js, laravel-echo, pusher for Node with its own remote tests, push.js, the page of dev, the console, the sample endpoints, nginx, HAProxy and Caddy, $shards shard(s)" told_by_node run_node_tests "$shards"
         begin "pusher for Python, $shards shard(s)" told_by_pytest run_python_tests "$shards"
         begin "what webman-push-server's PHP clients say and read, $shards shard(s)" told_by_php run_php_tests "$shards"
     done

@@ -34,6 +34,11 @@ export class Browser {
     return this.#browser.newPage();
   }
 
+  /** A page that shares no cookies with others. */
+  async newPrivatePage() {
+    return (await this.#browser.createBrowserContext()).newPage();
+  }
+
   async close() {
     await this.#browser.close();
     await rm(this.#profile, { recursive: true, force: true, maxRetries: 5 });
