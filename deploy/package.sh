@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Builds packages of Corecast for this machine's architecture.
+# Builds what a release consists of, for this machine's architecture.
 #
-#   deploy/package.sh deb    target/debian/corecast_VERSION_ARCH.deb; needs `cargo install --locked cargo-deb`
-#   deploy/package.sh rpm    target/generate-rpm/corecast-VERSION.ARCH.rpm; needs `cargo install --locked cargo-generate-rpm`
+#   deploy/package.sh deb     target/debian/corecast_VERSION_ARCH.deb; needs `cargo install --locked cargo-deb`
+#   deploy/package.sh sbom    target/sbom/corecast.cdx.json, everything that is compiled into the server, as CycloneDX; needs
+#                             `cargo install --locked cargo-cyclonedx`
 #
-# What stands behind the kind is given to cargo-deb or cargo-generate-rpm. engine/Cargo.toml says what is in a package.
+# What stands behind `deb` is given to cargo-deb. engine/Cargo.toml says what is in that package.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -15,14 +16,19 @@ readonly PAPERS=target/release/package
 main() {
     local kind=${1-}
     case $kind in
-        deb | rpm) shift ;;
-        *) printf 'usage: deploy/package.sh deb|rpm [OPTION...]\n' >&2; exit 2 ;;
+        deb | sbom) shift ;;
+        *) printf 'usage: deploy/package.sh deb|sbom [OPTION...]\n' >&2; exit 2 ;;
     esac
-    cargo build --locked --release --package corecast
-    write_papers
     "pack_$kind" "$@"
 }
 
+pack_deb() {
+    cargo build --locked --release --package corecast
+    write_papers
+    cargo deb --no-build --strip --package corecast "$@"
+}
+
+# Man pages are compressed here, as Debian wants them.
 write_papers() {
     rm -rf "$PAPERS"
     mkdir -p "$PAPERS/completions"
@@ -34,13 +40,13 @@ write_papers() {
     gzip --best --no-name <CHANGELOG.md >"$PAPERS/CHANGELOG.md.gz"
 }
 
-pack_deb() {
-    cargo deb --no-build --strip --package corecast "$@"
-}
-
-pack_rpm() {
-    strip --strip-unneeded -o "$PAPERS/corecast" "$BINARY"
-    cargo generate-rpm --package engine "$@"
+pack_sbom() {
+    mkdir -p target/sbom
+    cargo cyclonedx --manifest-path engine/Cargo.toml --format json --describe binaries --quiet
+    mv engine/corecast_bin.cdx.json target/sbom/corecast.cdx.json
+    # It describes every binary of the workspace.
+    rm -f loadtest/corecast-loadtest_bin.cdx.json
+    printf 'target/sbom/corecast.cdx.json\n'
 }
 
 main "$@"

@@ -34,9 +34,10 @@ class Root:
         command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={INCLUDED}", SUITE, str(self.path), *map(str, sources)]
         subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
         subprocess.run(["mount", "-t", "proc", "proc", self.path / "proc"], check=True)
+        subprocess.run(["mount", "--bind", "/sys", self.path / "sys"], check=True)
 
     def close(self):
-        subprocess.run(["umount", self.path / "proc"], check=True)
+        subprocess.run(["umount", self.path / "proc", self.path / "sys"], check=True)
 
     def run(self, *command, user="root", fails=False):
         """What a command prints, run in here by this user."""
