@@ -126,3 +126,24 @@ pub(crate) const DOCTOR_ANSWER_BYTES_MAX: u64 = 4 << 20;
 
 /// The token of the console, in bytes. A sign-in has room for it.
 pub(crate) const TOKEN_BYTES_MAX: usize = 512;
+
+/// What a server has told `corecast top` and is not shown yet.
+pub(crate) const TOP_NEWS_MAX: usize = 64;
+
+/// How long `corecast top` waits for a connection, and for the head of an answer.
+pub(crate) const TOP_ANSWER_MAX: Duration = Duration::from_secs(5);
+
+/// An answer to `corecast top`, or a line of the console's stream: the history of ten minutes has about 300 KiB.
+pub(crate) const TOP_ANSWER_BYTES_MAX: u64 = 16 << 20;
+
+/// Apps whose channels `corecast top` lists: those with most connections.
+pub(crate) const TOP_APPS_MAX: usize = 5;
+
+/// How long `corecast top --once` waits for all that it shows.
+pub(crate) const TOP_ONCE_MAX: Duration = Duration::from_secs(20);
+
+/// Seconds of deliveries that `corecast top` shows as a line.
+pub(crate) const TOP_HISTORY_MAX: usize = 600;
+
+/// Rows of each list that `corecast top --once` prints.
+pub(crate) const TOP_ROWS_MAX: usize = 20;

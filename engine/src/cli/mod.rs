@@ -1,4 +1,4 @@
-//! The command line: `serve`, `check`, `config`, `doctor`, `health`, `dev`, `publish`, `watch`, `conform`, `app`, `hooks`,
+//! The command line: `serve`, `check`, `config`, `doctor`, `health`, `dev`, `publish`, `watch`, `top`, `conform`, `app`, `hooks`,
 //! `completions` and `man`, each in a file or folder of its name.
 //!
 //! It is parsed once into values that are right, or refused with one message that says what to change. `sources` are where
@@ -28,6 +28,7 @@ mod serve;
 mod sources;
 mod table;
 mod target;
+mod top;
 mod watch;
 
 use std::process::ExitCode;
@@ -49,6 +50,7 @@ use self::man::ManArgs;
 use self::output::OutputError;
 use self::publish::PublishArgs;
 use self::serve::Serve;
+use self::top::TopArgs;
 use self::watch::WatchArgs;
 
 /// Realtime server for Pusher clients.
@@ -77,6 +79,8 @@ enum Command {
     Publish(PublishArgs),
     /// Print the events of channels as they come
     Watch(WatchArgs),
+    /// Show what a running server does, live, in a terminal
+    Top(TopArgs),
     /// Check whether a running server, of any make, speaks the Pusher protocol as the SDKs expect it
     Conform(ConformArgs),
     /// Add, change and remove apps of an app store, which a server reads
@@ -113,6 +117,7 @@ pub fn run() -> ExitCode {
         Command::Dev(dev) => dev::run(&dev),
         Command::Publish(publish) => publish::run(publish),
         Command::Watch(args) => watch::run(args),
+        Command::Top(args) => top::run(args),
         Command::Conform(args) => conform::run(args),
         Command::App(args) => app::run(args),
         Command::Hooks(args) => hooks::run(args),

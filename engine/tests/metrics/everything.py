@@ -1,5 +1,5 @@
-"""A server with all that can be scraped: TLS, hooks through a Redis stream, a cluster, a back end that knows apps. And what
-its scrape has."""
+"""A server with all that can be scraped: TLS, hooks through a Redis stream, a cluster, a back end that knows apps, the console.
+And what its scrape has."""
 
 import re
 import subprocess
@@ -21,6 +21,7 @@ class Everything(Measured):
         )
         settings = directory / "corecast.toml"
         settings.write_text(f"""
+            admin_token = "a-token-of-the-tests"
             apps_url = "http://{HOST}:{free_port()}/app"
             [tls]
             listen = "{HOST}:{free_port()}"
