@@ -6,7 +6,7 @@ pub mod apps_url;
 pub mod cli;
 pub mod cluster;
 pub mod config;
-mod console;
+pub mod console;
 pub mod doctor;
 pub mod driver;
 pub mod hooks_link;

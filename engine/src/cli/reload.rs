@@ -1,5 +1,5 @@
 //! SIGHUP: files, environment and flags are read anew. The server follows changes of its apps, their limits and endpoints,
-//! certificates, the log, `[load]`, and what an address may have.
+//! certificates, the log, the token of the console, `[load]`, and what an address may have.
 //!
 //! A file that is faulty changes nothing, and the log says why. Other settings hold until the server is started again; the
 //! line about the reload names those that have changed.
@@ -11,10 +11,11 @@ use logging::event;
 use super::failure::Failure;
 use super::sources::{Found, Sources};
 use crate::config::{AppReader, Config, EndpointConfig, HooksConfig, Setting};
+use crate::console::NextToken;
 use crate::driver::apps::{AppSource, AppsControl};
 use crate::hooks_link::Endpoints;
 use crate::server::{LoadMarks, Running};
-use crate::settings::ShownSettings;
+use crate::settings::{AdminToken, ShownSettings};
 use crate::tls::CertificateWatch;
 use machines::address_caps::AddressCaps;
 use protocol::app::{AppChanges, DuplicateApp};
@@ -30,6 +31,8 @@ pub(super) struct Reload {
     hooks: HooksConfig,
     /// What apps are read with that are not in the file.
     reader: AppReader,
+    /// The token of the console that there is.
+    token: Option<AdminToken>,
     /// The endpoints that there are.
     endpoints: Vec<EndpointConfig>,
 }
@@ -41,6 +44,7 @@ pub(super) struct Followers {
     address_caps: AddressCaps,
     endpoints: Option<Endpoints>,
     certificates: Option<Arc<CertificateWatch>>,
+    next_token: NextToken,
     shown: ShownSettings,
 }
 
@@ -53,6 +57,7 @@ impl Followers {
             address_caps: running.address_caps().clone(),
             endpoints: running.endpoints(),
             certificates: running.tls().map(|tls| Arc::clone(tls.watch())),
+            next_token: running.next_token().clone(),
             shown,
         }
     }
@@ -79,6 +84,7 @@ impl Reload {
             settings,
             hooks: config.hooks.without_endpoints(),
             reader,
+            token: config.admin.token.clone(),
             endpoints: config.hooks.endpoints.clone(),
         })
     }
@@ -108,12 +114,27 @@ impl Reload {
         followers.load.change(config.load);
         followers.address_caps.change(&config.limits);
         followers.shown.follow(settings.iter().map(Setting::shown));
+        let console_stays = self.follow_token(&followers.next_token, config.admin.token);
         let mut kept = Setting::kept(&self.settings, &settings);
+        if !console_stays {
+            kept.push("admin_token");
+        }
         if endpoints_stay {
             kept.push("apps.hooks");
         }
         self.tell(&changes, &kept.join(", "));
         Ok(())
+    }
+
+    /// The console gets another token. Returns whether nothing else is to be done: it does not come or go.
+    fn follow_token(&mut self, next: &NextToken, token: Option<AdminToken>) -> bool {
+        if let (Some(_), Some(token)) = (&self.token, &token)
+            && self.token.as_ref() != Some(token)
+        {
+            next.set(token.clone());
+            self.token = Some(token.clone());
+        }
+        self.token.is_some() == token.is_some()
     }
 
     fn tell(&self, changes: &AppChanges, kept: &str) {

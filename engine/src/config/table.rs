@@ -93,7 +93,7 @@ impl Table {
     /// Whether a running server follows a change of this key.
     pub(super) fn is_read_again(self, key: &str) -> bool {
         match self {
-            Self::Top => ["log_format", "log_level"].contains(&key),
+            Self::Top => ["admin_token", "admin_token_file", "log_format", "log_level"].contains(&key),
             Self::Limits => bounds::is_read_again(key),
             Self::Tls => key != "listen",
             Self::AppStore | Self::Cluster | Self::Hooks => false,

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use api::console::object::{Object, list};
 use machines::api_core::console::{Facts, ProcessFacts};
 use machines::cores::CoreId;
-use machines::machine::Now;
+use protocol::auth::ConsoleKey;
 
-use super::ReachedLater;
+use super::{NextToken, ReachedLater};
 use crate::cluster::Standings;
 use crate::driver::control::Health;
 use crate::driver::problems::{Problem, problems};
@@ -30,6 +30,10 @@ pub(crate) struct Reached {
 pub(crate) struct ConsoleFacts {
     /// The settings.
     pub(crate) settings: ShownSettings,
+    /// The token that is to follow.
+    pub(crate) next_token: NextToken,
+    /// What nobody can guess.
+    pub(crate) random: fn() -> [u8; 32],
     /// Where clients connect.
     pub(crate) reached: ReachedLater,
     /// The cores.
@@ -62,6 +66,10 @@ impl Facts for ConsoleFacts {
             .text("path_prefix", path_prefix)
     }
 
+    fn next_key(&self) -> Option<ConsoleKey> {
+        self.next_token.take().map(|token| ConsoleKey::new(&(self.random)(), token.reveal()))
+    }
+
     fn process(&self) -> ProcessFacts {
         let busy = |core| self.health.load(core).busy_us;
         let shards = self.health.cores().filter(|core| matches!(core, CoreId::Shard(_)));
@@ -73,7 +81,7 @@ impl Facts for ConsoleFacts {
         }
     }
 
-    fn nodes(&self, _now: Now) -> Option<String> {
+    fn nodes(&self) -> Option<String> {
         self.standings.as_ref().map(|standings| standings.shown())
     }
 }

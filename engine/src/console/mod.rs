@@ -1,8 +1,9 @@
 //! What the console has from the engine: the files of its page, and what the API core cannot know.
 //!
-//! `facts` answers the questions of the API core. The page itself is in the folder `console` beside this crate's `src`.
+//! `facts` answers the questions of the API core; `token` is how it hears of another token. The page itself is in the folder `console` beside this crate's `src`.
 
 mod facts;
+mod token;
 
 use std::sync::{Arc, OnceLock};
 
@@ -11,6 +12,7 @@ use machines::api_core::console::ConsoleConfig;
 use protocol::auth::ConsoleKey;
 
 pub(crate) use facts::{ConsoleFacts, Reached};
+pub use token::NextToken;
 
 use crate::driver::problems;
 use crate::settings::AdminToken;
@@ -21,11 +23,11 @@ const FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/console_files
 /// Where clients connect, once that is known.
 pub(crate) type ReachedLater = Arc<OnceLock<Reached>>;
 
-/// The console of a server, for those who know this token. `random` is known to nobody.
-pub(crate) fn console(token: &AdminToken, random: &[u8; 32], facts: ConsoleFacts) -> ConsoleConfig {
+/// The console of a server, for those who know this token.
+pub(crate) fn console(token: &AdminToken, facts: ConsoleFacts) -> ConsoleConfig {
     problems::start_keeping();
     ConsoleConfig {
-        key: ConsoleKey::new(random, token.reveal()),
+        key: ConsoleKey::new(&(facts.random)(), token.reveal()),
         files: Files::new(FILES),
         facts: Box::new(facts),
     }

@@ -170,6 +170,7 @@ pub(super) fn log_unmet(address: Option<Whereabouts>, reason: &str, now: Now) {
     if !METERS[0].takes(now.unix_ms / 1_000) {
         return note_untold(1);
     }
+    problems::keep_unmet(address.map(|address| address.to_string()), reason, now.unix_ms);
     let none = None::<&str>;
     event!(
         INFO,

@@ -31,6 +31,13 @@ pub(super) fn keep(what: &'static str, refusal: &Refusal, address: Option<String
     }
 }
 
+/// A connection ended before any machine had met its client.
+pub(super) fn keep_unmet(address: Option<String>, reason: &str, unix_ms: u64) {
+    if are_kept() {
+        lock().note(Problem::unmet(address, reason, unix_ms));
+    }
+}
+
 /// Those that are kept, the newest first.
 pub fn problems() -> Vec<Problem> {
     lock().all.iter().rev().cloned().collect()
@@ -85,6 +92,22 @@ impl Problem {
         }
     }
 
+    fn unmet(address: Option<String>, reason: &str, unix_ms: u64) -> Self {
+        Self {
+            unix_ms,
+            count: 1,
+            what: "connection",
+            app: None,
+            key: None,
+            channel: None,
+            path: None,
+            address,
+            reason: reason.into(),
+            remedy: None,
+            status: None,
+        }
+    }
+
     fn is_like(&self, other: &Self) -> bool {
         (&self.app, self.what, &self.reason, &self.channel, &self.path, &self.key)
             == (&other.app, other.what, &other.reason, &other.channel, &other.path, &other.key)
@@ -117,19 +140,7 @@ mod tests {
     use super::*;
 
     fn problem(app: &str, reason: &str) -> Problem {
-        Problem {
-            unix_ms: 1,
-            count: 1,
-            what: "rest",
-            app: Some(app.into()),
-            key: None,
-            channel: None,
-            path: None,
-            address: None,
-            reason: reason.into(),
-            remedy: None,
-            status: None,
-        }
+        Problem { app: Some(app.into()), ..Problem::unmet(None, reason, 1) }
     }
 
     #[test]

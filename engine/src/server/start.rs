@@ -15,7 +15,7 @@ use super::{block_signals, descriptors_max, install_panic_hook};
 use crate::app_store::StoreCounters;
 use crate::apps_url::UrlCounters;
 use crate::cluster::{ClusterPlan, Standings};
-use crate::console::{ConsoleFacts, Reached, ReachedLater, console};
+use crate::console::{ConsoleFacts, NextToken, Reached, ReachedLater, console};
 use crate::driver::app_line::AppAnswers;
 use crate::driver::apps::AppsControl;
 use crate::driver::control::CoreError;
@@ -72,7 +72,7 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
     }
     let address_caps = AddressCaps::default();
     let load = LoadMarks::new(settings.load);
-    let reached = ReachedLater::default();
+    let (reached, next_token) = (ReachedLater::default(), NextToken::default());
     let cluster = ClusterPlan::new(&settings.cluster, topics(), &limits);
     let standings = cluster.as_ref().map(|cluster| Arc::clone(cluster.standings()));
     let servers = cluster.as_ref().map(ClusterPlan::servers);
@@ -92,6 +92,7 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
     let make_api = {
         let (settings, gauge) = (Arc::clone(&settings), hooks_end.gauge());
         let (load, reached) = (load.clone(), ReachedLater::clone(&reached));
+        let next_token = next_token.clone();
         let tls = tls.clone();
         let app_store = Arc::clone(&app_store);
         let apps_url = settings.asks_for_apps.then(|| Arc::clone(&apps_url));
@@ -117,6 +118,8 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
             let memory_bytes = Memory::find().map(|memory| memory.bytes);
             let facts = ConsoleFacts {
                 settings: settings.shown.clone(),
+                next_token,
+                random: random_bytes,
                 reached,
                 health: Arc::clone(&environment.health),
                 memory_high_bytes: Box::new(move || {
@@ -140,7 +143,7 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
     watch_load(load.clone(), Arc::clone(cores.health()), cores.cores(), capacity.clients())
         .map_err(StartError::System)?;
     watch_pulses(Arc::clone(cores.health()), cores.clock()).map_err(StartError::System)?;
-    Ok(Running { cores, tls, hooks, capacity, load, address_caps, app_store, apps_url })
+    Ok(Running { cores, tls, hooks, capacity, load, address_caps, next_token, app_store, apps_url })
 }
 
 /// Where clients connect: with TLS, where there is TLS.
@@ -204,7 +207,7 @@ fn api_core(
         sample_endpoints: settings.pages.sample_endpoints,
         page: settings.dev.as_ref().and_then(|dev| dev.page.clone()),
         admin_hosts: settings.admin.hosts.clone().into(),
-        console: settings.admin.token.as_ref().map(|token| console(token, &random_bytes(), facts)),
+        console: settings.admin.token.as_ref().map(|token| console(token, facts)),
         metrics,
     })
 }
@@ -224,6 +227,7 @@ pub struct Running {
     capacity: Capacity,
     load: LoadMarks,
     address_caps: AddressCaps,
+    next_token: NextToken,
     app_store: Arc<StoreCounters>,
     apps_url: Arc<UrlCounters>,
 }
@@ -287,6 +291,11 @@ impl Running {
     /// How many connections an address may have.
     pub fn address_caps(&self) -> &AddressCaps {
         &self.address_caps
+    }
+
+    /// Where a token of the console is given that replaces the one before.
+    pub fn next_token(&self) -> &NextToken {
+        &self.next_token
     }
 
     /// How many clients fit.

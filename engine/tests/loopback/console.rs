@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::TcpStream;
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -261,6 +262,27 @@ fn settings_are_shown_as_they_hold_and_clients_are_told_where_to_connect() {
     let reached = operated.json("/console/try");
     assert_eq!((&reached["port"], &reached["tls"]), (&json!(operated.server.port()), &json!(false)));
     assert_eq!(reached["apps"], json!([{"id": "7", "key": "loopback-key"}, {"id": "8", "key": "other-key"}]));
+}
+
+#[test]
+fn another_token_at_sighup_signs_everybody_out() {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    let (config, token) = (folder.join("console_sighup.toml"), folder.join("console_sighup.token"));
+    fs::write(&token, TOKEN).unwrap();
+    fs::write(&config, format!("admin_token_file = {:?}\n", token.to_str().unwrap())).unwrap();
+    let admin = free_port();
+    let (address, path) = (format!("127.0.0.1:{admin}"), config.to_str().unwrap());
+    let server = Server::start(&["--shards", "1", "--admin", &address, "--config", path]);
+    let operated = Operated { server, admin };
+    let mut events = operated.stream();
+    events.next().unwrap();
+    fs::write(&token, "another-token-of-the-loopback-tests").unwrap();
+    let pid = operated.server.pid().to_string();
+    assert!(Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
+    while events.next().is_some() {}
+    assert_eq!(operated.get("/console/settings", BEARER).status, 401);
+    let other = "Authorization: Bearer another-token-of-the-loopback-tests\r\n";
+    assert_eq!(operated.get("/console/settings", other).status, 200);
 }
 
 #[test]

@@ -5,11 +5,12 @@
 use std::env;
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use crate::rig::client::Client;
-use crate::rig::http::encode_request;
+use crate::rig::http::{Http, encode_request};
 use crate::rig::raw::Raw;
 use crate::rig::server::{Server, binary, free_port, run};
 
@@ -295,6 +296,25 @@ fn dev_prints_what_a_first_page_needs_and_it_works() {
     let output = Command::new("sh").args(["-c", command]).output().unwrap();
     assert!(output.status.success(), "{command}: {output:?}");
     client.expect(channel, between(&text, "bind(\"", "\""), r#"{"text":"hi"}"#);
+}
+
+#[test]
+fn dev_prints_a_link_to_its_console_with_a_token_of_this_run() {
+    let state = State::new("console");
+    let admin = format!("127.0.0.1:{}", free_port());
+    let token = || {
+        let mut server = state.start_dev(&["--admin", &admin]);
+        let text = greeting(&mut server);
+        let token = between(&text, &format!("    http://{admin}/#token="), "\n").to_owned();
+        let request = format!(
+            "GET /console/settings HTTP/1.1\r\nHost: {admin}\r\nAuthorization: Bearer {token}\r\n\r\n"
+        );
+        let answer = Http::on(TcpStream::connect(&admin).unwrap()).ask(request.as_bytes());
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_eq!(server.terminate().code(), Some(0));
+        token
+    };
+    assert_ne!(token(), token());
 }
 
 #[test]

@@ -31,6 +31,11 @@ impl Doorkeeper {
         Self { key, forgiven_ms: 0, sessions: 0, ended: VecDeque::new(), ended_up_to: 0, refused: 0 }
     }
 
+    /// From now on another token is the right one, and no session holds.
+    pub(super) fn change(&mut self, key: ConsoleKey) {
+        *self = Self { refused: self.refused, ..Self::new(key) };
+    }
+
     /// Whether a token may be tried, or in how many milliseconds.
     pub(super) fn check_pace(&mut self, now: Now) -> Result<(), u64> {
         let owed_ms = self.forgiven_ms.saturating_sub(now.mono_ms);

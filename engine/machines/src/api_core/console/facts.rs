@@ -2,8 +2,7 @@
 //! when it is asked; nothing here may wait for anything.
 
 use api::console::object::Object;
-
-use crate::machine::Now;
+use protocol::auth::ConsoleKey;
 
 /// Where it is from.
 pub trait Facts {
@@ -13,10 +12,12 @@ pub trait Facts {
     fn problems(&self) -> String;
     /// Where clients connect: an object with the host, if it is known, the port, and whether it has TLS.
     fn reached(&self) -> Object;
+    /// The token that has followed the one before, with the key of its sessions; once.
+    fn next_key(&self) -> Option<ConsoleKey>;
     /// How the process is.
     fn process(&self) -> ProcessFacts;
     /// How it stands with the servers of the cluster, as a JSON array. None: there is no cluster.
-    fn nodes(&self, now: Now) -> Option<String>;
+    fn nodes(&self) -> Option<String>;
 }
 
 /// A process in numbers.

@@ -181,6 +181,16 @@ impl ApiCore {
         self.respond(token, &answer_nothing(vec![("Set-Cookie", &cookie), NOT_KEPT]), manner, now);
     }
 
+    /// Follows a token that has replaced the one before: what was opened with that ends.
+    fn follow_token(&mut self) {
+        let Some(console) = &mut self.console else { return };
+        if let Some(key) = console.facts.next_key() {
+            console.doorkeeper.change(key);
+            let streams = console.streams.all();
+            streams.into_iter().for_each(|stream| self.close(stream));
+        }
+    }
+
     fn facts(&self) -> Option<&dyn Facts> {
         Some(&*self.console.as_ref()?.facts)
     }

@@ -7,6 +7,7 @@ use api::answer::Manner;
 use api::console::object::{Object, list};
 use api::refused::Refused;
 
+use super::Console;
 use super::facts::ProcessFacts;
 use super::streams::Stream;
 use crate::api_core::ApiCore;
@@ -81,10 +82,11 @@ impl ApiCore {
     /// Looks at the server, if it is time.
     pub(in crate::api_core) fn sample_if_due(&mut self, now: Now) {
         let Some(console) = self.console.as_mut() else { return };
-        let sampler = &mut console.sampler;
-        if self.draining || now.mono_ms < sampler.due_ms {
+        if self.draining || now.mono_ms < console.sampler.due_ms {
             return;
         }
+        self.follow_token();
+        let Some(Console { sampler, .. }) = &mut self.console else { return };
         // A core that was asleep for long has missed nothing that could be seen now.
         sampler.due_ms = (sampler.due_ms + CONSOLE_SAMPLE_MS).max(now.mono_ms + CONSOLE_SAMPLE_MS / 2);
         if std::mem::replace(&mut sampler.is_asking, true) {
@@ -124,7 +126,7 @@ impl ApiCore {
             return;
         }
         let apps = self.encode_apps();
-        let nodes = self.facts().and_then(|facts| facts.nodes(now));
+        let nodes = self.facts().and_then(|facts| facts.nodes());
         for stream in streams {
             self.tell_stream(*stream, "apps", &apps, now);
             if let Some(nodes) = &nodes {

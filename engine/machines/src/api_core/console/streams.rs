@@ -44,6 +44,11 @@ impl Streams {
         self.open.iter().filter(|open| open.stream == *stream).map(|open| open.token).collect()
     }
 
+    /// All of them.
+    pub(super) fn all(&self) -> Vec<Token> {
+        self.open.iter().map(|open| open.token).collect()
+    }
+
     /// Those that a session has opened.
     pub(super) fn of_session(&self, session: u64) -> Vec<Token> {
         self.open.iter().filter(|open| open.session == Some(session)).map(|open| open.token).collect()

@@ -1,5 +1,8 @@
 //! The console: who is let in, what streams hear, and how they end.
 
+use std::cell::Cell;
+use std::rc::Rc;
+
 use api::console::files::Files;
 use api::console::object::Object;
 use protocol::auth::ConsoleKey;
@@ -7,7 +10,11 @@ use protocol::auth::ConsoleKey;
 use super::*;
 use crate::api_core::console::{Console, ConsoleConfig, Facts, ProcessFacts};
 
-struct NoFacts;
+/// Knows nothing but the next token.
+#[derive(Default)]
+struct NoFacts {
+    next: Rc<Cell<Option<&'static str>>>,
+}
 
 impl Facts for NoFacts {
     fn settings(&self) -> String {
@@ -22,21 +29,29 @@ impl Facts for NoFacts {
         Object::default().plain("port", 1)
     }
 
+    fn next_key(&self) -> Option<ConsoleKey> {
+        self.next.take().map(|token| ConsoleKey::new(&[6; 32], token))
+    }
+
     fn process(&self) -> ProcessFacts {
         ProcessFacts::default()
     }
 
-    fn nodes(&self, _now: Now) -> Option<String> {
+    fn nodes(&self) -> Option<String> {
         None
     }
 }
 
 fn rig() -> Rig {
+    rig_of(NoFacts::default())
+}
+
+fn rig_of(facts: NoFacts) -> Rig {
     let mut rig = Rig::new();
     rig.core.console = Some(Console::new(ConsoleConfig {
         key: ConsoleKey::new(&[5; 32], "let-me-in"),
         files: Files::new(&[("index.html", "<p>page</p>")]),
-        facts: Box::new(NoFacts),
+        facts: Box::new(facts),
     }));
     rig
 }
@@ -112,6 +127,18 @@ fn the_page_is_for_everybody_and_all_else_for_those_who_have_signed_in() {
     assert_eq!(rig.status_of(&post("/console/sign-out", &lines, "{}")), "204");
     assert_eq!(rig.status_of(&get("/console/settings", &lines)), "401");
     assert_eq!(rig.status_of(&get("/console/settings", BEARER)), "200");
+}
+
+#[test]
+fn a_cookie_is_secure_where_a_trusted_proxy_says_that_the_browser_came_by_tls() {
+    let mut rig = rig();
+    for (address, secure) in [("10.0.0.1:1", true), ("192.0.2.1:1", false)] {
+        let token = rig.open_at(Door::Admin);
+        rig.core.handle_peer(token, Some(address.parse::<std::net::SocketAddr>().unwrap().into()));
+        rig.send(token, post("/console/sign-in", "X-Forwarded-Proto: https\r\n", r#"{"token":"let-me-in"}"#));
+        rig.run();
+        assert_eq!(rig.heard(token).contains("; Secure"), secure, "{address}");
+    }
 }
 
 #[test]
@@ -192,6 +219,23 @@ fn a_slow_reader_loses_samples_and_then_its_stream_and_nobody_else_does() {
     }
     assert!(rig.reset.contains(&slow) && !rig.closed.contains(&quick));
     assert!(rig.heard(quick).matches("event: sample").count() >= 40);
+}
+
+#[test]
+fn a_token_that_replaces_another_ends_its_streams_and_sessions() {
+    let next = Rc::default();
+    let mut rig = rig_of(NoFacts { next: Rc::clone(&next) });
+    let stream = rig.open_stream();
+    let signed_in = rig.ask_console(&post("/console/sign-in", "", r#"{"token":"let-me-in"}"#));
+    let cookie = signed_in.lines().find_map(|line| line.strip_prefix("Set-Cookie: ")).unwrap();
+    let cookie = format!("Cookie: {}\r\n", cookie.split(';').next().unwrap());
+    assert_eq!(rig.status_of(&get("/console/settings", &cookie)), "200");
+    next.set(Some("another"));
+    rig.sample();
+    assert!(rig.closed.contains(&stream));
+    assert_eq!(rig.status_of(&get("/console/settings", &cookie)), "401");
+    assert_eq!(rig.status_of(&get("/console/settings", BEARER)), "401");
+    assert_eq!(rig.status_of(&get("/console/settings", "Authorization: Bearer another\r\n")), "200");
 }
 
 #[test]
