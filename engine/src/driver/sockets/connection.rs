@@ -117,7 +117,7 @@ impl Connection {
 
     /// For how long it has been a client's, in tenths of a second. None: nobody has said since when.
     pub(super) fn open_ds(&self, mono_ms: u64) -> Option<u32> {
-        (self.opened_ds > 0).then(|| ((mono_ms / 100) as u32).wrapping_sub(self.opened_ds))
+        (self.opened_ds > 0).then(|| ((mono_ms / 100) as u32).max(1).wrapping_sub(self.opened_ds))
     }
 
     /// Its socket, to be asked about.
