@@ -147,3 +147,6 @@ pub(crate) const TOP_HISTORY_MAX: usize = 600;
 
 /// Rows of each list that `corecast top --once` prints.
 pub(crate) const TOP_ROWS_MAX: usize = 20;
+
+/// Questions of the console about hooks that may wait for an answer; one more is refused.
+pub(crate) const HOOKS_QUESTIONS_MAX: usize = 16;

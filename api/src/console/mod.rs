@@ -1,13 +1,15 @@
 //! The console: a web page of the operator's listener, and what it asks for.
 //!
 //! `access` says which requests are answered at all, and what an operator shows; `session` is the cookie; `files` are the
-//! page's own; `events` is how a stream is written; `object` writes JSON. Which of it is the right token or session is for
+//! page's own; `events` is how a stream is written; `object` writes JSON; `questions` are what is asked and told of channels and connections, `excerpts` what is shown of events. Which of it is the right token or session is for
 //! the API core to say, which counts those that are wrong.
 
 pub mod access;
 pub mod events;
+pub mod excerpts;
 pub mod files;
 pub mod object;
+pub mod questions;
 pub mod session;
 
 use protocol::http::Head;
@@ -37,17 +39,59 @@ pub enum ConsoleCall {
     Try,
     /// `GET /console/problems`
     Problems,
+    /// `GET /console/channels`
+    Channels,
+    /// `GET /console/channel`
+    Channel,
+    /// `GET /console/tail`
+    Tail,
+    /// `GET /console/slow`
+    Slow,
+    /// `GET /console/connection`
+    Connection,
+    /// `GET /console/trace`
+    Trace,
+    /// `GET /console/hooks`
+    Hooks,
+    /// `GET /console/dead_letters`
+    DeadLetters,
+    /// `POST /console/publish`
+    Publish,
+    /// `POST /console/disconnect`
+    Disconnect,
+    /// `POST /console/terminate`
+    Terminate,
+    /// `POST /console/replay`
+    Replay,
+    /// `POST /console/enable`
+    Enable,
+    /// `POST /console/log`
+    Log,
 }
 
 impl ConsoleCall {
     /// Each, with the name below `/console/`.
-    const ALL: [(&str, Self); 6] = [
+    const ALL: [(&str, Self); 20] = [
         ("sign-in", Self::SignIn),
         ("sign-out", Self::SignOut),
         ("stream", Self::Stream),
         ("settings", Self::Settings),
         ("try", Self::Try),
         ("problems", Self::Problems),
+        ("channels", Self::Channels),
+        ("channel", Self::Channel),
+        ("tail", Self::Tail),
+        ("slow", Self::Slow),
+        ("connection", Self::Connection),
+        ("trace", Self::Trace),
+        ("hooks", Self::Hooks),
+        ("dead_letters", Self::DeadLetters),
+        ("publish", Self::Publish),
+        ("disconnect", Self::Disconnect),
+        ("terminate", Self::Terminate),
+        ("replay", Self::Replay),
+        ("enable", Self::Enable),
+        ("log", Self::Log),
     ];
 
     /// The call of a request whose origin was checked, by its head.
@@ -69,7 +113,17 @@ impl ConsoleCall {
 
     /// Whether it is more than a question.
     fn changes_something(self) -> bool {
-        matches!(self, Self::SignIn | Self::SignOut)
+        matches!(
+            self,
+            Self::SignIn
+                | Self::SignOut
+                | Self::Publish
+                | Self::Disconnect
+                | Self::Terminate
+                | Self::Replay
+                | Self::Enable
+                | Self::Log
+        )
     }
 
     /// Whether those may ask who are not signed in.

@@ -410,3 +410,24 @@ pub(crate) const SLOW_WALKS_MAX: usize = 4;
 
 /// Channels of a connection that are named.
 pub const CHANNELS_SHOWN_MAX: usize = 100;
+
+/// Channels of a page of the console.
+pub(crate) const CONSOLE_CHANNELS_PER_PAGE: usize = 100;
+
+/// Members of a channel that the console is told of.
+pub(crate) const CONSOLE_MEMBERS_MAX: usize = 500;
+
+/// For how long a shard watches something when it is asked to, in milliseconds.
+pub(crate) const WATCH_MS: u64 = 30_000;
+
+/// How often it is asked again, in milliseconds.
+pub(crate) const WATCH_RENEWED_MS: u64 = 10_000;
+
+/// For how long the messages of a connection are shown, in milliseconds.
+pub(crate) const TRACE_MS_MAX: u64 = 60_000;
+
+/// For how long the messages of a connection are logged at a time, in seconds.
+pub(crate) const LOGGED_S_MAX: u64 = 600;
+
+/// How often answers of the hooks are looked for while some are missing, in milliseconds.
+pub(crate) const HOOKS_LOOK_MS: u64 = 20;

@@ -64,6 +64,8 @@ pub enum Notice {
         /// On what, in words; may be empty.
         about: String,
     },
+    /// A connection that is logged has said or heard something.
+    Traced(Traced),
     /// A REST call was answered.
     Called {
         /// Its connection.
@@ -75,6 +77,25 @@ pub enum Notice {
         /// How long it took, in milliseconds.
         ms: u64,
     },
+}
+
+/// A message of a connection that is logged: what it is called, and nothing of what it says.
+#[derive(Debug)]
+pub struct Traced {
+    /// The connection.
+    pub socket_id: SocketId,
+    /// Who sends it: `client` or `server`.
+    pub by: &'static str,
+    /// Which kind of WebSocket message it is.
+    pub kind: &'static str,
+    /// The name of the event.
+    pub event: Option<String>,
+    /// The channel, if it is about one.
+    pub channel: Option<String>,
+    /// How long it is, in bytes.
+    pub bytes: usize,
+    /// How many messages were not told since the last one.
+    pub left_out: u64,
 }
 
 /// A connection at its end.

@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use api::console::object::{Object, list};
-use machines::api_core::console::{Facts, ProcessFacts};
+use machines::api_core::console::{Facts, HooksAnswer, HooksAsk, ProcessFacts};
 use machines::cores::CoreId;
 use protocol::auth::ConsoleKey;
 
-use super::{NextToken, ReachedLater};
+use super::{HooksDesk, NextToken, ReachedLater};
 use crate::cluster::Standings;
 use crate::driver::control::Health;
 use crate::driver::problems::{Problem, problems};
@@ -40,6 +40,8 @@ pub(crate) struct ConsoleFacts {
     pub(crate) health: Arc<Health>,
     /// From how much memory on there is too little for newcomers.
     pub(crate) memory_high_bytes: Box<dyn Fn() -> Option<u64>>,
+    /// Who answers for the hooks, if there are any.
+    pub(crate) hooks: Option<HooksDesk>,
     /// The servers of the cluster, if there is one.
     pub(crate) standings: Option<Arc<Standings>>,
 }
@@ -79,6 +81,18 @@ impl Facts for ConsoleFacts {
             shards_busy_us: shards.map(busy).collect(),
             api_busy_us: busy(CoreId::Api),
         }
+    }
+
+    fn has_hooks(&self) -> bool {
+        self.hooks.is_some()
+    }
+
+    fn ask_hooks(&self, question: u64, ask: HooksAsk) -> bool {
+        self.hooks.as_ref().is_some_and(|desk| desk.ask(question, ask))
+    }
+
+    fn hooks_answers(&self) -> Vec<(u64, HooksAnswer)> {
+        self.hooks.as_ref().map_or_else(Vec::new, HooksDesk::answers)
     }
 
     fn nodes(&self) -> Option<String> {

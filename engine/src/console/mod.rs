@@ -1,8 +1,10 @@
 //! What the console has from the engine: the files of its page, and what the API core cannot know.
 //!
-//! `facts` answers the questions of the API core; `token` is how it hears of another token. The page itself is in the folder `console` beside this crate's `src`.
+//! `facts` answers the questions of the API core, `hooks_desk` those about hooks; `token` is how it hears of another token.
+//! The page itself is in the folder `console` beside this crate's `src`.
 
 mod facts;
+mod hooks_desk;
 mod token;
 
 use std::sync::{Arc, OnceLock};
@@ -12,6 +14,7 @@ use machines::api_core::console::ConsoleConfig;
 use protocol::auth::ConsoleKey;
 
 pub(crate) use facts::{ConsoleFacts, Reached};
+pub(crate) use hooks_desk::HooksDesk;
 pub use token::NextToken;
 
 use crate::driver::problems;

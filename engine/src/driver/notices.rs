@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use logging::{Level, event};
 use machines::machine::{Now, Token};
-use machines::notices::{Ended, Notice, Refusal, Wanted, What};
+use machines::notices::{Ended, Notice, Refusal, Traced, Wanted, What};
 use protocol::app::App;
 use protocol::socket_id::SocketId;
 
@@ -64,6 +64,7 @@ pub(super) fn log(notice: Notice, sockets: &mut Sockets, now: Now) {
         }
         Notice::Refused { token, refusal } => log_refused(token, &refusal, sockets, now),
         Notice::Operated { token, action, about } => log_operated(token, action, &about, sockets),
+        Notice::Traced(traced) => log_traced(&traced),
         Notice::Called { asked, status, ms, .. } => {
             event!(
                 DEBUG,
@@ -126,6 +127,25 @@ fn log_operated(token: Token, action: &str, about: &str, sockets: &Sockets) {
         "operated",
         { action = action, address = address.map(display), about = about, },
         "an operator, from {}: {action}{words}", Shown(address)
+    );
+}
+
+fn log_traced(traced: &Traced) {
+    let Traced { socket_id, by, kind, event, channel, bytes, left_out } = traced;
+    let (event, channel) = (event.as_deref(), channel.as_deref());
+    event!(
+        INFO,
+        "connection_message",
+        {
+            socket_id = %socket_id,
+            by = *by,
+            kind = *kind,
+            message = event,
+            channel = channel,
+            bytes = *bytes,
+            left_out = *left_out,
+        },
+        "connection {socket_id}: {kind} of {bytes} bytes by the {by}, {}", Shown(event)
     );
 }
 

@@ -15,7 +15,7 @@ use super::{block_signals, descriptors_max, install_panic_hook};
 use crate::app_store::StoreCounters;
 use crate::apps_url::UrlCounters;
 use crate::cluster::{ClusterPlan, Standings};
-use crate::console::{ConsoleFacts, NextToken, Reached, ReachedLater, console};
+use crate::console::{ConsoleFacts, HooksDesk, NextToken, Reached, ReachedLater, console};
 use crate::driver::app_line::AppAnswers;
 use crate::driver::apps::AppsControl;
 use crate::driver::control::CoreError;
@@ -116,7 +116,9 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
                 others,
             };
             let memory_bytes = Memory::find().map(|memory| memory.bytes);
+            let hooks = settings.hooks.as_ref().filter(|_| settings.admin.token.is_some());
             let facts = ConsoleFacts {
+                hooks: hooks.and_then(|hooks| HooksDesk::start(hooks).ok()),
                 settings: settings.shown.clone(),
                 next_token,
                 random: random_bytes,

@@ -126,13 +126,20 @@ impl Machine for ApiCore {
     fn poll_deadline(&self) -> Option<u64> {
         let sweep = (self.sweep_ms != u64::MAX).then_some(self.sweep_ms);
         let sample = self.console.as_ref().filter(|_| !self.draining).map(|console| console.sampler.due_ms());
-        self.calls.due_ms().into_iter().chain(sweep).chain(sample).chain(self.app_waits.deadline()).min()
+        let of_console = self
+            .console
+            .as_ref()
+            .and_then(|console| console.watches.due_ms().into_iter().chain(console.hooks.due_ms()).min());
+        let all = self.calls.due_ms().into_iter().chain(of_console);
+        all.chain(sweep).chain(sample).chain(self.app_waits.deadline()).min()
     }
 
     fn handle_deadline(&mut self, now: Now) {
         self.give_up_late_calls(now);
         self.end_late_questions(now);
         self.sample_if_due(now);
+        self.renew_watches(now);
+        self.look_for_hooks_answers(now);
         if self.sweep_ms <= now.mono_ms {
             for token in self.late_connections(now.mono_ms) {
                 self.give_up(token, now);
@@ -188,8 +195,7 @@ impl ApiCore {
             let Some(leaf) = self.next_leaf(inputs) else { break };
             match leaf {
                 Leaf::Answer(answer) => self.handle_answer(*answer, now),
-                // Of a watch that is over.
-                Leaf::Seen(_) => {}
+                Leaf::Seen(seen) => self.handle_seen(*seen, now),
                 _ => invariant::violated("the API core has no subscribers"),
             }
             any = true;

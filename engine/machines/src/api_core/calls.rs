@@ -9,9 +9,10 @@ use api::refused::Refused;
 use hashbrown::HashMap;
 
 use super::ApiCore;
+use super::console::HooksAnswer;
 use super::gate::{Part, Waiting};
 use super::open_call::{CallId, OpenCall};
-use super::pending::Pending;
+use super::pending::{Pending, console};
 use crate::cores::CoreId;
 use crate::invariant::{self, Expected};
 use crate::limits::CALL_MS_MAX;
@@ -121,6 +122,18 @@ impl ApiCore {
         self.finish_if_complete(id, now);
     }
 
+    /// What hooks have said to a question of the console.
+    pub(super) fn handle_hooks_answer(&mut self, question: u64, answer: HooksAnswer, now: Now) {
+        let (id, _) = CallId::of_question(question);
+        let Some((call, pending)) = self.calls.open.get_mut(&id) else { return };
+        match answer {
+            Ok(json) => *pending = Pending::Json(json),
+            Err((status, text)) => call.refused = Some(Refused::new(status, text)),
+        }
+        call.answers_missing = 0;
+        self.finish_if_complete(id, now);
+    }
+
     /// Answers the call when nothing of it is missing any more.
     pub(super) fn finish_if_complete(&mut self, id: CallId, now: Now) {
         if self.calls.open.get(&id).is_some_and(|(call, _)| call.is_complete())
@@ -144,6 +157,9 @@ impl ApiCore {
                 if refused.status == 503 { &mut self.stats.overloaded } else { &mut self.stats.refused };
             *count += 1;
             return self.respond_refusal(token, refused, call.manner, now);
+        }
+        if let Pending::Console(console::Pending::Watch(wish)) = pending {
+            return self.begin_watch(token, call.manner, wish, now);
         }
         let answer = pending.respond(self, now);
         self.respond(token, &answer, call.manner, now);

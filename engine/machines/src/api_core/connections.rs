@@ -253,6 +253,7 @@ impl ApiCore {
     pub(super) fn give_away(&mut self, token: Token, end: Effect) {
         if let Some(console) = &mut self.console {
             console.streams.forget(token);
+            self.end_watches_of(token);
         }
         self.effects.extend([end, Effect::Free(token)]);
     }

@@ -4,6 +4,8 @@
 use api::console::object::Object;
 use protocol::auth::ConsoleKey;
 
+use crate::api_core::console::hooks::{HooksAnswer, HooksAsk};
+
 /// Where it is from.
 pub trait Facts {
     /// The settings as they hold, as a JSON array.
@@ -16,6 +18,12 @@ pub trait Facts {
     fn next_key(&self) -> Option<ConsoleKey>;
     /// How the process is.
     fn process(&self) -> ProcessFacts;
+    /// Whether there are hooks.
+    fn has_hooks(&self) -> bool;
+    /// Asks hooks under this name. Returns false if too much is asked already.
+    fn ask_hooks(&self, question: u64, ask: HooksAsk) -> bool;
+    /// What hooks have answered.
+    fn hooks_answers(&self) -> Vec<(u64, HooksAnswer)>;
     /// How it stands with the servers of the cluster, as a JSON array. None: there is no cluster.
     fn nodes(&self) -> Option<String>;
 }

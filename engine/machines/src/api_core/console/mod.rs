@@ -1,7 +1,8 @@
 //! The console: what operators ask of the API core by its page, or by a token.
 //!
 //! `doorkeeper` knows who may; `streams` are connections that are told what happens; `sampler` looks at the server once a
-//! second, and keeps what it has seen of the last minutes; `facts` is what only the engine knows.
+//! second, and keeps what it has seen of the last minutes; `facts` is what only the engine knows. `questions` go to shards,
+//! `watches` are streams of what they see; `hooks` are asked beside the cores.
 
 use api::answer::{Answer, Manner};
 use api::console::access::{Shown, check_origin, refuse_haste, refuse_stranger, refuse_token, shown};
@@ -19,14 +20,20 @@ use crate::machine::{Now, Token};
 
 mod doorkeeper;
 mod facts;
+mod hooks;
+mod questions;
 pub(super) mod sampler;
 mod streams;
+pub(super) mod watches;
 
 pub use facts::{Facts, ProcessFacts};
+pub use hooks::{HooksAnswer, HooksAsk};
 
 use doorkeeper::Doorkeeper;
+use hooks::HooksQuestions;
 use sampler::Sampler;
 use streams::Streams;
+use watches::Watches;
 
 /// What the console is made of.
 pub struct ConsoleConfig {
@@ -45,6 +52,8 @@ pub(super) struct Console {
     doorkeeper: Doorkeeper,
     pub(super) streams: Streams,
     pub(super) sampler: Sampler,
+    pub(super) watches: Watches,
+    pub(super) hooks: HooksQuestions,
 }
 
 impl Console {
@@ -55,6 +64,8 @@ impl Console {
             doorkeeper: Doorkeeper::new(config.key),
             streams: Streams::default(),
             sampler: Sampler::default(),
+            watches: Watches::default(),
+            hooks: HooksQuestions::default(),
         }
     }
 
@@ -126,6 +137,10 @@ impl ApiCore {
             ConsoleCall::Problems => {
                 self.respond_with(token, manner, now, |core| Some(core.facts()?.problems()));
             }
+            ConsoleCall::Hooks | ConsoleCall::DeadLetters | ConsoleCall::Replay | ConsoleCall::Enable => {
+                self.take_call_to_hooks(token, manner, call, request, now)?;
+            }
+            _ => self.take_call_to_shards(token, manner, call, request, session, now)?,
         }
         Ok(())
     }

@@ -125,6 +125,7 @@ impl ApiCore {
         if streams.is_empty() {
             return;
         }
+        self.ask_hooks_for_overview(now);
         let apps = self.encode_apps();
         let nodes = self.facts().and_then(|facts| facts.nodes());
         for stream in streams {

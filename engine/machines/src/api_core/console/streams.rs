@@ -15,6 +15,10 @@ use crate::machine::{Now, Token};
 pub(in crate::api_core) enum Stream {
     /// How the server is, once a second.
     Overview,
+    /// What is sent to a channel.
+    Tail,
+    /// The messages of a connection.
+    Trace,
 }
 
 /// All streams.
@@ -37,6 +41,11 @@ impl Streams {
     /// How many there are.
     pub(in crate::api_core) fn len(&self) -> usize {
         self.open.len()
+    }
+
+    /// Whether there may be one more.
+    pub(super) fn has_room(&self) -> bool {
+        self.open.len() < CONSOLE_STREAMS_MAX
     }
 
     /// Those that are about this.

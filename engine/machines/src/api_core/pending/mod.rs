@@ -16,6 +16,7 @@ use crate::topic::Topic;
 
 mod channel;
 mod channels;
+pub(super) mod console;
 mod metrics;
 mod publish;
 mod terminate;
@@ -33,6 +34,10 @@ pub(super) enum Pending {
     Metrics(Readings),
     /// The same, for a sample of the console.
     Sample(Readings),
+    /// What the console asks of shards.
+    Console(console::Pending),
+    /// What the console asks of hooks: their answer.
+    Json(String),
     /// Whether all nodes hear of it, if there are others.
     Terminate,
 }
@@ -59,6 +64,7 @@ impl Pending {
             (Self::Metrics(pending) | Self::Sample(pending), Found::Reading(reading)) => {
                 pending.take(question, *reading);
             }
+            (Self::Console(pending), found) => return pending.take(found),
             _ => invariant::violated("an answer is of the kind that was asked for"),
         }
         Ok(())
@@ -72,6 +78,8 @@ impl Pending {
             Self::Channel(pending) => pending.respond(),
             Self::Users(pending) => pending.respond(),
             Self::Metrics(pending) => pending.respond(core, now),
+            Self::Console(pending) => pending.respond(),
+            Self::Json(json) => api::console::answer_json(json),
             Self::Terminate | Self::Sample(_) => Answer::done(),
         }
     }

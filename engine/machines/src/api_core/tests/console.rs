@@ -8,7 +8,7 @@ use api::console::object::Object;
 use protocol::auth::ConsoleKey;
 
 use super::*;
-use crate::api_core::console::{Console, ConsoleConfig, Facts, ProcessFacts};
+use crate::api_core::console::{Console, ConsoleConfig, Facts, HooksAnswer, HooksAsk, ProcessFacts};
 
 /// Knows nothing but the next token.
 #[derive(Default)]
@@ -35,6 +35,18 @@ impl Facts for NoFacts {
 
     fn process(&self) -> ProcessFacts {
         ProcessFacts::default()
+    }
+
+    fn has_hooks(&self) -> bool {
+        false
+    }
+
+    fn ask_hooks(&self, _question: u64, _ask: HooksAsk) -> bool {
+        false
+    }
+
+    fn hooks_answers(&self) -> Vec<(u64, HooksAnswer)> {
+        Vec::new()
     }
 
     fn nodes(&self) -> Option<String> {
