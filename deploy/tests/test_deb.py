@@ -49,7 +49,7 @@ class Operated:
 
     def hears_what_is_published(self, app):
         """Whether a client of this app hears what a back end of it says, by an official SDK."""
-        key, secret = app["key"], app["secret"]
+        key, secret = app["keys"][0]["key"], app["keys"][0]["secret"]
         sdk = pusher.Pusher(app["id"], key, secret, ssl=False, host=HOST, port=self.port, timeout=15)
         client = Connection(self, sdk, key=key)
         client.subscribe("private-orders")
