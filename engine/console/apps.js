@@ -10,7 +10,6 @@ function show(root, _, signal) {
   const table = new Table(t("apps"), ({ id }) => id, [
     ["app", "made", ({ id }) => named(id, "channels", { app: id })],
     ["connections", "number"],
-    ["channels", "number"],
     ["subscriptions", "number"],
     ["state", "plain", ({ enabled }) => t(enabled === false ? "off" : "on")],
   ]);

@@ -14,7 +14,7 @@ export default {
   stream_off: "Off", stream_connecting: "Connecting…", stream_live: "Live", stream_lost: "Connection lost, retrying…",
   no_answer: "The server does not answer.", refused_status: "The server answered with status {0}.",
   // numbers
-  connections: "Connections", deliveries_s: "Deliveries/s", publishes_s: "Publishes/s", latency: "Publish → kernel", traffic: "Traffic",
+  connections: "Connections", deliveries_s: "Deliveries/s", publishes_s: "Publishes/s", latency: "Publish→kernel", traffic: "Traffic",
   memory: "Memory", limit: "limit", waiting: "Waiting to be written", busiest: "Busiest core", gates: "Gates closed",
   in: "in", out: "out", cores: "Cores", core: "Core", busy: "Busy", busy_of: "Busy share of {0}, last 10 minutes", gated: "Gated",
   last_minutes: "Last 10 minutes", at_time: "At {0}", plots_label: "Plots of the last 10 minutes; arrow keys move through time",
@@ -32,7 +32,7 @@ export default {
   problems_none: "Nothing has been refused lately.", what: "What", times: "Times", reason: "Reason", remedy: "What to do",
   hooks_none: "No app has an endpoint for hooks.", endpoint: "Endpoint", endpoints: "Endpoints", backlog: "Waiting", backlog_age: "Oldest",
   dead_letters: "Dead letters", letters_of: "Dead letters of {0}", letters_none: "No dead letters.", tries: "Tries",
-  nodes_none: "This server is not part of a cluster.", node: "Joined by", since: "Since", lag: "Lag", gaps: "Gaps",
+  nodes_none: "This server is not part of a cluster.", node: "Joined by", since: "Since", unacknowledged: "Unacknowledged", gaps: "Gaps",
   setting: "Setting", value: "Value", origin: "Origin", default: "Default", only_changed: "Only what differs from the default",
   settings_none: "No setting matches.",
   // try it

@@ -39,7 +39,7 @@ export function micros(value) {
   if (!known(value)) return NONE;
   if (value < 1000) return `${exact(Math.round(value))} µs`;
   const ms = value / 1000;
-  return ms < 1000 ? `${format({ maximumFractionDigits: ms < 100 ? 1 : 0 }).format(ms)} ms` : `${format({ maximumFractionDigits: 1 }).format(ms / 1000)} s`;
+  return ms < 1000 ? `${format({ maximumFractionDigits: ms < 10 ? 1 : 0 }).format(ms)} ms` : `${format({ maximumFractionDigits: 1 }).format(ms / 1000)} s`;
 }
 
 export function percent(share) {

@@ -19,7 +19,7 @@ function show(root, _, signal) {
     new Plot({ title: t("publishes_s"), series: [["", of("publishes_per_s")]], number: exact, axis: short }),
     new Plot({ title: t("latency"), series: [["p99", of("latency_p99_us")], ["p50", of("latency_p50_us")]], number: micros }),
     new Plot({ title: t("traffic"), series: [[t("out"), of("bytes_out_per_s")], [t("in"), of("bytes_in_per_s")]], number: perSecond, base: 1024 }),
-    new Plot({ title: t("memory"), series: [["", of("memory_bytes")], [t("limit"), of("memory_high_bytes")]], number: bytes, base: 1024 }),
+    new Plot({ title: t("memory"), series: [["", of("memory_bytes")], [t("limit"), of("memory_high_bytes")]], scaled: [["", of("memory_bytes")]], number: bytes, base: 1024 }),
     new Plot({ title: t("waiting"), series: [["", of("waiting_bytes")]], number: bytes, base: 1024 }),
     new Plot({ title: t("busiest"), series: [["", busiest]], number: percent }),
     new Plot({ title: t("gates"), series: [["", gated]], number: percent }),

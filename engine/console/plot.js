@@ -9,10 +9,10 @@ const WIDTH = 600;
 const HEIGHT = 100;
 const GAP_MS = 3_500;
 
-/** Draws `series`, a list of [name, value of a sample]; `axis` and `number` write values. */
+/** Draws `series`, a list of [name, value of a sample]; `axis` and `number` write values; those that are `scaled` fit in. */
 export class Plot {
-  constructor({ title, series, number, axis = number, base = 1000 }) {
-    Object.assign(this, { title, series, number, axis, base });
+  constructor({ title, series, number, axis = number, base = 1000, scaled = series }) {
+    Object.assign(this, { title, series, number, axis, base, scaled });
     this.lines = series.map((_, index) => svg("path", { class: `line line-${index + 1}` }));
     this.cursor = svg("line", { class: "cursor", y1: 0, y2: HEIGHT, visibility: "hidden" });
     this.drawing = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img" },
@@ -30,7 +30,7 @@ export class Plot {
   draw(samples, chosen) {
     const end = samples.at(-1)?.at ?? Date.now();
     const x = (sample) => WIDTH - ((end - sample.at) / SPAN_MS) * WIDTH;
-    const all = this.series.flatMap(([, value]) => samples.map(value)).filter((value) => Number.isFinite(value));
+    const all = this.scaled.flatMap(([, value]) => samples.map(value)).filter((value) => Number.isFinite(value));
     const scale = ceiling(Math.max(0, ...all), this.base);
     const y = (value) => HEIGHT - (value / scale) * (HEIGHT - 3) - 1;
     this.series.forEach(([, value], index) => this.lines[index].setAttribute("d", path(samples, value, x, y)));

@@ -17,7 +17,7 @@ function show(root, _, signal) {
   const table = new Table(t("settings"), ({ key }) => key, [
     ["setting", "name", ({ key }) => key],
     ["value", "wide"],
-    ["origin", "wide"],
+    ["origin", "wide", ({ origin, where }) => where ?? origin],
     ["default", "wide"],
   ], t("settings_none"));
   root.append(el("form", { class: "bar", role: "search", onsubmit: (event) => event.preventDefault() },
@@ -30,7 +30,7 @@ function show(root, _, signal) {
 
   function draw() {
     const wanted = words.value.toLowerCase().split(/\s+/).filter(Boolean);
-    table.update(all.filter((row) => (!changed.checked || row.origin !== "default")
-      && wanted.every((word) => `${row.key} ${row.value} ${row.origin}`.toLowerCase().includes(word))));
+    table.update(all.filter((row) => (!changed.checked || row.differs)
+      && wanted.every((word) => `${row.key} ${row.value} ${row.origin} ${row.where ?? ""}`.toLowerCase().includes(word))));
   }
 }

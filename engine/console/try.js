@@ -35,7 +35,7 @@ function show(root, parameters, signal) {
     const key = server?.apps.find(({ id }) => String(id) === app.value)?.key;
     if (!key) return lines.replaceChildren();
     const { host, port, tls } = server;
-    lines.replaceChildren(...snippets({ host, port, tls, key, app: app.value, channel: channel.value }).map(([name, text]) => {
+    lines.replaceChildren(...snippets({ host: host ?? location.hostname, port, tls, key, app: app.value, channel: channel.value }).map(([name, text]) => {
       const code = el("pre", { class: "code mono", tabindex: 0, role: "region", "aria-label": name }, text);
       return el("div", {}, el("div", { class: "title" }, el("h3", {}, name), copyButton(name, code)), code);
     }));

@@ -55,7 +55,7 @@ test("a refusal is explained, and names what should have been signed", async () 
 
 test("settings show their origin, never a secret, and are filtered", async () => {
   await go(page, "settings");
-  await said(page, /admin_token .*\*\*\*/, / file /);
+  await said(page, /admin_token .*\*\*\*/, /corecast.toml/);
   assert.equal(await page.evaluate((secrets) => secrets.some((secret) => document.body.innerText.includes(secret)), [TOKEN, APP.secret]), false);
   await page.type("input[type=search]", "admin_tok");
   await page.waitForFunction(() => document.querySelectorAll("tbody tr").length < 5, PATIENCE);
