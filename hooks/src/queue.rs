@@ -6,9 +6,8 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use protocol::hook_event::Happened;
 
 /// Makes a queue that holds at most `events_max` events.
@@ -17,23 +16,41 @@ pub fn queue(events_max: usize) -> (Queue, Drain) {
     (Queue { sender, refused: Arc::new(AtomicU64::new(0)) }, Drain { receiver })
 }
 
+/// What goes through the queue.
+#[derive(Debug)]
+pub(crate) enum Offered {
+    /// An event.
+    Event(Happened),
+    /// Answered when all events before it are committed.
+    Mark(Sender<()>),
+}
+
 /// The shards' half; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Queue {
-    sender: Sender<Happened>,
+    sender: Sender<Offered>,
     refused: Arc<AtomicU64>,
 }
 
 impl Queue {
     /// Takes the event, or gives it back when the queue is full or its far end is gone. Never waits.
     pub fn offer(&self, happened: Happened) -> Result<(), Happened> {
-        match self.sender.try_send(happened) {
-            Ok(()) => Ok(()),
-            Err(TrySendError::Full(happened) | TrySendError::Disconnected(happened)) => {
+        match self.sender.try_send(Offered::Event(happened)) {
+            Err(
+                TrySendError::Full(Offered::Event(happened))
+                | TrySendError::Disconnected(Offered::Event(happened)),
+            ) => {
                 self.refused.fetch_add(1, Ordering::Relaxed);
                 Err(happened)
             }
+            _ => Ok(()),
         }
+    }
+
+    /// What is told when all events that were offered before are committed. None: there is no room for it now.
+    pub fn mark(&self) -> Option<Receiver<()>> {
+        let (reached, told) = bounded(1);
+        self.sender.try_send(Offered::Mark(reached)).ok().map(|()| told)
     }
 
     /// How many events wait.
@@ -55,32 +72,12 @@ impl Queue {
 /// The hooks threads' half.
 #[derive(Debug)]
 pub struct Drain {
-    receiver: Receiver<Happened>,
-}
-
-/// What a wait for an event ended with.
-#[derive(Debug)]
-pub enum Waited {
-    /// The next event.
-    Event(Happened),
-    /// Nothing came in time.
-    Nothing,
-    /// All shards are gone and the queue is empty.
-    Finished,
+    receiver: Receiver<Offered>,
 }
 
 impl Drain {
-    /// Waits up to `patience` for the next event.
-    pub fn wait(&self, patience: Duration) -> Waited {
-        match self.receiver.recv_timeout(patience) {
-            Ok(happened) => Waited::Event(happened),
-            Err(RecvTimeoutError::Timeout) => Waited::Nothing,
-            Err(RecvTimeoutError::Disconnected) => Waited::Finished,
-        }
-    }
-
-    /// The next event, if there is one now.
-    pub fn next_now(&self) -> Option<Happened> {
+    /// The next event or mark, if there is one now.
+    pub(crate) fn next_now(&self) -> Option<Offered> {
         self.receiver.try_recv().ok()
     }
 
@@ -95,7 +92,7 @@ impl Drain {
     }
 
     /// For a wait on several things at once.
-    pub(crate) fn receiver(&self) -> &Receiver<Happened> {
+    pub(crate) fn receiver(&self) -> &Receiver<Offered> {
         &self.receiver
     }
 }
@@ -119,9 +116,9 @@ mod tests {
         assert!(queue.offer(happened(1)).is_ok() && queue.offer(happened(2)).is_ok());
         assert_eq!(queue.offer(happened(3)).unwrap_err().time_ms, 3);
         assert_eq!((queue.refused(), queue.len()), (1, 2));
-        assert_eq!(drain.next_now().unwrap().time_ms, 1);
+        assert_eq!(next_time_ms(&drain), Some(1));
         assert!(queue.offer(happened(3)).is_ok());
-        assert_eq!([2, 3].map(|_| drain.next_now().unwrap().time_ms), [2, 3]);
+        assert_eq!([2, 3].map(|_| next_time_ms(&drain)), [Some(2), Some(3)]);
     }
 
     #[test]
@@ -132,11 +129,22 @@ mod tests {
     }
 
     #[test]
-    fn the_end_is_told_when_the_queue_is_empty() {
+    fn a_mark_keeps_its_place_and_has_none_in_a_full_queue() {
         let (queue, drain) = queue(2);
         queue.offer(happened(1)).unwrap();
-        drop(queue);
-        assert!(matches!(drain.wait(Duration::ZERO), Waited::Event(Happened { time_ms: 1, .. })));
-        assert!(matches!(drain.wait(Duration::ZERO), Waited::Finished));
+        let told = queue.mark().unwrap();
+        assert!(queue.mark().is_none());
+        assert_eq!(next_time_ms(&drain), Some(1));
+        let Some(Offered::Mark(reached)) = drain.next_now() else { panic!("the mark comes next") };
+        assert!(told.try_recv().is_err());
+        reached.send(()).unwrap();
+        assert!(told.try_recv().is_ok());
+    }
+
+    fn next_time_ms(drain: &Drain) -> Option<u64> {
+        match drain.next_now()? {
+            Offered::Event(happened) => Some(happened.time_ms),
+            Offered::Mark(_) => None,
+        }
     }
 }

@@ -18,6 +18,9 @@ pub struct Settings {
     pub durability: Durability,
     /// What the journal's file may grow to, in bytes.
     pub journal_bytes_max: u64,
+    /// The id behind which a journal begins that has given fewer than [`IDS_APART`]: what goes to the same endpoints from
+    /// several journals must not have the same ids. 0: it goes on as it is.
+    pub ids_after: u64,
     /// How many events may wait for the journal.
     pub queue_events_max: usize,
     /// How long a vacated channel or a removed member may return before it is reported.
@@ -29,6 +32,9 @@ pub struct Settings {
     /// How deliveries are retried.
     pub delivery: DeliverySettings,
 }
+
+/// How far apart the first ids of several journals are.
+pub const IDS_APART: u64 = 1 << 35;
 
 /// Which failures a commit survives.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -290,6 +296,7 @@ impl Settings {
             data_dir,
             durability: Durability::default(),
             journal_bytes_max: 1 << 30,
+            ids_after: 0,
             queue_events_max: 65_536,
             grace: Duration::from_secs(3),
             stream: None,

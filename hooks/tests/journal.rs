@@ -12,6 +12,8 @@ mod edges;
 mod faults;
 #[path = "journal/kills.rs"]
 mod kills;
+#[path = "journal/nodes.rs"]
+mod nodes;
 #[path = "journal/places.rs"]
 mod places;
 #[path = "journal/rights.rs"]

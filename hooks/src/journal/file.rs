@@ -36,6 +36,13 @@ pub(super) struct Extent {
     pub(super) last_id: u64,
 }
 
+impl Extent {
+    /// Whether there are no rows.
+    pub(super) fn is_empty(self) -> bool {
+        self.first_id > self.last_id
+    }
+}
+
 /// How much of the disk it has.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(super) struct Size {
@@ -114,6 +121,11 @@ impl JournalFile {
             tx.prepare_cached(INSERT_ROW)?.execute(params![row.id, row.time_ms, app_id, name, text])?;
         }
         tx.commit()
+    }
+
+    /// The next row gets an id behind this one. There are no rows.
+    pub(super) fn give_ids_after(&self, last_id: u64) -> rusqlite::Result<()> {
+        self.connection.execute("UPDATE ids SET last = ?1", [last_id]).map(drop)
     }
 
     /// Which rows there are.

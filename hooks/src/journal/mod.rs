@@ -24,7 +24,7 @@ use crate::data_dir::JOURNAL_FILE;
 use crate::notice::say;
 use crate::queue::Drain;
 use crate::row::Position;
-use crate::settings::Settings;
+use crate::settings::{IDS_APART, Settings};
 
 pub use self::preflight::{JournalSite, JournalSiteFault, SiteFaultKind, preflight};
 pub use self::source::JournalSource;
@@ -158,7 +158,11 @@ fn read(mut file: JournalFile, path: &Path, settings: &Settings, apps: &Apps) ->
     let broken = |error| StartError::Sqlite { path: path.to_owned(), error };
     let open_edges = file.keep_edges_of(apps).map_err(broken)?;
     let mut places = file.keep_places_of(&live_names(settings)).map_err(broken)?;
-    let extent = file.extent().map_err(broken)?;
+    let mut extent = file.extent().map_err(broken)?;
+    if extent.is_empty() && extent.last_id < IDS_APART && extent.last_id < settings.ids_after {
+        file.give_ids_after(settings.ids_after).map_err(broken)?;
+        extent = file.extent().map_err(broken)?;
+    }
     let end = Position(extent.last_id, 0);
     for (name, place) in places.iter_mut().filter(|(_, place)| **place > end) {
         say(format_args!(

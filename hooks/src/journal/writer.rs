@@ -10,7 +10,6 @@ use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::{Receiver, Sender, bounded, select};
-use protocol::hook_event::Happened;
 
 use super::batch::Batch;
 use super::checkpoint::Checkpointer;
@@ -25,7 +24,7 @@ use crate::disk_fault::is_damaged;
 use crate::limits::{FREE_BYTES_MAX, JOURNAL_BATCH_BYTES_MAX, JOURNAL_BATCH_ROWS_MAX, WRITER_SLEEP_MAX};
 use crate::notice::say;
 use crate::outage::Outage;
-use crate::queue::Drain;
+use crate::queue::{Drain, Offered};
 
 /// How long events are gathered after the first of a batch.
 const GATHER: Duration = Duration::from_millis(4);
@@ -56,6 +55,8 @@ pub(super) struct Writer {
     counters: Arc<JournalCounters>,
     bytes_max: u64,
     batch: Batch,
+    /// Told when the batch is committed.
+    marks: Vec<Sender<()>>,
     first_id: u64,
     next_id: u64,
     size: Size,
@@ -69,7 +70,7 @@ pub(super) struct Writer {
 }
 
 enum Next {
-    Event(Happened),
+    Offered(Offered),
     Release,
     Tidying,
 }
@@ -95,6 +96,7 @@ impl Writer {
             counters,
             bytes_max,
             batch: Batch::default(),
+            marks: Vec::new(),
             first_id: extent.first_id,
             next_id: extent.last_id + 1,
             size: Size::default(),
@@ -114,7 +116,7 @@ impl Writer {
     pub(super) fn run(mut self) {
         while !self.shared.is_stopping() {
             match self.wait() {
-                Next::Event(happened) => self.gather(happened),
+                Next::Offered(offered) => self.gather(offered),
                 Next::Release => self.commit(),
                 Next::Tidying => self.tidy(),
             }
@@ -135,7 +137,7 @@ impl Writer {
             return Next::Release;
         }
         if self.has_more_to_release() {
-            return self.drain.next_now().map_or(Next::Release, Next::Event);
+            return self.drain.next_now().map_or(Next::Release, Next::Offered);
         }
         let quiet = if self.untidy { QUIET } else { WRITER_SLEEP_MAX };
         if self.producers_gone {
@@ -143,7 +145,7 @@ impl Writer {
         }
         select! {
             recv(self.drain.receiver()) -> next => match next {
-                Ok(happened) => Next::Event(happened),
+                Ok(offered) => Next::Offered(offered),
                 Err(_) => { self.producers_gone = true; Next::Release }
             },
             recv(work) -> _ => Next::Release,
@@ -152,8 +154,8 @@ impl Writer {
     }
 
     // Events that come one after the other share a transaction.
-    fn gather(&mut self, first: Happened) {
-        self.batch.take(first, &mut self.next_id);
+    fn gather(&mut self, first: Offered) {
+        self.take(first);
         if self.drain.len() < JOURNAL_BATCH_ROWS_MAX {
             thread::sleep(GATHER);
         }
@@ -163,8 +165,15 @@ impl Writer {
 
     fn fill(&mut self) {
         while self.batch.len() < JOURNAL_BATCH_ROWS_MAX && self.batch.bytes() < JOURNAL_BATCH_BYTES_MAX {
-            let Some(happened) = self.drain.next_now() else { return };
-            self.batch.take(happened, &mut self.next_id);
+            let Some(offered) = self.drain.next_now() else { return };
+            self.take(offered);
+        }
+    }
+
+    fn take(&mut self, offered: Offered) {
+        match offered {
+            Offered::Event(happened) => self.batch.take(happened, &mut self.next_id),
+            Offered::Mark(reached) => self.marks.push(reached),
         }
     }
 
@@ -176,6 +185,8 @@ impl Writer {
         match self.write(&release).and_then(|()| self.measure()) {
             Ok(()) => {
                 self.failing.is_over(|| "the journal is written again".to_owned());
+                // Somebody who has gone waits for nothing.
+                self.marks.drain(..).for_each(|mark| mark.try_send(()).unwrap_or_default());
                 self.weigh();
                 self.move_log();
             }
