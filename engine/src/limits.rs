@@ -150,3 +150,9 @@ pub(crate) const TOP_ROWS_MAX: usize = 20;
 
 /// Questions of the console about hooks that may wait for an answer; one more is refused.
 pub(crate) const HOOKS_QUESTIONS_MAX: usize = 16;
+
+/// Edges that a server of the cluster keeps for hooks: about 100 MB. Past it levels are told later.
+pub(crate) const EDGES_MAX: u64 = 1_000_000;
+
+/// Levels that a server is told in one call that they were passed on: some milliseconds of it.
+pub(crate) const EDGES_PASSED_MAX: usize = 4096;

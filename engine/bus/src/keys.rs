@@ -34,6 +34,11 @@ impl Keys {
         format!("{}:map", self.prefix)
     }
 
+    /// Edges for hooks.
+    pub(crate) fn edges(&self) -> String {
+        format!("{}:edges", self.prefix)
+    }
+
     /// Puts what a script wants first. The time is the server's own.
     pub(crate) fn write(&self, script: Script, question: &mut Cmd) {
         question.arg(&self.prefix);

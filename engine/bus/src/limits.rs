@@ -15,3 +15,15 @@ pub(crate) const LOADS_MAX: usize = 3;
 
 /// Entries of one answer: at 64 events each they keep the bus thread busy for some milliseconds.
 pub(crate) const ENTRIES_MAX: usize = 256;
+
+/// Edges for hooks that are taken at once: so many are told again at most where the node that has taken them dies.
+pub(crate) const EDGES_TAKEN_MAX: usize = 256;
+
+/// Levels in one call of a script: some milliseconds of the server.
+pub(crate) const LEVELS_SLICE: usize = 500;
+
+/// How much of what a session still holds goes in one call when its node leaves.
+pub(crate) const LEAVING_SLICE: usize = 256;
+
+/// So many of those calls: the other nodes clear up the rest.
+pub(crate) const LEAVING_CALLS_MAX: usize = 64;

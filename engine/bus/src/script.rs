@@ -15,6 +15,8 @@ pub enum Script {
     Beat,
     /// Carries out numbered commands.
     Commands,
+    /// Compares levels that hooks were told with what is so.
+    Compare,
     /// Reads how many are in topics.
     Counts,
     /// Tells levels that are due.
@@ -27,12 +29,18 @@ pub enum Script {
     Kill,
     /// Reads the channels of an app.
     List,
+    /// Reads which levels hooks were told.
+    Passed,
     /// Carries out numbered publishes.
     Publish,
     /// Begins a session.
     Register,
+    /// Ends a session that stops in order.
+    Retire,
     /// Takes out what a dead epoch holds.
     Sweep,
+    /// Reads which levels are up.
+    There,
     /// Reads the users of a topic.
     Users,
 }
@@ -54,19 +62,23 @@ const READING: &str = include_str!("scripts/reading.lua");
 
 impl Script {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 17] = [
         Self::Ack,
         Self::Beat,
         Self::Commands,
+        Self::Compare,
         Self::Counts,
         Self::Due,
         Self::Edges,
         Self::Hello,
         Self::Kill,
         Self::List,
+        Self::Passed,
         Self::Publish,
         Self::Register,
+        Self::Retire,
         Self::Sweep,
+        Self::There,
         Self::Users,
     ];
 
@@ -104,9 +116,13 @@ impl Script {
     /// Those that free memory run when there is none.
     fn first_line(self) -> &'static str {
         match self {
-            Self::Ack | Self::Beat | Self::Edges | Self::Kill | Self::Sweep => "#!lua flags=allow-oom\n",
-            Self::Hello | Self::Counts | Self::List | Self::Users => "#!lua flags=no-writes\n",
-            Self::Commands | Self::Due | Self::Publish | Self::Register => "#!lua\n",
+            Self::Ack | Self::Beat | Self::Edges | Self::Kill | Self::Retire | Self::Sweep => {
+                "#!lua flags=allow-oom\n"
+            }
+            Self::Hello | Self::Counts | Self::List | Self::Passed | Self::Users => "#!lua flags=no-writes\n",
+            Self::Commands | Self::Compare | Self::Due | Self::Publish | Self::Register | Self::There => {
+                "#!lua\n"
+            }
         }
     }
 
@@ -115,15 +131,19 @@ impl Script {
             Self::Ack => &[HEAD, INBOXES, include_str!("scripts/ack.lua")],
             Self::Beat => &[HEAD, include_str!("scripts/beat.lua")],
             Self::Commands => &[HEAD, INBOXES, LEVELS, LEAVE, include_str!("scripts/commands.lua")],
+            Self::Compare => &[HEAD, LEVELS, include_str!("scripts/compare.lua")],
             Self::Counts => &[READING, include_str!("scripts/counts.lua")],
             Self::Due => &[HEAD, LEVELS, include_str!("scripts/due.lua")],
             Self::Edges => &[HEAD, include_str!("scripts/edges.lua")],
             Self::Hello => &[HEAD, include_str!("scripts/hello.lua")],
             Self::Kill => &[HEAD, include_str!("scripts/kill.lua")],
             Self::List => &[READING, include_str!("scripts/list.lua")],
+            Self::Passed => &[HEAD, include_str!("scripts/passed.lua")],
             Self::Publish => &[include_str!("scripts/publish.lua")],
             Self::Register => &[HEAD, include_str!("scripts/register.lua")],
+            Self::Retire => &[HEAD, include_str!("scripts/retire.lua")],
             Self::Sweep => &[HEAD, INBOXES, LEVELS, LEAVE, include_str!("scripts/sweep.lua")],
+            Self::There => &[HEAD, LEVELS, include_str!("scripts/there.lua")],
             Self::Users => &[READING, include_str!("scripts/users.lua")],
         }
     }

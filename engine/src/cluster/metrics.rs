@@ -1,6 +1,9 @@
 //! What `/metrics` tells of the servers of the cluster.
 
-use super::standing::Standings;
+use std::sync::atomic::Ordering;
+
+use super::edge_counters::EdgeCounters;
+use super::standing::{Standings, name_of};
 use machines::api_core::exposition::Exposition;
 use machines::cluster::session::reading::{Reading, Why};
 
@@ -37,6 +40,7 @@ pub(crate) fn describe_cluster(all: &mut Exposition, standings: &Standings) {
         }
         all.add(lost);
     }
+    describe_edges(all, standings);
     let counters: [Family; 6] = [
         ("bus_sessions_total", "Sessions that began.", |it| it.stats.begun),
         ("bus_resumed_total", "Sessions that went on after a connection broke.", |it| it.stats.resumed),
@@ -54,13 +58,39 @@ pub(crate) fn describe_cluster(all: &mut Exposition, standings: &Standings) {
     }
 }
 
-fn name_of(why: Why) -> &'static str {
-    match why {
-        Why::Held => "held",
-        Why::Fenced => "fenced",
-        Why::Gone => "gone",
-        Why::Cut => "cut",
-        Why::Gap => "gap",
-        Why::Full => "full",
+fn describe_edges(all: &mut Exposition, standings: &Standings) {
+    type EdgeFamily = (&'static str, &'static str, fn(&EdgeCounters) -> u64);
+    let gauges: [EdgeFamily; 2] = [
+        ("hook_edges_holder", "1 while this node passes on the hooks' edges of a server.", |it| {
+            it.is_holder.load(Ordering::Relaxed).into()
+        }),
+        ("hook_edges_due", "Falls that wait for their grace, or for room.", |it| {
+            it.due.load(Ordering::Relaxed)
+        }),
+    ];
+    for (name, help, value) in gauges {
+        let mut family = all.gauges(name, help);
+        for (server, edges) in standings.all_edges() {
+            family.sample(&[("server", server)], value(edges) as f64);
+        }
+        all.add(family);
+    }
+    let counters: [EdgeFamily; 3] = [
+        ("hook_edges_passed_total", "Hooks' edges that this node has handed to its journal.", |it| {
+            it.passed.load(Ordering::Relaxed)
+        }),
+        ("hook_edges_filtered_total", "Hooks' edges that had been told already.", |it| {
+            it.filtered.load(Ordering::Relaxed)
+        }),
+        ("hook_edges_compared_total", "Hooks' edges that no node told, and a comparison found.", |it| {
+            it.compared.load(Ordering::Relaxed)
+        }),
+    ];
+    for (name, help, value) in counters {
+        let mut family = all.counters(name, help);
+        for (server, edges) in standings.all_edges() {
+            family.sample(&[("server", server)], value(edges) as f64);
+        }
+        all.add(family);
     }
 }

@@ -1,26 +1,36 @@
 //! This node in its cluster: a bus thread for each Redis server that joins it with others.
 //!
-//! `thread` gives a bus its turns; `standing` is what `/ready` and metrics tell of each server, and what the log says when
-//! that changes. What is decided is decided in `machines::cluster`, what is spoken with Redis in `bus`. Called by the server.
+//! `thread` gives a bus its turns; `edges` hands what hooks are told of the whole cluster to the journal of one node; `nodes`
+//! says who comes and goes; `standing` is what `/ready` and metrics tell of each server, and what the log says when that changes.
+//!
+//! What is decided is decided in `machines::cluster`, what is spoken with Redis in `bus`. Called by the server.
 
 mod counts;
+mod edge_counters;
+mod edges;
 mod metrics;
+mod nodes;
 mod standing;
 mod thread;
 
 use std::io;
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
 
 use counts::Counts;
 
 use crate::driver::apps::AppsControl;
 use crate::driver::bus_lines::BusLines;
 use crate::driver::control::{Clock, Control};
+use crate::driver::hooks_end::HookRoad;
+use crate::limits::EDGES_MAX;
 use crate::settings;
 use bus::keys::Keys;
+use bus::server::Server as BusServer;
 use machines::cluster::bus::Server;
 use machines::cluster::servers::Servers;
+use machines::cluster::session::pace::Pace;
 use machines::limits::{ClusterLimits, Limits};
 use machines::topic::TopicHash;
 
@@ -34,10 +44,9 @@ pub struct ClusterPlan {
     limits: Limits,
     keys: Keys,
     standings: Arc<Standings>,
+    /// The way to this node's hooks, if it has any.
+    road: Option<HookRoad>,
 }
-
-/// Each node tells its own hooks: the servers keep no edges.
-const NO_EDGES: u64 = 0;
 
 /// The version of what nodes say to each other; nodes with another one stay apart.
 const PROTOCOL: u32 = 1;
@@ -48,15 +57,22 @@ pub(crate) fn map_entry(place: usize, servers: usize) -> String {
 }
 
 impl ClusterPlan {
-    /// None: the settings name no server.
-    pub fn new(settings: &settings::Cluster, topics: TopicHash, limits: &Limits) -> Option<Self> {
+    /// None: the settings name no server. `grace` is what falls of levels wait for before hooks are told.
+    pub fn new(
+        settings: &settings::Cluster,
+        topics: TopicHash,
+        limits: &Limits,
+        grace: Duration,
+        road: Option<HookRoad>,
+    ) -> Option<Self> {
         if settings.servers.is_empty() {
             return None;
         }
         let inbox_bytes_max = ClusterLimits::default().inbox_bytes_max;
         let names = settings.servers.iter().map(|server| server.name().into()).collect();
         Some(Self {
-            keys: Keys::new(&settings.prefix, 0, inbox_bytes_max, NO_EDGES),
+            keys: Keys::new(&settings.prefix, grace.as_millis() as u64, inbox_bytes_max, EDGES_MAX),
+            road,
             standings: Arc::new(Standings::new(names, settings.lease)),
             settings: settings.clone(),
             topics,
@@ -108,6 +124,35 @@ impl ClusterPlan {
             };
             Builder::new().name(format!("bus-{}", server.0)).spawn(move || thread::run(setup))
         };
-        lines.into_iter().map(spawn).collect()
+        let mut threads: Vec<_> = lines.into_iter().map(spawn).collect::<io::Result<_>>()?;
+        threads.extend(self.start_edges(control, apps)?);
+        Ok(threads)
+    }
+
+    /// Only where there are hooks.
+    fn start_edges(
+        &self,
+        control: &Arc<Control>,
+        apps: &Arc<AppsControl>,
+    ) -> io::Result<Vec<JoinHandle<()>>> {
+        let Some(road) = &self.road else { return Ok(Vec::new()) };
+        let spawn = |(place, server): (u16, &BusServer)| {
+            let setup = edges::Setup {
+                place: Server(place),
+                server: server.clone(),
+                keys: self.keys.clone(),
+                lease: self.settings.lease,
+                patience: Duration::from_millis(
+                    Pace::of_lease(self.settings.lease.as_millis() as u64).silence_ms,
+                ),
+                standings: Arc::clone(&self.standings),
+                control: Arc::clone(control),
+                apps: Arc::clone(apps),
+                road: road.clone(),
+                counters: self.standings.edges(Server(place)),
+            };
+            Builder::new().name(format!("bus-edges-{place}")).spawn(move || edges::run(setup))
+        };
+        (0..).zip(&self.settings.servers).map(spawn).collect()
     }
 }

@@ -1,14 +1,18 @@
 //! How it stands with each server: what `/ready` and metrics tell, and a line of the log for each change.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use api::console::object::{Object, list};
 use logging::event;
 use protocol::json::encode_string;
 
+use super::edge_counters::EdgeCounters;
 use bus::fault::Fault;
-use machines::cluster::session::reading::Reading;
+use machines::cluster::bus::Server;
+use machines::cluster::epoch::Epoch;
+use machines::cluster::session::reading::{Reading, Why};
 use machines::machine::Now;
 
 /// How it stands with all servers.
@@ -16,6 +20,9 @@ use machines::machine::Now;
 pub struct Standings {
     lease: Duration,
     servers: Vec<(Box<str>, Mutex<Option<Standing>>)>,
+    edges: Vec<Arc<EdgeCounters>>,
+    /// Another node is alive, to which clients may go.
+    others: Arc<AtomicBool>,
 }
 
 /// How it stands with a server.
@@ -32,7 +39,13 @@ pub(super) struct Standing {
 impl Standings {
     /// Those of the servers with these names, none of which is known yet.
     pub(super) fn new(names: Vec<Box<str>>, lease: Duration) -> Self {
-        Self { lease, servers: names.into_iter().map(|name| (name, Mutex::new(None))).collect() }
+        let edges = names.iter().map(|_| Arc::default()).collect();
+        Self {
+            lease,
+            servers: names.into_iter().map(|name| (name, Mutex::new(None))).collect(),
+            edges,
+            others: Arc::default(),
+        }
     }
 
     /// So it stands now.
@@ -51,6 +64,28 @@ impl Standings {
         };
         next.tell(name, before.as_ref().map(|before| &before.reading));
         *standing = Some(next);
+    }
+
+    /// Whether another node is alive, to which clients may go.
+    pub fn others(&self) -> &Arc<AtomicBool> {
+        &self.others
+    }
+
+    /// What is counted of the edges of a server.
+    pub(super) fn edges(&self, server: Server) -> Arc<EdgeCounters> {
+        self.edges.get(usize::from(server.0)).cloned().unwrap_or_default()
+    }
+
+    /// The same of all servers.
+    pub(super) fn all_edges(&self) -> impl Iterator<Item = (&str, &EdgeCounters)> {
+        self.servers.iter().zip(&self.edges).map(|((name, _), edges)| (&**name, &**edges))
+    }
+
+    /// The session with a server, if there is one.
+    pub(super) fn epoch(&self, server: Server) -> Option<Epoch> {
+        let (_, standing) = self.servers.get(usize::from(server.0))?;
+        let standing = standing.lock().unwrap_or_else(PoisonError::into_inner);
+        standing.as_ref().and_then(|standing| standing.reading.epoch)
     }
 
     /// Each server that was heard of, with how it stands.
@@ -123,7 +158,13 @@ impl Standing {
         let (stats, old) = (self.reading.stats, before.map(|before| before.stats).unwrap_or_default());
         if stats.begun > old.begun {
             self.told = None;
-            event!(INFO, "cluster_joined", { server = name, }, "cluster: this node is joined with others by {name}");
+            let node = self.reading.epoch.map_or_else(String::new, |epoch| epoch.to_string());
+            event!(
+                INFO,
+                "cluster_joined",
+                { server = name, node = node.as_str(), },
+                "cluster: this node is joined with others by {name}, as node {node}"
+            );
         }
         if stats.resumed > old.resumed {
             event!(
@@ -133,12 +174,14 @@ impl Standing {
                 "cluster: a connection to {name} broke and is back, nothing was lost"
             );
         }
-        if stats.lost.iter().sum::<u64>() > old.lost.iter().sum() {
+        let lost = Why::ALL.into_iter().zip(stats.lost).zip(old.lost).find(|((_, now), before)| now > before);
+        if let Some(((why, _), _)) = lost {
+            let why = name_of(why);
             event!(
                 WARN,
                 "cluster_lost",
-                { server = name, },
-                "cluster: the session with {name} is over: until the next one, events on its channels reach this node's \
+                { server = name, why = why, },
+                "cluster: the session with {name} is over ({why}): until the next one, events on its channels reach this node's \
                  own clients only"
             );
         }
@@ -155,5 +198,17 @@ impl Standing {
             let fault = self.fault.as_deref().unwrap_or_default();
             event!(WARN, "cluster_fault", { server = name, }, "cluster: {name}: {fault}");
         }
+    }
+}
+
+/// Why a session was lost, in a word.
+pub(super) fn name_of(why: Why) -> &'static str {
+    match why {
+        Why::Held => "held",
+        Why::Fenced => "fenced",
+        Why::Gone => "gone",
+        Why::Cut => "cut",
+        Why::Gap => "gap",
+        Why::Full => "full",
     }
 }

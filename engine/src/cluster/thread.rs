@@ -6,18 +6,21 @@ use std::fs::File;
 use std::io::Read;
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::counts::Counts;
+use super::nodes::{self, Nodes};
 use super::standing::Standings;
 use crate::driver::bus_lines::BusLines;
 use crate::driver::control::{Clock, Control, Phase};
 use crate::limits::{BUS_END_MAX, BUS_SLEEP_MAX};
 use bus::bus::{Bus, Homes};
 use bus::keys::Keys;
+use bus::leaving::leave;
 use bus::link::Link;
 use bus::server::Server;
 use machines::cluster::bus::{FromBus, ToBus};
@@ -79,6 +82,8 @@ pub(super) fn run(setup: Setup) {
         random,
     };
     let patience = Duration::from_millis(Pace::of_lease(lease_ms).silence_ms);
+    let mut nodes = Nodes::default();
+    let (at, its_keys) = (server.clone(), keys.clone());
     let link = Link::new(server, keys, patience, Arc::new(lines.waker()));
     let mut bus = Bus::new(Session::new(config, clock.now()), link);
     let mut homes = Lines { lines: &lines, counts };
@@ -93,6 +98,11 @@ pub(super) fn run(setup: Setup) {
         let did_anything = bus.turn(&mut homes, now);
         let reading = bus.session().reading();
         standings.note(reading, bus.fault(), now);
+        let (beats, all) = bus.session().nodes();
+        for change in nodes.see(reading.epoch, beats, all) {
+            nodes::tell(at.name(), change);
+        }
+        standings.others().store(nodes.any_lives(), Ordering::Relaxed);
         if had_session && !reading.has_session {
             // Alone, a node counts its own.
             homes.elsewhere(Vec::new());
@@ -101,6 +111,10 @@ pub(super) fn run(setup: Setup) {
         if control.phase() >= Phase::Stopping {
             let end = *end.get_or_insert_with(|| Instant::now() + BUS_END_MAX);
             if reading.commands == 0 && !did_anything || Instant::now() >= end {
+                if let Some(epoch) = reading.epoch.filter(|_| reading.is_up) {
+                    // Others find out by themselves if this is not heard.
+                    let _ = leave(&at, &its_keys, &epoch.to_string(), BUS_END_MAX);
+                }
                 return;
             }
         }

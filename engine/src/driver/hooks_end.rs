@@ -56,6 +56,12 @@ impl HooksEnd {
         Some(HookGauge { open: Arc::downgrade(open), counters: counters.clone() })
     }
 
+    /// The way to the hooks for edges that no core tells.
+    pub fn road(&self) -> Option<HookRoad> {
+        let Self::Present { open, .. } = self else { return None };
+        Some(HookRoad { open: Arc::downgrade(open) })
+    }
+
     /// Opens as soon as it can; the machine is told what was told before, first of all.
     pub(super) fn open<M: Machine>(&mut self, machine: &mut M, now: Now) {
         let Self::Present { open, queue: queue @ None, .. } = self else { return };
@@ -73,6 +79,19 @@ impl HooksEnd {
         if let (Self::Present { dropped, .. }, 1..) = (self, more) {
             dropped.fetch_add(more, Ordering::Relaxed);
         }
+    }
+}
+
+/// The way to the hooks for edges that no core tells. It does not keep the link open.
+#[derive(Clone, Debug)]
+pub struct HookRoad {
+    open: Weak<OnceLock<HooksOpen>>,
+}
+
+impl HookRoad {
+    /// The queue, while there is one. Give it back soon: the hooks core ends when the last one is dropped.
+    pub fn queue(&self) -> Option<Queue> {
+        Some(self.open.upgrade()?.get()?.queue.clone())
     }
 }
 

@@ -4,6 +4,9 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
+
+use hooks::settings::IDS_APART;
 
 use super::cores::{RunningCores, start_cores};
 use super::environment::Environment;
@@ -40,6 +43,12 @@ use machines::topic::TopicHash;
 /// The number of this server among those that share their channels: it is alone.
 const NODE: u16 = 0;
 
+/// Journals of a cluster that are told apart by their ids, which stay far below what SQLite can hold.
+const JOURNALS: u64 = 1 << 19;
+
+/// What falls wait for on a node without hooks, for the hooks of others.
+const HOOK_GRACE: Duration = Duration::from_secs(3);
+
 /// Starts the server. Returns when every core is up.
 pub fn start(settings: Settings) -> Result<Running, StartError> {
     install_panic_hook();
@@ -49,7 +58,11 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
     let tls = tls.transpose().map_err(StartError::Certificate)?;
     let shards = settings.shards.count.get();
     let capacity = Capacity::new(descriptors_max(), shards);
-    let hooks = settings.hooks.clone();
+    let mut hooks = settings.hooks.clone();
+    if let Some(hooks) = hooks.as_mut().filter(|_| !settings.cluster.servers.is_empty()) {
+        // The same endpoints hear of several journals.
+        hooks.ids_after = (1 + random_u64() % JOURNALS) * IDS_APART;
+    }
     let hooks =
         hooks.map(|hooks| HooksLink::start(hooks, Arc::clone(&settings.apps), settings.ending.takeover));
     let hooks = hooks.transpose().map_err(StartError::Hooks)?;
@@ -73,18 +86,28 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
     let address_caps = AddressCaps::default();
     let load = LoadMarks::new(settings.load);
     let (reached, next_token) = (ReachedLater::default(), NextToken::default());
-    let cluster = ClusterPlan::new(&settings.cluster, topics(), &limits);
+    let grace = settings.hooks.as_ref().map_or(HOOK_GRACE, |hooks| hooks.grace);
+    let cluster = ClusterPlan::new(&settings.cluster, topics(), &limits, grace, hooks_end.road());
     let standings = cluster.as_ref().map(|cluster| Arc::clone(cluster.standings()));
     let servers = cluster.as_ref().map(ClusterPlan::servers);
     let make_shard = {
         let (settings, limits, caps) = (Arc::clone(&settings), limits.clone(), address_caps.clone());
         let servers = servers.clone();
+        // What the operator has set goes for all clients.
+        let others = standings.as_ref().filter(|_| settings.ending.drain_close.is_none());
+        let others = others.map(|standings| Arc::clone(standings.others()));
         // Nodes of a cluster need not agree on their numbers: whole socket ids are compared.
         let node = if servers.is_some() { random_u64() as u16 } else { NODE };
         move |number: u16, _: &Environment| {
             let shard = shard(number, node, &settings, limits.clone(), caps.clone(), topics());
             match &servers {
-                Some(servers) => shard.in_cluster(servers.clone()),
+                Some(servers) => {
+                    let shard = shard.in_cluster(servers.clone());
+                    match &others {
+                        Some(others) => shard.beside(Arc::clone(others)),
+                        None => shard,
+                    }
+                }
                 None => shard,
             }
         }

@@ -118,13 +118,16 @@ class Client:
         except (OSError, websocket.WebSocketException) as error:
             self.closed = error
 
-    def subscribe(self, channel, user=None):
-        """Subscribes, and returns the data of subscription_succeeded."""
+    def asking_for(self, channel, user=None):
         member = {"user_id": user, "user_info": {"name": user}} if user else None
         data = {"channel": channel, "auth": ""}
         if channel.startswith(("private-", "presence-")):
             data.update(self.node.sdk.authenticate(channel, self.socket_id, member))
-        self.connection.send("pusher:subscribe", data)
+        return data
+
+    def subscribe(self, channel, user=None):
+        """Subscribes, and returns the data of subscription_succeeded."""
+        self.connection.send("pusher:subscribe", self.asking_for(channel, user))
         [data] = self.wait_for("pusher_internal:subscription_succeeded", channel)
         return json.loads(data)
 

@@ -1,7 +1,7 @@
 -- Common to all scripts but `publish`, and put before each of them.
 --
 -- ARGV: prefix; now in ms (0: this server's clock; tests give it); grace and retry of levels in ms; how many bytes an
--- inbox takes; how many edges the stream of edges takes, 0 where no hooks are told. From 7 on each script has its own.
+-- inbox takes; how many edges the stream of edges takes, 0 for none. From 7 on each script has its own.
 --
 -- Keys, where p is the prefix in braces, so that all of them share a slot. E is an epoch, T a topic, U a user:
 --   p:nodes  set of E                        p:n:E   hash: st (live, closed, dead), beat, at, done, cut, room, out
@@ -10,7 +10,8 @@
 --   p:f:T    hash U -> user_info             p:c:T   the cached event, with a time to live
 --   p:ch:APP set of channels with links      p:told  set of T, p:m:T set of U: the levels that hooks were told
 --   p:due    zset of names                   p:edges stream of edges        p:passed set of names
---   p:orders stream of orders to all nodes   p:map   which servers there are  p:hooks the epoch that takes the edges
+--   p:orders stream of orders to all nodes   p:map   which servers there are
+--   p:hooks the epoch that takes the edges; without it no levels are told
 --   p:k:E    hash: how many connections apps have
 --
 -- A topic is APP/cCHANNEL or APP/uUSER. It holds no NUL, and no `/` before that one.

@@ -24,6 +24,8 @@ if old ~= '' and call('HGET', node(old), 'st') == 'live' then
   call('HSET', node(old), 'st', 'closed', 'room', NO_ROOM)
   redis.call('DEL', inbox(old), connections(old))
 end
+-- A node that has the edges goes on with them.
+if old ~= '' and call('GET', p..':hooks') == old then redis.call('SET', p..':hooks', epoch) end
 redis.call('DEL', node(epoch), inbox(epoch))
 call('SADD', p..':nodes', epoch)
 call('HSET', node(epoch), 'st', 'live', 'beat', 0, 'at', now, 'done', 0, 'room', INBOX_MAX, 'out', 0)

@@ -63,6 +63,7 @@ fn a_key_that_holds_something_else_is_cleared_away() {
     }
     bus.inbox("e1");
     bus.edges_max.set(100);
+    bus.run(Script::Edges, &["e1", "", "9", "1"]);
     bus.commands(
         "e1",
         &[
@@ -154,7 +155,7 @@ fn without_memory_nothing_is_begun_and_what_frees_some_goes_on() {
         (Script::Ack, &["e1", "1", "1000"]),
         (Script::Kill, &["e2", "0"]),
         (Script::Sweep, &["e3", "256"]),
-        (Script::Edges, &["e1", "", "9"]),
+        (Script::Edges, &["e1", "", "9", "1"]),
         (Script::Hello, &["e1", "x"]),
         (Script::List, &["", "1", "", "0", "9"]),
     ] {

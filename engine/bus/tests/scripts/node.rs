@@ -122,7 +122,7 @@ impl Bus {
             self.ask(&["XRANGE", &format!("{P}:edges"), "-", "+"]);
         entries
             .into_iter()
-            .flat_map(|(_, fields)| fields)
+            .filter_map(|(_, fields)| fields.into_iter().next())
             .map(|(way, name)| format!("{way} {}", plain(&name)))
             .collect()
     }

@@ -156,3 +156,20 @@ fn an_order_reaches_all_that_live_and_later_who_was_away() {
     assert_eq!(missed_since("0"), ["one", "two", "three"], "they are kept for ten minutes");
     assert_eq!(missed_since(""), Vec::<String>::new(), "who has heard nothing was not there");
 }
+
+#[test]
+fn a_node_that_stops_in_order_leaves_nothing_and_only_its_own_session_ends() {
+    let bus = Bus::start();
+    bus.register("e1");
+    bus.register("e2");
+    for (epoch, user) in [("e1", "ann"), ("e2", "bob")] {
+        bus.commands(epoch, &[&["J", T, "1", "1"], &["E", T, user, "{}", "1", "0", "9"]]);
+    }
+    bus.inbox("e2");
+    assert_eq!(bus.says(Script::Retire, &["e1"]), "1");
+    assert_eq!(bus.says(Script::Retire, &["e1"]), "0");
+    assert_eq!(bus.says(Script::Sweep, &["e1", "256"]), "0");
+    assert_eq!(bus.inbox("e2"), [format!("removed {T} ann")]);
+    assert_eq!(bus.set("nodes"), ["e2".into()].into());
+    assert!(!bus.keys().iter().any(|key| key.ends_with(":e1")), "{:?}", bus.keys());
+}

@@ -20,6 +20,7 @@ pub mod command;
 pub mod epoch;
 pub mod event_data;
 pub mod item;
+pub mod levels;
 pub mod lookup;
 pub mod order;
 pub mod parts;

@@ -10,6 +10,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use protocol::app::Apps;
 use protocol::http::TrustedProxies;
@@ -159,6 +160,13 @@ impl Shard {
     #[must_use]
     pub fn in_cluster(mut self, servers: Servers) -> Self {
         self.home.join_cluster(servers, &self.limits);
+        self
+    }
+
+    /// While this holds, another node takes the clients of this one when it ends.
+    #[must_use]
+    pub fn beside(mut self, others: Arc<AtomicBool>) -> Self {
+        self.ending.note_others(others);
         self
     }
 

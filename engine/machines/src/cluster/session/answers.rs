@@ -45,6 +45,7 @@ impl Session {
                 self.beat_ms = Some(now.mono_ms + self.pace.beat_ms);
                 self.held_since = self.held_since.filter(|_| self.commands.size().0 > 0);
                 self.judge(epoch, &all, now);
+                self.nodes = (self.nodes.0 + 1, all);
                 self.effects.push_back(Effect::Elsewhere(connections));
             }
             (State::Up(_), Answer::Count(count)) => self.note_count(asked, count, now),

@@ -16,6 +16,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::cluster::answer::Registered;
 use crate::cluster::bus::{FromBus, News, Server, ToBus};
 use crate::cluster::call::Call;
 use crate::cluster::epoch::Epoch;
@@ -107,6 +108,8 @@ pub struct Session {
     inbox: Inbox,
     interest: Interest,
     watch: Watch,
+    /// All sessions, as the last beat has shown them, and how many beats have.
+    nodes: (u64, Vec<Registered>),
     /// When to beat, unless a beat is without an answer.
     beat_ms: Option<u64>,
     /// How many connections each app has here, and whether the server must be told.
@@ -163,6 +166,7 @@ impl Session {
             inbox: Inbox::new(&config.limits),
             interest: Interest::default(),
             watch: Watch::default(),
+            nodes: (0, Vec::new()),
             beat_ms: None,
             apps: Vec::new(),
             news: Outgoing::to_shards(cores, &config.batches),
@@ -281,6 +285,11 @@ impl Session {
     /// Batches have gone to homes: what had no room may have some now.
     pub fn handle_room(&mut self, now: Now) {
         self.take_entries(now);
+    }
+
+    /// How many beats have shown all sessions, and those that the last one has shown.
+    pub fn nodes(&self) -> (u64, &[Registered]) {
+        (self.nodes.0, &self.nodes.1)
     }
 
     /// How it stands.

@@ -6,6 +6,7 @@
 //! 5 % below the rate, so that no 100 ms see more closes of a shard than its share of them, and one.
 
 use std::num::NonZeroU32;
+use std::sync::atomic::Ordering;
 
 use protocol::close::Close;
 
@@ -70,6 +71,9 @@ impl Drain {
 impl Shard {
     pub(in crate::shard) fn begin_drain(&mut self, now: Now) {
         if self.ending.drain.is_none() {
+            if self.ending.others.as_ref().is_some_and(|others| others.load(Ordering::Relaxed)) {
+                self.ending.plan.close = Close::RECONNECT;
+            }
             self.ending.drain =
                 Some(Drain::begin(&self.ending.plan, self.place.shard.into(), self.hash.shards(), now));
             self.home.end();

@@ -2,6 +2,8 @@
 //! app's (`apps`), of one that its app's back end does not know (`unauthorized`).
 
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use protocol::close::Close;
 
@@ -37,6 +39,8 @@ pub(super) struct Ending {
     closes: Closes,
     /// How the server ends.
     plan: DrainPlan,
+    /// Whether there is another node to which clients may go, where they are to be told so.
+    others: Option<Arc<AtomicBool>>,
     /// It ends.
     drain: Option<Drain>,
     wheel: Wheel,
@@ -57,6 +61,7 @@ impl Ending {
             allowance: Allowance::new(outboxes_bytes_max / PARTING_PART),
             closes: Closes::default(),
             plan,
+            others: None,
             drain: None,
             wheel: Wheel::default(),
             ping,
@@ -65,6 +70,11 @@ impl Ending {
             unauthorized: Deadlines::default(),
             stats: EndingStats::default(),
         }
+    }
+
+    /// While this holds, those who are connected when the server ends are told to reconnect at once.
+    pub(super) fn note_others(&mut self, others: Arc<AtomicBool>) {
+        self.others = Some(others);
     }
 
     /// What happened.

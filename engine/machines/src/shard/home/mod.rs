@@ -249,8 +249,11 @@ impl Home {
         dropped(&self.stats) - before
     }
 
-    /// What hooks were told before this server began, as far as it lives here.
+    /// What hooks were told before this server began, as far as it lives here. In a cluster homes tell no edges.
     pub(super) fn take_open_edges(&mut self, open: &[OpenEdges], now: Now) {
+        if self.cluster.is_some() {
+            return;
+        }
         self.edges.begin_phase(now.mono_ms);
         self.edges.take_open(open, &self.apps, &self.hash, self.me);
     }

@@ -1,0 +1,201 @@
+"""What the endpoints of three nodes hear of channels and members: each edge once, in turn, whichever node dies."""
+
+import random
+from collections import Counter
+
+import pytest
+
+from nodes import LEASE_S, wait_until
+from receiver import Receiver
+
+GRACE_MS = 300
+ROOM = "presence-room"
+NAMES = {
+    "channel_occupied": "+",
+    "channel_vacated": "-",
+    "member_added": "+",
+    "member_removed": "-",
+}
+# A server that has lost its memory is compared with after so long.
+SETTLED_S = 3 * LEASE_S
+
+
+class Endpoint(Receiver):
+    """What was told of each channel and member, in order: an event that comes again under the same id counts once."""
+
+    def edges(self):
+        told, ids = {}, set()
+        for _, event in self.events():
+            if event["name"] in NAMES and event["id"] not in ids:
+                ids.add(event["id"])
+                told.setdefault((event["channel"], event.get("user_id")), []).append(NAMES[event["name"]])
+        return {what: "".join(ways) for what, ways in told.items()}
+
+    def of(self, channel, user=None):
+        return self.edges().get((channel, user), "")
+
+    def wait_for(self, channel, ways, user=None):
+        wait_until(lambda: self.of(channel, user) == ways, lambda: f"{ways} of {channel}: {self.edges()}", 60)
+
+
+@pytest.fixture
+def endpoint(ends, monkeypatch):
+    monkeypatch.setenv("CORECAST_HOOKS_GRACE_MS", str(GRACE_MS))
+    ends.append(Endpoint())
+    return ends[-1]
+
+
+@pytest.fixture
+def hooked(redis, start, endpoint, tmp_path):
+    """Starts nodes that tell this endpoint, each with a journal of its own."""
+
+    def make(name):
+        return start(redis, "--webhook", endpoint.url, "--data-dir", str(tmp_path / name))
+
+    return make
+
+
+@pytest.fixture
+def trio(hooked):
+    nodes = [hooked(name) for name in "abc"]
+    for node in nodes:
+        node.wait_until_joined()
+    wait_until(lambda: holders(nodes), "a node that takes the edges")
+    return nodes
+
+
+def holders(nodes):
+    living = [node for node in nodes if node.process.poll() is None]
+    return [node for node in living if node.total("corecast_hook_edges_holder") == 1]
+
+
+def others(nodes, node):
+    return [other for other in nodes if other is not node]
+
+
+def is_in_turn(ways):
+    return ways == ("+-" * len(ways))[: len(ways)]
+
+
+def test_each_edge_is_told_once_and_in_turn_over_all_nodes(trio, endpoint):
+    draw = random.Random(7)
+    clients = [node.connect() for node in trio for _ in range(2)]
+    there, heard = set(), Counter()
+    for _ in range(60):
+        client = draw.choice(clients)
+        channel, user = draw.choice([("news", None), (ROOM, "ann"), (ROOM, "bob")])
+        mine = {(c, u) for place, c, u in there if place is client}
+        if any(c == channel for c, _ in mine):
+            client.unsubscribe(channel)
+            there = {it for it in there if not (it[0] is client and it[1] == channel)}
+        else:
+            client.connection.send("pusher:subscribe", client.asking_for(channel, user))
+            heard[client, channel] += 1
+            client.wait_for("pusher_internal:subscription_succeeded", channel, heard[client, channel])
+            there.add((client, channel, user))
+    for client in clients:
+        client.unsubscribe("news")
+        client.unsubscribe(ROOM)
+    wait_until(
+        lambda: len(endpoint.edges()) == 4 and all(ways.endswith("-") for ways in endpoint.edges().values()),
+        lambda: f"the end of all: {endpoint.edges()}",
+    )
+    assert all(is_in_turn(ways) for ways in endpoint.edges().values()), endpoint.edges()
+    assert len(holders(trio)) == 1
+
+
+def test_a_killed_holder_s_edges_are_told_by_another_node(trio, endpoint):
+    [holder] = holders(trio)
+    first, second = others(trio, holder)
+    holder.connect().subscribe(ROOM, "ann")
+    first.connect().subscribe(ROOM, "bob")
+    holder.connect().subscribe("news")
+    endpoint.wait_for(ROOM, "+", "ann")
+    endpoint.wait_for(ROOM, "+", "bob")
+    endpoint.wait_for("news", "+")
+    # What was told is known to the next one.
+    wait_until(lambda: holder.total("corecast_hook_edges_passed_total") == 4, "four edges")
+    holder.kill()
+    second.connect().subscribe("late")
+    endpoint.wait_for("late", "+")
+    endpoint.wait_for(ROOM, "+-", "ann")
+    endpoint.wait_for("news", "+-")
+    assert (endpoint.of(ROOM), endpoint.of(ROOM, "bob")) == ("+", "+")
+    assert len(holders(trio)) == 1
+
+
+def test_a_holder_that_is_stopped_beyond_its_lease_gives_way_and_comes_back(trio, endpoint):
+    [holder] = holders(trio)
+    first, _ = others(trio, holder)
+    holder.connect().subscribe("here")
+    endpoint.wait_for("here", "+")
+    holder.pause()
+    there = first.connect()
+    there.subscribe("there")
+    endpoint.wait_for("there", "+")
+    endpoint.wait_for("here", "+-")
+    holder.go_on()
+    endpoint.wait_for("here", "+-+")
+    there.unsubscribe("there")
+    endpoint.wait_for("there", "+-")
+    assert len(holders(trio)) == 1
+
+
+@pytest.mark.parametrize("forgets", [False, True])
+def test_a_redis_that_comes_back_tells_nothing_twice_and_what_ended_meanwhile_once(trio, endpoint, redis, forgets):
+    clients = [node.connect() for node in trio]
+    for client, user in zip(clients, ("ann", "bob", "eve")):
+        client.subscribe(ROOM, user)
+    clients[1].subscribe("news")
+    for user in (None, "ann", "bob", "eve"):
+        endpoint.wait_for(ROOM, "+", user)
+    endpoint.wait_for("news", "+")
+    redis.kill()
+    for node in trio:
+        wait_until(node.degraded, "/ready to say so")
+    clients[1].unsubscribe("news")
+    clients[2].unsubscribe(ROOM)
+    if forgets:
+        redis.forget_everything()
+    redis.start()
+    for node in trio:
+        node.wait_until_joined()
+    endpoint.wait_for("news", "+-")
+    endpoint.wait_for(ROOM, "+-", "eve")
+    clients[0].subscribe("later")
+    endpoint.wait_for("later", "+")
+    assert [endpoint.of(ROOM, user) for user in (None, "ann", "bob")] == ["+", "+", "+"], endpoint.edges()
+
+
+def test_a_node_without_hooks_takes_none_and_its_edges_are_told(redis, start, hooked, endpoint):
+    bare = start(redis)
+    bare.wait_until_joined()
+    early = bare.connect()
+    early.subscribe(ROOM, "ann")
+    assert redis.ask("EXISTS", "{corecast}:edges") == 0, "nobody has hooks, nothing is kept for them"
+    told = hooked("a")
+    told.wait_until_joined()
+    endpoint.wait_for(ROOM, "+", "ann")
+    assert holders([bare, told]) == [told]
+    early.unsubscribe(ROOM)
+    endpoint.wait_for(ROOM, "+-")
+    assert endpoint.of(ROOM, "ann") == "+-"
+
+
+def test_a_holder_that_stops_in_order_gives_the_edges_to_another_and_may_come_back(trio, hooked, endpoint):
+    [holder] = holders(trio)
+    first, _ = others(trio, holder)
+    stays = first.connect()
+    stays.subscribe("news")
+    endpoint.wait_for("news", "+")
+    holder.stop()
+    wait_until(lambda: len(holders(trio)) == 1, "another node that takes the edges")
+    again = hooked("abc"[trio.index(holder)])
+    again.wait_until_joined()
+    again.connect().subscribe("news")
+    stays.unsubscribe("news")
+    again.connect().subscribe("late")
+    endpoint.wait_for("late", "+")
+    assert endpoint.of("news") == "+"
+    again.clients[0].unsubscribe("news")
+    endpoint.wait_for("news", "+-")

@@ -1,0 +1,92 @@
+"""Nodes that stop in order, are killed, and are started again, one after another."""
+
+import pytest
+
+from nodes import wait_until
+from roamer import Roamer
+from test_hooks import endpoint, hooked, is_in_turn, trio  # noqa: F401
+
+CLIENTS, ROOMS = 300, 10
+
+
+@pytest.fixture
+def roam(ends):
+    def make(*arguments):
+        ends.append(Roamer(*arguments))
+        return ends[-1]
+
+    return make
+
+
+def test_nodes_say_who_comes_and_who_goes_and_how(redis, start):
+    first = start(redis)
+    first.wait_until_joined()
+    second, third = start(redis), start(redis)
+    for node in (second, third):
+        node.wait_until_joined()
+    wait_until(lambda: first.output().count("is there, on") == 2, first.output)
+    watcher = first.connect()
+    watcher.subscribe("presence-room", "ann")
+    second.connect().subscribe("presence-room", "bob")
+    watcher.wait_for("pusher_internal:member_added", "presence-room")
+    second.stop()
+    wait_until(lambda: watcher.joined("presence-room") == ["+bob", "-bob"], watcher.frames)
+    wait_until(lambda: "in order" in first.output(), first.output)
+    assert "was taken for dead" not in first.output()
+    third.kill()
+    wait_until(lambda: "was taken for dead" in first.output(), first.output)
+
+
+def test_the_last_node_tells_its_clients_to_wait_and_others_to_go_on_at_once(redis, start, roam):
+    nodes = [start(redis), start(redis)]
+    for node in nodes:
+        node.wait_until_joined()
+    wait_until(lambda: all("is there, on" in node.output() for node in nodes), "both to see each other")
+    up = [nodes[0]]
+    client = roam(up, "ann", "presence-room", "news")
+    wait_until(lambda: client.is_in, "the client")
+    up[:] = [nodes[1]]
+    nodes[0].stop()
+    wait_until(lambda: client.codes == [4200] and client.is_in, lambda: f"its return: {client.codes}")
+    # Nobody beats beside it any more.
+    wait_until(lambda: "has left" in nodes[1].output(), nodes[1].output)
+    nodes[1].stop()
+    wait_until(lambda: client.codes[:2] == [4200, 4100], lambda: f"its pause: {client.codes}")
+
+
+@pytest.mark.parametrize("shards", [2], indirect=True, ids=["2 shards"])
+def test_three_nodes_that_are_restarted_in_turn_keep_their_clients_events_members_and_hooks(
+    trio, hooked, endpoint, roam  # noqa: F811
+):
+    for node in trio:
+        wait_until(lambda node=node: "is there, on" in node.output(), "each node to see another")
+    up = list(trio)
+    crowd = [roam(up, f"u{n}", f"presence-{n % ROOMS}", "news") for n in range(CLIENTS)]
+    wait_until(lambda: all(client.is_in for client in crowd), "all clients", 60)
+    number = 0
+    for place in range(3):
+        leaver = up[place]
+        stays = up[(place + 1) % 3]
+        up.remove(leaver)
+        for _ in range(5):
+            stays.sdk.trigger("news", "said", number)
+            number += 1
+        leaver.stop()
+        for _ in range(5):
+            stays.sdk.trigger("news", "said", number)
+            number += 1
+        wait_until(lambda: all(client.is_in for client in crowd), "all clients to be back", 60)
+        fresh = hooked("abc"[place])
+        fresh.wait_until_joined()
+        up.insert(place, fresh)
+    stays.sdk.trigger("news", "said", number)
+    wait_until(lambda: all(client.lives[-1][0][-1:] == [number] for client in crowd), "the last event", 60)
+    for client in crowd:
+        assert set(client.codes) <= {4200}, client.codes
+        for said, edges in client.lives:
+            assert said == list(range(said[0], said[0] + len(said))) if said else True, "what was missed"
+            # Those who were there first, and those who came later, go and come by turns.
+            assert all(is_in_turn(ways) or is_in_turn("+" + ways) for ways in edges.values()), edges
+    wait_until(lambda: len(endpoint.edges()) == 1 + ROOMS + CLIENTS, lambda: f"all edges: {len(endpoint.edges())}", 60)
+    wait_until(lambda: all(ways.endswith("+") for ways in endpoint.edges().values()), "all to be there", 60)
+    assert all(is_in_turn(ways) for ways in endpoint.edges().values())
