@@ -19,7 +19,8 @@ end
 local function joined(topic, link)
   local event, left = call('GET', cached(topic)), 0
   if event then left = redis.call('PTTL', cached(topic)) end
-  local parts = {part(link), part(tostring(left)), part(event or '')}
+  local elsewhere = string.format('%d', tell_elsewhere(topic, epoch))
+  local parts = {part(link), part(elsewhere), part(tostring(left)), part(event or '')}
   for _, text in ipairs(call('HGETALL', infos(topic))) do parts[#parts + 1] = part(text) end
   tell_node(epoch, 'J'..topic, table.concat(parts))
 end
@@ -49,7 +50,10 @@ local commands = {
   end},
   C = {2, function(topic, subscribers)
     if subscribers == '0' then return leave_topic(topic, epoch) end
-    if call('HEXISTS', links(topic), epoch) == 1 then call('HSET', links(topic), epoch, subscribers) end
+    if call('HEXISTS', links(topic), epoch) == 1 then
+      call('HSET', links(topic), epoch, subscribers)
+      tell_elsewhere(topic, epoch)
+    end
   end},
   E = {6, function(topic, user, info, ticket, force, members_max)
     local is_full = force ~= '1' and call('HLEN', users(topic)) >= (tonumber(members_max) or 0)

@@ -16,6 +16,33 @@ local function tell_links(topic, sort, value)
   for _, epoch in ipairs(call('HKEYS', links(topic))) do tell_node(epoch, sort..topic, value) end
 end
 
+-- Whether an inbox is at most half full. What waits for that is said again when it changes.
+local roomy = {}
+local function has_room(epoch)
+  if roomy[epoch] == nil then
+    roomy[epoch] = (tonumber(call('HGET', node(epoch), 'room')) or 0) > INBOX_MAX / 2
+  end
+  return roomy[epoch]
+end
+
+-- How many subscribers a channel has on other nodes is told to all nodes that have some, but the one that has changed it.
+-- Returns what that one would be told.
+local function tell_elsewhere(topic, changed)
+  if not channel_of(topic) then return 0 end
+  local all, total, own = call('HGETALL', links(topic)), 0, 0
+  for i = 1, #all, 2 do
+    total = total + (tonumber(all[i + 1]) or 0)
+    if all[i] == changed then own = tonumber(all[i + 1]) or 0 end
+  end
+  for i = 1, #all, 2 do
+    local epoch = all[i]
+    if epoch ~= changed and has_room(epoch) then
+      tell_node(epoch, '#'..topic, string.format('%d', total - (tonumber(all[i + 1]) or 0)))
+    end
+  end
+  return total - own
+end
+
 -- The inbox is given up: its node reads that, behind whatever it has read, and begins a new session.
 local function cut(epoch)
   local state, key = call('HGET', node(epoch), 'st'), inbox(epoch)

@@ -5,6 +5,8 @@ local function leave_topic(topic, epoch)
   if redis.call('EXISTS', links(topic)) == 0 then
     local app, channel = channel_of(topic)
     if app then call('SREM', p..':ch:'..app, channel) end
+  else
+    tell_elsewhere(topic)
   end
   fall(topic)
 end

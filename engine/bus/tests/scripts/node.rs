@@ -97,7 +97,7 @@ impl Bus {
         self.commands(epoch, &[command]);
     }
 
-    /// What an inbox has gained since it was last asked for.
+    /// What an inbox has gained since it was last asked for, without how many subscribe on other nodes.
     pub(crate) fn inbox(&self, epoch: &str) -> Vec<String> {
         let key = format!("{P}:in:{epoch}");
         let entries: Vec<(String, Fields)> = self.ask(&["XRANGE", &key, "-", "+"]);
@@ -109,11 +109,19 @@ impl Bus {
             if number > last {
                 assert_eq!(number, next, "ids are dense");
                 next += 1;
-                messages.extend(fields.iter().map(|(field, value)| message(field, value)));
+                let told = fields.iter().filter(|(field, _)| field[0] != b'#');
+                messages.extend(told.map(|(field, value)| message(field, value)));
             }
         }
         let () = self.ask(&["SET", &format!("read:{epoch}"), &(next - 1).to_string()]);
         messages
+    }
+
+    /// What an inbox was told in all of how many subscribe on other nodes: a topic and a number each time.
+    pub(crate) fn elsewhere(&self, epoch: &str) -> Vec<String> {
+        let entries: Vec<(String, Fields)> = self.ask(&["XRANGE", &format!("{P}:in:{epoch}"), "-", "+"]);
+        let told = entries.iter().flat_map(|(_, fields)| fields).filter(|(field, _)| field[0] == b'#');
+        told.map(|(field, value)| format!("{} {}", text(&field[1..]), text(value))).collect()
     }
 
     /// The edges that wait, oldest first.
@@ -188,6 +196,7 @@ fn message(field: &[u8], value: &[u8]) -> String {
             while !rest.is_empty() {
                 part(&mut rest);
             }
+            parts.remove(1);
             format!("joined {topic} {}", parts.join(" "))
         }
         sort @ (b'E' | b'R' | b'+') => {

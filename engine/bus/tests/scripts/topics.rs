@@ -96,7 +96,8 @@ fn events_reach_all_links_in_one_order_and_the_publisher_only_if_it_has_one() {
     bus.command("e2", &["P", T, "four", "0"]);
     assert_eq!(bus.inbox("e2").pop(), Some(format!("event {T} four")));
     let entries: u64 = bus.ask(&["XLEN", &format!("{P}:in:e1")]);
-    assert_eq!(entries, 3, "one entry for each script that has something to say");
+    // That the other node has a link was said, too.
+    assert_eq!(entries, 4, "one entry for each script that has something to say");
 }
 
 #[test]
@@ -171,4 +172,36 @@ fn what_is_acknowledged_gives_room_back_once() {
     assert_eq!(ids.iter().map(|(id, _)| id.as_str()).collect::<Vec<_>>(), ["0-4"]);
     bus.run(Script::Ack, &["e9", "3", "3"]);
     assert!(!bus.keys().contains("n:e9"));
+}
+
+#[test]
+fn nodes_with_subscribers_hear_how_many_the_others_have() {
+    let bus = Bus::start();
+    for epoch in ["e1", "e2", "e3"] {
+        bus.register(epoch);
+    }
+    bus.command("e1", &["J", T, "1", "3"]);
+    bus.command("e2", &["J", T, "1", "2"]);
+    bus.commands("e2", &[&["C", T, "5"], &["J", "1/uann", "2", "1"]]);
+    bus.command("e1", &["J", "1/uann", "2", "1"]);
+    bus.command("e1", &["C", T, "0"]);
+    bus.command("e3", &["C", T, "9"]);
+    assert_eq!(bus.elsewhere("e1"), [format!("{T} 2"), format!("{T} 5")]);
+    assert_eq!(bus.elsewhere("e2"), [format!("{T} 0")]);
+    assert_eq!(bus.elsewhere("e3"), Vec::<String>::new());
+}
+
+#[test]
+fn an_inbox_that_is_half_full_is_spared_the_numbers_of_others() {
+    let bus = Bus::start();
+    bus.inbox_max.set(1_000);
+    for epoch in ["e1", "e2"] {
+        bus.register(epoch);
+        bus.command(epoch, &["J", T, "1", "1"]);
+    }
+    for number in 2..50 {
+        bus.command("e2", &["C", T, &number.to_string()]);
+    }
+    assert!(bus.elsewhere("e1").len() > 2);
+    assert_eq!(bus.state("e1", "cut"), "");
 }

@@ -301,4 +301,28 @@ pub const CLUSTER_MUTANTS: &[Mutant] = &[
             instead("shard/home/cluster/lookups.rs", "due_ms <= now_ms", "due_ms < 1"),
         ],
     },
+    Mutant {
+        name: "OthersNotCounted",
+        breaks: "Subscribers are told how many they are on their node alone.",
+        places: &[instead("shard/home/subscription_counts.rs", "here + channel.elsewhere", "here")],
+    },
+    Mutant {
+        name: "OthersCountedAtJoinAlone",
+        breaks: "What other nodes count later is not heard.",
+        places: &[instead(
+            "shard/home/cluster/news.rs",
+            "self.home.take_elsewhere(&topic, subscriptions);",
+            "",
+        )],
+    },
+    Mutant {
+        name: "OthersNotCountedAtJoin",
+        breaks: "What other nodes have counted before is not heard.",
+        places: &[instead("shard/home/cluster/news.rs", "self.home.take_elsewhere(&topic, elsewhere);", "")],
+    },
+    Mutant {
+        name: "OthersChangeNobodysCount",
+        breaks: "Subscribers are not told when other nodes have more or fewer.",
+        places: &[instead("shard/home/cluster/counts.rs", "self.note_count_elsewhere(topic);", "")],
+    },
 ];

@@ -792,11 +792,13 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "DeparturesAreNotCounted",
         breaks: "Subscribers are told how many they are only when somebody comes.",
-        places: &[instead("shard/home/mod.rs", "self.note_count(topic);", "").within(
-            r"self.note_count_in_cluster(topic);
-        }
-        self.note_count(topic);",
-        )],
+        places: &[
+            instead("shard/home/mod.rs", "self.note_count(&topic);", ""),
+            instead("shard/home/mod.rs", "self.note_count(topic);", "").within(
+                r"self.note_count_in_cluster(topic);
+            self.note_count(topic);",
+            ),
+        ],
     },
     Mutant {
         name: "MembersAreCounted",

@@ -79,6 +79,8 @@ pub enum News {
     Added { topic: Arc<Topic>, member: Arc<Member> },
     /// A user has no connection on any node any more.
     Removed { topic: Arc<Topic>, user_id: Box<str> },
+    /// So many subscribe to the topic on other nodes.
+    Elsewhere { topic: Arc<Topic>, subscriptions: u64 },
     /// An event for the subscribers of its topic, and the number of its echo if this home published it; 0: there is none.
     Event(Box<Event>, u64),
     /// An event that this home published has come, and its topic has no subscribers on this node any more.
@@ -96,6 +98,8 @@ pub struct Joined {
     pub topic: Arc<Topic>,
     /// What the home called the link.
     pub link: u64,
+    /// How many subscribe on other nodes.
+    pub elsewhere: u64,
     /// All members on all nodes.
     pub members: Vec<Arc<Member>>,
     /// The last event of a cache channel.

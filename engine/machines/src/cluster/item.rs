@@ -2,11 +2,12 @@
 //!
 //! | field | value |
 //! |---|---|
-//! | `J` topic | parts: link, milliseconds that are left of the cached event or `0`, cached event or nothing; then a user and its `user_info` or nothing, of each member |
+//! | `J` topic | parts: link, subscribers on other nodes, milliseconds that are left of the cached event or `0`, cached event or nothing; then a user and its `user_info` or nothing, of each member |
 //! | `E` topic | part: user; then the ticket |
 //! | `R` topic | the same |
 //! | `+` topic | part: user; then its `user_info` or nothing |
 //! | `-` topic | the user |
+//! | `#` topic | how many subscribers it has on other nodes |
 //! | `P` topic | event ([`event_data`](super::event_data)) |
 //! | `A` | order ([`order`](super::order)) |
 //! | `!` | nothing: the inbox had too much in it and was cut |
@@ -51,7 +52,13 @@ impl Entry {
 pub enum Item<'a> {
     /// The answer to a Join. What happens to the topic comes behind it. The last event of a cache channel comes with the
     /// milliseconds for which it will be remembered.
-    Joined { topic: &'a [u8], link: u64, members: Vec<Arc<Member>>, cached: Option<(EventData, u64)> },
+    Joined {
+        topic: &'a [u8],
+        link: u64,
+        elsewhere: u64,
+        members: Vec<Arc<Member>>,
+        cached: Option<(EventData, u64)>,
+    },
     /// The answer to an Enter: the user is in.
     Entered { topic: &'a [u8], user_id: &'a str, ticket: u64 },
     /// The answer to an Enter: there is no room.
@@ -60,6 +67,8 @@ pub enum Item<'a> {
     Added { topic: &'a [u8], member: Arc<Member> },
     /// A user has no connection any more.
     Removed { topic: &'a [u8], user_id: &'a str },
+    /// So many subscribe to the topic on other nodes.
+    Elsewhere { topic: &'a [u8], subscriptions: u64 },
     /// An event.
     Event { topic: &'a [u8], event: EventData },
     /// For all nodes.
@@ -89,6 +98,7 @@ impl<'a> Item<'a> {
                 Some(Self::Added { topic, member: member(user_id, std::str::from_utf8(parts.0).ok()?) })
             }
             b'-' => Some(Self::Removed { topic, user_id: std::str::from_utf8(value).ok()? }),
+            b'#' => Some(Self::Elsewhere { topic, subscriptions: number(value)? }),
             b'P' => Some(Self::Event { topic, event: decode_event(value)? }),
             b'A' if topic.is_empty() => Order::decode(value).map(Self::Order),
             b'!' if topic.is_empty() => Some(Self::Cut),
@@ -99,7 +109,8 @@ impl<'a> Item<'a> {
 
 fn read_joined<'a>(topic: &'a [u8], value: &[u8]) -> Option<Item<'a>> {
     let mut parts = Parts(value);
-    let (link, ttl_ms, cached) = (parts.next_number()?, parts.next_number()?, parts.next_part()?);
+    let (link, elsewhere) = (parts.next_number()?, parts.next_number()?);
+    let (ttl_ms, cached) = (parts.next_number()?, parts.next_part()?);
     let cached = match cached {
         [] => None,
         bytes => Some((decode_event(bytes)?, ttl_ms)),
@@ -108,7 +119,7 @@ fn read_joined<'a>(topic: &'a [u8], value: &[u8]) -> Option<Item<'a>> {
     while !parts.is_empty() {
         members.push(member(parts.next_text()?, parts.next_text()?));
     }
-    Some(Item::Joined { topic, link, members, cached })
+    Some(Item::Joined { topic, link, elsewhere, members, cached })
 }
 
 fn member(user_id: &str, user_info: &str) -> Arc<Member> {
@@ -129,12 +140,13 @@ mod tests {
 
     #[test]
     fn the_answer_to_a_join_has_the_roster() {
-        let value = parts(&["3", "0", "", "a", "{}", "b", ""]);
-        let Some(Item::Joined { topic, link, members, cached }) = Item::read(b"J1/cx", &value) else {
+        let value = parts(&["3", "5", "0", "", "a", "{}", "b", ""]);
+        let Some(Item::Joined { topic, link, elsewhere, members, cached }) = Item::read(b"J1/cx", &value)
+        else {
             panic!("it is one")
         };
         let names: Vec<_> = members.iter().map(|it| (&*it.user_id, it.user_info.as_deref())).collect();
-        assert_eq!((topic, link, cached.is_none()), (&b"1/cx"[..], 3, true));
+        assert_eq!((topic, link, elsewhere, cached.is_none()), (&b"1/cx"[..], 3, 5, true));
         assert_eq!(names, [("a", Some("{}")), ("b", None)]);
     }
 
@@ -150,13 +162,14 @@ mod tests {
 
     #[test]
     fn what_no_script_writes_is_no_item() {
-        let garbage: [(&[u8], &[u8]); 9] = [
+        let garbage: [(&[u8], &[u8]); 10] = [
             (b"", b""),
             (b"?x", b""),
             (b"Jx", b"\0\0\0\x01"),
             (b"Ex", b"\xff\xff\xff\xffu1"),
             (b"+x", b"\0\0\0\x01\xff"),
             (b"-x", b"\xff"),
+            (b"#x", b"many"),
             (b"Px", b"short"),
             (b"Ax", b"T"),
             (b"!x", b""),

@@ -13,6 +13,8 @@ pub struct Sub {
     /// It was acknowledged.
     pub acked: Option<Acked>,
     pub members: BTreeMap<String, Value>,
+    /// How many subscriptions there are.
+    pub count: Option<u64>,
     pub got: BTreeSet<u64>,
     /// The last event that was published on its own node.
     pub last_own: u64,

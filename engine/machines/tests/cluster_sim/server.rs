@@ -134,6 +134,8 @@ pub struct Server {
     pub killed: u64,
     pub cuts: u64,
     pub orders: u64,
+    /// Numbers of subscribers that were not told for want of room.
+    pub untold_counts: u64,
     out: Vec<(Epoch, Vec<Field>)>,
 }
 
@@ -175,6 +177,7 @@ impl Server {
             killed: 0,
             cuts: 0,
             orders: 0,
+            untold_counts: 0,
             out: Vec::new(),
         }
     }
@@ -382,7 +385,10 @@ impl Server {
             Command::Count { topic, subscriptions: 0 } => self.leave(topic, None, epoch),
             Command::Count { topic, subscriptions } => {
                 let link = self.data.topics.get_mut(&**topic).and_then(|it| it.links.get_mut(&epoch));
-                link.into_iter().for_each(|count| *count = *subscriptions);
+                if let Some(count) = link {
+                    *count = *subscriptions;
+                    self.tell_elsewhere(topic, Some(epoch));
+                }
             }
             Command::Enter { topic, member, ticket, force, members_max } => {
                 let info = member.user_info.as_deref().unwrap_or("");
@@ -410,11 +416,13 @@ impl Server {
         topic.links.insert(epoch, subscriptions);
         self.hold(epoch, name, None);
         self.rise(name, None);
+        let elsewhere = self.tell_elsewhere(name, Some(epoch));
         let now_ms = self.now_ms;
         let topic = &self.data.topics[name];
         let cached = topic.cached.as_ref().filter(|(_, ends_ms)| *ends_ms > now_ms);
         let mut value = Vec::new();
         push_part(&mut value, link.to_string().as_bytes());
+        push_part(&mut value, elsewhere.to_string().as_bytes());
         let ttl_ms = cached.map_or(0, |(_, ends_ms)| ends_ms - now_ms);
         push_part(&mut value, ttl_ms.to_string().as_bytes());
         push_part(&mut value, cached.map_or(&[], |(data, _)| data));
@@ -484,6 +492,7 @@ impl Server {
         match user {
             None => {
                 if topic.links.remove(&epoch).is_some() {
+                    self.tell_elsewhere(name, None);
                     self.fall(name, None);
                 }
             }
@@ -517,6 +526,23 @@ impl Server {
         for epoch in topic.links.keys().copied().collect::<Vec<_>>() {
             self.to(epoch, [&[kind], name].concat(), value.to_vec());
         }
+    }
+
+    /// How many subscribe on other nodes is told to all that have subscribers, but the one that has changed it. Returns what that
+    /// one would be told.
+    fn tell_elsewhere(&mut self, name: &[u8], changed: Option<Epoch>) -> u64 {
+        let Some(topic) = self.data.topics.get(name).filter(|_| is_channel(name)) else { return 0 };
+        let links = topic.links.clone();
+        let total: u64 = links.values().sum();
+        for (epoch, own) in links.iter().filter(|(epoch, _)| changed != Some(**epoch)) {
+            let room = self.data.nodes.get(epoch).map_or(0, |node| node.room);
+            if room > self.inbox_bytes_max / 2 {
+                self.to(*epoch, [b"#", name].concat(), (total - own).to_string().into_bytes());
+            } else {
+                self.untold_counts += 1;
+            }
+        }
+        total - changed.and_then(|epoch| links.get(&epoch)).copied().unwrap_or(0)
     }
 
     fn to(&mut self, epoch: Epoch, field: Vec<u8>, value: Vec<u8>) {

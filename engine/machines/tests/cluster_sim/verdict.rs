@@ -10,6 +10,7 @@ pub fn faults(world: &mut World) -> Vec<String> {
     nodes(world, &mut faults);
     if faults.is_empty() {
         rosters(world, &mut faults);
+        counts(world, &mut faults);
         users(world, &mut faults);
         terminated(world, &mut faults);
         server(world, &mut faults);
@@ -55,6 +56,19 @@ fn rosters(world: &World, faults: &mut Vec<String>) {
                 if told != truth {
                     faults.push(format!("c{at} believes {told:?} on {channel}, and there are {truth:?}"));
                 }
+            }
+        }
+    }
+}
+
+fn counts(world: &World, faults: &mut Vec<String>) {
+    let channels = world.channels.iter().filter(|channel| !channel.starts_with("presence-"));
+    for channel in channels.filter(|_| world.server.untold_counts == 0) {
+        let count = subscribed(world, channel).count() as u64;
+        for (at, client) in subscribed(world, channel) {
+            let told = client.subs[channel].count;
+            if told != Some(count) {
+                faults.push(format!("c{at} is told that {told:?} are on {channel}, and there are {count}"));
             }
         }
     }

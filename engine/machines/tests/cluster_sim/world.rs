@@ -90,6 +90,7 @@ pub struct Coverage {
     pub edges: u64,
     pub complete: u64,
     pub watch_news: u64,
+    pub counts: u64,
     pub terminated: u64,
 }
 
@@ -99,7 +100,8 @@ impl Coverage {
         let Self { begun, lost, resumed, killed, cuts, deliveries, .. } = *self;
         let [held, fenced, gone, cut, _, full] = lost;
         let of_homes = [self.echoes_delivered, self.published_alone, self.reconciled, self.retold];
-        let others = [self.let_in_late, self.edges, self.complete, self.watch_news, self.terminated];
+        let others =
+            [self.let_in_late, self.edges, self.complete, self.watch_news, self.terminated, self.counts];
         [begun, held, fenced, gone, cut, full, resumed, killed, cuts, deliveries]
             .iter()
             .chain(&of_homes)
@@ -124,6 +126,7 @@ impl Coverage {
         self.edges += other.edges;
         self.complete += other.complete;
         self.watch_news += other.watch_news;
+        self.counts += other.counts;
         self.terminated += other.terminated;
     }
 }
@@ -700,6 +703,10 @@ impl World {
                 } else if !was_there {
                     self.bad(format!("c{at} is told that {id}, whom it does not know, has left {channel}"));
                 }
+            }
+            "pusher_internal:subscription_count" => {
+                self.coverage.counts += 1;
+                sub.count = data["subscription_count"].as_u64();
             }
             "e" => self.judge_event(at, &channel, &data),
             _ => {}

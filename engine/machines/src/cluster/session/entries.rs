@@ -66,10 +66,10 @@ impl Session {
     /// None: no script of ours has said that to us.
     fn take_item(&mut self, epoch: Epoch, item: Item<'_>) -> Option<()> {
         match item {
-            Item::Joined { topic: name, link, members, cached } => {
+            Item::Joined { topic: name, link, elsewhere, members, cached } => {
                 let topic = self.commands.take_question(name)?;
                 let cached = cached.map(|(event, ttl_ms)| CachedFrame { frame: event.frame, ttl_ms });
-                let joined = Joined { topic: Arc::clone(&topic), link, members, cached };
+                let joined = Joined { topic: Arc::clone(&topic), link, elsewhere, members, cached };
                 self.interest.note_roster(name, &joined);
                 self.tell_home(&topic, News::Joined(Box::new(joined)));
             }
@@ -90,6 +90,10 @@ impl Session {
             Item::Removed { topic: name, user_id } => {
                 let Some(topic) = self.interest.get(name).cloned() else { return Some(()) };
                 self.tell_home(&topic.clone(), News::Removed { topic, user_id: user_id.into() });
+            }
+            Item::Elsewhere { topic: name, subscriptions } => {
+                let Some(topic) = self.interest.get(name).cloned() else { return Some(()) };
+                self.tell_home(&topic.clone(), News::Elsewhere { topic, subscriptions });
             }
             Item::Event { topic: name, event } => self.take_event(epoch, name, event)?,
             Item::Order(order) => self.tell_all(|| News::Order(order.clone())),

@@ -368,11 +368,12 @@ impl Home {
             self.stats.vacated += 1;
             self.show(Deed::Vacated(&topic));
             self.note_channel(&topic, false);
+            self.note_count(&topic);
             self.leave_in_cluster(&topic);
         } else {
             self.note_count_in_cluster(topic);
+            self.note_count(topic);
         }
-        self.note_count(topic);
     }
 
     /// A subscription asks to enter the roster. If it is admitted, its member is in it and is to be announced.
@@ -603,6 +604,11 @@ impl Home {
 
     fn counts(&self, topic: &Topic) -> Counts {
         self.topics.view(topic).map_or_else(Counts::default, |home| home.counts())
+    }
+
+    /// Whether anybody here subscribes to the topic.
+    fn has_subscriptions(&self, topic: &Topic) -> bool {
+        self.counts(topic).subscriptions > 0
     }
 
     /// Whether this shard has said that it has subscribers of the topic.

@@ -119,18 +119,20 @@ impl Shard {
         }
     }
 
-    /// How many a publisher's event goes to: all who are subscribed here and now, but the one that is left out.
+    /// How many a publisher's event goes to: all who are subscribed here and now, and on other nodes as far as is known, but the
+    /// one that is left out.
     fn recipients(&self, topic: &Topic, except: Option<SocketId>) -> u64 {
-        let all = self.home.counts(topic).subscriptions;
-        let is_one = except.is_some_and(|it| self.is_subscriber(topic, it));
+        let elsewhere = self.home.elsewhere(topic);
+        let all = self.home.counts(topic).subscriptions + elsewhere;
+        let is_one = except.is_some_and(|it| self.is_subscriber(topic, it, elsewhere));
         all.saturating_sub(u64::from(is_one))
     }
 
     /// A home knows how many subscribers a shard has, and who they are on its own shard only. A connection that is left out is nearly
     /// always a subscriber, so elsewhere it is taken for one of those that there are.
-    fn is_subscriber(&self, topic: &Topic, socket_id: SocketId) -> bool {
+    fn is_subscriber(&self, topic: &Topic, socket_id: SocketId, elsewhere: u64) -> bool {
         let Some(place) = socket_id.place().filter(|place| place.node == self.place.node) else {
-            return false;
+            return elsewhere > 0;
         };
         let counted = self.home.has_subscribers(topic, CoreId::Shard(place.shard));
         if !counted || place != self.place {

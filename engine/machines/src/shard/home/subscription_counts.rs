@@ -51,6 +51,10 @@ struct Channel {
     topic: Arc<Topic>,
     /// Something has changed since it was told.
     changed: bool,
+    /// Something on this node has: hooks hear of that.
+    changed_here: bool,
+    /// How many subscribe on other nodes.
+    elsewhere: u64,
     due: bool,
     paced: bool,
 }
@@ -113,18 +117,27 @@ impl SubscriptionCounts {
         self.paced.shrink_to_fit();
     }
 
-    /// Somebody has subscribed to the channel, or unsubscribed from it.
-    fn note(&mut self, topic: &Arc<Topic>) {
+    /// Somebody has subscribed to the channel, or unsubscribed from it. So many subscribe on other nodes.
+    fn note(&mut self, topic: &Arc<Topic>, here: bool, elsewhere: u64) {
         if self.ends {
             return;
         }
         if let Some(channel) = self.table.find_mut(topic.hash, |it| it.topic == *topic) {
             channel.changed = true;
+            channel.changed_here |= here;
+            channel.elsewhere = elsewhere;
             if std::mem::replace(&mut channel.due, true) {
                 return;
             }
         } else {
-            let channel = Channel { topic: Arc::clone(topic), changed: true, due: true, paced: false };
+            let channel = Channel {
+                topic: Arc::clone(topic),
+                changed: true,
+                changed_here: here,
+                elsewhere,
+                due: true,
+                paced: false,
+            };
             self.table.insert_unique(topic.hash, channel, |it| it.topic.hash);
         }
         self.due.push_back(Arc::clone(topic));
@@ -136,20 +149,23 @@ impl SubscriptionCounts {
         self.due.pop_front().expected("what is ready is due")
     }
 
-    /// Whether a channel that was due is told now, with so many subscriptions. If not, it is due again later.
-    fn may_tell(&mut self, topic: &Arc<Topic>, subscriptions: u64, stats: &mut HomeStats) -> bool {
+    /// How many subscriptions a channel that was due has with so many on this node, and whether hooks hear of it, if it is told
+    /// now. If not, it is due again later.
+    fn may_tell(&mut self, topic: &Arc<Topic>, here: u64, stats: &mut HomeStats) -> Option<(u64, bool)> {
         let Ok(mut entry) = self.table.find_entry(topic.hash, |it| it.topic == *topic) else {
             invariant::violated("each channel that is due is in the table");
-            return false;
+            return None;
         };
         let channel = entry.get_mut();
         channel.due = false;
+        let subscriptions = here + channel.elsewhere;
         let many = subscriptions > self.exact_max;
         if many && channel.paced {
             stats.subscription_counts_put_off += 1;
-            return false;
+            return None;
         }
         channel.changed = false;
+        let changed_here = std::mem::take(&mut channel.changed_here);
         if many {
             channel.paced = true;
             self.paced.push_back((self.now_ms + self.interval_ms, Arc::clone(topic)));
@@ -160,7 +176,7 @@ impl SubscriptionCounts {
             stats.subscription_counts_hurried += 1;
             self.end_pause();
         }
-        true
+        Some((subscriptions, changed_here))
     }
 
     /// The channel that was told first may be told again.
@@ -187,9 +203,18 @@ impl SubscriptionCounts {
 impl Home {
     /// Somebody has subscribed to the topic, or unsubscribed from it.
     pub(super) fn note_count(&mut self, topic: &Arc<Topic>) {
+        self.note_count_of(topic, true);
+    }
+
+    /// The same on another node.
+    pub(super) fn note_count_elsewhere(&mut self, topic: &Arc<Topic>) {
+        self.note_count_of(topic, false);
+    }
+
+    fn note_count_of(&mut self, topic: &Arc<Topic>, here: bool) {
         let TopicKey::Channel { kind, .. } = topic.key else { return };
         if kind.tells_subscription_count() && topic.app.subscription_count_events {
-            self.subscription_counts.note(topic);
+            self.subscription_counts.note(topic, here, self.elsewhere(topic));
         }
     }
 
@@ -198,16 +223,15 @@ impl Home {
         self.subscription_counts.has_due() && self.has_room()
     }
 
-    /// How many subscriptions a channel that was due has, if that is told now.
-    fn count_to_tell(&mut self, topic: &Arc<Topic>) -> Option<u64> {
-        let subscriptions = self.counts(topic).subscriptions;
-        let told = self.subscription_counts.may_tell(topic, subscriptions, &mut self.stats);
-        told.then_some(subscriptions)
+    /// How many subscriptions a channel that was due has, and whether hooks hear of it, if it is told now.
+    fn count_to_tell(&mut self, topic: &Arc<Topic>) -> Option<(u64, bool)> {
+        let here = self.counts(topic).subscriptions;
+        self.subscription_counts.may_tell(topic, here, &mut self.stats)
     }
 
-    fn note_told_count(&mut self, topic: &Arc<Topic>, subscriptions: u64) {
+    fn note_told_count(&mut self, topic: &Arc<Topic>, subscriptions: u64, changed_here: bool) {
         self.stats.subscription_counts_told += 1;
-        let hooked = topic.app.hooks.has(HookKind::SubscriptionCount);
+        let hooked = changed_here && topic.app.hooks.has(HookKind::SubscriptionCount);
         self.show(Deed::Counted { topic, subscriptions, hooked });
         if hooked {
             let (app, channel) = (Arc::clone(&topic.app), topic.shared_name());
@@ -221,9 +245,9 @@ impl Shard {
     /// none is due.
     pub(in crate::shard) fn tell_next_count(&mut self) -> bool {
         let Some(topic) = self.home.subscription_counts.next() else { return false };
-        let Some(subscriptions) = self.home.count_to_tell(&topic) else { return true };
-        self.home.note_told_count(&topic, subscriptions);
-        if subscriptions > 0 {
+        let Some((subscriptions, changed_here)) = self.home.count_to_tell(&topic) else { return true };
+        self.home.note_told_count(&topic, subscriptions, changed_here);
+        if self.home.has_subscriptions(&topic) {
             let mut bytes = Vec::new();
             server_event::encode_subscription_count(&mut bytes, &topic.name(), subscriptions);
             let frame = Frame::from(bytes).holding_json(true);

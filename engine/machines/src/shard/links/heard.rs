@@ -63,7 +63,7 @@ impl Shard {
             }
             Leaf::User { topic, epoch, online } => self.users.hear(&topic, epoch, online),
             Leaf::Answer(_) | Leaf::Seen(_) | Leaf::Relay(_) => {
-                invariant::violated("shards ask no questions")
+                invariant::violated("shards ask no questions");
             }
         }
     }

@@ -1,4 +1,5 @@
-//! How many subscriptions a topic has on this node: told now and then, not at each change.
+//! How many subscriptions a topic has: on this node, which is told now and then, not at each change, and on all others, which
+//! the server says.
 
 use std::sync::Arc;
 
@@ -43,6 +44,22 @@ impl Home {
     pub(in crate::shard::home) fn note_count_in_cluster(&mut self, topic: &Topic) {
         if let Some(cluster) = &mut self.cluster {
             cluster.note_count(topic);
+        }
+    }
+
+    /// How many subscribe to a topic on other nodes, as far as is known: nothing of topics without subscribers here.
+    pub(in crate::shard::home) fn elsewhere(&self, topic: &Topic) -> u64 {
+        let link = self.cluster.as_ref().and_then(|cluster| cluster.links.get(topic));
+        link.map_or(0, |link| link.elsewhere)
+    }
+
+    /// So many subscribe to a topic on other nodes.
+    pub(super) fn take_elsewhere(&mut self, topic: &Arc<Topic>, subscriptions: u64) {
+        let link = self.cluster.as_mut().and_then(|cluster| cluster.links.get_mut(topic));
+        let changed =
+            link.is_some_and(|it| std::mem::replace(&mut it.elsewhere, subscriptions) != subscriptions);
+        if changed {
+            self.note_count_elsewhere(topic);
         }
     }
 

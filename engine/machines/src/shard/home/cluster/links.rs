@@ -34,6 +34,8 @@ pub(super) struct BusLink {
     number: u64,
     /// The answer has come: what happens to the topic comes.
     live: bool,
+    /// How many subscribe to it on other nodes, as far as was heard.
+    pub(super) elsewhere: u64,
     /// Somebody on this node watches the user that the topic is.
     pub(super) is_watched: bool,
     /// That user is signed in on some node, as far as was heard.
@@ -116,7 +118,8 @@ impl BusLink {
 
     /// Nobody on this node subscribes to it or watches it any more: nothing more is heard of it.
     pub(super) fn end(&mut self) {
-        (self.asked, self.live, self.is_signed_in) = (false, false, false);
+        (self.asked, self.live) = (false, false);
+        (self.elsewhere, self.is_signed_in) = (0, false);
     }
 
     /// Takes a subscription that waits, because it has gone.
@@ -181,6 +184,7 @@ impl BusLinks {
             asked: false,
             number: 0,
             live: false,
+            elsewhere: 0,
             is_watched: false,
             is_signed_in: false,
             users: HashMap::new(),

@@ -50,6 +50,11 @@ impl Shard {
                     self.hear_of_removed(&topic, &user_id);
                 }
             }
+            News::Elsewhere { topic, subscriptions } => {
+                if self.home.hears_of(&topic) {
+                    self.home.take_elsewhere(&topic, subscriptions);
+                }
+            }
             News::Event(event, echo) => self.handle_event_in_cluster(server, *event, echo),
             News::Echoed(echo) => drop(cluster.end_echo(server, echo)),
             News::LookedUp(found, number) => self.home.handle_looked_up(number, *found),
@@ -68,10 +73,11 @@ impl Shard {
 
     /// From now on what happens to the topic comes. What has happened while it did not is told as the difference.
     fn handle_joined_in_cluster(&mut self, joined: Joined) {
-        let Joined { topic, link, members, cached } = joined;
+        let Joined { topic, link, elsewhere, members, cached } = joined;
         if !self.home.take_joined(&topic, link) {
             return;
         }
+        self.home.take_elsewhere(&topic, elsewhere);
         self.home.take_cached(&topic, cached);
         if is_user(&topic) {
             self.hear_of_signed_in(&topic, !members.is_empty());
@@ -125,6 +131,10 @@ impl Shard {
     }
 
     fn let_in(&mut self, topic: &Arc<Topic>, waiting: Waiting, by_server: bool) {
+        if !waiting.joins.is_empty() {
+            // They were not subscribed when they were counted.
+            self.home.note_count_elsewhere(topic);
+        }
         for (shard, epoch) in waiting.joins {
             self.send_to_leaf(shard, Leaf::Joined { topic: Arc::clone(topic), epoch });
         }
