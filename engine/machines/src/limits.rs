@@ -118,6 +118,8 @@ pub struct Limits {
     /// What a home keeps of the events that it has published to one server of the cluster and that have not come back, in
     /// bytes; past it roots wait. As much as the commands that are not acknowledged.
     pub cluster_echo_bytes_max: usize,
+    /// How long members of other nodes stay listed while there is no session with the server of their channel, in milliseconds.
+    pub cluster_members_kept_ms: u64,
     /// Connections or calls of a core that wait until a source of apps has answered for the one that they name; past it they
     /// are told to come back. 0: nobody is asked, and an unknown app is unknown at once.
     pub app_waits_max: usize,
@@ -176,6 +178,7 @@ impl Default for Limits {
             cache_expiries_per_turn_max: 1024,
             cache_misses_max: 1 << 16,
             cluster_echo_bytes_max: 16 << 20,
+            cluster_members_kept_ms: 60_000,
             app_waits_max: 0,
             nap_ms_max: 50,
             nap_connections_min: 1000,

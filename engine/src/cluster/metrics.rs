@@ -41,7 +41,7 @@ pub(crate) fn describe_cluster(all: &mut Exposition, standings: &Standings) {
         all.add(lost);
     }
     describe_edges(all, standings);
-    let counters: [Family; 6] = [
+    let counters: [Family; 7] = [
         ("bus_sessions_total", "Sessions that began.", |it| it.stats.begun),
         ("bus_resumed_total", "Sessions that went on after a connection broke.", |it| it.stats.resumed),
         ("bus_failed_total", "Calls that the server has refused.", |it| it.stats.failed),
@@ -49,6 +49,7 @@ pub(crate) fn describe_cluster(all: &mut Exposition, standings: &Standings) {
             it.stats.map_refused
         }),
         ("bus_killed_total", "Nodes that this one has taken for dead.", |it| it.stats.killed),
+        ("bus_swept_total", "Calls that have cleared up after dead nodes.", |it| it.stats.swept),
         ("bus_unreadable_total", "Items of inboxes that no node writes.", |it| it.stats.items_unreadable),
     ];
     for (name, help, value) in counters {

@@ -33,6 +33,10 @@ pub(super) fn parse_cluster(value: Option<Value<'_>>) -> Result<Cluster, Fault> 
         refuse_alone(&value)?;
         cluster.lease = Duration::from_secs(value.integer()?);
     }
+    if let Some(value) = section.take("remote_members_kept_s") {
+        refuse_alone(&value)?;
+        cluster.members_kept = Duration::from_secs(value.integer()?);
+    }
     if let Some(value) = section.take("prefix") {
         refuse_alone(&value)?;
         let prefix = value.filled_text()?;
@@ -54,13 +58,17 @@ mod tests {
 
     #[test]
     fn a_cluster_has_servers_a_lease_and_a_prefix() {
-        let cluster = parsed("redis = [\"redis://a\", \"rediss://u:p@b:1/2\"]\nlease_s = 20\nprefix = \"x\"");
+        let cluster = parsed(
+            "redis = [\"redis://a\", \"rediss://u:p@b:1/2\"]\nlease_s = 20\nremote_members_kept_s = 5\nprefix = \"x\"",
+        );
         let cluster = cluster.unwrap().cluster;
         let names: Vec<&str> = cluster.servers.iter().map(|server| server.name()).collect();
         assert_eq!(names, ["a:6379", "b:1/2"]);
-        assert_eq!((cluster.lease.as_secs(), &*cluster.prefix), (20, "x"));
+        let seconds = (cluster.lease.as_secs(), cluster.members_kept.as_secs());
+        assert_eq!((seconds, &*cluster.prefix), ((20, 5), "x"));
         let one = parsed("redis = \"redis://a\"").unwrap().cluster;
         assert_eq!((one.servers.len(), one.lease.as_secs(), &*one.prefix), (1, 10, "corecast"));
+        assert_eq!(one.members_kept.as_secs(), 60);
         assert!(Config::parse("c", "").unwrap().cluster.servers.is_empty());
     }
 
@@ -71,6 +79,7 @@ mod tests {
             ("redis = [\"redis://h\", \"redis://user:hunter2@h:6379\"]", "the same server"),
             ("redis = []", "empty list"),
             ("lease_s = 10", "no effect without redis"),
+            ("remote_members_kept_s = 5", "no effect without redis"),
             ("prefix = \"x\"", "no effect without redis"),
             ("redis = \"redis://h\"\nlease_s = 1", "2"),
             ("redis = \"redis://h\"\nprefix = \"{x}\"", "must not contain"),

@@ -299,7 +299,7 @@ const TLS: [Key; 4] = [
     table("certificates", "Further certificates, for other names, each a table."),
 ];
 
-const CLUSTER: [Key; 3] = [
+const CLUSTER: [Key; 4] = [
     list(
         "redis",
         "URLs of the Redis servers that join the nodes, the same on all of them: redis://USER:PASSWORD@HOST:PORT/DATABASE, or \
@@ -307,6 +307,13 @@ const CLUSTER: [Key; 3] = [
     )
     .secret(),
     integer("lease_s", 2, 60, "Seconds without a sign of life after which a node is taken for dead. Needs `redis`.").or("10"),
+    integer(
+        "remote_members_kept_s",
+        1,
+        86_400,
+        "For how many seconds members of other nodes stay listed while the server of their channel is away. Needs `redis`.",
+    )
+    .or("60"),
     text("prefix", "What all keys begin with, in braces. Clusters on the same Redis need different ones. Needs `redis`.")
         .or("\"corecast\""),
 ];

@@ -83,6 +83,7 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
     if settings.asks_for_apps {
         limits.app_waits_max = APP_WAITS_MAX;
     }
+    limits.cluster_members_kept_ms = settings.cluster.members_kept.as_millis() as u64;
     let address_caps = AddressCaps::default();
     let load = LoadMarks::new(settings.load);
     let (reached, next_token) = (ReachedLater::default(), NextToken::default());

@@ -11,12 +11,19 @@ pub struct Cluster {
     pub servers: Vec<Server>,
     /// How long a node may be silent before the others take it for dead.
     pub lease: Duration,
+    /// How long members of other nodes stay listed while their server is away.
+    pub members_kept: Duration,
     /// What the names of all keys begin with, in braces.
     pub prefix: String,
 }
 
 impl Default for Cluster {
     fn default() -> Self {
-        Self { servers: Vec::new(), lease: Duration::from_secs(10), prefix: "corecast".to_owned() }
+        Self {
+            servers: Vec::new(),
+            lease: Duration::from_secs(10),
+            members_kept: Duration::from_secs(60),
+            prefix: "corecast".to_owned(),
+        }
     }
 }

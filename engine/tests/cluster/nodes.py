@@ -100,6 +100,7 @@ class Client:
         self.socket_id = self.connection.socket_id
         self.connection.socket.settimeout(None)
         self.frames, self.closed = [], None
+        self.counts = {}
         self.news = queue.SimpleQueue()
         threading.Thread(target=self._read, daemon=True).start()
 
@@ -113,7 +114,9 @@ class Client:
                 frame = json.loads(text)
                 if frame["event"] == "pusher:ping":
                     self.connection.send("pusher:pong", {})
-                elif "subscription_count" not in frame["event"]:
+                elif "subscription_count" in frame["event"]:
+                    self.counts[frame["channel"]] = json.loads(frame["data"])["subscription_count"]
+                else:
                     self.frames.append(frame)
         except (OSError, websocket.WebSocketException) as error:
             self.closed = error

@@ -245,3 +245,26 @@ def test_what_others_write_into_its_keys_hurts_for_a_moment_only(pair, redis, ga
     assert sorted(late.subscribe("presence-room", "cid")["presence"]["ids"]) == ["ann", "bob", "cid"]
     wait_until(lambda: clients[0].joined("presence-room")[-1] == "+cid", "cid")
     assert all(client.closed is None for client in clients)
+
+
+@pytest.mark.parametrize("shards", [1], indirect=True)
+def test_members_of_other_nodes_leave_when_redis_is_away_for_too_long_and_come_back(
+    redis, start, before, monkeypatch
+):
+    monkeypatch.setenv("CORECAST_CLUSTER_REMOTE_MEMBERS_KEPT_S", "1")
+    proxy = before(redis)
+    nodes = [start(proxy), start(redis)]
+    clients = []
+    for node, user in zip(nodes, ("ann", "bob")):
+        node.wait_until_joined()
+        clients.append(node.connect())
+        clients[-1].subscribe("presence-room", user)
+    here = clients[0]
+    wait_until(lambda: here.joined("presence-room") == ["+bob"], lambda: f"bob: {here.frames}")
+    proxy.stall()
+    wait_until(lambda: here.joined("presence-room") == ["+bob", "-bob"], lambda: f"bob's end: {here.frames}")
+    proxy.cut()
+    proxy.go_on()
+    wait_until(
+        lambda: here.joined("presence-room") == ["+bob", "-bob", "+bob"], lambda: f"bob again: {here.frames}"
+    )

@@ -116,3 +116,13 @@ def test_a_user_is_online_while_it_is_signed_in_on_any_node(three):
     wait_until(lambda: cid.watched()[2:] == ["offline bob"], lambda: f"bob has gone: {cid.frames}")
     again.close()
     wait_until(lambda: cid.watched()[3:] == ["offline ann"], lambda: f"ann has gone, too: {cid.frames}")
+
+
+@pytest.mark.parametrize("shards", [2], indirect=True)
+def test_subscribers_are_told_how_many_they_are_on_all_nodes(three):
+    clients = [node.connect() for node in three]
+    for client in clients:
+        client.subscribe("crowd")
+    wait_until(lambda: [it.counts.get("crowd") for it in clients] == [3] * 3, lambda: [it.counts for it in clients])
+    clients[2].close()
+    wait_until(lambda: [it.counts.get("crowd") for it in clients[:2]] == [2] * 2, lambda: [it.counts for it in clients])

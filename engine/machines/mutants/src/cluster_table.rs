@@ -1,4 +1,12 @@
 //! The rules of a cluster that can be broken, for the simulation of several nodes (`tests/cluster_sim`).
+//!
+//! Rules of the scripts are broken in the modelled server (`Rule` in `tests/cluster_sim/server.rs`). Some that other designs need
+//! cannot be broken here: SWEEP is asked for only when BEAT has told a death, which is final, so nothing depends on its own look
+//! at the mark; answers and events come in one inbox, so none is taken for another by its command and nothing is read from its
+//! end; the numbers of entries are dense, so what is trimmed is noticed; giving up an earlier session is a numbered command like
+//! all others; a publish waits in the commands alone, so there is nothing beside them to send again. That tickets name Enters,
+//! that Enters come before their Join, and that Joined alone lets nobody in have become harmless: users that were let in before
+//! the server has answered are kept by other rules.
 
 use crate::table::{Mutant, after, instead};
 
@@ -324,5 +332,48 @@ pub const CLUSTER_MUTANTS: &[Mutant] = &[
         name: "OthersChangeNobodysCount",
         breaks: "Subscribers are not told when other nodes have more or fewer.",
         places: &[instead("shard/home/cluster/counts.rs", "self.note_count_elsewhere(topic);", "")],
+    },
+    Mutant {
+        name: "OthersKept",
+        breaks: "Members of other nodes stay listed however long their server is away.",
+        places: &[instead("shard/home/cluster/forgetting.rs", "self.home.others(&topic)", "Vec::new()")],
+    },
+    Mutant {
+        name: "UsersElsewhereKept",
+        breaks: "Users of other nodes stay online however long their server is away.",
+        places: &[instead("shard/home/cluster/forgetting.rs", "self.hear_of_signed_in(&topic, false);", "")],
+    },
+    Mutant {
+        name: "CountsElsewhereKept",
+        breaks: "Subscriptions of other nodes are counted however long their server is away.",
+        places: &[instead("shard/home/cluster/forgetting.rs", "self.home.take_elsewhere(&topic, 0);", "")],
+    },
+    Mutant {
+        name: "GoneUsersKept",
+        breaks: "A user who signs out on this node without a session stays online.",
+        places: &[instead("shard/home/cluster/users.rs", "link.is_signed_in &= !is_alone;", "")],
+    },
+    Mutant {
+        name: "GoneMembersKept",
+        breaks: "A user who leaves a channel on this node without a session stays listed.",
+        places: &[instead(
+            "shard/home/cluster/members.rs",
+            "goes.then(|| roster.remove(&member.user_id)).flatten()",
+            "None",
+        )],
+    },
+    Mutant {
+        name: "ElsewhereOverrules",
+        breaks: "A user who is signed in on this node is offline until the server has said that it is not.",
+        places: &[instead("shard/home/users.rs", "user.is_signed_in() || elsewhere", "elsewhere")],
+    },
+    Mutant {
+        name: "AloneWaits",
+        breaks: "Who waits for an answer of a session that is lost is not let in.",
+        places: &[instead(
+            "shard/home/cluster/sessions.rs",
+            "self.released.extend(released.into_iter().map(|(_, topic)| topic));",
+            "self.waiting.extend(released);",
+        )],
     },
 ];

@@ -166,6 +166,23 @@ counters! {
         /// Empty cache channels that the hooks were not told because their queue was full; the next subscriber is another chance.
         hook_cache_misses_dropped,
     }
+    /// A home in a cluster.
+    cluster: ClusterStats {
+        /// Events delivered on this node alone because the session with their server was lost before they came back.
+        bus_echo_local,
+        /// Events that no other node got, because there was no session with their server.
+        bus_gap_out_events,
+        /// Topics that a server was told anew in another session.
+        bus_topics_retold,
+        /// Members that had come or gone while there was no session, or had another user_info afterwards.
+        bus_members_reconciled,
+        /// Members of other nodes that were dropped because their server was away for too long (remote_members_kept_s).
+        bus_members_forgotten,
+        /// Topics whose subscriptions were let in because a server took too long to answer.
+        bus_let_in_late,
+        /// What servers said of another session, of a link before, or of a topic without one.
+        bus_news_stale,
+    }
     /// Links to home shards.
     links: LinksStats {
         /// Links that came up.

@@ -11,6 +11,7 @@ impl Shard {
         Stats::from(Parts {
             inbound: self.inbound.stats(),
             home: self.home.stats(),
+            cluster: self.home.cluster_stats(),
             links: self.links.stats(),
             fanout: self.fanout.stats(),
             users: self.users.stats(),

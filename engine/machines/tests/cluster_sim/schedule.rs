@@ -86,6 +86,9 @@ fn play(world: &mut World, seed: u64) {
             return;
         }
     }
+    if seed % 4 == 1 {
+        be_alone(world);
+    }
     settle(world);
     if world.fault.is_none() {
         world.check_end();
@@ -243,6 +246,107 @@ fn fault(world: &mut World, weights: Weights) {
         7 => world.nodes[node].parted = true,
         8 => world.frozen = true,
         _ => {}
+    }
+}
+
+/// How long all nodes are alone, in milliseconds.
+const ALONE_MS: u64 = 20_000;
+
+/// How long a subscription may wait for a session that is being lost, in milliseconds.
+const WAIT_MS: u64 = 3_500;
+
+/// The server is away for long. On each node a client goes meanwhile.
+fn be_alone(world: &mut World) {
+    world.tell(|| "== everybody is alone".into());
+    (world.server_up, world.frozen) = (false, false);
+    for node in 0..world.nodes.len() {
+        let it = &mut world.nodes[node];
+        (it.up, it.paused, it.parted) = (true, false, false);
+        world.break_connection(node);
+    }
+    let begin_ms = world.now.mono_ms;
+    // Those who subscribe now wait for a session that will not go on.
+    let channel = world.channels[0].clone();
+    let app = std::sync::Arc::clone(&world.app);
+    for client in world.clients.iter_mut().filter(|client| client.alive && client.may_subscribe(&channel)) {
+        client.subscribe(&app, &channel);
+    }
+    let (mut gone, mut looked) = (Vec::new(), false);
+    while world.now.mono_ms < begin_ms + ALONE_MS && world.fault.is_none() {
+        let mut any = true;
+        while any {
+            any = false;
+            for node in 0..world.nodes.len() {
+                for shard in 0..world.plan.shards {
+                    any |= world.turn_shard(node, shard);
+                }
+                any |= world.turn_bus(node);
+            }
+        }
+        if world.now.mono_ms > begin_ms + WAIT_MS && !std::mem::replace(&mut looked, true) {
+            world.check_waits();
+        }
+        if gone.is_empty() && world.now.mono_ms > begin_ms + ALONE_MS / 2 {
+            for node in 0..world.nodes.len() {
+                let mut clients = world.clients.iter();
+                if let Some(at) = clients.position(|client| client.alive && client.node == node) {
+                    world.clients[at].alive = false;
+                    gone.push(at);
+                }
+            }
+        }
+        let ms = next_ms(world);
+        world.advance(ms);
+    }
+    if world.fault.is_none() {
+        world.check_alone(&gone);
+    }
+}
+
+/// A node stands still until another one wants to call it dead, and has beaten again when that is carried out.
+pub fn run_late_kill(rule: Option<Rule>) -> Option<String> {
+    let mut world = World::new(1, false);
+    settle(&mut world);
+    world.server.broken = rule;
+    let late = world.nodes[1].session.reading().epoch?;
+    world.nodes[1].paused = true;
+    let mut killer = None;
+    for _ in 0..200 {
+        do_all_but_kills(&mut world);
+        killer = killer.or_else(|| world.next_kill(late));
+        if killer.is_some() {
+            world.nodes[1].paused = false;
+        }
+        if killer.is_some() && world.beats(late) > world.killed_beat(killer?) {
+            break;
+        }
+        world.advance(200);
+    }
+    let at = killer.expect("it stood still for long enough");
+    assert!(world.beats(late) > world.killed_beat(at), "it beats again");
+    world.carry_out(at);
+    world.fault
+}
+
+fn do_all_but_kills(world: &mut World) {
+    let mut any = true;
+    while any {
+        any = false;
+        for node in 0..world.nodes.len() {
+            for shard in 0..world.plan.shards {
+                any |= world.turn_shard(node, shard);
+            }
+            any |= world.turn_bus(node);
+        }
+        for at in 0..world.connections() {
+            while world.kill_of(at).is_none() && world.carry_out(at) {
+                any = true;
+            }
+            any |= world.serve_read(at, 20);
+            while world.take_answer(at) {
+                any = true;
+            }
+        }
     }
 }
 

@@ -19,6 +19,49 @@ pub fn faults(world: &mut World) -> Vec<String> {
     faults
 }
 
+/// What must be so on nodes that have been alone for long: they know of nobody else, or, if they keep what they have heard, of
+/// nobody who has gone from them since.
+pub fn faults_alone(world: &World, gone: &[usize]) -> Vec<String> {
+    let mut faults = Vec::new();
+    let keeps = world.plan.limits.cluster_members_kept_ms > 1_000_000;
+    for (at, client) in world.clients.iter().enumerate().filter(|(_, client)| client.alive) {
+        let here = || world.clients.iter().filter(|it| it.alive && it.node == client.node);
+        let of_node = || gone.iter().map(|at| &world.clients[*at]).filter(|it| it.node == client.node);
+        for (channel, sub) in client.subs.iter().filter(|(channel, _)| channel.starts_with("presence-")) {
+            let there: BTreeSet<&str> =
+                here().filter(|it| it.subs.contains_key(channel)).map(|it| &*it.user).collect();
+            let has_left = |user: &str| {
+                let of_user = |it: &&Client| it.user == user;
+                of_node()
+                    .filter(of_user)
+                    .any(|it| it.subs.get(channel).is_some_and(|sub| sub.acked.is_some()))
+            };
+            let mut others = sub.members.keys().filter(|user| !there.contains(&***user));
+            let wrong = others.find(|user| !keeps || has_left(user));
+            if let Some(user) = wrong.filter(|_| sub.acked.is_some()) {
+                faults.push(format!("c{at} is alone, and believes that {user} is on {channel}"));
+            }
+        }
+        for (user, watched) in client.watched.iter().filter(|_| client.signed_in) {
+            if keeps && !of_node().any(|it| it.signed_in && it.user == *user) {
+                continue;
+            }
+            let online = here().any(|it| it.signed_in && it.user == *user);
+            if watched.online != Some(online) {
+                faults.push(format!("c{at} is alone, and told {:?} of {user}", watched.online));
+            }
+        }
+        for (channel, sub) in client.subs.iter().filter(|(_, sub)| sub.acked.is_some() && !keeps) {
+            let count = here().filter(|it| it.subs.contains_key(channel)).count() as u64;
+            let tells = !channel.starts_with("presence-") && !channel.starts_with('#');
+            if tells && sub.count != Some(count) {
+                faults.push(format!("c{at} is alone, and told that {:?} are on {channel}", sub.count));
+            }
+        }
+    }
+    faults
+}
+
 fn nodes(world: &World, faults: &mut Vec<String>) {
     let mut epochs = BTreeSet::new();
     for (number, node) in world.nodes.iter().enumerate() {

@@ -91,6 +91,7 @@ pub struct Coverage {
     pub complete: u64,
     pub watch_news: u64,
     pub counts: u64,
+    pub forgotten: u64,
     pub terminated: u64,
 }
 
@@ -100,8 +101,15 @@ impl Coverage {
         let Self { begun, lost, resumed, killed, cuts, deliveries, .. } = *self;
         let [held, fenced, gone, cut, _, full] = lost;
         let of_homes = [self.echoes_delivered, self.published_alone, self.reconciled, self.retold];
-        let others =
-            [self.let_in_late, self.edges, self.complete, self.watch_news, self.terminated, self.counts];
+        let others = [
+            self.forgotten,
+            self.let_in_late,
+            self.edges,
+            self.complete,
+            self.watch_news,
+            self.terminated,
+            self.counts,
+        ];
         [begun, held, fenced, gone, cut, full, resumed, killed, cuts, deliveries]
             .iter()
             .chain(&of_homes)
@@ -127,6 +135,7 @@ impl Coverage {
         self.complete += other.complete;
         self.watch_news += other.watch_news;
         self.counts += other.counts;
+        self.forgotten += other.forgotten;
         self.terminated += other.terminated;
     }
 }
@@ -189,6 +198,7 @@ impl World {
             batch_messages_max: pick(&mut rng, &[3, 10, 512]),
             walk_looks_max: pick(&mut rng, &[1, 4, 128]),
             quantum: pick(&mut rng, &[2, 64]),
+            cluster_members_kept_ms: pick(&mut rng, &[3_000, 3_600_000]) as u64,
             cluster_echo_bytes_max: pick(&mut rng, &[300, 16 << 20]),
             ..Limits::default()
         };
@@ -516,12 +526,13 @@ impl World {
             *mine += others;
         }
         for shard in &self.nodes[node].shards {
-            let Some(stats) = shard.home().cluster_stats() else { continue };
-            self.coverage.echoes_delivered += stats.echoes_delivered;
-            self.coverage.published_alone += stats.published_alone;
-            self.coverage.reconciled += stats.members_reconciled;
-            self.coverage.retold += stats.links_retold;
-            self.coverage.let_in_late += stats.let_in_late;
+            let stats = shard.home().cluster_stats();
+            self.coverage.echoes_delivered += stats.bus_echo_local;
+            self.coverage.published_alone += stats.bus_gap_out_events;
+            self.coverage.reconciled += stats.bus_members_reconciled;
+            self.coverage.retold += stats.bus_topics_retold;
+            self.coverage.forgotten += stats.bus_members_forgotten;
+            self.coverage.let_in_late += stats.bus_let_in_late;
         }
     }
 
@@ -837,6 +848,49 @@ impl World {
         self.snapshots.push(data);
         if self.snapshots.len() > 3 {
             self.snapshots.remove(0);
+        }
+    }
+
+    pub fn connections(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// Whom the next call of a connection calls dead, and at which beat.
+    pub fn kill_of(&self, at: usize) -> Option<(Epoch, u64)> {
+        match self.connections[at].to_server.front() {
+            Some(Call::Kill { epoch, beat }) => Some((*epoch, *beat)),
+            _ => None,
+        }
+    }
+
+    /// The connection whose next call calls this session dead.
+    pub fn next_kill(&self, of: Epoch) -> Option<usize> {
+        (0..self.connections.len()).find(|at| self.kill_of(*at).is_some_and(|(epoch, _)| epoch == of))
+    }
+
+    pub fn killed_beat(&self, at: usize) -> u64 {
+        self.kill_of(at).map_or(u64::MAX, |(_, beat)| beat)
+    }
+
+    pub fn beats(&self, epoch: Epoch) -> u64 {
+        self.server.data.nodes.get(&epoch).map_or(0, |node| node.beat)
+    }
+
+    /// Nobody waits for a session that is lost.
+    pub fn check_waits(&mut self) {
+        for at in 0..self.clients.len() {
+            let client = &self.clients[at];
+            let waits = client.subs.iter().find(|(_, sub)| sub.acked.is_none());
+            if let Some(channel) = waits.filter(|_| client.alive).map(|(channel, _)| channel.clone()) {
+                self.bad(format!("c{at} waits on {channel} for a session that is lost"));
+            }
+        }
+    }
+
+    /// What is so on nodes that have been alone for long. These clients have gone meanwhile.
+    pub fn check_alone(&mut self, gone: &[usize]) {
+        if let Some(fault) = crate::verdict::faults_alone(self, gone).into_iter().next() {
+            self.bad(fault);
         }
     }
 

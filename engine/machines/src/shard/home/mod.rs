@@ -25,12 +25,11 @@ use crate::machine::{Mesh, Now};
 use crate::mesh::{Answer, Ask, Counts, Event, Found, Leaf, Publish, Refusal, SubRef};
 use crate::now::Moment;
 use crate::outgoing::Outgoing;
-use crate::readings::stats::HomeStats;
+use crate::readings::stats::{ClusterStats, HomeStats};
 use crate::shard::home::cache::Cache;
 use crate::shard::home::cluster::ClusterHome;
 use crate::shard::home::cluster::lookups::Wanted;
 use crate::shard::home::cluster::members::{Change, Entrance};
-use crate::shard::home::cluster::reading::ClusterStats;
 use crate::shard::home::edges::Edges;
 use crate::shard::home::grants::Grants;
 use crate::shard::home::list::{Extent, Lists};
@@ -82,6 +81,8 @@ pub struct Home {
     relay: Option<Box<Relay<Event>>>,
     /// There are other nodes.
     cluster: Option<Box<ClusterHome>>,
+    /// What is read where there are none.
+    no_cluster: ClusterStats,
     /// What is said to shards, to the API core and to the relay.
     leaves: Outgoing<Leaf>,
     witness: Option<Witness>,
@@ -125,6 +126,7 @@ impl Home {
             subscription_counts: SubscriptionCounts::new(limits),
             relay: None,
             cluster: None,
+            no_cluster: ClusterStats::default(),
             leaves: Outgoing::to_all(hash.cores(), limits),
             hash,
             witness,
@@ -306,9 +308,9 @@ impl Home {
         &self.subscription_counts
     }
 
-    /// What has happened in the cluster, for tests.
-    pub fn cluster_stats(&self) -> Option<ClusterStats> {
-        self.cluster.as_ref().map(|cluster| cluster.stats())
+    /// What has happened in the cluster.
+    pub fn cluster_stats(&self) -> &ClusterStats {
+        self.cluster.as_ref().map_or(&self.no_cluster, |cluster| cluster.stats())
     }
 
     /// The session with this server that it is in, for tests.

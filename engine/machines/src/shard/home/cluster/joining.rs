@@ -17,7 +17,7 @@ impl ClusterHome {
         let Some(lane) = self.lanes.get_mut(usize::from(link.server.0)) else { return };
         let Some(session) = lane.session else { return };
         if link.told != session {
-            self.stats.links_retold += u64::from(link.told > 0);
+            self.stats.bus_topics_retold += u64::from(link.told > 0);
             link.begin_session(session);
             for user in link.users.values_mut() {
                 self.tickets += 1;

@@ -14,6 +14,10 @@ pub(super) struct Lane {
     pub(super) echoes: Echoes,
     /// The place of the link that is to be told anew next, while not all are.
     pub(super) retells: Option<usize>,
+    /// When what was heard of other nodes is to be forgotten, in `mono_ms`.
+    pub(super) forgets_ms: Option<u64>,
+    /// The place of the link of which that is to be forgotten next, while not all are.
+    pub(super) forgets: Option<usize>,
     batch: Vec<ToBus>,
     batch_bytes: usize,
     messages_max: usize,
@@ -27,6 +31,8 @@ impl Lane {
             session: None,
             echoes: Echoes::default(),
             retells: None,
+            forgets_ms: None,
+            forgets: None,
             batch: Vec::new(),
             batch_bytes: 0,
             messages_max: limits.batch_messages_max,

@@ -179,7 +179,7 @@ impl Home {
     pub(super) fn handle_looked_up(&mut self, number: u64, found: LookedUp) {
         let Some(cluster) = &mut self.cluster else { return };
         let Some(mut open) = cluster.lookups.take(number) else {
-            cluster.stats.news_stale += 1;
+            cluster.stats.bus_news_stale += 1;
             return;
         };
         let (asker, id) = (open.asker, open.id);

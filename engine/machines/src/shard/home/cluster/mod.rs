@@ -14,10 +14,12 @@ use std::sync::Arc;
 use crate::cluster::bus::{Said, Server, ToBus};
 use crate::cluster::servers::Servers;
 use crate::limits::{CLUSTER_WAIT_MS_MAX, Limits};
+use crate::readings::stats::ClusterStats;
 use crate::topic::Topic;
 
 mod counts;
 mod echoes;
+mod forgetting;
 mod joining;
 mod lane;
 mod links;
@@ -25,14 +27,12 @@ pub(in crate::shard::home) mod lookups;
 pub(in crate::shard::home) mod members;
 mod news;
 mod publishing;
-pub mod reading;
 mod sessions;
 mod users;
 
 use lane::Lane;
 use links::BusLinks;
 use lookups::Lookups;
-use reading::ClusterStats;
 
 /// What a home keeps in a cluster.
 #[derive(Debug)]
@@ -54,6 +54,7 @@ pub(super) struct ClusterHome {
     lookups: Lookups,
     echo_bytes_max: usize,
     looks_max: usize,
+    members_kept_ms: u64,
     /// Of this phase, in `mono_ms`.
     now_ms: u64,
     stats: ClusterStats,
@@ -74,6 +75,7 @@ impl ClusterHome {
             lookups: Lookups::default(),
             echo_bytes_max: limits.cluster_echo_bytes_max,
             looks_max: limits.walk_looks_max,
+            members_kept_ms: limits.cluster_members_kept_ms,
             now_ms: 0,
             stats: ClusterStats::default(),
         }
@@ -89,7 +91,8 @@ impl ClusterHome {
         let waits = self.waiting.front().filter(|_| has_room).map(|(until_ms, _)| *until_ms);
         let counts = self.due_counts.front().filter(|_| !self.is_backed_up()).map(|(from_ms, _)| *from_ms);
         let lookups = self.lookups.deadline().filter(|_| has_room);
-        waits.into_iter().chain(counts).chain(lookups).min()
+        let forgets = self.lanes.iter().filter(|_| has_room).filter_map(|lane| lane.forgets_ms);
+        waits.into_iter().chain(counts).chain(lookups).chain(forgets).min()
     }
 
     /// True when what adds to what servers are told must wait.
@@ -122,8 +125,8 @@ impl ClusterHome {
     }
 
     /// What has happened.
-    pub(super) fn stats(&self) -> ClusterStats {
-        self.stats
+    pub(super) fn stats(&self) -> &ClusterStats {
+        &self.stats
     }
 
     /// Whether what happens to a topic comes from its server.

@@ -111,7 +111,7 @@ impl Shard {
     }
 
     /// Changes the replica of a roster, and tells those who are subscribed.
-    fn change_roster(&mut self, topic: &Arc<Topic>, change: Change) {
+    pub(super) fn change_roster(&mut self, topic: &Arc<Topic>, change: Change) {
         let frames = self.home.change_roster(topic, change);
         for frame in frames.into_iter().flatten() {
             self.handle_deliver(topic, &frame);
@@ -179,7 +179,7 @@ impl Home {
     fn hears_of(&mut self, topic: &Topic) -> bool {
         let Some(cluster) = &mut self.cluster else { return false };
         let hears = cluster.has_live_link(topic);
-        cluster.stats.news_stale += u64::from(!hears);
+        cluster.stats.bus_news_stale += u64::from(!hears);
         hears
     }
 
@@ -190,13 +190,13 @@ impl Home {
     fn take_joined(&mut self, topic: &Topic, number: u64) -> bool {
         let Some(cluster) = &mut self.cluster else { return false };
         let is_it = cluster.links.get_mut(topic).is_some_and(|link| link.take_joined(number));
-        cluster.stats.news_stale += u64::from(!is_it);
+        cluster.stats.bus_news_stale += u64::from(!is_it);
         is_it
     }
 
     fn note_reconciled(&mut self) {
         if let Some(cluster) = &mut self.cluster {
-            cluster.stats.members_reconciled += 1;
+            cluster.stats.bus_members_reconciled += 1;
         }
     }
 

@@ -26,7 +26,7 @@ impl ClusterHome {
         if lines_up {
             lane.echoes.push(event.clone());
         }
-        self.stats.published_alone += 1;
+        self.stats.bus_gap_out_events += 1;
         lines_up
     }
 
@@ -40,7 +40,7 @@ impl ClusterHome {
     pub(super) fn next_lost_echo(&mut self) -> Option<Event> {
         let lost = self.lanes.iter_mut().filter(|lane| lane.is_draining());
         let event = lost.filter_map(|lane| lane.echoes.pop()).next()?;
-        self.stats.echoes_delivered += 1;
+        self.stats.bus_echo_local += 1;
         Some(event)
     }
 }

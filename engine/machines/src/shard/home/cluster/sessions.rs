@@ -14,13 +14,16 @@ impl ClusterHome {
     pub(super) fn begin_session(&mut self, server: Server, session: u64) {
         if let Some(lane) = self.lane_mut(server) {
             (lane.session, lane.retells) = (Some(session), Some(0));
+            (lane.forgets_ms, lane.forgets) = (None, None);
         }
     }
 
     /// The session is lost: what waits for an answer is let in.
     pub(super) fn lose_session(&mut self, server: Server) {
+        let forgets_ms = self.now_ms + self.members_kept_ms;
         if let Some(lane) = self.lane_mut(server) {
             (lane.session, lane.retells) = (None, None);
+            lane.forgets_ms = Some(forgets_ms);
         }
         let of_server = |(_, topic): &(u64, Arc<Topic>)| self.servers.of(topic) == server;
         let all = std::mem::take(&mut self.waiting).into_iter();
@@ -32,7 +35,7 @@ impl ClusterHome {
     /// Whether this is the session that this home is in.
     pub(super) fn is_in(&mut self, server: Server, session: u64) -> bool {
         let is_it = self.session(server) == Some(session);
-        self.stats.news_stale += u64::from(!is_it);
+        self.stats.bus_news_stale += u64::from(!is_it);
         is_it
     }
 
@@ -53,7 +56,7 @@ impl ClusterHome {
             let Some(link) = self.links.get_mut(&topic) else { continue };
             link.is_listed = false;
             if !link.waiting.is_empty() {
-                self.stats.let_in_late += 1;
+                self.stats.bus_let_in_late += 1;
                 return Some(topic);
             }
         }
@@ -121,6 +124,7 @@ impl Shard {
             any = true;
         }
         any |= self.home.retell_some();
+        any |= self.forget_others();
         while self.home.has_room() && self.home.end_late_lookup() {
             any = true;
         }
