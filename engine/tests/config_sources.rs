@@ -150,6 +150,17 @@ const CASES: &[Case<'_>] = &[
     flags(&["--webhook", "http://h/", "--webhook", "http://h/"]),
     // Nothing at all.
     env(&[]),
+    // The cluster.
+    env(&[APP, "CORECAST_CLUSTER_REDIS=http://user:hunter2-hunter2@h"]),
+    env(&[APP, "CORECAST_CLUSTER_REDIS=redis://user:hunter2-hunter2@h,redis://h:6379"]),
+    env(&[APP, "CORECAST_CLUSTER_REDIS="]),
+    env(&[APP, "CORECAST_CLUSTER_LEASE_S=10"]),
+    flags(&["--cluster", "redis://:hunter2-hunter2@h:x"]),
+    flags(&["--cluster", "redis://h", "--cluster-lease", "1"]),
+    flags(&["--cluster", "redis://h", "--cluster-prefix", "{x}"]),
+    flags(&["--cluster-prefix", "x"]),
+    all(&[("c.toml", "[cluster]\nredis = \"redis://h\"\nlease_s = 4000\n")], &[APP], &["--config", "c.toml"]),
+    all(&[("c.toml", "[cluster]\nredis = \"redis://h\"\nprefix = \"\"\n")], &[APP], &["--config", "c.toml"]),
 ];
 
 /// A new folder of a test.

@@ -11,6 +11,7 @@ mod cluster;
 mod data_directory;
 mod finding;
 mod kernel;
+mod load;
 mod network;
 mod ports;
 mod processors;
@@ -36,6 +37,7 @@ use self::redis::Redis;
 use self::resources::Resources;
 use self::server::Server;
 use crate::config::{Config, HooksConfig};
+use crate::settings::Memory;
 
 /// What there is to say.
 #[derive(Clone, Debug)]
@@ -70,6 +72,7 @@ pub fn examine(config: &Config, secret: &str) -> Report {
         Some(redis) => findings.extend(redis.findings()),
         None => findings.push(Finding::ok("redis", "none is configured")),
     }
+    findings.push(load::finding(&config.load, Memory::find().map(|memory| memory.bytes)));
     findings.extend(joining.iter().flat_map(Joining::findings));
     if joining.is_empty() {
         findings.push(Finding::ok("cluster", "a server of its own"));

@@ -138,6 +138,13 @@ def test_a_redis_that_cannot_be_asked_is_named_without_its_password(redis, tmp_p
     has(gone.one("redis"), "fail", "Connection refused", "whether Redis runs")
 
 
+def test_it_says_at_how_much_memory_newcomers_wait(tmp_path):
+    has(Examined().one("load"), "ok", "newcomers are told to come back from", "")
+    config = tmp_path / "corecast.toml"
+    config.write_text(f"[load]\nmemory_high_bytes = {1 << 50}\n")
+    has(Examined("--config", config).one("load"), "warn", "that never comes", "memory_high_bytes")
+
+
 def test_what_keeps_nodes_apart_is_named(redis):
     well = Examined("--cluster", redis.url)
     assert well.failures() == [], well.checks

@@ -245,7 +245,7 @@ mod tests {
         let expected = LookedUp::Channel { counts: counts(3, 0), cached: Some((b"event".to_vec(), 70)) };
         assert_eq!(looked_up(Script::Counts, cached), expected);
         let garbage = || Value::Bytes(vec![0xff]);
-        let list = vec![
+        let list = [
             vec![bytes("9"), bytes("a"), Value::Number(2), Value::Number(1)],
             vec![garbage(), Value::Number(2), Value::Number(1)],
         ];
