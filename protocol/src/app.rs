@@ -189,6 +189,11 @@ impl App {
         self.shared.elsewhere.store(connections, Ordering::Relaxed);
     }
 
+    /// Connections on other nodes of the cluster, as far as this one has heard.
+    pub fn elsewhere(&self) -> u32 {
+        self.shared.elsewhere.load(Ordering::Relaxed)
+    }
+
     /// Connections admitted since the start.
     pub fn admitted(&self) -> u64 {
         self.shared.admitted.load(Ordering::Relaxed)
@@ -223,7 +228,7 @@ impl App {
 
     /// A place for one more connection; `None` when `limits.connections_max` are there.
     pub fn admit(self: &Arc<Self>) -> Option<Admission> {
-        let elsewhere = self.shared.elsewhere.load(Ordering::Relaxed);
+        let elsewhere = self.elsewhere();
         let max = self.limits.connections_max.map_or(u32::MAX, |max| max.saturating_sub(elsewhere));
         let one_more = |now: u32| (now < max).then_some(now.saturating_add(1));
         self.shared.connections.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).ok()?;

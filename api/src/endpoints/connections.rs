@@ -14,8 +14,9 @@ pub struct Connections<'a> {
 }
 
 impl Connections<'_> {
-    /// The count that all cores share, so no shard has to be asked.
+    /// The count that all cores share, so no shard has to be asked, and what other nodes have last said of theirs.
     pub fn answer(&self) -> Answer<'static> {
-        Answer::json(format!("{{\"connections\":{}}}", self.app.connections()).into_bytes())
+        let connections = u64::from(self.app.connections()) + u64::from(self.app.elsewhere());
+        Answer::json(format!("{{\"connections\":{connections}}}").into_bytes())
     }
 }

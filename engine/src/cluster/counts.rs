@@ -1,5 +1,5 @@
-//! How many connections the apps have on this node, for the others, and on the others, for this one. Both matter for apps with
-//! a limit only, and are as old as two beats at most, so all nodes together may go past a limit for a moment.
+//! How many connections the apps have on this node, for the others, and on the others, for this one. Both are as old as two
+//! beats at most, so all nodes together may go past a limit for a moment.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -27,14 +27,14 @@ impl Counts {
             return;
         }
         self.looked = Some(Instant::now());
-        for app in self.apps.current().iter().filter(|app| app.limits.connections_max.is_some()) {
+        for app in self.apps.current().iter() {
             session.handle_connections(&app.id, u64::from(app.connections()));
         }
     }
 
     /// So many are on other nodes; apps that are not named have none there.
     pub(super) fn hear(&self, connections: &[(Box<str>, u64)]) {
-        for app in self.apps.current().iter().filter(|app| app.limits.connections_max.is_some()) {
+        for app in self.apps.current().iter() {
             let named = connections.iter().find(|(id, _)| *id == app.id);
             app.note_elsewhere(named.map_or(0, |(_, count)| u32::try_from(*count).unwrap_or(u32::MAX)));
         }

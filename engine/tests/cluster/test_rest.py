@@ -110,3 +110,9 @@ def test_a_node_that_cannot_ask_says_so_and_what_it_can_do_it_does(redis, start,
         == {"occupied": True, "user_count": 1, "subscription_count": 1},
         "the same as before",
     )
+
+
+def test_connections_of_an_app_are_counted_over_all_nodes(three):
+    clients = [node.connect() for node in three for _ in range(2)]
+    for node in three:
+        wait_until(lambda node=node: asked(node, "/connections") == {"connections": len(clients)}, "all are counted")

@@ -125,7 +125,7 @@ fn every_address_of_ipv6_serves_clients_of_ipv4_unless_told_otherwise() {
             command.args(["--listen", &format!("{any}:{port}")]);
         }
         let mut child = command.spawn().unwrap();
-        let connect = |host: &str| std::net::TcpStream::connect((host, port)).ok();
+        let connect = |host: &str| TcpStream::connect((host, port)).ok();
         let six = crate::rig::server::wait_for("the server", || connect("::1"));
         let four = connect("127.0.0.1");
         assert_eq!(four.is_some(), serves_four, "{families:?} {options:?}");
@@ -143,8 +143,8 @@ fn several_addresses_serve_the_same_apps() {
     let server = Server::start(&["--listen", &format!("127.0.0.1:{second}"), "--shards", "2"]);
     let mut client = server.connect();
     client.subscribe("two-addresses");
-    let stream = std::net::TcpStream::connect(("127.0.0.1", second)).unwrap();
-    crate::rig::http::Http::on(stream).publish("two-addresses", "e", "x");
+    let stream = TcpStream::connect(("127.0.0.1", second)).unwrap();
+    Http::on(stream).publish("two-addresses", "e", "x");
     client.expect("two-addresses", "e", "x");
 }
 

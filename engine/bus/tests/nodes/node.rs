@@ -230,7 +230,7 @@ impl State {
             News::Added { topic, member } => format!("added {} {}", topic.name(), member.user_id),
             News::Removed { topic, user_id } => format!("removed {} {user_id}", topic.name()),
             News::Event(event, _) => format!("event {}", String::from_utf8_lossy(event.frame.as_bytes())),
-            News::Echoed(_) | News::Order(_) | News::LookedUp(..) => return,
+            News::Echoed(_) | News::Order(_) | News::LookedUp(..) | News::Elsewhere { .. } => return,
         };
         self.heard.push(heard);
     }
