@@ -87,7 +87,9 @@ mod tests {
     use super::*;
     use protocol::http::{RequestParse, parse_request};
 
-    fn asked(lines: &str) -> Option<(u16, &'static str, Vec<(&'static str, String)>)> {
+    type Got = (u16, &'static str, Vec<(&'static str, String)>);
+
+    fn asked(lines: &str) -> Option<Got> {
         let files = Files::new(&[("index.html", "<p>"), ("a.js", "1")]);
         let bytes = format!("{lines}\r\n\r\n").into_bytes();
         let RequestParse::Complete { request, .. } = parse_request(&bytes) else { panic!("{lines}") };

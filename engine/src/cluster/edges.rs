@@ -153,7 +153,7 @@ impl Passer {
     }
 
     /// Another node goes on where this one has stopped.
-    fn leave(&mut self, taker: Option<Taker>) {
+    fn leave(&self, taker: Option<Taker>) {
         let holds = self.setup.counters.is_holder.swap(false, Ordering::Relaxed);
         let epoch = self.setup.standings.epoch(self.setup.place);
         let Some(((mut taker, epoch), true)) = taker.zip(epoch).zip(Some(holds)) else { return };

@@ -89,9 +89,11 @@ impl Files {
                 let dead =
                     letters.counts(&Selection::Endpoint(status.name.clone())).map_err(Fault::of_files)?;
                 let failure = status.failure.as_ref();
-                let reason = disabled.map(|it| &*it.reason).or(failure.map(|failure| &*failure.error));
+                let reason =
+                    disabled.map(|it| &*it.reason).or_else(|| failure.map(|failure| &*failure.error));
                 let (backlog, age_ms) = backlogs.get(&status.name).copied().unwrap_or((status.held, None));
-                let since_ms = disabled.map(|it| it.since_ms).or(failure.map(|failure| failure.since_ms));
+                let since_ms =
+                    disabled.map(|it| it.since_ms).or_else(|| failure.map(|failure| failure.since_ms));
                 endpoints.push(
                     self.named(&status.name)
                         .text("target", &status.target)

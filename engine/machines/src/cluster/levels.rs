@@ -121,12 +121,12 @@ impl Levels {
 
     /// The names of all that are up, members before their channels.
     pub fn names(&self) -> Vec<Box<[u8]>> {
-        let of_topic = |(topic, open): (&Box<[u8]>, &Open)| {
+        let of_topic = |topic: &[u8], open: &Open| {
             let name = |user| LevelName { topic, user }.write();
             let users: Vec<_> = open.users.iter().map(|user| name(Some(user))).collect();
             users.into_iter().chain(open.channel.then(|| name(None))).collect::<Vec<_>>()
         };
-        self.topics.iter().flat_map(of_topic).collect()
+        self.topics.iter().flat_map(|(topic, open)| of_topic(topic, open)).collect()
     }
 
     /// True when none is up.

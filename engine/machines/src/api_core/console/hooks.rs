@@ -70,7 +70,7 @@ impl ApiCore {
             ConsoleCall::DeadLetters => HooksAsk::Letters(parse_letter_page(request.head.query)?),
             ConsoleCall::Replay => {
                 let replay = parse_replay(body)?;
-                let which = replay.ids.as_ref().map_or("all".to_owned(), |ids| ids.len().to_string());
+                let which = replay.ids.as_ref().map_or_else(|| "all".to_owned(), |ids| ids.len().to_string());
                 self.tell_operated(token, "replay", format!("{which} dead letters of {:?}", replay.endpoint));
                 HooksAsk::Replay(replay)
             }

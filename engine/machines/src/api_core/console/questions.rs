@@ -40,7 +40,7 @@ impl ApiCore {
         match call {
             ConsoleCall::Channels => self.ask_page(token, manner, parse_channel_page(&apps, query)?, now),
             ConsoleCall::Channel => {
-                self.ask_one_channel(token, manner, parse_one_channel(&apps, query)?, now)
+                self.ask_one_channel(token, manner, parse_one_channel(&apps, query)?, now);
             }
             ConsoleCall::Slow => self.ask_slowest(token, manner, now),
             ConsoleCall::Connection => {
