@@ -259,11 +259,11 @@ run_node() {
 # Three nodes: two with clients in turn, one for the publisher.
 run_node_tests_on_nodes() {
     cd "$NODE_TESTS" || return 1
-    SDK_NODES=3 run_node 2 2 ./{channels,presence,publish,queries,echo,order}.test.mjs
+    SDK_NODES=3 run_node 2 2 ./{channels,presence,publish,queries,echo,order,users,subscription_count}.test.mjs
 }
 
 run_python_tests_on_nodes() {
-    SDK_NODES=2 CORECAST_SHARDS=2 run_pytest engine/tests/sdk/python/test_{publish,queries,users}.py
+    SDK_NODES=2 CORECAST_SHARDS=2 run_pytest engine/tests/sdk/python
 }
 
 run_python_tests() {

@@ -9,3 +9,6 @@ pub(crate) const KEY_CHARACTERS_MAX: usize = 64;
 
 /// The body of a sign-in at the console, in bytes: a token and what is around it.
 pub(crate) const SIGN_IN_BYTES_MAX: usize = 2 << 10;
+
+/// How much an escape at the end of a text may be cut, in bytes: that of a pair of surrogates.
+pub(crate) const ESCAPE_BYTES_MAX: usize = 12;

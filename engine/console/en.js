@@ -43,7 +43,7 @@ export default {
   cancel: "Cancel", close: "Close", done: "Done.", working: "Working…", look: "Look",
   publish: "Publish an event", publish_question: "All subscribers of the channel will receive this event.", published: "The event was published.",
   disconnect: "Disconnect", disconnect_question: "The server closes this connection. Its client may reconnect.", disconnected: "The connection was closed.",
-  terminate: "Terminate", terminate_question: "The server closes all connections of this user.", terminated: "Connections closed: {0}.",
+  terminate: "Terminate", terminate_question: "The server closes all connections of this user.", terminated: "Its connections are being closed.",
   replay: "Replay", replay_question: "All dead letters of this endpoint will be delivered again.", replayed: "{0} dead letters will be delivered again.",
   enable: "Enable", enable_question: "The server sends events to this endpoint again.", enabled: "The endpoint is enabled.",
 };

@@ -3,7 +3,6 @@
 import { post } from "./api.js";
 import { ask } from "./dialog.js";
 import { el, visibleLine } from "./dom.js";
-import { exact } from "./format.js";
 import { t } from "./text.js";
 
 export function terminate(app, user) {
@@ -11,7 +10,7 @@ export function terminate(app, user) {
   const shown = visibleLine(user);
   const onclick = () => ask({
     title, question: t("terminate_question"), verb: title, isGrave: true, facts: [[t("app"), visibleLine(app)], [t("user"), shown]],
-    run: async () => t("terminated", exact((await post("terminate", { app, user }))?.closed)),
+    run: async () => (await post("terminate", { app, user }), t("terminated")),
   });
   return el("button", { type: "button", class: "small grave", "aria-label": `${title}: ${shown}`, onclick }, title);
 }

@@ -36,7 +36,7 @@ export default {
   cancel: "取消", close: "关闭", done: "完成。", working: "处理中…", look: "查看",
   publish: "发布事件", publish_question: "频道的所有订阅者都会收到此事件。", published: "事件已发布。",
   disconnect: "断开", disconnect_question: "服务器将关闭此连接，客户端可能会重连。", disconnected: "连接已关闭。",
-  terminate: "终止", terminate_question: "服务器将关闭该用户的所有连接。", terminated: "已关闭连接：{0}。",
+  terminate: "终止", terminate_question: "服务器将关闭该用户的所有连接。", terminated: "正在关闭其连接。",
   replay: "重发", replay_question: "此端点的所有死信将重新投递。", replayed: "{0} 条死信将重新投递。",
   enable: "启用", enable_question: "服务器将重新向此端点发送事件。", enabled: "端点已启用。",
 };

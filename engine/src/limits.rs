@@ -148,6 +148,9 @@ pub(crate) const TOP_HISTORY_MAX: usize = 600;
 /// Rows of each list that `corecast top --once` prints.
 pub(crate) const TOP_ROWS_MAX: usize = 20;
 
+/// What the console shows of the data of a dead letter, in bytes.
+pub(crate) const LETTER_BYTES_MAX: usize = 4 << 10;
+
 /// Questions of the console about hooks that may wait for an answer; one more is refused.
 pub(crate) const HOOKS_QUESTIONS_MAX: usize = 16;
 

@@ -6,14 +6,13 @@ use std::borrow::Cow;
 use protocol::json::{Value, parse_object};
 use serde::Deserialize;
 
+use crate::limits::ESCAPE_BYTES_MAX;
+
 /// Hex digits in a row from which on they are taken for a signature: those of HMAC-SHA256.
 const SIGNATURE_DIGITS: usize = 64;
 
 /// How many of them are shown.
 const SIGNATURE_SHOWN: usize = 8;
-
-/// How much an escape at the end of a text may be cut, in bytes: that of a pair of surrogates.
-const ESCAPE_BYTES_MAX: usize = 12;
 
 /// What the beginning of an event says.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]

@@ -16,10 +16,7 @@ use hooks::journal::JournalView;
 use hooks::settings::Settings;
 use machines::api_core::console::{HooksAnswer, HooksAsk};
 
-use crate::limits::HOOKS_QUESTIONS_MAX;
-
-/// What is shown of the data of a dead letter, in bytes.
-const LETTER_BYTES_MAX: usize = 4 << 10;
+use crate::limits::{HOOKS_QUESTIONS_MAX, LETTER_BYTES_MAX};
 
 /// The desk, as the API core sees it.
 #[derive(Debug)]

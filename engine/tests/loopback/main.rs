@@ -21,6 +21,7 @@ mod client_events;
 mod config;
 mod conform;
 mod console;
+mod console_watches;
 mod data_directory;
 mod departures;
 mod descriptors;

@@ -2,9 +2,8 @@
 //! when it is asked; nothing here may wait for anything.
 
 use api::console::object::Object;
+use api::console::questions::{LetterPage, Replay};
 use protocol::auth::ConsoleKey;
-
-use crate::api_core::console::hooks::{HooksAnswer, HooksAsk};
 
 /// Where it is from.
 pub trait Facts {
@@ -40,3 +39,19 @@ pub struct ProcessFacts {
     /// The same of the API core.
     pub api_busy_us: u64,
 }
+
+/// Something that is asked of hooks.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum HooksAsk {
+    /// How the endpoints are.
+    Status,
+    /// A page of dead letters.
+    Letters(LetterPage),
+    /// Dead letters are to be tried again.
+    Replay(Replay),
+    /// An endpoint is to get events again.
+    Enable(String),
+}
+
+/// JSON, or the status of a refusal and what to do.
+pub type HooksAnswer = Result<String, (u16, String)>;

@@ -2,34 +2,18 @@
 //! API core looks for answers now and then while it waits for some.
 
 use api::answer::Manner;
-use api::console::questions::{LetterPage, Replay, parse_endpoint, parse_letter_page, parse_replay};
+use api::console::questions::{parse_endpoint, parse_letter_page, parse_replay};
 use api::console::{ConsoleCall, answer_json};
 use api::refused::Refused;
 use protocol::http::Request;
 
 use crate::api_core::ApiCore;
-use crate::api_core::console::Facts;
+use crate::api_core::console::facts::{Facts, HooksAsk};
 use crate::api_core::console::streams::Stream;
 use crate::api_core::open_call::OpenCall;
 use crate::api_core::pending::Pending;
 use crate::limits::HOOKS_LOOK_MS;
 use crate::machine::{Now, Token};
-
-/// Something that is asked of hooks.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum HooksAsk {
-    /// How the endpoints are.
-    Status,
-    /// A page of dead letters.
-    Letters(LetterPage),
-    /// Dead letters are to be tried again.
-    Replay(Replay),
-    /// An endpoint is to get events again.
-    Enable(String),
-}
-
-/// JSON, or the status of a refusal and what to do.
-pub type HooksAnswer = Result<String, (u16, String)>;
 
 /// The name of a question for all who look at the overview.
 const OF_OVERVIEW: u64 = 0;

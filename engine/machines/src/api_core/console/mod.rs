@@ -26,8 +26,7 @@ pub(super) mod sampler;
 mod streams;
 pub(super) mod watches;
 
-pub use facts::{Facts, ProcessFacts};
-pub use hooks::{HooksAnswer, HooksAsk};
+pub use facts::{Facts, HooksAnswer, HooksAsk, ProcessFacts};
 
 use doorkeeper::Doorkeeper;
 use hooks::HooksQuestions;

@@ -13,11 +13,10 @@ use protocol::close::Close;
 use protocol::http::Request;
 use protocol::socket_id::SocketId;
 
-use super::watches::{Wanted, Wish};
 use crate::api_core::ApiCore;
 use crate::api_core::open_call::OpenCall;
 use crate::api_core::pending::Pending;
-use crate::api_core::pending::console::{self, Channel};
+use crate::api_core::pending::console::{self, Channel, Wanted, Wish};
 use crate::cores::CoreId;
 use crate::limits::{CONSOLE_CHANNELS_PER_PAGE, CONSOLE_MEMBERS_MAX, LOGGED_S_MAX, WATCH_MS};
 use crate::machine::{Now, Token};

@@ -11,22 +11,13 @@ use protocol::socket_id::SocketId;
 
 use crate::api_core::ApiCore;
 use crate::api_core::console::streams::Stream;
+use crate::api_core::pending::console::{Wanted, Wish};
 use crate::cores::CoreId;
 use crate::limits::{TRACE_MS_MAX, WATCH_MS, WATCH_RENEWED_MS};
 use crate::machine::{Effect, Now, Token};
 use crate::mesh::{Ask, Query, Root};
 use crate::notices::{Notice, Traced};
-use crate::topic::Topic;
 use crate::watching::{MessageKind, Seen, Side, Sight};
-
-/// What is to be watched.
-#[derive(Clone, PartialEq, Debug)]
-pub(in crate::api_core) enum Wanted {
-    /// What is sent to a channel.
-    Tail(Arc<Topic>),
-    /// The messages of a connection.
-    Trace(SocketId),
-}
 
 impl Wanted {
     /// What its shard is asked: that it be watched, under this name, for so many milliseconds.
@@ -43,21 +34,6 @@ impl Wanted {
             Self::Trace(_) => Stream::Trace,
         }
     }
-}
-
-/// A watch that a shard is asked for.
-#[derive(Clone, PartialEq, Debug)]
-pub(in crate::api_core) struct Wish {
-    /// What it will be called.
-    pub(in crate::api_core) name: u64,
-    /// What is to be watched.
-    pub(in crate::api_core) wanted: Wanted,
-    /// The shard.
-    pub(in crate::api_core) shard: CoreId,
-    /// The session that has asked, if it was no token.
-    pub(in crate::api_core) session: Option<u64>,
-    /// For so many milliseconds its messages go to the log; None: they are for a stream.
-    pub(in crate::api_core) logged_ms: Option<u64>,
 }
 
 /// All watches.

@@ -12,10 +12,11 @@ use protocol::channel::ChannelKind;
 use protocol::presence::Member;
 use protocol::socket_id::SocketId;
 
-use crate::api_core::console::watches::{Wanted, Wish};
+use crate::cores::CoreId;
 use crate::invariant;
 use crate::limits::{CONSOLE_CHANNELS_PER_PAGE, SLOW_SHOWN_MAX};
 use crate::mesh::{Cached, Counts, Found};
+use crate::topic::Topic;
 use crate::watching::ConnectionView;
 
 /// What is known so far.
@@ -33,6 +34,30 @@ pub(in crate::api_core) enum Pending {
     Done(SocketId),
     /// Something is to be watched.
     Watch(Wish),
+}
+
+/// What is to be watched.
+#[derive(Clone, PartialEq, Debug)]
+pub(in crate::api_core) enum Wanted {
+    /// What is sent to a channel.
+    Tail(Arc<Topic>),
+    /// The messages of a connection.
+    Trace(SocketId),
+}
+
+/// A watch that a shard is asked for.
+#[derive(Clone, PartialEq, Debug)]
+pub(in crate::api_core) struct Wish {
+    /// What it will be called.
+    pub(in crate::api_core) name: u64,
+    /// What is to be watched.
+    pub(in crate::api_core) wanted: Wanted,
+    /// The shard.
+    pub(in crate::api_core) shard: CoreId,
+    /// The session that has asked, if it was no token.
+    pub(in crate::api_core) session: Option<u64>,
+    /// For so many milliseconds its messages go to the log; None: they are for a stream.
+    pub(in crate::api_core) logged_ms: Option<u64>,
 }
 
 /// What is known of a channel.
