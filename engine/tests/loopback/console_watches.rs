@@ -192,7 +192,10 @@ fn a_large_event_is_cut_and_says_how_long_it_is() {
     assert!(data.starts_with(shown) && (3_000..=4_096).contains(&shown.len()), "{}", shown.len());
     assert!(event["bytes"].as_u64() > Some(data.len() as u64));
     let message = trace.expect("message");
-    assert!(message["data"].as_str().unwrap().len() <= 4_096 && message["bytes"].as_u64() > Some(data.len() as u64));
+    assert!(
+        message["data"].as_str().unwrap().len() <= 4_096
+            && message["bytes"].as_u64() > Some(data.len() as u64)
+    );
 }
 
 #[test]
