@@ -137,6 +137,8 @@ fn interrupted_comparison_leaves_no_child_and_no_folder() {
     // The floor, the run, and its two receiving processes.
     wait_for("four descendants", || descendants(pid).len() == 4);
     let descendants = descendants(pid);
+    // A receiver that is left before it has its task says so.
+    wait_for("connections of the receivers", || connections_to(&one.address) == 20);
     assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1);
 
     // To this process alone, unlike a terminal, which would tell all of them.
@@ -161,6 +163,18 @@ fn descendants(pid: u32) -> Vec<u32> {
         found.extend(children.split_whitespace().map(|child| child.parse::<u32>().unwrap()));
     }
     found.split_off(1)
+}
+
+/// Established ones, by the end that has opened them.
+fn connections_to(address: &str) -> usize {
+    let port = address.rsplit(':').next().unwrap().parse::<u16>().unwrap();
+    let sockets = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    // Number, local address, remote address, state (01 is established).
+    let is_one = |line: &&str| {
+        let words: Vec<_> = line.split_whitespace().collect();
+        words[2].ends_with(&format!(":{port:04X}")) && words[3] == "01"
+    };
+    sockets.lines().skip(1).filter(is_one).count()
 }
 
 /// A process that is dead but not yet waited for does nothing any more.

@@ -11,12 +11,10 @@ import termios
 import time
 from fcntl import ioctl
 
+import pyte
 from measured import APP_ID, BINARY, HOST, free_port
 
 from churners import PATIENCE_S, Churner
-
-ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[A-Za-z]|\][^\x07]*\x07|[()][A-Z0-9]|[=>78])")
-
 
 def quiet_environment(**more):
     kept = {name: value for name, value in os.environ.items() if not name.startswith("CORECAST_")}
@@ -39,34 +37,40 @@ class Screen:
     """A terminal of this size with `corecast top` in it."""
 
     def __init__(self, *arguments, rows=24, columns=100, **environment):
+        # What it has written at all, and what can be seen of it.
+        self.written, self.shown = "", pyte.Screen(columns, rows)
+        self.stream = pyte.ByteStream(self.shown)
         self.pid, self.terminal = pty.fork()
         if self.pid == 0:
             os.execve(BINARY, [BINARY, "top", *arguments], quiet_environment(**environment))
         self.resize(rows, columns)
-        self.written = ""
 
     def resize(self, rows, columns):
         ioctl(self.terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        self.shown.resize(rows, columns)
 
     def press(self, keys):
         os.write(self.terminal, keys.encode())
 
     def wait_for(self, *words):
-        """Until all of these were written since the last wait."""
+        """Until all of these can be seen."""
         end = time.monotonic() + PATIENCE_S
-        while not all(word in ESCAPES.sub("", self.written) for word in words):
-            assert time.monotonic() < end, f"{words} were not written: {self.written!r}"
+        while not all(word in self.text() for word in words):
+            assert time.monotonic() < end, f"{words} are not there: {self.text()}"
             self.read(0.2)
-        seen, self.written = self.written, ""
-        return seen
+
+    def text(self):
+        return "\n".join(line.rstrip() for line in self.shown.display)
 
     def read(self, seconds):
         """Returns false at the end."""
         if select.select([self.terminal], [], [], seconds)[0]:
             try:
-                self.written += os.read(self.terminal, 1 << 16).decode(errors="replace")
+                written = os.read(self.terminal, 1 << 16)
             except OSError:
                 return False
+            self.stream.feed(written)
+            self.written += written.decode(errors="replace")
         return True
 
     def end(self):
@@ -83,15 +87,15 @@ def test_it_shows_a_server_in_a_terminal_and_leaves_that_as_it_was(start):
     server = start(shards=2)
     clients = [Churner(server.port, APP_ID) for _ in range(3)]
     screen = Screen("--url", f"http://{HOST}:{server.admin}")
-    seen = screen.wait_for("corecast top", "shard-0", "shard-1", "api", "fan-out")
-    assert "\x1b[?1049h" in seen, "it takes a screen of its own"
+    screen.wait_for("corecast top", "shard-0", "shard-1", "api", "fan-out")
+    assert "\x1b[?1049h" in screen.written, "it takes a screen of its own"
     screen.press("\t")
     screen.wait_for("subscriptions", APP_ID)
     screen.press("\x1b[C")
     screen.wait_for("channel")
-    # What a screen shows again is not written again; a new size draws all of it.
-    screen.resize(30, 100)
     screen.wait_for("corecast top", "only with a token")
+    # A new size draws all of it anew.
+    screen.shown.reset()
     screen.resize(30, 60)
     screen.wait_for("corecast top")
     screen.press("q")
@@ -104,8 +108,8 @@ def test_it_shows_a_server_in_a_terminal_and_leaves_that_as_it_was(start):
 def test_without_colours_nothing_is_coloured(start):
     server = start()
     screen = Screen("--url", f"http://{HOST}:{server.admin}", NO_COLOR="1")
-    seen = screen.wait_for("shard-0", "quit")
-    colours = [code for code in re.findall(r"\x1b\[([0-9;]*)m", seen) if re.search(r"(?:^|;)[34]8;|(?:^|;)[349][0-7](?:;|$)", code)]
+    screen.wait_for("shard-0", "quit")
+    colours = [code for code in re.findall(r"\x1b\[([0-9;]*)m", screen.written) if re.search(r"(?:^|;)[34]8;|(?:^|;)[349][0-7](?:;|$)", code)]
     assert not colours, colours
     os.kill(screen.pid, signal.SIGKILL)
     screen.end()
