@@ -138,7 +138,7 @@ fn interrupted_comparison_leaves_no_child_and_no_folder() {
     wait_for("four descendants", || descendants(pid).len() == 4);
     let descendants = descendants(pid);
     // A receiver that is left before it has its task says so.
-    wait_for("connections of the receivers", || connections_to(&one.address) == 20);
+    wait_for("connections of the receivers", || connections_to(&one.address) >= 20);
     assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1);
 
     // To this process alone, unlike a terminal, which would tell all of them.
