@@ -14,19 +14,28 @@ type Family = (&'static str, &'static str, fn(&Reading) -> u64);
 pub(crate) fn describe_cluster(all: &mut Exposition, standings: &Standings) {
     let read: Vec<(&str, Reading)> =
         standings.all().map(|(name, standing)| (name, standing.reading)).collect();
-    let gauges: [Family; 4] = [
+    let gauges: [Family; 5] = [
         ("bus_session_state", "The session with a server of the cluster: 2 up, 1 holding, 0 none.", |it| {
             u64::from(it.has_session) + u64::from(it.is_up)
         }),
         ("bus_topics", "Topics with subscribers here, by the server where they live.", |it| it.topics as u64),
         ("bus_unacknowledged", "Commands that the server has not acknowledged.", |it| it.commands as u64),
         ("bus_unacknowledged_bytes", "Their bytes.", |it| it.command_bytes as u64),
+        (
+            "bus_inbox_lag_bytes",
+            "What waited in this node's inbox at the last sign of life; at 64 MiB it is dropped.",
+            |it| it.inbox_bytes,
+        ),
     ];
     for (name, help, value) in gauges {
         let mut family = all.gauges(name, help);
         read.iter().for_each(|(server, reading)| family.sample(&[("server", server)], value(reading) as f64));
         all.add(family);
     }
+    let help = "How long commands and signs of life took to the server and back.";
+    let mut round_trips = all.histograms("bus_roundtrip_seconds", help);
+    read.iter().for_each(|(server, it)| round_trips.spread(&[("server", server)], &it.round_trips));
+    all.add(round_trips);
     // A gap in what clients hear is where a session was lost: the same numbers, under both names that alerts look for.
     for (name, help, label) in [
         ("bus_sessions_lost_total", "Sessions that were lost, by why.", "why"),

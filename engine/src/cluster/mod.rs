@@ -1,7 +1,8 @@
 //! This node in its cluster: a bus thread for each Redis server that joins it with others.
 //!
 //! `thread` gives a bus its turns; `edges` hands what hooks are told of the whole cluster to the journal of one node; `nodes`
-//! says who comes and goes; `standing` is what `/ready` and metrics tell of each server, and what the log says when that changes.
+//! says who comes and goes; `standing` is what `/ready` and metrics tell of each server, and what the log says when that changes; `round_trips` is
+//! how fast each has been of late.
 //!
 //! What is decided is decided in `machines::cluster`, what is spoken with Redis in `bus`. Called by the server.
 
@@ -10,6 +11,7 @@ mod edge_counters;
 mod edges;
 mod metrics;
 mod nodes;
+mod round_trips;
 mod standing;
 mod thread;
 

@@ -9,6 +9,7 @@ use logging::event;
 use protocol::json::encode_string;
 
 use super::edge_counters::EdgeCounters;
+use super::round_trips::RecentRoundTrips;
 use bus::fault::Fault;
 use machines::cluster::bus::Server;
 use machines::cluster::epoch::Epoch;
@@ -34,6 +35,9 @@ pub(super) struct Standing {
     since: Now,
     /// The fault that the log has.
     told: Option<String>,
+    round_trips: RecentRoundTrips,
+    /// When this was noted.
+    noted: Now,
 }
 
 impl Standings {
@@ -60,8 +64,11 @@ impl Standings {
                 _ => now,
             },
             told: before.as_ref().and_then(|before| before.told.clone()),
+            round_trips: before.as_ref().map(|before| before.round_trips).unwrap_or_default(),
+            noted: now,
             reading,
         };
+        next.round_trips.note(&next.reading.round_trips, now);
         next.tell(name, before.as_ref().map(|before| &before.reading));
         *standing = Some(next);
     }
@@ -100,6 +107,8 @@ impl Standings {
     pub fn shown(&self) -> String {
         let shown = |(name, standing): (&str, Standing)| {
             let reading = standing.reading;
+            let silent_ms = standing.noted.mono_ms.saturating_sub(reading.alive_ms);
+            let left_ms = (self.lease.as_millis() as u64).saturating_sub(silent_ms);
             let state = match (reading.is_up, reading.has_session) {
                 (true, _) => "up",
                 (false, true) => "holding",
@@ -109,6 +118,10 @@ impl Standings {
                 .text("name", name)
                 .text("state", state)
                 .plain("since", standing.since.unix_ms)
+                .maybe("lease_left_ms", reading.has_session.then_some(left_ms))
+                .maybe("roundtrip_p50_us", standing.round_trips.quantile_us(0.5))
+                .maybe("roundtrip_p99_us", standing.round_trips.quantile_us(0.99))
+                .plain("inbox_lag_bytes", reading.inbox_bytes)
                 .plain("topics", reading.topics)
                 .plain("unacknowledged", reading.commands)
                 .plain("unacknowledged_bytes", reading.command_bytes)

@@ -1,6 +1,6 @@
 -- A sign of life. ARGV from 7: epoch; app and number of connections, of each app whose number has changed. Answers FENCED, or
--- this server's time in ms; an array of epoch, beat, 1 if it is dead, of each that is registered; an array of app and number
--- of connections on all other nodes that live.
+-- this server's time in ms; the bytes that wait in the epoch's inbox; an array of epoch, beat, 1 if it is dead, of each that is
+-- registered; an array of app and number of connections on all other nodes that live.
 local epoch = ARGV[7]
 if not may_act(epoch) then return 'FENCED' end
 call('HINCRBY', node(epoch), 'beat', 1)
@@ -26,4 +26,5 @@ for _, app in ipairs(apps) do
   counts[#counts + 1] = app
   counts[#counts + 1] = sums[app]
 end
-return {now, sessions, counts}
+local room = tonumber(call('HGET', node(epoch), 'room')) or INBOX_MAX
+return {now, INBOX_MAX - room, sessions, counts}

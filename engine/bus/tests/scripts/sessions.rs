@@ -65,8 +65,8 @@ fn a_beat_tells_of_all_epochs_and_of_the_connections_of_the_others() {
     let bus = Bus::start();
     let now = bus.now.get();
     bus.register("e1");
-    assert_eq!(bus.says(Script::Beat, &["e1", "app", "7", "b", "1"]), format!("{now} e1 1 0 "));
-    assert_eq!(bus.says(Script::Beat, &["e1"]), format!("{now} e1 2 0 "));
+    assert_eq!(bus.says(Script::Beat, &["e1", "app", "7", "b", "1"]), format!("{now} 0 e1 1 0 "));
+    assert_eq!(bus.says(Script::Beat, &["e1"]), format!("{now} 0 e1 2 0 "));
     for epoch in ["e2", "e3"] {
         bus.register(epoch);
     }
@@ -83,6 +83,24 @@ fn a_beat_tells_of_all_epochs_and_of_the_connections_of_the_others() {
     assert!(bus.keys().iter().filter(|key| key.starts_with("k:")).eq(["k:e3"]));
     assert_eq!(bus.says(Script::Beat, &["e2"]), "FENCED");
     assert_eq!(bus.says(Script::Beat, &["e9"]), "FENCED", "one that was never registered");
+}
+
+#[test]
+fn a_beat_tells_what_waits_in_the_inbox_of_its_epoch() {
+    let bus = Bus::start();
+    let waits = |epoch| -> u64 {
+        bus.says(Script::Beat, &[epoch]).split(' ').nth(1).and_then(|bytes| bytes.parse().ok()).unwrap()
+    };
+    bus.register("e1");
+    bus.register("e2");
+    bus.command("e1", &["J", T, "1", "1"]);
+    bus.inbox("e1");
+    let joined = waits("e1");
+    bus.command("e2", &["P", T, "event", "0"]);
+    assert_eq!(waits("e1"), joined + (64 + 1 + T.len() + 5) as u64);
+    assert_eq!(waits("e2"), 0, "it has no subscribers");
+    bus.run(Script::Ack, &["e1", "2", &waits("e1").to_string()]);
+    assert_eq!(waits("e1"), 0);
 }
 
 #[test]

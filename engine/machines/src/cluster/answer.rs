@@ -5,7 +5,7 @@
 //! | REGISTER | `MAP`, or an array: identity, milliseconds of the server's clock, then each order that is wanted |
 //! | HELLO | the number of the last command done, or `GONE` |
 //! | OPS, PUB | the number of the last command done, or `FENCED`, or `GAP` |
-//! | BEAT | `FENCED`, or an array of three: milliseconds of the server's clock; an array of epoch, beat, `1` if dead or `0`, of each session; an array of app, connections in all other living sessions, of each app that has any |
+//! | BEAT | `FENCED`, or an array of four: milliseconds of the server's clock; bytes in the session's inbox; an array of epoch, beat, `1` if dead or `0`, of each session; an array of app, connections in all other living sessions, of each app that has any |
 //! | COUNTS | an array: subscriptions, users; and if they were asked for and are there, the cached event and the milliseconds that are left of it |
 //! | LIST | an array: the next cursor, then name, subscriptions, users of each channel |
 //! | USERS | an array: the next cursor, then each user |
@@ -73,6 +73,8 @@ pub enum Answer {
     Beats {
         /// The server's clock, in milliseconds.
         time_ms: u64,
+        /// What waits in the inbox of the session that has beaten.
+        inbox_bytes: u64,
         /// Each of them.
         all: Vec<Registered>,
         /// How many connections apps have on all other nodes.
@@ -149,14 +151,15 @@ fn read_registered(value: &Value) -> Option<Answer> {
 }
 
 fn read_beats(value: &Value) -> Option<Answer> {
-    let [time_ms, all, connections] = as_array(value)? else { return None };
+    let [time_ms, inbox_bytes, all, connections] = as_array(value)? else { return None };
     let all = as_array(all)?.chunks(3).map(read_session).collect::<Option<_>>()?;
     let of_app = |pair: &[Value]| {
         let [app, count] = pair else { return None };
         Some((as_text(app)?, as_number(count)?))
     };
     let connections = as_array(connections)?.chunks(2).map(of_app).collect::<Option<_>>()?;
-    Some(Answer::Beats { time_ms: as_number(time_ms)?, all, connections })
+    let (time_ms, inbox_bytes) = (as_number(time_ms)?, as_number(inbox_bytes)?);
+    Some(Answer::Beats { time_ms, inbox_bytes, all, connections })
 }
 
 fn read_session(fields: &[Value]) -> Option<Registered> {
@@ -222,9 +225,10 @@ mod tests {
         assert_eq!(Answer::read(Script::Sweep, Value::Number(0)), Answer::Count(0));
         let sessions = Value::Array(vec![bytes("000000000000000b"), bytes("4"), Value::Number(1)]);
         let apps = Value::Array(vec![bytes("1"), bytes("9")]);
-        let beats = Value::Array(vec![Value::Number(8), sessions, apps]);
+        let beats = Value::Array(vec![Value::Number(8), Value::Number(70), sessions, apps]);
         let expected = Answer::Beats {
             time_ms: 8,
+            inbox_bytes: 70,
             all: vec![Registered { epoch: Epoch(11), beat: 4, dead: true }],
             connections: vec![("1".into(), 9)],
         };

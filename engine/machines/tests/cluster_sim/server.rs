@@ -317,10 +317,11 @@ impl Server {
     }
 
     fn beat(&mut self, epoch: Epoch) -> Value {
-        let now_ms = self.now_ms;
+        let (now_ms, mut waits) = (self.now_ms, 0);
         if let Some(node) = self.data.nodes.get_mut(&epoch) {
             node.beat += 1;
             node.beaten_ms = now_ms;
+            waits = self.inbox_bytes_max - node.room;
         }
         let all = self.data.nodes.iter().flat_map(|(epoch, node)| {
             let dead = i64::from(node.standing == Standing::Dead);
@@ -328,6 +329,7 @@ impl Server {
         });
         Value::Array(vec![
             Value::Number(now_ms as i64),
+            Value::Number(waits),
             Value::Array(all.collect()),
             Value::Array(Vec::new()),
         ])

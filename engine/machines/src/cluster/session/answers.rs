@@ -18,6 +18,9 @@ impl Session {
         let Some(connection) = self.current(number) else { return };
         let Some(asked) = connection.take_asked() else { return };
         let answer = Answer::read(asked.script, value);
+        if asked.has_commands() || asked.script == Script::Beat {
+            self.round_trips.note(asked.sent.moment().elapsed_us(now), 1);
+        }
         match (self.state, answer) {
             (_, Answer::Failed(_)) => {
                 self.stats.failed += 1;
@@ -26,6 +29,7 @@ impl Session {
             (State::Registering(epoch), Answer::Registered { identity, time_ms, orders }) => {
                 self.identity = identity;
                 self.server_ms = Some(time_ms);
+                self.alive_ms = asked.sent.mono_ms;
                 self.begin(epoch, &orders, now);
             }
             (State::Registering(_), Answer::MapRefused) => {
@@ -40,8 +44,9 @@ impl Session {
             }
             (State::Up(_), Answer::Fenced) => self.lose(Why::Fenced, now),
             (State::Up(_), Answer::Gap) => self.lose(Why::Gap, now),
-            (State::Up(epoch), Answer::Beats { time_ms, all, connections }) => {
+            (State::Up(epoch), Answer::Beats { time_ms, inbox_bytes, all, connections }) => {
                 self.server_ms = Some(time_ms);
+                (self.alive_ms, self.inbox_bytes) = (asked.sent.mono_ms, inbox_bytes);
                 self.beat_ms = Some(now.mono_ms + self.pace.beat_ms);
                 self.held_since = self.held_since.filter(|_| self.commands.size().0 > 0);
                 self.judge(epoch, &all, now);

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use crate::cluster::call::{Call, Script};
 use crate::cluster::epoch::Epoch;
+use crate::now::Now;
 
 /// Both connections.
 #[derive(Debug)]
@@ -13,8 +14,8 @@ pub(super) struct Connection {
     /// They are open.
     open: bool,
     began_ms: u64,
-    /// Calls without an answer, oldest first, each with its time.
-    calls: VecDeque<(Asked, u64)>,
+    /// Calls without an answer, oldest first.
+    calls: VecDeque<Asked>,
     /// How many of them have commands.
     with_commands: usize,
     /// How many of them look something up.
@@ -30,20 +31,22 @@ pub(super) struct Asked {
     pub(super) script: Script,
     /// Whom it is about.
     pub(super) epoch: Option<Epoch>,
+    /// When it went out.
+    pub(super) sent: Now,
 }
 
 impl Asked {
-    fn of(call: &Call) -> Self {
+    fn of(call: &Call, sent: Now) -> Self {
         let epoch = match call {
             Call::Register { epoch, .. } | Call::Sweep { epoch, .. } | Call::Kill { epoch, .. } => {
                 Some(*epoch)
             }
             _ => None,
         };
-        Self { script: call.script(), epoch }
+        Self { script: call.script(), epoch, sent }
     }
 
-    fn has_commands(self) -> bool {
+    pub(super) fn has_commands(self) -> bool {
         matches!(self.script, Script::Ops | Script::Pub)
     }
 
@@ -72,11 +75,11 @@ impl Connection {
     }
 
     /// A call goes out.
-    pub(super) fn note_call(&mut self, call: &Call, mono_ms: u64) {
-        let asked = Asked::of(call);
+    pub(super) fn note_call(&mut self, call: &Call, now: Now) {
+        let asked = Asked::of(call, now);
         self.with_commands += usize::from(asked.has_commands());
         self.lookups += usize::from(asked.looks_up());
-        self.calls.push_back((asked, mono_ms));
+        self.calls.push_back(asked);
     }
 
     /// How many calls with commands have no answer.
@@ -91,7 +94,7 @@ impl Connection {
 
     /// The oldest call is answered.
     pub(super) fn take_asked(&mut self) -> Option<Asked> {
-        let (asked, _) = self.calls.pop_front()?;
+        let asked = self.calls.pop_front()?;
         self.with_commands -= usize::from(asked.has_commands());
         self.lookups -= usize::from(asked.looks_up());
         Some(asked)
@@ -117,7 +120,7 @@ impl Connection {
         if !self.open {
             return Some(self.began_ms);
         }
-        let oldest = self.calls.front().map(|(_, sent_ms)| *sent_ms);
+        let oldest = self.calls.front().map(|asked| asked.sent.mono_ms);
         oldest.into_iter().chain(self.reading).min()
     }
 }

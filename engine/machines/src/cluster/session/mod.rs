@@ -24,6 +24,7 @@ use crate::cores::CoreId;
 use crate::limits::{ClusterLimits, Limits};
 use crate::now::Now;
 use crate::outgoing::Outgoing;
+use crate::readings::latencies::Latencies;
 use crate::topic::TopicHash;
 
 mod answers;
@@ -112,6 +113,11 @@ pub struct Session {
     nodes: (u64, Vec<Registered>),
     /// When to beat, unless a beat is without an answer.
     beat_ms: Option<u64>,
+    /// When the last sign of life went out that the server has taken, in `mono_ms`.
+    alive_ms: u64,
+    /// What waited in the inbox then.
+    inbox_bytes: u64,
+    round_trips: Latencies,
     /// How many connections each app has here, and whether the server must be told.
     apps: Vec<(Box<str>, u64, bool)>,
     news: Outgoing<FromBus>,
@@ -168,6 +174,9 @@ impl Session {
             watch: Watch::default(),
             nodes: (0, Vec::new()),
             beat_ms: None,
+            alive_ms: now.mono_ms,
+            inbox_bytes: 0,
+            round_trips: Latencies::default(),
             apps: Vec::new(),
             news: Outgoing::to_shards(cores, &config.batches),
             effects: VecDeque::new(),
@@ -304,6 +313,9 @@ impl Session {
             topics: self.interest.len(),
             commands,
             command_bytes,
+            alive_ms: self.alive_ms,
+            inbox_bytes: self.inbox_bytes,
+            round_trips: self.round_trips,
             stats: self.stats,
         }
     }
@@ -378,6 +390,7 @@ impl Session {
         self.commands.begin_anew();
         self.lookups.begin_anew();
         self.inbox.begin_anew();
+        self.inbox_bytes = 0;
         self.beat_ms = None;
         self.tell_all(|| News::Lost);
     }
@@ -385,7 +398,7 @@ impl Session {
     /// A call goes out.
     fn call(&mut self, call: Call, now: Now) {
         if let Some(connection) = &mut self.connection {
-            connection.note_call(&call, now.mono_ms);
+            connection.note_call(&call, now);
             self.effects.push_back(Effect::Call(call));
         }
     }

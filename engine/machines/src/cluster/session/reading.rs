@@ -2,6 +2,7 @@
 
 use crate::cluster::bus::Server;
 use crate::cluster::epoch::Epoch;
+use crate::readings::latencies::Latencies;
 
 /// Why a session was lost.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -75,6 +76,12 @@ pub struct Reading {
     pub commands: usize,
     /// Their bytes.
     pub command_bytes: usize,
+    /// When the last sign of life went out that the server has taken, in `mono_ms`.
+    pub alive_ms: u64,
+    /// What waited in the inbox then, in bytes.
+    pub inbox_bytes: u64,
+    /// How long commands and signs of life took to the server and back, in all sessions.
+    pub round_trips: Latencies,
     /// What has happened.
     pub stats: Stats,
 }
