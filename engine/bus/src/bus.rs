@@ -72,9 +72,8 @@ impl Bus {
             any = true;
         }
         any |= self.send(homes);
-        if any {
-            self.session.handle_room(now);
-        }
+        // A home that has used up a batch has room again, and says nothing else.
+        self.session.handle_room(now);
         any | self.carry_out(homes, now) | self.send(homes)
     }
 
