@@ -179,6 +179,33 @@ fn a_tail_under_load_costs_its_channel_nothing_and_counts_what_it_leaves_out() {
 }
 
 #[test]
+fn a_large_event_is_cut_and_says_how_long_it_is() {
+    let watched = Watched::start();
+    let (mut tail, mut subscriber) = (watched.tail("large"), watched.server.connect());
+    subscriber.subscribe("large");
+    let mut trace = watched.trace(&subscriber);
+    let data = "long ".repeat(20_000);
+    watched.server.publish("large", "e", &data);
+    subscriber.expect("large", "e", &data);
+    let mut event = tail.expect("event");
+    // How many subscribe is an event of the channel, too.
+    while event["event"] == "pusher_internal:subscription_count" {
+        event = tail.expect("event");
+    }
+    let shown = event["data"].as_str().unwrap();
+    assert!(data.starts_with(shown) && (3_000..=4_096).contains(&shown.len()), "{}: {event}", shown.len());
+    assert!(event["bytes"].as_u64() > Some(data.len() as u64));
+    let mut message = trace.expect("message");
+    while message["bytes"].as_u64() < Some(data.len() as u64) {
+        message = trace.expect("message");
+    }
+    assert!(
+        message["data"].as_str().unwrap().len() <= 4_096
+            && message["bytes"].as_u64() > Some(data.len() as u64)
+    );
+}
+
+#[test]
 fn a_trace_shows_both_sides_without_signatures_and_ends_with_its_connection() {
     let watched = Watched::start();
     let mut client = watched.server.connect();
