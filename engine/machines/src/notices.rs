@@ -4,6 +4,7 @@
 //! Nothing is made while nobody would read it, and no more refusals than a log is good for: a flood of them costs a count
 //! each. What must never happen here: a secret, a signature, or a payload.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use protocol::app::App;
@@ -139,10 +140,10 @@ pub struct Refusal {
     pub channel: Option<Box<str>>,
     /// The path, if it is about one.
     pub path: Option<Box<str>>,
-    /// Why.
+    /// What was wrong.
     pub reason: Box<str>,
     /// How to mend it, where the reason does not say it.
-    pub remedy: Option<&'static str>,
+    pub remedy: Option<Cow<'static, str>>,
     /// The status of the answer, if there was one.
     pub status: Option<u16>,
 }
@@ -151,15 +152,33 @@ impl Refusal {
     /// A refusal for this reason, of no channel and no path.
     pub(crate) fn new(what: What, app: Option<&App>, reason: impl Into<Box<str>>) -> Self {
         let (app, reason) = (app.map(|app| app.id.as_ref().into()), reason.into());
-        let remedy = remedy_of(&reason);
+        let remedy = remedy_of(&reason).map(Cow::Borrowed);
         Self { what, app, key: None, channel: None, path: None, reason, remedy, status: None }
     }
 
     /// Why, and how to mend it, in one line.
     pub fn told(&self) -> String {
-        let remedy = self.remedy.map_or_else(String::new, |remedy| format!(": {remedy}"));
+        let remedy = self.remedy.as_ref().map_or_else(String::new, |remedy| format!(": {remedy}"));
         let status = self.status.map_or_else(String::new, |status| format!(" ({status})"));
         format!("{}{remedy}{status}", self.reason)
+    }
+}
+
+/// Why something was refused, and how to mend it.
+#[derive(Debug)]
+pub(crate) struct Explanation<'a> {
+    /// A key that is none of the app's.
+    pub(crate) key: Option<Box<str>>,
+    /// What was wrong.
+    pub(crate) reason: Cow<'a, str>,
+    /// What to do about it in this case, rather than what is told of the reason in general.
+    pub(crate) remedy: Option<Cow<'static, str>>,
+}
+
+impl<'a> Explanation<'a> {
+    /// A reason that stands for itself.
+    pub(crate) fn of(reason: impl Into<Cow<'a, str>>) -> Self {
+        Self { key: None, reason: reason.into(), remedy: None }
     }
 }
 

@@ -107,7 +107,7 @@ fn encode_problem(problem: &Problem) -> String {
         .text("what", problem.what)
         .maybe_text("app", problem.app.as_deref())
         .text("reason", &problem.reason)
-        .maybe_text("remedy", problem.remedy)
+        .maybe_text("remedy", problem.remedy.as_deref())
         .maybe("status", problem.status)
         .maybe_text("channel", problem.channel.as_deref())
         .maybe_text("path", problem.path.as_deref())

@@ -4,6 +4,7 @@
 //! One that is like another of its app counts for that one. What must never happen here: an app whose refusals drive out
 //! those of all others.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -66,10 +67,10 @@ pub struct Problem {
     pub path: Option<Box<str>>,
     /// Where the last one came from.
     pub address: Option<String>,
-    /// Why.
+    /// What was wrong.
     pub reason: Box<str>,
     /// How to mend it, where the reason does not say it.
-    pub remedy: Option<&'static str>,
+    pub remedy: Option<Cow<'static, str>>,
     /// The status of the answer, if there was one.
     pub status: Option<u16>,
 }
@@ -87,7 +88,7 @@ impl Problem {
             path: path.clone(),
             address,
             reason: reason.clone(),
-            remedy: *remedy,
+            remedy: remedy.clone(),
             status: *status,
         }
     }
@@ -109,8 +110,8 @@ impl Problem {
     }
 
     fn is_like(&self, other: &Self) -> bool {
-        (&self.app, self.what, &self.reason, &self.channel, &self.path, &self.key)
-            == (&other.app, other.what, &other.reason, &other.channel, &other.path, &other.key)
+        (&self.app, self.what, &self.reason, &self.remedy, &self.channel, &self.path, &self.key)
+            == (&other.app, other.what, &other.reason, &other.remedy, &other.channel, &other.path, &other.key)
     }
 }
 

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
@@ -228,21 +228,38 @@ fn problems_have_a_reason_and_a_remedy_and_names_are_inert() {
     let subscribe =
         json!({"event": "pusher:subscribe", "data": {"channel": hostile, "auth": "loopback-key:00"}});
     client.say(&subscribe);
+    client.say(
+        &json!({"event": "pusher:subscribe", "data": {"channel": "private-a", "auth": "loopback-key:00"}}),
+    );
     let rest = operated.server.http().ask(b"GET /apps/7/channels HTTP/1.1\r\nHost: h\r\n\r\n");
     assert_eq!(rest.status, 401);
-    let problems = wait_for("both problems", || {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let claims = format!("auth_key=loopback-key&auth_timestamp={now}&auth_version=1.0");
+    let wrong = format!("GET /apps/7/channels?{claims}&auth_signature=00 HTTP/1.1\r\nHost: h\r\n\r\n");
+    assert_eq!(operated.server.http().ask(wrong.as_bytes()).status, 401);
+    let problems = wait_for("all problems", || {
         let problems = operated.json("/console/problems")["problems"].take();
-        (problems.as_array()?.len() >= 2).then_some(problems)
+        (problems.as_array()?.len() >= 4).then_some(problems)
     });
-    let of = |what: &str| problems.as_array().unwrap().iter().find(|it| it["what"] == what).unwrap().clone();
-    let rest = of("rest");
+    let of = |what: &str, reason: &str| {
+        let found =
+            problems.as_array().unwrap().iter().find(|it| it["what"] == what && it["reason"] == reason);
+        found.unwrap_or_else(|| panic!("{what}, {reason}: {problems}")).clone()
+    };
+    let rest = of("rest", "Missing parameter: auth_key");
     assert_eq!(
         (&rest["app"], &rest["status"], &rest["path"]),
         (&json!("7"), &json!(401), &json!("/apps/7/channels"))
     );
     assert_eq!(rest["remedy"], "sign the call, as server SDKs do");
     assert!(rest["address"].as_str().unwrap().starts_with("127.0.0.1:"), "{rest}");
-    let subscription = of("subscription");
+    let signed =
+        format!("you should have sent HmacSHA256Hex(\"GET\\n/apps/7/channels\\n{claims}\", your_secret_key)");
+    assert_eq!(of("rest", "Invalid signature")["remedy"], signed);
+    let subscription = of("subscription", "Invalid signature");
+    let signed = format!("signature should have been made over \"{}:private-a\"", client.socket_id);
+    assert!(subscription["remedy"].as_str().unwrap().starts_with(&signed), "{subscription}");
+    assert!(problems.as_array().unwrap().iter().any(|it| it["channel"] == hostile), "{problems}");
     assert!(subscription["count"] == 1 && subscription["at"].as_u64() > Some(1 << 40), "{subscription}");
     drop(client);
 }

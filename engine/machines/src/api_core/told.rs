@@ -64,8 +64,14 @@ impl ApiCore {
         // Behind it stands the signature that came, which may be right for something else.
         let text = refused.text.split(", but you sent ").next().unwrap_or_default();
         let (path, key, status) = (path.map(Into::into), refused.unknown_key.clone(), Some(refused.status));
-        let refusal =
-            Refusal { path, key, status, ..Refusal::new(What::Rest, named.map(|app| &**app), text) };
+        // The text of a wrong signature says in its second half what should have been signed.
+        let (reason, remedy) = match text.split_once(": ") {
+            Some((reason @ "Invalid signature", remedy)) => (reason, Some(remedy.to_owned().into())),
+            _ => (text, None),
+        };
+        let mut refusal =
+            Refusal { path, key, status, ..Refusal::new(What::Rest, named.map(|app| &**app), reason) };
+        refusal.remedy = remedy.or(refusal.remedy);
         self.effects.push_back(Effect::Notice(Box::new(Notice::Refused { token, refusal })));
     }
 }

@@ -35,7 +35,7 @@ impl Shard {
         now: Now,
     ) {
         if let Err((code, why)) = self.check_client_event(id, target, event, data, now) {
-            self.tell_refused(id, What::ClientEvent, Some(target.channel), None, &why);
+            self.tell_refused(id, What::ClientEvent, Some(target.channel), &why);
             self.error(id, code, &format!("Client event rejected - {why}"));
             return;
         }

@@ -59,7 +59,7 @@ impl Shard {
         grounds: Grounds,
         text: &str,
     ) {
-        self.tell_refused(id, What::Subscription, Some(channel), None, text);
+        self.tell_refused(id, What::Subscription, Some(channel), text);
         self.answer_refused(id, channel, grounds, text);
     }
 
@@ -81,8 +81,8 @@ impl Shard {
     ) {
         if self.notices.ends() {
             let data = if has_data { ":CHANNEL_DATA" } else { "" };
-            let (key, reason) = self.mended(id, error, &format!("{channel}{data}"));
-            self.tell_refused(id, What::Subscription, Some(channel), key, &reason);
+            let why = self.explain(id, error, &format!("{channel}{data}"));
+            self.tell_explained(id, What::Subscription, Some(channel), why);
         }
         self.answer_refused(id, channel, Grounds::Auth, &error.to_string());
     }

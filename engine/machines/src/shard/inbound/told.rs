@@ -11,7 +11,7 @@ use protocol::ws::{self, Upgrade};
 
 use crate::limits::{AGENT_BYTES_MAX, PATH_BYTES_MAX};
 use crate::machine::Token;
-use crate::notices::{Notice, Refusal, What};
+use crate::notices::{Explanation, Notice, Refusal, What};
 use crate::shard::Shard;
 
 impl Shard {
@@ -35,18 +35,19 @@ impl Shard {
         let app = key.and_then(|key| self.inbound.apps.by_key(key)).cloned();
         let unknown = key.filter(|_| app.is_none());
         let reason = match unknown {
-            Some(key) => format!(
-                "no app has the key {:?}: give the client the key of an app, or add an app with this key",
-                cut(key, PATH_BYTES_MAX)
-            ),
+            Some(key) => format!("no app has the key {:?}", cut(key, PATH_BYTES_MAX)),
             None => reason_of(close, upgrade.origin),
         };
-        let refusal = Refusal {
+        let mut refusal = Refusal {
             key: unknown.map(|key| cut(key, PATH_BYTES_MAX).into()),
             path: Some(cut(path, PATH_BYTES_MAX).into()),
             status: unknown.is_none().then_some(close.code),
             ..Refusal::new(What::Connection, app.as_deref(), reason)
         };
+        if unknown.is_some() {
+            let advice = "give the client the key of an app, or add an app with this key";
+            refusal.remedy = Some(advice.into());
+        }
         self.tell(Notice::Refused { token, refusal });
     }
 
@@ -67,41 +68,53 @@ impl Shard {
         token: Token,
         what: What,
         channel: Option<&str>,
-        key: Option<&str>,
         reason: &str,
+    ) {
+        self.tell_explained(token, what, channel, Explanation::of(reason));
+    }
+
+    /// The same of a signature that is not right.
+    pub(in crate::shard) fn tell_explained(
+        &mut self,
+        token: Token,
+        what: What,
+        channel: Option<&str>,
+        why: Explanation<'_>,
     ) {
         if self.notices.takes_refusal() {
             let app = self.fanout.app_of(token);
-            let refusal = Refusal {
+            let mut refusal = Refusal {
                 channel: channel.map(|channel| cut(channel, PATH_BYTES_MAX).into()),
-                key: key.map(Into::into),
-                ..Refusal::new(what, app.map(|app| &**app), reason)
+                key: why.key,
+                ..Refusal::new(what, app.map(|app| &**app), why.reason)
             };
+            refusal.remedy = why.remedy.or(refusal.remedy);
             self.tell(Notice::Refused { token, refusal });
         }
     }
 
     /// What is told of a signature that is not right: the key, if it is none of the app's, and what should have been signed,
     /// and by whom. What came is not, since it may be the signature of something else.
-    pub(in crate::shard) fn mended<'e>(
+    pub(in crate::shard) fn explain(
         &self,
         token: Token,
-        error: &'e ClientAuthError,
+        error: &ClientAuthError,
         signed: &str,
-    ) -> (Option<&'e str>, String) {
+    ) -> Explanation<'static> {
         match error {
-            ClientAuthError::Format => (None, error.to_string()),
-            ClientAuthError::Key { what, key } => {
-                let advice = "sign with an enabled key of the app and its secret";
-                (Some(key), format!("Invalid key in {what} auth data: {advice}"))
-            }
+            ClientAuthError::Format => Explanation::of(error.to_string()),
+            ClientAuthError::Key { what, key } => Explanation {
+                key: Some(key.clone()),
+                reason: format!("Invalid key in {what} auth data").into(),
+                remedy: Some("sign with an enabled key of the app and its secret".into()),
+            },
             ClientAuthError::Signature { .. } => {
                 let socket_id = self.fanout.socket_id(token).map(|id| id.to_string()).unwrap_or_default();
-                let reason = format!(
-                    "Invalid signature: signature should have been made over \"{socket_id}:{signed}\", with the \
-                     secret that belongs to the key before its colon"
+                let remedy = format!(
+                    "signature should have been made over \"{socket_id}:{signed}\", with the secret that belongs to \
+                     the key before its colon"
                 );
-                (None, reason)
+                Explanation { key: None, reason: "Invalid signature".into(), remedy: Some(remedy.into()) }
             }
         }
     }

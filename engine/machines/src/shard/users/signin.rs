@@ -9,7 +9,7 @@ use protocol::user_data::UserData;
 
 use crate::invariant::Expected;
 use crate::machine::Token;
-use crate::notices::What;
+use crate::notices::{Explanation, What};
 use crate::shard::Shard;
 
 impl Shard {
@@ -23,11 +23,14 @@ impl Shard {
             Err(error) => {
                 let (kind, status) = error.kind_and_status();
                 if self.notices.ends() {
-                    let (key, reason) = match &error {
-                        SigninError::Auth(error) => self.mended(id, error, ":user::USER_DATA"),
-                        SigninError::UserData(_) | SigninError::OtherUser => (None, error.to_string()),
+                    let mut why = match &error {
+                        SigninError::Auth(error) => self.explain(id, error, ":user::USER_DATA"),
+                        SigninError::UserData(_) | SigninError::OtherUser => {
+                            Explanation::of(error.to_string())
+                        }
                     };
-                    self.tell_refused(id, What::Connection, None, key, &format!("sign-in: {reason}"));
+                    why.reason.to_mut().insert_str(0, "sign-in: ");
+                    self.tell_explained(id, What::Connection, None, why);
                 }
                 return self.refuse_signin(id, kind, status, &error.to_string());
             }
