@@ -102,9 +102,11 @@ pub fn run_core<M: Machine>(setup: CoreSetup, make: impl FnOnce() -> M) -> Resul
     })
 }
 
-/// The executor of a core: on processor `cpu`, or wherever the system puts it.
+/// The executor of a core: on processor `cpu`, or wherever the system puts it. glommio would look that processor up in /sys, which
+/// some containers and service managers do not show, and panic.
 fn executor(cpu: Option<usize>) -> Result<LocalExecutor, CoreError> {
-    LocalExecutorBuilder::new(cpu.map_or(Placement::Unbound, Placement::Fixed))
+    cpu.map_or(Ok(()), allowed::stay_on).map_err(CoreError::during("keeping a core on its processor"))?;
+    LocalExecutorBuilder::new(Placement::Unbound)
         .io_memory(IO_MEMORY_BYTES)
         .ring_depth(RING_DEPTH)
         .preempt_timer(PREEMPT_TIMER)
