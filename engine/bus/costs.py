@@ -142,7 +142,7 @@ def main():
             redis.measure(f"a new member{told}", enters, 16)
         for count in (3, 10):
             nodes = Nodes(redis, count)
-            beats = [redis.call("beat", epoch(0), *(word for app in range(100) for word in (app, 5)))] * 200
+            beats = [redis.call("beat", epoch(0), 0, *(word for app in range(100) for word in (app, 5)))] * 200
             redis.measure(f"a sign of life among {count} nodes, 100 apps with a limit", beats)
     finally:
         redis.close()

@@ -52,6 +52,10 @@ pub(crate) const CERTIFICATES_LOOK: Duration = Duration::from_secs(5);
 /// How long a handshake of the server with itself may take at its start, on a busy machine.
 pub(crate) const SELF_CHECK_MAX: Duration = Duration::from_secs(10);
 
+/// How long a node of a cluster that stops serves on: those that stop at the same time have said so by then, and none of them
+/// sends its clients to another.
+pub(crate) const NODE_LEAVES: Duration = Duration::from_millis(300);
+
 /// How long shards may take to begin to drain.
 pub(crate) const DRAIN_BEGIN_MAX: Duration = Duration::from_secs(5);
 

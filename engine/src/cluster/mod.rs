@@ -24,7 +24,7 @@ use counts::Counts;
 
 use crate::driver::apps::AppsControl;
 use crate::driver::bus_lines::BusLines;
-use crate::driver::control::{Clock, Control};
+use crate::driver::control::{Clock, Control, Health};
 use crate::driver::hooks_end::HookRoad;
 use crate::limits::EDGES_MAX;
 use crate::settings;
@@ -103,6 +103,7 @@ impl ClusterPlan {
         &self,
         lines: Vec<BusLines>,
         control: &Arc<Control>,
+        health: &Arc<Health>,
         clock: Clock,
         apps: &Arc<AppsControl>,
         random: impl Fn() -> u64 + Clone + Send + 'static,
@@ -119,6 +120,7 @@ impl ClusterPlan {
                 random: Box::new(random.clone()),
                 standings: Arc::clone(&self.standings),
                 control: Arc::clone(control),
+                health: Arc::clone(health),
                 clock,
                 // One server is enough to count connections by.
                 counts: (server.0 == 0).then(|| Counts::new(Arc::clone(apps))),

@@ -1,13 +1,13 @@
 //! The other nodes as a server shows them, by their sessions, and a line of the log for each that comes or goes.
 //!
 //! A session whose beat stood still for about the lease before it went was declared dead; one that went with a fresh beat has
-//! left in order, or its node has begun another. Which of them is alive says whether clients have somewhere to go.
+//! left in order, or its node has begun another. Which of them is alive and stays says whether clients have somewhere to go.
 
 use std::collections::BTreeMap;
 
 use logging::event;
-use machines::cluster::answer::Registered;
 use machines::cluster::epoch::Epoch;
+use machines::cluster::session::reading::Shown;
 
 /// How often a beat is seen unchanged before its node may be declared dead by somebody: another one may see a beat sooner.
 const STILL: u32 = 3;
@@ -21,6 +21,7 @@ pub(super) struct Nodes {
     session: Option<Epoch>,
     seen: BTreeMap<Epoch, Seen>,
     beats: u64,
+    judged: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +30,8 @@ struct Seen {
     unchanged: u32,
     /// Its beat was seen to change: it is no session that was over before.
     lives: bool,
+    /// It stops soon.
+    leaves: bool,
     told_dead: bool,
 }
 
@@ -41,20 +44,23 @@ pub(super) enum Change {
 }
 
 impl Nodes {
-    /// What a beat has shown; `beats` counts them, in all sessions.
-    pub(super) fn see(&mut self, session: Option<Epoch>, beats: u64, all: &[Registered]) -> Vec<Change> {
+    /// What beats have shown.
+    pub(super) fn see(&mut self, session: Option<Epoch>, shown: &Shown) -> Vec<Change> {
+        let Shown { all, beats, judged } = shown;
         if session != self.session {
-            *self = Self { session, beats, ..Self::default() };
+            *self = Self { session, beats: *beats, judged: *judged, ..Self::default() };
             return Vec::new();
         }
-        if session.is_none() || beats == self.beats {
+        if session.is_none() || *beats == self.beats {
             return Vec::new();
         }
-        self.beats = beats;
+        let judges = *judged != self.judged;
+        (self.beats, self.judged) = (*beats, *judged);
         let mut changes = Vec::new();
         for it in all.iter().filter(|it| Some(it.epoch) != session) {
-            let new = Seen { beat: it.beat, unchanged: 0, lives: false, told_dead: false };
+            let new = Seen { beat: it.beat, unchanged: 0, lives: false, leaves: false, told_dead: false };
             let seen = self.seen.entry(it.epoch).or_insert(new);
+            seen.leaves = it.leaves;
             if it.beat != seen.beat {
                 (seen.beat, seen.unchanged) = (it.beat, 0);
                 if !seen.lives && !it.dead {
@@ -62,7 +68,7 @@ impl Nodes {
                     changes.push(Change::Joined(it.epoch));
                 }
             } else {
-                seen.unchanged += 1;
+                seen.unchanged += u32::from(judges);
             }
             if it.dead && !seen.told_dead {
                 seen.told_dead = true;
@@ -79,9 +85,10 @@ impl Nodes {
         changes
     }
 
-    /// Whether another node is alive.
-    pub(super) fn any_lives(&self) -> bool {
-        self.seen.values().any(|seen| seen.lives && !seen.told_dead && seen.unchanged < FRESH)
+    /// Whether another node is alive, and stays.
+    pub(super) fn any_stays(&self) -> bool {
+        let stays = |seen: &Seen| seen.lives && !seen.leaves && !seen.told_dead && seen.unchanged < FRESH;
+        self.seen.values().any(stays)
     }
 }
 
@@ -128,23 +135,24 @@ pub(super) fn tell(server: &str, change: Change) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use machines::cluster::answer::Registered;
 
     const ME: Epoch = Epoch(1);
     const OTHER: Epoch = Epoch(2);
 
     fn see(nodes: &mut Nodes, beat: Option<(u64, bool)>) -> Vec<Change> {
-        let mut all = vec![Registered { epoch: ME, beat: 0, dead: false }];
-        all.extend(beat.map(|(beat, dead)| Registered { epoch: OTHER, beat, dead }));
-        let beats = nodes.beats + 1;
-        nodes.see(Some(ME), beats, &all)
+        let all = beat.map(|(beat, dead)| Registered { epoch: OTHER, beat, dead, leaves: false });
+        let shown =
+            Shown { all: all.into_iter().collect(), beats: nodes.beats + 1, judged: nodes.judged + 1 };
+        nodes.see(Some(ME), &shown)
     }
 
     fn joined() -> Nodes {
         let mut nodes = Nodes::default();
         assert!(see(&mut nodes, Some((7, false))).is_empty(), "what a session finds first");
-        assert!(see(&mut nodes, Some((7, false))).is_empty() && !nodes.any_lives());
+        assert!(see(&mut nodes, Some((7, false))).is_empty() && !nodes.any_stays());
         assert_eq!(see(&mut nodes, Some((8, false))), [Change::Joined(OTHER)]);
-        assert!(nodes.any_lives());
+        assert!(nodes.any_stays());
         nodes
     }
 
@@ -152,10 +160,10 @@ mod tests {
     fn a_node_that_goes_with_a_fresh_beat_has_left() {
         let mut nodes = joined();
         assert_eq!(see(&mut nodes, None), [Change::Left(OTHER)]);
-        assert!(!nodes.any_lives() && see(&mut nodes, None).is_empty());
+        assert!(!nodes.any_stays() && see(&mut nodes, None).is_empty());
         let mut nodes = joined();
         assert_eq!(see(&mut nodes, Some((8, true))), [Change::Left(OTHER)]);
-        assert!(!nodes.any_lives() && see(&mut nodes, None).is_empty());
+        assert!(!nodes.any_stays() && see(&mut nodes, None).is_empty());
     }
 
     #[test]
@@ -164,7 +172,7 @@ mod tests {
         for _ in 0..3 {
             assert!(see(&mut nodes, Some((8, false))).is_empty());
         }
-        assert!(!nodes.any_lives());
+        assert!(!nodes.any_stays());
         assert_eq!(see(&mut nodes, Some((8, true))), [Change::Dead(OTHER)]);
         assert!(see(&mut nodes, None).is_empty());
     }
@@ -178,9 +186,33 @@ mod tests {
     }
 
     #[test]
+    fn a_node_that_stops_soon_is_nowhere_to_go_and_is_not_gone() {
+        let mut nodes = joined();
+        let shown = |nodes: &Nodes, judged| {
+            let other = Registered { epoch: OTHER, beat: 8, dead: false, leaves: true };
+            Shown { all: vec![other], beats: nodes.beats + 1, judged }
+        };
+        let judged = nodes.judged;
+        let now = shown(&nodes, judged);
+        assert!(nodes.see(Some(ME), &now).is_empty() && !nodes.any_stays());
+        assert_eq!(see(&mut nodes, None), [Change::Left(OTHER)]);
+    }
+
+    #[test]
+    fn a_beat_that_came_early_says_nothing_of_those_that_stood_still() {
+        let mut nodes = joined();
+        for _ in 0..9 {
+            let other = Registered { epoch: OTHER, beat: 8, dead: false, leaves: false };
+            let shown = Shown { all: vec![other], beats: nodes.beats + 1, judged: nodes.judged };
+            assert!(nodes.see(Some(ME), &shown).is_empty() && nodes.any_stays());
+        }
+    }
+
+    #[test]
     fn a_new_session_begins_to_look_anew() {
         let mut nodes = joined();
-        assert!(nodes.see(Some(Epoch(3)), 9, &[]).is_empty());
-        assert!(nodes.see(None, 10, &[]).is_empty() && !nodes.any_lives());
+        let nobody = Shown { beats: 9, ..Shown::default() };
+        assert!(nodes.see(Some(Epoch(3)), &nobody).is_empty());
+        assert!(nodes.see(None, &nobody).is_empty() && !nodes.any_stays());
     }
 }

@@ -1,6 +1,6 @@
 //! How it stands with each server: what `/ready` and metrics tell, and a line of the log for each change.
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -22,8 +22,10 @@ pub struct Standings {
     lease: Duration,
     servers: Vec<(Box<str>, Mutex<Option<Standing>>)>,
     edges: Vec<Arc<EdgeCounters>>,
-    /// Another node is alive, to which clients may go.
+    /// Another node is alive and stays, so that clients may go there.
     others: Arc<AtomicBool>,
+    /// The same as each server shows it. None: it shows nothing.
+    others_by_server: Mutex<Vec<Option<bool>>>,
 }
 
 /// How it stands with a server.
@@ -43,12 +45,13 @@ pub(super) struct Standing {
 impl Standings {
     /// Those of the servers with these names, none of which is known yet.
     pub(super) fn new(names: Vec<Box<str>>, lease: Duration) -> Self {
-        let edges = names.iter().map(|_| Arc::default()).collect();
+        let edges: Vec<_> = names.iter().map(|_| Arc::default()).collect();
         Self {
             lease,
             servers: names.into_iter().map(|name| (name, Mutex::new(None))).collect(),
-            edges,
             others: Arc::default(),
+            others_by_server: Mutex::new(vec![None; edges.len()]),
+            edges,
         }
     }
 
@@ -73,7 +76,18 @@ impl Standings {
         *standing = Some(next);
     }
 
-    /// Whether another node is alive, to which clients may go.
+    /// Whether a server shows another node that is alive and stays. None: there is no session with it.
+    pub(super) fn note_others(&self, server: Server, others: Option<bool>) {
+        let mut all = self.others_by_server.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(of_server) = all.get_mut(usize::from(server.0)) {
+            *of_server = others;
+        }
+        let mut shown = all.iter().flatten().peekable();
+        let any = shown.peek().is_some() && shown.all(|others| *others);
+        self.others.store(any, Ordering::Relaxed);
+    }
+
+    /// Whether another node is alive and stays, so that clients may go there.
     pub fn others(&self) -> &Arc<AtomicBool> {
         &self.others
     }
@@ -223,5 +237,27 @@ pub(super) fn name_of(why: Why) -> &'static str {
         Why::Cut => "cut",
         Why::Gap => "gap",
         Why::Full => "full",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_may_go_elsewhere_if_each_server_with_a_session_shows_a_node_that_stays() {
+        let standings = Standings::new(vec!["a".into(), "b".into()], Duration::from_secs(10));
+        let cases = [
+            (None, None, false),
+            (Some(true), None, true),
+            (Some(true), Some(true), true),
+            (Some(true), Some(false), false),
+            (None, Some(false), false),
+        ];
+        for (one, other, expected) in cases {
+            standings.note_others(Server(0), one);
+            standings.note_others(Server(1), other);
+            assert_eq!(standings.others().load(Ordering::Relaxed), expected, "{one:?} {other:?}");
+        }
     }
 }

@@ -6,7 +6,6 @@ use std::fs::File;
 use std::io::Read;
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,7 +15,7 @@ use super::counts::Counts;
 use super::nodes::{self, Nodes};
 use super::standing::Standings;
 use crate::driver::bus_lines::BusLines;
-use crate::driver::control::{Clock, Control, Phase};
+use crate::driver::control::{Clock, Control, Health, Phase};
 use crate::limits::{BUS_END_MAX, BUS_SLEEP_MAX};
 use bus::bus::{Bus, Homes};
 use bus::keys::Keys;
@@ -44,6 +43,7 @@ pub(super) struct Setup {
     pub(super) random: Box<dyn FnMut() -> u64 + Send>,
     pub(super) standings: Arc<Standings>,
     pub(super) control: Arc<Control>,
+    pub(super) health: Arc<Health>,
     pub(super) clock: Clock,
     pub(super) counts: Option<Counts>,
     pub(super) lines: BusLines,
@@ -67,6 +67,7 @@ pub(super) fn run(setup: Setup) {
         random,
         standings,
         control,
+        health,
         clock,
         counts,
         lines,
@@ -92,17 +93,19 @@ pub(super) fn run(setup: Setup) {
     loop {
         lines.bell().clear();
         let now = clock.now();
+        if health.is_draining() {
+            bus.session_mut().handle_leaving(now);
+        }
         if let Some(counts) = &mut homes.counts {
             counts.tell(bus.session_mut());
         }
         let did_anything = bus.turn(&mut homes, now);
         let reading = bus.session().reading();
         standings.note(reading, bus.fault(), now);
-        let (beats, all) = bus.session().nodes();
-        for change in nodes.see(reading.epoch, beats, all) {
+        for change in nodes.see(reading.epoch, bus.session().shown()) {
             nodes::tell(at.name(), change);
         }
-        standings.others().store(nodes.any_lives(), Ordering::Relaxed);
+        standings.note_others(reading.server, reading.has_session.then(|| nodes.any_stays()));
         if had_session && !reading.has_session {
             // Alone, a node counts its own.
             homes.elsewhere(Vec::new());

@@ -11,7 +11,9 @@ use super::supervisor::tell_stopping;
 use super::threads::Threads;
 use crate::driver::control::{CoreError, Leave, Phase};
 use crate::driver::socket_file::SocketFile;
-use crate::limits::{AFTER_CLIENTS_MAX, API_DRAIN_MAX, DRAIN_BEGIN_MAX, LAST_ONES_MAX, SHARD_DRAIN_MAX};
+use crate::limits::{
+    AFTER_CLIENTS_MAX, API_DRAIN_MAX, DRAIN_BEGIN_MAX, LAST_ONES_MAX, NODE_LEAVES, SHARD_DRAIN_MAX,
+};
 use crate::settings::Ending;
 
 /// How long the queue of a closing listener must have been empty: a handshake that has begun is over by then, between most
@@ -48,9 +50,11 @@ pub(super) fn drain(
     let stopped = threads.wait_until(None, |tally| tally.stop)?;
     debug_assert!(stopped, "without a deadline only a report ends the wait");
     threads.begin_drain();
-    tell_stopping(ending.ready_grace + DRAIN_BEGIN_MAX + AFTER_CLIENTS_MAX);
-    if !ending.ready_grace.is_zero() {
-        threads.wait_until(Some(ending.ready_grace), |_| false)?;
+    let of_nodes = if threads.is_node() { NODE_LEAVES } else { Duration::ZERO };
+    let grace = ending.ready_grace.max(of_nodes);
+    tell_stopping(grace + DRAIN_BEGIN_MAX + AFTER_CLIENTS_MAX);
+    if !grace.is_zero() {
+        threads.wait_until(Some(grace), |_| false)?;
     }
     let cores = threads.cores();
     if ending.takeover {

@@ -73,7 +73,8 @@ impl Threads {
         lines: Vec<BusLines>,
         apps: &Arc<AppsControl>,
     ) -> io::Result<()> {
-        self.buses = cluster.start(lines, &self.control, self.environment.clock, apps, random_u64)?;
+        let Environment { health, clock, .. } = &self.environment;
+        self.buses = cluster.start(lines, &self.control, health, *clock, apps, random_u64)?;
         Ok(())
     }
 
@@ -98,6 +99,11 @@ impl Threads {
         }
         self.advance(Phase::Serving);
         self.environment.health.set_ready(true);
+    }
+
+    /// Whether this server is a node of a cluster.
+    pub(super) fn is_node(&self) -> bool {
+        !self.buses.is_empty()
     }
 
     /// From now on no new connections are welcome.

@@ -55,6 +55,20 @@ def test_the_last_node_tells_its_clients_to_wait_and_others_to_go_on_at_once(red
 
 
 @pytest.mark.parametrize("shards", [2], indirect=True, ids=["2 shards"])
+def test_nodes_that_stop_together_do_not_send_their_clients_to_each_other(redis, start, roam):
+    nodes = [start(redis, "--ready-grace", "4") for _ in range(2)]
+    for node in nodes:
+        node.wait_until_joined()
+    wait_until(lambda: all("is there, on" in node.output() for node in nodes), "both to see each other")
+    clients = [roam([node], "ann", "presence-room", "news") for node in nodes]
+    wait_until(lambda: all(client.is_in for client in clients), "both clients")
+    for node in nodes:
+        node.process.terminate()
+    wait_until(lambda: all(client.codes for client in clients), "both clients to be closed")
+    assert [client.codes[0] for client in clients] == [4100, 4100]
+
+
+@pytest.mark.parametrize("shards", [2], indirect=True, ids=["2 shards"])
 def test_three_nodes_that_are_restarted_in_turn_keep_their_clients_events_members_and_hooks(
     trio, hooked, endpoint, roam  # noqa: F811
 ):

@@ -4,7 +4,7 @@
 -- inbox takes; how many edges the stream of edges takes, 0 for none. From 7 on each script has its own.
 --
 -- Keys, where p is the prefix in braces, so that all of them share a slot. E is an epoch, T a topic, U a user:
---   p:nodes  set of E                        p:n:E   hash: st (live, closed, dead), beat, at, done, cut, room, out
+--   p:nodes  set of E                        p:n:E   hash: st (live, closed, dead), beat, at, done, cut, room, out, leaves
 --   p:in:E   stream, what E is told          p:i:E   set of what E holds, as `name` writes it
 --   p:l:T    hash E -> its subscribers       p:u:T   hash U -> its epochs as ,E,E,
 --   p:f:T    hash U -> user_info             p:c:T   the cached event, with a time to live

@@ -1,5 +1,5 @@
 -- Begins a session. ARGV from 7: epoch; the node's last epoch, or ''; which servers the node knows; since when it wants
--- orders, in ms of this server's clock, or ''.
+-- orders, in ms of this server's clock, or with a minus before it how many ms ago.
 --
 -- The last epoch is closed: its late commands do nothing, its links and members stay until it is retired.
 -- Answers the identity of this server, its time in ms, and the orders since; or MAP: the others know other servers. What
@@ -31,8 +31,10 @@ call('SADD', p..':nodes', epoch)
 call('HSET', node(epoch), 'st', 'live', 'beat', 0, 'at', now, 'done', 0, 'room', INBOX_MAX, 'out', 0)
 
 local answer = {identity(), now}
-if since:match('^%d+$') then
-  for _, entry in ipairs(call('XRANGE', p..':orders', since, '+', 'COUNT', ORDERS_MAX)) do
+local ago = since:match('^%-(%d+)$')
+local from = ago and string.format('%.0f', math.max(now - ago, 0)) or since:match('^%d+$')
+if from then
+  for _, entry in ipairs(call('XRANGE', p..':orders', from, '+', 'COUNT', ORDERS_MAX)) do
     answer[#answer + 1] = entry[2][2]
   end
 end

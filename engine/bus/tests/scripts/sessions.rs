@@ -65,15 +65,15 @@ fn a_beat_tells_of_all_epochs_and_of_the_connections_of_the_others() {
     let bus = Bus::start();
     let now = bus.now.get();
     bus.register("e1");
-    assert_eq!(bus.says(Script::Beat, &["e1", "app", "7", "b", "1"]), format!("{now} 0 e1 1 0 "));
+    assert_eq!(bus.says(Script::Beat, &["e1", "0", "app", "7", "b", "1"]), format!("{now} 0 e1 1 0 "));
     assert_eq!(bus.says(Script::Beat, &["e1"]), format!("{now} 0 e1 2 0 "));
     for epoch in ["e2", "e3"] {
         bus.register(epoch);
     }
-    let heard = bus.says(Script::Beat, &["e2", "app", "2"]);
+    let heard = bus.says(Script::Beat, &["e2", "0", "app", "2"]);
     assert!(heard.contains("e1 2 0") && heard.contains("e2 1 0") && heard.contains("app 7"), "{heard}");
-    bus.run(Script::Beat, &["e1", "b", "0", "app", "5"]);
-    let heard = bus.says(Script::Beat, &["e3", "app", "9"]);
+    bus.run(Script::Beat, &["e1", "0", "b", "0", "app", "5"]);
+    let heard = bus.says(Script::Beat, &["e3", "0", "app", "9"]);
     assert!(heard.ends_with(" app 7"), "the living others together: {heard}");
     bus.run(Script::Kill, &["e2", "1"]);
     let heard = bus.says(Script::Beat, &["e3"]);
@@ -83,6 +83,18 @@ fn a_beat_tells_of_all_epochs_and_of_the_connections_of_the_others() {
     assert!(bus.keys().iter().filter(|key| key.starts_with("k:")).eq(["k:e3"]));
     assert_eq!(bus.says(Script::Beat, &["e2"]), "FENCED");
     assert_eq!(bus.says(Script::Beat, &["e9"]), "FENCED", "one that was never registered");
+}
+
+#[test]
+fn a_beat_tells_who_stops_soon() {
+    let bus = Bus::start();
+    bus.register("e1");
+    bus.register("e2");
+    bus.run(Script::Beat, &["e2", "1"]);
+    let heard = bus.says(Script::Beat, &["e1", "0"]);
+    assert!(heard.contains("e1 1 0") && heard.contains("e2 1 2"), "{heard}");
+    bus.run(Script::Kill, &["e2", "1"]);
+    assert!(bus.says(Script::Beat, &["e1", "0"]).contains("e2 1 1"), "it is dead");
 }
 
 #[test]
@@ -171,6 +183,8 @@ fn an_order_reaches_all_that_live_and_later_who_was_away() {
         words[1..].to_vec()
     };
     assert_eq!(missed_since(&((seconds - 6) * 1_000).to_string()), ["two", "three"]);
+    assert_eq!(missed_since("-6000"), ["two", "three"], "of the last six seconds");
+    assert_eq!(missed_since("-9999999999999"), ["one", "two", "three"], "of a time before its clock");
     assert_eq!(missed_since("0"), ["one", "two", "three"], "they are kept for ten minutes");
     assert_eq!(missed_since(""), Vec::<String>::new(), "who has heard nothing was not there");
 }

@@ -25,7 +25,7 @@ pub const CLUSTER_MUTANTS: &[Mutant] = &[
         name: "NotClosed",
         breaks: "A session that begins does not close the one before it, whose commands may come late.",
         places: &[instead("cluster/session/mod.rs", "self.last", "None")
-            .within("(self.last, Arc::clone(&self.digest), self.server_ms)")],
+            .within("(self.last, Arc::clone(&self.digest))")],
     },
     Mutant {
         name: "KilledAtOnce",
@@ -276,6 +276,24 @@ pub const CLUSTER_MUTANTS: &[Mutant] = &[
             "cluster/session/answers.rs",
             "self.tell_all(|| News::Order(order.clone()));",
             "drop(order);",
+        )],
+    },
+    Mutant {
+        name: "OrdersBeforeTheFirstSessionForgotten",
+        breaks: "A node does not do what all were told to do before it had a session for the first time.",
+        places: &[instead(
+            "cluster/session/mod.rs",
+            "Since::Ago(life_ms)",
+            "{ let _ = life_ms; Since::Ago(0) }",
+        )],
+    },
+    Mutant {
+        name: "LeavingNodesJudgeAtEachBeat",
+        breaks: "A node that stops soon, and beats more often, takes others for dead that beat as they should.",
+        places: &[instead(
+            "cluster/session/answers.rs",
+            "asked.sent.mono_ms < judged_ms + self.pace.beat_ms",
+            "asked.sent.mono_ms < judged_ms",
         )],
     },
     Mutant {

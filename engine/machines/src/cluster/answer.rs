@@ -5,7 +5,7 @@
 //! | REGISTER | `MAP`, or an array: identity, milliseconds of the server's clock, then each order that is wanted |
 //! | HELLO | the number of the last command done, or `GONE` |
 //! | OPS, PUB | the number of the last command done, or `FENCED`, or `GAP` |
-//! | BEAT | `FENCED`, or an array of four: milliseconds of the server's clock; bytes in the session's inbox; an array of epoch, beat, `1` if dead or `0`, of each session; an array of app, connections in all other living sessions, of each app that has any |
+//! | BEAT | `FENCED`, or an array of four: milliseconds of the server's clock; bytes in the session's inbox; an array of epoch, beat, `1` if dead, `2` if its node stops soon, else `0`, of each session; an array of app, connections in all other living sessions, of each app that has any |
 //! | COUNTS | an array: subscriptions, users; and if they were asked for and are there, the cached event and the milliseconds that are left of it |
 //! | LIST | an array: the next cursor, then name, subscriptions, users of each channel |
 //! | USERS | an array: the next cursor, then each user |
@@ -45,6 +45,8 @@ pub struct Registered {
     pub beat: u64,
     /// It is dead, and to be swept.
     pub dead: bool,
+    /// Its node stops soon.
+    pub leaves: bool,
 }
 
 /// What a script has answered.
@@ -163,9 +165,9 @@ fn read_beats(value: &Value) -> Option<Answer> {
 }
 
 fn read_session(fields: &[Value]) -> Option<Registered> {
-    let [epoch, beat, dead] = fields else { return None };
-    let epoch = Epoch::parse(as_bytes(epoch)?)?;
-    Some(Registered { epoch, beat: as_number(beat)?, dead: as_number(dead)? == 1 })
+    let [epoch, beat, state] = fields else { return None };
+    let (epoch, state) = (Epoch::parse(as_bytes(epoch)?)?, as_number(state)?);
+    Some(Registered { epoch, beat: as_number(beat)?, dead: state == 1, leaves: state == 2 })
 }
 
 /// Others may have written what they like into the counts and names of a topic: what is no number is none, and what is no
@@ -223,13 +225,18 @@ mod tests {
         assert_eq!(Answer::read(Script::Ops, bytes("FENCED")), Answer::Fenced);
         assert_eq!(Answer::read(Script::Pub, bytes("GAP")), Answer::Gap);
         assert_eq!(Answer::read(Script::Sweep, Value::Number(0)), Answer::Count(0));
-        let sessions = Value::Array(vec![bytes("000000000000000b"), bytes("4"), Value::Number(1)]);
+        let sessions = vec![bytes("000000000000000b"), bytes("4"), Value::Number(1)];
+        let leaving = [bytes("000000000000000c"), bytes("5"), Value::Number(2)];
+        let sessions = Value::Array([sessions, leaving.to_vec()].concat());
         let apps = Value::Array(vec![bytes("1"), bytes("9")]);
         let beats = Value::Array(vec![Value::Number(8), Value::Number(70), sessions, apps]);
         let expected = Answer::Beats {
             time_ms: 8,
             inbox_bytes: 70,
-            all: vec![Registered { epoch: Epoch(11), beat: 4, dead: true }],
+            all: vec![
+                Registered { epoch: Epoch(11), beat: 4, dead: true, leaves: false },
+                Registered { epoch: Epoch(12), beat: 5, dead: false, leaves: true },
+            ],
             connections: vec![("1".into(), 9)],
         };
         assert_eq!(Answer::read(Script::Beat, beats), expected);

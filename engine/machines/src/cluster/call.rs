@@ -6,11 +6,11 @@
 //!
 //! | script | arguments |
 //! |---|---|
-//! | REGISTER | epoch, earlier epoch or nothing, digest of the list of servers, since when orders are wanted in milliseconds of the server's clock or nothing |
+//! | REGISTER | epoch, earlier epoch or nothing, digest of the list of servers, since when orders are wanted: milliseconds of the server's clock, or of the time that has passed since with a minus before it |
 //! | HELLO | epoch, identity |
 //! | OPS | epoch, number of the first command, [commands](super::command) |
 //! | PUB | epoch, number of the first command, then `P` and topic, event, cache milliseconds of each |
-//! | BEAT | epoch, then app and connections of each app whose number has changed |
+//! | BEAT | epoch, 1 if its node stops soon or 0, then app and connections of each app whose number has changed |
 //! | KILL | epoch, beat |
 //! | SWEEP | epoch, how many to remove |
 //! | DUE | how many to look at |
@@ -73,6 +73,15 @@ impl Script {
     ];
 }
 
+/// A moment, for a server.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Since {
+    /// In milliseconds of its clock.
+    Clock(u64),
+    /// So many milliseconds ago: its clock was never read.
+    Ago(u64),
+}
+
 /// A call.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Call {
@@ -84,8 +93,8 @@ pub enum Call {
         old: Option<Epoch>,
         /// Of the list of servers and the number of this protocol.
         digest: Arc<str>,
-        /// Orders since this time of the server's clock, in milliseconds, are wanted.
-        since_ms: Option<u64>,
+        /// Orders since then are wanted.
+        since: Since,
     },
     /// Answered `Done` or `Gone`.
     Hello {
@@ -107,6 +116,8 @@ pub enum Call {
     Beat {
         /// The session.
         epoch: Epoch,
+        /// Its node stops soon.
+        leaves: bool,
         /// How many connections apps have here, as far as that has changed since it was told.
         connections: Vec<(Box<str>, u64)>,
     },
@@ -193,11 +204,14 @@ impl Call {
     /// Says its arguments, one after another.
     pub fn write(&self, push: &mut impl FnMut(&[u8])) {
         match self {
-            Self::Register { epoch, old, digest, since_ms } => {
+            Self::Register { epoch, old, digest, since } => {
                 push(epoch.to_string().as_bytes());
                 push(old.map_or_else(String::new, |old| old.to_string()).as_bytes());
                 push(digest.as_bytes());
-                push(since_ms.map_or_else(String::new, |since| since.to_string()).as_bytes());
+                match since {
+                    Since::Clock(ms) => push(ms.to_string().as_bytes()),
+                    Since::Ago(ms) => push(format!("-{ms}").as_bytes()),
+                }
             }
             Self::Hello { epoch, identity } => {
                 push(epoch.to_string().as_bytes());
@@ -211,8 +225,9 @@ impl Call {
                     _ => commands.iter().for_each(|command| command.write(push)),
                 }
             }
-            Self::Beat { epoch, connections } => {
+            Self::Beat { epoch, leaves, connections } => {
                 push(epoch.to_string().as_bytes());
+                push(if *leaves { b"1" } else { b"0" });
                 for (app, count) in connections {
                     push(app.as_bytes());
                     push(count.to_string().as_bytes());
@@ -300,9 +315,12 @@ mod tests {
     }
 
     #[test]
-    fn a_first_session_has_none_before_it_and_wants_no_orders() {
-        let register = |old, since_ms| Call::Register { epoch: Epoch(2), old, digest: "d".into(), since_ms };
-        assert_eq!(written(&register(None, None)).1, "0000000000000002  d ");
-        assert_eq!(written(&register(Some(Epoch(1)), Some(5))).1, "0000000000000002 0000000000000001 d 5");
+    fn a_first_session_has_none_before_it_and_wants_the_orders_of_its_node_s_life() {
+        let register = |old, since| Call::Register { epoch: Epoch(2), old, digest: "d".into(), since };
+        assert_eq!(written(&register(None, Since::Ago(7))).1, "0000000000000002  d -7");
+        assert_eq!(
+            written(&register(Some(Epoch(1)), Since::Clock(5))).1,
+            "0000000000000002 0000000000000001 d 5"
+        );
     }
 }

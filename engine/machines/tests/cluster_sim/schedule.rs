@@ -61,7 +61,10 @@ fn play(world: &mut World, seed: u64) {
     let clients = pick(&mut world.rng, &[8, 15, 25, 40]);
     let skew = world.rng.below(70);
     world.late = pick(&mut world.rng, &[0, 50, 90, 98]);
-    for _ in 0..STEPS {
+    for number in 0..STEPS {
+        if seed % 4 == 3 && number == STEPS / 8 {
+            world.leave(0);
+        }
         let step = world.rng.below(100 + ticks + 6);
         if step < clients {
             client_step(world, skew);

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use corecast_machines::cluster::answer::Value;
-use corecast_machines::cluster::call::Call;
+use corecast_machines::cluster::call::{Call, Since};
 use corecast_machines::cluster::command::{COMMAND_BYTES, Command};
 use corecast_machines::cluster::epoch::Epoch;
 use corecast_machines::cluster::event_data::decode_event;
@@ -217,10 +217,13 @@ impl Server {
     fn carry_out(&mut self, call: &Call) -> Value {
         let word = |word: &str| Value::Bytes(word.into());
         match call {
-            Call::Register { epoch, old, since_ms, .. } => {
+            Call::Register { epoch, old, since, .. } => {
                 self.register(*epoch, *old);
-                let missed =
-                    self.data.orders.iter().filter(|(at_ms, _)| since_ms.is_some_and(|it| *at_ms >= it));
+                let since_ms = match since {
+                    Since::Clock(ms) => *ms,
+                    Since::Ago(ms) => self.now_ms.saturating_sub(*ms),
+                };
+                let missed = self.data.orders.iter().filter(|(at_ms, _)| *at_ms >= since_ms);
                 let missed = missed.map(|(_, order)| Value::Bytes(order.clone()));
                 let head = [Value::Bytes(self.identity()), Value::Number(self.now_ms as i64)];
                 Value::Array(head.into_iter().chain(missed).collect())

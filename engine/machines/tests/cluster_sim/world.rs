@@ -628,9 +628,7 @@ impl World {
         self.tell(|| format!("n{node} terminates {user}"));
         let signed_in = |at: &usize| {
             let client = &self.clients[*at];
-            // A node without a first session is told of nothing that happened before.
-            let hears = client.node == node || self.nodes[client.node].session.reading().stats.begun > 0;
-            client.alive && client.signed_in && client.user == user && hears
+            client.alive && client.signed_in && client.user == user
         };
         let clients = (0..self.clients.len()).filter(signed_in).collect();
         let it = &self.nodes[node];
@@ -643,6 +641,13 @@ impl World {
             assert!(self.nodes[node].send_root(shard, Root::Terminate(Box::new(terminate))));
         }
         self.terminations.push(Termination { user, node, process, in_session, lost, clients });
+    }
+
+    /// A node stops soon, and goes on meanwhile.
+    pub fn leave(&mut self, node: usize) {
+        self.tell(|| format!("n{node} stops soon"));
+        let now = self.now;
+        self.nodes[node].session.handle_leaving(now);
     }
 
     /// How many sessions a node has lost.

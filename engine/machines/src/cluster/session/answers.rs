@@ -1,6 +1,6 @@
 //! What scripts answer: a session begins, goes on or is over, commands are done, and others are seen to live or not.
 
-use crate::cluster::answer::{Answer, Registered, Value};
+use crate::cluster::answer::{Answer, Value};
 use crate::cluster::bus::News;
 use crate::cluster::call::{Call, Script};
 use crate::cluster::epoch::Epoch;
@@ -47,10 +47,12 @@ impl Session {
             (State::Up(epoch), Answer::Beats { time_ms, inbox_bytes, all, connections }) => {
                 self.server_ms = Some(time_ms);
                 (self.alive_ms, self.inbox_bytes) = (asked.sent.mono_ms, inbox_bytes);
-                self.beat_ms = Some(now.mono_ms + self.pace.beat_ms);
+                let pause_ms = if self.leaves { self.pace.leaving_beat_ms } else { self.pace.beat_ms };
+                self.beat_ms = Some(now.mono_ms + pause_ms);
                 self.held_since = self.held_since.filter(|_| self.commands.size().0 > 0);
-                self.judge(epoch, &all, now);
-                self.nodes = (self.nodes.0 + 1, all);
+                self.shown.all = all;
+                self.shown.beats += 1;
+                self.judge_if_due(epoch, asked, now);
                 self.effects.push_back(Effect::Elsewhere(connections));
             }
             (State::Up(_), Answer::Count(count)) => self.note_count(asked, count, now),
@@ -70,6 +72,7 @@ impl Session {
         self.commands.begin_anew();
         self.inbox.begin_anew();
         self.watch.begin_anew();
+        self.judged_ms = None;
         self.beat_ms = Some(now.mono_ms);
         self.apps.iter_mut().for_each(|(_, count, untold)| *untold = *count > 0);
         self.tell_all(|| News::Begun);
@@ -85,6 +88,7 @@ impl Session {
         self.since_ms = now.mono_ms;
         self.stats.resumed += 1;
         self.watch.begin_anew();
+        self.judged_ms = None;
         self.beat_ms = Some(now.mono_ms);
         self.apps.iter_mut().for_each(|(.., untold)| *untold = true);
         let before = self.commands.size();
@@ -113,11 +117,17 @@ impl Session {
             })
             .collect();
         self.apps.retain(|(_, count, untold)| *count > 0 || *untold);
-        self.call(Call::Beat { epoch, connections }, now);
+        self.call(Call::Beat { epoch, leaves: self.leaves, connections }, now);
     }
 
-    fn judge(&mut self, epoch: Epoch, all: &[Registered], now: Now) {
-        for verdict in self.watch.see(epoch, all) {
+    /// Others are judged by what is seen at the pace of beats, however often this node beats.
+    fn judge_if_due(&mut self, epoch: Epoch, asked: Asked, now: Now) {
+        if self.judged_ms.is_some_and(|judged_ms| asked.sent.mono_ms < judged_ms + self.pace.beat_ms) {
+            return;
+        }
+        self.judged_ms = Some(now.mono_ms);
+        self.shown.judged += 1;
+        for verdict in self.watch.see(epoch, &self.shown.all) {
             match verdict {
                 Verdict::Kill(epoch, beat) => self.call(Call::Kill { epoch, beat }, now),
                 Verdict::Sweep(epoch) => self.sweep(epoch, now),

@@ -16,9 +16,8 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::cluster::answer::Registered;
 use crate::cluster::bus::{FromBus, News, Server, ToBus};
-use crate::cluster::call::Call;
+use crate::cluster::call::{Call, Since};
 use crate::cluster::epoch::Epoch;
 use crate::cores::CoreId;
 use crate::limits::{ClusterLimits, Limits};
@@ -49,7 +48,7 @@ use inbox::Inbox;
 use interest::Interest;
 use lookups::Lookups;
 use pace::Pace;
-use reading::{Reading, Stats, Why};
+use reading::{Reading, Shown, Stats, Why};
 use watch::Watch;
 
 /// How long a session that holds waits between two attempts to connect, in milliseconds.
@@ -82,6 +81,8 @@ pub struct Session {
     digest: Arc<str>,
     random: Box<dyn FnMut() -> u64 + Send>,
     state: State,
+    /// When its node began, in `mono_ms`.
+    born_ms: u64,
     /// Since when it is Up, or is not.
     since_ms: u64,
     connection: Option<Connection>,
@@ -109,8 +110,11 @@ pub struct Session {
     inbox: Inbox,
     interest: Interest,
     watch: Watch,
-    /// All sessions, as the last beat has shown them, and how many beats have.
-    nodes: (u64, Vec<Registered>),
+    shown: Shown,
+    /// When others were last judged by their beats, in `mono_ms`.
+    judged_ms: Option<u64>,
+    /// The node stops soon.
+    leaves: bool,
     /// When to beat, unless a beat is without an answer.
     beat_ms: Option<u64>,
     /// When the last sign of life went out that the server has taken, in `mono_ms`.
@@ -155,6 +159,7 @@ impl Session {
             digest: config.digest,
             random: config.random,
             state: State::Down,
+            born_ms: now.mono_ms,
             since_ms: now.mono_ms,
             connection: None,
             connections: 0,
@@ -172,7 +177,9 @@ impl Session {
             inbox: Inbox::new(&config.limits),
             interest: Interest::default(),
             watch: Watch::default(),
-            nodes: (0, Vec::new()),
+            shown: Shown::default(),
+            judged_ms: None,
+            leaves: false,
             beat_ms: None,
             alive_ms: now.mono_ms,
             inbox_bytes: 0,
@@ -212,6 +219,13 @@ impl Session {
                 *count = connections;
             }
             None => self.apps.push((app_id.into(), connections, connections > 0)),
+        }
+    }
+
+    /// The node stops soon: the others must know that it is nowhere for clients to go, and it must know the same of them.
+    pub fn handle_leaving(&mut self, now: Now) {
+        if !std::mem::replace(&mut self.leaves, true) {
+            self.beat_ms = self.beat_ms.map(|_| now.mono_ms);
         }
     }
 
@@ -296,9 +310,9 @@ impl Session {
         self.take_entries(now);
     }
 
-    /// How many beats have shown all sessions, and those that the last one has shown.
-    pub fn nodes(&self) -> (u64, &[Registered]) {
-        (self.nodes.0, &self.nodes.1)
+    /// All sessions, as far as beats have shown them.
+    pub fn shown(&self) -> &Shown {
+        &self.shown
     }
 
     /// How it stands.
@@ -370,8 +384,11 @@ impl Session {
     fn register(&mut self, now: Now) {
         let epoch = Epoch((self.random)());
         self.state = State::Registering(epoch);
-        let (old, digest, since_ms) = (self.last, Arc::clone(&self.digest), self.server_ms);
-        self.call(Call::Register { epoch, old, digest, since_ms }, now);
+        let (old, digest) = (self.last, Arc::clone(&self.digest));
+        // Before a first session there may have been clients. The server has its time when the call arrives, a little later.
+        let life_ms = now.mono_ms.saturating_sub(self.born_ms) + self.pace.silence_ms;
+        let since = self.server_ms.map_or(Since::Ago(life_ms), Since::Clock);
+        self.call(Call::Register { epoch, old, digest, since }, now);
     }
 
     /// The session is over.

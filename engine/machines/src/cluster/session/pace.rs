@@ -5,6 +5,8 @@
 pub struct Pace {
     /// From the answer to a beat to the next beat.
     pub beat_ms: u64,
+    /// The same while the node stops soon.
+    pub leaving_beat_ms: u64,
     /// How long an answer may take before its connection counts as broken.
     pub silence_ms: u64,
     /// How long a session holds without a connection before it is lost.
@@ -19,6 +21,7 @@ impl Pace {
         let silence_ms = (lease_ms / 2).min(3000);
         Self {
             beat_ms: lease_ms / 4,
+            leaving_beat_ms: (lease_ms / 4).min(100),
             silence_ms,
             holding_ms: (lease_ms / 3).min(2000),
             block_ms: (silence_ms / 3).min(1000),
@@ -32,7 +35,8 @@ mod tests {
 
     #[test]
     fn a_session_of_ten_seconds_has_the_times_of_the_documentation() {
-        let pace = Pace { beat_ms: 2500, silence_ms: 3000, holding_ms: 2000, block_ms: 1000 };
+        let pace =
+            Pace { beat_ms: 2500, leaving_beat_ms: 100, silence_ms: 3000, holding_ms: 2000, block_ms: 1000 };
         assert_eq!(Pace::of_lease(10_000), pace);
         assert_eq!(Pace::of_lease(60_000), Pace { beat_ms: 15_000, ..pace });
     }

@@ -1,5 +1,6 @@
 //! How a session stands, for metrics and for `/ready`.
 
+use crate::cluster::answer::Registered;
 use crate::cluster::bus::Server;
 use crate::cluster::epoch::Epoch;
 use crate::readings::latencies::Latencies;
@@ -55,6 +56,17 @@ impl Stats {
             *count += u64::from(other == why);
         }
     }
+}
+
+/// All sessions, as the last beat has shown them.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Shown {
+    /// Each of them.
+    pub all: Vec<Registered>,
+    /// How many beats have shown them.
+    pub beats: u64,
+    /// How many of these had the time of a beat between them: by them a session is judged whose beat does not change.
+    pub judged: u64,
 }
 
 /// How a session stands.

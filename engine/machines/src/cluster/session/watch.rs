@@ -39,7 +39,7 @@ impl Watch {
     /// What one of our own beats has seen.
     pub(super) fn see(&mut self, me: Epoch, all: &[Registered]) -> Vec<Verdict> {
         let mut verdicts = Vec::new();
-        for Registered { epoch, beat, dead } in all.iter().filter(|it| it.epoch != me) {
+        for Registered { epoch, beat, dead, .. } in all.iter().filter(|it| it.epoch != me) {
             if *dead {
                 verdicts.push(Verdict::Sweep(*epoch));
                 continue;
@@ -67,7 +67,7 @@ mod tests {
     const OTHER: Epoch = Epoch(2);
 
     fn see(watch: &mut Watch, beat: u64) -> Vec<Verdict> {
-        let of = |epoch, beat| Registered { epoch, beat, dead: false };
+        let of = |epoch, beat| Registered { epoch, beat, dead: false, leaves: false };
         watch.see(ME, &[of(ME, 0), of(OTHER, beat)])
     }
 
@@ -91,7 +91,7 @@ mod tests {
     fn the_dead_are_swept_and_those_that_are_gone_forgotten() {
         let mut watch = Watch::default();
         see(&mut watch, 7);
-        let dead = watch.see(ME, &[Registered { epoch: OTHER, beat: 7, dead: true }]);
+        let dead = watch.see(ME, &[Registered { epoch: OTHER, beat: 7, dead: true, leaves: false }]);
         assert_eq!(dead, [Verdict::Sweep(OTHER)]);
         watch.see(ME, &[]);
         assert!(watch.seen.is_empty());
