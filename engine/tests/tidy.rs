@@ -153,6 +153,15 @@ fn tables_of_pages_can_be_read_at_a_glance() {
 }
 
 #[test]
+fn tables_that_name_tests_name_those_that_are_there() {
+    let files = tree::files();
+    let text_of = |path: &str| files.iter().find(|file| file.path == path).map(|file| file.text.clone());
+    let lies = |file: &tree::File| page_rules::rows_link_to_their_tests(&file.path, &file.text, text_of);
+    let findings: Vec<String> = files.iter().flat_map(lies).collect();
+    assert!(findings.is_empty(), "\n{}\n", findings.join("\n"));
+}
+
+#[test]
 fn code_map_names_what_is_there() {
     let files = tree::files();
     let is_declared = |text: &str, name: &str| {

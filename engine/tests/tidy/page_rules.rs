@@ -54,6 +54,35 @@ pub(crate) fn map_is_true(
     findings
 }
 
+/// Where a table says what happens and its last column is called «test», each row links to one that its file has, by its name. Tests in Python
+/// begin with `test_`, which the page leaves out.
+pub(crate) fn rows_link_to_their_tests(
+    path: &str,
+    text: &str,
+    text_of: impl Fn(&str) -> Option<String>,
+) -> Vec<String> {
+    let has = |file: &str, name: &str| {
+        let declared = [format!("fn {name}("), format!("def test_{name}(")];
+        text_of(&from_root(path, file)).is_some_and(|text| declared.iter().any(|it| text.contains(it)))
+    };
+    let mut is_table = false;
+    let mut findings = Vec::new();
+    for (number, line) in prose(path, text) {
+        let is_head = line.starts_with("| what |") && line.ends_with("| test |");
+        is_table = is_head || (is_table && line.starts_with('|'));
+        if !is_table || is_head || line.starts_with("|---") {
+            continue;
+        }
+        let cell = line.trim_end_matches([' ', '|']).rsplit(" | ").next().unwrap_or_default();
+        let (names, files): (Vec<_>, Vec<_>) = (spans(cell).collect(), links(cell).collect());
+        let all_there = names.iter().zip(&files).all(|(name, file)| has(file, name));
+        if names.is_empty() || names.len() != files.len() || !all_there {
+            findings.push(format!("{path}:{number}: no such test: {cell}"));
+        }
+    }
+    findings
+}
+
 /// What stands between backticks.
 fn spans(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
@@ -129,6 +158,32 @@ mod tests {
         assert_eq!(found("| | `run` | a file alone |"), 0);
         assert_eq!(found("| `Run`, `Walk` | `run`, `walk` | both are gone |"), 2);
         assert_eq!(map_is_true("README.md", &format!("{head}| `Walk` | | |"), |_| false, |_| false).len(), 0);
+    }
+
+    #[test]
+    fn tests_that_are_not_there_bite() {
+        let text_of = |path: &str| {
+            let text = match path {
+                "tests/a.rs" => "fn one_holds() {",
+                "tests/b.py" => "def test_two_holds(start):",
+                _ => return None,
+            };
+            Some(text.to_owned())
+        };
+        let found = |rows: &str| {
+            let page =
+                format!("| what | test |\n|---|---|\n{rows}\n\n| other | table |\n|---|---|\n| x | y |\n");
+            rows_link_to_their_tests("docs/c.md", &page, text_of).len()
+        };
+        assert_eq!(found("| x | [`one_holds`](../tests/a.rs) |\n| y | [`two_holds`](../tests/b.py) |"), 0);
+        for bad in [
+            "| x | `one_holds` |",
+            "| x | [`one_hol`](../tests/a.rs) |",
+            "| x | [`one_holds`](a.rs) |",
+            "| x | |",
+        ] {
+            assert_eq!(found(bad), 1, "{bad}");
+        }
     }
 
     #[test]
