@@ -126,3 +126,22 @@ def test_subscribers_are_told_how_many_they_are_on_all_nodes(three):
     wait_until(lambda: [it.counts.get("crowd") for it in clients] == [3] * 3, lambda: [it.counts for it in clients])
     clients[2].close()
     wait_until(lambda: [it.counts.get("crowd") for it in clients[:2]] == [2] * 2, lambda: [it.counts for it in clients])
+
+
+@pytest.mark.parametrize("shards", [2], indirect=True)
+def test_a_roster_has_one_bound_over_all_nodes(redis, start, monkeypatch):
+    monkeypatch.setenv("CORECAST_LIMITS_ROSTER_BYTES_MAX", "1024")
+    nodes = [start(redis) for _ in range(2)]
+    for node in nodes:
+        node.wait_until_joined()
+    channel, long = "presence-room", ["user" + letter * 100 for letter in "abc"]
+    here, there = nodes[0].connect(), nodes[1].connect()
+    here.subscribe(channel, long[0])
+    there.subscribe(channel, long[1])
+    here.wait_for("pusher_internal:member_added", channel)
+    late = nodes[0].connect()
+    late.connection.send("pusher:subscribe", late.asking_for(channel, long[2]))
+    late.wait_for("pusher:subscription_error", channel)
+    again = nodes[0].connect()
+    again.subscribe(channel, long[1])
+    assert here.joined(channel) == ["+" + long[1]]

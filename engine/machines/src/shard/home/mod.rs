@@ -391,6 +391,10 @@ impl Home {
             self.stats.roots_stale += 1;
             return Entry::Stale;
         }
+        if self.is_too_long_for_all_nodes(topic, member) {
+            self.stats.refused += 1;
+            return Entry::Refused(Refusal::RosterMax(topic.app.limits.roster_bytes_max));
+        }
         match self.enter_in_cluster(from, topic, sub, member) {
             Entrance::Alone => self.admit_to_roster(from, topic, sub, member, true),
             Entrance::Known => self.admit_to_roster(from, topic, sub, member, false),

@@ -6,7 +6,8 @@
 use std::sync::Arc;
 
 use hashbrown::HashTable;
-use protocol::server_event;
+use protocol::presence::Member;
+use protocol::server_event::{self, roster_bytes_of};
 use protocol::ws::Frame;
 use slab::Slab;
 
@@ -180,6 +181,12 @@ impl HomeTopic {
     /// The same of who enters a roster.
     pub(super) fn roster_bytes(&self) -> usize {
         server_event::presence_succeeded_bytes(&self.topic.name(), self.roster.len(), self.roster.bytes())
+    }
+
+    /// The same if this member came.
+    pub(super) fn roster_bytes_with(&self, member: &Member) -> usize {
+        let (members, bytes) = (self.roster.len() + 1, self.roster.bytes() + roster_bytes_of(member));
+        server_event::presence_succeeded_bytes(&self.topic.name(), members, bytes)
     }
 
     /// Takes those who are to be told that they were let in, with what each of them gets.

@@ -15,6 +15,7 @@ use crate::mesh::SubRef;
 use crate::shard::home::Home;
 use crate::shard::home::cluster::ClusterHome;
 use crate::shard::home::cluster::links::{Entering, LocalUser};
+use crate::shard::home::topics::HomeTopic;
 use crate::topic::Topic;
 
 /// What becomes of a subscription that enters a roster.
@@ -130,6 +131,17 @@ impl ClusterHome {
 }
 
 impl Home {
+    /// Whether a user would make the roster of all nodes too long, as this home knows it. Those who come by several nodes at the
+    /// same time may pass the bound by what they bring: the server counts members, and no bytes.
+    pub(in crate::shard::home) fn is_too_long_for_all_nodes(&self, topic: &Topic, member: &Member) -> bool {
+        if self.cluster.as_ref().is_none_or(|cluster| !cluster.has_live_link(topic)) {
+            return false;
+        }
+        let is_new = |home: &&HomeTopic| home.roster.get(&member.user_id).is_none();
+        let home = self.topics.view(topic).filter(is_new);
+        home.is_some_and(|home| home.roster_bytes_with(member) > topic.app.limits.roster_bytes_max)
+    }
+
     /// A subscription enters the roster of a topic.
     pub(in crate::shard::home) fn enter_in_cluster(
         &mut self,
