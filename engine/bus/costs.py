@@ -1,4 +1,4 @@
-"""What the scripts cost a real Redis: microseconds of its processor per call, by INFO cpu.
+"""What the scripts cost a real Redis: microseconds of its processor per call, by INFO cpu, and bytes that it keeps.
 
 Starts a redis-server of its own: `python3 engine/bus/costs.py`.
 """
@@ -76,6 +76,17 @@ class Redis:
         spent_us = (self.processor_s() - before) * 1e6 / len(calls) / each
         print(f"{what:60} {spent_us:8.1f} µs")
 
+    def kept_bytes(self):
+        """All that it keeps but inboxes."""
+        for key in self.ask("KEYS", f"{PREFIX}:in:*"):
+            self.ask("DEL", key)
+        return int(re.search(r"used_memory:(\d+)", self.ask("INFO", "memory").decode())[1])
+
+    def weigh(self, what, calls, each):
+        before = self.kept_bytes()
+        self.run(calls)
+        print(f"{what:60} {(self.kept_bytes() - before) / len(calls) / each:8.1f} B")
+
     def close(self):
         self.process.kill()
         self.process.wait()
@@ -140,6 +151,17 @@ def main():
                 for n in range(0, 16_000, 16)
             ]
             redis.measure(f"a new member{told}", enters, 16)
+        nodes = Nodes(redis, 2)
+        for node in range(2):
+            joins = [nodes.commands(node, *(["J", f"1/croom-{n + i:06}", n + i + 1, 1] for i in range(16))) for n in range(0, 16_000, 16)]
+            redis.weigh(f"a channel with subscribers on node {node + 1}", joins, 16)
+        info = '{"name":"' + "x" * 40 + '"}'
+        for node in range(2):
+            enters = [
+                nodes.commands(node, *(["E", "1/cpresence-a", f"user-{n + i:06}", info, n + i + 1, 0, 10**6] for i in range(16)))
+                for n in range(0, 16_000, 16)
+            ]
+            redis.weigh(f"a member on node {node + 1}", enters, 16)
         for count in (3, 10):
             nodes = Nodes(redis, count)
             beats = [redis.call("beat", epoch(0), 0, *(word for app in range(100) for word in (app, 5)))] * 200
