@@ -1,0 +1,317 @@
+"""What a cluster costs and how soon it heals: writes the section «A cluster» of PERFORMANCE.md.
+
+Needs the release build, redis-server, the packages that ./test.sh installs, and a machine where nothing else runs:
+`target/sdk/venv/bin/python engine/tests/cluster/figures.py`. Takes about four minutes.
+"""
+
+import json
+import os
+import re
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+for folder in ("sdk/python", "load", "hooks"):
+    sys.path.insert(0, str(Path(__file__).parents[1] / folder))
+
+from measured import APP_ID, HOST, KEY, LOADTEST, SECRET, Measured  # noqa: E402
+from nodes import LEASE_S, Node, wait_until  # noqa: E402
+from streams import Redis, answer, command  # noqa: E402
+
+ROOT = Path(__file__).resolve().parents[3]
+HEADING, NEXT = "## A cluster", "## What was run"
+TICKS = os.sysconf("SC_CLK_TCK")
+MEMBERS, ROOMS = 10_000, 100
+ROUNDS = 5
+
+
+class Bench:
+    """Things that run for one measurement, and end with it."""
+
+    def __enter__(self):
+        self.folder, self.things = tempfile.TemporaryDirectory(), []
+        return self
+
+    def __exit__(self, *_):
+        for thing in reversed(self.things):
+            thing.close()
+        self.folder.cleanup()
+
+    def redis(self):
+        self.things.append(Redis(Path(self.folder.name) / f"redis{len(self.things)}"))
+        return self.things[-1]
+
+    def nodes(self, count, *servers, arguments=()):
+        more = [word for server in servers[1:] for word in ("--cluster", server.url)]
+        made = [Node(servers[0], 1, [*more, *arguments]) for _ in range(count)]
+        self.things += made
+        for node in made:
+            wait_until(lambda node=node: node.state() == 2 * len(servers), "a session")
+        return made
+
+    def drains(self, node, channels, count):
+        """Subscribers in a process of its own that throw away what they get."""
+        words = [sys.executable, __file__, "drain", str(node.port), str(count), *channels]
+        self.things.append(Drain(words))
+
+
+class Drain:
+    def __init__(self, words):
+        self.process = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", *words], stdout=subprocess.PIPE)
+        assert self.process.stdout.readline() == b"subscribed\n"
+
+    def close(self):
+        assert self.process.poll() is None, "subscribers were lost"
+        self.process.kill()
+        self.process.wait()
+
+
+def drain(port, count, *channels):
+    """Its handshakes are by hand, since a WebSocket library would spend more than a node does."""
+    import selectors
+
+    ready = selectors.DefaultSelector()
+    for _ in range(int(count)):
+        peer = socket.create_connection((HOST, int(port)))
+        peer.sendall(
+            f"GET /app/{KEY}?protocol=7 HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n".encode()
+        )
+        for channel in channels:
+            data = json.dumps({"event": "pusher:subscribe", "data": {"channel": channel}}).encode()
+            peer.sendall(bytes([0x81, 0x80 | len(data), 0, 0, 0, 0]) + data)
+        told = b""
+        while told.count(b"subscription_succeeded") < len(channels):
+            told += peer.recv(1 << 16)
+        ready.register(peer, selectors.EVENT_READ)
+    print("subscribed", flush=True)
+    while True:
+        # What comes in the meantime is read at once: the processors belong to the nodes.
+        time.sleep(0.02)
+        for key, _ in ready.select():
+            if not key.fileobj.recv(1 << 20):
+                sys.exit("closed by its node")
+
+
+def processor_s(pid):
+    """Of a process with all its threads."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def generate(scenario, ws, http, *arguments):
+    with tempfile.NamedTemporaryFile("r") as file:
+        target = ["--ws", f"{HOST}:{ws.port}", "--http", f"{HOST}:{http.port}", "--app", f"{APP_ID}:{KEY}:{SECRET}"]
+        words = [LOADTEST, scenario, *target, *map(str, arguments), "--json", file.name]
+        subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
+        found = json.load(file)
+    assert not found.get("lost") and not found.get("failed"), found
+    return found
+
+
+def round_trip_us(redis, count=2_000):
+    with socket.create_connection((HOST, redis.port)) as peer, peer.makefile("rb") as answers:
+        peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        took = []
+        for _ in range(count):
+            begun = time.perf_counter()
+            peer.sendall(command("PING"))
+            answer(answers)
+            took.append((time.perf_counter() - begun) * 1e6)
+            time.sleep(0.001)
+    return statistics.median(took)
+
+
+def latency():
+    """publish → delivery on another node, 10 subscribers × 100 msg/s, p50"""
+    load = ["--connections", 10, "--rate", 100, "--duration", 5]
+    with Bench() as bench:
+        redis = bench.redis()
+        alone = Measured(shards=1)
+        bench.things.append(Ends(alone))
+        here, there, _ = bench.nodes(3, redis)
+        rounds = []
+        for _ in range(ROUNDS):
+            p50 = [generate("fanout", ws, http, *load)["latency_us"]["p50"] for ws, http in ((alone, alone), (here, here), (here, there))]
+            rounds.append((*p50, round_trip_us(redis)))
+    one, same, other, trip = (statistics.median(column) for column in zip(*rounds))
+    most = 2 * one + trip
+    figures = f"one server without a cluster {one:.0f} µs; the publisher's own node {same:.0f} µs; a PING to Redis and back {trip:.0f} µs"
+    yield "≤ 2 × one server + one round trip to Redis", f"{other:.0f} µs, of {most:.0f} µs allowed", figures, other <= most
+
+
+class Ends:
+    def __init__(self, server):
+        self.server = server
+
+    def close(self):
+        self.server.stop()
+
+
+def throughput(servers):
+    channels = [f"loadtest-{number}" for number in range(8)]
+    with Bench() as bench:
+        redises = [bench.redis() for _ in range(servers)]
+        nodes = bench.nodes(3, *redises)
+        for node in nodes[1:]:
+            bench.drains(node, channels, 10)
+        bench.drains(nodes[0], channels, 9)
+        pids = [node.process.pid for node in nodes] + [redis.process.pid for redis in redises]
+        begun, at = [processor_s(pid) for pid in pids], time.monotonic()
+        load = ["--channels", len(channels), "--connections", len(channels), "--saturate", "--window", 4000, "--duration", 10]
+        found = generate("channels", nodes[0], nodes[1], *load)
+        spent, seconds = [processor_s(pid) - before for pid, before in zip(pids, begun)], time.monotonic() - at
+    events = found["accepted"] if "accepted" in found else found["delivered"]
+    each = [s * 1e6 / events for s in spent]
+    rate = found["deliveries_per_second"]
+    of_redis = sum(each[3:])
+    # Each of several servers carries its share of the channels.
+    ceiling = 1e6 / of_redis * servers
+    told = f"{rate:,.0f}/s on this machine; {ceiling:,.0f}/s where each Redis has a core"
+    figures = (
+        f"CPU per event: Redis {of_redis:.2f} µs, the publisher's node {each[1]:.2f} µs, the others {each[0]:.2f} and {each[2]:.2f} µs; "
+        f"busy: Redis {sum(spent[3:]) / seconds:.0%} of a core, nodes {sum(spent[:3]) / seconds:.0%}"
+    )
+    goal = 100_000 * servers
+    yield f"goal: ≥ {goal:,}/s", told, figures, ceiling >= goal
+
+
+def one_redis():
+    """events/s through one Redis, 3 nodes, 10 interested subscribers on each, closed loop"""
+    yield from throughput(1)
+
+
+def two_redises():
+    """the same through two Redis servers"""
+    yield from throughput(2)
+
+
+def joins():
+    """10,000 members join 100 presence channels on one node: until another node's REST answers have all of them"""
+    with Bench() as bench:
+        redis = bench.redis()
+        here, there = bench.nodes(2, redis)
+        pids = [here.process.pid, there.process.pid, redis.process.pid]
+        begun = [processor_s(pid) for pid in pids]
+        load = ["--channels", ROOMS, "--connections", MEMBERS, "--movers-percent", 0, "--rate", 1, "--duration", 30]
+        generator = threading.Thread(target=lambda: subprocess.run(
+            [LOADTEST, "presence", "--ws", f"{HOST}:{here.port}", "--app", f"{APP_ID}:{KEY}:{SECRET}", *map(str, load)],
+            stdout=subprocess.DEVNULL, check=False))
+
+        def members(node):
+            _, told, _ = node.call("GET", "/channels", {"filter_by_prefix": "presence-", "info": "user_count"})
+            return sum(room["user_count"] for room in told["channels"].values())
+
+        at = time.monotonic()
+        generator.start()
+        wait_until(lambda: members(here) >= MEMBERS, "all members", 60)
+        here_s = time.monotonic() - at
+        wait_until(lambda: members(there) >= MEMBERS, "all members on the other node", 60)
+        there_s = time.monotonic() - at
+        each = [(processor_s(pid) - before) * 1e6 / MEMBERS for pid, before in zip(pids, begun)]
+        generator.join()
+    figures = f"CPU per join: the members' node {each[0]:.0f} µs, the other {each[1]:.0f} µs, Redis {each[2]:.0f} µs; read by polling, so up to 0.1 s late"
+    yield "beside the members' own node", f"{there_s:.1f} s", f"their own node {here_s:.1f} s; {figures}", None
+
+
+def recovery():
+    """recovery"""
+    for what, fault, over in (
+        ("Redis killed, and started again after 2 s with its data", lambda redis, _: restarted(redis, False), "its start"),
+        ("Redis killed, and started again after 2 s with nothing", lambda redis, _: restarted(redis, True), "its start"),
+        ("Redis emptied by FLUSHALL", lambda redis, _: redis.ask("FLUSHALL"), "that"),
+        ("Redis hung for 5 s", lambda redis, _: hung(redis, 5), "its going on"),
+        (f"a node paused for {LEASE_S + 2} s, beyond its lease", lambda _, node: hung(node, LEASE_S + 2), "its going on"),
+    ):
+        took = sorted(recovers(fault) for _ in range(3))
+        yield f"{what}: until events published on a node reach another", "–", f"{took[1]:.2f} s after {over} ({took[0]:.2f} to {took[-1]:.2f})", f"lease {LEASE_S} s", None
+    took = sorted(gone() for _ in range(3))
+    most = LEASE_S + 1
+    yield "a node killed: until its members are gone on another", f"≤ lease + one sweep ({most} s)", f"{took[1]:.2f} s ({took[0]:.2f} to {took[-1]:.2f})", f"lease {LEASE_S} s", took[-1] <= most
+
+
+def restarted(redis, forgets):
+    redis.kill()
+    if forgets:
+        redis.forget_everything()
+    time.sleep(2)
+    redis.start()
+
+
+def hung(thing, seconds):
+    thing.pause()
+    time.sleep(seconds)
+    thing.go_on()
+
+
+def recovers(fault):
+    """Seconds from the end of the fault until what is published every 10 ms arrives on another node."""
+    with Bench() as bench:
+        redis = bench.redis()
+        here, there = bench.nodes(2, redis)
+        client = here.connect()
+        client.subscribe("healing")
+        there.sdk.trigger("healing", "before", {})
+        client.wait_for("before", "healing")
+        fault(redis, there)
+        over, number = time.monotonic(), 0
+        while not any(frame["event"].startswith("after") for frame in client.frames):
+            assert time.monotonic() - over < 30, "it does not heal"
+            number += 1
+            there.sdk.trigger("healing", f"after-{number}", {})
+            time.sleep(0.01)
+        return time.monotonic() - over
+
+
+def gone():
+    with Bench() as bench:
+        nodes = bench.nodes(2, bench.redis())
+        stays, goes = (node.connect() for node in nodes)
+        stays.subscribe("presence-room", "stays")
+        goes.subscribe("presence-room", "goes")
+        wait_until(lambda: stays.joined("presence-room") == ["+goes"], "both")
+        nodes[1].kill()
+        at = time.monotonic()
+        wait_until(lambda: stays.joined("presence-room") == ["+goes", "-goes"], "the end of its members")
+        return time.monotonic() - at
+
+
+def main():
+    lines = [
+        HEADING,
+        "",
+        "Written by `engine/tests/cluster/figures.py`. Nodes of one shard each, redis-server with an append-only file, the load generator",
+        f"and all subscribers share the {len(os.sched_getaffinity(0))} cores, so what a Redis could carry is told by its CPU per event. Round figures are medians",
+        f"({ROUNDS} rounds of the latency, 3 of each fault).",
+        "",
+        f"* commit: {told('git', 'describe', '--always', '--dirty', '--exclude', '*')}",
+        f"* {told('redis-server', '--version').split(' sha')[0]}",
+        "",
+        "| what | target | measured | absolute figures | |",
+        "|---|---|---|---|---|",
+    ]
+    for row in (latency, one_redis, two_redises, joins, recovery):
+        for found in row():
+            what, target, measured, figures, is_met = (row.__doc__, *found)[-5:]
+            word = {None: "–", True: "met", False: "**missed**"}[is_met]
+            lines.append(f"| {what} | {target} | {measured} | {figures} | {word} |")
+            print(lines[-1], flush=True)
+    page = ROOT / "PERFORMANCE.md"
+    text = re.sub(rf"{HEADING}\n.*?(?={NEXT})", "", page.read_text(), flags=re.S)
+    page.write_text(text.replace(NEXT, "\n".join(lines) + f"\n\n{NEXT}", 1))
+
+
+def told(*words):
+    return subprocess.run(words, cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["drain"]:
+        drain(*sys.argv[2:])
+    else:
+        main()
