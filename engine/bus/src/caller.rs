@@ -61,7 +61,7 @@ impl Caller {
             }
             self.load()?;
         }
-        Err(Fault::new("it forgets its scripts again and again"))
+        Err(Fault::forgets())
     }
 
     /// Returns the calls from the first one on that the server has no script for. What it has answered to those behind does

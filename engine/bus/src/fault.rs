@@ -13,6 +13,11 @@ impl Fault {
         Self(text.into())
     }
 
+    /// A server is not given its scripts for ever.
+    pub(crate) fn forgets() -> Self {
+        Self::new("it forgets its scripts again and again")
+    }
+
     /// What the server says of a question.
     pub(crate) fn answered(error: &ServerError) -> Self {
         Self::of_code(error.code(), error.details().unwrap_or_default())

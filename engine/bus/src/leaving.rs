@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use redis::{Connection, cmd};
-
 use crate::caller::connect;
+use crate::digests::Digests;
 use crate::fault::Fault;
 use crate::keys::Keys;
 use crate::limits::{LEAVING_CALLS_MAX, LEAVING_SLICE};
@@ -14,18 +13,17 @@ use crate::server::Server;
 /// Ends the session with this epoch: what it holds goes at once. No answer may take longer than `patience`.
 pub fn leave(server: &Server, keys: &Keys, epoch: &str, patience: Duration) -> Result<(), Fault> {
     let mut connection = connect(server, patience)?;
-    call(&mut connection, keys, Script::Retire, &[epoch])?;
+    let mut digests = Digests::default();
+    digests.call(&mut connection, keys, Script::Retire, |question| {
+        question.arg(epoch);
+    })?;
     for _ in 0..LEAVING_CALLS_MAX {
-        if call(&mut connection, keys, Script::Sweep, &[epoch, &LEAVING_SLICE.to_string()])? == 0 {
+        let left = digests.call(&mut connection, keys, Script::Sweep, |question| {
+            question.arg(epoch).arg(LEAVING_SLICE);
+        })?;
+        if redis::from_redis_value::<u64>(left).is_ok_and(|left| left == 0) {
             break;
         }
     }
     Ok(())
-}
-
-fn call(connection: &mut Connection, keys: &Keys, script: Script, arguments: &[&str]) -> Result<u64, Fault> {
-    let mut question = cmd("EVAL");
-    question.arg(script.text()).arg(0);
-    keys.write(script, &mut question);
-    Ok(question.arg(arguments).query(connection)?)
 }

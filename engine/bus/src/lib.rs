@@ -10,6 +10,7 @@
 
 pub mod bus;
 mod caller;
+mod digests;
 pub mod fault;
 mod fitness;
 pub mod keys;

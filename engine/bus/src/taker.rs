@@ -7,6 +7,7 @@ use std::time::Duration;
 use redis::{Cmd, Connection, RedisResult, Value, cmd};
 
 use crate::caller::connect;
+use crate::digests::Digests;
 use crate::fault::Fault;
 use crate::keys::Keys;
 use crate::limits::{EDGES_TAKEN_MAX, LEVELS_SLICE};
@@ -16,6 +17,7 @@ use crate::server::Server;
 /// A connection to a server.
 pub struct Taker {
     connection: Connection,
+    digests: Digests,
     keys: Keys,
     patience: Duration,
     identity: Box<str>,
@@ -99,7 +101,7 @@ impl Taker {
             Ok(line.unwrap_or_default().trim().to_owned())
         };
         let identity = [of("server", "run_id:")?, of("replication", "master_replid:")?].concat().into();
-        Ok(Self { connection, keys: keys.clone(), patience, identity })
+        Ok(Self { connection, digests: Digests::default(), keys: keys.clone(), patience, identity })
     }
 
     /// Whose memory it is.
@@ -188,11 +190,7 @@ impl Taker {
     }
 
     fn call(&mut self, script: Script, arguments: impl Fn(&mut Cmd)) -> Result<Value, Fault> {
-        let mut question = cmd("EVAL");
-        question.arg(script.text()).arg(0);
-        self.keys.write(script, &mut question);
-        arguments(&mut question);
-        Ok(question.query(&mut self.connection)?)
+        self.digests.call(&mut self.connection, &self.keys, script, arguments)
     }
 }
 
