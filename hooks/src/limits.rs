@@ -77,6 +77,10 @@ pub(crate) const RUNS_MAX: usize = 2_000_000;
 /// How often a taking is tried again because the lease was renewed in the middle of it.
 pub(crate) const TAKING_TRIES_MAX: usize = 3;
 
+/// Edges of a cluster that are remembered beside the stream, of about 150 bytes each. A node that dies leaves some hundred that
+/// are added again; those that it has in its journal then come with its next start.
+pub(crate) const ONCE_EDGES_MAX: isize = 16_384;
+
 /// Entries at the end of a stream that are looked at; others may write there too.
 pub(crate) const LOOKED_AT_MAX: usize = 64;
 

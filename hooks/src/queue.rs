@@ -21,7 +21,7 @@ pub fn queue(events_max: usize) -> (Queue, Drain) {
 pub(crate) enum Offered {
     /// An event.
     Event(Happened),
-    /// Answered when all events before it are committed.
+    /// Answered when all events before it are safe.
     Mark(Sender<()>),
 }
 
@@ -47,7 +47,8 @@ impl Queue {
         }
     }
 
-    /// What is told when all events that were offered before are committed. None: there is no room for it now.
+    /// What is told when all events that were offered before are committed or, with a stream, in it. None: there is no room for
+    /// it now.
     pub fn mark(&self) -> Option<Receiver<()>> {
         let (reached, told) = bounded(1);
         self.sender.try_send(Offered::Mark(reached)).ok().map(|()| told)

@@ -247,6 +247,8 @@ pub struct StreamSettings {
     pub key: String,
     /// The consumer group.
     pub group: String,
+    /// Several journals are moved here, and an edge may be in more than one of them: it is added once.
+    pub edges_once: bool,
     /// Whether a consumer group acknowledges the entries. Without one, a row leaves the journal when it is in the stream.
     pub deliver: bool,
     /// How many consumers run in this server.
@@ -332,6 +334,7 @@ impl StreamSettings {
             redis: RedisServer { url: Secret(url.into()), ca_file: None },
             key: "corecast:hooks".to_owned(),
             group: "corecast".to_owned(),
+            edges_once: false,
             deliver: true,
             consumers: 1,
             queue_limit: 0,

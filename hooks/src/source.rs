@@ -53,6 +53,9 @@ pub trait Source: Send {
     /// The endpoints are done with all rows up to these places. Rows up to `all` need not be kept: every endpoint is done
     /// with them. Calls are rare enough that it may write.
     fn release(&mut self, all: Position, places: &[(&str, Position)]) -> Result<(), SourceError>;
+
+    /// All rows up to this one are in the stream that the source is moved to.
+    fn note_moved(&mut self, _row: u64) {}
 }
 
 /// A source that cannot be read or written now. The dispatcher waits and tries again; it says so once.

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
 use hooks::counters::StreamCounters;
+use hooks::row::Row;
 use hooks::settings::StreamSettings;
 use hooks::source::Wake;
 use hooks::stream::mover::Mover;
@@ -158,6 +159,32 @@ fn a_mover_that_starts_again_adds_nothing_twice() {
     assert_eq!(ids_in(&server), (1..=2_000).collect::<Vec<_>>());
     let _reader = Reader::start(server.url());
     until("all have left the journal", || moving.shelf.released() == 2_000);
+}
+
+#[test]
+fn an_edge_that_is_in_two_journals_is_added_once_and_leaves_both() {
+    let server = RedisServer::start(&[]);
+    let start = || Moving::start(&server.url(), |settings| settings.edges_once = true);
+    let (first, second) = (start(), start());
+    let again = |ids_after: u64| {
+        let rows = (1..=10).map(|id| Row { id: ids_after + id, ..row(&app(), id) });
+        second.shelf.put(rows);
+        second.wake.wake();
+    };
+    first.put(1..=10);
+    until("all are in the stream", || length_or_none(&server) == 10);
+    again(100);
+    until("the second has looked at its own", || second.counters.last_added.now() == 110);
+    assert_eq!(ids_in(&server), (1..=10).collect::<Vec<_>>());
+    second.put([111]);
+    until("what is new is there", || length(&server) == 11);
+    let reader = Reader::start(server.url());
+    until("all have left both journals", || first.shelf.released() == 10 && second.shelf.released() == 111);
+    drop(reader);
+    let _: u64 = server.ask(&["DEL", STREAM]).unwrap();
+    again(200);
+    until("another stream has had none of them", || length_or_none(&server) == 10);
+    assert_eq!(ids_in(&server), (201..=210).collect::<Vec<_>>());
 }
 
 #[test]

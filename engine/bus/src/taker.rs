@@ -74,7 +74,12 @@ pub enum Taken {
     /// Nobody has had them, and this node may not begin.
     Nobody,
     /// This node has had them, and these come next.
-    Held(Vec<StreamEdge>),
+    Held {
+        /// They.
+        edges: Vec<StreamEdge>,
+        /// There are more.
+        more: bool,
+    },
     /// This node has them from now on, and asks again. `first`: nobody has had them before in this memory.
     Taken {
         /// Nobody has had them.
@@ -132,7 +137,11 @@ impl Taker {
             b"NONE" => Ok(Taken::Nobody),
             // They are asked for again: what was told before must be known first.
             b"TAKEN" => Ok(Taken::Taken { first: before.is_empty() }),
-            b"HELD" => Ok(Taken::Held(edges(words))),
+            b"HELD" => {
+                let edges = edges(words);
+                let more = edges.len() >= EDGES_TAKEN_MAX;
+                Ok(Taken::Held { edges, more })
+            }
             _ => Err(Fault::new("it answers nothing that our scripts do")),
         }
     }

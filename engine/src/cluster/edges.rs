@@ -1,8 +1,9 @@
 //! Hooks' edges, once for the cluster: a thread for each server, on nodes with hooks. One node at a time has the edges of a
-//! server; it hands them to its own journal, as its shards would, and tells the server when they are committed.
+//! server; it hands them to its own journal, as its shards would, and tells the server when they are committed or, with a
+//! stream, in that.
 //!
-//! A node that dies with edges between the two is followed by another, which takes them again: such an edge, of a few
-//! milliseconds, may come twice. What must never happen here: an edge that the server forgets before a journal has it, or
+//! A node that dies with edges between the two is followed by another, which takes them again. A stream leaves out what it has;
+//! without one such an edge, of a few milliseconds, may come twice. What must never happen here: an edge that the server forgets before a journal has it, or
 //! one that is handed over by a node that was away for so long that another may have it.
 
 use std::sync::Arc;
@@ -40,8 +41,8 @@ const ASK: Duration = Duration::from_millis(500);
 /// How long to wait for room in the queue, or for the journal to open.
 const ROOM: Duration = Duration::from_millis(10);
 
-/// How long a journal may take to commit when the server drains.
-const LAST_COMMIT: Duration = Duration::from_secs(2);
+/// How long what was handed over may take to be safe when the server drains.
+const LAST_SAFETY: Duration = Duration::from_secs(2);
 
 /// How long edges of a server that has forgotten everything wait for the nodes that told it of them, in leases.
 const SETTLING_LEASES: u32 = 3;
@@ -81,7 +82,7 @@ struct Passer {
     setup: Setup,
     /// What was passed on; known while this node has the edges.
     levels: Option<Levels>,
-    /// The last edge that the journal has.
+    /// The last edge that is safe.
     journaled: Box<str>,
     /// What was passed on since the server was told.
     passed: Vec<(Box<[u8]>, bool)>,
@@ -138,14 +139,19 @@ impl Passer {
         &mut self,
         taker: &mut Taker,
         levels: &mut Levels,
-        edges: Vec<StreamEdge>,
+        (edges, more): (Vec<StreamEdge>, bool),
         asked: Instant,
     ) -> Result<(), Fault> {
+        let last = edges.last().map(|edge| edge.id.clone());
+        let any = self.pass(levels, edges, asked);
+        let all = !more && last.is_none_or(|last| last == self.journaled);
         if !self.has_begun {
-            // The edges are asked for again.
-            self.find_risen(taker, levels)?;
-            self.has_begun = true;
-        } else if !self.pass(levels, edges, asked) {
+            // What another node may have told already comes first, as that node had it, with its time.
+            if all {
+                self.find_risen(taker, levels)?;
+                self.has_begun = true;
+            }
+        } else if !any {
             self.compare_if_due(taker, levels)?;
             self.look(taker)?;
         }
@@ -167,18 +173,18 @@ impl Passer {
         let asked = Instant::now();
         let wish = if self.may_begin() { Wish::Begin } else { Wish::Follow };
         let taken = taker.take(epoch, &self.journaled, wish, &self.passed)?;
-        let holds = matches!(taken, Taken::Held(_));
+        let holds = matches!(taken, Taken::Held { .. });
         if holds != self.setup.counters.is_holder.swap(holds, Ordering::Relaxed) {
             self.tell(holds);
         }
         match taken {
-            Taken::Held(edges) => {
+            Taken::Held { edges, more } => {
                 self.passed.clear();
                 let mut levels = match self.levels.take() {
                     Some(levels) => levels,
                     None => self.load(taker)?,
                 };
-                let done = self.go_on(taker, &mut levels, edges, asked);
+                let done = self.go_on(taker, &mut levels, (edges, more), asked);
                 self.levels = Some(levels);
                 return done;
             }
@@ -267,7 +273,7 @@ impl Passer {
         }
     }
 
-    /// Hands these edges over and waits until they are committed. Returns whether there were any. What comes too late to be
+    /// Hands these edges over and waits until they are safe. Returns whether there were any. What comes too late to be
     /// handed over is asked for again.
     fn pass(&mut self, levels: &mut Levels, edges: Vec<StreamEdge>, asked: Instant) -> bool {
         if edges.is_empty() {
@@ -275,6 +281,7 @@ impl Passer {
         }
         let Some(queue) = self.setup.road.queue() else { return false };
         let apps = self.setup.apps.current();
+        let before = (self.journaled.clone(), self.passed.len());
         for edge in edges {
             if asked.elapsed() >= self.setup.lease / 4 {
                 break;
@@ -286,7 +293,7 @@ impl Passer {
             self.offer(&queue, &apps, told, edge.time_ms(), &edge.info);
             self.journaled = edge.id;
         }
-        self.await_commit(&queue);
+        self.await_safety(&queue, before);
         true
     }
 
@@ -305,13 +312,20 @@ impl Passer {
         }
     }
 
-    /// Waits until all is committed that was offered.
-    fn await_commit(&self, queue: &Queue) {
+    /// Waits until all is safe that was offered. If the server ends first, it was not passed on: another node takes it again.
+    fn await_safety(&mut self, queue: &Queue, (journaled, passed_len): (Box<str>, usize)) {
+        if !self.is_safe(queue) {
+            self.journaled = journaled;
+            self.passed.truncate(passed_len);
+        }
+    }
+
+    fn is_safe(&self, queue: &Queue) -> bool {
         let mut told = None;
         let mut over_since = None;
         loop {
-            if self.is_over() && over_since.get_or_insert_with(Instant::now).elapsed() >= LAST_COMMIT {
-                return;
+            if self.is_over() && over_since.get_or_insert_with(Instant::now).elapsed() >= LAST_SAFETY {
+                return false;
             }
             match &told {
                 None => {
@@ -322,8 +336,9 @@ impl Passer {
                 }
                 Some(mark) => match mark.recv_timeout(LOOK) {
                     Err(RecvTimeoutError::Timeout) => {}
-                    // A mark that is dropped is of a journal that has ended.
-                    Ok(()) | Err(RecvTimeoutError::Disconnected) => return,
+                    Ok(()) => return true,
+                    // The journal has ended before.
+                    Err(RecvTimeoutError::Disconnected) => return false,
                 },
             }
         }
@@ -386,8 +401,9 @@ impl Passer {
         let Some(queue) = self.setup.road.queue().filter(|_| !edges.is_empty()) else { return };
         let apps = self.setup.apps.current();
         self.setup.counters.compared.fetch_add(edges.len() as u64, Ordering::Relaxed);
+        let before = (self.journaled.clone(), self.passed.len());
         self.offer(&queue, &apps, edges, now_ms(), b"");
-        self.await_commit(&queue);
+        self.await_safety(&queue, before);
     }
 }
 

@@ -62,6 +62,9 @@ pub fn start(settings: Settings) -> Result<Running, StartError> {
     if let Some(hooks) = hooks.as_mut().filter(|_| !settings.cluster.servers.is_empty()) {
         // The same endpoints hear of several journals.
         hooks.ids_after = (1 + random_u64() % JOURNALS) * IDS_APART;
+        if let Some(stream) = &mut hooks.stream {
+            stream.edges_once = true;
+        }
     }
     let hooks =
         hooks.map(|hooks| HooksLink::start(hooks, Arc::clone(&settings.apps), settings.ending.takeover));

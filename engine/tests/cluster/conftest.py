@@ -37,8 +37,8 @@ def shards(request):
 def start(ends, shards):
     """Starts a node at this Redis, or at a proxy before it."""
 
-    def make(redis, *arguments):
-        ends.append(Node(redis, shards, arguments))
+    def make(redis, *arguments, **how):
+        ends.append(Node(redis, shards, arguments, **how))
         return ends[-1]
 
     return make

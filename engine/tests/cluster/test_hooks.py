@@ -1,12 +1,15 @@
-"""What the endpoints of three nodes hear of channels and members: each edge once, in turn, whichever node dies."""
+"""What the endpoints of three nodes hear of channels, members and users: each edge once, in turn, whichever node dies."""
 
+import json
 import random
 from collections import Counter
 
 import pytest
 
+from measured import APP_ID, KEY, SECRET
 from nodes import LEASE_S, wait_until
 from receiver import Receiver
+from streams import STREAM
 
 GRACE_MS = 300
 ROOM = "presence-room"
@@ -15,21 +18,28 @@ NAMES = {
     "channel_vacated": "-",
     "member_added": "+",
     "member_removed": "-",
+    "user_online": "+",
+    "user_offline": "-",
 }
 # A server that has lost its memory is compared with after so long.
 SETTLED_S = 3 * LEASE_S
 
 
 class Endpoint(Receiver):
-    """What was told of each channel and member, in order: an event that comes again under the same id counts once."""
+    """What was told of each channel, member and user, in order: an event that comes again under the same id counts once."""
 
     def edges(self):
-        told, ids = {}, set()
-        for _, event in self.events():
-            if event["name"] in NAMES and event["id"] not in ids:
-                ids.add(event["id"])
-                told.setdefault((event["channel"], event.get("user_id")), []).append(NAMES[event["name"]])
+        told = {}
+        for event in {event["id"]: event for _, event in self.events()}.values():
+            if event["name"] in NAMES:
+                what = event.get("channel"), event.get("user_id")
+                told.setdefault(what, []).append(NAMES[event["name"]])
         return {what: "".join(ways) for what, ways in told.items()}
+
+    def told(self, name, channel):
+        """The other events of this name."""
+        events = {event["id"]: event for _, event in self.events()}.values()
+        return [event for event in events if event["name"] == name and event["channel"] == channel]
 
     def of(self, channel, user=None):
         return self.edges().get((channel, user), "")
@@ -49,8 +59,22 @@ def endpoint(ends, monkeypatch):
 def hooked(redis, start, endpoint, tmp_path):
     """Starts nodes that tell this endpoint, each with a journal of its own."""
 
+    config = tmp_path / "corecast.toml"
+    config.write_text(f"""
+        [[apps]]
+        id = "{APP_ID}"
+        key = "{KEY}"
+        secret = "{SECRET}"
+        client_events = true
+        subscription_count_events = true
+        watchlist_events = true
+        [[apps.hooks]]
+        url = "{endpoint.url}"
+        events = {[*NAMES, "client_event", "cache_miss", "subscription_count"]}
+    """)
+
     def make(name):
-        return start(redis, "--webhook", endpoint.url, "--data-dir", str(tmp_path / name))
+        return start(redis, "--data-dir", str(tmp_path / name), app=("--config", str(config)))
 
     return make
 
@@ -81,6 +105,9 @@ def test_each_edge_is_told_once_and_in_turn_over_all_nodes(trio, endpoint):
     draw = random.Random(7)
     clients = [node.connect() for node in trio for _ in range(2)]
     there, heard = set(), Counter()
+    signed_in = [node.connect() for node in trio[:2]]
+    for client in signed_in:
+        client.sign_in("dan")
     for _ in range(60):
         client = draw.choice(clients)
         channel, user = draw.choice([("news", None), (ROOM, "ann"), (ROOM, "bob")])
@@ -96,12 +123,39 @@ def test_each_edge_is_told_once_and_in_turn_over_all_nodes(trio, endpoint):
     for client in clients:
         client.unsubscribe("news")
         client.unsubscribe(ROOM)
+    for client in signed_in:
+        client.close()
     wait_until(
-        lambda: len(endpoint.edges()) == 4 and all(ways.endswith("-") for ways in endpoint.edges().values()),
+        lambda: len(endpoint.edges()) == 5 and all(ways.endswith("-") for ways in endpoint.edges().values()),
         lambda: f"the end of all: {endpoint.edges()}",
     )
     assert all(is_in_turn(ways) for ways in endpoint.edges().values()), endpoint.edges()
+    assert endpoint.of(None, "dan") == "+-"
     assert len(holders(trio)) == 1
+
+
+@pytest.mark.parametrize("shards", [2], indirect=True)
+def test_what_is_no_edge_is_told_once_by_the_node_where_it_happens(trio, endpoint):
+    clients = [node.connect() for node in trio]
+    for client in clients:
+        client.subscribe("private-talk")
+    clients[0].connection.send("client-said", {"text": "hi"}, "private-talk")
+    for client in clients[1:]:
+        client.wait_for("client-said", "private-talk")
+    clients[0].subscribe("cache-state")
+    clients[0].wait_for("pusher:cache_miss", "cache-state")
+    trio[1].sdk.trigger("cache-state", "state", "on")
+    clients[0].wait_for("state", "cache-state")
+    clients[2].subscribe("cache-state")
+    clients[2].wait_for("state", "cache-state")
+    for client in clients:
+        client.unsubscribe("private-talk")
+    endpoint.wait_for("private-talk", "+-")
+    wait_until(lambda: endpoint.told("client_event", "private-talk"), "the client event")
+    wait_until(lambda: endpoint.told("cache_miss", "cache-state"), "the miss")
+    [said] = endpoint.told("client_event", "private-talk")
+    assert (said["event"], said["socket_id"]) == ("client-said", clients[0].socket_id)
+    assert len(endpoint.told("cache_miss", "cache-state")) == 1
 
 
 def test_a_killed_holder_s_edges_are_told_by_another_node(trio, endpoint):
@@ -199,3 +253,44 @@ def test_a_holder_that_stops_in_order_gives_the_edges_to_another_and_may_come_ba
     assert endpoint.of("news") == "+"
     again.clients[0].unsubscribe("news")
     endpoint.wait_for("news", "+-")
+
+
+def told_in(stream):
+    """What the entries of a stream tell of each channel and member, in order."""
+    told = {}
+    for _, words in stream:
+        entry = dict(zip(words[::2], words[1::2]))
+        data = json.loads(entry["data"])
+        told.setdefault((data["channel"], data.get("user_id")), []).append(NAMES[entry["name"]])
+    return {what: "".join(ways) for what, ways in told.items()}
+
+
+@pytest.mark.parametrize("shards", [2], indirect=True)
+def test_a_stream_that_nodes_share_has_each_edge_once_whoever_is_killed(redis, start, endpoint, tmp_path):
+    def join(name):
+        node = start(redis, "--redis", redis.url, "--data-dir", str(tmp_path / name))
+        node.wait_until_joined()
+        return node
+
+    nodes = {name: join(name) for name in "abc"}
+    stream = lambda: told_in(redis.ask("XRANGE", STREAM, "-", "+"))
+    for turn in range(2):
+        wait_until(lambda: len(holders(nodes.values())) == 1, "a node that takes the edges")
+        [holder] = holders(nodes.values())
+        stays = next(node for node in nodes.values() if node is not holder).connect()
+        here = holder.connect()
+        for number in range(100):
+            for client in (stays, here):
+                channel = f"presence-{turn}-{number}"
+                client.connection.send("pusher:subscribe", client.asking_for(channel, f"user-{client is here}"))
+        wait_until(lambda turn=turn: (f"presence-{turn}-5", None) in stream(), "edges under way")
+        holder.kill()
+        [name] = (name for name, node in nodes.items() if node is holder)
+        nodes[name] = join(name)
+        for number in range(100):
+            stays.wait_for("pusher_internal:subscription_succeeded", f"presence-{turn}-{number}")
+        stays.close()
+    told_by = lambda: [ways for (channel, user), ways in stream().items() if user != "user-True"]
+    wait_until(lambda: len(told_by()) == 400 and all(ways[-1] == "-" for ways in told_by()), stream, 60)
+    wait_until(lambda: all(ways[-1] == "-" for ways in stream().values()), stream, 60)
+    assert all(is_in_turn(ways) for ways in stream().values()), stream()

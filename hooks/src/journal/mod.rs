@@ -37,6 +37,7 @@ mod edges;
 mod file;
 mod lock;
 mod log;
+mod marks;
 mod preflight;
 mod release;
 mod remains;
@@ -76,7 +77,7 @@ impl Journal {
         let path = settings.data_dir.join(JOURNAL_FILE);
         let broken = |error| StartError::Sqlite { path: path.clone(), error };
         let Opened { file, open_edges, places, extent } = open_or_succeed(&path, settings, &apps, &counters)?;
-        let shared = Arc::new(JournalShared::new(extent, places));
+        let shared = Arc::new(JournalShared::new(extent, places, settings.stream.is_some()));
         let parts = (Arc::clone(&shared), Arc::clone(&counters));
         let checkpointer = Checkpointer::start(&path, settings.durability)?;
         let (writer, drained) =

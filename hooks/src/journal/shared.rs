@@ -11,6 +11,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::batch::Batch;
 use super::file::Extent;
+use super::marks::Marks;
 use super::release::Release;
 use super::tail::Tail;
 use crate::row::Position;
@@ -21,6 +22,7 @@ use crate::source::Wake;
 pub(super) struct JournalShared {
     tail: Mutex<Tail>,
     wanted: Mutex<Release>,
+    marks: Mutex<Marks>,
     first_id: u64,
     /// How far each endpoint had come when that was last told, also of those that are not there any more.
     places: Mutex<BTreeMap<String, Position>>,
@@ -33,11 +35,12 @@ pub(super) struct JournalShared {
 }
 
 impl JournalShared {
-    /// For a journal with these rows, and these places at its start.
-    pub(super) fn new(extent: Extent, places: BTreeMap<String, Position>) -> Self {
+    /// For a journal with these rows, and these places at its start. With `has_stream`, a mark waits until its rows are there.
+    pub(super) fn new(extent: Extent, places: BTreeMap<String, Position>, has_stream: bool) -> Self {
         Self {
             tail: Mutex::new(Tail::new(extent.last_id)),
             wanted: Mutex::default(),
+            marks: Mutex::new(Marks::new(has_stream)),
             first_id: extent.first_id,
             places: Mutex::new(places),
             stopping: AtomicBool::new(false),
@@ -70,6 +73,22 @@ impl JournalShared {
         batch.hand_over(|row, bytes| tail.push(row, bytes));
         drop(tail);
         self.rows_here.0.wake();
+    }
+
+    /// All rows up to this one are committed, and these marks stand behind them.
+    pub(super) fn note_committed(&self, row: u64, marks: &mut Vec<Sender<()>>) {
+        if !marks.is_empty() {
+            self.marks().note_committed(row, marks);
+        }
+    }
+
+    /// All rows up to this one are in the stream.
+    pub(super) fn note_moved(&self, row: u64) {
+        self.marks().note_moved(row);
+    }
+
+    fn marks(&self) -> MutexGuard<'_, Marks> {
+        self.marks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tells when there are new rows.

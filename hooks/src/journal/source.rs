@@ -184,6 +184,10 @@ impl Source for JournalSource {
         self.release_gap();
         Ok(())
     }
+
+    fn note_moved(&mut self, row: u64) {
+        self.shared.note_moved(row);
+    }
 }
 
 /// A connection that only reads, beside the writer.

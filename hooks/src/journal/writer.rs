@@ -55,7 +55,7 @@ pub(super) struct Writer {
     counters: Arc<JournalCounters>,
     bytes_max: u64,
     batch: Batch,
-    /// Told when the batch is committed.
+    /// They stand behind the batch.
     marks: Vec<Sender<()>>,
     first_id: u64,
     next_id: u64,
@@ -185,8 +185,7 @@ impl Writer {
         match self.write(&release).and_then(|()| self.measure()) {
             Ok(()) => {
                 self.failing.is_over(|| "the journal is written again".to_owned());
-                // Somebody who has gone waits for nothing.
-                self.marks.drain(..).for_each(|mark| mark.try_send(()).unwrap_or_default());
+                self.shared.note_committed(self.next_id - 1, &mut self.marks);
                 self.weigh();
                 self.move_log();
             }

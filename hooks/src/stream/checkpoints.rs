@@ -17,6 +17,7 @@ pub(super) struct Checkpoints {
 impl Checkpoints {
     /// All rows up to `row` are in the stream, up to the entry `at`.
     pub(super) fn push(&mut self, at: Position, row: u64) {
+        self.pairs.pop_back_if(|(last, _)| *last == at);
         self.pairs.push_back((at, row));
         if self.pairs.len() > CHECKPOINTS_MAX {
             let last = self.pairs.len() - 1;

@@ -15,6 +15,7 @@ mod fault;
 mod lease;
 mod loss;
 mod mark;
+mod once;
 mod recent;
 mod runs;
 mod tail;

@@ -18,6 +18,7 @@ use super::entry::write_add;
 use super::fault::{MoveFault, MoveFaultKind};
 use super::loss::Loss;
 use super::mark::{Standing, make_group, read_standing};
+use super::once;
 use super::tail;
 use crate::counters::StreamCounters;
 use crate::journal::STREAM_PLACE;
@@ -181,6 +182,7 @@ impl Work {
             self.read_mark(&mut connection)?;
         }
         let turn = self.move_rows(&mut connection)?;
+        self.journal.note_moved(self.added);
         self.connection = Some(connection);
         self.recovered();
         Ok(turn)
@@ -226,7 +228,12 @@ impl Work {
             // The watching for the next one.
             answers.pop();
             let at = last_added(answers, count)?;
-            if self.checkpoints.last().is_some_and(|(last, _)| at <= last) {
+            // Where nothing was new, that is the end which the stream had.
+            if self
+                .checkpoints
+                .last()
+                .is_some_and(|(last, _)| at < last || at == last && !self.settings.edges_once)
+            {
                 return Err(RedisFault::new(
                     RedisFaultKind::Else,
                     "Redis has added entries before the end of the stream",
@@ -250,7 +257,8 @@ impl Work {
         let mut count = 0;
         for (_, row) in rows {
             write_add(&mut self.add, &mut self.text, &self.settings.key, row);
-            connection.put(&self.add);
+            let guarded = self.settings.edges_once.then(|| once::guarded(row, &self.add, &self.settings.key));
+            connection.put(guarded.flatten().as_ref().unwrap_or(&self.add));
             count += 1;
             if connection.waiting_bytes() >= STREAM_BATCH_BYTES_MAX {
                 break;
@@ -309,6 +317,10 @@ impl Work {
         let loss = Loss::between(&self.standing, &standing, self.newest);
         if self.settings.deliver && standing.group.is_none() {
             make_group(connection, &self.settings.key, &self.settings.group)?;
+        }
+        if loss.is_some() && self.settings.edges_once {
+            connection.put(cmd("DEL").arg(once::key(&self.settings.key)));
+            connection.flush()?;
         }
         if let (Some(Loss::End), Some(newest)) = (loss, self.newest) {
             // Entries stay in order for consumers that have read the lost ones, even if this server's clock is behind. A
