@@ -387,7 +387,10 @@ impl Session {
         let (old, digest) = (self.last, Arc::clone(&self.digest));
         // Before a first session there may have been clients. The server has its time when the call arrives, a little later.
         let life_ms = now.mono_ms.saturating_sub(self.born_ms) + self.pace.silence_ms;
-        let since = self.server_ms.map_or(Since::Ago(life_ms), Since::Clock);
+        let since = match self.server_ms {
+            Some(server_ms) => Since::Clock(server_ms),
+            None => Since::Ago(life_ms),
+        };
         self.call(Call::Register { epoch, old, digest, since }, now);
     }
 
