@@ -1,5 +1,6 @@
 """PERFORMANCE.md: the table, and what must be known to believe it."""
 
+import re
 from dataclasses import dataclass
 
 HEAD = """# Performance
@@ -69,6 +70,13 @@ def write(path, rows, facts, bench, sections=()):
     lines += [f"| {row.what} | {row.target} | {row.measured} | {row.absolute} | {row.verdict} |" for row in rows]
     for section in sections:
         lines += ["", f"## {section.title}", "", *section.lines]
-    lines += ["", "## What was run", ""]
+    lines += ["", *section_of_another(path), "## What was run", ""]
     lines += [f"    {command}" for command in bench.commands]
     path.write_text("\n".join(lines) + "\n")
+
+
+def section_of_another(path):
+    """The figures of a cluster, which engine/tests/cluster/figures.py writes into the same file."""
+    text = path.read_text() if path.exists() else ""
+    found = re.search(r"^## A cluster\n.*?(?=^## What was run$)", text, flags=re.S | re.M)
+    return found[0].rstrip("\n").split("\n") + [""] if found else []
