@@ -3,8 +3,8 @@
 //! stream, in that.
 //!
 //! A node that dies with edges between the two is followed by another, which takes them again. A stream leaves out what it has;
-//! without one such an edge, of a few milliseconds, may come twice. What must never happen here: an edge that the server forgets before a journal has it, or
-//! one that is handed over by a node that was away for so long that another may have it.
+//! without one such an edge, of a few milliseconds, may come twice. What must never happen here: an edge that the server forgets
+//! before a journal has it, or one that is handed over by a node that was away for so long that another may have it.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -78,6 +78,7 @@ def drain(port, count, *channels):
     ready = selectors.DefaultSelector()
     for _ in range(int(count)):
         peer = socket.create_connection((HOST, int(port)))
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
         peer.sendall(
             f"GET /app/{KEY}?protocol=7 HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n".encode()
@@ -92,7 +93,7 @@ def drain(port, count, *channels):
     print("subscribed", flush=True)
     while True:
         # What comes in the meantime is read at once: the processors belong to the nodes.
-        time.sleep(0.02)
+        time.sleep(0.005)
         for key, _ in ready.select():
             if not key.fileobj.recv(1 << 20):
                 sys.exit("closed by its node")
@@ -292,7 +293,7 @@ def main():
         HEADING,
         "",
         "Written by `engine/tests/cluster/figures.py`. Nodes of one shard each, redis-server with an append-only file, the load generator",
-        f"and all subscribers share the {len(os.sched_getaffinity(0))} cores, so what a Redis could carry is told by its CPU per event. Round figures are medians",
+        f"and all subscribers share the {len(os.sched_getaffinity(0))} cores, so what a Redis could carry is told by its CPU per event. Figures are medians",
         f"({ROUNDS} rounds of the latency, 3 of each fault).",
         "",
         f"* commit: {told('git', 'describe', '--always', '--dirty', '--exclude', '*')}",
