@@ -7,6 +7,8 @@ pub mod cli;
 pub mod cluster;
 pub mod config;
 pub mod console;
+#[cfg(test)]
+mod doc_pages;
 pub mod doctor;
 pub mod driver;
 pub mod hooks_link;

@@ -139,23 +139,10 @@ pub fn run() -> ExitCode {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-    use std::path::{Path, PathBuf};
-
     use clap::error::ErrorKind;
 
     use super::*;
-
-    fn pages() -> Vec<PathBuf> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-        let in_folder =
-            |folder: &str| fs::read_dir(root.join(folder)).unwrap().map(|entry| entry.unwrap().path());
-        ["", "docs"]
-            .into_iter()
-            .flat_map(in_folder)
-            .filter(|path| path.extension().is_some_and(|extension| extension == "md"))
-            .collect()
-    }
+    use crate::doc_pages::pages;
 
     /// The words of a command as a shell hands them over; remarks, and what happens to its output, are left out.
     fn words(line: &str) -> Option<Vec<String>> {
@@ -183,8 +170,7 @@ mod tests {
     #[test]
     fn every_command_that_a_page_shows_exists_with_its_options() {
         let mut found = 0;
-        for page in pages() {
-            let text = fs::read_to_string(&page).unwrap();
+        for (page, text) in pages() {
             let is_code = |line: &&str| line.starts_with("    ") || line.starts_with("corecast ");
             for words in text.lines().filter(is_code).filter_map(words) {
                 found += 1;
@@ -192,7 +178,7 @@ mod tests {
                 // What stands for a value is a word in capitals.
                 let is_placeholder =
                     matches!(error.kind(), ErrorKind::ValueValidation | ErrorKind::InvalidValue);
-                assert!(is_placeholder, "{}: {words:?}: {error}", page.display());
+                assert!(is_placeholder, "{page}: {words:?}: {error}");
             }
         }
         assert!(found > 30, "{found}");
