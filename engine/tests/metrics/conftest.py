@@ -31,8 +31,8 @@ def start():
 
 
 @pytest.fixture(scope="session")
-def scraped(tmp_path_factory):
-    """The scrape of a server that has everything, after a client has come and gone."""
+def everything(tmp_path_factory):
+    """A server that has everything, after a client has come and gone."""
     directory = tmp_path_factory.mktemp("everything")
     redis = Redis(directory / "redis")
     server = Everything(directory, redis)
@@ -40,16 +40,21 @@ def scraped(tmp_path_factory):
         client = Churner(server.port, APP_ID)
         client.subscribe("a", None)
         client.close()
-        end = time.monotonic() + PATIENCE_S
-        while True:
-            with urllib.request.urlopen(f"http://{HOST}:{server.admin}/metrics", timeout=30) as answer:
-                text = answer.read().decode()
-            # Only once a connection has ended its code is there.
-            if "closes_total{" in text:
-                break
-            assert time.monotonic() < end, text
-            time.sleep(0.1)
-        yield text
+        yield server
     finally:
         server.stop()
         redis.close()
+
+
+@pytest.fixture(scope="session")
+def scraped(everything):
+    """Its scrape."""
+    end = time.monotonic() + PATIENCE_S
+    while True:
+        with urllib.request.urlopen(f"http://{HOST}:{everything.admin}/metrics", timeout=30) as answer:
+            text = answer.read().decode()
+        # Only once a connection has ended its code is there.
+        if "closes_total{" in text:
+            return text
+        assert time.monotonic() < end, text
+        time.sleep(0.1)
