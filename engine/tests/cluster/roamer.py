@@ -18,6 +18,7 @@ class Roamer:
     def __init__(self, nodes, user, room, channel):
         self.nodes, self.user, self.room, self.channel = nodes, user, room, channel
         self.codes, self.lives, self.is_in, self.ends = [], [], False, False
+        self.failures = []
         self.connection = None
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
@@ -29,7 +30,8 @@ class Roamer:
             node, turn = nodes[turn % len(nodes)], turn + 1
             try:
                 self._live(node)
-            except (OSError, websocket.WebSocketException, AssertionError, ValueError):
+            except (OSError, websocket.WebSocketException, AssertionError, ValueError) as error:
+                self.failures.append(error)
                 time.sleep(0.1)
             self.is_in = False
 

@@ -1,12 +1,58 @@
 """Nodes that stop in order, are killed, and are started again, one after another."""
 
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pusher
 import pytest
 
+from measured import APP_ID, HOST, KEY, SECRET, free_port
 from nodes import wait_until
 from roamer import Roamer
+from server import ready
 from test_hooks import endpoint, hooked, is_in_turn, trio  # noqa: F401
 
 CLIENTS, ROOMS = 300, 10
+PAGE = Path(__file__).parents[3] / "docs/cluster.md"
+
+
+class Front:
+    """A HAProxy with the back end that docs/cluster.md prints, before these nodes."""
+
+    def __init__(self, nodes, directory):
+        self.port, self.directory = free_port(), directory
+        [backend] = re.findall(r"```\n(backend corecast\n.*?)```", PAGE.read_text(), re.DOTALL)
+        for letter, number, node in zip("abc", "123", nodes, strict=True):
+            written = f"server {letter} 10.0.0.{number}:6001"
+            assert written in backend
+            backend = backend.replace(written, f"server {letter} {HOST}:{node.port}")
+        settings = directory / "haproxy.cfg"
+        settings.write_text(f"""
+defaults
+    mode http
+    timeout connect 5s
+    timeout client 60s
+    timeout server 60s
+frontend public
+    bind {HOST}:{self.port}
+    default_backend corecast
+{backend}""")
+        with (directory / "haproxy.log").open("w") as output:
+            self.process = subprocess.Popen(
+                ["setpriv", "--pdeathsig", "KILL", "haproxy", "-db", "-f", settings],
+                # Debian has it where administrators look.
+                env={**os.environ, "PATH": os.environ["PATH"] + ":/usr/sbin"},
+                stdout=output,
+                stderr=output,
+            )
+        self.sdk = pusher.Pusher(APP_ID, KEY, SECRET, ssl=False, host=HOST, port=self.port, timeout=15)
+        wait_until(lambda: ready(self.port), "HAProxy")
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
 
 
 @pytest.fixture
@@ -104,3 +150,25 @@ def test_three_nodes_that_are_restarted_in_turn_keep_their_clients_events_member
     wait_until(lambda: len(endpoint.edges()) == 1 + ROOMS + CLIENTS, lambda: f"all edges: {len(endpoint.edges())}", 60)
     wait_until(lambda: all(ways.endswith("+") for ways in endpoint.edges().values()), "all to be there", 60)
     assert all(is_in_turn(ways) for ways in endpoint.edges().values())
+
+
+@pytest.mark.parametrize("shards", [2], indirect=True, ids=["2 shards"])
+def test_behind_the_printed_haproxy_nobody_fails_to_connect_while_nodes_are_restarted(redis, start, roam, ends, tmp_path):
+    nodes = [start(redis, "--ready-grace", "3") for _ in range(3)]
+    for node in nodes:
+        node.wait_until_joined()
+    ends.append(Front(nodes, tmp_path))
+    front = ends[-1]
+    crowd = [roam([front], f"u{n}", "presence-room", "news") for n in range(30)]
+    wait_until(lambda: all(client.is_in for client in crowd), "all clients")
+    for number, node in enumerate(nodes):
+        node.stop()
+        wait_until(lambda: all(client.is_in for client in crowd), "all clients to be back")
+        node.start_again()
+        node.wait_until_joined()
+        # By any of those that are up.
+        front.sdk.trigger("news", "said", number)
+        wait_until(lambda: all(client.lives[-1][0][-1:] == [number] for client in crowd), f"event {number}")
+    for client in crowd:
+        assert set(client.codes) <= {4200} and client.failures == [], (client.codes, client.failures)
+    assert all(client.codes for client in crowd), "each node was restarted, so each client has moved"

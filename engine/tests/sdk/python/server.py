@@ -47,6 +47,11 @@ class Server:
             self._kill()
         assert code == 0, f"the server did not stop cleanly ({code}):\n{self.output()}"
 
+    def start_again(self):
+        """The same on the same port, after its end."""
+        self._spawn(self.port)
+        assert self._becomes_ready(), self.output()
+
     def output(self):
         """What the server has printed so far."""
         self.log.seek(0)
