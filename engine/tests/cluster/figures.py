@@ -1,7 +1,8 @@
 """What a cluster costs and how soon it heals: writes the section «A cluster» of PERFORMANCE.md.
 
-Needs the release build, redis-server, the packages that ./test.sh installs, and a machine where nothing else runs:
-`target/sdk/venv/bin/python engine/tests/cluster/figures.py`. Takes about four minutes.
+Needs the release build, redis-server, the packages that ./test.sh installs, a machine where nothing else runs, and a release build
+of commit a567866, from before there were clusters: `target/sdk/venv/bin/python engine/tests/cluster/figures.py BUILD`. Takes
+about eight minutes.
 """
 
 import json
@@ -14,12 +15,13 @@ import sys
 import tempfile
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 for folder in ("sdk/python", "load", "hooks"):
     sys.path.insert(0, str(Path(__file__).parents[1] / folder))
 
-from measured import APP_ID, HOST, KEY, LOADTEST, SECRET, Measured  # noqa: E402
+from measured import APP_ID, HOST, KEY, LOADTEST, SECRET, Measured, apart  # noqa: E402
 from nodes import LEASE_S, Node, wait_until  # noqa: E402
 from streams import Redis, answer, command  # noqa: E402
 
@@ -27,7 +29,8 @@ ROOT = Path(__file__).resolve().parents[3]
 HEADING, NEXT = "## A cluster", "## What was run"
 TICKS = os.sysconf("SC_CLK_TCK")
 MEMBERS, ROOMS = 10_000, 100
-ROUNDS = 5
+ROUNDS, PAIRS = 5, 6
+COMMIT_BEFORE = "a567866"
 
 
 class Bench:
@@ -198,6 +201,33 @@ def paced():
     yield "–", f"{rate:,.0f}/s", figures, None
 
 
+def without_a_cluster(build):
+    for what, unit, *load in (
+        ("paced fan-out, 1,000 subscribers × 100 msg/s", "delivery", "fanout", "--connections", 1_000, "--rate", 100),
+        ("saturated fan-out, 1,000 subscribers", "delivery", "fanout", "--connections", 1_000, "--saturate"),
+        ("signed REST publish to an empty channel, keep-alive, 16 connections", "publish", "publish", "--publishers", 16, "--pipeline", 1),
+    ):
+        with Bench() as bench, tempfile.NamedTemporaryFile("r") as file:
+            servers = {"before": Measured(build, shards=1), "now": Measured(shards=1)}
+            bench.things += map(Ends, servers.values())
+            targets = []
+            for name, server in servers.items():
+                address = f"{HOST}:{server.port}"
+                about = f"ws={address},http={address},app={APP_ID}:{KEY}:{SECRET},pid={server.process.pid}"
+                targets += ["--target", f"{name}={about}"]
+            words = [LOADTEST, "compare", "--rounds", PAIRS, "--json", file.name, *targets, *load, "--duration", 6]
+            # Both servers on one processor, the generator on another.
+            for server in servers.values():
+                generator = apart(server.process.pid, [str(word) for word in words])
+            subprocess.run(generator, check=True, stdout=subprocess.DEVNULL)
+            found = json.load(file)
+        figure = f"server.cpu_ns_per_{unit}"
+        ratio, now, then = found["ratios"]["now"][figure], *(found["medians"][name][figure] / 1e3 for name in ("now", "before"))
+        measured = f"{ratio['median']:.2f} × ({ratio['least']:.2f}–{ratio['most']:.2f})"
+        figures = f"{now:.3f} µs per {unit}; commit {COMMIT_BEFORE} {then:.3f} µs"
+        yield f"one server without a cluster: {what}, CPU", "≤ 1.03 × before there were clusters", measured, figures, ratio["median"] <= 1.03
+
+
 def joins():
     """10,000 members join 100 presence channels on one node: until another node's REST answers have all of them"""
     with Bench() as bench:
@@ -288,13 +318,13 @@ def gone():
         return time.monotonic() - at
 
 
-def main():
+def main(build):
     lines = [
         HEADING,
         "",
         "Written by `engine/tests/cluster/figures.py`. Nodes of one shard each, redis-server with an append-only file, the load generator",
         f"and all subscribers share the {len(os.sched_getaffinity(0))} cores, so what a Redis could carry is told by its CPU per event. Figures are medians",
-        f"({ROUNDS} rounds of the latency, 3 of each fault).",
+        f"({ROUNDS} rounds of the latency, 3 of each fault, {PAIRS} interleaved pairs of what is beside another commit).",
         "",
         f"* commit: {told('git', 'describe', '--always', '--dirty', '--exclude', '*')}",
         f"* {told('redis-server', '--version').split(' sha')[0]}",
@@ -302,7 +332,7 @@ def main():
         "| what | target | measured | absolute figures | |",
         "|---|---|---|---|---|",
     ]
-    for row in (latency, one_redis, two_redises, paced, joins, recovery):
+    for row in (latency, one_redis, two_redises, paced, joins, recovery, partial(without_a_cluster, build)):
         for found in row():
             what, target, measured, figures, is_met = (row.__doc__, *found)[-5:]
             word = {None: "–", True: "met", False: "**missed**"}[is_met]
@@ -320,5 +350,7 @@ def told(*words):
 if __name__ == "__main__":
     if sys.argv[1:2] == ["drain"]:
         drain(*sys.argv[2:])
+    elif len(sys.argv) == 2:
+        main(sys.argv[1])
     else:
-        main()
+        sys.exit(__doc__)
