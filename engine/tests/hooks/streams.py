@@ -1,6 +1,7 @@
 """A real redis-server on a free port of the loopback interface, and everything that can be wrong with it.
 
-It dies with its test. Commands are spoken to it directly, so nothing stands between the test and the fault.
+It dies with its test. Commands are spoken to it directly, so nothing stands between the test and the fault. REDIS_SERVER names
+another program in its place, such as valkey-server.
 """
 
 import os
@@ -12,6 +13,7 @@ import time
 
 from measured import HOST, free_port
 
+PROGRAM = os.environ.get("REDIS_SERVER", "redis-server")
 PATIENCE_S = 15
 STREAM = "corecast:hooks"
 
@@ -36,14 +38,14 @@ class Redis:
         options = {"port": self.port, "bind": HOST, "dir": self.directory, **self.keeps}
         words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
         self.process = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "KILL", "redis-server", *words],
+            ["setpriv", "--pdeathsig", "KILL", PROGRAM, *words],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
         end = time.monotonic() + PATIENCE_S
         while not self.answers():
-            assert self.process.poll() is None and time.monotonic() < end, "redis-server does not start"
+            assert self.process.poll() is None and time.monotonic() < end, f"{PROGRAM} does not start"
             time.sleep(0.02)
 
     def answers(self):
