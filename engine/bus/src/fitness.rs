@@ -1,5 +1,7 @@
 //! Whether a server can be the bus: scripts with flags need Redis 7.0 or Valkey, and it may forget nothing to make room.
 
+use vitals::field;
+
 use crate::fault::Fault;
 
 const OLDEST_MAJOR: u32 = 7;
@@ -23,12 +25,6 @@ pub(crate) fn check(server: &str, memory: &str) -> Result<(), Fault> {
         ))),
         _ => Ok(()),
     }
-}
-
-/// A line of INFO.
-pub(crate) fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
-    let line = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
-    Some(line.trim())
 }
 
 #[cfg(test)]

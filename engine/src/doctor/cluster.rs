@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use bus::fault::Fault;
 use bus::keys::Keys;
-use bus::vitals::Vitals;
+use bus::vitals::ServerVitals;
+use vitals::Vitals;
 
 use super::clock::Other;
 use super::finding::Finding;
@@ -30,7 +31,7 @@ pub(super) struct Joining {
     name: String,
     /// What nodes with these settings take it for.
     expected: String,
-    asked: Result<Vitals, Fault>,
+    asked: Result<ServerVitals, Fault>,
 }
 
 impl Joining {
@@ -40,22 +41,22 @@ impl Joining {
         let ask = |(place, server): (usize, &bus::server::Server)| Self {
             name: server.name().to_owned(),
             expected: map_entry(place, cluster.servers.len()),
-            asked: Vitals::take(server, &keys, PATIENCE),
+            asked: ServerVitals::take(server, &keys, PATIENCE),
         };
         cluster.servers.iter().enumerate().map(ask).collect()
     }
 
     /// Its clock, if it has told the time.
     pub(super) fn clock(&self) -> Option<Other> {
-        let ahead_ms = self.asked.as_ref().ok()?.clock_ahead_ms?;
+        let ahead_ms = self.asked.as_ref().ok()?.itself.clock_ahead_ms?;
         Some(Other { name: self.name.clone(), ahead_ms })
     }
 
     /// What there is to say of it.
     pub(super) fn findings(&self) -> Vec<Finding> {
         const NAME: &str = "cluster";
-        let vitals = match &self.asked {
-            Ok(vitals) => vitals,
+        let server = match &self.asked {
+            Ok(server) => server,
             Err(fault) => {
                 let what = format!("{}: {fault}", self.name);
                 let cure = "see that [cluster] redis names it with its credentials, that it runs, and that this machine \
@@ -63,6 +64,7 @@ impl Joining {
                 return vec![Finding::fail(NAME, what, cure)];
             }
         };
+        let vitals = &server.itself;
         let reached = match vitals.is_replica {
             true => Finding::fail(
                 NAME,
@@ -77,17 +79,16 @@ impl Joining {
             self.judge_eviction(vitals),
             self.judge_persistence(vitals),
             self.judge_memory(vitals),
-            self.judge_distance(vitals),
-            self.judge_map(vitals),
+            self.judge_distance(server),
+            self.judge_map(server),
         ]
     }
 
     fn judge_version(&self, vitals: &Vitals) -> Finding {
         const NAME: &str = "cluster_version";
-        let Some(version) = &vitals.version else { return self.untold(NAME) };
-        let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
-        match major {
-            Some(major) if major < OLDEST_MAJOR => Finding::fail(
+        let Some(version) = vitals.shown_version() else { return self.untold(NAME) };
+        match vitals.version_numbers() {
+            Some((major, _)) if major < OLDEST_MAJOR => Finding::fail(
                 NAME,
                 format!("{}: {version} is too old", self.name),
                 "Redis 7.0 or newer, or Valkey",
@@ -111,10 +112,12 @@ impl Joining {
 
     fn judge_persistence(&self, vitals: &Vitals) -> Finding {
         const NAME: &str = "cluster_persistence";
-        match vitals.keeps {
-            None => self.untold(NAME),
-            Some(false) => Finding::ok(NAME, format!("{}: nothing is kept, as it should be", self.name)),
-            Some(true) => Finding::warn(
+        match (vitals.appends, vitals.saves) {
+            (None, None) => self.untold(NAME),
+            (None | Some(false), None | Some(false)) => {
+                Finding::ok(NAME, format!("{}: nothing is kept, as it should be", self.name))
+            }
+            _ => Finding::warn(
                 NAME,
                 format!("{}: it writes each event to its disk, once for each node that takes it", self.name),
                 "`appendonly no` and `save \"\"` in redis.conf: nodes tell it everything anew when it comes back empty",
@@ -139,9 +142,9 @@ impl Joining {
         }
     }
 
-    fn judge_distance(&self, vitals: &Vitals) -> Finding {
+    fn judge_distance(&self, server: &ServerVitals) -> Finding {
         const NAME: &str = "cluster_round_trip";
-        let us = vitals.round_trip_us;
+        let us = server.round_trip_us;
         let what = format!("{}: {}.{:02} ms", self.name, us / 1_000, us % 1_000 / 10);
         if us < FAR_US {
             return Finding::ok(NAME, what);
@@ -150,9 +153,9 @@ impl Joining {
         Finding::warn(NAME, format!("{what}, which each event waits"), cure)
     }
 
-    fn judge_map(&self, vitals: &Vitals) -> Finding {
+    fn judge_map(&self, server: &ServerVitals) -> Finding {
         const NAME: &str = "cluster_map";
-        match &vitals.map {
+        match &server.map {
             None => Finding::ok(NAME, format!("{}: no node has joined by it yet", self.name)),
             Some(map) if *map == self.expected => {
                 Finding::ok(NAME, format!("{}: other nodes have the same list ({map})", self.name))
@@ -175,79 +178,78 @@ mod tests {
     use super::*;
     use crate::doctor::finding::State;
 
+    fn server(itself: Vitals) -> ServerVitals {
+        ServerVitals { itself, round_trip_us: 250, map: Some(map_entry(0, 1)) }
+    }
+
     fn vitals() -> Vitals {
         Vitals {
             version: Some("7.0.15".to_owned()),
-            keeps: Some(false),
+            appends: Some(false),
+            saves: Some(false),
             eviction: Some("noeviction".to_owned()),
             clock_ahead_ms: Some(3),
-            round_trip_us: 250,
-            map: Some(map_entry(0, 1)),
             ..Vitals::default()
         }
     }
 
-    fn joining(asked: Result<Vitals, Fault>) -> Joining {
+    fn joining(asked: Result<ServerVitals, Fault>) -> Joining {
         Joining { name: "h:6379".to_owned(), expected: map_entry(0, 1), asked }
-    }
-
-    fn finding(name: &str, vitals: Vitals) -> Finding {
-        let findings = joining(Ok(vitals)).findings();
-        findings.into_iter().find(|it| it.name == name).unwrap()
     }
 
     #[test]
     fn a_server_that_a_cluster_can_have_is_well() {
-        for vitals in [vitals(), Vitals { map: None, ..vitals() }, Vitals::default()] {
-            let joining = joining(Ok(vitals));
+        for server in
+            [server(vitals()), ServerVitals { map: None, ..server(vitals()) }, ServerVitals::default()]
+        {
+            let joining = joining(Ok(server));
             assert!(joining.findings().iter().all(|it| it.state == State::Ok), "{:?}", joining.findings());
         }
-        let clock = joining(Ok(vitals())).clock();
+        let clock = joining(Ok(server(vitals()))).clock();
         assert_eq!(clock, Some(Other { name: "h:6379".to_owned(), ahead_ms: 3 }));
     }
 
     #[test]
     fn what_keeps_a_node_alone_fails_and_what_costs_is_warned_of() {
+        let of_version = |version: &str| server(Vitals { version: Some(version.to_owned()), ..vitals() });
+        let full = |memory_bytes| server(Vitals { memory_bytes, memory_bytes_max: 100, ..vitals() });
+        let far = |round_trip_us| ServerVitals { round_trip_us, ..server(vitals()) };
+        let valkey = Vitals {
+            version: Some("7.2.4".to_owned()),
+            valkey_version: Some("9.1.2".to_owned()),
+            ..vitals()
+        };
+        let evicting = Vitals { eviction: Some("volatile-ttl".to_owned()), ..vitals() };
+        let other_map = ServerVitals { map: Some(map_entry(1, 2)), ..server(vitals()) };
         let table = [
-            ("cluster", Vitals { is_replica: true, ..vitals() }, State::Fail, "replica"),
-            ("cluster_version", Vitals { version: Some("6.2.14".into()), ..vitals() }, State::Fail, "6.2.14"),
-            ("cluster_version", Vitals { version: Some("?".into()), ..vitals() }, State::Ok, "?"),
-            (
-                "cluster_eviction_policy",
-                Vitals { eviction: Some("volatile-ttl".into()), ..vitals() },
-                State::Fail,
-                "volatile-ttl",
-            ),
+            ("cluster", server(Vitals { is_replica: true, ..vitals() }), State::Fail, "replica"),
+            ("cluster_version", of_version("6.2.14"), State::Fail, "6.2.14"),
+            ("cluster_version", of_version("?"), State::Ok, "?"),
+            ("cluster_version", server(valkey), State::Ok, "Valkey 9.1.2"),
+            ("cluster_eviction_policy", server(evicting), State::Fail, "volatile-ttl"),
             (
                 "cluster_persistence",
-                Vitals { keeps: Some(true), ..vitals() },
+                server(Vitals { appends: Some(true), ..vitals() }),
                 State::Warn,
                 "once for each node",
             ),
             (
-                "cluster_memory",
-                Vitals { memory_bytes: 95, memory_bytes_max: 100, ..vitals() },
+                "cluster_persistence",
+                server(Vitals { saves: Some(true), ..vitals() }),
                 State::Warn,
-                "nearly full",
+                "once for each node",
             ),
-            (
-                "cluster_memory",
-                Vitals { memory_bytes: 100, memory_bytes_max: 100, ..vitals() },
-                State::Fail,
-                "nothing more",
-            ),
-            (
-                "cluster_memory",
-                Vitals { memory_bytes: 5, memory_bytes_max: 100, ..vitals() },
-                State::Ok,
-                "of",
-            ),
-            ("cluster_round_trip", Vitals { round_trip_us: 25_340, ..vitals() }, State::Warn, "25.34 ms"),
-            ("cluster_round_trip", Vitals { round_trip_us: 340, ..vitals() }, State::Ok, "0.34 ms"),
-            ("cluster_map", Vitals { map: Some(map_entry(1, 2)), ..vitals() }, State::Fail, "server 2 of 2"),
+            ("cluster_persistence", server(Vitals { saves: None, ..vitals() }), State::Ok, "as it should be"),
+            ("cluster_memory", full(95), State::Warn, "nearly full"),
+            ("cluster_memory", full(100), State::Fail, "nothing more"),
+            ("cluster_memory", full(5), State::Ok, "of"),
+            ("cluster_round_trip", far(25_340), State::Warn, "25.34 ms"),
+            ("cluster_round_trip", far(340), State::Ok, "0.34 ms"),
+            ("cluster_map", other_map, State::Fail, "server 2 of 2"),
         ];
-        for (name, vitals, state, words) in table {
-            let finding = finding(name, vitals);
+        for (name, server, state, words) in table {
+            let findings = joining(Ok(server)).findings();
+            let finding = findings.into_iter().find(|it| it.name == name).unwrap();
             assert_eq!(finding.state, state, "{finding:?}");
             assert!(finding.what.contains(words), "{finding:?}");
         }

@@ -1,8 +1,9 @@
 //! The Redis servers that are configured: whether they answer, and whether what is put there stays.
 
 use ::hooks::redis::fault::RedisFault;
-use ::hooks::redis::vitals::RedisVitals;
+use ::hooks::redis::vitals;
 use ::hooks::settings::StreamSettings;
+use ::vitals::Vitals;
 
 use super::clock::Other;
 use super::finding::Finding;
@@ -17,7 +18,7 @@ pub(super) struct Redis {
     name: String,
     /// Whether a consumer group acknowledges the events, so that the journal keeps them until then.
     is_acknowledged: bool,
-    asked: Result<RedisVitals, RedisFault>,
+    asked: Result<Vitals, RedisFault>,
 }
 
 impl Redis {
@@ -26,7 +27,7 @@ impl Redis {
         Self {
             name: stream.redis.shown(),
             is_acknowledged: stream.deliver,
-            asked: RedisVitals::take(&stream.redis),
+            asked: vitals::take(&stream.redis),
         }
     }
 
@@ -62,7 +63,7 @@ impl Redis {
         [reached].into_iter().chain(rest).collect()
     }
 
-    fn judge_persistence(&self, vitals: &RedisVitals) -> Finding {
+    fn judge_persistence(&self, vitals: &Vitals) -> Finding {
         const NAME: &str = "redis_persistence";
         const APPEND: &str = "`CONFIG SET appendonly yes` and `appendonly yes` in redis.conf";
         if let Some(fault) = &vitals.write_fault {
@@ -88,20 +89,18 @@ impl Redis {
     }
 }
 
-fn judge_version(vitals: &RedisVitals) -> Finding {
+fn judge_version(vitals: &Vitals) -> Finding {
     const NAME: &str = "redis_version";
-    let Some(version) = &vitals.version else { return Finding::ok(NAME, "it does not tell") };
-    let mut numbers = version.split('.').map(str::parse::<u32>);
-    let first = numbers.next().and_then(Result::ok).zip(numbers.next().and_then(Result::ok));
-    match first {
-        Some(first) if first < OLDEST => {
-            Finding::fail(NAME, format!("{version} is too old"), "Redis 6.2 or newer")
+    let Some(version) = vitals.shown_version() else { return Finding::ok(NAME, "it does not tell") };
+    match vitals.version_numbers() {
+        Some(numbers) if numbers < OLDEST => {
+            Finding::fail(NAME, format!("{version} is too old"), "Redis 6.2 or newer, or Valkey")
         }
         _ => Finding::ok(NAME, version),
     }
 }
 
-fn judge_eviction(vitals: &RedisVitals) -> Finding {
+fn judge_eviction(vitals: &Vitals) -> Finding {
     const NAME: &str = "redis_eviction_policy";
     const NEVER: &str =
         "`CONFIG SET maxmemory-policy noeviction` and `maxmemory-policy noeviction` in redis.conf";
@@ -125,7 +124,7 @@ fn judge_eviction(vitals: &RedisVitals) -> Finding {
     }
 }
 
-fn judge_memory(vitals: &RedisVitals) -> Finding {
+fn judge_memory(vitals: &Vitals) -> Finding {
     const NAME: &str = "redis_memory";
     const MORE: &str = "raise maxmemory, or see why events are not consumed (`corecast hooks status`)";
     let (used, most) = (vitals.memory_bytes, vitals.memory_bytes_max);
@@ -149,22 +148,22 @@ mod tests {
     use super::*;
     use crate::doctor::finding::State;
 
-    fn vitals() -> RedisVitals {
-        RedisVitals {
+    fn vitals() -> Vitals {
+        Vitals {
             version: Some("7.0.15".to_owned()),
             appends: Some(true),
             saves: Some(true),
             eviction: Some("noeviction".to_owned()),
             clock_ahead_ms: Some(3),
-            ..RedisVitals::default()
+            ..Vitals::default()
         }
     }
 
-    fn redis(asked: Result<RedisVitals, RedisFault>) -> Redis {
+    fn redis(asked: Result<Vitals, RedisFault>) -> Redis {
         Redis { name: "redis://h".to_owned(), is_acknowledged: true, asked }
     }
 
-    fn state_of(name: &str, vitals: RedisVitals) -> State {
+    fn state_of(name: &str, vitals: Vitals) -> State {
         let findings = redis(Ok(vitals)).findings();
         findings.iter().find(|it| it.name == name).unwrap().state
     }
@@ -196,7 +195,7 @@ mod tests {
             (Some("volatile-ttl"), State::Warn),
             (None, State::Ok),
         ] {
-            let vitals = RedisVitals { eviction: policy.map(str::to_owned), ..vitals() };
+            let vitals = Vitals { eviction: policy.map(str::to_owned), ..vitals() };
             assert_eq!(state_of("redis_eviction_policy", vitals), state, "{policy:?}");
         }
     }
@@ -210,11 +209,11 @@ mod tests {
             (Some(false), Some(false), true, State::Warn),
             (None, None, true, State::Ok),
         ] {
-            let vitals = RedisVitals { appends, saves, ..vitals() };
+            let vitals = Vitals { appends, saves, ..vitals() };
             let redis = Redis { is_acknowledged: acknowledged, ..redis(Ok(vitals.clone())) };
             assert_eq!(redis.judge_persistence(&vitals).state, state, "{vitals:?}");
         }
-        let fault = RedisVitals { write_fault: Some("rdb_last_bgsave_status is err".to_owned()), ..vitals() };
+        let fault = Vitals { write_fault: Some("rdb_last_bgsave_status is err".to_owned()), ..vitals() };
         assert_eq!(state_of("redis_persistence", fault), State::Fail);
     }
 
@@ -223,14 +222,14 @@ mod tests {
         for (version, state) in
             [("6.0.16", State::Fail), ("6.2.0", State::Ok), ("7.4", State::Ok), ("?", State::Ok)]
         {
-            let vitals = RedisVitals { version: Some(version.to_owned()), ..vitals() };
+            let vitals = Vitals { version: Some(version.to_owned()), ..vitals() };
             assert_eq!(state_of("redis_version", vitals), state, "{version}");
         }
-        assert_eq!(state_of("redis", RedisVitals { is_replica: true, ..vitals() }), State::Fail);
+        assert_eq!(state_of("redis", Vitals { is_replica: true, ..vitals() }), State::Fail);
         for (used, most, state) in
             [(9, 0, State::Ok), (50, 100, State::Ok), (95, 100, State::Warn), (100, 100, State::Fail)]
         {
-            let vitals = RedisVitals { memory_bytes: used, memory_bytes_max: most, ..vitals() };
+            let vitals = Vitals { memory_bytes: used, memory_bytes_max: most, ..vitals() };
             assert_eq!(state_of("redis_memory", vitals), state, "{used} of {most}");
         }
     }

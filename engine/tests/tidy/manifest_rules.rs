@@ -6,18 +6,19 @@
 use crate::code::lines;
 
 /// Each crate and those of ours that it may know.
-const ARROWS: [(&str, &[&str]); 13] = [
+const ARROWS: [(&str, &[&str]); 14] = [
     ("protocol", &[]),
     ("protocol/fuzz", &["protocol", "api"]),
     ("api", &["protocol"]),
     ("api/client", &[]),
     ("api/conform", &["client"]),
-    ("engine/bus", &["protocol", "machines"]),
+    ("engine/bus", &["protocol", "machines", "vitals"]),
     ("engine/logging", &[]),
-    ("hooks", &["protocol", "logging"]),
+    ("engine/vitals", &[]),
+    ("hooks", &["protocol", "logging", "vitals"]),
     ("engine/machines", &["protocol", "api"]),
     ("engine/machines/mutants", &["protocol", "api"]),
-    ("engine", &["protocol", "api", "client", "conform", "logging", "hooks", "bus", "machines"]),
+    ("engine", &["protocol", "api", "client", "conform", "logging", "hooks", "bus", "machines", "vitals"]),
     ("benches", &["protocol", "api", "machines"]),
     ("loadtest", &[]),
 ];
@@ -26,9 +27,9 @@ const ARROWS: [(&str, &[&str]); 13] = [
 const ROOTS: [&str; 2] = ["Cargo.toml", "protocol/fuzz/Cargo.toml"];
 
 /// Our own crates, as dependencies name them.
-const OURS: [&str; 11] = [
-    "protocol", "api", "client", "conform", "logging", "hooks", "bus", "machines", "corecast", "benches",
-    "loadtest",
+const OURS: [&str; 12] = [
+    "protocol", "api", "client", "conform", "logging", "hooks", "bus", "machines", "vitals", "corecast",
+    "benches", "loadtest",
 ];
 
 /// A crate knows only those of ours that the picture lets it know.
