@@ -158,6 +158,23 @@ def test_what_is_no_edge_is_told_once_by_the_node_where_it_happens(trio, endpoin
     assert len(endpoint.told("cache_miss", "cache-state")) == 1
 
 
+def test_hooks_hear_once_how_many_subscribe_on_all_nodes(trio, endpoint):
+    def numbers():
+        return [event["subscription_count"] for event in endpoint.told("subscription_count", "news")]
+
+    clients, expected = [node.connect() for node in trio], []
+    for number, client in enumerate(clients, 1):
+        client.subscribe("news")
+        expected.append(number)
+        wait_until(lambda: numbers() == expected, lambda: f"{expected}: {numbers()}")
+        wait_until(lambda: all(it.counts["news"] == number for it in clients[:number]), "all to be told")
+    while clients:
+        clients.pop(0).unsubscribe("news")
+        expected.append(len(clients))
+        wait_until(lambda: numbers() == expected, lambda: f"{expected}: {numbers()}")
+        wait_until(lambda: all(it.counts["news"] == len(clients) for it in clients), "the rest to be told")
+
+
 def test_a_killed_holder_s_edges_are_told_by_another_node(trio, endpoint):
     [holder] = holders(trio)
     first, second = others(trio, holder)

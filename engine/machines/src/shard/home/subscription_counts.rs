@@ -45,7 +45,7 @@ pub struct SubscriptionCounts {
     ends: bool,
 }
 
-/// A channel that is due, or that must not be told again yet, or both.
+/// A channel that is due, that must not be told again yet, or that hooks have yet to hear of; or several of these.
 #[derive(Debug)]
 struct Channel {
     topic: Arc<Topic>,
@@ -57,6 +57,13 @@ struct Channel {
     elsewhere: u64,
     due: bool,
     paced: bool,
+}
+
+impl Channel {
+    /// Whether it can be forgotten.
+    fn is_over(&self) -> bool {
+        !self.due && !self.paced && !self.changed_here
+    }
 }
 
 impl SubscriptionCounts {
@@ -150,8 +157,14 @@ impl SubscriptionCounts {
     }
 
     /// How many subscriptions a channel that was due has with so many on this node, and whether hooks hear of it, if it is told
-    /// now. If not, it is due again later.
-    fn may_tell(&mut self, topic: &Arc<Topic>, here: u64, stats: &mut HomeStats) -> Option<(u64, bool)> {
+    /// now. If not, it is due again later. `settled`: the number on other nodes is known. Until it is, hooks hear nothing.
+    fn may_tell(
+        &mut self,
+        topic: &Arc<Topic>,
+        here: u64,
+        settled: bool,
+        stats: &mut HomeStats,
+    ) -> Option<(u64, bool)> {
         let Ok(mut entry) = self.table.find_entry(topic.hash, |it| it.topic == *topic) else {
             invariant::violated("each channel that is due is in the table");
             return None;
@@ -165,18 +178,18 @@ impl SubscriptionCounts {
             return None;
         }
         channel.changed = false;
-        let changed_here = std::mem::take(&mut channel.changed_here);
+        let tells_hooks = settled && std::mem::take(&mut channel.changed_here);
         if many {
             channel.paced = true;
             self.paced.push_back((self.now_ms + self.interval_ms, Arc::clone(topic)));
-        } else if !channel.paced {
+        } else if channel.is_over() {
             entry.remove();
         }
         if self.paced.len() > self.paced_max {
             stats.subscription_counts_hurried += 1;
             self.end_pause();
         }
-        Some((subscriptions, changed_here))
+        Some((subscriptions, tells_hooks))
     }
 
     /// The channel that was told first may be told again.
@@ -194,7 +207,7 @@ impl SubscriptionCounts {
         if channel.changed {
             channel.due = true;
             self.due.push_back(topic);
-        } else {
+        } else if channel.is_over() {
             entry.remove();
         }
     }
@@ -226,12 +239,13 @@ impl Home {
     /// How many subscriptions a channel that was due has, and whether hooks hear of it, if it is told now.
     fn count_to_tell(&mut self, topic: &Arc<Topic>) -> Option<(u64, bool)> {
         let here = self.counts(topic).subscriptions;
-        self.subscription_counts.may_tell(topic, here, &mut self.stats)
+        let settled = here == 0 || !self.is_joining(topic);
+        self.subscription_counts.may_tell(topic, here, settled, &mut self.stats)
     }
 
-    fn note_told_count(&mut self, topic: &Arc<Topic>, subscriptions: u64, changed_here: bool) {
+    fn note_told_count(&mut self, topic: &Arc<Topic>, subscriptions: u64, tells_hooks: bool) {
         self.stats.subscription_counts_told += 1;
-        let hooked = changed_here && topic.app.hooks.has(HookKind::SubscriptionCount);
+        let hooked = tells_hooks && topic.app.hooks.has(HookKind::SubscriptionCount);
         self.show(Deed::Counted { topic, subscriptions, hooked });
         if hooked {
             let (app, channel) = (Arc::clone(&topic.app), topic.shared_name());
@@ -245,8 +259,8 @@ impl Shard {
     /// none is due.
     pub(in crate::shard) fn tell_next_count(&mut self) -> bool {
         let Some(topic) = self.home.subscription_counts.next() else { return false };
-        let Some((subscriptions, changed_here)) = self.home.count_to_tell(&topic) else { return true };
-        self.home.note_told_count(&topic, subscriptions, changed_here);
+        let Some((subscriptions, tells_hooks)) = self.home.count_to_tell(&topic) else { return true };
+        self.home.note_told_count(&topic, subscriptions, tells_hooks);
         if self.home.has_subscriptions(&topic) {
             let mut bytes = Vec::new();
             server_event::encode_subscription_count(&mut bytes, &topic.name(), subscriptions);

@@ -53,6 +53,12 @@ impl Home {
         link.map_or(0, |link| link.elsewhere)
     }
 
+    /// Whether subscriptions wait until their server has said how many there are on other nodes.
+    pub(in crate::shard::home) fn is_joining(&self, topic: &Topic) -> bool {
+        let link = self.cluster.as_ref().and_then(|cluster| cluster.links.get(topic));
+        link.is_some_and(|link| !link.waiting.joins.is_empty())
+    }
+
     /// So many subscribe to a topic on other nodes.
     pub(super) fn take_elsewhere(&mut self, topic: &Arc<Topic>, subscriptions: u64) {
         let link = self.cluster.as_mut().and_then(|cluster| cluster.links.get_mut(topic));
