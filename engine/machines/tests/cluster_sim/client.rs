@@ -38,7 +38,7 @@ pub struct Watched {
     /// What the client was told.
     pub online: Option<bool>,
     /// The server had the user when the client signed in, the first on its node to watch it. That is what it hears first, if
-    /// its node loses no session for five seconds, and nobody by whom the user is online goes.
+    /// its node loses no session for five seconds.
     pub certain: Option<Certain>,
 }
 

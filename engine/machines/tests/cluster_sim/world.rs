@@ -591,15 +591,9 @@ impl World {
         let node = self.clients[at].node;
         let certain =
             Certain { at_ms: self.now.mono_ms, lost: self.lost(node), removals: self.server.removals.len() };
-        // Of a user's last client on this node, the node may know that it has gone before the server does.
         let is_there = |user: &String| {
             let topic = self.server.data.topics.get(&name_of(&user_channel(user)));
-            let signed_in = topic.and_then(|topic| topic.users.get("")).map(|(epochs, _)| epochs);
-            let own = self.nodes[node].session.reading().epoch;
-            signed_in.is_some_and(|epochs| {
-                own.is_none_or(|own| !epochs.contains(&own))
-                    || self.signed_in_on(node, user).all(|client| client.alive)
-            })
+            topic.is_some_and(|topic| !topic.users.is_empty())
         };
         let of = |user: String| {
             // To those who watch already, what was heard last holds until there is news.
@@ -613,13 +607,6 @@ impl World {
         self.tell(|| format!("c{at} signs in, and watches {watched:?}"));
         let app = Arc::clone(&self.app);
         self.clients[at].sign_in(&app, watched);
-    }
-
-    /// Clients of a node that were signed in as this user, whether they are still there or not.
-    fn signed_in_on<'a>(&'a self, node: usize, user: &'a str) -> impl Iterator<Item = &'a Client> {
-        self.clients
-            .iter()
-            .filter(move |client| client.node == node && client.signed_in && client.user == user)
     }
 
     /// Whether the home of a channel is in the session of its node.
@@ -760,11 +747,7 @@ impl World {
                 let Some(certain) = certain.filter(|_| before.is_none() && !online) else { continue };
                 let name = name_of(&user_channel(user));
                 let removed = &self.server.removals[certain.removals..];
-                let node = self.clients[at].node;
-                let goes = |client: &Client| !client.alive || client.closed;
-                if !removed.iter().any(|removal| removal.topic == name)
-                    && !self.signed_in_on(node, user).any(goes)
-                {
+                if !removed.iter().any(|removal| removal.topic == name) {
                     self.bad(format!("c{at} is told first that {user} is offline, who is signed in"));
                 }
             }
