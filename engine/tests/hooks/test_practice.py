@@ -1,10 +1,13 @@
 """What Standard Webhooks recommends: signatures that rotate, retries over a day, an end of retries, disabled endpoints."""
 
 import base64
+import json
+import urllib.request
 
 import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
+from measured import HOST
 from operated import wait_until
 from receiver import fail
 from talkers import Talker, join
@@ -13,6 +16,7 @@ SECRETS = [f"whsec_{base64.b64encode(text * 24).decode()}" for text in (b"n", b"
 # The first of the pauses of `retry = "day"` is 5 s; the second is minutes.
 DAY_PAUSE_S = 5
 RETRY_AFTER_S = 3
+TOKEN = "a-token-of-the-tests"
 
 
 def gone(handler, receiver):
@@ -39,6 +43,29 @@ def occupy(crowd, channel):
 
 def channels(receiver):
     return {event["channel"] for _, event in receiver.events()}
+
+
+class Console:
+    """The calls behind the console, with its token."""
+
+    def __init__(self, server):
+        self.server = server
+
+    def endpoint(self):
+        [endpoint] = self.get("hooks")["endpoints"]
+        return endpoint
+
+    def get(self, path):
+        return self._call(path)
+
+    def post(self, path, **body):
+        return self._call(path, json.dumps(body).encode())
+
+    def _call(self, path, body=None):
+        headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
+        request = urllib.request.Request(f"http://{HOST}:{self.server.admin}/console/{path}", body, headers)
+        with urllib.request.urlopen(request, timeout=15) as answer:
+            return json.load(answer)
 
 
 def test_the_standard_library_verifies_each_secret_of_a_rotation(receive, operate, gather):
@@ -125,3 +152,30 @@ def test_an_endpoint_that_fails_for_long_is_disabled_until_it_is_enabled(receive
     wait_until(lambda: "third" in channels(sick), "what comes later")
     server.command("dlq", "replay", "--endpoint", "sick")
     wait_until(lambda: channels(sick) >= {"first", "second", "third"}, lambda: channels(sick))
+
+
+def test_the_console_s_calls_enable_an_endpoint_and_replay_its_dead_letters(receive, operate, gather, monkeypatch):
+    monkeypatch.setenv("CORECAST_ADMIN_TOKEN", TOKEN)
+    sick = receive()
+    server = operate({"name": "sick", "url": sick.url, "disable_after_s": 1}, hooks={"retry_pause_max_s": 1})
+    console = Console(server)
+    with sick.behaving(fail):
+        crowd = gather(server)
+        occupy(crowd, "first")
+        wait_until(lambda: console.endpoint()["disabled"], "the endpoint to be disabled")
+    occupy(crowd, "second")
+    wait_until(lambda: console.endpoint()["dead_letters"] == 2, console.endpoint)
+    assert "500" in console.endpoint()["reason"]
+    letters = console.get("dead_letters?endpoint=sick")["letters"]
+    assert [letter["channel"] for letter in letters] == ["first", "second"]
+    assert console.post("enable", endpoint="sick") == {}
+    wait_until(lambda: server.total("corecast_hooks_endpoint_disabled") == 0, "the endpoint to be enabled")
+    assert not console.endpoint()["disabled"]
+    occupy(crowd, "third")
+    wait_until(lambda: channels(sick) == {"third"}, lambda: channels(sick))
+    assert console.post("replay", endpoint="sick", ids=[letters[1]["id"]]) == {"replayed": 1}
+    wait_until(lambda: channels(sick) == {"second", "third"}, lambda: channels(sick))
+    assert console.post("replay", endpoint="sick") == {"replayed": 1}
+    wait_until(lambda: channels(sick) == {"first", "second", "third"}, lambda: channels(sick))
+    wait_until(lambda: console.endpoint()["dead_letters"] == 0, console.endpoint)
+    assert server.output().count("an operator, from 127.0.0.1:") == 3, server.output()
