@@ -251,6 +251,11 @@ pub const CLUSTER_MUTANTS: &[Mutant] = &[
         )],
     },
     Mutant {
+        name: "GoneBeforeTheAnswer",
+        breaks: "Who has gone from this node is offline before the server has answered whether it is on others.",
+        places: &[instead("shard/home/users.rs", "self.waits_for_answer(&topic)", "false")],
+    },
+    Mutant {
         name: "ElsewhereNotCounted",
         breaks: "A user who is signed in on another node alone is offline.",
         places: &[instead("shard/home/users.rs", "user.is_signed_in() || elsewhere", "user.is_signed_in()")],

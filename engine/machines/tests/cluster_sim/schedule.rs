@@ -92,6 +92,9 @@ fn play(world: &mut World, seed: u64) {
     if seed % 4 == 1 {
         be_alone(world);
     }
+    if seed % 12 == 2 {
+        lose_sight(world);
+    }
     settle(world);
     if world.fault.is_none() {
         world.check_end();
@@ -276,16 +279,7 @@ fn be_alone(world: &mut World) {
     }
     let (mut gone, mut looked) = (Vec::new(), false);
     while world.now.mono_ms < begin_ms + ALONE_MS && world.fault.is_none() {
-        let mut any = true;
-        while any {
-            any = false;
-            for node in 0..world.nodes.len() {
-                for shard in 0..world.plan.shards {
-                    any |= world.turn_shard(node, shard);
-                }
-                any |= world.turn_bus(node);
-            }
-        }
+        while turn_all(world) {}
         if world.now.mono_ms > begin_ms + WAIT_MS && !std::mem::replace(&mut looked, true) {
             world.check_waits();
         }
@@ -303,6 +297,33 @@ fn be_alone(world: &mut World) {
     }
     if world.fault.is_none() {
         world.check_alone(&gone);
+    }
+}
+
+/// How long a server that answers nothing is not given up, in milliseconds.
+const SILENCE_MS: u64 = 4_500;
+
+/// A user goes from a node that has not heard yet that the user is on another one, too.
+fn lose_sight(world: &mut World) {
+    world.tell(|| "== a user is on two nodes, and goes from one".into());
+    end_all_faults(world);
+    let shards = world.plan.shards;
+    let [stays, goes, watches] = [(1, "elsewhere"), (0, "elsewhere"), (0, "watcher")]
+        .map(|(node, user)| (node, world.rng.below(shards), user))
+        .map(|(node, shard, user)| world.open_client_of(node, shard, user.to_owned()));
+    while do_all(world) && world.fault.is_none() {}
+    for at in [stays, goes] {
+        world.sign_in(at, Vec::new());
+    }
+    while do_all(world) && world.fault.is_none() {}
+    world.sign_in(watches, vec!["elsewhere".into()]);
+    while turn_all(world) {}
+    world.clients[goes].alive = false;
+    let end_ms = world.now.mono_ms + SILENCE_MS;
+    while world.now.mono_ms < end_ms && world.fault.is_none() {
+        while turn_all(world) {}
+        let ms = next_ms(world);
+        world.advance(ms);
     }
 }
 
@@ -334,13 +355,7 @@ pub fn run_late_kill(rule: Option<Rule>) -> Option<String> {
 fn do_all_but_kills(world: &mut World) {
     let mut any = true;
     while any {
-        any = false;
-        for node in 0..world.nodes.len() {
-            for shard in 0..world.plan.shards {
-                any |= world.turn_shard(node, shard);
-            }
-            any |= world.turn_bus(node);
-        }
+        any = turn_all(world);
         for at in 0..world.connections() {
             while world.kill_of(at).is_none() && world.carry_out(at) {
                 any = true;
@@ -359,12 +374,16 @@ const HEALING_MS: u64 = 120_000;
 /// In how many rounds everything must come to rest, if no time passes.
 const ROUNDS_MAX: usize = 3_000;
 
-fn settle(world: &mut World) {
-    world.tell(|| "== no more faults".into());
+fn end_all_faults(world: &mut World) {
     (world.server_up, world.frozen) = (true, false);
     for node in &mut world.nodes {
         (node.up, node.paused, node.parted) = (true, false, false);
     }
+}
+
+fn settle(world: &mut World) {
+    world.tell(|| "== no more faults".into());
+    end_all_faults(world);
     let end_ms = world.now.mono_ms + HEALING_MS;
     let mut quiet_ms = 0;
     while world.now.mono_ms < end_ms && quiet_ms < 16_000 {
@@ -386,13 +405,7 @@ fn settle(world: &mut World) {
 
 /// Everything that can go on does. Returns whether anything did.
 fn do_all(world: &mut World) -> bool {
-    let mut any = false;
-    for node in 0..world.nodes.len() {
-        for shard in 0..world.plan.shards {
-            any |= world.turn_shard(node, shard);
-        }
-        any |= world.turn_bus(node);
-    }
+    let mut any = turn_all(world);
     let first = world.connections.len().saturating_sub(40);
     for at in first..world.connections.len() {
         while world.carry_out(at) {
@@ -404,6 +417,18 @@ fn do_all(world: &mut World) -> bool {
         }
     }
     any |= world.take_edge();
+    any
+}
+
+/// Everything within nodes that can go on does. Returns whether anything did.
+fn turn_all(world: &mut World) -> bool {
+    let mut any = false;
+    for node in 0..world.nodes.len() {
+        for shard in 0..world.plan.shards {
+            any |= world.turn_shard(node, shard);
+        }
+        any |= world.turn_bus(node);
+    }
     any
 }
 

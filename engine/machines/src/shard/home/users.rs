@@ -24,6 +24,9 @@ use crate::topic::Topic;
 /// How long a user must be gone before those who watch are told so, in milliseconds: as long as a page takes to load again.
 const OFFLINE_MS: u64 = 3000;
 
+/// When that is looked at again of which the server of a cluster has not said how it is on other nodes, in milliseconds.
+const UNANSWERED_MS: u64 = 500;
+
 /// All of them, each at a place of its own.
 #[derive(Debug, Default)]
 pub(super) struct HomeUsers {
@@ -191,10 +194,21 @@ impl HomeUsers {
     /// The next who has been gone for long enough.
     fn take_gone(&mut self) -> Option<Arc<Topic>> {
         let at = self.gone.pop_due(self.now_ms)?;
-        let user =
-            self.users.get_mut(at as usize).expected("a user that is watched stays until it is told")?;
-        user.told = false;
+        let user = self.users.get(at as usize).expected("a user that is watched stays until it is told")?;
         Some(Arc::clone(&user.topic))
+    }
+
+    /// Those who watch are told that this user has gone.
+    fn note_told_gone(&mut self, topic: &Topic) {
+        let user = self.place_of(topic).and_then(|at| self.users.get_mut(at as usize));
+        user.into_iter().for_each(|user| user.told = false);
+    }
+
+    /// Whether this user has gone is not known yet.
+    fn put_off(&mut self, topic: &Topic) {
+        if let Some(at) = self.place_of(topic) {
+            self.gone.set(at, self.now_ms + UNANSWERED_MS);
+        }
     }
 
     /// The shards that watch, each with its epoch, and what they are to know.
@@ -242,10 +256,15 @@ impl Home {
         self.stats.users_returned += u64::from(change.returned);
     }
 
-    /// Tells those who watch of the next who has been gone for long enough. None: there is none. What this shard is to be
-    /// told comes with it.
+    /// Tells those who watch of the next who has been gone for long enough, unless it may be signed in on another node. None:
+    /// there is none. What this shard is to be told comes with it.
     pub(in crate::shard) fn tell_next_gone(&mut self) -> Option<Option<Leaf>> {
         let topic = self.users.take_gone()?;
+        if self.waits_for_answer(&topic) {
+            self.users.put_off(&topic);
+            return Some(None);
+        }
+        self.users.note_told_gone(&topic);
         Some(self.tell_watching(&topic, None))
     }
 

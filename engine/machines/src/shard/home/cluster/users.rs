@@ -70,14 +70,19 @@ impl ClusterHome {
 
     /// Shard `from` asks whether the user is online. Returns whether it may be told that it is not.
     fn may_say_offline(&mut self, from: CoreId, topic: &Arc<Topic>) -> bool {
-        let session = self.session(self.servers.of(topic));
-        let Some(link) = self.links.get_mut(topic) else { return true };
-        if session.is_none() || link.is_live(session) {
+        if !self.waits_for_answer(topic) {
             return true;
         }
+        let Some(link) = self.links.get_mut(topic) else { return true };
         link.waiting.watching.push(from);
         self.list_waiting(topic);
         false
+    }
+
+    /// Whether the server has not said yet how it stands with a topic.
+    fn waits_for_answer(&self, topic: &Topic) -> bool {
+        let session = self.session(self.servers.of(topic));
+        session.is_some() && self.links.get(topic).is_some_and(|link| !link.is_live(session))
     }
 }
 
@@ -111,6 +116,11 @@ impl Home {
     /// Whether shard `from` may be told that a user is offline. If not, it is told when the server has answered.
     pub(in crate::shard::home) fn may_say_offline(&mut self, from: CoreId, topic: &Arc<Topic>) -> bool {
         self.cluster.as_mut().is_none_or(|cluster| cluster.may_say_offline(from, topic))
+    }
+
+    /// Whether the server has not said yet if a user is signed in on other nodes.
+    pub(in crate::shard::home) fn waits_for_answer(&self, topic: &Topic) -> bool {
+        self.cluster.as_ref().is_some_and(|cluster| cluster.waits_for_answer(topic))
     }
 
     fn set_signed_in(&mut self, topic: &Topic, signed_in: bool) {
