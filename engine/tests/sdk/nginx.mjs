@@ -16,19 +16,40 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { certify } from "./certificates.mjs";
 import { freePort } from "./ports.mjs";
 
-const NAME = "push.example";
+export const NAME = "push.example";
 const START_MS_MAX = 10_000;
+
+/** `location /app` is word for word what pages of webman have; only the port is ours. */
+const webman = (upstream) => `
+        location /app
+        {
+            proxy_pass http://127.0.0.1:${upstream};
+            proxy_http_version 1.1;
+            proxy_set_header Upgrade $http_upgrade;
+            proxy_set_header Connection "Upgrade";
+            proxy_set_header X-Real-IP $remote_addr;
+        }
+
+        location / {
+            proxy_pass http://127.0.0.1:${upstream};
+        }
+`;
 
 export class Proxy {
   origin = `https://${NAME}`;
 
-  /** Starts an nginx for this server, whose place may change as long as its port stays. */
+  /** Starts an nginx for this server as pages of webman have it. The server's place may change as long as its port stays. */
   static async start(server) {
+    return Proxy.startWith(webman(server.port));
+  }
+
+  /** Starts an nginx that serves these locations. */
+  static async startWith(locations) {
     const proxy = new Proxy();
     proxy.port = await freePort();
     proxy.folder = await mkdtemp(join(tmpdir(), "corecast-nginx-"));
     await proxy.#certify();
-    await writeFile(join(proxy.folder, "nginx.conf"), configuration(proxy, server.port));
+    await writeFile(join(proxy.folder, "nginx.conf"), configuration(proxy, locations));
     const options = ["-p", proxy.folder, "-c", join(proxy.folder, "nginx.conf")];
     // It is for administrators, and not on the path of everybody.
     const env = { ...process.env, PATH: `${process.env.PATH}:/usr/sbin` };
@@ -75,8 +96,7 @@ export class Proxy {
   }
 }
 
-// `location /app` is word for word what pages of webman have; only the port is ours.
-function configuration({ port, folder }, upstream) {
+function configuration({ port, folder }, locations) {
   const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map((kind) => `${kind}_temp_path ${folder}/${kind};`);
   return `
 daemon off;
@@ -91,20 +111,7 @@ http {
         server_name ${NAME};
         ssl_certificate ${folder}/certificate.pem;
         ssl_certificate_key ${folder}/key.pem;
-
-        location /app
-        {
-            proxy_pass http://127.0.0.1:${upstream};
-            proxy_http_version 1.1;
-            proxy_set_header Upgrade $http_upgrade;
-            proxy_set_header Connection "Upgrade";
-            proxy_set_header X-Real-IP $remote_addr;
-        }
-
-        location / {
-            proxy_pass http://127.0.0.1:${upstream};
-        }
-    }
+${locations}    }
 }
 `;
 }
