@@ -34,7 +34,7 @@ function show(root, parameters, signal) {
     app = answer.app;
     if (answer.user_id != null && !ofUser.firstChild) ofUser.append(terminate(app, answer.user_id));
     facts.update({
-      ...answer, user: answer.user_id, age: seconds((answer.age_ms ?? Date.now() - answer.opened_at) / 1000), waiting: bytes(answer.waiting_bytes), bytes_in: bytes(answer.bytes_in), bytes_out: bytes(answer.bytes_out),
+      ...answer, user: answer.user_id, age: seconds(answer.age_ms / 1000), waiting: bytes(answer.waiting_bytes), bytes_in: bytes(answer.bytes_in), bytes_out: bytes(answer.bytes_out),
     });
     subscriptions.update(answer.subscriptions);
   });

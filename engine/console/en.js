@@ -33,6 +33,7 @@ export default {
   hooks_none: "No app has an endpoint for hooks.", endpoint: "Endpoint", endpoints: "Endpoints", backlog: "Waiting", backlog_age: "Oldest",
   dead_letters: "Dead letters", letters_of: "Dead letters of {0}", letters_none: "No dead letters.", tries: "Tries",
   nodes_none: "This server is not part of a cluster.", node: "Joined by", since: "Since", unacknowledged: "Unacknowledged", gaps: "Gaps",
+  lease_left: "Lease left", roundtrip: "Round trip p50 / p99", inbox_lag: "Inbox lag",
   setting: "Setting", value: "Value", origin: "Origin", default: "Default", only_changed: "Only what differs from the default",
   settings_none: "No setting matches.",
   // try it

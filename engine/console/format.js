@@ -38,8 +38,7 @@ export function bytes(value) {
 export function micros(value) {
   if (!known(value)) return NONE;
   if (value < 1000) return `${exact(Math.round(value))} µs`;
-  const ms = value / 1000;
-  return ms < 1000 ? `${format({ maximumFractionDigits: ms < 10 ? 1 : 0 }).format(ms)} ms` : `${format({ maximumFractionDigits: 1 }).format(ms / 1000)} s`;
+  return value < 1e6 ? `${exact(value / 1000)} ms` : seconds(value / 1e6);
 }
 
 export function percent(share) {
@@ -50,7 +49,7 @@ export function percent(share) {
 export function seconds(value) {
   if (!known(value)) return NONE;
   if (value < 1) return `${Math.round(value * 1000)} ms`;
-  if (value < 10) return `${format({ maximumFractionDigits: 1 }).format(value)} s`;
+  if (value < 10) return `${exact(value)} s`;
   const parts = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]];
   const first = parts.findIndex(([size]) => value >= size);
   const shown = [];
@@ -66,9 +65,7 @@ export function seconds(value) {
 /** A time of today by the clock, another one with its date. */
 export function clock(ms) {
   if (!known(ms)) return NONE;
-  const at = new Date(ms);
-  const two = (number, width = 2) => String(number).padStart(width, "0");
-  const time = `${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
-  const day = `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
-  return at.toDateString() === new Date().toDateString() ? time : `${day} ${time}`;
+  // Swedes write dates and times as ISO 8601 does.
+  const [day, time] = new Date(ms).toLocaleString("sv").split(" ");
+  return day === new Date().toLocaleDateString("sv") ? time : `${day} ${time}`;
 }

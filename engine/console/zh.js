@@ -28,6 +28,7 @@ export default {
   hooks_none: "没有应用配置 Webhook 端点。", endpoint: "端点", endpoints: "端点", backlog: "积压", backlog_age: "最早的",
   dead_letters: "死信", letters_of: "{0} 的死信", letters_none: "没有死信。", tries: "尝试次数",
   nodes_none: "此服务器不在集群中。", node: "连接于", since: "自", unacknowledged: "未确认", gaps: "缺口",
+  lease_left: "租约剩余", roundtrip: "往返 p50 / p99", inbox_lag: "收件箱积压",
   setting: "设置项", value: "值", origin: "来源", default: "默认值", only_changed: "只看与默认值不同的",
   settings_none: "没有匹配的设置。",
   event: "事件", data: "数据", data_hint: "文本或 JSON，原样发送。", snippets: "客户端代码",

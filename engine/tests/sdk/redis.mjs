@@ -12,7 +12,12 @@ const START_MS_MAX = 15_000;
 
 export class Redis {
   static async start() {
-    const redis = new Redis(await freePort());
+    return Redis.startAt(await freePort());
+  }
+
+  /** Starts one on a port that was used before. */
+  static async startAt(port) {
+    const redis = new Redis(port);
     const end = Date.now() + START_MS_MAX;
     while (!(await redis.#answers())) {
       assert.ok(Date.now() < end, "redis-server does not start");
@@ -33,6 +38,7 @@ export class Redis {
     return `redis://${HOST}:${this.port}/`;
   }
 
+  /** As SIGKILL ends it: nothing of it is kept. */
   async stop() {
     this.child.kill("SIGKILL");
     await this.exited;
