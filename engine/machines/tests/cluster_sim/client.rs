@@ -37,17 +37,18 @@ pub struct Place {
 pub struct Watched {
     /// What the client was told.
     pub online: Option<bool>,
-    /// The server had the user when the client signed in, the first on its node to watch it. That is what it hears first, if
-    /// its node loses no session for five seconds.
+    /// The server had the user when the client signed in, the first on its node to watch it. It never hears otherwise while the
+    /// server has the user, its node loses no session, and nothing there waits for too long.
     pub certain: Option<Certain>,
 }
 
 /// When a client has signed in.
 #[derive(Clone, Copy, Debug)]
 pub struct Certain {
-    pub at_ms: u64,
     /// After how many sessions that its node had lost.
     pub lost: u64,
+    /// After how often something was let in late there.
+    pub late: u64,
     /// After how many users had been taken out of topics.
     pub removals: usize,
 }

@@ -546,7 +546,8 @@ impl World {
 
     /// A client of this user. Returns its place.
     pub fn open_client_of(&mut self, node: usize, shard: usize, user: String) -> usize {
-        let slot = self.clients.len() as u32;
+        let is_beside = |it: &&Client| it.node == node && it.shard == shard;
+        let slot = self.clients.iter().filter(is_beside).count() as u32;
         let info = self.rng.below(2) as u64;
         self.clients.push(Client::new(node, shard, slot, user, info));
         let token = Token { slot, generation: 1 };
@@ -597,7 +598,7 @@ impl World {
     pub fn sign_in(&mut self, at: usize, watched: Vec<String>) {
         let node = self.clients[at].node;
         let certain =
-            Certain { at_ms: self.now.mono_ms, lost: self.lost(node), removals: self.server.removals.len() };
+            Certain { lost: self.lost(node), late: self.late(node), removals: self.server.removals.len() };
         let is_there = |user: &String| {
             let topic = self.server.data.topics.get(&name_of(&user_channel(user)));
             topic.is_some_and(|topic| !topic.users.is_empty())
@@ -660,6 +661,11 @@ impl World {
     /// How many sessions a node has lost.
     pub fn lost(&self, node: usize) -> u64 {
         self.nodes[node].session.reading().stats.lost.iter().sum()
+    }
+
+    /// How often something was let in late on a node.
+    fn late(&self, node: usize) -> u64 {
+        self.nodes[node].shards.iter().map(|shard| shard.home().cluster_stats().bus_let_in_late).sum()
     }
 
     /// Whether a client is subscribed, and its home has a live link.
@@ -738,7 +744,8 @@ impl World {
 
     fn judge_watched(&mut self, at: usize, data: &serde_json::Value) {
         self.coverage.watch_news += 1;
-        let (lost, now_ms) = (self.lost(self.clients[at].node), self.now.mono_ms);
+        let node = self.clients[at].node;
+        let (lost, late) = (self.lost(node), self.late(node));
         for event in data["events"].as_array().into_iter().flatten() {
             let online = event["name"] == "online";
             for user in event["user_ids"].as_array().into_iter().flatten().filter_map(|id| id.as_str()) {
@@ -750,7 +757,7 @@ impl World {
                 if before == Some(online) {
                     self.bad(format!("c{at} is told twice that it is {online} that {user} is online"));
                 }
-                let certain = certain.filter(|it| it.lost == lost && it.at_ms + 5000 > now_ms);
+                let certain = certain.filter(|it| (it.lost, it.late) == (lost, late));
                 let Some(certain) = certain.filter(|_| !online) else { continue };
                 let name = name_of(&user_channel(user));
                 let removed = &self.server.removals[certain.removals..];

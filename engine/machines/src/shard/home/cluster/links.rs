@@ -44,8 +44,8 @@ pub(super) struct BusLink {
     pub(super) users: HashMap<Box<str>, LocalUser>,
     /// What waits for an answer.
     pub(super) waiting: Waiting,
-    /// It is in the list of those where something waits.
-    pub(super) is_listed: bool,
+    /// Until when it stands in the list of those where something waits, in `mono_ms`.
+    pub(super) listed_ms: Option<u64>,
     /// The number of its subscriptions is to be told.
     pub(super) count_is_due: bool,
 }
@@ -120,6 +120,16 @@ impl BusLink {
     pub(super) fn end(&mut self) {
         (self.asked, self.live) = (false, false);
         (self.elsewhere, self.is_signed_in) = (0, false);
+        let entering = std::mem::take(&mut self.waiting.entering);
+        self.waiting = Waiting { entering, ..Waiting::default() };
+        self.unlist_if_idle();
+    }
+
+    /// What comes to wait later waits for as long as anything, whatever waited before.
+    fn unlist_if_idle(&mut self) {
+        if self.waiting.is_empty() {
+            self.listed_ms = None;
+        }
     }
 
     /// Takes a subscription that waits, because it has gone.
@@ -145,12 +155,14 @@ impl BusLink {
     pub(super) fn take_admitted(&mut self) -> Waiting {
         let users = &self.users;
         let is_in = |it: &mut Entering| users.get(&it.member.user_id).is_some_and(|user| user.entered);
-        Waiting {
+        let admitted = Waiting {
             joins: std::mem::take(&mut self.waiting.joins),
             entering: self.waiting.entering.extract_if(.., is_in).collect(),
             replays: std::mem::take(&mut self.waiting.replays),
             watching: std::mem::take(&mut self.waiting.watching),
-        }
+        };
+        self.unlist_if_idle();
+        admitted
     }
 }
 
@@ -189,7 +201,7 @@ impl BusLinks {
             is_signed_in: false,
             users: HashMap::new(),
             waiting: Waiting::default(),
-            is_listed: false,
+            listed_ms: None,
             count_is_due: false,
         }) as u32;
         let links = &self.links;

@@ -164,9 +164,8 @@ impl ClusterHome {
     /// Something of the topic waits for an answer.
     fn list_waiting(&mut self, topic: &Arc<Topic>) {
         let until_ms = self.now_ms + CLUSTER_WAIT_MS_MAX;
-        if let Some(link) = self.links.get_mut(topic)
-            && !std::mem::replace(&mut link.is_listed, true)
-        {
+        if let Some(link) = self.links.get_mut(topic).filter(|link| link.listed_ms.is_none()) {
+            link.listed_ms = Some(until_ms);
             self.waiting.push_back((until_ms, Arc::clone(topic)));
         }
     }

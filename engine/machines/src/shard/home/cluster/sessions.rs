@@ -43,7 +43,7 @@ impl ClusterHome {
     fn next_released(&mut self) -> Option<Arc<Topic>> {
         while let Some(topic) = self.released.pop_front() {
             let Some(link) = self.links.get_mut(&topic) else { continue };
-            link.is_listed = false;
+            link.listed_ms = None;
             let server = link.server;
             if self.session(server).is_none() {
                 return Some(topic);
@@ -52,9 +52,11 @@ impl ClusterHome {
             self.list_waiting(&topic);
         }
         let now_ms = self.now_ms;
-        while let Some((_, topic)) = self.waiting.pop_front_if(|(until_ms, _)| *until_ms <= now_ms) {
-            let Some(link) = self.links.get_mut(&topic) else { continue };
-            link.is_listed = false;
+        while let Some((until_ms, topic)) = self.waiting.pop_front_if(|(until_ms, _)| *until_ms <= now_ms) {
+            // What waited then may wait no more, and something else since later.
+            let link = self.links.get_mut(&topic).filter(|link| link.listed_ms == Some(until_ms));
+            let Some(link) = link else { continue };
+            link.listed_ms = None;
             if !link.waiting.is_empty() {
                 self.stats.bus_let_in_late += 1;
                 return Some(topic);
