@@ -1,12 +1,12 @@
 //! The rules of a cluster that can be broken, for the simulation of several nodes (`tests/cluster_sim`).
 //!
 //! Rules of the scripts are broken in the modelled server (`Rule` in `tests/cluster_sim/server.rs`). Some that other designs need
-//! cannot be broken here: SWEEP is asked for only when BEAT has told a death, which is final, so nothing depends on its own look
-//! at the mark; answers and events come in one inbox, so none is taken for another by its command and nothing is read from its
-//! end; the numbers of entries are dense, so what is trimmed is noticed; giving up an earlier session is a numbered command like
-//! all others; a publish waits in the commands alone, so there is nothing beside them to send again. That tickets name Enters,
-//! that Enters come before their Join, and that Joined alone lets nobody in have become harmless: users that were let in before
-//! the server has answered are kept by other rules.
+//! cannot be broken here: answers and events come in one inbox, so none is taken for another by its command and nothing is read
+//! from its end; the numbers of entries are dense, so what is trimmed is noticed; giving up an earlier session is a numbered
+//! command like all others; a node that beats before its last beat is answered judges others by beats that were sent a whole pace
+//! apart, on a connection that is given up before four of those have waited. That tickets name Enters, that Enters come before
+//! their Join, and that Joined alone lets nobody in have become harmless: users that were let in before the server has answered
+//! are kept by other rules.
 
 use crate::table::{Mutant, after, instead};
 
@@ -106,6 +106,32 @@ pub const CLUSTER_MUTANTS: &[Mutant] = &[
             .within("matches!(self.state, State::Up(_)) && self.commands.is_full()\n    }")],
     },
     Mutant {
+        name: "PublishesSentAgain",
+        breaks: "Events that a lost session has left are sent in the next one, too.",
+        places: &[
+            instead(
+                "cluster/session/commands.rs",
+                "self.queue.clear();",
+                "self.queue.retain(|it| matches!(it.command, Command::Publish { .. }));",
+            ),
+            instead(
+                "cluster/session/commands.rs",
+                "(self.bytes, self.first, self.sent, self.asked_bytes, self.asked_to) = (0, 1, 0, 0, 0);",
+                "self.bytes = self.queue.iter().map(|it| it.command.bytes()).sum();
+                (self.first, self.sent, self.asked_bytes, self.asked_to) = (1, 0, 0, 0);",
+            ),
+        ],
+    },
+    Mutant {
+        name: "ExclusionByNumber",
+        breaks: "The client that must not get an event is known by the numbers of its node, shard and slot.",
+        places: &[instead(
+            "shard/fanout/connections.rs",
+            "(connection.second == socket_id.second).then_some(id)",
+            "Some(id)",
+        )],
+    },
+    Mutant {
         name: "QuestionsCountedTwice",
         breaks: "A question that is sent again takes room in the window again.",
         places: &[instead("cluster/session/commands.rs", "number > self.asked_to", "true")],
@@ -138,6 +164,15 @@ pub const CLUSTER_MUTANTS: &[Mutant] = &[
         breaks: "Events that do not come back are not delivered.",
         places: &[instead("shard/home/cluster/publishing.rs", "lane.echoes.push(event.clone())", "0")
             .within("let echo = if has_link { lane.echoes.push(event.clone()) } else { 0 };")],
+    },
+    Mutant {
+        name: "EchoesEndEarly",
+        breaks: "An event counts as come back when it was handed to the bus.",
+        places: &[after(
+            "cluster/session/said.rs",
+            "self.commands.push(Command::Publish { topic, data, cache_ms }, None);",
+            "self.tell(home, crate::cluster::bus::News::Echoed(echo));",
+        )],
     },
     Mutant {
         name: "EchoesKept",
@@ -174,6 +209,14 @@ pub const CLUSTER_MUTANTS: &[Mutant] = &[
         name: "ExitNotTold",
         breaks: "A user that leaves this node is not told.",
         places: &[instead("shard/home/cluster/members.rs", "session == Some(told) && is_in", "false")],
+    },
+    Mutant {
+        name: "NotForced",
+        breaks: "A user that is told anew, or was let in before the server has answered, is refused like any other.",
+        places: &[
+            instead("shard/home/cluster/joining.rs", "true", "false").within("force: true"),
+            instead("shard/home/cluster/members.rs", "true", "false").within("force: true"),
+        ],
     },
     Mutant {
         name: "EndOfLinkNotTold",

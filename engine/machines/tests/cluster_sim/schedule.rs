@@ -327,7 +327,7 @@ fn lose_sight(world: &mut World) {
     }
 }
 
-/// A node stands still until another one wants to call it dead, and has beaten again when that is carried out.
+/// A node stands still until another one wants to call it dead and sweep it, and has beaten again when that is carried out.
 pub fn run_late_kill(rule: Option<Rule>) -> Option<String> {
     let mut world = World::new(1, false);
     settle(&mut world);
@@ -348,8 +348,13 @@ pub fn run_late_kill(rule: Option<Rule>) -> Option<String> {
     }
     let at = killer.expect("it stood still for long enough");
     assert!(world.beats(late) > world.killed_beat(at), "it beats again");
-    world.carry_out(at);
-    world.fault
+    while world.carry_out(at) {}
+    settle(&mut world);
+    if world.fault.is_none() {
+        world.check_end();
+    }
+    let stays = world.nodes[1].session.reading().epoch == Some(late);
+    world.fault.or_else(|| (!stays).then(|| "a node that beats has lost its session".into()))
 }
 
 fn do_all_but_kills(world: &mut World) {

@@ -100,11 +100,15 @@ pub enum Rule {
     Levels,
     /// What has no room among the edges is told later.
     Full,
+    /// A session whose inbox has no room for an entry is over.
+    Cut,
+    /// Only the dead are swept.
+    Mark,
 }
 
 impl Rule {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Fence,
         Self::Compare,
         Self::Close,
@@ -116,6 +120,8 @@ impl Rule {
         Self::OccupiedFirst,
         Self::Levels,
         Self::Full,
+        Self::Cut,
+        Self::Mark,
     ];
 }
 
@@ -353,9 +359,10 @@ impl Server {
     }
 
     fn sweep(&mut self, epoch: Epoch, slice: u64) -> i64 {
-        let Some(node) = self.data.nodes.get(&epoch).filter(|node| node.standing == Standing::Dead) else {
+        let Some(node) = self.data.nodes.get(&epoch) else { return 0 };
+        if node.standing != Standing::Dead && self.holds(Rule::Mark) {
             return 0;
-        };
+        }
         // Any order will do; links first is the hardest.
         let mut levels: Vec<Level> = node.holds.iter().cloned().collect();
         levels.sort_by_key(|(_, user)| user.is_some());
@@ -564,12 +571,16 @@ impl Server {
 
     fn flush(&mut self) {
         for (epoch, fields) in std::mem::take(&mut self.out) {
+            let is_lost = !self.holds(Rule::Cut);
             let Some(node) = self.data.nodes.get_mut(&epoch) else { continue };
             if node.standing != Standing::Live || node.cut {
                 continue;
             }
             let bytes: usize =
                 fields.iter().map(|(field, value)| COMMAND_BYTES + field.len() + value.len()).sum();
+            if is_lost && node.room < bytes as i64 {
+                continue;
+            }
             node.room -= bytes as i64;
             node.next += 1;
             if node.room < 0 {
