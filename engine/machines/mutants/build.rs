@@ -5,6 +5,9 @@
 #[allow(unreachable_pub, reason = "the tests read it, too")]
 #[path = "src/cluster_table.rs"]
 mod cluster_table;
+#[allow(unreachable_pub, reason = "the tests read it, too")]
+#[path = "src/levels_table.rs"]
+mod levels_table;
 #[allow(dead_code, unreachable_pub, reason = "the test reads what this does not")]
 #[path = "src/table.rs"]
 mod table;
@@ -14,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use cluster_table::CLUSTER_MUTANTS;
+use levels_table::LEVELS_MUTANTS;
 use table::{Edit, MUTANTS, Mutant, Place, SUPPORT};
 
 fn main() {
@@ -30,9 +34,9 @@ fn main() {
     assert!(strangers.is_empty(), "these files of the table are not among the machines: {strangers:?}");
 }
 
-/// Those of both tables, in the order of their numbers.
+/// Those of all tables, in the order of their numbers.
 fn all_mutants() -> impl Iterator<Item = &'static Mutant> {
-    MUTANTS.iter().chain(CLUSTER_MUTANTS)
+    MUTANTS.iter().chain(CLUSTER_MUTANTS).chain(LEVELS_MUTANTS)
 }
 
 /// Edits of each file, with the number of their mutant.
