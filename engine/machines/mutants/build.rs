@@ -6,6 +6,9 @@
 #[path = "src/cluster_table.rs"]
 mod cluster_table;
 #[allow(unreachable_pub, reason = "the tests read it, too")]
+#[path = "src/leaving_table.rs"]
+mod leaving_table;
+#[allow(unreachable_pub, reason = "the tests read it, too")]
 #[path = "src/levels_table.rs"]
 mod levels_table;
 #[allow(dead_code, unreachable_pub, reason = "the test reads what this does not")]
@@ -17,6 +20,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use cluster_table::CLUSTER_MUTANTS;
+use leaving_table::LEAVING_MUTANTS;
 use levels_table::LEVELS_MUTANTS;
 use table::{Edit, MUTANTS, Mutant, Place, SUPPORT};
 
@@ -36,7 +40,7 @@ fn main() {
 
 /// Those of all tables, in the order of their numbers.
 fn all_mutants() -> impl Iterator<Item = &'static Mutant> {
-    MUTANTS.iter().chain(CLUSTER_MUTANTS).chain(LEVELS_MUTANTS)
+    MUTANTS.iter().chain(CLUSTER_MUTANTS).chain(LEVELS_MUTANTS).chain(LEAVING_MUTANTS)
 }
 
 /// Edits of each file, with the number of their mutant.

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::counts::Counts;
-use super::nodes::{self, Nodes};
+use super::nodes;
 use super::standing::Standings;
 use crate::driver::bus_lines::BusLines;
 use crate::driver::control::{Clock, Control, Health, Phase};
@@ -23,6 +23,7 @@ use bus::leaving::leave;
 use bus::link::Link;
 use bus::server::Server;
 use machines::cluster::bus::{FromBus, ToBus};
+use machines::cluster::nodes::Nodes;
 use machines::cluster::session::pace::Pace;
 use machines::cluster::session::{Session, SessionConfig};
 use machines::cores::CoreId;

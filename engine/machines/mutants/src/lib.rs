@@ -10,6 +10,7 @@
 )]
 
 pub mod cluster_table;
+pub mod leaving_table;
 pub mod levels_table;
 pub mod mutant;
 pub mod table;

@@ -57,6 +57,7 @@ mod users;
 mod world;
 
 use corecast_machines::cluster_table::CLUSTER_MUTANTS;
+use corecast_machines::leaving_table::LEAVING_MUTANTS;
 use corecast_machines::levels_table::LEVELS_MUTANTS;
 use corecast_machines::table::MUTANTS;
 use schedule::run;
@@ -69,7 +70,8 @@ fn every_mutant_dies() {
 
 #[test]
 fn each_mutant_has_a_name_of_its_own_and_says_what_it_breaks() {
-    let all: Vec<_> = MUTANTS.iter().chain(CLUSTER_MUTANTS).chain(LEVELS_MUTANTS).collect();
+    let all: Vec<_> =
+        MUTANTS.iter().chain(CLUSTER_MUTANTS).chain(LEVELS_MUTANTS).chain(LEAVING_MUTANTS).collect();
     for (number, mutant) in all.iter().enumerate() {
         assert!(all[..number].iter().all(|other| other.name != mutant.name), "{} twice", mutant.name);
         assert!(mutant.breaks.ends_with('.') && !mutant.places.is_empty(), "{}", mutant.name);

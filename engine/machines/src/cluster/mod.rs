@@ -22,6 +22,7 @@ pub mod event_data;
 pub mod item;
 pub mod levels;
 pub mod lookup;
+pub mod nodes;
 pub mod order;
 pub mod parts;
 pub mod servers;
