@@ -11,7 +11,8 @@ function show(root, _, signal) {
     ["app", "made", ({ id }) => named(id, "channels", { app: id })],
     ["connections", "number"],
     ["subscriptions", "number"],
-    ["state", "plain", ({ enabled }) => t(enabled === false ? "off" : "on")],
+    ["channels", "number"],
+    ["state", "plain", ({ enabled }) => t(enabled ? "on" : "off")],
   ]);
   follow(root, "apps", table, signal);
 }

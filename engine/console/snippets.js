@@ -8,7 +8,8 @@ const single = (text) => `'${String(text).replace(/[\\']/g, "\\$&")}'`;
 export function snippets({ host, port, tls, app, key, channel }) {
   const name = host.includes(":") && !host.startsWith("[") ? `[${host}]` : host;
   const scheme = tls ? "https" : "http";
-  const options = `wsHost: ${quoted(name)}, ${tls ? "wss" : "ws"}Port: ${port}, forceTLS: ${tls},\n  enabledTransports: ["${tls ? "wss" : "ws"}"], cluster: "self"`;
+  const ws = tls ? "wss" : "ws";
+  const options = `wsHost: ${quoted(name)}, ${ws}Port: ${port}, forceTLS: ${tls},\n  enabledTransports: ["${ws}"], cluster: "self"`;
   return [
     ["pusher-js", `const pusher = new Pusher(${quoted(key)}, {
   ${options}
@@ -22,7 +23,7 @@ window.Echo = new Echo({
 Echo.channel(${quoted(channel)}).listen(".hello", (data) => console.log(data));`],
     ["push.js", `<script src="${scheme}://${name}:${port}/plugin/workbunny/webman-push-server/push.js"></script>
 <script>
-  const push = new Push({ url: "${tls ? "wss" : "ws"}://${name}:${port}", app_key: ${quoted(key)} });
+  const push = new Push({ url: "${ws}://${name}:${port}", app_key: ${quoted(key)} });
   push.subscribe(${quoted(channel)}).on("hello", (data) => console.log(data));
 </script>`],
     ["PHP", `$pusher = new Pusher\\Pusher(${single(key)}, getenv('PUSHER_APP_SECRET'), ${single(app)}, [

@@ -90,6 +90,7 @@ struct Shared {
     elsewhere: AtomicU32,
     admitted: AtomicU64,
     subscriptions: AtomicU64,
+    channels: AtomicU64,
     newcomers: Newcomers,
     traffic: Totals,
     /// What signs for the newest `App`.
@@ -213,6 +214,21 @@ impl App {
     /// A subscription less.
     pub fn remove_subscription(&self) {
         self.shared.subscriptions.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Its channels that somebody subscribes to.
+    pub fn channels(&self) -> u64 {
+        self.shared.channels.load(Ordering::Relaxed)
+    }
+
+    /// A channel has its first subscriber.
+    pub fn add_channel(&self) {
+        self.shared.channels.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A channel has lost its last subscriber.
+    pub fn remove_channel(&self) {
+        self.shared.channels.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Whether `limits.connections_max` are there.
@@ -617,11 +633,13 @@ mod tests {
         let first = Apps::new(vec![App::new("1", "a", "s"), App::new("2", "b", "s")]).unwrap();
         let mut one = Arc::clone(first.by_id("1").unwrap()).admit().unwrap();
         one.add_subscription();
+        one.add_channel();
         let with = |ttl_s| App { cache_ttl_s: ttl_s, ..App::new("1", "a", "s") };
         let second = first.followed_by(vec![first.adopt(with(7))]).unwrap();
         let renewed = second.by_id("1").unwrap();
         assert!(second.by_id("2").is_none() && renewed.cache_ttl_s == 7);
         assert_eq!((renewed.connections(), renewed.subscriptions(), renewed.admitted()), (1, 1, 1));
+        assert_eq!(renewed.channels(), 1);
         one.renew(renewed);
         assert!(Arc::ptr_eq(one.app(), renewed));
         let third = second.followed_by(Vec::new()).unwrap();

@@ -57,6 +57,11 @@ impl<'a> TopicKey<&'a str> {
 }
 
 impl<S: Deref<Target = str>> TopicKey<S> {
+    /// Whether this is a channel, and no user.
+    pub fn is_channel(&self) -> bool {
+        matches!(self, Self::Channel { .. })
+    }
+
     /// Whether this is a channel with members.
     pub fn is_presence(&self) -> bool {
         matches!(self, Self::Channel { kind, .. } if kind.is_presence())

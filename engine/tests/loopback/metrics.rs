@@ -88,9 +88,10 @@ fn gauges_are_the_live_tables_after_any_coming_and_going() {
     assert_eq!(watched.sum("corecast_channels"), named.len() as f64);
     assert_eq!(watched.sum("corecast_subscriptions"), 9.0);
     assert_eq!(now["corecast_app_subscriptions{app_id=\"7\"}"], 9.0);
+    assert_eq!(now["corecast_app_channels{app_id=\"7\"}"], named.len() as f64);
     drop(staying);
     wait_for("everybody to be gone", || (watched.sum("corecast_connections") == 0.0).then_some(()));
-    assert_eq!(watched.sum("corecast_channels"), 0.0);
+    assert_eq!((watched.sum("corecast_channels"), watched.sum("corecast_app_channels")), (0.0, 0.0));
     assert_eq!(
         (watched.sum("corecast_subscriptions"), watched.sum("corecast_app_subscriptions")),
         (0.0, 0.0)

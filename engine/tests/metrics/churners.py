@@ -121,6 +121,7 @@ class Model:
     def gauges(self):
         apps = Counter(client.app for client in self.clients)
         subscriptions = Counter()
+        occupied = Counter()
         channels, members = set(), set()
         for client in self.clients:
             subscriptions[client.app] += len(client.channels)
@@ -128,6 +129,8 @@ class Model:
                 channels.add((client.app, channel))
                 if user:
                     members.add((client.app, channel, user))
+        for app, _ in channels:
+            occupied[app] += 1
         expected = {
             "corecast_connections": len(self.clients),
             "corecast_subscriptions": sum(subscriptions.values()),
@@ -140,6 +143,7 @@ class Model:
             label = f'{{app_id="{app}"}}'
             expected[f"corecast_connected{label}"] = apps[app]
             expected[f"corecast_app_subscriptions{label}"] = subscriptions[app]
+            expected[f"corecast_app_channels{label}"] = occupied[app]
         return expected
 
 

@@ -29,9 +29,9 @@ test("the overview plots connections, deliveries and each core", async () => {
   }, PATIENCE);
 });
 
-test("apps are listed with their connections", async () => {
+test("apps are listed with their connections, subscriptions and channels", async () => {
   await go(page, "apps");
-  await said(page, new RegExp(`${APP.id} 3 `));
+  await said(page, new RegExp(`${APP.id} 3 3 2 on`));
 });
 
 test("arrow keys move through the time of the plots", async () => {

@@ -462,7 +462,7 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "OwnChannelsAreHooked",
         breaks: "Hooks are told of the own channels of users.",
-        places: &[instead("shard/home/mod.rs", "matches!(topic.key, TopicKey::Channel { .. })", "true")],
+        places: &[instead("shard/home/mod.rs", "topic.key.is_channel()", "true")],
     },
     Mutant {
         name: "SignsInAsAnother",

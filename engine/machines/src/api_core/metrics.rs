@@ -56,10 +56,13 @@ impl ApiCore {
 
     fn describe_subscriptions(&self, all: &mut Exposition) {
         let mut subscribed = all.gauges("app_subscriptions", "Subscriptions of an app.");
+        let mut occupied = all.gauges("app_channels", "Occupied channels of an app.");
         for app in self.apps.iter() {
-            subscribed.sample(&[("app_id", &*app.id)], app.subscriptions() as f64);
+            let labels = [("app_id", &*app.id)];
+            subscribed.sample(&labels, app.subscriptions() as f64);
+            occupied.sample(&labels, app.channels() as f64);
         }
-        all.add(subscribed);
+        [subscribed, occupied].into_iter().for_each(|family| all.add(family));
     }
 
     fn describe_rest_traffic(&self, all: &mut Exposition) {

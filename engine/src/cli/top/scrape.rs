@@ -53,13 +53,14 @@ impl Scrape {
 
     /// The apps.
     pub(super) fn apps(&self) -> Vec<App> {
-        let subscriptions = self.by("app_subscriptions", "app_id");
+        let [subscriptions, channels] =
+            ["app_subscriptions", "app_channels"].map(|name| self.by(name, "app_id"));
         let apps = self.by("connected", "app_id").into_iter();
         apps.map(|(id, connections)| App {
             id: id.to_owned(),
             connections,
             subscriptions: subscriptions.get(id).copied(),
-            channels: None,
+            channels: channels.get(id).copied(),
         })
         .collect()
     }
@@ -128,6 +129,7 @@ mod tests {
         x_fanout_seconds_bucket{le=\"+Inf\"} 5\n";
     const NOW: &str = "x_build_info{version=\"1\"} 1\nx_deliveries_total 300\nx_connections{shard=\"0\"} 3\n\
         x_connections{shard=\"1\"} 4\nx_connected{app_id=\"7\",port=\"6001\"} 7\nx_app_subscriptions{app_id=\"7\"} 9\n\
+        x_app_channels{app_id=\"7\"} 2\n\
         x_core_busy_seconds_total{core=\"shard-0\"} 11\nx_core_busy_seconds_total{core=\"api\"} 1\n\
         x_fanout_seconds_bucket{le=\"0.001\"} 5\nx_fanout_seconds_bucket{le=\"0.002\"} 105\n\
         x_fanout_seconds_bucket{le=\"+Inf\"} 105\nprocess_resident_memory_bytes 4096\n";
@@ -144,7 +146,7 @@ mod tests {
         let busy: Vec<_> =
             sample.cores.iter().map(|core| (&*core.name, core.busy, core.connections)).collect();
         assert_eq!(busy, [("api", Some(0.0), None), ("shard-0", Some(0.5), Some(3.0))]);
-        let app = App { id: "7".to_owned(), connections: 7.0, subscriptions: Some(9.0), channels: None };
+        let app = App { id: "7".to_owned(), connections: 7.0, subscriptions: Some(9.0), channels: Some(2.0) };
         assert_eq!(now.apps(), [app]);
     }
 

@@ -149,6 +149,7 @@ impl ApiCore {
                 .text("id", &app.id)
                 .plain("connections", connections)
                 .plain("subscriptions", app.subscriptions())
+                .plain("channels", app.channels())
                 .plain("enabled", app.enabled)
                 .end()
         }))

@@ -625,7 +625,7 @@ impl Home {
     /// A channel that lives here has its first subscriber, or has lost its last. A user is no channel.
     fn note_channel(&mut self, topic: &Arc<Topic>, occupied: bool) {
         if self.cluster.is_none()
-            && matches!(topic.key, TopicKey::Channel { .. })
+            && topic.key.is_channel()
             && topic.app.hooks.in_pairs().has(HookKind::ChannelOccupied)
         {
             self.edges.note(topic.hash, topic, None, occupied);

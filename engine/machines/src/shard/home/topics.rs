@@ -84,6 +84,10 @@ impl HomeTopics {
             home.birth = self.births;
             self.births += 1;
             self.occupied += 1;
+            // By the same `App` as in `leave`: one that comes back under this id may count anew.
+            if home.topic.key.is_channel() {
+                home.topic.app.add_channel();
+            }
         }
         Joined { occupies, supersedes }
     }
@@ -98,6 +102,9 @@ impl HomeTopics {
         }
         let topic = Arc::clone(&home.topic);
         self.occupied -= 1;
+        if topic.key.is_channel() {
+            topic.app.remove_channel();
+        }
         self.forget_unneeded(at);
         Some(topic)
     }
