@@ -16,17 +16,18 @@ export function whenSignedOut(told) {
 }
 
 export function get(path, parameters = {}, signal = undefined) {
-  return call(address(path, parameters), { signal });
+  return call(`console/${address(path, parameters)}`, { signal });
 }
 
 export function post(path, body = {}) {
-  return call(address(path), { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+  return call(`console/${path}`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
 }
 
-function address(path, parameters = {}) {
+/** A path with those parameters that have a value. */
+export function address(path, parameters = {}) {
   const given = Object.entries(parameters).filter(([, value]) => value != null && value !== "");
   const query = new URLSearchParams(given).toString();
-  return `console/${path}${query && `?${query}`}`;
+  return path + (query && `?${query}`);
 }
 
 async function call(url, options) {
@@ -67,7 +68,7 @@ const LINE_CODE_UNITS_MAX = 8 << 20;
 
 /** Reads one stream until it ends or is aborted: `on` is told each event's name and data. */
 export async function stream(path, parameters, signal, on) {
-  const response = await answered(address(path, parameters), { signal, headers: { Accept: "text/event-stream" } });
+  const response = await answered(`console/${address(path, parameters)}`, { signal, headers: { Accept: "text/event-stream" } });
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   let event = "message";

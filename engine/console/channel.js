@@ -28,7 +28,7 @@ function show(root, parameters, signal) {
   const ofCache = el("section", { hidden: true }, el("h2", {}, t("cached")), cachedName, cached);
   const tail = new Tail({
     label: t("tail"), none: t("tail_none"),
-    row: (_, { at, event, data, bytes: size, user_id: user }) => ({ at, title: event, about: [size > 4_096 && bytes(size), user].filter(Boolean).join(" "), data }),
+    row: ({ at, event, data, bytes: size, user_id: user }) => ({ at, title: event, about: [size > 4_096 && bytes(size), user].filter(Boolean).join(" "), data }),
   });
   root.append(el("div", { class: "title" }, el("p", { class: "mono" }, visibleLine(name)), el("a", { href: link("try", { app, channel: name }) }, t("publish"))));
   repeat(root, AGAIN_MS, signal, async () => {

@@ -21,7 +21,7 @@ function show(root, parameters, signal) {
   const subscriptions = new Table(t("subscriptions"), (name) => name, [["channel", "made", (name) => named(name, "channel", { app, name })]], t("no_subscriptions"));
   const trace = new Tail({
     label: t("trace"), none: t("trace_none"),
-    row: (_, { at, from, data }) => ({ at, title: t(from === "client" ? "from_client" : "to_client"), data }),
+    row: ({ at, from, data }) => ({ at, title: t(from === "client" ? "from_client" : "to_client"), data }),
   });
   const ofUser = el("span");
   const begin = el("button", { type: "button", onclick: follow }, t("trace_start"));
@@ -53,10 +53,7 @@ function show(root, parameters, signal) {
   function disconnect() {
     ask({
       title: t("disconnect"), question: t("disconnect_question"), verb: t("disconnect"), isGrave: true, facts: [[t("connection"), visibleLine(id)]],
-      run: async () => {
-        await post("disconnect", { socket_id: id });
-        return t("disconnected");
-      },
+      run: async () => (await post("disconnect", { socket_id: id }), t("disconnected")),
     });
   }
 }

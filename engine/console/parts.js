@@ -1,5 +1,6 @@
 // Small pieces that several views are made of.
 
+import { address } from "./api.js";
 import { el, say, visible, visibleLine } from "./dom.js";
 import { latest, listen } from "./live.js";
 import { t } from "./text.js";
@@ -13,10 +14,8 @@ export function whatFailed(error) {
 }
 
 /** The address of a view of this page. */
-export function link(view, parameters = {}) {
-  const given = Object.entries(parameters).filter(([, value]) => value != null && value !== "");
-  const query = new URLSearchParams(given).toString();
-  return `#/${view}${query && `?${query}`}`;
+export function link(view, parameters) {
+  return `#/${address(view, parameters)}`;
 }
 
 /** A name from the server that leads to a view. */

@@ -11,7 +11,7 @@ const DATA_CODE_UNITS_MAX = 4_096;
 const AGAIN_MS = 2_000;
 
 export class Tail {
-  /** `row` makes {at, title, about, data} of an event of the stream, or null where it has none. */
+  /** `row` makes {at, title, about, data} of what a stream tells. */
   constructor({ label, none, row }) {
     Object.assign(this, { row, paused: false, held: [], count: 0, leftOut: 0 });
     this.list = el("ol", { class: "events", role: "log", "aria-live": "off", "aria-label": label, tabindex: 0 });
@@ -46,8 +46,9 @@ export class Tail {
 
   #take(name, data) {
     if (typeof data?.left_out === "number") this.leftOut += data.left_out;
-    const row = this.row(name, data);
-    if (row) {
+    // The rest says that the stream is open, or why it ends.
+    if (["event", "message"].includes(name)) {
+      const row = this.row(data);
       this.count += 1;
       if (this.paused) {
         this.held.push(row);

@@ -22,6 +22,16 @@ test("apps, channels by prefix, and a channel with its members and events", asyn
   await said(page, /Subscriptions 2/, /ann/, /bob/, /tick \{"n":\d+\}/);
   await go(page, `channel?app=${APP.id}&name=cache-prices`);
   await said(page, /Cached event price.*\{"EURUSD":1.08\}/);
+  // That the stream is open is told every 10 seconds, and is no event.
+  const alive = await page.evaluate(async (path) => {
+    const body = (await fetch(path)).body.pipeThrough(new TextDecoderStream()).getReader();
+    for (let text = ""; ;) {
+      text += (await body.read()).value;
+      if (text.includes("event: alive")) return body.cancel().then(() => true);
+    }
+  }, `console/tail?app=${APP.id}&name=cache-prices`);
+  assert.ok(alive);
+  await said(page, /Live tail 0 shown/);
 });
 
 test("a connection shows what it is and its messages, and is disconnected after a question", async () => {
