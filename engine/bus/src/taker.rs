@@ -80,10 +80,10 @@ pub enum Taken {
         /// There are more.
         more: bool,
     },
-    /// This node has them from now on, and asks again. `first`: nobody has had them before in this memory.
+    /// This node has them from now on, and asks again.
     Taken {
-        /// Nobody has had them.
-        first: bool,
+        /// Who has had them before in this memory, if anybody has.
+        before: Option<Box<str>>,
     },
 }
 
@@ -136,7 +136,10 @@ impl Taker {
             b"OTHER" => Ok(Taken::Other),
             b"NONE" => Ok(Taken::Nobody),
             // They are asked for again: what was told before must be known first.
-            b"TAKEN" => Ok(Taken::Taken { first: before.is_empty() }),
+            b"TAKEN" => {
+                let before = String::from_utf8_lossy(&before).into_owned().into_boxed_str();
+                Ok(Taken::Taken { before: Some(before).filter(|before| !before.is_empty()) })
+            }
             b"HELD" => {
                 let edges = edges(words);
                 let more = edges.len() >= EDGES_TAKEN_MAX;

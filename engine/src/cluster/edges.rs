@@ -67,6 +67,7 @@ pub(super) fn run(setup: Setup) {
         levels: None,
         journaled: "".into(),
         passed: Vec::new(),
+        held_as: "".into(),
         identity: "".into(),
         compare_at: None,
         others: false,
@@ -86,6 +87,8 @@ struct Passer {
     journaled: Box<str>,
     /// What was passed on since the server was told.
     passed: Vec<(Box<[u8]>, bool)>,
+    /// The session in which this node had the edges last.
+    held_as: Box<str>,
     /// Whose memory all this is about.
     identity: Box<str>,
     /// When levels are compared.
@@ -188,13 +191,8 @@ impl Passer {
                 self.levels = Some(levels);
                 return done;
             }
-            Taken::Taken { first } => {
-                self.passed.clear();
-                self.journaled = "".into();
-                self.nobody_since = None;
-                // What others have passed on is in the server's memory, unless that is new.
-                self.levels = self.levels.take().filter(|_| first);
-                self.has_begun = false;
+            Taken::Taken { before } => {
+                self.begin(epoch, before.as_deref());
                 return Ok(());
             }
             Taken::Other => {
@@ -210,6 +208,33 @@ impl Passer {
         }
         thread::sleep(ASK);
         Ok(())
+    }
+
+    /// This node has the edges from now on, in this session.
+    fn begin(&mut self, epoch: &str, before: Option<&str>) {
+        let goes_on = before == Some(&*self.held_as);
+        // What others have passed on is in the server's memory, and this node does not know of it.
+        if before.is_some() && !goes_on {
+            self.levels = None;
+        }
+        if !goes_on {
+            self.journaled = "".into();
+        }
+        if before.is_none() && self.levels.is_some() {
+            // It was emptied.
+            self.compare_at = Some(Instant::now() + self.settling());
+        }
+        match &self.levels {
+            // A server with another memory knows less of what was passed on, and who comes next must know it.
+            Some(levels) if self.compare_at.is_some() => {
+                self.passed.extend(levels.names().into_iter().map(|name| (name, true)));
+            }
+            Some(_) => {}
+            None => self.passed.clear(),
+        }
+        self.held_as = epoch.into();
+        self.nobody_since = None;
+        self.has_begun = false;
     }
 
     /// So many levels in one call are too many.

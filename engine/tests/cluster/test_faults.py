@@ -5,7 +5,7 @@ import time
 import pytest
 
 from nodes import LEASE_S, wait_until
-from streams import Redis
+from streams import Redis, Snapshots
 
 
 @pytest.fixture
@@ -127,12 +127,6 @@ def test_a_node_starts_alone_where_there_is_no_redis_and_joins_when_there_is(red
     other.wait_until_joined()
     assert sorted(other.connect().subscribe("presence-room", "bob")["presence"]["ids"]) == ["ann", "bob"]
     assert client.closed is None
-
-
-class Snapshots(Redis):
-    """Keeps what it had when it was last told to SAVE."""
-
-    keeps = {"save": "", "appendonly": "no"}
 
 
 def is_heard(node, client, channel):

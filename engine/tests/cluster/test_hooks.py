@@ -3,13 +3,14 @@
 import json
 import random
 from collections import Counter
+from functools import partial
 
 import pytest
 
 from measured import APP_ID, KEY, SECRET
 from nodes import LEASE_S, wait_until
 from receiver import Receiver
-from streams import STREAM
+from streams import STREAM, Snapshots
 
 GRACE_MS = 300
 ROOM = "presence-room"
@@ -56,8 +57,8 @@ def endpoint(ends, monkeypatch):
 
 
 @pytest.fixture
-def hooked(redis, start, endpoint, tmp_path):
-    """Starts nodes that tell this endpoint, each with a journal of its own."""
+def hooked_by(start, endpoint, tmp_path):
+    """Starts nodes at this Redis that tell the endpoint, each with a journal of its own."""
 
     config = tmp_path / "corecast.toml"
     config.write_text(f"""
@@ -73,10 +74,16 @@ def hooked(redis, start, endpoint, tmp_path):
         events = {[*NAMES, "client_event", "cache_miss", "subscription_count"]}
     """)
 
-    def make(name):
+    def make(redis, name):
         return start(redis, "--data-dir", str(tmp_path / name), app=("--config", str(config)))
 
     return make
+
+
+@pytest.fixture
+def hooked(redis, hooked_by):
+    """The same at the one Redis."""
+    return partial(hooked_by, redis)
 
 
 @pytest.fixture
@@ -236,6 +243,57 @@ def test_a_redis_that_comes_back_tells_nothing_twice_and_what_ended_meanwhile_on
     clients[0].subscribe("later")
     endpoint.wait_for("later", "+")
     assert [endpoint.of(ROOM, user) for user in (None, "ann", "bob")] == ["+", "+", "+"], endpoint.edges()
+
+
+def test_a_redis_that_has_forgotten_what_was_told_is_told_it_again_for_the_next_holder(trio, endpoint, redis):
+    clients = [node.connect() for node in trio]
+    clients[0].subscribe(ROOM, "ann")
+    for number, client in enumerate(clients):
+        client.subscribe(f"news-{number}")
+        endpoint.wait_for(f"news-{number}", "+")
+    endpoint.wait_for(ROOM, "+", "ann")
+    redis.ask("FLUSHALL")
+    for node in trio:
+        wait_until(lambda node=node: node.sessions_lost() > 0, "the end of the session")
+        node.wait_until_joined()
+    wait_until(lambda: len(holders(trio)) == 1, "a node that has the edges")
+    [holder] = holders(trio)
+    # It comes first because it knows what it has told.
+    wait_until(lambda: len(redis.ask("SMEMBERS", "{corecast}:passed")) == 5, lambda: redis.ask("SMEMBERS", "{corecast}:passed"))
+    holder.kill()
+    rest = others(trio, holder)
+    rest[0].connect().subscribe("late")
+    endpoint.wait_for("late", "+")
+    alive = [number for number, node in enumerate(trio) if node is not holder]
+    assert [endpoint.of(f"news-{number}") for number in alive] == ["+", "+"], endpoint.edges()
+
+
+def test_what_ended_while_a_redis_went_back_to_an_older_snapshot_is_told_once(ends, hooked_by, endpoint, tmp_path):
+    redis = Snapshots(tmp_path / "snapshots")
+    ends.append(redis)
+    nodes = [hooked_by(redis, name) for name in "ab"]
+    for node in nodes:
+        node.wait_until_joined()
+    wait_until(lambda: holders(nodes), "a node that takes the edges")
+    clients = [node.connect() for node in nodes]
+    clients[0].subscribe("stays")
+    endpoint.wait_for("stays", "+")
+    redis.ask("SAVE")
+    clients[1].subscribe("ends")
+    clients[1].subscribe("goes-on")
+    endpoint.wait_for("ends", "+")
+    endpoint.wait_for("goes-on", "+")
+    redis.kill()
+    for node in nodes:
+        wait_until(node.degraded, "/ready to say so")
+    clients[1].unsubscribe("ends")
+    redis.start()
+    for node in nodes:
+        node.wait_until_joined()
+    endpoint.wait_for("ends", "+-")
+    clients[0].subscribe("later")
+    endpoint.wait_for("later", "+")
+    assert [endpoint.of("stays"), endpoint.of("goes-on")] == ["+", "+"], endpoint.edges()
 
 
 def test_a_node_without_hooks_takes_none_and_its_edges_are_told(redis, start, hooked, endpoint):

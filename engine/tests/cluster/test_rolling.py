@@ -12,7 +12,7 @@ from measured import APP_ID, HOST, KEY, SECRET, free_port
 from nodes import wait_until
 from roamer import Roamer
 from server import ready
-from test_hooks import endpoint, hooked, is_in_turn, trio  # noqa: F401
+from test_hooks import endpoint, hooked, hooked_by, is_in_turn, trio  # noqa: F401
 
 CLIENTS, ROOMS = 300, 10
 PAGE = Path(__file__).parents[3] / "docs/cluster.md"

@@ -83,6 +83,12 @@ class Redis:
             return answer(answers)
 
 
+class Snapshots(Redis):
+    """Keeps what it had when it was last told to SAVE."""
+
+    keeps = {"save": "", "appendonly": "no"}
+
+
 class Refused(Exception):
     """An error that Redis answers with."""
 
